@@ -1,0 +1,99 @@
+// Package kernel is the contract between the engine and a device: the few
+// operations that cost time, with the shape of every argument.
+//
+// It computes nothing. ref holds the plain loops that judge all others, cpu the
+// assembly, and kerneltest the one suite that every device passes.
+//
+// Rules that hold for every method:
+//
+//   - All matrices are row-major float32 and dense; sizes are arguments, a slice
+//     may be longer than needed.
+//   - Batch invariance: a row's result has the same bits whatever rows stand
+//     beside it, however many there are, and however many threads work.
+//   - Outputs never alias inputs unless the method says so. Nothing is retained
+//     after the call, except by Pack.
+//   - Sizes are the caller's invariants: a wrong one panics. User input is
+//     checked long before it gets here.
+//   - A Device may be used by many goroutines at once.
+//
+// Shape letters: T tokens (rows), N output features, K input features, H query
+// heads, G key/value heads (H is a multiple of G), D head size, V vocabulary.
+package kernel
+
+// Matrix is a weight in a device's own layout, made by Device.Pack.
+type Matrix interface {
+	Shape() (n, k int) // as given to Pack: y = x·Wᵀ maps k features to n
+}
+
+// Device computes the engine's primitives.
+type Device interface {
+	// Name says what runs, e.g. "ref", "cpu/avx512", "cpu/avx2", "cpu/go".
+	Name() string
+
+	// Pack lays out W (N, K) for MatMul. It copies; w may change afterwards.
+	Pack(w []float32, n, k int) Matrix
+	// Repack overwrites m, made by Pack with the same shape, with new values and
+	// allocates nothing.
+	Repack(m Matrix, w []float32)
+	// MatMul: y (T, N) = x (T, K) · Wᵀ, or y += … when add is set.
+	MatMul(y, x []float32, w Matrix, t int, add bool)
+
+	// Gemm multiplies matrices that change at every step:
+	// c (M, N) = alpha · op(a) (M, K) · op(b) (K, N) + (add ? c : 0).
+	// op is the transpose when the flag is set: a is then stored (K, M), b (N, K).
+	// The sum over K runs in one fixed order, whatever M and N.
+	Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float32, add bool, c []float32)
+
+	// RMSNorm: y[t] = x[t] · rstd[t] · w, rstd[t] = 1/√(mean(x[t]²) + eps).
+	// x, y (T, K); w (K); rstd (T).
+	RMSNorm(y, rstd, x, w []float32, t, k int, eps float32)
+	// RMSNormBackward: dx += gradient; dw += gradient unless dw is nil.
+	// dx, dy, x (T, K); rstd (T) from the forward pass; w, dw (K).
+	RMSNormBackward(dx, dw, dy, x, w, rstd []float32, t, k int)
+
+	// RoPE rotates, in place, each head of x (T, H, D) by the angles of its
+	// position: pairs are (i, i + D/2), the Hugging Face layout. cos, sin
+	// (positions, D/2); pos (T). inverse rotates back (the gradient).
+	RoPE(x, cos, sin []float32, pos []int32, t, h, d int, inverse bool)
+
+	// SwiGLU: y = silu(gate) · up; all (n).
+	SwiGLU(y, gate, up []float32, n int)
+	// SwiGLUBackward writes dGate and dUp from dy; all (n).
+	SwiGLUBackward(dGate, dUp, dy, gate, up []float32, n int)
+
+	// Attention is causal self-attention over packed segments: token t of a
+	// segment [cu[s], cu[s+1]) sees the tokens of the same segment up to itself.
+	// out, q (T, H, D); k, v (T, G, D); lse (T, H) gets the log-sum-exp of the
+	// scaled scores; cu (segments + 1), cu[0] = 0, its last entry ≤ T; rows behind it are
+	// left alone. The scale is 1/√D.
+	Attention(out, lse, q, k, v []float32, cu []int32, h, g, d int)
+	// AttentionBackward overwrites dq, dk, dv for the rows in cu, recomputing the probabilities
+	// from lse. No T × T matrix is kept.
+	AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu []int32, h, g, d int)
+	// AttendPaths is attention while decoding along a tree: row r of q (R, H, D)
+	// sees the cache slots paths[r], in that order. k, v (slots, G, D); out
+	// (R, H, D).
+	AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, d int)
+
+	// LogProbs: for row t with targets[t] ≥ 0, logp[t] = log softmax(x[t]·Wᵀ)[targets[t]]
+	// and lse[t] = log Σ exp; rows with a negative target get 0. W (V, K). The
+	// T × V logits never exist as a whole.
+	LogProbs(logp, lse, x []float32, w Matrix, targets []int32, t int)
+	// LogProbsBackward: given dlogp (T), dx (T, K) += gradient, and unless dw is
+	// nil, dw (V, K) += gradient. wRaw (V, K) is the weight as rows.
+	LogProbsBackward(dx, dw, dlogp, lse, x []float32, w Matrix, wRaw []float32, targets []int32, t int)
+
+	// AdamW updates w, m, v (n) in place with gradient g·gscale; decoupled decay:
+	// m = β1 m + (1-β1) g, v = β2 v + (1-β2) g²,
+	// w -= rate · (decay·w + (m/c1) / (√(v/c2) + eps)).
+	AdamW(w, m, v, g []float32, n int, s AdamW)
+
+	// SumSquares returns Σ x² in float64, in one fixed order.
+	SumSquares(x []float32) float64
+}
+
+// AdamW are the scalars of one optimiser step. C1 = 1 − β1ᵗ, C2 = 1 − β2ᵗ.
+type AdamW struct {
+	Rate, Beta1, Beta2, Eps, Decay, GradScale float32
+	C1, C2                                    float32
+}
