@@ -1,0 +1,14 @@
+package schemas
+
+// Failed marks an item that was given up. The item itself stays in the stream
+// under Subject, so that it can be inspected and queued again.
+type Failed struct {
+	Stage    string `arrow:"stage"`
+	Subject  string `arrow:"subject"`  // the task that failed
+	Attempts int32  `arrow:"attempts"` // how often it was tried
+	Reason   string `arrow:"reason"`   // rejected | attempts | foreign policy | …
+	Error    string `arrow:"error"`    // the last error, whole
+	Worker   string `arrow:"worker"`
+}
+
+func (Failed) Schema() string { return "failed/v1" }

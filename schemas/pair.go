@@ -1,0 +1,20 @@
+package schemas
+
+// Pair is two continuations of one prefix, or the reason why a branching node
+// gave none. The prompt holds the conversation, the path to the node and what
+// the two fragments have in common.
+type Pair struct {
+	ExampleID    string  `arrow:"example_id"`
+	Node         int32   `arrow:"node"` // the branching node in the candidate batch
+	PromptIDs    []int32 `arrow:"prompt_ids"`
+	ChosenIDs    []int32 `arrow:"chosen_ids"`
+	RejectedIDs  []int32 `arrow:"rejected_ids"`
+	ChosenText   string  `arrow:"chosen_text"`
+	RejectedText string  `arrow:"rejected_text"`
+	ChosenQ      float64 `arrow:"chosen_q"`
+	RejectedQ    float64 `arrow:"rejected_q"`
+	Similarity   float64 `arrow:"similarity"` // 1 − normalised token edit distance of the whole fragments
+	Reason       string  `arrow:"reason"`     // "" = kept; else why it was dropped
+}
+
+func (Pair) Schema() string { return "pair/v1" }

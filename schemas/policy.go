@@ -1,0 +1,18 @@
+package schemas
+
+// Policy announces the weights of a round. This write-once message is the
+// commit: whichever trainer writes it first has decided the round. Round −1 is
+// the base, round 0 the warmed-up policy, round r+1 the outcome of round r.
+type Policy struct {
+	Checkpoint string `arrow:"checkpoint"` // digest of the checkpoint manifest; opens as config.json, weights, tokenizer, template, adapter
+	Parent     string `arrow:"parent"`     // the policy it was trained from; "" for the base
+	Base       string `arrow:"base"`       // digest of the base representation it stands on
+	Status     string `arrow:"status"`     // base | trained | no update | stopped: guard
+	Detail     string `arrow:"detail"`     // a sentence for the report
+	Steps      int32  `arrow:"steps"`      // optimiser steps taken
+	Examples   int32  `arrow:"examples"`   // examples or pairs trained on
+	Metrics    string `arrow:"metrics"`    // JSON object: name → number
+	Curve      string `arrow:"curve"`      // JSON array of {step, loss, rate, …}
+}
+
+func (Policy) Schema() string { return "policy/v1" }

@@ -1,0 +1,37 @@
+package schemas
+
+// Run starts a run and stays its frozen description. The publisher writes it to
+// itool.start.<run>; nothing in it changes afterwards.
+type Run struct {
+	Name         string `arrow:"name"`
+	Created      string `arrow:"created"`       // RFC 3339; for people, nothing derives from it
+	Seed         uint64 `arrow:"seed"`          // every random choice of the run derives from it
+	Config       string `arrow:"config"`        // the resolved configuration, JSON
+	ConfigDigest string `arrow:"config_digest"` // sha256 of Config
+	Base         string `arrow:"base"`          // digest of the base model's checkpoint
+	Shards       int32  `arrow:"shards"`        // shard messages that the publisher wrote
+}
+
+func (Run) Schema() string { return "run/v1" }
+
+// Shard is the task of split: some rows of one published file.
+type Shard struct {
+	Key    string `arrow:"key"`    // the item key
+	File   string `arrow:"file"`   // storage key of the dataset file
+	SHA256 string `arrow:"sha256"` // its digest
+	Name   string `arrow:"name"`   // its name, for errors and reports
+	Format string `arrow:"format"` // toolace | bfcl | …
+	First  int32  `arrow:"first"`  // first row of this shard
+	Rows   int32  `arrow:"rows"`   // number of rows
+}
+
+func (Shard) Schema() string { return "shard/v1" }
+
+// End closes a run. The keeper writes it once.
+type End struct {
+	Status string `arrow:"status"` // done | stopped: guard | failed | cancelled
+	Detail string `arrow:"detail"` // why, and what to do
+	Rounds int32  `arrow:"rounds"` // rounds that changed the policy
+}
+
+func (End) Schema() string { return "end/v1" }
