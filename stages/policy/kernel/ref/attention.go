@@ -1,0 +1,106 @@
+package ref
+
+import "math"
+
+// Attention walks segment, head, row; a row's scores are its only scratch.
+func (Device) Attention(out, lse, q, k, v []float32, cu []int32, h, g, d int) {
+	eachRow(cu, h, g, func(head, group, start, i int) {
+		at := (i*h + head) * d
+		p := make([]float64, i-start+1)
+		for j := range p {
+			kj := ((start+j)*g + group) * d
+			p[j] = dot(q[at:at+d], k[kj:kj+d]) / math.Sqrt(float64(d))
+		}
+		lse[i*h+head] = float32(softmax(p))
+		for c := range d {
+			var sum float64
+			for j, pj := range p {
+				sum += pj * float64(v[((start+j)*g+group)*d+c])
+			}
+			out[at+c] = float32(sum)
+		}
+	})
+}
+
+// AttentionBackward: with p = exp(s − lse) and ds = p·(dout·v − dout·out):
+// dq = Σ ds·k/√D, dk = Σ ds·q/√D, dv = Σ p·dout.
+func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu []int32, h, g, d int) {
+	if len(cu) == 0 {
+		return
+	}
+	rows := int(cu[len(cu)-1])
+	scale := 1 / math.Sqrt(float64(d))
+	dk64, dv64 := make([]float64, rows*g*d), make([]float64, rows*g*d)
+	eachRow(cu, h, g, func(head, group, start, i int) {
+		at := (i*h + head) * d
+		inner := dot(dout[at:at+d], out[at:at+d])
+		dqi := make([]float64, d)
+		for j := start; j <= i; j++ {
+			kj := (j*g + group) * d
+			p := math.Exp(dot(q[at:at+d], k[kj:kj+d])*scale - float64(lse[i*h+head]))
+			ds := p * (dot(dout[at:at+d], v[kj:kj+d]) - inner) * scale
+			for c := range d {
+				dqi[c] += ds * float64(k[kj+c])
+				dk64[kj+c] += ds * float64(q[at+c])
+				dv64[kj+c] += p * float64(dout[at+c])
+			}
+		}
+		for c := range d {
+			dq[at+c] = float32(dqi[c])
+		}
+	})
+	for i := range dk64 {
+		dk[i], dv[i] = float32(dk64[i]), float32(dv64[i])
+	}
+}
+
+// eachRow visits every (head, row); start is the first row of its segment.
+func eachRow(cu []int32, h, g int, visit func(head, group, start, row int)) {
+	for s := 0; s+1 < len(cu); s++ {
+		for head := range h {
+			for i := int(cu[s]); i < int(cu[s+1]); i++ {
+				visit(head, head/(h/g), int(cu[s]), i)
+			}
+		}
+	}
+}
+
+// AttendPaths: row r sees the slots paths[r]; an empty path gives zeros.
+func (Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, d int) {
+	for r, path := range paths {
+		for head := range h {
+			group := head / (h / g)
+			at := (r*h + head) * d
+			p := make([]float64, len(path))
+			for j, slot := range path {
+				kj := (int(slot)*g + group) * d
+				p[j] = dot(q[at:at+d], k[kj:kj+d]) / math.Sqrt(float64(d))
+			}
+			softmax(p)
+			for c := range d {
+				var sum float64
+				for j, slot := range path {
+					sum += p[j] * float64(v[(int(slot)*g+group)*d+c])
+				}
+				out[at+c] = float32(sum)
+			}
+		}
+	}
+}
+
+// softmax normalises s in place and returns its log-sum-exp.
+func softmax(s []float64) float64 {
+	top := math.Inf(-1)
+	for _, x := range s {
+		top = math.Max(top, x)
+	}
+	var sum float64
+	for i, x := range s {
+		s[i] = math.Exp(x - top)
+		sum += s[i]
+	}
+	for i := range s {
+		s[i] /= sum
+	}
+	return top + math.Log(sum)
+}

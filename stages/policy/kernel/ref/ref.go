@@ -1,0 +1,82 @@
+// Package ref computes every kernel with the plainest loops there are. It is the
+// judge: other devices are compared with it, so it is written to be checked by
+// eye against the formulas in package kernel, and sums in float64.
+//
+// It knows no threads and no blocking, and it is slow. Use it in tests:
+//
+//	dev := ref.New()
+//	w := dev.Pack(weights, n, k)
+//	dev.MatMul(y, x, w, t, false)
+package ref
+
+import "itool/stages/policy/kernel"
+
+var _ kernel.Device = Device{}
+
+// Device is the reference. It has no state.
+type Device struct{}
+
+// New returns the reference device.
+func New() kernel.Device { return Device{} }
+
+// Name is "ref".
+func (Device) Name() string { return "ref" }
+
+// matrix keeps the weight as given.
+type matrix struct {
+	n, k int
+	w    []float32 // (N, K)
+}
+
+func (m *matrix) Shape() (n, k int) { return m.n, m.k }
+
+// Pack copies w.
+func (Device) Pack(w []float32, n, k int) kernel.Matrix {
+	return &matrix{n: n, k: k, w: append([]float32(nil), w[:n*k]...)}
+}
+
+// Repack copies w over m.
+func (Device) Repack(m kernel.Matrix, w []float32) {
+	p := m.(*matrix)
+	copy(p.w, w[:p.n*p.k])
+}
+
+// MatMul: y (T, N) = x (T, K) · Wᵀ.
+func (d Device) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
+	m := w.(*matrix)
+	d.Gemm(false, true, t, m.n, m.k, 1, x, m.w, add, y)
+}
+
+// Gemm is three loops.
+func (Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float32, add bool, c []float32) {
+	aRow, aCol := k, 1 // strides of op(a)
+	if transA {
+		aRow, aCol = 1, m
+	}
+	bRow, bCol := n, 1
+	if transB {
+		bRow, bCol = 1, k
+	}
+	for i := range m {
+		for j := range n {
+			var sum float64
+			for p := range k {
+				sum += float64(a[i*aRow+p*aCol]) * float64(b[p*bRow+j*bCol])
+			}
+			sum *= float64(alpha)
+			if add {
+				sum += float64(c[i*n+j])
+			}
+			c[i*n+j] = float32(sum)
+		}
+	}
+}
+
+// dot is Σ a·b in float64.
+func dot(a, b []float32) float64 {
+	var sum float64
+	for i, v := range a {
+		sum += float64(v) * float64(b[i])
+	}
+	return sum
+}
