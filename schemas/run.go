@@ -9,7 +9,7 @@ type Run struct {
 	Config       string `arrow:"config"`        // the resolved configuration, JSON
 	ConfigDigest string `arrow:"config_digest"` // sha256 of Config
 	Base         string `arrow:"base"`          // digest of the base model's checkpoint
-	Shards       int32  `arrow:"shards"`        // shard messages that the publisher wrote
+	Dataset      string `arrow:"dataset"`       // JSON array of Shard: the tasks of split
 }
 
 func (Run) Schema() string { return "run/v1" }
