@@ -1,0 +1,177 @@
+// Package model holds a policy's weights: it reads and writes Hugging Face
+// checkpoints and PEFT adapters, and keeps each linear map both as plain rows and
+// packed for the device, with the adapter merged in.
+//
+// It computes no logits; decoding and training do that with the fields here.
+//
+//	m, err := model.Open(os.DirFS("SmolLM"), device)
+//	m, err = m.WithAdapter(adapter)
+package model
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"itool/stages/policy/kernel"
+)
+
+// Model is read-only once built; many goroutines may use it, and models made from
+// it by WithAdapter share its plain weights.
+type Model struct {
+	Config
+	Device kernel.Device
+
+	Embed  []float32     // (V, C)
+	Layers []Layer       //
+	Norm   []float32     // (C), final RMSNorm
+	HeadW  []float32     // (V, C); the same slice as Embed when tied
+	Head   kernel.Matrix // HeadW packed
+	Cos    []float32     // (MaxPositions, D/2)
+	Sin    []float32     // (MaxPositions, D/2)
+
+	Adapter *Adapter // merged into every Linear.M; nil for a plain model
+}
+
+// Layer is one transformer block.
+type Layer struct {
+	InputNorm, PostNorm []float32 // (C), before attention and before SwiGLU
+	Q                   Linear    // (H·D, C)
+	K, V                Linear    // (G·D, C)
+	O                   Linear    // (C, H·D)
+	Gate, Up            Linear    // (F, C)
+	Down                Linear    // (C, F)
+}
+
+// Linear is y = x·Wᵀ.
+type Linear struct {
+	W    []float32     // (N, K) base weight, without the adapter
+	N, K int           // output and input features
+	M    kernel.Matrix // base + adapter, packed: what inference multiplies with
+}
+
+// Module is the position of a linear map within a layer, and of its adapter.
+type Module int
+
+// The seven linear maps, in the order of Linears and AdapterLayer.
+const (
+	Q Module = iota
+	K
+	V
+	O
+	Gate
+	Up
+	Down
+	Modules int = iota // how many there are
+)
+
+var moduleNames = [Modules]struct{ group, name string }{
+	{"self_attn", "q_proj"}, {"self_attn", "k_proj"}, {"self_attn", "v_proj"}, {"self_attn", "o_proj"},
+	{"mlp", "gate_proj"}, {"mlp", "up_proj"}, {"mlp", "down_proj"},
+}
+
+// String is the name that adapters target, as "q_proj".
+func (m Module) String() string { return moduleNames[m].name }
+
+// ParseModule is the inverse of String; ok is false for an unknown name.
+func ParseModule(name string) (m Module, ok bool) {
+	for i, n := range moduleNames {
+		if n.name == name {
+			return Module(i), true
+		}
+	}
+	return 0, false
+}
+
+// Linears lists the layer's linear maps in the order of Module.
+func (l *Layer) Linears() [Modules]*Linear {
+	return [Modules]*Linear{&l.Q, &l.K, &l.V, &l.O, &l.Gate, &l.Up, &l.Down}
+}
+
+// New makes a model with random weights: normal with deviation 0.02, the two
+// projections that add to the residual stream scaled by 1/√(2·layers), norms 1.
+// The same seed gives the same weights. cfg must be valid.
+func New(cfg Config, seed uint64, dev kernel.Device) *Model {
+	m := &Model{Config: cfg, Device: dev}
+	m.Layers = make([]Layer, cfg.NumLayers)
+	r := rand.New(rand.NewPCG(seed, 0x6d6f64656c))
+	residual := 0.02 / math.Sqrt(2*float64(cfg.NumLayers))
+	for _, t := range m.tensors() {
+		data := make([]float32, size(t.shape))
+		std := 0.02
+		if t.residual {
+			std = residual
+		}
+		for i := range data {
+			if len(t.shape) == 1 {
+				data[i] = 1
+			} else {
+				data[i] = float32(r.NormFloat64() * std)
+			}
+		}
+		*t.data = data
+	}
+	m.finish()
+	return m
+}
+
+// finish derives what is not stored: the tied head, the packed forms, the angles.
+func (m *Model) finish() {
+	if m.TieEmbeddings {
+		m.HeadW = m.Embed
+	}
+	for i := range m.Layers {
+		for j, l := range m.Layers[i].Linears() {
+			l.N, l.K = m.shapes()[j][0], m.shapes()[j][1]
+		}
+	}
+	m.Head = m.Device.Pack(m.HeadW, m.VocabSize, m.HiddenSize)
+	m.Cos, m.Sin = angles(m.MaxPositions, m.HeadDim, m.RopeTheta)
+	m.pack(nil)
+}
+
+// pack lays out base + adapter for the device, or takes over from a model with the
+// same base what the adapters of neither touch.
+func (m *Model) pack(like *Model) {
+	var effective []float32
+	for i := range m.Layers {
+		linears := m.Layers[i].Linears()
+		for j, l := range linears {
+			lora := m.Adapter.at(i, Module(j))
+			if like != nil && lora == nil && like.Adapter.at(i, Module(j)) == nil {
+				l.M = like.Layers[i].Linears()[j].M
+				continue
+			}
+			if lora == nil {
+				l.M = m.Device.Pack(l.W, l.N, l.K)
+				continue
+			}
+			effective = append(effective[:0], l.W...)
+			m.Adapter.addTo(effective, lora, m.Device)
+			l.M = m.Device.Pack(effective, l.N, l.K)
+		}
+	}
+}
+
+// angles tabulates cos and sin of position · theta^(−2i/D), (positions, D/2).
+func angles(positions, d int, theta float64) (cos, sin []float32) {
+	half := d / 2
+	cos, sin = make([]float32, positions*half), make([]float32, positions*half)
+	for i := range half {
+		// The reference keeps the frequency, and its product with the position, in
+		// float32: at position 10,000 that shifts the angle visibly, so we follow.
+		freq := float32(1 / math.Pow(theta, float64(2*i)/float64(d)))
+		for p := range positions {
+			s, c := math.Sincos(float64(float32(p) * freq))
+			cos[p*half+i], sin[p*half+i] = float32(c), float32(s)
+		}
+	}
+	return cos, sin
+}
+
+func size(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}

@@ -1,0 +1,331 @@
+package model_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"itool/stages/policy/kernel/ref"
+	"itool/stages/policy/model"
+	"itool/stages/policy/model/safetensors"
+)
+
+func tiny(tied bool) model.Config {
+	return model.Config{
+		HiddenSize: 8, IntermediateSize: 12, NumLayers: 2, NumHeads: 2, NumKVHeads: 1, HeadDim: 4, VocabSize: 11,
+		MaxPositions: 16, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: tied, BOS: []int32{1}, EOS: []int32{2, 3}, DType: "float32",
+	}
+}
+
+// memory is a folder to save into.
+type memory struct{ fstest.MapFS }
+
+type buffer struct {
+	bytes.Buffer
+	done func([]byte)
+}
+
+func (b *buffer) Close() error { b.done(b.Bytes()); return nil }
+
+func (m memory) create(name string) (io.WriteCloser, error) {
+	return &buffer{done: func(data []byte) { m.MapFS[name] = &fstest.MapFile{Data: data} }}, nil
+}
+
+func saved(t *testing.T, m *model.Model) memory {
+	t.Helper()
+	dir := memory{fstest.MapFS{}}
+	if err := m.Save(dir.create, safetensors.F32); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// noise is an adapter whose B is not zero, so that it changes something.
+func noise(cfg model.Config, modules ...model.Module) *model.Adapter {
+	r := rand.New(rand.NewPCG(7, 7))
+	a := &model.Adapter{Rank: 2, Alpha: 4, Layers: make([]model.AdapterLayer, cfg.NumLayers)}
+	sample := model.New(cfg, 1, ref.New())
+	for i := range a.Layers {
+		for _, m := range modules {
+			lin := sample.Layers[i].Linears()[m]
+			l := &model.LoRA{A: make([]float32, 2*lin.K), B: make([]float32, lin.N*2)}
+			for _, w := range [][]float32{l.A, l.B} {
+				for j := range w {
+					w[j] = float32(r.NormFloat64())
+				}
+			}
+			a.Layers[i][m] = l
+		}
+	}
+	return a
+}
+
+// apply multiplies the packed weight of layer 0's module with ones.
+func apply(m *model.Model, mod model.Module) []float32 {
+	lin := m.Layers[0].Linears()[mod]
+	x, y := make([]float32, lin.K), make([]float32, lin.N)
+	for i := range x {
+		x[i] = float32(i + 1)
+	}
+	m.Device.MatMul(y, x, lin.M, 1, false)
+	return y
+}
+
+func TestSaveOpen(t *testing.T) {
+	for _, tied := range []bool{true, false} {
+		m := model.New(tiny(tied), 1, ref.New())
+		dir := saved(t, m)
+		if has := bytes.Contains(dir.MapFS["model.safetensors"].Data, []byte("lm_head")); has == tied {
+			t.Errorf("tied %v: lm_head stored is %v", tied, has)
+		}
+		got, err := model.Open(dir, ref.New())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.EOS, m.EOS) || got.RopeTheta != m.RopeTheta || got.TieEmbeddings != tied {
+			t.Errorf("config: got %+v, want %+v", got.Config, m.Config)
+		}
+		if !slices.Equal(got.Embed, m.Embed) || !slices.Equal(got.HeadW, m.HeadW) || !slices.Equal(got.Layers[1].Down.W, m.Layers[1].Down.W) {
+			t.Errorf("tied %v: weights changed on the way", tied)
+		}
+		if tied && &got.Embed[0] != &got.HeadW[0] {
+			t.Error("a tied head must be the embedding itself")
+		}
+	}
+}
+
+func TestNewIsSeeded(t *testing.T) {
+	a, b, c := model.New(tiny(true), 1, ref.New()), model.New(tiny(true), 1, ref.New()), model.New(tiny(true), 2, ref.New())
+	if !slices.Equal(a.Embed, b.Embed) || slices.Equal(a.Embed, c.Embed) {
+		t.Error("the same seed must give the same weights, another seed others")
+	}
+}
+
+func TestSaveBF16(t *testing.T) {
+	m := model.New(tiny(true), 1, ref.New())
+	dir := memory{fstest.MapFS{}}
+	if err := m.Save(dir.create, safetensors.BF16); err != nil {
+		t.Fatal(err)
+	}
+	got, err := model.Open(dir, ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.DType != "bfloat16" {
+		t.Errorf("dtype %q, want bfloat16", got.DType)
+	}
+	for i, w := range m.Embed {
+		if d := math.Abs(float64(got.Embed[i] - w)); d > math.Abs(float64(w))/256 {
+			t.Fatalf("element %d: %v became %v: more than half a bfloat16 step", i, w, got.Embed[i])
+		}
+	}
+}
+
+func TestShards(t *testing.T) {
+	m := model.New(tiny(false), 1, ref.New())
+	dir := saved(t, m)
+	whole, err := safetensors.Read(dir, "model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := map[string]map[string]string{"weight_map": {}}
+	parts := map[string][]safetensors.Tensor{}
+	for i, name := range whole.Names() {
+		shape, _ := whole.Shape(name)
+		data, err := whole.Float32(name, shape...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := []string{"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}[i%2]
+		parts[file] = append(parts[file], safetensors.Tensor{Name: name, Shape: shape, Data: data})
+		index["weight_map"][name] = file
+	}
+	delete(dir.MapFS, "model.safetensors")
+	for file, ts := range parts {
+		w, _ := dir.create(file)
+		if err := safetensors.Write(w, ts, safetensors.F32, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+	}
+	text, _ := json.Marshal(index)
+	dir.MapFS["model.safetensors.index.json"] = &fstest.MapFile{Data: text}
+	got, err := model.Open(dir, ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Layers[1].V.W, m.Layers[1].V.W) {
+		t.Error("shards: weights changed")
+	}
+	index["weight_map"]["model.norm.weight"] = "../secret"
+	text, _ = json.Marshal(index)
+	dir.MapFS["model.safetensors.index.json"].Data = text
+	if _, err := model.Open(dir, ref.New()); err == nil || !strings.Contains(err.Error(), "no file name") {
+		t.Errorf("a shard outside the folder: got %v", err)
+	}
+}
+
+// edit changes one field of config.json; nil deletes it.
+func edit(t *testing.T, dir memory, field string, v any) {
+	t.Helper()
+	var c map[string]any
+	if err := json.Unmarshal(dir.MapFS["config.json"].Data, &c); err != nil {
+		t.Fatal(err)
+	}
+	c[field] = v
+	if v == nil {
+		delete(c, field)
+	}
+	dir.MapFS["config.json"].Data, _ = json.Marshal(c)
+}
+
+func TestOpenRefuses(t *testing.T) {
+	base := saved(t, model.New(tiny(true), 1, ref.New()))
+	cfg := func(field string, v any) func(*testing.T, memory) {
+		return func(t *testing.T, d memory) { edit(t, d, field, v) }
+	}
+	tests := []struct {
+		name  string
+		spoil func(*testing.T, memory)
+		want  string // part of the error
+	}{
+		{"no config", func(_ *testing.T, d memory) { delete(d.MapFS, "config.json") }, "config.json"},
+		{"no weights", func(_ *testing.T, d memory) { delete(d.MapFS, "model.safetensors") }, "model.safetensors"},
+		{"config is no JSON", func(_ *testing.T, d memory) { d.MapFS["config.json"].Data = []byte("{") }, "config.json"},
+		{"other family", cfg("model_type", "qwen2"), "model_type"},
+		{"other architecture", cfg("architectures", []string{"MistralForCausalLM"}), "architectures"},
+		{"rope scaling", cfg("rope_scaling", map[string]any{"factor": 8}), "rope_scaling"},
+		{"new rope parameters", cfg("rope_parameters", map[string]any{"rope_type": "llama3"}), "rope_parameters"},
+		{"attention bias", cfg("attention_bias", true), "attention_bias"},
+		{"activation", cfg("hidden_act", "gelu"), "hidden_act"},
+		{"missing size", cfg("hidden_size", nil), "hidden_size"},
+		{"zero heads", cfg("num_attention_heads", 0), "num_attention_heads"},
+		{"huge context", cfg("max_position_embeddings", 1<<40), "max_position_embeddings"},
+		{"heads do not divide", cfg("num_key_value_heads", 3), "num_key_value_heads"},
+		{"odd head", cfg("head_dim", 3), "head_dim"},
+		{"eos outside", cfg("eos_token_id", 11), "eos_token_id"},
+		{"vocabulary larger than the embedding", cfg("vocab_size", 12), "vocab_size 12 is larger than the embedding"},
+		{"wrong shape", cfg("intermediate_size", 13), "gate_proj.weight"},
+		{"missing layer", cfg("num_hidden_layers", 3), `"model.layers.2.input_layernorm.weight" is missing`},
+		{"layer too many", cfg("num_hidden_layers", 1), "would be ignored"},
+		{"missing head", cfg("tie_word_embeddings", false), `"lm_head.weight" is missing`},
+		{"truncated", func(_ *testing.T, d memory) {
+			f := d.MapFS["model.safetensors"]
+			f.Data = f.Data[:len(f.Data)-4]
+		}, "cut short"},
+		{"not a number", func(_ *testing.T, d memory) {
+			f := d.MapFS["model.safetensors"]
+			copy(f.Data[len(f.Data)-4:], []byte{0, 0, 0xc0, 0x7f})
+		}, `tensor "model.norm.weight": element 7 is NaN`},
+		{"adapter without weights", func(_ *testing.T, d memory) {
+			d.MapFS["adapter_config.json"] = &fstest.MapFile{Data: []byte(`{"peft_type":"LORA","r":2,"lora_alpha":4}`)}
+		}, "adapter_model.safetensors"},
+		{"adapter of another kind", func(_ *testing.T, d memory) {
+			d.MapFS["adapter_config.json"] = &fstest.MapFile{Data: []byte(`{"peft_type":"LORA","r":2,"lora_alpha":4,"use_dora":true}`)}
+		}, "use_dora"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := memory{fstest.MapFS{}}
+			for name, f := range maps.All(base.MapFS) {
+				dir.MapFS[name] = &fstest.MapFile{Data: bytes.Clone(f.Data)}
+			}
+			tt.spoil(t, dir)
+			_, err := model.Open(dir, ref.New())
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAdapter(t *testing.T) {
+	cfg := tiny(true)
+	base := model.New(cfg, 1, ref.New())
+	a := noise(cfg, model.Q, model.Down)
+	m, err := base.WithAdapter(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Equal(apply(m, model.Q), apply(base, model.Q)) {
+		t.Error("the adapter changed nothing")
+	}
+	if !slices.Equal(apply(m, model.V), apply(base, model.V)) {
+		t.Error("the adapter changed a module it does not target")
+	}
+	off, err := m.WithAdapter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(apply(off, model.Q), apply(base, model.Q)) {
+		t.Error("taking the adapter off does not give the base back")
+	}
+
+	// base + scale·B·(A·x), computed the long way, equals the packed weight.
+	want := apply(base, model.Q)
+	l := a.Layers[0][model.Q]
+	for r := range a.Rank {
+		var ax float64
+		for k := range cfg.HiddenSize {
+			ax += float64(l.A[r*cfg.HiddenSize+k]) * float64(k+1)
+		}
+		for n := range want {
+			want[n] += float32(a.Scale() * float64(l.B[n*a.Rank+r]) * ax)
+		}
+	}
+	for i, got := range apply(m, model.Q) {
+		if math.Abs(float64(got-want[i])) > 1e-4*math.Abs(float64(want[i]))+1e-5 {
+			t.Errorf("row %d: got %v, want %v", i, got, want[i])
+		}
+	}
+
+	// On disk beside the base it is merged by Open; Merged says the same as plain weights.
+	dir := saved(t, base)
+	if err := a.Save(dir.create); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight", "base_model.model.model.layers.0.mlp.down_proj.lora_B.weight"} {
+		if !bytes.Contains(dir.MapFS["adapter_model.safetensors"].Data, []byte(key)) {
+			t.Errorf("PEFT key %q is not there", key)
+		}
+	}
+	opened, err := model.Open(dir, ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, err := model.Open(saved(t, m.Merged()), ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mod := range []model.Module{model.Q, model.Down} {
+		if !slices.Equal(apply(opened, mod), apply(m, mod)) || !slices.Equal(apply(merged, mod), apply(m, mod)) {
+			t.Errorf("%s: opened, merged and in-memory adapters differ", mod)
+		}
+	}
+	if got := opened.Adapter.Targets(); !slices.Equal(got, []string{"q_proj", "down_proj"}) {
+		t.Errorf("targets %v", got)
+	}
+	if merged.Adapter != nil || slices.Equal(merged.Layers[0].Q.W, base.Layers[0].Q.W) {
+		t.Error("Merged must put the adapter into the plain weights")
+	}
+}
+
+func TestAdapterMustFit(t *testing.T) {
+	base := model.New(tiny(true), 1, ref.New())
+	short := noise(tiny(true), model.Q)
+	short.Layers[1][model.Q].B = short.Layers[1][model.Q].B[1:]
+	deep := noise(tiny(true), model.Q)
+	deep.Layers = deep.Layers[:1]
+	for name, a := range map[string]*model.Adapter{"short B": short, "layers": deep, "rank": {}} {
+		if _, err := base.WithAdapter(a); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

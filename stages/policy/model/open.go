@@ -1,0 +1,179 @@
+package model
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/model/safetensors"
+)
+
+// Open reads a checkpoint: config.json with model.safetensors or its shards, and,
+// when they are there, adapter_config.json with adapter_model.safetensors, which
+// are merged into the packed weights. Errors name the file and the tensor or field.
+func Open(fsys fs.FS, dev kernel.Device) (*Model, error) {
+	m, err := open(fsys, dev)
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	return m, nil
+}
+
+func open(fsys fs.FS, dev kernel.Device) (*Model, error) {
+	cfg, err := ReadConfig(fsys)
+	if err != nil {
+		return nil, err
+	}
+	files, err := openWeights(fsys)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Config: cfg, Device: dev, Layers: make([]Layer, cfg.NumLayers)}
+	if err := m.read(files); err != nil {
+		return nil, err
+	}
+	if _, err := fs.Stat(fsys, adapterConfigName); err == nil {
+		if m.Adapter, err = ReadAdapter(fsys, cfg); err != nil {
+			return nil, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	m.finish()
+	return m, nil
+}
+
+// weights finds a tensor's file.
+type weights map[string]*safetensors.File
+
+const (
+	weightsName = "model.safetensors"
+	indexName   = "model.safetensors.index.json"
+)
+
+// openWeights reads the single file, else the shards that the index names.
+func openWeights(fsys fs.FS) (weights, error) {
+	w := weights{}
+	f, err := safetensors.Read(fsys, weightsName)
+	if err == nil {
+		for _, name := range f.Names() {
+			w[name] = f
+		}
+		return w, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	text, indexErr := fs.ReadFile(fsys, indexName)
+	if errors.Is(indexErr, fs.ErrNotExist) {
+		return nil, fmt.Errorf("neither %s nor %s is there: %w", weightsName, indexName, fs.ErrNotExist)
+	} else if indexErr != nil {
+		return nil, indexErr
+	}
+	var index struct {
+		Map map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		return nil, fmt.Errorf("%s: %w", indexName, err)
+	}
+	shards := map[string]*safetensors.File{}
+	for tensor, name := range index.Map {
+		if name != path.Base(name) || !fs.ValidPath(name) {
+			return nil, fmt.Errorf("%s: tensor %q: %q is no file name", indexName, tensor, name)
+		}
+		if shards[name] == nil {
+			if shards[name], err = safetensors.Read(fsys, name); err != nil {
+				return nil, err
+			}
+		}
+		if _, ok := shards[name].Shape(tensor); !ok {
+			return nil, fmt.Errorf("%s: tensor %q is missing, though %s promises it", name, tensor, indexName)
+		}
+		w[tensor] = shards[name]
+	}
+	return w, nil
+}
+
+// read fills the model and refuses tensors that it would ignore: a bias or a
+// q_norm left out gives another model without any error.
+func (m *Model) read(files weights) error {
+	known := map[string]bool{}
+	for _, t := range m.tensors() {
+		known[t.name] = true
+		f, ok := files[t.name]
+		if !ok {
+			return fmt.Errorf("%s: tensor %q is missing: the weights do not belong to this config.json", weightsName, t.name)
+		}
+		if have, _ := f.Shape(t.name); t.data == &m.Embed && len(have) == 2 && have[0] < m.VocabSize {
+			return fmt.Errorf("config.json: vocab_size %d is larger than the embedding: tensor %q has %d rows", m.VocabSize, t.name, have[0])
+		}
+		data, err := f.Float32(t.name, t.shape...)
+		if err != nil {
+			return err
+		}
+		*t.data = data
+	}
+	for name, f := range files {
+		switch {
+		case known[name], strings.HasSuffix(name, "rotary_emb.inv_freq"):
+		case name == headName: // tied, and stored all the same
+			w, err := f.Float32(name, m.VocabSize, m.HiddenSize)
+			if err != nil {
+				return err
+			}
+			if !slices.Equal(w, m.Embed) {
+				return fmt.Errorf("tensor %q differs from the embedding, but config.json ties them: set tie_word_embeddings to false", name)
+			}
+		default:
+			return fmt.Errorf("tensor %q is not part of a plain Llama model: it would be ignored", name)
+		}
+	}
+	return nil
+}
+
+const headName = "lm_head.weight"
+
+// tensor is one stored weight: its name, its shape, and where it lies in the model.
+type tensor struct {
+	name     string
+	shape    []int
+	data     *[]float32
+	residual bool // adds to the residual stream
+}
+
+// shapes are the sizes (N, K) of a layer's linear maps.
+func (c Config) shapes() [Modules][2]int {
+	h, qd, kvd, f := c.HiddenSize, c.NumHeads*c.HeadDim, c.NumKVHeads*c.HeadDim, c.IntermediateSize
+	return [Modules][2]int{Q: {qd, h}, K: {kvd, h}, V: {kvd, h}, O: {h, qd}, Gate: {f, h}, Up: {f, h}, Down: {h, f}}
+}
+
+// tensors lists every stored weight in a fixed order. A tied head is not stored.
+func (m *Model) tensors() []tensor {
+	c := m.HiddenSize
+	ts := []tensor{
+		{name: "model.embed_tokens.weight", shape: []int{m.VocabSize, c}, data: &m.Embed},
+		{name: "model.norm.weight", shape: []int{c}, data: &m.Norm},
+	}
+	if !m.TieEmbeddings {
+		ts = append(ts, tensor{name: headName, shape: []int{m.VocabSize, c}, data: &m.HeadW})
+	}
+	shapes := m.shapes()
+	for i := range m.Layers {
+		l, at := &m.Layers[i], fmt.Sprintf("model.layers.%d.", i)
+		ts = append(ts,
+			tensor{name: at + "input_layernorm.weight", shape: []int{c}, data: &l.InputNorm},
+			tensor{name: at + "post_attention_layernorm.weight", shape: []int{c}, data: &l.PostNorm})
+		for j, lin := range l.Linears() {
+			ts = append(ts, tensor{
+				name:  at + moduleNames[j].group + "." + moduleNames[j].name + ".weight",
+				shape: shapes[j][:], data: &lin.W, residual: Module(j) == O || Module(j) == Down,
+			})
+		}
+	}
+	return ts
+}

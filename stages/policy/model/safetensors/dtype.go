@@ -1,0 +1,58 @@
+package safetensors
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// widths are the element sizes, in bytes, of the dtypes that a header may name.
+// Only the three float kinds that decode knows can be read.
+var widths = map[string]uint64{
+	"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4,
+	"F16": 2, "BF16": 2, "I16": 2, "U16": 2, "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+}
+
+// decode converts little-endian elements; ok is false for other dtypes.
+func decode(raw []byte, dtype string) (out []float32, ok bool) {
+	le := binary.LittleEndian
+	switch dtype {
+	case "F32":
+		out = make([]float32, len(raw)/4)
+		for i := range out {
+			out[i] = math.Float32frombits(le.Uint32(raw[4*i:]))
+		}
+	case "BF16":
+		out = make([]float32, len(raw)/2)
+		for i := range out {
+			out[i] = math.Float32frombits(uint32(le.Uint16(raw[2*i:])) << 16)
+		}
+	case "F16":
+		out = make([]float32, len(raw)/2)
+		for i := range out {
+			out[i] = half(le.Uint16(raw[2*i:]))
+		}
+	default:
+		return nil, false
+	}
+	return out, true
+}
+
+// half widens an IEEE half: sign, 5 bits of exponent, 10 of fraction.
+func half(h uint16) float32 {
+	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
+	switch exp {
+	case 0: // zero and subnormals: frac · 2⁻²⁴
+		v := float32(frac) / (1 << 24)
+		return math.Float32frombits(math.Float32bits(v) | sign)
+	case 31: // infinities and NaN
+		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
+	}
+	return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
+}
+
+// bfloat rounds to the nearest bfloat16, ties to even. A finite value stays finite
+// unless it is beyond the largest bfloat16 by more than half a step.
+func bfloat(v float32) uint16 {
+	u := math.Float32bits(v)
+	return uint16((u + 0x7fff + (u>>16)&1) >> 16)
+}

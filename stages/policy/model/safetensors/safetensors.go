@@ -1,0 +1,180 @@
+// Package safetensors reads and writes the weight files of Hugging Face models:
+// eight bytes of header length, a JSON header, then the tensors' bytes.
+//
+// A file is hostile input: every number in the header is checked against the
+// bytes that are there before anything is allocated for it. The package knows no
+// model; it hands out named float32 tensors.
+//
+//	f, err := safetensors.Read(fsys, "model.safetensors")
+//	w, err := f.Float32("model.norm.weight", 192)
+package safetensors
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"slices"
+)
+
+// maxHeaderBytes is the format's own limit.
+const maxHeaderBytes = 100 << 20
+
+// File is one weight file in memory.
+type File struct {
+	Metadata map[string]string // free text of the writer; nil when there is none
+
+	name    string
+	data    []byte // what follows the header
+	tensors map[string]entry
+}
+
+type entry struct {
+	Dtype   string   `json:"dtype"`
+	Shape   []uint64 `json:"shape"`
+	Offsets []uint64 `json:"data_offsets"` // begin, end within data
+}
+
+// Read loads and checks a whole file. Its errors name the file and, where there is
+// one, the tensor.
+func Read(fsys fs.FS, name string) (*File, error) {
+	raw, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	f.name = name
+	return f, nil
+}
+
+// Names lists the tensors, sorted.
+func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.tensors)) }
+
+// Shape returns a tensor's dimensions and whether it is there.
+func (f *File) Shape(tensor string) ([]int, bool) {
+	e, ok := f.tensors[tensor]
+	if !ok {
+		return nil, false
+	}
+	shape := make([]int, len(e.Shape))
+	for i, n := range e.Shape {
+		shape[i] = int(n)
+	}
+	return shape, true
+}
+
+// Float32 returns a fresh copy of a tensor as float32 (from F32, F16 or BF16). It
+// refuses another shape than the wanted one, and values that are not finite.
+func (f *File) Float32(tensor string, shape ...int) ([]float32, error) {
+	e, ok := f.tensors[tensor]
+	if !ok {
+		return nil, fmt.Errorf("%s: tensor %q is missing: the file does not belong to this config.json", f.name, tensor)
+	}
+	if have, _ := f.Shape(tensor); !slices.Equal(have, shape) {
+		return nil, fmt.Errorf("%s: tensor %q has shape %v, config.json asks for %v", f.name, tensor, have, shape)
+	}
+	raw := f.data[e.Offsets[0]:e.Offsets[1]]
+	out, ok := decode(raw, e.Dtype)
+	if !ok {
+		return nil, fmt.Errorf("%s: tensor %q: dtype %s is not supported: convert it to F32, F16 or BF16", f.name, tensor, e.Dtype)
+	}
+	for i, v := range out {
+		if v-v != 0 { // NaN and both infinities
+			return nil, fmt.Errorf("%s: tensor %q: element %d is %v: the weights are broken, take another checkpoint", f.name, tensor, i, v)
+		}
+	}
+	return out, nil
+}
+
+func parse(raw []byte) (*File, error) {
+	if len(raw) < 8 {
+		return nil, fmt.Errorf("%d bytes are no safetensors file: copy it again", len(raw))
+	}
+	n, body := binary.LittleEndian.Uint64(raw), raw[8:]
+	if n > maxHeaderBytes {
+		return nil, fmt.Errorf("header of %d bytes is over the limit of %d: not a safetensors file", n, maxHeaderBytes)
+	}
+	if n > uint64(len(body)) {
+		return nil, fmt.Errorf("header of %d bytes, but only %d bytes follow: the file is cut short, copy it again", n, len(body))
+	}
+	f := &File{data: body[n:], tensors: map[string]entry{}}
+	header := map[string]json.RawMessage{}
+	if err := json.Unmarshal(body[:n], &header); err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	for name, text := range header {
+		if name == "__metadata__" {
+			if err := json.Unmarshal(text, &f.Metadata); err != nil {
+				return nil, fmt.Errorf("header: __metadata__: %w", err)
+			}
+			continue
+		}
+		e, err := parseEntry(text, uint64(len(f.data)))
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", name, err)
+		}
+		f.tensors[name] = e
+	}
+	return f, f.tiled()
+}
+
+// parseEntry checks one tensor by itself: known fields, and bytes = shape × size.
+func parseEntry(text []byte, size uint64) (entry, error) {
+	var e entry
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&e); err != nil {
+		return e, err
+	}
+	width, ok := widths[e.Dtype]
+	if !ok {
+		return e, fmt.Errorf("unknown dtype %q", e.Dtype)
+	}
+	if len(e.Offsets) != 2 || e.Offsets[0] > e.Offsets[1] {
+		return e, fmt.Errorf("data_offsets %v are no range", e.Offsets)
+	}
+	if e.Offsets[1] > size {
+		return e, fmt.Errorf("data ends at byte %d, but the file holds %d: it is cut short, copy it again", e.Offsets[1], size)
+	}
+	want := width
+	for _, n := range e.Shape {
+		if n != 0 && want > math.MaxInt64/n {
+			return e, fmt.Errorf("shape %v overflows", e.Shape)
+		}
+		want *= n
+	}
+	if have := e.Offsets[1] - e.Offsets[0]; have != want {
+		return e, fmt.Errorf("shape %v of %s needs %d bytes, data_offsets give %d", e.Shape, e.Dtype, want, have)
+	}
+	return e, nil
+}
+
+// tiled reports whether the tensors cover the data without a hole or an overlap;
+// the format forbids both, and a second meaning of the same bytes is an attack.
+func (f *File) tiled() error {
+	names := slices.SortedFunc(maps.Keys(f.tensors), func(a, b string) int {
+		return slices.Compare(f.tensors[a].Offsets, f.tensors[b].Offsets)
+	})
+	var at uint64
+	for _, name := range names {
+		e := f.tensors[name]
+		if e.Offsets[0] < at {
+			return fmt.Errorf("tensor %q overlaps the one before it at byte %d", name, e.Offsets[0])
+		}
+		if e.Offsets[0] > at {
+			return fmt.Errorf("tensor %q leaves a hole of %d bytes before it", name, e.Offsets[0]-at)
+		}
+		at = e.Offsets[1]
+	}
+	if at != uint64(len(f.data)) {
+		return errors.New("bytes behind the last tensor: the header and the data do not belong together, copy the file again")
+	}
+	return nil
+}

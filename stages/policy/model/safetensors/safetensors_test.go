@@ -1,0 +1,139 @@
+package safetensors_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"itool/stages/policy/model/safetensors"
+)
+
+func file(header string, data ...byte) fstest.MapFS {
+	raw := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	return fstest.MapFS{"w": {Data: append(append(raw, header...), data...)}}
+}
+
+func TestDtypes(t *testing.T) {
+	tests := []struct {
+		dtype string
+		bits  []byte
+		want  float32
+	}{
+		{"F32", []byte{0, 0, 0xc0, 0xbf}, -1.5},
+		{"BF16", []byte{0xc0, 0xbf}, -1.5},
+		{"F16", []byte{0x00, 0xbe}, -1.5},
+		{"F16", []byte{0xff, 0x7b}, 65504},
+		{"F16", []byte{0x01, 0x00}, 1.0 / (1 << 24)}, // smallest subnormal
+		{"F16", []byte{0x00, 0x80}, float32(math.Copysign(0, -1))},
+	}
+	for _, tt := range tests {
+		end := string(rune('0' + len(tt.bits)))
+		f, err := safetensors.Read(file(`{"x":{"dtype":"`+tt.dtype+`","shape":[1],"data_offsets":[0,`+end+`]}}`, tt.bits...), "w")
+		if err != nil {
+			t.Fatal(tt.dtype, err)
+		}
+		got, err := f.Float32("x", 1)
+		if err != nil || math.Float32bits(got[0]) != math.Float32bits(tt.want) {
+			t.Errorf("%s %x: got %v %v, want %v", tt.dtype, tt.bits, got, err, tt.want)
+		}
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	tests := []struct{ name, header, want string }{
+		{"no JSON", `{`, "header"},
+		{"no object", `[]`, "header"},
+		{"unknown dtype", `{"x":{"dtype":"F7","shape":[1],"data_offsets":[0,4]}}`, `tensor "x": unknown dtype`},
+		{"negative shape", `{"x":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}`, `tensor "x"`},
+		{"overflowing shape", `{"x":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}`, "overflows"},
+		{"past the end", `{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, "cut short"},
+		{"backwards", `{"x":{"dtype":"F32","shape":[0],"data_offsets":[4,0]}}`, "no range"},
+		{"size and shape", `{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}`, "needs 8 bytes"},
+		{"hole", `{"x":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}}`, "hole of 2 bytes"},
+		{"overlap", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}}`, "overlaps"},
+		{"bytes left", `{"x":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}`, "behind the last tensor"},
+		{"extra field", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"z":1}}`, "unknown field"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := safetensors.Read(file(tt.header, 0, 0, 0, 0), "w")
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "w: ") {
+				t.Errorf("got %v, want an error of file w with %q", err, tt.want)
+			}
+		})
+	}
+	long := fstest.MapFS{"w": {Data: []byte{255, 255, 255, 255, 255, 255, 255, 127}}}
+	if _, err := safetensors.Read(long, "w"); err == nil {
+		t.Error("a header of 2⁶³ bytes was accepted")
+	}
+}
+
+func TestFloat32Refuses(t *testing.T) {
+	f, err := safetensors.Read(file(`{"n":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"i":{"dtype":"I32","shape":[1],"data_offsets":[4,8]}}`,
+		0, 0, 0x80, 0x7f, 0, 0, 0, 0), "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		tensor string
+		shape  []int
+		want   string
+	}{
+		{"gone", []int{1}, `"gone" is missing`}, {"n", []int{1, 1}, "has shape [1]"}, {"n", []int{1}, "+Inf"}, {"i", []int{1}, "I32 is not supported"},
+	} {
+		if _, err := f.Float32(tt.tensor, tt.shape...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s %v: got %v, want %q", tt.tensor, tt.shape, err, tt.want)
+		}
+	}
+}
+
+func TestWriteRead(t *testing.T) {
+	ts := []safetensors.Tensor{{Name: "b", Shape: []int{2, 2}, Data: []float32{1, -2, 3.5, 0}}, {Name: "a", Shape: []int{0}}}
+	var one, two bytes.Buffer
+	if err := safetensors.Write(&one, ts, safetensors.F32, map[string]string{"format": "pt"}); err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(ts)
+	if err := safetensors.Write(&two, ts, safetensors.F32, map[string]string{"format": "pt"}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(one.Bytes(), two.Bytes()) {
+		t.Error("the order of the tensors changed the bytes")
+	}
+	f, err := safetensors.Read(fstest.MapFS{"w": {Data: one.Bytes()}}, "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Float32("b", 2, 2)
+	if err != nil || !slices.Equal(got, ts[1].Data) || f.Metadata["format"] != "pt" {
+		t.Errorf("got %v %v %v", got, f.Metadata, err)
+	}
+	for name, bad := range map[string][]safetensors.Tensor{"size": {{Name: "x", Shape: []int{3}}}, "twice": {{Name: "x", Data: []float32{1}}, {Name: "x", Data: []float32{1}}}} {
+		if err := safetensors.Write(&one, bad, safetensors.F32, nil); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	var good bytes.Buffer
+	safetensors.Write(&good, []safetensors.Tensor{{Name: "x", Shape: []int{2}, Data: []float32{1, 2}}, {Name: "y", Shape: []int{1, 1}, Data: []float32{3}}}, safetensors.BF16, nil)
+	f.Add(good.Bytes())
+	f.Add(file(`{"x":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`, 1, 2, 3, 4)["w"].Data)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		w, err := safetensors.Read(fstest.MapFS{"w": {Data: raw}}, "w")
+		if err != nil {
+			return
+		}
+		for _, name := range w.Names() {
+			shape, _ := w.Shape(name)
+			if data, err := w.Float32(name, shape...); err == nil && 2*len(data) > len(raw) {
+				t.Errorf("%q: %d values out of %d bytes", name, len(data), len(raw))
+			}
+		}
+	})
+}

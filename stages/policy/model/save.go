@@ -1,0 +1,86 @@
+package model
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"itool/stages/policy/model/safetensors"
+)
+
+// Create opens a file of a checkpoint for writing; Close makes it whole.
+type Create func(name string) (io.WriteCloser, error)
+
+// Save writes config.json and model.safetensors: the base weights without the
+// adapter (save that beside them, or save Merged). A tied head is written once.
+func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype safetensors.Dtype) error {
+	cfg := m.Config
+	cfg.DType = map[safetensors.Dtype]string{safetensors.F32: "float32", safetensors.BF16: "bfloat16"}[dtype]
+	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
+		return err
+	}
+	var ts []safetensors.Tensor
+	for _, t := range m.tensors() {
+		ts = append(ts, safetensors.Tensor{Name: t.name, Shape: t.shape, Data: *t.data})
+	}
+	return writeTensors(create, weightsName, ts, dtype)
+}
+
+// Save writes adapter_config.json and adapter_model.safetensors as PEFT reads
+// them, in float32.
+func (a *Adapter) Save(create func(name string) (io.WriteCloser, error)) error {
+	targets, err := json.Marshal(a.Targets())
+	if err != nil {
+		return err
+	}
+	err = writeJSON(create, adapterConfigName, adapterFile{
+		PeftType: "LORA", TaskType: "CAUSAL_LM", Rank: a.Rank, Alpha: a.Alpha, RankStable: a.RankStable, Targets: targets,
+		Bias: "none", Init: true, Inference: true,
+	})
+	if err != nil {
+		return err
+	}
+	var ts []safetensors.Tensor
+	for i, l := range a.Layers {
+		for j, lora := range l {
+			if lora == nil {
+				continue
+			}
+			nameA, nameB := loraNames(i, Module(j))
+			ts = append(ts,
+				safetensors.Tensor{Name: nameA, Shape: []int{a.Rank, len(lora.A) / a.Rank}, Data: lora.A},
+				safetensors.Tensor{Name: nameB, Shape: []int{len(lora.B) / a.Rank, a.Rank}, Data: lora.B})
+		}
+	}
+	return writeTensors(create, adapterWeightsName, ts, safetensors.F32)
+}
+
+func writeTensors(create Create, name string, ts []safetensors.Tensor, dtype safetensors.Dtype) error {
+	return write(create, name, func(w io.Writer) error {
+		return safetensors.Write(w, ts, dtype, map[string]string{"format": "pt"}) // transformers asks for it
+	})
+}
+
+func writeJSON(create Create, name string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return write(create, name, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+}
+
+// write closes what it created, whatever happens, and reports both errors.
+func write(create Create, name string, fill func(io.Writer) error) error {
+	w, err := create(name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if err := errors.Join(fill(w), w.Close()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
