@@ -1,0 +1,98 @@
+package kerneltest
+
+import (
+	"fmt"
+	"math"
+
+	"itool/stages/policy/kernel"
+)
+
+// A softmax over up to a few hundred scores between two sums of products.
+const attentionTolerance = 3e-5
+
+// layout is one packing of segments.
+type layout struct {
+	name    string
+	cu      []int32
+	t       int // rows of the tensors; those behind the last segment are padding
+	h, g, d int
+	spread  float64 // of q: 1 is usual, 30 makes the softmax nearly one-hot
+}
+
+func layouts() []layout {
+	return []layout{
+		{"one row", []int32{0, 1}, 1, 1, 1, 8, 1},
+		{"no segment", []int32{0}, 4, 2, 1, 16, 1},
+		{"empty segments", []int32{0, 0, 3, 3, 3, 9, 9}, 9, 2, 1, 16, 1},
+		{"odd head size", []int32{0, 5, 19}, 19, 3, 3, 7, 1},
+		{"grouped heads", []int32{0, 33, 100}, 100, 6, 2, 32, 1},
+		{"padding rows", []int32{0, 40, 61}, 70, 4, 2, 32, 1},
+		{"all heads share one", []int32{0, 65}, 65, 5, 1, 64, 1},
+		{"long segment", []int32{0, 300}, 300, 2, 1, 32, 1},
+		{"wide heads", []int32{0, 17, 50}, 50, 2, 2, 80, 1},
+		{"sharp", []int32{0, 90}, 90, 2, 1, 32, 30},
+	}
+}
+
+// tensors draws q, k, v; the rows behind the last segment are NaN: nobody reads them.
+func (l layout) tensors(in *source) (q, k, v []float32) {
+	q = in.normal(l.t*l.h*l.d, l.spread)
+	k = in.normal(l.t*l.g*l.d, 1)
+	v = in.normal(l.t*l.g*l.d, 1)
+	end := int(l.cu[len(l.cu)-1])
+	poison(q[end*l.h*l.d:])
+	poison(k[end*l.g*l.d:])
+	poison(v[end*l.g*l.d:])
+	return q, k, v
+}
+
+func poison(x []float32) {
+	for i := range x {
+		x[i] = float32(math.NaN())
+	}
+}
+
+func attentionChecks() []check {
+	var all []check
+	for _, l := range layouts() {
+		all = append(all, check{"attention", l.name, attentionTolerance, func(dev kernel.Device, in *source) []tensor {
+			q, k, v := l.tensors(in)
+			out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
+			dev.Attention(out, lse, q, k, v, l.cu, l.h, l.g, l.d)
+			return []tensor{{"out", out}, {"lse", lse}}
+		}})
+		all = append(all, check{"attention backward", l.name, attentionTolerance, func(dev kernel.Device, in *source) []tensor {
+			q, k, v := l.tensors(in)
+			dout := in.normal(l.t*l.h*l.d, 1)
+			out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
+			attend(out, lse, q, k, v, l)
+			dq, dk, dv := in.output(l.t*l.h*l.d), in.output(l.t*l.g*l.d), in.output(l.t*l.g*l.d)
+			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, l.cu, l.h, l.g, l.d)
+			return []tensor{{"dq", dq}, {"dk", dk}, {"dv", dv}}
+		}})
+	}
+	for _, s := range [][4]int{{1, 1, 1, 8}, {3, 4, 2, 32}, {2, 2, 1, 7}, {17, 6, 2, 32}, {4, 3, 1, 64}, {0, 2, 1, 16}, {3, 2, 2, 80}} {
+		rows, h, g, d := s[0], s[1], s[2], s[3]
+		all = append(all, check{"attend paths", fmt.Sprintf("R%d H%d G%d D%d", rows, h, g, d), attentionTolerance,
+			func(dev kernel.Device, in *source) []tensor {
+				const slots = 90
+				q, k, v := in.normal(rows*h*d, 1), in.normal(slots*g*d, 1), in.normal(slots*g*d, 1)
+				out := in.output(rows * h * d)
+				dev.AttendPaths(out, q, k, v, paths(in, rows, slots), h, g, d)
+				return []tensor{{"out", out}}
+			}})
+	}
+	return all
+}
+
+// paths draws one path of 0 to 69 slots per row; the first row's is empty.
+func paths(in *source, rows, slots int) [][]int32 {
+	all := make([][]int32, rows)
+	for r := range all {
+		all[r] = make([]int32, (r*13)%70)
+		for j := range all[r] {
+			all[r][j] = in.rng.Int32N(int32(slots))
+		}
+	}
+	return all
+}

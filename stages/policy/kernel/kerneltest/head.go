@@ -1,0 +1,53 @@
+package kerneltest
+
+import (
+	"fmt"
+
+	"itool/stages/policy/kernel"
+)
+
+// The log-sum-exp adds its own rounding to the logits'.
+const headTolerance = 3e-5
+
+func headChecks() []check {
+	var all []check
+	// Vocabularies around a tile, a chunk, and several chunks.
+	for _, s := range [][3]int{{1, 1, 1}, {3, 8, 5}, {20, 33, 97}, {64, 40, 513}, {9, 64, 2100}, {1100, 4, 20}, {0, 4, 4}} {
+		t, k, v := s[0], s[1], s[2]
+		size := fmt.Sprintf("T%d K%d V%d", t, k, v)
+		all = append(all, check{"logprobs", size, headTolerance, func(dev kernel.Device, in *source) []tensor {
+			x, w, targets := headInputs(in, t, k, v)
+			logp, lse := in.output(t), in.output(t)
+			dev.LogProbs(logp, lse, x, dev.Pack(w, v, k), targets, t)
+			return []tensor{{"logp", logp}, {"lse", lse}}
+		}})
+		for _, frozen := range []bool{false, true} {
+			all = append(all, check{"logprobs backward", fmt.Sprintf("%s frozen=%v", size, frozen), headTolerance,
+				func(dev kernel.Device, in *source) []tensor {
+					x, w, targets := headInputs(in, t, k, v)
+					lse := lseOf(x, w, targets, t, k, v)
+					dlogp, dx, dw := in.normal(t, 1), in.normal(t*k, 1), in.normal(v*k, 1)
+					if frozen {
+						dev.LogProbsBackward(dx, nil, dlogp, lse, x, dev.Pack(w, v, k), w, targets, t)
+						return []tensor{{"dx", dx}}
+					}
+					dev.LogProbsBackward(dx, dw, dlogp, lse, x, dev.Pack(w, v, k), w, targets, t)
+					return []tensor{{"dx", dx}, {"dw", dw}}
+				}})
+		}
+	}
+	return all
+}
+
+// headInputs draws a hidden state, a vocabulary, and targets of which a third are masked.
+func headInputs(in *source, t, k, v int) (x, w []float32, targets []int32) {
+	x, w = in.normal(t*k, 1), in.normal(v*k, 1)
+	targets = make([]int32, t)
+	for i := range targets {
+		targets[i] = in.rng.Int32N(int32(v))
+		if i%3 == 1 {
+			targets[i] = -1
+		}
+	}
+	return x, w, targets
+}

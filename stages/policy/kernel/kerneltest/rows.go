@@ -1,0 +1,106 @@
+package kerneltest
+
+import (
+	"testing"
+
+	"itool/stages/policy/kernel"
+)
+
+// rows demands batch invariance: a row computed alone, and as the first of every
+// smaller batch, has the bits it has among all others.
+func rows(t *testing.T, dev kernel.Device) {
+	const all = 33
+	in := newSource("rows")
+	k, n := 300, 70
+	x, w, b := in.normal(all*k, 1), in.normal(n*k, 1), in.normal(k*n, 1)
+	packed := dev.Pack(w, n, k)
+	targets := make([]int32, all)
+	for i := range targets {
+		targets[i] = int32(i)
+	}
+	gain := in.normal(k, 1)
+	ops := map[string]struct {
+		width int
+		run   func(y []float32, first, count int)
+	}{
+		"matmul": {n, func(y []float32, first, count int) {
+			dev.MatMul(y, x[first*k:(first+count)*k], packed, count, false)
+		}},
+		"gemm": {n, func(y []float32, first, count int) {
+			dev.Gemm(false, false, count, n, k, 1, x[first*k:(first+count)*k], b, false, y)
+		}},
+		"gemm bᵀ": {n, func(y []float32, first, count int) {
+			dev.Gemm(false, true, count, n, k, 1, x[first*k:(first+count)*k], w, false, y)
+		}},
+		"rmsnorm": {k, func(y []float32, first, count int) {
+			dev.RMSNorm(y, make([]float32, count), x[first*k:(first+count)*k], gain, count, k, 1e-5)
+		}},
+		"rope": {k, func(y []float32, first, count int) {
+			copy(y, x[first*k:(first+count)*k])
+			dev.RoPE(y, x, x[k:], targets[first:], count, 5, 60, false)
+		}},
+		"logprobs": {1, func(y []float32, first, count int) {
+			dev.LogProbs(y, make([]float32, count), x[first*k:(first+count)*k], packed, targets[first:], count)
+		}},
+		"attend paths": {k, func(y []float32, first, count int) {
+			p := make([][]int32, count)
+			for i := range p {
+				p[i] = targets[:first+i+1]
+			}
+			dev.AttendPaths(y, x[first*k:(first+count)*k], x, x, p, 5, 5, 60)
+		}},
+	}
+	for name, op := range ops {
+		t.Run(name, func(t *testing.T) {
+			want := make([]float32, all*op.width)
+			op.run(want, 0, all)
+			for _, count := range []int{1, 2, 3, 5, 8, 13, 14, 15, 17, 28} {
+				for first := 0; first+count <= all; first += 4 {
+					got := make([]float32, count*op.width)
+					op.run(got, first, count)
+					sameBits(t, name, got, want[first*op.width:])
+				}
+			}
+		})
+	}
+	t.Run("swiglu", func(t *testing.T) { swigluRows(t, dev) })
+	t.Run("attention", func(t *testing.T) { segmentAlone(t, dev) })
+}
+
+func swigluRows(t *testing.T, dev kernel.Device) {
+	in := newSource("swiglu rows")
+	const n = 1000
+	gate, up, want := in.normal(n, 3), in.normal(n, 1), make([]float32, n)
+	dev.SwiGLU(want, gate, up, n)
+	for _, first := range []int{0, 1, 15, 16, 500} {
+		for _, count := range []int{1, 7, 16, 33} {
+			got := make([]float32, count)
+			dev.SwiGLU(got, gate[first:first+count], up[first:first+count], count)
+			sameBits(t, "swiglu", got, want[first:])
+		}
+	}
+}
+
+// segmentAlone compares a segment among others with the segment by itself, and
+// with the beginning of a longer one: later tokens must not change earlier rows.
+func segmentAlone(t *testing.T, dev kernel.Device) {
+	in := newSource("segment alone")
+	const h, g, d = 4, 2, 32
+	cu := []int32{0, 50, 127, 127, 160}
+	total := int(cu[len(cu)-1])
+	q, k, v := in.normal(total*h*d, 1), in.normal(total*g*d, 1), in.normal(total*g*d, 1)
+	run := func(cu []int32, first, count int) (out, lse []float32) {
+		out, lse = make([]float32, count*h*d), make([]float32, count*h)
+		dev.Attention(out, lse, q[first*h*d:], k[first*g*d:], v[first*g*d:], cu, h, g, d)
+		return out, lse
+	}
+	wantOut, wantLse := run(cu, 0, total)
+	for s := 0; s+1 < len(cu); s++ {
+		first, last := int(cu[s]), int(cu[s+1])
+		for count := last - first; count > 0; count = count * 2 / 3 {
+			out, lse := run([]int32{0, int32(count)}, first, count)
+			sameBits(t, "out", out, wantOut[first*h*d:])
+			sameBits(t, "lse", lse, wantLse[first*h:])
+		}
+	}
+}

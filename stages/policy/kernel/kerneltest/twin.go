@@ -1,0 +1,80 @@
+package kerneltest
+
+import "math"
+
+// What the forward pass leaves for the backward pass, computed here in float64 so
+// that a gradient is judged apart from the forward kernel.
+
+func rstdOf(x []float32, t, k int) []float32 {
+	rstd := make([]float32, t)
+	for r := range rstd {
+		row := x[r*k : (r+1)*k]
+		rstd[r] = float32(1 / math.Sqrt(dot(row, row)/float64(k)+1e-5))
+	}
+	return rstd
+}
+
+func lseOf(x, w []float32, targets []int32, t, k, v int) []float32 {
+	lse := make([]float32, t)
+	logits := make([]float64, v)
+	for r := range lse {
+		if targets[r] < 0 {
+			continue
+		}
+		for i := range logits {
+			logits[i] = dot(x[r*k:(r+1)*k], w[i*k:(i+1)*k])
+		}
+		lse[r] = float32(softmax(logits))
+	}
+	return lse
+}
+
+// attend fills out and lse for the rows inside l's segments.
+func attend(out, lse, q, k, v []float32, l layout) {
+	for s := 0; s+1 < len(l.cu); s++ {
+		first := int(l.cu[s])
+		for i := first; i < int(l.cu[s+1]); i++ {
+			for head := range l.h {
+				group, at := head/(l.h/l.g), (i*l.h+head)*l.d
+				p := make([]float64, i-first+1)
+				for j := range p {
+					kj := ((first+j)*l.g + group) * l.d
+					p[j] = dot(q[at:at+l.d], k[kj:kj+l.d]) / math.Sqrt(float64(l.d))
+				}
+				lse[i*l.h+head] = float32(softmax(p))
+				for c := range l.d {
+					var sum float64
+					for j, pj := range p {
+						sum += pj * float64(v[((first+j)*l.g+group)*l.d+c])
+					}
+					out[at+c] = float32(sum)
+				}
+			}
+		}
+	}
+}
+
+// softmax normalises s in place and returns its log-sum-exp.
+func softmax(s []float64) float64 {
+	top := math.Inf(-1)
+	for _, x := range s {
+		top = math.Max(top, x)
+	}
+	var sum float64
+	for i, x := range s {
+		s[i] = math.Exp(x - top)
+		sum += s[i]
+	}
+	for i := range s {
+		s[i] /= sum
+	}
+	return top + math.Log(sum)
+}
+
+func dot(a, b []float32) float64 {
+	var sum float64
+	for i, v := range a {
+		sum += float64(v) * float64(b[i])
+	}
+	return sum
+}
