@@ -1,0 +1,132 @@
+package schemas
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Decoding goes over the stream twice: inspect proves that all of it is sound
+// and counts what the rows will need, then fill copies and cannot fail.
+
+// inspect says how many rows the stream holds.
+func (l layout) inspect(stream []byte) (rows int, err error) {
+	need := 0
+	err = l.batches(stream, func(n int, arrays []buffers) error {
+		for _, c := range l.columns {
+			more, err := c.check(arrays, n, rows)
+			if err != nil {
+				return fmt.Errorf("column %s: %w", c.name, err)
+			}
+			need += more
+			arrays = arrays[c.arrays():]
+		}
+		rows += n
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	// Empty lists take 4 bytes on the wire and 24 in memory, so a stream of
+	// nothing could still fill the memory of a worker. Encode inspects too:
+	// what it lets pass can be read.
+	need += allocated(rows * l.rowBytes)
+	if limit := 4*len(stream) + 1<<20 - reserve; need > limit {
+		return 0, fmt.Errorf("%d rows need %d bytes of memory, a stream of %d bytes may need %d: write fewer rows per batch", rows, need, len(stream), limit)
+	}
+	return rows, nil
+}
+
+// reserve is what a decode allocates beside the rows: layout, arrays, errors.
+const reserve = 64 << 10 // bytes
+
+// allocated bounds what the allocator takes for n bytes: its size classes waste
+// at most an eighth above 1 KiB, whole pages of 8 KiB above 32 KiB, and little below.
+func allocated(n int) int {
+	switch {
+	case n == 0:
+		return 0
+	case n <= 32<<10:
+		return n + n/8 + 128
+	}
+	return (n + 8<<10 - 1) &^ (8<<10 - 1)
+}
+
+// arrays is how many arrays of a record batch the column takes.
+func (c column) arrays() int {
+	if c.list {
+		return 2
+	}
+	return 1
+}
+
+// check proves that each of n values of a column lies inside its buffers and
+// gives the bytes that fill will allocate. Row numbers in errors count from first.
+func (c column) check(arrays []buffers, n, first int) (need int, err error) {
+	a := arrays[0]
+	if !c.list {
+		return checkValues(c.elem, a, first)
+	}
+	items := arrays[1]
+	if err := checkOffsets(a, items.n, first); err != nil {
+		return 0, err
+	}
+	if need, err = checkValues(c.elem, items, 0); err != nil {
+		return 0, fmt.Errorf("items: %w", err)
+	}
+	return need + allocated(a.span()*elems[c.elem].goBytes), nil
+}
+
+func checkValues(e elem, a buffers, first int) (need int, err error) {
+	if !e.variable() {
+		if size := (int64(a.n)*int64(elems[e].bits) + 7) / 8; size > int64(len(a.data)) {
+			return 0, fmt.Errorf("%d values need %d bytes, the buffer has %d", a.n, size, len(a.data))
+		}
+		return 0, nil
+	}
+	if err := checkOffsets(a, len(a.data), first); err != nil {
+		return 0, err
+	}
+	if e == elemText {
+		for i := range a.n {
+			if !utf8.Valid(a.data[a.offset(i):a.offset(i+1)]) {
+				return 0, fmt.Errorf("row %d: not UTF-8", first+i)
+			}
+		}
+	}
+	return allocated(a.span()), nil
+}
+
+// checkOffsets proves that a has n+1 offsets which never fall and end within
+// limit, the number of things they point into.
+func checkOffsets(a buffers, limit, first int) error {
+	if a.n == 0 {
+		return nil // then span and offset are not looked at
+	}
+	if 4*(int64(a.n)+1) > int64(len(a.offsets)) {
+		return fmt.Errorf("%d values need %d offsets, the buffer has %d", a.n, a.n+1, len(a.offsets)/4)
+	}
+	last := 0
+	for i := range a.n + 1 {
+		o := int(int32(binary.LittleEndian.Uint32(a.offsets[4*i:])))
+		if o < last {
+			return fmt.Errorf("row %d: offset %d after %d", first+i, o, last)
+		}
+		if o > limit {
+			return fmt.Errorf("row %d: offset %d beyond %d", first+i, o, limit)
+		}
+		last = o
+	}
+	return nil
+}
+
+// offset is where value i begins and value i−1 ends. checkOffsets has passed.
+func (a buffers) offset(i int) int { return int(binary.LittleEndian.Uint32(a.offsets[4*i:])) }
+
+// span is what all values take together; 0 without values.
+func (a buffers) span() int {
+	if a.n == 0 {
+		return 0
+	}
+	return a.offset(a.n) - a.offset(0)
+}
