@@ -1,0 +1,198 @@
+package search
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// expand draws new children for a leaf until it has Width distinct ones or its
+// draws are used up, rolls each out and backs it up. It returns how many there
+// were; afterwards the node is open no more.
+func (s *searcher) expand(ctx context.Context, leaf int) (int, error) {
+	old := len(s.tree.Nodes[leaf].Children)
+	if err := s.widen(ctx, leaf); err != nil {
+		return 0, s.place(ctx, leaf, "draw", err)
+	}
+	s.prior(leaf)
+	s.tree.Expansions++
+	s.tree.Distinct += len(s.tree.Nodes[leaf].Children)
+
+	// The oracle may run the roll-outs as one batch, and so the judgements.
+	ends := slices.Clone(s.tree.Nodes[leaf].Children[old:])
+	if err := s.rollOut(ctx, ends); err != nil {
+		return 0, s.place(ctx, leaf, "roll out", err)
+	}
+	if err := s.judge(ctx, ends); err != nil {
+		return 0, s.place(ctx, leaf, "evaluate", err)
+	}
+	for _, end := range ends {
+		s.backup(end)
+	}
+	return len(ends), nil
+}
+
+// place adds to an error where the search stood. A cancelled context is
+// nobody's fault and comes back bare.
+func (s *searcher) place(ctx context.Context, node int, doing string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("search: node %d at depth %d: %s: %w", node, s.tree.Nodes[node].Depth, doing, err)
+}
+
+// widen draws single fragments for a node. Duplicates are dropped: the first
+// keeps its one prior.
+func (s *searcher) widen(ctx context.Context, leaf int) error {
+	s.cover(leaf) // a roll-out may have left a child here
+	for s.open(&s.tree.Nodes[leaf]) {
+		n := &s.tree.Nodes[leaf]
+		missing := min(s.params.Width-len(n.Children), s.params.Width*s.params.DrawsPerChild-n.Draws)
+		s.requests = s.requests[:0]
+		for range missing {
+			s.request(leaf, 1)
+		}
+		paths, err := s.draw(ctx)
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			s.adopt(leaf, path[0])
+		}
+		s.cover(leaf)
+	}
+	return nil
+}
+
+// adopt hangs a drawn fragment under the node unless a sibling has its tokens.
+func (s *searcher) adopt(parent int, f Fragment) {
+	for _, child := range s.tree.Nodes[parent].Children {
+		if slices.Equal(s.tree.Nodes[child].Tokens, f.Tokens) {
+			if s.oracle.Release != nil {
+				s.oracle.Release(f.Handle)
+			}
+			return
+		}
+	}
+	s.tree.add(parent, f)
+}
+
+// cover marks a node whose children hold nearly all of the probability. The
+// fragments of a node are prefix-free, so that their probabilities add up.
+func (s *searcher) cover(node int) {
+	if s.params.Coverage == 0 {
+		return
+	}
+	share := 0.0
+	for _, child := range s.tree.Nodes[node].Children {
+		c := &s.tree.Nodes[child]
+		share += math.Exp(c.LogProb * float64(len(c.Tokens)))
+	}
+	s.tree.Nodes[node].Covered = share >= s.params.Coverage
+}
+
+// prior sets p(a|s) of a node's children: exp of the mean token log-probability,
+// normalised over the siblings. The greatest is taken out first, so that a row
+// of very unlikely fragments does not underflow to 0/0.
+func (s *searcher) prior(node int) {
+	children := s.tree.Nodes[node].Children
+	top, sum := math.Inf(-1), 0.0
+	for _, child := range children {
+		top = max(top, s.tree.Nodes[child].LogProb)
+	}
+	for _, child := range children {
+		c := &s.tree.Nodes[child]
+		c.Prior = math.Exp(c.LogProb - top)
+		sum += c.Prior
+	}
+	for _, child := range children {
+		s.tree.Nodes[child].Prior /= sum
+	}
+}
+
+// rollOut continues each node of ends on one path to its end, and replaces it
+// in ends by the last node of that path. The nodes stay in the tree.
+func (s *searcher) rollOut(ctx context.Context, ends []int) error {
+	s.requests = s.requests[:0]
+	for _, end := range ends {
+		if !s.tree.Nodes[end].Terminal {
+			s.request(end, s.params.Simulation)
+		}
+	}
+	if len(s.requests) == 0 {
+		return nil
+	}
+	paths, err := s.draw(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range ends {
+		if s.tree.Nodes[ends[i]].Terminal {
+			continue
+		}
+		for at, f := range paths[0] {
+			if at > 0 {
+				s.tree.Nodes[ends[i]].Draws++ // the request counted for its first fragment only
+			}
+			ends[i] = s.tree.add(ends[i], f)
+		}
+		paths = paths[1:]
+	}
+	return nil
+}
+
+// judge asks for R(s) of the nodes where roll-outs ended (Eq. 6).
+func (s *searcher) judge(ctx context.Context, ends []int) error {
+	if len(ends) == 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	rewards, err := s.oracle.Evaluate(ctx, s.tree, ends)
+	if err != nil {
+		return err
+	}
+	if len(rewards) != len(ends) {
+		return fmt.Errorf("%d rewards for %d nodes", len(rewards), len(ends))
+	}
+	for i, end := range ends {
+		n := &s.tree.Nodes[end]
+		if err := rewards[i].check(n.Terminal); err != nil {
+			return fmt.Errorf("node %d: %w", end, err)
+		}
+		s.settle(end, rewards[i])
+	}
+	return nil
+}
+
+// settle writes a judgement into its node and counts finished roll-outs upward.
+func (s *searcher) settle(end int, r Reward) {
+	n := &s.tree.Nodes[end]
+	n.Outcome, n.SelfEval, n.Pass = r.Outcome, r.SelfEval, r.Pass
+	n.R = r.Outcome + r.SelfEval
+	n.Reward = n.R - s.tree.Nodes[n.Parent].R
+	if !n.Terminal {
+		return
+	}
+	passing := 0
+	if n.Pass {
+		passing = 1
+	}
+	for i := end; i >= 0; i = s.tree.Nodes[i].Parent {
+		s.tree.Nodes[i].Finished++
+		s.tree.Nodes[i].Passing += passing
+	}
+}
+
+func (r Reward) check(terminal bool) error {
+	sum := r.Outcome + r.SelfEval
+	switch {
+	case math.IsNaN(sum) || math.IsInf(sum, 0):
+		return fmt.Errorf("reward %v + %v is not finite", r.Outcome, r.SelfEval)
+	case !terminal && (r.Outcome != 0 || r.Pass):
+		return fmt.Errorf("unfinished answer has outcome %v, pass %v; want 0, false", r.Outcome, r.Pass)
+	}
+	return nil
+}
