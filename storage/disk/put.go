@@ -1,0 +1,187 @@
+package disk
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"itool/storage"
+	"itool/storage/internal/tempfile"
+)
+
+// Put stores an object; see storage.Store.
+func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
+	info, err := s.put(ctx, key, r, size, rename)
+	if err != nil {
+		return storage.Info{}, fmt.Errorf("storage/disk: put %s: %w", quote(key), err)
+	}
+	return info, nil
+}
+
+// PutIfAbsent stores an object unless it is there; see storage.Store.
+func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
+	info, err := s.Stat(ctx, key)
+	if err == nil {
+		return info, fmt.Errorf("storage/disk: put %s: %w", key, storage.ErrExists)
+	}
+	// A damaged object is there too: only Put replaces it. The link decides.
+	info, err = s.put(ctx, key, r, size, link)
+	if errors.Is(err, storage.ErrExists) {
+		info, _ = s.Stat(ctx, key) // empty when it is damaged or was deleted just now
+	}
+	if err != nil {
+		return info, fmt.Errorf("storage/disk: put %s: %w", quote(key), err)
+	}
+	return info, nil
+}
+
+// put writes a temporary file, makes it durable, and lets publish give it its name.
+func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, publish func(from, to string) error) (storage.Info, error) {
+	if err := check(ctx, key); err != nil {
+		return storage.Info{}, err
+	}
+	f, err := tempfile.Create(s.tmp)
+	if err != nil {
+		return storage.Info{}, err
+	}
+	published := false
+	defer func() {
+		f.Close() // not before it is published: the lock keeps sweepers away
+		if !published {
+			os.Remove(f.Name())
+		}
+	}()
+
+	info, err := fill(f, &contextReader{ctx, r}, size)
+	if err != nil {
+		return storage.Info{}, err
+	}
+	info.Key = key
+	if err := f.Sync(); err != nil {
+		return storage.Info{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return storage.Info{}, err
+	}
+	if err := s.publish(f.Name(), key, publish); err != nil {
+		return storage.Info{}, err
+	}
+	published = true
+	return info, nil
+}
+
+func rename(from, to string) error { return os.Rename(from, to) }
+
+// link is a rename that fails when the name is taken, in one step.
+func link(from, to string) error {
+	if err := os.Link(from, to); err != nil {
+		return err
+	}
+	return os.Remove(from)
+}
+
+// fill copies content and trailer into f.
+func fill(f *os.File, r io.Reader, size int64) (storage.Info, error) {
+	sum := sha256.New()
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, sum)}, r, make([]byte, 128<<10))
+	if err != nil {
+		return storage.Info{}, err
+	}
+	if size >= 0 && n != size {
+		return storage.Info{}, fmt.Errorf("the reader gave %d bytes, %d were announced", n, size)
+	}
+	info := storage.Info{Size: n, SHA256: hex.EncodeToString(sum.Sum(nil))}
+	_, err = f.Write(trailer(info))
+	return info, err
+}
+
+// publish gives the finished file its name. Folders may be deleted by others at
+// any moment when they are empty, so making them is repeated.
+func (s *Store) publish(from, key string, publish func(from, to string) error) error {
+	to := s.path(key)
+	for range 1000 {
+		if err := s.makeFolders(filepath.Dir(to)); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if errors.Is(err, syscall.ENOTDIR) {
+			return fmt.Errorf("%w: a beginning of it is the key of another object", storage.ErrBadKey)
+		} else if err != nil {
+			return err
+		}
+		err := publish(from, to)
+		switch st, statErr := os.Lstat(to); {
+		case err == nil:
+			return tempfile.SyncDir(filepath.Dir(to))
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case statErr == nil && st.IsDir():
+			// Folders that a killed process left empty are in nobody's way.
+			if removeEmpty(to) == nil {
+				continue
+			}
+			return fmt.Errorf("%w: it is the beginning of another object's key", storage.ErrBadKey)
+		case errors.Is(err, fs.ErrExist):
+			return storage.ErrExists
+		default:
+			return err
+		}
+	}
+	return errors.New("its folder is deleted again and again")
+}
+
+// makeFolders makes dir and what is missing above it, durably.
+func (s *Store) makeFolders(dir string) error {
+	if dir == s.objects {
+		return nil
+	}
+	st, err := os.Lstat(dir)
+	if err == nil && !st.IsDir() {
+		return syscall.ENOTDIR
+	}
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	up := filepath.Dir(dir)
+	if err := s.makeFolders(up); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return s.makeFolders(dir) // somebody was faster: with a folder or a file
+		}
+		return err
+	}
+	return tempfile.SyncDir(up)
+}
+
+// removeEmpty removes dir when there are only folders in it.
+func removeEmpty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			return fs.ErrExist
+		}
+		if err := removeEmpty(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return os.Remove(dir)
+}
+
+// absent reports errors that mean: there is no such object, be it that a name
+// on the way is missing or is itself an object.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
