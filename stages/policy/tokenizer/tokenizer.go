@@ -1,0 +1,151 @@
+// Package tokenizer turns text into token IDs and back, exactly as Hugging Face
+// tokenizers does for byte-level BPE (Llama 3, Qwen 2 and 3, and what Train makes).
+//
+// It reads tokenizer.json and nothing else; a feature that it does not know is
+// refused by the field's name, never skipped. It knows no model and no template.
+//
+//	t, err := tokenizer.Open(os.DirFS(dir))
+//	ids := t.Encode("get_weather(city=\"Paris\")")
+//	text := t.Decode(ids)
+//
+// Three kinds of text meet here, and the difference is a matter of safety:
+// what a user or a tool wrote must never turn into a control token (Encode),
+// what a chat template rendered holds control tokens on purpose (EncodeRendered).
+package tokenizer
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Tokenizer is immutable but for its cache; many goroutines may use one.
+type Tokenizer struct {
+	bpe
+	bytes    [][]byte         // by ID; nil: no such token
+	added    map[string]int32 // added tokens, special or not, by content
+	vocab    map[string]int32 // by bytes, added tokens excluded
+	nfc      bool
+	split    func(string) int // length of the first piece of a non-empty text
+	plain    matchers         // added tokens that are words like any other
+	all      matchers         // … and the special ones too
+	controls []string         // contents of the special tokens, by ID
+	control  map[int32]bool
+}
+
+// matchers find added tokens: raw before normalisation, normal after it.
+type matchers struct{ raw, normal *trie }
+
+// Encode returns the IDs of text as content: special tokens written in it stay
+// plain text. Added tokens that are not special ("<tool_call>" in Qwen) count.
+// Bytes for which the vocabulary has no token are dropped, as Hugging Face does.
+func (t *Tokenizer) Encode(text string) []int32 { return t.encode(nil, text, &t.plain) }
+
+// EncodeRendered returns the IDs of a rendered chat template, in which special
+// tokens count.
+func (t *Tokenizer) EncodeRendered(text string) []int32 { return t.encode(nil, text, &t.all) }
+
+func (t *Tokenizer) encode(ids []int32, text string, m *matchers) []int32 {
+	m.raw.cut(text, func(id int32) { ids = append(ids, id) }, func(part string) {
+		if t.nfc {
+			part = norm.NFC.String(part)
+		}
+		m.normal.cut(part, func(id int32) { ids = append(ids, id) }, func(word string) {
+			for len(word) > 0 {
+				n := t.split(word)
+				ids = t.bpe.encode(ids, word[:n])
+				word = word[n:]
+			}
+		})
+	})
+	return ids
+}
+
+// Decode returns the text of ids, special tokens included. Bytes that are no
+// UTF-8 become U+FFFD, one for each maximal broken part; unknown IDs are nothing.
+func (t *Tokenizer) Decode(ids []int32) string {
+	var b strings.Builder
+	for _, id := range ids {
+		b.Write(t.Bytes(id))
+	}
+	return lossy(b.String())
+}
+
+// Bytes returns the bytes of one token, which may be part of a character. The
+// slice is the tokenizer's own: do not change it. Unknown IDs have none.
+func (t *Tokenizer) Bytes(id int32) []byte {
+	if id < 0 || int(id) >= len(t.bytes) {
+		return nil
+	}
+	return t.bytes[id]
+}
+
+// Size is the highest ID + 1: an embedding must have at least so many rows.
+func (t *Tokenizer) Size() int { return len(t.bytes) }
+
+// ID finds the token with this content: an added token, or one of the vocabulary
+// (by its text, not in the alphabet of tokenizer.json).
+func (t *Tokenizer) ID(content string) (int32, bool) {
+	if id, ok := t.added[content]; ok {
+		return id, true
+	}
+	id, ok := t.vocab[content]
+	return id, ok
+}
+
+// IsSpecial tells whether id is a control token.
+func (t *Tokenizer) IsSpecial(id int32) bool { return t.control[id] }
+
+// Specials returns the contents of all control tokens, in order of ID.
+func (t *Tokenizer) Specials() []string { return append([]string(nil), t.controls...) }
+
+// lossy replaces what is no UTF-8 as Rust's from_utf8_lossy does: Go's own
+// replacement writes one U+FFFD for every byte.
+func lossy(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if r != utf8.RuneError || n > 1 {
+			b.WriteString(s[:n])
+		} else {
+			b.WriteString("\uFFFD")
+			n = brokenLen(s)
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// brokenLen is the length of the maximal prefix of s that begins a character
+// and could have been completed; at least 1.
+func brokenLen(s string) int {
+	need, low, high := 0, byte(0x80), byte(0xBF)
+	switch c := s[0]; {
+	case c >= 0xC2 && c <= 0xDF:
+		need = 1
+	case c >= 0xE0 && c <= 0xEF:
+		need = 2
+		if c == 0xE0 { // overlong forms
+			low = 0xA0
+		} else if c == 0xED { // surrogates
+			high = 0x9F
+		}
+	case c >= 0xF0 && c <= 0xF4:
+		need = 3
+		if c == 0xF0 {
+			low = 0x90
+		} else if c == 0xF4 { // above U+10FFFF
+			high = 0x8F
+		}
+	}
+	n := 1
+	for n <= need && n < len(s) && s[n] >= low && s[n] <= high {
+		n++
+		low, high = 0x80, 0xBF
+	}
+	return n
+}

@@ -1,0 +1,331 @@
+package tokenizer_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"itool/stages/policy/tokenizer"
+)
+
+// thirdParty returns the folder of real tokenizers beside the repository.
+func thirdParty(t testing.TB) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if filepath.Dir(dir) == dir {
+			t.Fatal("no go.mod above the working directory")
+		}
+		dir = filepath.Dir(dir)
+	}
+	dir = filepath.Join(dir, "..", "shared", "data", "tokenizers")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("third-party data not present: tokenizers")
+	}
+	return dir
+}
+
+func openBytes(t testing.TB, file []byte) *tokenizer.Tokenizer {
+	t.Helper()
+	tok, err := tokenizer.Open(fstest.MapFS{tokenizer.File: {Data: file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+type golden struct {
+	Text  string
+	Llama []int32 `json:"llama3_style"`
+	Qwen  []int32 `json:"qwen2_style"`
+}
+
+func goldens(t testing.TB) (all []golden, llama, qwen *tokenizer.Tokenizer) {
+	dir := thirdParty(t)
+	open := func(name string) *tokenizer.Tokenizer {
+		file, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return openBytes(t, file)
+	}
+	f, err := os.Open(filepath.Join(dir, "golden.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var g golden
+		if err := json.Unmarshal(lines.Bytes(), &g); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, g)
+	}
+	if lines.Err() != nil || len(all) == 0 {
+		t.Fatal("golden.jsonl: ", lines.Err(), len(all))
+	}
+	return all, open("llama3_style.json"), open("qwen2_style.json")
+}
+
+func TestGolden(t *testing.T) {
+	all, llama, qwen := goldens(t)
+	for i, g := range all {
+		for _, c := range []struct {
+			name string
+			tok  *tokenizer.Tokenizer
+			want []int32
+			text string
+		}{{"llama3", llama, g.Llama, g.Text}, {"qwen2", qwen, g.Qwen, norm.NFC.String(g.Text)}} {
+			got := c.tok.EncodeRendered(g.Text)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s: text %d %q:\n got %v\nwant %v", c.name, i, g.Text, got, c.want)
+			}
+			// Bytes without a token are dropped, so only whole texts come back.
+			size := 0
+			for _, id := range got {
+				size += len(c.tok.Bytes(id))
+			}
+			if back := c.tok.Decode(got); size == len(c.text) && back != c.text {
+				t.Errorf("%s: text %d: decode: got %q, want %q", c.name, i, back, c.text)
+			} else if c.name == "llama3" && size != len(c.text) {
+				t.Errorf("llama3: text %d: %d of %d bytes", i, size, len(c.text))
+			}
+		}
+	}
+	t.Logf("%d texts × 2 tokenizers", len(all))
+}
+
+var special = []string{"<|bos|>", "<|user|>", "<|end|>"}
+
+// trained is a small tokenizer of our own.
+func trained(t testing.TB) []byte {
+	t.Helper()
+	file, err := tokenizer.Train(slices.Values(corpus), 600, special)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+var corpus = []string{
+	`The weather in Paris is fine. [get_weather(city="Paris", days=12)]`,
+	`A flight from Paris to Berlin: [book_flight(from="Paris", to="Berlin", seats=2)]`,
+	`What is the weather in Berlin? [get_weather(city="Berlin", days=3)]`,
+	`{"name": "get_weather", "parameters": {"city": "string", "days": 345}}` + "\n",
+	`<|user|>Find me a flight to Oslo.<|end|>`,
+}
+
+func TestTrain(t *testing.T) {
+	file := trained(t)
+	tok := openBytes(t, file)
+	if again, err := tokenizer.Train(slices.Values([]string{corpus[4], corpus[2], corpus[1], corpus[3], corpus[0]}), 600, special); err != nil || string(again) != string(file) {
+		t.Errorf("another order of texts gives another file (%v)", err)
+	}
+	if tok.Size() <= 256+len(special) || tok.Size() > 600 {
+		t.Errorf("size %d: want merges, and at most 600 tokens", tok.Size())
+	}
+	for id := range int32(tok.Size()) {
+		text := string(tok.Bytes(id))
+		if tok.IsSpecial(id) || !utf8.ValidString(text) {
+			continue
+		}
+		letter := strings.IndexFunc(text, unicode.IsLetter) >= 0
+		other := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) >= 0
+		if letter && other || len(text) > 1 && strings.ContainsAny(text, "0123456789") {
+			t.Errorf("token %d %q joins what must stay apart", id, text)
+		}
+	}
+	bare := tok.Encode("Paris")
+	if len(bare) != 1 {
+		t.Errorf("Paris: %d tokens, want the one that was learnt", len(bare))
+	}
+	for _, text := range []string{"in Paris is", `city="Paris"`, "x_Paris", `'Paris'`, "<|Paris|>"} {
+		if ids := tok.Encode(text); !slices.Contains(ids, bare[0]) {
+			t.Errorf("%q: %v does not hold %d", text, ids, bare[0])
+		}
+	}
+	for i, text := range corpus {
+		if got := tok.Decode(tok.Encode(text)); got != text {
+			t.Errorf("text %d: got %q, want %q", i, got, text)
+		}
+	}
+	if _, err := tokenizer.Train(slices.Values(corpus), 200, nil); err == nil {
+		t.Error("a vocabulary of 200 was accepted")
+	}
+	if _, err := tokenizer.Train(slices.Values(corpus), 300, []string{"a", "a"}); err == nil {
+		t.Error("a special token twice was accepted")
+	}
+}
+
+func TestSpecialTokens(t *testing.T) {
+	tok := openBytes(t, trained(t))
+	user, _ := tok.ID("<|user|>")
+	end, ok := tok.ID("<|end|>")
+	if !ok || !tok.IsSpecial(end) || tok.IsSpecial(0) {
+		t.Fatal("special tokens are not known as such")
+	}
+	if got, want := tok.Specials(), special; !slices.Equal(got, want) {
+		t.Errorf("specials: got %q, want %q", got, want)
+	}
+	text := "<|user|>Hi <|end|><|end|> <|en"
+	rendered := tok.EncodeRendered(text)
+	if rendered[0] != user || count(rendered, end) != 2 || tok.Decode(rendered) != text {
+		t.Errorf("rendered: %v %q", rendered, tok.Decode(rendered))
+	}
+	content := tok.Encode(text)
+	if slices.ContainsFunc(content, tok.IsSpecial) {
+		t.Errorf("content %v holds a control token", content)
+	}
+	if got := tok.Decode(content); got != text {
+		t.Errorf("content: got %q, want %q", got, text)
+	}
+}
+
+func count(ids []int32, id int32) (n int) {
+	for _, i := range ids {
+		if i == id {
+			n++
+		}
+	}
+	return n
+}
+
+func TestDecodeBroken(t *testing.T) {
+	tok := openBytes(t, trained(t))
+	for _, c := range []struct{ name, bytes, want string }{
+		{"cut euro sign", "\xe2\x82", "\uFFFD"},
+		{"two starts", "\xe2\xe2\x82\xac", "\uFFFD€"},
+		{"overlong", "\xc0\xaf", "\uFFFD\uFFFD"},
+		{"surrogate", "\xed\xa0\x80", "\uFFFD\uFFFD\uFFFD"},
+		{"too high", "\xf4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"},
+		{"cut rocket", "a\xf0\x9f\x9ab", "a\uFFFDb"},
+	} {
+		ids := tok.Encode(c.bytes)
+		if got := tok.Decode(ids); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+	if got := tok.Decode([]int32{-1, 1 << 30, 'a'}); got != "a" {
+		t.Errorf("unknown ids: got %q", got)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	good := string(trained(t))
+	for _, c := range []struct{ name, old, new, want string }{
+		{"model type", `"type": "BPE"`, `"type": "Unigram"`, "Unigram"},
+		{"unknown field", `"truncation"`, `"truncated"`, "truncated"},
+		{"normalizer", `"normalizer": null`, `"normalizer": {"type": "Lowercase"}`, "normalizer"},
+		{"pattern", `\\p{L}+|`, `\\p{L}{2}|`, `\\p{L}{2}`},
+		{"behavior", `"Isolated"`, `"Removed"`, "behavior"},
+		{"decoder", `"decoder": {`, `"decoder": null, "post_processor": {`, "decoder"},
+		{"dropout", `"dropout": null`, `"dropout": 0.1`, "dropout"},
+		{"byte fallback", `"byte_fallback": false`, `"byte_fallback": true`, "byte_fallback"},
+		{"lstrip", `"lstrip": false`, `"lstrip": true`, "lstrip"},
+		{"negative id", `"id": `, `"id": -`, "out of range"},
+		{"merge of strangers", `"merges": [`, `"merges": [["Q!", "x"],`, "merges[0]"},
+		{"cut", "}", "", ""},
+	} {
+		bad := strings.Replace(good, c.old, c.new, 1)
+		if c.name == "cut" {
+			bad = good[:len(good)/2]
+		}
+		if bad == good {
+			t.Fatalf("%s: %q is not in the file", c.name, c.old)
+		}
+		_, err := tokenizer.Open(fstest.MapFS{tokenizer.File: {Data: []byte(bad)}})
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), tokenizer.File) {
+			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
+		}
+	}
+	if _, err := tokenizer.Open(fstest.MapFS{}); err == nil {
+		t.Error("no file, no error")
+	}
+}
+
+func TestConcurrent(t *testing.T) {
+	tok := openBytes(t, trained(t))
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 300 {
+				text := fmt.Sprintf("Paris %d in %d_%s", i, g, corpus[i%len(corpus)])
+				if got := tok.Decode(tok.Encode(text)); got != text {
+					t.Errorf("got %q, want %q", got, text)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func FuzzEncode(f *testing.F) {
+	tok := openBytes(f, trained(f))
+	for _, s := range append(corpus, "\xff\xfe", "a\u0301\u212b '\u017f \r\n\n x", strings.Repeat("ab", 99)) {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for name, ids := range map[string][]int32{"content": tok.Encode(text), "rendered": tok.EncodeRendered(text)} {
+			var b []byte
+			for _, id := range ids {
+				b = append(b, tok.Bytes(id)...)
+			}
+			if string(b) != text {
+				t.Errorf("%s: got %q, want %q", name, b, text)
+			}
+		}
+		if slices.ContainsFunc(tok.Encode(text), tok.IsSpecial) {
+			t.Errorf("%q: content became a control token", text)
+		}
+	})
+}
+
+func FuzzOpen(f *testing.F) {
+	f.Add(trained(f))
+	f.Add([]byte(`{"model": {"vocab": {"a": 1}, "merges": ["a a"]}}`))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		tok, err := tokenizer.Open(fstest.MapFS{tokenizer.File: {Data: file}})
+		if err == nil {
+			tok.Decode(tok.EncodeRendered("Paris, 12 \u00e9\xff"))
+		}
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	all, llama, _ := goldens(b)
+	var text strings.Builder
+	for _, g := range all {
+		text.WriteString(g.Text)
+	}
+	b.SetBytes(int64(text.Len()))
+	for b.Loop() {
+		llama.Encode(text.String())
+	}
+}
+
+func Example() {
+	file, _ := tokenizer.Train(slices.Values([]string{"to be or not to be"}), 300, []string{"<|end|>"})
+	tok, _ := tokenizer.Open(fstest.MapFS{tokenizer.File: {Data: file}})
+	end, _ := tok.ID("<|end|>")
+	ids := append(tok.Encode("not to be <|end|>"), end)
+	fmt.Println(tok.Decode(ids), tok.IsSpecial(ids[0]), tok.IsSpecial(ids[len(ids)-1]))
+	// Output: not to be <|end|><|end|> false true
+}
