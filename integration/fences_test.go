@@ -1,0 +1,46 @@
+package integration
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// fences keeps each technology in one folder, so that replacing it, or reading
+// how we use it, means reading one folder. Tests count too.
+var fences = []struct {
+	tech   string   // import path prefix
+	inside []string // packages, with all below them
+	why    string
+}{
+	{"github.com/apache/arrow/", []string{"schemas"}, "only schemas knows how rows become bytes"},
+	{"github.com/nats-io/", []string{"broker"}, "only broker knows JetStream"},
+	{"github.com/minio/minio-go/", []string{"storage/minio"}, "only storage/minio knows S3"},
+	{"gorgonia.org/cu", []string{"stages/policy/kernel/cuda"}, "only the cuda device knows the driver"},
+	{"gorgonia.org/", []string{"stages/policy/op", "stages/policy/model", "stages/policy/loss", "stages/policy/optim", "stages/policy/train"}, "graphs are for training; decoding and all else calls kernels"},
+	{"github.com/nikolalohinski/gonja/", []string{"stages/policy/template"}, "one renderer"},
+	{"github.com/alecthomas/kong", []string{"ops/itool"}, "only the binary has a command line"},
+	{"github.com/goccy/go-yaml", []string{"ops/config", "ops/lab"}, "configuration is read in one place"},
+}
+
+func TestFences(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "itool/")
+		for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			i := slices.IndexFunc(fences, func(f struct {
+				tech   string
+				inside []string
+				why    string
+			}) bool {
+				return strings.HasPrefix(imp, f.tech)
+			})
+			if i < 0 {
+				continue
+			}
+			f := fences[i]
+			if !slices.ContainsFunc(f.inside, func(in string) bool { return covers(in, name) }) {
+				t.Errorf("%s imports %s; that belongs inside %v: %s", name, imp, f.inside, f.why)
+			}
+		}
+	}
+}

@@ -1,0 +1,227 @@
+// Package courier carries batches: it is where the broker's messages and the
+// store's objects become records and back.
+//
+// Small bodies travel inside the message. Larger ones are claim-checked: the
+// body is stored, compressed, under its own digest, and the message carries only
+// the claim. A body is stored before its message is published, so a message
+// never points at nothing; a stored body without a message is waste that `gc`
+// removes, never a wrong result.
+package courier
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+
+	"github.com/klauspost/compress/zstd"
+
+	"itool/broker"
+	"itool/schemas"
+	"itool/storage"
+)
+
+// InlineBytes is the largest body that travels inside a message. The server's
+// payload limit is 8 MB; a stream of small messages replays much faster.
+const InlineBytes = 256 << 10
+
+// maxBodyBytes bounds what a claim may expand to: a hostile claim must not fill
+// the memory.
+const maxBodyBytes = 1 << 30
+
+// Message headers of the claim check, beside those of schemas.Header.
+const (
+	headerClaim = "itool-claim" // storage key of the compressed body
+	headerSize  = "itool-size"  // bytes of the body behind the claim
+	// HeaderSeconds is the wall time that making the batch took, for the report.
+	// It is no part of the result: two workers may disagree about it.
+	HeaderSeconds = "itool-seconds"
+)
+
+// InfraError is a failure of the broker or the store: nobody's work is at fault,
+// so it never counts as a failed attempt. Hold and try again.
+type InfraError struct{ Err error }
+
+func (e *InfraError) Error() string { return e.Err.Error() }
+func (e *InfraError) Unwrap() error { return e.Err }
+
+// Infra wraps err as an InfraError, except for nil, for the end of ctx, and for
+// what no waiting will mend: something is gone, damaged or misnamed.
+func Infra(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	for _, final := range []error{
+		broker.ErrNoRun, broker.ErrNotExist, broker.ErrBadName, broker.ErrTooLarge,
+		storage.ErrNotExist, storage.ErrCorrupt, storage.ErrBadKey,
+	} {
+		if errors.Is(err, final) {
+			return err
+		}
+	}
+	return &InfraError{err}
+}
+
+// Courier is safe for concurrent use.
+type Courier struct {
+	Broker *broker.Broker
+	Store  storage.Store
+}
+
+// Publish writes b to itool.run.<run>.<record>.<round>.<key>, all of which but
+// the record stand in its header. stored is false when the subject was taken:
+// the first result stands and the caller adopts it. extra headers may be nil.
+func (c *Courier) Publish(ctx context.Context, record string, b schemas.Batch, extra map[string]string) (stored bool, err error) {
+	h := b.Header.Map()
+	for k, v := range extra {
+		h[k] = v
+	}
+	body := b.Body
+	if len(body) > InlineBytes {
+		key, err := c.deposit(ctx, b.Header.Run, body)
+		if err != nil {
+			return false, err
+		}
+		h[headerClaim], h[headerSize] = key, strconv.Itoa(len(body))
+		body = nil
+	}
+	at := broker.Address{Run: b.Header.Run, Record: record, Round: b.Header.Round, Key: b.Header.Key}
+	return c.Broker.Publish(ctx, at, h, body)
+}
+
+// deposit stores a body under its digest and returns the key. Bodies of equal
+// content are stored once: the buffer's batches are the same in every round.
+func (c *Courier) deposit(ctx context.Context, run string, body []byte) (string, error) {
+	sum := sha256.Sum256(body)
+	key := fmt.Sprintf("runs/%s/bodies/%s.zst", run, hex.EncodeToString(sum[:]))
+	packed := encoder.EncodeAll(body, nil)
+	_, err := c.Store.PutIfAbsent(ctx, key, bytes.NewReader(packed), int64(len(packed)))
+	if err != nil && !errors.Is(err, storage.ErrExists) {
+		return "", fmt.Errorf("store body: %w", Infra(ctx, err))
+	}
+	return key, nil
+}
+
+// Both are safe for concurrent EncodeAll and DecodeAll; one thread each keeps the
+// compressed bytes, and the memory, the same everywhere.
+var (
+	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBodyBytes))
+)
+
+// Open turns a message into its batch, fetching the body behind a claim. The
+// rows are not decoded yet.
+func (c *Courier) Open(ctx context.Context, m broker.Message) (schemas.Batch, error) {
+	h, err := schemas.ParseHeader(m.Header)
+	if err != nil {
+		return schemas.Batch{}, fmt.Errorf("message %v: %w", m.Address, err)
+	}
+	b := schemas.Batch{Header: h, Body: m.Data}
+	key := m.Header[headerClaim]
+	if key == "" {
+		return b, nil
+	}
+	size, err := strconv.Atoi(m.Header[headerSize])
+	if err != nil || size < 0 || size > maxBodyBytes {
+		return schemas.Batch{}, fmt.Errorf("message %v: header %s: %q is no size up to %d", m.Address, headerSize, m.Header[headerSize], maxBodyBytes)
+	}
+	b.Body, err = c.claim(ctx, key, size)
+	if err != nil {
+		return schemas.Batch{}, fmt.Errorf("message %v: claim %s: %w", m.Address, key, err)
+	}
+	return b, nil
+}
+
+func (c *Courier) claim(ctx context.Context, key string, size int) ([]byte, error) {
+	r, _, err := c.Store.Get(ctx, key)
+	if err != nil {
+		return nil, Infra(ctx, err)
+	}
+	defer r.Close()
+	packed, err := io.ReadAll(io.LimitReader(r, int64(size)+1<<16))
+	if err != nil {
+		return nil, Infra(ctx, err)
+	}
+	body, err := decoder.DecodeAll(packed, make([]byte, 0, size))
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	if len(body) != size {
+		return nil, fmt.Errorf("%d bytes, the message says %d", len(body), size)
+	}
+	return body, nil
+}
+
+// Get reads one record of a run. broker.ErrNotExist when there is none yet.
+func (c *Courier) Get(ctx context.Context, run, record string, round int, key string) (schemas.Batch, error) {
+	m, err := c.Broker.Get(ctx, broker.Address{Run: run, Record: record, Round: round, Key: key})
+	if err != nil {
+		return schemas.Batch{}, err
+	}
+	return c.Open(ctx, m)
+}
+
+// Round reads the records of keys, in that order, one at a time: a round is read
+// in key order, never in stream order.
+func (c *Courier) Round(ctx context.Context, run, record string, round int, keys []string) iter.Seq2[schemas.Batch, error] {
+	return func(yield func(schemas.Batch, error) bool) {
+		for _, key := range keys {
+			b, err := c.Get(ctx, run, record, round, key)
+			if err != nil {
+				err = fmt.Errorf("read %s.%d.%s: %w", record, round, key, Infra(ctx, err))
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Rows reads and decodes one record.
+func Rows[R schemas.Record](ctx context.Context, c *Courier, run, record string, round int, key string) ([]R, schemas.Header, error) {
+	b, err := c.Get(ctx, run, record, round, key)
+	if err != nil {
+		return nil, schemas.Header{}, err
+	}
+	rows, err := schemas.Decode[R](b)
+	if err != nil {
+		return nil, b.Header, fmt.Errorf("%s.%d.%s: %w", record, round, key, err)
+	}
+	return rows, b.Header, nil
+}
+
+// AnnounceProgress sends a progress record to whoever watches now.
+func (c *Courier) AnnounceProgress(ctx context.Context, h schemas.Header, p schemas.Progress) {
+	if b, err := schemas.Encode(h, []schemas.Progress{p}); err == nil {
+		_ = c.Broker.Announce(ctx, broker.Progress, h.Run, b.Body) // lossy by design
+	}
+}
+
+// ListenProgress yields progress records of a run until ctx ends. What does not
+// decode is passed over.
+func (c *Courier) ListenProgress(ctx context.Context, run string) (<-chan schemas.Progress, error) {
+	in, err := c.Broker.Listen(ctx, broker.Progress, run)
+	if err != nil {
+		return nil, err
+	}
+	out := make(chan schemas.Progress, 16)
+	go func() {
+		defer close(out)
+		for m := range in {
+			rows, err := schemas.Decode[schemas.Progress](schemas.Batch{Header: schemas.Header{Schema: schemas.Progress{}.Schema(), Rows: 1}, Body: m.Data})
+			if err != nil {
+				continue
+			}
+			select {
+			case out <- rows[0]:
+			default: // whoever reads slowly misses some
+			}
+		}
+	}()
+	return out, nil
+}
