@@ -1,0 +1,99 @@
+package op
+
+import (
+	G "gorgonia.org/gorgonia"
+)
+
+// AttentionParams are the weights of an attention block.
+type AttentionParams struct {
+	Norm       Vector
+	Q, K, V, O Linear
+}
+
+type attention struct {
+	c          *Context
+	s          *attentionState
+	norm       norm
+	q, k, v, o linear
+	y, dx      []float32 // (T, C)
+}
+
+// Attention is x + O(attend(rope(Q(h)), rope(K(h)), V(h))) with h = RMSNorm(x);
+// layer chooses the memory for its activations.
+func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p AttentionParams) (*G.Node, error) {
+	var s inputs
+	y, dx := zeros(c.T, c.C), zeros(c.T, c.C)
+	s.fixed(b.Positions, b.Cu, x)
+	s.grads = append(s.grads, Grad{2, dx})
+	a := &attention{c: c, s: c.work.attention[min(layer, len(c.work.attention)-1)], y: floats(y), dx: floats(dx)}
+	a.norm = newNorm(p.Norm, &s)
+	a.q, a.k, a.v, a.o = newLinear(p.Q, &s), newLinear(p.K, &s), newLinear(p.V, &s), newLinear(p.O, &s)
+	return Apply(Fused{Name: name, Inputs: s.nodes, Out: y, Forward: a.forward, Backward: a.backward, Grads: s.grads})
+}
+
+func (a *attention) forward(in []G.Value) error {
+	pos, cu, x, err := a.load(in, true)
+	if err != nil {
+		return err
+	}
+	n := len(pos)
+	a.activate(pos, cu, x)
+	copy(a.y[:n*a.c.C], x)
+	a.o.forward(a.c.Device, a.y, a.s.out, a.s.xa[3], n, true)
+	return nil
+}
+
+// activate computes everything up to the heads' outputs into the state.
+func (a *attention) activate(pos, cu []int32, x []float32) {
+	c, s, n := a.c, a.s, len(pos)
+	dev := c.Device
+	s.holder = a
+	dev.RMSNorm(s.h, s.rstd, x, a.norm.w, n, c.C, c.Eps)
+	a.q.forward(dev, s.q, s.h, s.xa[0], n, false)
+	a.k.forward(dev, s.k, s.h, s.xa[1], n, false)
+	a.v.forward(dev, s.v, s.h, s.xa[2], n, false)
+	dev.RoPE(s.q, c.Cos, c.Sin, pos, n, c.H, c.D, false)
+	dev.RoPE(s.k, c.Cos, c.Sin, pos, n, c.G, c.D, false)
+	dev.Attention(s.out, s.lse, s.q, s.k, s.v, cu, c.H, c.G, c.D)
+}
+
+func (a *attention) backward(in []G.Value, grad G.Value) error {
+	pos, cu, x, err := a.load(in, false)
+	if err != nil {
+		return err
+	}
+	c, s, w, n := a.c, a.s, a.c.work, len(pos)
+	dev, dy := c.Device, floats(grad)
+	if s.holder != a { // another layer has used the memory since
+		a.activate(pos, cu, x)
+		if a.o.a != nil {
+			dev.Gemm(false, true, n, a.o.Rank, a.o.K, 1, s.out, a.o.a, false, s.xa[3])
+		}
+	}
+	a.o.backward(dev, w.dout, dy, s.out, s.xa[3], w.g, n, false)
+	dev.AttentionBackward(w.dq, w.dk, w.dv, w.dout, s.out, s.lse, s.q, s.k, s.v, cu, c.H, c.G, c.D)
+	dev.RoPE(w.dq, c.Cos, c.Sin, pos, n, c.H, c.D, true)
+	dev.RoPE(w.dk, c.Cos, c.Sin, pos, n, c.G, c.D, true)
+	a.q.backward(dev, w.dh, w.dq, s.h, s.xa[0], w.g, n, false)
+	a.k.backward(dev, w.dh, w.dk, s.h, s.xa[1], w.g, n, true)
+	a.v.backward(dev, w.dh, w.dv, s.h, s.xa[2], w.g, n, true)
+	copy(a.dx[:n*c.C], dy)
+	dev.RMSNormBackward(a.dx, a.norm.dw, w.dh, x, a.norm.w, s.rstd, n, c.C)
+	return nil
+}
+
+// load reads and checks the run's inputs.
+func (a *attention) load(in []G.Value, repack bool) (pos, cu []int32, x []float32, err error) {
+	if cu, err = segments(ints(in[1]), a.c.T); err != nil {
+		return nil, nil, nil, err
+	}
+	pos = ints(in[0])[:cu[len(cu)-1]]
+	if err := within("position", pos, 0, len(a.c.Cos)/(a.c.D/2)); err != nil {
+		return nil, nil, nil, err
+	}
+	a.norm.load(in)
+	for _, l := range []*linear{&a.q, &a.k, &a.v, &a.o} {
+		l.load(a.c.Device, in, repack)
+	}
+	return pos, cu, floats(in[2])[:len(pos)*a.c.C], nil
+}

@@ -1,0 +1,68 @@
+package op
+
+import (
+	G "gorgonia.org/gorgonia"
+)
+
+// Table is the embedding (V, C): a frozen field or a trained input of the graph.
+type Table struct {
+	W    []float32
+	Node *G.Node // nil = frozen
+}
+
+type embed struct {
+	c   *Context
+	w   []float32
+	at  int
+	dw  []float32
+	out []float32 // (T, C)
+}
+
+// Embed looks the ids up: (T, C). Its gradient for a trained table is returned too:
+// a tied head adds to the same memory.
+func Embed(name string, c *Context, b Batch, t Table) (x *G.Node, grad []float32, err error) {
+	var s inputs
+	s.fixed(b.IDs, b.Cu)
+	out := zeros(c.T, c.C)
+	o := &embed{c: c, w: t.W, out: floats(out)}
+	o.at, o.dw = s.param(t.Node)
+	x, err = Apply(Fused{Name: name, Inputs: s.nodes, Out: out, Forward: o.forward, Backward: o.backward, Grads: s.grads})
+	return x, o.dw, err
+}
+
+func (o *embed) forward(in []G.Value) error {
+	ids, err := o.rows(in)
+	if err != nil {
+		return err
+	}
+	w, c := value(in, o.at, o.w), o.c.C
+	for t, id := range ids {
+		copy(o.out[t*c:(t+1)*c], w[int(id)*c:])
+	}
+	return nil
+}
+
+// backward adds the rows in token order: the sum does not depend on threads.
+func (o *embed) backward(in []G.Value, dy G.Value) error {
+	ids, err := o.rows(in)
+	if err != nil {
+		return err
+	}
+	c, g := o.c.C, floats(dy)
+	for t, id := range ids {
+		dw := o.dw[int(id)*c : (int(id)+1)*c]
+		for i, v := range g[t*c : (t+1)*c] {
+			dw[i] += v
+		}
+	}
+	return nil
+}
+
+func (o *embed) rows(in []G.Value) ([]int32, error) {
+	cu, err := segments(ints(in[1]), o.c.T)
+	if err != nil {
+		return nil, err
+	}
+	ids := ints(in[0])[:cu[len(cu)-1]]
+	return ids, within("token id", ids, 0, o.c.V)
+}

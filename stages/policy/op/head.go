@@ -1,0 +1,125 @@
+package op
+
+import (
+	"itool/stages/policy/kernel"
+
+	G "gorgonia.org/gorgonia"
+)
+
+// HeadParams are the weights of the head.
+type HeadParams struct {
+	Norm Vector
+	W    []float32     // (V, C) frozen; not read when Weight is set
+	M    kernel.Matrix // W packed; with Weight: overwritten by every forward pass
+
+	// Weight is the trained (V, C) head. When it is the embedding's node, TiedGrad is
+	// the gradient that Embed returned: both uses add up there, and gorgonia sees one.
+	Weight   *G.Node
+	TiedGrad []float32
+}
+
+type head struct {
+	c    *Context
+	p    HeadParams
+	norm norm
+	w    []float32
+	at   int
+	dw   []float32
+
+	// Only rows with a target are computed; rows lists them, the next three are dense.
+	rows    []int32
+	targets []int32
+	x, h    []float32 // (rows, C)
+	rstd    []float32 // (rows)
+	dense   []float32 // (rows) log-probabilities, then their gradient
+	lse     []float32 // (rows)
+	dh, dxr []float32 // (rows, C)
+
+	logp, dx []float32 // (T), (T, C)
+}
+
+// Head is the log-probability of each row's target: (T), 0 where there is none.
+func Head(name string, c *Context, b Batch, x *G.Node, p HeadParams) (*G.Node, error) {
+	var s inputs
+	logp, dx := zeros(c.T), zeros(c.T, c.C)
+	s.fixed(b.Targets, b.Cu, x)
+	s.grads = append(s.grads, Grad{2, dx})
+	o := &head{c: c, p: p, w: p.W, logp: floats(logp), dx: floats(dx)}
+	o.norm = newNorm(p.Norm, &s)
+	switch {
+	case p.TiedGrad != nil:
+		o.at, o.dw = len(s.nodes), p.TiedGrad
+		s.fixed(p.Weight)
+	default:
+		o.at, o.dw = s.param(p.Weight)
+	}
+	make := func(n int) []float32 { return make([]float32, c.T*n) }
+	o.x, o.h, o.dh, o.dxr = make(c.C), make(c.C), make(c.C), make(c.C)
+	o.rstd, o.dense, o.lse = make(1), make(1), make(1)
+	return Apply(Fused{Name: name, Inputs: s.nodes, Out: logp, Forward: o.forward, Backward: o.backward, Grads: s.grads})
+}
+
+func (o *head) forward(in []G.Value) error {
+	x, err := o.load(in)
+	if err != nil {
+		return err
+	}
+	c, n := o.c, len(o.rows)
+	if o.p.Weight != nil {
+		c.Device.Repack(o.p.M, o.w)
+	}
+	for i, r := range o.rows {
+		copy(o.x[i*c.C:(i+1)*c.C], x[int(r)*c.C:])
+	}
+	clear(o.logp)
+	if n == 0 {
+		return nil
+	}
+	c.Device.RMSNorm(o.h, o.rstd, o.x, o.norm.w, n, c.C, c.Eps)
+	c.Device.LogProbs(o.dense, o.lse, o.h, o.p.M, o.targets, n)
+	for i, r := range o.rows {
+		o.logp[r] = o.dense[i]
+	}
+	return nil
+}
+
+// backward uses what forward left: the head is the last to run before it.
+func (o *head) backward(in []G.Value, grad G.Value) error {
+	c, n, dlogp := o.c, len(o.rows), floats(grad)
+	clear(o.dx)
+	if n == 0 {
+		return nil
+	}
+	for i, r := range o.rows {
+		o.dense[i] = dlogp[r]
+	}
+	clear(o.dh[:n*c.C])
+	clear(o.dxr[:n*c.C])
+	c.Device.LogProbsBackward(o.dh, o.dw, o.dense, o.lse, o.h, o.p.M, o.w, o.targets, n)
+	c.Device.RMSNormBackward(o.dxr, o.norm.dw, o.dh, o.x, o.norm.w, o.rstd, n, c.C)
+	for i, r := range o.rows {
+		copy(o.dx[int(r)*c.C:(int(r)+1)*c.C], o.dxr[i*c.C:])
+	}
+	return nil
+}
+
+// load lists the rows that have a target.
+func (o *head) load(in []G.Value) (x []float32, err error) {
+	cu, err := segments(ints(in[1]), o.c.T)
+	if err != nil {
+		return nil, err
+	}
+	targets := ints(in[0])[:cu[len(cu)-1]]
+	if err := within("target", targets, -1, o.c.V); err != nil {
+		return nil, err
+	}
+	o.rows, o.targets = o.rows[:0], o.targets[:0]
+	for r, id := range targets {
+		if id >= 0 {
+			o.rows, o.targets = append(o.rows, int32(r)), append(o.targets, id)
+		}
+	}
+	o.norm.load(in)
+	o.w = value(in, o.at, o.w)
+	return floats(in[2]), nil
+}

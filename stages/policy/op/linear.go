@@ -1,0 +1,115 @@
+package op
+
+import (
+	"itool/stages/policy/kernel"
+
+	G "gorgonia.org/gorgonia"
+)
+
+// Linear are the parameters of y = x·Wᵀ + Scale·(x·Aᵀ)·Bᵀ. A frozen weight is a
+// field; a trained one, and A and B, are inputs of the graph.
+type Linear struct {
+	N, K   int
+	W      []float32     // (N, K) frozen weight; not read when Weight is set
+	M      kernel.Matrix // W packed; with Weight: overwritten by every forward pass
+	Weight *G.Node       // (N, K) trained weight; nil = frozen
+	A, B   *G.Node       // (R, K), (N, R); nil = no LoRA
+	Rank   int
+	Scale  float32
+}
+
+// Vector is the weight of an RMSNorm.
+type Vector struct {
+	W    []float32 // (C) frozen
+	Node *G.Node   // (C) trained; nil = frozen
+}
+
+// inputs collects an operation's inputs and the gradients of the trained ones.
+type inputs struct {
+	nodes G.Nodes
+	grads []Grad
+}
+
+// fixed adds an input without a gradient.
+func (s *inputs) fixed(nodes ...*G.Node) { s.nodes = append(s.nodes, nodes...) }
+
+// param adds a trained input and returns its index and its gradient; nil adds nothing.
+func (s *inputs) param(n *G.Node) (at int, grad []float32) {
+	if n == nil {
+		return -1, nil
+	}
+	at, value := len(s.nodes), zeros(n.Shape()...)
+	s.nodes, s.grads = append(s.nodes, n), append(s.grads, Grad{at, value})
+	return at, floats(value)
+}
+
+// value is the run's value of an input, or the frozen one.
+func value(in []G.Value, at int, frozen []float32) []float32 {
+	if at < 0 {
+		return frozen
+	}
+	return floats(in[at])
+}
+
+// norm is a Vector inside an operation.
+type norm struct {
+	w  []float32
+	at int
+	dw []float32 // nil = frozen
+}
+
+func newNorm(v Vector, s *inputs) norm {
+	at, dw := s.param(v.Node)
+	return norm{w: v.W, at: at, dw: dw}
+}
+
+func (v *norm) load(in []G.Value) { v.w = value(in, v.at, v.w) }
+
+// linear is a Linear inside an operation, with the values of the running pass.
+type linear struct {
+	Linear
+	wAt, aAt, bAt int
+	dW, dA, dB    []float32 // added to; nil = not trained
+	w, a, b       []float32
+}
+
+func newLinear(p Linear, s *inputs) linear {
+	l := linear{Linear: p, w: p.W}
+	l.wAt, l.dW = s.param(p.Weight)
+	l.aAt, l.dA = s.param(p.A)
+	l.bAt, l.dB = s.param(p.B)
+	return l
+}
+
+// load takes the run's values; a trained weight is packed again, so that training
+// multiplies with the same kernel, to the same bits, as inference does.
+func (l *linear) load(dev kernel.Device, in []G.Value, repack bool) {
+	l.w, l.a, l.b = value(in, l.wAt, l.w), value(in, l.aAt, nil), value(in, l.bAt, nil)
+	if repack && l.Weight != nil {
+		dev.Repack(l.M, l.w)
+	}
+}
+
+// forward: y (n, N) = or += the map of x (n, K). xa (n, R) gets x·Aᵀ.
+func (l *linear) forward(dev kernel.Device, y, x, xa []float32, n int, add bool) {
+	dev.MatMul(y, x, l.M, n, add)
+	if l.a != nil {
+		dev.Gemm(false, true, n, l.Rank, l.K, 1, x, l.a, false, xa)
+		dev.Gemm(false, true, n, l.N, l.Rank, l.Scale, xa, l.b, true, y)
+	}
+}
+
+// backward: dx (n, K) = or += the gradient, the parameters' gradients are added to.
+// xa is as forward left it, g (n, R) is scratch.
+func (l *linear) backward(dev kernel.Device, dx, dy, x, xa, g []float32, n int, add bool) {
+	dev.Gemm(false, false, n, l.K, l.N, 1, dy, l.w, add, dx)
+	if l.dW != nil {
+		dev.Gemm(true, false, l.N, l.K, n, 1, dy, x, true, l.dW)
+	}
+	if l.a != nil {
+		dev.Gemm(true, false, l.N, l.Rank, n, l.Scale, dy, xa, true, l.dB)
+		dev.Gemm(false, false, n, l.Rank, l.N, l.Scale, dy, l.b, false, g)
+		dev.Gemm(true, false, l.Rank, l.K, n, 1, g, x, true, l.dA)
+		dev.Gemm(false, false, n, l.K, l.Rank, 1, g, l.a, true, dx)
+	}
+}

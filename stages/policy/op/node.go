@@ -1,0 +1,150 @@
+package op
+
+import (
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"strconv"
+
+	"github.com/chewxy/hm"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Fused describes one differentiable operation to Apply.
+type Fused struct {
+	Name   string  // unique in its graph: gorgonia merges nodes of equal hash
+	Inputs G.Nodes //
+	Out    G.Value // the operation's own output, filled by Forward in every run
+
+	Forward  func(in []G.Value) error
+	Backward func(in []G.Value, dy G.Value) error // fills every Grads value
+
+	// Grads are the inputs that have a gradient, and the value that holds it. The
+	// gradient of a parameter is added up over runs: its optimiser clears it.
+	Grads []Grad
+}
+
+// Grad is the gradient of one input.
+type Grad struct {
+	Input int // index into Inputs
+	Value *tensor.Dense
+}
+
+// Apply adds the operation to its inputs' graph.
+func Apply(f Fused) (*G.Node, error) {
+	if len(f.Grads) == 0 { // a plain operation: nothing behind it is trained
+		return G.ApplyOp(newNode(f.Name, f.Out, f.Inputs, f.Forward), f.Inputs...)
+	}
+	return G.ApplyOp(&forward{node: newNode(f.Name, f.Out, f.Inputs, f.Forward), fused: f}, f.Inputs...)
+}
+
+// node is a gorgonia operation that hands out a value of its own.
+type node struct {
+	name string
+	typ  hm.Type
+	in   int
+	out  G.Value
+	run  func(in []G.Value) error
+}
+
+func newNode(name string, out G.Value, inputs G.Nodes, run func([]G.Value) error) *node {
+	var types []hm.Type
+	for _, n := range inputs {
+		types = append(types, n.Type())
+	}
+	return &node{name: name, typ: hm.NewFnType(append(types, typeOf(out))...), in: len(inputs), out: out, run: run}
+}
+
+func typeOf(v G.Value) hm.Type {
+	if dims := v.Shape().Dims(); dims > 0 {
+		return G.TensorType{Dims: dims, Of: v.Dtype()}
+	}
+	return v.Dtype()
+}
+
+// Do runs in a goroutine of gorgonia's machine, where a panic would end the
+// process: it becomes an error.
+func (n *node) Do(in ...G.Value) (v G.Value, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			v, err = nil, fmt.Errorf("%s: panic: %v", n.name, r)
+		}
+	}()
+	if err := n.run(in); err != nil {
+		return nil, fmt.Errorf("%s: %w", n.name, err)
+	}
+	return n.out, nil
+}
+
+func (n *node) Arity() int                                     { return n.in }
+func (n *node) Type() hm.Type                                  { return n.typ }
+func (n *node) InferShape(...G.DimSizer) (tensor.Shape, error) { return n.out.Shape().Clone(), nil }
+func (n *node) ReturnsPtr() bool                               { return false } // else the machine overwrites our buffers
+func (n *node) CallsExtern() bool                              { return false } // else it allocates in every run
+func (n *node) OverwritesInput() int                           { return -1 }
+func (n *node) WriteHash(h hash.Hash)                          { h.Write([]byte(n.name)) }
+func (n *node) String() string                                 { return n.name }
+
+func (n *node) Hashcode() uint32 {
+	h := fnv.New32a()
+	n.WriteHash(h)
+	return h.Sum32()
+}
+
+// forward is a node with a gradient.
+type forward struct {
+	*node
+	fused Fused
+}
+
+func (f *forward) DiffWRT(inputs int) []bool {
+	wrt := make([]bool, inputs)
+	for _, g := range f.fused.Grads {
+		wrt[g.Input] = true
+	}
+	return wrt
+}
+
+// SymDiff adds one node that runs Backward and returns the first gradient; the
+// other gradients are nodes that depend on it and hand out what it has filled.
+func (f *forward) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
+	grads, out := f.fused.Grads, make(G.Nodes, len(in))
+	inputs := append(append(G.Nodes{}, in...), dy)
+	back := newNode(f.name+"/backward", grads[0].Value, inputs, func(v []G.Value) error {
+		return f.fused.Backward(v[:len(in)], v[len(in)])
+	})
+	first, err := G.ApplyOp(back, inputs...)
+	if err != nil {
+		return nil, err
+	}
+	out[grads[0].Input] = first
+	for _, g := range grads[1:] {
+		side := newNode(f.name+"/gradient."+strconv.Itoa(g.Input), g.Value, G.Nodes{first}, func([]G.Value) error { return nil })
+		if out[g.Input], err = G.ApplyOp(side, first); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Distinct reports two nodes of a graph with the same hash: gorgonia would have
+// merged, or would merge, what are different operations.
+func Distinct(g *G.ExprGraph) error {
+	seen := map[uint32]*G.Node{}
+	for _, n := range g.AllNodes() {
+		if m, ok := seen[n.Hashcode()]; ok {
+			return fmt.Errorf("graph: nodes %v and %v have the same hash", m, n)
+		}
+		seen[n.Hashcode()] = n
+	}
+	return nil
+}
+
+// floats and ints see through a value; the graph's types make them safe.
+func floats(v G.Value) []float32 { return v.Data().([]float32) }
+func ints(v G.Value) []int32     { return v.Data().([]int32) }
+
+func zeros(shape ...int) *tensor.Dense {
+	return tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
+}

@@ -1,0 +1,138 @@
+// Package op is the transformer as four fused gorgonia operations: embed, the
+// attention block, the SwiGLU block and the head. Each has a hand-written gradient
+// and owns its buffers, so a run of the graph allocates next to nothing.
+//
+// All of them work on a packed batch: token rows of several sequences one behind
+// the other, with cu_seqlens as the borders. T is a capacity; rows behind the last
+// border are neither read nor do they influence anything. The package knows no
+// checkpoint, no loss and no optimiser.
+//
+//	x, err := op.Embed("embed", ctx, batch, table)
+//	x, err = op.Attention("layers.0.attention", ctx, batch, x, params)
+package op
+
+import (
+	"fmt"
+
+	"itool/stages/policy/kernel"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Shape are the sizes that all operations of a graph share.
+type Shape struct {
+	T int // capacity of a packed batch, in token rows
+	C int // channels of the residual stream
+	H int // query heads
+	G int // key/value heads
+	D int // head size
+	F int // width of the SwiGLU block
+	V int // vocabulary
+	R int // largest LoRA rank; 0 without
+
+	Eps float32 // of RMSNorm
+}
+
+// Context is what the operations of a graph share. A graph's operations run one at
+// a time, and so must graphs that share a Context.
+type Context struct {
+	Shape
+	Device   kernel.Device
+	Cos, Sin []float32 // (positions, D/2)
+
+	work *workspace
+}
+
+// NewContext allocates the working memory of graphs of this shape. keep is how
+// many layers keep their activations for the backward pass; the others compute
+// them again, with the same bits. keep is at least 1.
+func NewContext(s Shape, dev kernel.Device, cos, sin []float32, keep int) *Context {
+	return &Context{Shape: s, Device: dev, Cos: cos, Sin: sin, work: newWorkspace(s, max(keep, 1))}
+}
+
+// Batch are the integer inputs of a graph.
+type Batch struct {
+	IDs       *G.Node // (T) int32, token ids
+	Targets   *G.Node // (T) int32, the id to predict at this row, or −1
+	Positions *G.Node // (T) int32, from 0 in every segment
+	Cu        *G.Node // (T + 1) int32: 0, then the end of each segment; the last end repeats to the end
+}
+
+// NewBatch adds the inputs for packed batches of up to t tokens to a graph and
+// returns the slices behind them, to be filled before a run.
+func NewBatch(g *G.ExprGraph, t int) (Batch, Rows) {
+	r := Rows{IDs: make([]int32, t), Targets: make([]int32, t), Positions: make([]int32, t), Cu: make([]int32, t+1)}
+	input := func(name string, data []int32) *G.Node {
+		return G.NewVector(g, tensor.Int32, G.WithName(name), G.WithShape(len(data)),
+			G.WithValue(tensor.New(tensor.WithShape(len(data)), tensor.WithBacking(data))))
+	}
+	b := Batch{IDs: input("ids", r.IDs), Targets: input("targets", r.Targets), Positions: input("positions", r.Positions), Cu: input("cu_seqlens", r.Cu)}
+	return b, r
+}
+
+// Rows are the values of a Batch. Reset, then Add each sequence.
+type Rows struct {
+	IDs, Targets, Positions []int32 // (T)
+	Cu                      []int32 // (T + 1)
+}
+
+// Reset empties the batch.
+func (r Rows) Reset() { clear(r.Cu) }
+
+// Len is the number of rows in use.
+func (r Rows) Len() int { return int(r.Cu[len(r.Cu)-1]) }
+
+// Add appends a sequence and returns its first row, or −1 when it does not fit.
+// The row before an answer token predicts it: targets are the ids shifted by one,
+// −1 before row first−1 and at the last row.
+func (r Rows) Add(ids []int32, first int) int {
+	at := r.Len()
+	if len(ids) == 0 || at+len(ids) > len(r.IDs) {
+		return -1
+	}
+	for i, id := range ids {
+		r.IDs[at+i], r.Positions[at+i], r.Targets[at+i] = id, int32(i), -1
+		if i+1 >= first && i+1 < len(ids) {
+			r.Targets[at+i] = ids[i+1]
+		}
+	}
+	segment := 1
+	for r.Cu[segment] > r.Cu[segment-1] {
+		segment++
+	}
+	for i := segment; i < len(r.Cu); i++ {
+		r.Cu[i] = int32(at + len(ids))
+	}
+	return at
+}
+
+// segments drops the repeated end of cu and checks the borders.
+func segments(cu []int32, t int) ([]int32, error) {
+	if cu[0] != 0 {
+		return nil, fmt.Errorf("cu_seqlens begins with %d, not 0", cu[0])
+	}
+	n := 1
+	for n < len(cu) && cu[n] > cu[n-1] {
+		n++
+	}
+	for i, end := range cu[n:] {
+		if end != cu[n-1] {
+			return nil, fmt.Errorf("cu_seqlens: entry %d is %d behind the last end %d", n+i, end, cu[n-1])
+		}
+	}
+	if int(cu[n-1]) > t {
+		return nil, fmt.Errorf("cu_seqlens ends at %d, the capacity is %d", cu[n-1], t)
+	}
+	return cu[:n], nil
+}
+
+// within refuses ids outside [low, high).
+func within(what string, ids []int32, low, high int) error {
+	for i, id := range ids {
+		if int(id) < low || int(id) >= high {
+			return fmt.Errorf("row %d: %s %d is not within %d..%d", i, what, id, low, high-1)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,352 @@
+package op_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"itool/stages/policy/kernel/ref"
+	"itool/stages/policy/op"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+var small = op.Shape{T: 12, C: 8, H: 4, G: 2, D: 4, F: 10, V: 13, R: 2, Eps: 1e-5}
+
+// bench is one operation under test: its graph, its inputs and its parameters.
+type bench struct {
+	t      *testing.T
+	g      *G.ExprGraph
+	c      *op.Context
+	batch  op.Batch
+	rows   op.Rows
+	rand   *rand.Rand
+	params map[string]*G.Node
+}
+
+func newBench(t *testing.T, keep int) *bench {
+	positions := 16
+	cos, sin := make([]float32, positions*small.D/2), make([]float32, positions*small.D/2)
+	for i := range cos {
+		s, c := math.Sincos(0.3 * float64(i))
+		cos[i], sin[i] = float32(c), float32(s)
+	}
+	b := &bench{t: t, g: G.NewGraph(), c: op.NewContext(small, ref.New(), cos, sin, keep), rand: rand.New(rand.NewPCG(1, 2)), params: map[string]*G.Node{}}
+	b.batch, b.rows = op.NewBatch(b.g, small.T)
+	b.rows.Reset()
+	b.rows.Add([]int32{1, 2, 3, 4, 2}, 2)
+	b.rows.Add([]int32{5, 1, 12, 0}, 1)
+	for i := b.rows.Len(); i < small.T; i++ { // what lies behind must not matter, nor even be valid
+		b.rows.IDs[i], b.rows.Targets[i], b.rows.Positions[i] = 99, 99, -7
+	}
+	return b
+}
+
+func (b *bench) noise(n int, scale float64) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(b.rand.NormFloat64() * scale)
+	}
+	return v
+}
+
+// param adds a trained input.
+func (b *bench) param(name string, scale float64, shape ...int) *G.Node {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	data := b.noise(n, scale)
+	if len(shape) == 1 {
+		for i := range data {
+			data[i]++ // a norm's weight is around 1
+		}
+	}
+	v := G.WithValue(tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data)))
+	if len(shape) == 1 {
+		b.params[name] = G.NewVector(b.g, tensor.Float32, G.WithName(name), G.WithShape(shape...), v)
+	} else {
+		b.params[name] = G.NewMatrix(b.g, tensor.Float32, G.WithName(name), G.WithShape(shape...), v)
+	}
+	return b.params[name]
+}
+
+// linear is a map in one of three ways: "frozen", "lora" or "full".
+func (b *bench) linear(name, mode string, n, k int) op.Linear {
+	w := b.noise(n*k, 0.4)
+	l := op.Linear{N: n, K: k, W: w, M: b.c.Device.Pack(w, n, k)}
+	switch mode {
+	case "lora":
+		l.A, l.B, l.Rank, l.Scale = b.param(name+".A", 0.5, small.R, k), b.param(name+".B", 0.5, n, small.R), small.R, 1.5
+	case "full":
+		l.Weight, l.W = b.param(name, 0.4, n, k), nil
+	}
+	return l
+}
+
+func (b *bench) vector(name, mode string) op.Vector {
+	if mode == "full" {
+		return op.Vector{Node: b.param(name, 0.2, small.C)}
+	}
+	return op.Vector{W: b.noise(small.C, 1)}
+}
+
+// dot is Σ coefficient · y over the rows in use: a scalar to differentiate.
+func (b *bench) dot(y *G.Node) (*G.Node, func() float64) {
+	var sum float64
+	rows := b.rows.Len()
+	per := y.Shape().TotalSize() / small.T
+	coef := b.noise(small.T*per, 1)
+	grad := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(y.Shape()...))
+	for i := range grad.Data().([]float32) {
+		grad.Data().([]float32)[i] = coef[i] // garbage behind the last row too
+	}
+	cost, err := op.Apply(op.Fused{
+		Name: "dot", Inputs: G.Nodes{y}, Out: G.NewF32(0),
+		Forward: func(in []G.Value) error {
+			sum = 0
+			for i, v := range in[0].Data().([]float32)[:rows*per] {
+				sum += float64(coef[i]) * float64(v)
+			}
+			return nil
+		},
+		Backward: func([]G.Value, G.Value) error { return nil },
+		Grads:    []op.Grad{{Input: 0, Value: grad}},
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return cost, func() float64 { return sum }
+}
+
+// check compares every parameter's gradient with central differences, along the
+// gradient's sign and along random directions.
+func (b *bench) check(y *G.Node) {
+	b.t.Helper()
+	cost, sum := b.dot(y)
+	var nodes G.Nodes
+	for _, p := range b.params {
+		nodes = append(nodes, p)
+	}
+	if _, err := G.Grad(cost, nodes...); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := op.Distinct(b.g); err != nil {
+		b.t.Fatal(err)
+	}
+	m := G.NewTapeMachine(b.g)
+	defer m.Close()
+	run := func() float64 {
+		m.Reset()
+		if err := m.RunAll(); err != nil {
+			b.t.Fatal(err)
+		}
+		return sum()
+	}
+	run()
+	grads := map[string][]float32{}
+	for name, p := range b.params {
+		v, err := p.Grad()
+		if err != nil {
+			b.t.Fatal(name, err)
+		}
+		grads[name] = slices.Clone(v.Data().([]float32))
+	}
+	for name, p := range b.params {
+		data, g := p.Value().Data().([]float32), grads[name]
+		old := slices.Clone(data)
+		for try := range 3 {
+			const h = 1.0 / 512
+			var want, size float64
+			dir := make([]float32, len(data))
+			for i := range dir {
+				dir[i] = float32(1 - 2*b.rand.IntN(2))
+				if try == 0 && g[i] != 0 {
+					dir[i] = float32(math.Copysign(1, float64(g[i])))
+				}
+				want += float64(dir[i]) * float64(g[i])
+				size += math.Abs(float64(g[i]))
+			}
+			at := func(step float32) float64 {
+				for i := range data {
+					data[i] = old[i] + step*dir[i]
+				}
+				defer copy(data, old)
+				return run()
+			}
+			got := (at(h) - at(-h)) / (2 * h)
+			if size == 0 || math.Abs(got-want) > 3e-3*size {
+				b.t.Errorf("%s, direction %d: gradient gives %.6f, differences %.6f (size %.3f)", name, try, want, got, size)
+			}
+		}
+	}
+}
+
+func must[T any](t *testing.T) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func TestGradients(t *testing.T) {
+	s := small
+	attention := func(b *bench, name, mode string, layer int, x *G.Node) *G.Node {
+		return must[*G.Node](b.t)(op.Attention(name, b.c, layer, b.batch, x, op.AttentionParams{
+			Norm: b.vector(name+".norm", mode), Q: b.linear(name+".q", mode, s.H*s.D, s.C), K: b.linear(name+".k", mode, s.G*s.D, s.C),
+			V: b.linear(name+".v", mode, s.G*s.D, s.C), O: b.linear(name+".o", mode, s.C, s.H*s.D)}))
+	}
+	swiglu := func(b *bench, name, mode string, layer int, x *G.Node) *G.Node {
+		return must[*G.Node](b.t)(op.SwiGLU(name, b.c, layer, b.batch, x, op.SwiGLUParams{
+			Norm: b.vector(name+".norm", mode), Gate: b.linear(name+".gate", mode, s.F, s.C), Up: b.linear(name+".up", mode, s.F, s.C),
+			Down: b.linear(name+".down", mode, s.C, s.F)}))
+	}
+	for _, mode := range []string{"frozen", "lora", "full"} {
+		t.Run("attention/"+mode, func(t *testing.T) {
+			b := newBench(t, 1)
+			b.check(attention(b, "a", mode, 0, b.param("x", 1, s.T, s.C)))
+		})
+		t.Run("swiglu/"+mode, func(t *testing.T) {
+			b := newBench(t, 1)
+			b.check(swiglu(b, "m", mode, 0, b.param("x", 1, s.T, s.C)))
+		})
+		t.Run("recomputed/"+mode, func(t *testing.T) { // two layers share one memory
+			b := newBench(t, 1)
+			x := attention(b, "a0", mode, 0, b.param("x", 1, s.T, s.C))
+			x = swiglu(b, "m0", mode, 0, x)
+			b.check(swiglu(b, "m1", mode, 1, attention(b, "a1", mode, 1, x)))
+		})
+		t.Run("head/"+mode, func(t *testing.T) {
+			b := newBench(t, 1)
+			w := b.noise(s.V*s.C, 0.5)
+			p := op.HeadParams{Norm: b.vector("norm", mode), W: w, M: b.c.Device.Pack(w, s.V, s.C)}
+			if mode == "full" {
+				p.Weight = b.param("w", 0.5, s.V, s.C)
+			}
+			b.check(must[*G.Node](t)(op.Head("head", b.c, b.batch, b.param("x", 1, s.T, s.C), p)))
+		})
+	}
+	t.Run("embed, tied head", func(t *testing.T) {
+		b := newBench(t, 1)
+		table := b.param("table", 1, s.V, s.C)
+		x, grad, err := op.Embed("embed", b.c, b.batch, op.Table{Node: table})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x = swiglu(b, "m", "frozen", 0, x)
+		b.check(must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{
+			Norm: b.vector("norm", "frozen"), M: b.c.Device.Pack(make([]float32, s.V*s.C), s.V, s.C), Weight: table, TiedGrad: grad})))
+	})
+}
+
+// TestRecomputeSameBits: keeping activations or computing them again is only a
+// question of memory.
+func TestRecomputeSameBits(t *testing.T) {
+	gradient := func(keep int) []float32 {
+		b := newBench(t, keep)
+		x := b.param("x", 1, small.T, small.C)
+		y := x
+		for i, name := range []string{"a0", "a1", "a2"} {
+			y = must[*G.Node](t)(op.Attention(name, b.c, i, b.batch, y, op.AttentionParams{
+				Norm: b.vector("", "frozen"), Q: b.linear(name+"q", "lora", 16, 8), K: b.linear(name+"k", "lora", 8, 8), V: b.linear(name+"v", "lora", 8, 8), O: b.linear(name+"o", "lora", 8, 16)}))
+		}
+		cost, _ := b.dot(y)
+		if _, err := G.Grad(cost, x); err != nil {
+			t.Fatal(err)
+		}
+		m := G.NewTapeMachine(b.g)
+		defer m.Close()
+		if err := m.RunAll(); err != nil {
+			t.Fatal(err)
+		}
+		v, err := x.Grad()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Data().([]float32)[:b.rows.Len()*small.C]
+	}
+	if one, three := gradient(1), gradient(3); !slices.Equal(one, three) {
+		t.Errorf("one memory gives %v, three %v", one[:4], three[:4])
+	}
+}
+
+// TestBadBatches: wrong numbers in the batch are errors, never panics.
+func TestBadBatches(t *testing.T) {
+	tests := []struct {
+		name  string
+		spoil func(op.Rows)
+		want  string
+	}{
+		{"id", func(r op.Rows) { r.IDs[0] = 13 }, "token id 13"},
+		{"target", func(r op.Rows) { r.Targets[1] = -2 }, "target -2"},
+		{"position", func(r op.Rows) { r.Positions[1] = 16 }, "position 16"},
+		{"first border", func(r op.Rows) { r.Cu[0] = 1 }, "begins with 1"},
+		{"capacity", func(r op.Rows) {
+			for i := range r.Cu[2:] {
+				r.Cu[2+i] = 13
+			}
+		}, "capacity"},
+		{"descending", func(r op.Rows) { r.Cu[3] = 2 }, "behind the last end"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, 1)
+			x, _, err := op.Embed("embed", b.c, b.batch, op.Table{W: b.noise(13*8, 1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			x = must[*G.Node](t)(op.Attention("a", b.c, 0, b.batch, x, op.AttentionParams{Norm: b.vector("", "frozen"),
+				Q: b.linear("q", "frozen", 16, 8), K: b.linear("k", "frozen", 8, 8), V: b.linear("v", "frozen", 8, 8), O: b.linear("o", "frozen", 8, 16)}))
+			w := b.noise(13*8, 1)
+			must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, 13, 8)}))
+			m := G.NewTapeMachine(b.g)
+			defer m.Close()
+			if err := m.RunAll(); err != nil {
+				t.Fatal(err)
+			}
+			tt.spoil(b.rows)
+			m.Reset()
+			if err := m.RunAll(); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestPanicBecomesError: the machine runs operations in its own goroutine, where a
+// panic would end the process.
+func TestPanicBecomesError(t *testing.T) {
+	b := newBench(t, 1)
+	x := b.param("x", 1, small.T, small.C)
+	if _, err := op.Apply(op.Fused{Name: "bad", Inputs: G.Nodes{x}, Out: G.NewF32(0), Forward: func([]G.Value) error { panic("ouch") }}); err != nil {
+		t.Fatal(err)
+	}
+	m := G.NewTapeMachine(b.g)
+	defer m.Close()
+	if err := m.RunAll(); err == nil || !strings.Contains(err.Error(), "bad: panic: ouch") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRows(t *testing.T) {
+	b := newBench(t, 1)
+	r := b.rows
+	if got, want := r.Targets[:9], []int32{-1, 3, 4, 2, -1, 1, 12, 0, -1}; !slices.Equal(got, want) {
+		t.Errorf("targets %v, want %v: the row before a token predicts it", got, want)
+	}
+	if got, want := r.Positions[:9], []int32{0, 1, 2, 3, 4, 0, 1, 2, 3}; !slices.Equal(got, want) {
+		t.Errorf("positions %v, want %v", got, want)
+	}
+	if got := r.Add([]int32{1, 2, 3, 4}, 1); got != -1 {
+		t.Errorf("a sequence that does not fit got row %d", got)
+	}
+	if got := r.Add([]int32{1, 2, 3}, 1); got != 9 || r.Len() != 12 {
+		t.Errorf("the rest: row %d, length %d", got, r.Len())
+	}
+}

@@ -1,0 +1,57 @@
+package op
+
+// workspace is the memory that the layers of a graph share.
+type workspace struct {
+	attention []*attentionState
+	swiglu    []*swigluState
+
+	// Scratch of the backward pass, of one operation at a time.
+	dh               []float32 // (T, C)
+	dq, dout         []float32 // (T, H·D)
+	dk, dv           []float32 // (T, G·D)
+	dgate, dup, dact []float32 // (T, F)
+	g                []float32 // (T, R)
+}
+
+// attentionState are the activations of one attention block.
+type attentionState struct {
+	holder  *attention   // whose they are
+	h, rstd []float32    // (T, C), (T)
+	q, out  []float32    // (T, H·D)
+	k, v    []float32    // (T, G·D)
+	lse     []float32    // (T, H)
+	xa      [4][]float32 // (T, R): x·Aᵀ of Q, K, V, O
+}
+
+// swigluState are the activations of one SwiGLU block.
+type swigluState struct {
+	holder        *swiglu
+	h, rstd       []float32    // (T, C), (T)
+	gate, up, act []float32    // (T, F)
+	xa            [3][]float32 // (T, R): x·Aᵀ of Gate, Up, Down
+}
+
+func newWorkspace(s Shape, keep int) *workspace {
+	make := func(n int) []float32 { return make([]float32, s.T*n) }
+	w := &workspace{
+		dh: make(s.C), dq: make(s.H * s.D), dout: make(s.H * s.D), dk: make(s.G * s.D), dv: make(s.G * s.D),
+		dgate: make(s.F), dup: make(s.F), dact: make(s.F), g: make(s.R),
+	}
+	for range keep {
+		a := &attentionState{h: make(s.C), rstd: make(1), q: make(s.H * s.D), out: make(s.H * s.D), k: make(s.G * s.D), v: make(s.G * s.D), lse: make(s.H)}
+		m := &swigluState{h: make(s.C), rstd: make(1), gate: make(s.F), up: make(s.F), act: make(s.F)}
+		for i := range a.xa {
+			a.xa[i] = make(s.R)
+		}
+		for i := range m.xa {
+			m.xa[i] = make(s.R)
+		}
+		w.attention, w.swiglu = append(w.attention, a), append(w.swiglu, m)
+	}
+	return w
+}
+
+// LayerBytes is what keeping one layer's activations costs.
+func (s Shape) LayerBytes() int {
+	return 4 * s.T * (2*s.C + 2 + 2*s.H*s.D + 2*s.G*s.D + s.H + 3*s.F + 7*s.R)
+}
