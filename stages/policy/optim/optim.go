@@ -1,0 +1,134 @@
+// Package optim moves weights: AdamW as a gorgonia Solver, and the schedule of its
+// rate. gorgonia's own AdamW never updates, and its clipping is element by element.
+//
+//	s := &optim.AdamW{Device: dev, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1}
+//	s.Rate = optim.Factor(step, total, 0.1) * rate
+//	err := s.Step(G.NodesToValueGrads(params))
+package optim
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"itool/stages/policy/kernel"
+
+	G "gorgonia.org/gorgonia"
+)
+
+// ErrNotFinite says that a gradient holds NaN or an infinity. Nothing was changed,
+// except that the gradients are cleared.
+var ErrNotFinite = errors.New("gradient is not finite")
+
+// AdamW is a solver with decoupled weight decay and clipping by the global norm.
+// Decay applies to matrices only, as in the reference: norms keep their scale.
+type AdamW struct {
+	Device       kernel.Device
+	Rate         float64 // of the next step
+	Beta1, Beta2 float64
+	Eps          float64
+	Decay        float64
+	Clip         float64 // largest global norm of the gradient; 0 = no limit
+
+	State State
+	Norm  float64 // of the last step's gradient, before clipping
+}
+
+// State is all that a solver remembers.
+type State struct {
+	Step int         // steps taken
+	M, V [][]float32 // first and second moments, in the parameters' order
+}
+
+var _ G.Solver = (*AdamW)(nil)
+
+// Reset forgets the moments and keeps their memory.
+func (s *AdamW) Reset() {
+	s.State.Step = 0
+	for i := range s.State.M {
+		clear(s.State.M[i])
+		clear(s.State.V[i])
+	}
+}
+
+// Step updates the parameters from their gradients and clears those: operations
+// add to them over several runs. params must have the same order in every call.
+func (s *AdamW) Step(params []G.ValueGrad) error {
+	grads, err := s.gradients(params)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, g := range grads {
+			clear(g)
+		}
+	}()
+	var squares float64
+	for _, g := range grads {
+		squares += s.Device.SumSquares(g)
+	}
+	s.Norm = math.Sqrt(squares)
+	if s.Norm-s.Norm != 0 {
+		return fmt.Errorf("norm %v: %w", s.Norm, ErrNotFinite)
+	}
+	scale := 1.0
+	if s.Clip > 0 && s.Norm > s.Clip {
+		scale = s.Clip / s.Norm
+	}
+	s.State.Step++
+	t := float64(s.State.Step)
+	for i, p := range params {
+		w := p.Value()
+		a := kernel.AdamW{
+			Rate: float32(s.Rate), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2), Eps: float32(s.Eps), GradScale: float32(scale),
+			C1: float32(1 - math.Pow(s.Beta1, t)), C2: float32(1 - math.Pow(s.Beta2, t)),
+		}
+		if w.Shape().Dims() > 1 {
+			a.Decay = float32(s.Decay)
+		}
+		s.Device.AdamW(w.Data().([]float32), s.State.M[i], s.State.V[i], grads[i], len(grads[i]), a)
+	}
+	return nil
+}
+
+// gradients collects the slices and makes the moments at the first call.
+func (s *AdamW) gradients(params []G.ValueGrad) ([][]float32, error) {
+	first := s.State.M == nil
+	if !first && len(s.State.M) != len(params) {
+		return nil, fmt.Errorf("optim: %d parameters, the state has %d", len(params), len(s.State.M))
+	}
+	grads := make([][]float32, len(params))
+	for i, p := range params {
+		g, err := p.Grad()
+		if err != nil {
+			return nil, err
+		}
+		grads[i] = g.Data().([]float32)
+		if first {
+			s.State.M = append(s.State.M, make([]float32, len(grads[i])))
+			s.State.V = append(s.State.V, make([]float32, len(grads[i])))
+		} else if len(s.State.M[i]) != len(grads[i]) {
+			return nil, fmt.Errorf("optim: parameter %d has %d values, the state %d", i, len(grads[i]), len(s.State.M[i]))
+		}
+	}
+	return grads, nil
+}
+
+// shortPhase is the number of steps under which warming up would eat too much.
+const shortPhase = 20
+
+// Factor is what the rate is multiplied with at a step, counted from 0, of a phase
+// of total steps: up linearly from 0 over the first ⌈total·warmup⌉ steps (none in
+// a phase under 20 steps), then down half a cosine to 0 at total. The first step
+// of a warm-up runs at rate 0, as in the reference.
+func Factor(step, total int, warmup float64) float64 {
+	up := int(math.Ceil(float64(total) * warmup))
+	if total < shortPhase {
+		up = 0
+	}
+	if step < up {
+		return float64(step) / float64(up)
+	}
+	progress := float64(step-up) / float64(max(1, total-up))
+	return max(0, 0.5*(1+math.Cos(math.Pi*progress)))
+}
