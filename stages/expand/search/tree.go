@@ -49,11 +49,11 @@ type Node struct {
 	Q      float64 `json:"q"`      // Q(s,a) = r + γ·V(s'); at the root γ·V, no action leads there
 	V      float64 `json:"v"`      // V(s) = Σ N·Q / Σ N over the children; 0 without children
 
-	Draws    int  `json:"draws"`          // continuations drawn from this node
-	Covered  bool `json:"covered"`        // its children hold Params.Coverage of the probability
-	Done     bool `json:"done,omitempty"` // neither here nor below is anything left to draw
-	Finished int  `json:"finished"`       // terminals at or below: the finished roll-outs
-	Passing  int  `json:"passing"`        // those that pass
+	Draws    int  `json:"draws"`             // continuations drawn from this node
+	Covered  bool `json:"covered,omitempty"` // its children hold Params.Coverage of the probability
+	Done     bool `json:"done,omitempty"`    // neither here nor below is anything left to draw
+	Finished int  `json:"finished"`          // terminals at or below: the finished roll-outs
+	Passing  int  `json:"passing"`           // those that pass
 }
 
 func newTree(p Params) *Tree {

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 
 	"itool/stages/expand/search"
+
+	"pgregory.net/rapid"
 )
 
 // A world is a made-up policy over tiny answers: what may follow a prefix, with
@@ -120,4 +122,77 @@ func hash(salt uint64, tokens []int32) uint64 {
 	h := fnv.New64a()
 	fmt.Fprint(h, salt, tokens)
 	return h.Sum64()
+}
+
+// fork is the smallest world worth a search: "a" (¾) then "x" passes, "a" then
+// "y" fails, "b" (¼) fails at once.
+func fork() world {
+	return world{
+		options: func(prefix []int32) []option {
+			if len(prefix) == 0 {
+				return []option{{[]int32{'a'}, 0.75, false}, {[]int32{'b'}, 0.25, true}}
+			}
+			return []option{{[]int32{'x'}, 0.5, true}, {[]int32{'y'}, 0.5, true}}
+		},
+		judge: func(answer []int32, terminal bool) search.Reward {
+			if !terminal {
+				return search.Reward{SelfEval: 0.5}
+			}
+			pass := string(rune(answer[len(answer)-1])) == "x"
+			return search.Reward{Outcome: outcome(pass), Pass: pass}
+		},
+	}
+}
+
+// binary has two equal options at each of its levels, and all answers pass.
+func binary(levels int) world {
+	return world{
+		options: func(prefix []int32) []option {
+			end := len(prefix) == levels-1
+			return []option{{[]int32{1}, 0.5, end}, {[]int32{2}, 0.5, end}}
+		},
+		judge: func(_ []int32, terminal bool) search.Reward {
+			if terminal {
+				return search.Reward{Outcome: 1, SelfEval: 0.25, Pass: true}
+			}
+			return search.Reward{SelfEval: 0.5}
+		},
+	}
+}
+
+// call is like an answer with one tool call: near-certain syntax in turn with
+// doubtful values, eight fragments of four tokens. The first option is right;
+// one wrong value spoils the answer.
+func call() world {
+	certainty := []float64{0.95, 0.6, 0.999, 0.5, 0.999, 0.5, 0.999, 0.6}
+	return world{
+		options: func(prefix []int32) []option {
+			level := len(prefix) / 4
+			p, end := certainty[level], level == len(certainty)-1
+			options := []option{{[]int32{0, 9, 9, 9}, p, end}}
+			for token := range int32(4) {
+				options = append(options, option{[]int32{token + 1, 9, 9, 9}, (1 - p) / 4, end})
+			}
+			return options
+		},
+		judge: func(answer []int32, _ bool) search.Reward {
+			right := 0
+			for i := 0; i < len(answer); i += 4 {
+				if answer[i] == 0 {
+					right++
+				}
+			}
+			pass := right == len(certainty)
+			return search.Reward{Outcome: outcome(pass), Pass: pass, SelfEval: 0.5 * float64(right) / float64(len(certainty))}
+		},
+	}
+}
+
+func mustSearch(t rapid.TB, o search.Oracle, p search.Params) *search.Tree {
+	t.Helper()
+	tree, err := search.Search(context.Background(), o, p, nil)
+	if err != nil {
+		t.Fatalf("search: %v", err)
+	}
+	return tree
 }
