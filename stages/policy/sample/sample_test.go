@@ -1,0 +1,110 @@
+package sample_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"itool/stages/policy/sample"
+)
+
+// logits of the probabilities 0.5, 0.25, 0.125, 0.125
+var quarters = []float32{float32(math.Log(4)), float32(math.Log(2)), 0, 0}
+
+func TestFrequencies(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  sample.Settings
+		want []float64
+	}{
+		{"greedy", sample.Settings{}, []float64{1, 0, 0, 0}},
+		{"plain", sample.Settings{Temperature: 1}, []float64{.5, .25, .125, .125}},
+		{"hot", sample.Settings{Temperature: 2}, []float64{2 / 5.41421, 1.41421 / 5.41421, 1 / 5.41421, 1 / 5.41421}},
+		{"top-k 2", sample.Settings{Temperature: 1, TopK: 2}, []float64{2. / 3, 1. / 3, 0, 0}},
+		{"top-k ties", sample.Settings{Temperature: 1, TopK: 3}, []float64{4. / 7, 2. / 7, 1. / 7, 0}},
+		{"top-p exact", sample.Settings{Temperature: 1, TopP: .75}, []float64{2. / 3, 1. / 3, 0, 0}},
+		{"top-p over", sample.Settings{Temperature: 1, TopP: .76}, []float64{4. / 7, 2. / 7, 1. / 7, 0}},
+		{"top-p tiny", sample.Settings{Temperature: 1, TopP: 1e-9}, []float64{1, 0, 0, 0}},
+		{"top-p one", sample.Settings{Temperature: 1, TopP: 1}, []float64{.5, .25, .125, .125}},
+		{"k then p", sample.Settings{Temperature: 1, TopK: 2, TopP: .6}, []float64{1, 0, 0, 0}},
+	} {
+		s := sample.New(7)
+		const draws = 20000
+		var got [4]float64
+		for range draws {
+			got[s.Pick(quarters, c.set)] += 1. / draws
+		}
+		for id, want := range c.want {
+			// four standard deviations
+			if math.Abs(got[id]-want) > 4*math.Sqrt(want*(1-want)/draws)+1e-9 {
+				t.Errorf("%s: id %d: got %.3f, want %.3f", c.name, id, got[id], want)
+			}
+		}
+	}
+}
+
+func TestSeed(t *testing.T) {
+	draw := func(s *sample.Sampler) (text string) {
+		for range 50 {
+			text += fmt.Sprint(s.Pick(quarters, sample.Settings{Temperature: 1}))
+		}
+		return text
+	}
+	s := sample.New(1)
+	first := draw(s)
+	s.Reset(1)
+	if again := draw(s); again != first {
+		t.Errorf("same seed: got %s, want %s", again, first)
+	}
+	if other := draw(sample.New(2)); other == first {
+		t.Error("seeds 1 and 2 give the same tokens")
+	}
+	// Settings use one number each, so a later token does not depend on them.
+	a, b := sample.New(3), sample.New(3)
+	a.Pick(quarters, sample.Settings{Temperature: 1, TopK: 1})
+	b.Pick(quarters, sample.Settings{Temperature: .1, TopP: .5})
+	if draw(a) != draw(b) {
+		t.Error("a token took more than one random number")
+	}
+}
+
+func TestGreedyTie(t *testing.T) {
+	if got := sample.Greedy([]float32{1, 3, 3, 2}); got != 1 {
+		t.Errorf("got %d, want the lowest of the likeliest, 1", got)
+	}
+}
+
+func TestLogSumExp(t *testing.T) {
+	if got := sample.LogSumExp(quarters); math.Abs(got-math.Log(8)) > 1e-7 {
+		t.Errorf("got %v, want log 8", got)
+	}
+	for _, broken := range [][]float32{{0, float32(math.NaN())}, {float32(math.Inf(1)), 0}} {
+		if got := sample.LogSumExp(broken); !math.IsNaN(got) && !math.IsInf(got, 0) {
+			t.Errorf("%v: got %v, want it to show", broken, got)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, bad := range []sample.Settings{{Temperature: -1}, {Temperature: math.NaN()}, {TopP: 1.1}, {TopK: -1}} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v was accepted", bad)
+		}
+	}
+}
+
+func BenchmarkPick(b *testing.B) {
+	logits := make([]float32, 2048)
+	for i := range logits {
+		logits[i] = float32(i*7919%2048) / 200
+	}
+	for _, set := range []sample.Settings{{}, {Temperature: 1}, {Temperature: 1, TopP: .9}} {
+		b.Run(fmt.Sprintf("T=%v,p=%v", set.Temperature, set.TopP), func(b *testing.B) {
+			s := sample.New(1)
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Pick(logits, set)
+			}
+		})
+	}
+}
