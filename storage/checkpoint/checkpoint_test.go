@@ -1,0 +1,264 @@
+package checkpoint_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"itool/storage"
+	"itool/storage/checkpoint"
+	"itool/storage/disk"
+	"itool/storage/storagetest"
+)
+
+// remote hides that a disk store's objects are local files.
+type remote struct{ storage.Store }
+
+func TestCheckpoint(t *testing.T) {
+	roots := map[storage.Store]string{}
+	open := func(t *testing.T) storage.Store {
+		dir := t.TempDir()
+		s, err := disk.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots[s] = dir
+		roots[remote{s}] = dir
+		return s
+	}
+	damage := func(t *testing.T, s storage.Store, key string) {
+		name := filepath.Join(roots[s], "objects", key)
+		p, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p[0] ^= 1
+		if err := os.WriteFile(name, p, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("local", func(t *testing.T) { storagetest.RunCheckpoint(t, open, damage) })
+	t.Run("remote", func(t *testing.T) {
+		storagetest.RunCheckpoint(t, func(t *testing.T) storage.Store { return remote{open(t)} }, damage)
+	})
+}
+
+// The digest is part of the wire contract: it may never change for a manifest.
+func TestDigestIsFrozen(t *testing.T) {
+	m := checkpoint.Manifest{Parts: []checkpoint.Part{
+		{Name: "b/c.bin", SHA256: strings.Repeat("0a", 32), Size: 7},
+		{Name: "a.json", SHA256: strings.Repeat("ff", 32), Size: 0},
+	}}
+	raw := `{"format":"itool-checkpoint/1","parts":[{"name":"a.json","sha256":"` + strings.Repeat("ff", 32) +
+		`","size":0},{"name":"b/c.bin","sha256":"` + strings.Repeat("0a", 32) + `","size":7}]}`
+	if got, want := m.Digest(), digest(raw); got != want {
+		t.Errorf("got %s, want %s, the sha256 of %s", got, want, raw)
+	}
+}
+
+func TestHostileManifests(t *testing.T) {
+	s, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sha := strings.Repeat("0a", 32)
+	part := func(name, sha, size string) string {
+		return fmt.Sprintf(`{"name":%q,"sha256":%q,"size":%s}`, name, sha, size)
+	}
+	wrap := func(parts ...string) string {
+		return `{"format":"itool-checkpoint/1","parts":[` + strings.Join(parts, ",") + `]}`
+	}
+	cases := map[string]string{
+		"empty":              ``,
+		"not JSON":           `parts: []`,
+		"other type":         `[]`,
+		"no format":          `{"parts":[` + part("a", sha, "1") + `]}`,
+		"newer format":       `{"format":"itool-checkpoint/2","parts":[]}`,
+		"no parts":           wrap(),
+		"climbs out":         wrap(part("../../etc/passwd", sha, "1")),
+		"absolute":           wrap(part("/etc/passwd", sha, "1")),
+		"digest is a path":   wrap(part("a", "../../../x", "1")),
+		"upper-case digest":  wrap(part("a", strings.ToUpper(sha), "1")),
+		"negative size":      wrap(part("a", sha, "-1")),
+		"size too large":     wrap(part("a", sha, "99999999999999999999")),
+		"fractional size":    wrap(part("a", sha, "1.5")),
+		"twice":              wrap(part("a", sha, "1"), part("a", sha, "1")),
+		"file and folder":    wrap(part("a", sha, "1"), part("a/b", sha, "1")),
+		"unsorted":           wrap(part("b", sha, "1"), part("a", sha, "1")),
+		"white space":        wrap(" " + part("a", sha, "1")),
+		"more behind":        wrap(part("a", sha, "1")) + "\n",
+		"unknown field":      `{"format":"itool-checkpoint/1","more":1,"parts":[` + part("a", sha, "1") + `]}`,
+		"deep":               strings.Repeat("[", 100_000),
+		"larger than 16 MiB": `{"format":"` + strings.Repeat("x", 17<<20) + `"}`,
+	}
+	for name, raw := range cases {
+		t.Run(name, func(t *testing.T) {
+			d := digest(raw)
+			if _, err := s.Put(t.Context(), "p/manifests/"+d+".json", strings.NewReader(raw), -1); err != nil {
+				t.Fatal(err)
+			}
+			if _, m, err := checkpoint.Open(t.Context(), s, "p", d); err == nil {
+				t.Errorf("%.200s: accepted as %+v", raw, m)
+			} else if !errors.Is(err, storage.ErrCorrupt) && !strings.Contains(err.Error(), "format") {
+				t.Errorf("%.200s: %v, want ErrCorrupt or a word on the format", raw, err)
+			}
+		})
+	}
+}
+
+// mappable is what a loader of weights may ask an opened file for.
+type mappable interface {
+	io.ReaderAt
+	io.Seeker
+	Fd() uintptr
+}
+
+func TestLocalFilesCanBeMapped(t *testing.T) {
+	d, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := bytes.Repeat([]byte("weights!"), 1000)
+	m := write(t, d, map[string][]byte{"w": content, "other": nil})
+	cache := t.TempDir()
+	for name, open := range map[string]func() (fs.FS, checkpoint.Manifest, error){
+		"disk": func() (fs.FS, checkpoint.Manifest, error) { return checkpoint.Open(t.Context(), d, "p", m.Digest()) },
+		"cached": func() (fs.FS, checkpoint.Manifest, error) {
+			return checkpoint.Open(t.Context(), remote{d}, "p", m.Digest(), checkpoint.Cache(cache))
+		},
+	} {
+		fsys, _, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := fsys.Open("w")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		file, ok := f.(mappable)
+		if !ok {
+			t.Fatalf("%s: %T cannot be mapped", name, f)
+		}
+		got := mapFile(t, file.Fd(), len(content))
+		if !bytes.Equal(got, content) {
+			t.Errorf("%s: the mapped bytes differ", name)
+		}
+		at := make([]byte, 8)
+		if _, err := file.ReadAt(at, 8000-8); err != nil && err != io.EOF || string(at) != "weights!" {
+			t.Errorf("%s: ReadAt: %q, %v", name, at, err)
+		}
+		if n, err := file.ReadAt(at, 8000); n != 0 || err != io.EOF {
+			t.Errorf("%s: ReadAt behind the end: %d bytes, %v, want io.EOF", name, n, err)
+		}
+	}
+}
+
+func TestCache(t *testing.T) {
+	d, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &counting{Store: d}
+	files := map[string][]byte{"a": []byte("part a"), "same-as-a": []byte("part a"), "b": bytes.Repeat([]byte("b"), 2<<20)}
+	m := write(t, d, files)
+	cache := filepath.Join(t.TempDir(), "not", "yet", "there")
+	read := func() error {
+		fsys, _, err := checkpoint.Open(t.Context(), s, "p", m.Digest(), checkpoint.Cache(cache))
+		if err != nil {
+			return err
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			for name, want := range files {
+				wg.Go(func() {
+					if got, err := fs.ReadFile(fsys, name); err != nil || !bytes.Equal(got, want) {
+						t.Errorf("%s: %d bytes, %v", name, len(got), err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+		return nil
+	}
+	steps := []struct {
+		name    string
+		prepare func() error
+		fetched int // parts
+	}{
+		{"first", func() error { return nil }, 2},
+		{"again", func() error { return nil }, 0},
+		{"a file was removed", func() error { return os.Remove(filepath.Join(cache, digest("part a"))) }, 1},
+		{"a file was cut", func() error { return os.Truncate(filepath.Join(cache, digest("part a")), 3) }, 1},
+		{"all was removed", func() error { return os.RemoveAll(cache) }, 2},
+		{"a killed process left something", func() error { return os.WriteFile(filepath.Join(cache, "t-123"), nil, 0o600) }, 0},
+	}
+	for _, step := range steps {
+		s.reset()
+		if err := step.prepare(); err != nil {
+			t.Fatal(err)
+		}
+		if err := read(); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		if got := s.parts; got != step.fetched {
+			t.Errorf("%s: %d parts fetched, want %d", step.name, got, step.fetched)
+		}
+	}
+}
+
+// counting counts the parts that are read; it is a remote store.
+type counting struct {
+	storage.Store
+	mu    sync.Mutex
+	parts int
+}
+
+func (c *counting) reset() { c.parts = 0 }
+
+func (c *counting) Get(ctx context.Context, key string) (io.ReadCloser, storage.Info, error) {
+	if strings.Contains(key, "/parts/") {
+		c.mu.Lock()
+		c.parts++
+		c.mu.Unlock()
+	}
+	return c.Store.Get(ctx, key)
+}
+
+func write(t *testing.T, s storage.Store, files map[string][]byte) checkpoint.Manifest {
+	t.Helper()
+	m, err := checkpoint.Write(t.Context(), s, "p", nil, func(create func(string) (io.WriteCloser, error)) error {
+		for name, content := range files {
+			w, err := create(name)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(content); err != nil {
+				return err
+			}
+			if err := w.Close(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,194 @@
+package checkpoint
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/singleflight"
+
+	"itool/storage"
+	"itool/storage/internal/tempfile"
+)
+
+// Option changes how Open reads.
+type Option func(*opener)
+
+// Cache keeps parts in a local folder, by digest: each is fetched and verified
+// once, when it is first opened, by whatever process, and then trusted. The
+// folder may be shared, and any file in it deleted at any time. A store whose
+// objects are local files needs no cache and ignores it.
+func Cache(dir string) Option { return func(o *opener) { o.cache = dir } }
+
+// Open reads and verifies the manifest with this digest, and returns the
+// checkpoint as a file system. A missing manifest is ErrNotExist; damage is
+// ErrCorrupt, and so is a part that is missing: to a reader who looks for
+// optional files it must not look like one that never was.
+//
+// Over the network, without a cache, parts are streams, verified when read to
+// their end. Otherwise they are verified when first opened, and the files are
+// also io.ReaderAt and io.Seeker and have a method Fd() uintptr, as *os.File has:
+// their first Stat().Size() bytes can be mapped into memory from offset 0.
+//
+// ctx governs the file system, not only this call: when it ends, opening and
+// reading stop.
+func Open(ctx context.Context, s storage.Store, prefix, digest string, opts ...Option) (fs.FS, Manifest, error) {
+	m, err := Load(ctx, s, prefix, digest)
+	if err != nil {
+		return nil, Manifest{}, err
+	}
+	o := &opener{store: s, prefix: prefix}
+	for _, opt := range opts {
+		opt(o)
+	}
+	open := func(p Part) (fs.File, error) { return o.open(ctx, p) }
+	return newTree(m, open), m, nil
+}
+
+// opener opens single parts.
+type opener struct {
+	store  storage.Store
+	prefix string
+	cache  string // folder, or ""
+
+	flight   singleflight.Group
+	verified sync.Map // digests of local parts that were read through and found right
+}
+
+func (o *opener) open(ctx context.Context, p Part) (fs.File, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	local, ok := o.store.(storage.Local)
+	var f fs.File
+	var err error
+	switch {
+	case ok:
+		f, err = o.openLocal(ctx, local, p)
+	case o.cache != "":
+		f, err = o.openCached(ctx, p)
+	default:
+		f, err = o.openStream(ctx, p)
+	}
+	if errors.Is(err, storage.ErrNotExist) {
+		return nil, fmt.Errorf("%w: part %s is not in the store", storage.ErrCorrupt, p.SHA256)
+	}
+	return f, err
+}
+
+func (o *opener) openStream(ctx context.Context, p Part) (*streamFile, error) {
+	r, info, err := o.store.Get(ctx, partKey(o.prefix, p.SHA256))
+	if err != nil {
+		return nil, err
+	}
+	// The store verifies the content against its own record: that must be ours.
+	if err := sameContent(info, p); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return &streamFile{ReadCloser: r, part: p}, nil
+}
+
+func (o *opener) openLocal(ctx context.Context, s storage.Local, p Part) (*localFile, error) {
+	f, info, err := s.OpenLocal(ctx, partKey(o.prefix, p.SHA256))
+	if err != nil {
+		return nil, err
+	}
+	lf := newLocalFile(f, p)
+	if err := sameContent(info, p); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if _, done := o.verified.Load(p.SHA256); done {
+		return lf, nil
+	}
+	_, err, _ = o.flight.Do(p.SHA256, func() (any, error) {
+		if err := verify(ctx, f, p); err != nil {
+			return nil, err
+		}
+		o.verified.Store(p.SHA256, true)
+		return nil, nil
+	})
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return lf, nil
+}
+
+func (o *opener) openCached(ctx context.Context, p Part) (*localFile, error) {
+	name := filepath.Join(o.cache, p.SHA256)
+	for range 10 { // again when somebody cleans the folder just now
+		f, err := os.Open(name)
+		if err == nil {
+			if st, statErr := f.Stat(); statErr == nil && st.Mode().IsRegular() && st.Size() == p.Size {
+				return newLocalFile(f, p), nil
+			}
+			f.Close() // cut short by a full disk or a power loss: fetch it again
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if _, err, _ := o.flight.Do(p.SHA256, func() (any, error) { return nil, o.fetch(ctx, p, name) }); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("cache %s: what is fetched into it disappears", o.cache)
+}
+
+// fetch copies a part into the cache: verified, durable, and then visible.
+func (o *opener) fetch(ctx context.Context, p Part, name string) error {
+	if err := os.MkdirAll(o.cache, 0o755); err != nil {
+		return err
+	}
+	if err := tempfile.Sweep(o.cache); err != nil {
+		return err
+	}
+	r, err := o.openStream(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	f, err := tempfile.Create(o.cache)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err = io.Copy(f, r); err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return tempfile.SyncDir(o.cache)
+}
+
+// verify reads the part's bytes in f without moving its offset.
+func verify(ctx context.Context, f io.ReaderAt, p Part) error {
+	sum := sha256.New()
+	n, err := io.Copy(sum, contextReader{ctx.Err, io.NewSectionReader(f, 0, p.Size)})
+	if err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); n != p.Size || got != p.SHA256 {
+		return fmt.Errorf("%w: %d bytes with sha256 %s, should be %d with %s", storage.ErrCorrupt, n, got, p.Size, p.SHA256)
+	}
+	return nil
+}
+
+func sameContent(info storage.Info, p Part) error {
+	if info.SHA256 != p.SHA256 || info.Size != p.Size {
+		return fmt.Errorf("%w: the store has %d bytes with sha256 %s, the manifest says %d with %s", storage.ErrCorrupt, info.Size, info.SHA256, p.Size, p.SHA256)
+	}
+	return nil
+}

@@ -1,0 +1,401 @@
+package storagetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"itool/storage"
+	"itool/storage/checkpoint"
+)
+
+// RunCheckpoint runs the tests of storage/checkpoint over a store.
+func RunCheckpoint(t *testing.T, open Open, damage Damage) {
+	for name, opts := range map[string]func(t *testing.T) []checkpoint.Option{
+		"plain":  func(*testing.T) []checkpoint.Option { return nil },
+		"cached": func(t *testing.T) []checkpoint.Option { return []checkpoint.Option{checkpoint.Cache(t.TempDir())} },
+	} {
+		t.Run("Open/"+name, func(t *testing.T) { testOpen(t, open(t), opts(t)) })
+		t.Run("Lost/"+name, func(t *testing.T) { testLost(t, open(t), opts(t)) })
+		t.Run("Damaged/"+name, func(t *testing.T) {
+			if damage == nil {
+				t.Skip("this store has no hook to damage an object")
+			}
+			testDamaged(t, open(t), damage, opts(t))
+		})
+	}
+	t.Run("Large", func(t *testing.T) { testLargePart(t, open(t)) })
+	t.Run("Inherit", func(t *testing.T) { testInherit(t, open(t)) })
+	t.Run("FailedWrite", func(t *testing.T) { testFailedWrite(t, open(t)) })
+	t.Run("ImportExport", func(t *testing.T) { testImportExport(t, open(t)) })
+	t.Run("Writers", func(t *testing.T) { testWriters(t, open(t)) })
+}
+
+// folder is what most tests store: name → content.
+func folder() map[string][]byte {
+	return map[string][]byte{
+		"config.json":               []byte(`{"layers": 2}`),
+		"model-00001.safetensors":   pattern(20_000, 1),
+		"model-00002.safetensors":   pattern(100, 2),
+		"tokenizer/tokenizer.json":  []byte("{}"),
+		"tokenizer/extra/empty.txt": {},
+		"copy-of-config.json":       []byte(`{"layers": 2}`),
+	}
+}
+
+type create = func(name string) (io.WriteCloser, error)
+
+func writeAll(files map[string][]byte) func(create) error {
+	return func(create create) error {
+		for name, content := range files {
+			w, err := create(name)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(content); err != nil {
+				return err
+			}
+			if err := w.Close(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func wantFolder(t *testing.T, fsys fs.FS, files map[string][]byte) {
+	t.Helper()
+	for name, content := range files {
+		if got, err := fs.ReadFile(fsys, name); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s: %d bytes, %v, want %d bytes", name, len(got), err, len(content))
+		}
+	}
+	if err := fstest.TestFS(fsys, slices.Sorted(maps.Keys(files))...); err != nil {
+		t.Error(err)
+	}
+}
+
+func count(t *testing.T, s storage.Store, prefix string) (n int) {
+	t.Helper()
+	for _, err := range s.List(t.Context(), prefix) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+func testOpen(t *testing.T, s storage.Store, opts []checkpoint.Option) {
+	const prefix = "open/cp"
+	var digest string
+	for range 2 { // the second time nothing is new
+		m, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(folder()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest = m.Digest()
+		if parts, manifests := count(t, s, prefix+"/parts/"), count(t, s, prefix+"/manifests/"); parts != 5 || manifests != 1 {
+			t.Errorf("%d parts and %d manifests, want 5 (two of 6 files are equal) and 1", parts, manifests)
+		}
+	}
+	fsys, m, err := checkpoint.Open(t.Context(), s, prefix, digest, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Parts) != 6 || m.Digest() != digest {
+		t.Errorf("manifest %+v, want 6 parts and digest %s", m, digest)
+	}
+	wantFolder(t, fsys, folder())
+	slices.Reverse(m.Parts)
+	if m.Digest() != digest {
+		t.Errorf("the digest depends on the order of Parts")
+	}
+
+	// A context that ends closes the file system.
+	ctx, cancel := context.WithCancel(t.Context())
+	fsys, _, err = checkpoint.Open(ctx, s, prefix, digest, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := fs.ReadFile(fsys, "config.json"); !errors.Is(err, context.Canceled) {
+		t.Errorf("reading after cancel: %v, want context.Canceled", err)
+	}
+}
+
+// testLargePart writes and imports a part that is too large for memory buffers.
+func testLargePart(t *testing.T, s storage.Store) {
+	const prefix = "largepart/cp"
+	files := map[string][]byte{"large.bin": pattern(5<<20, 1)}
+	m, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys, _, err := checkpoint.Open(t.Context(), s, prefix, m.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What was opened cannot seek, if the store is remote: it is spooled.
+	again, err := checkpoint.ImportDir(t.Context(), s, prefix+"2", fsys)
+	if err != nil || again.Digest() != m.Digest() {
+		t.Fatalf("imported: %s, %v, want %s", again.Digest(), err, m.Digest())
+	}
+	fsys, _, err = checkpoint.Open(t.Context(), s, prefix+"2", m.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fs.ReadFile(fsys, "large.bin"); err != nil || !bytes.Equal(got, files["large.bin"]) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+func testLost(t *testing.T, s storage.Store, opts []checkpoint.Option) {
+	const prefix = "lost/cp"
+	m, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(folder()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := m.Parts[0]
+	if err := s.Delete(t.Context(), prefix+"/parts/"+lost.SHA256); err != nil {
+		t.Fatal(err)
+	}
+	fsys, _, err := checkpoint.Open(t.Context(), s, prefix, m.Digest(), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = fs.ReadFile(fsys, lost.Name)
+	if !errors.Is(err, storage.ErrCorrupt) || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), lost.Name) {
+		t.Errorf("reading a lost part: %v, want ErrCorrupt naming %s, and not ErrNotExist", err, lost.Name)
+	}
+
+	// Other bytes of the same size under the part's key.
+	if _, err := s.Put(t.Context(), prefix+"/parts/"+lost.SHA256, bytes.NewReader(pattern(int(lost.Size), 9)), -1); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fs.ReadFile(fsys, lost.Name); !errors.Is(err, storage.ErrCorrupt) {
+		t.Errorf("reading an exchanged part: %.40q, %v, want ErrCorrupt", got, err)
+	}
+
+	// Writing it again mends it.
+	if _, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(folder())); err != nil {
+		t.Fatal(err)
+	}
+	wantFolder(t, fsys, folder())
+
+	for name, digest := range map[string]string{"unknown": strings.Repeat("ab", 32), "not one": "latest", "a path": "../" + m.Digest(), "upper case": strings.ToUpper(m.Digest())} {
+		if _, _, err := checkpoint.Open(t.Context(), s, prefix, digest, opts...); err == nil || name == "unknown" && !errors.Is(err, storage.ErrNotExist) {
+			t.Errorf("open with a digest that is %s: %v", name, err)
+		}
+	}
+}
+
+func testDamaged(t *testing.T, s storage.Store, damage Damage, opts []checkpoint.Option) {
+	const prefix = "damaged/cp"
+	m, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(folder()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := map[string]bool{}
+	for _, p := range m.Parts {
+		if p.Size > 0 && !damaged[p.SHA256] {
+			damage(t, s, prefix+"/parts/"+p.SHA256)
+			damaged[p.SHA256] = true
+		}
+	}
+	fsys, _, err := checkpoint.Open(t.Context(), s, prefix, m.Digest(), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range m.Parts {
+		if got, err := fs.ReadFile(fsys, p.Name); p.Size > 0 && !errors.Is(err, storage.ErrCorrupt) {
+			t.Errorf("reading damaged %s: %d bytes, %v, want ErrCorrupt", p.Name, len(got), err)
+		}
+	}
+	to := filepath.Join(t.TempDir(), "out")
+	if err := checkpoint.ExportDir(t.Context(), s, prefix, m.Digest(), to); !errors.Is(err, storage.ErrCorrupt) {
+		t.Errorf("export: %v, want ErrCorrupt", err)
+	}
+	wantEmptyDir(t, filepath.Dir(to))
+	damage(t, s, prefix+"/manifests/"+m.Digest()+".json")
+	if _, _, err := checkpoint.Open(t.Context(), s, prefix, m.Digest(), opts...); !errors.Is(err, storage.ErrCorrupt) {
+		t.Errorf("open with a damaged manifest: %v, want ErrCorrupt", err)
+	}
+}
+
+func testInherit(t *testing.T, s storage.Store) {
+	const prefix = "inherit/cp"
+	parent, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(folder()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := map[string][]byte{"config.json": []byte("new"), "step-2/moments.bin": pattern(1000, 5)}
+	child, err := checkpoint.Write(t.Context(), s, prefix, &parent, writeAll(changes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged := folder()
+	maps.Copy(merged, changes)
+	fsys, _, err := checkpoint.Open(t.Context(), s, prefix, child.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFolder(t, fsys, merged)
+	if child.Digest() == parent.Digest() {
+		t.Error("child and parent have the same digest")
+	}
+
+	// A parent whose parts are gone cannot be inherited from.
+	const elsewhere = "inherit/other"
+	if m, err := checkpoint.Write(t.Context(), s, elsewhere, &parent, writeAll(changes)); !errors.Is(err, storage.ErrNotExist) {
+		t.Errorf("inherit from nowhere: %+v, %v, want ErrNotExist", m, err)
+	}
+	if n := count(t, s, elsewhere+"/manifests/"); n != 0 {
+		t.Errorf("%d manifests, want none", n)
+	}
+}
+
+func testFailedWrite(t *testing.T, s storage.Store) {
+	boom := errors.New("boom")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cases := []struct {
+		name  string
+		write func(create) error
+		want  error  // or
+		text  string // in the error
+	}{
+		{name: "nothing", write: func(create) error { return nil }, text: "no parts"},
+		{name: "callback fails", write: func(c create) error { return errors.Join(writeAll(folder())(c), boom) }, want: boom},
+		{name: "not closed", write: func(c create) error { w, _ := c("a"); _, err := w.Write([]byte("x")); return err }, text: "part a was not closed"},
+		{name: "twice", write: func(c create) error { c("a"); _, err := c("a"); return err }, text: "part a: created twice"},
+		{name: "bad name", write: func(c create) error { _, err := c("../a"); return err }, want: storage.ErrBadKey},
+		{name: "file and folder", write: writeAll(map[string][]byte{"a": nil, "a/b": nil}), text: "part a is also the folder of part a/b"},
+		{name: "write after close", write: func(c create) error { w, _ := c("a"); w.Close(); _, err := w.Write([]byte("x")); return err }, want: os.ErrClosed},
+		{name: "cancelled", write: func(c create) error {
+			w, _ := c("a")
+			w.Write(pattern(2<<20, 1))
+			cancel()
+			w.Write([]byte("its error is not looked at"))
+			w.Close()
+			return nil
+		}, want: context.Canceled},
+	}
+	for _, c := range cases { // "cancelled" is the last
+		m, err := checkpoint.Write(ctx, s, "failed/cp", nil, c.write)
+		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %+v, %v, want %v %s", c.name, m, err, c.want, c.text)
+		}
+	}
+	if n := count(t, s, "failed/cp/manifests/"); n != 0 {
+		t.Errorf("%d manifests, want none", n)
+	}
+}
+
+func testImportExport(t *testing.T, s storage.Store) {
+	const prefix = "import/cp"
+	from := t.TempDir()
+	for name, content := range folder() {
+		name = filepath.Join(from, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, content, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Symlink("config.json", filepath.Join(from, "link.json")), os.Mkdir(filepath.Join(from, "empty"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := checkpoint.ImportDir(t.Context(), s, prefix, os.DirFS(from))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := folder()
+	wanted["link.json"] = wanted["config.json"]
+	written, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(wanted))
+	if err != nil || written.Digest() != m.Digest() {
+		t.Errorf("written: %s, %v, imported: %s, want the same", written.Digest(), err, m.Digest())
+	}
+
+	to := filepath.Join(t.TempDir(), "deep", "out")
+	if err := checkpoint.ExportDir(t.Context(), s, prefix, m.Digest(), to); err != nil {
+		t.Fatal(err)
+	}
+	wantFolder(t, os.DirFS(to), wanted)
+	if err := checkpoint.ExportDir(t.Context(), s, prefix, m.Digest(), to); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("second export: %v, want fs.ErrExist", err)
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(to)); len(entries) != 1 {
+		t.Errorf("beside the exported folder there are %v", entries)
+	}
+
+	for name, fsys := range map[string]fs.FS{
+		"no files":          fstest.MapFS{},
+		"odd name":          fstest.MapFS{"a b.txt": {}},
+		"link to a folder":  os.DirFS(linkTo(t, from)),
+		"dangling link":     os.DirFS(linkTo(t, filepath.Join(from, "nothing"))),
+		"link into nowhere": os.DirFS(filepath.Join(from, "nothing")),
+	} {
+		if m, err := checkpoint.ImportDir(t.Context(), s, "import/refused", fsys); err == nil {
+			t.Errorf("import of %s: %+v, want an error", name, m)
+		}
+	}
+	if n := count(t, s, "import/refused/"); n != 0 {
+		t.Errorf("%d objects of refused imports, want none", n)
+	}
+}
+
+// linkTo makes a folder whose only entry is a symbolic link.
+func linkTo(t *testing.T, target string) string {
+	dir := t.TempDir()
+	if err := os.Symlink(target, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// testWriters lets many write checkpoints that share parts: all open.
+func testWriters(t *testing.T, s storage.Store) {
+	const prefix = "writers/cp"
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			files := map[string][]byte{"shared.bin": pattern(200_000, 1), "own.bin": fmt.Appendf(nil, "writer %d", i/2)}
+			m, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(files))
+			if err != nil {
+				t.Errorf("writer %d: %v", i, err)
+				return
+			}
+			fsys, _, err := checkpoint.Open(t.Context(), s, prefix, m.Digest())
+			if err != nil {
+				t.Errorf("writer %d: %v", i, err)
+				return
+			}
+			for name, content := range files {
+				if got, err := fs.ReadFile(fsys, name); err != nil || !bytes.Equal(got, content) {
+					t.Errorf("writer %d: %s: %d bytes, %v", i, name, len(got), err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if parts, manifests := count(t, s, prefix+"/parts/"), count(t, s, prefix+"/manifests/"); parts != 5 || manifests != 4 {
+		t.Errorf("%d parts and %d manifests, want 5 and 4", parts, manifests)
+	}
+}
+
+func wantEmptyDir(t *testing.T, dir string) {
+	t.Helper()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("%s: %v, %v, want nothing in it", dir, entries, err)
+	}
+}
