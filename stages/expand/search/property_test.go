@@ -16,12 +16,14 @@ import (
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, w := drawParams(t), drawWorld(t)
-		o, asked := spy(w)
-		tree := mustSearch(t, o, p)
+		var asked []search.Request
+		var judged []int
+		tree := mustSearch(t, spy(t, w, &asked, &judged), p)
 		checkShape(t, tree, p)
 		checkCounts(t, tree)
 		checkValues(t, tree, p)
-		checkSeeds(t, *asked, tree)
+		checkSeeds(t, asked, tree)
+		checkJudged(t, judged, tree, p)
 
 		if diff := cmp.Diff(tree, mustSearch(t, w.oracle(), p)); diff != "" {
 			t.Fatalf("same seed, another tree:\n%s", diff)
@@ -162,14 +164,42 @@ func checkSeeds(t *rapid.T, asked []search.Request, tree *search.Tree) {
 	}
 }
 
-func spy(w world) (search.Oracle, *[]search.Request) {
-	var asked []search.Request
-	o := w.oracle()
-	o.Draw = func(ctx context.Context, tree *search.Tree, rs []search.Request) ([][]search.Fragment, error) {
-		asked = append(asked, rs...)
-		return w.draw(ctx, tree, rs)
+// Terminals are judged, each once; unfinished states only where a capped
+// roll-out ended.
+func checkJudged(t *rapid.T, judged []int, tree *search.Tree, p search.Params) {
+	slices.Sort(judged)
+	if twice := len(judged) - len(slices.Compact(slices.Clone(judged))); twice > 0 {
+		t.Fatalf("%d of %v judged twice", twice, judged)
 	}
-	return o, &asked
+	for i, n := range tree.Nodes {
+		_, asked := slices.BinarySearch(judged, i)
+		if n.Terminal && !asked || !n.Terminal && asked && p.Simulation == 0 {
+			t.Fatalf("node %d: terminal %v, judged %v", i, n.Terminal, asked)
+		}
+		if !asked && n.R != 0 {
+			t.Fatalf("node %d: R is %v but nobody judged it", i, n.R)
+		}
+	}
+}
+
+// spy notes what the oracle is asked, and refuses to be asked for nothing.
+func spy(t *rapid.T, w world, asked *[]search.Request, judged *[]int) search.Oracle {
+	return search.Oracle{
+		Draw: func(ctx context.Context, tree *search.Tree, rs []search.Request) ([][]search.Fragment, error) {
+			if len(rs) == 0 {
+				t.Fatal("Draw called without requests")
+			}
+			*asked = append(*asked, rs...)
+			return w.draw(ctx, tree, rs)
+		},
+		Evaluate: func(ctx context.Context, tree *search.Tree, ends []int) ([]search.Reward, error) {
+			if len(ends) == 0 {
+				t.Fatal("Evaluate called without nodes")
+			}
+			*judged = append(*judged, ends...)
+			return w.evaluate(ctx, tree, ends)
+		},
+	}
 }
 
 func TestBranching(t *testing.T) {

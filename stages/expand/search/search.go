@@ -23,7 +23,7 @@ import (
 
 // Oracle is what the search asks about the world. Draw and Evaluate must be
 // pure: the same tree and arguments give the same answer. They may read the
-// tree during the call and must keep no pointer into it.
+// tree during the call and must keep neither it nor their other arguments.
 type Oracle struct {
 	// Draw continues each request's node by sampling and returns one path per
 	// request, in order. The requests of one call are independent of each other:
@@ -36,7 +36,8 @@ type Oracle struct {
 	Evaluate func(ctx context.Context, tree *Tree, ends []int) ([]Reward, error)
 
 	// Release, unless nil, is told the handle of each fragment that was drawn but
-	// did not enter the tree, so that its cache branch can be freed.
+	// did not enter the tree, so that its cache branch can be freed. The handles in
+	// the tree, and all of them after an error, are the caller's to free.
 	Release func(handle int64)
 }
 
