@@ -1,0 +1,146 @@
+package broker
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Address says which record: the subject itool.run.<Run>.<Record>.<Round>.<Key>.
+// Run, Record and Key are 1 to 128 of [A-Za-z0-9_-].
+type Address struct {
+	Run    string
+	Record string
+	Round  int // ≥ −1; −1 is what happens before the rounds
+	Key    string
+}
+
+// Message is one record as it was stored.
+type Message struct {
+	Address
+	Header   map[string]string // the publisher's own, without the server's
+	Data     []byte            // the receiver's to keep
+	Sequence uint64            // place in the run's stream, from 1
+}
+
+const (
+	runPrefix   = "itool.run."
+	startPrefix = "itool.start."
+	streamRuns  = "RUNS"
+	streamRun   = "RUN_" // + run
+)
+
+// MaxName bounds run names, record names, keys, stages and lease tokens.
+const MaxName = 128
+
+func (a Address) String() string { return runPrefix + a.Run + "." + a.filter() }
+
+func (a Address) filter() string {
+	return a.Record + "." + strconv.Itoa(a.Round) + "." + a.Key
+}
+
+func (a Address) validate() error {
+	if err := validToken("run", a.Run); err != nil {
+		return err
+	}
+	if err := validToken("record", a.Record); err != nil {
+		return err
+	}
+	if a.Round < -1 {
+		return fmt.Errorf("broker: round %d: %w: rounds begin at -1", a.Round, ErrBadName)
+	}
+	return validToken("key", a.Key)
+}
+
+// parseAddress reads a subject of a run's stream; the stream takes no other shapes.
+func parseAddress(subject string) (Address, error) {
+	rest, ok := strings.CutPrefix(subject, runPrefix)
+	f := strings.Split(rest, ".")
+	if !ok || len(f) != 4 {
+		return Address{}, fmt.Errorf("broker: subject %q: not of the form itool.run.<run>.<record>.<round>.<key>", subject)
+	}
+	round, err := strconv.Atoi(f[2])
+	if err != nil || f[2] != strconv.Itoa(round) {
+		return Address{}, fmt.Errorf("broker: subject %q: round %q is not a number", subject, f[2])
+	}
+	a := Address{Run: f[0], Record: f[1], Round: round, Key: f[3]}
+	return a, a.validate()
+}
+
+// Filter is the filter for all keys of one record in one round; see [Broker.Pull].
+func Filter(record string, round int) string {
+	return record + "." + strconv.Itoa(round) + ".*"
+}
+
+// filterSubject makes a subject of "record.round.key", each part a name or "*".
+func filterSubject(run, filter string) (string, error) {
+	f := strings.Split(filter, ".")
+	if len(f) != 3 {
+		return "", fmt.Errorf("broker: filter %q: %w: want record.round.key, each perhaps *", filter, ErrBadName)
+	}
+	for i, what := range []string{"record", "round", "key"} {
+		if f[i] == "*" {
+			continue
+		}
+		if err := validToken(what, f[i]); err != nil {
+			return "", fmt.Errorf("broker: filter %q: %w", filter, err)
+		}
+		if n, err := strconv.Atoi(f[i]); i == 1 && (err != nil || n < -1 || strconv.Itoa(n) != f[i]) {
+			return "", fmt.Errorf("broker: filter %q: %w: round is a number from -1", filter, ErrBadName)
+		}
+	}
+	return runPrefix + run + "." + filter, nil
+}
+
+func validToken(what, s string) error {
+	if s == "" || len(s) > MaxName {
+		return fmt.Errorf("broker: %s %.40q: %w: it has %d characters, 1 to %d are allowed", what, s, ErrBadName, len(s), MaxName)
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' {
+			continue
+		}
+		return fmt.Errorf("broker: %s %q: %w: only A-Z a-z 0-9 _ - are allowed", what, s, ErrBadName)
+	}
+	return nil
+}
+
+// newMsg refuses headers that NATS would change on the way, or the server would obey.
+func newMsg(subject string, header map[string]string, data []byte) (*nats.Msg, error) {
+	m := &nats.Msg{Subject: subject, Data: data}
+	if len(header) > 0 {
+		m.Header = make(nats.Header, len(header))
+	}
+	for k, v := range header {
+		if err := validToken("header", k); err != nil {
+			return nil, err
+		}
+		if len(k) >= 5 && strings.EqualFold(k[:5], "nats-") || k == "Status" || k == "Description" {
+			return nil, fmt.Errorf("broker: header %q: %w: it is the server's", k, ErrBadName)
+		}
+		for i := range len(v) {
+			if v[i] < ' ' || v[i] == 0x7f {
+				return nil, fmt.Errorf("broker: header %s: byte %d: control character", k, i)
+			}
+		}
+		if strings.TrimSpace(v) != v {
+			return nil, fmt.Errorf("broker: header %s: space at an end of %q", k, v)
+		}
+		m.Header[k] = []string{v}
+	}
+	return m, nil
+}
+
+// ownHeader drops what the server added.
+func ownHeader(h nats.Header) map[string]string {
+	own := make(map[string]string, len(h))
+	for k, v := range h {
+		if len(v) > 0 && !strings.HasPrefix(k, "Nats-") {
+			own[k] = v[0]
+		}
+	}
+	return own
+}

@@ -1,0 +1,227 @@
+// Package broker carries bytes between the stages and knows not what they mean.
+//
+// It is the only package that knows NATS JetStream. What it promises:
+//
+//   - Every run is one stream of write-once records, addressed by record, round and
+//     key. Publishing twice is safe: the first stands, the second is told so.
+//   - A stage pulls its work one item at a time. An item that is neither acked nor
+//     kept alive comes back to somebody, so every item is delivered at least once.
+//   - A lease says who may do a whole round's work; it saves work, it fences nothing.
+//     What fences is the write-once record.
+//   - Hints and progress are lossy.
+//
+// What it does not know: Arrow, schemas, stages, how often an item may fail.
+//
+// The smallest use, with a server in this process:
+//
+//	s, err := embed.Start(embed.Config{Dir: dir, InProcessOnly: true})
+//	b, err := broker.Connect(ctx, broker.Config{InProcess: s})
+//	err = b.CreateRun(ctx, "r1", 1<<30)
+//	stored, err := b.Publish(ctx, broker.Address{Run: "r1", Record: "pair", Key: "41af"}, nil, data)
+//
+// Nothing waits in a buffer while the server is away: a call then fails at once with
+// [ErrUnavailable], and whoever wants to hold tries again. A call never takes longer
+// than Config.Timeout.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Config says where the server is and who we are. The zero value of a field is its
+// default; exactly one of URL and InProcess is needed.
+type Config struct {
+	URL       string    // nats://host:4222, or several with commas between
+	InProcess InProcess // a server in this process; goes before URL
+
+	Name string // shown in the server's list of connections
+
+	// At most one of these says who we are.
+	Token      string // a shared secret
+	Creds      string // path of a .creds file
+	NKeySeed   string // path of a file with an nkey seed
+	CA         string // path of a PEM file; with it the connection uses TLS
+	Cert, Key  string // paths of PEM files: our own certificate
+	InboxToken string // answers come on _INBOX_<InboxToken>.>, for per-stage permissions
+
+	Replicas int           // copies of every stream made here; default 1, on a cluster 3
+	Timeout  time.Duration // bound of one exchange with the server; default 5 s
+	Log      *slog.Logger  // connection lost, permission denied; default: nowhere
+}
+
+// InProcess is a server that hands out connections without a socket; embed.Server is one.
+type InProcess interface {
+	InProcessConn() (net.Conn, error)
+}
+
+// Broker is one connection to a server; many goroutines may use it at once.
+type Broker struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	server   string // for errors
+	replicas int
+	timeout  time.Duration
+	log      *slog.Logger
+	denied   denials
+
+	ensure sync.Mutex // guards the two maps
+	exists map[string]bool
+	bucket map[string]jetstream.KeyValue
+}
+
+// Connect tries once and says plainly why it could not. Afterwards the connection
+// mends itself for as long as it takes.
+func Connect(ctx context.Context, c Config) (*Broker, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("broker: connect: %w", err)
+	}
+	b := &Broker{
+		server:   c.URL,
+		replicas: max(c.Replicas, 1),
+		timeout:  c.Timeout,
+		log:      c.Log,
+		exists:   map[string]bool{},
+		bucket:   map[string]jetstream.KeyValue{},
+	}
+	if b.timeout <= 0 {
+		b.timeout = 5 * time.Second
+	}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	if c.InProcess != nil {
+		b.server = "the server in this process"
+	} else if c.URL == "" {
+		return nil, errors.New("broker: connect: no address: set the broker's URL, as in nats://127.0.0.1:4222")
+	}
+	opts, err := b.options(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	b.nc, err = nats.Connect(c.URL, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("broker: connect %s: %w: is the server up (itool up), and are the address and the credentials right?", b.server, err)
+	}
+	if err := newEnough(b.nc.ConnectedServerVersion()); err != nil {
+		b.nc.Close()
+		return nil, fmt.Errorf("broker: connect %s: %w", b.server, err)
+	}
+	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(b.timeout)); err != nil {
+		b.nc.Close()
+		return nil, fmt.Errorf("broker: connect %s: %w", b.server, err)
+	}
+	return b, nil
+}
+
+// Close sends what hints are still on their way and ends the connection. Deliveries
+// in hand come back to others after their AckWait: hand them back first.
+func (b *Broker) Close() {
+	_ = b.nc.FlushTimeout(b.timeout) // only lossy hints can be lost here
+	b.nc.Close()
+}
+
+// MaxDataBytes is the server's bound on one message, headers included.
+func (b *Broker) MaxDataBytes() int64 { return b.nc.MaxPayload() }
+
+func (b *Broker) options(ctx context.Context, c Config) ([]nats.Option, error) {
+	wait := b.timeout
+	if d, ok := ctx.Deadline(); ok {
+		wait = max(min(wait, time.Until(d)), time.Millisecond)
+	}
+	opts := []nats.Option{
+		nats.Name(c.Name),
+		nats.Timeout(wait),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
+		nats.PingInterval(20 * time.Second),
+		// No buffer while the server is away: a heartbeat or an ack that is sent minutes
+		// late would touch somebody else's delivery.
+		nats.ReconnectBufSize(-1),
+		nats.ErrorHandler(b.asyncError),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				b.log.Warn("broker: connection lost, trying again", "server", b.server, "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			b.log.Info("broker: connected again", "server", nc.ConnectedUrlRedacted())
+		}),
+	}
+	if c.InProcess != nil {
+		opts = append(opts, nats.InProcessServer(c.InProcess))
+	}
+	if c.InboxToken != "" {
+		if err := validToken("inbox token", c.InboxToken); err != nil {
+			return nil, err
+		}
+		opts = append(opts, nats.CustomInboxPrefix("_INBOX_"+c.InboxToken))
+	}
+	for _, f := range []string{c.Creds, c.NKeySeed, c.CA, c.Cert, c.Key} {
+		if f == "" {
+			continue
+		}
+		if _, err := os.Stat(f); err != nil {
+			return nil, fmt.Errorf("broker: connect: credentials: %w", err)
+		}
+	}
+	who := 0
+	if c.Token != "" {
+		who++
+		opts = append(opts, nats.Token(c.Token))
+	}
+	if c.Creds != "" {
+		who++
+		opts = append(opts, nats.UserCredentials(c.Creds))
+	}
+	if c.NKeySeed != "" {
+		who++
+		o, err := nats.NkeyOptionFromSeed(c.NKeySeed)
+		if err != nil {
+			return nil, fmt.Errorf("broker: connect: nkey seed %s: %w", c.NKeySeed, err)
+		}
+		opts = append(opts, o)
+	}
+	if who > 1 {
+		return nil, errors.New("broker: connect: set only one of token, credentials file and nkey seed")
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		return nil, errors.New("broker: connect: a certificate needs its key, and a key its certificate")
+	}
+	if c.CA != "" {
+		opts = append(opts, nats.RootCAs(c.CA))
+	}
+	if c.Cert != "" {
+		opts = append(opts, nats.ClientCert(c.Cert, c.Key))
+	}
+	return opts, nil
+}
+
+// newEnough refuses servers without per-message time limits, which leases need.
+func newEnough(version string) error {
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	x, err1 := strconv.Atoi(major)
+	y, err2 := strconv.Atoi(minor)
+	if err1 != nil || err2 != nil || x > 2 || x == 2 && y >= 11 {
+		return nil // a version we cannot read is not a reason to refuse
+	}
+	return fmt.Errorf("the server is NATS %s: 2.11 or newer is needed", version)
+}
+
+// call bounds one exchange with the server; the caller's own deadline stays in force.
+func (b *Broker) call(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, b.timeout)
+}

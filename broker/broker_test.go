@@ -1,0 +1,69 @@
+package broker_test
+
+import (
+	"log/slog"
+	"net/url"
+	"strconv"
+	"testing"
+
+	"itool/broker"
+	"itool/broker/brokertest"
+	"itool/broker/embed"
+)
+
+// TestSocket runs the suite over TCP, where connections outlive a restart.
+func TestSocket(t *testing.T) {
+	t.Parallel()
+	brokertest.Run(t, func(t *testing.T) brokertest.Server {
+		config := embed.Config{Dir: t.TempDir(), Port: -1, Token: "secret"}
+		s := start(t, config)
+		u, err := url.Parse(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if config.Port, err = strconv.Atoi(u.Port()); err != nil {
+			t.Fatal(err)
+		}
+		return brokertest.Server{
+			Connect: func(t *testing.T) *broker.Broker {
+				return connect(t, broker.Config{URL: u.String(), Token: "secret", Name: t.Name()})
+			},
+			Restart: func(t *testing.T) {
+				s.Shutdown()
+				s = start(t, config)
+			},
+		}
+	})
+}
+
+// TestInProcess runs it without a socket.
+func TestInProcess(t *testing.T) {
+	t.Parallel()
+	brokertest.Run(t, func(t *testing.T) brokertest.Server {
+		s := start(t, embed.Config{Dir: t.TempDir(), InProcessOnly: true})
+		return brokertest.Server{Connect: func(t *testing.T) *broker.Broker {
+			return connect(t, broker.Config{InProcess: s})
+		}}
+	})
+}
+
+func start(t testing.TB, c embed.Config) *embed.Server {
+	t.Helper()
+	s, err := embed.Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s
+}
+
+func connect(t testing.TB, c broker.Config) *broker.Broker {
+	t.Helper()
+	c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	b, err := broker.Connect(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}

@@ -1,0 +1,353 @@
+package brokertest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"itool/broker"
+)
+
+func writeOnce(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), within(t)
+	check(t, b.CreateRun(ctx, "r", 0))
+	a := at("r", "pair", -1, "k")
+	for i, want := range []bool{true, false, false} {
+		stored, err := b.Publish(ctx, a, nil, []byte{byte('a' + i)})
+		if err != nil || stored != want {
+			t.Fatalf("publish %d: got %v, %v, want %v", i, stored, err, want)
+		}
+	}
+	m, err := b.Get(ctx, a)
+	if err != nil || string(m.Data) != "a" {
+		t.Fatalf("get: %q, %v, want the first", m.Data, err)
+	}
+}
+
+func writeOnceRace(t *testing.T, s Server) {
+	ctx := within(t)
+	const writers, keys = 8, 25
+	check(t, s.Connect(t).CreateRun(ctx, "r", 0))
+	var wins [keys]atomic.Int32
+	var winner [keys]atomic.Int32
+	var wg sync.WaitGroup
+	for w := range writers {
+		b := s.Connect(t)
+		wg.Go(func() {
+			for k := range keys {
+				stored, err := b.Publish(ctx, at("r", "pair", 0, fmt.Sprint(k)), nil, []byte{byte(w)})
+				if err != nil {
+					t.Errorf("writer %d: %v", w, err)
+				}
+				if stored {
+					wins[k].Add(1)
+					winner[k].Store(int32(w))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b := s.Connect(t)
+	for k := range keys {
+		m, err := b.Get(ctx, at("r", "pair", 0, fmt.Sprint(k)))
+		check(t, err)
+		if n := wins[k].Load(); n != 1 || int32(m.Data[0]) != winner[k].Load() {
+			t.Errorf("key %d: %d writers were told stored, the last was %d, there is %d", k, n, winner[k].Load(), m.Data[0])
+		}
+	}
+}
+
+func writeOnceRestart(t *testing.T, s Server) {
+	needRestart(t, s)
+	b, ctx := s.Connect(t), within(t)
+	fill(t, b, "r", 5)
+	s.Restart(t)
+	for i := range 5 {
+		a := at("r", "task", 0, fmt.Sprintf("k%03d", i))
+		poll(t, "the server", func(ctx context.Context) error {
+			stored, err := b.Publish(ctx, a, nil, []byte("other"))
+			if stored {
+				t.Errorf("%s was stored twice", a)
+			}
+			return err
+		})
+		if m, err := b.Get(ctx, a); err != nil || string(m.Data) != a.Key {
+			t.Errorf("%s: %q, %v", a, m.Data, err)
+		}
+	}
+}
+
+func roundTrip(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), within(t)
+	check(t, b.CreateRun(ctx, "r", 0))
+	for _, c := range []struct {
+		name   string
+		at     broker.Address
+		header map[string]string
+		data   []byte
+	}{
+		{"empty", at("r", "a", 0, "k"), nil, nil},
+		{"round −1", at("r", "a", -1, "k"), nil, []byte("x")},
+		{"big round", at("r", "a", 1<<30, "k"), nil, []byte("x")},
+		{"longest key", at("r", "a", 0, strings.Repeat("k", broker.MaxName)), nil, []byte("x")},
+		{"headers keep their case", at("r", "b", 0, "k"), map[string]string{"itool-seed": "7", "traceparent": "00-4b-00", "Mixed": "é: ü"}, []byte("x")},
+		{"empty header", at("r", "b", 1, "k"), map[string]string{"itool-policy": ""}, nil},
+		{"every byte", at("r", "c", 0, "k"), nil, everyByte()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if has, err := b.Has(ctx, c.at); has || err != nil {
+				t.Fatalf("has before: %v, %v", has, err)
+			}
+			_, err := b.Get(ctx, c.at)
+			wantErr(t, "get before", err, broker.ErrNotExist)
+			_, err = b.Publish(ctx, c.at, c.header, c.data)
+			check(t, err)
+			if has, err := b.Has(ctx, c.at); !has || err != nil {
+				t.Fatalf("has after: %v, %v", has, err)
+			}
+			m, err := b.Get(ctx, c.at)
+			check(t, err)
+			if m.Address != c.at || !maps.Equal(m.Header, c.header) || !bytes.Equal(m.Data, c.data) || m.Sequence == 0 {
+				t.Errorf("got %+v, want %+v", m, c)
+			}
+		})
+	}
+}
+
+func everyByte() []byte {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	return all
+}
+
+func badNames(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), within(t)
+	check(t, b.CreateRun(ctx, "r", 0))
+	good := at("r", "task", 0, "k")
+	for _, name := range []string{"", "a.b", "*", ">", "a b", "é", "a\n", "a/b", strings.Repeat("x", broker.MaxName+1)} {
+		t.Run(fmt.Sprintf("%.12q", name), func(t *testing.T) {
+			run, record, key := good, good, good
+			run.Run, record.Record, key.Key = name, name, name
+			for _, a := range []broker.Address{run, record, key} {
+				_, err := b.Publish(ctx, a, nil, nil)
+				wantErr(t, "publish "+a.String(), err, broker.ErrBadName)
+				_, err = b.Get(ctx, a)
+				wantErr(t, "get "+a.String(), err, broker.ErrBadName)
+			}
+			wantErr(t, "create run", b.CreateRun(ctx, name, 0), broker.ErrBadName)
+			wantErr(t, "delete run", b.DeleteRun(ctx, name), broker.ErrBadName)
+			wantErr(t, "start", b.Start(ctx, name, nil, nil), broker.ErrBadName)
+			_, err := b.Pull(ctx, "r", name, []string{"task.0.*"}, broker.PullOptions{})
+			wantErr(t, "pull", err, broker.ErrBadName)
+			_, _, err = b.Depth(ctx, "r", name)
+			wantErr(t, "depth", err, broker.ErrBadName)
+			_, err = b.Acquire(ctx, name+".", "me", patience)
+			wantErr(t, "acquire", err, broker.ErrBadName)
+		})
+	}
+	for _, filter := range []string{"", "task", "task.0", "task.x.*", "task.01.*", "task.-2.*", "task.*.>", "task.0.k.l", "ta*.0.k"} {
+		_, err := b.Pull(ctx, "r", "work", []string{filter}, broker.PullOptions{})
+		wantErr(t, "pull "+filter, err, broker.ErrBadName)
+		_, err = b.Count(ctx, "r", filter)
+		wantErr(t, "count "+filter, err, broker.ErrBadName)
+	}
+	low := good
+	low.Round = -2
+	_, err := b.Publish(ctx, low, nil, nil)
+	wantErr(t, "round -2", err, broker.ErrBadName)
+	for _, h := range []map[string]string{{"a b": "x"}, {"": "x"}, {"Nats-TTL": "1s"}, {"nats-rollup": "all"}, {"Status": "404"}, {"a": "b\r\nc"}, {"a": " b"}} {
+		if _, err := b.Publish(ctx, good, h, nil); err == nil {
+			t.Errorf("header %q was taken", h)
+		}
+	}
+	if n, err := b.Count(ctx, "r", "*.*.*"); n != 0 || err != nil {
+		t.Errorf("after all that: %d records, %v", n, err)
+	}
+}
+
+func listing(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), within(t)
+	check(t, b.CreateRun(ctx, "r", 0))
+	const n = 3000 // more than one batch of a reader
+	want := make([]string, n)
+	for i := range want {
+		want[i] = fmt.Sprintf("%05d", (i*7919)%n)
+	}
+	stored, err := b.PublishAll(ctx, tasks("r", want))
+	if err != nil || stored != n {
+		t.Fatalf("publish all: %d, %v", stored, err)
+	}
+	if again, err := b.PublishAll(ctx, tasks("r", want)); err != nil || again != 0 {
+		t.Fatalf("publish all again: %d, %v", again, err)
+	}
+	publish(t, b, at("r", "task", -1, "before"))
+	publish(t, b, at("r", "tas", 0, "other"))
+	slices.Sort(want)
+	keys, err := b.Keys(ctx, "r", "task", 0)
+	check(t, err)
+	if !slices.Equal(keys, want) {
+		t.Errorf("%d keys, want %d, sorted", len(keys), n)
+	}
+	for filter, want := range map[string]int{"task.0.*": n, "task.-1.*": 1, "task.*.*": n + 1, "*.*.*": n + 2, "task.5.*": 0, "*.0.00007": 1} {
+		got, err := b.Count(ctx, "r", filter)
+		if err != nil || got != want {
+			t.Errorf("count %s: got %d, %v, want %d", filter, got, err, want)
+		}
+		listed := 0
+		for m, err := range b.List(ctx, "r", filter) {
+			check(t, err)
+			if listed++; m.Sequence == 0 || len(m.Data) > 0 || m.Run != "r" || m.Header["itool-key"] != "" && m.Header["itool-key"] != m.Key {
+				t.Fatalf("listed %+v", m)
+			}
+		}
+		if listed != want {
+			t.Errorf("list %s: got %d, want %d", filter, listed, want)
+		}
+	}
+	for range b.List(ctx, "r", "*.*.*") {
+		break // leaving early is allowed
+	}
+	if keys, err := b.Keys(ctx, "r", "none", 0); err != nil || keys == nil || len(keys) != 0 {
+		t.Errorf("no keys: %v, %v", keys, err)
+	}
+	_, err = b.Keys(ctx, "nowhere", "task", 0)
+	wantErr(t, "keys of no run", err, broker.ErrNoRun)
+	_, err = b.Count(ctx, "nowhere", "task.0.*")
+	wantErr(t, "count of no run", err, broker.ErrNoRun)
+}
+
+func tasks(run string, keys []string) iter.Seq[broker.Message] {
+	return func(yield func(broker.Message) bool) {
+		for _, k := range keys {
+			m := broker.Message{Address: at(run, "task", 0, k), Header: map[string]string{"itool-key": k}, Data: []byte(k)}
+			if !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+func runs(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), within(t)
+	if list, err := b.Runs(ctx); err != nil || len(list) != 0 {
+		t.Fatalf("runs at first: %v, %v", list, err)
+	}
+	check(t, started(ctx, b, nil))
+	for _, r := range []string{"r2", "r1", "r2"} { // the second time changes nothing
+		check(t, b.CreateRun(ctx, r, 1<<20))
+		check(t, b.Start(ctx, r, map[string]string{"itool-run": r}, []byte("config of "+r)))
+	}
+	wantErr(t, "start with other bytes", b.Start(ctx, "r1", nil, []byte("other")), broker.ErrExists)
+	list, err := b.Runs(ctx)
+	if err != nil || !slices.Equal(list, []string{"r1", "r2"}) {
+		t.Fatalf("runs: %v, %v", list, err)
+	}
+	check(t, started(ctx, b, []string{"r2", "r1"}))
+	publish(t, b, at("r1", "task", 0, "k"))
+	check(t, b.SetQuota(ctx, "r1", 2<<20))
+	u, err := b.Usage(ctx, "r1")
+	if err != nil || u.Messages != 1 || u.Bytes == 0 || u.QuotaBytes != 2<<20 {
+		t.Errorf("usage: %+v, %v", u, err)
+	}
+	_, err = b.Usage(ctx, "r3")
+	wantErr(t, "usage of no run", err, broker.ErrNoRun)
+	check(t, b.DeleteRun(ctx, "r2"))
+	check(t, b.DeleteRun(ctx, "r2"))
+	check(t, started(ctx, b, []string{"r1"}))
+}
+
+func started(ctx context.Context, b *broker.Broker, want []string) error {
+	var got []string
+	for m, err := range b.Started(ctx) {
+		if err != nil {
+			return err
+		}
+		if string(m.Data) != "config of "+m.Run || m.Header["itool-run"] != m.Run {
+			return fmt.Errorf("started: %+v", m)
+		}
+		got = append(got, m.Run)
+	}
+	if !slices.Equal(got, want) {
+		return fmt.Errorf("started: got %v, want %v", got, want)
+	}
+	return nil
+}
+
+func deletedRun(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), within(t)
+	a := at("r", "task", 0, "late")
+	_, err := b.Publish(ctx, a, nil, nil)
+	wantErr(t, "publish before there is a run", err, broker.ErrNoRun)
+	fill(t, b, "r", 1)
+	p := pull(t, b, "r", patience)
+	d := next(t, p)
+	check(t, b.DeleteRun(ctx, "r"))
+	for range 2 {
+		_, err = b.Publish(ctx, a, nil, nil)
+		wantErr(t, "publish", err, broker.ErrNoRun)
+	}
+	_, err = b.Get(ctx, a)
+	wantErr(t, "get", err, broker.ErrNoRun)
+	_, err = p.Next(ctx)
+	wantErr(t, "next", err, broker.ErrNoRun)
+	wantErr(t, "ack", d.Ack(ctx), broker.ErrNoRun)
+	wantErr(t, "heartbeat", d.Heartbeat(ctx), broker.ErrNoRun)
+	_, err = b.Pull(ctx, "r", "work", []string{"task.0.*"}, broker.PullOptions{})
+	wantErr(t, "pull", err, broker.ErrNoRun)
+	_, _, err = b.Depth(ctx, "r", "work")
+	wantErr(t, "depth", err, broker.ErrNoRun)
+	// The name may be used again, and what was counted under it is forgotten.
+	fill(t, b, "r", 1)
+	if n, err := next(t, pull(t, b, "r", patience)).FailedAttempts(ctx); n != 0 || err != nil {
+		t.Errorf("attempts in the new run: %d, %v", n, err)
+	}
+}
+
+func full(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), within(t)
+	check(t, b.CreateRun(ctx, "r", 64<<10))
+	data := make([]byte, 5000)
+	var there []string
+	for i := range 20 {
+		k := fmt.Sprintf("k%03d", i)
+		stored, err := b.Publish(ctx, at("r", "task", 0, k), nil, data)
+		if errors.Is(err, broker.ErrFull) {
+			break
+		}
+		if err != nil || !stored {
+			t.Fatalf("publish %d: %v, %v", i, stored, err)
+		}
+		there = append(there, k)
+	}
+	if len(there) == 0 || len(there) == 20 {
+		t.Fatalf("%d of 20 messages went into the quota", len(there))
+	}
+	_, err := b.Publish(ctx, at("r", "task", 0, "new"), nil, data)
+	wantErr(t, "publish when full", err, broker.ErrFull)
+	if stored, err := b.Publish(ctx, at("r", "task", 0, there[0]), nil, data); stored || err != nil {
+		t.Errorf("what is there, when full: %v, %v, want not stored and no error", stored, err)
+	}
+	if keys, err := b.Keys(ctx, "r", "task", 0); err != nil || !slices.Equal(keys, there) {
+		t.Errorf("keys: %v, %v, want %v", keys, err, there)
+	}
+	check(t, b.SetQuota(ctx, "r", 1<<20))
+	publish(t, b, at("r", "task", 0, "new"))
+}
+
+func tooLarge(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), within(t)
+	check(t, b.CreateRun(ctx, "r", 0))
+	_, err := b.Publish(ctx, at("r", "task", 0, "k"), nil, make([]byte, b.MaxDataBytes()+1))
+	wantErr(t, "publish", err, broker.ErrTooLarge)
+	publish(t, b, at("r", "task", 0, "k"))
+}

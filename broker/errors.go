@@ -1,0 +1,135 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Where callers branch. Everything else is text.
+var (
+	ErrExists      = errors.New("already there with other bytes")
+	ErrNotExist    = errors.New("not there")
+	ErrNoRun       = errors.New("no such run, or it was deleted")
+	ErrNoStage     = errors.New("no worker has asked for this stage yet")
+	ErrFull        = errors.New("stream full")           // hold; raise the quota or retire a run
+	ErrTooLarge    = errors.New("message too large")     // put the body into storage
+	ErrEmpty       = errors.New("nothing to do")         // ask again later
+	ErrHeld        = errors.New("lease held")            // somebody else is at work
+	ErrLost        = errors.New("lease lost")            // stop: somebody else may be at work
+	ErrUnavailable = errors.New("broker unavailable")    // hold and try again
+	ErrDenied      = errors.New("permission denied")     // an operator must act
+	ErrBadName     = errors.New("not a legal name")      // see [Address]
+	errNoAnswer    = errors.New("no answer from server") // only inside
+)
+
+// Codes of the JetStream API that have no constant in the client.
+const (
+	codeResourcesExceeded = 10002 // the account's limit
+	codeStorageExceeded   = 10047 // the server's limit
+	codeStoreFailed       = 10077 // any reason to refuse a message, told in words
+)
+
+// explain turns what NATS says into our errors. op is the whole place, as in
+// "publish itool.run.r1.pair.0.41af"; ctx is the caller's, before call bounded it.
+func (b *Broker) explain(ctx context.Context, op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("broker: %s: %w", op, ctx.Err())
+	}
+	var api *jetstream.APIError
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("broker: %s: %w: the server takes %d bytes", op, ErrTooLarge, b.nc.MaxPayload())
+	case errors.As(err, &api):
+		return b.explainAPI(op, api)
+	case errors.Is(err, nats.ErrConnectionClosed):
+		return fmt.Errorf("broker: %s: this connection was closed", op)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, errNoAnswer):
+		if text := b.denied.recent(b.timeout + time.Second); text != "" {
+			return fmt.Errorf("broker: %s: %w: %s", op, ErrDenied, text)
+		}
+		return fmt.Errorf("broker: %s: %w: no answer within %v from %s", op, ErrUnavailable, b.timeout, b.server)
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
+		return fmt.Errorf("broker: %s: %w: nobody answers at %s; perhaps JetStream is off, or a leader is being elected", op, ErrUnavailable, b.server)
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionReconnecting),
+		errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrStaleConnection):
+		return fmt.Errorf("broker: %s: %w: the connection to %s is down", op, ErrUnavailable, b.server)
+	}
+	return fmt.Errorf("broker: %s: %w", op, err)
+}
+
+func (b *Broker) explainAPI(op string, api *jetstream.APIError) error {
+	switch {
+	case api.ErrorCode == jetstream.JSErrCodeStreamNotFound:
+		return fmt.Errorf("broker: %s: %w", op, ErrNoRun)
+	case api.ErrorCode == jetstream.JSErrCodeConsumerNotFound:
+		return fmt.Errorf("broker: %s: %w", op, ErrNoStage)
+	case api.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum:
+		return fmt.Errorf("broker: %s: %w: %s", op, ErrTooLarge, api.Description)
+	case api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "maximum bytes"),
+		api.ErrorCode == codeStorageExceeded, api.ErrorCode == codeResourcesExceeded:
+		return fmt.Errorf("broker: %s: %w: %s: raise the quota, or retire runs", op, ErrFull, api.Description)
+	case api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled, api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount:
+		return fmt.Errorf("broker: %s: JetStream is off at %s: switch it on in the server's configuration", op, b.server)
+	case api.Code == 503, api.ErrorCode == codeStoreFailed:
+		return fmt.Errorf("broker: %s: %w: %s", op, ErrUnavailable, api.Description)
+	}
+	return fmt.Errorf("broker: %s: %w", op, api)
+}
+
+// noRun asks the server whether the stream is gone. "Nobody answers" alone does not
+// say so: a stream without a leader is as silent as a deleted one.
+func (b *Broker) noRun(ctx context.Context, stream string) bool {
+	c, cancel := b.call(ctx)
+	defer cancel()
+	_, err := b.js.Stream(c, stream)
+	return errors.Is(err, jetstream.ErrStreamNotFound)
+}
+
+func silent(err error) bool {
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+}
+
+// asyncError hears what no call hears: the server tells of a denied publish on the
+// side, and the call itself only sees that no answer comes.
+func (b *Broker) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		b.denied.add(err.Error())
+	}
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	b.log.Warn("broker: the server says", "err", err, "subject", subject)
+}
+
+// denials remembers the last refusal, to name it when a call goes unanswered.
+type denials struct {
+	mu   sync.Mutex
+	text string
+	at   time.Time
+}
+
+func (d *denials) add(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.text, d.at = text, time.Now()
+}
+
+func (d *denials) recent(age time.Duration) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Since(d.at) > age {
+		return ""
+	}
+	return d.text
+}

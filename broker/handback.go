@@ -1,0 +1,92 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The server counts deliveries and cannot tell a worker that was told to stop from one
+// that crashed. So clean hand-backs are counted beside it, per run, stage and item.
+const bucketHandBacks = "itool_handbacks"
+
+// An item that nobody touched for so long counts from zero again.
+const handBackMemory = 30 * 24 * time.Hour
+
+func (b *Broker) handBacks(ctx context.Context, key string) (n int, revision uint64, err error) {
+	kv, err := b.handBackBucket(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	c, cancel := b.call(ctx)
+	defer cancel()
+	e, err := kv.Get(c, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	n, err = strconv.Atoi(string(e.Value()))
+	if err != nil || n < 0 {
+		return 0, 0, fmt.Errorf("hand-backs %s: %q is not a count", key, e.Value())
+	}
+	return n, e.Revision(), nil
+}
+
+// recordHandBack adds one; two holders of the same item may do so at once.
+func (b *Broker) recordHandBack(ctx context.Context, key string) error {
+	for {
+		n, revision, err := b.handBacks(ctx, key)
+		if err != nil {
+			return err
+		}
+		kv, err := b.handBackBucket(ctx)
+		if err != nil {
+			return err
+		}
+		c, cancel := b.call(ctx)
+		value := []byte(strconv.Itoa(n + 1))
+		if revision == 0 {
+			_, err = kv.Create(c, key, value)
+		} else {
+			_, err = kv.Update(c, key, value, revision)
+		}
+		cancel()
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return err
+		} // else somebody was quicker: read again; each round one of us succeeds
+	}
+}
+
+func (b *Broker) handBackBucket(ctx context.Context) (jetstream.KeyValue, error) {
+	return b.keyValue(ctx, jetstream.KeyValueConfig{Bucket: bucketHandBacks, TTL: handBackMemory})
+}
+
+// keyValue opens a bucket and makes it when it is first needed.
+func (b *Broker) keyValue(ctx context.Context, want jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	b.ensure.Lock()
+	defer b.ensure.Unlock()
+	if kv := b.bucket[want.Bucket]; kv != nil {
+		return kv, nil
+	}
+	c, cancel := b.call(ctx)
+	defer cancel()
+	want.History = 1 // more would stretch time limits
+	want.Replicas = b.replicas
+	kv, err := b.js.KeyValue(c, want.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = b.js.CreateKeyValue(c, want)
+		if errors.Is(err, jetstream.ErrBucketExists) {
+			kv, err = b.js.KeyValue(c, want.Bucket)
+		}
+	}
+	if err == nil {
+		b.bucket[want.Bucket] = kv
+	}
+	return kv, err
+}

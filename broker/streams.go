@@ -1,0 +1,208 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sort"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// CreateRun makes the run's stream. A run that is there already stays as it is, with
+// its quota. quotaBytes bounds everything the run ever says; ≤ 0 means no bound.
+func (b *Broker) CreateRun(ctx context.Context, run string, quotaBytes int64) error {
+	if err := validToken("run", run); err != nil {
+		return err
+	}
+	c, cancel := b.call(ctx)
+	defer cancel()
+	_, err := b.js.CreateStream(c, b.runStream(run, quotaBytes))
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil
+	}
+	return b.explain(ctx, "create run "+run, err)
+}
+
+// SetQuota is the remedy for a full stream.
+func (b *Broker) SetQuota(ctx context.Context, run string, quotaBytes int64) error {
+	if err := validToken("run", run); err != nil {
+		return err
+	}
+	c, cancel := b.call(ctx)
+	defer cancel()
+	s, err := b.js.Stream(c, streamRun+run)
+	if err == nil {
+		config := s.CachedInfo().Config // keep what an operator changed
+		config.MaxBytes = quota(quotaBytes)
+		_, err = b.js.UpdateStream(c, config)
+	}
+	return b.explain(ctx, "set quota of run "+run, err)
+}
+
+func (b *Broker) runStream(run string, quotaBytes int64) jetstream.StreamConfig {
+	c := b.writeOnce(streamRun+run, runPrefix+run+".*.*.*")
+	c.MaxBytes = quota(quotaBytes)
+	// Without a way to delete one record, no late writer can publish it a second time.
+	c.DenyDelete, c.DenyPurge = true, true
+	return c
+}
+
+// writeOnce: one message per subject, and the newcomer is the one refused, also when
+// a client forgets to ask for it.
+func (b *Broker) writeOnce(name, subjects string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:                 name,
+		Subjects:             []string{subjects},
+		Storage:              jetstream.FileStorage,
+		Retention:            jetstream.LimitsPolicy,
+		Discard:              jetstream.DiscardNew,
+		DiscardNewPerSubject: true,
+		MaxMsgsPerSubject:    1,
+		MaxBytes:             -1,
+		AllowDirect:          true,
+		Replicas:             b.replicas,
+	}
+}
+
+func quota(bytes int64) int64 {
+	if bytes <= 0 {
+		return -1
+	}
+	return bytes
+}
+
+// DeleteRun retires a run and everything it said; whoever publishes afterwards gets
+// ErrNoRun. Deleting a run that is not there is no error, so it may run again after
+// a crash in its middle.
+func (b *Broker) DeleteRun(ctx context.Context, run string) error {
+	if err := validToken("run", run); err != nil {
+		return err
+	}
+	// The start goes first: nobody shall open the run again while it is being deleted.
+	if err := b.purge(ctx, streamRuns, startPrefix+run); err != nil {
+		return b.explain(ctx, "delete run "+run, err)
+	}
+	c, cancel := b.call(ctx)
+	defer cancel()
+	if err := b.js.DeleteStream(c, streamRun+run); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return b.explain(ctx, "delete run "+run, err)
+	}
+	return b.explain(ctx, "delete run "+run, b.purge(ctx, "KV_"+bucketHandBacks, "$KV."+bucketHandBacks+"."+run+".>"))
+}
+
+// purge removes what a filter matches; a stream that is not there holds nothing.
+func (b *Broker) purge(ctx context.Context, stream, filter string) error {
+	c, cancel := b.call(ctx)
+	defer cancel()
+	s, err := b.js.Stream(c, stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = s.Purge(c, jetstream.WithPurgeSubject(filter))
+	}
+	return err
+}
+
+// Runs lists the runs that have a stream, sorted.
+func (b *Broker) Runs(ctx context.Context) ([]string, error) {
+	c, cancel := b.call(ctx)
+	defer cancel()
+	var runs []string
+	list := b.js.StreamNames(c, jetstream.WithStreamListSubject(runPrefix+">"))
+	for name := range list.Name() {
+		if run, ok := strings.CutPrefix(name, streamRun); ok {
+			runs = append(runs, run)
+		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, b.explain(ctx, "list runs", err)
+	}
+	sort.Strings(runs)
+	return runs, nil
+}
+
+// Usage says how full a run's stream is.
+type Usage struct {
+	Messages   uint64
+	Bytes      uint64
+	QuotaBytes int64 // −1: no bound
+}
+
+func (b *Broker) Usage(ctx context.Context, run string) (Usage, error) {
+	if err := validToken("run", run); err != nil {
+		return Usage{}, err
+	}
+	c, cancel := b.call(ctx)
+	defer cancel()
+	s, err := b.js.Stream(c, streamRun+run)
+	if err != nil {
+		return Usage{}, b.explain(ctx, "usage of run "+run, err)
+	}
+	i := s.CachedInfo()
+	return Usage{Messages: i.State.Msgs, Bytes: i.State.Bytes, QuotaBytes: i.Config.MaxBytes}, nil
+}
+
+// Start announces a run. The same bytes again are no error; other bytes are ErrExists.
+func (b *Broker) Start(ctx context.Context, run string, header map[string]string, data []byte) error {
+	if err := validToken("run", run); err != nil {
+		return err
+	}
+	op := "start run " + run
+	if err := b.ensureRuns(ctx); err != nil {
+		return b.explain(ctx, op, err)
+	}
+	msg, err := newMsg(startPrefix+run, header, data)
+	if err != nil {
+		return err
+	}
+	stored, err := b.put(ctx, streamRuns, op, msg)
+	if stored || err != nil {
+		return err
+	}
+	old, err := b.last(ctx, streamRuns, startPrefix+run, op)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(old.Data, data) {
+		return fmt.Errorf("broker: %s: %w: choose another name, or delete that run first", op, ErrExists)
+	}
+	return nil
+}
+
+// Started yields every announced run, in the order of the announcements; of the
+// address only Run is set. It ends after the first error.
+func (b *Broker) Started(ctx context.Context) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		if err := b.ensureRuns(ctx); err != nil {
+			yield(Message{}, b.explain(ctx, "list started runs", err))
+			return
+		}
+		b.scan(ctx, streamRuns, startPrefix+"*", true, yield)
+	}
+}
+
+// ensureRuns makes the stream of starts when it is first needed, so that workers
+// without the right to make streams do not need it.
+func (b *Broker) ensureRuns(ctx context.Context) error {
+	b.ensure.Lock()
+	defer b.ensure.Unlock()
+	if b.exists[streamRuns] {
+		return nil
+	}
+	c, cancel := b.call(ctx)
+	defer cancel()
+	_, err := b.js.Stream(c, streamRuns)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = b.js.CreateStream(c, b.writeOnce(streamRuns, startPrefix+"*"))
+	}
+	if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		b.exists[streamRuns] = true
+		return nil
+	}
+	return err
+}
