@@ -14,7 +14,7 @@ func (l layout) inspect(stream []byte) (rows int, err error) {
 	need := 0
 	err = l.batches(stream, func(n int, arrays []buffers) error {
 		for _, c := range l.columns {
-			more, err := c.check(arrays, n, rows)
+			more, err := c.check(arrays, rows)
 			if err != nil {
 				return fmt.Errorf("column %s: %w", c.name, err)
 			}
@@ -60,37 +60,37 @@ func (c column) arrays() int {
 	return 1
 }
 
-// check proves that each of n values of a column lies inside its buffers and
-// gives the bytes that fill will allocate. Row numbers in errors count from first.
-func (c column) check(arrays []buffers, n, first int) (need int, err error) {
+// check proves that each value of a column lies inside its buffers and gives
+// the bytes that fill will allocate. Row numbers in errors count from first.
+func (c column) check(arrays []buffers, first int) (need int, err error) {
 	a := arrays[0]
 	if !c.list {
-		return checkValues(c.elem, a, first)
+		return checkValues(c.elem, a, "row", first)
 	}
 	items := arrays[1]
-	if err := checkOffsets(a, items.n, first); err != nil {
+	if err := checkOffsets(a, items.n, "row", first); err != nil {
 		return 0, err
 	}
-	if need, err = checkValues(c.elem, items, 0); err != nil {
-		return 0, fmt.Errorf("items: %w", err)
+	if need, err = checkValues(c.elem, items, "item", 0); err != nil {
+		return 0, err
 	}
 	return need + allocated(a.span()*elems[c.elem].goBytes), nil
 }
 
-func checkValues(e elem, a buffers, first int) (need int, err error) {
+func checkValues(e elem, a buffers, unit string, first int) (need int, err error) {
 	if !e.variable() {
 		if size := (int64(a.n)*int64(elems[e].bits) + 7) / 8; size > int64(len(a.data)) {
-			return 0, fmt.Errorf("%d values need %d bytes, the buffer has %d", a.n, size, len(a.data))
+			return 0, fmt.Errorf("%d %ss need %d bytes, the buffer has %d", a.n, unit, size, len(a.data))
 		}
 		return 0, nil
 	}
-	if err := checkOffsets(a, len(a.data), first); err != nil {
+	if err := checkOffsets(a, len(a.data), unit, first); err != nil {
 		return 0, err
 	}
 	if e == elemText {
 		for i := range a.n {
 			if !utf8.Valid(a.data[a.offset(i):a.offset(i+1)]) {
-				return 0, fmt.Errorf("row %d: not UTF-8", first+i)
+				return 0, fmt.Errorf("%s %d: not UTF-8", unit, first+i)
 			}
 		}
 	}
@@ -98,22 +98,24 @@ func checkValues(e elem, a buffers, first int) (need int, err error) {
 }
 
 // checkOffsets proves that a has n+1 offsets which never fall and end within
-// limit, the number of things they point into.
-func checkOffsets(a buffers, limit, first int) error {
+// limit, the number of things they point into. Errors name the unit, row or
+// item, counted from first.
+func checkOffsets(a buffers, limit int, unit string, first int) error {
 	if a.n == 0 {
 		return nil // then span and offset are not looked at
 	}
 	if 4*(int64(a.n)+1) > int64(len(a.offsets)) {
-		return fmt.Errorf("%d values need %d offsets, the buffer has %d", a.n, a.n+1, len(a.offsets)/4)
+		return fmt.Errorf("%d %ss need %d offsets, the buffer has %d", a.n, unit, a.n+1, len(a.offsets)/4)
 	}
 	last := 0
 	for i := range a.n + 1 {
 		o := int(int32(binary.LittleEndian.Uint32(a.offsets[4*i:])))
-		if o < last {
-			return fmt.Errorf("row %d: offset %d after %d", first+i, o, last)
-		}
-		if o > limit {
-			return fmt.Errorf("row %d: offset %d beyond %d", first+i, o, limit)
+		if o < last || o > limit {
+			at := first + max(i-1, 0) // offset i is where value i−1 ends
+			if o < last {
+				return fmt.Errorf("%s %d: offset %d after %d", unit, at, o, last)
+			}
+			return fmt.Errorf("%s %d: offset %d beyond %d", unit, at, o, limit)
 		}
 		last = o
 	}

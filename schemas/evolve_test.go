@@ -1,0 +1,215 @@
+package schemas_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"itool/schemas"
+)
+
+// Only `task golden` sets it, and what it changes goes into a commit of its own.
+var update = flag.Bool("update", false, "write testdata/v1/*.arrow and the columns in README.md anew")
+
+// A released record, as far as a test needs it without its type.
+type released struct {
+	schema string
+	row    reflect.Type
+	encode func(schemas.Header) (schemas.Batch, error) // sample rows
+	decode func(schemas.Batch) (rows any, err error)
+	sample any // the rows
+}
+
+func release[R schemas.Record]() released {
+	var zero R
+	rows := sample[R]()
+	return released{
+		schema: zero.Schema(),
+		row:    reflect.TypeFor[R](),
+		encode: func(h schemas.Header) (schemas.Batch, error) { return schemas.Encode(h, rows) },
+		decode: func(b schemas.Batch) (any, error) { return schemas.Decode[R](b) },
+		sample: rows,
+	}
+}
+
+// records are all words of the line. TestRecordsAreComplete compares the source.
+var records = []released{
+	release[schemas.Candidate](),
+	release[schemas.End](),
+	release[schemas.Example](),
+	release[schemas.Failed](),
+	release[schemas.Gather](),
+	release[schemas.Manifest](),
+	release[schemas.Pair](),
+	release[schemas.Policy](),
+	release[schemas.Progress](),
+	release[schemas.Run](),
+	release[schemas.Score](),
+	release[schemas.Selection](),
+	release[schemas.Shard](),
+	release[schemas.Verdict](),
+}
+
+// sample gives three rows: every field set, every field zero, every field set
+// otherwise. Each value depends on column name and row alone, so a column that
+// is read from another's bytes shows.
+func sample[R schemas.Record]() []R {
+	rows := make([]R, 3)
+	for i := range rows {
+		if i == 1 {
+			continue
+		}
+		row := reflect.ValueOf(&rows[i]).Elem()
+		for f := range row.NumField() {
+			name := row.Type().Field(f).Tag.Get("arrow")
+			n := int32(len(name) + 100*i + f)
+			switch p := row.Field(f).Addr().Interface().(type) {
+			case *string:
+				*p = fmt.Sprintf("%s %d é", name, i)
+			case *bool:
+				*p = true
+			case *int32:
+				*p = -n
+			case *int64:
+				*p = -int64(n) << 32
+			case *uint64:
+				*p = 1<<63 + uint64(n)
+			case *float32:
+				*p = float32(n) / 8
+			case *float64:
+				*p = -float64(n) / 8
+			case *[]byte:
+				*p = []byte{0, byte(n), 255}
+			case *[]int32:
+				*p = []int32{n, -n, n * n}
+			case *[]float32:
+				*p = []float32{float32(n) / 8}
+			case *[]string:
+				*p = []string{name, "", "é"}
+			default:
+				panic(fmt.Sprintf("sample: column %s: no value for %T", name, p))
+			}
+		}
+	}
+	return rows
+}
+
+// The released bytes of every record, whatever wrote them then, still give the
+// same rows; and we still write the same bytes, so that a message repeated by a
+// newer worker is the same message.
+func TestReleasedBytesStillRead(t *testing.T) {
+	for _, r := range records {
+		t.Run(r.schema, func(t *testing.T) {
+			name, version, _ := strings.Cut(r.schema, "/")
+			file := filepath.Join("testdata", version, name+".arrow")
+			b, err := r.encode(schemas.Header{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, b.Body, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			body, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows, err := r.decode(schemas.Batch{Header: schemas.Header{Schema: r.schema, Rows: 3}, Body: body})
+			if err != nil {
+				t.Fatalf("%v\na released version is frozen: give a record with other columns the next version", err)
+			}
+			if diff := cmp.Diff(r.sample, rows); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if !bytes.Equal(b.Body, body) {
+				t.Errorf("the rows of %s encode to other bytes than were released", file)
+			}
+		})
+	}
+}
+
+func TestRecordsAreComplete(t *testing.T) {
+	var want, got []string
+	for _, s := range source(t) {
+		want = append(want, s.name)
+	}
+	for _, r := range records {
+		got = append(got, r.row.Name())
+	}
+	slices.Sort(want)
+	if !slices.Equal(want, got) {
+		t.Errorf("records tested: %v\nrecords in the source: %v", got, want)
+	}
+}
+
+// A sourceRecord is a record as its author wrote it, comments included.
+type sourceRecord struct {
+	name   string
+	doc    string
+	fields []sourceField
+}
+
+type sourceField struct{ name, comment string }
+
+// source finds all structs of the package that have a method Schema, by file name.
+func source(t *testing.T) []sourceRecord {
+	t.Helper()
+	files, err := fs.Glob(os.DirFS("."), "*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	structs, docs := map[string]*ast.StructType{}, map[string]string{}
+	var order []string
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					if s, ok := s.(*ast.TypeSpec); ok {
+						if body, ok := s.Type.(*ast.StructType); ok {
+							structs[s.Name.Name], docs[s.Name.Name] = body, d.Doc.Text()
+						}
+					}
+				}
+			case *ast.FuncDecl:
+				if d.Name.Name == "Schema" && d.Recv != nil {
+					order = append(order, d.Recv.List[0].Type.(*ast.Ident).Name)
+				}
+			}
+		}
+	}
+	var found []sourceRecord
+	for _, name := range order {
+		r := sourceRecord{name: name, doc: docs[name]}
+		for _, f := range structs[name].Fields.List {
+			for _, id := range f.Names {
+				r.fields = append(r.fields, sourceField{id.Name, strings.TrimSpace(f.Comment.Text())})
+			}
+		}
+		found = append(found, r)
+	}
+	return found
+}

@@ -1,0 +1,219 @@
+package schemas_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"itool/schemas"
+)
+
+// bare decodes a body as a worker would that was given no digest.
+func bare[R schemas.Record](body []byte, rows int) ([]R, error) {
+	var zero R
+	return schemas.Decode[R](schemas.Batch{Header: schemas.Header{Schema: zero.Schema(), Rows: rows}, Body: body})
+}
+
+// pair64 is an entry of a record batch's metadata: {values, nulls} of an array
+// or {offset, bytes} of a buffer.
+func pair64(a, b int64) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(a)), uint64(b))
+}
+
+func int32s(v ...int32) (b []byte) {
+	for _, x := range v {
+		b = binary.LittleEndian.AppendUint32(b, uint32(x))
+	}
+	return b
+}
+
+// Each case damages one place of a good stream and is refused for that reason.
+func TestDecodeNamesTheDamage(t *testing.T) {
+	rows := []small{{"ab", []int32{101, 102, 103}}, {"é", []int32{104}}, {"", nil}}
+	good := encode(t, rows).Body
+	end := int32s(-1, 0)
+	swap := func(old, new []byte) func([]byte) []byte {
+		return func(b []byte) []byte {
+			if n := bytes.Count(b, old); n != 1 {
+				t.Fatalf("%v stands %d times in the stream, want once", old, n)
+			}
+			return bytes.Replace(b, old, new, 1)
+		}
+	}
+	textOffsets, listOffsets := int32s(0, 2, 4, 4), int32s(0, 3, 4, 4)
+	if n := bytes.Count(good, pair64(3, 0)); n != 2 {
+		t.Fatalf("two arrays of 3 values expected, found %d", n)
+	}
+
+	for _, c := range []struct {
+		name   string
+		damage func([]byte) []byte
+		rows   int
+		want   string
+	}{
+		{"empty", func([]byte) []byte { return nil }, 3, "message 0: byte 0: no end marker: the stream is cut short"},
+		{"not arrow", func([]byte) []byte { return []byte(`{"text": "ab"}`) }, 3, "message 0: byte 0: no message marker"},
+		{"end marker alone", func([]byte) []byte { return end }, 3, "no schema before the end marker"},
+		{"end marker cut", func(b []byte) []byte { return b[:len(b)-8] }, 3, "no end marker"},
+		{"more after the end", func(b []byte) []byte { return append(b, 0) }, 3, "1 bytes after the end marker"},
+		{"two streams", func(b []byte) []byte { return append(b, b...) }, 3, "bytes after the end marker"},
+		{"two schemas", func(b []byte) []byte {
+			schema := b[:8+int(binary.LittleEndian.Uint32(b[4:]))]
+			return append(bytes.Clone(schema), b...)
+		}, 3, "message 1: schema not allowed here"},
+		{"no schema", func(b []byte) []byte { return b[8+int(binary.LittleEndian.Uint32(b[4:])):] }, 3, "message 0: record batch not allowed here"},
+		{"huge metadata", func(b []byte) []byte { copy(b[4:], int32s(math.MaxInt32)); return b }, 3, "message 0: byte 0: metadata of 2147483647 bytes"},
+		{"negative metadata", func(b []byte) []byte { copy(b[4:], int32s(-2)); return b }, 3, "metadata of 4294967294 bytes"},
+		{"root outside", func(b []byte) []byte { copy(b[8:], int32s(math.MaxInt32)); return b }, 3, "message 0: metadata: offset 2147483647 at byte 0 points outside"},
+		{"rows in header", func(b []byte) []byte { return b }, 4, "3 rows, the header says 4"},
+		{"huge array", swap(append(pair64(3, 0), pair64(4, 0)...), append(pair64(1<<40, 0), pair64(4, 0)...)), 3, "message 1: column ints: 1099511627776 values"},
+		{"negative array", swap(append(pair64(3, 0), pair64(4, 0)...), append(pair64(-1, 0), pair64(4, 0)...)), 3, "column ints: -1 values"},
+		{"array of another length", swap(append(pair64(3, 0), pair64(4, 0)...), append(pair64(2, 0), pair64(4, 0)...)), 3, "column ints: 2 values, the batch has 3 rows"},
+		{"hidden null", swap(append(pair64(3, 0), pair64(4, 0)...), append(pair64(3, 1), pair64(4, 0)...)), 3, "column ints: 1 nulls"},
+		{"items beyond buffer", swap(pair64(4, 0), pair64(5, 0)), 3, "column ints: 5 items need 20 bytes, the buffer has 16"},
+		{"offset beyond items", swap(listOffsets, int32s(0, 3, 91, 91)), 3, "column ints: row 1: offset 91 beyond 4"},
+		{"offset beyond text", swap(textOffsets, int32s(0, 2, 4, 5)), 3, "column text: row 2: offset 5 beyond 4"},
+		{"offset falls", swap(textOffsets, int32s(0, 2, 1, 4)), 3, "column text: row 1: offset 1 after 2"},
+		{"offset negative", swap(textOffsets, int32s(-1, 2, 4, 4)), 3, "column text: row 0: offset -1 after 0"},
+		{"offset splits a rune", swap(textOffsets, int32s(0, 3, 4, 4)), 3, "column text: row 0: not UTF-8"},
+		{"not UTF-8", swap([]byte("abé"), []byte("ab\xff\xfe")), 3, "column text: row 1: not UTF-8"},
+		{"buffer outside", swap(pair64(0, 16), pair64(0, 1<<40)), 3, "column text: buffer of 1099511627776 bytes at 0"},
+		{"buffer before the body", swap(pair64(0, 16), pair64(-8, 16)), 3, "buffer of 16 bytes at -8"},
+		{"buffer of negative size", swap(pair64(0, 16), pair64(0, -16)), 3, "buffer of -16 bytes"},
+		{"sum overflows", swap(pair64(0, 16), pair64(math.MaxInt64, math.MaxInt64)), 3, "buffer of 9223372036854775807 bytes"},
+		{"buffers overlap", swap(pair64(24, 16), pair64(0, 16)), 3, "column ints: buffer at 0 overlaps the one before it"},
+		{"too few offsets", swap(pair64(0, 16), pair64(0, 12)), 3, "column text: 3 rows need 4 offsets, the buffer has 3"},
+		{"body beyond the stream", func(b []byte) []byte { return append(b[:len(b)-24], end...) }, 3, "message 1: body of"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := bare[small](c.damage(bytes.Clone(good)), c.rows)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "schemas: small/v1: ") {
+				t.Errorf("err = %v\nwant schemas: small/v1: … %s", err, c.want)
+			}
+		})
+	}
+}
+
+// Slices of larger arrays: some writers keep offsets that do not begin at 0.
+func TestDecodeOffsetsThatBeginLater(t *testing.T) {
+	good := encode(t, []small{{"ab", []int32{101, 102, 103}}, {"é", []int32{104}}}).Body
+	body := bytes.Replace(good, int32s(0, 2, 4), int32s(1, 2, 4), 1)
+	body = bytes.Replace(body, int32s(0, 3, 4), int32s(2, 3, 3), 1)
+	got, err := bare[small](body, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []small{{"b", []int32{103}}, {"é", nil}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// The promise of the package, on every cut and every flipped bit of a batch.
+func TestDamageCostsLittle(t *testing.T) {
+	good := encode(t, everyRows)
+	for n := range good.Body {
+		cost(t, good.Body[:n], len(everyRows), true)
+	}
+	flipped := bytes.Clone(good.Body)
+	for bit := range 8 * len(flipped) {
+		flipped[bit/8] ^= 1 << (bit % 8)
+		cost(t, flipped, len(everyRows), false)
+		b := schemas.Batch{Header: good.Header, Body: flipped}
+		if bit%8 == 0 {
+			if _, err := schemas.Decode[every](b); err == nil || !strings.Contains(err.Error(), "digest") {
+				t.Fatalf("bit %d flipped, err = %v, want the digest to differ", bit, err)
+			}
+		}
+		flipped[bit/8] ^= 1 << (bit % 8)
+	}
+	// Counts and offsets are words of four bytes: make each one in turn large.
+	for _, word := range []uint32{math.MaxUint32, math.MaxInt32, 1 << 31, 1 << 24, 0} {
+		for at := 0; at+4 <= len(flipped); at += 4 {
+			binary.LittleEndian.PutUint32(flipped[at:], word)
+			cost(t, flipped, len(everyRows), false)
+			copy(flipped[at:], good.Body[at:at+4])
+		}
+	}
+}
+
+// cost decodes a damaged body and measures what that allocates.
+func cost(t *testing.T, body []byte, rows int, refused bool) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := bare[every](body, rows)
+	runtime.ReadMemStats(&after)
+	if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(4*len(body)+1<<20); got > limit {
+		t.Fatalf("%d bytes allocated %d, limit %d", len(body), got, limit)
+	}
+	if refused && err == nil {
+		t.Fatalf("a stream cut at %d was accepted", len(body))
+	}
+}
+
+// lists is the record with the worst ratio of memory to message: an empty list
+// is 4 bytes there and 24 here.
+type lists struct {
+	A []int32   `arrow:"a"`
+	B []float32 `arrow:"b"`
+	C []string  `arrow:"c"`
+	D []byte    `arrow:"d"`
+}
+
+func (lists) Schema() string { return "lists/v1" }
+
+// flags needs 8 bytes of memory for every byte of a message.
+type flags struct {
+	On bool `arrow:"on"`
+}
+
+func (flags) Schema() string { return "flags/v1" }
+
+func TestMemoryIsCapped(t *testing.T) {
+	t.Run("empty lists", func(t *testing.T) { capped(t, make([]lists, 100), make([]lists, 100_000)) })
+	t.Run("flags", func(t *testing.T) { capped(t, make([]flags, 500_000), make([]flags, 4_000_000)) })
+	t.Run("empty items", func(t *testing.T) {
+		capped(t, []lists{{C: make([]string, 10_000)}}, make([]lists, 60_000))
+	})
+}
+
+// capped checks that few rows pass within the limit and that many are refused
+// by Encode, before they could be published.
+func capped[R schemas.Record](t *testing.T, few, many []R) {
+	t.Helper()
+	b := encode(t, few)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	rows, err := schemas.Decode[R](b)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(rows) != len(few) {
+		t.Fatalf("%d rows, err %v, want %d rows", len(rows), err, len(few))
+	}
+	if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(4*len(b.Body)+1<<20); got > limit {
+		t.Errorf("%d bytes allocated %d, limit %d", len(b.Body), got, limit)
+	}
+	if _, err := schemas.Encode(schemas.Header{}, many); err == nil || !strings.Contains(err.Error(), "write fewer rows per batch") {
+		t.Errorf("%d rows: err = %v, want advice to write fewer", len(many), err)
+	}
+}
+
+// A stream may hold many batches; each costs little and they all count.
+func TestManySmallBatches(t *testing.T) {
+	one := encode(t, []every{{Text: "x", Raw: []byte{1}, Ints: []int32{1}, Floats: []float32{1}, Texts: []string{"y"}}}).Body
+	schema := 8 + int(binary.LittleEndian.Uint32(one[4:]))
+	const n = 2000
+	body := bytes.Clone(one[:schema])
+	for range n {
+		body = append(body, one[schema:len(one)-8]...)
+	}
+	body = append(body, one[len(one)-8:]...)
+	rows, err := bare[every](body, n)
+	if err != nil || len(rows) != n || rows[n-1].Texts[0] != "y" {
+		t.Fatalf("%d rows, err %v, want %d", len(rows), err, n)
+	}
+	cost(t, body, n, false)
+}
