@@ -1,0 +1,84 @@
+// Package cpu computes every kernel at the speed of the machine: matrix tiles and
+// elementwise loops in generated assembly (AVX-512, AVX2), plain blocked Go
+// elsewhere, spread over a small pool of threads.
+//
+// It knows nothing of models; its shape is: level.go names what an instruction set
+// must offer, gemm.go blocks every matrix product, the other files are one group
+// of operations each. The level is chosen at run time:
+//
+//	dev, err := cpu.New(cpu.Options{}) // all threads, best level
+//
+// For one level, results have the same bits for any number of threads.
+package cpu
+
+//go:generate go run ./gen
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+
+	"itool/stages/policy/kernel"
+)
+
+var _ kernel.Device = (*Device)(nil)
+
+// Options choose threads and instruction set.
+type Options struct {
+	Threads int    // that work on one call; 0 means GOMAXPROCS
+	Level   string // "avx512", "avx2" or "go"; "" means the best this machine has
+}
+
+// Device is the CPU. It may be used by many goroutines at once: one call at a time
+// gets the threads, the others compute on their own goroutine.
+type Device struct {
+	level *level
+	pool  *pool
+	// Arguments of calls in flight, kept so that a call allocates nothing.
+	products, spans, attentions, backwards, decodes, slabs sync.Pool
+}
+
+// New returns a device. The error names a level this machine does not have.
+func New(o Options) (kernel.Device, error) {
+	if o.Threads < 0 {
+		return nil, fmt.Errorf("cpu: threads %d: must not be negative", o.Threads)
+	}
+	threads := o.Threads
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	for _, l := range levels() {
+		if o.Level == "" || o.Level == l.name {
+			return &Device{level: l, pool: newPool(threads)}, nil
+		}
+	}
+	return nil, fmt.Errorf("cpu: level %q: this machine has %s", o.Level, strings.Join(Levels(), ", "))
+}
+
+// Levels lists what this machine and build can run, best first; "go" is always last.
+func Levels() []string {
+	var names []string
+	for _, l := range levels() {
+		names = append(names, l.name)
+	}
+	return names
+}
+
+// Name is "cpu/" and the level.
+func (d *Device) Name() string { return "cpu/" + d.level.name }
+
+// take returns an argument block from p, or a new one.
+func take[T any](p *sync.Pool) *T {
+	if t, ok := p.Get().(*T); ok {
+		return t
+	}
+	return new(T)
+}
+
+// need panics unless s holds n values: assembly would not notice.
+func need[T any](what string, s []T, n int) {
+	if len(s) < n {
+		panic(fmt.Sprintf("cpu: %s has %d values, %d needed", what, len(s), n))
+	}
+}

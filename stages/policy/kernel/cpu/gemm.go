@@ -1,0 +1,194 @@
+package cpu
+
+import "itool/stages/policy/kernel"
+
+// matrix is a weight in panels of tileCols output features: panel p holds, for every
+// k, the tileCols values W[p·tileCols + j][k]; the last panel is filled with zeros.
+type matrix struct {
+	n, k   int
+	level  *level
+	panels []float32 // (panels, K, tileCols)
+}
+
+// Shape returns N and K.
+func (m *matrix) Shape() (n, k int) { return m.n, m.k }
+
+// Pack copies w into panels.
+func (d *Device) Pack(w []float32, n, k int) kernel.Matrix {
+	m := &matrix{n: n, k: k, level: d.level, panels: aligned(d.level.padded(n) * k)}
+	d.Repack(m, w)
+	return m
+}
+
+// Repack writes w into m's panels.
+func (d *Device) Repack(to kernel.Matrix, w []float32) {
+	m := d.own(to)
+	need("weight", w, m.n*m.k)
+	if m.k == 0 {
+		return
+	}
+	for j := 0; j < m.n; j += d.level.tileCols {
+		d.level.packColumns(&m.panels[j*m.k], &w[j*m.k], m.k, m.k, min(d.level.tileCols, m.n-j))
+	}
+}
+
+// own returns w as this device packed it.
+func (d *Device) own(w kernel.Matrix) *matrix {
+	m, ok := w.(*matrix)
+	if !ok || m.level != d.level {
+		panic("cpu: matrix was packed by another device")
+	}
+	return m
+}
+
+// MatMul: y (T, N) = x (T, K) · Wᵀ.
+func (d *Device) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
+	m := d.own(w)
+	need("x", x, t*m.k)
+	need("y", y, t*m.n)
+	d.multiply(product{m: t, n: m.n, k: m.k, alpha: 1, a: x, aRow: m.k, panels: m.panels, c: y, cRow: m.n, add: add})
+}
+
+// Gemm: c (M, N) = alpha · op(a) · op(b) + (add ? c : 0).
+func (d *Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float32, add bool, c []float32) {
+	need("a", a, m*k)
+	need("b", b, k*n)
+	need("c", c, m*n)
+	p := product{m: m, n: n, k: k, alpha: alpha, a: a, aRow: k, transA: transA, b: b, bRow: n, transB: transB, c: c, cRow: n, add: add}
+	if transA {
+		p.aRow = m
+	}
+	if transB {
+		p.bRow = k
+	}
+	d.multiply(p)
+}
+
+// product is one matrix product: c (m, n) = alpha · op(a) · b + (add ? c : 0).
+// b is either packed panels or a matrix packed on the way.
+type product struct {
+	m, n, k    int
+	alpha      float32
+	a          []float32
+	aRow       int // floats between stored rows of a
+	transA     bool
+	panels     []float32 // b in panels of all k, or nil
+	b          []float32
+	bRow       int
+	transB     bool
+	c          []float32
+	cRow       int
+	add        bool
+	level      *level
+	rowParts   int // the grid of parts
+	panelParts int
+}
+
+const (
+	partTiles  = 24  // row tiles of a part: their a stays in the second-level cache
+	deepest    = 320 // k of one block: a panel of it stays in the first-level cache
+	packedStep = 16  // floats between the k steps of a packed row tile of a
+)
+
+// multiply cuts p into parts and runs them.
+func (d *Device) multiply(p product) {
+	if p.m == 0 || p.n == 0 {
+		return
+	}
+	if p.k == 0 {
+		p.empty()
+		return
+	}
+	l := d.level
+	p.level = l
+	tiles, panels := (p.m+l.tileRows-1)/l.tileRows, (p.n+l.tileCols-1)/l.tileCols
+	work := 2 * p.m * p.n * p.k
+	p.rowParts = (tiles + partTiles - 1) / partTiles
+	p.panelParts = 1
+	if threads := d.pool.threads(work); threads > 1 {
+		// Four parts a thread even out their finish; none below the price of handing it over.
+		p.panelParts = max(1, min(panels, 4*threads/p.rowParts, work/smallWork/p.rowParts))
+	}
+	t := take[product](&d.products)
+	*t = p
+	d.pool.run(p.rowParts*p.panelParts, work, t)
+	*t = product{}
+	d.products.Put(t)
+}
+
+// empty is the product over no k.
+func (p *product) empty() {
+	if p.add {
+		return
+	}
+	for i := range p.m {
+		clear(p.c[i*p.cRow : i*p.cRow+p.n])
+	}
+}
+
+// part computes one cell of the grid, block after block of k.
+func (p *product) part(i int, s *scratch) {
+	l := p.level
+	row, column := i/p.panelParts, i%p.panelParts
+	tiles, panels := (p.m+l.tileRows-1)/l.tileRows, (p.n+l.tileCols-1)/l.tileCols
+	m0, m1 := row*tiles/p.rowParts*l.tileRows, min(p.m, (row+1)*tiles/p.rowParts*l.tileRows)
+	p0, p1 := column*panels/p.panelParts, (column+1)*panels/p.panelParts
+	step := depth(p.k)
+	for k0 := 0; k0 < p.k; k0 += step {
+		k1 := min(p.k, k0+step)
+		a, aRow, aStep, aTile := p.left(s, m0, m1, k0, k1)
+		for j := p0; j < p1; j++ {
+			n0 := j * l.tileCols
+			b := p.right(s, n0, k0, k1)
+			l.block(m1-m0, min(l.tileCols, p.n-n0), k1-k0, p.alpha, a, aRow, aStep, aTile, b, l.tileCols, 0, p.add || k0 > 0, p.c[m0*p.cRow+n0:], p.cRow)
+		}
+	}
+}
+
+// depth is the k of one block. It depends on k alone, so every row of every
+// product sums in the same order.
+func depth(k int) int {
+	blocks := (k + deepest - 1) / deepest
+	return ((k+blocks-1)/blocks + 15) / 16 * 16
+}
+
+// left prepares rows m0..m1 of op(a) for block k0..k1.
+func (p *product) left(s *scratch, m0, m1, k0, k1 int) (a []float32, aRow, aStep, aTile int) {
+	l, k := p.level, k1-k0
+	if p.transA { // a tile's rows lie side by side: copy them densely
+		aTile = k * packedStep
+		tiles := (m1 - m0 + l.tileRows - 1) / l.tileRows
+		a = grow(&s.a, tiles*aTile)
+		for i := range tiles {
+			from := m0 + i*l.tileRows
+			l.packRows(&a[i*aTile], packedStep, &p.a[k0*p.aRow+from], p.aRow, k, min(l.tileRows, m1-from))
+		}
+		return a, 1, packedStep, aTile
+	}
+	if p.aRow%256 == 0 && m1-m0 >= l.tileRows {
+		// Rows a multiple of 1 KiB apart fall into the same few cache sets.
+		pitch := k + 16
+		a = grow(&s.a, (m1-m0)*pitch)
+		for i := range m1 - m0 {
+			copy(a[i*pitch:i*pitch+k], p.a[(m0+i)*p.aRow+k0:])
+		}
+		return a, pitch, 1, l.tileRows * pitch
+	}
+	return p.a[m0*p.aRow+k0:], p.aRow, 1, l.tileRows * p.aRow
+}
+
+// right returns the panel of b that starts at column n0, for block k0..k1.
+func (p *product) right(s *scratch, n0, k0, k1 int) []float32 {
+	l, k := p.level, k1-k0
+	if p.panels != nil {
+		return p.panels[n0*p.k+k0*l.tileCols:]
+	}
+	width := min(l.tileCols, p.n-n0)
+	panel := grow(&s.b, k*l.tileCols)
+	if p.transB {
+		l.packColumns(&panel[0], &p.b[n0*p.bRow+k0], p.bRow, k, width)
+	} else {
+		l.packRows(&panel[0], l.tileCols, &p.b[k0*p.bRow+n0], p.bRow, k, width)
+	}
+	return panel
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// isa is an instruction set and the shape of its matrix tile.
+type isa struct {
+	suffix   string // of function names
+	reg      string // register prefix
+	lanes    int    // float32 values in a register
+	tileRows int    // rows of accumulators: two registers each
+}
+
+var (
+	avx512 = isa{"AVX512", "Z", 16, 14}
+	avx2   = isa{"AVX2", "Y", 8, 6}
+)
+
+func (i isa) wide() bool     { return i.lanes == 16 }
+func (i isa) r(n int) string { return fmt.Sprintf("%s%d", i.reg, n) }
+
+// param is an argument of an assembly function.
+type param struct{ name, typ string }
+
+// begin opens a function, declares it in Go and returns where each argument lies.
+func (f *file) begin(name, doc string, result string, params ...param) map[string]string {
+	at := map[string]string{}
+	offset := 0
+	var list []string
+	for _, p := range params {
+		size := map[string]int{"[]float32": 24, "[]int32": 24, "*float32": 8, "*int32": 8, "int": 8, "float32": 4}[p.typ]
+		if size == 0 {
+			panic("unknown type " + p.typ)
+		}
+		if size > 4 {
+			offset = (offset + 7) &^ 7
+		}
+		if size == 24 {
+			at[p.name] = fmt.Sprintf("%s_base+%d(FP)", p.name, offset)
+			at[p.name+".len"] = fmt.Sprintf("%s_len+%d(FP)", p.name, offset+8)
+		} else {
+			at[p.name] = fmt.Sprintf("%s+%d(FP)", p.name, offset)
+		}
+		offset += size
+		list = append(list, p.name+" "+p.typ)
+	}
+	total := offset // go vet counts the last value unpadded
+	if result != "" {
+		total = (offset + 7) &^ 7
+		at["ret"] = fmt.Sprintf("ret+%d(FP)", total)
+		total += map[string]int{"float32": 4, "float64": 8}[result]
+	}
+	name += f.suffix
+	signature := fmt.Sprintf("func %s(%s) %s", name, strings.Join(list, ", "), result)
+	fmt.Fprintf(&f.decl, "\n// %s\n//\n//go:noescape\n%s\n", name+" "+doc, signature)
+	f.p("\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d", strings.TrimSpace(signature), name, total)
+	return at
+}
+
+func (f *file) end() { f.p("\tVZEROUPPER\n\tRET") }
+
+// constants are vectors of one repeated value, in memory so that they cost no
+// register. The polynomial is Cephes' expf, good to about one unit in the last place.
+var constantBits = []struct {
+	name string
+	bits uint32
+}{
+	{"expLow", 0xc2ae0000},  // −87: e^x stays a normal number
+	{"expHigh", 0x42ae0000}, // 87
+	{"log2e", 0x3fb8aa3b},   // 1/ln 2
+	{"magic", 0x4b400000},   // 1.5·2²³: adding it rounds to an integer
+	{"ln2Hi", 0x3f318000},   // 0.693359375
+	{"ln2Lo", 0xb95e8083},   // −2.12194440e-4
+	{"exp5", 0x39506967},    // 1.9875691500e-4
+	{"exp4", 0x3ab743ce},    // 1.3981999507e-3
+	{"exp3", 0x3c088908},    // 8.3334519073e-3
+	{"exp2", 0x3d2aa9c1},    // 4.1665795894e-2
+	{"exp1", 0x3e2aaaaa},    // 1.6666665459e-1
+	{"exp0", 0x3f000000},    // 5.0000001201e-1
+	{"one", 0x3f800000},     // 1
+	{"bias", 127 << 23},     // exponent of 1
+	{"lowest", 0xff7fffff},  // −MaxFloat32
+	{"signBit", 0x80000000}, // −0
+}
+
+func (f *file) constants() {
+	for _, c := range constantBits {
+		for i := range 8 {
+			f.p("DATA ·%s<>+%d(SB)/8, $0x%08x%08x", c.name, 8*i, c.bits, c.bits)
+		}
+		f.p("GLOBL ·%s<>(SB), RODATA|NOPTR, $64", c.name)
+	}
+	// Eight ones, then eight zeros: the mask for n lanes starts at 8 − n.
+	for i := range 8 {
+		v := uint64(0)
+		if i < 4 {
+			v = 1<<64 - 1
+		}
+		f.p("DATA ·lanes<>+%d(SB)/8, $0x%016x", 8*i, v)
+	}
+	f.p("GLOBL ·lanes<>(SB), RODATA|NOPTR, $64")
+	for i := range 16 {
+		f.p("DATA ·iota<>+%d(SB)/4, $%d", 4*i, i)
+	}
+	f.p("GLOBL ·iota<>(SB), RODATA|NOPTR, $64")
+}
+
+func constant(name string) string { return "·" + name + "<>(SB)" }
+
+// exp replaces register x by e^x; t and u are scratch. NaN stays NaN: it is the
+// second operand of the clamps, and the scaling by 2ⁿ is a multiplication.
+func (f *file) exp(x, t, u int) {
+	X, T, U := f.r(x), f.r(t), f.r(u)
+	f.p("\tVMOVUPS %s, %s\n\tVMAXPS %s, %s, %s", constant("expLow"), T, X, T, X)
+	f.p("\tVMOVUPS %s, %s\n\tVMINPS %s, %s, %s", constant("expHigh"), T, X, T, X)
+	f.p("\tVMOVUPS %s, %s\n\tVFMADD213PS %s, %s, %s", constant("log2e"), T, constant("magic"), X, T)
+	f.p("\tVSUBPS %s, %s, %s", constant("magic"), T, U)
+	f.p("\tVFNMADD231PS %s, %s, %s", constant("ln2Hi"), U, X)
+	f.p("\tVFNMADD231PS %s, %s, %s", constant("ln2Lo"), U, X)
+	f.p("\tVPSLLD $23, %s, %s\n\tVPADDD %s, %s, %s", T, T, constant("bias"), T, T)
+	f.p("\tVMOVUPS %s, %s", constant("exp5"), U)
+	for _, c := range []string{"exp4", "exp3", "exp2", "exp1", "exp0"} {
+		f.p("\tVFMADD213PS %s, %s, %s", constant(c), X, U)
+	}
+	f.p("\tVMULPS %s, %s, %s", X, U, U) // U = p·x, then e^r = 1 + x + p·x·x
+	f.p("\tVFMADD213PS %s, %s, %s", X, X, U)
+	f.p("\tVADDPS %s, %s, %s\n\tVMULPS %s, %s, %s", constant("one"), U, U, T, U, X)
+}
+
+// sum adds the lanes of register x into its lowest; t is scratch.
+func (f *file) sum(x, t int) { f.fold("VADDPS", x, t) }
+
+func (f *file) fold(op string, x, t int) {
+	if f.wide() {
+		f.p("\tVEXTRACTF64X4 $1, Z%d, Y%d\n\t%s Y%d, Y%d, Y%d", x, t, op, t, x, x)
+	}
+	f.p("\tVEXTRACTF128 $1, Y%d, X%d\n\t%s X%d, X%d, X%d", x, t, op, t, x, x)
+	f.p("\tVPERMILPS $0x4e, X%d, X%d\n\t%s X%d, X%d, X%d", x, t, op, t, x, x)
+	f.p("\tVPERMILPS $0xb1, X%d, X%d\n\t%s X%d, X%d, X%d", x, t, op, t, x, x)
+}

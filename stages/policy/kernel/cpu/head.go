@@ -1,0 +1,141 @@
+package cpu
+
+import (
+	"math"
+
+	"itool/stages/policy/kernel"
+)
+
+// The head meets the vocabulary a slab at a time: slabRows rows that have a target,
+// times slabCols words. Rows without a target (the prompt) cost nothing.
+const (
+	slabRows = 1024
+	slabCols = 512 // a multiple of every tileCols
+)
+
+// slab is the working memory of one head call.
+type slab struct {
+	rows   []int32   // which rows of the call are in it
+	x, dx  []float32 // (rows, K)
+	logits []float32 // (rows, slabCols)
+	top    []float32 // (rows), running maximum
+	sum    []float64 // (rows), running Σ exp(logit − top)
+}
+
+// gather fills the slab with the next rows that have a target, from row on; it
+// returns where to go on.
+func (s *slab) gather(x []float32, targets []int32, from, t, k int) (next int) {
+	s.rows = s.rows[:0]
+	for ; from < t && len(s.rows) < slabRows; from++ {
+		if targets[from] >= 0 {
+			s.rows = append(s.rows, int32(from))
+		}
+	}
+	n := len(s.rows)
+	rows := grow(&s.x, n*k)
+	for i, r := range s.rows {
+		copy(rows[i*k:(i+1)*k], x[int(r)*k:])
+	}
+	grow(&s.logits, n*slabCols)
+	grow(&s.dx, n*k)
+	grow(&s.top, n)
+	if cap(s.sum) < n {
+		s.sum = make([]float64, n)
+	}
+	return from
+}
+
+// LogProbs keeps a running log-sum-exp over the slabs of the vocabulary.
+func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32, t int) {
+	m := d.own(w)
+	need("x", x, t*m.k)
+	need("logp", logp, t)
+	need("lse", lse, t)
+	need("targets", targets, t)
+	clear(logp[:t])
+	clear(lse[:t])
+	s := take[slab](&d.slabs)
+	defer d.slabs.Put(s)
+	for from := 0; from < t; {
+		from = s.gather(x, targets, from, t, m.k)
+		for col := 0; col < m.n; col += slabCols {
+			d.logits(s, m, col)
+			d.spread(span{work: logSumExp, n: len(s.rows), k: min(slabCols, m.n-col), h: col, slab: s, pos: targets, f: [7][]float32{logp}}, 20*slabCols)
+		}
+		for i, r := range s.rows {
+			lse[r] = s.top[i] + float32(math.Log(s.sum[i]))
+			logp[r] -= lse[r]
+		}
+	}
+}
+
+// logits computes the slab's products with words col...
+func (d *Device) logits(s *slab, m *matrix, col int) {
+	d.multiply(product{m: len(s.rows), n: min(slabCols, m.n-col), k: m.k, alpha: 1,
+		a: s.x, aRow: m.k, panels: m.panels[col*m.k:], c: s.logits, cRow: slabCols})
+}
+
+// logSumExp folds one slab's words into the running sum of rows first..last−1, and
+// leaves the target's logit in logp.
+func logSumExp(sp *span, first, last int) {
+	s, l, col, width := sp.slab, sp.level, sp.h, sp.k
+	for i := first; i < last; i++ {
+		row := s.logits[i*slabCols : i*slabCols+width]
+		if target := int(sp.pos[s.rows[i]]) - col; target >= 0 && target < width {
+			sp.f[0][s.rows[i]] = row[target]
+		}
+		top := l.max(row)
+		if col == 0 {
+			s.top[i], s.sum[i] = top, 0
+		} else if top > s.top[i] {
+			s.sum[i] *= math.Exp(float64(s.top[i]) - float64(top))
+			s.top[i] = top
+		}
+		s.sum[i] += float64(l.exp(row, 1, s.top[i]))
+	}
+}
+
+// LogProbsBackward recomputes each slab of logits, turns it into its gradient, and
+// multiplies that into dx and dw.
+func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
+	m := d.own(w)
+	need("x", x, t*m.k)
+	need("dx", dx, t*m.k)
+	need("dlogp", dlogp, t)
+	need("lse", lse, t)
+	need("targets", targets, t)
+	need("weight", wRaw, m.n*m.k)
+	s := take[slab](&d.slabs)
+	defer d.slabs.Put(s)
+	for from := 0; from < t; {
+		from = s.gather(x, targets, from, t, m.k)
+		n := len(s.rows)
+		for col := 0; col < m.n; col += slabCols {
+			width := min(slabCols, m.n-col)
+			d.logits(s, m, col)
+			d.spread(span{work: logitGrad, n: n, k: width, h: col, slab: s, pos: targets, f: [7][]float32{dlogp, lse}}, 20*slabCols)
+			d.multiply(product{m: n, n: m.k, k: width, alpha: 1, a: s.logits, aRow: slabCols, b: wRaw[col*m.k:], bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
+			if dw != nil {
+				d.multiply(product{m: width, n: m.k, k: n, alpha: 1, a: s.logits, aRow: slabCols, transA: true, b: s.x, bRow: m.k, c: dw[col*m.k:], cRow: m.k, add: true})
+			}
+		}
+		for i, r := range s.rows {
+			d.level.add(dx[int(r)*m.k:(int(r)+1)*m.k], s.dx[i*m.k:(i+1)*m.k])
+		}
+	}
+}
+
+// logitGrad: dlogit = dlogp · (1[target] − softmax).
+func logitGrad(sp *span, first, last int) {
+	s, l, col, width := sp.slab, sp.level, sp.h, sp.k
+	for i := first; i < last; i++ {
+		r := s.rows[i]
+		row := s.logits[i*slabCols : i*slabCols+width]
+		grad := sp.f[0][r]
+		l.exp(row, 1, sp.f[1][r])
+		l.scale(row, -grad)
+		if target := int(sp.pos[r]) - col; target >= 0 && target < width {
+			row[target] += grad
+		}
+	}
+}

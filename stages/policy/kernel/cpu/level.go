@@ -1,0 +1,66 @@
+package cpu
+
+// level is what an instruction set offers. Slices of one call have equal length
+// unless said otherwise, and may be empty; vectors sum in one order that depends
+// on the length alone.
+type level struct {
+	name     string
+	tileRows int // most rows of a tile
+	tileCols int // columns of a tile, and of a packed panel
+	lanes    int // float32 values per register: pathScores and pathMix need D a multiple of it
+
+	// tiles[r] computes c (r, cols) = alpha·a (r, k)·b (k, tileCols) + (add ? c : 0).
+	// Strides are in floats; cols ≤ tileCols columns are written, all of b is read.
+	tiles []tileFunc
+
+	// packRows copies rows of width floats to dst, dstStep apart, filling with 0 up to
+	// dstStep, which is tileCols or 16. packColumns transposes: dst (k, tileCols) gets
+	// column j from row j of src, for j < width, and 0 behind.
+	packRows    func(dst *float32, dstStep int, src *float32, srcStep, rows, width int)
+	packColumns func(dst *float32, src *float32, srcRow, k, width int)
+
+	exp         func(x []float32, scale, bias float32) float32 // x = e^(scale·x − bias); Σ x
+	max         func(x []float32) float32                      // −MaxFloat32 if empty
+	dot         func(a, b []float32) float32                   // Σ a·b
+	dot3        func(a, b, c []float32) float32                // Σ a·b·c
+	scale       func(x []float32, a float32)                   // x = a·x
+	add         func(y, x []float32)                           // y += x
+	norm        func(y, x, w []float32, a float32)             // y = a·x·w
+	normGrad    func(dx, dy, w, x []float32, a, c float32)     // dx += a·dy·w − c·x
+	mulAdd      func(y, p, q []float32, a float32)             // y += a·p·q
+	softmaxGrad func(dp, p []float32, delta, scale float32)    // dp = p·(dp − delta)·scale
+	silu        func(y, gate, up []float32)                    // y = gate·σ(gate)·up
+	siluGrad    func(dGate, dUp, dy, gate, up []float32)       // its gradient
+	rope        func(a, b, cos, sin []float32, sign float32)   // (a, b) turned by the angle, sign −1 turns back
+	adamw       func(w, m, v, g []float32, b1, r1, b2, r2, gradScale, rate, decay, inverseC1, inverseC2, eps float32)
+	sumSquares  func(x []float32) float64                                        // Σ x²; len(x) a multiple of 16
+	pathScores  func(scores, q, k *float32, path *int32, fours, slotStep, d int) // scores[j] = q·k[path[j]]
+	pathMix     func(out, p, v *float32, path *int32, fours, slotStep, d int)    // out = Σ p[j]·v[path[j]]
+}
+
+type tileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int, alpha float32, add int)
+
+// block multiplies any m and n with tiles:
+// c (m, n) = alpha · a (m, k) · b (k, n) + (add ? c : 0).
+// aTile and bPanel are the distances between successive row tiles of a and column
+// panels of b. It is never inlined: its prologue is where the collector may stop a
+// thread that otherwise stays in assembly.
+//
+//go:noinline
+func (l *level) block(m, n, k int, alpha float32, a []float32, aRow, aStep, aTile int, b []float32, bStep, bPanel int, add bool, c []float32, cRow int) {
+	accumulate := 0
+	if add {
+		accumulate = 1
+	}
+	for j := 0; j < n; j += l.tileCols {
+		panel := &b[j/l.tileCols*bPanel]
+		cols := min(l.tileCols, n-j)
+		for i := 0; i < m; i += l.tileRows {
+			rows := min(l.tileRows, m-i)
+			l.tiles[rows](k, &a[i/l.tileRows*aTile], aRow, aStep, panel, bStep, &c[i*cRow+j], cRow, cols, alpha, accumulate)
+		}
+	}
+}
+
+// padded rounds columns up to whole panels.
+func (l *level) padded(n int) int { return (n + l.tileCols - 1) / l.tileCols * l.tileCols }

@@ -1,0 +1,41 @@
+//go:build !purego
+
+package cpu
+
+import "golang.org/x/sys/cpu"
+
+// levels lists what this machine can run, best first.
+func levels() []*level {
+	var all []*level
+	x := &cpu.X86
+	if x.HasAVX512F && x.HasAVX512DQ && x.HasAVX512BW && x.HasAVX512VL && x.HasFMA {
+		all = append(all, avx512Level)
+	}
+	if x.HasAVX2 && x.HasFMA {
+		all = append(all, avx2Level)
+	}
+	return append(all, goLevel)
+}
+
+// 28 accumulators, two registers of b, two broadcasts: all 32 registers.
+var avx512Level = &level{
+	name: "avx512", tileRows: 14, tileCols: 32, lanes: 16,
+	tiles: []tileFunc{1: tile1xAVX512, 2: tile2xAVX512, 3: tile3xAVX512, 4: tile4xAVX512, 5: tile5xAVX512,
+		6: tile6xAVX512, 7: tile7xAVX512, 8: tile8xAVX512, 9: tile9xAVX512, 10: tile10xAVX512,
+		11: tile11xAVX512, 12: tile12xAVX512, 13: tile13xAVX512, 14: tile14xAVX512},
+	packRows: packRowsAVX512, packColumns: packColumnsAVX512,
+	exp: expAVX512, max: maxAVX512, dot: dotAVX512, dot3: dot3AVX512, scale: scaleAVX512, add: addAVX512,
+	norm: normAVX512, normGrad: normGradAVX512, mulAdd: mulAddAVX512, softmaxGrad: softmaxGradAVX512,
+	silu: siluAVX512, siluGrad: siluGradAVX512, rope: ropeAVX512, adamw: adamwAVX512, sumSquares: sumSquaresAVX512,
+	pathScores: pathScoresAVX512, pathMix: pathMixAVX512,
+}
+
+var avx2Level = &level{
+	name: "avx2", tileRows: 6, tileCols: 16, lanes: 8,
+	tiles:    []tileFunc{1: tile1xAVX2, 2: tile2xAVX2, 3: tile3xAVX2, 4: tile4xAVX2, 5: tile5xAVX2, 6: tile6xAVX2},
+	packRows: goPackRows, packColumns: packColumnsTo(16),
+	exp: expAVX2, max: maxAVX2, dot: dotAVX2, dot3: dot3AVX2, scale: scaleAVX2, add: addAVX2,
+	norm: normAVX2, normGrad: normGradAVX2, mulAdd: mulAddAVX2, softmaxGrad: softmaxGradAVX2,
+	silu: siluAVX2, siluGrad: siluGradAVX2, rope: ropeAVX2, adamw: adamwAVX2, sumSquares: sumSquaresAVX2,
+	pathScores: pathScoresAVX2, pathMix: pathMixAVX2,
+}

@@ -1,0 +1,6 @@
+//go:build !amd64 || purego
+
+package cpu
+
+// levels: without assembly there is one.
+func levels() []*level { return []*level{goLevel} }

@@ -1,0 +1,130 @@
+package cpu
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// task is a call cut into parts that may run in any order on any thread.
+type task interface {
+	part(i int, s *scratch)
+}
+
+// pool lends threads to one call at a time. Its helpers spin for a moment between
+// calls, because the next kernel follows within microseconds and waking a thread
+// costs more than a small product; then they end. An idle pool is nothing but
+// memory, and needs no closing.
+type pool struct {
+	helpers int           // threads besides the caller's
+	alive   atomic.Int32  // helpers running
+	busy    atomic.Bool   // a caller owns the fields below
+	task    task          // valid while ticket has parts left or left > 0
+	ticket  atomic.Uint64 // call number << 32 | parts not yet taken
+	left    atomic.Int64  // parts not yet finished
+	help    func()        // p.helper, bound once: go p.helper() would allocate
+	scratch sync.Pool
+}
+
+const (
+	smallWork = 300_000 // operations below which a second thread costs more than it brings
+	spins     = 2_000   // looks for work before a helper ends: some 50 µs
+)
+
+func newPool(threads int) *pool {
+	p := &pool{helpers: threads - 1}
+	p.help = p.helper
+	return p
+}
+
+// threads that may work on a call of that many operations.
+func (p *pool) threads(work int) int {
+	if work < smallWork {
+		return 1
+	}
+	return p.helpers + 1
+}
+
+// run does all parts of t and returns when they are done. work is the number of
+// arithmetic operations, roughly.
+func (p *pool) run(parts, work int, t task) {
+	if parts > 1 && p.threads(work) > 1 && p.busy.CompareAndSwap(false, true) {
+		p.share(parts, t)
+		p.busy.Store(false)
+		return
+	}
+	s := take[scratch](&p.scratch)
+	for i := range parts {
+		t.part(i, s)
+	}
+	p.scratch.Put(s)
+}
+
+// share runs t on the pool, which the caller owns.
+func (p *pool) share(parts int, t task) {
+	p.task = t
+	p.left.Store(int64(parts))
+	call := p.ticket.Load()>>32 + 1
+	p.ticket.Store(call<<32 | uint64(parts))
+	for wanted := min(p.helpers, parts-1); int(p.alive.Load()) < wanted; {
+		p.alive.Add(1)
+		go p.help()
+	}
+	p.work()
+	for p.left.Load() > 0 {
+		runtime.Gosched()
+	}
+	p.task = nil
+}
+
+// helper works until nothing has come for a while.
+func (p *pool) helper() {
+	for idle := 0; idle < spins; idle++ {
+		if p.work() {
+			idle = 0
+		}
+		runtime.Gosched()
+	}
+	p.alive.Add(-1)
+}
+
+// work takes parts until none is left, and says whether it found any. The call
+// number inside the ticket makes a late helper's exchange fail: whoever wins a part
+// knows that its call cannot end before the part does.
+func (p *pool) work() bool {
+	var s *scratch
+	for {
+		ticket := p.ticket.Load()
+		if ticket&0xffffffff == 0 {
+			break
+		}
+		if !p.ticket.CompareAndSwap(ticket, ticket-1) {
+			continue
+		}
+		if s == nil {
+			s = take[scratch](&p.scratch)
+		}
+		p.task.part(int(ticket&0xffffffff)-1, s)
+		p.left.Add(-1)
+	}
+	if s == nil {
+		return false
+	}
+	p.scratch.Put(s)
+	return true
+}
+
+// scratch is one thread's working memory; each buffer grows to its largest use.
+type scratch struct {
+	a, b, c, d, e []float32
+	path          []int32
+	sums          []float64
+}
+
+// grow returns n values of *buf, rubbish, aligned to a cache line.
+func grow(buf *[]float32, n int) []float32 {
+	if cap(*buf) < n {
+		*buf = aligned(n)
+	}
+	return (*buf)[:n]
+}
