@@ -1,0 +1,292 @@
+package template_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"itool/stages/policy/template"
+)
+
+// thirdParty returns the folder of real chat templates beside the repository.
+func thirdParty(t testing.TB) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if filepath.Dir(dir) == dir {
+			t.Fatal("no go.mod above the working directory")
+		}
+		dir = filepath.Dir(dir)
+	}
+	dir = filepath.Join(dir, "..", "shared", "data", "chat_templates")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("third-party data not present: chat_templates")
+	}
+	return dir
+}
+
+func compile(t testing.TB, source string) *template.Template {
+	t.Helper()
+	x, err := template.New(source, "<s>", "</s>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func TestGolden(t *testing.T) {
+	dir := thirdParty(t)
+	templates := map[string]*template.Template{}
+	for name, file := range map[string]string{"qwen25": "qwen2_5.jinja", "llama31": "llama3_1.jinja"} {
+		source, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		templates[name] = compile(t, string(source))
+	}
+	f, err := os.Open(filepath.Join(dir, "cases.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	n := 0
+	for ; lines.Scan(); n++ {
+		var c struct {
+			Tmpl, Name string
+			Ctx        json.RawMessage
+			Out, Err   *string
+		}
+		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
+			t.Fatal(err)
+		}
+		got, err := templates[c.Tmpl].Execute(c.Ctx)
+		switch {
+		case c.Err != nil && err == nil:
+			t.Errorf("case %d %s %s: got %q, want an error as Python's %s", n, c.Tmpl, c.Name, got, *c.Err)
+		case c.Err == nil && (err != nil || got != *c.Out):
+			t.Errorf("case %d %s %s: %v\n got %q\nwant %q", n, c.Tmpl, c.Name, err, got, *c.Out)
+		}
+	}
+	if n != 64 {
+		t.Errorf("%d cases, want 64", n)
+	}
+}
+
+var (
+	talk = []template.Message{
+		{Role: "system", Content: "Be brief."}, {Role: "user", Content: "  Weather in Oslo? \n"}, {Role: "assistant", Content: `[get_weather(city="Oslo")]`},
+		{Role: "tool", Content: "rain"},
+	}
+	tools = json.RawMessage(`[{"type": "function", "function": {"name": "get_weather", "description": "Weather now.",
+		"parameters": {"type": "object", "required": ["city"], "properties": {"unit": {"enum": ["C", "F"]}, "city": {"type": "string", "description": "a town"}}}}},
+		{"name": "stop"}]`)
+)
+
+func TestDefault(t *testing.T) {
+	x, err := template.New(template.Default, template.DefaultBOS, template.DefaultEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		in   template.Input
+		want string
+	}{
+		{"user", template.Input{Messages: talk[1:2], Prompt: true}, "<|bos|><|user|>  Weather in Oslo? \n<|end|><|assistant|>"},
+		{"system", template.Input{Messages: talk[:2]}, "<|bos|><|system|>Be brief.<|end|><|user|>  Weather in Oslo? \n<|end|>"},
+		{"no tools", template.Input{Messages: talk[1:2], Tools: json.RawMessage(`[]`)}, "<|bos|><|user|>  Weather in Oslo? \n<|end|>"},
+		{"tools", template.Input{Messages: talk, Tools: tools, Prompt: true},
+			"<|bos|><|system|>Be brief.\nTools:\nget_weather(unit?: C|F, city: string (a town)) Weather now.\nstop()<|end|>" +
+				"<|user|>  Weather in Oslo? \n<|end|><|assistant|>[get_weather(city=\"Oslo\")]<|end|><|tool|>rain<|end|><|assistant|>"},
+		{"no messages", template.Input{}, "<|bos|>"},
+	} {
+		if got, err := x.Render(c.in); err != nil || got != c.want {
+			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got, c.want)
+		}
+	}
+	if _, err := x.Render(template.Input{Messages: []template.Message{{Role: "robot"}}}); err == nil || !strings.Contains(err.Error(), "robot") {
+		t.Errorf("an unknown role: got %v, want an error that names it", err)
+	}
+}
+
+func TestRender(t *testing.T) {
+	for _, c := range []struct {
+		name, source, variables, want string
+	}{
+		{"order of keys", `{{ x | tojson }}`, `{"x": {"b": 1, "a": [1.0, -0, 1e3, 2.5e-7, 1e16, true, null]}}`, `{"b": 1, "a": [1.0, 0, 1000.0, 2.5e-07, 1e+16, true, null]}`},
+		{"large integer", `{{ x | tojson }}`, `{"x": 123456789012345678901}`, `123456789012345678901`},
+		{"text", `{{ x | tojson }}`, `{"x": "<a href='é'>&\u2028\u007f\u0001\t\"\\"}`, "\"<a href='é'>&\u2028\u007f\\u0001\\t\\\"\\\\\""},
+		{"indent", `{{ x | tojson(indent=2) }}`, `{"x": {"a": [1, {}], "b": []}}`, "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}"},
+		{"sort", `{{ x | tojson(sort_keys=true) }}`, `{"x": {"b": 1, "a": 2}}`, `{"a": 2, "b": 1}`},
+		{"key twice", `{{ x | tojson }}`, `{"x": {"a": 1, "b": 2, "a": 3}}`, `{"a": 3, "b": 2}`},
+		{"made in the template", `{% set l = [1, {"k": x}] %}{{ l | tojson }}`, `{"x": "v"}`, `[1, {"k": "v"}]`},
+		{"namespace", `{% set ns = namespace(n=0) %}{% for m in range(3) %}{% set ns.n = ns.n + m %}{% endfor %}{{ ns.n }}`, `{}`, `3`},
+		{"backwards", `{% for m in x[::-1] %}{{ m }}{% endfor %}`, `{"x": ["a", "b"]}`, `ba`},
+		{"sums", `{{ 1 + 2 }} {{ [1] + [2] }} {{ "a" + "b" + "c" }} {{ 2 * 3 + 1 }} {{ "-" * 3 }} {{ 1 + 0.5 }}`, `{}`, `3 [1, 2] abc 7 --- 1.5`},
+		{"items", `{% for k, v in x | items %}{{ k }}={{ v }};{% endfor %}{% for k, v in x.items() %}{{ k }}{% endfor %}`, `{"x": {"b": 1, "a": "z"}}`, `b=1;a=z;ba`},
+		{"split", `{{ x.split('</think>')[-1].lstrip('\n') }}`, `{"x": "hm</think>\n\nyes"}`, `yes`},
+		{"macro", `{% macro m(a) %}<{{ a }}>{% endmacro %}{{ m(1) }}{{ m(2) }}`, `{}`, `<1><2>`},
+		{"generation", `a{% generation %}{{ x }}{% endgeneration %}c`, `{"x": "b"}`, `abc`},
+		{"trim blocks", "{% if true %}\n  a\n{% endif %}\nb\n", `{}`, "  a\nb"},
+		{"bos", `{{ bos_token }}{{ eos_token }}`, `{}`, `<s></s>`},
+		{"strftime_now absent", `{{ strftime_now is defined }}`, `{}`, `False`},
+	} {
+		got, err := compile(t, c.source).Execute(json.RawMessage(c.variables))
+		if err != nil || got != c.want {
+			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got, c.want)
+		}
+	}
+}
+
+func TestDateAndContent(t *testing.T) {
+	x := compile(t, `{{ strftime_now("%d %b %Y") if strftime_now is defined else "26 Jul 2024" }}{% for m in messages %}|{{ m.content }}{% endfor %}{{ tools | tojson if tools }}`)
+	in := template.Input{Messages: talk[1:2], Tools: json.RawMessage(`[{"oslo": "Oslo"}]`), Date: "1 Jan 2030", Content: strings.ToUpper}
+	want := "1 Jan 2030|  WEATHER IN OSLO? \n" + `[{"OSLO": "OSLO"}]`
+	if got, err := x.Render(in); err != nil || got != want {
+		t.Errorf("%v: got %q, want %q", err, got, want)
+	}
+	in.Date, in.Tools, in.Content = "", nil, nil
+	if got, err := x.Render(in); err != nil || got != "26 Jul 2024|  Weather in Oslo? \n" {
+		t.Errorf("%v: got %q, want the template's own date", err, got)
+	}
+	for _, bad := range []string{`{}`, `[1`, `"x"`, `[] []`, `[1e999]`, strings.Repeat("[", 5000) + strings.Repeat("]", 5000)} {
+		in.Tools = json.RawMessage(bad)
+		if got, err := x.Render(in); err == nil || !strings.Contains(err.Error(), "tools") {
+			t.Errorf("tools %.20q: got %q, %v, want an error", bad, got, err)
+		}
+	}
+}
+
+func TestHostile(t *testing.T) {
+	for _, c := range []struct{ name, source, want string }{
+		{"does not compile", `{% if %}`, ""},
+		{"not closed", `{% for x in y %}`, ""},
+		{"unknown tag", `{% include "/etc/passwd" %}`, ""},
+		{"unknown filter", `{{ "x" | center(1000000000) }}`, "center"},
+		{"power", `{{ 9 ** 9 }}`, "**"},
+		{"product of a text", `{{ "x" * 1000000000 }}`, "larger"},
+		{"text and number", `{% if true %}{{ "a" + 2.5 }}{% endif %}`, "concatenate"},
+		{"text and nothing", `{% set x = "a" + missing %}{{ x }}`, "concatenate"},
+		{"in an argument", `{{ namespace(a="b" + 1).a }}`, "concatenate"},
+		{"pads", `{{ "x".ljust(1000000000) }}`, ""},
+		{"long loop", `{% for i in range(1000000000) %}{% endfor %}`, "range"},
+		{"nested loops", strings.Repeat(`{% for i in range(9999) %}`, 4) + strings.Repeat(`{% endfor %}`, 4), "steps"},
+		{"doubling", `{% set ns = namespace(x="aaaaaaaa") %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`, "larger"},
+		{"doubling block", "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set y %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = y %}{% endfor %}", "larger"},
+		{"squares", `{% set x = range(9999) | join("aaaaaaaaaaaaaaaaa") %}{{ x | replace("a", x) | length }}`, "replace"},
+		{"recursion", `{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}`, "nested"},
+		{"mutual", `{% macro a(x) %}{{ b(x) }}{% endmacro %}{% macro b(x) %}{{ a(x) }}{% endmacro %}{{ a(1) }}`, "nested"},
+		{"macro doubles", `{% macro m(a) %}{{ a }}{{ a }}{% endmacro %}{% set x = m(m(m(m("aaaaaaaaaaaaaaaaaaaaaaaaaa")))) %}{% set x = m(m(m(m(m(m(m(m(x)))))))) %}{% set x = m(m(m(m(m(m(m(m(x)))))))) %}{{ m(m(m(m(m(m(m(m(x)))))))) }}`, "larger"},
+		{"raises", `{{ raise_exception("no system role") }}`, "no system role"},
+		{"budget taken", `{% for __budget__ in range(3) %}{% endfor %}`, "__budget__"},
+		{"too long", strings.Repeat(" ", 1<<20), "more than"},
+	} {
+		start := time.Now()
+		x, err := template.New(c.source, "", "")
+		if err == nil {
+			var out string
+			if out, err = x.Render(template.Input{Messages: talk}); err == nil {
+				t.Errorf("%s: got %.60q, want an error", c.name, out)
+				continue
+			}
+		}
+		if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %.300v, want an error with %q", c.name, err, c.want)
+		}
+		if d := time.Since(start); d > 8*time.Second {
+			t.Errorf("%s: took %v", c.name, d)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	for _, c := range []struct {
+		name      string
+		fsys      fstest.MapFS
+		want, bad string
+	}{
+		{"file", fstest.MapFS{template.File: file("F{{ bos_token }}"), template.ConfigFile: file(`{"chat_template": "C", "bos_token": {"content": "<b>"}}`)}, "F<b>", ""},
+		{"config", fstest.MapFS{template.ConfigFile: file(`{"chat_template": "C{{ bos_token }}", "bos_token": null}`)}, "C", ""},
+		{"list", fstest.MapFS{template.ConfigFile: file(`{"chat_template": [{"name": "default", "template": "C"}]}`)}, "", template.File},
+		{"none", fstest.MapFS{template.ConfigFile: file(`{}`)}, "", "chat_template"},
+		{"broken", fstest.MapFS{template.File: file("{{"), template.ConfigFile: file(`{}`)}, "", template.File},
+		{"broken config", fstest.MapFS{template.File: file("x"), template.ConfigFile: file(`{`)}, "", template.ConfigFile},
+	} {
+		x, err := template.Open(c.fsys)
+		if c.bad != "" {
+			if err == nil || !strings.Contains(err.Error(), c.bad) {
+				t.Errorf("%s: got %v, want an error with %q", c.name, err, c.bad)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		} else if got, err := x.Render(template.Input{}); err != nil || got != c.want {
+			t.Errorf("%s: got %q, %v, want %q", c.name, got, err, c.want)
+		}
+	}
+	if a, b := compile(t, "a"), compile(t, "b"); len(a.Hash()) != 64 || a.Hash() == b.Hash() {
+		t.Errorf("hashes %s and %s", a.Hash(), b.Hash())
+	}
+}
+
+func TestConcurrent(t *testing.T) {
+	x := compile(t, template.Default)
+	want, err := x.Render(template.Input{Messages: talk, Tools: tools})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 20 {
+				if got, err := x.Render(template.Input{Messages: talk, Tools: tools}); err != nil || got != want {
+					t.Errorf("got %q, %v", got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func FuzzNew(f *testing.F) {
+	f.Add(template.Default)
+	f.Add(`{% set ns = namespace(x=1) %}{% for m in messages[::-1] %}{% set ns.x = m.content | trim %}{{ loop.index0 }}{% endfor %}{{ ns.x | tojson(indent=4) }}`)
+	f.Add(`{% macro m(a, b=1) %}{{ a.split(',')[-1] }}{% endmacro %}{{ m("x,y") if x is defined else 'none' }}`)
+	f.Fuzz(func(t *testing.T, source string) {
+		if x, err := template.New(source, "<s>", "</s>"); err == nil {
+			x.Render(template.Input{Messages: talk, Tools: tools, Prompt: true})
+		}
+	})
+}
+
+func BenchmarkRender(b *testing.B) {
+	x := compile(b, template.Default)
+	for b.Loop() {
+		if _, err := x.Render(template.Input{Messages: talk, Tools: tools, Prompt: true}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func Example() {
+	t, _ := template.New(template.Default, template.DefaultBOS, template.DefaultEnd)
+	text, _ := t.Render(template.Input{Messages: []template.Message{{Role: "user", Content: "Hi"}}, Prompt: true})
+	fmt.Println(text)
+	// Output: <|bos|><|user|>Hi<|end|><|assistant|>
+}
