@@ -1,0 +1,58 @@
+package minio
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"itool/storage"
+)
+
+// Config says where the bucket is. Where the keys come from (an environment
+// variable, a file) is the caller's matter.
+type Config struct {
+	Endpoint  string // host:port, without a scheme
+	Bucket    string // made when it is missing
+	Prefix    string // put before every key, e.g. "team-a/itool"; may be empty
+	Region    string // empty: the server is asked
+	Secure    bool   // TLS
+	AccessKey Secret
+	SecretKey Secret
+}
+
+// Validate says what is missing or malformed. It never repeats a secret, not
+// even one that stands in the wrong field.
+func (c Config) Validate() error {
+	switch {
+	case c.Endpoint == "":
+		return errors.New("endpoint is empty; give host:port")
+	case strings.Contains(c.Endpoint, "@"):
+		return errors.New("endpoint has a user in it; give host:port, and the keys in their own fields")
+	case strings.Contains(c.Endpoint, "/"):
+		return fmt.Errorf("endpoint %q has a scheme or a path; give host:port, and use secure for https", c.Endpoint)
+	case c.Bucket == "":
+		return errors.New("bucket is empty")
+	case c.AccessKey == "" || c.SecretKey == "":
+		return errors.New("access key or secret key is empty")
+	}
+	if c.Prefix != "" {
+		if err := storage.CheckKey(c.Prefix); err != nil {
+			return fmt.Errorf("prefix: %w", err)
+		}
+		if len(c.Prefix) > 256 {
+			return fmt.Errorf("prefix has %d bytes, at most 256 are allowed", len(c.Prefix))
+		}
+	}
+	return nil
+}
+
+// Secret is a string that shows itself to nobody: formatted, logged or encoded
+// it is "***". Convert it with string(s) where it is used.
+type Secret string
+
+const hidden = "***"
+
+func (Secret) Format(f fmt.State, _ rune)   { f.Write([]byte(hidden)) }
+func (Secret) LogValue() slog.Value         { return slog.StringValue(hidden) }
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }

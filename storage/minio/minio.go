@@ -1,0 +1,289 @@
+// Package minio is the Store in a bucket of MinIO or another S3. It is the only
+// package that knows S3.
+//
+// Every object is one PUT, never a multipart upload: that is what makes
+// PutIfAbsent (If-None-Match: *) atomic on every server. Content is therefore
+// hashed before it is sent, from where it is if it can seek, else through memory
+// or a temporary file (TMPDIR). The SHA-256 goes along twice: as a checksum that
+// the server compares with what arrives, and as metadata that Get compares with
+// what it reads. Servers other than MinIO may refuse objects above 5 GiB.
+//
+// A request is repeated up to ten times within some seconds, and given up when
+// the connection stands still for a minute.
+package minio
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"path"
+	"strings"
+
+	mc "github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"itool/storage"
+	"itool/storage/internal/spool"
+)
+
+// Store keeps objects in one bucket, below one prefix.
+type Store struct {
+	core      mc.Core
+	transport *http.Transport
+	bucket    string
+	prefix    string // "" or ending in "/"
+	name      string
+}
+
+var _ storage.Store = (*Store)(nil)
+
+const digestHeader = "Itool-Sha256" // user metadata, sent as X-Amz-Meta-Itool-Sha256
+
+// Open connects, and makes the bucket when it is missing.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("storage/minio: %w", err)
+	}
+	s := &Store{bucket: c.Bucket, name: "minio:" + c.Endpoint + "/" + c.Bucket}
+	if c.Prefix != "" {
+		s.prefix = c.Prefix + "/"
+		s.name += "/" + c.Prefix
+	}
+	if err := s.connect(ctx, c); err != nil {
+		return nil, fmt.Errorf("storage/minio: open bucket %s at %s: %w", c.Bucket, c.Endpoint, err)
+	}
+	return s, nil
+}
+
+func (s *Store) connect(ctx context.Context, c Config) error {
+	var err error
+	if s.transport, err = transport(c.Secure); err != nil {
+		return err
+	}
+	client, err := mc.New(c.Endpoint, &mc.Options{
+		Creds:     credentials.NewStaticV4(string(c.AccessKey), string(c.SecretKey), ""),
+		Secure:    c.Secure,
+		Region:    c.Region,
+		Transport: s.transport,
+	})
+	if err != nil {
+		return err
+	}
+	s.core = mc.Core{Client: client}
+	there, err := client.BucketExists(ctx, c.Bucket)
+	if err == nil && !there {
+		err = client.MakeBucket(ctx, c.Bucket, mc.MakeBucketOptions{Region: c.Region})
+		if code := mc.ToErrorResponse(err).Code; code == "BucketAlreadyOwnedByYou" || code == "BucketAlreadyExists" {
+			err = nil // another process was faster
+		}
+	}
+	return fault(ctx, err)
+}
+
+// String names the store in logs.
+func (s *Store) String() string { return s.name }
+
+// Format prints String whatever the verb: nothing inside is for printing.
+func (s *Store) Format(f fmt.State, _ rune) { io.WriteString(f, s.name) }
+
+// Close gives back idle connections. The store can still be used.
+func (s *Store) Close() error {
+	s.transport.CloseIdleConnections()
+	return nil
+}
+
+// Put stores an object; see storage.Store.
+func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
+	info, err := s.put(ctx, key, r, size, false)
+	if err != nil {
+		return storage.Info{}, fmt.Errorf("storage/minio: put %.600q: %w", key, err)
+	}
+	return info, nil
+}
+
+// PutIfAbsent stores an object unless it is there; see storage.Store.
+func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
+	// To ask first is cheaper than to send in vain. The PUT decides.
+	info, err := s.Stat(ctx, key)
+	if err == nil {
+		err = storage.ErrExists
+	} else if errors.Is(err, storage.ErrNotExist) || errors.Is(err, storage.ErrCorrupt) {
+		info, err = s.put(ctx, key, r, size, true)
+		if errors.Is(err, storage.ErrExists) {
+			info, _ = s.Stat(ctx, key) // empty when it is damaged or was deleted just now
+		}
+	}
+	if err != nil {
+		return info, fmt.Errorf("storage/minio: put %.600q: %w", key, err)
+	}
+	return info, nil
+}
+
+func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, ifAbsent bool) (storage.Info, error) {
+	if err := check(ctx, key); err != nil {
+		return storage.Info{}, err
+	}
+	body, sum, done, err := measure(ctx, r)
+	if err != nil {
+		return storage.Info{}, err
+	}
+	defer done()
+	if size >= 0 && body.Size() != size {
+		return storage.Info{}, fmt.Errorf("the reader gave %d bytes, %d were announced", body.Size(), size)
+	}
+	info := storage.Info{Key: key, Size: body.Size(), SHA256: hex.EncodeToString(sum)}
+	opts := mc.PutObjectOptions{
+		DisableMultipart: true,
+		ContentType:      "application/octet-stream",
+		UserMetadata: map[string]string{
+			digestHeader:            info.SHA256,
+			"X-Amz-Checksum-Sha256": base64.StdEncoding.EncodeToString(sum),
+		},
+	}
+	if ifAbsent {
+		opts.SetMatchETagExcept("*")
+	}
+	for range 10 {
+		_, err = s.core.Client.PutObject(ctx, s.bucket, s.prefix+key, io.NewSectionReader(body, 0, info.Size), info.Size, opts)
+		// Amazon's answer while another conditional PUT of the key is under way.
+		if mc.ToErrorResponse(err).Code != "ConditionalRequestConflict" {
+			break
+		}
+	}
+	if err = fault(ctx, err); err != nil {
+		return storage.Info{}, err
+	}
+	return info, nil
+}
+
+// measure finds size and digest of what r gives, without changing r if it can
+// seek. The result reads the content as often as needed, until done is called.
+func measure(ctx context.Context, r io.Reader) (body *io.SectionReader, sum []byte, done func() error, err error) {
+	if f, ok := r.(interface {
+		io.ReaderAt
+		io.Seeker
+	}); ok {
+		start, startErr := f.Seek(0, io.SeekCurrent)
+		end, endErr := f.Seek(0, io.SeekEnd)
+		if startErr == nil && endErr == nil && start <= end { // a pipe cannot
+			body := io.NewSectionReader(f, start, end-start)
+			sum := sha256.New()
+			n, err := io.Copy(sum, &contextReader{ctx, body})
+			if err == nil && n != body.Size() {
+				err = io.ErrUnexpectedEOF
+			}
+			return body, sum.Sum(nil), func() error { return nil }, err
+		}
+	}
+	sp := spool.New()
+	if _, err := io.Copy(sp, &contextReader{ctx, r}); err != nil {
+		sp.Close()
+		return nil, nil, nil, err
+	}
+	sum, err = hex.DecodeString(sp.SHA256())
+	return sp.Reader(), sum, sp.Close, err
+}
+
+// Get opens an object; see storage.Store.
+func (s *Store) Get(ctx context.Context, key string) (io.ReadCloser, storage.Info, error) {
+	if err := check(ctx, key); err != nil {
+		return nil, storage.Info{}, fmt.Errorf("storage/minio: get %.600q: %w", key, err)
+	}
+	r, object, _, err := s.core.GetObject(ctx, s.bucket, s.prefix+key, mc.GetObjectOptions{})
+	if err = fault(ctx, err); err != nil {
+		return nil, storage.Info{}, fmt.Errorf("storage/minio: get %s: %w", key, err)
+	}
+	info, err := describe(key, object)
+	if err != nil {
+		r.Close()
+		return nil, storage.Info{}, fmt.Errorf("storage/minio: get %s: %w", key, err)
+	}
+	return storage.Verify(&content{contextReader{ctx, r}, r, key}, info), info, nil
+}
+
+// Stat describes an object; see storage.Store.
+func (s *Store) Stat(ctx context.Context, key string) (storage.Info, error) {
+	info, err := s.stat(ctx, key)
+	if err != nil {
+		return storage.Info{}, fmt.Errorf("storage/minio: stat %.600q: %w", key, err)
+	}
+	return info, nil
+}
+
+func (s *Store) stat(ctx context.Context, key string) (storage.Info, error) {
+	if err := check(ctx, key); err != nil {
+		return storage.Info{}, err
+	}
+	object, err := s.core.Client.StatObject(ctx, s.bucket, s.prefix+key, mc.StatObjectOptions{})
+	if err = fault(ctx, err); err != nil {
+		return storage.Info{}, err
+	}
+	return describe(key, object)
+}
+
+func describe(key string, object mc.ObjectInfo) (storage.Info, error) {
+	info := storage.Info{Key: key, Size: object.Size, SHA256: object.UserMetadata[digestHeader]}
+	if info.SHA256 == "" {
+		return info, fmt.Errorf("%w: it has no digest, so this program has not put it there; put it through the program", storage.ErrCorrupt)
+	}
+	return info, nil
+}
+
+// List lists the bucket; see storage.Store. Objects whose names are no keys were
+// not put there by this program and are passed over.
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Info, error] {
+	return func(yield func(storage.Info, error) bool) {
+		fail := func(err error) {
+			yield(storage.Info{}, fmt.Errorf("storage/minio: list %.600q: %w", prefix, err))
+		}
+		if err := errors.Join(ctx.Err(), storage.CheckPrefix(prefix)); err != nil {
+			fail(err)
+			return
+		}
+		ask := s.prefix + prefix
+		if folder, name := path.Split(ask); name == "." || name == ".." {
+			ask = folder // MinIO refuses such a prefix, though names may begin so
+		}
+		for object := range s.core.Client.ListObjectsIter(ctx, s.bucket, mc.ListObjectsOptions{Prefix: ask, Recursive: true}) {
+			if err := fault(ctx, object.Err); err != nil {
+				fail(err)
+				return
+			}
+			key := strings.TrimPrefix(object.Key, s.prefix)
+			if storage.CheckKey(key) != nil || !strings.HasPrefix(key, prefix) {
+				continue
+			}
+			if !yield(storage.Info{Key: key, Size: object.Size}, nil) {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			fail(err)
+		}
+	}
+}
+
+// Delete removes an object; see storage.Store.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	err := check(ctx, key)
+	if err == nil {
+		err = fault(ctx, s.core.Client.RemoveObject(ctx, s.bucket, s.prefix+key, mc.RemoveObjectOptions{}))
+	}
+	if err != nil && !errors.Is(err, storage.ErrNotExist) {
+		return fmt.Errorf("storage/minio: delete %.600q: %w", key, err)
+	}
+	return nil
+}
+
+func check(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return storage.CheckKey(key)
+}
