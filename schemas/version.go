@@ -61,3 +61,17 @@ func splitSchema(s string) (name string, version int, err error) {
 	}
 	return name, version, nil
 }
+
+// Readable says whether a program that knows the schema have can read a batch
+// that says want: nil, a *NewerError, or what is wrong with want. Older versions
+// pass: Decode upgrades or refuses them.
+func Readable(have, want string) error {
+	newer, err := compareVersions(have, want)
+	if err != nil {
+		return err
+	}
+	if newer > 0 {
+		return &NewerError{Have: have, Want: want}
+	}
+	return nil
+}

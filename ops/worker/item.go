@@ -1,0 +1,351 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"itool/broker"
+	"itool/ops/courier"
+	"itool/schemas"
+	"itool/stages"
+)
+
+// item is one delivery in one slot.
+type item struct {
+	w     *Worker
+	stage stages.Stage
+	spec  stages.Spec
+	d     *broker.Delivery
+	run_  string
+
+	failures int                          // failed attempts before this one
+	in       schemas.Batch                // the message that woke the stage
+	target   schemas.Header               // where the result goes
+	lease    atomic.Pointer[broker.Lease] // set while a whole-round stage works; the heartbeat renews it
+}
+
+// Outcomes of an item that are not its own fault.
+var (
+	errCancelled = errors.New("the run was cancelled")
+	errEnded     = errors.New("the run has ended")
+)
+
+// waitPause is how long an item that waits for a newer worker stays with us.
+const waitPause = 5 * time.Second
+
+// waitError holds an item that this worker cannot serve, but another may.
+type waitError struct{ what string }
+
+func (e *waitError) Error() string { return "waiting: " + e.what }
+
+// run takes the item to its end: a result, a failure record, or back to the queue.
+func (it *item) run(ctx context.Context) {
+	log := it.w.Log.With("run", it.run_, "stage", it.spec.Name, "item", it.d.Address.String())
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	beat := make(chan struct{})
+	go func() { defer close(beat); it.heartbeat(ctx, cancel) }()
+	err := it.hold(ctx, it.serve)
+	if wait := (*waitError)(nil); errors.As(err, &wait) {
+		// Another worker may be able to; it shall not come straight back to us.
+		select {
+		case <-ctx.Done():
+		case <-time.After(waitPause):
+		}
+	}
+	if l := it.lease.Load(); l != nil {
+		l.Release(context.WithoutCancel(ctx)) // best effort: it expires anyway
+	}
+	cause := context.Cause(ctx)
+	cancel(nil)
+	<-beat
+
+	// What follows tells the broker; it must be told also when ctx has ended.
+	tell, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer done()
+	var wait *waitError
+	switch {
+	case err == nil:
+		err = it.d.Ack(tell)
+	case errors.Is(cause, errCancelled) || errors.Is(cause, errEnded):
+		log.Info("dropped", "why", cause)
+		err = it.d.Ack(tell)
+	case errors.As(err, &wait):
+		log.Warn(wait.Error())
+		err = it.d.HandBack(tell)
+	case ctx.Err() != nil && cause != nil:
+		log.Info("handed back", "why", cause)
+		err = it.d.HandBack(tell)
+	case stages.IsReject(err):
+		log.Error("rejected", "error", err)
+		err = it.giveUp(tell, "rejected", err)
+	case it.failures+1 >= MaxAttempts:
+		log.Error("gave up", "attempts", it.failures+1, "error", err)
+		err = it.giveUp(tell, "attempts", err)
+	default:
+		pause := time.Duration(1<<it.failures) * time.Second
+		log.Warn("failed; it comes again", "attempt", it.failures+1, "in", pause, "error", err)
+		err = it.d.Retry(tell, pause)
+	}
+	if err != nil && !errors.Is(err, broker.ErrNoRun) {
+		log.Warn("the broker did not hear of the end; the item comes again and finds its result", "error", err)
+	}
+}
+
+// hold calls f until it fails for a reason other than broker or store.
+func (it *item) hold(ctx context.Context, f func(context.Context) error) error {
+	pause := time.Second
+	for {
+		err := f(ctx)
+		var infra *courier.InfraError
+		if err == nil || !errors.As(err, &infra) || ctx.Err() != nil {
+			return err
+		}
+		it.w.Log.Warn("waiting for broker or store", "run", it.run_, "stage", it.spec.Name, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 30*time.Second)
+	}
+}
+
+// heartbeat keeps the delivery ours and watches for the end of the run.
+func (it *item) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(it.w.AckWait / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := it.d.Heartbeat(ctx); err != nil && ctx.Err() == nil {
+			it.w.Log.Warn("heartbeat", "run", it.run_, "stage", it.spec.Name, "error", err)
+		}
+		if l := it.lease.Load(); l != nil {
+			if err := l.Renew(ctx); errors.Is(err, broker.ErrLost) {
+				// Someone else took over while we were frozen. Going on is safe (the
+				// policy record commits once) but wasted.
+				it.w.Log.Warn("lost the lease", "run", it.run_, "stage", it.spec.Name)
+			}
+		}
+		if err := it.over(ctx); err != nil {
+			cancel(err)
+			return
+		}
+	}
+}
+
+// over reports whether the run was cancelled or has ended.
+func (it *item) over(ctx context.Context) error {
+	if there, err := it.has(ctx, "cancel", 0, "run"); err == nil && there {
+		return errCancelled
+	}
+	there, err := it.has(ctx, "end", 0, "end")
+	if there || errors.Is(err, broker.ErrNoRun) {
+		return errEnded
+	}
+	return nil
+}
+
+func (it *item) has(ctx context.Context, record string, round int, key string) (bool, error) {
+	return it.w.Courier.Broker.Has(ctx, broker.Address{Run: it.run_, Record: record, Round: round, Key: key})
+}
+
+// serve runs the stage on the item and publishes the result, unless it is there.
+func (it *item) serve(ctx context.Context) error {
+	var err error
+	if it.failures, err = it.d.FailedAttempts(ctx); err != nil {
+		return courier.Infra(ctx, err)
+	}
+	if it.failures >= MaxAttempts {
+		// No error was left behind: the workers that held it died.
+		return fmt.Errorf("%d workers died or were frozen while they held this item; look for out-of-memory kills", it.failures)
+	}
+	if it.in, err = it.w.Courier.Open(ctx, it.d.Message); err != nil {
+		return badItem(err)
+	}
+	if it.target, err = it.resultHeader(); err != nil {
+		return err
+	}
+	there, err := it.has(ctx, it.spec.Writes, it.target.Round, it.target.Key)
+	if err != nil {
+		return courier.Infra(ctx, err)
+	}
+	if there {
+		return it.adopt(ctx)
+	}
+	if it.spec.Gather {
+		if err := it.acquire(ctx); err != nil {
+			return err
+		}
+		// The former holder may have finished while we waited.
+		if there, err := it.has(ctx, it.spec.Writes, it.target.Round, it.target.Key); err != nil {
+			return courier.Infra(ctx, err)
+		} else if there {
+			return it.adopt(ctx)
+		}
+	}
+	in, err := it.input(ctx)
+	if err != nil {
+		return err
+	}
+	out := &output{it: it, ctx: ctx}
+	start := time.Now()
+	if err := process(ctx, it.stage, in, out); err != nil {
+		return err
+	}
+	if out.result == nil {
+		return stages.Reject(fmt.Errorf("%s returned without a result; the stage is at fault", it.spec.Name))
+	}
+	if err := it.publish(ctx, out.result, time.Since(start)); err != nil {
+		return err
+	}
+	it.hint(ctx)
+	return nil
+}
+
+// hint tells keepers and workers to look now instead of at their next turn.
+func (it *item) hint(ctx context.Context) {
+	_ = it.w.Courier.Broker.Announce(ctx, broker.Hint, it.run_, nil) // lost hints cost seconds, nothing else
+}
+
+// process calls the stage; a panic is a failed attempt, not the end of the worker.
+func process(ctx context.Context, s stages.Stage, in stages.Input, out stages.Output) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: panic: %v\n%s", s.Spec().Name, p, debug.Stack())
+		}
+	}()
+	return s.Process(ctx, in, out)
+}
+
+// badItem turns an error of reading the item into what the worker does about it:
+// a newer record waits for a newer worker, a broken one is rejected.
+func badItem(err error) error {
+	var newer *schemas.NewerError
+	var infra *courier.InfraError
+	switch {
+	case errors.As(err, &newer):
+		return &waitError{"needs " + newer.Want}
+	case errors.As(err, &infra):
+		return err
+	}
+	return stages.Reject(err)
+}
+
+// resultHeader says where the result goes: under the item's own key, or, for a
+// stage that gathers, under the name of the record it writes.
+func (it *item) resultHeader() (schemas.Header, error) {
+	h := it.in.Header
+	if h.Run != it.run_ {
+		return h, stages.Reject(fmt.Errorf("message %v says run %q", it.d.Address, h.Run))
+	}
+	out := schemas.Header{
+		Run: h.Run, Round: h.Round, Key: h.Key, Seed: h.Seed, Policy: h.Policy, Config: h.Config,
+		Input: h.SHA256, Worker: it.w.Name, Traceparent: h.Traceparent,
+	}
+	if it.spec.Gather {
+		out.Key = it.spec.Writes
+	}
+	if it.spec.NextRound {
+		out.Round++
+	}
+	return out, nil
+}
+
+// adopt accepts the result that is there, after checking that it answers the same
+// question: the same policy, configuration and input.
+func (it *item) adopt(ctx context.Context) error {
+	m, err := it.w.Courier.Broker.Get(ctx, broker.Address{Run: it.run_, Record: it.spec.Writes, Round: it.target.Round, Key: it.target.Key})
+	if err != nil {
+		return courier.Infra(ctx, err)
+	}
+	h, err := schemas.ParseHeader(m.Header)
+	if err != nil {
+		return stages.Reject(fmt.Errorf("result %v: %w", m.Address, err))
+	}
+	for _, d := range []struct{ what, have, want string }{
+		{"policy", h.Policy, it.target.Policy}, {"config", h.Config, it.target.Config}, {"input", h.Input, it.target.Input},
+	} {
+		if d.have != d.want {
+			return stages.Reject(fmt.Errorf("result %v is there, but for another %s (%.12s, this item has %.12s): two writers disagree about the run", m.Address, d.what, d.have, d.want))
+		}
+	}
+	return nil
+}
+
+// publish writes the result; one that is there already wins.
+func (it *item) publish(ctx context.Context, b *schemas.Batch, took time.Duration) error {
+	h := it.target
+	h.Schema, h.SHA256, h.Rows = b.Header.Schema, b.Header.SHA256, b.Header.Rows
+	batch := schemas.Batch{Header: h, Body: b.Body}
+	seconds := strconv.FormatFloat(took.Seconds(), 'f', 3, 64)
+	return it.hold(ctx, func(ctx context.Context) error {
+		stored, err := it.w.Courier.Publish(ctx, it.spec.Writes, batch, map[string]string{courier.HeaderSeconds: seconds})
+		switch {
+		case errors.Is(err, broker.ErrFull):
+			return &courier.InfraError{Err: fmt.Errorf("stalled: stream full: raise line.stream_max_bytes in a new run, or retire old runs: %w", err)}
+		case errors.Is(err, broker.ErrNoRun):
+			return err // retired: nobody waits for this
+		case err != nil:
+			return courier.Infra(ctx, err)
+		case !stored:
+			return it.adopt(ctx)
+		}
+		return nil
+	})
+}
+
+// giveUp puts a failure record in the place of the result and acks.
+func (it *item) giveUp(ctx context.Context, reason string, cause error) error {
+	row := schemas.Failed{
+		Stage: it.spec.Name, Subject: it.d.Address.String(), Attempts: int32(it.failures + 1),
+		Reason: reason, Error: strings.ToValidUTF8(cause.Error(), "�"), Worker: it.w.Name,
+	}
+	b, err := schemas.Encode(schemas.Header{
+		Run: it.run_, Round: it.d.Round, Key: it.d.Key, Policy: it.in.Header.Policy, Config: it.in.Header.Config,
+		Input: it.in.Header.SHA256, Worker: it.w.Name,
+	}, []schemas.Failed{row})
+	if err != nil {
+		return err
+	}
+	if _, err := it.w.Courier.Publish(ctx, "failed", b, nil); err != nil {
+		return err
+	}
+	it.hint(ctx)
+	return it.d.Ack(ctx)
+}
+
+// acquire waits for the lease of a whole-round stage: two trainers at once are
+// safe, since the policy record commits once, but one of them would work in vain.
+func (it *item) acquire(ctx context.Context) error {
+	if it.lease.Load() != nil {
+		return nil
+	}
+	name := fmt.Sprintf("%s-%s-%d", it.run_, it.spec.Name, it.target.Round)
+	for {
+		l, err := it.w.Courier.Broker.Acquire(ctx, name, it.w.Name, it.w.AckWait)
+		if err == nil {
+			it.lease.Store(l)
+			return nil
+		}
+		if !errors.Is(err, broker.ErrHeld) {
+			return courier.Infra(ctx, err)
+		}
+		it.w.Log.Info("waiting for the lease", "lease", name)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(it.w.AckWait / 3):
+		}
+	}
+}

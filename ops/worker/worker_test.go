@@ -1,0 +1,357 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"itool/broker"
+	"itool/broker/embed"
+	"itool/ops/courier"
+	"itool/ops/worker"
+	"itool/schemas"
+	"itool/stages"
+	"itool/storage/disk"
+)
+
+// doer is a stage made of a function.
+type doer struct {
+	spec stages.Spec
+	do   func(context.Context, stages.Input, stages.Output) error
+}
+
+func (d doer) Spec() stages.Spec { return d.spec }
+func (d doer) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	return d.do(ctx, in, out)
+}
+
+var perItem = stages.Spec{Name: "expand", Wakes: "root", Reads: "score/v1", Writes: "candidate", Schema: "score/v1", NoPolicy: true}
+var gathering = stages.Spec{Name: "update", Wakes: "pair", Gather: true, Reads: "score/v1", Writes: "policy", Schema: "score/v1", NextRound: true, NoPolicy: true}
+
+// echo answers with the rows it got.
+func echo(_ context.Context, in stages.Input, out stages.Output) error {
+	rows, err := stages.Rows[schemas.Score](in.Batches)
+	if err != nil {
+		return err
+	}
+	b, err := schemas.Encode(in.Header, rows)
+	if err != nil {
+		return err
+	}
+	return out.Result(b)
+}
+
+// world is a broker, a store and an open run.
+type world struct {
+	t *testing.T
+	c *courier.Courier
+}
+
+const run = "r1"
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	s, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	store, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t, &courier.Courier{Broker: b, Store: store}}
+	if err := b.CreateRun(t.Context(), run, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	put(w, "run", 0, "run", []schemas.Run{{Name: run, Config: `{"expand":{"width":3}}`, ConfigDigest: "cfg"}})
+	return w
+}
+
+func put[R schemas.Record](w *world, record string, round int, key string, rows []R) {
+	w.t.Helper()
+	b, err := schemas.Encode(schemas.Header{Run: run, Round: round, Key: key, Seed: 7, Config: "cfg"}, rows)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.c.Publish(w.t.Context(), record, b, nil); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// start runs a worker until the test, or the returned stop, ends it.
+func (w *world) start(slots int, s ...stages.Stage) (stop func()) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var wg sync.WaitGroup
+	wk := &worker.Worker{Courier: w.c, Stages: s, Name: "w", Slots: slots, AckWait: 2 * time.Second, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	wg.Go(func() {
+		if err := wk.Run(ctx); err != nil {
+			w.t.Error(err)
+		}
+	})
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// await polls until the record is there.
+func await[R schemas.Record](w *world, record string, round int, key string) ([]R, schemas.Header) {
+	w.t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		rows, h, err := courier.Rows[R](w.t.Context(), w.c, run, record, round, key)
+		if err == nil {
+			return rows, h
+		}
+		if !errors.Is(err, broker.ErrNotExist) || time.Now().After(deadline) {
+			w.t.Fatalf("await %s.%d.%s: %v", record, round, key, err)
+		}
+	}
+}
+
+func TestAnItemBecomesOneResultUnderItsOwnKey(t *testing.T) {
+	w := newWorld(t)
+	var seen atomic.Value
+	w.start(2, doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
+		seen.Store(string(in.Config))
+		return echo(ctx, in, out)
+	}})
+	for i := range 20 {
+		put(w, "root", 1, fmt.Sprintf("e%02d", i), []schemas.Score{{ExampleID: fmt.Sprint(i)}})
+	}
+	for i := range 20 {
+		rows, h := await[schemas.Score](w, "candidate", 1, fmt.Sprintf("e%02d", i))
+		if rows[0].ExampleID != fmt.Sprint(i) || h.Seed != 7 || h.Config != "cfg" || h.Input == "" || h.Worker != "w" {
+			t.Fatalf("item %d: got %+v with %+v", i, rows, h)
+		}
+	}
+	if got := seen.Load(); got != `{"width":3}` {
+		t.Errorf("configuration: got %v, want the stage's own section", got)
+	}
+}
+
+func TestLargeBodiesAreClaimChecked(t *testing.T) {
+	w := newWorld(t)
+	w.start(1, doer{perItem, echo})
+	rows := make([]schemas.Score, 20000)
+	for i := range rows {
+		rows[i].ExampleID = fmt.Sprintf("%08d", i*7919)
+	}
+	put(w, "root", 0, "big", rows)
+	got, _ := await[schemas.Score](w, "candidate", 0, "big")
+	if len(got) != len(rows) || got[1234].ExampleID != rows[1234].ExampleID {
+		t.Fatalf("got %d rows", len(got))
+	}
+	m, err := w.c.Broker.Get(t.Context(), broker.Address{Run: run, Record: "candidate", Key: "big"})
+	if err != nil || len(m.Data) != 0 {
+		t.Fatalf("the message carries %d bytes (%v), want only the claim", len(m.Data), err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for four retries with growing pauses, 15 s")
+	}
+	for name, c := range map[string]struct {
+		do       func(n int64) error
+		reason   string
+		attempts int32
+		calls    int64
+	}{
+		"a rejected item is given up at once": {func(int64) error { return stages.Reject(errors.New("junk")) }, "rejected", 1, 1},
+		"an error comes again, five times":    {func(int64) error { return errors.New("flaky") }, "attempts", 5, 5},
+		"a panic is an error":                 {func(int64) error { panic("boom") }, "attempts", 5, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			var n atomic.Int64
+			w.start(1, doer{perItem, func(context.Context, stages.Input, stages.Output) error { return c.do(n.Add(1)) }})
+			put(w, "root", 2, "k", []schemas.Score{{}})
+			rows, _ := await2(w, 30*time.Second)
+			f := rows[0]
+			if f.Reason != c.reason || f.Attempts != c.attempts || n.Load() != c.calls || f.Stage != "expand" || !strings.HasSuffix(f.Subject, ".root.2.k") || f.Error == "" {
+				t.Errorf("after %d calls: %+v, want %s after %d", n.Load(), f, c.reason, c.attempts)
+			}
+		})
+	}
+}
+
+func await2(w *world, limit time.Duration) ([]schemas.Failed, schemas.Header) {
+	w.t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		rows, h, err := courier.Rows[schemas.Failed](w.t.Context(), w.c, run, "failed", 2, "k")
+		if err == nil {
+			return rows, h
+		}
+		if !errors.Is(err, broker.ErrNotExist) || time.Now().After(deadline) {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func TestAStoppedWorkerHandsBackUncounted(t *testing.T) {
+	w := newWorld(t)
+	begun := make(chan struct{}, 10)
+	block := doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
+		begun <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	put(w, "root", 0, "k", []schemas.Score{{}})
+	for range worker.MaxAttempts + 2 { // more often than an item may fail
+		stop := w.start(1, block)
+		<-begun
+		stop()
+	}
+	w.start(1, doer{perItem, echo})
+	await[schemas.Score](w, "candidate", 0, "k")
+}
+
+func TestAResultThatIsThereIsAdopted(t *testing.T) {
+	w := newWorld(t)
+	put(w, "root", 0, "k", []schemas.Score{{ExampleID: "in"}})
+	b, err := w.c.Get(t.Context(), run, "root", 0, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := b.Header
+	h.Input = b.Header.SHA256
+	first, err := schemas.Encode(h, []schemas.Score{{ExampleID: "first"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.c.Publish(t.Context(), "candidate", first, nil); err != nil {
+		t.Fatal(err)
+	}
+	var calls atomic.Int64
+	put(w, "root", 0, "l", []schemas.Score{{}})
+	w.start(1, doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
+		calls.Add(1)
+		return echo(ctx, in, out)
+	}})
+	await[schemas.Score](w, "candidate", 0, "l")
+	if rows, _ := await[schemas.Score](w, "candidate", 0, "k"); rows[0].ExampleID != "first" || calls.Load() != 1 {
+		t.Errorf("got %v after %d calls, want the first result and no second run", rows, calls.Load())
+	}
+}
+
+func TestAResultOfAnotherPolicyIsRejected(t *testing.T) {
+	w := newWorld(t)
+	put(w, "root", 2, "k", []schemas.Score{{}})
+	other, err := schemas.Encode(schemas.Header{Run: run, Round: 2, Key: "k", Config: "cfg", Policy: "other", Input: "x"}, []schemas.Score{{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.c.Publish(t.Context(), "candidate", other, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.start(1, doer{perItem, echo})
+	rows, _ := await2(w, 15*time.Second)
+	if rows[0].Reason != "rejected" || !strings.Contains(rows[0].Error, "another policy") {
+		t.Errorf("got %+v", rows[0])
+	}
+}
+
+func TestANewerRecordWaitsForANewerWorker(t *testing.T) {
+	w := newWorld(t)
+	b, err := schemas.Encode(schemas.Header{Run: run, Key: "k", Config: "cfg"}, []schemas.Score{{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Header.Schema = "score/v2"
+	if _, err := w.c.Publish(t.Context(), "root", b, nil); err != nil {
+		t.Fatal(err)
+	}
+	stop := w.start(2, doer{perItem, echo})
+	put(w, "root", 0, "l", []schemas.Score{{}})
+	await[schemas.Score](w, "candidate", 0, "l") // what can be done is done meanwhile
+	stop()
+	newer := perItem
+	newer.Reads, newer.NoPolicy = "score/v2", true
+	w.start(1, doer{newer, func(_ context.Context, in stages.Input, out stages.Output) error {
+		b, err := schemas.Encode(in.Header, []schemas.Score{{ExampleID: "new"}})
+		if err != nil {
+			return err
+		}
+		return out.Result(b)
+	}})
+	if rows, _ := await[schemas.Score](w, "candidate", 0, "k"); rows[0].ExampleID != "new" {
+		t.Errorf("got %+v", rows)
+	}
+	if n, err := w.c.Broker.Count(t.Context(), run, "failed.*.*"); err != nil || n != 0 {
+		t.Errorf("%d failure records (%v), want the item to wait", n, err)
+	}
+}
+
+func TestAWholeRoundIsReadInKeyOrderAndResumed(t *testing.T) {
+	w := newWorld(t)
+	for _, k := range []string{"c", "a", "b"} {
+		put(w, "pair", 0, k, []schemas.Score{{ExampleID: k}})
+	}
+	put(w, "gather", 0, "pair", []schemas.Gather{{Key: "a"}, {Key: "b"}, {Key: "c"}, {Key: "d", Failed: true}})
+	reached := make(chan struct{}, 1)
+	stop := w.start(1, doer{gathering, func(ctx context.Context, in stages.Input, out stages.Output) error {
+		if in.Resume != nil {
+			t.Error("the first try resumes")
+		}
+		err := out.Checkpoint(ctx, 5, func(create stages.Create) error {
+			f, err := create("state")
+			if err != nil {
+				return err
+			}
+			if _, err := io.WriteString(f, "five"); err != nil {
+				return err
+			}
+			return f.Close()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		reached <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	<-reached
+	stop()
+	w.start(1, doer{gathering, func(ctx context.Context, in stages.Input, out stages.Output) error {
+		if in.Resume == nil {
+			return stages.Reject(errors.New("nothing to resume from"))
+		}
+		state, err := fs.ReadFile(in.Resume, "state")
+		if err != nil {
+			return stages.Reject(err)
+		}
+		rows, err := stages.Rows[schemas.Score](in.Batches)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, schemas.Score{ExampleID: string(state)}, schemas.Score{ExampleID: strings.Join(in.Failed, " ")})
+		b, err := schemas.Encode(in.Header, rows)
+		if err != nil {
+			return err
+		}
+		return out.Result(b)
+	}})
+	rows, _ := await[schemas.Score](w, "policy", 1, "policy")
+	var got []string
+	for _, r := range rows {
+		got = append(got, r.ExampleID)
+	}
+	if want := "a b c five d"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
