@@ -11,6 +11,7 @@ package model
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"itool/stages/policy/kernel"
 )
@@ -114,6 +115,18 @@ func New(cfg Config, seed uint64, dev kernel.Device) *Model {
 	return m
 }
 
+// Clone copies the plain weights and packs them anew, so that they may change
+// without touching m. The adapter is shared.
+func (m *Model) Clone() *Model {
+	n := *m
+	n.Layers = slices.Clone(m.Layers)
+	for _, t := range n.tensors() {
+		*t.data = slices.Clone(*t.data)
+	}
+	n.finish()
+	return &n
+}
+
 // finish derives what is not stored: the tied head, the packed forms, the angles.
 func (m *Model) finish() {
 	if m.TieEmbeddings {
@@ -125,7 +138,9 @@ func (m *Model) finish() {
 		}
 	}
 	m.Head = m.Device.Pack(m.HeadW, m.VocabSize, m.HiddenSize)
-	m.Cos, m.Sin = angles(m.MaxPositions, m.HeadDim, m.RopeTheta)
+	if m.Cos == nil {
+		m.Cos, m.Sin = angles(m.MaxPositions, m.HeadDim, m.RopeTheta)
+	}
 	m.pack(nil)
 }
 

@@ -329,3 +329,17 @@ func TestAdapterMustFit(t *testing.T) {
 		}
 	}
 }
+
+func TestCloneIsApart(t *testing.T) {
+	m := model.New(tiny(true), 1, ref.New())
+	before := apply(m, model.Gate)
+	c := m.Clone()
+	c.Layers[0].Gate.W[0]++
+	c.Embed[0]++
+	if !slices.Equal(apply(m, model.Gate), before) || m.Embed[0] == c.Embed[0] || &c.HeadW[0] != &c.Embed[0] {
+		t.Error("a change in the clone reached the model, or the clone is no longer tied")
+	}
+	if slices.Equal(apply(c.Clone(), model.Gate), before) {
+		t.Error("a clone must pack the weights as they are")
+	}
+}

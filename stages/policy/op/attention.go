@@ -22,7 +22,7 @@ type attention struct {
 // layer chooses the memory for its activations.
 func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p AttentionParams) (*G.Node, error) {
 	var s inputs
-	y, dx := zeros(c.T, c.C), zeros(c.T, c.C)
+	y, dx := zeros(c.T, c.C), c.gradient()
 	s.fixed(b.Positions, b.Cu, x)
 	s.grads = append(s.grads, Grad{2, dx})
 	a := &attention{c: c, s: c.work.attention[min(layer, len(c.work.attention)-1)], y: floats(y), dx: floats(dx)}

@@ -41,7 +41,7 @@ type head struct {
 // Head is the log-probability of each row's target: (T), 0 where there is none.
 func Head(name string, c *Context, b Batch, x *G.Node, p HeadParams) (*G.Node, error) {
 	var s inputs
-	logp, dx := zeros(c.T), zeros(c.T, c.C)
+	logp, dx := zeros(c.T), c.gradient()
 	s.fixed(b.Targets, b.Cu, x)
 	s.grads = append(s.grads, Grad{2, dx})
 	o := &head{c: c, p: p, w: p.W, logp: floats(logp), dx: floats(dx)}

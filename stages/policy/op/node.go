@@ -33,9 +33,6 @@ type Grad struct {
 
 // Apply adds the operation to its inputs' graph.
 func Apply(f Fused) (*G.Node, error) {
-	if len(f.Grads) == 0 { // a plain operation: nothing behind it is trained
-		return G.ApplyOp(newNode(f.Name, f.Out, f.Inputs, f.Forward), f.Inputs...)
-	}
 	return G.ApplyOp(&forward{node: newNode(f.Name, f.Out, f.Inputs, f.Forward), fused: f}, f.Inputs...)
 }
 
@@ -110,6 +107,9 @@ func (f *forward) DiffWRT(inputs int) []bool {
 // other gradients are nodes that depend on it and hand out what it has filled.
 func (f *forward) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
 	grads, out := f.fused.Grads, make(G.Nodes, len(in))
+	if len(grads) == 0 { // nothing behind this operation is trained
+		return out, nil
+	}
 	inputs := append(append(G.Nodes{}, in...), dy)
 	back := newNode(f.name+"/backward", grads[0].Value, inputs, func(v []G.Value) error {
 		return f.fused.Backward(v[:len(in)], v[len(in)])

@@ -42,13 +42,21 @@ type Context struct {
 	Cos, Sin []float32 // (positions, D/2)
 
 	work *workspace
+	dx   []float32 // (T, C)
+}
+
+// gradient is the gradient of an operation's input x. The residual stream is one
+// chain, so all of it shares one memory: each operation adds its own part to what
+// came from behind, in place.
+func (c *Context) gradient() *tensor.Dense {
+	return tensor.New(tensor.WithShape(c.T, c.C), tensor.WithBacking(c.dx))
 }
 
 // NewContext allocates the working memory of graphs of this shape. keep is how
 // many layers keep their activations for the backward pass; the others compute
 // them again, with the same bits. keep is at least 1.
 func NewContext(s Shape, dev kernel.Device, cos, sin []float32, keep int) *Context {
-	return &Context{Shape: s, Device: dev, Cos: cos, Sin: sin, work: newWorkspace(s, max(keep, 1))}
+	return &Context{Shape: s, Device: dev, Cos: cos, Sin: sin, work: newWorkspace(s, max(keep, 1)), dx: make([]float32, s.T*s.C)}
 }
 
 // Batch are the integer inputs of a graph.
@@ -83,18 +91,20 @@ func (r Rows) Reset() { clear(r.Cu) }
 // Len is the number of rows in use.
 func (r Rows) Len() int { return int(r.Cu[len(r.Cu)-1]) }
 
-// Add appends a sequence and returns its first row, or −1 when it does not fit.
-// The row before an answer token predicts it: targets are the ids shifted by one,
-// −1 before row first−1 and at the last row.
-func (r Rows) Add(ids []int32, first int) int {
-	at := r.Len()
-	if len(ids) == 0 || at+len(ids) > len(r.IDs) {
+// Add appends prompt and answer as one sequence and returns its first row, or −1
+// when it does not fit. The row before an answer token predicts it: its target is
+// that token; all other rows have −1.
+func (r Rows) Add(prompt, answer []int32) int {
+	at, n := r.Len(), len(prompt)+len(answer)
+	if n == 0 || at+n > len(r.IDs) {
 		return -1
 	}
-	for i, id := range ids {
-		r.IDs[at+i], r.Positions[at+i], r.Targets[at+i] = id, int32(i), -1
-		if i+1 >= first && i+1 < len(ids) {
-			r.Targets[at+i] = ids[i+1]
+	copy(r.IDs[at:], prompt)
+	copy(r.IDs[at+len(prompt):], answer)
+	for i := range n {
+		r.Positions[at+i], r.Targets[at+i] = int32(i), -1
+		if i+1 >= len(prompt) && i+1 < n {
+			r.Targets[at+i] = r.IDs[at+i+1]
 		}
 	}
 	segment := 1
@@ -102,7 +112,7 @@ func (r Rows) Add(ids []int32, first int) int {
 		segment++
 	}
 	for i := segment; i < len(r.Cu); i++ {
-		r.Cu[i] = int32(at + len(ids))
+		r.Cu[i] = int32(at + n)
 	}
 	return at
 }

@@ -37,8 +37,8 @@ func newBench(t *testing.T, keep int) *bench {
 	b := &bench{t: t, g: G.NewGraph(), c: op.NewContext(small, ref.New(), cos, sin, keep), rand: rand.New(rand.NewPCG(1, 2)), params: map[string]*G.Node{}}
 	b.batch, b.rows = op.NewBatch(b.g, small.T)
 	b.rows.Reset()
-	b.rows.Add([]int32{1, 2, 3, 4, 2}, 2)
-	b.rows.Add([]int32{5, 1, 12, 0}, 1)
+	b.rows.Add([]int32{1, 2}, []int32{3, 4, 2})
+	b.rows.Add([]int32{5}, []int32{1, 12, 0})
 	for i := b.rows.Len(); i < small.T; i++ { // what lies behind must not matter, nor even be valid
 		b.rows.IDs[i], b.rows.Targets[i], b.rows.Positions[i] = 99, 99, -7
 	}
@@ -343,10 +343,10 @@ func TestRows(t *testing.T) {
 	if got, want := r.Positions[:9], []int32{0, 1, 2, 3, 4, 0, 1, 2, 3}; !slices.Equal(got, want) {
 		t.Errorf("positions %v, want %v", got, want)
 	}
-	if got := r.Add([]int32{1, 2, 3, 4}, 1); got != -1 {
+	if got := r.Add([]int32{1}, []int32{2, 3, 4}); got != -1 {
 		t.Errorf("a sequence that does not fit got row %d", got)
 	}
-	if got := r.Add([]int32{1, 2, 3}, 1); got != 9 || r.Len() != 12 {
+	if got := r.Add([]int32{1}, []int32{2, 3}); got != 9 || r.Len() != 12 {
 		t.Errorf("the rest: row %d, length %d", got, r.Len())
 	}
 }

@@ -22,7 +22,7 @@ type swiglu struct {
 // memory for its activations.
 func SwiGLU(name string, c *Context, layer int, b Batch, x *G.Node, p SwiGLUParams) (*G.Node, error) {
 	var s inputs
-	y, dx := zeros(c.T, c.C), zeros(c.T, c.C)
+	y, dx := zeros(c.T, c.C), c.gradient()
 	s.fixed(b.Cu, x)
 	s.grads = append(s.grads, Grad{1, dx})
 	m := &swiglu{c: c, s: c.work.swiglu[min(layer, len(c.work.swiglu)-1)], y: floats(y), dx: floats(dx)}

@@ -1,0 +1,159 @@
+package train
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"itool/stages/policy/model"
+	"itool/stages/policy/model/safetensors"
+)
+
+const (
+	cursorName = "trainer.json"
+	stateName  = "trainer.safetensors"
+	version    = 1
+)
+
+// cursorFile is trainer.json. Orders are drawn from the seed and the cursor, so
+// there is no other random state to keep.
+type cursorFile struct {
+	Version     int    `json:"version"`
+	Fingerprint string `json:"fingerprint"` // of the configuration and the data
+	Cursor      cursor `json:"cursor"`
+	SolverStep  int    `json:"solver_step"`
+	Best        bool   `json:"best"`
+}
+
+// Save writes everything that the next step depends on: weights, moments, cursor,
+// and the best weights so far.
+func (t *Trainer) Save(create func(name string) (io.WriteCloser, error)) error {
+	text, err := json.MarshalIndent(cursorFile{version, t.fingerprint, t.cursor, t.solver.State.Step, t.best != nil}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("train: save: %w", err)
+	}
+	err = write(create, cursorName, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var ts []safetensors.Tensor
+	t.eachTensor(t.best != nil, func(name string, shape []int, data []float32) error {
+		ts = append(ts, safetensors.Tensor{Name: name, Shape: shape, Data: data})
+		return nil
+	})
+	return write(create, stateName, func(w io.Writer) error { return safetensors.Write(w, ts, safetensors.F32, nil) })
+}
+
+// Restore continues where Save was called. The trainer must have been made with
+// the same model, configuration and phases; after an error it is as it was.
+func (t *Trainer) Restore(fsys fs.FS) error {
+	if err := t.restore(fsys); err != nil {
+		return fmt.Errorf("train: restore: %w", err)
+	}
+	return nil
+}
+
+func (t *Trainer) restore(fsys fs.FS) error {
+	text, err := fs.ReadFile(fsys, cursorName)
+	if err != nil {
+		return err
+	}
+	var c cursorFile
+	if err := json.Unmarshal(text, &c); err != nil {
+		return fmt.Errorf("%s: %w", cursorName, err)
+	}
+	if err := t.accept(c); err != nil {
+		return fmt.Errorf("%s: %w", cursorName, err)
+	}
+	f, err := safetensors.Read(fsys, stateName)
+	if err != nil {
+		return err
+	}
+	best := t.best
+	if t.best = nil; c.Best {
+		t.best = t.w.snapshot(nil)
+	}
+	var values [][]float32 // all are read before the first is set
+	err = t.eachTensor(c.Best, func(name string, shape []int, _ []float32) error {
+		v, err := f.Float32(name, shape...)
+		values = append(values, v)
+		return err
+	})
+	if err != nil {
+		t.best = best
+		return err
+	}
+	t.eachTensor(c.Best, func(_ string, _ []int, data []float32) error {
+		copy(data, values[0])
+		values = values[1:]
+		return nil
+	})
+	t.cursor, t.solver.State.Step, t.order = c.Cursor, c.SolverStep, nil
+	return nil
+}
+
+// accept checks a cursor before anything is touched.
+func (t *Trainer) accept(c cursorFile) error {
+	switch {
+	case c.Version != version:
+		return fmt.Errorf("version %d, this program reads %d", c.Version, version)
+	case c.Fingerprint != t.fingerprint:
+		return errors.New("the checkpoint is of another configuration or other data: begin anew, or restore what was changed")
+	case c.Cursor.Phase < 0 || c.Cursor.Phase > len(t.phases) || c.Cursor.Step < 0 || c.SolverStep < 0:
+		return fmt.Errorf("cursor %+v is outside the run", c.Cursor)
+	}
+	if c.Cursor.Phase < len(t.phases) {
+		if p := &t.phases[c.Cursor.Phase]; p.units() == 0 || c.Cursor.Step >= p.Epochs*p.steps() {
+			return fmt.Errorf("cursor %+v is outside the run", c.Cursor)
+		}
+	}
+	return nil
+}
+
+// eachTensor visits all stored tensors in a fixed order.
+func (t *Trainer) eachTensor(best bool, visit func(name string, shape []int, data []float32) error) error {
+	for i, p := range t.w.params {
+		err := errors.Join(
+			visit("weight."+p.name, p.shape, p.data),
+			visit("first."+p.name, p.shape, t.solver.State.M[i]),
+			visit("second."+p.name, p.shape, t.solver.State.V[i]))
+		if best {
+			err = errors.Join(err, visit("best."+p.name, p.shape, t.best[i]))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fingerprint is a digest of all that decides the run, except the base weights,
+// which their owner names by digest already.
+func fingerprint(cfg Config, m model.Config, phases []Phase) string {
+	cfg.ActivationBytes, cfg.Force = 0, false // they change nothing
+	h := sha256.New()
+	json.NewEncoder(h).Encode(struct { // a hash does not refuse, and all numbers were found finite
+		Config Config
+		Model  model.Config
+		Phases []Phase
+	}{cfg, m, phases})
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func write(create func(string) (io.WriteCloser, error), name string, fill func(io.Writer) error) error {
+	w, err := create(name)
+	if err != nil {
+		return fmt.Errorf("train: save: %s: %w", name, err)
+	}
+	if err := errors.Join(fill(w), w.Close()); err != nil {
+		return fmt.Errorf("train: save: %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"itool/stages/policy/loss"
+	"itool/stages/policy/model"
+	"itool/stages/policy/op"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// graph is the model and its loss as one gorgonia graph of a fixed capacity, with
+// two machines on it: one runs the forward pass alone, one all of it.
+type graph struct {
+	rows    op.Rows
+	plan    loss.Plan
+	logp    *G.Node
+	cost    *G.Node
+	params  []G.ValueGrad
+	forward G.VM
+	train   G.VM
+}
+
+// defaultActivationBytes is the memory for kept activations when none is set.
+const defaultActivationBytes = 1 << 30
+
+func newGraph(w *weights, cfg Config) (*graph, error) {
+	m := w.base
+	shape := op.Shape{
+		T: cfg.Tokens, C: m.HiddenSize, H: m.NumHeads, G: m.NumKVHeads, D: m.HeadDim, F: m.IntermediateSize, V: m.VocabSize,
+		Eps: float32(m.RMSNormEps),
+	}
+	if w.adapter != nil {
+		shape.R = w.adapter.Rank
+	}
+	budget := cfg.ActivationBytes
+	if budget == 0 {
+		budget = defaultActivationBytes
+	}
+	keep := min(max(1, budget/shape.LayerBytes()), len(m.Layers))
+
+	b := &builder{w: w, g: G.NewGraph(), c: op.NewContext(shape, m.Device, m.Cos, m.Sin, keep), nodes: map[string]*G.Node{}}
+	var all G.Nodes
+	for _, p := range w.params {
+		b.nodes[p.name] = input(b.g, p)
+		all = append(all, b.nodes[p.name])
+	}
+	g := &graph{params: G.NodesToValueGrads(all)}
+	b.batch, g.rows = op.NewBatch(b.g, cfg.Tokens)
+	g.plan.Side = make([]int32, cfg.Tokens)
+	var err error
+	if g.logp, err = b.logProbs(); err != nil {
+		return nil, err
+	}
+	if g.cost, err = loss.Node("loss", g.logp, cfg.lossConfig(), &g.plan); err != nil {
+		return nil, err
+	}
+	g.forward = G.NewTapeMachine(b.g) // compiled before the gradients are there
+	if _, err = G.Grad(g.cost, all...); err != nil {
+		return nil, err
+	}
+	if err := op.Distinct(b.g); err != nil {
+		return nil, err
+	}
+	g.train = G.NewTapeMachine(b.g)
+	return g, nil
+}
+
+// input is a parameter as a node; its value is the parameter's own memory.
+func input(g *G.ExprGraph, p param) *G.Node {
+	opts := []G.NodeConsOpt{G.WithName(p.name), G.WithShape(p.shape...), G.WithValue(tensor.New(tensor.WithShape(p.shape...), tensor.WithBacking(p.data)))}
+	if len(p.shape) == 1 {
+		return G.NewVector(g, tensor.Float32, opts...)
+	}
+	return G.NewMatrix(g, tensor.Float32, opts...)
+}
+
+// builder puts the operations together.
+type builder struct {
+	w     *weights
+	g     *G.ExprGraph
+	c     *op.Context
+	batch op.Batch
+	nodes map[string]*G.Node // the parameters; a missing one is frozen
+}
+
+// logProbs is the whole model: ids in, log-probabilities of the targets out.
+func (b *builder) logProbs() (*G.Node, error) {
+	m := b.w.base
+	x, tied, err := op.Embed("embed/op", b.c, b.batch, op.Table{W: m.Embed, Node: b.nodes["embed"]})
+	if err != nil {
+		return nil, err
+	}
+	for i := range m.Layers {
+		l, at := &m.Layers[i], fmt.Sprintf("layers.%d.", i)
+		lin := func(j model.Module) op.Linear { return b.linear(at, i, j) }
+		x, err = op.Attention(at+"attention", b.c, i, b.batch, x, op.AttentionParams{
+			Norm: op.Vector{W: l.InputNorm, Node: b.nodes[at+"input_norm"]}, Q: lin(model.Q), K: lin(model.K), V: lin(model.V), O: lin(model.O),
+		})
+		if err != nil {
+			return nil, err
+		}
+		x, err = op.SwiGLU(at+"swiglu", b.c, i, b.batch, x, op.SwiGLUParams{
+			Norm: op.Vector{W: l.PostNorm, Node: b.nodes[at+"post_norm"]}, Gate: lin(model.Gate), Up: lin(model.Up), Down: lin(model.Down),
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	head := op.HeadParams{Norm: op.Vector{W: m.Norm, Node: b.nodes["norm"]}, W: m.HeadW, M: m.Head, Weight: b.nodes["head"]}
+	if m.TieEmbeddings {
+		head.Weight, head.TiedGrad = b.nodes["embed"], tied
+	}
+	return op.Head("head/op", b.c, b.batch, x, head)
+}
+
+func (b *builder) linear(at string, layer int, j model.Module) op.Linear {
+	l := b.w.base.Layers[layer].Linears()[j]
+	p := op.Linear{N: l.N, K: l.K, W: l.W, M: l.M, Weight: b.nodes[at+j.String()]}
+	if a := b.w.adapter; a != nil && a.Layers[layer][j] != nil {
+		p.A, p.B, p.Rank, p.Scale = b.nodes[at+j.String()+".A"], b.nodes[at+j.String()+".B"], a.Rank, float32(a.Scale())
+	}
+	return p
+}
+
+// fill puts units into the batch; they fit.
+func (g *graph) fill(p *Phase, units []int) {
+	g.rows.Reset()
+	for i := range g.plan.Side {
+		g.plan.Side[i] = -1
+	}
+	g.plan.Units = g.plan.Units[:0]
+	for i, u := range units {
+		if len(p.Pairs) > 0 {
+			q := &p.Pairs[u]
+			g.plan.Units = append(g.plan.Units, loss.Unit{RefChosen: q.RefChosen, RefRejected: q.RefRejected})
+			g.add(q.Prompt, q.Chosen, int32(2*i))
+			g.add(q.Prompt, q.Rejected, int32(2*i+1))
+		} else {
+			e := &p.Examples[u]
+			g.plan.Units = append(g.plan.Units, loss.Unit{})
+			g.add(e.Prompt, e.Answer, int32(2*i))
+		}
+	}
+}
+
+func (g *graph) add(prompt, answer []int32, side int32) {
+	at := g.rows.Add(prompt, answer)
+	for row := at; row < g.rows.Len(); row++ {
+		if g.rows.Targets[row] >= 0 {
+			g.plan.Side[row] = side
+		}
+	}
+}
+
+// run executes a machine from the start.
+func (g *graph) run(m G.VM) error {
+	m.Reset()
+	return m.RunAll()
+}
+
+// score runs the forward pass and sums the log-probabilities of the targets.
+func (g *graph) score() (sum float64, n int, err error) {
+	units := g.plan.Units
+	for i := range g.plan.Side { // the loss node runs too: give it nothing to do
+		g.plan.Side[i] = -1
+	}
+	g.plan.Units, g.plan.Denominator = units[:0], 1
+	if err := g.run(g.forward); err != nil {
+		return 0, 0, err
+	}
+	logp := g.logp.Value().Data().([]float32)
+	for row, target := range g.rows.Targets[:g.rows.Len()] {
+		if target >= 0 {
+			sum, n = sum+float64(logp[row]), n+1
+		}
+	}
+	return sum, n, nil
+}
+
+// gradients are the parameters' gradients so far; nothing before the first run.
+func (g *graph) gradients(visit func([]float32)) {
+	for _, p := range g.params {
+		if v, err := p.Grad(); err == nil && v != nil {
+			visit(v.Data().([]float32))
+		}
+	}
+}
+
+func (g *graph) clearGradients() { g.gradients(func(v []float32) { clear(v) }) }
+
+func (g *graph) gradientNorm() float64 {
+	var sum float64
+	g.gradients(func(v []float32) {
+		for _, x := range v {
+			sum += float64(x) * float64(x)
+		}
+	})
+	return math.Sqrt(sum)
+}

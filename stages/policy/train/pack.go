@@ -1,0 +1,74 @@
+package train
+
+import (
+	"math/rand/v2"
+)
+
+// order is the sequence of a phase's units in one epoch. It depends on nothing but
+// its arguments, so that a restored run draws the same.
+func order(p *Phase, seed uint64, phase, epoch int) []int {
+	if p.Shuffle {
+		return rand.New(rand.NewPCG(seed, uint64(phase)<<32|uint64(epoch))).Perm(p.units())
+	}
+	units := make([]int, p.units())
+	for i := range units {
+		units[i] = i
+	}
+	return units
+}
+
+// packer puts units into micro-batches; it reuses its memory.
+type packer struct {
+	capacity int
+	free     []int // tokens left in each bin
+	used     [][]int
+}
+
+// bins packs the units in their order, each into the first bin with room for it.
+// The result is valid until the next call. A unit must not exceed the capacity.
+func (p *packer) bins(units []int, length func(int) int) [][]int {
+	p.free = p.free[:0]
+	for _, u := range units {
+		n, b := length(u), 0
+		for b < len(p.free) && p.free[b] < n {
+			b++
+		}
+		if b == len(p.free) {
+			p.free = append(p.free, p.capacity)
+			if b == len(p.used) {
+				p.used = append(p.used, nil)
+			}
+			p.used[b] = p.used[b][:0]
+		}
+		p.free[b] -= n
+		p.used[b] = append(p.used[b], u)
+	}
+	return p.used[:len(p.free)]
+}
+
+// length is a unit's rows in a micro-batch.
+func (p *Phase) length(unit int) int {
+	if len(p.Pairs) > 0 {
+		q := &p.Pairs[unit]
+		return 2*len(q.Prompt) + len(q.Chosen) + len(q.Rejected)
+	}
+	e := &p.Examples[unit]
+	return len(e.Prompt) + len(e.Answer)
+}
+
+// name is how errors call a unit.
+func (p *Phase) name(unit int) string {
+	if len(p.Pairs) > 0 {
+		return "pair " + p.Pairs[unit].ID
+	}
+	return "example " + p.Examples[unit].ID
+}
+
+// targets is the number of tokens that an example's loss counts: without a prompt
+// there is nothing to predict the first one from.
+func (e *Example) targets() int {
+	if len(e.Prompt) == 0 {
+		return len(e.Answer) - 1
+	}
+	return len(e.Answer)
+}
