@@ -69,7 +69,7 @@ var elems = [...]struct {
 func (e elem) variable() bool { return elems[e].bits == 0 }
 
 // layoutOf reads the struct tags. Its errors are the record author's, not the
-// input's. It takes about a microsecond, so nothing is cached.
+// input's. It takes a few microseconds, so nothing is cached.
 func layoutOf[R Record]() (layout, error) {
 	var zero R
 	t := reflect.TypeFor[R]()

@@ -40,14 +40,14 @@ func (l layout) inspect(stream []byte) (rows int, err error) {
 // reserve is what a decode allocates beside the rows: layout, arrays, errors.
 const reserve = 64 << 10 // bytes
 
-// allocated bounds what the allocator takes for n bytes: its size classes waste
-// at most an eighth above 1 KiB, whole pages of 8 KiB above 32 KiB, and little below.
+// allocated bounds what the allocator takes for n bytes: whole pages of 8 KiB
+// above 32 KiB, below it the next size class, less than a quarter larger.
 func allocated(n int) int {
 	switch {
 	case n == 0:
 		return 0
 	case n <= 32<<10:
-		return n + n/8 + 128
+		return n + n/4 + 128
 	}
 	return (n + 8<<10 - 1) &^ (8<<10 - 1)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/endian"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/google/go-cmp/cmp"
@@ -84,6 +85,7 @@ func TestDecodeComparesSchemasByMeaning(t *testing.T) {
 		{"no list", arrow.NewSchema([]arrow.Field{text, typed(ints, arrow.PrimitiveTypes.Int32)}, nil), `[]`, nil, "column ints: is int32, want list of int32"},
 		{"half floats", arrow.NewSchema([]arrow.Field{text, typed(ints, arrow.FixedWidthTypes.Float16)}, nil), `[]`, nil, "column ints: is float16, want list of int32"},
 		{"dictionary", arrow.NewSchema([]arrow.Field{typed(text, &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: arrow.BinaryTypes.String}), ints}, nil), rows, nil, "column text: dictionary encoding is not supported"},
+		{"big endian", arrow.NewSchemaWithEndian([]arrow.Field{text, ints}, nil, endian.NonNativeEndian), `[]`, nil, "schema: big-endian streams are not supported"},
 		{"zstd", arrow.NewSchema([]arrow.Field{text, ints}, nil), rows, ipc.WithZstd(), "message 1: body compression is not supported"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -24,6 +24,18 @@ func pair64(a, b int64) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(a)), uint64(b))
 }
 
+// follow, vtable and slot walk a good flatbuffer: an offset to its target, a table
+// to its vtable, a table to its field.
+func follow(b []byte, at int) int { return at + int(binary.LittleEndian.Uint32(b[at:])) }
+
+func vtable(b []byte, table int) int {
+	return table - int(int32(binary.LittleEndian.Uint32(b[table:])))
+}
+
+func slot(b []byte, table, i int) int {
+	return table + int(binary.LittleEndian.Uint16(b[vtable(b, table)+4+2*i:]))
+}
+
 func int32s(v ...int32) (b []byte) {
 	for _, x := range v {
 		b = binary.LittleEndian.AppendUint32(b, uint32(x))
@@ -49,6 +61,14 @@ func TestDecodeNamesTheDamage(t *testing.T) {
 		t.Fatalf("two arrays of 3 values expected, found %d", n)
 	}
 
+	// The metadata of both messages, and what to overwrite in it.
+	batch := 8 + int(binary.LittleEndian.Uint32(good[4:]))
+	schemaRoot, batchRoot := follow(good, 8), follow(good, batch+8)
+	put := func(at int, v ...byte) func([]byte) []byte {
+		return func(b []byte) []byte { copy(b[at:], v); return b }
+	}
+	fields := follow(good, slot(good, follow(good, slot(good, schemaRoot, 2)), 1))
+
 	for _, c := range []struct {
 		name   string
 		damage func([]byte) []byte
@@ -69,6 +89,22 @@ func TestDecodeNamesTheDamage(t *testing.T) {
 		{"huge metadata", func(b []byte) []byte { copy(b[4:], int32s(math.MaxInt32)); return b }, 3, "message 0: byte 0: metadata of 2147483647 bytes"},
 		{"negative metadata", func(b []byte) []byte { copy(b[4:], int32s(-2)); return b }, 3, "metadata of 4294967294 bytes"},
 		{"root outside", func(b []byte) []byte { copy(b[8:], int32s(math.MaxInt32)); return b }, 3, "message 0: metadata: offset 2147483647 at byte 0 points outside"},
+		{"vtable outside", put(schemaRoot, int32s(math.MaxInt32)...), 3, "message 0: metadata: byte -21474"},
+		{"vtable too short", put(vtable(good, schemaRoot), 2, 0), 3, "message 0: metadata: table at byte"},
+		{"vtable of odd length", put(vtable(good, schemaRoot), 13, 0), 3, "has a bad vtable"},
+		{"vtable too long", put(vtable(good, schemaRoot), 0xFE, 0xFF), 3, "has a bad vtable"},
+		{"table too long", put(vtable(good, schemaRoot)+2, 0xFF, 0xFF), 3, "has a bad vtable"},
+		{"table too short", put(vtable(good, schemaRoot)+2, 3, 0), 3, "has a bad vtable"},
+		{"field outside its table", put(vtable(good, schemaRoot)+4+2*2, 0xFF, 0x7F), 3, "message 0: metadata: field 2 of the table at byte"},
+		{"more columns than bytes", put(fields, int32s(math.MaxInt32)...), 3, "elements of 4 bytes"},
+		{"no columns", put(fields, int32s(0)...), 3, "schema: 0 columns, want 2"},
+		{"column outside", put(fields+4, int32s(math.MaxInt32)...), 3, "schema: metadata: offset 2147483647"},
+		{"metadata of an old version", put(slot(good, batchRoot, 0), 2, 0), 3, "message 1: metadata version 3: want V4 or V5"},
+		{"dictionary batch", put(slot(good, batchRoot, 1), 2), 3, "message 1: dictionary batch not allowed here"},
+		{"unknown message", put(slot(good, batchRoot, 1), 77), 3, "message 1: unknown kind not allowed here"},
+		{"empty message", put(slot(good, batchRoot, 1), 0), 3, "message 1: metadata: no header"},
+		{"negative body", put(slot(good, batchRoot, 3), pair64(-1, 0)[:8]...), 3, "message 1: body of -1 bytes"},
+		{"negative rows", put(slot(good, follow(good, slot(good, batchRoot, 2)), 0), pair64(-1, 0)[:8]...), 3, "message 1: -1 rows"},
 		{"rows in header", func(b []byte) []byte { return b }, 4, "3 rows, the header says 4"},
 		{"huge array", swap(append(pair64(3, 0), pair64(4, 0)...), append(pair64(1<<40, 0), pair64(4, 0)...)), 3, "message 1: column ints: 1099511627776 values"},
 		{"negative array", swap(append(pair64(3, 0), pair64(4, 0)...), append(pair64(-1, 0), pair64(4, 0)...)), 3, "column ints: -1 values"},
@@ -116,12 +152,12 @@ func TestDecodeOffsetsThatBeginLater(t *testing.T) {
 func TestDamageCostsLittle(t *testing.T) {
 	good := encode(t, everyRows)
 	for n := range good.Body {
-		cost(t, good.Body[:n], len(everyRows), true)
+		cost[every](t, good.Body[:n], len(everyRows), true)
 	}
 	flipped := bytes.Clone(good.Body)
 	for bit := range 8 * len(flipped) {
 		flipped[bit/8] ^= 1 << (bit % 8)
-		cost(t, flipped, len(everyRows), false)
+		cost[every](t, flipped, len(everyRows), false)
 		b := schemas.Batch{Header: good.Header, Body: flipped}
 		if bit%8 == 0 {
 			if _, err := schemas.Decode[every](b); err == nil || !strings.Contains(err.Error(), "digest") {
@@ -134,18 +170,18 @@ func TestDamageCostsLittle(t *testing.T) {
 	for _, word := range []uint32{math.MaxUint32, math.MaxInt32, 1 << 31, 1 << 24, 0} {
 		for at := 0; at+4 <= len(flipped); at += 4 {
 			binary.LittleEndian.PutUint32(flipped[at:], word)
-			cost(t, flipped, len(everyRows), false)
+			cost[every](t, flipped, len(everyRows), false)
 			copy(flipped[at:], good.Body[at:at+4])
 		}
 	}
 }
 
 // cost decodes a damaged body and measures what that allocates.
-func cost(t *testing.T, body []byte, rows int, refused bool) {
+func cost[R schemas.Record](t *testing.T, body []byte, rows int, refused bool) {
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := bare[every](body, rows)
+	_, err := bare[R](body, rows)
 	runtime.ReadMemStats(&after)
 	if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(4*len(body)+1<<20); got > limit {
 		t.Fatalf("%d bytes allocated %d, limit %d", len(body), got, limit)
@@ -203,17 +239,28 @@ func capped[R schemas.Record](t *testing.T, few, many []R) {
 
 // A stream may hold many batches; each costs little and they all count.
 func TestManySmallBatches(t *testing.T) {
-	one := encode(t, []every{{Text: "x", Raw: []byte{1}, Ints: []int32{1}, Floats: []float32{1}, Texts: []string{"y"}}}).Body
+	t.Run("all types", func(t *testing.T) {
+		repeat(t, every{Text: "x", Raw: []byte{1}, Ints: []int32{1}, Floats: []float32{1}, Texts: []string{"y"}})
+	})
+	t.Run("lists", func(t *testing.T) {
+		repeat(t, lists{A: []int32{1}, B: []float32{1}, C: []string{"x"}, D: []byte{1}})
+	})
+	t.Run("flags", func(t *testing.T) { repeat(t, flags{true}) })
+}
+
+// repeat writes one row in each of many batches of one stream.
+func repeat[R schemas.Record](t *testing.T, row R) {
+	one := encode(t, []R{row}).Body
 	schema := 8 + int(binary.LittleEndian.Uint32(one[4:]))
-	const n = 2000
+	const n = 20_000
 	body := bytes.Clone(one[:schema])
 	for range n {
 		body = append(body, one[schema:len(one)-8]...)
 	}
 	body = append(body, one[len(one)-8:]...)
-	rows, err := bare[every](body, n)
-	if err != nil || len(rows) != n || rows[n-1].Texts[0] != "y" {
-		t.Fatalf("%d rows, err %v, want %d", len(rows), err, n)
+	rows, err := bare[R](body, n)
+	if err != nil || len(rows) != n || !reflect.DeepEqual(rows[n-1], row) {
+		t.Fatalf("%d rows, err %v, want %d times %v", len(rows), err, n, row)
 	}
-	cost(t, body, n, false)
+	cost[R](t, body, n, false)
 }
