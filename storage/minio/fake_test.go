@@ -1,0 +1,205 @@
+package minio_test
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fake is the part of S3 that the store uses, so that its tests run where no
+// MinIO is built. integration runs the same tests against the real one.
+type fake struct {
+	endpoint string
+	dir      string
+
+	mu      sync.Mutex
+	buckets map[string]bool
+	objects map[string]object // "bucket/key"
+	busy    int               // so many requests are still answered "503 SlowDown"
+}
+
+// object keeps its content in a file of its own: it shares the process with the
+// tests that measure memory.
+type object struct {
+	file   string
+	size   int64
+	sum    string // base64, of the content
+	digest string // metadata
+}
+
+const pageSize = 4 // keys in one answer to List
+
+func startFake(t *testing.T) *fake {
+	f := &fake{dir: t.TempDir(), buckets: map[string]bool{}, objects: map[string]object{}}
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	f.endpoint = strings.TrimPrefix(server.URL, "http://")
+	return f
+}
+
+func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := f.receive(r)
+	if err != nil {
+		return // the client has gone away
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.busy > 0 {
+		f.busy--
+		fail(w, http.StatusServiceUnavailable, "SlowDown")
+		return
+	}
+	path := strings.TrimPrefix(r.URL.Path, "/")
+	bucket, key, _ := strings.Cut(path, "/")
+	switch {
+	case key != "":
+		f.object(w, r, path, body)
+	case r.Method == http.MethodPut:
+		f.buckets[bucket] = true
+	case r.URL.Query().Has("location"):
+		io.WriteString(w, `<LocationConstraint/>`)
+	case r.Method == http.MethodGet:
+		f.list(w, bucket, r.URL.Query().Get("prefix"), r.URL.Query().Get("continuation-token"))
+	case !f.buckets[bucket]:
+		fail(w, http.StatusNotFound, "NoSuchBucket")
+	}
+}
+
+func (f *fake) object(w http.ResponseWriter, r *http.Request, path string, body object) {
+	o, there := f.objects[path]
+	switch r.Method {
+	case http.MethodPut:
+		if there && r.Header.Get("If-None-Match") == "*" {
+			fail(w, http.StatusPreconditionFailed, "PreconditionFailed")
+			return
+		}
+		if r.Header.Get("X-Amz-Checksum-Sha256") != body.sum {
+			fail(w, http.StatusBadRequest, "XAmzContentChecksumMismatch")
+			return
+		}
+		f.objects[path] = body
+	case http.MethodDelete:
+		delete(f.objects, path)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		if !there {
+			fail(w, http.StatusNotFound, "NoSuchKey")
+			return
+		}
+		if o.digest != "" {
+			w.Header().Set("X-Amz-Meta-Itool-Sha256", o.digest)
+		}
+		w.Header().Set("Last-Modified", time.Unix(0, 0).UTC().Format(http.TimeFormat))
+		w.Header().Set("Content-Length", strconv.FormatInt(o.size, 10))
+		if r.Method == http.MethodGet {
+			if in, err := os.Open(o.file); err == nil {
+				io.Copy(w, in)
+				in.Close()
+			}
+		}
+	}
+}
+
+func (f *fake) list(w http.ResponseWriter, bucket, prefix, after string) {
+	type content struct {
+		Key  string
+		Size int64
+	}
+	var out struct {
+		XMLName               xml.Name `xml:"ListBucketResult"`
+		IsTruncated           bool
+		NextContinuationToken string
+		Contents              []content
+	}
+	var keys []string
+	for path := range f.objects {
+		if key, ok := strings.CutPrefix(path, bucket+"/"); ok && strings.HasPrefix(key, prefix) && key > after {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	if len(keys) > pageSize {
+		keys = keys[:pageSize]
+		out.IsTruncated, out.NextContinuationToken = true, keys[pageSize-1]
+	}
+	for _, key := range keys {
+		out.Contents = append(out.Contents, content{key, f.objects[bucket+"/"+key].size})
+	}
+	xml.NewEncoder(w).Encode(out)
+}
+
+// damage flips a bit of a stored object.
+func (f *fake) damage(t *testing.T, path string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p, err := os.ReadFile(f.objects[path].file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p[len(p)/2] ^= 1
+	if err := os.WriteFile(f.objects[path].file, p, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fake) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func fail(w http.ResponseWriter, status int, code string) {
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>the server says %s</Message></Error>", code, code)
+}
+
+// receive stores the body of a request.
+func (f *fake) receive(r *http.Request) (object, error) {
+	out, err := os.CreateTemp(f.dir, "object-")
+	if err != nil {
+		return object{}, err
+	}
+	defer out.Close()
+	sum := sha256.New()
+	n, err := copyBody(io.MultiWriter(out, sum), r)
+	return object{out.Name(), n, base64.StdEncoding.EncodeToString(sum.Sum(nil)), r.Header.Get("X-Amz-Meta-Itool-Sha256")}, err
+}
+
+// copyBody takes signed chunks apart: "<hex size>;chunk-signature=…\r\n<data>\r\n".
+func copyBody(w io.Writer, r *http.Request) (total int64, err error) {
+	if !strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
+		return io.Copy(w, r.Body)
+	}
+	buf := make([]byte, 32<<10)
+	for in := bufio.NewReader(r.Body); ; {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return total, err
+		}
+		hex, _, _ := strings.Cut(line, ";")
+		n, err := strconv.ParseInt(hex, 16, 64)
+		if n == 0 || err != nil {
+			return total, err
+		}
+		if got, err := io.CopyBuffer(w, io.LimitReader(in, n), buf); err != nil || got < n {
+			return total, errors.Join(err, io.ErrUnexpectedEOF)
+		}
+		if _, err := in.Discard(2); err != nil {
+			return total, err
+		}
+		total += n
+	}
+}

@@ -1,0 +1,203 @@
+package minio_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"itool/storage"
+	"itool/storage/minio"
+	"itool/storage/storagetest"
+)
+
+const (
+	access = "access-key-of-the-test"
+	secret = "secret-key-of-the-test"
+)
+
+func open(t *testing.T, f *fake, prefix string) *minio.Store {
+	t.Helper()
+	s, err := minio.Open(t.Context(), minio.Config{Endpoint: f.endpoint, Bucket: "bucket", Prefix: prefix, AccessKey: access, SecretKey: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	for _, prefix := range []string{"", "team/itool"} {
+		t.Run("prefix="+prefix, func(t *testing.T) {
+			var f *fake
+			start := func(t *testing.T) storage.Store {
+				f = startFake(t)
+				return open(t, f, prefix)
+			}
+			damage := func(t *testing.T, s storage.Store, key string) {
+				f.damage(t, strings.TrimSuffix("bucket/"+prefix, "/")+"/"+key)
+			}
+			storagetest.Run(t, start, damage)
+			storagetest.RunCheckpoint(t, start, damage)
+		})
+	}
+}
+
+func TestBusyServer(t *testing.T) {
+	f := startFake(t)
+	s := open(t, f, "")
+	f.set(func() { f.busy = 2 })
+	if _, err := s.Put(t.Context(), "k", strings.NewReader("content"), -1); err != nil {
+		t.Errorf("put to a server that is busy twice: %v", err)
+	}
+	f.set(func() { f.busy = 1 << 30 })
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := s.Stat(ctx, "k"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("stat of a server that stays busy: %v, want context.DeadlineExceeded", err)
+	}
+}
+
+func TestForeignObjects(t *testing.T) {
+	f := startFake(t)
+	s := open(t, f, "")
+	f.set(func() {
+		f.objects["bucket/no-digest"] = object{size: 1}
+		f.objects["bucket/odd name"] = object{size: 1}
+	})
+	if _, _, err := s.Get(t.Context(), "no-digest"); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "no digest") {
+		t.Errorf("get: %v, want ErrCorrupt and why", err)
+	}
+	if info, err := s.PutIfAbsent(t.Context(), "no-digest", strings.NewReader("y"), 1); !errors.Is(err, storage.ErrExists) {
+		t.Errorf("put if absent: %+v, %v, want ErrExists", info, err)
+	}
+	var keys []string
+	for info, err := range s.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, info.Key)
+	}
+	if len(keys) != 1 || keys[0] != "no-digest" {
+		t.Errorf("list: %q, want no-digest alone", keys)
+	}
+	f.set(func() { clear(f.objects); clear(f.buckets) })
+	if _, err := s.Stat(t.Context(), "k"); !errors.Is(err, storage.ErrNotExist) {
+		t.Errorf("stat: %v, want ErrNotExist", err)
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // now nobody listens there
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = minio.Open(ctx, minio.Config{Endpoint: l.Addr().String(), Bucket: "bucket", AccessKey: access, SecretKey: secret})
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || strings.Contains(err.Error(), secret) {
+		t.Errorf("%v, want an error that names the endpoint and no secret", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	good := minio.Config{Endpoint: "host:9000", Bucket: "bucket", AccessKey: access, SecretKey: secret}
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*minio.Config){
+		"endpoint is empty": func(c *minio.Config) { c.Endpoint = "" },
+		"has a scheme":      func(c *minio.Config) { c.Endpoint = "https://host" },
+		"has a user":        func(c *minio.Config) { c.Endpoint = "me:" + secret + "@host" },
+		"bucket is empty":   func(c *minio.Config) { c.Bucket = "" },
+		"key is empty":      func(c *minio.Config) { c.SecretKey = "" },
+		"prefix: bad key":   func(c *minio.Config) { c.Prefix = "/a" },
+		"prefix has 300":    func(c *minio.Config) { c.Prefix = strings.Repeat("nn/", 99) + "nnn" },
+	} {
+		c := good
+		change(&c)
+		_, err := minio.Open(t.Context(), c)
+		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestSecretsStayHidden(t *testing.T) {
+	c := minio.Config{Endpoint: "host:9000", Bucket: "bucket", AccessKey: access, SecretKey: secret}
+	s := open(t, startFake(t), "")
+	for _, value := range []any{c, &c, c.SecretKey, []minio.Secret{c.SecretKey}, map[string]any{"c": c}, s, struct{ S *minio.Store }{s}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			if got := fmt.Sprintf(verb, value); strings.Contains(got, secret) || strings.Contains(got, access) || strings.Contains(got, fmt.Sprintf("%x", secret)) {
+				t.Errorf("%s of %T shows a secret: %s", verb, value, got)
+			}
+		}
+		var log strings.Builder
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "v", value)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("m", "v", value)
+		if strings.Contains(log.String(), secret) || strings.Contains(log.String(), access) {
+			t.Errorf("a log of %T shows a secret: %s", value, &log)
+		}
+	}
+	if got, err := json.Marshal(c); err != nil || strings.Contains(string(got), secret) {
+		t.Errorf("JSON: %s, %v", got, err)
+	}
+	if got := s.String(); !strings.HasSuffix(got, "/bucket") {
+		t.Errorf("String: %s", got)
+	}
+}
+
+// Content that changes between hashing and sending must not be stored under a
+// digest that is not its own.
+func TestChangingContent(t *testing.T) {
+	s := open(t, startFake(t), "")
+	_, err := s.Put(t.Context(), "k", &changing{Reader: strings.NewReader("some content")}, -1)
+	if err == nil || !strings.Contains(err.Error(), "changed") {
+		t.Errorf("%v, want an error that says so", err)
+	}
+	if _, err := s.Stat(t.Context(), "k"); !errors.Is(err, storage.ErrNotExist) {
+		t.Errorf("stat: %v, want ErrNotExist", err)
+	}
+}
+
+// changing gives other bytes each time it is read from the start.
+type changing struct {
+	*strings.Reader
+	n byte
+}
+
+func (c *changing) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.Reader.ReadAt(p, off)
+	if off == 0 && n > 0 {
+		c.n++
+		p[0] = c.n
+	}
+	return n, err
+}
+
+// A reader that can seek is sent from where it stands.
+func TestSeekableReader(t *testing.T) {
+	s := open(t, startFake(t), "")
+	r := strings.NewReader("head and tail")
+	if _, err := r.Seek(5, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), "k", r, 8); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := s.Get(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	if p, err := io.ReadAll(got); err != nil || string(p) != "and tail" {
+		t.Errorf("%q, %v, want \"and tail\"", p, err)
+	}
+}
