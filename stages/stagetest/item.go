@@ -1,0 +1,115 @@
+package stagetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"testing"
+
+	"itool/schemas"
+	"itool/stages"
+)
+
+// Item describes an item, from which any number of equal Inputs can be made.
+// The zero value of every field is sensible.
+type Item struct {
+	Header  schemas.Header  // Run, Key and Seed are filled in where they are empty
+	Config  any             // the stage's section; nil: the defaults
+	Policy  fs.FS           // nil for stages without a policy
+	Digest  string          // of Policy; "": computed from its files
+	Batches []schemas.Batch // the one batch, or the round in key order
+	Failed  []string        // keys of the round without a result
+	Rounds  []Round         // what Input.Round finds
+	Files   map[string][]byte
+	Resume  fs.FS
+}
+
+// Round is another record of the run, for stages whose Spec names it in Also.
+type Round struct {
+	Record  string
+	Round   int
+	Batches []schemas.Batch
+}
+
+// Batch packs rows as the result of the item called key.
+func Batch[R schemas.Record](t testing.TB, key string, rows ...R) schemas.Batch {
+	t.Helper()
+	b, err := schemas.Encode(schemas.Header{Run: "run", Key: key}, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Input makes a fresh Input; what it hands out can be read once per Input.
+func (i Item) Input(t testing.TB) stages.Input {
+	t.Helper()
+	h := i.Header
+	if h.Key == "" && len(i.Batches) > 0 {
+		h.Key = i.Batches[0].Header.Key
+	}
+	if h.Run == "" {
+		h.Run = "run"
+	}
+	if h.Seed == 0 {
+		h.Seed = 7
+	}
+	in := stages.Input{Header: h, Policy: i.Policy, PolicyDigest: i.Digest, Resume: i.Resume, Failed: i.Failed}
+	if in.PolicyDigest == "" && i.Policy != nil {
+		in.PolicyDigest = digest(t, files(t, i.Policy))
+	}
+	if in.Header.Policy == "" {
+		in.Header.Policy = in.PolicyDigest
+	}
+	in.Config = section(t, i.Config)
+	in.Batches = batches(i.Batches)
+	in.Round = func(record string, round int) iter.Seq2[schemas.Batch, error] {
+		for _, r := range i.Rounds {
+			if r.Record == record && r.Round == round {
+				return batches(r.Batches)
+			}
+		}
+		return batches(nil)
+	}
+	in.Dataset = func(key string) (io.ReadCloser, error) {
+		data, ok := i.Files[key]
+		if !ok {
+			return nil, stages.Reject(fmt.Errorf("dataset file %s: %w", key, fs.ErrNotExist))
+		}
+		return io.NopCloser(bytes.NewReader(data)), nil
+	}
+	return in
+}
+
+func section(t testing.TB, config any) json.RawMessage {
+	if config == nil {
+		return nil
+	}
+	if raw, ok := config.(json.RawMessage); ok {
+		return raw
+	}
+	data, err := json.Marshal(config)
+	if err != nil {
+		t.Fatalf("configuration: %v", err)
+	}
+	return data
+}
+
+func batches(list []schemas.Batch) iter.Seq2[schemas.Batch, error] {
+	return func(yield func(schemas.Batch, error) bool) {
+		for _, b := range list {
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+// errInfra is what a broken network looks like to a stage.
+var errInfra = errors.New("stagetest: the store does not answer")
+
+func broken(yield func(schemas.Batch, error) bool) { yield(schemas.Batch{}, errInfra) }
