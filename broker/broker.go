@@ -30,6 +30,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -88,7 +89,6 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 		return nil, fmt.Errorf("broker: connect: %w", err)
 	}
 	b := &Broker{
-		server:   c.URL,
 		replicas: max(c.Replicas, 1),
 		timeout:  c.Timeout,
 		log:      c.Log,
@@ -101,10 +101,11 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	var err error
 	if c.InProcess != nil {
 		b.server = "the server in this process"
-	} else if c.URL == "" {
-		return nil, errors.New("broker: connect: no address: set the broker's URL, as in nats://127.0.0.1:4222")
+	} else if b.server, err = printable(c.URL); err != nil {
+		return nil, fmt.Errorf("broker: connect: %w", err)
 	}
 	opts, err := b.options(ctx, c)
 	if err != nil {
@@ -219,6 +220,43 @@ func newEnough(version string) error {
 		return nil // a version we cannot read is not a reason to refuse
 	}
 	return fmt.Errorf("the server is NATS %s: 2.11 or newer is needed", version)
+}
+
+// printable leaves passwords out of the addresses that errors and logs name.
+func printable(urls string) (string, error) {
+	var list []string
+	for text := range strings.SplitSeq(urls, ",") {
+		text = strings.TrimSpace(text)
+		if text != "" && !strings.Contains(text, "://") {
+			text = "nats://" + text // as the client does
+		}
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
+			return "", errors.New("the broker's URL cannot be read: want nats://host:4222, or several with commas between")
+		}
+		list = append(list, u.Redacted())
+	}
+	return strings.Join(list, ","), nil
+}
+
+// openOrCreate finds what one of several simultaneous callers has created. On a cluster
+// the answer to such a creation may never come, so it looks again before it gives up.
+func openOrCreate[T any](ctx context.Context, b *Broker, missing error, open, create func(context.Context) (T, error)) (T, error) {
+	c, cancel := b.call(ctx)
+	defer cancel()
+	for {
+		try, stop := context.WithTimeout(c, b.timeout/5)
+		v, err := open(try)
+		if errors.Is(err, missing) {
+			v, err = create(try)
+		}
+		stop()
+		again := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+			errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, jetstream.ErrBucketExists)
+		if !again || c.Err() != nil {
+			return v, err
+		}
+	}
 }
 
 // call bounds one exchange with the server; the caller's own deadline stays in force.

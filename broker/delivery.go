@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sort"
 	"strconv"
@@ -68,8 +67,7 @@ func (p *Puller) op(what string) string { return what + " " + p.stage + " of run
 
 // ensure makes the durable consumer, or widens the one that is there.
 func (p *Puller) ensure(ctx context.Context) error {
-	c, cancel := p.b.call(ctx)
-	defer cancel()
+	stream := streamRun + p.run
 	want := jetstream.ConsumerConfig{
 		Durable:        p.stage,
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
@@ -80,16 +78,20 @@ func (p *Puller) ensure(ctx context.Context) error {
 		MaxWaiting:     4096,
 		FilterSubjects: p.filters,
 	}
-	cons, err := p.b.js.Consumer(c, streamRun+p.run, p.stage)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && p.widen(&want, cons.CachedInfo().Config) {
-		_, err = p.b.js.CreateOrUpdateConsumer(c, streamRun+p.run, want)
+	write := func(c context.Context) (jetstream.Consumer, error) {
+		return p.b.js.CreateOrUpdateConsumer(c, stream, want)
 	}
-	if err != nil && silent(err) && p.b.noRun(ctx, streamRun+p.run) {
-		err = fmt.Errorf("broker: %s: %w", p.op("pull"), ErrNoRun)
-	} else {
-		err = p.b.explain(ctx, p.op("pull"), err)
+	_, err := openOrCreate(ctx, p.b, jetstream.ErrConsumerNotFound, func(c context.Context) (jetstream.Consumer, error) {
+		cons, err := p.b.js.Consumer(c, stream, p.stage)
+		if err == nil && p.widen(&want, cons.CachedInfo().Config) {
+			return write(c)
+		}
+		return cons, err
+	}, write)
+	if silent(err) && p.b.noRun(ctx, stream) {
+		return fmt.Errorf("broker: %s: %w", p.op("pull"), ErrNoRun)
 	}
-	return err
+	return p.b.explain(ctx, p.op("pull"), err)
 }
 
 // widen says whether the consumer that is there must change. An AckWait never shrinks:

@@ -74,17 +74,11 @@ func (b *Broker) keyValue(ctx context.Context, want jetstream.KeyValueConfig) (j
 	if kv := b.bucket[want.Bucket]; kv != nil {
 		return kv, nil
 	}
-	c, cancel := b.call(ctx)
-	defer cancel()
 	want.History = 1 // more would stretch time limits
 	want.Replicas = b.replicas
-	kv, err := b.js.KeyValue(c, want.Bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = b.js.CreateKeyValue(c, want)
-		if errors.Is(err, jetstream.ErrBucketExists) {
-			kv, err = b.js.KeyValue(c, want.Bucket)
-		}
-	}
+	kv, err := openOrCreate(ctx, b, jetstream.ErrBucketNotFound,
+		func(c context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(c, want.Bucket) },
+		func(c context.Context) (jetstream.KeyValue, error) { return b.js.CreateKeyValue(c, want) })
 	if err == nil {
 		b.bucket[want.Bucket] = kv
 	}

@@ -36,7 +36,7 @@ func (b *Broker) Publish(ctx context.Context, at Address, header map[string]stri
 func (b *Broker) PublishAll(ctx context.Context, messages iter.Seq[Message]) (stored int, err error) {
 	var n atomic.Int64
 	g, c := errgroup.WithContext(ctx)
-	g.SetLimit(64) // hides the round trips: 14 k/s instead of 2 k/s one after the other
+	g.SetLimit(64) // hides the round trips; a server that syncs each record is still the bound
 	for m := range messages {
 		if c.Err() != nil {
 			break
@@ -55,23 +55,34 @@ func (b *Broker) PublishAll(ctx context.Context, messages iter.Seq[Message]) (st
 	return int(n.Load()), err
 }
 
+// put publishes until the record is there, be it ours or another's.
 func (b *Broker) put(ctx context.Context, stream, op string, msg *nats.Msg) (stored bool, err error) {
 	c, cancel := b.call(ctx)
 	defer cancel()
-	_, err = b.js.PublishMsg(c, msg,
-		jetstream.WithExpectStream(stream),
-		jetstream.WithExpectLastSequencePerSubject(0),
-		jetstream.WithRetryAttempts(0))
-	var api *jetstream.APIError
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.As(err, &api) && conflict(api):
-		return false, b.confirm(ctx, stream, op, msg.Subject, api)
-	case silent(err) && b.noRun(ctx, stream):
-		return false, fmt.Errorf("broker: %s: %w", op, ErrNoRun)
+	for {
+		_, err = b.js.PublishMsg(c, msg,
+			jetstream.WithExpectStream(stream),
+			jetstream.WithExpectLastSequencePerSubject(0),
+			jetstream.WithRetryAttempts(0))
+		var api *jetstream.APIError
+		switch {
+		case err == nil:
+			return true, nil
+		case silent(err) && b.noRun(ctx, stream):
+			return false, fmt.Errorf("broker: %s: %w", op, ErrNoRun)
+		case !errors.As(err, &api) || !conflict(api):
+			return false, b.explain(ctx, op, err)
+		}
+		there, err := b.confirm(ctx, stream, op, msg.Subject, api)
+		if there || err != nil {
+			return false, err
+		}
+		select { // another's publish of the same subject is under way
+		case <-time.After(10 * time.Millisecond):
+		case <-c.Done():
+			return false, b.explain(ctx, op, fmt.Errorf("%w: refused (%s), yet not there", ErrUnavailable, api.Description))
+		}
 	}
-	return false, b.explain(ctx, op, err)
 }
 
 // conflict: 10071 names the sequence that is there; 10164 comes from replicated
@@ -85,15 +96,15 @@ func conflict(api *jetstream.APIError) bool {
 // confirm makes sure that a refused record is really there. The server also says
 // 10071 with sequence 0 when it could not read its own disk, and 10164 while another
 // publish of the same subject is under way and may yet fail.
-func (b *Broker) confirm(ctx context.Context, stream, op, subject string, api *jetstream.APIError) error {
+func (b *Broker) confirm(ctx context.Context, stream, op, subject string, api *jetstream.APIError) (there bool, err error) {
 	if api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence && !strings.HasSuffix(api.Description, ": 0") {
-		return nil
+		return true, nil
 	}
-	_, err := b.last(ctx, stream, subject, op)
+	_, err = b.last(ctx, stream, subject, op)
 	if errors.Is(err, ErrNotExist) {
-		return fmt.Errorf("broker: %s: %w: refused (%s), yet not there", op, ErrUnavailable, api.Description)
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // Get reads a record; ErrNotExist when it is not there.

@@ -18,13 +18,7 @@ func (b *Broker) CreateRun(ctx context.Context, run string, quotaBytes int64) er
 	if err := validToken("run", run); err != nil {
 		return err
 	}
-	c, cancel := b.call(ctx)
-	defer cancel()
-	_, err := b.js.CreateStream(c, b.runStream(run, quotaBytes))
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return nil
-	}
-	return b.explain(ctx, "create run "+run, err)
+	return b.explain(ctx, "create run "+run, b.ensureStream(ctx, b.runStream(run, quotaBytes)))
 }
 
 // SetQuota is the remedy for a full stream.
@@ -194,15 +188,17 @@ func (b *Broker) ensureRuns(ctx context.Context) error {
 	if b.exists[streamRuns] {
 		return nil
 	}
-	c, cancel := b.call(ctx)
-	defer cancel()
-	_, err := b.js.Stream(c, streamRuns)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = b.js.CreateStream(c, b.writeOnce(streamRuns, startPrefix+"*"))
+	if err := b.ensureStream(ctx, b.writeOnce(streamRuns, startPrefix+"*")); err != nil {
+		return err
 	}
-	if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		b.exists[streamRuns] = true
-		return nil
-	}
+	b.exists[streamRuns] = true
+	return nil
+}
+
+// ensureStream makes a stream that is not there, and leaves one that is as it is.
+func (b *Broker) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+	_, err := openOrCreate(ctx, b, jetstream.ErrStreamNotFound,
+		func(c context.Context) (jetstream.Stream, error) { return b.js.Stream(c, want.Name) },
+		func(c context.Context) (jetstream.Stream, error) { return b.js.CreateStream(c, want) })
 	return err
 }

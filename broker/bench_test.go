@@ -1,0 +1,113 @@
+package broker_test
+
+import (
+	"fmt"
+	"testing"
+
+	"itool/broker"
+	"itool/broker/embed"
+)
+
+func bench(b *testing.B) *broker.Broker {
+	s := start(b, embed.Config{Dir: b.TempDir(), InProcessOnly: true})
+	br := connect(b, broker.Config{InProcess: s})
+	if err := br.CreateRun(b.Context(), "r", 0); err != nil {
+		b.Fatal(err)
+	}
+	return br
+}
+
+func messages(n int, size int) func(func(broker.Message) bool) {
+	data := make([]byte, size)
+	return func(yield func(broker.Message) bool) {
+		for i := range n {
+			m := broker.Message{Address: broker.Address{Run: "r", Record: "task", Key: fmt.Sprintf("%07d", i)}, Data: data}
+			if !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// One item's whole way: pull, publish the result, ack. It is what the queue adds to
+// every item of a stage.
+func BenchmarkItem(b *testing.B) {
+	br := bench(b)
+	if _, err := br.PublishAll(b.Context(), messages(b.N, 1024)); err != nil {
+		b.Fatal(err)
+	}
+	p, err := br.Pull(b.Context(), "r", "work", []string{"task.*.*"}, broker.PullOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	data := make([]byte, 1024)
+	b.ResetTimer()
+	for range b.N {
+		d, err := p.Next(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		a := d.Address
+		a.Record = "pair"
+		if _, err := br.Publish(b.Context(), a, d.Header, data); err != nil {
+			b.Fatal(err)
+		}
+		if err := d.Ack(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPublish(b *testing.B) {
+	br := bench(b)
+	b.ResetTimer()
+	for m := range messages(b.N, 1024) {
+		if _, err := br.Publish(b.Context(), m.Address, nil, m.Data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPublishAll(b *testing.B) {
+	br := bench(b)
+	b.ResetTimer()
+	if _, err := br.PublishAll(b.Context(), messages(b.N, 1024)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func BenchmarkEmptyPull(b *testing.B) {
+	br := bench(b)
+	p, err := br.Pull(b.Context(), "r", "work", []string{"task.*.*"}, broker.PullOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for range b.N {
+		if _, err := p.Next(b.Context()); err == nil {
+			b.Fatal("an item")
+		}
+	}
+}
+
+// A round of 47,619 items, as a run of a million over 21 rounds has.
+func BenchmarkRound(b *testing.B) {
+	br := bench(b)
+	if _, err := br.PublishAll(b.Context(), messages(47_619, 200)); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("count", func(b *testing.B) {
+		for range b.N {
+			if n, err := br.Count(b.Context(), "r", "task.0.*"); err != nil || n != 47_619 {
+				b.Fatal(n, err)
+			}
+		}
+	})
+	b.Run("keys", func(b *testing.B) {
+		for range b.N {
+			if keys, err := br.Keys(b.Context(), "r", "task", 0); err != nil || len(keys) != 47_619 {
+				b.Fatal(len(keys), err)
+			}
+		}
+	})
+}

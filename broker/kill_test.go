@@ -1,0 +1,348 @@
+package broker_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"itool/broker"
+	"itool/broker/embed"
+)
+
+// The killing tests run the server, workers and trainers as processes of their own and
+// kill them while they work. Everything they need is in these variables.
+const (
+	dirVar  = "ITOOL_BROKER_TEST_DIR"
+	portVar = "ITOOL_BROKER_TEST_PORT"
+	nameVar = "ITOOL_BROKER_TEST_NAME"
+)
+
+const (
+	killAckWait  = 800 * time.Millisecond
+	killItems    = 150
+	killRounds   = 6 * time.Second // how long things are killed
+	killPatience = 40 * time.Second
+)
+
+func play(role string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	switch role {
+	case "server":
+		return playServer(ctx)
+	case "worker":
+		return playWorker(ctx)
+	case "trainer":
+		return playTrainer(ctx)
+	}
+	return errors.New("no such role")
+}
+
+func playServer(ctx context.Context) error {
+	c := embed.Config{Dir: os.Getenv(dirVar)}
+	if _, err := fmt.Sscan(os.Getenv(portVar), &c.Port); err != nil {
+		return err
+	}
+	s, err := embed.Start(c)
+	for end := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond) // the killed one's lock goes with its process
+		s, err = embed.Start(c)
+	}
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	s.Shutdown()
+	return nil
+}
+
+// dial tries until the server is there: it may be dead just now.
+func dial(ctx context.Context) (*broker.Broker, error) {
+	for {
+		b, err := broker.Connect(ctx, broker.Config{URL: "nats://127.0.0.1:" + os.Getenv(portVar), Name: os.Getenv(nameVar), Timeout: 2 * time.Second})
+		if err == nil || ctx.Err() != nil {
+			return b, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// result is what every worker makes of an item, however often it runs.
+func result(key string) []byte {
+	return fmt.Appendf(nil, "%x", sha256.Sum256([]byte(key)))
+}
+
+func playWorker(ctx context.Context) error {
+	b, err := dial(ctx)
+	if err != nil {
+		return nil // told to stop first
+	}
+	defer b.Close()
+	var p *broker.Puller
+	for ctx.Err() == nil {
+		if p == nil {
+			p, _ = b.Pull(ctx, "r", "work", []string{"task.*.*"}, broker.PullOptions{AckWait: killAckWait})
+		}
+		if p != nil {
+			if d, err := p.Next(ctx); err == nil {
+				workOn(ctx, b, d)
+				continue
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return nil
+}
+
+// workOn holds on to its item through every trouble of the server, and hands it back
+// when told to stop.
+func workOn(ctx context.Context, b *broker.Broker, d *broker.Delivery) {
+	free := context.WithoutCancel(ctx)
+	end := time.Now().Add(time.Duration(20+rand.IntN(200)) * time.Millisecond)
+	for time.Now().Before(end) {
+		time.Sleep(20 * time.Millisecond)
+		_ = d.Heartbeat(free)
+		if ctx.Err() != nil {
+			_ = d.HandBack(free)
+			return
+		}
+	}
+	to := d.Address
+	to.Record = "result"
+	for {
+		if _, err := b.Publish(free, to, map[string]string{"itool-worker": os.Getenv(nameVar)}, result(d.Key)); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	_ = d.Ack(free) // lost: it comes again, finds its result there, and is acked then
+}
+
+// crowd is a server and others that can be killed.
+type crowd struct {
+	t     *testing.T
+	env   []string
+	procs map[string]*exec.Cmd
+	kills map[string]int
+	next  int
+}
+
+func newCrowd(t *testing.T) *crowd {
+	c := &crowd{t: t, procs: map[string]*exec.Cmd{}, kills: map[string]int{}}
+	port := freePort(t)
+	c.env = append(os.Environ(), dirVar+"="+filepath.Join(t.TempDir(), "data"), fmt.Sprintf("%s=%d", portVar, port))
+	t.Setenv(portVar, fmt.Sprint(port)) // for our own dial
+	t.Cleanup(func() {
+		for name := range c.procs {
+			c.kill(name)
+		}
+	})
+	return c
+}
+
+func (c *crowd) spawn(name string) {
+	c.t.Helper()
+	role, _, _ := strings.Cut(name, "-")
+	c.next++
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(c.env, roleVar+"="+role, fmt.Sprintf("%s=%s.%d", nameVar, name, c.next))
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.procs[name] = cmd
+}
+
+func (c *crowd) kill(name string) {
+	_ = c.procs[name].Process.Kill()
+	_ = c.procs[name].Wait()
+}
+
+// hurt does one bad thing to one of the crowd.
+func (c *crowd) hurt(name string) {
+	switch n := rand.IntN(4); {
+	case n == 0 && name != "server":
+		c.kills["terminated"]++
+		_ = c.procs[name].Process.Signal(syscall.SIGTERM)
+		_ = c.procs[name].Wait()
+		c.spawn(name)
+	case n == 1 && name != "server":
+		c.kills["frozen"]++ // long enough to lose the item, then it goes on as if nothing were
+		p := c.procs[name].Process
+		_ = p.Signal(syscall.SIGSTOP)
+		time.AfterFunc(2*killAckWait, func() { _ = p.Signal(syscall.SIGCONT) })
+	default:
+		c.kills["killed "+strings.TrimRight(name, "-0123456789")]++
+		c.kill(name)
+		c.spawn(name)
+	}
+}
+
+// rage hurts the crowd for a while, the server less often than the others.
+func (c *crowd) rage(names []string) {
+	for end := time.Now().Add(killRounds); time.Now().Before(end); {
+		time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
+		if rand.IntN(8) == 0 {
+			c.hurt("server")
+		} else {
+			c.hurt(names[rand.IntN(len(names))])
+		}
+	}
+}
+
+// TestKillQueue: every item has exactly one result, the right one, whoever dies.
+func TestKillQueue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: kills processes for seconds")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), killPatience)
+	defer cancel()
+	c := newCrowd(t)
+	c.spawn("server")
+	b, err := dial(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.CreateRun(ctx, "r", 0); err != nil {
+		t.Fatal(err)
+	}
+	workers := []string{"worker-1", "worker-2", "worker-3", "worker-4"}
+	for _, w := range workers {
+		c.spawn(w)
+	}
+	var published atomic.Bool
+	go func() { // the publisher lives through it all, and says everything twice
+		defer published.Store(true)
+		for range 2 {
+			for i := range killItems {
+				a := broker.Address{Run: "r", Record: "task", Key: fmt.Sprintf("k%04d", i)}
+				for ctx.Err() == nil {
+					if _, err := b.Publish(ctx, a, nil, nil); err == nil {
+						break
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+			}
+		}
+	}()
+	c.rage(workers)
+	waitUntil(ctx, t, "all results, and nothing left to do", func() bool {
+		n, err := b.Count(ctx, "r", "result.0.*")
+		waiting, inWork, err2 := b.Depth(ctx, "r", "work")
+		return published.Load() && err == nil && err2 == nil && n == killItems && waiting+inWork == 0
+	})
+	for i := range killItems {
+		key := fmt.Sprintf("k%04d", i)
+		m, err := b.Get(ctx, broker.Address{Run: "r", Record: "result", Key: key})
+		if err != nil || string(m.Data) != string(result(key)) {
+			t.Errorf("%s: %q, %v", key, m.Data, err)
+		}
+	}
+	if u, err := b.Usage(ctx, "r"); err != nil || u.Messages != 2*killItems {
+		t.Errorf("%d messages, %v, want %d", u.Messages, err, 2*killItems)
+	}
+	t.Logf("%d items, %v", killItems, c.kills)
+}
+
+// playTrainer does whole rounds: take the lease, read the head, train, commit.
+func playTrainer(ctx context.Context) error {
+	b, err := dial(ctx)
+	if err != nil {
+		return nil
+	}
+	defer b.Close()
+	for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+		l, err := b.Acquire(ctx, "r.update", os.Getenv(nameVar), time.Second)
+		if err != nil {
+			continue
+		}
+		train(ctx, b)
+		_ = l.Renew(ctx) // who has lost it finds its commit refused, if another was quicker
+		_ = l.Release(ctx)
+	}
+	return nil
+}
+
+// train commits the next policy: its parent's name and its own.
+func train(ctx context.Context, b *broker.Broker) {
+	n, err := b.Count(ctx, "r", "policy.*.*")
+	if err != nil {
+		return
+	}
+	m, err := b.Get(ctx, broker.Address{Run: "r", Record: "policy", Round: n - 1, Key: "policy"})
+	if err != nil {
+		return
+	}
+	_, parent, _ := strings.Cut(string(m.Data), " ")
+	time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond)
+	mine := fmt.Sprintf("%s.%d", os.Getenv(nameVar), rand.Uint64())
+	_, _ = b.Publish(ctx, broker.Address{Run: "r", Record: "policy", Round: n, Key: "policy"}, nil, []byte(parent+" "+mine))
+}
+
+// TestKillTrainers: the policies form one chain without a fork, whoever dies or sleeps.
+func TestKillTrainers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: kills processes for seconds")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), killPatience)
+	defer cancel()
+	c := newCrowd(t)
+	c.spawn("server")
+	b, err := dial(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.CreateRun(ctx, "r", 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Publish(ctx, broker.Address{Run: "r", Record: "policy", Key: "policy"}, nil, []byte("- root")); err != nil {
+		t.Fatal(err)
+	}
+	trainers := []string{"trainer-1", "trainer-2", "trainer-3"}
+	for _, n := range trainers {
+		c.spawn(n)
+	}
+	c.rage(trainers)
+	rounds := 0
+	waitUntil(ctx, t, "some commits", func() bool {
+		n, err := b.Count(ctx, "r", "policy.*.*")
+		rounds = n
+		return err == nil && n > 5
+	})
+	head := "-"
+	for r := range rounds {
+		m, err := b.Get(ctx, broker.Address{Run: "r", Record: "policy", Round: r, Key: "policy"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent, own, _ := strings.Cut(string(m.Data), " ")
+		if parent != head {
+			t.Errorf("round %d: parent %s, want %s", r, parent, head)
+		}
+		head = own
+	}
+	t.Logf("%d rounds, %v", rounds, c.kills)
+}
+
+func waitUntil(ctx context.Context, t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for !done() {
+		if ctx.Err() != nil {
+			t.Fatalf("waited in vain for %s", what)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
