@@ -1,0 +1,260 @@
+package toolcall
+
+import "strings"
+
+// The AST check: BFCL v3's rules, in BFCL's order, oddities included, so that verdicts
+// and error names agree with the original's.
+
+// Rule says how calls are held against the expectation.
+type Rule uint8
+
+const (
+	Simple           Rule = iota // one call; its tool is the first one
+	Multiple                     // as many calls as expected; the first is judged
+	Parallel                     // as many calls as expected, in any order
+	Irrelevance                  // no call
+	Relevance                    // at least one call
+	SimpleJava                   // Simple, with Java's literals (see DecodeJava)
+	SimpleJavaScript             // Simple, with JavaScript's literals
+)
+
+// RuleOf gives the rule of a BFCL category, such as "live_parallel_multiple".
+func RuleOf(category string) Rule {
+	switch {
+	case strings.Contains(category, "irrelevance"):
+		return Irrelevance
+	case strings.Contains(category, "relevance"):
+		return Relevance
+	case strings.Contains(category, "parallel"):
+		return Parallel
+	case strings.Contains(category, "multiple"):
+		return Multiple
+	case strings.Contains(category, "javascript"):
+		return SimpleJavaScript
+	case strings.Contains(category, "java"):
+		return SimpleJava
+	}
+	return Simple
+}
+
+// RuleFor gives the rule for the calls of a reference answer: Multiple for one (the
+// tool is found by name), Parallel for several, Irrelevance for none.
+func RuleFor(reference []Call) Rule {
+	switch len(reference) {
+	case 0:
+		return Irrelevance
+	case 1:
+		return Multiple
+	}
+	return Parallel
+}
+
+// Judge decodes a raw answer as BFCL does for the rule and checks it.
+func Judge(raw string, tools []Tool, want Expected, rule Rule) *Mismatch {
+	decode := Decode
+	switch rule {
+	case SimpleJava:
+		decode = DecodeJava
+	case SimpleJavaScript:
+		decode = DecodeJavaScript
+	}
+	calls, err := decode(raw)
+	switch {
+	case err == nil:
+		return Check(calls, tools, want, rule)
+	case rule == Irrelevance:
+		return nil // BFCL: what does not decode is no call
+	case rule == Relevance:
+		return mismatch(relevanceSilent, "", "%v", err)
+	}
+	return Undecodable(err)
+}
+
+// Check holds calls against what is wanted; nil is a pass. The same input gives the
+// same verdict; nothing is changed or kept.
+func Check(calls []Call, tools []Tool, want Expected, rule Rule) *Mismatch {
+	switch rule {
+	case Irrelevance:
+		if len(calls) > 0 {
+			return mismatch(irrelevanceCalled, "", "want no call, got %d", len(calls))
+		}
+		return nil
+	case Relevance:
+		if len(calls) == 0 {
+			return mismatch(relevanceSilent, "", "want a call, got none")
+		}
+		return nil
+	case Parallel:
+		return checkParallel(calls, tools, want)
+	case Multiple:
+		if len(calls) != len(want) {
+			return mismatch(wrongCountMultiple, "", "want %d calls, got %d", len(want), len(calls))
+		}
+		if len(want) == 0 {
+			return nil
+		}
+		return checkCall(calls[0], describe(tools, want[0].Name), want[0], python)
+	}
+	return checkSimple(calls, tools, want, rule)
+}
+
+func checkSimple(calls []Call, tools []Tool, want Expected, rule Rule) *Mismatch {
+	if len(calls) != 1 || len(want) == 0 {
+		if len(calls) == len(want) {
+			return nil
+		}
+		return mismatch(wrongCountSimple, "", "want one call, got %d", len(calls))
+	}
+	tool := Tool{Name: want[0].Name}
+	if len(tools) > 0 {
+		tool = tools[0]
+	}
+	lang := python
+	switch rule {
+	case SimpleJava:
+		lang = java
+	case SimpleJavaScript:
+		lang = javaScript
+	}
+	return checkCall(calls[0], tool, want[0], lang)
+}
+
+// describe finds a tool by name. Without one every argument is unexpected.
+func describe(tools []Tool, name string) Tool {
+	for _, tool := range tools {
+		if tool.Name == name {
+			return tool
+		}
+	}
+	return Tool{Name: name}
+}
+
+// checkParallel matches greedily: each wanted call takes the first call still free
+// that passes, and none is ever given back.
+func checkParallel(calls []Call, tools []Tool, want Expected) *Mismatch {
+	if len(calls) != len(want) {
+		return mismatch(wrongCountParallel, "", "want %d calls, got %d", len(want), len(calls))
+	}
+	taken := make([]bool, len(calls))
+	for _, w := range want {
+		tool := describe(tools, w.Name)
+		var nearest *Mismatch
+		found := false
+		for i := range calls {
+			if taken[i] {
+				continue
+			}
+			m := checkCall(calls[i], tool, w, python)
+			if found = m == nil; found {
+				taken[i] = true
+				break
+			}
+			if nearest == nil || rank(m) > rank(nearest) {
+				nearest = m
+			}
+		}
+		if !found {
+			m := mismatch(cannotFindMatch, nearest.Param, "nearest: %s", nearest)
+			m.Call, m.Type = w.Name, nearest.Type
+			return m
+		}
+	}
+	return nil
+}
+
+// rank says how far a call got before it failed.
+func rank(m *Mismatch) int {
+	switch m.Type {
+	case ToolName:
+		return 0
+	case ParameterCount, ParameterName:
+		return 1
+	}
+	return 2
+}
+
+// checkCall judges one call in BFCL's order: name, required parameters, each given
+// parameter (known, type, value), absent parameters.
+func checkCall(call Call, tool Tool, want Want, lang language) *Mismatch {
+	if want.reference != nil && Equal([]Call{call}, []Call{*want.reference}) {
+		return nil
+	}
+	m := checkArgs(call, tool, want, lang)
+	if m != nil {
+		m.Call = call.Name
+	}
+	return m
+}
+
+func checkArgs(call Call, tool Tool, want Want, lang language) *Mismatch {
+	if call.Name != tool.Name {
+		return mismatch(wrongFuncName, "", "want %s", tool.Name)
+	}
+	for _, name := range tool.Required {
+		if _, given := call.Arg(name); !given {
+			return mismatch(missingRequired, name, "required, not given")
+		}
+	}
+	for _, arg := range call.Args {
+		param, known := tool.Param(arg.Name)
+		accept, wanted := want.arg(arg.Name)
+		if !known || !wanted {
+			return mismatch(unexpectedParam, arg.Name, "neither asked for nor known, or not wanted here")
+		}
+		if m := checkArg(asDict(arg.Value), param, accept, lang); m != nil {
+			m.Param = arg.Name
+			return m
+		}
+	}
+	for _, accept := range want.Args {
+		if _, given := call.Arg(accept.Name); !given && !accept.Optional {
+			return mismatch(missingOptional, accept.Name, "not given")
+		}
+	}
+	return nil
+}
+
+// checkArg judges type, then value.
+func checkArg(v Value, param Param, accept Accept, lang language) *Mismatch {
+	if lang != python && v.Kind != String {
+		name := typeJava
+		if lang == javaScript {
+			name = typeJavaScript
+		}
+		return mismatch(name, "", "want source text, got a %s", v.Kind)
+	}
+	want := declared(param, accept, lang)
+	v = lang.convert(v, param)
+	if param.Type == "tuple" {
+		v, accept = untuple(v), untupled(accept)
+	}
+	if want.kind == Float && v.Kind == Int && lang == python { // Python's one automatic conversion
+		f, err := asFloat(v)
+		if err != nil {
+			return mismatch(typeSimple, "", "%s is too large for a float", shorten(v))
+		}
+		v = Number(f)
+	}
+	variable, m := checkType(v, want, accept)
+	if m != nil {
+		return m
+	}
+	return checkValue(v, want, variable, accept)
+}
+
+func untuple(v Value) Value {
+	if v.Kind == Tuple {
+		v.Kind = List
+	}
+	return v
+}
+
+// untupled does the same for references; BFCL's answers are JSON and have no tuples.
+func untupled(accept Accept) Accept {
+	values := make([]Value, len(accept.Values))
+	for i, v := range accept.Values {
+		values[i] = untuple(v)
+	}
+	accept.Values = values
+	return accept
+}

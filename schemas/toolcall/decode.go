@@ -1,0 +1,190 @@
+package toolcall
+
+import "strings"
+
+// Decode reads a model's raw answer exactly as BFCL's checker does: backticks, newlines
+// and blanks at both ends go, a missing bracket is added, the rest is a Python list of
+// calls. Of a call only keyword arguments are kept, a repeated one with its last value;
+// **x becomes the argument "**". Any unary operator negates its number (BFCL reads +5
+// as -5), a binary operation is evaluated, a bare name is its text, a call without
+// keywords is its source text, a call with keywords is the dict {name: {...}}.
+//
+// Differences from Python, none of which makes a wrong answer pass the AST check: bytes
+// and complex numbers, lambdas, comprehensions and f-strings do not decode at all, nor
+// do texts beyond the limits of size and depth.
+func Decode(raw string) ([]Call, error) {
+	text := strings.Trim(raw, "`\n ")
+	shift := strings.Index(raw, text)
+	if !strings.HasPrefix(text, "[") {
+		text, shift = "["+text, shift-1
+	}
+	if !strings.HasSuffix(text, "]") {
+		text += "]"
+	}
+	c, err := newCursor(text)
+	if err != nil {
+		return nil, err
+	}
+	c.shift = shift
+	list, err := c.expression()
+	if err != nil {
+		return nil, err
+	}
+	if c.trivia(); !c.end() {
+		return nil, c.want("the end")
+	}
+	if list.form != listForm {
+		return nil, &SyntaxError{Offset: list.pos, Want: "a list of calls", Got: "another expression"}
+	}
+	return decodeCalls(list)
+}
+
+func decodeCalls(list *node) ([]Call, error) {
+	d := decoder{}
+	calls := make([]Call, 0, len(list.kids))
+	for _, kid := range list.kids {
+		if kid.form != callForm {
+			return nil, &SyntaxError{Offset: kid.pos, Want: "a call", Got: "another expression"}
+		}
+		call, err := d.call(kid)
+		if err != nil {
+			return nil, err
+		}
+		calls = append(calls, call)
+	}
+	return calls, nil
+}
+
+type decoder struct {
+	evaluator
+}
+
+func (d *decoder) call(n *node) (Call, error) {
+	call := Call{Name: dotted(n.kids[0])}
+	at := map[string]int{}
+	for _, arg := range n.args {
+		v, err := d.value(arg.value)
+		if err != nil {
+			return call, err
+		}
+		name := arg.name
+		if name == "" {
+			name = "**"
+		}
+		if i, given := at[name]; given {
+			call.Args[i].Value = v
+			continue
+		}
+		at[name] = len(call.Args)
+		call.Args = append(call.Args, Arg{name, v})
+	}
+	return call, nil
+}
+
+// dotted is a.b.c; what is no name at its root is left out, as BFCL does.
+func dotted(n *node) string {
+	name := ""
+	for n.form == attributeForm {
+		name = "." + n.text + name
+		n = n.kids[0]
+	}
+	if n.form == nameForm {
+		return n.text + name
+	}
+	return strings.TrimPrefix(name, ".")
+}
+
+func (d *decoder) value(n *node) (Value, error) {
+	switch n.form {
+	case constantForm:
+		return n.value, nil
+	case nameForm:
+		return Text(n.text), nil
+	case unaryForm:
+		return negateConstant(n)
+	case binaryForm:
+		return d.eval(n)
+	case listForm:
+		items, err := d.values(n.kids)
+		return Value{Kind: List, Items: items}, err
+	case tupleForm:
+		items, err := d.values(n.kids)
+		return Value{Kind: Tuple, Items: items}, err
+	case dictForm:
+		return d.dict(n)
+	case callForm:
+		if len(n.args) == 0 {
+			return source(n)
+		}
+		call, err := d.call(n)
+		return asDict(Value{Kind: Nested, Call: &call}), err
+	case indexForm:
+		return indexSource(n)
+	}
+	return Value{}, &SyntaxError{Offset: n.pos, Want: "a value that stands for itself", Got: "an expression"}
+}
+
+func (d *decoder) values(kids []*node) ([]Value, error) {
+	var items []Value
+	for _, kid := range kids {
+		v, err := d.value(kid)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, v)
+	}
+	return items, nil
+}
+
+// dict keeps a repeated key's last value at its first place, as Python does.
+func (d *decoder) dict(n *node) (Value, error) {
+	dict := Value{Kind: Dict}
+	at := map[string]int{}
+	for i := 0; i < len(n.kids); i += 2 {
+		if n.kids[i] == nil {
+			return dict, &SyntaxError{Offset: n.pos, Want: "a key", Got: "**"}
+		}
+		key, err := d.value(n.kids[i])
+		if err != nil {
+			return dict, err
+		}
+		if !hashable(key) {
+			return dict, &SyntaxError{Offset: n.kids[i].pos, Want: "a key: no list, no dict", Got: key.Kind.String()}
+		}
+		value, err := d.value(n.kids[i+1])
+		if err != nil {
+			return dict, err
+		}
+		hash := hashKey(key)
+		if j, given := at[hash]; given {
+			dict.Pairs[j].Value = value
+			continue
+		}
+		at[hash] = len(dict.Pairs)
+		dict.Pairs = append(dict.Pairs, Pair{key, value})
+	}
+	return dict, nil
+}
+
+// negateConstant is BFCL's reading of every unary operator, "not" and "+" included:
+// minus the constant behind it.
+func negateConstant(n *node) (Value, error) {
+	if operand := n.kids[0]; operand.form == constantForm {
+		return evalUnary("-", operand.value)
+	}
+	return Value{}, &SyntaxError{Offset: n.pos, Want: "a number behind the sign", Got: "an expression"}
+}
+
+func source(n *node) (Value, error) {
+	s, err := unparse(n)
+	return Text(s), err
+}
+
+func indexSource(n *node) (Value, error) {
+	of, err := unparse(n.kids[0])
+	if err != nil {
+		return Value{}, err
+	}
+	index, err := unparse(n.kids[1])
+	return Text(of + "[" + index + "]"), err
+}

@@ -1,0 +1,359 @@
+package toolcall
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strings"
+)
+
+// Arithmetic in an answer: BFCL evaluates a binary operation given as a value with
+// Python's eval. Names and calls in it are refused here: Python would look them up
+// among the checker's own variables.
+
+// maxWork bounds what all operations of one answer may produce, in bytes: 'a' * 10**9
+// is a short text.
+const maxWork = 1 << 20
+
+type evaluator struct {
+	work int
+}
+
+var errEvaluate = errors.New("toolcall: an operation that has no value here")
+
+func (e *evaluator) eval(n *node) (Value, error) {
+	switch n.form {
+	case constantForm:
+		return n.value, nil
+	case unaryForm:
+		v, err := e.eval(n.kids[0])
+		if err != nil {
+			return v, err
+		}
+		return evalUnary(n.text, v)
+	case binaryForm:
+		a, err := e.eval(n.kids[0])
+		if err != nil {
+			return a, err
+		}
+		b, err := e.eval(n.kids[1])
+		if err != nil {
+			return b, err
+		}
+		return e.charge(e.binary(n.text, a, b))
+	case listForm, tupleForm:
+		v := Value{Kind: List}
+		if n.form == tupleForm {
+			v.Kind = Tuple
+		}
+		for _, kid := range n.kids {
+			item, err := e.eval(kid)
+			if err != nil {
+				return item, err
+			}
+			v.Items = append(v.Items, item)
+		}
+		return v, nil
+	}
+	return Value{}, errEvaluate
+}
+
+// charge refuses results when all of them together grow too large.
+func (e *evaluator) charge(v Value, err error) (Value, error) {
+	e.work += 16 + len(v.Text) + sizeOf(v.Items, maxWork)
+	if err == nil && e.work > maxWork {
+		err = errors.New("toolcall: an operation with too large a result")
+	}
+	return v, err
+}
+
+// sizeOf estimates the bytes of items, and stops counting at limit.
+func sizeOf(items []Value, limit int) int {
+	size := 0
+	for _, item := range items {
+		size += 16 + len(item.Text)
+		if size < limit {
+			size += sizeOf(item.Items, limit-size)
+		}
+		if size >= limit {
+			break
+		}
+	}
+	return size
+}
+
+func evalUnary(op string, v Value) (Value, error) {
+	if op == "not" {
+		return Truth(!truthy(v)), nil
+	}
+	if v.Kind == Float && op != "~" {
+		if op == "-" {
+			return Number(-v.Float), nil
+		}
+		return v, nil
+	}
+	n, ok := whole(v)
+	if !ok {
+		return Value{}, errEvaluate
+	}
+	switch op {
+	case "-":
+		n.Neg(n)
+	case "~":
+		n.Not(n)
+	}
+	return integer(n)
+}
+
+func truthy(v Value) bool {
+	switch v.Kind {
+	case None:
+		return false
+	case Bool:
+		return v.Bool
+	case Int:
+		return v.Text != "0"
+	case Float:
+		return v.Float != 0
+	case String:
+		return v.Text != ""
+	}
+	return len(v.Items)+len(v.Pairs) > 0
+}
+
+// whole gives a bool or an int as a number of its own.
+func whole(v Value) (*big.Int, bool) {
+	switch {
+	case v.Kind == Bool && v.Bool:
+		return big.NewInt(1), true
+	case v.Kind == Bool:
+		return new(big.Int), true
+	case v.Kind == Int:
+		return new(big.Int).SetString(v.Text, 10)
+	}
+	return nil, false
+}
+
+func integer(n *big.Int) (Value, error) {
+	if n.BitLen() > maxDigits*10/3 {
+		return Value{}, errors.New("toolcall: an int of too many digits")
+	}
+	return Value{Kind: Int, Text: n.String()}, nil
+}
+
+func (e *evaluator) binary(op string, a, b Value) (Value, error) {
+	x, aInt := whole(a)
+	y, bInt := whole(b)
+	switch {
+	case aInt && bInt:
+		return wholeOp(op, a, b, x, y)
+	case (aInt || a.Kind == Float) && (bInt || b.Kind == Float):
+		return floatOp(op, a, b)
+	case op == "*" && bInt:
+		return repeat(a, y)
+	case op == "*" && aInt:
+		return repeat(b, x)
+	case op == "+" && a.Kind == b.Kind && a.Kind == String:
+		return Text(a.Text + b.Text), nil
+	case op == "+" && a.Kind == b.Kind && (a.Kind == List || a.Kind == Tuple):
+		return Value{Kind: a.Kind, Items: append(append([]Value(nil), a.Items...), b.Items...)}, nil
+	}
+	return Value{}, fmt.Errorf("toolcall: %s %s %s: no such operation", a.Kind, op, b.Kind)
+}
+
+func wholeOp(op string, a, b Value, x, y *big.Int) (Value, error) {
+	zero := y.Sign() == 0
+	switch op {
+	case "+":
+		return integer(x.Add(x, y))
+	case "-":
+		return integer(x.Sub(x, y))
+	case "*":
+		return integer(x.Mul(x, y))
+	case "/":
+		if zero {
+			return Value{}, errEvaluate
+		}
+		f, _ := new(big.Rat).SetFrac(x, y).Float64()
+		return finite(f)
+	case "//", "%":
+		if zero {
+			return Value{}, errEvaluate
+		}
+		quotient, rest := floorDiv(x, y)
+		if op == "%" {
+			return integer(rest)
+		}
+		return integer(quotient)
+	case "**":
+		if y.Sign() < 0 {
+			return floatOp(op, a, b)
+		}
+		// The exponent alone says how long the result gets, before the work is done.
+		if x.BitLen() > 1 && (!y.IsInt64() || y.Int64() > maxDigits*10/3 || int64(x.BitLen()-1)*y.Int64() > maxDigits*10/3) {
+			return Value{}, errEvaluate
+		}
+		if x.BitLen() <= 1 { // 0, 1, -1: only the parity counts, and 0**0 is 1
+			y = new(big.Int).Add(new(big.Int).And(y, big.NewInt(1)), big.NewInt(int64(2*y.Sign())))
+		}
+		return integer(new(big.Int).Exp(x, y, nil))
+	case "<<", ">>":
+		return shift(op, x, y)
+	case "&", "|", "^":
+		return bitOp(op, a, b, x, y)
+	}
+	return Value{}, errEvaluate
+}
+
+// floorDiv divides as Python does: the rest has the divisor's sign.
+func floorDiv(x, y *big.Int) (quotient, rest *big.Int) {
+	quotient, rest = new(big.Int).QuoRem(x, y, new(big.Int))
+	if rest.Sign() != 0 && rest.Sign() != y.Sign() {
+		quotient.Sub(quotient, big.NewInt(1))
+		rest.Add(rest, y)
+	}
+	return quotient, rest
+}
+
+func shift(op string, x, by *big.Int) (Value, error) {
+	if by.Sign() < 0 {
+		return Value{}, errEvaluate
+	}
+	if op == ">>" {
+		if !by.IsInt64() || by.Int64() > math.MaxInt32 {
+			by = big.NewInt(math.MaxInt32)
+		}
+		return integer(x.Rsh(x, uint(by.Int64())))
+	}
+	if x.Sign() == 0 {
+		return Integer(0), nil
+	}
+	if !by.IsInt64() || by.Int64() > maxDigits*10/3 {
+		return Value{}, errEvaluate
+	}
+	return integer(x.Lsh(x, uint(by.Int64())))
+}
+
+// bitOp keeps two bools a bool, as Python does.
+func bitOp(op string, a, b Value, x, y *big.Int) (Value, error) {
+	switch op {
+	case "&":
+		x.And(x, y)
+	case "|":
+		x.Or(x, y)
+	default:
+		x.Xor(x, y)
+	}
+	if a.Kind == Bool && b.Kind == Bool {
+		return Truth(x.Sign() != 0), nil
+	}
+	return integer(x)
+}
+
+func floatOp(op string, a, b Value) (Value, error) {
+	x, xErr := asFloat(a)
+	y, yErr := asFloat(b)
+	if xErr != nil || yErr != nil {
+		return Value{}, errEvaluate
+	}
+	switch op {
+	case "+":
+		return notNaN(x + y)
+	case "-":
+		return notNaN(x - y)
+	case "*":
+		return notNaN(x * y)
+	case "/", "//", "%":
+		if y == 0 {
+			return Value{}, errEvaluate
+		}
+		if op == "/" {
+			return notNaN(x / y)
+		}
+		quotient, rest := floatDiv(x, y)
+		if op == "%" {
+			return notNaN(rest)
+		}
+		return notNaN(quotient)
+	case "**":
+		if x == 0 && y < 0 {
+			return Value{}, errEvaluate
+		}
+		f := math.Pow(x, y)
+		if math.IsInf(f, 0) && !math.IsInf(x, 0) && !math.IsInf(y, 0) {
+			return Value{}, errEvaluate
+		}
+		return notNaN(f)
+	}
+	return Value{}, errEvaluate
+}
+
+func floatDiv(x, y float64) (quotient, rest float64) {
+	rest = math.Mod(x, y)
+	quotient = (x - rest) / y
+	if rest != 0 && (y < 0) != (rest < 0) {
+		rest += y
+		quotient--
+	} else if rest == 0 {
+		rest = math.Copysign(0, y)
+	}
+	if quotient != 0 {
+		floor := math.Floor(quotient)
+		if quotient-floor > 0.5 {
+			floor++
+		}
+		return floor, rest
+	}
+	return math.Copysign(0, x/y), rest
+}
+
+// asFloat refuses ints that no float holds, as Python's OverflowError does.
+func asFloat(v Value) (float64, error) {
+	if v.Kind == Float {
+		return v.Float, nil
+	}
+	n, ok := whole(v)
+	if !ok {
+		return 0, errEvaluate
+	}
+	f, _ := new(big.Rat).SetInt(n).Float64()
+	_, err := finite(f)
+	return f, err
+}
+
+func finite(f float64) (Value, error) {
+	if math.IsInf(f, 0) {
+		return Value{}, errEvaluate
+	}
+	return notNaN(f)
+}
+
+// notNaN keeps out the one value that has no literal and is not equal to itself.
+func notNaN(f float64) (Value, error) {
+	if math.IsNaN(f) {
+		return Value{}, errEvaluate
+	}
+	return Number(f), nil
+}
+
+func repeat(v Value, times *big.Int) (Value, error) {
+	if v.Kind != String && v.Kind != List && v.Kind != Tuple {
+		return Value{}, errEvaluate
+	}
+	if times.Sign() <= 0 || len(v.Text)+len(v.Items) == 0 {
+		return Value{Kind: v.Kind}, nil
+	}
+	size := len(v.Text) + sizeOf(v.Items, maxWork)
+	if !times.IsInt64() || times.Int64() > int64(maxWork/size) {
+		return Value{}, errEvaluate
+	}
+	if v.Kind == String {
+		return Text(strings.Repeat(v.Text, int(times.Int64()))), nil
+	}
+	repeated := Value{Kind: v.Kind}
+	for range int(times.Int64()) {
+		repeated.Items = append(repeated.Items, v.Items...)
+	}
+	return repeated, nil
+}

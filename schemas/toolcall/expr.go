@@ -1,0 +1,237 @@
+package toolcall
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// A parser for the part of Python's expressions that an answer can hold. What the
+// decoder would refuse anyway (lambda, comprehension, f-string, bytes, complex, walrus,
+// await) is a syntax error here; Python would refuse it one step later, except as a
+// positional argument, which BFCL ignores.
+
+type form uint8
+
+const (
+	constantForm  form = iota // value
+	nameForm                  // text
+	attributeForm             // kids[0].text
+	callForm                  // kids[0](kids[1:]..., args)
+	indexForm                 // kids[0][kids[1]]
+	sliceForm                 // kids: lower, upper, step; nil when left out
+	listForm
+	tupleForm
+	setForm
+	dictForm    // kids: key, value, key, value; key nil for **value
+	unaryForm   // text: the operator
+	binaryForm  // text: the operator
+	compareForm // text: the first operator; also and, or, if-else: never evaluated
+	starForm    // *kids[0]
+)
+
+type node struct {
+	form  form
+	text  string
+	value Value
+	kids  []*node
+	args  []keyword
+	pos   int // byte offset into the raw answer: its start, or where it was read up to
+	depth int // height of the tree below
+}
+
+type keyword struct {
+	name  string // "" for **value
+	value *node
+}
+
+// grow makes a node over kids and bounds the tree's height, which recursion bounds
+// only for brackets: 1+1+1+... is built by a loop.
+func (c *cursor) grow(f form, text string, kids ...*node) (*node, error) {
+	n := &node{form: f, text: text, kids: kids, pos: max(c.pos+c.shift, 0)}
+	for _, kid := range kids {
+		if kid != nil && kid.depth >= n.depth {
+			n.depth = kid.depth + 1
+		}
+	}
+	if n.depth > maxDepth {
+		return nil, c.want("at most 200 levels of nesting")
+	}
+	return n, nil
+}
+
+// trivia steps over what Python ignores inside brackets.
+func (c *cursor) trivia() {
+	for {
+		c.blanks()
+		switch {
+		case c.peek() == '#':
+			for !c.end() && c.peek() != '\n' && c.peek() != '\r' {
+				c.pos++
+			}
+		case c.peek() == '\\' && (c.peekAt(1) == '\n' || c.peekAt(1) == '\r'):
+			c.pos++
+		default:
+			return
+		}
+	}
+}
+
+func reserved(word string) bool {
+	switch word {
+	case "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class",
+		"continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global",
+		"if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise",
+		"return", "try", "while", "with", "yield":
+		return true
+	}
+	return false
+}
+
+// takeWord steps over a keyword that stands here as a whole word.
+func (c *cursor) takeWord(word string) bool {
+	rest := c.text[c.pos:]
+	if !strings.HasPrefix(rest, word) {
+		return false
+	}
+	if r, _ := utf8.DecodeRuneInString(rest[len(word):]); len(rest) > len(word) && identPart(r) {
+		return false
+	}
+	c.pos += len(word)
+	return true
+}
+
+// expression reads any expression: a if b else c, or what binds tighter.
+func (c *cursor) expression() (*node, error) {
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	c.trivia()
+	start := max(c.pos+c.shift, 0)
+	left, err := c.operators(0)
+	if err != nil {
+		return nil, err
+	}
+	left.pos = start
+	if c.trivia(); !c.takeWord("if") {
+		return left, nil
+	}
+	test, err := c.operators(0)
+	if err != nil {
+		return nil, err
+	}
+	if c.trivia(); !c.takeWord("else") {
+		return nil, c.want("else")
+	}
+	other, err := c.expression()
+	if err != nil {
+		return nil, err
+	}
+	return c.grow(compareForm, "if", left, test, other)
+}
+
+// The binary operators by how tightly they bind; longer ones come before their
+// beginnings. Power and the unary operators are in unary.
+var levels = [...][]string{
+	{"or"}, {"and"}, {"not in", "is not", "in", "is", "<=", ">=", "==", "!=", "<", ">"},
+	{"|"}, {"^"}, {"&"}, {"<<", ">>"}, {"+", "-"}, {"*", "//", "/", "%", "@"},
+}
+
+const (
+	notLevel   = 2 // "not" binds between "and" and the comparisons
+	arithLevel = 3 // from here on operators make binaryForm
+	unaryLevel = len(levels)
+	powerLevel = unaryLevel + 1
+)
+
+func (c *cursor) operators(level int) (*node, error) {
+	if level == unaryLevel {
+		return c.unary()
+	}
+	c.trivia()
+	if level == notLevel && c.takeWord("not") {
+		return c.prefix("not", notLevel)
+	}
+	left, err := c.operators(level + 1)
+	for err == nil {
+		op := c.operator(level)
+		if op == "" {
+			return left, nil
+		}
+		var right *node
+		if right, err = c.operators(level + 1); err != nil {
+			break
+		}
+		f := compareForm
+		if level >= arithLevel {
+			f = binaryForm
+		}
+		left, err = c.grow(f, op, left, right)
+	}
+	return nil, err
+}
+
+// operator steps over an operator of the level; "" when none stands here.
+func (c *cursor) operator(level int) string {
+	c.trivia()
+	for _, op := range levels[level] {
+		first, second, two := strings.Cut(op, " ")
+		start := c.pos
+		switch {
+		case two && c.takeWord(first):
+			if c.trivia(); c.takeWord(second) {
+				return op
+			}
+			c.pos = start
+		case !two && op[0] >= 'a' && c.takeWord(op):
+			return op
+		case !two && op[0] < 'a' && strings.HasPrefix(c.text[c.pos:], op):
+			next := c.peekAt(len(op))
+			if op == "*" && next == '*' || next == '=' && level >= arithLevel {
+				continue
+			}
+			c.pos += len(op)
+			return op
+		}
+	}
+	return ""
+}
+
+// prefix reads the operand of a prefix operator that is behind the cursor.
+func (c *cursor) prefix(op string, level int) (*node, error) {
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	operand, err := c.operators(level)
+	if err != nil {
+		return nil, err
+	}
+	return c.grow(unaryForm, op, operand)
+}
+
+// unary reads -x, +x, ~x and x ** y; the power binds tighter to its left only.
+func (c *cursor) unary() (*node, error) {
+	c.trivia()
+	for _, op := range []string{"-", "+", "~"} {
+		if c.take(op) {
+			return c.prefix(op, unaryLevel)
+		}
+	}
+	left, err := c.primary()
+	if err != nil {
+		return nil, err
+	}
+	if c.trivia(); !c.take("**") {
+		return left, nil
+	}
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	right, err := c.unary()
+	if err != nil {
+		return nil, err
+	}
+	return c.grow(binaryForm, "**", left, right)
+}

@@ -1,0 +1,173 @@
+package toolcall_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"itool/schemas/toolcall"
+)
+
+type goldenRow struct {
+	ID        string
+	Category  string
+	Raw       string
+	Decoded   json.RawMessage
+	Valid     bool
+	ErrorType *string `json:"error_type"`
+	Variant   string
+}
+
+type question struct {
+	tools []toolcall.Tool
+	want  toolcall.Expected
+}
+
+var categories = []string{
+	"simple", "multiple", "parallel", "parallel_multiple", "java", "javascript",
+	"live_simple", "live_multiple", "live_parallel", "live_parallel_multiple",
+}
+
+func questions(t testing.TB) map[string]question {
+	t.Helper()
+	byID := map[string]question{}
+	for _, category := range categories {
+		type doc struct {
+			ID       string
+			Function json.RawMessage
+		}
+		type answer struct {
+			ID          string
+			GroundTruth json.RawMessage `json:"ground_truth"`
+		}
+		for _, row := range rows[doc](t, "bfcl_v3/BFCL_v3_"+category+".json") {
+			tools, err := toolcall.ParseTools(row.Function)
+			if err != nil {
+				t.Fatalf("%s: %v", row.ID, err)
+			}
+			byID[row.ID] = question{tools: tools}
+		}
+		for _, row := range rows[answer](t, "bfcl_v3/possible_answer/BFCL_v3_"+category+".json") {
+			want, err := toolcall.ParseExpected(row.GroundTruth)
+			if err != nil {
+				t.Fatalf("%s: %v", row.ID, err)
+			}
+			byID[row.ID] = question{byID[row.ID].tools, want}
+		}
+	}
+	return byID
+}
+
+// TestGolden holds decoding, verdict and error name against the original checker's on
+// every row; there is no list of exceptions.
+func TestGolden(t *testing.T) {
+	byID := questions(t)
+	disagreements := map[string]int{}
+	report := func(row goldenRow, format string, args ...any) {
+		disagreements[row.Category]++
+		if disagreements[row.Category] <= 5 {
+			t.Logf("%s %s (%s): "+format, append([]any{row.Category, row.ID, row.Variant}, args...)...)
+		}
+	}
+	all := rows[goldenRow](t, "bfcl_checker/golden.jsonl")
+	for _, row := range all {
+		calls, err := toolcall.Decode(row.Raw)
+		if err != nil {
+			report(row, "decode %q: %v", row.Raw, err)
+			continue
+		}
+		if want := goldenCalls(t, row.Decoded); !toolcall.Equal(calls, want) {
+			report(row, "decode %q: got %s, want %s", row.Raw, toolcall.Print(calls), toolcall.Print(want))
+			continue
+		}
+		q := byID[row.ID]
+		m := toolcall.Check(calls, q.tools, q.want, toolcall.RuleOf(row.Category))
+		switch {
+		case m == nil && !row.Valid:
+			report(row, "check %q: passes, want %s", row.Raw, *row.ErrorType)
+		case m != nil && row.Valid:
+			report(row, "check %q: got %s, want a pass", row.Raw, m)
+		case m != nil && m.Name != *row.ErrorType:
+			report(row, "check %q: got %s, want %s", row.Raw, m, *row.ErrorType)
+		}
+	}
+	for category, n := range disagreements {
+		t.Errorf("%s: %d disagreements", category, n)
+	}
+	t.Logf("%d rows compared", len(all))
+}
+
+// goldenCalls reads the original's decoding: [{name: {argument: value}}], where
+// {"__tuple__": [...]} stands for a tuple.
+func goldenCalls(t *testing.T, raw json.RawMessage) []toolcall.Call {
+	t.Helper()
+	list, err := toolcall.FromJSON(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls []toolcall.Call
+	for _, item := range list.Items {
+		function := item.Pairs[0]
+		call := toolcall.Call{Name: function.Key.Text}
+		for _, p := range function.Value.Pairs {
+			call.Args = append(call.Args, toolcall.Arg{Name: p.Key.Text, Value: retuple(p.Value)})
+		}
+		calls = append(calls, call)
+	}
+	return calls
+}
+
+func retuple(v toolcall.Value) toolcall.Value {
+	if len(v.Pairs) == 1 && v.Pairs[0].Key.Text == "__tuple__" {
+		v = v.Pairs[0].Value
+		v.Kind = toolcall.Tuple
+	}
+	for i := range v.Items {
+		v.Items[i] = retuple(v.Items[i])
+	}
+	for i := range v.Pairs {
+		v.Pairs[i].Value = retuple(v.Pairs[i].Value)
+	}
+	return v
+}
+
+func BenchmarkParse(b *testing.B) {
+	const answer = `[Market Trends API(trend_type="MARKET_INDEXES", country="us"), get(a=[1, 2.5, {'k': (True, None)}])]`
+	b.SetBytes(int64(len(answer)))
+	for b.Loop() {
+		if _, err := toolcall.Parse(answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	const answer = "```\n[get_weather(city='Paris', days=3), get(a=[1, 2.5, {'k': (True, None)}])]\n```"
+	b.SetBytes(int64(len(answer)))
+	for b.Loop() {
+		if _, err := toolcall.Decode(answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	tools, err := toolcall.ParseTools([]byte(`[{"name": "get_weather", "parameters": {"type": "dict",
+		"properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}}]`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	calls, err := toolcall.Parse(`[get_weather(days=3, city='paris'), get_weather(city='Rome')]`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	want, err := toolcall.Parse(`[get_weather(city='Rome'), get_weather(city='Paris', days=3)]`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	expected := toolcall.Reference(want)
+	for b.Loop() {
+		if m := toolcall.Check(calls, tools, expected, toolcall.Parallel); m != nil {
+			b.Fatal(m)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package toolcall
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Java's literals, as BFCL converts them.
+
+var (
+	javaFloat  = regexp.MustCompile(`^-?\d+(\.\d+)?([eE][+-]?\d+)?[fF]$`)
+	javaDouble = regexp.MustCompile(`^-?\d+(\.\d+)?([eE][+-]?\d+)?$`)
+
+	javaAsList    = regexp.MustCompile(`new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)`)
+	javaAddBlock  = regexp.MustCompile(`(?s)new\s+ArrayList<\w*>\(\)\s*\{\{\s*(.+?)\s*\}\}`)
+	javaAdd       = regexp.MustCompile(`add\((.+?)\)`)
+	javaEmptyList = regexp.MustCompile(`new\s+ArrayList<\w*>\(\)`)
+	javaArray     = regexp.MustCompile(`new\s+\w+\[\]\s*\{(.*?)\}`)
+	javaMapBlock  = regexp.MustCompile(`(?s)new\s+HashMap<.*?>\s*\(\)\s*\{\s*\{?\s*(.*?)\s*\}?\s*\}`)
+	javaPut       = regexp.MustCompile(`put\("(.*?)",\s*(.*?)\)`)
+	javaEmptyMap  = regexp.MustCompile(`new\s+HashMap<.*?>\s*\(\)`)
+)
+
+// javaValue reads a literal of a declared type; element is the declared type of a
+// list's elements, "" if undeclared. What does not fit stays a string.
+func javaValue(s, typ, element string) Value {
+	switch typ {
+	case "byte", "short", "integer":
+		if v, ok := wholeText(s, ""); ok {
+			return v
+		}
+	case "long":
+		if v, ok := wholeText(s, "lL"); ok {
+			return v
+		}
+	case "float", "double":
+		return javaNumber(s, typ)
+	case "boolean":
+		if s == "true" || s == "false" {
+			return Truth(s == "true")
+		}
+	case "ArrayList":
+		return javaList(s, element)
+	case "Array":
+		if m := javaArray.FindStringSubmatch(s); m != nil {
+			return ListOf(pieces(m[1], func(p string) Value { return javaElement(p, element) })...)
+		}
+	case "HashMap":
+		return javaMap(s)
+	}
+	return Text(s)
+}
+
+func javaNumber(s, typ string) Value {
+	pattern := javaDouble
+	if typ == "float" {
+		pattern = javaFloat
+	}
+	if pattern.MatchString(s) {
+		if f, err := strconv.ParseFloat(strings.TrimRight(s, "fF"), 64); err == nil {
+			return Number(f)
+		}
+	}
+	return Text(s)
+}
+
+// javaElement reads an element: by its declared type, or by its looks.
+func javaElement(s, element string) Value {
+	if element == "" {
+		return javaGuess(s)
+	}
+	if element == "String" || element == "char" || element == "any" {
+		return Text(unquote(s))
+	}
+	return javaValue(s, element, "")
+}
+
+func javaGuess(s string) Value {
+	if v, ok := wholeText(s, "lL"); ok {
+		return v
+	}
+	if javaFloat.MatchString(s) {
+		return javaNumber(s, "float")
+	}
+	return guess(s)
+}
+
+func javaList(s, element string) Value {
+	read := func(p string) Value { return javaElement(p, element) }
+	if m := javaAsList.FindStringSubmatch(s); m != nil {
+		return ListOf(pieces(m[1], read)...)
+	}
+	if m := javaAddBlock.FindStringSubmatch(s); m != nil {
+		list := ListOf()
+		for _, add := range javaAdd.FindAllStringSubmatch(m[1], -1) {
+			list.Items = append(list.Items, read(strings.TrimSpace(add[1])))
+		}
+		return list
+	}
+	if javaEmptyList.MatchString(s) {
+		return ListOf()
+	}
+	return Text(s)
+}
+
+func javaMap(s string) Value {
+	dict := Value{Kind: Dict}
+	if m := javaMapBlock.FindStringSubmatch(s); m != nil {
+		for _, entry := range javaPut.FindAllStringSubmatch(m[1], -1) {
+			dict.Pairs = put(dict.Pairs, Text(entry[1]), javaGuess(strings.TrimSpace(entry[2])))
+		}
+		return dict
+	}
+	if javaEmptyMap.MatchString(s) {
+		return dict
+	}
+	return Text(s)
+}

@@ -1,0 +1,59 @@
+package toolcall
+
+import (
+	"regexp"
+	"strings"
+)
+
+var (
+	// A call at the very start, whole or cut off: get_weather(city=
+	opensWithCall = regexp.MustCompile(`^[A-Za-z_][\w.]*\((\)\s*$|\s*[A-Za-z_]\w*\s*=[^=])`)
+	// A call as JSON, anywhere: {"name": "f", "arguments": ...
+	jsonCall = regexp.MustCompile(`"name"\s*:\s*"[^"]*"\s*,\s*"(?:arguments|parameters)"\s*:`)
+	// The marks that models put around their calls.
+	callMark = regexp.MustCompile(`(?i)</?tool_?calls?>|<\|python_tag\|>|\[TOOL_CALLS\]|</?function_?calls?>|<function=`)
+)
+
+// IsProse says whether an ended answer is a refusal, a question or a statement: not
+// blank, and no call in it, whole or begun, in any of the formats that models use. It
+// is what a right answer looks like where no call is wanted. Whether the answer was
+// cut off by length only the caller knows. A link such as [f()](url) is prose.
+func IsProse(answer string) bool {
+	text := strings.Trim(answer, "` \t\r\n")
+	if text == "" || len(text) > maxBytes || opensWithCall.MatchString(text) {
+		return false
+	}
+	if jsonCall.MatchString(text) || callMark.MatchString(text) {
+		return false
+	}
+	if calls, err := Decode(answer); err == nil && len(calls) > 0 {
+		return false
+	}
+	return !holdsCall(text)
+}
+
+// holdsCall looks for a bracketed call, whole or begun, anywhere in the text. A name
+// ends at the next bracket, and what has been read as a call is not read again: the
+// work is linear.
+func holdsCall(text string) bool {
+	c, err := newCursor(text)
+	if err != nil {
+		return true // not text at all
+	}
+	for {
+		next := strings.IndexByte(text[c.pos:], '[')
+		if next < 0 {
+			return false
+		}
+		c.pos += next
+		start := *c
+		c.pos++
+		if c.blanks(); c.callName() == "" {
+			continue
+		}
+		*c = start
+		if _, err := c.answer(); err != nil || c.peek() != '(' {
+			return true
+		}
+	}
+}
