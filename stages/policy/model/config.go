@@ -101,6 +101,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.NumHeads%c.NumKVHeads != 0:
 		return fmt.Errorf("num_key_value_heads: %d does not divide num_attention_heads %d", c.NumKVHeads, c.NumHeads)
+	case c.MaxPositions*c.HeadDim > 1<<27: // the tables of angles are as large
+		return fmt.Errorf("max_position_embeddings: %d positions of head_dim %d are more than the engine keeps angles for", c.MaxPositions, c.HeadDim)
 	case c.HeadDim%2 != 0:
 		return fmt.Errorf("head_dim: %d is odd, rotary positions need pairs", c.HeadDim)
 	case !(c.RopeTheta > 0 && c.RopeTheta < 1e12):

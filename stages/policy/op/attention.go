@@ -77,7 +77,7 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 	a.q.backward(dev, w.dh, w.dq, s.h, s.xa[0], w.g, n, false)
 	a.k.backward(dev, w.dh, w.dk, s.h, s.xa[1], w.g, n, true)
 	a.v.backward(dev, w.dh, w.dv, s.h, s.xa[2], w.g, n, true)
-	copy(a.dx[:n*c.C], dy)
+	carry(a.dx[:n*c.C], dy)
 	dev.RMSNormBackward(a.dx, a.norm.dw, w.dh, x, a.norm.w, s.rstd, n, c.C)
 	return nil
 }

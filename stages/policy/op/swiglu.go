@@ -69,7 +69,7 @@ func (m *swiglu) backward(in []G.Value, grad G.Value) error {
 	dev.SwiGLUBackward(w.dgate, w.dup, w.dact, s.gate, s.up, n*c.F)
 	m.gate.backward(dev, w.dh, w.dgate, s.h, s.xa[0], w.g, n, false)
 	m.up.backward(dev, w.dh, w.dup, s.h, s.xa[1], w.g, n, true)
-	copy(m.dx[:n*c.C], dy)
+	carry(m.dx[:n*c.C], dy)
 	dev.RMSNormBackward(m.dx, m.norm.dw, w.dh, x, m.norm.w, s.rstd, n, c.C)
 	return nil
 }

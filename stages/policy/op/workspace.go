@@ -55,3 +55,10 @@ func newWorkspace(s Shape, keep int) *workspace {
 func (s Shape) LayerBytes() int {
 	return 4 * s.T * (2*s.C + 2 + 2*s.H*s.D + 2*s.G*s.D + s.H + 3*s.F + 7*s.R)
 }
+
+// carry copies the residual stream's gradient, unless both are one memory already.
+func carry(dst, src []float32) {
+	if len(dst) > 0 && &dst[0] != &src[0] {
+		copy(dst, src)
+	}
+}

@@ -162,23 +162,26 @@ func (g *graph) run(m G.VM) error {
 	return m.RunAll()
 }
 
-// score runs the forward pass and sums the log-probabilities of the targets.
-func (g *graph) score() (sum float64, n int, err error) {
-	units := g.plan.Units
+// score runs the forward pass and visits every target's log-probability, with the
+// index of its segment: of examples, that is their place in the batch.
+func (g *graph) score(visit func(segment int, logp float64)) error {
 	for i := range g.plan.Side { // the loss node runs too: give it nothing to do
 		g.plan.Side[i] = -1
 	}
-	g.plan.Units, g.plan.Denominator = units[:0], 1
+	g.plan.Units, g.plan.Denominator = g.plan.Units[:0], 1
 	if err := g.run(g.forward); err != nil {
-		return 0, 0, err
+		return err
 	}
-	logp := g.logp.Value().Data().([]float32)
+	logp, segment := g.logp.Value().Data().([]float32), 0
 	for row, target := range g.rows.Targets[:g.rows.Len()] {
+		if int32(row) >= g.rows.Cu[segment+1] {
+			segment++
+		}
 		if target >= 0 {
-			sum, n = sum+float64(logp[row]), n+1
+			visit(segment, float64(logp[row]))
 		}
 	}
-	return sum, n, nil
+	return nil
 }
 
 // gradients are the parameters' gradients so far; nothing before the first run.

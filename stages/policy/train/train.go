@@ -63,7 +63,7 @@ func (p *Phase) steps() int { return (p.units() + p.BatchSize - 1) / p.BatchSize
 
 // ErrNotFinite says that a loss or a gradient was NaN or infinite. The error that
 // wraps it names the example or pair; the weights have not moved.
-var ErrNotFinite = errors.New("not finite: lower the rate, or drop it")
+var ErrNotFinite = errors.New("not finite: lower the rate, or drop what is named here")
 
 // Trainer holds a run of training between two steps.
 type Trainer struct {
@@ -264,11 +264,19 @@ func (t *Trainer) Loss(ctx context.Context, examples []Example) (float64, error)
 			return 0, err
 		}
 		t.graph.fill(p, bin)
-		s, count, err := t.graph.score()
+		bad := -1
+		err := t.graph.score(func(segment int, logp float64) {
+			if bad < 0 && (math.IsNaN(logp) || math.IsInf(logp, 0)) {
+				bad = bin[segment]
+			}
+			sum, n = sum+logp, n+1
+		})
+		if err == nil && bad >= 0 {
+			err = fmt.Errorf("%s: log-probability is %w", p.name(bad), ErrNotFinite)
+		}
 		if err != nil {
 			return 0, fmt.Errorf("train: loss: %w", err)
 		}
-		sum, n = sum+s, n+count
 	}
 	return -sum / float64(n), nil
 }

@@ -13,16 +13,20 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/kernel/cpu"
 	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/model"
 	"itool/stages/policy/train"
 )
 
-func tiny(seed uint64) *model.Model {
+func tiny(seed uint64) *model.Model { return tinyOn(ref.New(), seed) }
+
+func tinyOn(dev kernel.Device, seed uint64) *model.Model {
 	m := model.New(model.Config{
 		HiddenSize: 16, IntermediateSize: 24, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 4, VocabSize: 23,
 		MaxPositions: 64, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true, BOS: []int32{1}, EOS: []int32{2}, DType: "float32",
-	}, seed, ref.New())
+	}, seed, dev)
 	for i := range m.Embed { // larger than a fresh model's weights: every part then matters,
 		m.Embed[i] *= 25 // and a frozen head can say something
 	}
@@ -358,6 +362,26 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestThreads: a device's number of threads changes no bit.
+func TestThreads(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		run := func(threads int) memory {
+			dev, err := cpu.New(cpu.Options{Threads: threads})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := config()
+			c.Full, c.Tokens = full, 200
+			tr := start(t, tinyOn(dev, 1), c, train.Phase{Name: "a", Examples: examples(40), Epochs: 2, Rate: 1e-2, BatchSize: 20, Shuffle: true})
+			finish(t, tr)
+			return save(t, tr)
+		}
+		if one := run(1); !equal(one, run(2)) || !equal(one, run(5)) {
+			t.Errorf("full %v: another number of threads, other bytes", full)
+		}
+	}
+}
+
 func TestRestoreRefuses(t *testing.T) {
 	phase := train.Phase{Name: "a", Examples: examples(5), Epochs: 2, Rate: 1e-2, BatchSize: 2}
 	good := save(t, start(t, tiny(1), config(), phase))
@@ -441,6 +465,29 @@ func TestNotFinite(t *testing.T) {
 		if !equal(save(t, tr), before) {
 			t.Errorf("%s %s: the bad step moved something", tt.kind, tt.bad)
 		}
+	}
+}
+
+func TestLossRefuses(t *testing.T) {
+	es := examples(3)
+	m := tiny(1)
+	m.Embed[int(es[1].Answer[0])*m.HiddenSize] = float32(math.NaN())
+	for _, tt := range []struct {
+		name string
+		es   []train.Example
+		want string
+	}{
+		{"none", nil, "no examples"}, {"long", []train.Example{{ID: "x", Answer: make([]int32, 49)}}, "example x: 49 tokens"},
+		{"not finite", es, "log-probability is not finite"},
+	} {
+		if _, err := start(t, m.Clone(), config()).Loss(context.Background(), tt.es); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want an error with %q", tt.name, err, tt.want)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := start(t, tiny(1), config()).Loss(ctx, es); err != context.Canceled {
+		t.Errorf("cancelled: got %v", err)
 	}
 }
 
