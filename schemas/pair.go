@@ -15,6 +15,7 @@ type Pair struct {
 	RejectedQ    float64 `arrow:"rejected_q"`
 	Similarity   float64 `arrow:"similarity"` // 1 − normalised token edit distance of the whole fragments
 	Reason       string  `arrow:"reason"`     // "" = kept; else why it was dropped
+	OtherMode    string  `arrow:"other_mode"` // the reason that the acceptance mode not in force would give, so that a report shows the yield of both
 }
 
 func (Pair) Schema() string { return "pair/v1" }
