@@ -14,6 +14,7 @@
 //     after the call, except by Pack.
 //   - Sizes are the caller's invariants: a wrong one panics. User input is
 //     checked long before it gets here.
+//   - A NaN among the inputs of a result makes the result NaN: divergence must show.
 //   - A Device may be used by many goroutines at once.
 //
 // Shape letters: T tokens (rows), N output features, K input features, H query
@@ -71,8 +72,8 @@ type Device interface {
 	// from lse. No T × T matrix is kept.
 	AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu []int32, h, g, d int)
 	// AttendPaths is attention while decoding along a tree: row r of q (R, H, D)
-	// sees the cache slots paths[r], in that order. k, v (slots, G, D); out
-	// (R, H, D).
+	// sees the cache slots paths[r], in that order; an empty path gives zeros.
+	// k, v (slots, G, D); out (R, H, D). Slots outside k and v panic.
 	AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, d int)
 
 	// LogProbs: for row t with targets[t] ≥ 0, logp[t] = log softmax(x[t]·Wᵀ)[targets[t]]
@@ -92,7 +93,9 @@ type Device interface {
 	SumSquares(x []float32) float64
 }
 
-// AdamW are the scalars of one optimiser step. C1 = 1 − β1ᵗ, C2 = 1 − β2ᵗ.
+// AdamW are the scalars of one optimiser step. C1 = 1 − β1ᵗ, C2 = 1 − β2ᵗ, computed
+// from the float32 values of β1 and β2: the kernel uses 1 − β of those, and 1 − 0.999
+// differs by 1e-5 between float32 and float64.
 type AdamW struct {
 	Rate, Beta1, Beta2, Eps, Decay, GradScale float32
 	C1, C2                                    float32

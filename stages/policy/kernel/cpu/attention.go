@@ -70,7 +70,7 @@ type forward struct {
 
 // Attention is causal self-attention over packed segments.
 func (d *Device) Attention(out, lse, q, k, v []float32, cu []int32, h, g, dim int) {
-	t := take[forward](&d.attentions)
+	t := d.forwards.take()
 	*t = forward{heads: d.heads(q, k, v, cu, h, g, dim), out: out, lse: lse}
 	if segments := len(cu) - 1; segments > 0 {
 		need("out", out, int(cu[segments])*h*dim)
@@ -78,7 +78,7 @@ func (d *Device) Attention(out, lse, q, k, v []float32, cu []int32, h, g, dim in
 		d.pool.run(segments*h, 2*t.work(), t)
 	}
 	*t = forward{}
-	d.attentions.Put(t)
+	d.forwards.put(t)
 }
 
 func (a *forward) part(i int, s *scratch) {

@@ -10,7 +10,7 @@ type backward struct {
 
 // AttentionBackward recomputes the probabilities, block of query rows by block.
 func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu []int32, h, g, dim int) {
-	t := take[backward](&d.backwards)
+	t := d.backwards.take()
 	*t = backward{heads: d.heads(q, k, v, cu, h, g, dim), dq: dq, dk: dk, dv: dv, dout: dout, out: out, lse: lse}
 	if segments := len(cu) - 1; segments > 0 {
 		rows := int(cu[segments])
@@ -23,7 +23,7 @@ func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32
 		d.pool.run(segments*g, 5*t.work(), t)
 	}
 	*t = backward{}
-	d.backwards.Put(t)
+	d.backwards.put(t)
 }
 
 func (a *backward) part(i int, s *scratch) {

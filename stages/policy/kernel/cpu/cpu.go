@@ -36,7 +36,12 @@ type Device struct {
 	level *level
 	pool  *pool
 	// Arguments of calls in flight, kept so that a call allocates nothing.
-	products, spans, attentions, backwards, decodes, slabs sync.Pool
+	products  shelf[product]
+	spans     shelf[span]
+	forwards  shelf[forward]
+	backwards shelf[backward]
+	decodes   shelf[decode]
+	slabs     shelf[slab]
 }
 
 // New returns a device. The error names a level this machine does not have.
@@ -68,12 +73,29 @@ func Levels() []string {
 // Name is "cpu/" and the level.
 func (d *Device) Name() string { return "cpu/" + d.level.name }
 
-// take returns an argument block from p, or a new one.
-func take[T any](p *sync.Pool) *T {
-	if t, ok := p.Get().(*T); ok {
+// shelf keeps values that nobody uses just now. Unlike a sync.Pool it does not drop
+// them at every collection: they are large, and needed again within microseconds.
+// It holds as many as were ever in use at once.
+type shelf[T any] struct {
+	mu   sync.Mutex
+	free []*T
+}
+
+func (s *shelf[T]) take() *T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last := len(s.free) - 1; last >= 0 {
+		t := s.free[last]
+		s.free = s.free[:last]
 		return t
 	}
 	return new(T)
+}
+
+func (s *shelf[T]) put(t *T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = append(s.free, t)
 }
 
 // need panics unless s holds n values: assembly would not notice.

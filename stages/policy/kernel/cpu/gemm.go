@@ -24,11 +24,15 @@ func (d *Device) Pack(w []float32, n, k int) kernel.Matrix {
 func (d *Device) Repack(to kernel.Matrix, w []float32) {
 	m := d.own(to)
 	need("weight", w, m.n*m.k)
-	if m.k == 0 {
-		return
+	if m.k > 0 {
+		panels := d.level.padded(m.n) / d.level.tileCols
+		d.spread(span{work: packPanels, n: panels, h: m.n, k: m.k, f: [7][]float32{m.panels, w}}, 4*d.level.tileCols*m.k)
 	}
-	for j := 0; j < m.n; j += d.level.tileCols {
-		d.level.packColumns(&m.panels[j*m.k], &w[j*m.k], m.k, m.k, min(d.level.tileCols, m.n-j))
+}
+
+func packPanels(s *span, first, last int) {
+	for j := first * s.level.tileCols; j < min(s.h, last*s.level.tileCols); j += s.level.tileCols {
+		s.level.packColumns(&s.f[0][j*s.k], &s.f[1][j*s.k], s.k, s.k, min(s.level.tileCols, s.h-j))
 	}
 }
 
@@ -109,11 +113,11 @@ func (d *Device) multiply(p product) {
 		// Four parts a thread even out their finish; none below the price of handing it over.
 		p.panelParts = max(1, min(panels, 4*threads/p.rowParts, work/smallWork/p.rowParts))
 	}
-	t := take[product](&d.products)
+	t := d.products.take()
 	*t = p
 	d.pool.run(p.rowParts*p.panelParts, work, t)
 	*t = product{}
-	d.products.Put(t)
+	d.products.put(t)
 }
 
 // empty is the product over no k.

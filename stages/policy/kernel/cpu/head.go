@@ -54,8 +54,8 @@ func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int
 	need("targets", targets, t)
 	clear(logp[:t])
 	clear(lse[:t])
-	s := take[slab](&d.slabs)
-	defer d.slabs.Put(s)
+	s := d.slabs.take()
+	defer d.slabs.put(s)
 	for from := 0; from < t; {
 		from = s.gather(x, targets, from, t, m.k)
 		for col := 0; col < m.n; col += slabCols {
@@ -105,8 +105,8 @@ func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matr
 	need("lse", lse, t)
 	need("targets", targets, t)
 	need("weight", wRaw, m.n*m.k)
-	s := take[slab](&d.slabs)
-	defer d.slabs.Put(s)
+	s := d.slabs.take()
+	defer d.slabs.put(s)
 	for from := 0; from < t; {
 		from = s.gather(x, targets, from, t, m.k)
 		n := len(s.rows)

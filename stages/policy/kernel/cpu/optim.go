@@ -31,8 +31,8 @@ func adamW(s *span, first, last int) {
 // SumSquares sums grains of a fixed size, then the grains in order.
 func (d *Device) SumSquares(x []float32) float64 {
 	const grain = 1 << 16
-	s := take[scratch](&d.pool.scratch)
-	defer d.pool.scratch.Put(s)
+	s := d.pool.scratch.take()
+	defer d.pool.scratch.put(s)
 	grains := (len(x) + grain - 1) / grain
 	if cap(s.sums) < grains {
 		s.sums = make([]float64, grains)

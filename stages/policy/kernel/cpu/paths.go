@@ -1,9 +1,6 @@
 package cpu
 
-import (
-	"math"
-	"unsafe"
-)
+import "math"
 
 // decode is one call of AttendPaths; a part is one row.
 type decode struct {
@@ -28,35 +25,67 @@ func (d *Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, dim 
 	}
 	need("k", k, int(longest+1)*g*dim)
 	need("v", v, int(longest+1)*g*dim)
-	t := take[decode](&d.decodes)
+	t := d.decodes.take()
 	*t = decode{heads: heads{level: d.level, q: q, k: k, v: v, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}, out: out, paths: paths}
 	d.pool.run(len(paths), 4*slots*h*dim, t)
 	*t = decode{}
-	d.decodes.Put(t)
+	d.decodes.put(t)
 }
 
 func (a *decode) part(r int, s *scratch) {
-	n := len(a.paths[r])
+	clear(a.out[r*a.h*a.d : (r+1)*a.h*a.d])
+	n, share := len(a.paths[r]), a.h/a.g
 	if n == 0 {
-		clear(a.out[r*a.h*a.d : (r+1)*a.h*a.d])
 		return
 	}
 	path := a.pad(s, a.paths[r])
-	scores := grow(&s.a, len(path))
-	scoresOf, mix := a.level.pathScores, a.level.pathMix
-	if a.d%a.level.lanes != 0 {
-		scoresOf, mix = goPathScores, goPathMix
+	scores := grow(&s.a, share*len(path)) // (heads of a group, slots)
+	for group := range a.g {
+		a.scores(scores, path, r, group)
+		for i := range share {
+			p := scores[i*len(path) : (i+1)*len(path)]
+			top := a.level.max(p[:n]) * a.scale
+			inverse := 1 / a.level.exp(p[:n], a.scale, top)
+			a.level.scale(p[:n], inverse)
+			clear(p[n:])
+		}
+		a.mix(s, scores, path, r, group)
 	}
-	fours, step := len(path)/4, a.g*a.d
-	for head := range a.h {
-		group := head / (a.h / a.g)
-		at := (r*a.h + head) * a.d
-		scoresOf(&scores[0], &a.q[at], &a.k[group*a.d], &path[0], fours, step, a.d)
-		top := a.level.max(scores[:n]) * a.scale
-		inverse := 1 / a.level.exp(scores[:n], a.scale, top)
-		clear(scores[n:])
-		mix(&a.out[at], unsafe.SliceData(scores), &a.v[group*a.d], &path[0], fours, step, a.d)
-		a.level.scale(a.out[at:at+a.d], inverse)
+}
+
+// chunk is how many slots all heads of a group visit before the next: their rows,
+// 16 KiB, stay in the first-level cache.
+func (a *decode) chunk() int { return max(4, 4096/a.d&^3) }
+
+// scores: q · k along the path, for every head of the group.
+func (a *decode) scores(scores []float32, path []int32, r, group int) {
+	run := a.level.pathScores
+	if a.d%a.level.lanes != 0 {
+		run = goPathScores
+	}
+	share := a.h / a.g
+	for from := 0; from < len(path); from += a.chunk() {
+		slots := min(a.chunk(), len(path)-from)
+		for i := range share {
+			run(&scores[i*len(path)+from], &a.q[(r*a.h+group*share+i)*a.d], &a.k[group*a.d], &path[from], slots/4, a.g*a.d, a.d)
+		}
+	}
+}
+
+// mix: out += p · v along the path, for every head of the group.
+func (a *decode) mix(s *scratch, p []float32, path []int32, r, group int) {
+	run := a.level.pathMix
+	if a.d%a.level.lanes != 0 {
+		run = goPathMix
+	}
+	share, sum := a.h/a.g, grow(&s.b, a.d)
+	for from := 0; from < len(path); from += a.chunk() {
+		slots := min(a.chunk(), len(path)-from)
+		for i := range share {
+			at := (r*a.h + group*share + i) * a.d
+			run(&sum[0], &p[i*len(path)+from], &a.v[group*a.d], &path[from], slots/4, a.g*a.d, a.d)
+			a.level.add(a.out[at:at+a.d], sum)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 )
 
@@ -23,7 +22,7 @@ type pool struct {
 	ticket  atomic.Uint64 // call number << 32 | parts not yet taken
 	left    atomic.Int64  // parts not yet finished
 	help    func()        // p.helper, bound once: go p.helper() would allocate
-	scratch sync.Pool
+	scratch shelf[scratch]
 }
 
 const (
@@ -53,11 +52,11 @@ func (p *pool) run(parts, work int, t task) {
 		p.busy.Store(false)
 		return
 	}
-	s := take[scratch](&p.scratch)
+	s := p.scratch.take()
 	for i := range parts {
 		t.part(i, s)
 	}
-	p.scratch.Put(s)
+	p.scratch.put(s)
 }
 
 // share runs t on the pool, which the caller owns.
@@ -102,7 +101,7 @@ func (p *pool) work() bool {
 			continue
 		}
 		if s == nil {
-			s = take[scratch](&p.scratch)
+			s = p.scratch.take()
 		}
 		p.task.part(int(ticket&0xffffffff)-1, s)
 		p.left.Add(-1)
@@ -110,7 +109,7 @@ func (p *pool) work() bool {
 	if s == nil {
 		return false
 	}
-	p.scratch.Put(s)
+	p.scratch.put(s)
 	return true
 }
 

@@ -30,11 +30,11 @@ func (d *Device) spread(s span, rowWork int) {
 	if s.grain == 0 {
 		s.grain = max(1, grainWork/max(1, rowWork))
 	}
-	t := take[span](&d.spans)
+	t := d.spans.take()
 	*t = s
 	d.pool.run((s.n+s.grain-1)/s.grain, s.n*rowWork, t)
 	*t = span{}
-	d.spans.Put(t)
+	d.spans.put(t)
 }
 
 func (s *span) part(i int, _ *scratch) {

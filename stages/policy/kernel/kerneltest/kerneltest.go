@@ -57,6 +57,7 @@ func Run(t *testing.T, dev, judge kernel.Device) {
 	t.Run("gradients", func(t *testing.T) { gradients(t, dev) })
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
+	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
 }
 
@@ -79,10 +80,10 @@ func concurrent(t *testing.T, dev kernel.Device) {
 		want[i] = c.outputs(t, dev)
 	}
 	var wait sync.WaitGroup
-	for worker := range 6 {
+	for worker := range 4 {
 		wait.Go(func() {
 			for i := range all {
-				i = (i + worker*len(all)/6) % len(all)
+				i = (i + worker*len(all)/4) % len(all)
 				for j, got := range all[i].outputs(t, dev) {
 					sameBits(t, all[i].op+"/"+all[i].name+" "+got.name, got.v, want[i][j].v)
 				}
