@@ -119,7 +119,9 @@ func (s *Store) publish(from, key string, publish func(from, to string) error) e
 		case err == nil:
 			return tempfile.SyncDir(filepath.Dir(to))
 		case errors.Is(err, fs.ErrNotExist):
-			continue
+			if _, gone := os.Lstat(from); gone != nil {
+				return fmt.Errorf("something deletes temporary files: %w", gone)
+			}
 		case statErr == nil && st.IsDir():
 			// Folders that a killed process left empty are in nobody's way.
 			if removeEmpty(to) == nil {

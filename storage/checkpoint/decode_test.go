@@ -1,0 +1,20 @@
+package checkpoint
+
+import "testing"
+
+// FuzzDecode: whatever is accepted is canonical, so that one checkpoint has one digest.
+func FuzzDecode(f *testing.F) {
+	good := Manifest{Parts: []Part{{Name: "a/b", SHA256: "00000000000000000000000000000000000000000000000000000000000000ff", Size: 1}}}
+	f.Add(good.encode())
+	f.Add([]byte(`{"format":"itool-checkpoint/1","parts":null}`))
+	f.Add([]byte(`{"Format":"itool-checkpoint/1","parts":[{"name":"a"}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		m, err := decode(raw)
+		if err == nil && string(m.encode()) != string(raw) {
+			t.Errorf("accepted %q, which encodes as %q", raw, m.encode())
+		}
+		if err == nil && m.check() != nil {
+			t.Errorf("accepted %q, although %v", raw, m.check())
+		}
+	})
+}
