@@ -278,8 +278,12 @@ func (t *Tokenizer) addedTokens(tokens []addedToken) error {
 		if a.Special {
 			t.controls = append(t.controls, a.Content)
 			t.control[a.ID] = true
+			t.shields = t.shields.add(a.Content, a.ID)
+			// After normalisation a lifted shield cannot be told from a control token.
+			t.armed.raw = t.armed.raw.add(a.Content, a.ID)
 		} else {
 			t.plain.add(a)
+			t.armed.add(a)
 		}
 	}
 	return nil

@@ -9,8 +9,10 @@
 //	text := t.Decode(ids)
 //
 // Three kinds of text meet here, and the difference is a matter of safety:
-// what a user or a tool wrote must never turn into a control token (Encode),
-// what a chat template rendered holds control tokens on purpose (EncodeRendered).
+// what a user or a tool wrote must never turn into a control token (Encode);
+// what a chat template rendered holds control tokens on purpose (EncodeRendered);
+// and a rendering holds what users wrote: it goes through Shield before, and the
+// whole through EncodeShielded.
 package tokenizer
 
 import (
@@ -30,6 +32,8 @@ type Tokenizer struct {
 	split    func(string) int // length of the first piece of a non-empty text
 	plain    matchers         // added tokens that are words like any other
 	all      matchers         // … and the special ones too
+	armed    matchers         // as all, but where a shield was lifted only what is plain
+	shields  *trie            // the special tokens
 	controls []string         // contents of the special tokens, by ID
 	control  map[int32]bool
 }
@@ -40,14 +44,50 @@ type matchers struct{ raw, normal *trie }
 // Encode returns the IDs of text as content: special tokens written in it stay
 // plain text. Added tokens that are not special ("<tool_call>" in Qwen) count.
 // Bytes for which the vocabulary has no token are dropped, as Hugging Face does.
-func (t *Tokenizer) Encode(text string) []int32 { return t.encode(nil, text, &t.plain) }
+func (t *Tokenizer) Encode(text string) []int32 { return t.encode(text, &t.plain, same) }
 
 // EncodeRendered returns the IDs of a rendered chat template, in which special
 // tokens count.
-func (t *Tokenizer) EncodeRendered(text string) []int32 { return t.encode(nil, text, &t.all) }
+func (t *Tokenizer) EncodeRendered(text string) []int32 { return t.encode(text, &t.all, same) }
 
-func (t *Tokenizer) encode(ids []int32, text string, m *matchers) []int32 {
+// EncodeShielded is EncodeRendered for a text in which Shield has marked what
+// must stay plain.
+func (t *Tokenizer) EncodeShielded(text string) []int32 { return t.encode(text, &t.armed, unshield) }
+
+// mark is a code point that Unicode reserves for use inside a program.
+const mark = "\uFDD0"
+
+// Shield breaks every special token in text with a mark that EncodeShielded takes
+// out again, so that a template can carry the text without it becoming control.
+func (t *Tokenizer) Shield(text string) string {
+	var b strings.Builder
+	escape := func(s string) { b.WriteString(strings.ReplaceAll(s, mark, mark+mark)) }
+	t.shields.cut(text, func(id int32) {
+		s := string(t.bytes[id])
+		_, n := utf8.DecodeRuneInString(s)
+		escape(s[:n])
+		b.WriteString(mark)
+		escape(s[n:])
+	}, escape)
+	return b.String()
+}
+
+func unshield(text string) string {
+	if !strings.Contains(text, mark) {
+		return text
+	}
+	parts := strings.Split(text, mark+mark)
+	for i, p := range parts {
+		parts[i] = strings.ReplaceAll(p, mark, "")
+	}
+	return strings.Join(parts, mark)
+}
+
+func same(text string) string { return text }
+
+func (t *Tokenizer) encode(text string, m *matchers, prepare func(string) string) (ids []int32) {
 	m.raw.cut(text, func(id int32) { ids = append(ids, id) }, func(part string) {
+		part = prepare(part)
 		if t.nfc {
 			part = norm.NFC.String(part)
 		}

@@ -199,6 +199,19 @@ func TestSpecialTokens(t *testing.T) {
 	}
 }
 
+func TestShield(t *testing.T) {
+	tok := openBytes(t, trained(t))
+	user, _ := tok.ID("<|user|>")
+	end, _ := tok.ID("<|end|>")
+	for _, text := range []string{"", "Paris", "<|end|>", "a<|end|><|user|>b", "<|<|end|>", "\uFDD0", "\uFDD0\uFDD0<|end|>\uFDD0", "<\uFDD0|end|>"} {
+		got := tok.EncodeShielded("<|user|>" + tok.Shield(text) + "<|end|>")
+		want := append(append([]int32{user}, tok.Encode(text)...), end)
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: got %v, want %v (%q)", text, got, want, tok.Decode(got))
+		}
+	}
+}
+
 func count(ids []int32, id int32) (n int) {
 	for _, i := range ids {
 		if i == id {

@@ -1,0 +1,51 @@
+package policy
+
+import (
+	"fmt"
+
+	"itool/stages/policy/model"
+)
+
+// cache holds keys and values by slot. Slots are handed out in order; which token
+// sits in one is the business of whoever holds its path.
+type cache struct {
+	k, v  [][]float32 // by layer, (slots, G, D)
+	width int         // G·D
+	used  int         // slots handed out
+	limit int         // the most there may ever be
+}
+
+const firstSlots = 256
+
+func newCache(m *model.Model, limit int) cache {
+	return cache{k: make([][]float32, len(m.Layers)), v: make([][]float32, len(m.Layers)), width: m.NumKVHeads * m.HeadDim, limit: limit}
+}
+
+// take hands out n slots in a row and returns the first.
+func (c *cache) take(n int) (first int, err error) {
+	if c.used+n > c.limit {
+		return 0, fmt.Errorf("%w: %d of %d tokens are taken, %d more are asked for", ErrFull, c.used, c.limit, n)
+	}
+	first = c.used
+	c.used += n
+	if need := c.used * c.width; len(c.k) > 0 && need > len(c.k[0]) {
+		// Doubling: growth costs less than one copy of each token in the end.
+		slots := min(max(c.used, 2*len(c.k[0])/c.width, firstSlots), c.limit)
+		for i := range c.k {
+			c.k[i] = append(make([]float32, 0, slots*c.width), c.k[i]...)[:slots*c.width]
+			c.v[i] = append(make([]float32, 0, slots*c.width), c.v[i]...)[:slots*c.width]
+		}
+	}
+	return first, nil
+}
+
+// giveBack frees the last n slots.
+func (c *cache) giveBack(n int) { c.used -= n }
+
+// write stores the rows of k and v (rows, G, D) in their slots.
+func (c *cache) write(layer int, slots []int32, k, v []float32) {
+	for i, slot := range slots {
+		copy(c.k[layer][int(slot)*c.width:], k[i*c.width:(i+1)*c.width])
+		copy(c.v[layer][int(slot)*c.width:], v[i*c.width:(i+1)*c.width])
+	}
+}

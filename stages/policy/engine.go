@@ -1,0 +1,76 @@
+package policy
+
+import (
+	"io/fs"
+	"sync"
+
+	"itool/stages/policy/kernel/cpu"
+)
+
+// Policies that an Engine keeps: this round's and the one before it.
+const enginePolicies = 2
+
+// Engine keeps the last policies open, so that a worker loads each round's weights
+// once. Many goroutines may use one.
+type Engine struct {
+	options Options
+	mu      sync.Mutex
+	open    []*opening // most recent first
+}
+
+type opening struct {
+	digest string
+	once   sync.Once
+	policy *Policy
+	err    error
+}
+
+// NewEngine returns an engine whose policies share one device.
+func NewEngine(opt Options) (*Engine, error) {
+	if opt.Device == nil {
+		var err error
+		if opt.Device, err = cpu.New(cpu.Options{}); err != nil {
+			return nil, err
+		}
+	}
+	return &Engine{options: opt}, nil
+}
+
+// Open returns the policy with this digest, reading fsys only if it is not open
+// yet. Callers that ask for the same one at once share the reading; an error is not
+// kept. A policy that falls out stays usable for those who hold it.
+func (e *Engine) Open(digest string, fsys fs.FS) (*Policy, error) {
+	o := e.find(digest)
+	o.once.Do(func() { o.policy, o.err = Open(fsys, e.options) })
+	if o.err != nil {
+		e.forget(o)
+	}
+	return o.policy, o.err
+}
+
+// find moves digest to the front, a new entry if need be.
+func (e *Engine) find(digest string) *opening {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, o := range e.open {
+		if o.digest == digest {
+			copy(e.open[1:i+1], e.open[:i])
+			e.open[0] = o
+			return o
+		}
+	}
+	o := &opening{digest: digest}
+	e.open = append([]*opening{o}, e.open[:min(len(e.open), enginePolicies-1)]...)
+	return o
+}
+
+func (e *Engine) forget(o *opening) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.open {
+		if e.open[i] == o {
+			e.open = append(e.open[:i:i], e.open[i+1:]...)
+			return
+		}
+	}
+}

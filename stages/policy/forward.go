@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"fmt"
+
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/model"
+)
+
+// Rows that one pass of the MLP takes: its width is the widest buffer by far, and
+// a row's result does not depend on its neighbours.
+const mlpRows = 512
+
+// Rows whose logits exist at the same time.
+const headRows = 32
+
+// forward is one pass through the layers and its buffers, which are kept and grow.
+// One goroutine uses it at a time.
+type forward struct {
+	m *model.Model
+	d kernel.Device
+
+	x, normed        []float32 // (T, C) residual stream; its norm
+	rstd             []float32 // (T)
+	q, att           []float32 // (T, H, D)
+	k, v             []float32 // (T, G, D)
+	gate, up, act    []float32 // (mlpRows, F)
+	logits           []float32 // (headRows, V)
+	logp, lse        []float32 // (T), (T, H) or (T)
+	ids, pos, target []int32   // (T)
+	cu               []int32   // segments + 1
+}
+
+func (p *Policy) takeForward() *forward {
+	if f, ok := p.forwards.Get().(*forward); ok {
+		return f
+	}
+	return &forward{m: p.model, d: p.model.Device}
+}
+
+// size makes room for t rows.
+func (f *forward) size(t int) {
+	m := f.m
+	c, hd, gd := m.HiddenSize, m.NumHeads*m.HeadDim, m.NumKVHeads*m.HeadDim
+	grow(&f.x, t*c)
+	grow(&f.normed, t*c)
+	grow(&f.rstd, t)
+	grow(&f.q, t*hd)
+	grow(&f.att, t*hd)
+	grow(&f.k, t*gd)
+	grow(&f.v, t*gd)
+	for _, b := range []*[]float32{&f.gate, &f.up, &f.act} {
+		grow(b, min(t, mlpRows)*m.IntermediateSize)
+	}
+}
+
+// grow sets the length of b to n; what was in it may be lost.
+func grow[E any](b *[]E, n int) {
+	if cap(*b) < n {
+		*b = make([]E, n, n+n/4)
+	}
+	*b = (*b)[:n]
+}
+
+// layers runs rows of tokens at their positions and leaves the residual stream,
+// before the final norm, in f.x. attend gets each layer's rotated q, and k, v of the rows (f.q,
+// f.k, f.v) and fills f.att.
+func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
+	m, d, t := f.m, f.d, len(ids)
+	c, eps := m.HiddenSize, float32(m.RMSNormEps)
+	f.size(t)
+	for i, id := range ids {
+		copy(f.x[i*c:(i+1)*c], m.Embed[int(id)*c:])
+	}
+	for i := range m.Layers {
+		l := &m.Layers[i]
+		d.RMSNorm(f.normed, f.rstd, f.x, l.InputNorm, t, c, eps)
+		d.MatMul(f.q, f.normed, l.Q.M, t, false)
+		d.MatMul(f.k, f.normed, l.K.M, t, false)
+		d.MatMul(f.v, f.normed, l.V.M, t, false)
+		d.RoPE(f.q, m.Cos, m.Sin, pos, t, m.NumHeads, m.HeadDim, false)
+		d.RoPE(f.k, m.Cos, m.Sin, pos, t, m.NumKVHeads, m.HeadDim, false)
+		attend(i)
+		d.MatMul(f.x, f.att, l.O.M, t, true)
+		d.RMSNorm(f.normed, f.rstd, f.x, l.PostNorm, t, c, eps)
+		for at := 0; at < t; at += mlpRows {
+			n := min(mlpRows, t-at)
+			d.MatMul(f.gate, f.normed[at*c:], l.Gate.M, n, false)
+			d.MatMul(f.up, f.normed[at*c:], l.Up.M, n, false)
+			d.SwiGLU(f.act, f.gate, f.up, n*m.IntermediateSize)
+			d.MatMul(f.x[at*c:], f.act, l.Down.M, n, true)
+		}
+	}
+}
+
+// packed attends within segments: f.cu bounds them.
+func (f *forward) packed(int) {
+	grow(&f.lse, len(f.rstd)*f.m.NumHeads)
+	f.d.Attention(f.att, f.lse, f.q, f.k, f.v, f.cu, f.m.NumHeads, f.m.NumKVHeads, f.m.HeadDim)
+}
+
+// targets gives, after layers, the log-probability of target[i] after row i; 0
+// where it is negative. The slice is f's own.
+func (f *forward) targets(target []int32) ([]float32, error) {
+	t := len(target)
+	f.d.RMSNorm(f.normed, f.rstd, f.x, f.m.Norm, t, f.m.HiddenSize, float32(f.m.RMSNormEps))
+	grow(&f.logp, t)
+	grow(&f.lse, t)
+	f.d.LogProbs(f.logp, f.lse, f.normed, f.m.Head, target, t)
+	for i, l := range f.logp {
+		if l-l != 0 { // NaN or infinite: never pass it on as a number
+			return nil, fmt.Errorf("row %d: log-probability %v: the weights are broken, or overflow", i, l)
+		}
+	}
+	return f.logp, nil
+}
+
+// eachLogits calls see with the logits (V) of each row in turn, after layers.
+func (f *forward) eachLogits(t int, see func(row int, logits []float32) error) error {
+	m := f.m
+	f.d.RMSNorm(f.normed, f.rstd, f.x, m.Norm, t, m.HiddenSize, float32(m.RMSNormEps))
+	grow(&f.logits, min(t, headRows)*m.VocabSize)
+	for at := 0; at < t; at += headRows {
+		n := min(headRows, t-at)
+		f.d.MatMul(f.logits, f.normed[at*m.HiddenSize:], m.Head, n, false)
+		for i := range n {
+			if err := see(at+i, f.logits[i*m.VocabSize:(i+1)*m.VocabSize]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Prompts that decode together, and the cache they may fill: past a few dozen rows a CPU
+// gains nothing from more, and memory is bounded by both.
+const (
+	waveRows   = 64
+	waveTokens = 64 << 10
+)
+
+// Generate continues many prompts, as evaluation does. req.From is not used; prompt
+// i draws with seed req.Seed + i. Draws are in the order of the prompts and have
+// no End: their caches are gone. A prompt's draw does not depend on the others.
+func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) ([]Draw, error) {
+	order := make([]int, len(prompts))
+	for i, ids := range prompts {
+		order[i] = i
+		if err := p.checkSequence(Sequence{Prompt: ids}); err != nil {
+			return nil, fmt.Errorf("policy: generate: prompt %d: %w", i, err)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(prompts[b]), len(prompts[a])) })
+	// What one prompt may need at most; admitted by that, no wave runs full.
+	most := func(i int) int {
+		if req.MaxTokens > 0 {
+			return min(len(prompts[i])+req.MaxTokens, p.ContextLength())
+		}
+		return p.ContextLength()
+	}
+	s := newSession(p)
+	s.cache.limit = max(waveTokens, p.ContextLength())
+	draws := make([]Draw, len(prompts))
+	for from := 0; from < len(order); {
+		to, tokens := from, 0
+		for to < len(order) && to-from < waveRows && (to == from || tokens+most(order[to]) <= s.cache.limit) {
+			tokens += most(order[to])
+			to++
+		}
+		if err := s.wave(ctx, prompts, order[from:to], req, draws); err != nil {
+			return nil, err
+		}
+		from = to
+	}
+	return draws, nil
+}
+
+// wave computes the prompts at which and draws from all of them together.
+func (s *Session) wave(ctx context.Context, prompts [][]int32, at []int, req Request, draws []Draw) error {
+	s.cache.used = 0
+	reqs := make([]Request, len(at))
+	for n, i := range at {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		root, err := s.prefill(prompts[i])
+		if err != nil {
+			return fmt.Errorf("policy: generate: prompt %d: %w", i, err)
+		}
+		reqs[n] = req
+		reqs[n].From, reqs[n].Seed = root, req.Seed+uint64(i)
+	}
+	got, err := s.Draw(ctx, reqs)
+	if err != nil {
+		return err
+	}
+	for n, i := range at {
+		got[n].End = Branch{}
+		draws[i] = got[n]
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Tokens of one packed pass; a longer sequence gets a pass of its own. It bounds memory, and no
+// result depends on it.
+const packTokens = 4096
+
+// Sequence is a prompt and what follows it, in token IDs.
+type Sequence struct{ Prompt, Answer []int32 }
+
+// LogProbs returns log π(answer[i] | prompt, answer[:i]) at temperature 1 for each
+// token of each answer: the model's raw distribution, whatever it is sampled with.
+// A sequence's numbers have the same bits alone or among others. An empty prompt is an
+// error: there is nothing to predict the first token from.
+func (p *Policy) LogProbs(ctx context.Context, seqs []Sequence) ([][]float32, error) {
+	order := make([]int, len(seqs))
+	for i, s := range seqs {
+		order[i] = i
+		if err := p.checkSequence(s); err != nil {
+			return nil, fmt.Errorf("policy: sequence %d: %w", i, err)
+		}
+	}
+	// Longest first: what does not fit shows at once, not after an hour.
+	size := func(i int) int { return len(seqs[i].Prompt) + len(seqs[i].Answer) }
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(size(b), size(a)) })
+	f := p.takeForward()
+	defer p.forwards.Put(f)
+	out := make([][]float32, len(seqs))
+	for from := 0; from < len(order); {
+		to, tokens := from, 0
+		for to < len(order) && (to == from || tokens+size(order[to]) <= packTokens) {
+			tokens += size(order[to])
+			to++
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := f.score(seqs, order[from:to], out); err != nil {
+			return nil, fmt.Errorf("policy: log-probabilities: %w", err)
+		}
+		from = to
+	}
+	return out, nil
+}
+
+func (p *Policy) checkSequence(s Sequence) error {
+	n := len(s.Prompt) + len(s.Answer)
+	switch {
+	case len(s.Prompt) == 0:
+		return fmt.Errorf("the prompt is empty")
+	case n > p.ContextLength():
+		return fmt.Errorf("%d tokens: %w of %d", n, ErrTooLong, p.ContextLength())
+	}
+	if err := p.checkTokens(s.Prompt); err != nil {
+		return fmt.Errorf("prompt: %w", err)
+	}
+	if err := p.checkTokens(s.Answer); err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	return nil
+}
+
+// score packs the sequences at which into one pass. The last token of each is
+// only predicted, never read.
+func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
+	f.ids, f.pos, f.target, f.cu = f.ids[:0], f.pos[:0], f.target[:0], append(f.cu[:0], 0)
+	for _, i := range at {
+		s, start := seqs[i], len(f.ids)
+		f.ids = append(append(f.ids, s.Prompt...), s.Answer...)
+		f.ids = f.ids[:len(f.ids)-1]
+		for j := start; j < len(f.ids); j++ {
+			f.pos = append(f.pos, int32(j-start))
+			target := int32(-1)
+			if a := j - start + 1 - len(s.Prompt); a >= 0 && a < len(s.Answer) {
+				target = s.Answer[a]
+			}
+			f.target = append(f.target, target)
+		}
+		f.cu = append(f.cu, int32(len(f.ids)))
+	}
+	if len(f.ids) == 0 { // prompts of one token with empty answers
+		for _, i := range at {
+			out[i] = []float32{}
+		}
+		return nil
+	}
+	f.layers(f.ids, f.pos, f.packed)
+	logp, err := f.targets(f.target)
+	if err != nil {
+		return err
+	}
+	for n, i := range at {
+		end := int(f.cu[n+1])
+		out[i] = append([]float32{}, logp[end-len(seqs[i].Answer):end]...)
+	}
+	return nil
+}

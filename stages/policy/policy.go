@@ -1,0 +1,201 @@
+// Package policy is the engine: a language model that renders conversations, draws
+// answers and scores them. It works on token IDs; text is for people.
+//
+// It knows no broker, no storage and no record: a policy is a folder in Hugging
+// Face format (fs.FS), with a PEFT adapter in it or not. Training is in policy/train.
+//
+//	p, err := policy.Open(os.DirFS(dir), policy.Options{})
+//	prompt, err := p.Prompt(messages, tools)
+//	logps, err := p.LogProbs(ctx, []policy.Sequence{{prompt, p.Answer("Oslo")}})
+//
+// text → tokens (prompt.go) → model on a device (forward.go) → log-probabilities
+// (logprobs.go), or → one tree of continuations (session.go), or → many answers
+// (generate.go).
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/kernel/cpu"
+	"itool/stages/policy/model"
+	"itool/stages/policy/template"
+	"itool/stages/policy/tokenizer"
+)
+
+// ErrTooLong: a prompt, or a prompt with its answer, does not fit into the context.
+var ErrTooLong = errors.New("longer than the model's context")
+
+// ErrFull: a session has no room for another token.
+var ErrFull = errors.New("session is full")
+
+// Options choose where and how a policy runs.
+type Options struct {
+	Device kernel.Device // nil: the best of this machine's CPU
+	Date   string        // for chat templates that print one; empty: the template's own default
+	// SessionTokens bounds a session's cache, all branches together; 0: 16 contexts.
+	SessionTokens int
+}
+
+// Policy is read-only; many goroutines may use one.
+type Policy struct {
+	model     *model.Model
+	tokenizer *tokenizer.Tokenizer
+	template  *template.Template
+	options   Options
+	bos       int32          // -1: the template names none
+	endOfTurn []int32        // what closes an assistant's turn, control token last
+	ends      map[int32]bool // any of them ends an answer
+	forwards  sync.Pool      // *forward: the buffers of calls gone by
+}
+
+// Open reads config.json, the weights, the adapter if there is one, tokenizer.json
+// and the chat template, and checks that they belong together. Errors name file
+// and field.
+func Open(fsys fs.FS, opt Options) (*Policy, error) {
+	p := &Policy{options: opt}
+	if err := p.open(fsys); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	return p, nil
+}
+
+func (p *Policy) open(fsys fs.FS) (err error) {
+	if p.options.Device == nil {
+		if p.options.Device, err = cpu.New(cpu.Options{}); err != nil {
+			return err
+		}
+	}
+	// The small files first: their errors should not wait for gigabytes.
+	if p.tokenizer, err = tokenizer.Open(fsys); err != nil {
+		return err
+	}
+	if p.template, err = template.Open(fsys); err != nil {
+		return err
+	}
+	if p.model, err = model.Open(fsys, p.options.Device); err != nil {
+		return err
+	}
+	if n := p.tokenizer.Size(); n > p.model.VocabSize {
+		return fmt.Errorf("%s: ids up to %d, but the embedding has %d rows (vocab_size in config.json): it is the tokenizer of another model", tokenizer.File, n-1, p.model.VocabSize)
+	}
+	if p.options.SessionTokens <= 0 {
+		p.options.SessionTokens = 16 * p.ContextLength()
+	}
+	if err := p.findBOS(fsys); err != nil {
+		return err
+	}
+	if err := p.findEnds(fsys); err != nil {
+		return err
+	}
+	return nil
+}
+
+// findBOS: the template writes its bos_token; without a name for it a model that
+// was trained with one would silently go without.
+func (p *Policy) findBOS(fsys fs.FS) error {
+	p.bos = -1
+	text := p.template.BOS()
+	if text == "" {
+		if _, err := fs.Stat(fsys, template.ConfigFile); errors.Is(err, fs.ErrNotExist) && len(p.model.BOS) > 0 {
+			return fmt.Errorf("%s is missing: config.json has a bos_token_id, and its bos_token is what the chat template writes", template.ConfigFile)
+		}
+		return nil
+	}
+	id, ok := p.tokenizer.ID(text)
+	if !ok {
+		return fmt.Errorf("%s: bos_token %q is not in %s", template.ConfigFile, text, tokenizer.File)
+	}
+	p.bos = id
+	return nil
+}
+
+// findEnds collects all that ends an answer: what the template writes after one,
+// and the eos tokens of the three files that name some.
+func (p *Policy) findEnds(fsys fs.FS) error {
+	var err error
+	if p.endOfTurn, err = p.probeTurn(); err != nil {
+		return err
+	}
+	p.ends = map[int32]bool{p.endOfTurn[len(p.endOfTurn)-1]: true}
+	for _, id := range p.model.EOS {
+		p.ends[id] = true
+	}
+	if text := p.template.EOS(); text != "" {
+		id, ok := p.tokenizer.ID(text)
+		if !ok {
+			return fmt.Errorf("%s: eos_token %q is not in %s", template.ConfigFile, text, tokenizer.File)
+		}
+		p.ends[id] = true
+	}
+	const name = "generation_config.json"
+	data, err := fs.ReadFile(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	var g struct {
+		EOS json.RawMessage `json:"eos_token_id"`
+	}
+	if err := json.Unmarshal(data, &g); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	var one *int32
+	var many []int32
+	if len(g.EOS) > 0 && json.Unmarshal(g.EOS, &many) != nil {
+		if err := json.Unmarshal(g.EOS, &one); err != nil {
+			return fmt.Errorf("%s: eos_token_id: %w", name, err)
+		}
+		if one != nil {
+			many = append(many, *one)
+		}
+	}
+	for _, id := range many {
+		if id < 0 || int(id) >= p.model.VocabSize {
+			return fmt.Errorf("%s: eos_token_id: %d is not in the vocabulary of %d", name, id, p.model.VocabSize)
+		}
+		p.ends[id] = true
+	}
+	return nil
+}
+
+// Model returns the weights, for training and export. They are shared.
+func (p *Policy) Model() *model.Model { return p.model }
+
+// ContextLength is the most tokens of prompt and answer together.
+func (p *Policy) ContextLength() int { return p.model.MaxPositions }
+
+// VocabSize is the number of logits of a position.
+func (p *Policy) VocabSize() int { return p.model.VocabSize }
+
+// TemplateHash is the SHA-256 of the chat template, in hexadecimal.
+func (p *Policy) TemplateHash() string { return p.template.Hash() }
+
+// IsEnd tells whether id ends an answer: end of turn, of text, or of message.
+func (p *Policy) IsEnd(id int32) bool { return p.ends[id] }
+
+// TokenBytes returns the bytes of one token, maybe part of a character. Read only.
+func (p *Policy) TokenBytes(id int32) []byte { return p.tokenizer.Bytes(id) }
+
+// Text is an answer's text for people and parsers: what ends it is left out,
+// any other control token is written.
+func (p *Policy) Text(ids []int32) string {
+	for len(ids) > 0 && p.IsEnd(ids[len(ids)-1]) {
+		ids = ids[:len(ids)-1]
+	}
+	return p.tokenizer.Decode(ids)
+}
+
+// checkTokens refuses IDs that are not the model's: they come from messages.
+func (p *Policy) checkTokens(ids []int32) error {
+	if i := slices.IndexFunc(ids, func(id int32) bool { return id < 0 || int(id) >= p.model.VocabSize }); i >= 0 {
+		return fmt.Errorf("token %d: id %d is not in the vocabulary of %d", i, ids[i], p.model.VocabSize)
+	}
+	return nil
+}

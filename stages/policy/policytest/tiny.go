@@ -1,0 +1,95 @@
+// Package policytest makes a whole policy out of nothing, for everyone's tests: two
+// layers of width 32 with random weights, a tokenizer of plain bytes with control
+// tokens, and the default chat template. It opens in milliseconds.
+//
+//	p := policytest.Open(t, 1)
+package policytest
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"testing"
+	"testing/fstest"
+
+	"itool/stages/policy"
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/kernel/ref"
+	"itool/stages/policy/model"
+	"itool/stages/policy/model/safetensors"
+	"itool/stages/policy/template"
+	"itool/stages/policy/tokenizer"
+)
+
+// ContextLength is the context of a tiny policy: prompts are counted in bytes.
+const ContextLength = 4096
+
+// Tiny returns a model folder in memory. The same seed gives the same bytes. Its
+// answers are noise, but reproducible noise.
+func Tiny(seed uint64) fs.FS {
+	special := template.DefaultSpecial()
+	tokens, err := tokenizer.Train(func(func(string) bool) {}, 256+len(special), special)
+	must(err)
+	files := fstest.MapFS{
+		tokenizer.File:      {Data: tokens},
+		template.File:       {Data: []byte(template.Default)},
+		template.ConfigFile: {Data: []byte(`{"bos_token": "` + template.DefaultBOS + `", "eos_token": "` + template.DefaultEnd + `"}`)},
+	}
+	tok, err := tokenizer.Open(files)
+	must(err)
+	bos, _ := tok.ID(template.DefaultBOS)
+	end, _ := tok.ID(template.DefaultEnd)
+	m := model.New(model.Config{
+		HiddenSize: 32, IntermediateSize: 64, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 8,
+		VocabSize: tok.Size(), MaxPositions: ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+		BOS: []int32{bos}, EOS: []int32{end},
+	}, seed, ref.New())
+	// The usual deviation of 0.02 makes all tokens equally likely, and tests blind
+	// to what comes before them.
+	for i := range m.Layers {
+		for _, l := range m.Layers[i].Linears() {
+			scale(l.W, 10)
+		}
+	}
+	scale(m.Embed, 15)
+	must(m.Save(func(name string) (io.WriteCloser, error) { return &file{name: name, in: files}, nil }, safetensors.F32))
+	return files
+}
+
+// Open opens a tiny policy on the best device of this machine.
+func Open(t testing.TB, seed uint64) *policy.Policy { return OpenOn(t, seed, nil) }
+
+// OpenOn opens a tiny policy on a device.
+func OpenOn(t testing.TB, seed uint64, d kernel.Device) *policy.Policy {
+	t.Helper()
+	p, err := policy.Open(Tiny(seed), policy.Options{Device: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func scale(w []float32, by float32) {
+	for i := range w {
+		w[i] *= by
+	}
+}
+
+// must: everything here is our own; an error is a broken invariant.
+func must(err error) {
+	if err != nil {
+		panic("policytest: " + err.Error())
+	}
+}
+
+// file appears in the folder when it is closed.
+type file struct {
+	bytes.Buffer
+	name string
+	in   fstest.MapFS
+}
+
+func (f *file) Close() error {
+	f.in[f.name] = &fstest.MapFile{Data: f.Bytes()}
+	return nil
+}

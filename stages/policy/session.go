@@ -1,0 +1,217 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+
+	"itool/stages/policy/sample"
+)
+
+// Rows that one pass through the layers takes when tokens are known beforehand.
+const blockRows = 256
+
+// Session decodes along one tree: the prompt is computed once, and so is every
+// token of a branch, however many branches go on from it. It is not for
+// concurrent use. Its cache grows with the tokens drawn and is never freed before the session.
+//
+// What a request draws has the same bits alone or among others: rows do not see
+// one another, and each has its own random numbers.
+type Session struct {
+	p     *Policy
+	f     *forward
+	cache cache
+	root  Branch
+
+	rows  []row     // the requests of a Draw that still run
+	paths [][]int32 // of the rows of a pass
+	slots []int32   // that the rows of a pass write
+	tail  []int32   // a path that is being extended by known tokens
+}
+
+// Branch is a place in the tree: a value, valid as long as its session.
+type Branch struct {
+	path []int32 // cache slots of the tokens so far; shared, so never written to
+	last int32   // the token after them, whose keys are not computed yet
+}
+
+// Len is the number of tokens from the start of the prompt.
+func (b Branch) Len() int { return len(b.path) + 1 }
+
+// Reason says why a draw ended.
+type Reason string
+
+// The reasons.
+const (
+	ReasonStop      Reason = "stop"        // Request.Stop asked for it
+	ReasonEndOfTurn Reason = "end-of-turn" // the model did
+	ReasonLength    Reason = "length"      // MaxTokens or the context
+)
+
+// Request asks for one continuation.
+type Request struct {
+	From        Branch
+	Seed        uint64
+	Temperature float64             // ≥ 0; 0: greedy
+	TopP        float64             // (0, 1); 0 or 1: all
+	TopK        int                 // 0: all
+	MaxTokens   int                 // 0: as the context allows
+	Stop        func(id int32) bool // asked after each token; true ends the draw, token included; nil: never
+}
+
+func (r *Request) settings() sample.Settings {
+	return sample.Settings{Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK}
+}
+
+// Draw is a continuation.
+type Draw struct {
+	Tokens   []int32   // what ended it included; empty when the context was full already
+	LogProbs []float32 // of each token in nats, raw: temperature 1, nothing cut
+	End      Branch    // where it may go on
+	Reason   Reason
+}
+
+// NewSession computes the prompt.
+func (p *Policy) NewSession(prompt []int32) (*Session, error) {
+	if err := p.checkSequence(Sequence{Prompt: prompt}); err != nil {
+		return nil, fmt.Errorf("policy: session: %w", err)
+	}
+	s := newSession(p)
+	root, err := s.prefill(prompt)
+	if err != nil {
+		return nil, fmt.Errorf("policy: session: %w", err)
+	}
+	s.root = root
+	return s, nil
+}
+
+func newSession(p *Policy) *Session {
+	return &Session{p: p, f: &forward{m: p.model, d: p.model.Device}, cache: newCache(p.model, p.options.SessionTokens)}
+}
+
+// prefill computes all but the last token as one causal segment, straight from
+// the cache's first free slots.
+func (s *Session) prefill(prompt []int32) (Branch, error) {
+	n, f := len(prompt)-1, s.f
+	first, err := s.cache.take(n)
+	if err != nil {
+		return Branch{}, err
+	}
+	b := Branch{path: make([]int32, n), last: prompt[n]}
+	grow(&f.pos, n)
+	for i := range n {
+		b.path[i], f.pos[i] = int32(first+i), int32(i)
+	}
+	if n == 0 {
+		return b, nil
+	}
+	f.cu = append(f.cu[:0], 0, int32(n))
+	f.layers(prompt[:n], f.pos, func(layer int) {
+		s.cache.write(layer, b.path, f.k, f.v)
+		f.packed(layer)
+	})
+	return b, nil
+}
+
+// Root is the end of the prompt.
+func (s *Session) Root() Branch { return s.root }
+
+// Tokens is the number of tokens in the cache.
+func (s *Session) Tokens() int { return s.cache.used }
+
+// pass computes rows of tokens, each seeing its own path, the last slot of which
+// is its own.
+func (s *Session) pass(ids []int32, paths [][]int32) {
+	f := s.f
+	grow(&f.pos, len(ids))
+	s.slots = s.slots[:0]
+	for i, path := range paths {
+		f.pos[i] = int32(len(path) - 1)
+		s.slots = append(s.slots, path[len(path)-1])
+	}
+	m := f.m
+	f.layers(ids, f.pos, func(layer int) {
+		s.cache.write(layer, s.slots, f.k, f.v)
+		f.d.AttendPaths(f.att, f.q, s.cache.k[layer], s.cache.v[layer], paths, m.NumHeads, m.NumKVHeads, m.HeadDim)
+	})
+}
+
+// Append goes from a branch along given tokens and returns the log-probability of
+// each.
+func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Branch, []float32, error) {
+	if err := s.p.checkTokens(tokens); err != nil {
+		return Branch{}, nil, fmt.Errorf("policy: append: %w", err)
+	}
+	if n := from.Len() + len(tokens); n > s.p.ContextLength() {
+		return Branch{}, nil, fmt.Errorf("policy: append: %d tokens: %w of %d", n, ErrTooLong, s.p.ContextLength())
+	}
+	if len(tokens) == 0 {
+		return from, nil, nil
+	}
+	first, err := s.cache.take(len(tokens))
+	if err != nil {
+		return Branch{}, nil, fmt.Errorf("policy: append: %w", err)
+	}
+	path := make([]int32, len(from.path), len(from.path)+len(tokens))
+	copy(path, from.path)
+	for i := range tokens {
+		path = append(path, int32(first+i))
+	}
+	logps := make([]float32, 0, len(tokens))
+	read := append([]int32{from.last}, tokens[:len(tokens)-1]...) // each predicts the one after it
+	for at := 0; at < len(read); at += blockRows {
+		if err := ctx.Err(); err != nil {
+			return Branch{}, nil, err
+		}
+		n := min(blockRows, len(read)-at)
+		s.paths = s.paths[:0]
+		for i := range n {
+			s.paths = append(s.paths, path[:len(from.path)+at+i+1])
+		}
+		s.pass(read[at:at+n], s.paths)
+		logp, err := s.f.targets(tokens[at : at+n])
+		if err != nil {
+			return Branch{}, nil, fmt.Errorf("policy: append: %w", err)
+		}
+		logps = append(logps, logp...)
+	}
+	return Branch{path: path, last: tokens[len(tokens)-1]}, logps, nil
+}
+
+// Next returns the log-probabilities of ids as the token after b. Nothing stays in
+// the cache.
+func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.p.checkTokens(ids); err != nil {
+		return nil, fmt.Errorf("policy: next: %w", err)
+	}
+	slot, err := s.cache.take(1)
+	if err != nil {
+		return nil, fmt.Errorf("policy: next: %w", err)
+	}
+	defer s.cache.giveBack(1)
+	s.tail = append(append(s.tail[:0], b.path...), int32(slot))
+	s.paths = append(s.paths[:0], s.tail)
+	s.pass([]int32{b.last}, s.paths)
+	out := make([]float32, len(ids))
+	err = s.f.eachLogits(1, func(_ int, logits []float32) error {
+		lse, err := logSumExp(logits)
+		for i, id := range ids {
+			out[i] = float32(float64(logits[id]) - lse)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("policy: next: %w", err)
+	}
+	return out, nil
+}
+
+func logSumExp(logits []float32) (float64, error) {
+	lse := sample.LogSumExp(logits)
+	if lse-lse != 0 {
+		return 0, fmt.Errorf("logits sum to %v: the weights are broken, or overflow", lse)
+	}
+	return lse, nil
+}
