@@ -1,0 +1,153 @@
+package filter
+
+import (
+	"strings"
+
+	"itool/schemas/toolcall"
+)
+
+// The rules alone: no I/O, no context, no tree. A side is one child of the
+// branching node.
+
+// Reason says why a pair was dropped; "" means kept. The texts are what reports count.
+type Reason string
+
+const (
+	Kept             Reason = ""
+	ForeignPolicy    Reason = "foreign_policy"      // searched with other weights than this round's
+	EmptySide        Reason = "empty_side"          // nothing is left of a side once the common prefix is gone
+	OverLength       Reason = "over_length"         // prompt and longer side exceed max_tokens, or a side has more tokens than can be compared
+	Similar          Reason = "similar"             // similarity above the bound
+	EqualAfterParse  Reason = "equal_after_parsing" // the same calls, written differently
+	SmallQDifference Reason = "small_q_difference"  // below the bound
+	Duplicate        Reason = "duplicate"           // another node of this tree gave the same pair
+	ChosenLowQ       Reason = "chosen_low_q"        // mode paper: chosen Q below the bound
+	RejectedViable   Reason = "rejected_viable"     // mode proven: a terminal under the rejected side passes
+	ChosenUnproven   Reason = "chosen_unproven"     // mode proven: no terminal under the chosen side passes
+)
+
+// Acceptance modes.
+const (
+	ModePaper  = "paper"
+	ModeProven = "proven"
+)
+
+// maxSide bounds the edit distance, which costs the product of both lengths. No
+// fragment of an answer comes near it.
+const maxSide = 4096 // tokens
+
+// side is one of the two continuations of a branching node.
+type side struct {
+	tokens  []int32
+	text    string
+	q       float64
+	passing int // terminals at or below it that pass
+}
+
+// judge applies the common rules in the order of the constants above: what makes
+// a pair meaningless comes first, what makes it weak later. promptTokens and the
+// lengths count as trained: the common prefix belongs to the prompt.
+func (c Config) judge(path string, promptTokens int, chosen, rejected side) (Reason, float64) {
+	shared := commonPrefix(chosen.tokens, rejected.tokens)
+	longer := max(len(chosen.tokens), len(rejected.tokens))
+	if longer > maxSide {
+		return OverLength, 0
+	}
+	similarity := similarity(chosen.tokens, rejected.tokens)
+	switch {
+	case len(chosen.tokens) == shared || len(rejected.tokens) == shared:
+		return EmptySide, similarity
+	case c.MaxTokens > 0 && promptTokens+longer > c.MaxTokens:
+		return OverLength, similarity
+	case similarity > c.Similarity:
+		return Similar, similarity
+	case equalAfterParsing(path+chosen.text, path+rejected.text):
+		return EqualAfterParse, similarity
+	case chosen.q-rejected.q < c.MinQDifference:
+		return SmallQDifference, similarity
+	}
+	return Kept, similarity
+}
+
+// accept applies one acceptance mode.
+func (c Config) accept(mode string, chosen, rejected side) Reason {
+	switch {
+	case mode == ModePaper && chosen.q < c.MinChosenQ:
+		return ChosenLowQ
+	case mode == ModeProven && rejected.passing > 0:
+		return RejectedViable
+	case mode == ModeProven && chosen.passing == 0:
+		return ChosenUnproven
+	}
+	return Kept
+}
+
+// other is the acceptance mode that is not in force.
+func other(mode string) string {
+	if mode == ModePaper {
+		return ModeProven
+	}
+	return ModePaper
+}
+
+func commonPrefix(a, b []int32) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// similarity is 1 − edit distance ÷ longer length: 1 for equal, 0 when every token
+// differs. Two empty sides are equal.
+func similarity(a, b []int32) float64 {
+	longer := max(len(a), len(b))
+	if longer == 0 {
+		return 1
+	}
+	return 1 - float64(distance(a, b))/float64(longer)
+}
+
+// distance is Levenshtein's, in one row of memory. What both begin and end with
+// costs nothing and is left out first.
+func distance(a, b []int32) int {
+	n := commonPrefix(a, b)
+	a, b = a[n:], b[n:]
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	row := make([]int, len(b)+1) // distances of a[:i] to every b[:j]
+	for j := range row {
+		row[j] = j
+	}
+	for i, x := range a {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j, y := range b {
+			cost := 1
+			if x == y {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// closings complete an answer that a fragment leaves open: nothing, a list, or an
+// argument list within it.
+var closings = []string{"", "]", ")]"}
+
+// equalAfterParsing compares two answers, whole or begun, up to the end of the two
+// fragments. Both must be completed in the same way: "f(a=1," goes on with another
+// argument and "f(a=1)" does not, which is a decision worth learning.
+func equalAfterParsing(a, b string) bool {
+	for _, end := range closings {
+		x, errX := toolcall.Parse(strings.TrimRight(a, " \n") + end)
+		y, errY := toolcall.Parse(strings.TrimRight(b, " \n") + end)
+		if errX == nil && errY == nil {
+			return toolcall.Equal(x, y)
+		}
+	}
+	return false
+}

@@ -1,0 +1,101 @@
+package filter
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"itool/schemas"
+)
+
+// tree is a candidate batch with what its rows imply. The rows come from a queue,
+// so nothing about them is taken for granted.
+type tree struct {
+	rows     []schemas.Candidate
+	children [][]int
+	finished []int // terminals at or below a node
+	passing  []int // those that pass
+}
+
+// newTree checks that the rows are one tree, parents before their children.
+func newTree(rows []schemas.Candidate) (*tree, error) {
+	t := &tree{rows: rows, children: make([][]int, len(rows)), finished: make([]int, len(rows)), passing: make([]int, len(rows))}
+	for i, r := range rows {
+		first := i == 0
+		switch {
+		case int(r.Node) != i:
+			return nil, fmt.Errorf("row %d: node %d: rows must be numbered in order", i, r.Node)
+		case first && r.Parent != -1:
+			return nil, fmt.Errorf("row 0: parent %d: the first row is the root, with parent -1", r.Parent)
+		case !first && (r.Parent < 0 || int(r.Parent) >= i):
+			return nil, fmt.Errorf("row %d: parent %d: parents stand before their children", i, r.Parent)
+		case r.ExampleID != rows[0].ExampleID:
+			return nil, fmt.Errorf("row %d: example %q: the tree is of %q", i, r.ExampleID, rows[0].ExampleID)
+		case math.IsNaN(r.Q) || math.IsInf(r.Q, 0):
+			return nil, fmt.Errorf("row %d: q: %g is no finite number", i, r.Q)
+		}
+		if !first {
+			t.children[r.Parent] = append(t.children[r.Parent], i)
+		}
+	}
+	for i, r := range slices.Backward(rows) {
+		if r.Terminal {
+			t.finished[i]++
+		}
+		if r.Terminal && r.Pass {
+			t.passing[i]++
+		}
+		if i > 0 {
+			t.finished[r.Parent] += t.finished[i]
+			t.passing[r.Parent] += t.passing[i]
+		}
+	}
+	return t, nil
+}
+
+// ends returns the best and the worst child by Q among those with a finished
+// roll-out, the earlier one of equals; ok is false unless there are two.
+func (t *tree) ends(node int) (best, worst int, ok bool) {
+	var done []int
+	for _, c := range t.children[node] {
+		if t.finished[c] > 0 {
+			done = append(done, c)
+		}
+	}
+	if len(done) < 2 {
+		return 0, 0, false
+	}
+	best = done[0]
+	for _, c := range done[1:] {
+		if t.rows[c].Q > t.rows[best].Q {
+			best = c
+		}
+	}
+	worst = -1
+	for _, c := range done {
+		if c != best && (worst < 0 || t.rows[c].Q < t.rows[worst].Q) {
+			worst = c
+		}
+	}
+	return best, worst, true
+}
+
+// path returns the prompt's tokens with the answer's up to the node, and the
+// answer's text up to there.
+func (t *tree) path(node int) (tokens []int32, text string) {
+	var nodes []int
+	for n := node; n > 0; n = int(t.rows[n].Parent) {
+		nodes = append(nodes, n)
+	}
+	tokens = slices.Clone(t.rows[0].Tokens)
+	for _, n := range slices.Backward(nodes) {
+		tokens = append(tokens, t.rows[n].Tokens...)
+		text += t.rows[n].Text
+	}
+	return tokens, text
+}
+
+func (t *tree) side(node int) side {
+	r := t.rows[node]
+	return side{tokens: r.Tokens, text: r.Text, q: r.Q, passing: t.passing[node]}
+}
