@@ -64,7 +64,7 @@ func minioBinary(t *testing.T) string {
 	}
 	build := exec.Command("go", "install", minioModule)
 	build.Dir = t.TempDir() // outside any module
-	build.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go install %s: %v\n%s", minioModule, err, out)
 	}
