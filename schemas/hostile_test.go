@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"math"
 	"reflect"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -148,119 +147,41 @@ func TestDecodeOffsetsThatBeginLater(t *testing.T) {
 	}
 }
 
-// The promise of the package, on every cut and every flipped bit of a batch.
-func TestDamageCostsLittle(t *testing.T) {
-	good := encode(t, everyRows)
-	for n := range good.Body {
-		cost[every](t, good.Body[:n], len(everyRows), true)
-	}
-	flipped := bytes.Clone(good.Body)
-	for bit := range 8 * len(flipped) {
-		flipped[bit/8] ^= 1 << (bit % 8)
-		cost[every](t, flipped, len(everyRows), false)
-		b := schemas.Batch{Header: good.Header, Body: flipped}
-		if bit%8 == 0 {
-			if _, err := schemas.Decode[every](b); err == nil || !strings.Contains(err.Error(), "digest") {
-				t.Fatalf("bit %d flipped, err = %v, want the digest to differ", bit, err)
+// A writer may list the valid values although none is null.
+func TestValidityBitmap(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		rows   int
+		bitmap []byte
+		want   string // part of the error; "" = accepted
+	}{
+		{"two valid", 2, []byte{0b11}, ""},
+		{"more bits than rows", 2, []byte{0xFF}, ""},
+		{"a null", 2, []byte{0b01}, "column ints: a value is null, though the null count is 0"},
+		{"eight valid", 8, []byte{0xFF}, ""},
+		{"a null of eight", 8, []byte{0x7F}, "column ints: a value is null"},
+		{"ten valid", 10, []byte{0xFF, 0b11}, ""},
+		{"a null in the second byte", 10, []byte{0xFF, 0b01}, "column ints: a value is null"},
+		{"too short", 10, []byte{0xFF}, "column ints: a value is null"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			body := encode(t, make([]small, c.rows)).Body
+			batch := 8 + int(binary.LittleEndian.Uint32(body[4:]))
+			start := batch + 8 + int(binary.LittleEndian.Uint32(body[batch+4:]))
+			// Of the buffers, the fourth is the second column's bitmap. It fits
+			// into the padding after the text's offsets.
+			places := follow(body, slot(body, follow(body, slot(body, follow(body, batch+8), 2)), 2)) + 4
+			at := 4 * (c.rows + 1)
+			copy(body[places+3*16:], pair64(int64(at), int64(len(c.bitmap))))
+			copy(body[start+at:], c.bitmap)
+
+			rows, err := bare[small](body, c.rows)
+			if c.want == "" && (err != nil || len(rows) != c.rows) {
+				t.Errorf("%d rows, err %v, want %d rows", len(rows), err, c.rows)
 			}
-		}
-		flipped[bit/8] ^= 1 << (bit % 8)
+			if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("err = %v, want %q", err, c.want)
+			}
+		})
 	}
-	// Counts and offsets are words of four bytes: make each one in turn large.
-	for _, word := range []uint32{math.MaxUint32, math.MaxInt32, 1 << 31, 1 << 24, 0} {
-		for at := 0; at+4 <= len(flipped); at += 4 {
-			binary.LittleEndian.PutUint32(flipped[at:], word)
-			cost[every](t, flipped, len(everyRows), false)
-			copy(flipped[at:], good.Body[at:at+4])
-		}
-	}
-}
-
-// cost decodes a damaged body and measures what that allocates.
-func cost[R schemas.Record](t *testing.T, body []byte, rows int, refused bool) {
-	t.Helper()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	_, err := bare[R](body, rows)
-	runtime.ReadMemStats(&after)
-	if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(4*len(body)+1<<20); got > limit {
-		t.Fatalf("%d bytes allocated %d, limit %d", len(body), got, limit)
-	}
-	if refused && err == nil {
-		t.Fatalf("a stream cut at %d was accepted", len(body))
-	}
-}
-
-// lists is the record with the worst ratio of memory to message: an empty list
-// is 4 bytes there and 24 here.
-type lists struct {
-	A []int32   `arrow:"a"`
-	B []float32 `arrow:"b"`
-	C []string  `arrow:"c"`
-	D []byte    `arrow:"d"`
-}
-
-func (lists) Schema() string { return "lists/v1" }
-
-// flags needs 8 bytes of memory for every byte of a message.
-type flags struct {
-	On bool `arrow:"on"`
-}
-
-func (flags) Schema() string { return "flags/v1" }
-
-func TestMemoryIsCapped(t *testing.T) {
-	t.Run("empty lists", func(t *testing.T) { capped(t, make([]lists, 100), make([]lists, 100_000)) })
-	t.Run("flags", func(t *testing.T) { capped(t, make([]flags, 500_000), make([]flags, 4_000_000)) })
-	t.Run("empty items", func(t *testing.T) {
-		capped(t, []lists{{C: make([]string, 10_000)}}, make([]lists, 60_000))
-	})
-}
-
-// capped checks that few rows pass within the limit and that many are refused
-// by Encode, before they could be published.
-func capped[R schemas.Record](t *testing.T, few, many []R) {
-	t.Helper()
-	b := encode(t, few)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	rows, err := schemas.Decode[R](b)
-	runtime.ReadMemStats(&after)
-	if err != nil || len(rows) != len(few) {
-		t.Fatalf("%d rows, err %v, want %d rows", len(rows), err, len(few))
-	}
-	if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(4*len(b.Body)+1<<20); got > limit {
-		t.Errorf("%d bytes allocated %d, limit %d", len(b.Body), got, limit)
-	}
-	if _, err := schemas.Encode(schemas.Header{}, many); err == nil || !strings.Contains(err.Error(), "write fewer rows per batch") {
-		t.Errorf("%d rows: err = %v, want advice to write fewer", len(many), err)
-	}
-}
-
-// A stream may hold many batches; each costs little and they all count.
-func TestManySmallBatches(t *testing.T) {
-	t.Run("all types", func(t *testing.T) {
-		repeat(t, every{Text: "x", Raw: []byte{1}, Ints: []int32{1}, Floats: []float32{1}, Texts: []string{"y"}})
-	})
-	t.Run("lists", func(t *testing.T) {
-		repeat(t, lists{A: []int32{1}, B: []float32{1}, C: []string{"x"}, D: []byte{1}})
-	})
-	t.Run("flags", func(t *testing.T) { repeat(t, flags{true}) })
-}
-
-// repeat writes one row in each of many batches of one stream.
-func repeat[R schemas.Record](t *testing.T, row R) {
-	one := encode(t, []R{row}).Body
-	schema := 8 + int(binary.LittleEndian.Uint32(one[4:]))
-	const n = 20_000
-	body := bytes.Clone(one[:schema])
-	for range n {
-		body = append(body, one[schema:len(one)-8]...)
-	}
-	body = append(body, one[len(one)-8:]...)
-	rows, err := bare[R](body, n)
-	if err != nil || len(rows) != n || !reflect.DeepEqual(rows[n-1], row) {
-		t.Fatalf("%d rows, err %v, want %d times %v", len(rows), err, n, row)
-	}
-	cost[R](t, body, n, false)
 }

@@ -65,3 +65,22 @@ func TestVersions(t *testing.T) {
 		})
 	}
 }
+
+func TestReadable(t *testing.T) {
+	for _, c := range []struct{ name, have, want, err string }{
+		{"same", "pair/v2", "pair/v2", ""},
+		{"older", "pair/v2", "pair/v1", ""},
+		{"newer", "pair/v2", "pair/v3", "schemas: needs pair/v3, this program knows pair/v2: update it"},
+		{"another", "pair/v2", "score/v2", "the batch holds score/v2 records"},
+		{"no version", "pair/v2", "pair", `schema "pair" is not of the form name/v1`},
+	} {
+		err := schemas.Readable(c.have, c.want)
+		if got := fmt.Sprint(err); c.err == "" && err != nil || c.err != "" && got != c.err {
+			t.Errorf("%s: Readable(%s, %s) = %v, want %q", c.name, c.have, c.want, err, c.err)
+		}
+		var newer *schemas.NewerError
+		if errors.As(err, &newer) != (c.name == "newer") {
+			t.Errorf("%s: %T is the wrong kind of error", c.name, err)
+		}
+	}
+}
