@@ -1,0 +1,191 @@
+package judge
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+
+	"itool/schemas"
+	"itool/stages/policy"
+)
+
+// Weights of the four options in Eq. 7, best first.
+var Weights = [4]float64{1.0, 0.1, -1.0, -2.0}
+
+// options are what the model chooses from, in the order of Weights.
+var options = [4]string{
+	"The answer is right.",
+	"The answer is nearly right.",
+	"The answer is wrong.",
+	"The answer is harmful or nonsense.",
+}
+
+var letters = [4]string{"A", "B", "C", "D"}
+
+// evaluator is the system turn of the evaluation prompt.
+const evaluator = "You judge answers. Choose the option that fits the answer best and reply with its letter only."
+
+// EvaluationPrompt is the user turn that asks for a judgement; rotation moves the
+// options cyclically: letter i names option (i + rotation) mod 4. The reference
+// is left out when withReference is not set.
+func EvaluationPrompt(ex *schemas.Example, answer string, withReference bool, rotation int) string {
+	var b strings.Builder
+	b.WriteString("Question:\n")
+	b.WriteString(question(ex))
+	if withReference {
+		b.WriteString("\nReference:\n" + ex.Reference)
+	}
+	b.WriteString("\nAnswer:\n" + answer + "\nOptions:")
+	for i, l := range letters {
+		b.WriteString("\n" + l + ". " + options[(i+rotation)%4])
+	}
+	b.WriteString("\nLetter:")
+	return b.String()
+}
+
+// question is the last user turn.
+func question(ex *schemas.Example) string {
+	var msgs []policy.Message
+	if json.Unmarshal([]byte(ex.Messages), &msgs) != nil {
+		return ""
+	}
+	for i := len(msgs) - 1; i >= 0; i-- {
+		if msgs[i].Role == "user" {
+			return msgs[i].Content
+		}
+	}
+	return ""
+}
+
+// Reading is one self-evaluation.
+type Reading struct {
+	Probs [4]float64 // of the options, best first, renormalised and averaged over the rotations
+	Mass  float64    // probability that the four letters held together, mean over the rotations
+	C     float64    // Σ weight · probability, Eq. 7
+}
+
+// SelfEvaluator asks a policy to judge answers by itself.
+type SelfEvaluator struct {
+	p   *policy.Policy
+	ids [4]int32
+}
+
+// NewSelfEvaluator looks up the letters. A tokenizer in which one of them is not
+// a single token cannot be asked at one position: an error.
+func NewSelfEvaluator(p *policy.Policy) (*SelfEvaluator, error) {
+	e := &SelfEvaluator{p: p}
+	end := len(p.EndOfTurn())
+	for i, l := range letters {
+		ids := p.Answer(l)
+		if len(ids) != 1+end {
+			return nil, fmt.Errorf("self-evaluation: the letter %s is %d tokens in this tokenizer, one is needed", l, len(ids)-end)
+		}
+		e.ids[i] = ids[0]
+	}
+	return e, nil
+}
+
+// Evaluate reads the probabilities of the four letters at the one position where
+// the assistant's turn begins. The paper averages four samples; this is the exact
+// expectation, over the four rotations of the options, which removes the position
+// bias as well. The prompt up to the options is computed once.
+func (e *SelfEvaluator) Evaluate(ctx context.Context, ex *schemas.Example, answer string, withReference bool) (Reading, error) {
+	var prompts [4][]int32
+	for r := range prompts {
+		ids, err := e.p.Prompt([]policy.Message{
+			{Role: "system", Content: evaluator},
+			{Role: "user", Content: EvaluationPrompt(ex, answer, withReference, r)},
+		}, nil)
+		if err != nil {
+			return Reading{}, err
+		}
+		prompts[r] = ids
+	}
+	shared := commonPrefix(prompts[:])
+	session, err := e.p.NewSession(prompts[0][:shared])
+	if err != nil {
+		return Reading{}, err
+	}
+	var out Reading
+	for r, ids := range prompts {
+		b, _, err := session.Append(ctx, session.Root(), ids[shared:])
+		if err != nil {
+			return Reading{}, err
+		}
+		logps, err := session.Next(ctx, b, e.ids[:])
+		if err != nil {
+			return Reading{}, err
+		}
+		out.add(logps, r)
+	}
+	for i, p := range out.Probs {
+		out.C += Weights[i] * p
+	}
+	return out, nil
+}
+
+// add takes in one rotation: letter i stood for option (i + rotation) mod 4.
+func (r *Reading) add(logps []float32, rotation int) {
+	var p [4]float64
+	var mass float64
+	for i, l := range logps {
+		p[i] = math.Exp(float64(l))
+		mass += p[i]
+	}
+	r.Mass += mass / 4
+	for i := range p {
+		share := 0.25 // no mass at all: no opinion
+		if mass > 0 {
+			share = p[i] / mass
+		}
+		r.Probs[(i+rotation)%4] += share / 4
+	}
+}
+
+// commonPrefix is the number of ids that all lists begin with, at least one less
+// than the shortest, so that each keeps a token to append.
+func commonPrefix(lists [][]int32) int {
+	n := len(lists[0]) - 1
+	for _, l := range lists[1:] {
+		n = min(n, len(l)-1)
+		for i := range n {
+			if l[i] != lists[0][i] {
+				n = i
+				break
+			}
+		}
+	}
+	return n
+}
+
+// AUC is the probability that a passing answer has a higher score than a failing
+// one, ties counted half. NaN when there is only one class.
+func AUC(score []float64, pass []bool) float64 {
+	order := make([]int, len(score))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool { return score[order[a]] < score[order[b]] })
+	var ranks, good float64
+	for i := 0; i < len(order); {
+		j := i
+		for j < len(order) && score[order[j]] == score[order[i]] {
+			j++
+		}
+		for k := i; k < j; k++ {
+			if pass[order[k]] {
+				ranks += float64(i+j+1) / 2 // the mean of ranks i+1 … j
+				good++
+			}
+		}
+		i = j
+	}
+	bad := float64(len(score)) - good
+	if good == 0 || bad == 0 {
+		return math.NaN()
+	}
+	return (ranks - good*(good+1)/2) / (good * bad)
+}

@@ -1,0 +1,93 @@
+// Package score measures how hard each example of the replay buffer is for the
+// policy of the round, and selects the hardest.
+//
+// score.go is the stage that scales with the batches: perplexity, Eq. 4.
+// select.go is the stage that sees the whole round: it ranks, stratifies, takes
+// the top, and calibrates the policy's self-evaluation.
+package score
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/policy"
+)
+
+// Config has no settings: perplexity is what Eq. 4 says it is.
+type Config struct{}
+
+// Default is the only Config.
+func Default() Config { return Config{} }
+
+// Validate always succeeds.
+func (Config) Validate() error { return nil }
+
+// Stage scores one batch of examples.
+type Stage struct{ engine *policy.Engine }
+
+// New returns the stage; it opens policies through engine.
+func New(engine *policy.Engine) *Stage { return &Stage{engine} }
+
+// Spec implements stages.Stage.
+func (*Stage) Spec() stages.Spec {
+	return stages.Spec{Name: "score", Wakes: "buffer", Reads: "example/v1", Writes: "score", Schema: "score/v1"}
+}
+
+// Process gives every example of the batch exactly one score.
+func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	if err := in.Decode(&Config{}); err != nil {
+		return err
+	}
+	exs, err := stages.Rows[schemas.Example](in.Batches)
+	if err != nil {
+		return err
+	}
+	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	if err != nil {
+		return err
+	}
+	seqs := make([]policy.Sequence, len(exs))
+	for i, ex := range exs {
+		if len(ex.AnswerIDs) == 0 {
+			return stages.Reject(fmt.Errorf("score: example %s has no answer tokens", ex.ID))
+		}
+		if ex.Template != p.TemplateHash() {
+			return stages.Reject(fmt.Errorf("score: example %s was rendered by template %.12s, the policy has %.12s", ex.ID, ex.Template, p.TemplateHash()))
+		}
+		seqs[i] = policy.Sequence{Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
+	}
+	logps, err := p.LogProbs(ctx, seqs)
+	if errors.Is(err, policy.ErrTooLong) {
+		return stages.Reject(fmt.Errorf("score: %w", err))
+	}
+	if err != nil {
+		return err
+	}
+	rows := make([]schemas.Score, len(exs))
+	for i, ex := range exs {
+		h := perplexity(logps[i])
+		if math.IsNaN(h) || math.IsInf(h, 0) {
+			return stages.Reject(fmt.Errorf("score: example %s: the perplexity is %g; the policy's weights are broken", ex.ID, h))
+		}
+		rows[i] = schemas.Score{ExampleID: ex.ID, Perplexity: h, Tokens: int32(len(logps[i])), HasCall: ex.Calls > 0}
+	}
+	b, err := schemas.Encode(in.Header, rows)
+	if err != nil {
+		return err
+	}
+	return out.Result(b)
+}
+
+// perplexity is h = exp(−(1/n) Σ log π), Eq. 4. It is capped well above any
+// vocabulary so that a hopeless answer stays a number that can be ranked.
+func perplexity(logps []float32) float64 {
+	var sum float64
+	for _, l := range logps {
+		sum -= float64(l)
+	}
+	return math.Exp(min(sum/float64(len(logps)), 100))
+}

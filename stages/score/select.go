@@ -1,0 +1,230 @@
+package score
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sort"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/judge"
+	"itool/stages/policy"
+)
+
+// SelectConfig says what is expanded in a round.
+type SelectConfig struct {
+	Ratio         float64 `json:"ratio"`          // share of each stratum to expand, 0..1; the paper's 10 %
+	Order         string  `json:"order"`          // "perplexity" (hardest first) or "random" (the baseline)
+	MaxTrees      int     `json:"max_trees"`      // most examples per round over both strata, 0 = no bound
+	SelfEval      string  `json:"self_eval"`      // "auto" (counts when calibration holds), "on" or "off"
+	JudgeExamples int     `json:"judge_examples"` // validation examples that calibrate the self-evaluation, ≥ 0
+	MinMass       float64 `json:"min_mass"`       // least mean probability on the four letters, 0..1
+	MinAUC        float64 `json:"min_auc"`        // least AUC of C against O, 0..1
+	MaxTokens     int     `json:"max_tokens"`     // of an answer drawn for the calibration
+}
+
+// DefaultSelect is what the paper and the design say.
+func DefaultSelect() SelectConfig {
+	return SelectConfig{Ratio: 0.10, Order: "perplexity", SelfEval: "auto", JudgeExamples: 32, MinMass: 0.5, MinAUC: 0.7, MaxTokens: 256}
+}
+
+// Validate names field, value and range.
+func (c SelectConfig) Validate() error {
+	switch {
+	case !(c.Ratio > 0 && c.Ratio <= 1):
+		return fmt.Errorf("select.ratio: %g is not within 0..1", c.Ratio)
+	case c.Order != "perplexity" && c.Order != "random":
+		return fmt.Errorf("select.order: %q is neither perplexity nor random", c.Order)
+	case c.MaxTrees < 0:
+		return fmt.Errorf("select.max_trees: %d is below 0", c.MaxTrees)
+	case c.SelfEval != "auto" && c.SelfEval != "on" && c.SelfEval != "off":
+		return fmt.Errorf("select.self_eval: %q is none of auto, on, off", c.SelfEval)
+	case c.JudgeExamples < 0:
+		return fmt.Errorf("select.judge_examples: %d is below 0", c.JudgeExamples)
+	case !(c.MinMass >= 0 && c.MinMass <= 1):
+		return fmt.Errorf("select.min_mass: %g is not within 0..1", c.MinMass)
+	case !(c.MinAUC >= 0 && c.MinAUC <= 1):
+		return fmt.Errorf("select.min_auc: %g is not within 0..1", c.MinAUC)
+	case c.MaxTokens <= 0:
+		return fmt.Errorf("select.max_tokens: %d is not positive", c.MaxTokens)
+	}
+	return nil
+}
+
+// Select is the stage that closes a round of scores.
+type Select struct{ engine *policy.Engine }
+
+// NewSelect returns the stage; it opens policies through engine.
+func NewSelect(engine *policy.Engine) *Select { return &Select{engine} }
+
+// Spec implements stages.Stage.
+func (*Select) Spec() stages.Spec {
+	return stages.Spec{
+		Name: "select", Wakes: "score", Gather: true, Reads: "score/v1", Also: []string{"example"},
+		Writes: "selection", Schema: "selection/v1",
+	}
+}
+
+// Process ranks all scores of the round; every scored example has a row in the result.
+func (s *Select) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	cfg := DefaultSelect()
+	if err := in.Decode(&cfg); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return stages.Reject(err)
+	}
+	scores, err := stages.Rows[schemas.Score](in.Batches)
+	if err != nil {
+		return err
+	}
+	rows := Rank(scores, cfg, in.Header.Seed)
+	cal := calibration{auc: math.NaN(), mass: math.NaN()}
+	if cfg.SelfEval == "off" {
+		cal.reason = "switched off by select.self_eval"
+	} else if cal, err = s.calibrate(ctx, cfg, in); err != nil {
+		return err
+	}
+	for i := range rows {
+		rows[i].JudgeWeight, rows[i].JudgeAUC, rows[i].JudgeMass, rows[i].JudgeReason = cal.weight, cal.auc, cal.mass, cal.reason
+	}
+	b, err := schemas.Encode(in.Header, rows)
+	if err != nil {
+		return err
+	}
+	return out.Result(b)
+}
+
+// Rank orders the examples of each stratum (the reference holds a call, or not),
+// hardest first, ties by example ID, and marks the top share of each: at least one
+// of a stratum that is not empty. With max_trees the strata shrink in proportion.
+func Rank(scores []schemas.Score, cfg SelectConfig, seed uint64) []schemas.Selection {
+	rows := make([]schemas.Selection, len(scores))
+	for i, s := range scores {
+		rows[i] = schemas.Selection{ExampleID: s.ExampleID, Perplexity: s.Perplexity, HasCall: s.HasCall}
+	}
+	sort.Slice(rows, func(i, j int) bool { return rows[i].ExampleID < rows[j].ExampleID })
+	if cfg.Order == "random" {
+		r := rand.New(rand.NewPCG(stages.Seed(seed, "select/order", 0), 0))
+		r.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	} else {
+		sort.SliceStable(rows, func(i, j int) bool { return rows[i].Perplexity > rows[j].Perplexity })
+	}
+	sort.SliceStable(rows, func(i, j int) bool { return rows[i].HasCall && !rows[j].HasCall })
+	ratio := cfg.Ratio
+	if cfg.MaxTrees > 0 && ratio*float64(len(rows)) > float64(cfg.MaxTrees) {
+		ratio = float64(cfg.MaxTrees) / float64(len(rows))
+	}
+	calls := sort.Search(len(rows), func(i int) bool { return !rows[i].HasCall })
+	for _, stratum := range [][]schemas.Selection{rows[:calls], rows[calls:]} {
+		take := int(math.Round(ratio * float64(len(stratum))))
+		if take == 0 && len(stratum) > 0 {
+			take = 1
+		}
+		for i := range stratum {
+			stratum[i].Rank, stratum[i].Selected = int32(i), i < take
+		}
+	}
+	return rows
+}
+
+type calibration struct {
+	weight, auc, mass float64
+	reason            string
+}
+
+// calibrate decides whether this policy's opinion of answers may count in the
+// reward: it must put its probability on the letters, and its opinion must agree
+// with the outcome, on validation examples.
+func (s *Select) calibrate(ctx context.Context, cfg SelectConfig, in stages.Input) (calibration, error) {
+	c := calibration{auc: math.NaN(), mass: math.NaN()}
+	exs, err := validation(in, cfg.JudgeExamples)
+	if err != nil {
+		return c, err
+	}
+	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	if err != nil {
+		return c, err
+	}
+	if len(exs) == 0 {
+		c.weight, c.reason = weight(cfg.SelfEval == "on"), "there are no validation examples to calibrate on"
+		return c, nil
+	}
+	e, err := judge.NewSelfEvaluator(p)
+	if err != nil {
+		c.reason = err.Error()
+		return c, nil
+	}
+	var score []float64
+	var pass []bool
+	var mass float64
+	// A greedy and a sampled answer each: the sampled ones make failures likelier
+	// where greedy nearly always passes, and the other way round.
+	for i, temperature := range []float64{0, 1} {
+		verdicts, err := judge.Answer(ctx, p, exs, policy.Request{MaxTokens: cfg.MaxTokens, Temperature: temperature, Seed: stages.Seed(in.Header.Seed, "select/judge", i)})
+		if err != nil {
+			return c, err
+		}
+		for k := range exs {
+			r, err := e.Evaluate(ctx, &exs[k], verdicts[k].Answer, true)
+			if errors.Is(err, policy.ErrTooLong) {
+				continue // the longest conversations leave no room for the judging prompt
+			}
+			if err != nil {
+				return c, err
+			}
+			score, pass, mass = append(score, r.C), append(pass, verdicts[k].Pass), mass+r.Mass
+		}
+	}
+	if len(score) == 0 {
+		c.reason = "no validation example leaves room for the judging prompt"
+		return c, nil
+	}
+	c.auc, c.mass = judge.AUC(score, pass), mass/float64(len(score))
+	switch {
+	case cfg.SelfEval == "on":
+		c.weight, c.reason = 1, "forced by select.self_eval"
+	case c.mass < cfg.MinMass:
+		c.reason = fmt.Sprintf("the four letters hold %.0f %% of the probability, %.0f %% is needed", 100*c.mass, 100*cfg.MinMass)
+	case math.IsNaN(c.auc):
+		c.reason = "all validation answers have the same outcome, so the AUC is not defined"
+	case c.auc < cfg.MinAUC:
+		c.reason = fmt.Sprintf("the AUC of self-evaluation against outcome is %.2f, %.2f is needed", c.auc, cfg.MinAUC)
+	default:
+		c.weight, c.reason = 1, fmt.Sprintf("AUC %.2f over %d answers", c.auc, len(score))
+	}
+	return c, nil
+}
+
+func weight(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// validation returns up to n validation examples in key order.
+func validation(in stages.Input, n int) ([]schemas.Example, error) {
+	var out []schemas.Example
+	for b, err := range in.Round("example", 0) {
+		if err != nil {
+			return nil, err
+		}
+		rows, err := schemas.Decode[schemas.Example](b)
+		if err != nil {
+			return nil, stages.Reject(err)
+		}
+		for _, ex := range rows {
+			if len(out) == n {
+				return out, nil
+			}
+			if ex.Part == string(schemas.PartValidation) {
+				out = append(out, ex)
+			}
+		}
+	}
+	return out, nil
+}
