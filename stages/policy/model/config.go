@@ -211,7 +211,10 @@ func (t *tokenIDs) UnmarshalJSON(text []byte) error {
 }
 
 func (t tokenIDs) MarshalJSON() ([]byte, error) {
-	if len(t) == 1 {
+	switch len(t) {
+	case 0:
+		return []byte("null"), nil
+	case 1:
 		return json.Marshal(t[0])
 	}
 	return json.Marshal([]int32(t))

@@ -142,8 +142,8 @@ func Distinct(g *G.ExprGraph) error {
 }
 
 // floats and ints see through a value; the graph's types make them safe.
-func floats(v G.Value) []float32 { return v.Data().([]float32) }
-func ints(v G.Value) []int32     { return v.Data().([]int32) }
+func floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() } // Data would allocate
+func ints(v G.Value) []int32     { return v.(*tensor.Dense).Int32s() }
 
 func zeros(shape ...int) *tensor.Dense {
 	return tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
