@@ -129,7 +129,9 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 // Close sends what hints are still on their way and ends the connection. Deliveries
 // in hand come back to others after their AckWait: hand them back first.
 func (b *Broker) Close() {
-	_ = b.nc.FlushTimeout(b.timeout) // only lossy hints can be lost here
+	if b.nc.IsConnected() {
+		_ = b.nc.FlushTimeout(min(b.timeout, time.Second)) // only lossy hints can be lost here
+	}
 	b.nc.Close()
 }
 

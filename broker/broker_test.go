@@ -2,8 +2,6 @@ package broker_test
 
 import (
 	"log/slog"
-	"net/url"
-	"strconv"
 	"testing"
 
 	"itool/broker"
@@ -15,18 +13,11 @@ import (
 func TestSocket(t *testing.T) {
 	t.Parallel()
 	brokertest.Run(t, func(t *testing.T) brokertest.Server {
-		config := embed.Config{Dir: t.TempDir(), Port: -1, Token: "secret"}
+		config := embed.Config{Dir: t.TempDir(), Port: freePort(t), Token: "secret"}
 		s := start(t, config)
-		u, err := url.Parse(s.URL())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if config.Port, err = strconv.Atoi(u.Port()); err != nil {
-			t.Fatal(err)
-		}
 		return brokertest.Server{
 			Connect: func(t *testing.T) *broker.Broker {
-				return connect(t, broker.Config{URL: u.String(), Token: "secret", Name: t.Name()})
+				return connect(t, broker.Config{URL: s.URL(), Token: "secret", Name: t.Name()})
 			},
 			Restart: func(t *testing.T) {
 				s.Shutdown()

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"sync/atomic"
@@ -94,14 +95,19 @@ func cluster(t *testing.T, accounts int) []*server.Server {
 	return servers
 }
 
+// freePort is below the range from which the system takes ports for clients: one of
+// those could take it while its server restarts.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 20_000 + rand.IntN(10_000)
+		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {

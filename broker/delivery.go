@@ -88,9 +88,6 @@ func (p *Puller) ensure(ctx context.Context) error {
 		}
 		return cons, err
 	}, write)
-	if silent(err) && p.b.noRun(ctx, stream) {
-		return fmt.Errorf("broker: %s: %w", p.op("pull"), ErrNoRun)
-	}
 	return p.b.explain(ctx, p.op("pull"), err)
 }
 
@@ -288,15 +285,15 @@ func (d *Delivery) tell(ctx context.Context, what, signal string, settles bool) 
 	b := d.p.b
 	c, cancel := b.call(ctx)
 	defer cancel()
-	_, err := b.nc.RequestWithContext(c, d.reply, []byte(signal))
-	if err == nil {
-		if settles {
-			d.settled.Store(true)
-		}
-		return nil
+	find := func(c context.Context) error {
+		_, err := b.js.Consumer(c, streamRun+d.Run, d.p.stage)
+		return err
 	}
-	if silent(err) && b.noRun(ctx, streamRun+d.Run) {
-		return fmt.Errorf("broker: %s: %w", d.op(what), ErrNoRun)
+	_, err := patiently(c, find, func() (*nats.Msg, error) {
+		return b.nc.RequestWithContext(c, d.reply, []byte(signal))
+	})
+	if err == nil && settles {
+		d.settled.Store(true)
 	}
 	return b.explain(ctx, d.op(what), err)
 }

@@ -17,7 +17,7 @@ var (
 	ErrExists      = errors.New("already there with other bytes")
 	ErrNotExist    = errors.New("not there")
 	ErrNoRun       = errors.New("no such run, or it was deleted")
-	ErrNoStage     = errors.New("no worker has asked for this stage yet")
+	ErrNoStage     = errors.New("no such queue: no worker has asked for it yet, or it was deleted")
 	ErrFull        = errors.New("stream full")           // hold; raise the quota or retire a run
 	ErrTooLarge    = errors.New("message too large")     // put the body into storage
 	ErrEmpty       = errors.New("nothing to do")         // ask again later
@@ -86,17 +86,34 @@ func (b *Broker) explainAPI(op string, api *jetstream.APIError) error {
 	return fmt.Errorf("broker: %s: %w", op, api)
 }
 
-// noRun asks the server whether the stream is gone. "Nobody answers" alone does not
-// say so: a stream without a leader is as silent as a deleted one.
-func (b *Broker) noRun(ctx context.Context, stream string) bool {
-	c, cancel := b.call(ctx)
-	defer cancel()
-	_, err := b.js.Stream(c, stream)
-	return errors.Is(err, jetstream.ErrStreamNotFound)
+// patiently asks again while nobody answers and yet look finds what is asked: a stream
+// without a leader is as silent as a deleted one. c is already bounded.
+func patiently[T any](c context.Context, look func(context.Context) error, ask func() (T, error)) (T, error) {
+	for {
+		v, err := ask()
+		if !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrNoStreamResponse) {
+			return v, err
+		}
+		missing := look(c)
+		if errors.Is(missing, jetstream.ErrStreamNotFound) || errors.Is(missing, jetstream.ErrConsumerNotFound) {
+			return v, missing
+		}
+		if missing != nil {
+			return v, err // we cannot know
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-c.Done():
+			return v, err
+		}
+	}
 }
 
-func silent(err error) bool {
-	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+func (b *Broker) findStream(stream string) func(context.Context) error {
+	return func(c context.Context) error {
+		_, err := b.js.Stream(c, stream)
+		return err
+	}
 }
 
 // asyncError hears what no call hears: the server tells of a denied publish on the

@@ -1,3 +1,5 @@
+//go:build linux
+
 package broker_test
 
 import (
@@ -31,7 +33,7 @@ const (
 const (
 	killAckWait  = 800 * time.Millisecond
 	killItems    = 150
-	killRounds   = 6 * time.Second // how long things are killed
+	killRounds   = 5 * time.Second // how long things are killed
 	killPatience = 40 * time.Second
 )
 
@@ -68,9 +70,9 @@ func playServer(ctx context.Context) error {
 }
 
 // dial tries until the server is there: it may be dead just now.
-func dial(ctx context.Context) (*broker.Broker, error) {
+func dial(ctx context.Context, port string) (*broker.Broker, error) {
 	for {
-		b, err := broker.Connect(ctx, broker.Config{URL: "nats://127.0.0.1:" + os.Getenv(portVar), Name: os.Getenv(nameVar), Timeout: 2 * time.Second})
+		b, err := broker.Connect(ctx, broker.Config{URL: "nats://127.0.0.1:" + port, Name: os.Getenv(nameVar), Timeout: 2 * time.Second})
 		if err == nil || ctx.Err() != nil {
 			return b, err
 		}
@@ -84,7 +86,7 @@ func result(key string) []byte {
 }
 
 func playWorker(ctx context.Context) error {
-	b, err := dial(ctx)
+	b, err := dial(ctx, os.Getenv(portVar))
 	if err != nil {
 		return nil // told to stop first
 	}
@@ -132,6 +134,7 @@ func workOn(ctx context.Context, b *broker.Broker, d *broker.Delivery) {
 // crowd is a server and others that can be killed.
 type crowd struct {
 	t     *testing.T
+	port  string
 	env   []string
 	procs map[string]*exec.Cmd
 	kills map[string]int
@@ -139,10 +142,8 @@ type crowd struct {
 }
 
 func newCrowd(t *testing.T) *crowd {
-	c := &crowd{t: t, procs: map[string]*exec.Cmd{}, kills: map[string]int{}}
-	port := freePort(t)
-	c.env = append(os.Environ(), dirVar+"="+filepath.Join(t.TempDir(), "data"), fmt.Sprintf("%s=%d", portVar, port))
-	t.Setenv(portVar, fmt.Sprint(port)) // for our own dial
+	c := &crowd{t: t, port: fmt.Sprint(freePort(t)), procs: map[string]*exec.Cmd{}, kills: map[string]int{}}
+	c.env = append(os.Environ(), dirVar+"="+filepath.Join(t.TempDir(), "data"), portVar+"="+c.port)
 	t.Cleanup(func() {
 		for name := range c.procs {
 			c.kill(name)
@@ -158,6 +159,7 @@ func (c *crowd) spawn(name string) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(c.env, roleVar+"="+role, fmt.Sprintf("%s=%s.%d", nameVar, name, c.next))
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // none outlives the test
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -201,16 +203,27 @@ func (c *crowd) rage(names []string) {
 	}
 }
 
-// TestKillQueue: every item has exactly one result, the right one, whoever dies.
-func TestKillQueue(t *testing.T) {
+// TestKill runs alone: while it starts processes, a listener that another test has just
+// closed may live on in one of them, and its port stay taken.
+func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: kills processes for seconds")
 	}
+	for name, test := range map[string]func(*testing.T){"queue": killQueue, "trainers": killTrainers, "frozen server": frozenServer} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+// killQueue: every item has exactly one result, the right one, whoever dies.
+func killQueue(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), killPatience)
 	defer cancel()
 	c := newCrowd(t)
 	c.spawn("server")
-	b, err := dial(ctx)
+	b, err := dial(ctx, c.port)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,9 +269,84 @@ func TestKillQueue(t *testing.T) {
 	t.Logf("%d items, %v", killItems, c.kills)
 }
 
+// frozenServer: a server that does not answer holds nobody for longer than Timeout.
+func frozenServer(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), killPatience)
+	defer cancel()
+	c := newCrowd(t)
+	c.spawn("server")
+	ready, err := dial(ctx, c.port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready.Close()
+	const limit = 500 * time.Millisecond
+	b, err := broker.Connect(ctx, broker.Config{URL: "nats://127.0.0.1:" + c.port, Timeout: limit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	a := broker.Address{Run: "r", Record: "task", Key: "k"}
+	p, d, l := prepare(ctx, t, b, a)
+	if err := c.procs["server"].Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(ctx, t, "the server to freeze", func() bool { _, err := b.Usage(ctx, "r"); return err != nil })
+	for name, call := range map[string]func() error{
+		"create run": func() error { return b.CreateRun(ctx, "x", 0) },
+		"delete run": func() error { return b.DeleteRun(ctx, "r") },
+		"runs":       func() error { _, err := b.Runs(ctx); return err },
+		"publish":    func() error { _, err := b.Publish(ctx, a, nil, nil); return err },
+		"get":        func() error { _, err := b.Get(ctx, a); return err },
+		"keys":       func() error { _, err := b.Keys(ctx, "r", "task", 0); return err },
+		"count":      func() error { _, err := b.Count(ctx, "r", "task.0.*"); return err },
+		"pull":       func() error { _, err := b.Pull(ctx, "r", "s", []string{"task.0.*"}, broker.PullOptions{}); return err },
+		"next":       func() error { _, err := p.Next(ctx); return err },
+		"depth":      func() error { _, _, err := b.Depth(ctx, "r", "work"); return err },
+		"heartbeat":  func() error { return d.Heartbeat(ctx) },
+		"hand back":  func() error { return d.HandBack(ctx) },
+		"ack":        func() error { return d.Ack(ctx) },
+		"acquire":    func() error { _, err := b.Acquire(ctx, "m", "me", time.Minute); return err },
+		"renew":      func() error { return l.Renew(ctx) },
+	} {
+		start := time.Now()
+		if err := call(); !errors.Is(err, broker.ErrUnavailable) {
+			t.Errorf("%s: got %v, want unavailable", name, err)
+		}
+		if took := time.Since(start); took > 4*limit {
+			t.Errorf("%s took %v, the limit is %v", name, took, limit)
+		}
+	}
+}
+
+// prepare puts an item and a lease into our hands.
+func prepare(ctx context.Context, t *testing.T, b *broker.Broker, a broker.Address) (*broker.Puller, *broker.Delivery, *broker.Lease) {
+	t.Helper()
+	err := b.CreateRun(ctx, a.Run, 0)
+	if err == nil {
+		_, err = b.Publish(ctx, a, nil, nil)
+	}
+	var p *broker.Puller
+	if err == nil {
+		p, err = b.Pull(ctx, a.Run, "work", []string{"task.*.*"}, broker.PullOptions{})
+	}
+	var d *broker.Delivery
+	if err == nil {
+		d, err = p.Next(ctx)
+	}
+	var l *broker.Lease
+	if err == nil {
+		l, err = b.Acquire(ctx, "l", "me", time.Minute)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, d, l
+}
+
 // playTrainer does whole rounds: take the lease, read the head, train, commit.
 func playTrainer(ctx context.Context) error {
-	b, err := dial(ctx)
+	b, err := dial(ctx, os.Getenv(portVar))
 	if err != nil {
 		return nil
 	}
@@ -291,16 +379,13 @@ func train(ctx context.Context, b *broker.Broker) {
 	_, _ = b.Publish(ctx, broker.Address{Run: "r", Record: "policy", Round: n, Key: "policy"}, nil, []byte(parent+" "+mine))
 }
 
-// TestKillTrainers: the policies form one chain without a fork, whoever dies or sleeps.
-func TestKillTrainers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short: kills processes for seconds")
-	}
+// killTrainers: the policies form one chain without a fork, whoever dies or sleeps.
+func killTrainers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), killPatience)
 	defer cancel()
 	c := newCrowd(t)
 	c.spawn("server")
-	b, err := dial(ctx)
+	b, err := dial(ctx, c.port)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,16 +60,16 @@ func (b *Broker) put(ctx context.Context, stream, op string, msg *nats.Msg) (sto
 	c, cancel := b.call(ctx)
 	defer cancel()
 	for {
-		_, err = b.js.PublishMsg(c, msg,
-			jetstream.WithExpectStream(stream),
-			jetstream.WithExpectLastSequencePerSubject(0),
-			jetstream.WithRetryAttempts(0))
+		_, err = patiently(c, b.findStream(stream), func() (*jetstream.PubAck, error) {
+			return b.js.PublishMsg(c, msg,
+				jetstream.WithExpectStream(stream),
+				jetstream.WithExpectLastSequencePerSubject(0),
+				jetstream.WithRetryAttempts(0))
+		})
 		var api *jetstream.APIError
 		switch {
 		case err == nil:
 			return true, nil
-		case silent(err) && b.noRun(ctx, stream):
-			return false, fmt.Errorf("broker: %s: %w", op, ErrNoRun)
 		case !errors.As(err, &api) || !conflict(api):
 			return false, b.explain(ctx, op, err)
 		}
@@ -130,14 +130,11 @@ func (b *Broker) Has(ctx context.Context, at Address) (bool, error) {
 func (b *Broker) last(ctx context.Context, stream, subject, op string) (Message, error) {
 	c, cancel := b.call(ctx)
 	defer cancel()
-	m, err := b.nc.RequestWithContext(c, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+	m, err := patiently(c, b.findStream(stream), func() (*nats.Msg, error) {
+		return b.nc.RequestWithContext(c, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+	})
 	if err != nil {
-		if silent(err) && b.noRun(ctx, stream) {
-			err = fmt.Errorf("broker: %s: %w", op, ErrNoRun)
-		} else {
-			err = b.explain(ctx, op, err)
-		}
-		return Message{}, err
+		return Message{}, b.explain(ctx, op, err)
 	}
 	if status := m.Header.Get("Status"); status == "404" && b.nc.ConnectedClusterName() != "" {
 		return b.lastOfLeader(ctx, stream, subject, op)
@@ -296,7 +293,7 @@ func (b *Broker) scanBatch(ctx context.Context, cons jetstream.Consumer, op stri
 func (b *Broker) reader(ctx context.Context, stream, subject string, withData bool) (jetstream.Consumer, error) {
 	c, cancel := b.call(ctx)
 	defer cancel()
-	cons, err := b.js.CreateConsumer(c, stream, jetstream.ConsumerConfig{
+	return b.js.CreateConsumer(c, stream, jetstream.ConsumerConfig{
 		FilterSubject:     subject,
 		AckPolicy:         jetstream.AckNonePolicy,
 		HeadersOnly:       !withData,
@@ -304,10 +301,6 @@ func (b *Broker) reader(ctx context.Context, stream, subject string, withData bo
 		Replicas:          1,
 		InactiveThreshold: 30 * time.Second, // if we die, the server forgets it by itself
 	})
-	if silent(err) && b.noRun(ctx, stream) {
-		err = ErrNoRun
-	}
-	return cons, err
 }
 
 func (b *Broker) dropReader(ctx context.Context, cons jetstream.Consumer) {

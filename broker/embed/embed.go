@@ -87,10 +87,15 @@ func complete(c Config) (Config, error) {
 	return c, portFree(c.Host, c.Port)
 }
 
-// portFree tells in our words what the server would only log.
+// portFree tells in our words what the server would only log. A listener that was just
+// closed may live on for a moment in a child process that is being started.
 func portFree(host string, port int) error {
 	addr := net.JoinHostPort(host, strconv.Itoa(max(port, 0)))
 	l, err := net.Listen("tcp", addr)
+	for tries := 0; errors.Is(err, syscall.EADDRINUSE) && tries < 5; tries++ {
+		time.Sleep(40 * time.Millisecond)
+		l, err = net.Listen("tcp", addr)
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("embed: port %d on %s is in use: stop what listens there (perhaps another itool), or choose another port; -1 takes any free one", port, host)
 	}
@@ -118,20 +123,41 @@ func start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embed: %w", err)
 	}
-	words := &serverLog{log: c.Log}
+	words := &serverLog{log: c.Log, fatal: make(chan string, 1)}
 	s.SetLoggerV2(words, false, false, false)
-	s.Start()
-	// Recovery runs before this: a second per million records.
-	if !s.ReadyForConnections(time.Minute) || !s.JetStreamEnabled() {
+	if err := ready(s, words.fatal); err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("embed: the server did not come up on %s: %s", c.Dir, words.last())
+		return nil, fmt.Errorf("embed: the server did not come up on %s: %w", c.Dir, err)
 	}
 	e := &Server{s: s}
 	if !c.InProcessOnly {
 		e.url = s.ClientURL()
 	}
 	return e, nil
+}
+
+// recovery takes about a second per million records.
+const recovery = 5 * time.Minute
+
+// ready starts the server and waits until it serves; its way to report a failed start
+// is a fatal line in its log.
+func ready(s *server.Server, fatal <-chan string) error {
+	s.Start() // returns when all streams are recovered
+	up := make(chan bool, 1)
+	go func() { up <- s.ReadyForConnections(recovery) }() // ends at Shutdown at the latest
+	select {
+	case text := <-fatal:
+		return errors.New(text)
+	case ok := <-up:
+		if !ok {
+			return errors.New("it does not listen")
+		}
+	}
+	if !s.JetStreamEnabled() {
+		return errors.New("it cannot use its data folder: see its log")
+	}
+	return nil
 }
 
 // URL is where clients connect; empty without a socket.

@@ -1,0 +1,147 @@
+package embed_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"itool/broker"
+	"itool/broker/embed"
+)
+
+func start(t *testing.T, c embed.Config) *embed.Server {
+	t.Helper()
+	s, err := embed.Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s
+}
+
+// wantErr: every failed start says what is wrong and what to do, soon.
+func wantErr(t *testing.T, c embed.Config, words ...string) {
+	t.Helper()
+	began := time.Now()
+	s, err := embed.Start(c)
+	if err == nil {
+		s.Shutdown()
+		t.Fatalf("started, want an error with %q", words)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("got %q, want %q in it", err, w)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	dir := t.TempDir()
+	wantErr(t, embed.Config{Dir: dir, Port: l.Addr().(*net.TCPAddr).Port}, "port "+port, "in use", "choose another port")
+	start(t, embed.Config{Dir: dir, Port: -1}) // the failure left nothing locked
+}
+
+func TestFolderInUse(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, embed.Config{Dir: dir, InProcessOnly: true})
+	wantErr(t, embed.Config{Dir: dir, InProcessOnly: true}, dir, "in use", "another folder")
+	s.Shutdown()
+	s.Shutdown()
+	start(t, embed.Config{Dir: dir, InProcessOnly: true})
+}
+
+func TestBadConfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		config embed.Config
+		want   string
+	}{
+		{"no folder", embed.Config{}, "no data folder"},
+		{"a file for a folder", embed.Config{Dir: file}, "data folder"},
+		{"port too low", embed.Config{Dir: t.TempDir(), Port: -2}, "port -2"},
+		{"port too high", embed.Config{Dir: t.TempDir(), Port: 65536}, "port 65536"},
+		{"not our address", embed.Config{Dir: t.TempDir(), Host: "192.0.2.1", Port: -1}, "192.0.2.1"},
+	} {
+		t.Run(c.name, func(t *testing.T) { wantErr(t, c.config, c.want) })
+	}
+}
+
+// A folder that was damaged, or cut off by a crash, must not hang the start.
+func TestDamagedStream(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, embed.Config{Dir: dir, InProcessOnly: true})
+	b := connect(t, s)
+	for _, run := range []string{"r1", "r2"} {
+		if err := b.CreateRun(t.Context(), run, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Publish(t.Context(), broker.Address{Run: run, Record: "task", Key: "k"}, nil, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Shutdown()
+	metas, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "RUN_r1", "meta.inf"))
+	if err != nil || len(metas) != 1 {
+		t.Fatalf("found %v, %v", metas, err)
+	}
+	if err := os.WriteFile(metas[0], []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	s = start(t, embed.Config{Dir: dir, InProcessOnly: true, Log: slog.New(slog.NewTextHandler(&said, nil))})
+	if ok, err := connect(t, s).Has(t.Context(), broker.Address{Run: "r2", Record: "task", Key: "k"}); !ok || err != nil {
+		t.Errorf("the other run: %v, %v", ok, err)
+	}
+	s.Shutdown()
+	if !strings.Contains(said.String(), "RUN_r1") {
+		t.Errorf("the damage is not named in the log: %s", said.String())
+	}
+}
+
+func TestAddress(t *testing.T) {
+	s := start(t, embed.Config{Dir: t.TempDir(), Port: -1})
+	if !strings.HasPrefix(s.URL(), "nats://127.0.0.1:") {
+		t.Errorf("URL %q", s.URL())
+	}
+	b, err := broker.Connect(t.Context(), broker.Config{URL: s.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if b.MaxDataBytes() != embed.MaxPayloadBytes {
+		t.Errorf("payload %d", b.MaxDataBytes())
+	}
+	quiet := start(t, embed.Config{Dir: t.TempDir(), InProcessOnly: true})
+	if quiet.URL() != "" {
+		t.Errorf("URL without a socket: %q", quiet.URL())
+	}
+	connect(t, quiet)
+}
+
+func connect(t *testing.T, s *embed.Server) *broker.Broker {
+	t.Helper()
+	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
