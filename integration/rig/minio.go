@@ -95,7 +95,7 @@ func startMinIO(t *testing.T, bin, dir, endpoint, access, secret string, log *sy
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait(); close(exited) }()
-	err := waitReady("http://"+endpoint+"/minio/health/ready", exited)
+	err := waitReady("http://"+endpoint+"/", exited)
 	if err != nil {
 		stop()
 		<-exited
@@ -105,6 +105,8 @@ func startMinIO(t *testing.T, bin, dir, endpoint, access, secret string, log *sy
 	return nil
 }
 
+// waitReady asks for what an anonymous caller may not have. The health page says
+// "ready" while every request is still answered with 503; a 403 is a real answer.
 func waitReady(url string, exited <-chan error) error {
 	limit := time.After(time.Minute)
 	for tick := time.Tick(20 * time.Millisecond); ; {
@@ -117,7 +119,7 @@ func waitReady(url string, exited <-chan error) error {
 		}
 		if r, err := http.Get(url); err == nil {
 			r.Body.Close()
-			if r.StatusCode == http.StatusOK {
+			if r.StatusCode == http.StatusForbidden {
 				return nil
 			}
 		}
