@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
 	"itool/stages/policy/kernel/ref"
@@ -273,80 +272,5 @@ func TestRecomputeSameBits(t *testing.T) {
 	}
 	if one, three := gradient(1), gradient(3); !slices.Equal(one, three) {
 		t.Errorf("one memory gives %v, three %v", one[:4], three[:4])
-	}
-}
-
-// TestBadBatches: wrong numbers in the batch are errors, never panics.
-func TestBadBatches(t *testing.T) {
-	tests := []struct {
-		name  string
-		spoil func(op.Rows)
-		want  string
-	}{
-		{"id", func(r op.Rows) { r.IDs[0] = 13 }, "token id 13"},
-		{"target", func(r op.Rows) { r.Targets[1] = -2 }, "target -2"},
-		{"position", func(r op.Rows) { r.Positions[1] = 16 }, "position 16"},
-		{"first border", func(r op.Rows) { r.Cu[0] = 1 }, "begins with 1"},
-		{"capacity", func(r op.Rows) {
-			for i := range r.Cu[2:] {
-				r.Cu[2+i] = 13
-			}
-		}, "capacity"},
-		{"descending", func(r op.Rows) { r.Cu[3] = 2 }, "behind the last end"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, 1)
-			x, _, err := op.Embed("embed", b.c, b.batch, op.Table{W: b.noise(13*8, 1)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			x = must[*G.Node](t)(op.Attention("a", b.c, 0, b.batch, x, op.AttentionParams{Norm: b.vector("", "frozen"),
-				Q: b.linear("q", "frozen", 16, 8), K: b.linear("k", "frozen", 8, 8), V: b.linear("v", "frozen", 8, 8), O: b.linear("o", "frozen", 8, 16)}))
-			w := b.noise(13*8, 1)
-			must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, 13, 8)}))
-			m := G.NewTapeMachine(b.g)
-			defer m.Close()
-			if err := m.RunAll(); err != nil {
-				t.Fatal(err)
-			}
-			tt.spoil(b.rows)
-			m.Reset()
-			if err := m.RunAll(); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want an error with %q", err, tt.want)
-			}
-		})
-	}
-}
-
-// TestPanicBecomesError: the machine runs operations in its own goroutine, where a
-// panic would end the process.
-func TestPanicBecomesError(t *testing.T) {
-	b := newBench(t, 1)
-	x := b.param("x", 1, small.T, small.C)
-	if _, err := op.Apply(op.Fused{Name: "bad", Inputs: G.Nodes{x}, Out: G.NewF32(0), Forward: func([]G.Value) error { panic("ouch") }}); err != nil {
-		t.Fatal(err)
-	}
-	m := G.NewTapeMachine(b.g)
-	defer m.Close()
-	if err := m.RunAll(); err == nil || !strings.Contains(err.Error(), "bad: panic: ouch") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestRows(t *testing.T) {
-	b := newBench(t, 1)
-	r := b.rows
-	if got, want := r.Targets[:9], []int32{-1, 3, 4, 2, -1, 1, 12, 0, -1}; !slices.Equal(got, want) {
-		t.Errorf("targets %v, want %v: the row before a token predicts it", got, want)
-	}
-	if got, want := r.Positions[:9], []int32{0, 1, 2, 3, 4, 0, 1, 2, 3}; !slices.Equal(got, want) {
-		t.Errorf("positions %v, want %v", got, want)
-	}
-	if got := r.Add([]int32{1}, []int32{2, 3, 4}); got != -1 {
-		t.Errorf("a sequence that does not fit got row %d", got)
-	}
-	if got := r.Add([]int32{1}, []int32{2, 3}); got != 9 || r.Len() != 12 {
-		t.Errorf("the rest: row %d, length %d", got, r.Len())
 	}
 }

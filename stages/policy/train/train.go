@@ -243,69 +243,6 @@ func (t *Trainer) skipEmpty() {
 	}
 }
 
-// Loss is the mean negative log-likelihood, in nats per answer token, of examples
-// under the current weights. It changes nothing.
-func (t *Trainer) Loss(ctx context.Context, examples []Example) (float64, error) {
-	p := &Phase{Name: "loss", Examples: examples}
-	units := make([]int, len(examples))
-	for i := range units {
-		units[i] = i
-		if err := t.cfg.checkExample(&examples[i], t.w.base.Config); err != nil {
-			return 0, fmt.Errorf("train: loss: example %s: %w", examples[i].ID, err)
-		}
-	}
-	if len(units) == 0 {
-		return 0, errors.New("train: loss: no examples")
-	}
-	var sum float64
-	var n int
-	for _, bin := range (&packer{capacity: t.cfg.Tokens}).bins(units, p.length) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		t.graph.fill(p, bin)
-		bad := -1
-		err := t.graph.score(func(segment int, logp float64) {
-			if bad < 0 && (math.IsNaN(logp) || math.IsInf(logp, 0)) {
-				bad = bin[segment]
-			}
-			sum, n = sum+logp, n+1
-		})
-		if err == nil && bad >= 0 {
-			err = fmt.Errorf("%s: log-probability is %w", p.name(bad), ErrNotFinite)
-		}
-		if err != nil {
-			return 0, fmt.Errorf("train: loss: %w", err)
-		}
-	}
-	return -sum / float64(n), nil
-}
-
-// MarkBest remembers the current weights as the best so far.
-func (t *Trainer) MarkBest() { t.best = t.w.snapshot(t.best) }
-
-// Adapter is a copy of the current adapter, or of the one that MarkBest
-// remembered (the current one before its first call). In full mode it is nil.
-func (t *Trainer) Adapter(best bool) *model.Adapter {
-	if t.cfg.Full {
-		return nil
-	}
-	return t.w.copyAdapter(t.chosen(best))
-}
-
-// Model is an inference model with the current weights, apart from the trainer.
-func (t *Trainer) Model() (*model.Model, error) { return t.w.model(nil) }
-
-// Best is Model with the weights that MarkBest remembered.
-func (t *Trainer) Best() (*model.Model, error) { return t.w.model(t.chosen(true)) }
-
-func (t *Trainer) chosen(best bool) [][]float32 {
-	if best {
-		return t.best
-	}
-	return nil
-}
-
 // lossConfig is the part of the configuration that the loss reads.
 func (c Config) lossConfig() loss.Config {
 	return loss.Config{Kind: loss.Kind(c.Loss), Beta: c.Beta, Gamma: c.Gamma, SFTWeight: c.SFTWeight}

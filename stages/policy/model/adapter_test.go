@@ -1,0 +1,127 @@
+package model_test
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"itool/stages/policy/kernel/ref"
+	"itool/stages/policy/model"
+)
+
+// noise is an adapter whose B is not zero, so that it changes something.
+func noise(cfg model.Config, modules ...model.Module) *model.Adapter {
+	r := rand.New(rand.NewPCG(7, 7))
+	a := &model.Adapter{Rank: 2, Alpha: 4, Layers: make([]model.AdapterLayer, cfg.NumLayers)}
+	sample := model.New(cfg, 1, ref.New())
+	for i := range a.Layers {
+		for _, m := range modules {
+			lin := sample.Layers[i].Linears()[m]
+			l := &model.LoRA{A: make([]float32, 2*lin.K), B: make([]float32, lin.N*2)}
+			for _, w := range [][]float32{l.A, l.B} {
+				for j := range w {
+					w[j] = float32(r.NormFloat64())
+				}
+			}
+			a.Layers[i][m] = l
+		}
+	}
+	return a
+}
+
+// apply multiplies the packed weight of layer 0's module with ones.
+func apply(m *model.Model, mod model.Module) []float32 {
+	lin := m.Layers[0].Linears()[mod]
+	x, y := make([]float32, lin.K), make([]float32, lin.N)
+	for i := range x {
+		x[i] = float32(i + 1)
+	}
+	m.Device.MatMul(y, x, lin.M, 1, false)
+	return y
+}
+
+func TestAdapter(t *testing.T) {
+	cfg := tiny(true)
+	base := model.New(cfg, 1, ref.New())
+	a := noise(cfg, model.Q, model.Down)
+	m, err := base.WithAdapter(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Equal(apply(m, model.Q), apply(base, model.Q)) {
+		t.Error("the adapter changed nothing")
+	}
+	if !slices.Equal(apply(m, model.V), apply(base, model.V)) {
+		t.Error("the adapter changed a module it does not target")
+	}
+	off, err := m.WithAdapter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(apply(off, model.Q), apply(base, model.Q)) {
+		t.Error("taking the adapter off does not give the base back")
+	}
+
+	// base + scale·B·(A·x), computed the long way, equals the packed weight.
+	want := apply(base, model.Q)
+	l := a.Layers[0][model.Q]
+	for r := range a.Rank {
+		var ax float64
+		for k := range cfg.HiddenSize {
+			ax += float64(l.A[r*cfg.HiddenSize+k]) * float64(k+1)
+		}
+		for n := range want {
+			want[n] += float32(a.Scale() * float64(l.B[n*a.Rank+r]) * ax)
+		}
+	}
+	for i, got := range apply(m, model.Q) {
+		if math.Abs(float64(got-want[i])) > 1e-4*math.Abs(float64(want[i]))+1e-5 {
+			t.Errorf("row %d: got %v, want %v", i, got, want[i])
+		}
+	}
+
+	// On disk beside the base it is merged by Open; Merged says the same as plain weights.
+	dir := saved(t, base)
+	if err := a.Save(dir.create); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight", "base_model.model.model.layers.0.mlp.down_proj.lora_B.weight"} {
+		if !bytes.Contains(dir.MapFS["adapter_model.safetensors"].Data, []byte(key)) {
+			t.Errorf("PEFT key %q is not there", key)
+		}
+	}
+	opened, err := model.Open(dir, ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, err := model.Open(saved(t, m.Merged()), ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mod := range []model.Module{model.Q, model.Down} {
+		if !slices.Equal(apply(opened, mod), apply(m, mod)) || !slices.Equal(apply(merged, mod), apply(m, mod)) {
+			t.Errorf("%s: opened, merged and in-memory adapters differ", mod)
+		}
+	}
+	if got := opened.Adapter.Targets(); !slices.Equal(got, []string{"q_proj", "down_proj"}) {
+		t.Errorf("targets %v", got)
+	}
+	if merged.Adapter != nil || slices.Equal(merged.Layers[0].Q.W, base.Layers[0].Q.W) {
+		t.Error("Merged must put the adapter into the plain weights")
+	}
+}
+
+func TestAdapterMustFit(t *testing.T) {
+	base := model.New(tiny(true), 1, ref.New())
+	short := noise(tiny(true), model.Q)
+	short.Layers[1][model.Q].B = short.Layers[1][model.Q].B[1:]
+	deep := noise(tiny(true), model.Q)
+	deep.Layers = deep.Layers[:1]
+	for name, a := range map[string]*model.Adapter{"short B": short, "layers": deep, "rank": {}} {
+		if _, err := base.WithAdapter(a); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

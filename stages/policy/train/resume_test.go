@@ -1,0 +1,191 @@
+package train_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"itool/stages/policy/kernel/cpu"
+	"itool/stages/policy/train"
+)
+
+// memory is a folder to save into.
+type memory struct{ fstest.MapFS }
+
+type buffer struct {
+	bytes.Buffer
+	done func([]byte)
+}
+
+func (b *buffer) Close() error { b.done(b.Bytes()); return nil }
+
+func (m memory) create(name string) (io.WriteCloser, error) {
+	return &buffer{done: func(data []byte) { m.MapFS[name] = &fstest.MapFile{Data: data} }}, nil
+}
+
+func save(t *testing.T, tr *train.Trainer) memory {
+	t.Helper()
+	dir := memory{fstest.MapFS{}}
+	if err := tr.Save(dir.create); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func equal(a, b memory) bool {
+	for name, f := range a.MapFS {
+		if b.MapFS[name] == nil || !bytes.Equal(f.Data, b.MapFS[name].Data) {
+			return false
+		}
+	}
+	return len(a.MapFS) == len(b.MapFS)
+}
+
+// TestResume: broken off after every possible step and restored into a fresh
+// trainer, a run ends with the same bytes.
+func TestResume(t *testing.T) {
+	simpo := config()
+	simpo.Loss, simpo.ActivationBytes = "simpo", 1
+	full := config()
+	full.Full = true
+	for name, run := range map[string]struct {
+		cfg    train.Config
+		phases []train.Phase
+	}{
+		"sft, two phases": {config(), []train.Phase{
+			{Name: "a", Examples: examples(5), Epochs: 2, Rate: 1e-2, BatchSize: 2, Shuffle: true},
+			{Name: "b", Examples: examples(3), Epochs: 1, Rate: 1e-2, BatchSize: 2, Shuffle: true}}},
+		"full":           {full, []train.Phase{{Name: "a", Examples: examples(6), Epochs: 2, Rate: 1e-2, BatchSize: 3, Shuffle: true}}},
+		"simpo, no room": {simpo, []train.Phase{{Name: "a", Pairs: pairs(4), Epochs: 2, Rate: 1e-2, BatchSize: 2, Shuffle: true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := tiny(1)
+			whole := start(t, m, run.cfg, run.phases...)
+			var saved []memory
+			for i := 0; ; i++ {
+				saved = append(saved, save(t, whole))
+				if _, err := whole.Step(context.Background()); err == io.EOF {
+					break
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				if i == 1 {
+					whole.MarkBest()
+				}
+			}
+			want := save(t, whole)
+			for i, s := range saved {
+				cfg := run.cfg
+				cfg.ActivationBytes = 1 << 20 // another amount of memory changes nothing
+				again := start(t, m, cfg, run.phases...)
+				if err := again.Restore(s); err != nil {
+					t.Fatal(err)
+				}
+				if !equal(save(t, again), s) {
+					t.Fatalf("step %d: a restored trainer saves other bytes", i)
+				}
+				for j := i; ; j++ {
+					if _, err := again.Step(context.Background()); err == io.EOF {
+						break
+					} else if err != nil {
+						t.Fatal(err)
+					}
+					if j == 1 {
+						again.MarkBest()
+					}
+				}
+				if !equal(save(t, again), want) {
+					t.Errorf("resumed at step %d: another end", i)
+				}
+			}
+		})
+	}
+}
+
+// TestThreads: a device's number of threads changes no bit.
+func TestThreads(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		run := func(threads int) memory {
+			dev, err := cpu.New(cpu.Options{Threads: threads})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := config()
+			c.Full, c.Tokens = full, 200
+			tr := start(t, tinyOn(dev, 1), c, train.Phase{Name: "a", Examples: examples(40), Epochs: 2, Rate: 1e-2, BatchSize: 20, Shuffle: true})
+			finish(t, tr)
+			return save(t, tr)
+		}
+		if one := run(1); !equal(one, run(2)) || !equal(one, run(5)) {
+			t.Errorf("full %v: another number of threads, other bytes", full)
+		}
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	phase := train.Phase{Name: "a", Examples: examples(5), Epochs: 2, Rate: 1e-2, BatchSize: 2}
+	good := save(t, start(t, tiny(1), config(), phase))
+	other := config()
+	other.Seed = 2
+	if err := start(t, tiny(1), other, phase).Restore(good); err == nil || !strings.Contains(err.Error(), "another configuration") {
+		t.Errorf("another seed: %v", err)
+	}
+	for name, spoil := range map[string]func(memory){
+		"no cursor":    func(m memory) { delete(m.MapFS, "trainer.json") },
+		"no state":     func(m memory) { delete(m.MapFS, "trainer.safetensors") },
+		"cut short":    func(m memory) { m.MapFS["trainer.safetensors"].Data = m.MapFS["trainer.safetensors"].Data[:900] },
+		"far cursor":   func(m memory) { replace(m, `"Step": 0`, `"Step": 6`) },
+		"far phase":    func(m memory) { replace(m, `"Phase": 0`, `"Phase": 2`) },
+		"best missing": func(m memory) { replace(m, `"best": false`, `"best": true`) },
+		"version":      func(m memory) { replace(m, `"version": 1`, `"version": 9`) },
+	} {
+		tr := start(t, tiny(1), config(), phase)
+		bad := save(t, tr)
+		spoil(bad)
+		if err := tr.Restore(bad); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if !equal(save(t, tr), good) {
+			t.Errorf("%s: the refused checkpoint changed the trainer", name)
+		}
+	}
+}
+
+func replace(m memory, old, new string) {
+	f := m.MapFS["trainer.json"]
+	f.Data = bytes.Replace(f.Data, []byte(old), []byte(new), 1)
+}
+
+// TestInterrupted: a cancelled step leaves no trace.
+func TestInterrupted(t *testing.T) {
+	phase := train.Phase{Name: "a", Examples: examples(6), Epochs: 2, Rate: 1e-2, BatchSize: 6}
+	c := config()
+	c.Tokens, c.WarmupRatio = 11, 0
+	a, b := start(t, tiny(1), c, phase), start(t, tiny(1), c, phase)
+	ctx := &countdown{Context: context.Background(), n: 3}
+	if _, err := a.Step(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	finish(t, a)
+	finish(t, b)
+	if !equal(save(t, a), save(t, b)) {
+		t.Error("the interrupted run ended with other bytes")
+	}
+}
+
+// countdown is cancelled after Err was asked n times.
+type countdown struct {
+	context.Context
+	n int
+}
+
+func (c *countdown) Err() error {
+	if c.n--; c.n < 0 {
+		return context.Canceled
+	}
+	return nil
+}
