@@ -34,8 +34,8 @@ func (c *cursor) atom() (*node, error) {
 	switch b := c.peek(); {
 	case b == '\'' || b == '"':
 		return c.strings()
-	case c.take("..."): // the decoder reads Ellipsis as its text
-		return c.literal(Text("..."))
+	case c.take("..."):
+		return c.grow(ellipsisForm, "")
 	case c.atNumber():
 		v, err := c.number()
 		if err != nil {

@@ -10,8 +10,9 @@ import "strings"
 // keywords is its source text, a call with keywords is the dict {name: {...}}.
 //
 // Differences from Python, none of which makes a wrong answer pass the AST check: bytes
-// and complex numbers, lambdas, comprehensions and f-strings do not decode at all, nor
-// do texts beyond the limits of size and depth.
+// and complex numbers, lambdas, comprehensions, f-strings, the formatting operator 'x' % y
+// and comparisons within a call without keywords do not decode at all, nor do texts
+// beyond the limits of size and depth; a float power may differ in its last digit.
 func Decode(raw string) ([]Call, error) {
 	text := strings.Trim(raw, "`\n ")
 	shift := strings.Index(raw, text)
@@ -98,6 +99,8 @@ func (d *decoder) value(n *node) (Value, error) {
 	switch n.form {
 	case constantForm:
 		return n.value, nil
+	case ellipsisForm:
+		return Text("..."), nil
 	case nameForm:
 		return Text(n.text), nil
 	case unaryForm:

@@ -14,6 +14,7 @@ type form uint8
 
 const (
 	constantForm  form = iota // value
+	ellipsisForm              // ...
 	nameForm                  // text
 	attributeForm             // kids[0].text
 	callForm                  // kids[0](kids[1:]..., args)
@@ -183,9 +184,9 @@ func (c *cursor) operator(level int) string {
 				return op
 			}
 			c.pos = start
-		case !two && op[0] >= 'a' && c.takeWord(op):
+		case !two && op[0] >= 'a' && op[0] <= 'z' && c.takeWord(op):
 			return op
-		case !two && op[0] < 'a' && strings.HasPrefix(c.text[c.pos:], op):
+		case !two && (op[0] < 'a' || op[0] > 'z') && strings.HasPrefix(c.text[c.pos:], op):
 			next := c.peekAt(len(op))
 			if op == "*" && next == '*' || next == '=' && level >= arithLevel {
 				continue

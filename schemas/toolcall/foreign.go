@@ -48,10 +48,7 @@ func (c *cursor) foreignCall(quotes string) (Call, error) {
 	c.blanks()
 	c.takeWord("new")
 	c.blanks()
-	start := c.pos
-	for c.ident() != "" || c.take("$") || c.take(".") {
-	}
-	call.Name = c.text[start:c.pos]
+	call.Name = c.path()
 	if c.blanks(); call.Name == "" || !c.take("(") {
 		return call, c.want(`a call, such as name(key="value")`)
 	}
@@ -73,17 +70,26 @@ func (c *cursor) foreignCall(quotes string) (Call, error) {
 	return call, nil
 }
 
-func (c *cursor) foreignArg(quotes string) (Arg, error) {
+// path reads a name such as com.example.$f.
+func (c *cursor) path() string {
 	start := c.pos
-	for c.ident() != "" || c.take("$") || c.take(".") {
+	for {
+		before := c.pos
+		c.ident()
+		if !c.take("$") && !c.take(".") && c.pos == before {
+			return c.text[start:c.pos]
+		}
 	}
-	name := c.text[start:c.pos]
+}
+
+func (c *cursor) foreignArg(quotes string) (Arg, error) {
+	name := c.path()
 	if c.blanks(); name == "" || c.peek() != '=' || c.peekAt(1) == '=' {
 		return Arg{}, c.want("an argument, such as key=value")
 	}
 	c.pos++
 	c.blanks()
-	start = c.pos
+	start := c.pos
 	if err := c.foreignValue(quotes); err != nil {
 		return Arg{}, err
 	}
@@ -102,9 +108,6 @@ func unquote(s string) string {
 	return s
 }
 
-// generics matches the type arguments in which a comma separates nothing.
-var generics = regexp.MustCompile(`^<[\w\s,.?\[\]<>]*>\s*[({]`)
-
 // foreignValue steps over source text up to a comma or the closing parenthesis outside
 // all quotes and brackets.
 func (c *cursor) foreignValue(quotes string) error {
@@ -117,11 +120,7 @@ func (c *cursor) foreignValue(quotes string) error {
 				return err
 			}
 		case b == '<':
-			// Type arguments are short: a window keeps many "<" from costing many scans.
-			window := c.text[c.pos:min(len(c.text), c.pos+256)]
-			if found := generics.FindString(window); found != "" {
-				c.pos += strings.LastIndexByte(found, '>')
-			}
+			c.pos += typeArguments(c.text[c.pos:])
 		case b == '(':
 			open = append(open, ')')
 		case b == '[':
@@ -138,6 +137,27 @@ func (c *cursor) foreignValue(quotes string) error {
 		}
 	}
 	return c.want(`")"`)
+}
+
+// typeArguments gives the length up to the ">" that closes the "<" here, when between
+// them stand only type names: a comma there separates nothing. 0 if it is no such "<".
+// The search is short, so that many "<" do not cost many long ones.
+func typeArguments(s string) int {
+	depth := 0
+	for i := 0; i < len(s) && i < 128; i++ {
+		switch b := s[i]; {
+		case b == '<':
+			depth++
+		case b == '>':
+			if depth--; depth == 0 {
+				return i
+			}
+		case identPart(rune(b)) || strings.IndexByte(" ,.?[]", b) >= 0:
+		default:
+			return 0
+		}
+	}
+	return 0
 }
 
 // foreignString steps to the closing quote.

@@ -3,6 +3,7 @@ package toolcall
 import (
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 var (
@@ -14,13 +15,13 @@ var (
 	callMark = regexp.MustCompile(`(?i)</?tool_?calls?>|<\|python_tag\|>|\[TOOL_CALLS\]|</?function_?calls?>|<function=`)
 )
 
-// IsProse says whether an ended answer is a refusal, a question or a statement: not
-// blank, and no call in it, whole or begun, in any of the formats that models use. It
+// IsProse says whether an ended answer is a refusal, a question or a statement: it
+// has words, and no call in it, whole or begun, in any of the formats that models use. It
 // is what a right answer looks like where no call is wanted. Whether the answer was
 // cut off by length only the caller knows. A link such as [f()](url) is prose.
 func IsProse(answer string) bool {
 	text := strings.Trim(answer, "` \t\r\n")
-	if text == "" || len(text) > maxBytes || opensWithCall.MatchString(text) {
+	if !strings.ContainsFunc(text, unicode.IsLetter) || len(text) > maxBytes || opensWithCall.MatchString(text) {
 		return false
 	}
 	if jsonCall.MatchString(text) || callMark.MatchString(text) {

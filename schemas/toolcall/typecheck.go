@@ -111,16 +111,16 @@ func acceptedKind(values []Value, optional bool) (Kind, bool) {
 // values are of another kind than declared (a variable's name where a number is
 // declared), so the value may be of theirs, and plain membership decides afterwards.
 func checkType(v Value, want shape, accept Accept) (variable bool, m *Mismatch) {
-	accepted, any := acceptedKind(accept.Values, accept.Optional)
+	accepted, known := acceptedKind(accept.Values, accept.Optional)
 	if v.Kind == want.kind {
-		variable = any && accepted != want.kind
+		variable = known && accepted != want.kind
 		if !want.nested || elementsFit(v, want.element, accept.Values) {
 			return variable, nil
 		}
-		if any && v.Kind == accepted {
+		if known && v.Kind == accepted {
 			return false, mismatch(typeNested, "", "want elements of kind %s, got %s", want.element, shorten(v))
 		}
-	} else if any && v.Kind == accepted {
+	} else if known && v.Kind == accepted {
 		return true, nil
 	}
 	return false, mismatch(typeSimple, "", "want a %s, got a %s: %s", want.kind, v.Kind, shorten(v))
@@ -133,9 +133,9 @@ func elementsFit(v Value, element Kind, values []Value) bool {
 	for _, candidate := range values {
 		fits := true
 		if candidate.Kind == List {
-			accepted, any := acceptedKind(candidate.Items, true)
+			accepted, known := acceptedKind(candidate.Items, true)
 			for _, item := range v.Items {
-				fits = fits && (item.Kind == element || any && item.Kind == accepted)
+				fits = fits && (item.Kind == element || known && item.Kind == accepted)
 			}
 		}
 		if fits {

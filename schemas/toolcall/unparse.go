@@ -27,6 +27,8 @@ func (u *unparser) write(n *node, outer int) {
 	switch n.form {
 	case constantForm:
 		u.constant(n.value)
+	case ellipsisForm:
+		u.WriteString("...")
 	case nameForm:
 		u.WriteString(n.text)
 	case attributeForm:
@@ -165,7 +167,6 @@ func (u *unparser) unary(n *node, outer int) {
 	if op == "not" {
 		level, op = notLevel, "not "
 	}
-	// Python writes -1 ** 2 for -(1 ** 2), and (-1) ** 2 for the other.
 	u.parens(outer > level, func() {
 		u.WriteString(op)
 		u.write(n.kids[0], level)
@@ -175,8 +176,8 @@ func (u *unparser) unary(n *node, outer int) {
 func (u *unparser) binary(n *node, outer int) {
 	level := levelOf(n.text)
 	left, right := level, level+1
-	if n.text == "**" { // binds to the right, and takes a unary there
-		left, right = level+1, unaryLevel
+	if n.text == "**" { // binds to the right
+		left, right = level+1, level
 	}
 	u.parens(outer > level, func() {
 		u.write(n.kids[0], left)
