@@ -63,7 +63,9 @@ func (s *Session) admit(r *Request, at int, d *Draw) error {
 		return nil
 	}
 	// Room for a short answer at once; longer ones grow as they come.
-	path := append(make([]int32, 0, len(r.From.path)+min(limit, 64)), r.From.path...)
+	room := min(limit, 64)
+	d.Tokens, d.LogProbs = make([]int32, 0, room), make([]float32, 0, room)
+	path := append(make([]int32, 0, len(r.From.path)+room), r.From.path...)
 	s.rows = append(s.rows, row{at: at, path: path, last: r.From.last, limit: limit, sampler: sample.New(r.Seed)})
 	return nil
 }
@@ -85,14 +87,13 @@ func (s *Session) step(reqs []Request, draws []Draw) error {
 	s.pass(f.ids, s.paths)
 	err = f.eachLogits(len(s.rows), func(i int, logits []float32) error {
 		r := &s.rows[i]
-		lse, err := logSumExp(logits)
-		if err != nil {
-			return err
-		}
 		req, d := &reqs[r.at], &draws[r.at]
-		id := r.sampler.Pick(logits, req.settings())
+		id, logp := r.sampler.Pick(logits, req.settings())
+		if logp-logp != 0 {
+			return fmt.Errorf("request %d: log-probability %v: the weights are broken, or overflow", r.at, logp)
+		}
 		d.Tokens = append(d.Tokens, id)
-		d.LogProbs = append(d.LogProbs, float32(float64(logits[id])-lse))
+		d.LogProbs = append(d.LogProbs, float32(logp))
 		r.last = id
 		r.limit--
 		switch {

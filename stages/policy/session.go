@@ -22,10 +22,11 @@ type Session struct {
 	cache cache
 	root  Branch
 
-	rows  []row     // the requests of a Draw that still run
-	paths [][]int32 // of the rows of a pass
-	slots []int32   // that the rows of a pass write
-	tail  []int32   // a path that is being extended by known tokens
+	rows    []row          // the requests of a Draw that still run
+	paths   [][]int32      // of the rows of a pass
+	slots   []int32        // that the rows of a pass write
+	sampler sample.Sampler // for its buffers only
+	tail    []int32        // a path that is being extended by known tokens
 }
 
 // Branch is a place in the tree: a value, valid as long as its session.
@@ -51,7 +52,7 @@ const (
 type Request struct {
 	From        Branch
 	Seed        uint64
-	Temperature float64             // ≥ 0; 0: greedy
+	Temperature float64             // 1e-6..1e6; 0: greedy
 	TopP        float64             // (0, 1); 0 or 1: all
 	TopK        int                 // 0: all
 	MaxTokens   int                 // 0: as the context allows
@@ -196,22 +197,17 @@ func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, e
 	s.pass([]int32{b.last}, s.paths)
 	out := make([]float32, len(ids))
 	err = s.f.eachLogits(1, func(_ int, logits []float32) error {
-		lse, err := logSumExp(logits)
+		lse := s.sampler.LogSumExp(logits)
+		if lse-lse != 0 {
+			return fmt.Errorf("logits sum to %v: the weights are broken, or overflow", lse)
+		}
 		for i, id := range ids {
 			out[i] = float32(float64(logits[id]) - lse)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("policy: next: %w", err)
 	}
 	return out, nil
-}
-
-func logSumExp(logits []float32) (float64, error) {
-	lse := sample.LogSumExp(logits)
-	if lse-lse != 0 {
-		return 0, fmt.Errorf("logits sum to %v: the weights are broken, or overflow", lse)
-	}
-	return lse, nil
 }

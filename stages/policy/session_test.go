@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"testing"
@@ -302,25 +303,31 @@ func TestGenerate(t *testing.T) {
 // BenchmarkDraw reports decoded tokens per second, and with it that a token
 // allocates nothing: allocs/op stays that of the draws.
 func BenchmarkDraw(b *testing.B) {
-	p := policytest.Open(b, 1)
-	for _, width := range []int{1, 4, 32} {
-		b.Run(fmt.Sprintf("width=%d", width), func(b *testing.B) {
-			const tokens = 100
-			var reqs []policy.Request
-			b.ReportAllocs()
-			drawn := 0
-			for b.Loop() {
-				s := newSession(b, p)
-				reqs = reqs[:0]
-				for i := range width {
-					reqs = append(reqs, policy.Request{From: s.Root(), Seed: uint64(i), Temperature: 1, MaxTokens: tokens})
+	for name, fsys := range map[string]fs.FS{"tiny": policytest.Tiny(1), "demo": policytest.Demo(1)} {
+		p, err := policy.Open(fsys, policy.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s := newSession(b, p)
+		for _, width := range []int{1, 4, 32} {
+			b.Run(fmt.Sprintf("%s/width=%d", name, width), func(b *testing.B) {
+				b.ReportAllocs()
+				drawn := 0
+				for b.Loop() {
+					var reqs []policy.Request
+					for i := range width {
+						reqs = append(reqs, policy.Request{From: s.Root(), Seed: uint64(i), Temperature: 1, MaxTokens: 100})
+					}
+					for _, d := range mustDraw(b, s, reqs...) {
+						drawn += len(d.Tokens)
+					}
+					if s.Tokens() > 40_000 {
+						s = newSession(b, p)
+					}
 				}
-				for _, d := range mustDraw(b, s, reqs...) {
-					drawn += len(d.Tokens)
-				}
-			}
-			b.ReportMetric(float64(drawn)/b.Elapsed().Seconds(), "tokens/s")
-		})
+				b.ReportMetric(float64(drawn)/b.Elapsed().Seconds(), "tokens/s")
+			})
+		}
 	}
 }
 

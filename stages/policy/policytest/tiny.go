@@ -27,6 +27,23 @@ const ContextLength = 4096
 // Tiny returns a model folder in memory. The same seed gives the same bytes. Its
 // answers are noise, but reproducible noise.
 func Tiny(seed uint64) fs.FS {
+	return Shaped(seed, model.Config{
+		HiddenSize: 32, IntermediateSize: 64, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 8,
+		MaxPositions: ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+	})
+}
+
+// Demo is Tiny in the shape of the demo's model, for benchmarks: 2.75 M parameters.
+func Demo(seed uint64) fs.FS {
+	return Shaped(seed, model.Config{
+		HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, NumKVHeads: 2, HeadDim: 32,
+		VocabSize: 2048, MaxPositions: ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+	})
+}
+
+// Shaped is Tiny with another shape. The vocabulary is as large as the tokenizer's
+// unless cfg says more; the ends of texts are set here.
+func Shaped(seed uint64, cfg model.Config) fs.FS {
 	special := template.DefaultSpecial()
 	tokens, err := tokenizer.Train(func(func(string) bool) {}, 256+len(special), special)
 	must(err)
@@ -39,11 +56,9 @@ func Tiny(seed uint64) fs.FS {
 	must(err)
 	bos, _ := tok.ID(template.DefaultBOS)
 	end, _ := tok.ID(template.DefaultEnd)
-	m := model.New(model.Config{
-		HiddenSize: 32, IntermediateSize: 64, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 8,
-		VocabSize: tok.Size(), MaxPositions: ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
-		BOS: []int32{bos}, EOS: []int32{end},
-	}, seed, ref.New())
+	cfg.VocabSize = max(cfg.VocabSize, tok.Size())
+	cfg.BOS, cfg.EOS = []int32{bos}, []int32{end}
+	m := model.New(cfg, seed, ref.New())
 	// The usual deviation of 0.02 makes all tokens equally likely, and tests blind
 	// to what comes before them.
 	for i := range m.Layers {

@@ -2,7 +2,7 @@
 // temperature, top-k and top-p. It knows nothing of models and text.
 //
 //	s := sample.New(seed)
-//	id := s.Pick(logits, sample.Settings{Temperature: 1})
+//	id, logp := s.Pick(logits, sample.Settings{Temperature: 1})
 package sample
 
 import (
@@ -15,7 +15,7 @@ import (
 
 // Settings shape the distribution. The zero value is greedy.
 type Settings struct {
-	Temperature float64 // ≥ 0; 0: always the likeliest token
+	Temperature float64 // 1e-6..1e6; 0: always the likeliest token
 	TopP        float64 // (0, 1): the likeliest tokens that hold this mass; 0 or 1: all
 	TopK        int     // the k likeliest tokens; 0: all
 }
@@ -23,8 +23,8 @@ type Settings struct {
 // Validate checks the ranges.
 func (s Settings) Validate() error {
 	switch {
-	case !(s.Temperature >= 0) || math.IsInf(s.Temperature, 0):
-		return fmt.Errorf("temperature: %v: must be 0 (greedy) or more", s.Temperature)
+	case s.Temperature != 0 && !(s.Temperature >= 1e-6 && s.Temperature <= 1e6):
+		return fmt.Errorf("temperature: %v: not 0 (greedy) and not within 1e-6..1e6", s.Temperature)
 	case !(s.TopP >= 0 && s.TopP <= 1):
 		return fmt.Errorf("top_p: %v: not within 0..1", s.TopP)
 	case s.TopK < 0:
@@ -54,34 +54,39 @@ func New(seed uint64) *Sampler {
 // Reset starts anew with another seed and keeps the buffers.
 func (s *Sampler) Reset(seed uint64) { s.source.Seed(seed, 0x73616d706c65) }
 
-// Pick returns the next token for finite logits (V); valid settings are the
-// caller's duty. Greedy picking uses no random number.
-func (s *Sampler) Pick(logits []float32, set Settings) int32 {
+// Pick returns the next token for logits (V) and its log-probability in nats: raw,
+// of temperature 1 with nothing cut, whatever the settings, which the caller has
+// validated. Broken logits (NaN, +Inf) give a log-probability that is no number. Greedy picking uses
+// no random number.
+func (s *Sampler) Pick(logits []float32, set Settings) (id int32, logp float64) {
+	best := Greedy(logits)
+	top := float64(logits[best])
+	s.weights = slices.Grow(s.weights[:0], len(logits))[:len(logits)]
+	raw := powers(s.weights, logits, top, 1)
 	if set.Temperature == 0 {
-		return Greedy(logits)
+		return best, -math.Log(raw)
 	}
-	best := float64(logits[Greedy(logits)])
 	u := s.random.Float64()
-
-	sum := 0.0
-	s.ids, s.weights = s.ids[:0], s.weights[:0]
-	for id, l := range logits {
-		w := math.Exp((float64(l) - best) / set.Temperature)
-		sum += w
-		s.ids = append(s.ids, int32(id))
-		s.weights = append(s.weights, w)
+	sum := raw
+	if set.Temperature != 1 {
+		sum = powers(s.weights, logits, top, 1/set.Temperature)
 	}
-	topP := set.TopP > 0 && set.TopP < 1
-	if topP || set.TopK > 0 && set.TopK < len(logits) {
+	s.ids = s.ids[:0]
+	for id := range logits {
+		s.ids = append(s.ids, int32(id))
+	}
+	if set.TopP > 0 && set.TopP < 1 || set.TopK > 0 && set.TopK < len(logits) {
 		sum = s.cut(sum, set)
 	}
+	id = s.ids[len(s.ids)-1] // if rounding leaves a rest
 	at := u * sum
-	for _, id := range s.ids {
-		if at -= s.weights[id]; at < 0 {
-			return id
+	for _, candidate := range s.ids {
+		if at -= s.weights[candidate]; at < 0 {
+			id = candidate
+			break
 		}
 	}
-	return s.ids[len(s.ids)-1] // rounding only
+	return id, float64(logits[id]) - top - math.Log(raw)
 }
 
 // cut keeps the candidates of top-k, then of those the ones of top-p, likeliest
@@ -130,11 +135,8 @@ func Greedy(logits []float32) int32 {
 
 // LogSumExp returns log Σ exp(logits), so that logits[id] − LogSumExp is the log-probability
 // at temperature 1. It is NaN or infinite exactly when the logits are broken.
-func LogSumExp(logits []float32) float64 {
-	best := float64(logits[Greedy(logits)])
-	sum := 0.0
-	for _, l := range logits {
-		sum += math.Exp(float64(l) - best)
-	}
-	return best + math.Log(sum)
+func (s *Sampler) LogSumExp(logits []float32) float64 {
+	top := float64(logits[Greedy(logits)])
+	s.weights = slices.Grow(s.weights[:0], len(logits))[:len(logits)]
+	return top + math.Log(powers(s.weights, logits, top, 1))
 }

@@ -32,7 +32,11 @@ func TestFrequencies(t *testing.T) {
 		const draws = 20000
 		var got [4]float64
 		for range draws {
-			got[s.Pick(quarters, c.set)] += 1. / draws
+			id, logp := s.Pick(quarters, c.set)
+			got[id] += 1. / draws
+			if raw := []float64{.5, .25, .125, .125}[id]; math.Abs(logp-math.Log(raw)) > 1e-7 {
+				t.Fatalf("%s: id %d: log-probability %v, want log %v", c.name, id, logp, raw)
+			}
 		}
 		for id, want := range c.want {
 			// four standard deviations
@@ -46,7 +50,8 @@ func TestFrequencies(t *testing.T) {
 func TestSeed(t *testing.T) {
 	draw := func(s *sample.Sampler) (text string) {
 		for range 50 {
-			text += fmt.Sprint(s.Pick(quarters, sample.Settings{Temperature: 1}))
+			id, _ := s.Pick(quarters, sample.Settings{Temperature: 1})
+			text += fmt.Sprint(id)
 		}
 		return text
 	}
@@ -75,18 +80,44 @@ func TestGreedyTie(t *testing.T) {
 }
 
 func TestLogSumExp(t *testing.T) {
-	if got := sample.LogSumExp(quarters); math.Abs(got-math.Log(8)) > 1e-7 {
+	if got := sample.New(1).LogSumExp(quarters); math.Abs(got-math.Log(8)) > 1e-7 {
 		t.Errorf("got %v, want log 8", got)
 	}
 	for _, broken := range [][]float32{{0, float32(math.NaN())}, {float32(math.Inf(1)), 0}} {
-		if got := sample.LogSumExp(broken); !math.IsNaN(got) && !math.IsInf(got, 0) {
+		if got := sample.New(1).LogSumExp(broken); !math.IsNaN(got) && !math.IsInf(got, 0) {
 			t.Errorf("%v: got %v, want it to show", broken, got)
+		}
+		for _, temperature := range []float64{0, 1, 2} {
+			if _, logp := sample.New(1).Pick(broken, sample.Settings{Temperature: temperature, TopP: .5}); logp-logp == 0 {
+				t.Errorf("%v: temperature %v: got log-probability %v, want it to show", broken, temperature, logp)
+			}
 		}
 	}
 }
 
+// The loop of our own against the one of the library, through the front door.
+func TestExponentials(t *testing.T) {
+	logits := make([]float32, 3000)
+	for i := range logits {
+		logits[i] = float32(i-2000) / 7.3
+	}
+	for n := 1; n <= len(logits); n += 13 {
+		sum, top := 0.0, float64(logits[n-1])
+		for _, l := range logits[:n] {
+			sum += math.Exp(float64(l) - top)
+		}
+		want := top + math.Log(sum)
+		if got := sample.New(1).LogSumExp(logits[:n]); math.Abs(got-want) > 1e-9*math.Max(1, math.Abs(want)) {
+			t.Fatalf("%d logits: got %v, want %v", n, got, want)
+		}
+	}
+	if got := sample.New(1).LogSumExp([]float32{-3e38, 3e38}); got != float64(float32(3e38)) {
+		t.Errorf("far apart: got %v", got)
+	}
+}
+
 func TestValidate(t *testing.T) {
-	for _, bad := range []sample.Settings{{Temperature: -1}, {Temperature: math.NaN()}, {TopP: 1.1}, {TopK: -1}} {
+	for _, bad := range []sample.Settings{{Temperature: -1}, {Temperature: 1e-300}, {Temperature: math.Inf(1)}, {Temperature: math.NaN()}, {TopP: 1.1}, {TopK: -1}} {
 		if bad.Validate() == nil {
 			t.Errorf("%+v was accepted", bad)
 		}
