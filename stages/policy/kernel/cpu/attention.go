@@ -98,7 +98,7 @@ func (a *forward) part(i int, s *scratch) {
 		seen := row + rows - first // keys the last row of the block sees
 		l.block(rows, l.padded(seen), a.d, 1, a.q[(row*a.h+head)*a.d:], a.h*a.d, 1, l.tileRows*a.h*a.d,
 			keys, l.tileCols, a.d*l.tileCols, false, scores, pitch)
-		var inverse [64]float32
+		var inverse [32]float32 // block rows are at most 28
 		for r := range rows {
 			p := scores[r*pitch : r*pitch+seen]
 			inverse[r] = a.softmax(p, row+r-first+1, &a.lse[(row+r)*a.h+head])

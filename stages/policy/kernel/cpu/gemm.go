@@ -26,13 +26,13 @@ func (d *Device) Repack(to kernel.Matrix, w []float32) {
 	need("weight", w, m.n*m.k)
 	if m.k > 0 {
 		panels := d.level.padded(m.n) / d.level.tileCols
-		d.spread(span{work: packPanels, n: panels, h: m.n, k: m.k, f: [7][]float32{m.panels, w}}, 4*d.level.tileCols*m.k)
+		d.spread(span{work: packPanels, n: panels, whole: m.n, k: m.k, f: [7][]float32{m.panels, w}}, 4*d.level.tileCols*m.k)
 	}
 }
 
 func packPanels(s *span, first, last int) {
-	for j := first * s.level.tileCols; j < min(s.h, last*s.level.tileCols); j += s.level.tileCols {
-		s.level.packColumns(&s.f[0][j*s.k], &s.f[1][j*s.k], s.k, s.k, min(s.level.tileCols, s.h-j))
+	for j := first * s.level.tileCols; j < min(s.whole, last*s.level.tileCols); j += s.level.tileCols {
+		s.level.packColumns(&s.f[0][j*s.k], &s.f[1][j*s.k], s.k, s.k, min(s.level.tileCols, s.whole-j))
 	}
 }
 

@@ -60,7 +60,7 @@ func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int
 		from = s.gather(x, targets, from, t, m.k)
 		for col := 0; col < m.n; col += slabCols {
 			d.logits(s, m, col)
-			d.spread(span{work: logSumExp, n: len(s.rows), k: min(slabCols, m.n-col), h: col, slab: s, pos: targets, f: [7][]float32{logp}}, 20*slabCols)
+			d.spread(span{work: logSumExp, n: len(s.rows), k: min(slabCols, m.n-col), col: col, slab: s, pos: targets, f: [7][]float32{logp}}, 20*slabCols)
 		}
 		for i, r := range s.rows {
 			lse[r] = s.top[i] + float32(math.Log(s.sum[i]))
@@ -78,7 +78,7 @@ func (d *Device) logits(s *slab, m *matrix, col int) {
 // logSumExp folds one slab's words into the running sum of rows first..last−1, and
 // leaves the target's logit in logp.
 func logSumExp(sp *span, first, last int) {
-	s, l, col, width := sp.slab, sp.level, sp.h, sp.k
+	s, l, col, width := sp.slab, sp.level, sp.col, sp.k
 	for i := first; i < last; i++ {
 		row := s.logits[i*slabCols : i*slabCols+width]
 		if target := int(sp.pos[s.rows[i]]) - col; target >= 0 && target < width {
@@ -113,7 +113,7 @@ func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matr
 		for col := 0; col < m.n; col += slabCols {
 			width := min(slabCols, m.n-col)
 			d.logits(s, m, col)
-			d.spread(span{work: logitGrad, n: n, k: width, h: col, slab: s, pos: targets, f: [7][]float32{dlogp, lse}}, 20*slabCols)
+			d.spread(span{work: logitGrad, n: n, k: width, col: col, slab: s, pos: targets, f: [7][]float32{dlogp, lse}}, 20*slabCols)
 			d.multiply(product{m: n, n: m.k, k: width, alpha: 1, a: s.logits, aRow: slabCols, b: wRaw[col*m.k:], bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
 			if dw != nil {
 				d.multiply(product{m: width, n: m.k, k: n, alpha: 1, a: s.logits, aRow: slabCols, transA: true, b: s.x, bRow: m.k, c: dw[col*m.k:], cRow: m.k, add: true})
@@ -127,7 +127,7 @@ func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matr
 
 // logitGrad: dlogit = dlogp · (1[target] − softmax).
 func logitGrad(sp *span, first, last int) {
-	s, l, col, width := sp.slab, sp.level, sp.h, sp.k
+	s, l, col, width := sp.slab, sp.level, sp.col, sp.k
 	for i := first; i < last; i++ {
 		r := s.rows[i]
 		row := s.logits[i*slabCols : i*slabCols+width]

@@ -33,7 +33,7 @@ func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd []float32, t, k int) {
 	if dw != nil {
 		need("dw", dw, k)
 		const columns = 64
-		d.spread(span{work: gainGrad, n: k, k: k, h: t, grain: columns, f: [7][]float32{dw, dy, x, rstd}}, 3*t)
+		d.spread(span{work: gainGrad, n: k, k: k, whole: t, grain: columns, f: [7][]float32{dw, dy, x, rstd}}, 3*t)
 	}
 }
 
@@ -49,7 +49,7 @@ func rmsNormGrad(s *span, first, last int) {
 
 func gainGrad(s *span, first, last int) {
 	dw, dy, x, rstd := s.f[0], s.f[1], s.f[2], s.f[3]
-	for r := range s.h {
+	for r := range s.whole {
 		s.level.mulAdd(dw[first:last], dy[r*s.k+first:r*s.k+last], x[r*s.k+first:r*s.k+last], rstd[r])
 	}
 }

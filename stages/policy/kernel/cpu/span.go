@@ -10,6 +10,8 @@ type span struct {
 	f     [7][]float32 // the call's tensors, in the order of its arguments
 	pos   []int32
 	k     int // row length
+	whole int // rows of a tensor the call goes over by columns; features of a weight
+	col   int // first word of a slab
 	h, d  int // heads, head size
 	eps   float32
 	sign  float32
