@@ -1,11 +1,9 @@
 package minio_test
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -174,32 +172,6 @@ func (f *fake) receive(r *http.Request) (object, error) {
 	}
 	defer out.Close()
 	sum := sha256.New()
-	n, err := copyBody(io.MultiWriter(out, sum), r)
+	n, err := io.Copy(io.MultiWriter(out, sum), r.Body)
 	return object{out.Name(), n, base64.StdEncoding.EncodeToString(sum.Sum(nil)), r.Header.Get("X-Amz-Meta-Itool-Sha256")}, err
-}
-
-// copyBody takes signed chunks apart: "<hex size>;chunk-signature=…\r\n<data>\r\n".
-func copyBody(w io.Writer, r *http.Request) (total int64, err error) {
-	if !strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
-		return io.Copy(w, r.Body)
-	}
-	buf := make([]byte, 32<<10)
-	for in := bufio.NewReader(r.Body); ; {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return total, err
-		}
-		hex, _, _ := strings.Cut(line, ";")
-		n, err := strconv.ParseInt(hex, 16, 64)
-		if n == 0 || err != nil {
-			return total, err
-		}
-		if got, err := io.CopyBuffer(w, io.LimitReader(in, n), buf); err != nil || got < n {
-			return total, errors.Join(err, io.ErrUnexpectedEOF)
-		}
-		if _, err := in.Discard(2); err != nil {
-			return total, err
-		}
-		total += n
-	}
 }

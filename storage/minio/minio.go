@@ -140,7 +140,10 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, if
 	info := storage.Info{Key: key, Size: body.Size(), SHA256: hex.EncodeToString(sum)}
 	opts := mc.PutObjectOptions{
 		DisableMultipart: true,
-		ContentType:      "application/octet-stream",
+		// Not signed chunk by chunk, which costs a second hash on both sides: the
+		// checksum below is a signed header and covers the content.
+		DisableContentSha256: true,
+		ContentType:          "application/octet-stream",
 		UserMetadata: map[string]string{
 			digestHeader:            info.SHA256,
 			"X-Amz-Checksum-Sha256": base64.StdEncoding.EncodeToString(sum),
