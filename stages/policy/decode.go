@@ -51,6 +51,9 @@ func (s *Session) admit(r *Request, at int, d *Draw) error {
 	if err := r.settings().Validate(); err != nil {
 		return err
 	}
+	if r.From.of != s {
+		return errForeign
+	}
 	if r.MaxTokens < 0 {
 		return fmt.Errorf("max_tokens: %d: negative", r.MaxTokens)
 	}
@@ -105,7 +108,7 @@ func (s *Session) step(reqs []Request, draws []Draw) error {
 			r.end = ReasonLength
 		}
 		if r.end != "" {
-			d.Reason, d.End = r.end, Branch{path: r.path, last: r.last}
+			d.Reason, d.End = r.end, Branch{of: s, path: r.path, last: r.last}
 		}
 		return nil
 	})

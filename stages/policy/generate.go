@@ -10,8 +10,8 @@ import (
 // Prompts that decode together, and the cache they may fill: past a few dozen rows a CPU
 // gains nothing from more, and memory is bounded by both.
 const (
-	waveRows   = 64
-	waveTokens = 64 << 10
+	waveRows  = 64
+	waveBytes = 1 << 30
 )
 
 // Generate continues many prompts, as evaluation does. req.From is not used; prompt
@@ -34,7 +34,7 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 		return p.ContextLength()
 	}
 	s := newSession(p)
-	s.cache.limit = max(waveTokens, p.ContextLength())
+	s.cache.limit = p.tokensIn(waveBytes, waveRows*p.ContextLength())
 	draws := make([]Draw, len(prompts))
 	for from := 0; from < len(order); {
 		to, tokens := from, 0

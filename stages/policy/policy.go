@@ -38,7 +38,8 @@ var ErrFull = errors.New("session is full")
 type Options struct {
 	Device kernel.Device // nil: the best of this machine's CPU
 	Date   string        // for chat templates that print one; empty: the template's own default
-	// SessionTokens bounds a session's cache, all branches together; 0: 16 contexts.
+	// SessionTokens bounds a session's cache, all branches together; 0: 16 contexts,
+	// or what 4 GiB hold, but one context at least.
 	SessionTokens int
 }
 
@@ -85,7 +86,7 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 		return fmt.Errorf("%s: ids up to %d, but the embedding has %d rows (vocab_size in config.json): it is the tokenizer of another model", tokenizer.File, n-1, p.model.VocabSize)
 	}
 	if p.options.SessionTokens <= 0 {
-		p.options.SessionTokens = 16 * p.ContextLength()
+		p.options.SessionTokens = p.tokensIn(4<<30, 16*p.ContextLength())
 	}
 	if err := p.findBOS(fsys); err != nil {
 		return err
@@ -170,6 +171,13 @@ func (p *Policy) Model() *model.Model { return p.model }
 
 // ContextLength is the most tokens of prompt and answer together.
 func (p *Policy) ContextLength() int { return p.model.MaxPositions }
+
+// tokensIn is how many tokens' keys and values fit into size bytes: most at most,
+// one context at least.
+func (p *Policy) tokensIn(size, most int) int {
+	token := 2 * 4 * p.model.NumLayers * p.model.NumKVHeads * p.model.HeadDim // bytes
+	return max(min(size/token, most), p.ContextLength())
+}
 
 // VocabSize is the number of logits of a position.
 func (p *Policy) VocabSize() int { return p.model.VocabSize }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"itool/stages/policy/sample"
@@ -31,9 +32,12 @@ type Session struct {
 
 // Branch is a place in the tree: a value, valid as long as its session.
 type Branch struct {
+	of   *Session
 	path []int32 // cache slots of the tokens so far; shared, so never written to
 	last int32   // the token after them, whose keys are not computed yet
 }
+
+var errForeign = errors.New("the branch is not of this session (start at Root)")
 
 // Len is the number of tokens from the start of the prompt.
 func (b Branch) Len() int { return len(b.path) + 1 }
@@ -97,7 +101,7 @@ func (s *Session) prefill(prompt []int32) (Branch, error) {
 	if err != nil {
 		return Branch{}, err
 	}
-	b := Branch{path: make([]int32, n), last: prompt[n]}
+	b := Branch{of: s, path: make([]int32, n), last: prompt[n]}
 	grow(&f.pos, n)
 	for i := range n {
 		b.path[i], f.pos[i] = int32(first+i), int32(i)
@@ -139,6 +143,9 @@ func (s *Session) pass(ids []int32, paths [][]int32) {
 // Append goes from a branch along given tokens and returns the log-probability of
 // each.
 func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Branch, []float32, error) {
+	if from.of != s {
+		return Branch{}, nil, fmt.Errorf("policy: append: %w", errForeign)
+	}
 	if err := s.p.checkTokens(tokens); err != nil {
 		return Branch{}, nil, fmt.Errorf("policy: append: %w", err)
 	}
@@ -175,12 +182,15 @@ func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Bran
 		}
 		logps = append(logps, logp...)
 	}
-	return Branch{path: path, last: tokens[len(tokens)-1]}, logps, nil
+	return Branch{of: s, path: path, last: tokens[len(tokens)-1]}, logps, nil
 }
 
 // Next returns the log-probabilities of ids as the token after b. Nothing stays in
 // the cache.
 func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, error) {
+	if b.of != s {
+		return nil, fmt.Errorf("policy: next: %w", errForeign)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

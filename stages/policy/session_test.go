@@ -255,6 +255,21 @@ func TestBounds(t *testing.T) {
 	if _, _, err := s.Append(ctx, s.Root(), make([]int32, 3)); !errors.Is(err, policy.ErrTooLong) {
 		t.Errorf("append: got %v, want ErrTooLong", err)
 	}
+	other, err := p.NewSession([]int32{1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, foreign := range map[string]policy.Branch{"none": {}, "another's": other.Root()} {
+		if _, err := s.Draw(ctx, []policy.Request{{From: foreign, MaxTokens: 1}}); err == nil {
+			t.Errorf("draw took a branch that is %s", name)
+		}
+		if _, _, err := s.Append(ctx, foreign, []int32{1}); err == nil {
+			t.Errorf("append took a branch that is %s", name)
+		}
+		if _, err := s.Next(ctx, foreign, []int32{1}); err == nil {
+			t.Errorf("next took a branch that is %s", name)
+		}
+	}
 	for _, bad := range []policy.Request{{Temperature: -1}, {TopP: 2}, {MaxTokens: -1}} {
 		bad.From = s.Root()
 		if _, err := s.Draw(ctx, []policy.Request{bad}); err == nil {
@@ -265,6 +280,28 @@ func TestBounds(t *testing.T) {
 	cancel()
 	if _, err := s.Draw(stopped, []policy.Request{{From: s.Root(), MaxTokens: 1}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
+	}
+}
+
+// Weights that overflow give an error, never a number and never a token.
+func TestOverflow(t *testing.T) {
+	ctx := context.Background()
+	p := policytest.Open(t, 1)
+	s := newSession(t, p)
+	for i := range p.Model().Norm {
+		p.Model().Norm[i] = 3e38
+	}
+	if _, err := s.Draw(ctx, []policy.Request{{From: s.Root(), MaxTokens: 1}}); err == nil {
+		t.Error("draw: no error")
+	}
+	if _, _, err := s.Append(ctx, s.Root(), []int32{1}); err == nil {
+		t.Error("append: no error")
+	}
+	if _, err := s.Next(ctx, s.Root(), []int32{1}); err == nil {
+		t.Error("next: no error")
+	}
+	if _, err := p.LogProbs(ctx, []policy.Sequence{{[]int32{1}, []int32{2}}}); err == nil {
+		t.Error("log-probabilities: no error")
 	}
 }
 
