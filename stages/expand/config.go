@@ -1,0 +1,70 @@
+package expand
+
+import (
+	"fmt"
+
+	"itool/stages/expand/search"
+)
+
+// Config sets one tree.
+type Config struct {
+	Preset            string  `json:"preset"`              // "" or "paper": the shallow trees of the authors' script, over all fields of the search below
+	Width             int     `json:"width"`               // children a node may have, 1..64
+	Iterations        int     `json:"iterations"`          // 0 = max(8, 2 × the reference's fragments)
+	C                 float64 `json:"c"`                   // weight of exploration in Eq. 5, ≥ 0
+	Gamma             float64 `json:"gamma"`               // discount γ of Eq. 9, 0..1
+	Depth             int     `json:"depth"`               // fragments below which no node branches, 0 = no limit
+	Simulation        int     `json:"simulation"`          // fragments a roll-out may take, 0 = to the end of the answer
+	Temperature       float64 `json:"temperature"`         // to sample at, > 0
+	RaisedTemperature float64 `json:"raised_temperature"`  // … when fragments are too alike, > 0
+	MinDistinct       float64 `json:"min_distinct"`        // distinct fragments per expanded node below which the temperature rises, 0 = never
+	Coverage          float64 `json:"coverage"`            // probability after which no more is drawn at a node, 0..1, 0 = draw to the limit
+	Patience          int     `json:"patience"`            // iterations a converged tree must stand before it stops early, 0 = never
+	TokenBudget       int     `json:"token_budget"`        // sampled tokens per tree, 0 = no budget
+	MaxAnswerTokens   int     `json:"max_answer_tokens"`   // longer answers are cut, which fails them; > 0
+	SelfEvalReference bool    `json:"self_eval_reference"` // show the reference to the self-evaluation
+}
+
+// Default is what the paper and the design say. Coverage spares draws that would
+// hardly bring a new fragment.
+func Default() Config {
+	p := search.Default()
+	return Config{
+		Width: 4, C: 1, Gamma: 1, Temperature: 1, RaisedTemperature: 1.3, MinDistinct: 2, Coverage: 0.99,
+		Patience: p.Patience, TokenBudget: 8192, MaxAnswerTokens: 256, SelfEvalReference: true,
+	}
+}
+
+// Validate names field, value and range.
+func (c Config) Validate() error {
+	if c.Preset != "" && c.Preset != "paper" {
+		return fmt.Errorf("expand.preset: %q is neither empty nor paper", c.Preset)
+	}
+	if c.MaxAnswerTokens <= 0 {
+		return fmt.Errorf("expand.max_answer_tokens: %d is not positive", c.MaxAnswerTokens)
+	}
+	if c.Iterations < 0 {
+		return fmt.Errorf("expand.iterations: %d is below 0", c.Iterations)
+	}
+	if err := c.params(1, 0).Validate(); err != nil {
+		return fmt.Errorf("expand: %w", err)
+	}
+	return nil
+}
+
+// params are the settings of the search for a reference of so many fragments.
+func (c Config) params(fragments int, seed uint64) search.Params {
+	if c.Preset == "paper" {
+		p := search.Paper()
+		p.Seed = seed
+		return p
+	}
+	p := search.Default()
+	p.Width, p.C, p.Gamma, p.MaxDepth, p.Simulation = c.Width, c.C, c.Gamma, c.Depth, c.Simulation
+	p.Temperature, p.RaisedTemperature, p.MinDistinct = c.Temperature, c.RaisedTemperature, c.MinDistinct
+	p.Coverage, p.Patience, p.TokenBudget, p.Seed = c.Coverage, c.Patience, c.TokenBudget, seed
+	if p.Iterations = c.Iterations; p.Iterations == 0 {
+		p.Iterations = max(8, 2*fragments)
+	}
+	return p
+}

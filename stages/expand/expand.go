@@ -1,0 +1,243 @@
+// Package expand searches for answers to one example: a tree of the policy's own
+// continuations, grown by MCTS, in which filter finds pairs.
+//
+// search knows the algorithm and nothing of models; fragment.go knows where a
+// fragment of an answer ends; this file brings both together with the engine. The
+// result is the whole tree, one row per node.
+package expand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/expand/search"
+	"itool/stages/judge"
+	"itool/stages/policy"
+)
+
+// Stage grows one tree per item.
+type Stage struct{ engine *policy.Engine }
+
+// New returns the stage; it opens policies through engine.
+func New(engine *policy.Engine) *Stage { return &Stage{engine} }
+
+// Spec implements stages.Stage.
+func (*Stage) Spec() stages.Spec {
+	return stages.Spec{
+		Name: "expand", Wakes: "root", Reads: "example/v1", Also: []string{"selection"},
+		Writes: "candidate", Schema: "candidate/v1",
+	}
+}
+
+// Process searches from the one example of the item.
+func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	cfg := Default()
+	if err := in.Decode(&cfg); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return stages.Reject(err)
+	}
+	exs, err := stages.Rows[schemas.Example](in.Batches)
+	if err != nil {
+		return err
+	}
+	if len(exs) != 1 {
+		return stages.Reject(fmt.Errorf("expand: %d examples in one item, 1 is expected", len(exs)))
+	}
+	g, err := s.grower(in, cfg, &exs[0])
+	if err != nil {
+		return err
+	}
+	p := cfg.params(fragments(exs[0].AnswerIDs, g.p.TokenBytes), stages.Seed(in.Header.Seed, "expand/search", 0))
+	tree, err := search.Search(ctx, search.Oracle{Draw: g.draw, Evaluate: g.evaluate}, p, func(at search.Progress) bool {
+		out.Progress(at.Iteration, p.Iterations, "iterations", fmt.Sprintf("%d nodes, %d of %d answers pass", at.Nodes, at.Passing, at.Finished))
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("expand: example %s: %w", exs[0].ID, err)
+	}
+	b, err := schemas.Encode(in.Header, g.rows(tree))
+	if err != nil {
+		return err
+	}
+	return out.Result(b)
+}
+
+// grower is what the search asks about one example.
+type grower struct {
+	cfg     Config
+	ex      *schemas.Example
+	p       *policy.Policy
+	session *policy.Session
+	exam    *judge.Examiner
+	self    *judge.SelfEvaluator // nil: C does not count
+	weight  float64              // of C
+	places  []place              // by handle; 0 is the root
+	faults  map[int]string       // error type by node
+}
+
+// place is a node's end in the session's cache, with the scanner's state there.
+type place struct {
+	branch policy.Branch
+	scan   scanner
+}
+
+func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*grower, error) {
+	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	if err != nil {
+		return nil, err
+	}
+	if ex.Template != p.TemplateHash() {
+		return nil, stages.Reject(fmt.Errorf("expand: example %s was rendered by template %.12s, the policy has %.12s", ex.ID, ex.Template, p.TemplateHash()))
+	}
+	g := &grower{cfg: cfg, ex: ex, p: p, faults: map[int]string{}}
+	if g.exam, err = judge.NewExaminer(ex); err != nil {
+		return nil, stages.Reject(fmt.Errorf("expand: %w", err))
+	}
+	if g.weight, err = judgeWeight(in); err != nil {
+		return nil, err
+	}
+	if g.weight != 0 {
+		if g.self, err = judge.NewSelfEvaluator(p); err != nil {
+			return nil, stages.Reject(fmt.Errorf("expand: %w", err))
+		}
+	}
+	if g.session, err = p.NewSession(ex.PromptIDs); err != nil {
+		if errors.Is(err, policy.ErrTooLong) {
+			err = stages.Reject(err)
+		}
+		return nil, fmt.Errorf("expand: example %s: %w", ex.ID, err)
+	}
+	g.places = []place{{branch: g.session.Root()}}
+	return g, nil
+}
+
+// judgeWeight reads from the round's selection whether the self-evaluation counts.
+func judgeWeight(in stages.Input) (float64, error) {
+	rows, err := stages.Rows[schemas.Selection](in.Round("selection", in.Header.Round))
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	return rows[0].JudgeWeight, nil
+}
+
+// draw continues every request in one batch. A roll-out is one draw, cut into its
+// fragments afterwards: their places in the cache are known.
+func (g *grower) draw(ctx context.Context, tree *search.Tree, requests []search.Request) ([][]search.Fragment, error) {
+	reqs := make([]policy.Request, len(requests))
+	scans := make([][]scanner, len(requests)) // the state at each end
+	ends := make([][]int, len(requests))      // tokens up to each end
+	for i, r := range requests {
+		node := &tree.Nodes[r.Node]
+		at := g.places[node.Handle]
+		scan, tokens := at.scan, 0
+		reqs[i] = policy.Request{
+			From: at.branch, Seed: r.Seed, Temperature: r.Temperature,
+			MaxTokens: max(1, g.cfg.MaxAnswerTokens-node.Length),
+			Stop: func(id int32) bool {
+				tokens++
+				if !scan.feed(g.p.TokenBytes(id)) {
+					return false
+				}
+				ends[i], scans[i] = append(ends[i], tokens), append(scans[i], scan)
+				return len(ends[i]) == r.Fragments
+			},
+		}
+	}
+	draws, err := g.session.Draw(ctx, reqs)
+	if err != nil {
+		return nil, err
+	}
+	paths := make([][]search.Fragment, len(requests))
+	for i := range draws {
+		paths[i] = g.split(&draws[i], ends[i], scans[i])
+	}
+	return paths, nil
+}
+
+// split cuts a draw into fragments and remembers their places.
+func (g *grower) split(d *policy.Draw, ends []int, scans []scanner) []search.Fragment {
+	var path []search.Fragment
+	from := 0
+	for k, end := range ends {
+		if end > len(d.Tokens) || (end == len(d.Tokens) && d.Reason == policy.ReasonEndOfTurn) {
+			break // the token that ends the turn closed a fragment, too: it is the last one
+		}
+		path = append(path, g.fragment(d, from, end, scans[k]))
+		from = end
+	}
+	cut := d.Reason == policy.ReasonLength
+	switch {
+	case d.Reason == policy.ReasonStop:
+		return path
+	case from < len(d.Tokens):
+		path = append(path, g.fragment(d, from, len(d.Tokens), scanner{}))
+	case len(path) == 0: // no room for a single token
+		path = append(path, search.Fragment{})
+	}
+	path[len(path)-1].Terminal, path[len(path)-1].Cut = true, cut
+	return path
+}
+
+func (g *grower) fragment(d *policy.Draw, from, end int, scan scanner) search.Fragment {
+	var sum float64
+	for _, l := range d.LogProbs[from:end] {
+		sum += float64(l)
+	}
+	g.places = append(g.places, place{d.At(end), scan})
+	return search.Fragment{Tokens: d.Tokens[from:end:end], LogProb: sum / float64(end-from), Handle: int64(len(g.places) - 1)}
+}
+
+// evaluate is Eq. 6 at the ends of roll-outs: O and, when it counts, C.
+func (g *grower) evaluate(ctx context.Context, tree *search.Tree, ends []int) ([]search.Reward, error) {
+	rewards := make([]search.Reward, len(ends))
+	var tokens []int32
+	for i, end := range ends {
+		tokens = tree.Prefix(tokens[:0], end)
+		answer, node := g.p.Text(tokens), &tree.Nodes[end]
+		if node.Terminal {
+			r := g.exam.Outcome(answer, node.Cut)
+			rewards[i] = search.Reward{Outcome: -1, Pass: r.Pass}
+			if r.Pass {
+				rewards[i].Outcome = 1
+			} else {
+				g.faults[end] = r.ErrorType
+			}
+		}
+		if g.self == nil {
+			continue
+		}
+		reading, err := g.self.Evaluate(ctx, g.ex, answer, g.cfg.SelfEvalReference)
+		if errors.Is(err, policy.ErrTooLong) {
+			continue // no room for the judging prompt: no opinion
+		}
+		if err != nil {
+			return nil, err
+		}
+		rewards[i].SelfEval = g.weight * reading.C
+	}
+	return rewards, nil
+}
+
+// rows writes the tree, one row per node, the root first.
+func (g *grower) rows(tree *search.Tree) []schemas.Candidate {
+	rows := make([]schemas.Candidate, len(tree.Nodes))
+	for i := range tree.Nodes {
+		n := &tree.Nodes[i]
+		rows[i] = schemas.Candidate{
+			Node: int32(i), Parent: int32(n.Parent), Tokens: n.Tokens, Text: text(g.p, n.Tokens), LogProb: n.LogProb, Prior: n.Prior,
+			Visits: int32(n.N), Q: n.Q, V: n.V, Reward: n.Reward, Outcome: n.Outcome, SelfEval: n.SelfEval,
+			Terminal: n.Terminal, Cut: n.Cut, Pass: n.Pass, ErrorType: g.faults[i], ExampleID: g.ex.ID,
+		}
+	}
+	rows[0].Tokens, rows[0].Text = g.ex.PromptIDs, ""
+	return rows
+}
+
+// text is a fragment for people: it may begin or end inside a character.
+func text(p *policy.Policy, tokens []int32) string { return strings.ToValidUTF8(p.Text(tokens), "�") }

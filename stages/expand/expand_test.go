@@ -1,0 +1,145 @@
+package expand_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"itool/schemas"
+	"itool/stages/expand"
+	"itool/stages/policy"
+	"itool/stages/policy/policytest"
+	"itool/stages/stagetest"
+)
+
+const tools = `[{"name":"f","parameters":{"type":"dict","properties":{"a":{"type":"integer"}},"required":["a"]}}]`
+
+func engine(t testing.TB) *policy.Engine {
+	t.Helper()
+	e, err := policy.NewEngine(policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func example(t testing.TB, reference string) schemas.Example {
+	t.Helper()
+	p := policytest.Open(t, 1)
+	msgs := []policy.Message{{Role: "user", Content: "call f with 1"}}
+	ids, err := p.Prompt(msgs, json.RawMessage(tools))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := json.Marshal(msgs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ex := schemas.Example{
+		ID: "s-00001", Messages: string(m), Tools: tools, Reference: reference, PromptIDs: ids, AnswerIDs: p.Answer(reference),
+		Template: p.TemplateHash(), Candidates: 1, Part: "train", Replay: true,
+	}
+	if reference[0] == '[' {
+		ex.Calls = 1
+	}
+	return ex
+}
+
+func item(t testing.TB, ex schemas.Example, judge float64, config any) stagetest.Item {
+	return stagetest.Item{
+		Policy: policytest.Tiny(1), Config: config,
+		Batches: []schemas.Batch{stagetest.Batch(t, ex.ID, ex)},
+		Rounds: []stagetest.Round{{Record: "selection", Batches: []schemas.Batch{
+			stagetest.Batch(t, "selection", schemas.Selection{ExampleID: ex.ID, Selected: true, JudgeWeight: judge}),
+		}}},
+	}
+}
+
+// config keeps the trees of noise small.
+func config() expand.Config {
+	c := expand.Default()
+	c.MaxAnswerTokens, c.Width, c.Iterations = 24, 3, 6
+	return c
+}
+
+func TestContract(t *testing.T) {
+	stagetest.Run(t, expand.New(engine(t)), stagetest.Case{Item: item(t, example(t, "[f(a=1)]"), 0, config())})
+}
+
+func TestTheResultIsAWholeTree(t *testing.T) {
+	for name, c := range map[string]struct {
+		reference string
+		judge     float64
+		preset    string
+	}{
+		"a call is wanted":                  {"[f(a=1)]", 0, ""},
+		"prose is wanted":                   {"I cannot do that.", 0, ""},
+		"self-evaluation counts":            {"[f(a=1)]", 1, ""},
+		"the authors' shallow trees":        {"[f(a=1)]", 0, "paper"},
+		"… whose reward is self-evaluation": {"[f(a=1)]", 1, "paper"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config()
+			cfg.Preset = c.preset
+			ex := example(t, c.reference)
+			rows := stagetest.Rows[schemas.Candidate](t, expand.New(engine(t)), item(t, ex, c.judge, cfg))
+			if !slices.Equal(rows[0].Tokens, ex.PromptIDs) || rows[0].Parent != -1 {
+				t.Fatal("the root is not the prompt")
+			}
+			p := policytest.Open(t, 1)
+			terminals, opinions := 0, 0
+			for i, r := range rows[1:] {
+				if r.Node != int32(i+1) || r.Parent < 0 || r.Parent >= r.Node || r.Visits < 1 || r.Prior <= 0 || r.Prior > 1 {
+					t.Fatalf("node %d: %+v", i+1, r)
+				}
+				if r.SelfEval != 0 {
+					opinions++
+				}
+				if !r.Terminal {
+					continue
+				}
+				terminals++
+				if want := map[bool]float64{true: 1, false: -1}[r.Pass]; r.Outcome != want {
+					t.Errorf("terminal %d: outcome %g, pass %t", r.Node, r.Outcome, r.Pass)
+				}
+				if !r.Pass && r.ErrorType == "" {
+					t.Errorf("terminal %d fails without an error type", r.Node)
+				}
+				if last := r.Tokens; !r.Cut && !p.IsEnd(last[len(last)-1]) {
+					t.Errorf("terminal %d is not cut and does not end the turn", r.Node)
+				}
+			}
+			if terminals == 0 && c.preset == "" {
+				t.Error("no roll-out reached an end")
+			}
+			if (opinions > 0) != (c.judge > 0) {
+				t.Errorf("%d self-evaluations with weight %g", opinions, c.judge)
+			}
+		})
+	}
+}
+
+// A path through the tree is what the policy would have been given: the tokens'
+// log-probabilities along it are those of the whole sequence.
+func TestFragmentsContinueTheirPrefix(t *testing.T) {
+	ex := example(t, "[f(a=1)]")
+	rows := stagetest.Rows[schemas.Candidate](t, expand.New(engine(t)), item(t, ex, 0, config()))
+	p := policytest.Open(t, 1)
+	for _, r := range rows[1:] {
+		var answer []int32
+		for n := r; n.Parent >= 0; n = rows[n.Parent] {
+			answer = append(slices.Clone(n.Tokens), answer...)
+		}
+		logps, err := p.LogProbs(t.Context(), []policy.Sequence{{Prompt: ex.PromptIDs, Answer: answer}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum float64
+		for _, l := range logps[0][len(answer)-len(r.Tokens):] {
+			sum += float64(l)
+		}
+		if got, want := r.LogProb, sum/float64(len(r.Tokens)); got < want-1e-4 || got > want+1e-4 {
+			t.Fatalf("node %d: log-probability %g in the tree, %g of the sequence", r.Node, got, want)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package expand
+
+// scanner finds where the fragments of an answer end, byte by byte. It knows the
+// pythonic call format, [f(a=1, b='x')]: a fragment ends after the parenthesis
+// that opens a call's arguments, after an argument's comma, and after the
+// parenthesis that closes the call. Nothing inside quotes, and nothing inside a
+// nested list, dict, tuple or call, ends anything. An answer that does not begin
+// with a bracket is prose: it ends after a full stop with a blank behind it, and
+// after a newline.
+//
+// It is a small value: a branch of the tree copies its parent's.
+type scanner struct {
+	kind    kind
+	quote   byte // the quote that is open, or 0
+	escaped bool // the byte before was a backslash inside quotes
+	depth   int  // open brackets: 1 is the list, 2 a call's arguments, more is inside a value
+	dot     bool // the byte before was a full stop in prose
+}
+
+type kind uint8
+
+const (
+	unknown kind = iota // only blanks so far
+	calls
+	prose
+)
+
+// feed takes the bytes of the next token and reports whether a fragment ends in
+// it. The cut is behind the token: the first token boundary at or after the
+// separator, so that fragments are whole tokens and their bytes are the answer's.
+func (s *scanner) feed(token []byte) (ends bool) {
+	for _, c := range token {
+		if s.next(c) {
+			ends = true
+		}
+	}
+	return ends
+}
+
+func (s *scanner) next(c byte) (ends bool) {
+	if s.kind == unknown {
+		switch c {
+		case ' ', '\n', '\t', '\r':
+			return false
+		case '[':
+			s.kind, s.depth = calls, 1
+			return false
+		}
+		s.kind = prose
+	}
+	if s.kind == prose {
+		ends = c == '\n' || (c == ' ' && s.dot)
+		s.dot = c == '.'
+		return ends
+	}
+	if s.quote != 0 {
+		switch {
+		case s.escaped:
+			s.escaped = false
+		case c == '\\':
+			s.escaped = true
+		case c == s.quote:
+			s.quote = 0
+		}
+		return false
+	}
+	switch c {
+	case '\'', '"':
+		// Before the arguments an apostrophe is part of a tool's name.
+		if s.depth >= 2 {
+			s.quote = c
+		}
+	case '(':
+		s.depth++
+		return s.depth == 2
+	case '[', '{':
+		// Outside of arguments a bracket belongs to a name; counting it would hide the call.
+		if s.depth >= 2 {
+			s.depth++
+		}
+	case ']', '}':
+		if s.depth > 2 {
+			s.depth--
+		}
+	case ')':
+		if s.depth > 1 {
+			s.depth--
+			return s.depth == 1
+		}
+	case ',':
+		return s.depth == 2
+	}
+	return false
+}
+
+// fragments returns the number of fragments that an answer's tokens make; the last one
+// runs to the end.
+func fragments(tokens []int32, bytes func(int32) []byte) int {
+	var s scanner
+	n, open := 0, false
+	for _, id := range tokens {
+		if open = true; s.feed(bytes(id)) {
+			n, open = n+1, false
+		}
+	}
+	if open {
+		n++
+	}
+	return n
+}

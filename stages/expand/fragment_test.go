@@ -1,0 +1,72 @@
+package expand
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// cut splits a text of one-byte tokens the way a draw is split.
+func cut(text string) []string {
+	var s scanner
+	var out []string
+	from := 0
+	for i := range len(text) {
+		if s.feed([]byte{text[i]}) {
+			out, from = append(out, text[from:i+1]), i+1
+		}
+	}
+	if from < len(text) {
+		out = append(out, text[from:])
+	}
+	return out
+}
+
+func TestFragments(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"a call":                        {"[f(a=1, b='x')]", []string{"[f(", "a=1,", " b='x')", "]"}},
+		"two calls":                     {"[f(a=1), g()]", []string{"[f(", "a=1)", ", g(", ")", "]"}},
+		"separators inside quotes":      {`[f(a='x, (y)', b="it's")]`, []string{"[f(", "a='x, (y)',", ` b="it's")`, "]"}},
+		"an escaped quote":              {`[f(a='it\'s, so', b=2)]`, []string{"[f(", `a='it\'s, so',`, " b=2)", "]"}},
+		"a nested list and dict":        {"[f(a=[1, 2], b={'k': (3, 4)})]", []string{"[f(", "a=[1, 2],", " b={'k': (3, 4)})", "]"}},
+		"a nested call":                 {"[f(a=g(1, 2), b=3)]", []string{"[f(", "a=g(1, 2),", " b=3)", "]"}},
+		"a name with an apostrophe":     {"[Today's News(a=1)]", []string{"[Today's News(", "a=1)", "]"}},
+		"a name with a bracket":         {"[get[x](a=1, b=2)]", []string{"[get[x](", "a=1,", " b=2)", "]"}},
+		"an unfinished answer":          {"[f(a='never ends, never", []string{"[f(", "a='never ends, never"}},
+		"too many closing parentheses":  {"[f(a=1))), g(b=2)]", []string{"[f(", "a=1)", ")), g(", "b=2)", "]"}},
+		"blanks before the list":        {"\n [f(a=1)]", []string{"\n [f(", "a=1)", "]"}},
+		"prose":                         {"I cannot. Sorry, (really)\nbye", []string{"I cannot. ", "Sorry, (really)\n", "bye"}},
+		"a decimal point ends nothing":  {"It is 3.5 km", []string{"It is 3.5 km"}},
+		"multibyte characters in prose": {"Größe. É", []string{"Größe. ", "É"}},
+		"nothing":                       {"", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := cut(c.text); !slices.Equal(got, c.want) {
+				t.Errorf("%q:\n got %q\nwant %q", c.text, got, c.want)
+			}
+		})
+	}
+}
+
+func TestACutLiesBehindTheTokenThatHoldsTheSeparator(t *testing.T) {
+	tokens := []string{"[f", "(a", "=1", ", b", "=2)]", ""}
+	n := fragments([]int32{0, 1, 2, 3, 4, 5}, func(id int32) []byte { return []byte(tokens[id]) })
+	if n != 4 { // "[f(a" "=1, b" "=2)]" and the empty end of turn
+		t.Errorf("got %d fragments, want 4", n)
+	}
+}
+
+// Whatever the text, the fragments are its bytes.
+func FuzzFragments(f *testing.F) {
+	for _, s := range []string{"[f(a=1, b='x')]", "No. I cannot.", `[f(a="\"")`, "[((((", "]]]", "[f(a='é,')]\x00\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if got := strings.Join(cut(s), ""); got != s {
+			t.Errorf("got %q, want %q", got, s)
+		}
+	})
+}

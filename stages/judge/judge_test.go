@@ -1,0 +1,117 @@
+package judge_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"itool/schemas"
+	"itool/stages/judge"
+	"itool/stages/policy/policytest"
+)
+
+const tools = `[{"name":"f","parameters":{"type":"dict","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"]}}]`
+
+func TestOutcome(t *testing.T) {
+	call := schemas.Example{ID: "e", Tools: tools, Reference: "[f(a=1)]", Calls: 1}
+	bench := schemas.Example{ID: "e", Tools: tools, Reference: "[f(a=1)]", Calls: 1, Category: "live_simple", Acceptable: `[{"f":{"a":[1,2],"b":["","x"]}}]`}
+	prose := schemas.Example{ID: "e", Tools: tools, Reference: "No tool fits."}
+	for name, c := range map[string]struct {
+		ex     schemas.Example
+		answer string
+		cut    bool
+		want   judge.Result
+	}{
+		"the reference":                  {call, "[f(a=1)]", false, judge.Result{Pass: true, Parsed: true}},
+		"another value":                  {call, "[f(a=2)]", false, judge.Result{Parsed: true, ErrorName: "value_error:others", ErrorType: "parameter value"}},
+		"an acceptable value":            {bench, "[f(a=2)]", false, judge.Result{Pass: true, Parsed: true}},
+		"right but cut":                  {call, "[f(a=1)]", true, judge.Result{ErrorName: judge.ErrCut, ErrorType: "other"}},
+		"prose instead of a call":        {call, "I cannot.", false, judge.Result{ErrorName: "ast_decoder:decoder_failed", ErrorType: "code syntax"}},
+		"prose where prose is wanted":    {prose, "I cannot do that.", false, judge.Result{Pass: true, Parsed: true}},
+		"a call where prose is wanted":   {prose, "[f(a=1)]", false, judge.Result{Parsed: true, ErrorName: judge.ErrCallUnwanted, ErrorType: "tools count"}},
+		"nothing where prose is wanted":  {prose, "", false, judge.Result{ErrorName: judge.ErrEmpty, ErrorType: "other"}},
+		"unended prose":                  {prose, "I cannot", true, judge.Result{ErrorName: judge.ErrCut, ErrorType: "other"}},
+		"half a call where prose wanted": {prose, "[f(a=", false, judge.Result{ErrorName: judge.ErrCallUnwanted, ErrorType: "tools count"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, err := judge.NewExaminer(&c.ex)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := x.Outcome(c.answer, c.cut); got != c.want {
+				t.Errorf("%q: got %+v, want %+v", c.answer, got, c.want)
+			}
+		})
+	}
+}
+
+func TestBrokenExamplesAreNamed(t *testing.T) {
+	for name, ex := range map[string]schemas.Example{
+		"tools":      {ID: "e", Tools: "7"},
+		"acceptable": {ID: "e", Tools: tools, Calls: 1, Acceptable: "{"},
+		"reference":  {ID: "e", Tools: tools, Calls: 1, Reference: "[f(a="},
+	} {
+		if _, err := judge.NewExaminer(&ex); err == nil {
+			t.Errorf("%s: no error", name)
+		} else {
+			t.Log(err)
+		}
+	}
+}
+
+// The reading must not depend on where an option stands: a model with nothing
+// but a bias for one letter has no opinion.
+func TestSelfEvaluation(t *testing.T) {
+	p := policytest.Open(t, 1)
+	e, err := judge.NewSelfEvaluator(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ex := schemas.Example{ID: "e", Messages: `[{"role":"user","content":"call f"}]`, Reference: "[f(a=1)]"}
+	r, err := e.Evaluate(t.Context(), &ex, "[f(a=2)]", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, c := 0.0, 0.0
+	for i, x := range r.Probs {
+		sum += x
+		c += x * judge.Weights[i]
+	}
+	if math.Abs(sum-1) > 1e-9 || math.Abs(c-r.C) > 1e-9 || r.Mass <= 0 || r.Mass > 1 {
+		t.Errorf("got %+v: probabilities sum to %g, C should be %g", r, sum, c)
+	}
+	again, err := e.Evaluate(t.Context(), &ex, "[f(a=2)]", true)
+	if err != nil || again != r {
+		t.Errorf("a second reading differs: %+v, %v", again, err)
+	}
+}
+
+func TestAUC(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		n := 1 + r.IntN(12)
+		score, pass := make([]float64, n), make([]bool, n)
+		for i := range n {
+			score[i], pass[i] = float64(r.IntN(4)), r.IntN(2) == 0
+		}
+		// The slow twin counts pairs.
+		var wins, pairs float64
+		for i := range n {
+			for j := range n {
+				if pass[i] && !pass[j] {
+					pairs++
+					switch {
+					case score[i] > score[j]:
+						wins++
+					case score[i] == score[j]:
+						wins += 0.5
+					}
+				}
+			}
+		}
+		got, want := judge.AUC(score, pass), wins/pairs
+		if math.IsNaN(want) != math.IsNaN(got) || math.Abs(got-want) > 1e-12 {
+			t.Fatalf("AUC(%v, %v) = %g, want %g", score, pass, got, want)
+		}
+	}
+}
