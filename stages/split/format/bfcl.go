@@ -1,0 +1,148 @@
+package format
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"itool/schemas/toolcall"
+)
+
+// categories of BFCL that have answers to learn, in Python's notation.
+var categories = []string{
+	"simple", "multiple", "parallel", "parallel_multiple",
+	"live_simple", "live_multiple", "live_parallel", "live_parallel_multiple",
+}
+
+// idTail is the number behind the category: live_simple_12-3-0, parallel_7.
+var idTail = regexp.MustCompile(`_\d+(-\d+)*$`)
+
+func readBFCL(raw []byte) (Row, error) {
+	var in struct {
+		ID          json.RawMessage     `json:"id"`
+		Question    [][]json.RawMessage `json:"question"`
+		Function    json.RawMessage     `json:"function"`
+		GroundTruth json.RawMessage     `json:"ground_truth"`
+	}
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return Row{}, typeError(err)
+	}
+	id, err := text("id", in.ID)
+	if err != nil {
+		return Row{}, err
+	}
+	row := Row{Category: idTail.ReplaceAllString(id, "")}
+	if !slices.Contains(categories, row.Category) {
+		return row, fail(NoAnswer, "id", "%s: category %q has no answers to learn; known are %v", shorten(id, 80), row.Category, categories)
+	}
+	if len(in.Question) != 1 {
+		return row, fail(BadRow, "question", "%s: %d turns of the user, want one", shorten(id, 80), len(in.Question))
+	}
+	for i, m := range in.Question[0] {
+		message, err := openAIMessage(fmt.Sprintf("question[0][%d]", i), m)
+		if err != nil {
+			return row, err
+		}
+		row.Messages = append(row.Messages, message)
+	}
+	if err := checkTools("function", in.Function); err != nil {
+		return row, err
+	}
+	row.Tools = in.Function
+	if len(in.GroundTruth) == 0 {
+		return row, fail(NoAnswer, "ground_truth", "%s: missing: publish the question file joined with its file of possible answers", shorten(id, 80))
+	}
+	calls, err := reference(in.GroundTruth, in.Function)
+	if err != nil {
+		return row, err
+	}
+	row.Acceptable = in.GroundTruth
+	row.Messages = append(row.Messages, Message{"assistant", toolcall.Print(calls)})
+	return row, nil
+}
+
+// reference picks one of the possible answers to learn: the first acceptable value
+// of every argument that must be given. An argument that may be left out ("" among
+// its values) is left out, for the question then does not ask for it, unless the
+// tool's schema requires it.
+func reference(truth, function json.RawMessage) ([]toolcall.Call, error) {
+	expected, err := toolcall.ParseExpected(truth)
+	if err != nil {
+		return nil, fail(BadRow, "ground_truth", "%v", err)
+	}
+	if len(expected) == 0 {
+		return nil, fail(NoAnswer, "ground_truth", "no call")
+	}
+	tools, err := toolcall.ParseTools(function)
+	if err != nil {
+		return nil, fail(BadTools, "function", "%v", err)
+	}
+	var calls []toolcall.Call
+	for _, want := range expected {
+		call := toolcall.Call{Name: want.Name}
+		i := slices.IndexFunc(tools, func(t toolcall.Tool) bool { return t.Name == want.Name })
+		for _, accept := range want.Args {
+			var declared toolcall.Param
+			if i >= 0 {
+				declared, _ = tools[i].Param(accept.Name)
+			}
+			if accept.Optional && !declared.Required {
+				continue
+			}
+			value, ok := pick(accept.Values)
+			if !ok {
+				continue // nothing is acceptable: whoever checks the reference will see it
+			}
+			if declared.Type == "tuple" && value.Kind == toolcall.List {
+				value.Kind = toolcall.Tuple // JSON has no tuples, the checker does
+			}
+			call.Args = append(call.Args, toolcall.Arg{Name: accept.Name, Value: value})
+		}
+		calls = append(calls, call)
+	}
+	return calls, nil
+}
+
+// pick returns the first acceptable value that is not "", else "" itself. Within
+// dicts, also those in a list, every key holds again a list of acceptable values.
+func pick(values []toolcall.Value) (toolcall.Value, bool) {
+	for _, v := range values {
+		if !isBlank(v) {
+			return settle(v), true
+		}
+	}
+	if len(values) > 0 {
+		return values[0], true
+	}
+	return toolcall.Value{}, false
+}
+
+func settle(v toolcall.Value) toolcall.Value {
+	switch v.Kind {
+	case toolcall.Dict:
+		dict := toolcall.Value{Kind: toolcall.Dict}
+		for _, p := range v.Pairs {
+			if p.Value.Kind != toolcall.List {
+				dict.Pairs = append(dict.Pairs, p)
+				continue
+			}
+			if slices.ContainsFunc(p.Value.Items, isBlank) {
+				continue // may be left out
+			}
+			if inner, ok := pick(p.Value.Items); ok {
+				dict.Pairs = append(dict.Pairs, toolcall.Pair{Key: p.Key, Value: inner})
+			}
+		}
+		return dict
+	case toolcall.List:
+		list := toolcall.Value{Kind: toolcall.List}
+		for _, item := range v.Items {
+			list.Items = append(list.Items, settle(item))
+		}
+		return list
+	}
+	return v
+}
+
+func isBlank(v toolcall.Value) bool { return v.Kind == toolcall.String && v.Text == "" }

@@ -1,0 +1,230 @@
+package format
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+const (
+	maxRow   = 1 << 20 // bytes; the longest real rows have 100 KiB
+	maxDepth = 100     // of brackets in a row
+)
+
+// cutter cuts a file into the bytes of its rows: the elements of one JSON array,
+// or the lines that are not blank. It does not look into them, so that skipping
+// the rows of other shards is cheap and a broken row does not hide the next one.
+type cutter struct {
+	r       *bufio.Reader
+	started bool
+	array   bool
+	closed  bool // the array's last bracket was read
+	row     []byte
+	rows    int // cut so far
+	line    int // where the reader stands, from 1
+	rowLine int // where the last row began
+}
+
+func newCutter(r io.Reader) *cutter { return &cutter{r: bufio.NewReaderSize(r, 64<<10), line: 1} }
+
+// next returns the next row, valid until the next call. A *RowError: that row is
+// too long. io.EOF: there are no more rows. All other errors end the file.
+func (c *cutter) next() ([]byte, error) {
+	if !c.started {
+		if err := c.start(); err != nil {
+			return nil, err
+		}
+	}
+	if c.array {
+		return c.element()
+	}
+	return c.lineRow()
+}
+
+func (c *cutter) broken(format string, args ...any) error {
+	return &BrokenError{c.rows, c.line, fmt.Sprintf(format, args...)}
+}
+
+func (c *cutter) byte() (byte, error) {
+	b, err := c.r.ReadByte()
+	if b == '\n' && err == nil {
+		c.line++
+	}
+	return b, err
+}
+
+// blanks skips white space and returns the byte behind it.
+func (c *cutter) blanks() (byte, error) {
+	for {
+		b, err := c.byte()
+		if err != nil || b != ' ' && b != '\t' && b != '\r' && b != '\n' {
+			return b, err
+		}
+	}
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+func (c *cutter) start() error {
+	c.started = true
+	if head, _ := c.r.Peek(3); bytes.Equal(head, byteOrderMark) {
+		if _, err := c.r.Discard(3); err != nil {
+			return err
+		}
+	}
+	b, err := c.blanks()
+	if err != nil {
+		return err
+	}
+	if b == '[' {
+		c.array = true
+		return nil
+	}
+	return c.r.UnreadByte() // not a newline, so the line count stands
+}
+
+// unwrap does for Detect what start does: white space and the array's bracket go.
+func unwrap(head []byte) (rest []byte, array bool) {
+	head = bytes.TrimLeft(bytes.TrimPrefix(head, byteOrderMark), " \t\r\n")
+	if len(head) > 0 && head[0] == '[' {
+		return bytes.TrimLeft(bytes.TrimLeft(head[1:], " \t\r\n"), "]"), true
+	}
+	return head, false
+}
+
+// lineRow reads up to the end of a line that is not blank.
+func (c *cutter) lineRow() ([]byte, error) {
+	for {
+		c.row, c.rowLine = c.row[:0], c.line
+		tooLong, err := c.restOfLine()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		row := bytes.TrimSpace(c.row)
+		switch {
+		case tooLong:
+			c.rows++
+			return nil, fail(BadRow, "", "longer than %d bytes", maxRow)
+		case len(row) > 0 && err != nil && !json.Valid(row):
+			return nil, c.broken("the last row is no valid JSON and its line has no end: the file seems cut off; fetch it again")
+		case len(row) > 0:
+			c.rows++
+			return row, nil
+		case err != nil:
+			return nil, io.EOF
+		}
+	}
+}
+
+func (c *cutter) restOfLine() (tooLong bool, err error) {
+	for {
+		part, err := c.r.ReadSlice('\n')
+		if tooLong = tooLong || len(c.row)+len(part) > maxRow; !tooLong {
+			c.row = append(c.row, part...)
+		}
+		if err == nil {
+			c.line++
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return tooLong, err
+		}
+	}
+}
+
+// element reads up to the comma or the bracket behind the next element.
+func (c *cutter) element() ([]byte, error) {
+	if c.closed {
+		return nil, io.EOF
+	}
+	b, err := c.blanks()
+	if err == nil && b == ']' && c.rows == 0 {
+		return nil, c.close()
+	}
+	c.row, c.rowLine = c.row[:0], c.line
+	depth, quoted, escaped, tooLong := 0, false, false, false
+	for ; err == nil; b, err = c.byte() {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			escaped, quoted = b == '\\', b != '"'
+		case b == '"':
+			quoted = true
+		case b == '{' || b == '[':
+			depth++
+		case depth > 0 && (b == '}' || b == ']'):
+			depth--
+		case depth == 0 && (b == ',' || b == ']'):
+			if b == ']' {
+				if err := c.close(); !errors.Is(err, io.EOF) {
+					return nil, err
+				}
+			}
+			c.rows++
+			if tooLong {
+				return nil, fail(BadRow, "", "longer than %d bytes", maxRow)
+			}
+			return bytes.TrimSpace(c.row), nil
+		}
+		if tooLong = tooLong || len(c.row) >= maxRow; !tooLong {
+			c.row = append(c.row, b)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return nil, c.broken("the file ends within the array: it is cut off; fetch it again")
+	}
+	return nil, err
+}
+
+// close checks that nothing stands behind the array; io.EOF: it is so.
+func (c *cutter) close() error {
+	c.closed = true
+	b, err := c.blanks()
+	if err == nil {
+		return c.broken("behind the array stands %q: a file holds one array, or one object per line", b)
+	}
+	return err
+}
+
+// checkShape refuses rows that are no JSON object, or would be dangerous to decode.
+func checkShape(raw []byte) error {
+	if len(raw) == 0 {
+		return fail(BadRow, "", "an empty row")
+	}
+	if raw[0] != '{' {
+		return fail(BadRow, "", "it begins with %q: rows are JSON objects, one per line or in one array", raw[0])
+	}
+	if !utf8.Valid(raw) {
+		return fail(BadRow, "", "invalid UTF-8: save the file as UTF-8")
+	}
+	depth, quoted, escaped := 0, false, false
+	for i, b := range raw {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			escaped, quoted = b == '\\', b != '"'
+		case b == '"':
+			quoted = true
+		case b == '{' || b == '[':
+			if depth++; depth > maxDepth {
+				return fail(BadRow, "", "byte %d: brackets nested deeper than %d", i, maxDepth)
+			}
+		case b == '}' || b == ']':
+			depth--
+		}
+	}
+	var any json.RawMessage
+	if err := json.Unmarshal(raw, &any); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return fail(BadRow, "", "byte %d: %v", syntax.Offset, err)
+		}
+		return fail(BadRow, "", "%v", err)
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+// Package format reads the datasets of others: conversations with tools as
+// ToolACE, BFCL and OpenAI write them, from a JSON array or from one JSON object
+// per line.
+//
+//	kind, err := format.Detect(name, head)
+//	rows, err := format.Count(file, kind)
+//	for row, err := range format.Read(ctx, file, kind, 0, rows) { … }
+//
+// A row that cannot be read is a Row with an Err: it is counted, and the file goes
+// on. Only what breaks the file as a whole (*BrokenError, a failing reader) ends
+// the iteration. Rows are bounded in size and depth.
+//
+// It knows no tokens and makes no choice: what a row is good for is split's business.
+package format
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// Format is how the rows of a file are written.
+type Format string
+
+const (
+	ToolACE Format = "toolace" // {"system": "… [tools] …", "conversations": [{"from", "value"}]}
+	BFCL    Format = "bfcl"    // {"id", "question", "function", "ground_truth"}: question and answer joined, see JoinBFCL
+	OpenAI  Format = "openai"  // {"messages": [{"role", "content", "tool_calls"}], "tools": […]}
+)
+
+// Formats are all of them.
+var Formats = []Format{ToolACE, BFCL, OpenAI}
+
+// Message is one turn: the role is system, user, assistant or tool. Calls of the
+// assistant are written as toolcall.Print does, unless they stood there as text.
+type Message struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
+}
+
+// Row is one conversation.
+type Row struct {
+	Number     int             // in the file, from 0
+	Line       int             // of the file where it begins, from 1
+	Messages   []Message       // at least one; empty when Err is set
+	Tools      json.RawMessage // JSON array of tool schemas; nil: none
+	Acceptable json.RawMessage // BFCL's possible answers to the last turn; nil: only the text itself
+	Category   string          // the benchmark's category, or ""
+	Err        *RowError       // why the row is of no use; nil for a good one
+}
+
+// Problem says what is wrong with a row, for counting.
+type Problem string
+
+const (
+	BadRow   Problem = "bad_row"   // not the JSON that the format asks for
+	BadTools Problem = "bad_tools" // the tools are not a JSON array of objects
+	NoAnswer Problem = "no_answer" // nothing to learn
+)
+
+// RowError is what is wrong with one row, and where.
+type RowError struct {
+	Row, Line int
+	Problem   Problem
+	Field     string // such as conversations[3].from; "" for the row as a whole
+	What      string
+}
+
+func (e *RowError) Error() string {
+	field := ""
+	if e.Field != "" {
+		field = e.Field + ": "
+	}
+	return fmt.Sprintf("row %d (line %d): %s%s", e.Row, e.Line, field, e.What)
+}
+
+// BrokenError says why a file cannot be read to its end, and what to do.
+type BrokenError struct {
+	Row, Line int
+	What      string
+}
+
+func (e *BrokenError) Error() string {
+	return fmt.Sprintf("row %d (line %d): %s", e.Row, e.Line, e.What)
+}
+
+// ErrEmpty is a file without a single row.
+var ErrEmpty = errors.New("the file is empty: it needs at least one row")
+
+// Detect tells the format from a file's first bytes, 64 KiB or the whole file.
+func Detect(name string, head []byte) (Format, error) {
+	if err := refuseBinary(head); err != nil {
+		return "", err
+	}
+	head, array := unwrap(head)
+	if len(head) == 0 {
+		return "", ErrEmpty
+	}
+	if head[0] != '{' {
+		if array {
+			return "", fmt.Errorf("the first row begins with %q: rows are JSON objects", head[0])
+		}
+		return "", fmt.Errorf("it begins with %q: datasets are JSON (an array of objects) or JSON lines (one object per line)", head[0])
+	}
+	keys := topKeys(head)
+	has := func(key string) bool { return slices.Contains(keys, key) }
+	switch {
+	case has("messages"):
+		return OpenAI, nil
+	case has("question"):
+		return BFCL, nil
+	case has("system"):
+		return ToolACE, nil
+	case has("ground_truth"):
+		return "", errors.New("these are BFCL's answers alone: join them with their questions and publish the result")
+	case has("conversations"):
+		return "", errors.New("conversations without a system text that lists the tools: write the rows as {\"messages\": […], \"tools\": […]}")
+	}
+	return "", fmt.Errorf("unknown rows with the fields %s; known are ToolACE (system, conversations), BFCL (question, function, ground_truth) and OpenAI (messages, tools)", strings.Join(keys, ", "))
+}
+
+func refuseBinary(head []byte) error {
+	for _, b := range []struct{ magic, what string }{
+		{"PAR1", "a Parquet file: convert it to JSON lines"},
+		{"\x1f\x8b", "a gzip file: unpack it first"},
+		{"PK\x03\x04", "a zip file: unpack it first"},
+		{"\x28\xb5\x2f\xfd", "a zstd file: unpack it first"},
+		{"\xff\xfe", "UTF-16 text: save it as UTF-8"},
+		{"\xfe\xff", "UTF-16 text: save it as UTF-8"},
+	} {
+		if strings.HasPrefix(string(head[:min(8, len(head))]), b.magic) {
+			return errors.New("it is " + b.what)
+		}
+	}
+	return nil
+}
+
+// topKeys collects the fields of the first object, as many as head holds whole.
+func topKeys(head []byte) []string {
+	d := json.NewDecoder(strings.NewReader(string(head)))
+	var keys []string
+	if _, err := d.Token(); err != nil {
+		return nil
+	}
+	for d.More() && len(keys) < 32 {
+		key, err := d.Token()
+		name, ok := key.(string)
+		if err != nil || !ok {
+			break
+		}
+		keys = append(keys, shorten(name, 40))
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			break // head ends here
+		}
+	}
+	return keys
+}
+
+// Count counts the rows of a file, the unusable ones included. ErrEmpty: there is
+// none. A *BrokenError: the file is cut off.
+func Count(r io.Reader, f Format) (int, error) {
+	if !slices.Contains(Formats, f) {
+		return 0, fmt.Errorf("unknown format %q", f)
+	}
+	c := newCutter(r)
+	for {
+		_, err := c.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			if c.rows == 0 {
+				return 0, ErrEmpty
+			}
+			return c.rows, nil
+		case isRow(err), err == nil:
+		default:
+			return c.rows, err
+		}
+	}
+}
+
+func isRow(err error) bool {
+	var r *RowError
+	return errors.As(err, &r)
+}
+
+// Read yields the given rows of a file, from first on. A file that has fewer is broken.
+func Read(ctx context.Context, r io.Reader, f Format, first, rows int) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		if !slices.Contains(Formats, f) {
+			yield(Row{}, &BrokenError{What: fmt.Sprintf("unknown format %q", shorten(string(f), 40))})
+			return
+		}
+		c := newCutter(r)
+		for c.rows < first+rows {
+			if err := ctx.Err(); err != nil {
+				yield(Row{}, err)
+				return
+			}
+			raw, err := c.next()
+			if errors.Is(err, io.EOF) {
+				err = &BrokenError{c.rows, c.line, fmt.Sprintf("the file ends after %d rows, %d were expected: publish it again", c.rows, first+rows)}
+			}
+			if err != nil && !isRow(err) {
+				yield(Row{}, err)
+				return
+			}
+			if c.rows <= first {
+				continue
+			}
+			if !yield(read(raw, err, f, c.rows-1, c.rowLine), nil) {
+				return
+			}
+		}
+	}
+}
+
+// read turns the bytes of one row into a Row. A row error without a place gets it here.
+func read(raw []byte, err error, f Format, number, line int) Row {
+	row := Row{}
+	if err == nil {
+		err = checkShape(raw)
+	}
+	if err == nil {
+		switch f {
+		case ToolACE:
+			row, err = readToolACE(raw)
+		case BFCL:
+			row, err = readBFCL(raw)
+		case OpenAI:
+			row, err = readOpenAI(raw)
+		}
+	}
+	if err == nil && len(row.Messages) == 0 {
+		err = fail(BadRow, "", "a conversation without a turn")
+	}
+	if errors.As(err, &row.Err) {
+		row = Row{Category: row.Category, Err: row.Err}
+		row.Err.Row, row.Err.Line = number, line
+	}
+	row.Number, row.Line = number, line
+	return row
+}
+
+// fail makes a row error; its place in the file is filled in by read.
+func fail(p Problem, field, format string, args ...any) error {
+	return &RowError{Problem: p, Field: field, What: strings.ToValidUTF8(shorten(fmt.Sprintf(format, args...), 300), "�")}
+}
+
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
