@@ -77,9 +77,9 @@ type Broker struct {
 	log      *slog.Logger
 	denied   denials
 
-	ensure sync.Mutex // guards the two maps
-	exists map[string]bool
-	bucket map[string]jetstream.KeyValue
+	ensure  sync.Mutex // guards what is known to be there
+	runs    bool       // the stream of starts
+	buckets map[string]jetstream.KeyValue
 }
 
 // Connect tries once and says plainly why it could not. Afterwards the connection
@@ -92,8 +92,7 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 		replicas: max(c.Replicas, 1),
 		timeout:  c.Timeout,
 		log:      c.Log,
-		exists:   map[string]bool{},
-		bucket:   map[string]jetstream.KeyValue{},
+		buckets:  map[string]jetstream.KeyValue{},
 	}
 	if b.timeout <= 0 {
 		b.timeout = 5 * time.Second
@@ -254,7 +253,7 @@ func openOrCreate[T any](ctx context.Context, b *Broker, missing error, open, cr
 		}
 		stop()
 		again := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-			errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, jetstream.ErrBucketExists)
+			errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
 		if !again || c.Err() != nil {
 			return v, err
 		}

@@ -64,23 +64,5 @@ func (b *Broker) recordHandBack(ctx context.Context, key string) error {
 }
 
 func (b *Broker) handBackBucket(ctx context.Context) (jetstream.KeyValue, error) {
-	return b.keyValue(ctx, jetstream.KeyValueConfig{Bucket: bucketHandBacks, TTL: handBackMemory})
-}
-
-// keyValue opens a bucket and makes it when it is first needed.
-func (b *Broker) keyValue(ctx context.Context, want jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
-	b.ensure.Lock()
-	defer b.ensure.Unlock()
-	if kv := b.bucket[want.Bucket]; kv != nil {
-		return kv, nil
-	}
-	want.History = 1 // more would stretch time limits
-	want.Replicas = b.replicas
-	kv, err := openOrCreate(ctx, b, jetstream.ErrBucketNotFound,
-		func(c context.Context) (jetstream.KeyValue, error) { return b.js.KeyValue(c, want.Bucket) },
-		func(c context.Context) (jetstream.KeyValue, error) { return b.js.CreateKeyValue(c, want) })
-	if err == nil {
-		b.bucket[want.Bucket] = kv
-	}
-	return kv, err
+	return b.keyValue(ctx, bucket{name: bucketHandBacks, ttl: handBackMemory})
 }

@@ -130,6 +130,5 @@ func (l *Lease) Release(ctx context.Context) error {
 }
 
 func (b *Broker) leases(ctx context.Context) (jetstream.KeyValue, error) {
-	// The limit on markers is what lets single keys have a time limit.
-	return b.keyValue(ctx, jetstream.KeyValueConfig{Bucket: bucketLeases, LimitMarkerTTL: time.Second})
+	return b.keyValue(ctx, bucket{name: bucketLeases, markerTTL: time.Second})
 }

@@ -181,7 +181,9 @@ func message(subject string, h nats.Header, data []byte, seq uint64) (Message, e
 	return m, err
 }
 
-// Keys lists the keys of one record in one round, sorted.
+// Keys lists the keys of one record in one round, sorted. Like List and Count it may
+// miss what was published a moment ago, on a cluster even by ourselves; it never
+// names what is not there.
 func (b *Broker) Keys(ctx context.Context, run, record string, round int) ([]string, error) {
 	keys := []string{}
 	for m, err := range b.List(ctx, run, Filter(record, round)) {

@@ -185,13 +185,13 @@ func (b *Broker) Started(ctx context.Context) iter.Seq2[Message, error] {
 func (b *Broker) ensureRuns(ctx context.Context) error {
 	b.ensure.Lock()
 	defer b.ensure.Unlock()
-	if b.exists[streamRuns] {
+	if b.runs {
 		return nil
 	}
 	if err := b.ensureStream(ctx, b.writeOnce(streamRuns, startPrefix+"*")); err != nil {
 		return err
 	}
-	b.exists[streamRuns] = true
+	b.runs = true
 	return nil
 }
 

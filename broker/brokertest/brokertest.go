@@ -63,7 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) Server) {
 }
 
 // patience bounds every wait of the suite; nothing takes that long unless it is broken.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

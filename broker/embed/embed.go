@@ -137,22 +137,16 @@ func start(c Config) (*Server, error) {
 	return e, nil
 }
 
-// recovery takes about a second per million records.
-const recovery = 5 * time.Minute
-
-// ready starts the server and waits until it serves; its way to report a failed start
-// is a fatal line in its log.
+// ready starts the server; its way to report a failure is a fatal line in its log.
 func ready(s *server.Server, fatal <-chan string) error {
-	s.Start() // returns when all streams are recovered
-	up := make(chan bool, 1)
-	go func() { up <- s.ReadyForConnections(recovery) }() // ends at Shutdown at the latest
+	s.Start() // recovers the streams, then listens, or complains; a second per million records
 	select {
 	case text := <-fatal:
 		return errors.New(text)
-	case ok := <-up:
-		if !ok {
-			return errors.New("it does not listen")
-		}
+	default:
+	}
+	if !s.ReadyForConnections(10 * time.Second) {
+		return errors.New("it does not listen")
 	}
 	if !s.JetStreamEnabled() {
 		return errors.New("it cannot use its data folder: see its log")
