@@ -5,5 +5,5 @@ package policy
 // of a live session.
 func (d *Draw) At(n int) Branch {
 	keep := len(d.End.path) - (len(d.Tokens) - n)
-	return Branch{path: d.End.path[:keep:keep], last: d.Tokens[n-1]}
+	return Branch{of: d.End.of, path: d.End.path[:keep:keep], last: d.Tokens[n-1]}
 }

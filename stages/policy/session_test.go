@@ -150,6 +150,20 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// A draw may be left after any of its tokens, and goes on with the same bits.
+func TestDrawAt(t *testing.T) {
+	p := policytest.Open(t, 1)
+	s := newSession(t, p)
+	whole := mustDraw(t, s, policy.Request{From: s.Root(), MaxTokens: 9})[0]
+	for n := 1; n < len(whole.Tokens); n++ {
+		at := whole.At(n)
+		rest := mustDraw(t, s, policy.Request{From: at, MaxTokens: 9 - n})[0]
+		if at.Len() != s.Root().Len()+n || !slices.Equal(rest.Tokens, whole.Tokens[n:]) || !slices.Equal(rest.LogProbs, whole.LogProbs[n:]) {
+			t.Errorf("after %d tokens: got %v, want %v", n, rest.Tokens, whole.Tokens[n:])
+		}
+	}
+}
+
 func TestNext(t *testing.T) {
 	ctx := context.Background()
 	p := policytest.Open(t, 1)
