@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"itool/broker"
 	"itool/broker/embed"
@@ -142,6 +143,54 @@ func TestQuotaBeyondDisk(t *testing.T) {
 	if err := b.CreateRun(t.Context(), "r", 1<<19); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestForeignSubjects: what a careless client puts into a run's stream hides nothing
+// and comes back to nobody.
+func TestForeignSubjects(t *testing.T) {
+	t.Parallel()
+	s := bare(t, func(*server.Options) {})
+	b, ctx := connect(t, broker.Config{URL: s.ClientURL()}), t.Context()
+	if err := b.CreateRun(ctx, "r", 0); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	for _, rest := range []string{"task.x.k", "task.00.k", "task.-2.k", "ta/sk.0.k", "task.99999999999999999999.k", "task.0." + strings.Repeat("k", 200)} {
+		if _, err := nc.Request("itool.run.r."+rest, []byte("junk"), 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := broker.Address{Run: "r", Record: "task", Key: "k"}
+	if _, err := b.Publish(ctx, good, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for m, err := range b.List(ctx, "r", "*.*.*") {
+		if err != nil || m.Address != good {
+			t.Errorf("list: %v, %v", m.Address, err)
+		}
+	}
+	p, err := b.Pull(ctx, "r", "work", []string{"*.*.*"}, broker.PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the only good item", func() bool {
+		d, err := p.Next(ctx)
+		if err == nil && d.Address == good && d.Ack(ctx) == nil {
+			return true
+		}
+		if !errors.Is(err, broker.ErrEmpty) {
+			t.Fatal(err)
+		}
+		return false
+	})
+	waitFor(t, "an empty queue", func() bool {
+		waiting, inWork, err := b.Depth(ctx, "r", "work")
+		return err == nil && waiting+inWork == 0
+	})
 }
 
 // TestClosed: after Close every call says so and none hangs.

@@ -1,0 +1,106 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+)
+
+// Publish stores a record unless it is there already. stored is false when it was:
+// that is success too, and who needs the record's bytes must then Get and adopt them.
+// After an error the record may or may not be stored; publishing again is safe.
+func (b *Broker) Publish(ctx context.Context, at Address, header map[string]string, data []byte) (stored bool, err error) {
+	if err := at.validate(); err != nil {
+		return false, err
+	}
+	msg, err := newMsg(at.String(), header, data)
+	if err != nil {
+		return false, err
+	}
+	return b.put(ctx, streamRun+at.Run, "publish "+at.String(), msg)
+}
+
+// PublishAll publishes many records at once and says how many were new. They are
+// stored in no particular order; after an error, some are. Only Address, Header and
+// Data of a message are read.
+func (b *Broker) PublishAll(ctx context.Context, messages iter.Seq[Message]) (stored int, err error) {
+	var n atomic.Int64
+	g, c := errgroup.WithContext(ctx)
+	g.SetLimit(64) // hides the round trips; a server that syncs each record is still the bound
+	for m := range messages {
+		if c.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			ok, err := b.Publish(c, m.Address, m.Header, m.Data)
+			if ok {
+				n.Add(1)
+			}
+			return err
+		})
+	}
+	if err = g.Wait(); err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("broker: publish all: %w", ctx.Err())
+	}
+	return int(n.Load()), err
+}
+
+// put publishes until the record is there, be it ours or another's.
+func (b *Broker) put(ctx context.Context, stream, op string, msg *nats.Msg) (stored bool, err error) {
+	c, cancel := b.call(ctx)
+	defer cancel()
+	for {
+		_, err = patiently(c, b.findStream(stream), func() (*jetstream.PubAck, error) {
+			return b.js.PublishMsg(c, msg,
+				jetstream.WithExpectStream(stream),
+				jetstream.WithExpectLastSequencePerSubject(0),
+				jetstream.WithRetryAttempts(0))
+		})
+		var api *jetstream.APIError
+		switch {
+		case err == nil:
+			return true, nil
+		case !errors.As(err, &api) || !conflict(api):
+			return false, b.explain(ctx, op, err)
+		}
+		there, err := b.confirm(ctx, stream, op, msg.Subject, api)
+		if there || err != nil {
+			return false, err
+		}
+		select { // another's publish of the same subject is under way
+		case <-time.After(10 * time.Millisecond):
+		case <-c.Done():
+			return false, b.explain(ctx, op, fmt.Errorf("%w: refused (%s), yet not there", ErrUnavailable, api.Description))
+		}
+	}
+}
+
+// conflict: 10071 names the sequence that is there; 10164 comes from replicated
+// streams; 10077 comes when the stream's own limit was quicker than our condition.
+func conflict(api *jetstream.APIError) bool {
+	return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant ||
+		api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "per subject")
+}
+
+// confirm makes sure that a refused record is really there. The server also says
+// 10071 with sequence 0 when it could not read its own disk, and 10164 while another
+// publish of the same subject is under way and may yet fail.
+func (b *Broker) confirm(ctx context.Context, stream, op, subject string, api *jetstream.APIError) (there bool, err error) {
+	if api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence && !strings.HasSuffix(api.Description, ": 0") {
+		return true, nil
+	}
+	_, err = b.last(ctx, stream, subject, op)
+	if errors.Is(err, ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
