@@ -177,8 +177,14 @@ func attempts(t *testing.T, s Server) {
 		}
 		wantAttempts(t, d, step.want)
 	}
-	check(t, d.Ack(ctx))
-	check(t, d.HandBack(ctx)) // after the ack nothing is sent
+	// What has been settled is out of our hands: nothing more is said about it.
+	check(t, d.HandBack(ctx))
+	now := next(t, p)
+	check(t, errors.Join(d.Retry(ctx, 0), d.HandBack(ctx), d.Ack(ctx)))
+	wantEmpty(t, p)
+	wantDepth(t, b, 0, 1)
+	check(t, now.Ack(ctx))
+	check(t, now.HandBack(ctx))
 	wantEmpty(t, p)
 }
 

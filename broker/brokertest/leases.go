@@ -51,6 +51,7 @@ func leaseExpiry(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), within(t)
 	stale, err := b.Acquire(ctx, "r.update.1", "frozen", time.Second)
 	check(t, err)
+	check(t, stale.Renew(ctx)) // a renewal has its time limit too
 	var heir *broker.Lease
 	poll(t, "the lease to run out", func(ctx context.Context) (err error) {
 		heir, err = b.Acquire(ctx, "r.update.1", "heir", time.Minute)
