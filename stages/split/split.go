@@ -1,0 +1,159 @@
+// Package split turns the rows of a dataset into examples: one for every assistant
+// turn, with the turns before it as its prompt.
+//
+// Each is parsed, checked, graded by difficulty, given to a part (train, validation,
+// test) and to the replay buffer or not, and rendered into the base model's tokens.
+// What cannot be used stays in the result with its reason: every assistant turn and
+// every broken row of the file is one row of the answer.
+//
+// format/ knows how datasets are written, turns.go makes the examples, difficulty.go
+// and shares.go are the paper's rules. A shard knows nothing of the others.
+package split
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/policy"
+	"itool/stages/split/format"
+)
+
+// Stage renders with the engine's policies.
+type Stage struct{ engine *policy.Engine }
+
+// New makes the stage.
+func New(engine *policy.Engine) *Stage { return &Stage{engine} }
+
+var _ stages.Stage = (*Stage)(nil)
+
+// Spec: each shard of the dataset is an item.
+func (*Stage) Spec() stages.Spec {
+	return stages.Spec{Name: "split", Wakes: "shard", Reads: "shard/v1", Writes: "example", Schema: "example/v1"}
+}
+
+// Process answers a shard with its examples.
+func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	cfg := Default()
+	if err := in.Decode(&cfg); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return stages.Reject(err)
+	}
+	shard, err := shardOf(in)
+	if err != nil {
+		return err
+	}
+	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	if err != nil {
+		return fmt.Errorf("split: %w", err)
+	}
+	t := &turns{cfg: cfg, policy: p, limit: p.ContextLength(), shard: shard, seen: map[[sha256.Size]byte]bool{}}
+	if cfg.MaxTokens > 0 {
+		t.limit = min(t.limit, cfg.MaxTokens)
+	}
+	if err := t.read(ctx, in, out); err != nil {
+		return err
+	}
+	b, err := schemas.Encode(schemas.Header{}, t.out)
+	if err != nil {
+		return stages.Reject(fmt.Errorf("split: %s: %w", shard.Name, err))
+	}
+	return out.Result(b)
+}
+
+// shardOf reads the task.
+func shardOf(in stages.Input) (schemas.Shard, error) {
+	rows, err := stages.One[schemas.Shard](in)
+	if err != nil {
+		return schemas.Shard{}, err
+	}
+	if len(rows) != 1 {
+		return schemas.Shard{}, stages.Reject(fmt.Errorf("split: the task has %d shards, want one", len(rows)))
+	}
+	s := rows[0]
+	err = schemas.ValidName(s.Key)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("key: %w", err)
+	case len(s.Key) > 100: // the examples' keys are longer
+		err = fmt.Errorf("key: %d bytes, at most 100", len(s.Key))
+	case s.First < 0 || s.Rows < 1 || s.First > 1<<31-1-s.Rows:
+		err = fmt.Errorf("rows %d and %d more: not within 0..2147483647", s.First, s.Rows)
+	}
+	if err != nil {
+		return s, stages.Reject(fmt.Errorf("split: shard: %w", err))
+	}
+	return s, nil
+}
+
+// maxBytes bounds the texts of one result. A batch lies in memory as a whole.
+const maxBytes = 512 << 20
+
+// read walks over the shard's rows, then to the end of the file: only there is it
+// known to be the file that was published.
+func (t *turns) read(ctx context.Context, in stages.Input, out stages.Output) error {
+	f, err := in.Dataset(t.shard.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	src := &source{f: f, sum: sha256.New()}
+	first, rows, size := int(t.shard.First), int(t.shard.Rows), 0
+	for row, err := range format.Read(ctx, src, format.Format(t.shard.Format), first, rows) {
+		if err != nil {
+			return t.placed(err, src)
+		}
+		before := len(t.out)
+		t.add(row)
+		for _, e := range t.out[before:] {
+			size += len(e.Messages) + len(e.Tools) + len(e.Reference) + 4*len(e.PromptIDs) + 4*len(e.AnswerIDs)
+		}
+		if size > maxBytes {
+			return stages.Reject(fmt.Errorf("split: %s: the examples of %d rows have more than %d bytes: lower line.shard_rows", t.shard.Name, rows, maxBytes))
+		}
+		out.Progress(row.Number-first+1, rows, "rows", "")
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if _, err := io.Copy(io.Discard, src); err != nil {
+		return err
+	}
+	if sum := hex.EncodeToString(src.sum.Sum(nil)); t.shard.SHA256 != "" && sum != t.shard.SHA256 {
+		return stages.Reject(fmt.Errorf("split: %s: the stored file has digest %.12s, %.12s was published: publish it again", t.shard.Name, sum, t.shard.SHA256))
+	}
+	return nil
+}
+
+// placed tells a broken file, which no retry mends, from trouble with reading it.
+func (t *turns) placed(err error, src *source) error {
+	var broken *format.BrokenError
+	if src.err == nil && errors.As(err, &broken) {
+		return stages.Reject(fmt.Errorf("split: %s: %w", t.shard.Name, err))
+	}
+	return err
+}
+
+// source adds up the digest of what is read, and remembers why reading failed.
+type source struct {
+	f   io.Reader
+	sum hash.Hash
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.f.Read(p)
+	s.sum.Write(p[:n])
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,384 @@
+package split_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"testing/iotest"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/policy"
+	"itool/stages/policy/model"
+	"itool/stages/policy/policytest"
+	"itool/stages/policy/template"
+	"itool/stages/split"
+	"itool/stages/split/format"
+	"itool/stages/stagetest"
+)
+
+func newStage(t *testing.T) *split.Stage {
+	t.Helper()
+	engine, err := policy.NewEngine(policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return split.New(engine)
+}
+
+// item is a shard of a file with all its rows.
+func item(t *testing.T, kind format.Format, data string, config any) stagetest.Item {
+	t.Helper()
+	rows, err := format.Count(strings.NewReader(data), kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(data))
+	shard := schemas.Shard{
+		Key: "s0000000", File: "datasets/x", SHA256: hex.EncodeToString(sum[:]), Name: "x.jsonl", Format: string(kind), Rows: int32(rows),
+	}
+	return stagetest.Item{
+		Policy: policytest.Tiny(1), Digest: "tiny", Config: config,
+		Files:   map[string][]byte{"datasets/x": []byte(data)},
+		Batches: []schemas.Batch{stagetest.Batch(t, shard.Key, shard)},
+	}
+}
+
+// row writes an OpenAI row: the words of a conversation by user and assistant in turns.
+func row(tools string, words ...string) string {
+	type message struct {
+		Role    string `json:"role"`
+		Content string `json:"content"`
+	}
+	var messages []message
+	for i, w := range words {
+		messages = append(messages, message{[]string{"user", "assistant"}[i%2], w})
+	}
+	line, _ := json.Marshal(map[string]any{"messages": messages, "tools": json.RawMessage(tools)})
+	return string(line) + "\n"
+}
+
+const weather = `[{"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}]`
+
+func TestContract(t *testing.T) {
+	data := row(weather, "Bern?", "[weather(city='Bern')]", "Thanks", "You are welcome.") + row(weather, "Oslo?", "[weather(city='Oslo')]")
+	stagetest.Run(t, newStage(t), stagetest.Case{Item: item(t, format.OpenAI, data, nil)})
+}
+
+// TestReasons: every assistant turn and every broken row is one row of the result.
+func TestReasons(t *testing.T) {
+	for _, c := range []struct {
+		name, data string
+		want       []string // reason of each row, and a part of its detail
+	}{
+		{"calls and prose", row(weather, "Bern?", "[weather(city='Bern')]", "And?", "It rains."), []string{"", ""}},
+		{"prose without tools", row("[]", "Hi", "Hello."), []string{""}},
+		{"a markdown link is prose", row(weather, "Where?", "See [here](http://x.y)."), []string{""}},
+		{"broken row", `{"messages": 7}` + "\n" + row(weather, "Hi", "Hello."), []string{"bad_row x.jsonl: row 0 (line 1): messages: want a list", ""}},
+		{"a tool that is no object", row(`["weather"]`, "Hi", "Hello."), []string{"bad_tools x.jsonl: row 0 (line 1): tools[0]: a tool must be an object"}},
+		{"a tool without a name", row(`[{"parameters": {}}]`, "Hi", "Hello.", "Bye", "Bye."), []string{"bad_tools x.jsonl: row 0 (line 1): turn 0: toolcall: tool 0: name", "bad_tools turn 1"}},
+		{"nobody answers", row(weather, "Hi"), []string{"no_answer row 0 (line 1): turn 0: no assistant turn"}},
+		{"an empty answer", row(weather, "Hi", " \n"), []string{"no_answer the answer is empty"}},
+		{"nobody asks", row(weather, "", "Hello."), []string{"empty_prompt"}},
+		{"a call that does not parse", row(weather, "Hi", "[weather(city=)]"), []string{"bad_answer neither calls nor prose"}},
+		{"a call within prose", row(weather, "Hi", "Sure: [weather(city='Bern')]"), []string{"bad_answer neither calls nor prose"}},
+		{"a list of no calls", row(weather, "Hi", "[]"), []string{"bad_answer a list of no calls"}},
+		{"a call of another tool", row(weather, "Hi", "[wether(city='Bern')]"), []string{`bad_answer it calls "wether", which is none of the 1 tools`}},
+		{"an argument against the schema", row(weather, "Hi", "[weather(city=3, day=1)]"), []string{""}},
+		{"the same row twice", row(weather, "Hi", "Hello.") + row(weather, "Hi", "Hello."), []string{"", "duplicate row 1 (line 2)"}},
+		{"too long for the context", row(weather, strings.Repeat("word ", 1000), "Hello.", "Hi", "Hello."), []string{"overlong tokens of prompt and answer, 4096 are the most", "overlong an earlier turn"}},
+		{"too many turns", row("[]", slices.Repeat([]string{"Hi", "Hello."}, 300)...), []string{"bad_row 300 assistant turns"}},
+		{"a system turn in the middle", `{"messages": [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}, {"role": "assistant", "content": "Hello."}]}` + "\n", []string{""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rows := stagetest.Rows[schemas.Example](t, newStage(t), item(t, format.OpenAI, c.data, nil))
+			if len(rows) != len(c.want) {
+				t.Fatalf("%d rows, want %d: %+v", len(rows), len(c.want), rows)
+			}
+			for i, e := range rows {
+				reason, detail, _ := strings.Cut(c.want[i], " ")
+				if e.Reason != reason || !strings.Contains(e.Detail, detail) {
+					t.Errorf("row %d: %q, %s; want %q, %s", i, e.Reason, e.Detail, reason, detail)
+				}
+				if dropped := e.Part == string(schemas.PartDropped); dropped != (reason != "") || dropped && e.Replay {
+					t.Errorf("row %d: part %s, replay %v, reason %q", i, e.Part, e.Replay, e.Reason)
+				}
+				if want := fmt.Sprintf("s0000000-%05d", i); e.ID != want {
+					t.Errorf("row %d: id %s, want %s", i, e.ID, want)
+				}
+			}
+		})
+	}
+}
+
+// TestExample: what a kept example holds.
+func TestExample(t *testing.T) {
+	data := row(`[{"name":"now"},   {"name":"weather"}]`, "Bern?", "[weather(), now()]", "And?", "It rains.")
+	it := item(t, format.OpenAI, data, map[string]any{"validation_share": 0, "replay_share": 1})
+	rows := stagetest.Rows[schemas.Example](t, newStage(t), it)
+	if len(rows) != 2 {
+		t.Fatalf("%d rows, want 2", len(rows))
+	}
+	p := policytest.Open(t, 1)
+	for i, want := range []schemas.Example{
+		{
+			Messages: `[{"role":"user","content":"Bern?"}]`, Reference: "[weather(), now()]", Calls: 2, Difficulty: "medium",
+		}, {
+			Messages:  `[{"role":"user","content":"Bern?"},{"role":"assistant","content":"[weather(), now()]"},{"role":"user","content":"And?"}]`,
+			Reference: "It rains.", Difficulty: "medium", Turn: 1,
+		},
+	} {
+		want.ID, want.Source, want.Part, want.Replay = fmt.Sprintf("s0000000-%05d", i), "x.jsonl", "train", true
+		want.Tools, want.Candidates, want.ToolChars = `[{"name": "now"}, {"name": "weather"}]`, 2, 38
+		want.Template = p.TemplateHash()
+		var messages []policy.Message
+		if err := json.Unmarshal([]byte(want.Messages), &messages); err != nil {
+			t.Fatal(err)
+		}
+		ids, err := p.Prompt(messages, json.RawMessage(want.Tools))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.PromptIDs, want.AnswerIDs = ids, p.Answer(want.Reference)
+		if got, want := fmt.Sprintf("%+v", rows[i]), fmt.Sprintf("%+v", want); got != want {
+			t.Errorf("example %d:\n%s\nwant\n%s", i, got, want)
+		}
+	}
+}
+
+func TestGrade(t *testing.T) {
+	for _, c := range []struct {
+		a, b, c int
+		want    split.Difficulty
+	}{
+		{1, 999, 1, split.Easy}, {0, 0, 0, split.Easy},
+		{2, 500, 1, split.Medium}, {1, 1000, 1, split.Medium}, {1, 500, 2, split.Medium}, {3, 2000, 3, split.Medium},
+		{4, 500, 1, split.Hard}, {1, 2001, 1, split.Hard}, {1, 500, 4, split.Hard},
+	} {
+		if got := split.Grade(c.a, c.b, c.c); got != c.want {
+			t.Errorf("Grade(%d, %d, %d) = %s, want %s", c.a, c.b, c.c, got, c.want)
+		}
+	}
+}
+
+// many writes five questions over each of a number of tool sets, which come in pairs
+// of the same set.
+func many(sets int) string {
+	var data strings.Builder
+	for i := range sets {
+		tools := fmt.Sprintf(`[{"name": "tool_%d"}, {"name": "other"}]`, i)
+		if i%2 == 1 { // another order and layout of the same set is the same set
+			tools = fmt.Sprintf(`[{"name":"other"},{"name":"tool_%d"}]`, i-1)
+		}
+		for q := range 5 {
+			data.WriteString(row(tools, fmt.Sprintf("question %d of %d", q, i), "No idea."))
+		}
+	}
+	return data.String()
+}
+
+// TestShares: the shares come out right on average, no tool set stands on two
+// sides, and neither the cut into shards nor the item's seed moves an example.
+func TestShares(t *testing.T) {
+	data := many(200)
+	it := item(t, format.OpenAI, data, map[string]any{"test_share": 0.2})
+	rows := stagetest.Rows[schemas.Example](t, newStage(t), it)
+	parts, sides, replay := map[string]int{}, map[string]string{}, 0
+	where := map[string]string{}
+	for _, e := range rows {
+		parts[e.Part]++
+		if e.Replay {
+			replay++
+		}
+		where[e.Messages] = fmt.Sprint(e.Part, e.Replay)
+		set := e.Tools
+		if before, seen := sides[set]; seen && before != e.Part {
+			t.Errorf("tool set %s is in %s and in %s", set, before, e.Part)
+		}
+		sides[set] = e.Part
+	}
+	total := len(rows)
+	for _, c := range []struct {
+		name     string
+		n        int
+		low, top float64
+	}{
+		{"test", parts["test"], 0.1, 0.3}, {"validation", parts["validation"], 0.04, 0.18},
+		{"train", parts["train"], 0.58, 0.82}, {"replay", replay, 0.44, 0.56},
+	} {
+		if share := float64(c.n) / float64(total); share < c.low || share > c.top {
+			t.Errorf("%s has %.3f of all, want %.2f..%.2f", c.name, share, c.low, c.top)
+		}
+	}
+	smaller, again := it, 0
+	for first := 0; first < total; first += 300 {
+		shard := schemas.Shard{Key: fmt.Sprintf("t%d", first), File: "datasets/x", Name: "x", Format: "openai", First: int32(first), Rows: int32(min(300, total-first))}
+		smaller.Batches = []schemas.Batch{stagetest.Batch(t, shard.Key, shard)}
+		smaller.Header.Seed = uint64(99 + first)
+		for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), smaller) {
+			again++
+			if got := fmt.Sprint(e.Part, e.Replay); got != where[e.Messages] {
+				t.Errorf("%s: %s in a smaller shard, %s before", e.Messages, got, where[e.Messages])
+			}
+		}
+	}
+	if again != total {
+		t.Errorf("%d examples in smaller shards, want %d", again, total)
+	}
+	it.Config = map[string]any{"test_share": 0.2, "share_seed": 2}
+	moved := 0
+	for i, e := range stagetest.Rows[schemas.Example](t, newStage(t), it) {
+		if e.Part != rows[i].Part {
+			moved++
+		}
+	}
+	if moved == 0 {
+		t.Error("another share_seed moved nothing")
+	}
+}
+
+// TestBFCL: the acceptable answers travel, and a reference that fails its own
+// check is dropped.
+func TestBFCL(t *testing.T) {
+	const question = `"question": [[{"role": "user", "content": "Rain in %s?"}]], "function": [{"name": "weather", "parameters": {"type": "dict", "properties": {"city": {"type": "string"}}, "required": ["city"]}}]`
+	data := fmt.Sprintf(`{"id": "live_simple_0-0-0", `+question+`, "ground_truth": [{"weather": {"city": ["Bern", "Berne"]}}]}`, "Bern") + "\n" +
+		fmt.Sprintf(`{"id": "live_simple_1-0-0", `+question+`, "ground_truth": [{"climate": {"city": ["Oslo"]}}]}`, "Oslo") + "\n"
+	rows := stagetest.Rows[schemas.Example](t, newStage(t), item(t, format.BFCL, data, nil))
+	if e := rows[0]; e.Reason != "" || e.Category != "live_simple" || e.Reference != "[weather(city='Bern')]" || e.Acceptable != `[{"weather": {"city": ["Bern", "Berne"]}}]` {
+		t.Errorf("row 0: %+v", e)
+	}
+	if e := rows[1]; e.Reason != "bad_answer" || !strings.Contains(e.Detail, "wrong_func_name") || e.Acceptable != "" {
+		t.Errorf("row 1: %s: %s", e.Reason, e.Detail)
+	}
+}
+
+// TestBadPrompt: a conversation that the model's own template refuses is dropped.
+func TestBadPrompt(t *testing.T) {
+	const refusal = "{%- for m in messages if m['role'] == 'tool' -%}{{- raise_exception('no tools, please') -}}{%- endfor -%}\n"
+	data := row("[]", "Hi", "Hello.") + `{"messages": [{"role": "user", "content": "Hi"}, {"role": "tool", "content": "7"}, {"role": "assistant", "content": "Seven."}]}`
+	it := item(t, format.OpenAI, data, nil)
+	files, ok := it.Policy.(fstest.MapFS)
+	if !ok {
+		t.Fatal("a tiny policy is no MapFS")
+	}
+	files[template.File] = &fstest.MapFile{Data: []byte(refusal + template.Default)}
+	it.Digest = "refusing"
+	rows := stagetest.Rows[schemas.Example](t, newStage(t), it)
+	if rows[0].Reason != "" || rows[1].Reason != "bad_prompt" || !strings.Contains(rows[1].Detail, "no tools, please") {
+		t.Errorf("rows %+v, want the second dropped as bad_prompt", rows)
+	}
+}
+
+// TestBadShards: a task or a file that no retry mends is rejected; trouble with
+// reading is tried again.
+func TestBadShards(t *testing.T) {
+	good := row(weather, "Hi", "Hello.")
+	for _, c := range []struct {
+		name  string
+		spoil func(*schemas.Shard)
+		want  string
+	}{
+		{"beyond the end", func(s *schemas.Shard) { s.Rows = 2 }, "x.jsonl: row 1 (line 2): the file ends after 1 rows, 2 were expected"},
+		{"no rows", func(s *schemas.Shard) { s.Rows = 0 }, "rows 0 and 0 more"},
+		{"overflow", func(s *schemas.Shard) { s.First, s.Rows = 1<<31-1, 1<<31-1 }, "not within"},
+		{"unknown format", func(s *schemas.Shard) { s.Format = "xml" }, `unknown format "xml"`},
+		{"bad key", func(s *schemas.Shard) { s.Key = "a.b" }, "key: "},
+		{"long key", func(s *schemas.Shard) { s.Key = strings.Repeat("k", 120) }, "key: 120 bytes"},
+		{"other file", func(s *schemas.Shard) { s.SHA256 = strings.Repeat("0", 64) }, "publish it again"},
+		{"no file", func(s *schemas.Shard) { s.File = "datasets/y" }, "datasets/y"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			it := item(t, format.OpenAI, good, nil)
+			shards, err := schemas.Decode[schemas.Shard](it.Batches[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.spoil(&shards[0])
+			it.Batches = []schemas.Batch{stagetest.Batch(t, "k", shards...)}
+			if _, err := stagetest.Process(t.Context(), t, newStage(t), it); !stages.IsReject(err) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("err = %v, want a Reject that says %q", err, c.want)
+			}
+		})
+	}
+	in := item(t, format.OpenAI, good, nil).Input(t)
+	in.Dataset = func(string) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(strings.NewReader(good[:20]), iotest.ErrReader(fs.ErrClosed))), nil
+	}
+	err := newStage(t).Process(t.Context(), in, stagetest.NewRecorder(t, in))
+	if !errors.Is(err, fs.ErrClosed) || stages.IsReject(err) {
+		t.Errorf("a failing store: err = %v, want its own and no Reject", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for want, config := range map[string]split.Config{
+		"split.test_share: 1.5":       {TestShare: 1.5},
+		"split.validation_share: -1":  {ValidationShare: -1},
+		"split.validation_share: 0.6": {ValidationShare: 0.6, TestShare: 0.6},
+		"split.replay_share: 0.95":    {ValidationShare: 0.1, ReplayShare: 0.95},
+		"split.max_tokens: -1":        {MaxTokens: -1},
+	} {
+		if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%+v: err = %v, want %s", config, err, want)
+		}
+	}
+	for _, config := range []split.Config{split.Default(), {ReplayShare: 0.9, ValidationShare: 0.1}, {TestShare: 1}} {
+		if err := config.Validate(); err != nil {
+			t.Errorf("%+v: %v", config, err)
+		}
+	}
+}
+
+// TestToolACESample: the real sample survives, and all of it is medium or hard.
+func TestToolACESample(t *testing.T) {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = filepath.Dir(dir)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "..", "shared", "data", "toolace", "toolace_97_reconstructed.json"))
+	if err != nil {
+		t.Skip("third-party data not present: toolace")
+	}
+	it := item(t, format.ToolACE, string(data), nil)
+	it.Policy, it.Digest = policytest.Shaped(1, model.Config{
+		HiddenSize: 8, IntermediateSize: 8, NumLayers: 1, NumHeads: 1, NumKVHeads: 1, HeadDim: 8,
+		MaxPositions: 1 << 16, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+	}), "wide"
+	reasons, grades, parts := map[string]int{}, map[string]int{}, map[string]int{}
+	replay := 0
+	for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), it) {
+		parts[e.Part]++
+		if e.Part == string(schemas.PartDropped) {
+			reasons[e.Reason]++
+			t.Logf("%s: %s", e.Reason, e.Detail)
+			continue
+		}
+		grades[e.Difficulty]++
+		if e.Replay {
+			replay++
+		}
+	}
+	t.Logf("dropped by reason: %v; kept by difficulty: %v; parts: %v; replay %d", reasons, grades, parts, replay)
+	if kept := grades["medium"] + grades["hard"]; grades["easy"] != 0 || kept < 440 {
+		t.Errorf("kept by difficulty %v, want no easy one and at least 440 of 463", grades)
+	}
+}
