@@ -51,6 +51,14 @@ type Spec struct {
 	NoPolicy bool
 }
 
+// Filter is what the stage's queue holds: "record.round.key" with * for any.
+func (s Spec) Filter() string {
+	if s.Gather {
+		return "gather.*." + s.Wakes
+	}
+	return s.Wakes + ".*.*"
+}
+
 // Input is one item, or one gathered round. It is valid until Process returns.
 type Input struct {
 	Header schemas.Header  // of the message that woke the stage

@@ -192,11 +192,7 @@ func (b *board) puller(ctx context.Context, run string, s stages.Stage) (*broker
 	if p != nil {
 		return p, nil
 	}
-	filter := spec.Wakes + ".*.*"
-	if spec.Gather {
-		filter = "gather.*." + spec.Wakes
-	}
-	p, err := b.worker.Courier.Broker.Pull(ctx, run, spec.Name, []string{filter}, broker.PullOptions{AckWait: b.worker.AckWait})
+	p, err := b.worker.Courier.Broker.Pull(ctx, run, spec.Name, []string{spec.Filter()}, broker.PullOptions{AckWait: b.worker.AckWait})
 	if err != nil {
 		return nil, err
 	}
