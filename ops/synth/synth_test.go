@@ -1,0 +1,217 @@
+package synth_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"itool/ops/synth"
+	"itool/schemas/toolcall"
+	"itool/stages/split/format"
+)
+
+func dataset(t *testing.T, c synth.Config) []synth.Row {
+	t.Helper()
+	seq, err := synth.Make(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []synth.Row
+	for r, err := range seq {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func written(t *testing.T, c synth.Config) []byte {
+	t.Helper()
+	seq, err := synth.Make(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := synth.Write(&b, seq); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestSameSeedSameBytes(t *testing.T) {
+	c := synth.Default()
+	c.Rows = 200
+	a := written(t, c)
+	if !bytes.Equal(a, written(t, c)) {
+		t.Error("the same configuration gives other bytes")
+	}
+	c.Seed++
+	if bytes.Equal(a, written(t, c)) {
+		t.Error("another seed gives the same bytes")
+	}
+}
+
+// TestAnswersPass holds every answer against its own tools: the tool and its
+// parameters are declared, required ones are given, and the checker agrees.
+func TestAnswersPass(t *testing.T) {
+	difficulty, kinds := map[string]int{}, map[string]int{}
+	c := synth.Default()
+	c.Rows, c.Open = 3000, 0.2
+	for i, r := range dataset(t, c) {
+		tools, err := toolcall.ParseTools(r.Tools)
+		if err != nil {
+			t.Fatalf("row %d: %v", i, err)
+		}
+		if strings.ContainsAny(r.Request(), "{}") {
+			t.Errorf("row %d: unfilled request %q", i, r.Request())
+		}
+		calls, err := toolcall.Read(r.Answer())
+		if err != nil {
+			if !toolcall.IsProse(r.Answer()) {
+				t.Errorf("row %d: %q is neither calls nor prose", i, r.Answer())
+			}
+			kinds["prose"]++
+			calls = nil
+		} else if m := toolcall.Check(calls, tools, toolcall.Reference(calls), toolcall.RuleFor(calls)); m != nil {
+			t.Errorf("row %d: %q: %v", i, r.Answer(), m)
+		}
+		for _, call := range calls {
+			declared(t, tools, call)
+		}
+		kinds[strings.Repeat("call ", len(calls))]++
+		difficulty[level(len(tools), len(r.Tools), len(calls))]++
+	}
+	t.Logf("difficulty by the thresholds of split: %v; answers: %v", difficulty, kinds)
+	for _, d := range []string{"easy", "medium", "hard"} {
+		if difficulty[d] < 300 {
+			t.Errorf("only %d of 3000 rows are %s", difficulty[d], d)
+		}
+	}
+	if p := kinds["prose"]; p < 150 || p > 450 {
+		t.Errorf("%d of 3000 answers are prose, want about 300", p)
+	}
+}
+
+// declared reports what a call has that its tool does not know, or lacks.
+func declared(t *testing.T, tools []toolcall.Tool, call toolcall.Call) {
+	t.Helper()
+	for _, tool := range tools {
+		if tool.Name != call.Name {
+			continue
+		}
+		for _, a := range call.Args {
+			p, ok := tool.Param(a.Name)
+			if !ok {
+				t.Errorf("%s: no parameter %s", call.Name, a.Name)
+			}
+			if kind := map[string]toolcall.Kind{"string": toolcall.String, "integer": toolcall.Int, "boolean": toolcall.Bool}[p.Type]; kind != a.Value.Kind {
+				t.Errorf("%s: %s is %v, want a %s", call.Name, a.Name, a.Value, p.Type)
+			}
+			in := p.Enum == nil
+			for _, v := range p.Enum {
+				in = in || v.String() == a.Value.String()
+			}
+			if !in {
+				t.Errorf("%s: %s = %v is not in the enum", call.Name, a.Name, a.Value)
+			}
+		}
+		for _, name := range tool.Required {
+			if _, ok := call.Arg(name); !ok {
+				t.Errorf("%s lacks %s", call.Name, name)
+			}
+		}
+		return
+	}
+	t.Errorf("no tool %s", call.Name)
+}
+
+// level is split's rule for difficulty: candidates, characters of tools, calls.
+func level(a, b, c int) string {
+	switch {
+	case a >= 4 || b > 2000 || c >= 4:
+		return "hard"
+	case a <= 1 && b < 1000 && c <= 1:
+		return "easy"
+	}
+	return "medium"
+}
+
+func TestFoldsShareNoRow(t *testing.T) {
+	c := synth.Default()
+	c.Folds = 2
+	first := map[string]bool{}
+	for _, r := range dataset(t, c) {
+		first[string(r.Tools)+r.Request()+r.Answer()] = true
+	}
+	if len(first) != c.Rows {
+		t.Errorf("%d different rows of %d", len(first), c.Rows)
+	}
+	c.Fold, c.Seed = 1, 99
+	for _, r := range dataset(t, c) {
+		if first[string(r.Tools)+r.Request()+r.Answer()] {
+			t.Errorf("in both folds: %q", r.Request())
+		}
+	}
+}
+
+func TestTheImporterReadsIt(t *testing.T) {
+	c := synth.Default()
+	c.Rows = 50
+	data := written(t, c)
+	kind, err := format.Detect("rows.jsonl", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := dataset(t, c)
+	n := 0
+	for got, err := range format.Read(context.Background(), bytes.NewReader(data), kind, 0, c.Rows) {
+		if err != nil || got.Err != nil {
+			t.Fatal(err, got.Err)
+		}
+		want := rows[n]
+		if got.Messages[1].Content != want.Answer() || !json.Valid(got.Tools) || got.Messages[0].Content != want.Request() {
+			t.Errorf("row %d: got %v", n, got)
+		}
+		n++
+	}
+	if n != c.Rows {
+		t.Errorf("%d rows of %d", n, c.Rows)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for name, bend := range map[string]func(*synth.Config){
+		"rows":    func(c *synth.Config) { c.Rows = 0 },
+		"tools":   func(c *synth.Config) { c.Tools = 9 },
+		"calls":   func(c *synth.Config) { c.Calls = 0 },
+		"missing": func(c *synth.Config) { c.Missing = 0.98 },
+		"open":    func(c *synth.Config) { c.Open = -1 },
+		"fold":    func(c *synth.Config) { c.Fold, c.Folds = 2, 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := synth.Default()
+			bend(&c)
+			if _, err := synth.Make(c); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("got %v, want an error that names %s", err, name)
+			}
+		})
+	}
+}
+
+func TestUsedUp(t *testing.T) {
+	c := synth.Config{Seed: 1, Rows: 1 << 40, Tools: 1, Calls: 1, NoTool: 0, Missing: 1}
+	seq, err := synth.Make(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, err = range seq {
+		n++
+	}
+	if err != synth.ErrUsedUp {
+		t.Errorf("after %d rows: %v", n, err)
+	}
+}
