@@ -1,0 +1,96 @@
+// Package evaluate asks a policy every case of a held-out batch, greedily, and
+// judges the answers. What the verdicts add up to is in stats and, for BFCL, in
+// bfcl: pure functions for the report.
+package evaluate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/judge"
+	"itool/stages/policy"
+)
+
+// Config says how the cases are asked.
+type Config struct {
+	MaxTokens int `json:"max_tokens"` // of an answer, > 0; an answer that is cut there has failed
+}
+
+// Default leaves room for several calls.
+func Default() Config { return Config{MaxTokens: 512} }
+
+// Validate names field, value and range.
+func (c Config) Validate() error {
+	if c.MaxTokens <= 0 {
+		return fmt.Errorf("evaluate.max_tokens: %d is not positive", c.MaxTokens)
+	}
+	return nil
+}
+
+// Stage judges one batch of cases.
+type Stage struct{ engine *policy.Engine }
+
+// New returns the stage; it opens policies through engine.
+func New(engine *policy.Engine) *Stage { return &Stage{engine} }
+
+var _ stages.Stage = (*Stage)(nil)
+
+// Spec implements stages.Stage.
+func (*Stage) Spec() stages.Spec {
+	return stages.Spec{Name: "evaluate", Wakes: "case", Reads: "example/v1", Writes: "verdict", Schema: "verdict/v1"}
+}
+
+// Process gives every case exactly one verdict, in order. A case that cannot be
+// judged is refused by name: counted as a failure it would be blamed on the policy.
+func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	cfg := Default()
+	if err := in.Decode(&cfg); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return stages.Reject(err)
+	}
+	cases, err := stages.One[schemas.Example](in)
+	if err != nil {
+		return err
+	}
+	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	if err != nil {
+		return err
+	}
+	for i := range cases {
+		if err := check(&cases[i], p.TemplateHash()); err != nil {
+			return stages.Reject(fmt.Errorf("evaluate: case %s: %w", cases[i].ID, err))
+		}
+	}
+	var verdicts []schemas.Verdict
+	if len(cases) > 0 {
+		verdicts, err = judge.Greedy(ctx, p, cases, cfg.MaxTokens)
+	}
+	if errors.Is(err, policy.ErrTooLong) {
+		return stages.Reject(fmt.Errorf("evaluate: %w", err))
+	}
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b, err := schemas.Encode(in.Header, verdicts)
+	if err != nil {
+		return err
+	}
+	return out.Result(b)
+}
+
+// check refuses what would waste the answers of the whole batch.
+func check(ex *schemas.Example, template string) error {
+	if ex.Template != template {
+		return fmt.Errorf("it was rendered by template %.12s, the policy has %.12s", ex.Template, template)
+	}
+	_, err := judge.NewExaminer(ex)
+	return err
+}

@@ -1,0 +1,214 @@
+// Package course takes a trainer from its first step to its last, for stages that
+// train: it keeps the curve, tells the progress, and leaves checkpoints that hold
+// all that the outcome is made of. A course that was killed and resumed ends with
+// the same bytes, curve included.
+//
+// It knows no stage and no storage: where checkpoints go is a function.
+//
+//	c := course.Course{Trainer: t, Policy: digest, Every: 50, Checkpoint: out.Checkpoint, Progress: out.Progress}
+//	if resume != nil && c.Resume(resume) != nil { /* begin anew with a new trainer */ }
+//	err := c.Run(ctx)
+package course
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+
+	"itool/stages/policy/model"
+	"itool/stages/policy/train"
+)
+
+// Create opens a file of a checkpoint for writing; it is complete once closed.
+type Create = func(name string) (io.WriteCloser, error)
+
+// Course is one training. It is used by one goroutine at a time.
+type Course struct {
+	Trainer *train.Trainer
+	Policy  string // digest of the policy that is trained; a checkpoint of another one is refused
+	Total   int    // optimiser steps of the whole course
+	Before  int    // steps of earlier courses of the same item: checkpoints of this one are numbered after them
+	Every   int    // optimiser steps between checkpoints; 0: only where a phase ends, where there always is one
+
+	// Notes is a pointer to what the stage itself remembers; it is stored as JSON
+	// with every checkpoint and read back by Resume. nil: nothing.
+	Notes any
+	// After is called after every step, before its checkpoint, and may add to the
+	// point. nil: nothing.
+	After func(ctx context.Context, p *Point) error
+
+	Checkpoint func(ctx context.Context, step int, write func(Create) error) error
+	Progress   func(done, total int, unit, detail string)
+
+	Done  int     // optimiser steps taken
+	Curve []Point // every step of a short course, about a thousand of a long one
+}
+
+// Point is one step of the curve.
+type Point struct {
+	Step       int      `json:"step"` // of the course, from 1
+	Phase      string   `json:"phase"`
+	Loss       float64  `json:"loss"` // before the step: per answer token (sft) or per pair, nats
+	Rate       float64  `json:"rate"`
+	Norm       float64  `json:"norm"`                 // of the gradient, before clipping
+	Validation *float64 `json:"validation,omitempty"` // loss after the step, nats per token
+	Chosen     float64  `json:"chosen,omitempty"`     // mean log-probability per token of the step's pairs, nats
+	Rejected   float64  `json:"rejected,omitempty"`
+	Accuracy   float64  `json:"accuracy,omitempty"` // share of the step's pairs with the chosen side ahead
+
+	InPhase int `json:"-"` // steps done in the phase, this one included
+	OfPhase int `json:"-"` // steps that the phase has
+}
+
+// points is about how many of a course's steps its curve keeps.
+const points = 1000
+
+// Run goes on to the end. Errors are those of Trainer.Step, After and Checkpoint.
+func (c *Course) Run(ctx context.Context) error {
+	for {
+		_, done, of := c.Trainer.Position()
+		stats, err := c.Trainer.Step(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		c.Done++
+		p := point(stats)
+		p.Step, p.InPhase, p.OfPhase = c.Done, done+1, of
+		if c.After != nil {
+			if err := c.After(ctx, &p); err != nil {
+				return err
+			}
+		}
+		last := p.InPhase == p.OfPhase
+		if last || p.Validation != nil || c.Done%(c.Total/points+1) == 0 {
+			c.Curve = append(c.Curve, p)
+		}
+		if last || c.Every > 0 && c.Done%c.Every == 0 {
+			if err := c.Checkpoint(ctx, c.Before+c.Done, c.save); err != nil {
+				return err
+			}
+		}
+		c.Progress(c.Done, c.Total, "steps", p.String())
+	}
+}
+
+func point(s train.Stats) Point {
+	return Point{
+		Phase: s.Phase, Loss: s.Loss, Rate: s.Rate, Norm: s.GradNorm,
+		Chosen: s.Pairs.Chosen, Rejected: s.Pairs.Rejected, Accuracy: s.Pairs.Accuracy,
+	}
+}
+
+// String is a point for people.
+func (p Point) String() string {
+	s := fmt.Sprintf("%s: loss %.4f", p.Phase, p.Loss)
+	if p.Validation != nil {
+		s += fmt.Sprintf(", validation %.4f", *p.Validation)
+	}
+	return s
+}
+
+const fileName = "course.json"
+
+// file is course.json, beside the trainer's own files.
+type file struct {
+	Policy string          `json:"policy"`
+	Done   int             `json:"done"`
+	Curve  []Point         `json:"curve"`
+	Notes  json.RawMessage `json:"notes"`
+}
+
+func (c *Course) save(create Create) error {
+	notes, err := json.Marshal(c.Notes)
+	if err != nil {
+		return fmt.Errorf("course: notes: %w", err)
+	}
+	text, err := json.Marshal(file{c.Policy, c.Done, c.Curve, notes})
+	if err != nil {
+		return fmt.Errorf("course: %w", err)
+	}
+	w, err := create(fileName)
+	if err != nil {
+		return fmt.Errorf("course: %w", err)
+	}
+	_, err = w.Write(text)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return fmt.Errorf("course: %w", err)
+	}
+	return c.Trainer.Save(create)
+}
+
+// Resume goes on from a checkpoint. After an error the trainer is as it was; Notes
+// may hold something, so that the caller who begins anew clears them.
+func (c *Course) Resume(fsys fs.FS) error {
+	f, err := read(fsys, c.Policy)
+	if err != nil {
+		return err
+	}
+	if f.Done < 0 || f.Done > c.Total {
+		return fmt.Errorf("course: %d steps are done of %d", f.Done, c.Total)
+	}
+	if c.Notes != nil {
+		if err := json.Unmarshal(f.Notes, c.Notes); err != nil {
+			return fmt.Errorf("course: %s: notes: %w", fileName, err)
+		}
+	}
+	if err := c.Trainer.Restore(fsys); err != nil {
+		return err
+	}
+	c.Done, c.Curve = f.Done, f.Curve
+	return nil
+}
+
+// ReadNotes reads only the stage's own part of a checkpoint, for a stage that must
+// know it before it can make the trainer.
+func ReadNotes(fsys fs.FS, policy string, into any) error {
+	f, err := read(fsys, policy)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(f.Notes, into); err != nil {
+		return fmt.Errorf("course: %s: notes: %w", fileName, err)
+	}
+	return nil
+}
+
+func read(fsys fs.FS, policy string) (f file, err error) {
+	text, err := fs.ReadFile(fsys, fileName)
+	if err != nil {
+		return f, fmt.Errorf("course: %w", err)
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return f, fmt.Errorf("course: %s: %w", fileName, err)
+	}
+	if f.Policy != policy {
+		return f, fmt.Errorf("course: the checkpoint trains policy %.12s, not %.12s", f.Policy, policy)
+	}
+	return f, nil
+}
+
+// Sizes between which Rate interpolates, in parameters.
+const (
+	small = 1e7
+	large = 8e9
+)
+
+// Rate is the learning rate for a model between two that are known to do well: one
+// of at most 10 M parameters and one of at least 8 B, linear in the logarithms.
+func Rate(m *model.Model, atSmall, atLarge float64) float64 {
+	n := float64(len(m.Embed))
+	for i := range m.Layers {
+		for _, l := range m.Layers[i].Linears() {
+			n += float64(l.N) * float64(l.K)
+		}
+	}
+	share := math.Log(n/small) / math.Log(large/small)
+	return atSmall * math.Pow(atLarge/atSmall, min(1, max(0, share)))
+}

@@ -1,0 +1,160 @@
+package update
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/judge"
+	"itool/stages/policy"
+)
+
+// guard holds the held-out prompts and what the policy of before answered.
+type guard struct {
+	examples []schemas.Example
+	before   answers
+}
+
+// answers are greedy, judged, in the order of the guard's examples. The tokens are
+// those of the text: what repeats in one repeats in the other.
+type answers struct {
+	verdicts []schemas.Verdict
+	tokens   [][]int32
+}
+
+func (r *round) ask(ctx context.Context, p *policy.Policy, exs []schemas.Example) (a answers, err error) {
+	a.verdicts, err = judge.Greedy(ctx, p, exs, r.cfg.GuardTokens)
+	if ctx.Err() != nil {
+		return a, ctx.Err()
+	}
+	if err != nil {
+		return a, stages.Reject(fmt.Errorf("update: guard: %w", err))
+	}
+	for _, v := range a.verdicts {
+		a.tokens = append(a.tokens, p.Answer(v.Answer))
+	}
+	return a, nil
+}
+
+// newGuard takes validation examples, evenly over all of them. Without any there
+// is no guard, and the report says so.
+func (r *round) newGuard(ctx context.Context) (*guard, error) {
+	if r.cfg.GuardPrompts == 0 {
+		r.said = append(r.said, "the guard is switched off (update.guard_prompts)")
+		return nil, nil
+	}
+	exs, unfit, err := r.validation()
+	if err != nil {
+		return nil, err
+	}
+	if unfit > 0 {
+		r.said = append(r.said, fmt.Sprintf("the guard left out %d validation examples that cannot be asked or judged", unfit))
+	}
+	if len(exs) == 0 {
+		r.said = append(r.said, "the guard was skipped: there are no validation examples")
+		return nil, nil
+	}
+	r.out.Progress(0, r.steps(), "steps", fmt.Sprintf("guard: the policy of before answers %d prompts", len(exs)))
+	g := &guard{examples: exs}
+	if g.before, err = r.ask(ctx, r.old, exs); err != nil {
+		return nil, err
+	}
+	r.metrics["guard_prompts"] = float64(len(exs))
+	return g, nil
+}
+
+// validation returns up to guard_prompts examples and how many are unfit.
+func (r *round) validation() (exs []schemas.Example, unfit int, err error) {
+	for b, err := range r.in.Round("example", 0) {
+		if err != nil {
+			return nil, 0, err
+		}
+		rows, err := schemas.Decode[schemas.Example](b)
+		if err != nil {
+			return nil, 0, stages.Reject(fmt.Errorf("update: guard: %w", err))
+		}
+		for _, ex := range rows {
+			switch {
+			case ex.Part != string(schemas.PartValidation):
+			case !r.fits(&ex):
+				unfit++
+			default:
+				exs = append(exs, ex)
+			}
+		}
+	}
+	if n := r.cfg.GuardPrompts; n < len(exs) {
+		for i := range n {
+			exs[i] = exs[i*len(exs)/n]
+		}
+		exs = exs[:n]
+	}
+	return exs, unfit, nil
+}
+
+func (r *round) fits(ex *schemas.Example) bool {
+	if ex.Template != r.old.TemplateHash() || len(ex.PromptIDs) == 0 || len(ex.PromptIDs) >= r.old.ContextLength() {
+		return false
+	}
+	_, err := judge.NewExaminer(ex)
+	return err == nil
+}
+
+// check asks the new policy and compares. trip is why it is refused, "" if not.
+func (g *guard) check(ctx context.Context, r *round, p *policy.Policy, attempt int) (trip string, err error) {
+	r.out.Progress(r.steps(), r.steps(), "steps", fmt.Sprintf("guard: the new policy answers %d prompts", len(g.examples)))
+	after, err := r.ask(ctx, p, g.examples)
+	if err != nil {
+		return "", err
+	}
+	all := compare(g.before, after)
+	for _, c := range all {
+		if c.Cases == 0 {
+			continue
+		}
+		n := float64(c.Cases)
+		r.metrics["guard_"+c.Name+"_before"], r.metrics["guard_"+c.Name+"_after"] = float64(c.Before)/n, float64(c.After)/n
+		r.metrics["guard_"+c.Name+"_p"] = c.P
+	}
+	if err := r.attachLost(ctx, g, after, attempt); err != nil {
+		return "", err
+	}
+	return r.cfg.tripped(all), nil
+}
+
+// mostLost bounds the attached document.
+const mostLost = 50
+
+// attachLost stores, for people, answers that were in form before and are not any
+// more: one JSON object per line.
+func (r *round) attachLost(ctx context.Context, g *guard, after answers, attempt int) error {
+	var doc bytes.Buffer
+	enc := json.NewEncoder(&doc)
+	enc.SetEscapeHTML(false)
+	lines := 0
+	for i := range g.examples {
+		for _, a := range abilities {
+			b, x := g.before.verdicts[i], after.verdicts[i]
+			if lines == mostLost || !a.asks(b) || !a.good(b, g.before.tokens[i]) || a.good(x, after.tokens[i]) {
+				continue
+			}
+			lines++
+			err := enc.Encode(struct {
+				Example string `json:"example"`
+				Lost    string `json:"lost"`
+				Before  string `json:"before"`
+				After   string `json:"after"`
+			}{b.ExampleID, a.name, b.Answer, x.Answer})
+			if err != nil {
+				return fmt.Errorf("update: guard: %w", err)
+			}
+		}
+	}
+	if lines == 0 {
+		return nil
+	}
+	return r.out.Attach(ctx, fmt.Sprintf("guard-lost-%d.jsonl", attempt+1), &doc)
+}

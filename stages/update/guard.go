@@ -1,0 +1,124 @@
+package update
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"itool/schemas"
+)
+
+// A guard compares the answers of two policies to the same prompts. It trips when
+// one of three abilities fell by as many points as is asked, and chance is an
+// unlikely reason for it.
+
+// ability is one yes-or-no question about an answer.
+type ability struct {
+	name string                       // in metrics; for people with blanks
+	asks func(v schemas.Verdict) bool // whether the question applies to this case
+	good func(v schemas.Verdict, tokens []int32) bool
+}
+
+var abilities = []ability{
+	{"parse_rate", always, func(v schemas.Verdict, _ []int32) bool { return v.Parsed }},
+	// An answer that passes is no repetition, whatever its form: six calls of one
+	// tool are alike.
+	{"non_repetition", always, func(v schemas.Verdict, ids []int32) bool { return v.Pass || !repeats(ids) }},
+	{"no_call_accuracy", func(v schemas.Verdict) bool { return !v.HasCall }, func(v schemas.Verdict, _ []int32) bool { return v.Pass }},
+}
+
+func always(schemas.Verdict) bool { return true }
+
+// Comparison is one ability before and after, over pairs of answers.
+type Comparison struct {
+	Name          string  `json:"name"`
+	Cases         int     `json:"cases"`
+	Before, After int     `json:"-"`    // good answers
+	Lost          int     `json:"lost"` // good before, not good after
+	Won           int     `json:"won"`  // the other way round
+	Drop          float64 `json:"drop"` // percentage points, negative when it rose
+	P             float64 `json:"p"`    // one-sided McNemar
+}
+
+// compare asks every ability of paired answers: before[i] and after[i] answer the
+// same prompt.
+func compare(before, after answers) []Comparison {
+	var out []Comparison
+	for _, a := range abilities {
+		c := Comparison{Name: a.name}
+		for i := range before.verdicts {
+			if !a.asks(before.verdicts[i]) {
+				continue
+			}
+			c.add(a.good(before.verdicts[i], before.tokens[i]), a.good(after.verdicts[i], after.tokens[i]))
+		}
+		if c.Cases > 0 {
+			c.Drop = 100 * float64(c.Before-c.After) / float64(c.Cases)
+		}
+		c.P = McNemar(c.Lost, c.Won)
+		out = append(out, c)
+	}
+	return out
+}
+
+func (c *Comparison) add(before, after bool) {
+	c.Cases++
+	if before {
+		c.Before++
+	}
+	if after {
+		c.After++
+	}
+	switch {
+	case before && !after:
+		c.Lost++
+	case after && !before:
+		c.Won++
+	}
+}
+
+// tripped names what fell too far, "" if nothing did.
+func (c Config) tripped(all []Comparison) string {
+	var said []string
+	for _, x := range all {
+		// A drop of exactly the bound trips; 100·k/n may miss it by a rounding.
+		if x.Drop >= c.GuardDrop-1e-9 && x.P < c.GuardP {
+			said = append(said, fmt.Sprintf("%s fell by %.1f points (%d → %d of %d, p = %.2g)", strings.ReplaceAll(x.Name, "_", " "), x.Drop, x.Before, x.After, x.Cases, x.P))
+		}
+	}
+	return strings.Join(said, ", ")
+}
+
+// McNemar is the one-sided exact p-value that a change for the worse is chance:
+// the probability of at least lost heads in lost + won throws of a fair coin.
+// Cases that both got right or both got wrong say nothing.
+func McNemar(lost, won int) float64 {
+	n := lost + won
+	var sum float64
+	for k := lost; k <= n; k++ {
+		sum += math.Exp(logChoose(n, k) - float64(n)*math.Ln2)
+	}
+	return min(1, sum)
+}
+
+func logChoose(n, k int) float64 {
+	lg := func(x int) float64 {
+		v, _ := math.Lgamma(float64(x) + 1)
+		return v
+	}
+	return lg(n) - lg(k) - lg(n-k)
+}
+
+// repeats tells whether some run of four tokens occurs more than three times, the
+// mark of a collapsed policy.
+func repeats(ids []int32) bool {
+	const run, most = 4, 3
+	seen := map[[run]int32]int{}
+	for i := 0; i+run <= len(ids); i++ {
+		g := [run]int32(ids[i : i+run])
+		if seen[g]++; seen[g] > most {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,138 @@
+package update
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/policy"
+	"itool/stages/policy/train"
+)
+
+// funnel is what became of a round's pairs.
+type funnel struct {
+	rows    int // branching nodes
+	kept    int // by the filter
+	pairs   []train.Pair
+	example []string // of each pair
+	longest int      // tokens of a pair, both sides with their prompt
+}
+
+// collect takes the pairs that the filter kept, each once, in key order. Two nodes
+// of a tree, or two trees, may hold the same pair.
+func collect(batches iter.Seq2[schemas.Batch, error]) (f funnel, err error) {
+	seen := map[[sha256.Size]byte]bool{}
+	for b, err := range batches {
+		if err != nil {
+			return f, err
+		}
+		rows, err := schemas.Decode[schemas.Pair](b)
+		if err != nil {
+			return f, stages.Reject(fmt.Errorf("update: %w", err))
+		}
+		for _, p := range rows {
+			f.rows++
+			if p.Reason != "" {
+				continue
+			}
+			f.kept++
+			id := fmt.Sprintf("%s node %d", p.ExampleID, p.Node)
+			if len(p.ChosenIDs) == 0 || len(p.RejectedIDs) == 0 || len(p.PromptIDs) == 0 {
+				return f, stages.Reject(fmt.Errorf("update: pair %s: prompt, chosen and rejected have %d, %d and %d tokens; the filter must drop it",
+					id, len(p.PromptIDs), len(p.ChosenIDs), len(p.RejectedIDs)))
+			}
+			if key := identity(p); !seen[key] {
+				seen[key] = true
+				f.add(id, p)
+			}
+		}
+	}
+	return f, nil
+}
+
+func (f *funnel) add(id string, p schemas.Pair) {
+	f.pairs = append(f.pairs, train.Pair{ID: id, Prompt: p.PromptIDs, Chosen: p.ChosenIDs, Rejected: p.RejectedIDs})
+	f.example = append(f.example, p.ExampleID)
+	f.longest = max(f.longest, 2*len(p.PromptIDs)+len(p.ChosenIDs)+len(p.RejectedIDs))
+}
+
+// identity is a digest of all that training sees of a pair.
+func identity(p schemas.Pair) [sha256.Size]byte {
+	var b []byte
+	for _, ids := range [][]int32{p.PromptIDs, p.ChosenIDs, p.RejectedIDs} {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(ids)))
+		for _, id := range ids {
+			b = binary.LittleEndian.AppendUint32(b, uint32(id))
+		}
+	}
+	return sha256.Sum256(b)
+}
+
+// opinion is what a policy thinks of both sides of a pair: summed log-probabilities
+// in nats.
+type opinion struct{ chosen, rejected float64 }
+
+// opinions asks a policy about all pairs.
+func opinions(ctx context.Context, p *policy.Policy, pairs []train.Pair) ([]opinion, error) {
+	seqs := make([]policy.Sequence, 0, 2*len(pairs))
+	for _, x := range pairs {
+		seqs = append(seqs, policy.Sequence{Prompt: x.Prompt, Answer: x.Chosen}, policy.Sequence{Prompt: x.Prompt, Answer: x.Rejected})
+	}
+	logps, err := p.LogProbs(ctx, seqs)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, stages.Reject(fmt.Errorf("update: log-probabilities of the pairs: %w", err))
+	}
+	out := make([]opinion, len(pairs))
+	for i := range out {
+		out[i] = opinion{sum(logps[2*i]), sum(logps[2*i+1])}
+		if bad := out[i].chosen + out[i].rejected; math.IsNaN(bad) || math.IsInf(bad, 0) {
+			return nil, stages.Reject(fmt.Errorf("update: pair %s: log-probability is not finite; the policy's weights are broken", pairs[i].ID))
+		}
+	}
+	return out, nil
+}
+
+func sum(x []float32) (s float64) {
+	for _, v := range x {
+		s += float64(v)
+	}
+	return s
+}
+
+// measure compares two opinions of the pairs. Log-probabilities are means per
+// token, in nats; the changes are means of absolute sums per side. moved tells
+// whether any probability changed at all.
+func measure(pairs []train.Pair, before, after []opinion) (m map[string]float64, moved bool) {
+	m = map[string]float64{}
+	n := float64(len(pairs))
+	for i, p := range pairs {
+		nw, nl := float64(len(p.Chosen)), float64(len(p.Rejected))
+		for _, side := range []struct {
+			when string
+			o    opinion
+		}{{"before", before[i]}, {"after", after[i]}} {
+			w, l := side.o.chosen/nw, side.o.rejected/nl
+			m["chosen_logp_"+side.when] += w / n
+			m["rejected_logp_"+side.when] += l / n
+			m["margin_"+side.when] += (w - l) / n
+			if w > l {
+				m["accuracy_"+side.when] += 1 / n
+			}
+		}
+		dw, dl := after[i].chosen-before[i].chosen, after[i].rejected-before[i].rejected
+		m["chosen_change"] += math.Abs(dw) / n
+		m["rejected_change"] += math.Abs(dl) / n
+		m["chosen_tokens"] += nw / n
+		m["rejected_tokens"] += nl / n
+		moved = moved || dw != 0 || dl != 0
+	}
+	return m, moved
+}

@@ -1,0 +1,167 @@
+package update
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/policy/train"
+	"itool/stages/policy/train/course"
+)
+
+// resumable reads which attempt the checkpoint belongs to. A checkpoint that does
+// not fit costs only time: all begins anew.
+func (r *round) resumable() (n notes) {
+	if r.in.Resume == nil {
+		return notes{}
+	}
+	if err := course.ReadNotes(r.in.Resume, r.in.PolicyDigest, &n); err != nil || n.Attempt < 0 || n.Attempt >= attempts || n.Attempt != len(n.Trips) {
+		r.in.Resume = nil
+		return notes{}
+	}
+	return n
+}
+
+// train is one attempt from its first step, or from the checkpoint, to its last.
+func (r *round) train(ctx context.Context, n *notes, resume bool) (*course.Course, error) {
+	c, err := r.course(n)
+	if err != nil {
+		return nil, err
+	}
+	if resume && r.in.Resume != nil {
+		var again notes // n knows all of it already
+		c.Notes = &again
+		if err := c.Resume(r.in.Resume); err != nil {
+			r.out.Progress(0, c.Total, "steps", "begins anew, the checkpoint does not fit: "+err.Error())
+		}
+		c.Notes = n
+	}
+	if err := c.Run(ctx); errors.Is(err, train.ErrNotFinite) {
+		return nil, stages.Reject(fmt.Errorf("update: %w", err))
+	} else if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// course makes the trainer of an attempt. Each attempt starts from the round's
+// policy and sees the pairs in the same order.
+func (r *round) course(n *notes) (*course.Course, error) {
+	phase, longest, err := r.phase()
+	if err != nil {
+		return nil, err
+	}
+	phase.Rate = r.rate(n.Attempt)
+	cfg := r.cfg.training(stages.Seed(r.in.Header.Seed, "update", 0), max(r.cfg.Tokens, longest))
+	if a := r.old.Model().Adapter; a != nil { // one adapter goes through the whole run
+		cfg.Rank, cfg.Alpha, cfg.Targets = a.Rank, a.Alpha, a.Targets()
+	}
+	t, err := train.New(r.old.Model(), cfg, []train.Phase{phase})
+	if err != nil {
+		return nil, stages.Reject(fmt.Errorf("update: %w", err))
+	}
+	r.metrics["rate"] = phase.Rate
+	return &course.Course{
+		Trainer: t, Policy: r.in.PolicyDigest, Total: r.steps(), Before: n.Attempt * r.steps(), Every: r.cfg.CheckpointSteps,
+		Notes: n, Checkpoint: r.out.Checkpoint, Progress: r.out.Progress,
+	}, nil
+}
+
+// rate is halved for every attempt that the guard refused.
+func (r *round) rate(attempt int) float64 {
+	rate := r.cfg.Rate
+	if rate == 0 {
+		rate = course.Rate(r.old.Model(), 1e-4, 5e-6)
+	}
+	return math.Ldexp(rate, -attempt)
+}
+
+// phase is what is learnt, and the longest unit of it in tokens.
+func (r *round) phase() (p train.Phase, longest int, err error) {
+	p = train.Phase{Name: r.cfg.Loss, Epochs: r.cfg.Epochs, BatchSize: r.cfg.BatchSize, Shuffle: true}
+	pairs := r.funnel.pairs
+	switch r.cfg.Loss {
+	case LossChosen:
+		for _, x := range pairs {
+			p.Examples = append(p.Examples, train.Example{ID: x.ID, Prompt: x.Prompt, Answer: x.Chosen})
+		}
+	case LossSFT:
+		if p.Examples, err = r.references(); err != nil {
+			return p, 0, err
+		}
+		for _, e := range p.Examples {
+			longest = max(longest, len(e.Prompt)+len(e.Answer))
+		}
+		return p, longest, nil
+	case "dpo", "ipo":
+		p.Pairs = append([]train.Pair(nil), pairs...)
+		for i := range p.Pairs {
+			p.Pairs[i].RefChosen, p.Pairs[i].RefRejected = r.before[i].chosen, r.before[i].rejected
+		}
+	default:
+		p.Pairs = pairs
+	}
+	return p, r.funnel.longest, nil
+}
+
+// references are the answers of the pairs' examples, one for every pair: the honest
+// rival, as many steps over as many units, without what the search found.
+func (r *round) references() ([]train.Example, error) {
+	wanted := map[string]train.Example{}
+	for _, id := range r.funnel.example {
+		wanted[id] = train.Example{}
+	}
+	for b, err := range r.in.Round("example", 0) {
+		if err != nil {
+			return nil, err
+		}
+		rows, err := schemas.Decode[schemas.Example](b)
+		if err != nil {
+			return nil, stages.Reject(fmt.Errorf("update: %w", err))
+		}
+		for _, ex := range rows {
+			if _, ok := wanted[ex.ID]; ok {
+				wanted[ex.ID] = train.Example{ID: ex.ID, Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
+			}
+		}
+	}
+	var out []train.Example
+	for _, id := range r.funnel.example {
+		e := wanted[id]
+		if e.ID == "" {
+			return nil, stages.Reject(fmt.Errorf("update: example %s of a pair is not among the run's examples", id))
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// announce saves the policy and fills its row.
+func (r *round) announce(ctx context.Context, row *schemas.Policy, draft *overlay, c *course.Course, n notes) (err error) {
+	if row.Checkpoint, err = r.out.Save(ctx, draft.save); err != nil {
+		return err
+	}
+	if row.Curve, err = curve(c); err != nil {
+		return err
+	}
+	row.Status, row.Steps = StatusTrained, int32(c.Done)
+	row.Detail = fmt.Sprintf("%s on %d pairs", r.cfg.Loss, len(r.funnel.pairs))
+	if len(n.Trips) > 0 {
+		row.Detail += ", at half the rate, for the guard refused the first attempt: " + strings.Join(n.Trips, "; ")
+	}
+	r.metrics["attempts"] = float64(n.Attempt + 1)
+	return nil
+}
+
+func curve(c *course.Course) (string, error) {
+	text, err := json.Marshal(c.Curve)
+	if err != nil {
+		return "", fmt.Errorf("update: curve: %w", err)
+	}
+	return string(text), nil
+}

@@ -1,0 +1,206 @@
+// Package update turns the preference pairs of a round into the policy of the next
+// round, or says why it does not.
+//
+// pairs.go is what goes in and how far it moved, config.go the settings, guard.go
+// the test that a new policy must pass: it may not lose the ability to answer in
+// form. When it does, training is repeated once at half the rate; when it does
+// again, the policy of before stands and the run ends.
+//
+// The reference of DPO and IPO is the policy at the start of the round.
+package update
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/policy"
+)
+
+// Statuses of the answer; see schemas.Policy.
+const (
+	StatusTrained = "trained"
+	StatusNone    = "no update"
+	StatusGuard   = "stopped: guard"
+)
+
+// attempts at passing the guard, each at half the rate of the one before.
+const attempts = 2
+
+// Stage closes a round.
+type Stage struct{ engine *policy.Engine }
+
+// New returns the stage; it opens policies through engine.
+func New(engine *policy.Engine) *Stage { return &Stage{engine} }
+
+var _ stages.Stage = (*Stage)(nil)
+
+// Spec implements stages.Stage. Examples are read for the guard, policies for the
+// digest of the base.
+func (*Stage) Spec() stages.Spec {
+	return stages.Spec{
+		Name: "update", Wakes: "pair", Gather: true, Reads: "pair/v1", Also: []string{"example", "policy"},
+		Writes: "policy", Schema: "policy/v1", NextRound: true,
+	}
+}
+
+// Process answers with one policy row, whatever became of the round.
+func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	cfg := Default()
+	if err := in.Decode(&cfg); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return stages.Reject(err)
+	}
+	f, err := collect(in.Batches)
+	if err != nil {
+		return err
+	}
+	old, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	if err != nil {
+		return err
+	}
+	base, err := baseOf(in)
+	if err != nil {
+		return err
+	}
+	r := &round{cfg: cfg, engine: s.engine, in: in, out: out, old: old, funnel: f, metrics: map[string]float64{
+		"pairs": float64(f.rows), "pairs_kept": float64(f.kept), "pairs_distinct": float64(len(f.pairs)),
+	}}
+	row := schemas.Policy{Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: base, Curve: "[]", Examples: int32(len(f.pairs))}
+	if row.Detail = r.tooSmall(); row.Detail != "" {
+		row.Status = StatusNone
+	} else if err := r.run(ctx, &row); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	row.Detail = strings.Join(append([]string{row.Detail}, r.said...), "; ")
+	metrics, err := json.Marshal(r.metrics)
+	if err != nil {
+		return fmt.Errorf("update: metrics: %w", err)
+	}
+	row.Metrics = string(metrics)
+	b, err := schemas.Encode(in.Header, []schemas.Policy{row})
+	if err != nil {
+		return err
+	}
+	return out.Result(b)
+}
+
+// baseOf is the base that the run stands on: every policy record hands it on.
+func baseOf(in stages.Input) (string, error) {
+	rows, err := stages.Rows[schemas.Policy](in.Round("policy", in.Header.Round))
+	if err != nil {
+		return "", err
+	}
+	if len(rows) != 1 {
+		return "", stages.Reject(fmt.Errorf("update: round %d has %d policy rows instead of one; whoever opened the round is at fault", in.Header.Round, len(rows)))
+	}
+	return rows[0].Base, nil
+}
+
+// round is one update in the making.
+type round struct {
+	cfg     Config
+	engine  *policy.Engine
+	in      stages.Input
+	out     stages.Output
+	old     *policy.Policy // at the start of the round
+	funnel  funnel
+	before  []opinion // of old
+	guard   *guard    // nil: there is none
+	metrics map[string]float64
+	said    []string // more for the row's Detail
+}
+
+// steps is the number of optimiser steps of one attempt.
+func (r *round) steps() int {
+	return r.cfg.Epochs * ((len(r.funnel.pairs) + r.cfg.BatchSize - 1) / r.cfg.BatchSize)
+}
+
+// tooSmall says why the round is no update: an outcome of a handful of pairs would
+// be reported as an effect, and is chance.
+func (r *round) tooSmall() string {
+	pairs, steps := len(r.funnel.pairs), r.steps()
+	switch {
+	case pairs < r.cfg.MinPairs:
+		return fmt.Sprintf("%d distinct pairs are fewer than the %d that an update needs (update.min_pairs)", pairs, r.cfg.MinPairs)
+	case steps < r.cfg.MinSteps:
+		return fmt.Sprintf("%d pairs make %d steps, fewer than the %d that an update needs (update.min_steps)", pairs, steps, r.cfg.MinSteps)
+	}
+	return ""
+}
+
+// notes are what a resumed update must know beside the weights.
+type notes struct {
+	Attempt int      `json:"attempt"` // from 0
+	Trips   []string `json:"trips"`   // why the guard refused the attempts before
+}
+
+// run trains until the guard lets a policy pass, or has refused all attempts.
+func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
+	if r.before, err = opinions(ctx, r.old, r.funnel.pairs); err != nil {
+		return err
+	}
+	if r.guard, err = r.newGuard(ctx); err != nil {
+		return err
+	}
+	n := r.resumable()
+	for resume := true; n.Attempt < attempts; n.Attempt++ {
+		trained, err := r.train(ctx, &n, resume)
+		if err != nil {
+			return err
+		}
+		resume = false
+		draft, err := lay(r.in.Policy, trained.Trainer.Adapter(false).Save)
+		if err != nil {
+			return fmt.Errorf("update: %w", err)
+		}
+		trip, err := r.examine(ctx, draft, n.Attempt)
+		if err != nil {
+			return err
+		}
+		if trip == "" {
+			return r.announce(ctx, row, draft, trained, n)
+		}
+		n.Trips = append(n.Trips, trip)
+		row.Steps = int32(trained.Done)
+		if row.Curve, err = curve(trained); err != nil {
+			return err
+		}
+	}
+	row.Status = StatusGuard
+	row.Detail = fmt.Sprintf("the guard refused %d attempts, the policy of before stands: %s", len(n.Trips), strings.Join(n.Trips, "; then at half the rate: "))
+	r.metrics["attempts"] = float64(attempts)
+	return nil
+}
+
+// examine measures a new policy and asks the guard. trip is why it is refused.
+func (r *round) examine(ctx context.Context, draft *overlay, attempt int) (trip string, err error) {
+	p, err := r.engine.Open(draft.digest(r.in.PolicyDigest), draft)
+	if err != nil {
+		return "", err
+	}
+	after, err := opinions(ctx, p, r.funnel.pairs)
+	if err != nil {
+		return "", err
+	}
+	m, moved := measure(r.funnel.pairs, r.before, after)
+	for name, v := range m {
+		r.metrics[name] = v
+	}
+	if !moved {
+		return "", stages.Reject(errors.New("update: training changed no probability of any pair: the rate is too low to count, or the adapter is not applied"))
+	}
+	if r.guard == nil {
+		return "", nil
+	}
+	return r.guard.check(ctx, r, p, attempt)
+}

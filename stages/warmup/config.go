@@ -1,0 +1,79 @@
+package warmup
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"itool/stages/policy/train"
+)
+
+// The modes: how the examples are laid out in time.
+const (
+	ModeCurriculum = "curriculum" // easy, medium, hard by the examples' difficulty, Eq. 2–3
+	ModeTertile    = "tertile"    // the same with three equal parts, ranked by the inputs of the difficulty
+	ModeShuffled   = "shuffled"   // all at once: plain SFT, the baseline
+	ModeNone       = "none"       // no training: the base policy opens the rounds
+)
+
+// Config says how the base becomes the policy of round 0.
+type Config struct {
+	Mode            string   `json:"mode"`             // curriculum | tertile | shuffled | none
+	Epochs          int      `json:"epochs"`           // passes over each phase, > 0
+	Rate            float64  `json:"rate"`             // peak learning rate, ≥ 0; 0: by the model's size, 1e-3 up to 10 M parameters, 1e-4 from 8 B
+	BatchSize       int      `json:"batch_size"`       // examples per optimiser step, > 0
+	Rank            int      `json:"rank"`             // of the adapter, 1..4096
+	Alpha           float64  `json:"alpha"`            // the adapter's scale is alpha / rank, > 0
+	Targets         []string `json:"targets"`          // adapted maps such as "q_proj"; empty: all seven
+	WarmupRatio     float64  `json:"warmup_ratio"`     // share of a phase's steps with a rising rate, 0..1; none in a phase under 20 steps
+	Decay           float64  `json:"decay"`            // decoupled weight decay, ≥ 0
+	Clip            float64  `json:"clip"`             // largest norm of a step's gradient, ≥ 0; 0: no limit
+	Tokens          int      `json:"tokens"`           // capacity of a packed micro-batch in tokens, ≥ 2; raised to the longest example
+	ValidateSteps   int      `json:"validate_steps"`   // optimiser steps between validations, ≥ 0; 0: once an epoch. A phase's end always has one
+	ValidationRows  int      `json:"validation_rows"`  // most validation examples that the loss is taken of, ≥ 0; 0: none, the last weights are kept
+	CheckpointSteps int      `json:"checkpoint_steps"` // optimiser steps between checkpoints, ≥ 0; 0: only where a phase ends
+}
+
+// Default is what the paper and the design say.
+func Default() Config {
+	return Config{
+		Mode: ModeCurriculum, Epochs: 2, BatchSize: 64, Rank: 16, Alpha: 32,
+		WarmupRatio: 0.1, Clip: 1, Tokens: 2048, ValidationRows: 256, CheckpointSteps: 50,
+	}
+}
+
+// Validate names field, value and range.
+func (c Config) Validate() error {
+	switch c.Mode {
+	case ModeCurriculum, ModeTertile, ModeShuffled, ModeNone:
+	default:
+		return fmt.Errorf("warmup.mode: %q is none of curriculum, tertile, shuffled, none", c.Mode)
+	}
+	switch {
+	case c.Epochs <= 0:
+		return fmt.Errorf("warmup.epochs: %d is not positive", c.Epochs)
+	case !(c.Rate >= 0) || math.IsInf(c.Rate, 0):
+		return fmt.Errorf("warmup.rate: %g is not 0 or more", c.Rate)
+	case c.BatchSize <= 0:
+		return fmt.Errorf("warmup.batch_size: %d is not positive", c.BatchSize)
+	case c.ValidateSteps < 0:
+		return fmt.Errorf("warmup.validate_steps: %d is below 0", c.ValidateSteps)
+	case c.ValidationRows < 0:
+		return fmt.Errorf("warmup.validation_rows: %d is below 0", c.ValidationRows)
+	case c.CheckpointSteps < 0:
+		return fmt.Errorf("warmup.checkpoint_steps: %d is below 0", c.CheckpointSteps)
+	}
+	if err := c.training(0, c.Tokens).Validate(); err != nil { // its error begins with the field
+		return fmt.Errorf("warmup.%s", strings.TrimPrefix(err.Error(), "train: "))
+	}
+	return nil
+}
+
+// training is the configuration of the trainer.
+func (c Config) training(seed uint64, tokens int) train.Config {
+	t := train.Default()
+	t.Rank, t.Alpha, t.Targets = c.Rank, c.Alpha, c.Targets
+	t.WarmupRatio, t.Decay, t.Clip = c.WarmupRatio, c.Decay, c.Clip
+	t.Tokens, t.Seed = tokens, seed
+	return t
+}

@@ -1,0 +1,148 @@
+package warmup
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/policy/train"
+)
+
+// levels in the order of the curriculum.
+var levels = []string{"easy", "medium", "hard"}
+
+// lesson is what training needs of an example; the texts are not kept.
+type lesson struct {
+	train.Example
+	difficulty string
+	rank       [3]int32 // a, b, c: candidate tools, characters of them, calls
+}
+
+// lessons are the examples of the round by part, in key order.
+type lessons struct {
+	train      []lesson
+	validation []train.Example
+	longest    int // tokens
+}
+
+// collect reads the round. An example that another template rendered would teach
+// tokens that the policy is never asked with.
+func collect(batches iter.Seq2[schemas.Batch, error], template string) (l lessons, err error) {
+	for b, err := range batches {
+		if err != nil {
+			return l, err
+		}
+		rows, err := schemas.Decode[schemas.Example](b)
+		if err != nil {
+			return l, stages.Reject(fmt.Errorf("warmup: %w", err))
+		}
+		for _, ex := range rows {
+			if err := l.add(ex, template); err != nil {
+				return l, stages.Reject(fmt.Errorf("warmup: example %s: %w", ex.ID, err))
+			}
+		}
+	}
+	return l, nil
+}
+
+func (l *lessons) add(ex schemas.Example, template string) error {
+	part := schemas.Part(ex.Part)
+	if part != schemas.PartTrain && part != schemas.PartValidation {
+		return nil
+	}
+	if ex.Template != template {
+		return fmt.Errorf("it was rendered by template %.12s, the policy has %.12s: split it again with this base", ex.Template, template)
+	}
+	e := train.Example{ID: ex.ID, Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
+	l.longest = max(l.longest, len(e.Prompt)+len(e.Answer))
+	if part == schemas.PartValidation {
+		l.validation = append(l.validation, e)
+		return nil
+	}
+	if !slices.Contains(levels, ex.Difficulty) {
+		return fmt.Errorf("difficulty: %q is none of easy, medium, hard", ex.Difficulty)
+	}
+	l.train = append(l.train, lesson{e, ex.Difficulty, [3]int32{ex.Candidates, ex.ToolChars, ex.Calls}})
+	return nil
+}
+
+// phases lays the training examples out in time. Empty phases stay, so that they
+// can be warned of.
+func (c Config) phases(all []lesson, rate float64) []train.Phase {
+	if c.Mode == ModeShuffled {
+		return []train.Phase{c.phase("all", all, rate)}
+	}
+	if c.Mode == ModeTertile {
+		all = tertiles(all)
+	}
+	var out []train.Phase
+	for _, level := range levels {
+		var part []lesson
+		for _, l := range all {
+			if l.difficulty == level {
+				part = append(part, l)
+			}
+		}
+		out = append(out, c.phase(level, part, rate))
+	}
+	return out
+}
+
+func (c Config) phase(name string, all []lesson, rate float64) train.Phase {
+	p := train.Phase{Name: name, Epochs: c.Epochs, Rate: rate, BatchSize: c.BatchSize, Shuffle: true}
+	for _, l := range all {
+		p.Examples = append(p.Examples, l.Example)
+	}
+	return p
+}
+
+// tertiles ranks a copy by (a, b, c, ID) and cuts it in three as even as can be.
+func tertiles(all []lesson) []lesson {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(x, y lesson) int {
+		return cmp.Or(slices.Compare(x.rank[:], y.rank[:]), cmp.Compare(x.ID, y.ID))
+	})
+	for i := range all {
+		all[i].difficulty = levels[i*len(levels)/len(all)]
+	}
+	return all
+}
+
+// spread takes at most n examples, evenly over all of them, so that a dataset
+// sorted by kind is not judged by one kind.
+func spread(all []train.Example, n int) []train.Example {
+	if n >= len(all) {
+		return all
+	}
+	out := make([]train.Example, n)
+	for i := range out {
+		out[i] = all[i*len(all)/n]
+	}
+	return out
+}
+
+// warnings name the phases without examples.
+func warnings(phases []train.Phase) string {
+	var empty []string
+	for _, p := range phases {
+		if len(p.Examples) == 0 {
+			empty = append(empty, p.Name)
+		}
+	}
+	if len(empty) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("no example is %s: that phase is left out (warmup.mode: tertile cuts evenly)", strings.Join(empty, " or "))
+}
+
+// steps is the number of optimiser steps of all phases.
+func steps(phases []train.Phase) (n int) {
+	for _, p := range phases {
+		n += p.Epochs * ((len(p.Examples) + p.BatchSize - 1) / p.BatchSize)
+	}
+	return n
+}

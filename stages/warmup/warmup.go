@@ -1,0 +1,233 @@
+// Package warmup fine-tunes the base on all training examples, the easy ones
+// first, and answers with the policy of round 0.
+//
+// config.go holds the settings, phases.go the order of the examples. Three
+// fine-tunings follow one another on the same adapter; the weights with the lowest
+// validation loss are kept. A checkpoint holds everything that the result is made
+// of, so that a trainer that was killed ends with the same bytes.
+package warmup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/policy"
+	"itool/stages/policy/train"
+	"itool/stages/policy/train/course"
+)
+
+// Stage warms a policy up.
+type Stage struct{ engine *policy.Engine }
+
+// New returns the stage; it opens policies through engine.
+func New(engine *policy.Engine) *Stage { return &Stage{engine} }
+
+var _ stages.Stage = (*Stage)(nil)
+
+// Spec implements stages.Stage.
+func (*Stage) Spec() stages.Spec {
+	return stages.Spec{
+		Name: "warmup", Wakes: "example", Gather: true, Reads: "example/v1",
+		Writes: "policy", Schema: "policy/v1",
+	}
+}
+
+// Process answers with one policy row. A round without a training example is
+// rejected: nothing that follows could work.
+func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	cfg := Default()
+	if err := in.Decode(&cfg); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return stages.Reject(err)
+	}
+	base, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	if err != nil {
+		return err
+	}
+	data, err := collect(in.Batches, base.TemplateHash())
+	if err != nil {
+		return err
+	}
+	if len(data.train) == 0 {
+		return stages.Reject(errors.New("warmup: no example is for training: the dataset is empty, or split dropped or held out every row; see the reasons that split counted"))
+	}
+	row := schemas.Policy{Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: in.PolicyDigest, Metrics: "{}", Curve: "[]"}
+	if cfg.Mode == ModeNone {
+		row.Status, row.Detail = "base", "warm-up is switched off by warmup.mode: the base opens the rounds"
+	} else if err := cfg.train(ctx, in, out, base, data, &row); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b, err := schemas.Encode(in.Header, []schemas.Policy{row})
+	if err != nil {
+		return err
+	}
+	return out.Result(b)
+}
+
+// notes are what the result says beside the weights.
+type notes struct {
+	Before   *float64 `json:"before"` // validation loss of the base, nats per token; nil: no validation
+	Best     float64  `json:"best"`   // lowest validation loss so far
+	BestStep int      `json:"best_step"`
+	After    float64  `json:"after"` // the newest validation loss
+}
+
+// train runs the phases and fills row.
+func (c Config) train(ctx context.Context, in stages.Input, out stages.Output, base *policy.Policy, data lessons, row *schemas.Policy) error {
+	rate := c.Rate
+	if rate == 0 {
+		rate = course.Rate(base.Model(), 1e-3, 1e-4)
+	}
+	phases := c.phases(data.train, rate)
+	t, err := train.New(base.Model(), c.training(stages.Seed(in.Header.Seed, "warmup", 0), max(c.Tokens, data.longest)), phases)
+	if err != nil {
+		return stages.Reject(fmt.Errorf("warmup: %w", err))
+	}
+	var n notes
+	run := &course.Course{
+		Trainer: t, Policy: in.PolicyDigest, Total: steps(phases), Every: c.CheckpointSteps,
+		Notes: &n, Checkpoint: out.Checkpoint, Progress: out.Progress,
+	}
+	v := validator{t, spread(data.validation, c.ValidationRows), &n, run}
+	if in.Resume == nil || c.resume(run, &n, in, out) != nil {
+		if err := v.begin(ctx); err != nil {
+			return err
+		}
+	}
+	run.After = func(ctx context.Context, p *course.Point) error { return v.after(ctx, c, p) }
+	if err := run.Run(ctx); errors.Is(err, train.ErrNotFinite) {
+		return stages.Reject(fmt.Errorf("warmup: %w", err))
+	} else if err != nil {
+		return err
+	}
+	if row.Checkpoint, err = out.Save(ctx, t.Adapter(true).Save); err != nil {
+		return err
+	}
+	row.Status, row.Steps, row.Examples = "trained", int32(run.Done), int32(len(data.train))
+	row.Detail = detail(phases, data, n, len(v.examples), in.Failed)
+	return c.report(row, run, n, phases, rate, len(v.examples))
+}
+
+// resume goes on from a checkpoint. One that does not fit, left by another version
+// of this program, costs only time: the course begins anew and says so.
+func (c Config) resume(run *course.Course, n *notes, in stages.Input, out stages.Output) error {
+	err := run.Resume(in.Resume)
+	if err != nil {
+		*n = notes{}
+		out.Progress(0, run.Total, "steps", "begins anew, the checkpoint does not fit: "+err.Error())
+	}
+	return err
+}
+
+// validator keeps the weights with the lowest validation loss.
+type validator struct {
+	trainer  *train.Trainer
+	examples []train.Example
+	notes    *notes
+	course   *course.Course
+}
+
+// begin measures the base, which is the first best.
+func (v validator) begin(ctx context.Context) error {
+	loss, err := v.loss(ctx)
+	if err != nil || loss == nil {
+		return err
+	}
+	v.notes.Before, v.notes.Best, v.notes.After = loss, *loss, *loss
+	v.trainer.MarkBest()
+	return nil
+}
+
+// after measures where the interval or the phase ends.
+func (v validator) after(ctx context.Context, c Config, p *course.Point) error {
+	every := c.ValidateSteps
+	if every == 0 {
+		every = p.OfPhase / c.Epochs
+	}
+	if p.InPhase%every != 0 && p.InPhase != p.OfPhase {
+		return nil
+	}
+	loss, err := v.loss(ctx)
+	if err != nil || loss == nil {
+		return err
+	}
+	p.Validation, v.notes.After = loss, *loss
+	if *loss < v.notes.Best {
+		v.notes.Best, v.notes.BestStep = *loss, p.Step
+		v.trainer.MarkBest()
+	}
+	return nil
+}
+
+// loss is nil without validation examples.
+func (v validator) loss(ctx context.Context) (*float64, error) {
+	if len(v.examples) == 0 {
+		return nil, nil
+	}
+	loss, err := v.trainer.Loss(ctx, v.examples)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, stages.Reject(fmt.Errorf("warmup: validation: %w", err))
+	}
+	return &loss, nil
+}
+
+// detail is the sentence for the report.
+func detail(phases []train.Phase, data lessons, n notes, validated int, failed []string) string {
+	var parts []string
+	for _, p := range phases {
+		parts = append(parts, fmt.Sprintf("%d %s", len(p.Examples), p.Name))
+	}
+	said := []string{"trained on " + strings.Join(parts, ", ")}
+	if w := warnings(phases); w != "" {
+		said = append(said, w)
+	}
+	switch {
+	case validated == 0:
+		said = append(said, "there is no validation, so the last weights are kept")
+	case n.BestStep == 0:
+		said = append(said, fmt.Sprintf("the validation loss never fell below the base's %.4f, whose weights are kept: lower warmup.rate, or look at the data", n.Best))
+	default:
+		said = append(said, fmt.Sprintf("validation loss %.4f → %.4f at step %d, whose weights are kept", *n.Before, n.Best, n.BestStep))
+	}
+	if len(failed) > 0 {
+		said = append(said, fmt.Sprintf("%d shards failed and are missing, %s the first", len(failed), failed[0]))
+	}
+	return strings.Join(said, "; ")
+}
+
+// report writes the numbers. A key is left out when it was not measured.
+func (c Config) report(row *schemas.Policy, run *course.Course, n notes, phases []train.Phase, rate float64, validated int) error {
+	m := map[string]float64{"rate": rate, "validation_examples": float64(validated)}
+	for _, p := range phases {
+		m["examples_"+p.Name] = float64(len(p.Examples))
+	}
+	if n.Before != nil {
+		m["validation_before"], m["validation_after"], m["validation_best"], m["best_step"] = *n.Before, n.After, n.Best, float64(n.BestStep)
+	}
+	if len(run.Curve) > 0 {
+		m["loss_first"], m["loss_last"] = run.Curve[0].Loss, run.Curve[len(run.Curve)-1].Loss
+	}
+	metrics, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("warmup: metrics: %w", err)
+	}
+	curve, err := json.Marshal(run.Curve)
+	if err != nil {
+		return fmt.Errorf("warmup: curve: %w", err)
+	}
+	row.Metrics, row.Curve = string(metrics), string(curve)
+	return nil
+}
