@@ -76,6 +76,7 @@ func TestRules(t *testing.T) {
 		{"one is the other's beginning", node{0, "[f( ", 0.9, "pass"}, node{0, "[f( a=2)]", -1, "fail"}, "empty_side", "empty_side"},
 		{"empty fragment", node{0, "", 0.9, "pass"}, node{0, "[f(a=2)]", -1, "fail"}, "empty_side", "empty_side"},
 		{"40 of 41 tokens alike: 0.976", node{0, long + "x", 0.9, "pass"}, node{0, long + "y", -1, "fail"}, "similar", "similar"},
+		{"19 of 20 tokens alike: exactly 0.95", node{0, strings.Repeat("word ", 19) + "x", 0.9, "pass"}, node{0, strings.Repeat("word ", 19) + "y", -1, "fail"}, "", ""},
 		{"quotes differ", node{0, `[f(a='x')]`, 0.9, "pass"}, node{0, `[f(a="x")]`, -1, "fail"}, "equal_after_parsing", "equal_after_parsing"},
 		{"order of arguments differs", node{0, `[f(a=1, b=2)]`, 0.9, "pass"}, node{0, `[f(b=2, a=1)]`, -1, "fail"}, "equal_after_parsing", "equal_after_parsing"},
 		{"fragments differ in blanks", node{0, `[f(a=1,`, 0.9, ""}, node{0, `[f(a=1 , `, -1, ""}, "equal_after_parsing", "equal_after_parsing"},
@@ -139,6 +140,24 @@ func TestPair(t *testing.T) {
 	}
 }
 
+// TestPath: what stands before the fragments and what comes after them count. Below
+// node 1 the same argument is written in two ways; the pair at the root is proven by
+// a terminal two fragments further down.
+func TestPath(t *testing.T) {
+	rows := tree(
+		node{0, "[f(", 0.5, ""}, node{0, "No.", -1, "fail"},
+		node{1, "a='x',", 0.6, ""}, node{1, `a="x",`, 0.2, ""},
+		node{3, "b=1)]", 1, "pass"}, node{4, "b=2)]", -1, "fail"},
+	)
+	var got []string
+	for _, p := range run(t, nil, rows) {
+		got = append(got, fmt.Sprintf("%d:%s", p.Node, p.Reason))
+	}
+	if want := []string{"0:", "1:equal_after_parsing"}; !slices.Equal(got, want) {
+		t.Errorf("rows %q, want %q", got, want)
+	}
+}
+
 // TestBranching: only children with a finished roll-out count; of more than two
 // the best and the worst make the pair; the earlier of equals.
 func TestBranching(t *testing.T) {
@@ -170,10 +189,10 @@ func TestDuplicate(t *testing.T) {
 	rows := tree(slices.Concat([]node{{0, "[f( a= ", 0, ""}, {0, "[f( ", 0, ""}, {2, "a= ", 0, ""}}, under(1), under(3))...)
 	var got []string
 	for _, p := range run(t, nil, rows) {
-		got = append(got, fmt.Sprintf("%d:%s:%d", p.Node, p.Reason, len(p.PromptIDs)))
+		got = append(got, fmt.Sprintf("%d:%s:%s:%d", p.Node, p.Reason, p.OtherMode, len(p.PromptIDs)))
 	}
 	// At the root one side is the other's beginning.
-	if want := []string{"0:empty_side:0", "1::5", "3:duplicate:0"}; !slices.Equal(got, want) {
+	if want := []string{"0:empty_side:empty_side:0", "1:::5", "3:duplicate:duplicate:0"}; !slices.Equal(got, want) {
 		t.Errorf("rows %v, want %v", got, want)
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 
 	"itool/schemas"
@@ -105,11 +104,12 @@ func (t *turns) read(ctx context.Context, in stages.Input, out stages.Output) er
 		return err
 	}
 	defer f.Close()
-	src := &source{f: f, sum: sha256.New()}
+	sum := sha256.New()
+	src := io.TeeReader(f, sum)
 	first, rows, size := int(t.shard.First), int(t.shard.Rows), 0
 	for row, err := range format.Read(ctx, src, format.Format(t.shard.Format), first, rows) {
 		if err != nil {
-			return t.placed(err, src)
+			return t.placed(err)
 		}
 		before := len(t.out)
 		t.add(row)
@@ -127,33 +127,17 @@ func (t *turns) read(ctx context.Context, in stages.Input, out stages.Output) er
 	if _, err := io.Copy(io.Discard, src); err != nil {
 		return err
 	}
-	if sum := hex.EncodeToString(src.sum.Sum(nil)); t.shard.SHA256 != "" && sum != t.shard.SHA256 {
-		return stages.Reject(fmt.Errorf("split: %s: the stored file has digest %.12s, %.12s was published: publish it again", t.shard.Name, sum, t.shard.SHA256))
+	if got := hex.EncodeToString(sum.Sum(nil)); t.shard.SHA256 != "" && got != t.shard.SHA256 {
+		return stages.Reject(fmt.Errorf("split: %s: the stored file has digest %.12s, %.12s was published: publish it again", t.shard.Name, got, t.shard.SHA256))
 	}
 	return nil
 }
 
 // placed tells a broken file, which no retry mends, from trouble with reading it.
-func (t *turns) placed(err error, src *source) error {
+func (t *turns) placed(err error) error {
 	var broken *format.BrokenError
-	if src.err == nil && errors.As(err, &broken) {
+	if errors.As(err, &broken) {
 		return stages.Reject(fmt.Errorf("split: %s: %w", t.shard.Name, err))
 	}
 	return err
-}
-
-// source adds up the digest of what is read, and remembers why reading failed.
-type source struct {
-	f   io.Reader
-	sum hash.Hash
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.f.Read(p)
-	s.sum.Write(p[:n])
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -201,7 +202,7 @@ func TestShares(t *testing.T) {
 			replay++
 		}
 		where[e.Messages] = fmt.Sprint(e.Part, e.Replay)
-		set := e.Tools
+		set := regexp.MustCompile(`tool_\d+`).FindString(e.Tools)
 		if before, seen := sides[set]; seen && before != e.Part {
 			t.Errorf("tool set %s is in %s and in %s", set, before, e.Part)
 		}
@@ -221,8 +222,9 @@ func TestShares(t *testing.T) {
 		}
 	}
 	smaller, again := it, 0
+	sum := sha256.Sum256([]byte(data)) // of more than a reader's buffer: it is checked to the end
 	for first := 0; first < total; first += 300 {
-		shard := schemas.Shard{Key: fmt.Sprintf("t%d", first), File: "datasets/x", Name: "x", Format: "openai", First: int32(first), Rows: int32(min(300, total-first))}
+		shard := schemas.Shard{Key: fmt.Sprintf("t%d", first), File: "datasets/x", Name: "x", Format: "openai", SHA256: hex.EncodeToString(sum[:]), First: int32(first), Rows: int32(min(300, total-first))}
 		smaller.Batches = []schemas.Batch{stagetest.Batch(t, shard.Key, shard)}
 		smaller.Header.Seed = uint64(99 + first)
 		for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), smaller) {
@@ -252,10 +254,14 @@ func TestShares(t *testing.T) {
 func TestBFCL(t *testing.T) {
 	const question = `"question": [[{"role": "user", "content": "Rain in %s?"}]], "function": [{"name": "weather", "parameters": {"type": "dict", "properties": {"city": {"type": "string"}}, "required": ["city"]}}]`
 	data := fmt.Sprintf(`{"id": "live_simple_0-0-0", `+question+`, "ground_truth": [{"weather": {"city": ["Bern", "Berne"]}}]}`, "Bern") + "\n" +
-		fmt.Sprintf(`{"id": "live_simple_1-0-0", `+question+`, "ground_truth": [{"climate": {"city": ["Oslo"]}}]}`, "Oslo") + "\n"
+		fmt.Sprintf(`{"id": "live_simple_1-0-0", `+question+`, "ground_truth": [{"climate": {"city": ["Oslo"]}}]}`, "Oslo") + "\n" +
+		strings.Replace(fmt.Sprintf(`{"id": "live_simple_2-0-0", `+question+`, "ground_truth": [{"weather": {"city": ["Rome"]}}]}`, "Rome"), `[[`, `[[{"role": "user", "content": "Help"}, {"role": "assistant", "content": "Gladly."}, `, 1) + "\n"
 	rows := stagetest.Rows[schemas.Example](t, newStage(t), item(t, format.BFCL, data, nil))
 	if e := rows[0]; e.Reason != "" || e.Category != "live_simple" || e.Reference != "[weather(city='Bern')]" || e.Acceptable != `[{"weather": {"city": ["Bern", "Berne"]}}]` {
 		t.Errorf("row 0: %+v", e)
+	}
+	if e := rows[2]; e.Reason != "" || e.Acceptable != "" || e.Reference != "Gladly." {
+		t.Errorf("row 2, a turn within the question: %+v", e)
 	}
 	if e := rows[1]; e.Reason != "bad_answer" || !strings.Contains(e.Detail, "wrong_func_name") || e.Acceptable != "" {
 		t.Errorf("row 1: %s: %s", e.Reason, e.Detail)
