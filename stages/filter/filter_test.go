@@ -80,6 +80,7 @@ func TestRules(t *testing.T) {
 		{"quotes differ", node{0, `[f(a='x')]`, 0.9, "pass"}, node{0, `[f(a="x")]`, -1, "fail"}, "equal_after_parsing", "equal_after_parsing"},
 		{"order of arguments differs", node{0, `[f(a=1, b=2)]`, 0.9, "pass"}, node{0, `[f(b=2, a=1)]`, -1, "fail"}, "equal_after_parsing", "equal_after_parsing"},
 		{"fragments differ in blanks", node{0, `[f(a=1,`, 0.9, ""}, node{0, `[f(a=1 , `, -1, ""}, "equal_after_parsing", "equal_after_parsing"},
+		{"to end here or to go on is a choice", node{0, "[f(a=1)]", 0.9, "pass"}, node{0, "[f(a=1)] ", -1, ""}, "", ""},
 		{"fragments of two arguments", node{0, `[f(a='x',`, 0.9, ""}, node{0, `[f(a='y',`, -1, ""}, "chosen_unproven", ""},
 		{"to go on or to stop is a choice", node{0, `[f(a=1,`, 0.9, ""}, node{0, `[f(a=1)`, -1, ""}, "chosen_unproven", ""},
 		{"kind of value differs", node{0, `[f(a=1)]`, 0.9, "pass"}, node{0, `[f(a=1.0)]`, -1, "fail"}, "", ""},
@@ -155,6 +156,15 @@ func TestPath(t *testing.T) {
 	}
 	if want := []string{"0:", "1:equal_after_parsing"}; !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)
+	}
+}
+
+// TestSameText: other tokens of the same prose are no choice.
+func TestSameText(t *testing.T) {
+	rows := tree(node{0, "No idea.", 1, "pass"}, node{0, "No idea.", -1, "fail"})
+	rows[2].Tokens = []int32{7, 8, 9}
+	if p := run(t, nil, rows)[0]; p.Reason != "equal_after_parsing" {
+		t.Errorf("reason %q, want equal_after_parsing", p.Reason)
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 	EmptySide        Reason = "empty_side"          // nothing is left of a side once the common prefix is gone
 	OverLength       Reason = "over_length"         // prompt and longer side exceed max_tokens, or a side has more tokens than can be compared
 	Similar          Reason = "similar"             // similarity above the bound
-	EqualAfterParse  Reason = "equal_after_parsing" // the same calls, written differently
+	EqualAfterParse  Reason = "equal_after_parsing" // the same text or the same calls, written differently
 	SmallQDifference Reason = "small_q_difference"  // below the bound
 	Duplicate        Reason = "duplicate"           // another node of this tree gave the same pair
 	ChosenLowQ       Reason = "chosen_low_q"        // mode paper: chosen Q below the bound
@@ -38,10 +38,11 @@ const maxSide = 4096 // tokens
 
 // side is one of the two continuations of a branching node.
 type side struct {
-	tokens  []int32
-	text    string
-	q       float64
-	passing int // terminals at or below it that pass
+	tokens   []int32
+	text     string
+	terminal bool
+	q        float64
+	passing  int // terminals at or below it that pass
 }
 
 // judge applies the common rules in the order of the constants above: what makes
@@ -61,7 +62,7 @@ func (c Config) judge(path string, promptTokens int, chosen, rejected side) (Rea
 		return OverLength, similarity
 	case similarity > c.Similarity:
 		return Similar, similarity
-	case equalAfterParsing(path+chosen.text, path+rejected.text):
+	case chosen.terminal == rejected.terminal && equal(path+chosen.text, path+rejected.text):
 		return EqualAfterParse, similarity
 	case chosen.q-rejected.q < c.MinQDifference:
 		return SmallQDifference, similarity
@@ -138,10 +139,14 @@ func distance(a, b []int32) int {
 // argument list within it.
 var closings = []string{"", "]", ")]"}
 
-// equalAfterParsing compares two answers, whole or begun, up to the end of the two
-// fragments. Both must be completed in the same way: "f(a=1," goes on with another
-// argument and "f(a=1)" does not, which is a decision worth learning.
-func equalAfterParsing(a, b string) bool {
+// equal compares two answers, whole or begun, up to the end of the two fragments: as
+// text, for other tokens of the same text are no choice, and as calls. Both must be
+// completed in the same way: "f(a=1," goes on with another argument and "f(a=1)" does
+// not, which is a decision worth learning, as it is to end an answer or not.
+func equal(a, b string) bool {
+	if a == b {
+		return true
+	}
 	for _, end := range closings {
 		x, errX := toolcall.Parse(strings.TrimRight(a, " \n") + end)
 		y, errY := toolcall.Parse(strings.TrimRight(b, " \n") + end)

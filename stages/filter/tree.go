@@ -97,5 +97,5 @@ func (t *tree) path(node int) (tokens []int32, text string) {
 
 func (t *tree) side(node int) side {
 	r := t.rows[node]
-	return side{tokens: r.Tokens, text: r.Text, q: r.Q, passing: t.passing[node]}
+	return side{tokens: r.Tokens, text: r.Text, terminal: r.Terminal, q: r.Q, passing: t.passing[node]}
 }
