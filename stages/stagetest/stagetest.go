@@ -32,14 +32,11 @@ import (
 // Case is what Run needs to know beside the stage.
 type Case struct {
 	Item Item // one that the stage can process, small
-	// Bounded is set by a stage that finishes quickly and never looks at the
-	// context; it is then only held to stop before it begins.
-	Bounded bool
 }
 
 // Run holds a stage to the contract.
 func Run(t *testing.T, stage stages.Stage, c Case) {
-	s := suite{stage: stage, spec: stage.Spec(), item: c.Item, bounded: c.Bounded}
+	s := suite{stage: stage, spec: stage.Spec(), item: c.Item}
 	t.Run("spec", s.testSpec)
 	var first *Recorder
 	if !t.Run("result", func(t *testing.T) { first = s.testResult(t) }) {
@@ -57,10 +54,9 @@ func Run(t *testing.T, stage stages.Stage, c Case) {
 }
 
 type suite struct {
-	stage   stages.Stage
-	spec    stages.Spec
-	item    Item
-	bounded bool
+	stage stages.Stage
+	spec  stages.Spec
+	item  Item
 }
 
 func (s suite) testSpec(t *testing.T) {
@@ -154,9 +150,6 @@ func (s suite) testCancelled(t *testing.T) {
 
 // testMidway: cancelled while it works, a stage stops, or finishes rightly.
 func (s suite) testMidway(t *testing.T, want *Recorder) {
-	if s.bounded {
-		return
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	in := s.item.Input(t)
