@@ -1,0 +1,185 @@
+package pretrain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	"itool/ops/synth"
+	"itool/stages/policy"
+	"itool/stages/policy/model"
+	"itool/stages/policy/model/safetensors"
+	"itool/stages/policy/template"
+	"itool/stages/policy/tokenizer"
+)
+
+// Report is how a base was made; it lies in its folder as MAKING.json.
+type Report struct {
+	Config     Config `json:"config"`
+	Parameters int    `json:"parameters"`
+	Steps      int    `json:"steps"`
+	Log        Log    `json:"log"`
+	Device     string `json:"device"`
+	Go         string `json:"go"`
+	Licence    string `json:"licence"`
+	Exam       Exam   `json:"exam"`
+}
+
+// The pages that tell how a base was made; the first one marks a folder as ours.
+const (
+	makingFile = "MAKING.json"
+	pageFile   = "MAKING.md"
+)
+
+// replaceable refuses to write over a folder that is not a base of ours.
+func replaceable(out string) error {
+	entries, err := os.ReadDir(out)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(out, makingFile)); err != nil {
+		return fmt.Errorf("%s holds other files and no %s: name a new folder", out, makingFile)
+	}
+	return nil
+}
+
+// publish examines the model as it will be read, and puts its folder in place.
+func (w *work) publish(ctx context.Context, out string, m *model.Model, r Report) (Report, error) {
+	dir := out + ".new"
+	if err := os.RemoveAll(dir); err != nil {
+		return r, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return r, err
+	}
+	if err := w.write(dir, m); err != nil {
+		return r, err
+	}
+	p, err := policy.Open(os.DirFS(dir), policy.Options{Device: w.Device})
+	if err != nil {
+		return r, err
+	}
+	r.Device, r.Licence = w.Device.Name(), "Apache-2.0"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		r.Go = info.GoVersion
+	}
+	if w.Exam > 0 {
+		rows, err := w.unseen()
+		if err != nil {
+			return r, err
+		}
+		if r.Exam, err = Examine(ctx, p, rows, w.Seed, w.Clock); err != nil {
+			return r, err
+		}
+	}
+	b, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return r, err
+	}
+	if err := writeWhole(filepath.Join(dir, makingFile), append(b, '\n')); err != nil {
+		return r, err
+	}
+	if err := writeWhole(filepath.Join(dir, pageFile), []byte(r.page())); err != nil {
+		return r, err
+	}
+	if err := os.RemoveAll(out); err != nil {
+		return r, err
+	}
+	if err := os.Rename(dir, out); err != nil {
+		return r, err
+	}
+	return r, os.RemoveAll(out + ".partial")
+}
+
+// write writes what Hugging Face expects of a model's folder.
+func (w *work) write(dir string, m *model.Model) error {
+	if err := m.Save(createIn(dir), safetensors.BF16); err != nil {
+		return err
+	}
+	settings, err := json.MarshalIndent(map[string]any{
+		"bos_token": template.DefaultBOS, "eos_token": template.DefaultEnd,
+		"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": w.Context, "add_bos_token": false,
+	}, "", " ")
+	if err != nil {
+		return err
+	}
+	generation, err := json.MarshalIndent(map[string]any{
+		"bos_token_id": w.shape.BOS[0], "eos_token_id": w.shape.EOS[0], "do_sample": false, "max_new_tokens": maxAnswer,
+	}, "", " ")
+	if err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{
+		tokenizer.File: w.tokenizerFile, template.File: []byte(template.Default),
+		template.ConfigFile: settings, "generation_config.json": generation,
+	} {
+		if err := writeWhole(filepath.Join(dir, name), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unseen are rows of the other fold.
+func (w *work) unseen() ([]synth.Row, error) {
+	c := w.World
+	c.Seed, c.Rows, c.Fold = c.Seed+1, w.Exam, 1-c.Fold
+	seq, err := synth.Make(c)
+	if err != nil {
+		return nil, err
+	}
+	var rows []synth.Row
+	for row, err := range seq {
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// page is the report for people.
+func (r Report) page() string {
+	var b strings.Builder
+	c, e := r.Config, r.Exam
+	fmt.Fprintf(&b, "# How this model was made\n\n"+
+		"A small base for trying `itool`, trained from nothing on conversations that `ops/synth` made. It knows that\n"+
+		"small world and nothing else. Licence: %s, weights included; no foreign data, no foreign weights.\n\n"+
+		"    go run ./ops/itool pretrain --out <folder>\n\n"+
+		"| | |\n|---|---|\n", r.Licence)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "| %s | "+format+" |\n", append([]any{name}, args...)...)
+	}
+	row("shape", "%d parameters: width %d, %d layers, %d heads (%d key/value), inner %d, context %d, bf16", r.Parameters, c.Width, c.Layers, c.Heads, c.KV, c.Inner, c.Context)
+	row("seeds", "%d (weights), %d (conversations, fold %d of %d)", c.Seed, c.World.Seed, c.World.Fold, c.World.Folds)
+	row("conversations", "%d, each once, %d per step; %.0f %% judgements; the last %.0f %% learn answers only", c.World.Rows, c.BatchSize, 100*c.Judging, 100*c.Answers)
+	row("steps", "%d, rate %g with warm-up and cosine", r.Steps, c.Rate)
+	row("tokens", "%d in %.0f s: %.0f tokens/s on %s, %s", r.Log.Tokens, r.Log.Seconds, float64(r.Log.Tokens)/max(r.Log.Seconds, 1e-9), r.Device, r.Go)
+	fmt.Fprintf(&b, "\n## Exam: %d requests of the other fold, never seen\n\n| | |\n|---|---|\n", e.Rows)
+	row("calls wanted", "%d rows", e.CallRows)
+	row("reads as calls", "%.1f %%", 100*e.Parsed)
+	row("exact, greedy", "%.1f %%", 100*e.Exact)
+	row("exact, one of four draws at temperature 1", "%.1f %%", 100*e.PassAt4)
+	row("prose where prose is wanted", "%.1f %%", 100*e.Prose)
+	row("speed", "%.0f tokens/s greedy, prompts included", e.TokensPerSec)
+	b.WriteString("\n## Some greedy answers\n\n")
+	for _, s := range e.Samples {
+		fmt.Fprintf(&b, "- %s\n  - want `%s`\n  - got `%s`\n", s.Request, s.Want, s.Got)
+	}
+	b.WriteString("\n## Loss, nats per learnt token\n\n| step | phase | loss |\n|---|---|---|\n")
+	for i, p := range r.Log.Curve {
+		if every := len(r.Log.Curve)/20 + 1; i%every == 0 || i == len(r.Log.Curve)-1 {
+			fmt.Fprintf(&b, "| %d | %s | %.3f |\n", p.Step, p.Phase, p.Loss)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,164 @@
+package pretrain_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"itool/ops/pretrain"
+	"itool/stages/policy"
+	"itool/stages/policy/model"
+)
+
+// tiny learns next to nothing, within a second.
+func tiny() pretrain.Config {
+	c := pretrain.Default()
+	c.World.Rows, c.Exam, c.BatchSize, c.SaveEvery = 160, 12, 8, 3
+	c.Vocab, c.Width, c.Layers, c.Heads, c.KV, c.Inner = 300, 16, 1, 2, 1, 32
+	c.Rate = 0.02
+	c.Clock = func() time.Time { return time.Unix(0, 0) }
+	return c
+}
+
+func TestRunMakesAPolicy(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "base")
+	var first, last pretrain.Progress
+	report, err := pretrain.Run(context.Background(), tiny(), out, func(p pretrain.Progress) {
+		if p.Step == 1 {
+			first = p
+		}
+		last = p
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last.Step != report.Steps || last.Step != 20 || last.Loss > first.Loss-0.5 || last.Phase != "answers" {
+		t.Errorf("from %+v to %+v of %d steps: the loss has not fallen", first, last, report.Steps)
+	}
+	p, err := policy.Open(os.DirFS(out), policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.ContextLength() != 1024 || p.Model().VocabSize != 300 {
+		t.Errorf("context %d, vocabulary %d", p.ContextLength(), p.Model().VocabSize)
+	}
+	if n := parameters(p.Model()); n != report.Parameters {
+		t.Errorf("%d parameters, the report says %d", n, report.Parameters)
+	}
+	if report.Exam.Rows != 12 || report.Exam.CallRows == 0 || len(report.Exam.Samples) == 0 {
+		t.Errorf("exam: %+v", report.Exam)
+	}
+	page, err := os.ReadFile(filepath.Join(out, "MAKING.md"))
+	if err != nil || !strings.Contains(string(page), "Apache-2.0") || !strings.Contains(string(page), "| 20 | answers |") {
+		t.Errorf("%v\n%s", err, page)
+	}
+	if _, err := os.Stat(out + ".partial"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the checkpoints are still there: %v", err)
+	}
+}
+
+func parameters(m *model.Model) int {
+	n := len(m.Embed) + len(m.Norm)
+	for i := range m.Layers {
+		n += len(m.Layers[i].InputNorm) + len(m.Layers[i].PostNorm)
+		for _, l := range m.Layers[i].Linears() {
+			n += len(l.W)
+		}
+	}
+	return n
+}
+
+// TestInterrupted stops a run in the middle, more than once, and leaves what a
+// killed process leaves; the finished base has the same bytes.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	whole, broken := filepath.Join(dir, "whole"), filepath.Join(dir, "broken")
+	if _, err := pretrain.Run(context.Background(), tiny(), whole, nil); err != nil {
+		t.Fatal(err)
+	}
+	resumed := 0
+	for _, stop := range []int{1, 7, 18} {
+		ctx, cancel := context.WithCancel(context.Background())
+		_, err := pretrain.Run(ctx, tiny(), broken, func(p pretrain.Progress) {
+			if p.Resumed {
+				resumed++
+			}
+			if p.Step >= stop {
+				cancel()
+			}
+		})
+		cancel()
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("stopped at %d: %v", stop, err)
+		}
+		// Half a checkpoint, as kill -9 leaves one.
+		if err := os.MkdirAll(filepath.Join(broken+".partial", "step-000000099.tmp"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := pretrain.Run(context.Background(), tiny(), broken, func(p pretrain.Progress) {
+		if p.Resumed {
+			resumed++
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if resumed != 2 {
+		t.Errorf("resumed %d times, want 2: nothing was saved before the first stop", resumed)
+	}
+	for _, name := range []string{"model.safetensors", "tokenizer.json", "MAKING.json"} {
+		a, errA := os.ReadFile(filepath.Join(whole, name))
+		b, errB := os.ReadFile(filepath.Join(broken, name))
+		if errA != nil || errB != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s differs: %v %v", name, errA, errB)
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	t.Run("a folder of someone else", func(t *testing.T) {
+		out := t.TempDir()
+		if err := os.WriteFile(filepath.Join(out, "thesis.tex"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pretrain.Run(context.Background(), tiny(), out, nil); err == nil || !strings.Contains(err.Error(), "other files") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("checkpoints of another configuration", func(t *testing.T) {
+		out := filepath.Join(t.TempDir(), "base")
+		ctx, cancel := context.WithCancel(context.Background())
+		if _, err := pretrain.Run(ctx, tiny(), out, func(pretrain.Progress) { cancel() }); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		c := tiny()
+		c.Seed++
+		if _, err := pretrain.Run(context.Background(), c, out, nil); err == nil || !strings.Contains(err.Error(), "another configuration") {
+			t.Errorf("got %v", err)
+		}
+	})
+	for name, bend := range map[string]func(*pretrain.Config){
+		"rows": func(c *pretrain.Config) { c.World.Rows = 0 }, "folds": func(c *pretrain.Config) { c.World.Folds = 3 },
+		"judging": func(c *pretrain.Config) { c.Judging = 1 }, "answers": func(c *pretrain.Config) { c.Answers = -1 },
+		"vocab": func(c *pretrain.Config) { c.Vocab = 100 }, "heads": func(c *pretrain.Config) { c.Heads = 3 },
+		"kv": func(c *pretrain.Config) { c.KV = 0 }, "rate": func(c *pretrain.Config) { c.Rate = 0 },
+		"batch_size": func(c *pretrain.Config) { c.BatchSize = 0 }, "save_every": func(c *pretrain.Config) { c.SaveEvery = 0 },
+		"exam": func(c *pretrain.Config) { c.Exam = -1 }, "num_hidden_layers": func(c *pretrain.Config) { c.Layers = 0 },
+		"context": func(c *pretrain.Config) { c.Context = 40 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := tiny()
+			bend(&c)
+			out := filepath.Join(t.TempDir(), "base")
+			if _, err := pretrain.Run(context.Background(), c, out, nil); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("got %v, want an error that names %s", err, name)
+			}
+		})
+	}
+}
