@@ -16,6 +16,7 @@ import (
 type guard struct {
 	examples []schemas.Example
 	before   answers
+	lost     []byte // of the newest comparison, see lost
 }
 
 // answers are greedy, judged, in the order of the guard's examples. The tokens are
@@ -104,7 +105,7 @@ func (r *round) fits(ex *schemas.Example) bool {
 }
 
 // check asks the new policy and compares. trip is why it is refused, "" if not.
-func (g *guard) check(ctx context.Context, r *round, p *policy.Policy, attempt int) (trip string, err error) {
+func (g *guard) check(ctx context.Context, r *round, p *policy.Policy) (trip string, err error) {
 	r.out.Progress(r.steps(), r.steps(), "steps", fmt.Sprintf("guard: the new policy answers %d prompts", len(g.examples)))
 	after, err := r.ask(ctx, p, g.examples)
 	if err != nil {
@@ -117,28 +118,26 @@ func (g *guard) check(ctx context.Context, r *round, p *policy.Policy, attempt i
 		}
 		n := float64(c.Cases)
 		r.metrics["guard_"+c.Name+"_before"], r.metrics["guard_"+c.Name+"_after"] = float64(c.Before)/n, float64(c.After)/n
-		r.metrics["guard_"+c.Name+"_p"] = c.P
+		r.metrics["guard_"+c.Name+"_p"], r.metrics["guard_"+c.Name+"_cases"] = c.P, n
 	}
-	if err := r.attachLost(ctx, g, after, attempt); err != nil {
-		return "", err
-	}
-	return r.cfg.tripped(all), nil
+	g.lost, err = lost(g.before, after)
+	return r.cfg.tripped(all), err
 }
 
 // mostLost bounds the attached document.
 const mostLost = 50
 
-// attachLost stores, for people, answers that were in form before and are not any
-// more: one JSON object per line.
-func (r *round) attachLost(ctx context.Context, g *guard, after answers, attempt int) error {
+// lost lists answers that were in form before and are not any more, for people:
+// one JSON object per line.
+func lost(before, after answers) ([]byte, error) {
 	var doc bytes.Buffer
 	enc := json.NewEncoder(&doc)
 	enc.SetEscapeHTML(false)
 	lines := 0
-	for i := range g.examples {
+	for i := range before.verdicts {
 		for _, a := range abilities {
-			b, x := g.before.verdicts[i], after.verdicts[i]
-			if lines == mostLost || !a.asks(b) || !a.good(b, g.before.tokens[i]) || a.good(x, after.tokens[i]) {
+			b, x := before.verdicts[i], after.verdicts[i]
+			if lines == mostLost || !a.asks(b) || !a.good(b, before.tokens[i]) || a.good(x, after.tokens[i]) {
 				continue
 			}
 			lines++
@@ -149,12 +148,18 @@ func (r *round) attachLost(ctx context.Context, g *guard, after answers, attempt
 				After   string `json:"after"`
 			}{b.ExampleID, a.name, b.Answer, x.Answer})
 			if err != nil {
-				return fmt.Errorf("update: guard: %w", err)
+				return nil, fmt.Errorf("update: guard: %w", err)
 			}
 		}
 	}
-	if lines == 0 {
+	return doc.Bytes(), nil
+}
+
+// attachLost stores what the last attempt lost. Once, at the end: what a resumed
+// update attaches must not depend on where it was killed.
+func (r *round) attachLost(ctx context.Context) error {
+	if r.guard == nil || len(r.guard.lost) == 0 {
 		return nil
 	}
-	return r.out.Attach(ctx, fmt.Sprintf("guard-lost-%d.jsonl", attempt+1), &doc)
+	return r.out.Attach(ctx, "guard-lost.jsonl", bytes.NewReader(r.guard.lost))
 }

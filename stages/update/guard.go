@@ -14,30 +14,30 @@ import (
 
 // ability is one yes-or-no question about an answer.
 type ability struct {
-	name string                       // in metrics; for people with blanks
+	name string                       // in metrics
+	said string                       // for people
 	asks func(v schemas.Verdict) bool // whether the question applies to this case
 	good func(v schemas.Verdict, tokens []int32) bool
 }
 
 var abilities = []ability{
-	{"parse_rate", always, func(v schemas.Verdict, _ []int32) bool { return v.Parsed }},
+	{"parse_rate", "parse rate", always, func(v schemas.Verdict, _ []int32) bool { return v.Parsed }},
 	// An answer that passes is no repetition, whatever its form: six calls of one
 	// tool are alike.
-	{"non_repetition", always, func(v schemas.Verdict, ids []int32) bool { return v.Pass || !repeats(ids) }},
-	{"no_call_accuracy", func(v schemas.Verdict) bool { return !v.HasCall }, func(v schemas.Verdict, _ []int32) bool { return v.Pass }},
+	{"non_repetition", "non-repetition", always, func(v schemas.Verdict, ids []int32) bool { return v.Pass || !repeats(ids) }},
+	{"no_call_accuracy", "no-call accuracy", func(v schemas.Verdict) bool { return !v.HasCall }, func(v schemas.Verdict, _ []int32) bool { return v.Pass }},
 }
 
 func always(schemas.Verdict) bool { return true }
 
 // Comparison is one ability before and after, over pairs of answers.
 type Comparison struct {
-	Name          string  `json:"name"`
-	Cases         int     `json:"cases"`
-	Before, After int     `json:"-"`    // good answers
-	Lost          int     `json:"lost"` // good before, not good after
-	Won           int     `json:"won"`  // the other way round
-	Drop          float64 `json:"drop"` // percentage points, negative when it rose
-	P             float64 `json:"p"`    // one-sided McNemar
+	Name, Said    string
+	Cases         int
+	Before, After int     // good answers
+	Lost, Won     int     // good before only, good after only
+	Drop          float64 // percentage points, negative when it rose
+	P             float64 // one-sided McNemar
 }
 
 // compare asks every ability of paired answers: before[i] and after[i] answer the
@@ -45,7 +45,7 @@ type Comparison struct {
 func compare(before, after answers) []Comparison {
 	var out []Comparison
 	for _, a := range abilities {
-		c := Comparison{Name: a.name}
+		c := Comparison{Name: a.name, Said: a.said}
 		for i := range before.verdicts {
 			if !a.asks(before.verdicts[i]) {
 				continue
@@ -83,7 +83,7 @@ func (c Config) tripped(all []Comparison) string {
 	for _, x := range all {
 		// A drop of exactly the bound trips; 100·k/n may miss it by a rounding.
 		if x.Drop >= c.GuardDrop-1e-9 && x.P < c.GuardP {
-			said = append(said, fmt.Sprintf("%s fell by %.1f points (%d → %d of %d, p = %.2g)", strings.ReplaceAll(x.Name, "_", " "), x.Drop, x.Before, x.After, x.Cases, x.P))
+			said = append(said, fmt.Sprintf("%s fell by %.1f points (%d → %d of %d, p = %.2g)", x.Said, x.Drop, x.Before, x.After, x.Cases, x.P))
 		}
 	}
 	return strings.Join(said, ", ")

@@ -123,9 +123,11 @@ func measure(pairs []train.Pair, before, after []opinion) (m map[string]float64,
 			m["chosen_logp_"+side.when] += w / n
 			m["rejected_logp_"+side.when] += l / n
 			m["margin_"+side.when] += (w - l) / n
+			ahead := 0.0
 			if w > l {
-				m["accuracy_"+side.when] += 1 / n
+				ahead = 1
 			}
+			m["accuracy_"+side.when] += ahead / n
 		}
 		dw, dl := after[i].chosen-before[i].chosen, after[i].rejected-before[i].rejected
 		m["chosen_change"] += math.Abs(dw) / n

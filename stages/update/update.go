@@ -78,6 +78,9 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	} else if err := r.run(ctx, &row); err != nil {
 		return err
 	}
+	if err := r.attachLost(ctx); err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -163,7 +166,7 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 		if err != nil {
 			return fmt.Errorf("update: %w", err)
 		}
-		trip, err := r.examine(ctx, draft, n.Attempt)
+		trip, err := r.examine(ctx, draft)
 		if err != nil {
 			return err
 		}
@@ -183,7 +186,7 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 }
 
 // examine measures a new policy and asks the guard. trip is why it is refused.
-func (r *round) examine(ctx context.Context, draft *overlay, attempt int) (trip string, err error) {
+func (r *round) examine(ctx context.Context, draft *overlay) (trip string, err error) {
 	p, err := r.engine.Open(draft.digest(r.in.PolicyDigest), draft)
 	if err != nil {
 		return "", err
@@ -202,5 +205,5 @@ func (r *round) examine(ctx context.Context, draft *overlay, attempt int) (trip 
 	if r.guard == nil {
 		return "", nil
 	}
-	return r.guard.check(ctx, r, p, attempt)
+	return r.guard.check(ctx, r, p)
 }
