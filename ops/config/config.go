@@ -1,0 +1,76 @@
+// Package config is the whole configuration of a run: every stage's section with
+// its defaults, overlaid by one YAML file and --set flags, checked, and frozen.
+//
+// An unknown key is an error that names its line: a misspelt setting that is
+// silently ignored costs a night. The resolved configuration is stored with the
+// run; its digest travels in every message.
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"itool/ops/line"
+	"itool/stages/evaluate"
+	"itool/stages/expand"
+	"itool/stages/filter"
+	"itool/stages/score"
+	"itool/stages/split"
+	"itool/stages/update"
+	"itool/stages/warmup"
+)
+
+// Config has one section per stage, named like the stage, and one for the line.
+type Config struct {
+	Seed     uint64             `json:"seed"` // every random choice of the run derives from it
+	Line     line.Config        `json:"line"`
+	Split    split.Config       `json:"split"`
+	Warmup   warmup.Config      `json:"warmup"`
+	Score    score.Config       `json:"score"`
+	Select   score.SelectConfig `json:"select"`
+	Expand   expand.Config      `json:"expand"`
+	Filter   filter.Config      `json:"filter"`
+	Update   update.Config      `json:"update"`
+	Evaluate evaluate.Config    `json:"evaluate"`
+}
+
+// Default is what the paper and the design say.
+func Default() Config {
+	return Config{
+		Seed: 1, Line: line.Default(), Split: split.Default(), Warmup: warmup.Default(),
+		Score: score.Default(), Select: score.DefaultSelect(), Expand: expand.Default(),
+		Filter: filter.Default(), Update: update.Default(), Evaluate: evaluate.Default(),
+	}
+}
+
+// Validate checks every section. Its error begins with section and field.
+func (c Config) Validate() error {
+	for _, s := range []struct {
+		name string
+		v    interface{ Validate() error }
+	}{
+		{"line", c.Line}, {"split", c.Split}, {"warmup", c.Warmup}, {"score", c.Score}, {"select", c.Select},
+		{"expand", c.Expand}, {"filter", c.Filter}, {"update", c.Update}, {"evaluate", c.Evaluate},
+	} {
+		if err := s.v.Validate(); err != nil {
+			if msg := err.Error(); !strings.HasPrefix(msg, s.name+".") {
+				return fmt.Errorf("%s.%s", s.name, strings.TrimPrefix(msg, s.name+": "))
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Freeze returns the resolved configuration as the run stores it, and its digest.
+func (c Config) Freeze() (text, digest string, err error) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return "", "", fmt.Errorf("config: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return string(b), hex.EncodeToString(sum[:]), nil
+}

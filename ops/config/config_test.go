@@ -1,0 +1,81 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"itool/ops/config"
+)
+
+func TestLoad(t *testing.T) {
+	for name, c := range map[string]struct {
+		yaml string
+		sets []string
+		err  string // all parts, separated by |, must be in the error; "" = none
+		ok   func(config.Config) bool
+	}{
+		"nothing is the default":         {ok: func(c config.Config) bool { return reflect.DeepEqual(c, config.Default()) }},
+		"a file overlays":                {yaml: "seed: 9\nexpand:\n  width: 3\n", ok: func(c config.Config) bool { return c.Seed == 9 && c.Expand.Width == 3 && c.Line.Rounds == 3 }},
+		"a flag overlays the file":       {yaml: "line:\n  rounds: 2\n", sets: []string{"line.rounds=1"}, ok: func(c config.Config) bool { return c.Line.Rounds == 1 }},
+		"a whole seed":                   {yaml: "seed: 18446744073709551615\n", ok: func(c config.Config) bool { return c.Seed == 18446744073709551615 }},
+		"comments only":                  {yaml: "# nothing\n", ok: func(c config.Config) bool { return reflect.DeepEqual(c, config.Default()) }},
+		"an unknown key names its line":  {yaml: "line:\n  rounds: 2\nexpand:\n  widht: 3\n", err: "itool.yaml:4|expand.widht|did you mean width"},
+		"an unknown section":             {yaml: "expnad:\n  width: 3\n", err: "itool.yaml:1|expnad|did you mean expand"},
+		"a wrong type names its line":    {yaml: "expand:\n  width: wide\n", err: "itool.yaml:2|expand.width|string"},
+		"a fraction of a whole number":   {yaml: "line:\n  rounds: 1.5\n", err: "itool.yaml:2|line.rounds"},
+		"out of range names its line":    {yaml: "seed: 2\nline:\n  rounds: -1\n", err: "itool.yaml:3|line.rounds|-1"},
+		"a section that is no mapping":   {yaml: "expand: 3\n", err: "itool.yaml:1|expand"},
+		"broken YAML names its line":     {yaml: "expand:\n  width: [3\n", err: "itool.yaml"},
+		"an unknown flag":                {sets: []string{"line.round=2"}, err: "--set line.round=2|did you mean rounds"},
+		"a flag without a value":         {sets: []string{"line.rounds"}, err: "--set line.rounds|section.key=value"},
+		"a flag that names a section":    {sets: []string{"line=3"}, err: "line is a section"},
+		"a flag out of range":            {sets: []string{"line.rounds=-2"}, err: "--set line.rounds=-2|-2"},
+		"a flag of an unknown section":   {sets: []string{"lime.rounds=2"}, err: "unknown section lime|did you mean line"},
+		"a flag keeps what YAML means":   {sets: []string{"expand.temperature=0.7", "update.loss=dpo"}, ok: func(c config.Config) bool { return c.Expand.Temperature == 0.7 && c.Update.Loss == "dpo" }},
+		"null is no value for a section": {yaml: "expand:\n", ok: func(c config.Config) bool { return reflect.DeepEqual(c, config.Default()) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := ""
+			if c.yaml != "" {
+				file = filepath.Join(t.TempDir(), "itool.yaml")
+				if err := os.WriteFile(file, []byte(c.yaml), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := config.Load(config.Default(), file, c.sets)
+			switch {
+			case c.err == "" && err != nil:
+				t.Fatal(err)
+			case c.err != "" && err == nil:
+				t.Fatalf("no error; got %+v", got)
+			case c.err != "":
+				for _, part := range strings.Split(c.err, "|") {
+					if !strings.Contains(err.Error(), part) {
+						t.Errorf("error %q does not hold %q", err, part)
+					}
+				}
+			case !c.ok(got):
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestFreezeIsStable(t *testing.T) {
+	a, da, err := config.Default().Freeze()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, db, err := config.Default().Freeze()
+	if err != nil || a != b || da != db {
+		t.Errorf("two freezes differ: %v", err)
+	}
+	other := config.Default()
+	other.Line.Rounds = 7
+	if _, d, _ := other.Freeze(); d == da {
+		t.Error("another configuration has the same digest")
+	}
+}

@@ -1,0 +1,226 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// Load overlays base with the YAML file (none when file is ""), then with sets,
+// each "section.key=value", and validates the whole. Errors name file and line,
+// or the flag.
+func Load(base Config, file string, sets []string) (Config, error) {
+	l := loader{lines: map[string]string{}}
+	if err := l.start(base); err != nil {
+		return Config{}, err
+	}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return Config{}, fmt.Errorf("config: %w", err)
+		}
+		if err := l.file(file, text); err != nil {
+			return Config{}, err
+		}
+	}
+	for _, s := range sets {
+		if err := l.set(s); err != nil {
+			return Config{}, err
+		}
+	}
+	return l.finish()
+}
+
+// loader overlays a tree of the defaults, and remembers where each value came
+// from, so that a later error can say so.
+type loader struct {
+	tree  map[string]any
+	lines map[string]string // "expand.width" → "itool.yaml:12"
+}
+
+func (l *loader) start(base Config) error {
+	b, err := json.Marshal(base)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // a seed has more digits than a float keeps
+	return d.Decode(&l.tree)
+}
+
+func (l *loader) file(name string, text []byte) error {
+	f, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %s", name, yaml.FormatError(err, false, true))
+	}
+	for _, doc := range f.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if err := l.node(name, "", l.tree, doc.Body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// node overlays into with a mapping of the file.
+func (l *loader) node(file, path string, into map[string]any, n ast.Node) error {
+	var values []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		values = n.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{n}
+	case *ast.CommentGroupNode, *ast.NullNode:
+		return nil
+	default:
+		return fmt.Errorf("%s:%d: %s must be a mapping of settings", file, n.GetToken().Position.Line, orTop(path))
+	}
+	for _, v := range values {
+		key := v.Key.GetToken().Value
+		at := fmt.Sprintf("%s:%d", file, v.Key.GetToken().Position.Line)
+		if err := l.value(at, join(path, key), key, into, func(old map[string]any) error {
+			return l.node(file, join(path, key), old, v.Value)
+		}, func() (any, error) {
+			var x any
+			err := yaml.NodeToValue(v.Value, &x)
+			return x, err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// value sets one key, or goes down into its section.
+func (l *loader) value(at, path, key string, into map[string]any, down func(map[string]any) error, leaf func() (any, error)) error {
+	old, known := into[key]
+	if !known {
+		return fmt.Errorf("%s: unknown setting %s%s", at, path, suggest(key, into))
+	}
+	if section, ok := old.(map[string]any); ok {
+		return down(section)
+	}
+	x, err := leaf()
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", at, path, err)
+	}
+	into[key], l.lines[path] = x, at
+	return nil
+}
+
+// set overlays one --set flag.
+func (l *loader) set(s string) error {
+	at := "--set " + s
+	path, text, ok := strings.Cut(s, "=")
+	if !ok {
+		return fmt.Errorf("%s: write it as section.key=value", at)
+	}
+	keys := strings.Split(path, ".")
+	into := l.tree
+	for _, k := range keys[:len(keys)-1] {
+		next, ok := into[k].(map[string]any)
+		if !ok {
+			return fmt.Errorf("%s: unknown section %s%s", at, k, suggest(k, into))
+		}
+		into = next
+	}
+	return l.value(at, path, keys[len(keys)-1], into, func(map[string]any) error {
+		return fmt.Errorf("%s: %s is a section; set one of its keys", at, path)
+	}, func() (x any, err error) {
+		err = yaml.Unmarshal([]byte(text), &x)
+		return x, err
+	})
+}
+
+// finish decodes the overlaid tree and validates it.
+func (l *loader) finish() (Config, error) {
+	b, err := json.Marshal(l.tree)
+	if err != nil {
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	var c Config
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			return Config{}, fmt.Errorf("%s: %s: a %s does not fit, %s is needed", l.where(wrong.Field), wrong.Field, wrong.Value, wrong.Type)
+		}
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	if err := c.Validate(); err != nil {
+		path, _, _ := strings.Cut(err.Error(), ":")
+		return Config{}, fmt.Errorf("%s: %w", l.where(path), err)
+	}
+	return c, nil
+}
+
+func (l *loader) where(path string) string {
+	if at, ok := l.lines[path]; ok {
+		return at
+	}
+	return "config"
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func orTop(path string) string {
+	if path == "" {
+		return "the file"
+	}
+	return path
+}
+
+// suggest names the nearest known key when it is near.
+func suggest(key string, known map[string]any) string {
+	names := make([]string, 0, len(known))
+	for k := range known {
+		names = append(names, k)
+	}
+	sort.Strings(names)
+	best, at := 3, ""
+	for _, n := range names {
+		if d := distance(key, n); d < best {
+			best, at = d, n
+		}
+	}
+	if at != "" {
+		return fmt.Sprintf("; did you mean %s?", at)
+	}
+	return "; known here: " + strings.Join(names, ", ")
+}
+
+// distance is the edit distance of two short words.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			last, row[j+1] = row[j+1], min(last+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,162 @@
+package line
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sort"
+	"strings"
+
+	"itool/broker"
+	"itool/ops/courier"
+	"itool/schemas"
+)
+
+// each walks over all examples of the run in key order, one batch in memory.
+func (k *Keeper) each(ctx context.Context, b *book, visit func(*schemas.Example) (more bool)) error {
+	keys, err := k.exampleKeys(ctx, b)
+	if err != nil {
+		return err
+	}
+	for batch, err := range k.Courier.Round(ctx, b.run.Name, roundExamples.result, 0, keys) {
+		if err != nil {
+			return err
+		}
+		rows, err := schemas.Decode[schemas.Example](batch)
+		if err != nil {
+			return fmt.Errorf("example.0.%s: %w", batch.Header.Key, err)
+		}
+		for i := range rows {
+			if !visit(&rows[i]) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// exampleKeys are the shards with a result: those of the gather once it is
+// written (what comes later does not count), those in the stream before.
+func (k *Keeper) exampleKeys(ctx context.Context, b *book) ([]string, error) {
+	rows, _, err := courier.Rows[schemas.Gather](ctx, k.Courier, b.run.Name, "gather", 0, roundExamples.result)
+	if errors.Is(err, broker.ErrNotExist) {
+		return k.Courier.Broker.Keys(ctx, b.run.Name, roundExamples.result, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	for _, g := range rows {
+		if !g.Failed {
+			keys = append(keys, g.Key)
+		}
+	}
+	return keys, nil
+}
+
+// countExamples learns how many tasks the rounds will have.
+func (k *Keeper) countExamples(ctx context.Context, b *book) error {
+	if b.counted {
+		return nil
+	}
+	b.replay, b.cases = 0, 0
+	isCase := b.cfg.cases()
+	err := k.each(ctx, b, func(e *schemas.Example) bool {
+		if e.Replay {
+			b.replay++
+		}
+		if isCase(e) {
+			b.cases++
+		}
+		return true
+	})
+	b.counted = err == nil
+	return err
+}
+
+// checkDropped fails the run when too much of the dataset was unusable: a run on
+// the rest would look like a success.
+func (k *Keeper) checkDropped(ctx context.Context, b *book) error {
+	total, dropped, train := 0, 0, 0
+	reasons, first := map[string]int{}, map[string]string{}
+	err := k.each(ctx, b, func(e *schemas.Example) bool {
+		total++
+		switch schemas.Part(e.Part) {
+		case schemas.PartDropped:
+			dropped++
+			if reasons[e.Reason]++; reasons[e.Reason] == 1 {
+				first[e.Reason] = e.Detail
+			}
+		case schemas.PartTrain:
+			train++
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	var why []string
+	for r, n := range reasons {
+		why = append(why, fmt.Sprintf("%d × %s (first: %s)", n, r, first[r]))
+	}
+	sort.Strings(why)
+	switch {
+	case total == 0:
+		return errFailed{"the dataset holds no assistant turn; publish one that does"}
+	case float64(dropped) > b.cfg.MaxDropped*float64(total):
+		return errFailed{fmt.Sprintf("%d of %d examples were dropped and line.max_dropped is %g: %s", dropped, total, b.cfg.MaxDropped, strings.Join(why, "; "))}
+	case train == 0:
+		return errFailed{"no example is left to train on; lower split.test_share or split.validation_share, or publish more tool sets"}
+	}
+	return nil
+}
+
+// examples yields tasks of up to n of the examples that pick takes, in key
+// order. With an empty prefix every task is one example under its own ID.
+func (k *Keeper) examples(ctx context.Context, b *book, prefix string, n int, pick func(*schemas.Example) bool) iter.Seq2[task, error] {
+	return func(yield func(task, error) bool) {
+		var rows []schemas.Example
+		count, stopped := 0, false
+		flush := func() bool {
+			key := rows[0].ID
+			if prefix != "" {
+				key = batchKey(prefix, count)
+			}
+			count++
+			ok := yield(encode(key, rows))
+			rows = rows[:0]
+			return ok
+		}
+		err := k.each(ctx, b, func(e *schemas.Example) bool {
+			if !pick(e) {
+				return true
+			}
+			if rows = append(rows, *e); len(rows) == n {
+				stopped = !flush()
+			}
+			return !stopped
+		})
+		if stopped {
+			return
+		}
+		if err != nil {
+			yield(task{}, err)
+			return
+		}
+		if len(rows) > 0 {
+			flush()
+		}
+	}
+}
+
+func batchKey(prefix string, i int) string { return fmt.Sprintf("%s%06d", prefix, i) }
+
+// batchKeys are the keys that examples will give for total rows.
+func batchKeys(prefix string, total, n int) []string {
+	keys := make([]string, (total+n-1)/n)
+	for i := range keys {
+		keys[i] = batchKey(prefix, i)
+	}
+	return keys
+}

@@ -1,0 +1,340 @@
+package line_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"itool/broker"
+	"itool/broker/embed"
+	"itool/ops/courier"
+	"itool/ops/line"
+	"itool/ops/worker"
+	"itool/schemas"
+	"itool/stages"
+	"itool/storage/disk"
+)
+
+// The keeper needs no engine: here the line's stages are functions that answer at
+// once, so that whole runs take a second.
+type doer struct {
+	spec stages.Spec
+	do   func(in stages.Input) (schemas.Batch, error)
+}
+
+func (d doer) Spec() stages.Spec { return d.spec }
+func (d doer) Process(_ context.Context, in stages.Input, out stages.Output) error {
+	b, err := d.do(in)
+	if err != nil {
+		return err
+	}
+	return out.Result(b)
+}
+
+func stage[In, Out schemas.Record](spec stages.Spec, do func(in stages.Input, rows []In) ([]Out, error)) stages.Stage {
+	var o Out
+	spec.NoPolicy, spec.Schema = true, o.Schema()
+	if !spec.Gather {
+		var i In
+		spec.Reads = i.Schema()
+	}
+	return doer{spec, func(in stages.Input) (schemas.Batch, error) {
+		rows, err := stages.Rows[In](in.Batches)
+		if err != nil {
+			return schemas.Batch{}, err
+		}
+		answer, err := do(in, rows)
+		if err != nil {
+			return schemas.Batch{}, err
+		}
+		return schemas.Encode(in.Header, answer)
+	}}
+}
+
+// world holds the parts that the tests change.
+type world struct {
+	dropped, guardAt int
+	failing          string // example ID whose expansion is rejected
+	updateFails      bool
+	calls            sync.Map // "<stage>.<round>.<key>" → times processed
+}
+
+func (w *world) line() []stages.Stage {
+	count := func(stage string, in stages.Input) {
+		n, _ := w.calls.LoadOrStore(fmt.Sprintf("%s.%d.%s", stage, in.Header.Round, in.Header.Key), 0)
+		w.calls.Store(fmt.Sprintf("%s.%d.%s", stage, in.Header.Round, in.Header.Key), n.(int)+1)
+	}
+	return []stages.Stage{
+		stage(stages.Spec{Name: "split", Wakes: "shard", Writes: "example"}, func(in stages.Input, s []schemas.Shard) (out []schemas.Example, _ error) {
+			for i := range s[0].Rows {
+				ex := schemas.Example{ID: fmt.Sprintf("%s-%05d", s[0].Key, i), Part: "train", Replay: i%2 == 0}
+				switch {
+				case int(i) < w.dropped:
+					ex = schemas.Example{ID: ex.ID, Part: "dropped", Reason: "no_answer", Detail: "row 0: no answer"}
+				case i%5 == 4:
+					ex.Part, ex.Replay = "test", false
+				}
+				out = append(out, ex)
+			}
+			return out, nil
+		}),
+		stage(stages.Spec{Name: "warmup", Wakes: "example", Gather: true, Writes: "policy"}, func(in stages.Input, _ []schemas.Example) ([]schemas.Policy, error) {
+			return []schemas.Policy{{Checkpoint: "p0", Status: "trained", Metrics: "{}", Curve: "[]"}}, nil
+		}),
+		stage(stages.Spec{Name: "score", Wakes: "buffer", Writes: "score"}, func(in stages.Input, exs []schemas.Example) (out []schemas.Score, _ error) {
+			for _, ex := range exs {
+				out = append(out, schemas.Score{ExampleID: ex.ID})
+			}
+			return out, nil
+		}),
+		stage(stages.Spec{Name: "select", Wakes: "score", Gather: true, Writes: "selection"}, func(in stages.Input, s []schemas.Score) (out []schemas.Selection, _ error) {
+			for i, x := range s {
+				out = append(out, schemas.Selection{ExampleID: x.ExampleID, Selected: i%3 == 0})
+			}
+			return out, nil
+		}),
+		stage(stages.Spec{Name: "expand", Wakes: "root", Writes: "candidate"}, func(in stages.Input, exs []schemas.Example) ([]schemas.Candidate, error) {
+			count("expand", in)
+			if exs[0].ID == w.failing {
+				return nil, stages.Reject(fmt.Errorf("cannot expand %s", exs[0].ID))
+			}
+			return []schemas.Candidate{{Parent: -1, ExampleID: exs[0].ID, Q: float64(in.Header.Seed % 1000)}}, nil
+		}),
+		stage(stages.Spec{Name: "filter", Wakes: "candidate", Writes: "pair"}, func(in stages.Input, c []schemas.Candidate) ([]schemas.Pair, error) {
+			return []schemas.Pair{{ExampleID: c[0].ExampleID, ChosenQ: c[0].Q}}, nil
+		}),
+		stage(stages.Spec{Name: "update", Wakes: "pair", Gather: true, Writes: "policy", NextRound: true}, func(in stages.Input, p []schemas.Pair) ([]schemas.Policy, error) {
+			if w.updateFails {
+				return nil, stages.Reject(fmt.Errorf("no memory"))
+			}
+			status := "trained"
+			if in.Header.Round+1 == w.guardAt {
+				status = line.StatusGuard
+			}
+			return []schemas.Policy{{Checkpoint: fmt.Sprintf("p%d-%d", in.Header.Round+1, len(p)), Status: status, Metrics: "{}", Curve: "[]"}}, nil
+		}),
+		stage(stages.Spec{Name: "evaluate", Wakes: "case", Writes: "verdict"}, func(in stages.Input, exs []schemas.Example) (out []schemas.Verdict, _ error) {
+			for _, ex := range exs {
+				out = append(out, schemas.Verdict{ExampleID: ex.ID, Part: ex.Part})
+			}
+			return out, nil
+		}),
+	}
+}
+
+func open(t *testing.T) *courier.Courier {
+	t.Helper()
+	s, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	store, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &courier.Courier{Broker: b, Store: store}
+}
+
+func start(t *testing.T, c *courier.Courier, cfg line.Config) {
+	t.Helper()
+	section, err := json.Marshal(map[string]any{"line": cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shards, err := json.Marshal([]schemas.Shard{{Key: "s0", Rows: 40}, {Key: "s1", Rows: 23}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := schemas.Encode(schemas.Header{Run: "r", Key: "run"}, []schemas.Run{{Name: "r", Seed: 5, Config: string(section), ConfigDigest: "cfg", Base: "base", Dataset: string(shards)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Broker.Start(t.Context(), "r", b.Header.Map(), b.Body); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func work(t *testing.T, c *courier.Courier, w *world) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wk := &worker.Worker{Courier: c, Stages: w.line(), Name: "w", Slots: 3, Log: quiet}
+	wg.Go(func() {
+		if err := wk.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); wg.Wait() })
+}
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// keep steps the run until it ends or stalls. Every step is done by a keeper that
+// remembers nothing, and by several at once: what is written does not depend on it.
+func keep(t *testing.T, c *courier.Courier, keepers int) line.State {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && !t.Failed(); {
+		states := make([]line.State, keepers)
+		var wg sync.WaitGroup
+		for i := range keepers {
+			wg.Go(func() {
+				k := &line.Keeper{Courier: c, Worker: "k", Log: quiet}
+				for m, err := range c.Broker.Started(t.Context()) {
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if states[i], err = k.Step(t.Context(), m); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		for _, s := range states {
+			if s.Ended || s.Stalled != "" {
+				return s
+			}
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("the run does not end, or failed")
+	return line.State{}
+}
+
+// dump lists every record of the run with its digest.
+func dump(t *testing.T, c *courier.Courier) []string {
+	t.Helper()
+	var out []string
+	for m, err := range c.Broker.List(t.Context(), "r", "*.*.*") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, m.Address.String()+" "+m.Header["itool-sha256"]+" "+m.Header["itool-seed"])
+	}
+	sort.Strings(out)
+	return out
+}
+
+func TestARunEndsWithTheSameRecordsHoweverManyKeepersForget(t *testing.T) {
+	cfg := line.Default()
+	cfg.BatchRows = 8
+	var first []string
+	for _, keepers := range []int{1, 3} {
+		c := open(t)
+		w := &world{}
+		start(t, c, cfg)
+		work(t, c, w)
+		s := keep(t, c, keepers)
+		if s.Status != "done" || s.Detail != "" {
+			t.Fatalf("%d keepers: %+v", keepers, s)
+		}
+		got := dump(t, c)
+		if first == nil {
+			first = got
+		}
+		if !slices.Equal(got, first) {
+			t.Errorf("%d keepers left other records:\n%s\nthan one:\n%s", keepers, strings.Join(got, "\n"), strings.Join(first, "\n"))
+		}
+		end, _, err := courier.Rows[schemas.End](t.Context(), c, "r", "end", 0, "end")
+		if err != nil || end[0].Rounds != 3 {
+			t.Errorf("end: %+v, %v", end, err)
+		}
+		v, err := line.Look(t.Context(), c, "r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := 0
+		for _, r := range v.Rounds {
+			if seen++; r.Done != r.Total || !r.Gathered {
+				t.Errorf("%+v is not closed", r)
+			}
+		}
+		if want := 1 + 3*2 + 5; seen != want { // examples; scores and pairs of three rounds; verdicts of five policies
+			t.Errorf("%d rounds, want %d: %+v", seen, want, v.Rounds)
+		}
+		w.calls.Range(func(k, n any) bool {
+			if n.(int) != 1 {
+				t.Errorf("%v was processed %v times", k, n)
+			}
+			return true
+		})
+	}
+}
+
+func TestHowRunsEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		world   *world
+		cfg     func(*line.Config)
+		status  string
+		detail  string
+		stalled string
+	}{
+		"too many dropped rows":       {world: &world{dropped: 5}, status: "failed", detail: "no_answer (first: row 0: no answer)"},
+		"the guard stops":             {world: &world{guardAt: 2}, status: line.StatusGuard},
+		"no rounds":                   {cfg: func(c *line.Config) { c.Rounds = 0 }, status: "done"},
+		"nothing to evaluate":         {cfg: func(c *line.Config) { c.Evaluate = "none" }, status: "done"},
+		"an update that is given up":  {world: &world{updateFails: true}, status: "failed", detail: "update gave up round 0: no memory"},
+		"an item fails, full quorum":  {world: &world{failing: "s0-00000"}, stalled: "1 of"},
+		"an item fails, lower quorum": {world: &world{failing: "s0-00000"}, cfg: func(c *line.Config) { c.Quorum = 0.5 }, status: "done"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cr := open(t)
+			cfg := line.Default()
+			if c.cfg != nil {
+				c.cfg(&cfg)
+			}
+			start(t, cr, cfg)
+			w := c.world
+			if w == nil {
+				w = &world{}
+			}
+			work(t, cr, w)
+			s := keep(t, cr, 1)
+			if s.Status != c.status || !strings.Contains(s.Detail, c.detail) || !strings.Contains(s.Stalled, c.stalled) || (c.stalled == "") != (s.Stalled == "") {
+				t.Errorf("got %+v, want %q with %q, stalled %q", s, c.status, c.detail, c.stalled)
+			}
+		})
+	}
+}
+
+func TestCancel(t *testing.T) {
+	c := open(t)
+	start(t, c, line.Default())
+	k := &line.Keeper{Courier: c, Worker: "k", Log: quiet}
+	step := func() (s line.State) {
+		for m, err := range c.Broker.Started(t.Context()) {
+			if err == nil {
+				s, err = k.Step(t.Context(), m)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s
+	}
+	if s := step(); s.Ended {
+		t.Fatalf("got %+v before anything ran", s)
+	}
+	if err := line.Cancel(t.Context(), c, "r"); err != nil {
+		t.Fatal(err)
+	}
+	if s := step(); s.Status != "cancelled" {
+		t.Errorf("got %+v", s)
+	}
+}

@@ -1,0 +1,161 @@
+package line
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"itool/broker"
+	"itool/ops/courier"
+	"itool/schemas"
+	"itool/stages/policy"
+	"itool/stages/split/format"
+	"itool/storage"
+	"itool/storage/checkpoint"
+)
+
+// Checkpoints is the storage prefix under which every policy lies, the base first.
+const Checkpoints = "checkpoints"
+
+// Request starts a run.
+type Request struct {
+	Run       string   // name, one token of [A-Za-z0-9_-]
+	Seed      uint64   // every random choice derives from it
+	Config    string   // the resolved configuration, JSON
+	Digest    string   // of Config
+	ShardRows int      // rows per split task
+	Base      fs.FS    // a Hugging Face folder: config.json, safetensors, tokenizer.json, chat template
+	Files     []string // dataset files
+	Created   time.Time
+}
+
+// Publish stores the base model and the dataset, then starts the run: whoever
+// keeps the line takes it from there. Everything is checked before the start
+// message is written, so a run that starts has all that it needs. Publishing the
+// same request again is no error; another request under the same name is.
+func Publish(ctx context.Context, c *courier.Courier, engine *policy.Engine, req Request) error {
+	if err := schemas.ValidName(req.Run); err != nil {
+		return fmt.Errorf("run name: %w", err)
+	}
+	if len(req.Files) == 0 {
+		return errors.New("publish: no dataset file was given")
+	}
+	var shards []schemas.Shard
+	for i, file := range req.Files {
+		s, err := publishFile(ctx, c, i, file, req.ShardRows)
+		if err != nil {
+			return err
+		}
+		shards = append(shards, s...)
+	}
+	base, err := publishBase(ctx, c, engine, req.Base)
+	if err != nil {
+		return err
+	}
+	dataset, err := json.Marshal(shards)
+	if err != nil {
+		return err
+	}
+	run := schemas.Run{
+		Name: req.Run, Created: req.Created.UTC().Format(time.RFC3339), Seed: req.Seed,
+		Config: req.Config, ConfigDigest: req.Digest, Base: base, Dataset: string(dataset),
+	}
+	b, err := schemas.Encode(schemas.Header{Run: req.Run, Key: "run", Seed: req.Seed, Config: req.Digest, Policy: base}, []schemas.Run{run})
+	if err != nil {
+		return err
+	}
+	err = c.Broker.Start(ctx, req.Run, b.Header.Map(), b.Body)
+	if errors.Is(err, broker.ErrExists) {
+		return fmt.Errorf("a run named %s is there with another dataset, base or configuration: choose another name", req.Run)
+	}
+	if err != nil {
+		return err
+	}
+	_ = c.Broker.Announce(ctx, broker.Hint, req.Run, nil)
+	return nil
+}
+
+// publishFile stores one dataset file under its digest and cuts it into shards.
+func publishFile(ctx context.Context, c *courier.Courier, index int, path string, shardRows int) ([]schemas.Shard, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	defer f.Close()
+	name := filepath.Base(path)
+	head := make([]byte, 64<<10)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fmt.Errorf("dataset %s: %w", path, err)
+	}
+	kind, err := format.Detect(name, head[:n])
+	if err != nil {
+		return nil, fmt.Errorf("dataset %s: %w", path, err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("dataset %s: %w", path, err)
+	}
+	hash := sha256.New()
+	rows, err := format.Count(io.TeeReader(f, hash), kind)
+	if err != nil {
+		return nil, fmt.Errorf("dataset %s: %w", path, err)
+	}
+	if rows == 0 {
+		return nil, fmt.Errorf("dataset %s is empty: it needs at least one row", path)
+	}
+	if _, err := io.Copy(hash, f); err != nil { // what stands behind the last row
+		return nil, fmt.Errorf("dataset %s: %w", path, err)
+	}
+	sum := hex.EncodeToString(hash.Sum(nil))
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("dataset %s: %w", path, err)
+	}
+	key := "datasets/" + sum
+	if _, err := c.Store.PutIfAbsent(ctx, key, f, -1); err != nil && !errors.Is(err, storage.ErrExists) {
+		return nil, fmt.Errorf("store dataset %s: %w", path, err)
+	}
+	var shards []schemas.Shard
+	for first := 0; first < rows; first += shardRows {
+		shards = append(shards, schemas.Shard{
+			Key: fmt.Sprintf("s%02d%05d", index, len(shards)), File: key, SHA256: sum,
+			Name: strings.ToValidUTF8(name, "_"), Format: string(kind), First: int32(first), Rows: int32(min(shardRows, rows-first)),
+		})
+	}
+	return shards, nil
+}
+
+// publishBase opens the base model, which finds whatever is wrong with it, and
+// stores it. Its digest is the digest of the checkpoint.
+func publishBase(ctx context.Context, c *courier.Courier, engine *policy.Engine, base fs.FS) (string, error) {
+	if _, err := engine.Open("", base); err != nil {
+		return "", fmt.Errorf("base model: %w", err)
+	}
+	m, err := checkpoint.ImportDir(ctx, c.Store, Checkpoints, base)
+	if err != nil {
+		return "", fmt.Errorf("store base model: %w", err)
+	}
+	return m.Digest(), nil
+}
+
+// Cancel ends a run: the keeper writes its end, workers drop its items at their
+// next heartbeat. What is done stays readable.
+func Cancel(ctx context.Context, c *courier.Courier, run string) error {
+	b, err := schemas.Encode(schemas.Header{Run: run, Key: "run"}, []schemas.End{{Status: "cancelled"}})
+	if err != nil {
+		return err
+	}
+	if _, err := c.Publish(ctx, "cancel", b, nil); err != nil {
+		return fmt.Errorf("cancel %s: %w", run, err)
+	}
+	_ = c.Broker.Announce(ctx, broker.Hint, run, nil)
+	return nil
+}
