@@ -1,0 +1,159 @@
+package line
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"itool/broker"
+	"itool/schemas"
+	"itool/stages"
+)
+
+type task struct {
+	key   string
+	batch schemas.Batch // its header is filled in when it is published
+}
+
+func encode[R schemas.Record](key string, rows []R) (task, error) {
+	b, err := schemas.Encode(schemas.Header{}, rows)
+	return task{key, b}, err
+}
+
+// openRound writes the manifest, then the tasks. A keeper that died in between
+// left a manifest with too few tasks: the next one writes the rest.
+func (k *Keeper) openRound(ctx context.Context, b *book, rd round, r int, policy string, keys []string, tasks iter.Seq2[task, error]) error {
+	id := rd.id(r)
+	if b.opened[id] {
+		return nil
+	}
+	rows := make([]schemas.Manifest, len(keys))
+	for i, key := range keys {
+		rows[i].Key = key
+	}
+	if err := publish(ctx, k, b, "manifest", r, rd.result, policy, rows); err != nil {
+		return err
+	}
+	there, err := k.Courier.Broker.Count(ctx, b.run.Name, broker.Filter(rd.task, r))
+	if err != nil {
+		return err
+	}
+	if there < len(keys) {
+		for t, err := range tasks {
+			if err != nil {
+				return err
+			}
+			h := k.header(b, rd.task, r, t.key, policy)
+			h.Schema, h.SHA256, h.Rows = t.batch.Header.Schema, t.batch.Header.SHA256, t.batch.Header.Rows
+			t.batch.Header = h
+			if _, err := k.Courier.Publish(ctx, rd.task, t.batch, nil); err != nil {
+				return err
+			}
+		}
+		k.Log.Info("opened a round", "run", b.run.Name, "round", r, "tasks", rd.task, "count", len(keys))
+	}
+	b.keys[id], b.opened[id] = keys, true
+	return nil
+}
+
+// closeRound gathers the round once each key of its manifest has a result or a
+// failure marker, and the quorum is met. A result beats a failure marker. check,
+// when not nil, runs before the gather and may end the run.
+func (k *Keeper) closeRound(ctx context.Context, b *book, rd round, r int, policy string, check func() error) (closed bool, err error) {
+	id := rd.id(r)
+	if b.closed[id] {
+		return true, nil
+	}
+	if there, err := k.has(ctx, b, "gather", r, rd.result); err != nil || there {
+		b.closed[id] = there
+		return there, err
+	}
+	rows, err := k.outcome(ctx, b, rd, r)
+	if err != nil || rows == nil {
+		return false, err
+	}
+	failed := 0
+	for _, g := range rows {
+		if g.Failed {
+			failed++
+		}
+	}
+	if failed > 0 && float64(len(rows)-failed) < b.cfg.Quorum*float64(len(rows)) {
+		return false, errStalled{fmt.Sprintf("%d of %d %s items of round %d failed and line.quorum is %g: see `itool failed %s`",
+			failed, len(rows), rd.task, r, b.cfg.Quorum, b.run.Name)}
+	}
+	if check != nil {
+		if err := check(); err != nil {
+			return false, err
+		}
+	}
+	if err := publish(ctx, k, b, "gather", r, rd.result, policy, rows); err != nil {
+		return false, err
+	}
+	k.Log.Info("gathered a round", "run", b.run.Name, "round", r, "record", rd.result, "items", len(rows), "failed", failed)
+	b.closed[id] = true
+	return true, nil
+}
+
+// outcome returns what became of every key of the manifest, or nil while some
+// are still open.
+func (k *Keeper) outcome(ctx context.Context, b *book, rd round, r int) ([]schemas.Gather, error) {
+	keys := b.keys[rd.id(r)]
+	results, err := k.Courier.Broker.Count(ctx, b.run.Name, broker.Filter(rd.result, r))
+	if err != nil {
+		return nil, err
+	}
+	failures, err := k.Courier.Broker.Count(ctx, b.run.Name, broker.Filter("failed", r))
+	if err != nil || results+failures < len(keys) {
+		return nil, err
+	}
+	there, err := k.Courier.Broker.Keys(ctx, b.run.Name, rd.result, r)
+	if err != nil {
+		return nil, err
+	}
+	failed, err := k.Courier.Broker.Keys(ctx, b.run.Name, "failed", r)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]schemas.Gather, 0, len(keys))
+	for _, key := range keys {
+		_, ok := slices.BinarySearch(there, key)
+		if !ok {
+			if _, gone := slices.BinarySearch(failed, key); !gone {
+				return nil, nil
+			}
+			// A replica may lag behind: before a key is frozen as failed, ask for it.
+			if ok, err = k.has(ctx, b, rd.result, r, key); err != nil {
+				return nil, err
+			}
+		}
+		rows = append(rows, schemas.Gather{Key: key, Failed: !ok})
+	}
+	return rows, nil
+}
+
+// header is what every message of the keeper carries. Seeds derive from the run's
+// seed, the round and the key, never from the order of work.
+func (k *Keeper) header(b *book, record string, r int, key, policy string) schemas.Header {
+	return schemas.Header{
+		Run: b.run.Name, Round: r, Key: key, Policy: policy, Config: b.run.ConfigDigest, Worker: k.Worker,
+		Seed: stages.Seed(b.run.Seed, fmt.Sprintf("%s/%s", record, key), r),
+	}
+}
+
+// publish writes one of the keeper's own records; to find it there already is fine.
+func publish[R schemas.Record](ctx context.Context, k *Keeper, b *book, record string, r int, key, policy string, rows []R) error {
+	batch, err := schemas.Encode(k.header(b, record, r, key, policy), rows)
+	if err != nil {
+		return err
+	}
+	_, err = k.Courier.Publish(ctx, record, batch, nil)
+	return err
+}
+
+func (k *Keeper) has(ctx context.Context, b *book, record string, r int, key string) (bool, error) {
+	return k.Courier.Broker.Has(ctx, broker.Address{Run: b.run.Name, Record: record, Round: r, Key: key})
+}
+
+func (rd round) id(r int) string { return fmt.Sprintf("%s.%d", rd.result, r) }
