@@ -4,9 +4,9 @@ package schemas
 // order, the root first. The root's tokens are the prompt, every other node's
 // tokens are one fragment, so that a prefix is never repeated.
 type Candidate struct {
-	Node      int32   `arrow:"node"`   // index in the batch
-	Parent    int32   `arrow:"parent"` // −1 for the root
-	Tokens    []int32 `arrow:"tokens"`
+	Node      int32   `arrow:"node"`       // index in the batch
+	Parent    int32   `arrow:"parent"`     // −1 for the root
+	Tokens    []int32 `arrow:"tokens"`     // token ids of the fragment; of the prompt at the root
 	Text      string  `arrow:"text"`       // of Tokens, for people; empty at the root
 	LogProb   float64 `arrow:"log_prob"`   // mean log-probability per token at temperature 1, nats
 	Prior     float64 `arrow:"prior"`      // p(a|s) normalised over siblings
@@ -19,8 +19,8 @@ type Candidate struct {
 	Terminal  bool    `arrow:"terminal"`   // the answer ends here
 	Cut       bool    `arrow:"cut"`        // … because it ran out of length
 	Pass      bool    `arrow:"pass"`       // a terminal whose answer is right
-	ErrorType string  `arrow:"error_type"` // of a terminal that fails
-	ExampleID string  `arrow:"example_id"`
+	ErrorType string  `arrow:"error_type"` // the paper's deficiency type of a terminal that fails
+	ExampleID string  `arrow:"example_id"` // the example at the root
 }
 
 func (Candidate) Schema() string { return "candidate/v1" }

@@ -4,18 +4,18 @@ package schemas
 // gave none. The prompt holds the conversation, the path to the node and what
 // the two fragments have in common.
 type Pair struct {
-	ExampleID    string  `arrow:"example_id"`
-	Node         int32   `arrow:"node"` // the branching node in the candidate batch
-	PromptIDs    []int32 `arrow:"prompt_ids"`
-	ChosenIDs    []int32 `arrow:"chosen_ids"`
-	RejectedIDs  []int32 `arrow:"rejected_ids"`
-	ChosenText   string  `arrow:"chosen_text"`
-	RejectedText string  `arrow:"rejected_text"`
-	ChosenQ      float64 `arrow:"chosen_q"`
-	RejectedQ    float64 `arrow:"rejected_q"`
-	Similarity   float64 `arrow:"similarity"` // 1 − normalised token edit distance of the whole fragments
-	Reason       string  `arrow:"reason"`     // "" = kept; else why it was dropped
-	OtherMode    string  `arrow:"other_mode"` // the reason that the acceptance mode not in force would give, so that a report shows the yield of both
+	ExampleID    string  `arrow:"example_id"`    // the example whose tree it comes from
+	Node         int32   `arrow:"node"`          // the branching node in the candidate batch
+	PromptIDs    []int32 `arrow:"prompt_ids"`    // token ids: conversation, path to the node, common beginning of both sides
+	ChosenIDs    []int32 `arrow:"chosen_ids"`    // token ids of the better side; the loss is on these and the next alone
+	RejectedIDs  []int32 `arrow:"rejected_ids"`  // token ids of the worse side
+	ChosenText   string  `arrow:"chosen_text"`   // of chosen_ids, for people
+	RejectedText string  `arrow:"rejected_text"` // of rejected_ids, for people
+	ChosenQ      float64 `arrow:"chosen_q"`      // Q of the chosen child, Eq. 9
+	RejectedQ    float64 `arrow:"rejected_q"`    // Q of the rejected child
+	Similarity   float64 `arrow:"similarity"`    // 1 − normalised token edit distance of the whole fragments
+	Reason       string  `arrow:"reason"`        // "" = kept; else why it was dropped
+	OtherMode    string  `arrow:"other_mode"`    // the reason that the acceptance mode not in force would give, so that a report shows the yield of both
 }
 
 func (Pair) Schema() string { return "pair/v1" }

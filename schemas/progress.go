@@ -3,12 +3,12 @@ package schemas
 // Progress says how far a long item is. It is sent, never stored: losing one
 // costs nothing.
 type Progress struct {
-	Stage  string `arrow:"stage"`
-	Key    string `arrow:"key"`
-	Done   int64  `arrow:"done"`
-	Total  int64  `arrow:"total"`
-	Unit   string `arrow:"unit"` // steps | nodes | rows
-	Detail string `arrow:"detail"`
+	Stage  string `arrow:"stage"`  // the stage at work
+	Key    string `arrow:"key"`    // its item
+	Done   int64  `arrow:"done"`   // so many units are done
+	Total  int64  `arrow:"total"`  // of so many; 0: unknown
+	Unit   string `arrow:"unit"`   // steps | nodes | rows
+	Detail string `arrow:"detail"` // for people
 }
 
 func (Progress) Schema() string { return "progress/v1" }

@@ -3,7 +3,7 @@ package schemas
 // Run starts a run and stays its frozen description. The publisher writes it to
 // itool.start.<run>; nothing in it changes afterwards.
 type Run struct {
-	Name         string `arrow:"name"`
+	Name         string `arrow:"name"`          // the run
 	Created      string `arrow:"created"`       // RFC 3339; for people, nothing derives from it
 	Seed         uint64 `arrow:"seed"`          // every random choice of the run derives from it
 	Config       string `arrow:"config"`        // the resolved configuration, JSON

@@ -3,11 +3,11 @@ package schemas
 // Selection lists the examples that a round expands, hardest first within each
 // stratum. Every scored example has a row, so that none is lost silently.
 type Selection struct {
-	ExampleID  string  `arrow:"example_id"`
-	Perplexity float64 `arrow:"perplexity"`
-	HasCall    bool    `arrow:"has_call"`
-	Rank       int32   `arrow:"rank"`     // within the stratum, from 0
-	Selected   bool    `arrow:"selected"` // expanded in this round
+	ExampleID  string  `arrow:"example_id"` // the example
+	Perplexity float64 `arrow:"perplexity"` // as scored
+	HasCall    bool    `arrow:"has_call"`   // the stratum
+	Rank       int32   `arrow:"rank"`       // within the stratum, from 0
+	Selected   bool    `arrow:"selected"`   // expanded in this round
 
 	// Calibration of the self-evaluation for this round's policy; the same on every row.
 	JudgeWeight float64 `arrow:"judge_weight"` // 1: C counts in the reward, 0: it does not
