@@ -63,7 +63,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	}
 	for i := range cases {
 		if err := check(&cases[i], p.TemplateHash()); err != nil {
-			return stages.Reject(fmt.Errorf("evaluate: case %s: %w", cases[i].ID, err))
+			return stages.Reject(fmt.Errorf("evaluate: %w", err))
 		}
 	}
 	var verdicts []schemas.Verdict
@@ -86,10 +86,11 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	return out.Result(b)
 }
 
-// check refuses what would waste the answers of the whole batch.
+// check refuses what would waste the answers of the whole batch. Its errors name the
+// example.
 func check(ex *schemas.Example, template string) error {
 	if ex.Template != template {
-		return fmt.Errorf("it was rendered by template %.12s, the policy has %.12s", ex.Template, template)
+		return fmt.Errorf("example %s was rendered by template %.12s, the policy has %.12s", ex.ID, ex.Template, template)
 	}
 	_, err := judge.NewExaminer(ex)
 	return err

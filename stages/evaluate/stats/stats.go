@@ -1,0 +1,176 @@
+// Package stats says what verdicts add up to: shares with their 95 % intervals,
+// paired differences between two policies, counts by kind of error and by category.
+//
+// It is pure: no clock, no file, and the same seed gives the same intervals.
+//
+//	before, after := stats.Summarise(verdicts0, seed), stats.Summarise(verdicts1, seed)
+//	gain := stats.Compare(verdicts0, verdicts1, seed)
+package stats
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"itool/schemas"
+)
+
+// Interval is a mean with its 95 % bootstrap interval. With N = 0 nothing was
+// measured and the numbers are zero, which is no result: print "not run".
+type Interval struct {
+	Mean float64 `json:"mean"`
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+	N    int     `json:"n"` // cases
+}
+
+// String is the interval for people, in percent.
+func (i Interval) String() string {
+	if i.N == 0 {
+		return "not run"
+	}
+	return fmt.Sprintf("%.1f %% [%.1f, %.1f] of %d", 100*i.Mean, 100*i.Low, 100*i.High, i.N)
+}
+
+// resamples is enough for the second digit of a percentile to stand still.
+const resamples = 2000
+
+// Bootstrap is the percentile bootstrap of the mean over cases: 2,000 times as many
+// cases are drawn with replacement, and the middle 95 % of the means is the
+// interval. It says how the mean would vary with other cases of the same kind, not
+// with other seeds of training.
+func Bootstrap(x []float64, seed uint64) Interval {
+	n := len(x)
+	if n == 0 {
+		return Interval{}
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	means := make([]float64, resamples)
+	for i := range means {
+		var sum float64
+		for range n {
+			sum += x[r.IntN(n)]
+		}
+		means[i] = sum / float64(n)
+	}
+	slices.Sort(means)
+	const tail = resamples / 40 // 2.5 % on each side
+	return Interval{Mean: mean(x), Low: means[tail], High: means[resamples-1-tail], N: n}
+}
+
+func mean(x []float64) (sum float64) {
+	for _, v := range x {
+		sum += v
+	}
+	return sum / float64(len(x))
+}
+
+// Summary is one policy on one set of cases.
+type Summary struct {
+	Pass   Interval       `json:"pass"`    // exact match
+	Calls  Interval       `json:"calls"`   // pass, where the reference holds a call: the headline
+	NoCall Interval       `json:"no_call"` // pass, where prose is wanted: well-formed prose only
+	Parsed Interval       `json:"parsed"`  // answers that read as calls, or as prose where prose is wanted
+	Errors map[string]int `json:"errors"`  // failing answers by the paper's deficiency type
+	Names  map[string]int `json:"names"`   // the same by the checker's own name
+	Cut    int            `json:"cut"`     // answers that ran out of length
+	Tokens float64        `json:"tokens"`  // mean length of an answer
+
+	Categories []Category `json:"categories"` // by name; empty without a benchmark
+}
+
+// Category is one category of a benchmark.
+type Category struct {
+	Name string   `json:"name"`
+	Pass Interval `json:"pass"`
+}
+
+// Summarise counts. The order of the verdicts matters to the last digit of the
+// intervals only.
+func Summarise(all []schemas.Verdict, seed uint64) Summary {
+	s := Summary{
+		Pass: share(all, seed, everyone, passes), Parsed: share(all, seed, everyone, func(v schemas.Verdict) bool { return v.Parsed }),
+		Calls:  share(all, seed, func(v schemas.Verdict) bool { return v.HasCall }, passes),
+		NoCall: share(all, seed, func(v schemas.Verdict) bool { return !v.HasCall }, passes),
+		Errors: map[string]int{}, Names: map[string]int{},
+	}
+	var names []string
+	for _, v := range all {
+		s.Tokens += float64(v.Tokens) / float64(len(all))
+		if v.Cut {
+			s.Cut++
+		}
+		if !v.Pass {
+			s.Errors[v.ErrorType]++
+			s.Names[v.ErrorName]++
+		}
+		if v.Category != "" {
+			names = append(names, v.Category)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		s.Categories = append(s.Categories, Category{name, share(all, seed, func(v schemas.Verdict) bool { return v.Category == name }, passes)})
+	}
+	return s
+}
+
+func everyone(schemas.Verdict) bool { return true }
+
+func passes(v schemas.Verdict) bool { return v.Pass }
+
+// share is the part of the asked that is good.
+func share(all []schemas.Verdict, seed uint64, asks, good func(schemas.Verdict) bool) Interval {
+	var x []float64
+	for _, v := range all {
+		if asks(v) {
+			x = append(x, one(good(v)))
+		}
+	}
+	return Bootstrap(x, seed)
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Difference is what a policy gained over another one on the same cases. An
+// interval that holds zero shows no effect.
+type Difference struct {
+	Interval     // of after − before, over the paired cases
+	Won      int `json:"won"`      // cases that only after gets right
+	Lost     int `json:"lost"`     // cases that only before gets right
+	Unpaired int `json:"unpaired"` // cases that only one of them was asked: they are left out
+}
+
+// Compare pairs verdicts by example. It is much sharper than two intervals side by
+// side, since the same cases are hard for both.
+func Compare(before, after []schemas.Verdict, seed uint64) Difference {
+	index := make(map[string]bool, len(before)) // example → pass
+	for _, v := range before {
+		index[v.ExampleID] = v.Pass
+	}
+	var d Difference
+	var x []float64
+	for _, v := range after {
+		was, ok := index[v.ExampleID]
+		if !ok {
+			d.Unpaired++
+			continue
+		}
+		delete(index, v.ExampleID) // a case counts once
+		x = append(x, one(v.Pass)-one(was))
+		switch {
+		case v.Pass && !was:
+			d.Won++
+		case was && !v.Pass:
+			d.Lost++
+		}
+	}
+	d.Unpaired += len(index)
+	d.Interval = Bootstrap(x, seed)
+	return d
+}
