@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"itool/broker"
+)
+
+// cancelCmd is `itool cancel`.
+type cancelCmd struct {
+	target
+	RunName string `arg:"" name:"run" help:"Name of the run."`
+}
+
+func (c *cancelCmd) Run(ctx context.Context, a *app) error {
+	s, err := c.open(ctx, a, c.RunName)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
+		return err
+	}
+	// Only the mark counts; its body is empty.
+	if _, err := s.Broker.Publish(ctx, broker.Address{Run: c.RunName, Record: "cancel", Key: "run"}, nil, nil); err != nil {
+		return notYet(c.RunName, err)
+	}
+	_ = s.Broker.Announce(ctx, broker.Hint, c.RunName, nil) // else the keeper sees it at its next turn
+	fmt.Fprintf(a.out, "run %s is cancelled; its workers stop within a heartbeat\n", c.RunName)
+	return nil
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"itool/ops/config"
+	"itool/ops/demo"
+)
+
+// demoCmd is `itool demo`: a run of the demo's own dataset, base and configuration.
+type demoCmd struct {
+	Quick bool     `help:"Smaller in everything: under a minute."`
+	JSON  bool     `name:"json" help:"Print one JSON object as the last line instead of tables."`
+	Dir   string   `placeholder:"DIR" help:"Folder for broker, store, adapter and report; default: itool-runs/demo, with --quick itool-runs/demo-quick."`
+	Set   []string `sep:"none" placeholder:"KEY=VALUE" help:"One setting, such as line.rounds=1. Repeatable."`
+	Slots int      `help:"Items in work at once; default: the number of cores."`
+}
+
+func (c *demoCmd) Run(ctx context.Context, a *app) error {
+	cfg, err := config.Load(demo.Config(c.Quick), "", c.Set)
+	if err != nil {
+		return err
+	}
+	name := "demo"
+	if c.Quick {
+		name = "demo-quick"
+	}
+	dir := c.Dir
+	if dir == "" {
+		dir = filepath.Join(runsDir, name)
+	}
+	rows, err := demo.Dataset(c.Quick)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp("", "itool-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	file := filepath.Join(tmp, "demo.jsonl")
+	if err := os.WriteFile(file, rows, 0o600); err != nil {
+		return err
+	}
+	return job{
+		name: name, dir: dir, base: demo.Base(), files: []string{file}, cfg: cfg, slots: orCores(c.Slots), json: c.JSON,
+		again: strings.Join(os.Args, " "),
+	}.do(ctx, a)
+}

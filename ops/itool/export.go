@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"itool/ops/courier"
+	"itool/ops/line"
+	"itool/ops/report"
+	"itool/schemas"
+	"itool/stages/policy"
+	"itool/stages/policy/model/safetensors"
+	"itool/storage/checkpoint"
+)
+
+// exportCmd is `itool export`.
+type exportCmd struct {
+	target
+	RunName string `arg:"" name:"run" help:"Name of the run."`
+	Round   int    `default:"-2" help:"Policy of this round: 0 is the warm-up; default: the last one."`
+	Out     string `required:"" placeholder:"DIR" help:"New folder to write."`
+	Merged  bool   `help:"Write a whole model with the adapter merged in, instead of the adapter."`
+}
+
+func (c *exportCmd) Run(ctx context.Context, a *app) error {
+	s, err := c.open(ctx, a, c.RunName)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
+		return err
+	}
+	r, err := report.Gather(ctx, s.Courier, c.RunName)
+	if err != nil {
+		return notYet(c.RunName, err)
+	}
+	p := r.Final()
+	if c.Round >= -1 {
+		p = nil
+		for i := range r.Policies {
+			if r.Policies[i].Round == c.Round {
+				p = &r.Policies[i]
+			}
+		}
+	}
+	if p == nil {
+		return fmt.Errorf("run %s has no policy of that round yet: see itool report %s", c.RunName, c.RunName)
+	}
+	if c.Merged {
+		return c.merged(ctx, a, s, *p)
+	}
+	if err := exportAdapter(ctx, s.Courier, r, *p, c.Out, false); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%s of run %s: adapter in %s\n", p.Name, c.RunName, c.Out)
+	return nil
+}
+
+// adapterFiles are what PEFT reads.
+var adapterFiles = []string{"adapter_config.json", "adapter_model.safetensors"}
+
+// exportAdapter writes a policy's adapter, and from what it was made, into a new
+// folder. With replace an older export of ours gives way.
+func exportAdapter(ctx context.Context, c *courier.Courier, r *report.Report, p report.Policy, dir string, replace bool) error {
+	fsys, _, err := checkpoint.Open(ctx, c.Store, line.Checkpoints, p.Digest)
+	if err != nil {
+		return err
+	}
+	if _, err := fs.Stat(fsys, adapterFiles[0]); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s of run %s is the base model itself: there is no adapter to export", p.Name, r.Run)
+	}
+	about, err := json.MarshalIndent(map[string]any{
+		"run": r.Run, "policy": p.Name, "round": p.Round, "digest": p.Digest, "base_digest": r.Policies[0].Digest,
+		"config_digest": r.ConfigDigest, "seed": r.Seed, "made_by": "itool " + version(),
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return newFolder(dir, replace, func(tmp string) error {
+		for _, name := range adapterFiles {
+			if err := copyFile(fsys, name, filepath.Join(tmp, name)); err != nil {
+				return err
+			}
+		}
+		return os.WriteFile(filepath.Join(tmp, "itool.json"), append(about, '\n'), 0o644)
+	})
+}
+
+// merged writes base + adapter as one model, and compares the two before it shows.
+func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy) error {
+	fsys, _, err := checkpoint.Open(ctx, s.Store, line.Checkpoints, p.Digest)
+	if err != nil {
+		return err
+	}
+	e, err := newEngine()
+	if err != nil {
+		return err
+	}
+	apart, err := e.Open(p.Digest, fsys)
+	if err != nil {
+		return err
+	}
+	probes, err := c.probes(ctx, s)
+	if err != nil {
+		return err
+	}
+	dtype := safetensors.F32
+	if apart.Model().DType == "bfloat16" {
+		dtype = safetensors.BF16
+	}
+	var worst float64
+	err = newFolder(c.Out, false, func(tmp string) error {
+		create := func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(tmp, name)) }
+		if err := apart.Model().Merged().Save(create, dtype); err != nil {
+			return err
+		}
+		if err := copyRest(fsys, tmp); err != nil {
+			return err
+		}
+		whole, err := policy.Open(os.DirFS(tmp), policy.Options{})
+		if err != nil {
+			return fmt.Errorf("the merged model does not open: %w", err)
+		}
+		worst, err = furthest(ctx, apart, whole, probes)
+		if err == nil && worst > mergeTolerance {
+			err = fmt.Errorf("the merged model differs from base + adapter by %.3g nats per token on %d examples (bound %g): nothing was written; export the adapter instead", worst, len(probes), mergeTolerance)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, %s, within %.2g nats per token of base + adapter on %d examples\n", p.Name, c.RunName, c.Out, dtype, worst, len(probes))
+	return nil
+}
+
+// mergeTolerance is what rounding the weights to 16 bits may cost: mean difference
+// of a sequence's log-probabilities, nats per token. A wrong merge is far beyond.
+const mergeTolerance = 0.05
+
+// probes are a few examples of the run.
+func (c *exportCmd) probes(ctx context.Context, s *site) ([]policy.Sequence, error) {
+	keys, err := s.Broker.Keys(ctx, c.RunName, "example", 0)
+	if err != nil {
+		return nil, err
+	}
+	var out []policy.Sequence
+	for b, err := range s.Round(ctx, c.RunName, "example", 0, keys) {
+		if err != nil {
+			return nil, err
+		}
+		rows, err := schemas.Decode[schemas.Example](b)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range rows {
+			if len(out) < 8 && schemas.Part(e.Part) != schemas.PartDropped {
+				out = append(out, policy.Sequence{Prompt: e.PromptIDs, Answer: e.AnswerIDs})
+			}
+		}
+		if len(out) == 8 {
+			break
+		}
+	}
+	return out, nil
+}
+
+// furthest is the largest mean difference of a sequence's log-probabilities.
+func furthest(ctx context.Context, a, b *policy.Policy, probes []policy.Sequence) (float64, error) {
+	x, err := a.LogProbs(ctx, probes)
+	if err != nil {
+		return 0, err
+	}
+	y, err := b.LogProbs(ctx, probes)
+	if err != nil {
+		return 0, err
+	}
+	worst := 0.0
+	for i := range x {
+		sum := 0.0
+		for j := range x[i] {
+			sum += math.Abs(float64(x[i][j] - y[i][j]))
+		}
+		worst = max(worst, sum/float64(max(len(x[i]), 1)))
+	}
+	return worst, nil
+}
+
+// copyRest copies what Save does not write: tokenizer, template and their like.
+func copyRest(fsys fs.FS, dir string) error {
+	return fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.Contains(name, "safetensors") || name == "config.json" || name == adapterFiles[0] {
+			return err
+		}
+		to := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		return copyFile(fsys, name, to)
+	})
+}
+
+func copyFile(fsys fs.FS, name, to string) error {
+	in, err := fsys.Open(name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
+}
+
+// newFolder fills a folder beside dir and renames it: it appears whole or not at
+// all. replace takes the place of a folder that holds nothing but an export.
+func newFolder(dir string, replace bool, fill func(tmp string) error) error {
+	if exists(dir) && !(replace && exists(filepath.Join(dir, "itool.json"))) {
+		return fmt.Errorf("%s is there already: give a new folder", dir)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+"-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	if err := fill(tmp); err != nil {
+		return err
+	}
+	if replace {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return os.Rename(tmp, dir)
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(path string, fill func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if err := errors.Join(fill(f), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

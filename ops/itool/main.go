@@ -1,0 +1,134 @@
+// Command itool is iterative reinforced fine-tuning for tool-using language models,
+// as a pipeline of workers around a message queue.
+//
+//	itool demo                          everything, on a small dataset, in one process
+//	itool run data.json --base DIR      the same with your dataset and your model
+//	itool up / publish / work / watch   the same spread over processes and machines
+//
+// Each verb has its own file. main.go parses the command line, turns signals into a
+// cancelled context, and an error into an exit code.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/lmittmann/tint"
+)
+
+// commands is the command line. A command's Run gets the context and the app.
+type commands struct {
+	Demo     demoCmd     `cmd:"" help:"Run everything on a small dataset and a small model, in one process."`
+	Run      runCmd      `cmd:"" help:"Run everything on your dataset and model, in one process. The same command again resumes."`
+	Publish  publishCmd  `cmd:"" help:"Start a run: store dataset and base model, then wake the workers."`
+	Work     workCmd     `cmd:"" help:"Work: on any stages, as the keeper, or all."`
+	Up       upCmd       `cmd:"" help:"Broker, store and keeper on this machine."`
+	Watch    watchCmd    `cmd:"" help:"Watch a run until it ends."`
+	Runs     runsCmd     `cmd:"" help:"List the runs."`
+	Failed   failedCmd   `cmd:"" help:"List the items that a run gave up, and what to do about them."`
+	Report   reportCmd   `cmd:"" help:"Say what a run did and what it gained."`
+	Tree     treeCmd     `cmd:"" help:"Show the search tree of one example."`
+	Export   exportCmd   `cmd:"" help:"Write a policy as a PEFT adapter, or merged into its base."`
+	Cancel   cancelCmd   `cmd:"" help:"Cancel a run; its workers stop within a heartbeat."`
+	Doctor   doctorCmd   `cmd:"" help:"Check this machine, and the broker and store if they are given."`
+	Init     initCmd     `cmd:"" help:"Write the default configuration, commented, as YAML."`
+	Synth    synthCmd    `cmd:"" help:"Make a dataset of tool-use conversations."`
+	Pretrain pretrainCmd `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`
+
+	Verbose bool             `short:"v" help:"Say more on stderr."`
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+// app is what every verb shares.
+type app struct {
+	out     io.Writer // results
+	errs    io.Writer // progress and logs
+	screen  *screen   // serialises both on a terminal
+	log     *slog.Logger
+	verbose bool
+}
+
+// Exit codes, as the guide documents them.
+const (
+	exitError       = 1
+	exitUsage       = 2
+	exitFailed      = 3 // the run ended without a policy: failed or cancelled
+	exitStalled     = 4 // the run waits for a person
+	exitGuard       = 5 // the guard stopped the run; its last good policy stands
+	exitInterrupted = 130
+)
+
+const about = `Iterative reinforced fine-tuning for tool-using language models, as a message-queue pipeline.
+
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 the run failed or was cancelled, 4 the run is stalled and waits for a person, 5 the guard stopped the run (its last good policy stands), 130 interrupted (the message says how to resume).`
+
+// exitError carries an exit code; an error without one exits with 1.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string { return e.err.Error() }
+func (e *codedError) Unwrap() error { return e.err }
+
+func coded(code int, format string, args ...any) error {
+	return &codedError{code, fmt.Errorf(format, args...)}
+}
+
+func main() { os.Exit(realMain(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func realMain(args []string, stdout, stderr *os.File) int {
+	var cmds commands
+	parser, err := kong.New(&cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(),
+		kong.Vars{"version": version()}, kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		fmt.Fprintln(stderr, "itool:", err)
+		return exitError
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	kctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "itool: %v\nSee itool --help.\n", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal kills
+
+	a := newApp(stdout, stderr, cmds.Verbose)
+	kctx.BindTo(ctx, (*context.Context)(nil))
+	err = kctx.Run(a)
+	var c *codedError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &c):
+		fmt.Fprintln(stderr, "itool:", err)
+		return c.code
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "itool: interrupted")
+		return exitInterrupted
+	}
+	fmt.Fprintln(stderr, "itool:", err)
+	return exitError
+}
+
+func newApp(stdout, stderr *os.File, verbose bool) *app {
+	level := slog.LevelWarn
+	if verbose {
+		level = slog.LevelInfo
+	}
+	s := newScreen(stderr, isTerminal(stderr))
+	log := slog.New(tint.NewHandler(s, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !s.live}))
+	return &app{out: stdout, errs: s, screen: s, log: log, verbose: verbose}
+}

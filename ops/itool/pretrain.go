@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"itool/ops/pretrain"
+)
+
+// pretrainCmd is `itool pretrain`.
+type pretrainCmd struct {
+	Out  string `required:"" placeholder:"DIR" help:"Folder for the model; the same command again resumes."`
+	Rows int    `help:"Conversations to train on; default: the demo's base."`
+	Seed uint64 `help:"Default: the demo's base."`
+}
+
+func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
+	cfg := pretrain.Default()
+	if c.Rows > 0 {
+		cfg.World.Rows = c.Rows
+	}
+	if c.Seed > 0 {
+		cfg.Seed = c.Seed
+	}
+	start, told, first := time.Now(), time.Now(), 0
+	report, err := pretrain.Run(ctx, cfg, c.Out, func(p pretrain.Progress) {
+		if p.Resumed {
+			first = p.Step
+			return
+		}
+		left := time.Duration(float64(time.Since(start)) * float64(p.Steps-p.Step) / float64(max(p.Step-first, 1))).Round(time.Second)
+		text := fmt.Sprintf("%s step %d/%d  loss %.4f  ETA %s", p.Phase, p.Step, p.Steps, p.Loss, left)
+		a.screen.show([]string{text})
+		if !a.screen.live && time.Since(told) > time.Minute {
+			told = time.Now()
+			fmt.Fprintln(a.errs, text)
+		}
+	})
+	a.screen.show(nil)
+	if ctx.Err() != nil {
+		return coded(exitInterrupted, "interrupted: the same command goes on from the last checkpoint in %s.partial", c.Out)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "base of %d parameters in %s after %d steps: %.1f %% exact, %.1f %% parse, %.1f %% pass@4 on %d unseen requests\n",
+		report.Parameters, c.Out, report.Steps, 100*report.Exam.Exact, 100*report.Exam.Parsed, 100*report.Exam.PassAt4, report.Exam.CallRows)
+	return nil
+}

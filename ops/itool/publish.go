@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"itool/ops/config"
+)
+
+// publishCmd is `itool publish`: it starts a run for workers elsewhere.
+type publishCmd struct {
+	source
+	target
+}
+
+func (c *publishCmd) Run(ctx context.Context, a *app) error {
+	cfg, err := config.Load(config.Default(), c.Config, c.Set)
+	if err != nil {
+		return err
+	}
+	files, cleanup, err := joined(c.Datasets)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	s, err := c.open(ctx, a, "")
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	e, err := newEngine()
+	if err != nil {
+		return err
+	}
+	name := c.runName()
+	if err := publish(ctx, s.Courier, e, request{name, os.DirFS(c.Base), files, cfg}); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "published run %s\nwatch it with: itool watch %s\n", name, name)
+	return nil
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"itool/ops/report"
+)
+
+// reportCmd is `itool report`.
+type reportCmd struct {
+	target
+	RunName string `arg:"" name:"run" help:"Name of the run."`
+	HTML    string `name:"html" placeholder:"FILE" help:"Write one self-contained page as well."`
+	JSON    bool   `name:"json" help:"Print everything as JSON instead of tables."`
+}
+
+func (c *reportCmd) Run(ctx context.Context, a *app) error {
+	s, err := c.open(ctx, a, c.RunName)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
+		return err
+	}
+	r, err := report.Gather(ctx, s.Courier, c.RunName)
+	if err != nil {
+		return notYet(c.RunName, err)
+	}
+	if c.HTML != "" {
+		if err := writeFile(c.HTML, r.HTML); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.errs, "wrote %s\n", c.HTML)
+	}
+	if c.JSON {
+		e := json.NewEncoder(a.out)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	return r.Text(a.out)
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"itool/ops/config"
+)
+
+// runCmd is `itool run`: everything in one process, resumable.
+type runCmd struct {
+	source
+	Dir   string `placeholder:"DIR" help:"Folder for broker, store, adapter and report; default: itool-runs/NAME."`
+	Slots int    `help:"Items in work at once; default: the number of cores."`
+	JSON  bool   `name:"json" help:"Print one JSON object instead of tables."`
+}
+
+func (c *runCmd) Run(ctx context.Context, a *app) error {
+	cfg, err := config.Load(config.Default(), c.Config, c.Set)
+	if err != nil {
+		return err
+	}
+	files, cleanup, err := joined(c.Datasets)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	name := c.runName()
+	dir := c.Dir
+	if dir == "" {
+		dir = filepath.Join(runsDir, name)
+	}
+	return job{
+		name: name, dir: dir, base: os.DirFS(c.Base), files: files, cfg: cfg, slots: orCores(c.Slots), json: c.JSON,
+		again: strings.Join(os.Args, " "),
+	}.do(ctx, a)
+}
+
+func orCores(slots int) int {
+	if slots > 0 {
+		return slots
+	}
+	return cores()
+}

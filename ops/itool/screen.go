@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+)
+
+// screen is stderr. On a terminal it keeps a few status lines at the bottom, which
+// logs push up instead of tearing apart; elsewhere it only writes.
+type screen struct {
+	mu    sync.Mutex
+	w     io.Writer
+	live  bool // a terminal: status lines are redrawn in place
+	lines []string
+}
+
+func newScreen(w io.Writer, live bool) *screen { return &screen{w: w, live: live} }
+
+// isTerminal also takes /dev/null for one, where it does no harm.
+func isTerminal(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}
+
+// Write writes above the status lines.
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.erase()
+	n, err := s.w.Write(p)
+	s.draw()
+	return n, err
+}
+
+// show replaces the status lines; without a terminal it does nothing.
+func (s *screen) show(lines []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.live {
+		return
+	}
+	s.erase()
+	s.lines = lines
+	s.draw()
+}
+
+func (s *screen) erase() {
+	if n := len(s.lines); n > 0 {
+		fmt.Fprintf(s.w, "\x1b[%dA\x1b[J", n)
+	}
+}
+
+func (s *screen) draw() {
+	if len(s.lines) > 0 {
+		fmt.Fprintln(s.w, strings.Join(s.lines, "\n"))
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"itool/ops/config"
+)
+
+var update = flag.Bool("update", false, "write settings.yaml anew")
+
+// TestSettings: what `itool init` writes is the default configuration, with the
+// comment of every field.
+func TestSettings(t *testing.T) {
+	want := writeSettings(t)
+	if *update {
+		if err := os.WriteFile("settings.yaml", want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(settings, want) && !*update {
+		t.Fatal("settings.yaml lags behind the stages' configurations: go test ./ops/itool -run Settings -update")
+	}
+	file := filepath.Join(t.TempDir(), "itool.yaml")
+	if err := os.WriteFile(file, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := config.Load(config.Default(), file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := json.Marshal(got)
+	b, _ := json.Marshal(config.Default())
+	if !bytes.Equal(a, b) {
+		t.Errorf("the file resolves to\n%s\nthe defaults are\n%s", a, b)
+	}
+}
+
+func writeSettings(t *testing.T) []byte {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "# All settings with their defaults. Delete what you do not change: what is missing keeps its default,\n# and an unknown name is an error.\n")
+	v := reflect.ValueOf(config.Default())
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Type.Kind() != reflect.Struct {
+			fmt.Fprintf(&out, "\n%s: %s\n", tag(field), value(t, v.Field(i)))
+			continue
+		}
+		if field.Type.NumField() == 0 {
+			continue
+		}
+		comments := fieldComments(t, field.Type)
+		fmt.Fprintf(&out, "\n%s:\n", tag(field))
+		for j := range field.Type.NumField() {
+			f := field.Type.Field(j)
+			comment := comments[f.Name]
+			if comment == "" {
+				t.Errorf("%s.%s has no comment on its line: unit and range are missing for its user", field.Type, f.Name)
+			}
+			fmt.Fprintf(&out, "  %-36s # %s\n", tag(f)+": "+value(t, v.Field(i).Field(j)), comment)
+		}
+	}
+	return out.Bytes()
+}
+
+func tag(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+func value(t *testing.T, v reflect.Value) string {
+	b, err := json.Marshal(v.Interface())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// fieldComments reads the line comments of a struct from its package's source.
+func fieldComments(t *testing.T, typ reflect.Type) map[string]string {
+	dir := filepath.Join("..", "..", filepath.FromSlash(strings.TrimPrefix(typ.PkgPath(), "itool/")))
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok || spec.Name.Name != typ.Name() {
+				return true
+			}
+			for _, field := range spec.Type.(*ast.StructType).Fields.List {
+				for _, name := range field.Names {
+					out[name.Name] = strings.TrimSpace(field.Comment.Text())
+				}
+			}
+			return false
+		})
+	}
+	return out
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"itool/ops/line"
+	"itool/stages"
+)
+
+// workCmd is `itool work`: a worker of some stages of all runs.
+type workCmd struct {
+	target
+	Stages    []string      `arg:"" name:"stage" help:"Stages to work on: split, warmup, score, select, expand, filter, update, evaluate; keeper; or all (of these)."`
+	Slots     int           `help:"Items in work at once; default: the number of cores."`
+	AckWait   time.Duration `default:"60s" help:"How long a dead worker's item waits for another. At least 3s; heartbeats come three times as often."`
+	UntilIdle time.Duration `help:"Leave after so long without work; default: stay."`
+}
+
+func (c *workCmd) Run(ctx context.Context, a *app) error {
+	if c.AckWait < 3*time.Second {
+		return coded(exitUsage, "--ack-wait %s is below 3s: heartbeats would come too late on a busy machine", c.AckWait)
+	}
+	e, err := newEngine()
+	if err != nil {
+		return err
+	}
+	chosen, keep, err := choose(line.Stages(e.Engine), c.Stages)
+	if err != nil {
+		return err
+	}
+	s, err := c.open(ctx, a, "")
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	name := workerName(e.device)
+	fmt.Fprintf(a.errs, "itool: %s works on %s\n", name, strings.Join(c.Stages, ", "))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopKeeper := func() error { return nil }
+	if keep {
+		stopKeeper = until(ctx, func(ctx context.Context) error { return newKeeper(a, s, name).Run(ctx, keeperInterval, nil) })
+	}
+	if len(chosen) == 0 {
+		<-ctx.Done()
+	} else {
+		w := newWorker(a, s, name, chosen, orCores(c.Slots))
+		w.AckWait, w.IdleUntil = c.AckWait, c.UntilIdle
+		if dir, err := os.UserCacheDir(); err == nil {
+			w.Cache = filepath.Join(dir, "itool", "policies")
+		}
+		err = w.Run(ctx)
+	}
+	if kept := stopKeeper(); kept != nil && !errors.Is(kept, context.Canceled) {
+		err = errors.Join(err, kept)
+	}
+	return err
+}
+
+// choose picks stages by name; keep tells whether the keeper is among them.
+func choose(all []stages.Stage, names []string) (chosen []stages.Stage, keep bool, err error) {
+	known := []string{"keeper", "all"}
+	for _, s := range all {
+		known = append(known, s.Spec().Name)
+	}
+	for _, n := range names {
+		if !slices.Contains(known, n) {
+			return nil, false, coded(exitUsage, "there is no stage %q; there are: %s", n, strings.Join(known, ", "))
+		}
+	}
+	everything := slices.Contains(names, "all")
+	for _, s := range all {
+		if everything || slices.Contains(names, s.Spec().Name) {
+			chosen = append(chosen, s)
+		}
+	}
+	return chosen, everything || slices.Contains(names, "keeper"), nil
+}

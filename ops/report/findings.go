@@ -1,0 +1,108 @@
+package report
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Findings are the sentences that a reader should not miss, the effect first.
+func (r *Report) Findings() []string {
+	var out []string
+	if base, final := r.first(), r.last(); base != nil && final != nil && base != final {
+		out = append(out, fmt.Sprintf("exact match went from %.1f %% (%s) to %.1f %% (%s)",
+			100*base.Accuracy.Overall.Mean, base.Name, 100*final.Accuracy.Overall.Mean, final.Name))
+	}
+	if e := r.Effect; e != nil {
+		out = append(out, effect("warm-up", e.WarmUp)...)
+		out = append(out, effect("the rounds after it", e.Rounds)...)
+	}
+	for _, p := range r.Policies {
+		switch {
+		case p.Round > 0 && p.Status != "trained":
+			out = append(out, fmt.Sprintf("%s: %s: %s", p.Name, p.Status, Plain(p.Detail)))
+		case p.Round == 0 && p.Detail != "":
+			out = append(out, fmt.Sprintf("%s: %s", p.Name, Plain(p.Detail)))
+		}
+	}
+	for _, rd := range r.Rounds {
+		if j := rd.Judge; j != nil && !j.Counts {
+			out = append(out, fmt.Sprintf("%s: self-evaluation did not count: %s", PolicyName(rd.Round+1), Plain(j.Reason)))
+		}
+	}
+	for _, b := range []string{"easy", "medium", "hard"} {
+		if r.Rows.Parts["train"] > 0 && r.Rows.Difficulty[b] == 0 {
+			out = append(out, fmt.Sprintf("no %s row by the paper's thresholds (warmup.mode tertile cuts the set in three instead)", b))
+		}
+	}
+	return out
+}
+
+func effect(what string, i *Interval) []string {
+	if i == nil || i.N == 0 {
+		return nil
+	}
+	s := fmt.Sprintf("%s: %+.1f points, 95 %% interval %+.1f to %+.1f", what, 100*i.Mean, 100*i.Low, 100*i.High)
+	if i.Low <= 0 && i.High >= 0 {
+		s += fmt.Sprintf(" (no effect is shown: the interval holds zero on %d rows)", i.N)
+	}
+	return []string{s}
+}
+
+// first and last are the first and the last policies that were evaluated.
+func (r *Report) first() *Policy {
+	for i := range r.Policies {
+		if r.Policies[i].Accuracy != nil {
+			return &r.Policies[i]
+		}
+	}
+	return nil
+}
+
+func (r *Report) last() *Policy {
+	for i := len(r.Policies) - 1; i >= 0; i-- {
+		if r.Policies[i].Accuracy != nil {
+			return &r.Policies[i]
+		}
+	}
+	return nil
+}
+
+func (r *Report) whyNoAccuracy() string {
+	switch {
+	case r.Status == running:
+		return "not yet"
+	case r.Rows.Parts["test"] == 0 && r.Rows.Parts["validation"] == 0:
+		return "no rows were held out: set split.test_share"
+	}
+	return "set split.test_share, or line.evaluate to validation"
+}
+
+// errorTypes are the types that occur at all, and the policies to compare.
+func (r *Report) errorTypes() ([]string, []Policy) {
+	seen := map[string]bool{}
+	var policies []Policy
+	for _, p := range r.Policies {
+		if p.Accuracy == nil {
+			continue
+		}
+		policies = append(policies, p)
+		for t := range p.Accuracy.Errors {
+			seen[t] = true
+		}
+	}
+	var types []string
+	for t := range seen {
+		types = append(types, t)
+	}
+	if len(policies) > 0 { // the most frequent fault of the first policy first
+		before := policies[0].Accuracy.Errors
+		sort.Slice(types, func(i, j int) bool {
+			if before[types[i]] != before[types[j]] {
+				return before[types[i]] > before[types[j]]
+			}
+			return strings.Compare(types[i], types[j]) < 0
+		})
+	}
+	return types, policies
+}

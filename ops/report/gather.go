@@ -1,0 +1,352 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+
+	"itool/broker"
+	"itool/ops/courier"
+	"itool/schemas"
+)
+
+// stageOf names the stage that writes a record; the order is that of the line.
+var stageOf = []struct{ record, stage string }{
+	{"example", "split"}, {"policy", "warmup, update"}, {"score", "score"}, {"selection", "select"},
+	{"candidate", "expand"}, {"pair", "filter"}, {"verdict", "evaluate"},
+}
+
+// Gather reads a run's records. What is not there yet is left out, so it may be
+// called while the run goes on. broker.ErrNoRun: the run has no stream.
+func Gather(ctx context.Context, c *courier.Courier, run string) (*Report, error) {
+	g := &gatherer{c: c, run: run, r: &Report{Run: run}, verdicts: map[int][]schemas.Verdict{}}
+	for _, step := range []func(context.Context) error{
+		g.description, g.examples, g.policies, g.rounds, g.judgements, g.failures, g.times,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("report of run %s: %w", run, err)
+		}
+	}
+	g.r.accuracies(g.verdicts)
+	return g.r, nil
+}
+
+type gatherer struct {
+	c        *courier.Courier
+	run      string
+	r        *Report
+	verdicts map[int][]schemas.Verdict // by round
+}
+
+// description reads how the run was started and how it ended.
+func (g *gatherer) description(ctx context.Context) error {
+	rows, _, err := courier.Rows[schemas.Run](ctx, g.c, g.run, "run", 0, "run")
+	if err != nil {
+		return err
+	}
+	if len(rows) != 1 {
+		return fmt.Errorf("run record: %d rows instead of one", len(rows))
+	}
+	r := rows[0]
+	g.r.Created, g.r.Seed, g.r.ConfigDigest, g.r.Config = r.Created, r.Seed, r.ConfigDigest, json.RawMessage(r.Config)
+	var shards []schemas.Shard
+	if err := json.Unmarshal([]byte(r.Dataset), &shards); err != nil {
+		return fmt.Errorf("run record: dataset: %w", err)
+	}
+	for _, s := range shards {
+		if n := len(g.r.Datasets); n > 0 && g.r.Datasets[n-1].SHA256 == s.SHA256 && s.First > 0 {
+			g.r.Datasets[n-1].Rows += int(s.Rows)
+			continue
+		}
+		g.r.Datasets = append(g.r.Datasets, Dataset{Name: s.Name, Format: s.Format, SHA256: s.SHA256, Rows: int(s.Rows)})
+	}
+	end, _, err := courier.Rows[schemas.End](ctx, g.c, g.run, "end", 0, "end")
+	if err != nil && !errors.Is(err, broker.ErrNotExist) {
+		return err
+	}
+	g.r.Status, g.r.Detail = endOf(end)
+	return nil
+}
+
+// each decodes all results of one record in one round, in key order, one batch in
+// memory at a time.
+func each[R schemas.Record](ctx context.Context, g *gatherer, record string, round int, visit func(schemas.Header, []R)) error {
+	keys, err := g.c.Broker.Keys(ctx, g.run, record, round)
+	if err != nil {
+		return err
+	}
+	for b, err := range g.c.Round(ctx, g.run, record, round, keys) {
+		if err != nil {
+			return err
+		}
+		rows, err := schemas.Decode[R](b)
+		if err != nil {
+			return fmt.Errorf("%s.%d.%s: %w", record, round, b.Header.Key, err)
+		}
+		visit(b.Header, rows)
+	}
+	return nil
+}
+
+// examples counts the rows of the dataset.
+func (g *gatherer) examples(ctx context.Context) error {
+	rows := Rows{Dropped: map[string]int{}, Example: map[string]Row{}, Parts: map[string]int{}, Difficulty: map[string]int{}}
+	err := each(ctx, g, "example", 0, func(_ schemas.Header, examples []schemas.Example) {
+		for i := range examples {
+			rows.count(&examples[i])
+		}
+	})
+	g.r.Rows = rows
+	return err
+}
+
+func (r *Rows) count(e *schemas.Example) {
+	r.Total++
+	if schemas.Part(e.Part) == schemas.PartDropped {
+		if r.Dropped[e.Reason]++; r.Dropped[e.Reason] == 1 {
+			r.Example[e.Reason] = Row{e.Source, int(e.Row), e.Detail}
+		}
+		return
+	}
+	r.Kept++
+	r.Parts[e.Part]++
+	if schemas.Part(e.Part) == schemas.PartTrain {
+		r.Difficulty[e.Difficulty]++
+	}
+	if e.Replay {
+		r.Replay++
+	}
+}
+
+// policies reads one policy after the other until there is none.
+func (g *gatherer) policies(ctx context.Context) error {
+	for round := -1; ; round++ {
+		rows, _, err := courier.Rows[schemas.Policy](ctx, g.c, g.run, "policy", round, "policy")
+		if errors.Is(err, broker.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(rows) != 1 {
+			return fmt.Errorf("policy.%d: %d rows instead of one", round, len(rows))
+		}
+		p := rows[0]
+		g.r.Policies = append(g.r.Policies, Policy{
+			Round: round, Name: PolicyName(round), Digest: p.Checkpoint, Status: p.Status, Detail: p.Detail,
+			Steps: int(p.Steps), Examples: int(p.Examples), Metrics: metrics(p.Metrics), Curve: curve(p.Curve),
+		})
+	}
+}
+
+// metrics keeps the finite numbers: another language's worker may add what it likes.
+func metrics(text string) map[string]float64 {
+	var all map[string]any
+	_ = json.Unmarshal([]byte(text), &all)
+	m := map[string]float64{}
+	for k, v := range all {
+		if x, ok := v.(float64); ok && !math.IsInf(x, 0) && !math.IsNaN(x) {
+			m[k] = x
+		}
+	}
+	return m
+}
+
+func curve(text string) []Point {
+	var points []Point
+	_ = json.Unmarshal([]byte(text), &points)
+	return points
+}
+
+// rounds reads the funnel of every round that has begun.
+func (g *gatherer) rounds(ctx context.Context) error {
+	mode := struct{ Filter struct{ Mode string } }{}
+	_ = json.Unmarshal(g.r.Config, &mode)
+	for _, p := range g.r.Policies {
+		if p.Round < 0 {
+			continue
+		}
+		rd := Round{Round: p.Round, Mode: mode.Filter.Mode, PairsReason: map[string]int{}}
+		if err := g.round(ctx, &rd); err != nil {
+			return err
+		}
+		if rd.Scored > 0 {
+			g.r.Rounds = append(g.r.Rounds, rd)
+		}
+	}
+	return nil
+}
+
+func (g *gatherer) round(ctx context.Context, rd *Round) error {
+	nats := 0.0
+	if err := each(ctx, g, "score", rd.Round, func(_ schemas.Header, rows []schemas.Score) {
+		for _, s := range rows {
+			rd.Scored++
+			nats += math.Log(s.Perplexity)
+		}
+	}); err != nil || rd.Scored == 0 {
+		return err
+	}
+	rd.Perplexity = math.Exp(nats / float64(rd.Scored))
+	if err := each(ctx, g, "selection", rd.Round, func(_ schemas.Header, rows []schemas.Selection) {
+		for _, s := range rows {
+			if s.Selected {
+				rd.Selected++
+			}
+		}
+		if len(rows) > 0 {
+			rd.Judge = judgeOf(rows[0])
+		}
+	}); err != nil {
+		return err
+	}
+	if err := each(ctx, g, "candidate", rd.Round, func(_ schemas.Header, tree []schemas.Candidate) { rd.tree(tree) }); err != nil {
+		return err
+	}
+	return each(ctx, g, "pair", rd.Round, func(_ schemas.Header, rows []schemas.Pair) {
+		for _, p := range rows {
+			if p.Reason == "" {
+				rd.Pairs++
+			} else {
+				rd.PairsReason[p.Reason]++
+			}
+			if p.OtherMode == "" {
+				rd.OtherMode++
+			}
+		}
+	})
+}
+
+func judgeOf(s schemas.Selection) *Judge {
+	j := &Judge{Counts: s.JudgeWeight > 0, Mass: s.JudgeMass, Reason: s.JudgeReason}
+	if !math.IsNaN(s.JudgeAUC) {
+		j.AUC = &s.JudgeAUC
+	}
+	return j
+}
+
+// tree adds one search tree to the funnel.
+func (rd *Round) tree(nodes []schemas.Candidate) {
+	children := make([]int, len(nodes))
+	passing, failing := 0, 0
+	for _, n := range nodes {
+		if n.Parent >= 0 && int(n.Parent) < len(nodes) {
+			children[n.Parent]++
+		}
+		switch {
+		case !n.Terminal:
+		case n.Pass:
+			passing++
+		default:
+			failing++
+		}
+	}
+	rd.Trees++
+	rd.Nodes += len(nodes)
+	rd.Passing += passing
+	rd.Terminals += passing + failing
+	if passing > 0 && failing > 0 {
+		rd.MixedTrees++
+	}
+	for _, n := range children {
+		if n >= 2 {
+			rd.Branching++
+		}
+	}
+}
+
+// judgements reads the verdicts of every policy.
+func (g *gatherer) judgements(ctx context.Context) error {
+	for _, p := range g.r.Policies {
+		if err := each(ctx, g, "verdict", p.Round, func(_ schemas.Header, rows []schemas.Verdict) {
+			g.verdicts[p.Round] = append(g.verdicts[p.Round], rows...)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *gatherer) failures(ctx context.Context) (err error) {
+	g.r.Failures, err = Failures(ctx, g.c, g.run)
+	return err
+}
+
+// Failures lists the items that a run gave up, by round and key.
+func Failures(ctx context.Context, c *courier.Courier, run string) ([]Failure, error) {
+	var out []Failure
+	var places []broker.Address
+	for m, err := range c.Broker.List(ctx, run, "failed.*.*") {
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, m.Address)
+	}
+	slices.SortFunc(places, func(a, b broker.Address) int {
+		if a.Round != b.Round {
+			return a.Round - b.Round
+		}
+		if a.Key < b.Key {
+			return -1
+		}
+		return 1
+	})
+	for _, at := range places {
+		rows, _, err := courier.Rows[schemas.Failed](ctx, c, run, "failed", at.Round, at.Key)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range rows {
+			out = append(out, Failure{
+				Round: at.Round, Key: at.Key, Stage: f.Stage, Reason: f.Reason, Attempts: int(f.Attempts),
+				Error: f.Error, Subject: f.Subject, Worker: f.Worker,
+			})
+		}
+	}
+	return out, nil
+}
+
+// times sums what the workers measured.
+func (g *gatherer) times(ctx context.Context) error {
+	workers := map[string]bool{}
+	for _, s := range stageOf {
+		t := StageTime{Stage: s.stage}
+		warmup := StageTime{Stage: "warmup"}
+		for m, err := range g.c.Broker.List(ctx, g.run, s.record+".*.*") {
+			if err != nil {
+				return err
+			}
+			if s.record == "policy" && m.Round < 0 {
+				continue // the keeper copies the base, nobody makes it
+			}
+			if w := m.Header["itool-worker"]; w != "" {
+				workers[w] = true
+			}
+			seconds, _ := strconv.ParseFloat(m.Header[courier.HeaderSeconds], 64)
+			into := &t
+			if s.record == "policy" {
+				t.Stage = "update"
+				if m.Round == 0 {
+					into = &warmup
+				}
+			}
+			into.Items++
+			into.Seconds += seconds
+		}
+		for _, x := range []StageTime{warmup, t} {
+			if x.Items > 0 {
+				g.r.Seconds = append(g.r.Seconds, x)
+			}
+		}
+	}
+	for w := range workers {
+		g.r.Workers = append(g.r.Workers, w)
+	}
+	sort.Strings(g.r.Workers)
+	return nil
+}

@@ -1,0 +1,106 @@
+package report
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"strings"
+)
+
+//go:embed page.html
+var pageSource string
+
+//go:embed page.css
+var pageStyle string
+
+// The template escapes whatever stands in the records, answers included.
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"percent": percent, "points": points, "duration": duration, "short": shorten, "name": PolicyName,
+	"counts": counts, "measured": measured, "auc": auc, "counted": counted, "plain": Plain,
+	"of":    func(part, whole int) string { return fmt.Sprintf("%.2f", 100*share(float64(part), float64(whole))) },
+	"share": func(x, of float64) string { return fmt.Sprintf("%.2f", 100*share(x, of)) },
+	"left":  func(i *Interval) string { return fmt.Sprintf("%.2f", 100*i.Low) },
+	"wide":  func(i *Interval) string { return fmt.Sprintf("%.2f", 100*max(i.High-i.Low, 0.002)) },
+	"at":    func(i *Interval) string { return fmt.Sprintf("%.2f", 100*i.Mean) },
+	"ref":   func(i Interval) *Interval { return &i },
+	"next":  func(i int) int { return i + 1 },
+	"style": func() template.CSS { return template.CSS(pageStyle) }, // our own file
+}).Parse(pageSource))
+
+// HTML writes one self-contained page: no script, no font, no link to elsewhere.
+func (r *Report) HTML(w io.Writer) error {
+	v := view{Report: r, Findings: r.Findings()}
+	v.ErrorTypes, v.Evaluated = r.errorTypes()
+	for _, p := range v.Evaluated {
+		for _, n := range p.Accuracy.Errors {
+			v.MostErrors = max(v.MostErrors, n)
+		}
+	}
+	for _, t := range r.Seconds {
+		v.LongestStage = max(v.LongestStage, t.Seconds)
+	}
+	for _, p := range r.Policies {
+		if len(p.Curve) > 1 {
+			v.Curves = append(v.Curves, drawCurve(p))
+		}
+	}
+	if b, err := json.MarshalIndent(r.Config, "", "  "); err == nil {
+		v.Settings = string(b)
+	}
+	if err := page.Execute(w, v); err != nil {
+		return fmt.Errorf("report: page: %w", err)
+	}
+	return nil
+}
+
+type view struct {
+	*Report
+	Findings     []string
+	ErrorTypes   []string
+	Evaluated    []Policy
+	MostErrors   int
+	LongestStage float64
+	Curves       []drawing
+	Settings     string
+}
+
+// Errors is one cell of the table of error types.
+func (v view) Errors(p Policy, errorType string) int { return p.Accuracy.Errors[errorType] }
+
+// drawing is a polyline of the loss in a box of 300 by 90.
+type drawing struct {
+	Name              string
+	Points            string
+	First, Last       string
+	Steps             int
+	Lowest, Highest   string
+	LossName, Caption string
+}
+
+func drawCurve(p Policy) drawing {
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, c := range p.Curve {
+		low, high = min(low, c.Loss), max(high, c.Loss)
+	}
+	var b strings.Builder
+	for i, c := range p.Curve {
+		x := 300 * float64(i) / float64(len(p.Curve)-1)
+		fmt.Fprintf(&b, "%.1f,%.1f ", x, 85-80*share(c.Loss-low, high-low))
+	}
+	first, last := p.Curve[0], p.Curve[len(p.Curve)-1]
+	return drawing{
+		Name: p.Name, Points: b.String(), Steps: p.Steps,
+		First: fmt.Sprintf("%.3g", first.Loss), Last: fmt.Sprintf("%.3g", last.Loss),
+		Lowest: fmt.Sprintf("%.3g", low), Highest: fmt.Sprintf("%.3g", high),
+	}
+}
+
+func share(x, of float64) float64 {
+	if of <= 0 || math.IsNaN(x) {
+		return 0
+	}
+	return min(max(x/of, 0), 1)
+}

@@ -1,0 +1,243 @@
+// Package report says what became of a run: which rows were used, what every
+// round's search gave, and how right every policy's answers are.
+//
+//	r, err := report.Gather(ctx, courier, "r1") // from the stream and the store, at any time
+//	err = r.Text(os.Stdout)                     // a few tables
+//	err = r.HTML(f)                             // one self-contained page
+//
+// gather.go reads, accuracy.go does the statistics, text.go and html.go show.
+// It changes nothing in a run, and computes nothing that the records do not hold.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"itool/schemas"
+)
+
+// Report is everything that is shown, as plain numbers. Its JSON is for machines.
+type Report struct {
+	Run          string          `json:"run"`
+	Created      string          `json:"created"` // RFC 3339
+	Status       string          `json:"status"`  // running, or that of schemas.End
+	Detail       string          `json:"detail,omitempty"`
+	Seed         uint64          `json:"seed"`
+	ConfigDigest string          `json:"config_digest"`
+	Config       json.RawMessage `json:"config"`
+	Datasets     []Dataset       `json:"datasets"`
+	Rows         Rows            `json:"rows"`
+	Policies     []Policy        `json:"policies"` // base, warm-up, round 1 …
+	Rounds       []Round         `json:"rounds"`   // of search, from 0
+	Effect       *Effect         `json:"effect,omitempty"`
+	Failures     []Failure       `json:"failures,omitempty"`
+	Seconds      []StageTime     `json:"seconds"` // in the order of the line
+	Workers      []string        `json:"workers"` // with version and kernel level
+}
+
+// Dataset is one published file.
+type Dataset struct {
+	Name   string `json:"name"`
+	Format string `json:"format"`
+	SHA256 string `json:"sha256"`
+	Rows   int    `json:"rows"`
+}
+
+// Rows counts assistant turns: every one is kept, or dropped under one reason.
+type Rows struct {
+	Total      int            `json:"total"`
+	Kept       int            `json:"kept"`
+	Dropped    map[string]int `json:"dropped"`              // by reason
+	Example    map[string]Row `json:"example,omitempty"`    // the first dropped of each reason
+	Parts      map[string]int `json:"parts"`                // train, validation, test
+	Replay     int            `json:"replay"`               // of train, searched in the rounds
+	Difficulty map[string]int `json:"difficulty,omitempty"` // of train: easy, medium, hard
+}
+
+// Row is the place of a dropped row.
+type Row struct {
+	Source string `json:"source"`
+	Row    int    `json:"row"` // from 0
+	Detail string `json:"detail"`
+}
+
+// Policy is one policy and how right its answers are.
+type Policy struct {
+	Round    int                `json:"round"` // −1 base, 0 warm-up
+	Name     string             `json:"name"`
+	Digest   string             `json:"digest"`
+	Status   string             `json:"status"` // base, trained, no update, stopped: guard
+	Detail   string             `json:"detail,omitempty"`
+	Steps    int                `json:"steps"`
+	Examples int                `json:"examples"`
+	Metrics  map[string]float64 `json:"metrics,omitempty"`
+	Curve    []Point            `json:"curve,omitempty"`
+	// Accuracy is nil when nothing was evaluated; a policy that did not change
+	// has that of the one before.
+	Accuracy *Accuracy `json:"accuracy,omitempty"`
+}
+
+// Point is one step of training.
+type Point struct {
+	Step int     `json:"step"`
+	Loss float64 `json:"loss"`
+}
+
+// Accuracy is exact match on the evaluated rows.
+type Accuracy struct {
+	Parts   []string       `json:"parts"`             // test, validation
+	Overall Interval       `json:"overall"`           //
+	Calls   *Interval      `json:"calls,omitempty"`   // only rows whose reference holds a call
+	NoCall  *Interval      `json:"no_call,omitempty"` // only rows that want prose
+	Parsed  Interval       `json:"parsed"`            // answers that read as calls, or as prose where prose is wanted
+	Gain    *Interval      `json:"gain,omitempty"`    // paired difference to the policy before; nil at the first
+	Errors  map[string]int `json:"errors"`            // failing answers by deficiency type
+	ByClass []Class        `json:"by_category,omitempty"`
+	Cut     int            `json:"cut"` // answers that ran out of length
+	Tokens  float64        `json:"tokens"`
+}
+
+// Class is the accuracy on one category of a benchmark.
+type Class struct {
+	Name string   `json:"name"`
+	Pass Interval `json:"pass"`
+}
+
+// Effect says what the two halves of the method gave: paired differences of exact
+// match on the same rows. A part is nil when one of its policies was not evaluated.
+type Effect struct {
+	WarmUp *Interval `json:"warm_up,omitempty"` // warm-up − base
+	Rounds *Interval `json:"rounds,omitempty"`  // last policy − warm-up
+}
+
+// Interval is a mean with its 95 % bootstrap interval over N rows.
+type Interval struct {
+	Mean float64 `json:"mean"`
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+	N    int     `json:"n"`
+}
+
+// Round is the funnel of one round of search: what policy Round was searched
+// with, and what the next one was made from.
+type Round struct {
+	Round       int            `json:"round"` // of the policy that searched; it made policy Round+1
+	Scored      int            `json:"scored"`
+	Perplexity  float64        `json:"perplexity"` // geometric mean over the scored examples
+	Selected    int            `json:"selected"`
+	Trees       int            `json:"trees"`
+	Nodes       int            `json:"nodes"`
+	Branching   int            `json:"branching"`    // nodes with two or more children
+	Terminals   int            `json:"terminals"`    // finished answers
+	Passing     int            `json:"passing"`      // … that are right
+	MixedTrees  int            `json:"mixed_trees"`  // trees with both right and wrong answers: what there is to learn from
+	Pairs       int            `json:"pairs"`        // kept
+	PairsReason map[string]int `json:"pairs_reason"` // dropped, by reason
+	OtherMode   int            `json:"other_mode"`   // kept if the other acceptance mode were in force
+	Mode        string         `json:"mode"`         // in force: proven or paper
+	Judge       *Judge         `json:"judge,omitempty"`
+}
+
+// Judge is the calibration of the self-evaluation.
+type Judge struct {
+	Counts bool     `json:"counts"` // C counts in the reward
+	AUC    *float64 `json:"auc"`    // nil: one class only
+	Mass   float64  `json:"mass"`
+	Reason string   `json:"reason"`
+}
+
+// Failure is an item that was given up.
+type Failure struct {
+	Round    int    `json:"round"`
+	Key      string `json:"key"`
+	Stage    string `json:"stage"`
+	Reason   string `json:"reason"`
+	Attempts int    `json:"attempts"`
+	Error    string `json:"error"`
+	Subject  string `json:"subject"`
+	Worker   string `json:"worker"`
+}
+
+// StageTime is wall time over all workers.
+type StageTime struct {
+	Stage   string  `json:"stage"`
+	Items   int     `json:"items"`
+	Seconds float64 `json:"seconds"`
+}
+
+// PolicyName is what people call the policy of a round.
+func PolicyName(round int) string {
+	switch round {
+	case -1:
+		return "base"
+	case 0:
+		return "warm-up"
+	}
+	return fmt.Sprintf("round %d", round)
+}
+
+// Final is the last policy, nil while there is none but the base.
+func (r *Report) Final() *Policy {
+	if len(r.Policies) == 0 || r.Policies[len(r.Policies)-1].Round < 0 {
+		return nil
+	}
+	return &r.Policies[len(r.Policies)-1]
+}
+
+// Summary is the last line of `itool demo --json` and `itool run --json`.
+type Summary struct {
+	Run        string                    `json:"run"`
+	Status     string                    `json:"status"`
+	Detail     string                    `json:"detail,omitempty"`
+	Accuracy   map[string]Interval       `json:"accuracy"` // by policy; only what was evaluated
+	Rows       SummaryRows               `json:"rows"`
+	Pairs      map[string]map[string]int `json:"pairs"`   // by round: kept and every reason
+	Seconds    map[string]float64        `json:"seconds"` // by stage, wall time over all workers
+	Adapter    string                    `json:"adapter"` // digest of the last policy's checkpoint
+	AdapterDir string                    `json:"adapter_dir,omitempty"`
+	Report     string                    `json:"report,omitempty"`
+}
+
+// SummaryRows counts rows.
+type SummaryRows struct {
+	Kept    int            `json:"kept"`
+	Dropped map[string]int `json:"dropped"`
+}
+
+// Summary condenses the report.
+func (r *Report) Summary() Summary {
+	s := Summary{
+		Run: r.Run, Status: r.Status, Detail: r.Detail,
+		Accuracy: map[string]Interval{}, Pairs: map[string]map[string]int{}, Seconds: map[string]float64{},
+		Rows: SummaryRows{r.Rows.Kept, r.Rows.Dropped},
+	}
+	for _, p := range r.Policies {
+		if p.Accuracy != nil {
+			s.Accuracy[p.Name] = p.Accuracy.Overall
+		}
+	}
+	for _, rd := range r.Rounds {
+		counts := map[string]int{"kept": rd.Pairs}
+		for reason, n := range rd.PairsReason {
+			counts[reason] = n
+		}
+		s.Pairs[PolicyName(rd.Round+1)] = counts
+	}
+	for _, t := range r.Seconds {
+		s.Seconds[t.Stage] = t.Seconds
+	}
+	if p := r.Final(); p != nil {
+		s.Adapter = p.Digest
+	}
+	return s
+}
+
+// running is the status of a run without an end record.
+const running = "running"
+
+func endOf(rows []schemas.End) (status, detail string) {
+	if len(rows) != 1 {
+		return running, ""
+	}
+	return rows[0].Status, rows[0].Detail
+}

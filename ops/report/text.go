@@ -1,0 +1,265 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Text writes the report for a terminal. What came from models or files is
+// printed without control characters.
+func (r *Report) Text(out io.Writer) error {
+	w := &pen{w: out}
+	w.line("run %s · %s · seed %d", r.Run, r.Status, r.Seed)
+	if r.Detail != "" {
+		w.line("%s", Plain(r.Detail))
+	}
+	for _, s := range r.Findings() {
+		w.line("%s", s)
+	}
+	for _, section := range []func(*pen){r.textRows, r.textAccuracy, r.textErrors, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures} {
+		section(w)
+	}
+	return w.err
+}
+
+// pen remembers the first error, so that the sections need not.
+type pen struct {
+	w   io.Writer
+	err error
+}
+
+func (p *pen) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+// table aligns rows of cells; the first row is the head.
+func (p *pen) table(title string, rows [][]string) {
+	if p.err != nil || len(rows) < 2 {
+		return
+	}
+	p.line("\n%s", title)
+	t := tabwriter.NewWriter(p.w, 0, 0, 3, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(t, "  "+strings.Join(row, "\t"))
+	}
+	if err := t.Flush(); p.err == nil {
+		p.err = err
+	}
+}
+
+func (r *Report) textRows(w *pen) {
+	w.line("\nrows: kept %d of %d assistant turns (train %d, of which replay %d; validation %d; test %d)",
+		r.Rows.Kept, r.Rows.Total, r.Rows.Parts["train"], r.Rows.Replay, r.Rows.Parts["validation"], r.Rows.Parts["test"])
+	for _, c := range counts(r.Rows.Dropped) {
+		at := r.Rows.Example[c.Name]
+		w.line("  dropped %d: %s (first: %s row %d: %s)", c.N, Plain(c.Name), Plain(at.Source), at.Row, Plain(shorten(at.Detail, 120)))
+	}
+	if len(r.Rows.Difficulty) > 0 {
+		w.line("difficulty of train: easy %d, medium %d, hard %d", r.Rows.Difficulty["easy"], r.Rows.Difficulty["medium"], r.Rows.Difficulty["hard"])
+	}
+}
+
+func (r *Report) textAccuracy(w *pen) {
+	rows := [][]string{{"policy", "exact match", "calls only", "change", "parses", "status"}}
+	n, parts := 0, ""
+	for _, p := range r.Policies {
+		a := p.Accuracy
+		if a == nil {
+			continue
+		}
+		n, parts = a.Overall.N, strings.Join(a.Parts, " + ")
+		rows = append(rows, []string{p.Name, percent(&a.Overall), percent(a.Calls), points(a.Gain), fmt.Sprintf("%.1f %%", 100*a.Parsed.Mean), p.Status})
+	}
+	w.table(fmt.Sprintf("accuracy on %d %s rows, greedy answers, with 95 %% intervals", n, parts), rows)
+	if len(rows) == 1 {
+		w.line("\naccuracy: nothing was evaluated (%s)", r.whyNoAccuracy())
+	}
+}
+
+func (r *Report) textErrors(w *pen) {
+	types, policies := r.errorTypes()
+	head := []string{"error type"}
+	for _, p := range policies {
+		head = append(head, p.Name)
+	}
+	rows := [][]string{head}
+	for _, t := range types {
+		row := []string{Plain(t)}
+		for _, p := range policies {
+			row = append(row, fmt.Sprint(p.Accuracy.Errors[t]))
+		}
+		rows = append(rows, row)
+	}
+	w.table("wrong answers by error type", rows)
+}
+
+func (r *Report) textFunnel(w *pen) {
+	rows := [][]string{{"to make", "scored", "selected", "trees", "with both", "branching", "pairs", "dropped", "other mode"}}
+	for _, rd := range r.Rounds {
+		var dropped []string
+		for _, c := range counts(rd.PairsReason) {
+			dropped = append(dropped, fmt.Sprintf("%d %s", c.N, Plain(c.Name)))
+		}
+		rows = append(rows, []string{
+			PolicyName(rd.Round + 1), fmt.Sprint(rd.Scored), fmt.Sprint(rd.Selected), fmt.Sprint(rd.Trees), fmt.Sprint(rd.MixedTrees),
+			fmt.Sprint(rd.Branching), fmt.Sprint(rd.Pairs), orNone(strings.Join(dropped, ", ")), fmt.Sprint(rd.OtherMode),
+		})
+	}
+	w.table("the funnel of every round (with both: trees with right and wrong answers; other mode: pairs if it were in force)", rows)
+}
+
+func (r *Report) textJudge(w *pen) {
+	rows := [][]string{{"to make", "self-evaluation", "AUC", "mass", "why"}}
+	for _, rd := range r.Rounds {
+		if j := rd.Judge; j != nil {
+			rows = append(rows, []string{PolicyName(rd.Round + 1), counted(j.Counts), auc(j.AUC), fmt.Sprintf("%.2f", j.Mass), Plain(j.Reason)})
+		}
+	}
+	w.table("self-evaluation, calibrated on validation", rows)
+}
+
+func (r *Report) textTraining(w *pen) {
+	rows := [][]string{{"policy", "steps", "examples", "measured", ""}}
+	for _, p := range r.Policies {
+		if p.Round < 0 {
+			continue
+		}
+		rows = append(rows, []string{p.Name, fmt.Sprint(p.Steps), fmt.Sprint(p.Examples), measured(p.Metrics), Plain(shorten(p.Detail, 160))})
+	}
+	w.table("training", rows)
+}
+
+func (r *Report) textTime(w *pen) {
+	var parts []string
+	for _, t := range r.Seconds {
+		parts = append(parts, fmt.Sprintf("%s %s", t.Stage, duration(t.Seconds)))
+	}
+	if len(parts) > 0 {
+		w.line("\ntime by stage, summed over workers: %s", strings.Join(parts, ", "))
+	}
+}
+
+func (r *Report) textFailures(w *pen) {
+	if len(r.Failures) > 0 {
+		w.line("\n%d items were given up: `itool failed %s` lists them", len(r.Failures), r.Run)
+	}
+}
+
+// Count is a number under a name.
+type Count struct {
+	Name string
+	N    int
+}
+
+// counts sorts a map: largest first, then by name.
+func counts(m map[string]int) []Count {
+	var out []Count
+	for k, n := range m {
+		out = append(out, Count{k, n})
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].N != out[j].N {
+			return out[i].N > out[j].N
+		}
+		return out[i].Name < out[j].Name
+	})
+	return out
+}
+
+// measured lists a policy's numbers; what was measured before and after training
+// stands together, with an arrow.
+func measured(m map[string]float64) string {
+	var keys, parts []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		stem, isAfter := strings.CutSuffix(k, "_after")
+		_, paired := m[stem+"_before"]
+		if isAfter && paired {
+			continue
+		}
+		if stem, ok := strings.CutSuffix(k, "_before"); ok {
+			if after, ok := m[stem+"_after"]; ok {
+				parts = append(parts, fmt.Sprintf("%s %.3g → %.3g", words(stem), m[k], after))
+				continue
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%s %.4g", words(k), m[k]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func words(key string) string { return strings.ReplaceAll(Plain(key), "_", " ") }
+
+func percent(i *Interval) string {
+	if i == nil || i.N == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%5.1f %% [%.1f, %.1f]", 100*i.Mean, 100*i.Low, 100*i.High)
+}
+
+func points(i *Interval) string {
+	if i == nil || i.N == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%+5.1f [%+.1f, %+.1f]", 100*i.Mean, 100*i.Low, 100*i.High)
+}
+
+func auc(a *float64) string {
+	if a == nil {
+		return "one class only"
+	}
+	return fmt.Sprintf("%.2f", *a)
+}
+
+func counted(b bool) string {
+	if b {
+		return "counts"
+	}
+	return "does not count"
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func duration(seconds float64) string {
+	if seconds < 10 {
+		return fmt.Sprintf("%.1f s", seconds)
+	}
+	return (time.Duration(seconds) * time.Second).String()
+}
+
+func shorten(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
+
+// Plain keeps a text on one line and off the terminal's controls: an answer may
+// hold whatever a model came up with.
+func Plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError:
+			return '�'
+		}
+		return r
+	}, s)
+}
