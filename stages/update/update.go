@@ -7,6 +7,22 @@
 // again, the policy of before stands and the run ends.
 //
 // The reference of DPO and IPO is the policy at the start of the round.
+//
+// The row's Metrics. Means are over the distinct pairs, log-probabilities per token
+// in nats; a key is left out when it was not measured:
+//
+//	pairs, pairs_kept, pairs_distinct    rows of the round, kept by the filter, without duplicates
+//	rate, attempts                       of the last attempt; how many there were
+//	chosen_logp_, rejected_logp_         before and after: mean log-probability of a side
+//	margin_, accuracy_                   before and after: chosen − rejected; share with chosen ahead
+//	chosen_change, rejected_change       mean |Δ log-probability| of a whole side
+//	chosen_tokens, rejected_tokens       mean lengths
+//	guard_prompts                        how many both policies answered
+//	guard_<ability>_before, _after       share of good answers: parse_rate, non_repetition, no_call_accuracy
+//	guard_<ability>_p, _cases            one-sided McNemar p of a drop; answers that it is about
+//
+// Both log-probabilities may fall: a preference loss looks at their difference. It
+// is a fault only when the margin does not rise.
 package update
 
 import (

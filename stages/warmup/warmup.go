@@ -5,6 +5,16 @@
 // fine-tunings follow one another on the same adapter; the weights with the lowest
 // validation loss are kept. A checkpoint holds everything that the result is made
 // of, so that a trainer that was killed ends with the same bytes.
+//
+// The row's Metrics; losses are nats per answer token, and those of validation are
+// left out when there was none:
+//
+//	rate                                  peak learning rate
+//	examples_<phase>                      training examples of easy, medium, hard, or all
+//	validation_examples                   that the validation loss is taken of
+//	validation_before, _best, _after      loss of the base, of the weights that were kept, at the end
+//	best_step                             after which the kept weights stood; 0: the base
+//	loss_first, loss_last                 training loss of the first and the last step
 package warmup
 
 import (

@@ -1,0 +1,205 @@
+package course_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"itool/stages/policy/model"
+	"itool/stages/policy/policytest"
+	"itool/stages/policy/train"
+	"itool/stages/policy/train/course"
+)
+
+// trainer has two phases of n and 2 steps.
+func trainer(t *testing.T, n int) *train.Trainer {
+	t.Helper()
+	e := []train.Example{{ID: "e", Prompt: []int32{1, 2}, Answer: []int32{3}}}
+	cfg := train.Default()
+	cfg.Rank, cfg.Tokens = 1, 16
+	tr, err := train.New(policytest.Open(t, 1).Model(), cfg, []train.Phase{
+		{Name: "first", Examples: e, Epochs: n, Rate: 1e-3, BatchSize: 1}, {Name: "second", Examples: e, Epochs: 2, Rate: 1e-3, BatchSize: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+// run makes a course of n + 2 steps, and what it leaves.
+func run(t *testing.T, n int, set func(*course.Course)) (*course.Course, map[int]fstest.MapFS, error) {
+	t.Helper()
+	left := map[int]fstest.MapFS{}
+	c := &course.Course{Trainer: trainer(t, n), Policy: "p", Total: n + 2}
+	c.Checkpoint = func(_ context.Context, step int, write func(course.Create) error) error {
+		left[step] = fstest.MapFS{}
+		return write(func(name string) (io.WriteCloser, error) { return &file{name: name, in: left[step]}, nil })
+	}
+	c.Progress = func(int, int, string, string) {}
+	if set != nil {
+		set(c)
+	}
+	return c, left, c.Run(t.Context())
+}
+
+type file struct {
+	bytes.Buffer
+	name string
+	in   fstest.MapFS
+}
+
+func (f *file) Close() error {
+	f.in[f.name] = &fstest.MapFile{Data: f.Bytes()}
+	return nil
+}
+
+func TestCheckpoints(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		every, before int
+		want          []int
+	}{
+		{"phase ends only", 0, 0, []int{5, 7}},
+		{"every three steps, too", 3, 0, []int{3, 5, 6, 7}},
+		{"after an earlier course", 4, 100, []int{104, 105, 107}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, left, err := run(t, 5, func(x *course.Course) { x.Every, x.Before = c.every, c.before })
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range c.want {
+				if left[step] == nil {
+					t.Errorf("no checkpoint after step %d", step)
+				}
+			}
+			if len(left) != len(c.want) {
+				t.Errorf("%d checkpoints, want %v", len(left), c.want)
+			}
+		})
+	}
+}
+
+// TestCurve: a short course keeps every point, a long one about a thousand, and
+// always those where something was validated or a phase ended.
+func TestCurve(t *testing.T) {
+	loss := 0.5
+	c, _, err := run(t, 2500, func(x *course.Course) {
+		x.After = func(_ context.Context, p *course.Point) error {
+			if p.Step == 1000 {
+				p.Validation = &loss
+			}
+			return nil
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := map[int]course.Point{}
+	for _, p := range c.Curve {
+		kept[p.Step] = p
+	}
+	if len(kept) < 800 || len(kept) > 1100 {
+		t.Errorf("%d of 2502 points are kept, want about a thousand", len(kept))
+	}
+	if p := kept[1000]; p.Validation == nil || *p.Validation != loss {
+		t.Error("the validated step is not kept")
+	}
+	if kept[2500].Phase != "first" || kept[2502].Phase != "second" || kept[2502].InPhase != 2 || kept[2502].OfPhase != 2 {
+		t.Errorf("ends of the phases: %+v, %+v", kept[2500], kept[2502])
+	}
+	if short, _, _ := run(t, 3, nil); len(short.Curve) != 5 || short.Done != 5 {
+		t.Errorf("%d points of %d steps, want all five", len(short.Curve), short.Done)
+	}
+}
+
+// TestResume: the curve and the notes come back, and one step is not taken twice.
+func TestResume(t *testing.T) {
+	type notes struct{ Best float64 }
+	whole, left, err := run(t, 5, func(c *course.Course) { c.Every, c.Notes = 3, &notes{0.25} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n notes
+	if err := course.ReadNotes(left[3], "p", &n); err != nil || n.Best != 0.25 {
+		t.Errorf("notes %+v, %v", n, err)
+	}
+	n = notes{}
+	again, _, err := run(t, 5, func(c *course.Course) {
+		c.Notes = &n
+		if err := c.Resume(left[3]); err != nil {
+			t.Fatal(err)
+		}
+		if c.Done != 3 || n.Best != 0.25 {
+			t.Errorf("resumed with %d steps done and notes %+v", c.Done, n)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := json.Marshal(whole.Curve)
+	b, _ := json.Marshal(again.Curve)
+	if !bytes.Equal(a, b) {
+		t.Errorf("the curves differ:\n%s\n%s", a, b)
+	}
+	for name, f := range map[string]fstest.MapFS{
+		"another policy": {"course.json": {Data: []byte(`{"policy":"q","notes":{}}`)}},
+		"too many steps": {"course.json": {Data: []byte(`{"policy":"p","done":99,"notes":{}}`)}},
+		"no trainer":     {"course.json": left[3]["course.json"]},
+		"no notes":       {"course.json": {Data: []byte(`{"policy":"p"}`)}},
+		"nothing":        {},
+	} {
+		c := &course.Course{Trainer: trainer(t, 5), Policy: "p", Total: 7, Notes: &notes{}}
+		if err := c.Resume(f); err == nil || c.Done != 0 {
+			t.Errorf("%s: err = %v, %d steps done", name, err, c.Done)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	broken := errors.New("the disk is full")
+	fail := func(context.Context, int, func(course.Create) error) error { return broken }
+	if _, _, err := run(t, 5, func(c *course.Course) { c.Checkpoint = fail }); !errors.Is(err, broken) {
+		t.Errorf("checkpoint: %v", err)
+	}
+	after := func(context.Context, *course.Point) error { return broken }
+	if c, left, err := run(t, 5, func(c *course.Course) { c.After, c.Every = after, 1 }); !errors.Is(err, broken) || len(left) != 0 {
+		t.Errorf("after: %v, %d checkpoints, %d steps", err, len(left), c.Done)
+	}
+	refuse := func(_ context.Context, _ int, write func(course.Create) error) error {
+		return write(func(name string) (io.WriteCloser, error) { return nil, broken })
+	}
+	if _, _, err := run(t, 5, func(c *course.Course) { c.Checkpoint = refuse }); !errors.Is(err, broken) || !strings.Contains(err.Error(), "course") {
+		t.Errorf("create: %v", err)
+	}
+}
+
+func TestRate(t *testing.T) {
+	sized := func(parameters int) *model.Model { return &model.Model{Embed: make([]float32, parameters)} }
+	for _, c := range []struct {
+		parameters int
+		want       float64
+	}{
+		{1e4, 1e-3}, {1e7, 1e-3},
+		{4e7, 1e-3 * math.Pow(0.1, math.Log(4)/math.Log(800))},
+	} {
+		if got := course.Rate(sized(c.parameters), 1e-3, 1e-4); math.Abs(got/c.want-1) > 1e-9 {
+			t.Errorf("%d parameters: %g, want %g", c.parameters, got, c.want)
+		}
+	}
+	big := &model.Model{Layers: make([]model.Layer, 32)} // an 8 B model's maps, without the weights
+	for i := range big.Layers {
+		for _, l := range big.Layers[i].Linears() {
+			l.N, l.K = 1<<13, 1<<13
+		}
+	}
+	if got := course.Rate(big, 1e-4, 5e-6); math.Abs(got/5e-6-1) > 1e-9 {
+		t.Errorf("8 B and more: %g, want 5e-6", got)
+	}
+}
