@@ -13,7 +13,7 @@ import (
 	"itool/stages/policy"
 )
 
-// Exam is how a base does on requests that it never saw, of the world's other fold.
+// Exam is how a base does on requests that it never saw.
 type Exam struct {
 	Rows         int     `json:"rows"`
 	CallRows     int     `json:"call_rows"`      // whose right answer holds calls

@@ -72,14 +72,12 @@ func (w *work) publish(ctx context.Context, out string, m *model.Model, r Report
 	if info, ok := debug.ReadBuildInfo(); ok {
 		r.Go = info.GoVersion
 	}
-	if w.Exam > 0 {
-		rows, err := w.unseen()
-		if err != nil {
-			return r, err
-		}
-		if r.Exam, err = Examine(ctx, p, rows, w.Seed, w.Clock); err != nil {
-			return r, err
-		}
+	rows, err := w.unseen()
+	if err != nil {
+		return r, err
+	}
+	if r.Exam, err = Examine(ctx, p, rows, w.Seed, w.Clock); err != nil {
+		return r, err
 	}
 	b, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
@@ -129,11 +127,9 @@ func (w *work) write(dir string, m *model.Model) error {
 	return nil
 }
 
-// unseen are rows of the other fold.
+// unseen are the rows of the exam.
 func (w *work) unseen() ([]synth.Row, error) {
-	c := w.World
-	c.Seed, c.Rows, c.Fold = c.Seed+1, w.Exam, 1-c.Fold
-	seq, err := synth.Make(c)
+	seq, err := synth.Make(w.Exam)
 	if err != nil {
 		return nil, err
 	}
@@ -162,9 +158,11 @@ func (r Report) page() string {
 	row("shape", "%d parameters: width %d, %d layers, %d heads (%d key/value), inner %d, context %d, bf16", r.Parameters, c.Width, c.Layers, c.Heads, c.KV, c.Inner, c.Context)
 	row("seeds", "%d (weights), %d (conversations, fold %d of %d)", c.Seed, c.World.Seed, c.World.Fold, c.World.Folds)
 	row("conversations", "%d, each once, %d per step; %.0f %% judgements; the last %.0f %% learn answers only", c.World.Rows, c.BatchSize, 100*c.Judging, 100*c.Answers)
+	row("their world", "at most %d tools and %d calls; %.0f %% lack a parameter, %.0f %% fit no tool; literal answers: %v", c.World.Tools, c.World.Calls, 100*c.World.Missing, 100*c.World.NoTool, c.World.Literal)
 	row("steps", "%d, rate %g with warm-up and cosine", r.Steps, c.Rate)
 	row("tokens", "%d in %.0f s: %.0f tokens/s on %s, %s", r.Log.Tokens, r.Log.Seconds, float64(r.Log.Tokens)/max(r.Log.Seconds, 1e-9), r.Device, r.Go)
-	fmt.Fprintf(&b, "\n## Exam: %d requests of the other fold, never seen\n\n| | |\n|---|---|\n", e.Rows)
+	fmt.Fprintf(&b, "\n## Exam: %d requests of another fold, never seen\n\n| | |\n|---|---|\n", e.Rows)
+	row("their world", "at most %d tools and %d calls; literal answers: %v", c.Exam.Tools, c.Exam.Calls, c.Exam.Literal)
 	row("calls wanted", "%d rows", e.CallRows)
 	row("reads as calls", "%.1f %%", 100*e.Parsed)
 	row("exact, greedy", "%.1f %%", 100*e.Exact)

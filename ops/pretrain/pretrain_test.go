@@ -19,9 +19,9 @@ import (
 // tiny learns next to nothing, within a second.
 func tiny() pretrain.Config {
 	c := pretrain.Default()
-	c.World.Rows, c.Exam, c.BatchSize, c.SaveEvery = 160, 12, 8, 3
+	c.World.Rows, c.Exam.Rows, c.BatchSize, c.SaveEvery = 160, 12, 8, 3
 	c.Vocab, c.Width, c.Layers, c.Heads, c.KV, c.Inner = 300, 16, 1, 2, 1, 32
-	c.Rate = 0.02
+	c.Rate, c.Answers = 0.02, 0.25
 	c.Clock = func() time.Time { return time.Unix(0, 0) }
 	return c
 }
@@ -144,12 +144,13 @@ func TestRefuses(t *testing.T) {
 		}
 	})
 	for name, bend := range map[string]func(*pretrain.Config){
-		"rows": func(c *pretrain.Config) { c.World.Rows = 0 }, "folds": func(c *pretrain.Config) { c.World.Folds = 3 },
-		"judging": func(c *pretrain.Config) { c.Judging = 1 }, "answers": func(c *pretrain.Config) { c.Answers = -1 },
+		"rows": func(c *pretrain.Config) { c.World.Rows = 0 }, "folds": func(c *pretrain.Config) { c.World.Folds = -1 },
+		"exam.fold": func(c *pretrain.Config) { c.Exam.Fold = 0 },
+		"judging":   func(c *pretrain.Config) { c.Judging = 1 }, "answers": func(c *pretrain.Config) { c.Answers = -1 },
 		"vocab": func(c *pretrain.Config) { c.Vocab = 100 }, "heads": func(c *pretrain.Config) { c.Heads = 3 },
 		"kv": func(c *pretrain.Config) { c.KV = 0 }, "rate": func(c *pretrain.Config) { c.Rate = 0 },
 		"batch_size": func(c *pretrain.Config) { c.BatchSize = 0 }, "save_every": func(c *pretrain.Config) { c.SaveEvery = 0 },
-		"exam": func(c *pretrain.Config) { c.Exam = -1 }, "num_hidden_layers": func(c *pretrain.Config) { c.Layers = 0 },
+		"exam": func(c *pretrain.Config) { c.Exam.Rows = -1 }, "num_hidden_layers": func(c *pretrain.Config) { c.Layers = 0 },
 		"context": func(c *pretrain.Config) { c.Context = 40 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,8 +3,8 @@
 // near-duplicates, and the answer that is right.
 //
 // It stands in for ToolACE where a dataset must be free, small and without end: the
-// demo, the making of a base model, tests. Every answer passes the checker against
-// its own tools. The same Config gives the same bytes. It knows no tokens.
+// demo, the making of a base model, tests. Every answer keeps to its own tools, but
+// for the enums of a literal world. The same Config gives the same bytes. It knows no tokens.
 //
 //	rows, err := synth.Make(synth.Default())
 //	err = synth.Write(file, rows)
@@ -31,6 +31,9 @@ type Config struct {
 	Missing float64 `json:"missing"` // share of requests that lack a parameter, [0, 1]; the answer asks for it
 	NoTool  float64 `json:"no_tool"` // share of requests that no tool fits, [0, 1]; the answer says so
 	Open    float64 `json:"open"`    // share of names and cities that stand on no list, [0, 1]
+	// Literal answers repeat the request's words ("Monday") where the tool lists what
+	// it takes ("mon"): the habit of a model that was not tuned for tools.
+	Literal bool `json:"literal"`
 
 	// A row belongs to one of Folds by its content, whatever the seed: two datasets
 	// of different folds share no row. Folds 0 or 1: everything.
@@ -84,7 +87,7 @@ func (r Row) Answer() string { return r.Messages[len(r.Messages)-1].Content }
 
 // barren is how many rows in a row may be of no use before the world is held to be
 // used up.
-const barren = 20_000
+const barren = 3000
 
 // ErrUsedUp: the world has no more different rows.
 var ErrUsedUp = errors.New("synth: the world has no more rows that differ: ask for fewer rows or folds, or for more tools, calls or open values")

@@ -157,6 +157,32 @@ func TestFoldsShareNoRow(t *testing.T) {
 	}
 }
 
+// TestLiteral: only answers with enums differ from those of the usual world.
+func TestLiteral(t *testing.T) {
+	c := synth.Default()
+	usual := dataset(t, c)
+	c.Literal = true
+	literal := dataset(t, c)
+	differ := 0
+	for i, r := range literal {
+		if r.Request() != usual[i].Request() || string(r.Tools) != string(usual[i].Tools) {
+			t.Fatalf("row %d: %q, want %q", i, r.Request(), usual[i].Request())
+		}
+		if r.Answer() == usual[i].Answer() {
+			continue
+		}
+		differ++
+		for _, listed := range []string{"'mon'", "'wed'", "'fri'", "'sun'", "'usd'", "'eur'"} {
+			if strings.Contains(r.Answer(), listed) {
+				t.Errorf("row %d: %q to %q", i, r.Answer(), r.Request())
+			}
+		}
+	}
+	if differ < len(literal)/5 {
+		t.Errorf("%d of %d answers differ", differ, len(literal))
+	}
+}
+
 func TestTheImporterReadsIt(t *testing.T) {
 	c := synth.Default()
 	c.Rows = 50
@@ -202,7 +228,7 @@ func TestValidate(t *testing.T) {
 }
 
 func TestUsedUp(t *testing.T) {
-	c := synth.Config{Seed: 1, Rows: 1 << 40, Tools: 1, Calls: 1, NoTool: 0, Missing: 1}
+	c := synth.Config{Seed: 1, Rows: 1 << 40, Tools: 1, Calls: 1, NoTool: 0, Missing: 1, Folds: 100}
 	seq, err := synth.Make(c)
 	if err != nil {
 		t.Fatal(err)
@@ -214,4 +240,5 @@ func TestUsedUp(t *testing.T) {
 	if err != synth.ErrUsedUp {
 		t.Errorf("after %d rows: %v", n, err)
 	}
+	t.Logf("%d rows", n)
 }

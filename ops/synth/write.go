@@ -182,6 +182,9 @@ func (w *writer) value(v values, ask string) (said string, out toolcall.Value) {
 			return said, toolcall.Truth(word == "true")
 		}
 		if !strings.Contains(ask, said) { // from Rome to Rome is no request
+			if w.Literal {
+				word = said
+			}
 			return said, toolcall.Text(word)
 		}
 	}
