@@ -209,8 +209,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestKilled: cancelled at every report of progress, in training, before and in the
-// guard, in the first and the second attempt, it ends with the same bytes.
+// TestKilled: cancelled in training, before and in the guard, in the first and the
+// second attempt, it ends with the same bytes.
 func TestKilled(t *testing.T) {
 	w := newWorld(t)
 	cfg := config()
@@ -224,7 +224,7 @@ func TestKilled(t *testing.T) {
 		if len(want.Steps) != 1+8+1+8+1 || metrics(t, row)["attempts"] != 2 {
 			t.Fatalf("%s: progress %q: want the old policy's answers, and twice eight steps and the new one's", name, want.Steps)
 		}
-		for after := 1; after < len(want.Steps); after++ {
+		for _, after := range []int{1, 2, 5, 9, 10, 11, 14, 18} { // 9 and 18 are last steps, 1 and 10 the guard
 			t.Run(fmt.Sprintf("%s/%d", name, after), func(t *testing.T) {
 				_, got := w.killed(item, after)
 				if !bytes.Equal(got.Results[0].Body, want.Results[0].Body) {
