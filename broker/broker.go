@@ -217,8 +217,9 @@ func newEnough(version string) error {
 	minor, _, _ := strings.Cut(rest, ".")
 	x, err1 := strconv.Atoi(major)
 	y, err2 := strconv.Atoi(minor)
-	if err1 != nil || err2 != nil || x > 2 || x == 2 && y >= 11 {
-		return nil // a version we cannot read is not a reason to refuse
+	readable := err1 == nil && err2 == nil // a version we cannot read is no reason to refuse
+	if !readable || x > 2 || x == 2 && y >= 11 {
+		return nil
 	}
 	return fmt.Errorf("the server is NATS %s: 2.11 or newer is needed", version)
 }

@@ -61,7 +61,7 @@ func (b *Broker) Pull(ctx context.Context, run, stage string, filters []string, 
 // AckWait is how long an item may go without a heartbeat: beat three times as often.
 func (p *Puller) AckWait() time.Duration { return p.options.AckWait }
 
-func (p *Puller) op(what string) string { return what + " " + p.stage + " of run " + p.run }
+func (p *Puller) op() string { return "pull " + p.stage + " of run " + p.run }
 
 // ensure makes the durable consumer, or widens the one that is there.
 func (p *Puller) ensure(ctx context.Context) error {
@@ -86,7 +86,7 @@ func (p *Puller) ensure(ctx context.Context) error {
 		}
 		return cons, err
 	}, write)
-	return p.b.explain(ctx, p.op("pull"), err)
+	return p.b.explain(ctx, p.op(), err)
 }
 
 // widen says whether the consumer that is there must change. An AckWait never shrinks:
@@ -119,11 +119,11 @@ func (p *Puller) Next(ctx context.Context) (*Delivery, error) {
 	case status == "503", status == "409" && strings.Contains(m.Header.Get("Description"), "Consumer"):
 		return nil, p.gone(ctx)
 	default:
-		return nil, fmt.Errorf("broker: %s: %w: the server says %s %s", p.op("pull"), ErrUnavailable, status, m.Header.Get("Description"))
+		return nil, fmt.Errorf("broker: %s: %w: the server says %s %s", p.op(), ErrUnavailable, status, m.Header.Get("Description"))
 	}
 	meta, err := m.Metadata()
 	if err != nil {
-		return nil, fmt.Errorf("broker: %s: %w", p.op("pull"), err)
+		return nil, fmt.Errorf("broker: %s: %w", p.op(), err)
 	}
 	d := &Delivery{p: p, reply: m.Reply, delivered: int(meta.NumDelivered)}
 	d.Message, err = message(m.Subject, m.Header, m.Data, meta.Sequence.Stream)
@@ -151,19 +151,19 @@ const saturated = time.Second
 // to nobody, and that would count as a failed attempt.
 func (p *Puller) pull(ctx context.Context) (*nats.Msg, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, p.b.explain(ctx, p.op("pull"), err)
+		return nil, p.b.explain(ctx, p.op(), err)
 	}
 	nc := p.b.nc
 	inbox := nc.NewInbox()
 	box := make(chan *nats.Msg, 4)
 	sub, err := nc.ChanSubscribe(inbox, box)
 	if err != nil {
-		return nil, p.b.explain(ctx, p.op("pull"), err)
+		return nil, p.b.explain(ctx, p.op(), err)
 	}
 	err = nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+streamRun+p.run+"."+p.stage, inbox, []byte(`{"batch":1,"no_wait":true}`))
 	if err != nil {
 		_ = sub.Unsubscribe()
-		return nil, p.b.explain(ctx, p.op("pull"), err)
+		return nil, p.b.explain(ctx, p.op(), err)
 	}
 	timer := time.NewTimer(min(saturated, p.b.timeout))
 	defer timer.Stop()
@@ -183,7 +183,7 @@ func (p *Puller) withdraw(ctx context.Context, sub *nats.Subscription, box chan 
 	closed := make(chan struct{})
 	sub.SetClosedHandler(func(string) { close(closed) })
 	if err := sub.Drain(); err != nil {
-		return nil, p.b.explain(ctx, p.op("pull"), err)
+		return nil, p.b.explain(ctx, p.op(), err)
 	}
 	timer := time.NewTimer(p.b.timeout)
 	defer timer.Stop()
@@ -191,7 +191,7 @@ func (p *Puller) withdraw(ctx context.Context, sub *nats.Subscription, box chan 
 	case m := <-box:
 		return m, nil
 	case <-timer.C:
-		return nil, p.b.explain(ctx, p.op("pull"), errNoAnswer)
+		return nil, p.b.explain(ctx, p.op(), errNoAnswer)
 	case <-closed:
 	}
 	select {
@@ -200,10 +200,10 @@ func (p *Puller) withdraw(ctx context.Context, sub *nats.Subscription, box chan 
 	default:
 	}
 	if ctx.Err() != nil {
-		return nil, p.b.explain(ctx, p.op("pull"), ctx.Err())
+		return nil, p.b.explain(ctx, p.op(), ctx.Err())
 	}
 	if !p.b.nc.IsConnected() {
-		return nil, p.b.explain(ctx, p.op("pull"), nats.ErrDisconnected)
+		return nil, p.b.explain(ctx, p.op(), nats.ErrDisconnected)
 	}
 	return nil, ErrEmpty
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -44,7 +45,7 @@ func (v *verifier) Read(p []byte) (int, error) {
 			v.err = err
 			return n, err
 		}
-		if v.err = v.check(); v.err != io.EOF {
+		if v.err = v.check(); !errors.Is(v.err, io.EOF) {
 			return 0, v.err
 		}
 		return n, nil

@@ -24,7 +24,6 @@ type Keeper struct {
 	Courier *courier.Courier
 	Worker  string        // this process, for the headers
 	Specs   []stages.Spec // of the line; their queues are made with the run, so that there is a depth to scale on before the first worker comes
-	AckWait time.Duration // of those queues; the largest that anyone asks for holds. 0: 60 s
 	Log     *slog.Logger
 
 	books map[string]*book
@@ -372,7 +371,8 @@ func (k *Keeper) create(ctx context.Context, b *book) error {
 		return err
 	}
 	for _, s := range k.Specs {
-		if _, err := k.Courier.Broker.Pull(ctx, b.run.Name, s.Name, []string{s.Filter()}, broker.PullOptions{AckWait: k.AckWait}); err != nil {
+		// Of several wishes for AckWait the longest holds: the keeper's must be short.
+		if _, err := k.Courier.Broker.Pull(ctx, b.run.Name, s.Name, []string{s.Filter()}, broker.PullOptions{AckWait: time.Second}); err != nil {
 			return err
 		}
 	}

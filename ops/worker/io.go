@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"iter"
 	"strings"
-	"sync"
 
 	"itool/ops/courier"
 	"itool/schemas"
@@ -126,7 +125,6 @@ type output struct {
 	it     *item
 	ctx    context.Context // of the item; output lives no longer
 	result *schemas.Batch
-	mu     sync.Mutex
 }
 
 var _ stages.Output = (*output)(nil)

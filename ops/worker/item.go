@@ -60,7 +60,7 @@ func (it *item) run(ctx context.Context) {
 		}
 	}
 	if l := it.lease.Load(); l != nil {
-		l.Release(context.WithoutCancel(ctx)) // best effort: it expires anyway
+		_ = l.Release(context.WithoutCancel(ctx)) // best effort: it expires anyway
 	}
 	cause := context.Cause(ctx)
 	cancel(nil)

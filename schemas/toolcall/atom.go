@@ -201,7 +201,8 @@ func (c *cursor) callee(function *node) (*node, error) {
 		start := c.pos
 		name := c.keyword()
 		double := name == "" && c.take("**")
-		value, err := (*node)(nil), error(nil)
+		var value *node
+		var err error
 		if name != "" || double {
 			value, err = c.expression()
 			args = append(args, keyword{name, value})

@@ -75,7 +75,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("update.guard_p: %g is not within 0..1", c.GuardP)
 	}
 	if err := c.training(0, c.Tokens).Validate(); err != nil { // its error begins with the field
-		return fmt.Errorf("update.%s", err)
+		return fmt.Errorf("update.%w", err)
 	}
 	return nil
 }

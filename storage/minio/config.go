@@ -53,6 +53,6 @@ type Secret string
 
 const hidden = "***"
 
-func (Secret) Format(f fmt.State, _ rune)   { f.Write([]byte(hidden)) }
+func (Secret) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(hidden)) }
 func (Secret) LogValue() slog.Value         { return slog.StringValue(hidden) }
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }

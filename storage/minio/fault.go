@@ -93,7 +93,7 @@ type content struct {
 
 func (c *content) Read(p []byte) (int, error) {
 	n, err := c.contextReader.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("storage/minio: get %s: %w", c.key, fault(c.ctx, err))
 	}
 	return n, err

@@ -284,7 +284,7 @@ func toJSON(_ *exec.Evaluator, in *exec.Value, params *exec.VarArgs) *exec.Value
 			sortKeys = v.Bool()
 		case (name == "indent" || name == "separators") && v.IsNil(), name == "ensure_ascii" && v.IsBool() && !v.Bool():
 		default:
-			return exec.AsValue(fmt.Errorf("tojson: %s=%v is not supported", name, v))
+			return exec.AsValue(fmt.Errorf("tojson: %s=%s is not supported", name, v.String()))
 		}
 	}
 	if len(params.Args) > 0 {

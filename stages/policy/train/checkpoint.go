@@ -44,10 +44,13 @@ func (t *Trainer) Save(create func(name string) (io.WriteCloser, error)) error {
 		return err
 	}
 	var ts []safetensors.Tensor
-	t.eachTensor(t.best != nil, func(name string, shape []int, data []float32) error {
+	err = t.eachTensor(t.best != nil, func(name string, shape []int, data []float32) error {
 		ts = append(ts, safetensors.Tensor{Name: name, Shape: shape, Data: data})
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	return write(create, stateName, func(w io.Writer) error { return safetensors.Write(w, ts, safetensors.F32, nil) })
 }
 
@@ -90,7 +93,7 @@ func (t *Trainer) restore(fsys fs.FS) error {
 		t.best = best
 		return err
 	}
-	t.eachTensor(c.Best, func(_ string, _ []int, data []float32) error {
+	_ = t.eachTensor(c.Best, func(_ string, _ []int, data []float32) error {
 		copy(data, values[0])
 		values = values[1:]
 		return nil
@@ -139,7 +142,7 @@ func (t *Trainer) eachTensor(best bool, visit func(name string, shape []int, dat
 func fingerprint(cfg Config, m model.Config, phases []Phase) string {
 	cfg.ActivationBytes, cfg.Force = 0, false // they change nothing
 	h := sha256.New()
-	json.NewEncoder(h).Encode(struct { // a hash does not refuse, and all numbers were found finite
+	_ = json.NewEncoder(h).Encode(struct { // a hash does not refuse, and all numbers were found finite
 		Config Config
 		Model  model.Config
 		Phases []Phase

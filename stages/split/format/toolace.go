@@ -3,6 +3,7 @@ package format
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -142,7 +143,8 @@ func kind(raw json.RawMessage) string {
 
 // typeError names the field of a row whose JSON has another type than the format's.
 func typeError(err error) error {
-	if t, ok := err.(*json.UnmarshalTypeError); ok {
+	var t *json.UnmarshalTypeError
+	if errors.As(err, &t) {
 		return fail(BadRow, t.Field, "want a list, got %s", t.Value)
 	}
 	return fail(BadRow, "", "%v", err)

@@ -72,7 +72,7 @@ func (c *Course) Run(ctx context.Context) error {
 	for {
 		_, done, of := c.Trainer.Position()
 		stats, err := c.Trainer.Step(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
