@@ -4,7 +4,7 @@
 //
 // It stands in for ToolACE where a dataset must be free, small and without end: the
 // demo, the making of a base model, tests. Every answer keeps to its own tools, but
-// for the enums of a literal world. The same Config gives the same bytes. It knows no tokens.
+// in a literal world. The same Config gives the same bytes. It knows no tokens.
 //
 //	rows, err := synth.Make(synth.Default())
 //	err = synth.Write(file, rows)
@@ -31,8 +31,9 @@ type Config struct {
 	Missing float64 `json:"missing"` // share of requests that lack a parameter, [0, 1]; the answer asks for it
 	NoTool  float64 `json:"no_tool"` // share of requests that no tool fits, [0, 1]; the answer says so
 	Open    float64 `json:"open"`    // share of names and cities that stand on no list, [0, 1]
-	// Literal answers repeat the request's words ("Monday") where the tool lists what
-	// it takes ("mon"): the habit of a model that was not tuned for tools.
+	// Literal answers quote the request's words ('Monday', '12', 'off') whatever type
+	// or list of values the tool declares (mon, 12, False): the habit of a model that
+	// was not tuned for tools.
 	Literal bool `json:"literal"`
 
 	// A row belongs to one of Folds by its content, whatever the seed: two datasets

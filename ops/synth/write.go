@@ -165,6 +165,14 @@ func (w *writer) incomplete(t tool) (ask, answer string) {
 
 // value draws a value that is not said yet, and how the request says it.
 func (w *writer) value(v values, ask string) (said string, out toolcall.Value) {
+	said, out = w.draw(v, ask)
+	if w.Literal {
+		out = toolcall.Text(said)
+	}
+	return said, out
+}
+
+func (w *writer) draw(v values, ask string) (said string, out toolcall.Value) {
 	if v.kind == "integer" {
 		n := v.from + w.rand.IntN(v.to-v.from+1)
 		return strconv.Itoa(n), toolcall.Integer(int64(n))
@@ -182,9 +190,6 @@ func (w *writer) value(v values, ask string) (said string, out toolcall.Value) {
 			return said, toolcall.Truth(word == "true")
 		}
 		if !strings.Contains(ask, said) { // from Rome to Rome is no request
-			if w.Literal {
-				word = said
-			}
 			return said, toolcall.Text(word)
 		}
 	}
