@@ -38,7 +38,11 @@ func cores() int { return runtime.GOMAXPROCS(0) }
 const keeperInterval = 2 * time.Second
 
 func newKeeper(a *app, s *site, name string) *line.Keeper {
-	return &line.Keeper{Courier: s.Courier, Worker: name, Log: a.log}
+	k := &line.Keeper{Courier: s.Courier, Worker: name, Log: a.log}
+	for _, stage := range line.Stages(nil) { // a Spec needs no engine
+		k.Specs = append(k.Specs, stage.Spec())
+	}
+	return k
 }
 
 func newWorker(a *app, s *site, name string, work []stages.Stage, slots int) *worker.Worker {

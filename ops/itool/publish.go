@@ -37,6 +37,17 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 	if err := publish(ctx, s.Courier, e, request{name, os.DirFS(c.Base), files, cfg}); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "published run %s\nwatch it with: itool watch %s\n", name, name)
+	fmt.Fprintf(a.out, "published run %s\nwatch it with: itool watch %s%s\n", name, name, c.flags())
 	return nil
+}
+
+// flags are those that reach the same place again; the environment needs none.
+func (t target) flags() string {
+	out := ""
+	for _, f := range []struct{ name, value, env string }{{"broker", t.Broker, "ITOOL_BROKER"}, {"store", t.Store, "ITOOL_STORE"}, {"dir", t.Dir, ""}} {
+		if f.value != "" && f.value != os.Getenv(f.env) {
+			out += " --" + f.name + " " + f.value
+		}
+	}
+	return out
 }

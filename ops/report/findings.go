@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"itool/stages/evaluate/stats"
 )
 
 // Findings are the sentences that a reader should not miss, the effect first.
@@ -11,25 +13,13 @@ func (r *Report) Findings() []string {
 	var out []string
 	if base, final := r.first(), r.last(); base != nil && final != nil && base != final {
 		out = append(out, fmt.Sprintf("exact match went from %.1f %% (%s) to %.1f %% (%s)",
-			100*base.Accuracy.Overall.Mean, base.Name, 100*final.Accuracy.Overall.Mean, final.Name))
+			100*base.Accuracy.Pass.Mean, base.Name, 100*final.Accuracy.Pass.Mean, final.Name))
 	}
 	if e := r.Effect; e != nil {
 		out = append(out, effect("warm-up", e.WarmUp)...)
 		out = append(out, effect("the rounds after it", e.Rounds)...)
 	}
-	for _, p := range r.Policies {
-		switch {
-		case p.Round > 0 && p.Status != "trained":
-			out = append(out, fmt.Sprintf("%s: %s: %s", p.Name, p.Status, Plain(p.Detail)))
-		case p.Round == 0 && p.Detail != "":
-			out = append(out, fmt.Sprintf("%s: %s", p.Name, Plain(p.Detail)))
-		}
-	}
-	for _, rd := range r.Rounds {
-		if j := rd.Judge; j != nil && !j.Counts {
-			out = append(out, fmt.Sprintf("%s: self-evaluation did not count: %s", PolicyName(rd.Round+1), Plain(j.Reason)))
-		}
-	}
+	out = append(out, r.said()...)
 	for _, b := range []string{"easy", "medium", "hard"} {
 		if r.Rows.Parts["train"] > 0 && r.Rows.Difficulty[b] == 0 {
 			out = append(out, fmt.Sprintf("no %s row by the paper's thresholds (warmup.mode tertile cuts the set in three instead)", b))
@@ -38,8 +28,8 @@ func (r *Report) Findings() []string {
 	return out
 }
 
-func effect(what string, i *Interval) []string {
-	if i == nil || i.N == 0 {
+func effect(what string, i *stats.Difference) []string {
+	if i == nil {
 		return nil
 	}
 	s := fmt.Sprintf("%s: %+.1f points, 95 %% interval %+.1f to %+.1f", what, 100*i.Mean, 100*i.Low, 100*i.High)
@@ -47,6 +37,51 @@ func effect(what string, i *Interval) []string {
 		s += fmt.Sprintf(" (no effect is shown: the interval holds zero on %d rows)", i.N)
 	}
 	return []string{s}
+}
+
+// said gathers what the stages said of their own work; rounds with the same words
+// share a line.
+func (r *Report) said() []string {
+	var texts []string
+	names := map[string][]string{}
+	add := func(text, name string) {
+		if names[text] == nil {
+			texts = append(texts, text)
+		}
+		names[text] = append(names[text], name)
+	}
+	for _, p := range r.Policies {
+		switch {
+		case p.Round > 0 && p.Status != "trained":
+			add(fmt.Sprintf("%s: %s", p.Status, Plain(p.Detail)), p.Name)
+		case p.Round == 0 && p.Detail != "":
+			add(Plain(p.Detail), p.Name)
+		}
+	}
+	for _, rd := range r.Rounds {
+		if j := rd.Judge; j != nil && !j.Counts {
+			add(fmt.Sprintf("self-evaluation did not count (AUC %s, mass %.2f)", auc(j.AUC), j.Mass), PolicyName(rd.Round+1))
+		}
+	}
+	for i, t := range texts {
+		texts[i] = strings.Join(names[t], ", ") + ": " + t
+	}
+	return texts
+}
+
+// categories are a benchmark's, when every evaluated policy has the same.
+func (r *Report) categories() ([]stats.Category, []Policy) {
+	_, policies := r.errorTypes()
+	if len(policies) == 0 {
+		return nil, nil
+	}
+	cats := policies[0].Accuracy.Categories
+	for _, p := range policies {
+		if len(p.Accuracy.Categories) != len(cats) {
+			return nil, nil
+		}
+	}
+	return cats, policies
 }
 
 // first and last are the first and the last policies that were evaluated.

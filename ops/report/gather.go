@@ -32,6 +32,7 @@ func Gather(ctx context.Context, c *courier.Courier, run string) (*Report, error
 			return nil, fmt.Errorf("report of run %s: %w", run, err)
 		}
 	}
+	g.r.closeFunnels()
 	g.r.accuracies(g.verdicts)
 	return g.r, nil
 }

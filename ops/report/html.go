@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"itool/stages/evaluate/stats"
 )
 
 //go:embed page.html
@@ -19,13 +21,12 @@ var pageStyle string
 // The template escapes whatever stands in the records, answers included.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"percent": percent, "points": points, "duration": duration, "short": shorten, "name": PolicyName,
-	"counts": counts, "measured": measured, "auc": auc, "counted": counted, "plain": Plain,
+	"counts": counts, "auc": auc, "counted": counted, "plain": Plain, "words": words,
 	"of":    func(part, whole int) string { return fmt.Sprintf("%.2f", 100*share(float64(part), float64(whole))) },
 	"share": func(x, of float64) string { return fmt.Sprintf("%.2f", 100*share(x, of)) },
-	"left":  func(i *Interval) string { return fmt.Sprintf("%.2f", 100*i.Low) },
-	"wide":  func(i *Interval) string { return fmt.Sprintf("%.2f", 100*max(i.High-i.Low, 0.002)) },
-	"at":    func(i *Interval) string { return fmt.Sprintf("%.2f", 100*i.Mean) },
-	"ref":   func(i Interval) *Interval { return &i },
+	"left":  func(i stats.Interval) string { return fmt.Sprintf("%.2f", 100*i.Low) },
+	"wide":  func(i stats.Interval) string { return fmt.Sprintf("%.2f", 100*max(i.High-i.Low, 0.002)) },
+	"at":    func(i stats.Interval) string { return fmt.Sprintf("%.1f", 100*i.Mean) },
 	"next":  func(i int) int { return i + 1 },
 	"style": func() template.CSS { return template.CSS(pageStyle) }, // our own file
 }).Parse(pageSource))
@@ -34,6 +35,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 func (r *Report) HTML(w io.Writer) error {
 	v := view{Report: r, Findings: r.Findings()}
 	v.ErrorTypes, v.Evaluated = r.errorTypes()
+	v.Categories, _ = r.categories()
 	for _, p := range v.Evaluated {
 		for _, n := range p.Accuracy.Errors {
 			v.MostErrors = max(v.MostErrors, n)
@@ -61,6 +63,7 @@ type view struct {
 	Findings     []string
 	ErrorTypes   []string
 	Evaluated    []Policy
+	Categories   []stats.Category // of the first policy; the others have the same
 	MostErrors   int
 	LongestStage float64
 	Curves       []drawing
@@ -69,6 +72,19 @@ type view struct {
 
 // Errors is one cell of the table of error types.
 func (v view) Errors(p Policy, errorType string) int { return p.Accuracy.Errors[errorType] }
+
+// Guarded tells whether any update was held against the guard.
+func (v view) Guarded() bool {
+	for _, p := range v.Policies {
+		if len(p.Guards()) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Category is one policy's share of one category.
+func (v view) Category(p Policy, i int) stats.Interval { return p.Accuracy.Categories[i].Pass }
 
 // drawing is a polyline of the loss in a box of 300 by 90.
 type drawing struct {

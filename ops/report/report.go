@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	"itool/schemas"
+	"itool/stages/evaluate/stats"
 )
 
 // Report is everything that is shown, as plain numbers. Its JSON is for machines.
@@ -85,37 +86,16 @@ type Point struct {
 
 // Accuracy is exact match on the evaluated rows.
 type Accuracy struct {
-	Parts   []string       `json:"parts"`             // test, validation
-	Overall Interval       `json:"overall"`           //
-	Calls   *Interval      `json:"calls,omitempty"`   // only rows whose reference holds a call
-	NoCall  *Interval      `json:"no_call,omitempty"` // only rows that want prose
-	Parsed  Interval       `json:"parsed"`            // answers that read as calls, or as prose where prose is wanted
-	Gain    *Interval      `json:"gain,omitempty"`    // paired difference to the policy before; nil at the first
-	Errors  map[string]int `json:"errors"`            // failing answers by deficiency type
-	ByClass []Class        `json:"by_category,omitempty"`
-	Cut     int            `json:"cut"` // answers that ran out of length
-	Tokens  float64        `json:"tokens"`
-}
-
-// Class is the accuracy on one category of a benchmark.
-type Class struct {
-	Name string   `json:"name"`
-	Pass Interval `json:"pass"`
+	Parts []string `json:"parts"` // test, validation
+	stats.Summary
+	Gain *stats.Difference `json:"gain,omitempty"` // paired, to the policy before; nil at the first
 }
 
 // Effect says what the two halves of the method gave: paired differences of exact
 // match on the same rows. A part is nil when one of its policies was not evaluated.
 type Effect struct {
-	WarmUp *Interval `json:"warm_up,omitempty"` // warm-up − base
-	Rounds *Interval `json:"rounds,omitempty"`  // last policy − warm-up
-}
-
-// Interval is a mean with its 95 % bootstrap interval over N rows.
-type Interval struct {
-	Mean float64 `json:"mean"`
-	Low  float64 `json:"low"`
-	High float64 `json:"high"`
-	N    int     `json:"n"`
+	WarmUp *stats.Difference `json:"warm_up,omitempty"` // warm-up − base
+	Rounds *stats.Difference `json:"rounds,omitempty"`  // last policy − warm-up
 }
 
 // Round is the funnel of one round of search: what policy Round was searched
@@ -135,7 +115,11 @@ type Round struct {
 	PairsReason map[string]int `json:"pairs_reason"` // dropped, by reason
 	OtherMode   int            `json:"other_mode"`   // kept if the other acceptance mode were in force
 	Mode        string         `json:"mode"`         // in force: proven or paper
-	Judge       *Judge         `json:"judge,omitempty"`
+	Steps       int            `json:"steps"`        // optimiser steps of the policy that it made
+	// How far those moved the pairs: mean |Δ log-probability| of a side, nats.
+	ChosenChange   float64 `json:"chosen_change"`
+	RejectedChange float64 `json:"rejected_change"`
+	Judge          *Judge  `json:"judge,omitempty"`
 }
 
 // Judge is the calibration of the self-evaluation.
@@ -189,7 +173,7 @@ type Summary struct {
 	Run        string                    `json:"run"`
 	Status     string                    `json:"status"`
 	Detail     string                    `json:"detail,omitempty"`
-	Accuracy   map[string]Interval       `json:"accuracy"` // by policy; only what was evaluated
+	Accuracy   map[string]stats.Interval `json:"accuracy"` // by policy; only what was evaluated
 	Rows       SummaryRows               `json:"rows"`
 	Pairs      map[string]map[string]int `json:"pairs"`   // by round: kept and every reason
 	Seconds    map[string]float64        `json:"seconds"` // by stage, wall time over all workers
@@ -208,12 +192,12 @@ type SummaryRows struct {
 func (r *Report) Summary() Summary {
 	s := Summary{
 		Run: r.Run, Status: r.Status, Detail: r.Detail,
-		Accuracy: map[string]Interval{}, Pairs: map[string]map[string]int{}, Seconds: map[string]float64{},
+		Accuracy: map[string]stats.Interval{}, Pairs: map[string]map[string]int{}, Seconds: map[string]float64{},
 		Rows: SummaryRows{r.Rows.Kept, r.Rows.Dropped},
 	}
 	for _, p := range r.Policies {
 		if p.Accuracy != nil {
-			s.Accuracy[p.Name] = p.Accuracy.Overall
+			s.Accuracy[p.Name] = p.Accuracy.Pass
 		}
 	}
 	for _, rd := range r.Rounds {

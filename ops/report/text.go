@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"itool/stages/evaluate/stats"
 )
 
 // Text writes the report for a terminal. What came from models or files is
@@ -22,7 +24,7 @@ func (r *Report) Text(out io.Writer) error {
 	for _, s := range r.Findings() {
 		w.line("%s", s)
 	}
-	for _, section := range []func(*pen){r.textRows, r.textAccuracy, r.textErrors, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures} {
+	for _, section := range []func(*pen){r.textRows, r.textAccuracy, r.textCategories, r.textErrors, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures} {
 		section(w)
 	}
 	return w.err
@@ -75,13 +77,30 @@ func (r *Report) textAccuracy(w *pen) {
 		if a == nil {
 			continue
 		}
-		n, parts = a.Overall.N, strings.Join(a.Parts, " + ")
-		rows = append(rows, []string{p.Name, percent(&a.Overall), percent(a.Calls), points(a.Gain), fmt.Sprintf("%.1f %%", 100*a.Parsed.Mean), p.Status})
+		n, parts = a.Pass.N, strings.Join(a.Parts, " + ")
+		rows = append(rows, []string{p.Name, percent(a.Pass), percent(a.Calls), points(a.Gain), fmt.Sprintf("%.1f %%", 100*a.Parsed.Mean), p.Status})
 	}
 	w.table(fmt.Sprintf("accuracy on %d %s rows, greedy answers, with 95 %% intervals", n, parts), rows)
 	if len(rows) == 1 {
 		w.line("\naccuracy: nothing was evaluated (%s)", r.whyNoAccuracy())
 	}
+}
+
+func (r *Report) textCategories(w *pen) {
+	cats, policies := r.categories()
+	head := []string{"category", "rows"}
+	for _, p := range policies {
+		head = append(head, p.Name)
+	}
+	rows := [][]string{head}
+	for i, c := range cats {
+		row := []string{Plain(c.Name), fmt.Sprint(c.Pass.N)}
+		for _, p := range policies {
+			row = append(row, fmt.Sprintf("%.1f %%", 100*p.Accuracy.Categories[i].Pass.Mean))
+		}
+		rows = append(rows, row)
+	}
+	w.table("exact match by category", rows)
 }
 
 func (r *Report) textErrors(w *pen) {
@@ -102,7 +121,7 @@ func (r *Report) textErrors(w *pen) {
 }
 
 func (r *Report) textFunnel(w *pen) {
-	rows := [][]string{{"to make", "scored", "selected", "trees", "with both", "branching", "pairs", "dropped", "other mode"}}
+	rows := [][]string{{"to make", "scored", "selected", "trees", "with both", "branching", "pairs", "steps", "|Δ| chosen", "|Δ| rejected", "other mode", "dropped"}}
 	for _, rd := range r.Rounds {
 		var dropped []string
 		for _, c := range counts(rd.PairsReason) {
@@ -110,10 +129,11 @@ func (r *Report) textFunnel(w *pen) {
 		}
 		rows = append(rows, []string{
 			PolicyName(rd.Round + 1), fmt.Sprint(rd.Scored), fmt.Sprint(rd.Selected), fmt.Sprint(rd.Trees), fmt.Sprint(rd.MixedTrees),
-			fmt.Sprint(rd.Branching), fmt.Sprint(rd.Pairs), orNone(strings.Join(dropped, ", ")), fmt.Sprint(rd.OtherMode),
+			fmt.Sprint(rd.Branching), fmt.Sprint(rd.Pairs), fmt.Sprint(rd.Steps),
+			fmt.Sprintf("%.3f", rd.ChosenChange), fmt.Sprintf("%.3f", rd.RejectedChange), fmt.Sprint(rd.OtherMode), orNone(strings.Join(dropped, ", ")),
 		})
 	}
-	w.table("the funnel of every round (with both: trees with right and wrong answers; other mode: pairs if it were in force)", rows)
+	w.table("the funnel of every round (with both: trees with right and wrong answers; |Δ|: nats that the update moved a side; other mode: pairs if it were in force)", rows)
 }
 
 func (r *Report) textJudge(w *pen) {
@@ -127,14 +147,34 @@ func (r *Report) textJudge(w *pen) {
 }
 
 func (r *Report) textTraining(w *pen) {
-	rows := [][]string{{"policy", "steps", "examples", "measured", ""}}
+	w.line("\ntraining")
 	for _, p := range r.Policies {
-		if p.Round < 0 {
-			continue
+		if p.Round >= 0 {
+			w.line("  %s: %d steps on %d examples. %s", p.Name, p.Steps, p.Examples, Plain(p.Detail))
+			w.line("%s", wrap(p.Measured(), "    ", 116))
 		}
-		rows = append(rows, []string{p.Name, fmt.Sprint(p.Steps), fmt.Sprint(p.Examples), measured(p.Metrics), Plain(shorten(p.Detail, 160))})
 	}
-	w.table("training", rows)
+	rows := [][]string{{"policy", "guard", "before", "after", "cases", "p"}}
+	for _, p := range r.Policies {
+		for _, g := range p.Guards() {
+			rows = append(rows, []string{p.Name, g.Name, fmt.Sprintf("%.1f %%", 100*g.Before), fmt.Sprintf("%.1f %%", 100*g.After), fmt.Sprint(g.Cases), fmt.Sprintf("%.3f", g.P)})
+		}
+	}
+	w.table("guard: the same held-out prompts before and after an update (p of a drop by chance)", rows)
+}
+
+// wrap breaks a list at its commas.
+func wrap(s, indent string, width int) string {
+	var lines []string
+	line := indent
+	for i, part := range strings.SplitAfter(s, ", ") {
+		if i > 0 && utf8.RuneCountInString(line+part) > width {
+			lines = append(lines, line)
+			line = indent
+		}
+		line += part
+	}
+	return strings.Join(append(lines, line), "\n")
 }
 
 func (r *Report) textTime(w *pen) {
@@ -174,50 +214,23 @@ func counts(m map[string]int) []Count {
 	return out
 }
 
-// measured lists a policy's numbers; what was measured before and after training
-// stands together, with an arrow.
-func measured(m map[string]float64) string {
-	var keys, parts []string
-	for k := range m {
-		keys = append(keys, k)
+func percent(i stats.Interval) string {
+	if i.N == 0 {
+		return "not run"
 	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		stem, isAfter := strings.CutSuffix(k, "_after")
-		_, paired := m[stem+"_before"]
-		if isAfter && paired {
-			continue
-		}
-		if stem, ok := strings.CutSuffix(k, "_before"); ok {
-			if after, ok := m[stem+"_after"]; ok {
-				parts = append(parts, fmt.Sprintf("%s %.3g → %.3g", words(stem), m[k], after))
-				continue
-			}
-		}
-		parts = append(parts, fmt.Sprintf("%s %.4g", words(k), m[k]))
-	}
-	return strings.Join(parts, ", ")
+	return fmt.Sprintf("%.1f %% [%.1f, %.1f]", 100*i.Mean, 100*i.Low, 100*i.High)
 }
 
-func words(key string) string { return strings.ReplaceAll(Plain(key), "_", " ") }
-
-func percent(i *Interval) string {
-	if i == nil || i.N == 0 {
+func points(d *stats.Difference) string {
+	if d == nil {
 		return "–"
 	}
-	return fmt.Sprintf("%5.1f %% [%.1f, %.1f]", 100*i.Mean, 100*i.Low, 100*i.High)
-}
-
-func points(i *Interval) string {
-	if i == nil || i.N == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%+5.1f [%+.1f, %+.1f]", 100*i.Mean, 100*i.Low, 100*i.High)
+	return fmt.Sprintf("%+.1f [%+.1f, %+.1f], won %d lost %d", 100*d.Mean, 100*d.Low, 100*d.High, d.Won, d.Lost)
 }
 
 func auc(a *float64) string {
 	if a == nil {
-		return "one class only"
+		return "–"
 	}
 	return fmt.Sprintf("%.2f", *a)
 }

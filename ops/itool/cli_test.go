@@ -1,0 +1,382 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"itool/ops/report"
+	"itool/ops/synth"
+	"itool/stages/policy/policytest"
+	"itool/stages/policy/tokenizer"
+)
+
+// TestMain lets the test binary be itool, so that the tests run whole processes
+// without building another one.
+func TestMain(m *testing.M) {
+	if os.Getenv("ITOOL_TEST_AS_BINARY") == "1" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func command(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(os.Args[0], args...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "ITOOL_TEST_AS_BINARY=1", "ITOOL_BROKER=", "ITOOL_STORE=")
+	return c
+}
+
+// itool runs one command to its end.
+func itool(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	c := command(t, dir, args...)
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// writeBase writes a tiny model; change may spoil a file.
+func writeBase(t *testing.T, dir string, change func(name string, data []byte) []byte) string {
+	t.Helper()
+	base := filepath.Join(dir, "base")
+	tiny := policytest.Tiny(1)
+	err := fs.WalkDir(tiny, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(tiny, name)
+		if err != nil {
+			return err
+		}
+		if change != nil {
+			data = change(name, data)
+		}
+		if err := os.MkdirAll(base, 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(base, name), data, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base
+}
+
+// writeRows writes a dataset of made conversations, and more lines behind them.
+func writeRows(t *testing.T, dir string, rows int, more ...string) string {
+	t.Helper()
+	file := filepath.Join(dir, "data.jsonl")
+	var b bytes.Buffer
+	if rows > 0 {
+		cfg := synth.Default()
+		cfg.Rows = rows
+		made, err := synth.Make(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := synth.Write(&b, made); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, line := range more {
+		b.WriteString(line + "\n")
+	}
+	if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// small makes a run of the tiny model take a second: its answers are noise, so they
+// are cut early and there is nothing to update on.
+var small = []string{
+	"--set", "split.test_share=0.2", "--set", "warmup.epochs=1", "--set", "warmup.batch_size=8", "--set", "line.rounds=1",
+	"--set", "expand.width=2", "--set", "expand.iterations=2", "--set", "expand.max_answer_tokens=8",
+	"--set", "select.max_tokens=8", "--set", "select.max_trees=3", "--set", "select.judge_examples=2",
+	"--set", "update.guard_tokens=8", "--set", "evaluate.max_tokens=8", "--set", "line.evaluate_rows=4",
+}
+
+const (
+	noAnswer = `{"messages":[{"role":"user","content":"hello"}],"tools":[]}`
+	badTools = `{"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"[f()]"}],"tools":["f"]}`
+)
+
+// TestWrongInput: one clear error, with place and remedy, and nothing left behind
+// that a later run would trust.
+func TestWrongInput(t *testing.T) {
+	cases := []struct {
+		name  string
+		rows  int
+		more  []string
+		spoil func(name string, data []byte) []byte
+		args  []string
+		code  int
+		want  []string
+		began bool // the run is there: it was published before the trouble showed
+	}{
+		{name: "empty dataset", code: exitError, want: []string{"data.jsonl", "empty", "at least one row"}},
+		{
+			name: "a tool schema that is no object", rows: 4, more: []string{badTools}, code: exitFailed,
+			want: []string{"1 of 5 examples were dropped", "line.max_dropped", "tools"}, began: true,
+		},
+		{
+			name: "truncated safetensors", rows: 4, code: exitError, want: []string{"base model", "model.safetensors"},
+			spoil: func(name string, data []byte) []byte {
+				if name == "model.safetensors" {
+					return data[:len(data)/2]
+				}
+				return data
+			},
+		},
+		{
+			name: "tokenizer of another model", rows: 4, code: exitError, want: []string{"base model", "tokenizer"},
+			spoil: func(name string, data []byte) []byte {
+				if name != "tokenizer.json" {
+					return data
+				}
+				text := strings.Repeat("the city of Paris and the city of Rome, again and again. ", 50)
+				other, err := tokenizer.Train(func(yield func(string) bool) { yield(text) }, 300, []string{"<|other|>"})
+				if err != nil {
+					panic(err)
+				}
+				return other
+			},
+		},
+		{name: "unknown setting", rows: 4, args: []string{"--config", "itool.yaml"}, code: exitError, want: []string{"itool.yaml:2", "expand.widht", "did you mean width"}},
+		{name: "setting out of range", rows: 4, args: []string{"--set", "line.rounds=-1"}, code: exitError, want: []string{"--set line.rounds=-1", "below 0"}},
+		{name: "unknown flag", rows: 4, args: []string{"--sett", "x"}, code: exitUsage, want: []string{"--sett"}},
+		{name: "a name that no broker takes", rows: 4, args: []string{"--name", "a b"}, code: exitError, want: []string{"run name", "A-Z"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			file, base := writeRows(t, dir, c.rows, c.more...), writeBase(t, dir, c.spoil)
+			if err := os.WriteFile(filepath.Join(dir, "itool.yaml"), []byte("expand:\n  widht: 3\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			args := append([]string{"run", file, "--base", base, "--dir", filepath.Join(dir, "run")}, small...)
+			code, out, errs := itool(t, dir, append(args, c.args...)...)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d\n%s%s", code, c.code, out, errs)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(errs, w) {
+					t.Errorf("the error lacks %q:\n%s", w, errs)
+				}
+			}
+			if exists(filepath.Join(dir, "run")) != c.began {
+				t.Errorf("the run's folder is there: %v, want %v", !c.began, c.began)
+			}
+			if exists(filepath.Join(dir, "run", "adapter")) {
+				t.Error("a run that failed left an adapter")
+			}
+		})
+	}
+}
+
+// TestRun: a whole run with a row without an answer, which is counted; the same
+// command again finds it done; another configuration under its name is refused; all
+// that looks at a run works on its folder.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	file, base := writeRows(t, dir, 40, noAnswer), writeBase(t, dir, nil)
+	run := append([]string{"run", file, "--base", base, "--name", "r1", "--json"}, small...)
+	code, out, errs := itool(t, dir, run...)
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, out, errs)
+	}
+	first := summary(t, out)
+	if first.Status != "done" || first.Rows.Kept != 40 || first.Rows.Dropped["no_answer"] != 1 {
+		t.Errorf("got %+v, want done with 40 rows kept and one dropped as no_answer", first)
+	}
+	if len(first.Accuracy) != 3 || first.Accuracy["base"].N != 4 {
+		t.Errorf("accuracy %+v, want that of base, warm-up and round 1 on 4 rows", first.Accuracy)
+	}
+	for _, f := range []string{first.Report, filepath.Join(first.AdapterDir, "adapter_model.safetensors")} {
+		if !exists(filepath.Join(dir, f)) {
+			t.Errorf("%s is missing", f)
+		}
+	}
+
+	start := time.Now()
+	code, out, errs = itool(t, dir, run...)
+	if again := summary(t, out); code != 0 || again.Adapter != first.Adapter || again.Seconds["warmup"] != first.Seconds["warmup"] {
+		t.Errorf("the second time: exit code %d after %v, got %+v, want what the first gave\n%s", code, time.Since(start), again, errs)
+	}
+	code, _, errs = itool(t, dir, append(run, "--set", "expand.width=3")...)
+	if code != exitError || !strings.Contains(errs, "expand.width was 2, is 3") || !strings.Contains(errs, "--name") {
+		t.Errorf("another configuration: exit code %d\n%s", code, errs)
+	}
+
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"report", "r1"}, 0, "accuracy on 4 test rows"},
+		{[]string{"report", "r1", "--json"}, 0, `"config_digest"`},
+		{[]string{"failed", "r1"}, 0, "nothing failed"},
+		{[]string{"watch", "r1"}, 0, "run r1: done"},
+		{[]string{"runs", "--dir", "itool-runs/r1"}, 0, "r1"},
+		{[]string{"tree", "r1", "nosuch"}, exitError, "there are: s"},
+		{[]string{"export", "r1", "--round", "0", "--out", "warm"}, 0, "adapter in warm"},
+		{[]string{"export", "r1", "--round", "0", "--out", "warm"}, exitError, "there already"},
+		{[]string{"export", "r1", "--out", "whole", "--merged"}, 0, "merged model"},
+		{[]string{"report", "r2", "--dir", "itool-runs/r1"}, exitError, "no run named r2; there are: r1"},
+		{[]string{"report", "r2"}, exitUsage, "no broker is given"},
+		{[]string{"work", "nosuch", "--dir", "itool-runs/r1"}, exitUsage, "expand"},
+	} {
+		code, out, errs := itool(t, dir, c.args...)
+		if code != c.code || !strings.Contains(out+errs, c.want) {
+			t.Errorf("itool %s: exit code %d, want %d and %q\n%s%s", strings.Join(c.args, " "), code, c.code, c.want, out, errs)
+		}
+	}
+	_, _, errs = itool(t, dir, "tree", "r1", "nosuch")
+	id := errs[strings.Index(errs, "there are: ")+len("there are: "):]
+	id, _, _ = strings.Cut(strings.TrimSpace(id), " ")
+	if code, out, errs := itool(t, dir, "tree", "r1", id); code != 0 || !strings.Contains(out, "root  N ") || !strings.Contains(out, "└ ") {
+		t.Errorf("tree of %s: exit code %d\n%s%s", id, code, out, errs)
+	}
+}
+
+func summary(t *testing.T, out string) report.Summary {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var s report.Summary
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &s); err != nil {
+		t.Fatalf("the last line is no JSON object: %v\n%s", err, out)
+	}
+	return s
+}
+
+// TestPortInUse: up says so, and how to go on.
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	code, out, errs := itool(t, t.TempDir(), "up", "--port", strconv.Itoa(port))
+	if code != exitError || !strings.Contains(errs, fmt.Sprintf("port %d", port)) || !strings.Contains(errs, "in use") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// TestProcesses: up, workers and publisher are processes of their own; a worker and
+// then up itself stop when they are told to.
+func TestProcesses(t *testing.T) {
+	dir := t.TempDir()
+	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	up := start(t, dir, "up", "--port", strconv.Itoa(port), "--dir", "up")
+	where := []string{"--broker", fmt.Sprintf("nats://127.0.0.1:%d", port), "--store", "disk:up/store"}
+	waitFor(t, func() bool { code, _, _ := itool(t, dir, append([]string{"runs"}, where...)...); return code == 0 })
+	rest := start(t, dir, append([]string{"work", "split", "warmup", "score", "select", "filter", "update", "evaluate"}, where...)...)
+	one := start(t, dir, append([]string{"work", "expand"}, where...)...)
+	args := append([]string{"publish", file, "--base", base, "--name", "p1"}, append(where, small...)...)
+	if code, out, errs := itool(t, dir, args...); code != 0 || !strings.Contains(out, "itool watch p1 --broker") {
+		t.Fatalf("publish: exit code %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := itool(t, dir, append([]string{"watch", "p1"}, where...)...); code != 0 {
+		t.Fatalf("watch: exit code %d\n%s%s", code, out, errs)
+	}
+	for _, c := range []*exec.Cmd{rest, one, up} {
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Wait(); err != nil {
+			t.Errorf("%s after SIGTERM: %v", c.Args[1], err)
+		}
+	}
+	// The folder of up can be looked at when nothing runs.
+	if code, out, errs := itool(t, dir, "report", "p1", "--dir", "up"); code != 0 || !strings.Contains(out, "run p1 · done") {
+		t.Errorf("report: exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// TestInterrupt: SIGINT keeps what was done, says how to go on, and the same command
+// goes on to the result that an undisturbed run has.
+func TestInterrupt(t *testing.T) {
+	dir := t.TempDir()
+	file, base := writeRows(t, dir, 40), writeBase(t, dir, nil)
+	args := append([]string{"run", file, "--base", base, "--name", "r1", "--json"}, small...)
+	args = append(args, "--set", "warmup.epochs=20", "--set", "warmup.checkpoint_steps=5") // long enough to be in its middle
+	c := command(t, dir, args...)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// Another process may look at the run while it goes on.
+	waitFor(t, func() bool {
+		code, out, _ := itool(t, dir, "runs", "--dir", filepath.Join(runsDir, "r1"))
+		return code == 0 && strings.Contains(out, "running")
+	})
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	if code := c.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "the same command resumes it") {
+		t.Fatalf("exit code %d, want %d and how to resume\n%s", code, exitInterrupted, errs.String())
+	}
+	code, out, stderr := itool(t, dir, args...)
+	if code != 0 || summary(t, out).Status != "done" {
+		t.Fatalf("after the interruption: exit code %d\n%s%s", code, out, stderr)
+	}
+	_, undisturbed, _ := itool(t, dir, append(args, "--dir", "another")...)
+	if got, want := summary(t, out).Adapter, summary(t, undisturbed).Adapter; got != want {
+		t.Errorf("adapter %s, undisturbed %s", got, want)
+	}
+}
+
+func start(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := command(t, dir, args...)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Kill() // no harm when it has ended
+		if t.Failed() {
+			t.Logf("%s said:\n%s", strings.Join(args, " "), errs.String())
+		}
+	})
+	return c
+}
+
+// waitFor polls another process, which has no channel to wait on.
+func waitFor(t *testing.T, ready func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ready(); {
+		if time.Now().After(end) {
+			t.Fatal("not ready after 20 s")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
