@@ -1,0 +1,242 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"itool/broker"
+	"itool/integration/rig"
+	"itool/ops/courier"
+	"itool/ops/demo"
+	"itool/ops/line"
+	"itool/schemas"
+	"itool/storage/disk"
+)
+
+// small is a whole run in seconds: two rounds on the demo's world, with every
+// optimiser step a checkpoint, so that a killed trainer has something to resume.
+var small = []string{
+	"line.rounds=2", "line.evaluate=none", "line.batch_rows=16", "split.test_share=0",
+	"warmup.epochs=1", "warmup.batch_size=16", "warmup.checkpoint_steps=1",
+	"select.max_trees=6", "select.judge_examples=4", "select.max_tokens=32", "select.ratio=0.5",
+	"expand.width=3", "expand.max_answer_tokens=40",
+	"update.min_pairs=1", "update.min_steps=1", "update.batch_size=2", "update.epochs=2", "update.checkpoint_steps=1", "update.guard_prompts=4",
+}
+
+// cluster is one run on separate processes.
+type cluster struct {
+	t    *testing.T
+	dir  string
+	c    *courier.Courier
+	news <-chan schemas.Progress
+}
+
+const name = "bytes"
+
+// assets writes the demo's dataset and base model where a user's would lie.
+func assets(t *testing.T) (dataset, base string) {
+	t.Helper()
+	dir := t.TempDir()
+	rows, err := demo.Dataset(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, n := 0, 0
+	for n < len(rows) && lines < 90 {
+		if rows[n] == '\n' {
+			lines++
+		}
+		n++
+	}
+	dataset, base = filepath.Join(dir, "data.jsonl"), filepath.Join(dir, "base")
+	if err := os.WriteFile(dataset, rows[:n], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(base, demo.Base()); err != nil {
+		t.Fatal(err)
+	}
+	return dataset, base
+}
+
+func settings() (args []string) {
+	for _, s := range small {
+		args = append(args, "--set", s)
+	}
+	return args
+}
+
+// up starts broker, store and keeper, publishes, and starts a worker for all but
+// expand and update.
+func up(t *testing.T) *cluster {
+	t.Helper()
+	dir := t.TempDir()
+	site := filepath.Join(dir, "site")
+	port := rig.FreePort(t)
+	rig.Start(t, dir, "up", "--dir", site, "--port", fmt.Sprint(port))
+	k := &cluster{t: t, dir: site}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		address, err := os.ReadFile(filepath.Join(site, "address"))
+		if err == nil {
+			var b *broker.Broker
+			if b, err = broker.Connect(t.Context(), broker.Config{URL: string(address), Name: "test"}); err == nil {
+				t.Cleanup(b.Close)
+				store, err := disk.Open(filepath.Join(site, "store"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				k.c = &courier.Courier{Broker: b, Store: store}
+				break
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("itool up does not come up: %v", err)
+		}
+	}
+	var err error
+	if k.news, err = k.c.ListenProgress(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	dataset, base := assets(t)
+	args := append([]string{"publish", dataset, "--base", base, "--name", name, "--dir", site}, settings()...)
+	if out, errs, code := rig.Itool(t, dir, args...); code != 0 {
+		t.Fatalf("publish: exit code %d\n%s%s", code, out, errs)
+	}
+	k.work("split", "warmup", "score", "select", "filter")
+	return k
+}
+
+func (k *cluster) work(stages ...string) *rig.Process {
+	k.t.Helper()
+	return rig.Start(k.t, filepath.Dir(k.dir), append([]string{"work", "--dir", k.dir, "--ack-wait", "3s", "--slots", "1"}, stages...)...)
+}
+
+// during waits until an item of the stage has come at least so far.
+func (k *cluster) during(stage string, done int64) {
+	k.t.Helper()
+	deadline := time.After(2 * time.Minute)
+	for {
+		select {
+		case p := <-k.news:
+			if p.Stage == stage && p.Done >= done && p.Done < p.Total {
+				k.t.Logf("%s is at %d of %d %s", stage, p.Done, p.Total, p.Unit)
+				return
+			}
+		case <-deadline:
+			k.t.Fatalf("%s never came as far as %d", stage, done)
+		}
+	}
+}
+
+// policies waits for the end and returns the digest of every round's policy.
+func (k *cluster) policies() []string {
+	k.t.Helper()
+	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		v, err := line.Look(k.t.Context(), k.c, name)
+		if err == nil && v.End != nil {
+			if v.End.Status != "done" || v.Failed != 0 {
+				k.t.Fatalf("the run ended as %+v with %d failed items", v.End, v.Failed)
+			}
+			return policies(k.t, k.c)
+		}
+		if time.Now().After(deadline) {
+			k.t.Fatalf("the run does not end: %+v, %v", v, err)
+		}
+	}
+}
+
+func policies(t *testing.T, c *courier.Courier) (digests []string) {
+	t.Helper()
+	trained := 0
+	for r := line.Base; ; r++ {
+		rows, _, err := courier.Rows[schemas.Policy](context.WithoutCancel(t.Context()), c, name, "policy", r, line.PolicyKey)
+		if errors.Is(err, broker.ErrNotExist) {
+			if trained < 2 {
+				t.Fatalf("only %d policies were trained; the test shows nothing", trained)
+			}
+			return digests
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows[0].Status == "trained" {
+			trained++
+		}
+		digests = append(digests, rows[0].Checkpoint)
+	}
+}
+
+// The promise of the design: same seed, same bytes, whoever did the work and
+// however often it died.
+func TestSameSeedSameAdapterBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the whole line four times in separate processes, about a minute; the full test run does it")
+	}
+	undisturbed := inOneProcess(t)
+	for _, c := range []struct {
+		name string
+		do   func(k *cluster)
+	}{
+		{"one expand worker, twice the same", func(k *cluster) { k.work("expand", "update") }},
+		{"three expand workers", func(k *cluster) {
+			for range 3 {
+				k.work("expand")
+			}
+			k.work("update")
+		}},
+		{"expand and update killed in the middle of their work", func(k *cluster) {
+			expand, update := k.work("expand"), k.work("update")
+			k.during("expand", 2)
+			expand.Kill()
+			k.work("expand")
+			k.during("update", 1)
+			update.Kill()
+			k.work("update")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := up(t)
+			c.do(k)
+			got := k.policies()
+			if fmt.Sprint(got) != fmt.Sprint(undisturbed) {
+				t.Errorf("policies\n%v differ from those of an undisturbed run in one process\n%v", got, undisturbed)
+			}
+		})
+	}
+}
+
+// inOneProcess is `itool run`.
+func inOneProcess(t *testing.T) []string {
+	t.Helper()
+	dir := t.TempDir()
+	dataset, base := assets(t)
+	site := filepath.Join(dir, "site")
+	args := append([]string{"run", dataset, "--base", base, "--name", name, "--dir", site, "--json"}, settings()...)
+	out, errs, code := rig.Itool(t, dir, args...)
+	if code != 0 {
+		t.Fatalf("run: exit code %d\n%s%s", code, out, errs)
+	}
+	// The folder is served again to read the policies' digests.
+	rig.Start(t, dir, "up", "--dir", site, "--port", fmt.Sprint(rig.FreePort(t)))
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		address, err := os.ReadFile(filepath.Join(site, "address"))
+		if err == nil {
+			b, err := broker.Connect(t.Context(), broker.Config{URL: string(address), Name: "test"})
+			if err == nil {
+				defer b.Close()
+				store, err := disk.Open(filepath.Join(site, "store"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return policies(t, &courier.Courier{Broker: b, Store: store})
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the run's folder cannot be served")
+		}
+	}
+}
