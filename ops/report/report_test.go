@@ -1,0 +1,239 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"itool/broker"
+	"itool/broker/embed"
+	"itool/ops/courier"
+	"itool/ops/report"
+	"itool/schemas"
+	"itool/storage/disk"
+)
+
+const run = "r1"
+
+// book writes records as the keeper and the stages do.
+type book struct {
+	*testing.T
+	c *courier.Courier
+}
+
+func newBook(t *testing.T) book {
+	t.Helper()
+	server, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	b, err := broker.Connect(t.Context(), broker.Config{InProcess: server})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	store, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.CreateRun(t.Context(), run, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	return book{t, &courier.Courier{Broker: b, Store: store}}
+}
+
+func write[R schemas.Record](b book, record string, round int, key string, rows ...R) {
+	b.Helper()
+	batch, err := schemas.Encode(schemas.Header{Run: run, Round: round, Key: key, Worker: "w1"}, rows)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := b.c.Publish(b.Context(), record, batch, map[string]string{courier.HeaderSeconds: "1.5"}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// hostile is what an answer or an error may hold.
+const hostile = "<script>alert(1)</script>\x1b[2J\"'&\u202e"
+
+// fill writes a run of two rounds: the warm-up helps on one row of four, round 1
+// does not change the policy.
+func fill(b book) {
+	write(b, "run", 0, "run", schemas.Run{
+		Name: run, Created: "2026-01-02T03:04:05Z", Seed: 7, Config: `{"filter":{"mode":"proven"}}`, ConfigDigest: "cd",
+		Dataset: `[{"Key":"s0","Name":"a.jsonl","Format":"openai","SHA256":"d1","First":0,"Rows":3},{"Key":"s1","Name":"a.jsonl","Format":"openai","SHA256":"d1","First":3,"Rows":4}]`,
+	})
+	write(b, "example", 0, "s0",
+		schemas.Example{ID: "e1", Part: "train", Replay: true, Difficulty: "easy"},
+		schemas.Example{ID: "e2", Part: "train", Difficulty: "hard"},
+		schemas.Example{ID: "e3", Part: "dropped", Reason: "bad_tools", Detail: hostile, Source: "a.jsonl", Row: 2})
+	write(b, "example", 0, "s1",
+		schemas.Example{ID: "t1", Part: "test"}, schemas.Example{ID: "t2", Part: "test"},
+		schemas.Example{ID: "t3", Part: "test"}, schemas.Example{ID: "t4", Part: "test"})
+	write(b, "policy", -1, "policy", schemas.Policy{Checkpoint: "p-base", Status: "base", Metrics: "{}", Curve: "[]"})
+	write(b, "policy", 0, "policy", schemas.Policy{Checkpoint: "p-0", Status: "trained", Steps: 9, Examples: 2, Detail: hostile,
+		Metrics: `{"validation_before":2,"validation_after":1.5,"odd":"text"}`, Curve: `[{"step":1,"loss":2},{"step":9,"loss":1}]`})
+	write(b, "policy", 1, "policy", schemas.Policy{Checkpoint: "p-0", Status: "no update", Detail: "too few pairs", Metrics: `{"pairs":3}`, Curve: "[]"})
+	verdicts := func(pass ...bool) []schemas.Verdict {
+		var out []schemas.Verdict
+		for i, p := range pass {
+			v := schemas.Verdict{ExampleID: []string{"t1", "t2", "t3", "t4"}[i], Part: "test", HasCall: true, Parsed: true, Pass: p, Answer: hostile}
+			if !p {
+				v.ErrorType = "parameter value"
+			}
+			out = append(out, v)
+		}
+		return out
+	}
+	write(b, "verdict", -1, "c0", verdicts(true, false, false, false)...)
+	write(b, "verdict", 0, "c0", verdicts(true, true, false, false)...)
+	write(b, "score", 0, "b0", schemas.Score{ExampleID: "e1", Perplexity: 4}, schemas.Score{ExampleID: "e2", Perplexity: 1})
+	write(b, "selection", 0, "selection",
+		schemas.Selection{ExampleID: "e1", Selected: true, JudgeAUC: math.NaN(), JudgeMass: 0.4, JudgeReason: "one class only"},
+		schemas.Selection{ExampleID: "e2"})
+	write(b, "candidate", 0, "e1",
+		schemas.Candidate{Parent: -1},
+		schemas.Candidate{Node: 1, Parent: 0, Terminal: true, Pass: true},
+		schemas.Candidate{Node: 2, Parent: 0, Terminal: true, Text: hostile},
+		schemas.Candidate{Node: 3, Parent: 0})
+	write(b, "pair", 0, "e1",
+		schemas.Pair{ExampleID: "e1", OtherMode: "chosen_low_q"},
+		schemas.Pair{ExampleID: "e1", Reason: "similar", OtherMode: "similar"},
+		schemas.Pair{ExampleID: "e1", Reason: "rejected_viable"})
+	write(b, "failed", 0, "e9", schemas.Failed{Stage: "expand", Subject: "root.0.e9", Attempts: 5, Reason: "attempts", Error: hostile, Worker: "w1"})
+}
+
+// TestGather: every number of a small run, worked out by hand.
+func TestGather(t *testing.T) {
+	b := newBook(t)
+	fill(b)
+	r, err := report.Gather(t.Context(), b.c, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Status != "running" || len(r.Datasets) != 1 || r.Datasets[0].Rows != 7 {
+		t.Errorf("status %q, datasets %+v; want running, and one file of 7 rows", r.Status, r.Datasets)
+	}
+	if r.Rows.Total != 7 || r.Rows.Kept != 6 || r.Rows.Dropped["bad_tools"] != 1 || r.Rows.Parts["test"] != 4 || r.Rows.Replay != 1 || r.Rows.Difficulty["hard"] != 1 {
+		t.Errorf("rows %+v", r.Rows)
+	}
+	for i, want := range []float64{0.25, 0.5, 0.5} {
+		if p := r.Policies[i]; p.Accuracy == nil || p.Accuracy.Pass.Mean != want || p.Accuracy.Pass.N != 4 {
+			t.Errorf("accuracy of %s: %+v, want %g on 4 rows", p.Name, p.Accuracy, want)
+		}
+	}
+	if g := r.Policies[1].Accuracy.Gain; g == nil || g.Mean != 0.25 || g.Won != 1 || g.Lost != 0 {
+		t.Errorf("gain of the warm-up: %+v, want one row of four won", g)
+	}
+	if e := r.Effect; e == nil || e.WarmUp.Mean != 0.25 || e.Rounds == nil || e.Rounds.Mean != 0 {
+		t.Errorf("effect %+v", e)
+	}
+	if r.Policies[1].Accuracy.Errors["parameter value"] != 2 {
+		t.Errorf("errors %+v, want two of parameter value", r.Policies[1].Accuracy.Errors)
+	}
+	if len(r.Rounds) != 1 {
+		t.Fatalf("%d rounds, want 1", len(r.Rounds))
+	}
+	rd := r.Rounds[0]
+	if rd.Scored != 2 || rd.Perplexity != 2 || rd.Selected != 1 || rd.Trees != 1 || rd.Nodes != 4 || rd.Branching != 1 || rd.Terminals != 2 || rd.Passing != 1 || rd.MixedTrees != 1 {
+		t.Errorf("funnel %+v", rd)
+	}
+	if rd.Pairs != 1 || rd.OtherMode != 1 || rd.PairsReason["similar"] != 1 || rd.PairsReason["rejected_viable"] != 1 || rd.Mode != "proven" {
+		t.Errorf("pairs %+v", rd)
+	}
+	if j := rd.Judge; j == nil || j.AUC != nil || j.Counts || j.Mass != 0.4 {
+		t.Errorf("judge %+v", j)
+	}
+	if len(r.Failures) != 1 || r.Failures[0].Key != "e9" || r.Failures[0].Attempts != 5 {
+		t.Errorf("failures %+v", r.Failures)
+	}
+	seconds := map[string]float64{}
+	for _, s := range r.Seconds {
+		seconds[s.Stage] = s.Seconds
+	}
+	if seconds["split"] != 3 || seconds["warmup"] != 1.5 || seconds["update"] != 1.5 || seconds["evaluate"] != 3 {
+		t.Errorf("seconds %+v", seconds)
+	}
+	s := r.Summary()
+	if s.Adapter != "p-0" || s.Pairs["round 1"]["kept"] != 1 || s.Pairs["round 1"]["similar"] != 1 || s.Accuracy["round 1"].Mean != 0.5 {
+		t.Errorf("summary %+v", s)
+	}
+	if _, err := json.Marshal(r); err != nil {
+		t.Errorf("JSON: %v", err)
+	}
+}
+
+// TestShown: what a person must see is there, and what a model wrote can harm
+// neither a browser nor a terminal.
+func TestShown(t *testing.T) {
+	b := newBook(t)
+	fill(b)
+	write(b, "end", 0, "end", schemas.End{Status: "done", Rounds: 0})
+	r, err := report.Gather(t.Context(), b.c, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text, html bytes.Buffer
+	if err := r.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.HTML(&html); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ what, text, html string }{
+		{"status", "run r1 · done", `<span class="badge done">done</span>`},
+		{"headline", "exact match went from 25.0 % (base) to 50.0 % (round 1)", "exact match went from 25.0 % (base) to 50.0 % (round 1)"},
+		{"dropped rows", "dropped 1: bad_tools (first: a.jsonl row 2", "dropped: bad_tools"},
+		{"no effect", "no effect is shown", "no effect is shown"},
+		{"no update", "round 1: no update: too few pairs", "round 1: no update: too few pairs"},
+		{"error types", "parameter value   3      2         2", "parameter value"},
+		{"reasons of pairs", "1 rejected_viable, 1 similar", "1 rejected viable, 1 similar"},
+		{"before and after", "validation 2 → 1.5", "validation 2 → 1.5"},
+		{"a curve", "", `<polyline points="0.0,5.0 300.0,85.0 "`},
+		{"failures", "itool failed r1", "attempts after 5"},
+		{"empty buckets", "no medium row", "no medium row"},
+	} {
+		if !strings.Contains(text.String(), c.text) {
+			t.Errorf("%s: the text lacks %q:\n%s", c.what, c.text, &text)
+		}
+		if !strings.Contains(html.String(), c.html) {
+			t.Errorf("%s: the page lacks %q", c.what, c.html)
+		}
+	}
+	for _, bad := range []string{"<script", "\x1b", "\u202e", "ZgotmplZ", "src=", "href=", "@import", "url("} {
+		if strings.Contains(html.String(), bad) {
+			t.Errorf("the page holds %q", bad)
+		}
+	}
+	for _, bad := range []string{"\x1b", "\u202e"} {
+		if strings.Contains(text.String(), bad) {
+			t.Errorf("the text holds %q", bad)
+		}
+	}
+}
+
+// TestEarly: a run that has only begun can be looked at.
+func TestEarly(t *testing.T) {
+	b := newBook(t)
+	if _, err := report.Gather(t.Context(), b.c, run); err == nil {
+		t.Error("a stream without a run record gave a report")
+	}
+	write(b, "run", 0, "run", schemas.Run{Name: run, Config: "{}", Dataset: "[]"})
+	r, err := report.Gather(t.Context(), b.c, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text, html bytes.Buffer
+	if err := r.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.HTML(&html); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "nothing was evaluated (not yet)") {
+		t.Errorf("the text does not say that nothing was evaluated yet:\n%s", &text)
+	}
+}
