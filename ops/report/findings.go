@@ -12,8 +12,8 @@ import (
 func (r *Report) Findings() []string {
 	var out []string
 	if base, final := r.first(), r.last(); base != nil && final != nil && base != final {
-		out = append(out, fmt.Sprintf("exact match went from %.1f %% (%s) to %.1f %% (%s)",
-			100*base.Accuracy.Pass.Mean, base.Name, 100*final.Accuracy.Pass.Mean, final.Name))
+		out = append(out, fmt.Sprintf("%s went from %.1f %% (%s) to %.1f %% (%s)", r.headlineName(),
+			100*base.Accuracy.Headline().Mean, base.Name, 100*final.Accuracy.Headline().Mean, final.Name))
 	}
 	if e := r.Effect; e != nil {
 		out = append(out, effect("warm-up", e.WarmUp)...)
@@ -26,6 +26,13 @@ func (r *Report) Findings() []string {
 		}
 	}
 	return out
+}
+
+func (r *Report) headlineName() string {
+	if p := r.first(); p != nil && p.Accuracy.Calls.N == 0 {
+		return "exact match"
+	}
+	return "exact match of calls"
 }
 
 func effect(what string, i *stats.Difference) []string {

@@ -33,7 +33,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 
 // HTML writes one self-contained page: no script, no font, no link to elsewhere.
 func (r *Report) HTML(w io.Writer) error {
-	v := view{Report: r, Findings: r.Findings()}
+	v := view{Report: r, Findings: r.Findings(), Title: r.headlineName()}
 	v.ErrorTypes, v.Evaluated = r.errorTypes()
 	v.Categories, _ = r.categories()
 	for _, p := range v.Evaluated {
@@ -61,6 +61,7 @@ func (r *Report) HTML(w io.Writer) error {
 type view struct {
 	*Report
 	Findings     []string
+	Title        string // of the headline
 	ErrorTypes   []string
 	Evaluated    []Policy
 	Categories   []stats.Category // of the first policy; the others have the same

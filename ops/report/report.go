@@ -88,11 +88,19 @@ type Point struct {
 type Accuracy struct {
 	Parts []string `json:"parts"` // test, validation
 	stats.Summary
-	Gain *stats.Difference `json:"gain,omitempty"` // paired, to the policy before; nil at the first
+	Gain *stats.Difference `json:"gain,omitempty"` // of Headline, paired, to the policy before; nil at the first
 }
 
-// Effect says what the two halves of the method gave: paired differences of exact
-// match on the same rows. A part is nil when one of its policies was not evaluated.
+// Headline is exact match on the rows that want a call; on all rows where none does.
+func (a *Accuracy) Headline() stats.Interval {
+	if a.Calls.N > 0 {
+		return a.Calls
+	}
+	return a.Pass
+}
+
+// Effect says what the two halves of the method gave: paired differences of the
+// headline on the same rows. A part is nil when one of its policies was not evaluated.
 type Effect struct {
 	WarmUp *stats.Difference `json:"warm_up,omitempty"` // warm-up − base
 	Rounds *stats.Difference `json:"rounds,omitempty"`  // last policy − warm-up
@@ -173,7 +181,8 @@ type Summary struct {
 	Run        string                    `json:"run"`
 	Status     string                    `json:"status"`
 	Detail     string                    `json:"detail,omitempty"`
-	Accuracy   map[string]stats.Interval `json:"accuracy"` // by policy; only what was evaluated
+	Accuracy   map[string]stats.Interval `json:"accuracy"` // by policy, on all rows; only what was evaluated
+	Calls      map[string]stats.Interval `json:"calls"`    // the same on rows that want a call: the headline
 	Rows       SummaryRows               `json:"rows"`
 	Pairs      map[string]map[string]int `json:"pairs"`   // by round: kept and every reason
 	Seconds    map[string]float64        `json:"seconds"` // by stage, wall time over all workers
@@ -192,12 +201,15 @@ type SummaryRows struct {
 func (r *Report) Summary() Summary {
 	s := Summary{
 		Run: r.Run, Status: r.Status, Detail: r.Detail,
-		Accuracy: map[string]stats.Interval{}, Pairs: map[string]map[string]int{}, Seconds: map[string]float64{},
+		Accuracy: map[string]stats.Interval{}, Calls: map[string]stats.Interval{}, Pairs: map[string]map[string]int{}, Seconds: map[string]float64{},
 		Rows: SummaryRows{r.Rows.Kept, r.Rows.Dropped},
 	}
 	for _, p := range r.Policies {
 		if p.Accuracy != nil {
 			s.Accuracy[p.Name] = p.Accuracy.Pass
+			if p.Accuracy.Calls.N > 0 {
+				s.Calls[p.Name] = p.Accuracy.Calls
+			}
 		}
 	}
 	for _, rd := range r.Rounds {

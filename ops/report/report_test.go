@@ -185,7 +185,7 @@ func TestShown(t *testing.T) {
 	}
 	for _, c := range []struct{ what, text, html string }{
 		{"status", "run r1 · done", `<span class="badge done">done</span>`},
-		{"headline", "exact match went from 25.0 % (base) to 50.0 % (round 1)", "exact match went from 25.0 % (base) to 50.0 % (round 1)"},
+		{"headline", "exact match of calls went from 25.0 % (base) to 50.0 % (round 1)", "exact match of calls went from 25.0 % (base) to 50.0 % (round 1)"},
 		{"dropped rows", "dropped 1: bad_tools (first: a.jsonl row 2", "dropped: bad_tools"},
 		{"no effect", "no effect is shown", "no effect is shown"},
 		{"no update", "round 1: no update: too few pairs", "round 1: no update: too few pairs"},

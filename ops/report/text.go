@@ -70,7 +70,7 @@ func (r *Report) textRows(w *pen) {
 }
 
 func (r *Report) textAccuracy(w *pen) {
-	rows := [][]string{{"policy", "exact match", "calls only", "change", "parses", "status"}}
+	rows := [][]string{{"policy", "calls", "change", "all rows", "parses", "status"}}
 	n, parts := 0, ""
 	for _, p := range r.Policies {
 		a := p.Accuracy
@@ -78,9 +78,9 @@ func (r *Report) textAccuracy(w *pen) {
 			continue
 		}
 		n, parts = a.Pass.N, strings.Join(a.Parts, " + ")
-		rows = append(rows, []string{p.Name, percent(a.Pass), percent(a.Calls), points(a.Gain), fmt.Sprintf("%.1f %%", 100*a.Parsed.Mean), p.Status})
+		rows = append(rows, []string{p.Name, percent(a.Calls), points(a.Gain), percent(a.Pass), fmt.Sprintf("%.1f %%", 100*a.Parsed.Mean), p.Status})
 	}
-	w.table(fmt.Sprintf("accuracy on %d %s rows, greedy answers, with 95 %% intervals", n, parts), rows)
+	w.table(fmt.Sprintf("exact match on %d %s rows, greedy answers, with 95 %% intervals", n, parts), rows)
 	if len(rows) == 1 {
 		w.line("\naccuracy: nothing was evaluated (%s)", r.whyNoAccuracy())
 	}
