@@ -54,9 +54,12 @@ type Config struct {
 	Clock  func() time.Time `json:"-"` // for the seconds in the report; nil: the machine's
 }
 
-// Default is the demo's base: it learns the world with literal answers, while the
-// demo's dataset wants values of the declared type and list. That is what warming it
-// up can teach within a minute; a base of the same world would have nothing to gain.
+// Default is the demo's base. Half of the answers that it learns from are literal,
+// while the demo's dataset wants values of the declared type and list: warming it up
+// can mend that within a minute. A base of the dataset's own distribution would gain
+// nothing (measured), and one that saw literal answers only never wrote the tokens
+// around a bare number, which an adapter cannot teach it (measured: 10 % exact,
+// 11 % after warming up).
 //
 // Answers come early: a loss on the requests as well is mostly a loss on chance,
 // and three million tokens of it taught less than one million without.
@@ -64,7 +67,7 @@ func Default() Config {
 	exam := synth.Default()
 	exam.Seed, exam.Rows, exam.Fold, exam.Folds = 1_000_004, 300, 1, 2
 	world := exam
-	world.Seed, world.Rows, world.Fold, world.Literal = 1_000_003, 90_000, 0, true
+	world.Seed, world.Rows, world.Fold, world.Literal = 1_000_003, 75_000, 0, 0.5
 	return Config{
 		Seed: 1, World: world, Judging: 0.1,
 		Vocab: 1024, Width: 128, Layers: 4, Heads: 4, KV: 2, Inner: 320,

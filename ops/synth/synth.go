@@ -4,7 +4,7 @@
 //
 // It stands in for ToolACE where a dataset must be free, small and without end: the
 // demo, the making of a base model, tests. Every answer keeps to its own tools, but
-// in a literal world. The same Config gives the same bytes. It knows no tokens.
+// the literal ones. The same Config gives the same bytes. It knows no tokens.
 //
 //	rows, err := synth.Make(synth.Default())
 //	err = synth.Write(file, rows)
@@ -31,10 +31,10 @@ type Config struct {
 	Missing float64 `json:"missing"` // share of requests that lack a parameter, [0, 1]; the answer asks for it
 	NoTool  float64 `json:"no_tool"` // share of requests that no tool fits, [0, 1]; the answer says so
 	Open    float64 `json:"open"`    // share of names and cities that stand on no list, [0, 1]
-	// Literal answers quote the request's words ('Monday', '12', 'off') whatever type
-	// or list of values the tool declares (mon, 12, False): the habit of a model that
-	// was not tuned for tools.
-	Literal bool `json:"literal"`
+	// Literal is the share of rows, [0, 1], whose answer quotes the request's words
+	// ('Monday', '12', 'off') whatever type or list of values the tool declares (mon,
+	// 12, False): the habit of a model that was not tuned for tools.
+	Literal float64 `json:"literal"`
 
 	// A row belongs to one of Folds by its content, whatever the seed: two datasets
 	// of different folds share no row. Folds 0 or 1: everything.
@@ -61,6 +61,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("synth.missing, synth.no_tool: %v and %v are not shares that leave room for calls", c.Missing, c.NoTool)
 	case !share(c.Open):
 		return fmt.Errorf("synth.open: %v is not within 0..1", c.Open)
+	case !share(c.Literal):
+		return fmt.Errorf("synth.literal: %v is not within 0..1", c.Literal)
 	case c.Folds < 0 || c.Folds > 100 || c.Fold < 0 || c.Fold >= max(1, c.Folds):
 		return fmt.Errorf("synth.fold: %d is not one of synth.folds %d (at most 100)", c.Fold, c.Folds)
 	}

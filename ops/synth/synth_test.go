@@ -162,7 +162,7 @@ func TestFoldsShareNoRow(t *testing.T) {
 func TestLiteral(t *testing.T) {
 	c := synth.Default()
 	usual := dataset(t, c)
-	c.Literal = true
+	c.Literal = 1
 	literal := dataset(t, c)
 	differ := 0
 	for i, r := range literal {
@@ -222,6 +222,7 @@ func TestValidate(t *testing.T) {
 		"calls":   func(c *synth.Config) { c.Calls = 0 },
 		"missing": func(c *synth.Config) { c.Missing = 0.98 },
 		"open":    func(c *synth.Config) { c.Open = -1 },
+		"literal": func(c *synth.Config) { c.Literal = 2 },
 		"fold":    func(c *synth.Config) { c.Fold, c.Folds = 2, 2 },
 	} {
 		t.Run(name, func(t *testing.T) {

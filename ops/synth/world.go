@@ -33,7 +33,7 @@ var (
 // param is one parameter of an action.
 type param struct {
 	key    string   // how phrases name it
-	names  []string // how a tool may name it
+	names  []string // how a tool may name it, in either of two dialects
 	values values
 	clause string // what is added to a request when it is given; set = it is optional
 }

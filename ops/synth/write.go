@@ -22,7 +22,8 @@ var (
 // writer makes rows from one stream of random numbers.
 type writer struct {
 	Config
-	rand *rand.Rand
+	rand    *rand.Rand
+	literal bool // of this row
 }
 
 // tool is an action in the words of one row.
@@ -34,6 +35,8 @@ type tool struct {
 
 // row is one conversation: candidate tools, then a request that they fit or not.
 func (w *writer) row() Row {
+	w.literal = w.rand.Float64() < w.Literal
+	dialect := w.rand.IntN(2)
 	actions := w.candidates()
 	kind := w.rand.Float64()
 	var left action // what no tool does
@@ -46,12 +49,12 @@ func (w *writer) row() Row {
 	w.rand.Shuffle(len(actions), func(i, j int) { actions[i], actions[j] = actions[j], actions[i] })
 	tools := make([]tool, len(actions))
 	for i, a := range actions {
-		tools[i] = w.tool(a)
+		tools[i] = w.tool(a, dialect)
 	}
 	var ask, answer string
 	switch {
 	case kind < w.NoTool:
-		ask, _ = w.request(w.tool(left))
+		ask, _ = w.request(w.tool(left, dialect))
 		answer = refusal
 	case kind < w.NoTool+w.Missing:
 		ask, answer = w.incomplete(pick(w, tools))
@@ -105,11 +108,12 @@ func home(a action) []action {
 	return nil
 }
 
-// tool chooses how a tool calls itself and its parameters.
-func (w *writer) tool(a action) tool {
+// tool chooses how a tool calls itself and its parameters; the tools of a row name
+// the same parameter alike, as those of one service do.
+func (w *writer) tool(a action, dialect int) tool {
 	t := tool{action: a, name: pick(w, a.names)}
 	for _, p := range a.params {
-		t.params = append(t.params, pick(w, p.names))
+		t.params = append(t.params, p.names[dialect])
 	}
 	return t
 }
@@ -166,7 +170,7 @@ func (w *writer) incomplete(t tool) (ask, answer string) {
 // value draws a value that is not said yet, and how the request says it.
 func (w *writer) value(v values, ask string) (said string, out toolcall.Value) {
 	said, out = w.draw(v, ask)
-	if w.Literal {
+	if w.literal {
 		out = toolcall.Text(said)
 	}
 	return said, out
