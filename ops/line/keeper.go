@@ -72,6 +72,9 @@ func (k *Keeper) Run(ctx context.Context, interval time.Duration, onState func(S
 	}
 	for {
 		for m, err := range k.Courier.Broker.Started(ctx) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if err != nil {
 				k.Log.Warn("read the list of runs; trying again", "error", err)
 				break
