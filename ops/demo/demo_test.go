@@ -1,0 +1,96 @@
+package demo_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io/fs"
+	"testing"
+	"time"
+
+	"itool/ops/demo"
+	"itool/ops/pretrain"
+	"itool/ops/synth"
+	"itool/stages/policy"
+)
+
+func rows(t *testing.T, quick bool) []synth.Row {
+	t.Helper()
+	data, err := demo.Dataset(quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []synth.Row
+	for d := json.NewDecoder(bytes.NewReader(data)); d.More(); {
+		var r synth.Row
+		if err := d.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// TestBase: the base answers in the right form and is sometimes right, on requests
+// that it never saw. A base that is always right, or never, shows nothing.
+func TestBase(t *testing.T) {
+	p, err := policy.Open(demo.Base(), policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := pretrain.Examine(context.Background(), p, rows(t, true)[:100], 1, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("parsed %.2f, exact %.2f, pass@4 %.2f, prose %.2f, %.0f tokens/s", e.Parsed, e.Exact, e.PassAt4, e.Prose, e.TokensPerSec)
+	if e.Parsed < 0.8 {
+		t.Errorf("%.2f of the answers read as calls, want 0.80", e.Parsed)
+	}
+	if e.Exact < 0.08 || e.Exact > 0.45 {
+		t.Errorf("%.2f of the answers are right, want some", e.Exact)
+	}
+	if e.PassAt4 < e.Exact+0.05 {
+		t.Errorf("pass@4 is %.2f, greedy %.2f: nothing for the search to find", e.PassAt4, e.Exact)
+	}
+}
+
+func TestBaseIsSmallAndSaysHowItWasMade(t *testing.T) {
+	size := int64(0)
+	err := fs.WalkDir(demo.Base(), ".", func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		size += info.Size()
+		return err
+	})
+	if err != nil || size > 2<<20 {
+		t.Errorf("%d bytes, %v: want at most 2 MiB", size, err)
+	}
+	for _, name := range []string{"MAKING.md", "MAKING.json"} {
+		if _, err := fs.Stat(demo.Base(), name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestDataset(t *testing.T) {
+	for quick, want := range map[bool]int{true: 600, false: 2000} {
+		if got := len(rows(t, quick)); got != want {
+			t.Errorf("quick %v: %d rows, want %d", quick, got, want)
+		}
+	}
+	a, errA := demo.Dataset(true)
+	b, errB := demo.Dataset(true)
+	if errA != nil || errB != nil || !bytes.Equal(a, b) {
+		t.Errorf("two datasets: %v %v", errA, errB)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for _, quick := range []bool{true, false} {
+		if err := demo.Config(quick).Validate(); err != nil {
+			t.Errorf("quick %v: %v", quick, err)
+		}
+	}
+}
