@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"strconv"
 
@@ -50,15 +51,18 @@ type InfraError struct{ Err error }
 func (e *InfraError) Error() string { return e.Err.Error() }
 func (e *InfraError) Unwrap() error { return e.Err }
 
-// Infra wraps err as an InfraError, except for nil, for the end of ctx, and for
-// what no waiting will mend: something is gone, damaged or misnamed.
+// Infra wraps what broker or store answered as an InfraError, except for nil, for
+// the end of ctx, and for what no waiting will mend: something is gone, damaged or
+// misnamed. It is for their errors alone: that a record does not decode is nothing
+// to wait for.
 func Infra(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	for _, final := range []error{
 		broker.ErrNoRun, broker.ErrNotExist, broker.ErrBadName, broker.ErrTooLarge,
-		storage.ErrNotExist, storage.ErrCorrupt, storage.ErrBadKey,
+		storage.ErrCorrupt, storage.ErrBadKey,
+		fs.ErrNotExist, // storage.ErrNotExist, and a file that a checkpoint never had
 	} {
 		if errors.Is(err, final) {
 			return err
@@ -108,10 +112,11 @@ func (c *Courier) deposit(ctx context.Context, run string, body []byte) (string,
 }
 
 // Both are safe for concurrent EncodeAll and DecodeAll; one thread each keeps the
-// compressed bytes, and the memory, the same everywhere.
+// compressed bytes, and the memory, the same everywhere. The decoder fills what it
+// is given and no more: a small frame may claim to hold gigabytes.
 var (
 	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBodyBytes))
+	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBodyBytes), zstd.WithDecodeAllCapLimit(true))
 )
 
 // Open turns a message into its batch, fetching the body behind a claim. The
@@ -157,11 +162,12 @@ func (c *Courier) claim(ctx context.Context, key string, size int) ([]byte, erro
 	return body, nil
 }
 
-// Get reads one record of a run. broker.ErrNotExist when there is none yet.
+// Get reads one record of a run. broker.ErrNotExist when there is none yet; an
+// InfraError when broker or store are away; else the record is damaged or foreign.
 func (c *Courier) Get(ctx context.Context, run, record string, round int, key string) (schemas.Batch, error) {
 	m, err := c.Broker.Get(ctx, broker.Address{Run: run, Record: record, Round: round, Key: key})
 	if err != nil {
-		return schemas.Batch{}, err
+		return schemas.Batch{}, Infra(ctx, err)
 	}
 	return c.Open(ctx, m)
 }
@@ -173,7 +179,7 @@ func (c *Courier) Round(ctx context.Context, run, record string, round int, keys
 		for _, key := range keys {
 			b, err := c.Get(ctx, run, record, round, key)
 			if err != nil {
-				err = fmt.Errorf("read %s.%d.%s: %w", record, round, key, Infra(ctx, err))
+				err = fmt.Errorf("read %s.%d.%s: %w", record, round, key, err)
 			}
 			if !yield(b, err) || err != nil {
 				return
