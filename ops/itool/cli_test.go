@@ -226,6 +226,11 @@ func TestRun(t *testing.T) {
 		t.Errorf("another configuration: exit code %d\n%s", code, errs)
 	}
 
+	code, _, errs = itool(t, dir, append(run, "--name", "r2", "--dir", "itool-runs/r1")...)
+	if code != exitError || !strings.Contains(errs, "is the folder of run r1") {
+		t.Errorf("another run in the same folder: exit code %d\n%s", code, errs)
+	}
+
 	for _, c := range []struct {
 		args []string
 		code int

@@ -41,7 +41,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	if sick > 0 {
-		return fmt.Errorf("%d findings need attention", sick)
+		return fmt.Errorf("findings that need attention: %d", sick)
 	}
 	return nil
 }

@@ -40,6 +40,9 @@ func (j job) do(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
+	if err := j.alone(ctx, s); err != nil {
+		return err
+	}
 	e, err := newEngine()
 	if err != nil {
 		return err
@@ -59,6 +62,19 @@ func (j job) do(ctx context.Context, a *app) error {
 		return err
 	}
 	return j.conclude(ctx, a, s, end)
+}
+
+// alone refuses a folder of another run, whose adapter and report would be replaced.
+func (j job) alone(ctx context.Context, s *site) error {
+	for m, err := range s.Broker.Started(ctx) {
+		if err != nil {
+			return err
+		}
+		if m.Run != j.name {
+			return fmt.Errorf("%s is the folder of run %s: give another --dir", j.dir, m.Run)
+		}
+	}
+	return nil
 }
 
 func (j job) request() request {
