@@ -19,12 +19,15 @@ import (
 )
 
 // small is a whole run in seconds: two rounds on the demo's world, with every
-// optimiser step a checkpoint, so that a killed trainer has something to resume.
+// optimiser step a checkpoint, so that a killed trainer has something to resume,
+// and with a filter that keeps nearly all pairs, so that there is something to
+// train on whatever the demo's base can do.
 var small = []string{
 	"line.rounds=2", "line.evaluate=none", "line.batch_rows=16", "split.test_share=0",
 	"warmup.epochs=1", "warmup.batch_size=16", "warmup.checkpoint_steps=1",
 	"select.max_trees=6", "select.judge_examples=4", "select.max_tokens=32", "select.ratio=0.5",
 	"expand.width=3", "expand.max_answer_tokens=40",
+	"select.self_eval=on", "filter.mode=paper", "filter.min_chosen_q=-9", "filter.min_q_difference=0.0001",
 	"update.min_pairs=1", "update.min_steps=1", "update.batch_size=2", "update.epochs=2", "update.checkpoint_steps=1", "update.guard_prompts=4",
 }
 
