@@ -54,25 +54,22 @@ func Dataset(quick bool) ([]byte, error) {
 const longest = 64
 
 // Config is a run's configuration for the demo's dataset and base. It departs from
-// the usual one in sizes only, and in what follows from them: a round of a dozen
-// trees can bring a few dozen pairs at most, so the bars for "no update" lie lower.
+// the usual one in sizes, and in what follows from them: some dozens of trees can
+// bring some dozens of pairs, so the bars for "no update" lie lower.
 func Config(quick bool) config.Config {
 	c := config.Default()
-	c.Line.BatchRows, c.Line.EvaluateRows = 32, 150
+	c.Line.EvaluateRows = 400
 	c.Split.TestShare, c.Split.ValidationShare = 0.25, 0.1
-	c.Warmup.BatchSize, c.Warmup.CheckpointSteps = 16, 0
-	c.Select.Ratio, c.Select.MaxTrees = 0.2, 60
+	c.Warmup.BatchSize, c.Warmup.CheckpointSteps = 8, 0
+	c.Select.Ratio, c.Select.MaxTrees = 0.3, 200
 	c.Select.MaxTokens, c.Expand.MaxAnswerTokens, c.Update.GuardTokens, c.Evaluate.MaxTokens = longest, longest, longest, longest
 	c.Expand.TokenBudget = 2048
 	c.Update.BatchSize, c.Update.MinPairs, c.Update.MinSteps = 8, 20, 4
-	c.Update.GuardPrompts = 100
 	if quick {
-		c.Line.EvaluateRows = 64
-		c.Warmup.BatchSize = 8
-		c.Select.MaxTrees, c.Select.JudgeExamples = 12, 16
-		c.Expand.Width, c.Expand.TokenBudget = 3, 1024
-		c.Update.BatchSize, c.Update.MinPairs, c.Update.MinSteps = 4, 4, 2
-		c.Update.GuardPrompts = 24
+		c.Line.EvaluateRows = 120
+		c.Select.MaxTrees, c.Select.JudgeExamples = 48, 16
+		c.Update.MinPairs, c.Update.MinSteps = 8, 2
+		c.Update.GuardPrompts = 48
 	}
 	return c
 }
