@@ -29,7 +29,7 @@ func follow(ctx context.Context, a *app, c *courier.Courier, run string) error {
 	if !a.screen.live {
 		interval = 2 * time.Second
 	}
-	tick := time.NewTicker(interval)
+	tick := time.NewTimer(interval)
 	defer tick.Stop()
 	for {
 		select {
@@ -43,7 +43,10 @@ func follow(ctx context.Context, a *app, c *courier.Courier, run string) error {
 			continue
 		case <-tick.C:
 		}
+		start := time.Now()
 		v, err := line.Look(ctx, c, run)
+		// A look costs with the number of records: a tenth of the time is enough.
+		tick.Reset(max(interval, 10*time.Since(start)))
 		switch {
 		case ctx.Err() != nil:
 			return nil
