@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -24,10 +25,13 @@ type item struct {
 	d     *broker.Delivery
 	run_  string
 
-	failures int                          // failed attempts before this one
-	in       schemas.Batch                // the message that woke the stage
-	target   schemas.Header               // where the result goes
-	lease    atomic.Pointer[broker.Lease] // set while a whole-round stage works; the heartbeat renews it
+	failures int                                // failed attempts before this one
+	in       schemas.Batch                      // the message that woke the stage
+	target   schemas.Header                     // where the result goes
+	lease    atomic.Pointer[broker.Lease]       // set while a whole-round stage works; the heartbeat renews it
+	folder   string                             // of its checkpoints in the store
+	marked   bool                               // it may have some
+	away     atomic.Pointer[courier.InfraError] // what the stage saw of a store that is away
 }
 
 // Outcomes of an item that are not its own fault.
@@ -51,13 +55,23 @@ func (it *item) run(ctx context.Context) {
 	defer cancel(nil)
 	beat := make(chan struct{})
 	go func() { defer close(beat); it.heartbeat(ctx, cancel) }()
+
 	err := it.hold(ctx, it.serve)
-	if wait := (*waitError)(nil); errors.As(err, &wait) {
+	var wait *waitError
+	switch {
+	case err == nil || ctx.Err() != nil || errors.Is(err, broker.ErrNoRun):
+	case errors.As(err, &wait):
 		// Another worker may be able to; it shall not come straight back to us.
 		select {
 		case <-ctx.Done():
 		case <-time.After(waitPause):
 		}
+	case stages.IsReject(err):
+		log.Error("rejected", "error", err)
+		err = it.giveUp(ctx, "rejected", err)
+	case it.failures+1 >= MaxAttempts:
+		log.Error("gave up", "attempts", it.failures+1, "error", err)
+		err = it.giveUp(ctx, "attempts", err)
 	}
 	if l := it.lease.Load(); l != nil {
 		_ = l.Release(context.WithoutCancel(ctx)) // best effort: it expires anyway
@@ -69,27 +83,23 @@ func (it *item) run(ctx context.Context) {
 	// What follows tells the broker; it must be told also when ctx has ended.
 	tell, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer done()
-	var wait *waitError
 	switch {
 	case err == nil:
 		err = it.d.Ack(tell)
+	case errors.Is(err, broker.ErrNoRun):
+		log.Info("dropped", "why", "the run was retired")
+		return
 	case errors.Is(cause, errCancelled) || errors.Is(cause, errEnded):
 		log.Info("dropped", "why", cause)
 		err = it.d.Ack(tell)
+	case cause != nil:
+		log.Info("handed back", "why", cause)
+		err = it.d.HandBack(tell)
 	case errors.As(err, &wait):
 		log.Warn(wait.Error())
 		err = it.d.HandBack(tell)
-	case ctx.Err() != nil && cause != nil:
-		log.Info("handed back", "why", cause)
-		err = it.d.HandBack(tell)
-	case stages.IsReject(err):
-		log.Error("rejected", "error", err)
-		err = it.giveUp(tell, "rejected", err)
-	case it.failures+1 >= MaxAttempts:
-		log.Error("gave up", "attempts", it.failures+1, "error", err)
-		err = it.giveUp(tell, "attempts", err)
 	default:
-		pause := time.Duration(1<<it.failures) * time.Second
+		pause := time.Duration(1<<min(it.failures, MaxAttempts)) * time.Second
 		log.Warn("failed; it comes again", "attempt", it.failures+1, "in", pause, "error", err)
 		err = it.d.Retry(tell, pause)
 	}
@@ -100,7 +110,7 @@ func (it *item) run(ctx context.Context) {
 
 // hold calls f until it fails for a reason other than broker or store.
 func (it *item) hold(ctx context.Context, f func(context.Context) error) error {
-	pause := time.Second
+	pause := 250 * time.Millisecond
 	for {
 		err := f(ctx)
 		var infra *courier.InfraError
@@ -135,6 +145,7 @@ func (it *item) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) {
 				// Someone else took over while we were frozen. Going on is safe (the
 				// policy record commits once) but wasted.
 				it.w.Log.Warn("lost the lease", "run", it.run_, "stage", it.spec.Name)
+				it.lease.CompareAndSwap(l, nil) // whoever begins anew must win it again
 			}
 		}
 		if err := it.over(ctx); err != nil {
@@ -166,7 +177,14 @@ func (it *item) serve(ctx context.Context) error {
 	if it.failures, err = it.d.FailedAttempts(ctx); err != nil {
 		return courier.Infra(ctx, err)
 	}
+	there, err := it.answered(ctx)
+	if err != nil {
+		return err
+	}
 	if it.failures >= MaxAttempts {
+		if there {
+			return nil // only its acks were lost
+		}
 		// No error was left behind: the workers that held it died.
 		return fmt.Errorf("%d workers died or were frozen while they held this item; look for out-of-memory kills", it.failures)
 	}
@@ -176,10 +194,6 @@ func (it *item) serve(ctx context.Context) error {
 	if it.target, err = it.resultHeader(); err != nil {
 		return err
 	}
-	there, err := it.has(ctx, it.spec.Writes, it.target.Round, it.target.Key)
-	if err != nil {
-		return courier.Infra(ctx, err)
-	}
 	if there {
 		return it.adopt(ctx)
 	}
@@ -188,8 +202,8 @@ func (it *item) serve(ctx context.Context) error {
 			return err
 		}
 		// The former holder may have finished while we waited.
-		if there, err := it.has(ctx, it.spec.Writes, it.target.Round, it.target.Key); err != nil {
-			return courier.Infra(ctx, err)
+		if there, err := it.answered(ctx); err != nil {
+			return err
 		} else if there {
 			return it.adopt(ctx)
 		}
@@ -201,6 +215,10 @@ func (it *item) serve(ctx context.Context) error {
 	out := &output{it: it, ctx: ctx}
 	start := time.Now()
 	if err := process(ctx, it.stage, in, out); err != nil {
+		// A stage may hide whose fault it was; what it read was the store's.
+		if away := it.away.Swap(nil); away != nil {
+			return away
+		}
 		return err
 	}
 	if out.result == nil {
@@ -210,7 +228,28 @@ func (it *item) serve(ctx context.Context) error {
 		return err
 	}
 	it.hint(ctx)
+	if it.marked {
+		it.sweep(ctx, 0)
+	}
 	return nil
+}
+
+// answer is where the result goes: under the item's own key, or, for a stage that
+// gathers, under the name of the record it writes.
+func (it *item) answer() broker.Address {
+	to := broker.Address{Run: it.run_, Record: it.spec.Writes, Round: it.d.Round, Key: it.d.Key}
+	if it.spec.Gather {
+		to.Key = it.spec.Writes
+	}
+	if it.spec.NextRound {
+		to.Round++
+	}
+	return to
+}
+
+func (it *item) answered(ctx context.Context) (bool, error) {
+	there, err := it.w.Courier.Broker.Has(ctx, it.answer())
+	return there, courier.Infra(ctx, err)
 }
 
 // hint tells keepers and workers to look now instead of at their next turn.
@@ -228,44 +267,40 @@ func process(ctx context.Context, s stages.Stage, in stages.Input, out stages.Ou
 	return s.Process(ctx, in, out)
 }
 
-// badItem turns an error of reading the item into what the worker does about it:
-// a newer record waits for a newer worker, a broken one is rejected.
+// badItem turns an error of reading records into what the worker does about it: a
+// newer record waits for a newer worker, a broken one is rejected. What is missing is
+// tried again: another worker may look into the right store.
 func badItem(err error) error {
 	var newer *schemas.NewerError
 	var infra *courier.InfraError
 	switch {
 	case errors.As(err, &newer):
 		return &waitError{"needs " + newer.Want}
-	case errors.As(err, &infra):
+	case errors.As(err, &infra), errors.Is(err, broker.ErrNotExist), errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	return stages.Reject(err)
 }
 
-// resultHeader says where the result goes: under the item's own key, or, for a
-// stage that gathers, under the name of the record it writes.
+// resultHeader fills in what the result shares with its item, once the item's header
+// agrees with the subject that it came under: the one is what stages read, the other
+// what write-once goes by.
 func (it *item) resultHeader() (schemas.Header, error) {
-	h := it.in.Header
-	if h.Run != it.run_ {
-		return h, stages.Reject(fmt.Errorf("message %v says run %q", it.d.Address, h.Run))
+	h, at := it.in.Header, it.d.Address
+	if h.Run != at.Run || h.Round != at.Round || h.Key != at.Key {
+		return h, stages.Reject(fmt.Errorf("message %v says run %q, round %d, key %q; whoever wrote it is at fault", at, h.Run, h.Round, h.Key))
 	}
-	out := schemas.Header{
-		Run: h.Run, Round: h.Round, Key: h.Key, Seed: h.Seed, Policy: h.Policy, Config: h.Config,
+	to := it.answer()
+	return schemas.Header{
+		Run: to.Run, Round: to.Round, Key: to.Key, Seed: h.Seed, Policy: h.Policy, Config: h.Config,
 		Input: h.SHA256, Worker: it.w.Name, Traceparent: h.Traceparent,
-	}
-	if it.spec.Gather {
-		out.Key = it.spec.Writes
-	}
-	if it.spec.NextRound {
-		out.Round++
-	}
-	return out, nil
+	}, nil
 }
 
 // adopt accepts the result that is there, after checking that it answers the same
 // question: the same policy, configuration and input.
 func (it *item) adopt(ctx context.Context) error {
-	m, err := it.w.Courier.Broker.Get(ctx, broker.Address{Run: it.run_, Record: it.spec.Writes, Round: it.target.Round, Key: it.target.Key})
+	m, err := it.w.Courier.Broker.Get(ctx, it.answer())
 	if err != nil {
 		return courier.Infra(ctx, err)
 	}
@@ -280,6 +315,12 @@ func (it *item) adopt(ctx context.Context) error {
 			return stages.Reject(fmt.Errorf("result %v is there, but for another %s (%.12s, this item has %.12s): two writers disagree about the run", m.Address, d.what, d.have, d.want))
 		}
 	}
+	if it.spec.Gather { // whoever published it may have died before it could tidy up
+		if run, err := it.description(ctx); err == nil {
+			it.folder = it.resumeFolder(run)
+			it.sweep(ctx, 0)
+		}
+	}
 	return nil
 }
 
@@ -291,21 +332,26 @@ func (it *item) publish(ctx context.Context, b *schemas.Batch, took time.Duratio
 	seconds := strconv.FormatFloat(took.Seconds(), 'f', 3, 64)
 	return it.hold(ctx, func(ctx context.Context) error {
 		stored, err := it.w.Courier.Publish(ctx, it.spec.Writes, batch, map[string]string{courier.HeaderSeconds: seconds})
-		switch {
-		case errors.Is(err, broker.ErrFull):
-			return &courier.InfraError{Err: fmt.Errorf("stalled: stream full: raise line.stream_max_bytes in a new run, or retire old runs: %w", err)}
-		case errors.Is(err, broker.ErrNoRun):
-			return err // retired: nobody waits for this
-		case err != nil:
-			return courier.Infra(ctx, err)
-		case !stored:
+		if err != nil {
+			return it.unpublished(ctx, err)
+		}
+		if !stored {
 			return it.adopt(ctx)
 		}
 		return nil
 	})
 }
 
-// giveUp puts a failure record in the place of the result and acks.
+// unpublished says what an error of publishing means: mostly, to wait.
+func (it *item) unpublished(ctx context.Context, err error) error {
+	if errors.Is(err, broker.ErrFull) {
+		return &courier.InfraError{Err: fmt.Errorf("stalled: stream full: raise line.stream_max_bytes in a new run, or retire old runs: %w", err)}
+	}
+	return courier.Infra(ctx, err)
+}
+
+// giveUp puts a failure record in the place of the result. It holds like everything
+// else: a full stream refuses failures too, and the reason shall not get lost.
 func (it *item) giveUp(ctx context.Context, reason string, cause error) error {
 	row := schemas.Failed{
 		Stage: it.spec.Name, Subject: it.d.Address.String(), Attempts: int32(it.failures + 1),
@@ -318,18 +364,21 @@ func (it *item) giveUp(ctx context.Context, reason string, cause error) error {
 	if err != nil {
 		return err
 	}
-	if _, err := it.w.Courier.Publish(ctx, "failed", b, nil); err != nil {
-		return err
+	err = it.hold(ctx, func(ctx context.Context) error {
+		_, err := it.w.Courier.Publish(ctx, "failed", b, nil)
+		return it.unpublished(ctx, err)
+	})
+	if err == nil {
+		it.hint(ctx)
 	}
-	it.hint(ctx)
-	return it.d.Ack(ctx)
+	return err
 }
 
 // acquire waits for the lease of a whole-round stage: two trainers at once are
 // safe, since the policy record commits once, but one of them would work in vain.
 func (it *item) acquire(ctx context.Context) error {
 	if it.lease.Load() != nil {
-		return nil
+		return nil // ours, from before a pause of broker or store
 	}
 	name := fmt.Sprintf("%s-%s-%d", it.run_, it.spec.Name, it.target.Round)
 	for {

@@ -25,6 +25,7 @@ import (
 
 	"itool/broker"
 	"itool/ops/courier"
+	"itool/schemas"
 	"itool/stages"
 )
 
@@ -48,17 +49,23 @@ type Worker struct {
 	IdleUntil time.Duration
 
 	busy    atomic.Int64
-	lastHit atomic.Int64 // unix nanoseconds of the last item's end
+	lastHit atomic.Int64  // unix nanoseconds of the last item's end
+	runs    sync.Map      // run name → *description
+	bell    chan struct{} // holds one stroke for whichever slot is idle
 }
+
+// Pauses between looks for work while there is none: a hint wakes at once, but a
+// crowd of hints no more often than the shortest; a lost hint costs the longest.
+const (
+	shortPause = 20 * time.Millisecond
+	longPause  = 2 * time.Second
+)
 
 // Run works until ctx ends, or until it was idle for IdleUntil. Items in work
 // when ctx ends are handed back uncounted.
 func (w *Worker) Run(ctx context.Context) error {
-	if w.AckWait == 0 {
-		w.AckWait = 60 * time.Second
-	}
-	if w.Slots < 1 {
-		return fmt.Errorf("worker: %d slots, at least 1 is needed", w.Slots)
+	if err := w.check(); err != nil {
+		return fmt.Errorf("worker: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -67,165 +74,98 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	w.lastHit.Store(time.Now().UnixNano())
-
-	board := &board{worker: w, pullers: map[string]*broker.Puller{}}
-	wake := newBell()
+	w.bell = make(chan struct{}, 1)
+	board := newBoard(w)
 	var slots sync.WaitGroup
+	defer slots.Wait()
+	defer cancel()
 	for range w.Slots {
-		slots.Go(func() { w.slot(ctx, board, wake) })
+		slots.Go(func() { w.slot(ctx, board) })
 	}
+	w.ringing(ctx, board, hints)
+	return nil
+}
+
+func (w *Worker) check() error {
+	if w.AckWait == 0 {
+		w.AckWait = 60 * time.Second
+	}
+	switch {
+	case w.Slots < 1:
+		return fmt.Errorf("%d slots, at least 1 is needed", w.Slots)
+	case w.AckWait < time.Second:
+		return fmt.Errorf("an AckWait of %v is too short: at least a second, which is what leases are counted in", w.AckWait)
+	}
+	// A name that no header takes would fail every publish.
+	if _, err := schemas.Encode(schemas.Header{Run: "r", Key: "k", Worker: w.Name}, []schemas.Failed{}); err != nil {
+		return fmt.Errorf("name %q: %w", w.Name, err)
+	}
+	return nil
+}
+
+// ringing wakes an idle slot on hints and from time to time, until ctx ends or the
+// worker was idle for long enough.
+func (w *Worker) ringing(ctx context.Context, b *board, hints <-chan broker.Message) {
+	pause, seen := shortPause, w.lastHit.Load()
+	next := time.NewTimer(pause)
+	defer next.Stop()
+	listen, again := hints, (<-chan time.Time)(nil)
 	for {
 		select {
 		case <-ctx.Done():
-			slots.Wait()
-			return nil
-		case <-hints:
-			wake.ring()
-		case <-time.After(time.Second):
-			idle := time.Since(time.Unix(0, w.lastHit.Load()))
-			if w.IdleUntil > 0 && w.busy.Load() == 0 && idle > w.IdleUntil {
-				cancel()
+			return
+		case m, ok := <-listen:
+			if listen, again = nil, time.After(shortPause); !ok {
+				hints, again = nil, nil // the connection was closed
 			}
+			b.hear(m.Run)
+			w.ring()
+		case <-again:
+			listen, again = hints, nil
+		case <-next.C:
+			if hit := w.lastHit.Load(); hit != seen {
+				pause, seen = shortPause, hit
+			}
+			idle := time.Since(time.Unix(0, seen))
+			if w.IdleUntil > 0 && w.busy.Load() == 0 && idle > w.IdleUntil {
+				return
+			}
+			w.ring()
+			next.Reset(pause/2 + rand.N(pause))
+			pause = min(2*pause, longPause)
 		}
 	}
 }
 
-// slot takes one item after the other, and waits with growing, jittered pauses
-// while there is none.
-func (w *Worker) slot(ctx context.Context, b *board, wake *bell) {
-	pause := 20 * time.Millisecond
+// ring wakes one idle slot, now or when it has looked for work in vain.
+func (w *Worker) ring() {
+	select {
+	case w.bell <- struct{}{}:
+	default:
+	}
+}
+
+// slot takes one item after the other, and waits for the bell while there is none.
+// Only one idle slot looks at a time; where it finds an item there may be more, so
+// it wakes the next. Many idle slots cost no more than one.
+func (w *Worker) slot(ctx context.Context, b *board) {
 	for ctx.Err() == nil {
-		rung := wake.wait()
 		item, err := b.next(ctx)
-		switch {
-		case err == nil:
+		if err == nil {
+			w.ring()
 			w.busy.Add(1)
 			item.run(ctx)
+			b.done(item)
 			w.lastHit.Store(time.Now().UnixNano())
 			w.busy.Add(-1)
-			pause = 20 * time.Millisecond
 			continue
-		case ctx.Err() != nil:
-			return
-		case !errors.Is(err, broker.ErrEmpty):
+		}
+		if !errors.Is(err, broker.ErrEmpty) && ctx.Err() == nil {
 			w.Log.Warn("fetch; trying again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
-		case <-rung:
-		case <-time.After(pause/2 + rand.N(pause)):
-		}
-		pause = min(2*pause, 2*time.Second)
-	}
-}
-
-// board visits the runs round-robin, so that runs share the workers fairly. Its
-// pullers are made once per run and stage.
-type board struct {
-	worker *Worker
-
-	mu      sync.Mutex
-	runs    []string
-	listed  time.Time
-	turn    int
-	pullers map[string]*broker.Puller
-}
-
-// next fetches one item of one of the worker's stages, beginning with the run
-// after the one that was served last. broker.ErrEmpty: there is none now.
-func (b *board) next(ctx context.Context) (*item, error) {
-	runs, err := b.list(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, run := range runs {
-		for _, s := range b.worker.Stages {
-			p, err := b.puller(ctx, run, s)
-			if errors.Is(err, broker.ErrNoRun) {
-				break // retired meanwhile
-			}
-			if err != nil {
-				return nil, err
-			}
-			d, err := p.Next(ctx)
-			switch {
-			case err == nil:
-				return &item{w: b.worker, stage: s, spec: s.Spec(), d: d, run_: run}, nil
-			case errors.Is(err, broker.ErrNoRun):
-				b.forget(run, s)
-			case !errors.Is(err, broker.ErrEmpty):
-				return nil, fmt.Errorf("run %s: %s: %w", run, s.Spec().Name, err)
-			}
+		case <-w.bell:
 		}
 	}
-	return nil, broker.ErrEmpty
-}
-
-// list returns the runs, rotated by one at every call, and asks the broker for
-// them once a second at most.
-func (b *board) list(ctx context.Context) ([]string, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if time.Since(b.listed) > time.Second || len(b.runs) == 0 {
-		runs, err := b.worker.Courier.Broker.Runs(ctx)
-		if err != nil {
-			return nil, err
-		}
-		b.runs, b.listed = runs, time.Now()
-	}
-	if len(b.runs) == 0 {
-		return nil, broker.ErrEmpty
-	}
-	b.turn = (b.turn + 1) % len(b.runs)
-	out := make([]string, 0, len(b.runs))
-	return append(append(out, b.runs[b.turn:]...), b.runs[:b.turn]...), nil
-}
-
-// puller returns the durable consumer of a stage: on the results of one record,
-// or on its gather.
-func (b *board) puller(ctx context.Context, run string, s stages.Stage) (*broker.Puller, error) {
-	spec := s.Spec()
-	id := run + "/" + spec.Name
-	b.mu.Lock()
-	p := b.pullers[id]
-	b.mu.Unlock()
-	if p != nil {
-		return p, nil
-	}
-	p, err := b.worker.Courier.Broker.Pull(ctx, run, spec.Name, []string{spec.Filter()}, broker.PullOptions{AckWait: b.worker.AckWait})
-	if err != nil {
-		return nil, err
-	}
-	b.mu.Lock()
-	b.pullers[id] = p
-	b.mu.Unlock()
-	return p, nil
-}
-
-func (b *board) forget(run string, s stages.Stage) {
-	b.mu.Lock()
-	delete(b.pullers, run+"/"+s.Spec().Name)
-	b.listed = time.Time{}
-	b.mu.Unlock()
-}
-
-// bell wakes every slot that waits for it.
-type bell struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func newBell() *bell { return &bell{ch: make(chan struct{})} }
-
-func (b *bell) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ch
-}
-
-func (b *bell) ring() {
-	b.mu.Lock()
-	close(b.ch)
-	b.ch = make(chan struct{})
-	b.mu.Unlock()
 }

@@ -51,13 +51,13 @@ func echo(_ context.Context, in stages.Input, out stages.Output) error {
 
 // world is a broker, a store and an open run.
 type world struct {
-	t *testing.T
+	t testing.TB
 	c *courier.Courier
 }
 
 const run = "r1"
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	s, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
 	if err != nil {

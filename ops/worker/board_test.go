@@ -1,0 +1,320 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"itool/broker"
+	"itool/ops/worker"
+	"itool/schemas"
+	"itool/stages"
+)
+
+// another opens one more run.
+func (w *world) another(run string) {
+	w.t.Helper()
+	if err := w.c.Broker.CreateRun(w.t.Context(), run, 64<<20); err != nil {
+		w.t.Fatal(err)
+	}
+	putInto(w, run, "run", 0, "run", []schemas.Run{{Name: run, Config: "{}", ConfigDigest: "cfg"}})
+}
+
+func putInto[R schemas.Record](w *world, run, record string, round int, key string, rows []R) {
+	w.t.Helper()
+	b, err := schemas.Encode(schemas.Header{Run: run, Round: round, Key: key, Config: "cfg"}, rows)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.c.Publish(w.t.Context(), record, b, nil); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestRunsShareAWorkerFairly(t *testing.T) {
+	w := newWorld(t) // r1 has nothing to do, and its neighbour must not have its share
+	const each = 12
+	for _, r := range []string{"r0", "r2"} {
+		w.another(r)
+		for i := range each {
+			putInto(w, r, "root", 0, fmt.Sprintf("k%02d", i), []schemas.Score{{}})
+		}
+	}
+	var mu sync.Mutex
+	var served []string
+	done := make(chan struct{})
+	w.start(1, doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if served = append(served, in.Header.Run); len(served) == 2*each {
+			close(done)
+		}
+		return echo(ctx, in, out)
+	}})
+	<-done
+	for i := 1; i < len(served); i++ {
+		if served[i] == served[i-1] {
+			t.Fatalf("served %v, want one run after the other", served)
+		}
+	}
+}
+
+// The items of a cancelled run, or of one that has ended, are not begun.
+func TestRunsThatAreOverArePassedOver(t *testing.T) {
+	for _, mark := range []broker.Address{{Record: "cancel", Key: "run"}, {Record: "end", Key: "end"}} {
+		t.Run(mark.Record, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.another("r0")
+			putInto(w, "r0", "root", 0, "k", []schemas.Score{{}})
+			mark.Run = "r0"
+			if _, err := w.c.Broker.Publish(t.Context(), mark, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			put(w, "root", 0, "k", []schemas.Score{{}})
+			var wrong atomic.Int64
+			w.start(2, doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
+				if in.Header.Run == "r0" {
+					wrong.Add(1)
+				}
+				return echo(ctx, in, out)
+			}})
+			await[schemas.Score](w, "candidate", 0, "k")
+			put(w, "root", 0, "l", []schemas.Score{{}})
+			await[schemas.Score](w, "candidate", 0, "l")
+			if wrong.Load() != 0 {
+				t.Error("an item of a run that is over was begun")
+			}
+		})
+	}
+}
+
+// A run that is cancelled or retired while its item is in work lets go of it.
+func TestARunMayEndUnderAnItem(t *testing.T) {
+	for name, end := range map[string]func(w *world) error{
+		"cancelled": func(w *world) error {
+			_, err := w.c.Broker.Publish(w.t.Context(), broker.Address{Run: run, Record: "cancel", Key: "run"}, nil, nil)
+			return err
+		},
+		"retired": func(w *world) error { return w.c.Broker.DeleteRun(w.t.Context(), run) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.another("r2")
+			begun, over := make(chan struct{}, 1), make(chan struct{})
+			w.start(1, doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
+				if in.Header.Run != run {
+					return echo(ctx, in, out)
+				}
+				begun <- struct{}{}
+				<-ctx.Done()
+				close(over)
+				return ctx.Err()
+			}})
+			put(w, "root", 0, "k", []schemas.Score{{}})
+			<-begun
+			if err := end(w); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-over:
+			case <-time.After(10 * time.Second):
+				t.Fatal("the item goes on")
+			}
+			putInto(w, "r2", "root", 0, "k", []schemas.Score{{}}) // the slot is free for others
+			for {
+				if there, err := w.c.Broker.Has(t.Context(), broker.Address{Run: "r2", Record: "candidate", Key: "k"}); err == nil && there {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+}
+
+// The contract: a stage that gathers is not called by two goroutines at once.
+func TestWholeRoundsOfTwoRunsTakeTurns(t *testing.T) {
+	w := newWorld(t)
+	runs := []string{run, "r2", "r3"}
+	for _, r := range runs {
+		if r != run {
+			w.another(r)
+		}
+		putInto(w, r, "gather", 0, "pair", []schemas.Gather{})
+	}
+	var at, most atomic.Int64
+	w.start(4, doer{gathering, func(ctx context.Context, in stages.Input, out stages.Output) error {
+		most.Store(max(most.Load(), at.Add(1)))
+		defer at.Add(-1)
+		time.Sleep(50 * time.Millisecond)
+		return echo(ctx, in, out)
+	}})
+	for _, r := range runs {
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			if there, err := w.c.Broker.Has(t.Context(), broker.Address{Run: r, Record: "policy", Round: 1, Key: "policy"}); err == nil && there {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("run %s gets no policy", r)
+			}
+		}
+	}
+	if most.Load() != 1 {
+		t.Errorf("%d rounds at once", most.Load())
+	}
+}
+
+func TestSettings(t *testing.T) {
+	w := newWorld(t)
+	for name, wk := range map[string]*worker.Worker{
+		"no slots":          {Name: "w"},
+		"a short AckWait":   {Name: "w", Slots: 1, AckWait: time.Millisecond},
+		"a name of no kind": {Name: "w\n", Slots: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wk.Courier, wk.Log = w.c, slog.New(slog.DiscardHandler)
+			if err := wk.Run(t.Context()); err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}
+
+// Other stages' results never keep an idle worker from leaving.
+func TestHintsDoNotKeepAnIdleWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				_ = w.c.Broker.Announce(context.Background(), broker.Hint, run, nil)
+			}
+		}
+	}()
+	wk := &worker.Worker{Courier: w.c, Stages: []stages.Stage{doer{perItem, echo}}, Name: "w", Slots: 1, IdleUntil: 500 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
+	done := make(chan error, 1)
+	go func() { done <- wk.Run(t.Context()) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the worker stays")
+	}
+}
+
+func TestAStoppedWorkerLeavesNothingBehind(t *testing.T) {
+	w := newWorld(t)
+	line := []stages.Stage{doer{perItem, echo}, doer{gathering, echo}}
+	stop := w.start(1, line...)
+	put(w, "root", 0, "warm", []schemas.Score{{}})
+	put(w, "gather", 0, "pair", []schemas.Gather{})
+	await[schemas.Score](w, "candidate", 0, "warm") // the server's goroutines for both queues
+	await[schemas.Score](w, "policy", 1, "policy")
+	stop()
+	before := goleak.IgnoreCurrent()
+	stop = w.start(4, line...)
+	for i := range 20 {
+		put(w, "root", 0, fmt.Sprintf("k%02d", i), []schemas.Score{{}})
+	}
+	for i := range 20 {
+		await[schemas.Score](w, "candidate", 0, fmt.Sprintf("k%02d", i))
+	}
+	stop()
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+}
+
+// An idle worker costs next to nothing, with the server in the same process.
+func TestIdle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures for three seconds")
+	}
+	w := newWorld(t)
+	w.another("r2")
+	w.another("r3")
+	var line []stages.Stage
+	for i := range 8 {
+		s := perItem
+		s.Name, s.Wakes = fmt.Sprintf("stage%d", i), fmt.Sprintf("task%d", i)
+		line = append(line, doer{s, echo})
+	}
+	w.start(8, line...)
+	time.Sleep(4 * time.Second) // the queues are made, and the pauses have grown
+	before, start := cpu(t), time.Now()
+	time.Sleep(3 * time.Second)
+	share := float64(cpu(t)-before) / float64(time.Since(start))
+	t.Logf("an idle worker of 8 stages and 8 slots, 3 runs: %.2f %% of a core", 100*share)
+	if share > 0.02 {
+		t.Errorf("%.1f %% of a core for nothing, want less than 2 %%", 100*share)
+	}
+}
+
+func cpu(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// What an item costs beside its stage: queue, Arrow, storage. The stage answers at
+// once. "claimed" bodies go through the store.
+func BenchmarkItem(b *testing.B) {
+	for _, kind := range []struct {
+		name string
+		rows int
+	}{{"inline", 1}, {"claimed", 12000}} {
+		for _, slots := range []int{1, 2, 4} {
+			b.Run(fmt.Sprintf("%s/slots=%d", kind.name, slots), func(b *testing.B) { benchItems(b, slots, kind.rows) })
+		}
+	}
+}
+
+func benchItems(b *testing.B, slots, rows int) {
+	w := newWorld(b)
+	work := make([]schemas.Score, rows)
+	for i := range work {
+		work[i].ExampleID = fmt.Sprintf("%08d", i*7919)
+	}
+	for i := range b.N {
+		work[0].Tokens = int32(i) // bodies differ, as they do
+		put(w, "root", 0, fmt.Sprintf("k%07d", i), work)
+	}
+	var left sync.WaitGroup
+	left.Add(b.N)
+	ctx, cancel := context.WithCancel(b.Context())
+	wk := &worker.Worker{Courier: w.c, Name: "w", Slots: slots, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Stages: []stages.Stage{doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
+			defer left.Done()
+			return echo(ctx, in, out)
+		}}}}
+	b.ResetTimer()
+	stopped := make(chan error, 1)
+	go func() { stopped <- wk.Run(ctx) }()
+	left.Wait()
+	w.settled("expand")
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "items/s")
+	b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms/item")
+	cancel()
+	if err := <-stopped; err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,185 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"slices"
+
+	"itool/broker"
+	"itool/ops/courier"
+	"itool/schemas"
+	"itool/stages"
+	"itool/storage"
+	"itool/storage/checkpoint"
+)
+
+// Checkpoints is the storage prefix of all policies. Parts are shared by digest, so
+// that every round's policy stores only its adapter.
+const Checkpoints = "checkpoints"
+
+// input gathers what the stage reads.
+func (it *item) input(ctx context.Context) (stages.Input, error) {
+	h := it.in.Header
+	in := stages.Input{Header: h, PolicyDigest: h.Policy}
+	run, err := it.description(ctx)
+	if err != nil {
+		return in, err
+	}
+	in.Config = run.sections[it.spec.Name]
+	if !it.spec.NoPolicy {
+		if in.Policy, err = it.policy(ctx, h.Policy); err != nil {
+			return in, err
+		}
+	}
+	in.Round = func(record string, round int) iter.Seq2[schemas.Batch, error] { return it.also(ctx, record, round) }
+	in.Dataset = func(key string) (io.ReadCloser, error) { return it.dataset(ctx, key) }
+	if in.Resume, err = it.resume(ctx, run); err != nil {
+		return in, err
+	}
+	if !it.spec.Gather {
+		if err := schemas.Readable(it.spec.Reads, h.Schema); err != nil {
+			return in, badItem(fmt.Errorf("%s: %w", it.spec.Name, err))
+		}
+		in.Batches = func(yield func(schemas.Batch, error) bool) { yield(it.in, nil) }
+		return in, nil
+	}
+	rows, err := schemas.Decode[schemas.Gather](it.in)
+	if err != nil {
+		return in, badItem(err)
+	}
+	var keys []string
+	for _, g := range rows {
+		if g.Failed {
+			in.Failed = append(in.Failed, g.Key)
+		} else {
+			keys = append(keys, g.Key)
+		}
+	}
+	in.Batches = it.round(ctx, it.spec.Wakes, h.Round, keys, it.spec.Reads)
+	return in, nil
+}
+
+// description is what a run's own record says.
+type description struct {
+	sha          string // of the record: another run under the same name has another
+	configDigest string
+	sections     map[string]json.RawMessage // of the configuration, by stage
+}
+
+// description reads the frozen description of the run. Small items, of which there
+// may be thousands a second, take it from memory; a whole-round stage asks anew,
+// since a name can be given to another run.
+func (it *item) description(ctx context.Context) (*description, error) {
+	if d, ok := it.w.runs.Load(it.run_); ok && !it.spec.Gather {
+		if d := d.(*description); d.configDigest == it.in.Header.Config {
+			return d, nil
+		}
+	}
+	rows, h, err := courier.Rows[schemas.Run](ctx, it.w.Courier, it.run_, "run", 0, "run")
+	if err != nil {
+		return nil, badItem(err)
+	}
+	if len(rows) != 1 {
+		return nil, stages.Reject(fmt.Errorf("the description of run %s holds %d rows instead of one", it.run_, len(rows)))
+	}
+	d := &description{sha: h.SHA256, configDigest: rows[0].ConfigDigest}
+	if d.configDigest != it.in.Header.Config {
+		return nil, stages.Reject(fmt.Errorf("the item was made under configuration %.12s, the run has %.12s", it.in.Header.Config, d.configDigest))
+	}
+	if err := json.Unmarshal([]byte(rows[0].Config), &d.sections); err != nil {
+		return nil, stages.Reject(fmt.Errorf("configuration of run %s: %w", it.run_, err))
+	}
+	it.w.runs.Store(it.run_, d)
+	return d, nil
+}
+
+// policy opens a checkpoint through the local cache.
+func (it *item) policy(ctx context.Context, digest string) (fs.FS, error) {
+	if err := checkDigest(digest); err != nil {
+		return nil, stages.Reject(fmt.Errorf("policy: %w", err))
+	}
+	var opts []checkpoint.Option
+	if it.w.Cache != "" {
+		opts = append(opts, checkpoint.Cache(it.w.Cache))
+	}
+	fsys, _, err := checkpoint.Open(ctx, it.w.Courier.Store, Checkpoints, digest, opts...)
+	if err != nil {
+		return nil, courier.Infra(ctx, fmt.Errorf("policy %.12s: %w", digest, err))
+	}
+	return folder{fsys, it.blame(ctx)}, nil
+}
+
+// dataset opens a published file.
+func (it *item) dataset(ctx context.Context, key string) (io.ReadCloser, error) {
+	r, _, err := it.w.Courier.Store.Get(ctx, key)
+	if errors.Is(err, storage.ErrNotExist) {
+		return nil, stages.Reject(fmt.Errorf("dataset file %s is not in the store: publish it again", key))
+	}
+	if err != nil {
+		return nil, it.blame(ctx)(err)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{reader{r, it.blame(ctx)}, r}, nil
+}
+
+// round reads a round for the stage; what does not decode will never, and is
+// rejected here, where it is known from the store that is merely away.
+func (it *item) round(ctx context.Context, record string, round int, keys []string, reads string) iter.Seq2[schemas.Batch, error] {
+	return func(yield func(schemas.Batch, error) bool) {
+		for b, err := range it.w.Courier.Round(ctx, it.run_, record, round, keys) {
+			if err == nil && reads != "" {
+				if err = schemas.Readable(reads, b.Header.Schema); err != nil {
+					err = fmt.Errorf("%s.%d.%s: %w", record, round, b.Header.Key, err)
+				}
+			}
+			if err != nil && ctx.Err() == nil {
+				err = badItem(err)
+				it.note(err)
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// also reads another record of the run that the stage's Spec names: what the gather
+// lists once there is one, so that what comes late changes nothing.
+func (it *item) also(ctx context.Context, record string, round int) iter.Seq2[schemas.Batch, error] {
+	return func(yield func(schemas.Batch, error) bool) {
+		if !slices.Contains(it.spec.Also, record) {
+			yield(schemas.Batch{}, stages.Reject(fmt.Errorf("%s reads %s, which its Spec does not name; the stage is at fault", it.spec.Name, record)))
+			return
+		}
+		keys, err := it.gathered(ctx, record, round)
+		if errors.Is(err, broker.ErrNotExist) {
+			keys, err = it.w.Courier.Broker.Keys(ctx, it.run_, record, round)
+			err = courier.Infra(ctx, err)
+		}
+		if err != nil {
+			err = badItem(err)
+			it.note(err)
+			yield(schemas.Batch{}, err)
+			return
+		}
+		it.round(ctx, record, round, keys, "")(yield)
+	}
+}
+
+func (it *item) gathered(ctx context.Context, record string, round int) ([]string, error) {
+	rows, _, err := courier.Rows[schemas.Gather](ctx, it.w.Courier, it.run_, "gather", round, record)
+	var keys []string
+	for _, g := range rows {
+		if !g.Failed {
+			keys = append(keys, g.Key)
+		}
+	}
+	return keys, err
+}

@@ -1,0 +1,114 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"itool/ops/courier"
+	"itool/schemas"
+	"itool/stages"
+	"itool/storage/checkpoint"
+)
+
+// output is what the stage answers with. A store that is away holds the stage here,
+// so that hours of work do not begin anew for it.
+type output struct {
+	it     *item
+	ctx    context.Context // of the item; output lives no longer
+	result *schemas.Batch
+	told   time.Time // of the last progress
+}
+
+var _ stages.Output = (*output)(nil)
+
+func (o *output) Result(b schemas.Batch) error {
+	if o.result != nil {
+		return stages.Reject(fmt.Errorf("%s gave a second result; the stage is at fault", o.it.spec.Name))
+	}
+	if b.Header.Schema != o.it.spec.Schema {
+		return stages.Reject(fmt.Errorf("%s gave %s instead of %s; the stage is at fault", o.it.spec.Name, b.Header.Schema, o.it.spec.Schema))
+	}
+	o.result = &b
+	return nil
+}
+
+func (o *output) Attach(ctx context.Context, name string, r io.Reader) error {
+	key := fmt.Sprintf("runs/%s/attached/%s/%d/%s/%s", o.it.run_, o.it.spec.Name, o.it.target.Round, o.it.target.Key, name)
+	body, err := io.ReadAll(r) // to send it twice if need be
+	if err != nil {
+		return err
+	}
+	return o.it.hold(ctx, func(ctx context.Context) error {
+		_, err := o.it.w.Courier.Store.Put(ctx, key, bytes.NewReader(body), int64(len(body)))
+		return courier.Infra(ctx, err)
+	})
+}
+
+func (o *output) Save(ctx context.Context, write func(stages.Create) error, drop ...string) (digest string, err error) {
+	if err := checkDigest(o.it.in.Header.Policy); err != nil {
+		return "", stages.Reject(fmt.Errorf("policy: %w", err))
+	}
+	err = o.it.hold(ctx, func(ctx context.Context) error {
+		parent, err := checkpoint.Load(ctx, o.it.w.Courier.Store, Checkpoints, o.it.in.Header.Policy)
+		if err != nil {
+			return courier.Infra(ctx, err)
+		}
+		parent.Parts = slices.DeleteFunc(parent.Parts, func(p checkpoint.Part) bool { return slices.Contains(drop, p.Name) })
+		m, err := o.write(ctx, Checkpoints, &parent, write)
+		digest = m.Digest()
+		return err
+	})
+	return digest, err
+}
+
+// write makes a checkpoint. An error of the stage's own writing is its fault, one of
+// storing what it wrote is not, though it comes back through the stage.
+func (o *output) write(ctx context.Context, prefix string, parent *checkpoint.Manifest, write func(stages.Create) error) (checkpoint.Manifest, error) {
+	var own, store error
+	m, err := checkpoint.Write(ctx, o.it.w.Courier.Store, prefix, parent, func(create stages.Create) error {
+		own = write(func(name string) (io.WriteCloser, error) {
+			w, err := create(name)
+			return &part{w, &store}, err
+		})
+		return own
+	})
+	switch {
+	case err == nil, own != nil && store == nil:
+		return m, err
+	case store != nil:
+		return m, courier.Infra(ctx, store)
+	}
+	return m, courier.Infra(ctx, err)
+}
+
+// part notes what storing it came to.
+type part struct {
+	io.WriteCloser
+	store *error
+}
+
+func (p *part) Close() error {
+	err := p.WriteCloser.Close()
+	if err != nil {
+		*p.store = errors.Join(*p.store, err)
+	}
+	return err
+}
+
+// Every item's progress at most so often: a stage may tell of every row.
+const progressPause = 50 * time.Millisecond
+
+func (o *output) Progress(done, total int, unit, detail string) {
+	if done < total && time.Since(o.told) < progressPause {
+		return
+	}
+	o.told = time.Now()
+	o.it.w.Courier.AnnounceProgress(o.ctx, o.it.target, schemas.Progress{
+		Stage: o.it.spec.Name, Key: o.it.target.Key, Done: int64(done), Total: int64(total), Unit: unit, Detail: detail,
+	})
+}
