@@ -329,7 +329,7 @@ func TestInterrupt(t *testing.T) {
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 40), writeBase(t, dir, nil)
 	args := append([]string{"run", file, "--base", base, "--name", "r1", "--json"}, small...)
-	args = append(args, "--set", "warmup.epochs=20", "--set", "warmup.checkpoint_steps=5") // long enough to be in its middle
+	args = append(args, "--set", "warmup.epochs=12", "--set", "warmup.checkpoint_steps=5", "--set", "line.rounds=0", "--set", "line.evaluate=none") // long enough to be in its middle
 	c := command(t, dir, args...)
 	var errs bytes.Buffer
 	c.Stderr = &errs
