@@ -152,11 +152,13 @@ func (k *Keeper) examples(ctx context.Context, b *book, prefix string, n int, pi
 
 func batchKey(prefix string, i int) string { return fmt.Sprintf("%s%06d", prefix, i) }
 
-// batchKeys are the keys that examples will give for total rows.
-func batchKeys(prefix string, total, n int) []string {
-	keys := make([]string, (total+n-1)/n)
-	for i := range keys {
-		keys[i] = batchKey(prefix, i)
+// batchKeys gives the keys that examples will give for total rows.
+func batchKeys(prefix string, total, n int) func() []string {
+	return func() []string {
+		keys := make([]string, (total+n-1)/n)
+		for i := range keys {
+			keys[i] = batchKey(prefix, i)
+		}
+		return keys
 	}
-	return keys
 }

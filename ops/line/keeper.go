@@ -2,11 +2,12 @@ package line
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sort"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"itool/broker"
@@ -24,24 +25,13 @@ type Keeper struct {
 	Courier *courier.Courier
 	Worker  string        // this process, for the headers
 	Specs   []stages.Spec // of the line; their queues are made with the run, so that there is a depth to scale on before the first worker comes
+	// AckWait of these queues, a second by default. Of several wishes the longest
+	// holds: workers ask for what they need. Set it to 60 s where a foreign worker
+	// may come first, which asks for nothing.
+	AckWait time.Duration
 	Log     *slog.Logger
 
 	books map[string]*book
-}
-
-// book is what the keeper has read of a run. All of it is write-once in the
-// stream, so it may be remembered for ever and lost at any time.
-type book struct {
-	run     schemas.Run
-	cfg     Config
-	shards  []schemas.Shard
-	created bool
-	keys    map[string][]string // manifest keys by "<result>.<round>"
-	opened  map[string]bool     // all tasks of "<result>.<round>" are in the stream
-	closed  map[string]bool     // "<result>.<round>" is gathered
-	counted bool
-	replay  int // examples in the replay buffer
-	cases   int // examples to evaluate
 }
 
 // State is where a run stands after a step.
@@ -70,32 +60,83 @@ func (k *Keeper) Run(ctx context.Context, interval time.Duration, onState func(S
 	if err != nil {
 		return err
 	}
+	if onState == nil {
+		onState = func(State) {}
+	}
+	turn := time.After(0)
+	listen, again := hints, (<-chan time.Time)(nil)
 	for {
-		for m, err := range k.Courier.Broker.Started(ctx) {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				k.Log.Warn("read the list of runs; trying again", "error", err)
-				break
-			}
-			st, err := k.Step(ctx, m)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				k.Log.Warn("step", "run", st.Run, "error", err)
-				continue
-			}
-			if onState != nil {
-				onState(st)
-			}
-		}
+		var began time.Time
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-hints:
-		case <-time.After(interval):
+		case <-again:
+			listen, again = hints, nil
+			continue
+		case <-turn:
+			began = time.Now()
+			k.turn(ctx, onState)
+			turn = time.After(interval)
+		case m, ok := <-listen:
+			if began = time.Now(); !ok {
+				hints, listen = nil, nil // the connection was closed
+				continue
+			}
+			k.hear(ctx, m, listen, onState)
+		}
+		// A step costs the server something, and every result is a hint: what a crowd of
+		// hints may take is a quarter of the time.
+		listen, again = nil, time.After(max(3*time.Since(began), 10*time.Millisecond))
+	}
+}
+
+// turn steps every run, and forgets those that are not there any more.
+func (k *Keeper) turn(ctx context.Context, onState func(State)) {
+	there := map[string]bool{}
+	for m, err := range k.Courier.Broker.Started(ctx) {
+		if err != nil {
+			if ctx.Err() == nil {
+				k.Log.Warn("read the list of runs; trying again", "error", err)
+			}
+			return
+		}
+		there[m.Run] = true
+		k.report(ctx, onState)(k.Step(ctx, m))
+	}
+	for run := range k.books {
+		if !there[run] {
+			delete(k.books, run)
+		}
+	}
+}
+
+// hear steps the runs of this hint and of those that wait behind it.
+func (k *Keeper) hear(ctx context.Context, m broker.Message, more <-chan broker.Message, onState func(State)) {
+	runs := map[string]bool{m.Run: true}
+	for len(more) > 0 {
+		m := <-more
+		runs[m.Run] = true
+	}
+	for run := range runs {
+		b := k.books[run]
+		if b == nil || !b.read {
+			k.turn(ctx, onState) // a new one
+			return
+		}
+		if !b.state.Ended {
+			k.report(ctx, onState)(k.step(ctx, b))
+		}
+	}
+}
+
+func (k *Keeper) report(ctx context.Context, onState func(State)) func(State, error) {
+	return func(st State, err error) {
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			k.Log.Warn("step; trying again", "run", st.Run, "error", err)
+		default:
+			onState(st)
 		}
 	}
 }
@@ -103,42 +144,70 @@ func (k *Keeper) Run(ctx context.Context, interval time.Duration, onState func(S
 // Step does all that can be done for one run now. start is the message that
 // started it.
 func (k *Keeper) Step(ctx context.Context, start broker.Message) (State, error) {
-	b, err := k.open(ctx, start)
-	if err != nil {
-		return State{}, err
+	b := k.book(start)
+	if !b.state.Ended && !b.read {
+		if err := k.open(ctx, b, start); err != nil {
+			return k.settle(ctx, b, nil, err)
+		}
 	}
-	st := State{Run: b.run.Name}
+	return k.step(ctx, b)
+}
+
+// step is Step for a run whose start message was read.
+func (k *Keeper) step(ctx context.Context, b *book) (State, error) {
+	if b.state.Ended {
+		return b.state, nil
+	}
 	if err := k.create(ctx, b); err != nil {
-		return st, err
+		return k.settle(ctx, b, nil, err)
 	}
 	end, _, err := courier.Rows[schemas.End](ctx, k.Courier, b.run.Name, "end", 0, "end")
-	switch {
-	case err == nil && len(end) == 1:
-		st.Ended, st.Status, st.Detail = true, end[0].Status, end[0].Detail
-		return st, nil
-	case err != nil && !errors.Is(err, broker.ErrNotExist):
-		return st, err
+	if err == nil && len(end) == 1 {
+		b.state = State{Run: b.run.Name, Ended: true, Status: end[0].Status, Detail: end[0].Detail}
+		return b.state, nil
+	}
+	if err != nil && !errors.Is(err, broker.ErrNotExist) {
+		return k.settle(ctx, b, nil, err)
 	}
 	done, err := k.advance(ctx, b)
+	return k.settle(ctx, b, done, err)
+}
+
+// settle makes a state of what a step came to, and writes the end when it is one.
+func (k *Keeper) settle(ctx context.Context, b *book, done *schemas.End, err error) (State, error) {
+	st := State{Run: b.run.Name}
 	var stalled errStalled
 	var failed errFailed
 	switch {
+	case errors.As(err, &failed):
+		done = &schemas.End{Status: "failed", Detail: strings.ToValidUTF8(failed.why, "�")}
 	case errors.As(err, &stalled):
 		st.Stalled = stalled.why
-		return st, nil
-	case errors.As(err, &failed):
-		done = &schemas.End{Status: "failed", Detail: failed.why}
+	case errors.Is(err, broker.ErrFull):
+		st.Stalled = err.Error()
+	case errors.Is(err, broker.ErrNoRun):
+		delete(k.books, b.run.Name) // retired, or its stream was deleted alone: begin anew
+		return st, err
 	case err != nil:
 		return st, err
 	}
-	if done == nil {
-		return st, nil
+	if st.Stalled != b.state.Stalled && st.Stalled != "" {
+		k.Log.Error("the run is stalled", "run", st.Run, "why", st.Stalled)
 	}
-	if err := publish(ctx, k, b, "end", 0, "end", "", []schemas.End{*done}); err != nil {
-		return st, err
+	if done != nil {
+		// A run that could not even be opened ends where everybody can see it.
+		if err := k.Courier.Broker.CreateRun(ctx, b.run.Name, b.cfg.StreamMaxByte); err != nil {
+			return st, err
+		}
+		if err := publish(ctx, k, b, "end", 0, "end", "", []schemas.End{*done}); err != nil {
+			return st, err
+		}
+		k.hint(ctx, b)
+		k.Log.Info("the run has ended", "run", st.Run, "status", done.Status, "detail", done.Detail)
+		st.Ended, st.Status, st.Detail = true, done.Status, done.Detail
+		b.forget()
 	}
-	delete(k.books, b.run.Name)
-	st.Ended, st.Status, st.Detail = true, done.Status, done.Detail
+	b.state = st
 	return st, nil
 }
 
@@ -153,7 +222,8 @@ func (k *Keeper) advance(ctx context.Context, b *book) (*schemas.End, error) {
 	if closed, err := k.splitRound(ctx, b); err != nil || !closed {
 		return nil, err
 	}
-	rounds, allJudged, before := int32(0), true, ""
+	rounds, before := int32(0), ""
+	judging, stalled := false, error(nil) // beside the line; only the end waits for it
 	for r := Base; ; r++ {
 		p, err := k.policy(ctx, b, r)
 		if err != nil {
@@ -164,10 +234,13 @@ func (k *Keeper) advance(ctx context.Context, b *book) (*schemas.End, error) {
 		}
 		if p.Checkpoint != before { // a round without an update needs no second judgement
 			judged, err := k.evaluateRound(ctx, b, r, p)
-			if err != nil {
+			if errors.As(err, new(errStalled)) {
+				stalled = err
+			} else if err != nil {
 				return nil, err
+			} else if !judged {
+				judging = true
 			}
-			allJudged = allJudged && judged
 		}
 		before = p.Checkpoint
 		if r > 0 && p.Status == "trained" {
@@ -175,8 +248,11 @@ func (k *Keeper) advance(ctx context.Context, b *book) (*schemas.End, error) {
 		}
 		stopped := r > 0 && p.Status == StatusGuard
 		if r == b.cfg.Rounds || stopped {
-			if !allJudged {
+			if judging {
 				return nil, nil
+			}
+			if stalled != nil {
+				return nil, stalled
 			}
 			end := &schemas.End{Status: "done", Rounds: rounds}
 			if stopped {
@@ -205,9 +281,12 @@ func (k *Keeper) splitRound(ctx context.Context, b *book) (closed bool, err erro
 			}
 		}
 	}
-	keys := make([]string, len(b.shards))
-	for i, s := range b.shards {
-		keys[i] = s.Key
+	keys := func() []string {
+		keys := make([]string, len(b.shards))
+		for i, s := range b.shards {
+			keys[i] = s.Key
+		}
+		return keys
 	}
 	if err := k.openRound(ctx, b, roundExamples, 0, b.run.Base, keys, tasks); err != nil {
 		return false, err
@@ -241,11 +320,7 @@ func (k *Keeper) searchRound(ctx context.Context, b *book, r int, p *schemas.Pol
 				selected[s.ExampleID] = true
 			}
 		}
-		keys := make([]string, 0, len(selected))
-		for id := range selected {
-			keys = append(keys, id)
-		}
-		sort.Strings(keys)
+		keys := func() []string { return slices.Sorted(maps.Keys(selected)) }
 		roots := k.examples(ctx, b, "", 1, func(e *schemas.Example) bool { return selected[e.ID] })
 		if err := k.openRound(ctx, b, roundPairs, r, p.Checkpoint, keys, roots); err != nil {
 			return false, err
@@ -294,6 +369,9 @@ func (c Config) cases() func(*schemas.Example) bool {
 
 // policy returns the policy that opens round r, or nil when there is none yet.
 func (k *Keeper) policy(ctx context.Context, b *book, r int) (*schemas.Policy, error) {
+	if p := b.policies[r]; p != nil {
+		return p, nil
+	}
 	rows, _, err := courier.Rows[schemas.Policy](ctx, k.Courier, b.run.Name, "policy", r, PolicyKey)
 	switch {
 	case errors.Is(err, broker.ErrNotExist) && r == 0:
@@ -305,7 +383,8 @@ func (k *Keeper) policy(ctx context.Context, b *book, r int) (*schemas.Policy, e
 	case len(rows) != 1:
 		return nil, errFailed{fmt.Sprintf("policy.%d holds %d rows instead of one; the stage that wrote it is at fault", r, len(rows))}
 	}
-	return &rows[0], nil
+	b.policies[r] = &schemas.Policy{Checkpoint: rows[0].Checkpoint, Status: rows[0].Status, Detail: rows[0].Detail}
+	return b.policies[r], nil
 }
 
 // checkFailed ends the run when a whole-round stage was given up: without its
@@ -318,67 +397,9 @@ func (k *Keeper) checkFailed(ctx context.Context, b *book, stage string, round i
 	if err != nil {
 		return err
 	}
-	return errFailed{fmt.Sprintf("%s gave up round %d: %s", stage, round, rows[0].Error)}
-}
-
-// open returns the run's book, reading the start message the first time.
-func (k *Keeper) open(ctx context.Context, start broker.Message) (*book, error) {
-	batch, err := k.Courier.Open(ctx, start)
-	if err != nil {
-		return nil, err
+	why := "its failure record says nothing"
+	if len(rows) > 0 {
+		why = rows[0].Error
 	}
-	if b := k.books[batch.Header.Run]; b != nil {
-		return b, nil
-	}
-	rows, err := schemas.Decode[schemas.Run](batch)
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) != 1 {
-		return nil, fmt.Errorf("run %s: the start message holds %d rows instead of one", batch.Header.Run, len(rows))
-	}
-	b := &book{run: rows[0], cfg: Default(), keys: map[string][]string{}, opened: map[string]bool{}, closed: map[string]bool{}}
-	var sections struct{ Line json.RawMessage }
-	if err := json.Unmarshal([]byte(b.run.Config), &sections); err != nil {
-		return nil, fmt.Errorf("run %s: configuration: %w", b.run.Name, err)
-	}
-	if err := (stages.Input{Config: sections.Line}).Decode(&b.cfg); err != nil {
-		return nil, fmt.Errorf("run %s: line: %w", b.run.Name, err)
-	}
-	if err := b.cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("run %s: %w", b.run.Name, err)
-	}
-	if err := json.Unmarshal([]byte(b.run.Dataset), &b.shards); err != nil {
-		return nil, fmt.Errorf("run %s: dataset: %w", b.run.Name, err)
-	}
-	if k.books == nil {
-		k.books = map[string]*book{}
-	}
-	k.books[b.run.Name] = b
-	return b, nil
-}
-
-// create makes the run's stream and its first two records.
-func (k *Keeper) create(ctx context.Context, b *book) error {
-	if b.created {
-		return nil
-	}
-	if err := k.Courier.Broker.CreateRun(ctx, b.run.Name, b.cfg.StreamMaxByte); err != nil {
-		return err
-	}
-	if err := publish(ctx, k, b, "run", 0, "run", "", []schemas.Run{b.run}); err != nil {
-		return err
-	}
-	base := schemas.Policy{Checkpoint: b.run.Base, Base: b.run.Base, Status: "base", Metrics: "{}", Curve: "[]"}
-	if err := publish(ctx, k, b, "policy", Base, PolicyKey, b.run.Base, []schemas.Policy{base}); err != nil {
-		return err
-	}
-	for _, s := range k.Specs {
-		// Of several wishes for AckWait the longest holds: the keeper's must be short.
-		if _, err := k.Courier.Broker.Pull(ctx, b.run.Name, s.Name, []string{s.Filter()}, broker.PullOptions{AckWait: time.Second}); err != nil {
-			return err
-		}
-	}
-	b.created = true
-	return nil
+	return errFailed{fmt.Sprintf("%s gave up round %d: %s", stage, round, why)}
 }

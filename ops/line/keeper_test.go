@@ -170,9 +170,14 @@ func start(t *testing.T, c *courier.Courier, cfg line.Config) {
 
 func work(t *testing.T, c *courier.Courier, w *world) {
 	t.Helper()
+	workOn(t, c, w.line())
+}
+
+func workOn(t *testing.T, c *courier.Courier, s []stages.Stage) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	wk := &worker.Worker{Courier: c, Stages: w.line(), Name: "w", Slots: 3, Log: quiet}
+	wk := &worker.Worker{Courier: c, Stages: s, Name: "w", Slots: 3, Log: quiet}
 	wg.Go(func() {
 		if err := wk.Run(ctx); err != nil {
 			t.Error(err)

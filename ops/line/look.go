@@ -14,11 +14,10 @@ import (
 // View is what a watcher sees of a run. It is read from the stream alone, so any
 // process may look at any time.
 type View struct {
-	Run     string
-	Rounds  []RoundView        // in the order of the line
-	Seconds map[string]float64 // wall time by record, over all workers
-	Failed  int
-	End     *schemas.End // nil while the run goes on
+	Run    string
+	Rounds []RoundView // in the order of the line
+	Failed int
+	End    *schemas.End // nil while the run goes on
 }
 
 // RoundView is one round of one record: how many items, how many have a result.
@@ -29,13 +28,11 @@ type RoundView struct {
 	Gathered    bool
 }
 
-// results are the records whose headers carry the time that making them took.
-var results = []string{"example", "policy", "score", "selection", "candidate", "pair", "verdict"}
-
-// Look reads a run's standing. broker.ErrNoRun: the keeper has not opened it yet,
+// Look reads a run's standing; what it costs grows with the rounds, not with their
+// items. broker.ErrNoRun: the keeper has not opened it yet,
 // or it was retired.
 func Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
-	v := View{Run: run, Seconds: map[string]float64{}}
+	v := View{Run: run}
 	for m, err := range c.Broker.List(ctx, run, "manifest.*.*") {
 		if err != nil {
 			return v, err
@@ -61,16 +58,6 @@ func Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
 		}
 		return order[a.Record] < order[b.Record]
 	})
-	for _, record := range results {
-		for m, err := range c.Broker.List(ctx, run, record+".*.*") {
-			if err != nil {
-				return v, err
-			}
-			if s, err := strconv.ParseFloat(m.Header[courier.HeaderSeconds], 64); err == nil {
-				v.Seconds[record] += s
-			}
-		}
-	}
 	var err error
 	if v.Failed, err = c.Broker.Count(ctx, run, "failed.*.*"); err != nil {
 		return v, err

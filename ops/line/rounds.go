@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"itool/broker"
 	"itool/schemas"
@@ -22,14 +25,22 @@ func encode[R schemas.Record](key string, rows []R) (task, error) {
 }
 
 // openRound writes the manifest, then the tasks. A keeper that died in between
-// left a manifest with too few tasks: the next one writes the rest.
-func (k *Keeper) openRound(ctx context.Context, b *book, rd round, r int, policy string, keys []string, tasks iter.Seq2[task, error]) error {
+// left a manifest with too few tasks: the next one writes the rest. Every key needs
+// its task, or the round would be waited for without end.
+func (k *Keeper) openRound(ctx context.Context, b *book, rd round, r int, policy string, keys func() []string, tasks iter.Seq2[task, error]) error {
 	id := rd.id(r)
 	if b.opened[id] {
 		return nil
 	}
-	rows := make([]schemas.Manifest, len(keys))
-	for i, key := range keys {
+	if there, err := k.has(ctx, b, "gather", r, rd.result); err != nil {
+		return err
+	} else if there {
+		b.opened[id], b.closed[id] = true, true
+		return nil
+	}
+	list := keys()
+	rows := make([]schemas.Manifest, len(list))
+	for i, key := range list {
 		rows[i].Key = key
 	}
 	if err := publish(ctx, k, b, "manifest", r, rd.result, policy, rows); err != nil {
@@ -39,22 +50,59 @@ func (k *Keeper) openRound(ctx context.Context, b *book, rd round, r int, policy
 	if err != nil {
 		return err
 	}
-	if there < len(keys) {
-		for t, err := range tasks {
-			if err != nil {
-				return err
-			}
-			h := k.header(b, rd.task, r, t.key, policy)
-			h.Schema, h.SHA256, h.Rows = t.batch.Header.Schema, t.batch.Header.SHA256, t.batch.Header.Rows
-			t.batch.Header = h
-			if _, err := k.Courier.Publish(ctx, rd.task, t.batch, nil); err != nil {
-				return err
-			}
+	if there < len(list) {
+		missing, err := k.publishTasks(ctx, b, rd, r, policy, list, tasks)
+		if err != nil {
+			return err
 		}
-		k.Log.Info("opened a round", "run", b.run.Name, "round", r, "tasks", rd.task, "count", len(keys))
+		if len(missing) > 0 {
+			return errFailed{fmt.Sprintf("%d of %d %s items of round %d are no examples of the dataset, such as %q; the stage that chose them is at fault",
+				len(missing), len(list), rd.task, r, slices.Min(slices.Collect(maps.Keys(missing))))}
+		}
+		k.Log.Info("opened a round", "run", b.run.Name, "round", r, "tasks", rd.task, "count", len(list))
 	}
-	b.keys[id], b.opened[id] = keys, true
+	k.hint(ctx, b)
+	b.keys[id], b.opened[id] = list, true
 	return nil
+}
+
+// publishTasks publishes those tasks that the manifest lists, some at a time: over a
+// network each takes a round trip. It returns the keys without a task.
+func (k *Keeper) publishTasks(ctx context.Context, b *book, rd round, r int, policy string, keys []string, tasks iter.Seq2[task, error]) (missing map[string]bool, err error) {
+	missing = make(map[string]bool, len(keys))
+	for _, key := range keys {
+		missing[key] = true
+	}
+	g, c := errgroup.WithContext(ctx)
+	g.SetLimit(16)
+	for t, broken := range tasks {
+		if err = broken; err != nil || c.Err() != nil {
+			break
+		}
+		if !missing[t.key] {
+			continue // an example that is there twice: the first stands
+		}
+		delete(missing, t.key)
+		h := k.header(b, rd.task, r, t.key, policy)
+		h.Schema, h.SHA256, h.Rows = t.batch.Header.Schema, t.batch.Header.SHA256, t.batch.Header.Rows
+		t.batch.Header = h
+		g.Go(func() error {
+			_, err := k.Courier.Publish(c, rd.task, t.batch, nil)
+			return err
+		})
+	}
+	if publishing := g.Wait(); publishing != nil {
+		return nil, publishing
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return missing, err
+}
+
+// hint tells workers and keepers that there is something new in the run.
+func (k *Keeper) hint(ctx context.Context, b *book) {
+	_ = k.Courier.Broker.Announce(ctx, broker.Hint, b.run.Name, nil) // lost hints cost seconds, nothing else
 }
 
 // closeRound gathers the round once each key of its manifest has a result or a
@@ -66,7 +114,7 @@ func (k *Keeper) closeRound(ctx context.Context, b *book, rd round, r int, polic
 		return true, nil
 	}
 	if there, err := k.has(ctx, b, "gather", r, rd.result); err != nil || there {
-		b.closed[id] = there
+		b.close(id, there)
 		return there, err
 	}
 	rows, err := k.outcome(ctx, b, rd, r)
@@ -92,8 +140,16 @@ func (k *Keeper) closeRound(ctx context.Context, b *book, rd round, r int, polic
 		return false, err
 	}
 	k.Log.Info("gathered a round", "run", b.run.Name, "round", r, "record", rd.result, "items", len(rows), "failed", failed)
-	b.closed[id] = true
+	k.hint(ctx, b)
+	b.close(id, true)
 	return true, nil
+}
+
+// close remembers that a round is gathered; its keys are needed no more.
+func (b *book) close(id string, gathered bool) {
+	if b.closed[id] = gathered; gathered {
+		delete(b.keys, id)
+	}
 }
 
 // outcome returns what became of every key of the manifest, or nil while some
