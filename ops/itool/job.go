@@ -81,12 +81,19 @@ func (j job) request() request {
 	return request{name: j.name, base: j.base, files: j.files, cfg: j.cfg}
 }
 
+// localAckWait is how long a resumed run waits for items that were in work when it
+// ended: the server forgets at its own end what was handed back to it. Within one
+// process no heartbeat is late, so it can be short.
+const localAckWait = 6 * time.Second
+
 // work runs keeper, worker and display until the run ends or stalls.
 func (j job) work(ctx context.Context, a *app, s *site, e *engine) (line.State, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	name := workerName(e.device)
-	stopWorker := until(ctx, newWorker(a, s, name, line.Stages(e.Engine), j.slots).Run)
+	w := newWorker(a, s, name, line.Stages(e.Engine), j.slots)
+	w.AckWait = localAckWait
+	stopWorker := until(ctx, w.Run)
 	stopDisplay := until(ctx, func(ctx context.Context) error { return follow(ctx, a, s.Courier, j.name) })
 	var end line.State
 	err := newKeeper(a, s, name).Run(ctx, keeperInterval, func(st line.State) {
