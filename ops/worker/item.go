@@ -25,7 +25,8 @@ type item struct {
 	d     *broker.Delivery
 	run_  string
 
-	failures int                                // failed attempts before this one
+	failures int                                // failed attempts before this one, since it last got on
+	forgiven int                                // those before that: see resume.go
 	in       schemas.Batch                      // the message that woke the stage
 	target   schemas.Header                     // where the result goes
 	lease    atomic.Pointer[broker.Lease]       // set while a whole-round stage works; the heartbeat renews it
@@ -174,6 +175,7 @@ func (it *item) has(ctx context.Context, record string, round int, key string) (
 // serve runs the stage on the item and publishes the result, unless it is there.
 func (it *item) serve(ctx context.Context) error {
 	var err error
+	it.forgiven = 0
 	if it.failures, err = it.d.FailedAttempts(ctx); err != nil {
 		return courier.Infra(ctx, err)
 	}
@@ -181,12 +183,11 @@ func (it *item) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if it.failures >= MaxAttempts {
-		if there {
-			return nil // only its acks were lost
-		}
-		// No error was left behind: the workers that held it died.
-		return fmt.Errorf("%d workers died or were frozen while they held this item; look for out-of-memory kills", it.failures)
+	switch {
+	case it.failures >= MaxAttempts && there:
+		return nil // only its acks were lost
+	case it.failures >= MaxAttempts && !it.spec.Gather:
+		return it.died()
 	}
 	if it.in, err = it.w.Courier.Open(ctx, it.d.Message); err != nil {
 		return badItem(err)
@@ -212,6 +213,9 @@ func (it *item) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if it.failures >= MaxAttempts {
+		return it.died()
+	}
 	out := &output{it: it, ctx: ctx}
 	start := time.Now()
 	if err := process(ctx, it.stage, in, out); err != nil {
@@ -232,6 +236,11 @@ func (it *item) serve(ctx context.Context) error {
 		it.sweep(ctx, 0)
 	}
 	return nil
+}
+
+// died gives up an item whose holders left no error behind.
+func (it *item) died() error {
+	return fmt.Errorf("%d workers died or were frozen while they held this item; look for out-of-memory kills", it.failures)
 }
 
 // answer is where the result goes: under the item's own key, or, for a stage that
@@ -354,7 +363,7 @@ func (it *item) unpublished(ctx context.Context, err error) error {
 // else: a full stream refuses failures too, and the reason shall not get lost.
 func (it *item) giveUp(ctx context.Context, reason string, cause error) error {
 	row := schemas.Failed{
-		Stage: it.spec.Name, Subject: it.d.Address.String(), Attempts: int32(it.failures + 1),
+		Stage: it.spec.Name, Subject: it.d.Address.String(), Attempts: int32(min(it.failures+1, MaxAttempts)),
 		Reason: reason, Error: strings.ToValidUTF8(cause.Error(), "�"), Worker: it.w.Name,
 	}
 	b, err := schemas.Encode(schemas.Header{

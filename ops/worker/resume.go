@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"itool/ops/courier"
@@ -25,7 +26,8 @@ import (
 //
 // A pointer is written last, so a crash leaves the one before. The newest whose parts
 // are all right is resumed from. The last two are kept, and none once the result is
-// published. <item> is a digest of what the item belongs to: another run under the
+// published. A pointer also says how often the item had failed before it: an item that
+// gets on between two failures is not given up for their number. <item> is a digest of what the item belongs to: another run under the
 // same name must not go on from where this one stopped.
 
 const kept = 2
@@ -46,8 +48,8 @@ func (o *output) Checkpoint(ctx context.Context, step int, write func(stages.Cre
 		if err != nil {
 			return err
 		}
-		key, digest := fmt.Sprintf("%s/steps/%09d", it.folder, step), m.Digest()
-		_, err = it.w.Courier.Store.Put(ctx, key, strings.NewReader(digest), int64(len(digest)))
+		key, pointer := fmt.Sprintf("%s/steps/%09d", it.folder, step), fmt.Sprint(m.Digest(), " ", it.forgiven+it.failures)
+		_, err = it.w.Courier.Store.Put(ctx, key, strings.NewReader(pointer), int64(len(pointer)))
 		return courier.Infra(ctx, err)
 	})
 	if err == nil {
@@ -70,11 +72,13 @@ func (it *item) resume(ctx context.Context, run *description) (fs.FS, error) {
 		return nil, courier.Infra(ctx, err)
 	}
 	for _, key := range slices.Backward(steps) {
-		fsys, err := it.resumeFrom(ctx, key)
+		fsys, forgiven, err := it.resumeFrom(ctx, key)
 		var infra *courier.InfraError
 		switch {
 		case err == nil:
 			it.w.Log.Info("resuming", "run", it.run_, "stage", it.spec.Name, "from", key)
+			it.forgiven = min(forgiven, it.failures)
+			it.failures -= it.forgiven
 			return folder{fsys, it.blame(ctx)}, nil
 		case ctx.Err() != nil, errors.As(err, &infra):
 			return nil, err // wait: to begin anew would throw hours away
@@ -95,17 +99,25 @@ func (it *item) steps(ctx context.Context) (keys []string, err error) {
 	return keys, nil
 }
 
-func (it *item) pointsTo(ctx context.Context, step string) (string, error) {
+// pointsTo reads a pointer.
+func (it *item) pointsTo(ctx context.Context, step string) (digest string, failures int, err error) {
 	r, _, err := it.w.Courier.Store.Get(ctx, step)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer r.Close()
-	digest, err := io.ReadAll(io.LimitReader(r, 128))
-	if err == nil {
-		err = checkDigest(string(digest))
+	text, err := io.ReadAll(io.LimitReader(r, 128))
+	if err != nil {
+		return "", 0, err
 	}
-	return string(digest), err
+	digest, count, _ := strings.Cut(string(text), " ")
+	if err := checkDigest(digest); err != nil {
+		return "", 0, err
+	}
+	if failures, err = strconv.Atoi(count); err != nil || failures < 0 {
+		return "", 0, fmt.Errorf("%w: %s: %.40q is no count of failures", storage.ErrCorrupt, step, count)
+	}
+	return digest, failures, nil
 }
 
 // checkDigest tells a name that is none from a store that does not answer.
@@ -118,10 +130,10 @@ func checkDigest(s string) error {
 
 // resumeFrom opens a checkpoint and every part of it: a part that is lost must show
 // now, while there is another checkpoint to go back to.
-func (it *item) resumeFrom(ctx context.Context, step string) (fs.FS, error) {
-	digest, err := it.pointsTo(ctx, step)
+func (it *item) resumeFrom(ctx context.Context, step string) (fsys fs.FS, failures int, err error) {
+	digest, failures, err := it.pointsTo(ctx, step)
 	if err != nil {
-		return nil, courier.Infra(ctx, err)
+		return nil, 0, courier.Infra(ctx, err)
 	}
 	fsys, m, err := checkpoint.Open(ctx, it.w.Courier.Store, it.folder, digest)
 	for i := 0; err == nil && i < len(m.Parts); i++ {
@@ -131,7 +143,7 @@ func (it *item) resumeFrom(ctx context.Context, step string) (fs.FS, error) {
 			err = errors.Join(err, f.Close())
 		}
 	}
-	return fsys, courier.Infra(ctx, err)
+	return fsys, failures, courier.Infra(ctx, err)
 }
 
 // sweep keeps the newest checkpoints and removes what only older ones need. It is
@@ -152,7 +164,7 @@ func (it *item) trySweep(ctx context.Context, keep int) error {
 	needed := map[string]bool{}
 	old := max(len(steps)-keep, 0)
 	for _, step := range steps[old:] {
-		digest, err := it.pointsTo(ctx, step)
+		digest, _, err := it.pointsTo(ctx, step)
 		if err != nil {
 			return err
 		}
