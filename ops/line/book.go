@@ -30,8 +30,9 @@ type book struct {
 	closed   map[string]bool         // "<result>.<round>" is gathered
 	policies map[int]*schemas.Policy // what the line asks of a policy
 	counted  bool
-	replay   int // examples in the replay buffer
-	cases    int // examples to evaluate
+	replay   int            // examples in the replay buffer
+	cases    int            // examples to evaluate
+	parts    map[string]int // examples by part
 }
 
 // book returns the run's book, a new one when the name was given to another run.

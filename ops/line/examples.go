@@ -60,17 +60,22 @@ func (k *Keeper) countExamples(ctx context.Context, b *book) error {
 	if b.counted {
 		return nil
 	}
-	b.replay, b.cases = 0, 0
-	isCase := b.cfg.cases()
+	b.replay, b.cases, b.parts = 0, 0, map[string]int{}
 	err := k.each(ctx, b, func(e *schemas.Example) bool {
+		b.parts[e.Part]++
 		if e.Replay {
 			b.replay++
 		}
-		if isCase(e) {
-			b.cases++
-		}
 		return true
 	})
+	isCase := b.cfg.cases(b.parts)
+	for part, n := range b.parts {
+		for range n {
+			if isCase(&schemas.Example{Part: part}) {
+				b.cases++
+			}
+		}
+	}
 	b.counted = err == nil
 	return err
 }

@@ -334,18 +334,18 @@ func (k *Keeper) evaluateRound(ctx context.Context, b *book, r int, p *schemas.P
 	if err := k.countExamples(ctx, b); err != nil {
 		return false, err
 	}
-	tasks := k.examples(ctx, b, "c", b.cfg.BatchRows, b.cfg.cases())
+	tasks := k.examples(ctx, b, "c", b.cfg.BatchRows, b.cfg.cases(b.parts))
 	if err := k.openRound(ctx, b, roundVerdicts, r, p.Checkpoint, batchKeys("c", b.cases, b.cfg.BatchRows), tasks); err != nil {
 		return false, err
 	}
 	return k.closeRound(ctx, b, roundVerdicts, r, p.Checkpoint, nil)
 }
 
-// cases returns a filter that takes the examples to evaluate: the first
-// EvaluateRows, in key order, of each part that is evaluated. It counts, so it
-// serves one walk.
-func (c Config) cases() func(*schemas.Example) bool {
-	taken := map[string]int{}
+// cases returns a filter that takes the examples to evaluate: of each part that is
+// evaluated EvaluateRows, spread evenly over the part, so that no file of a dataset
+// is left out. parts has the size of each. The filter counts: it serves one walk.
+func (c Config) cases(parts map[string]int) func(*schemas.Example) bool {
+	seen := map[string]int{}
 	return func(e *schemas.Example) bool {
 		switch schemas.Part(e.Part) {
 		case schemas.PartTest:
@@ -359,11 +359,9 @@ func (c Config) cases() func(*schemas.Example) bool {
 		default:
 			return false
 		}
-		if c.EvaluateRows > 0 && taken[e.Part] == c.EvaluateRows {
-			return false
-		}
-		taken[e.Part]++
-		return true
+		i, n := seen[e.Part], parts[e.Part]
+		seen[e.Part]++
+		return c.EvaluateRows == 0 || n <= c.EvaluateRows || i*c.EvaluateRows/n != (i+1)*c.EvaluateRows/n
 	}
 }
 

@@ -67,7 +67,7 @@ type Config struct {
 	MaxDropped    float64 `json:"max_dropped"`      // share of dropped rows above which the run fails, 0..1
 	Quorum        float64 `json:"quorum"`           // share of a round's items that must succeed, 0..1; below 1 the same-bytes promise ends
 	Evaluate      string  `json:"evaluate"`         // parts to evaluate: "test", "validation", "both" or "none"
-	EvaluateRows  int     `json:"evaluate_rows"`    // most examples per evaluated part, 0 = all
+	EvaluateRows  int     `json:"evaluate_rows"`    // most examples per evaluated part, spread evenly, 0 = all
 	StreamMaxByte int64   `json:"stream_max_bytes"` // quota of the run's stream
 }
 

@@ -256,9 +256,9 @@ func TestIdle(t *testing.T) {
 		line = append(line, doer{s, echo})
 	}
 	w.start(8, line...)
-	time.Sleep(4 * time.Second) // the queues are made, and the pauses have grown
+	time.Sleep(3 * time.Second) // the queues are made, and the pauses have grown
 	before, start := cpu(t), time.Now()
-	time.Sleep(3 * time.Second)
+	time.Sleep(2 * time.Second)
 	share := float64(cpu(t)-before) / float64(time.Since(start))
 	t.Logf("an idle worker of 8 stages and 8 slots, 3 runs: %.2f %% of a core", 100*share)
 	if share > 0.02 {

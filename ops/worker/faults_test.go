@@ -140,6 +140,7 @@ func (w *world) noFailures() {
 }
 
 func TestAStoreThatIsAwayIsNobodysFault(t *testing.T) {
+	t.Parallel()
 	write := file("adapter", "trained")
 	for name, c := range map[string]struct {
 		do   func(ctx context.Context, in stages.Input, out stages.Output) error
@@ -218,6 +219,7 @@ func TestAStoreThatIsAwayIsNobodysFault(t *testing.T) {
 // A message that nobody can read is parked under its own key, and does not hold up
 // the others.
 func TestPoison(t *testing.T) {
+	t.Parallel()
 	good := func(t *testing.T, key string) (map[string]string, []byte) {
 		b, err := schemas.Encode(schemas.Header{Run: run, Round: 2, Key: key, Config: "cfg"}, []schemas.Score{{}})
 		if err != nil {
@@ -272,6 +274,7 @@ func TestPoison(t *testing.T) {
 
 // A broken record within a round parks the whole-round stage; it does not wait for it.
 func TestARoundWithJunkIsParked(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		header map[string]string
 		want   string

@@ -100,7 +100,7 @@ func (it *item) run(ctx context.Context) {
 		log.Warn(wait.Error())
 		err = it.d.HandBack(tell)
 	default:
-		pause := time.Duration(1<<min(it.failures, MaxAttempts)) * time.Second
+		pause := it.w.RetryPause << min(it.failures, MaxAttempts)
 		log.Warn("failed; it comes again", "attempt", it.failures+1, "in", pause, "error", err)
 		err = it.d.Retry(tell, pause)
 	}

@@ -44,6 +44,9 @@ type Worker struct {
 	// AckWait is how long the server waits for a heartbeat before it gives the
 	// item to another worker; heartbeats come three times as often. Default 60 s.
 	AckWait time.Duration
+	// RetryPause is how long a failed item rests before its first repeat; every
+	// further one doubles it. Default 1 s.
+	RetryPause time.Duration
 	// IdleUntil ends Run after this long without work; 0 = never. Batch systems
 	// that start workers by queue depth want it.
 	IdleUntil time.Duration
@@ -89,6 +92,9 @@ func (w *Worker) Run(ctx context.Context) error {
 func (w *Worker) check() error {
 	if w.AckWait == 0 {
 		w.AckWait = 60 * time.Second
+	}
+	if w.RetryPause == 0 {
+		w.RetryPause = time.Second
 	}
 	switch {
 	case w.Slots < 1:

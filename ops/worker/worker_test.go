@@ -97,7 +97,7 @@ func (w *world) start(slots int, s ...stages.Stage) (stop func()) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var wg sync.WaitGroup
-	wk := &worker.Worker{Courier: w.c, Stages: s, Name: "w", Slots: slots, AckWait: 2 * time.Second, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	wk := &worker.Worker{Courier: w.c, Stages: s, Name: "w", Slots: slots, AckWait: 2 * time.Second, RetryPause: 50 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	wg.Go(func() {
 		if err := wk.Run(ctx); err != nil {
 			w.t.Error(err)
@@ -162,9 +162,7 @@ func TestLargeBodiesAreClaimChecked(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for four retries with growing pauses, 15 s")
-	}
+	t.Parallel()
 	for name, c := range map[string]struct {
 		do       func(n int64) error
 		reason   string
@@ -267,6 +265,7 @@ func TestAResultOfAnotherPolicyIsRejected(t *testing.T) {
 }
 
 func TestANewerRecordWaitsForANewerWorker(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	b, err := schemas.Encode(schemas.Header{Run: run, Key: "k", Config: "cfg"}, []schemas.Score{{}})
 	if err != nil {
