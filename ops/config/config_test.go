@@ -32,6 +32,7 @@ func TestLoad(t *testing.T) {
 		"an unknown flag":                {sets: []string{"line.round=2"}, err: "--set line.round=2|did you mean rounds"},
 		"a flag without a value":         {sets: []string{"line.rounds"}, err: "--set line.rounds|section.key=value"},
 		"a flag that names a section":    {sets: []string{"line=3"}, err: "line is a section"},
+		"a number in scientific form":    {yaml: "warmup:\n  rate: 1e-3\n", sets: []string{"update.rate=3e-4"}, ok: func(c config.Config) bool { return c.Update.Rate == 3e-4 && c.Warmup.Rate == 1e-3 }},
 		"a flag out of range":            {sets: []string{"line.rounds=-2"}, err: "--set line.rounds=-2|-2"},
 		"a flag of an unknown section":   {sets: []string{"lime.rounds=2"}, err: "unknown section lime|did you mean line"},
 		"a flag keeps what YAML means":   {sets: []string{"expand.temperature=0.7", "update.loss=dpo"}, ok: func(c config.Config) bool { return c.Expand.Temperature == 0.7 && c.Update.Loss == "dpo" }},

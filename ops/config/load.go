@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -114,8 +116,20 @@ func (l *loader) value(at, path, key string, into map[string]any, down func(map[
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", at, path, err)
 	}
-	into[key], l.lines[path] = x, at
+	into[key], l.lines[path] = number(old, x), at
 	return nil
+}
+
+// number reads 3e-4 where a number is wanted: the YAML library takes it for text.
+func number(old, x any) any {
+	text, isText := x.(string)
+	if _, wanted := old.(json.Number); !wanted || !isText {
+		return x
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
+		return f
+	}
+	return x
 }
 
 // set overlays one --set flag.

@@ -6,21 +6,32 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 
+	"itool/ops/demo"
 	"itool/stages/split/format"
 )
 
 // source are the flags that say what a run is made from.
 type source struct {
 	Datasets []string `arg:"" name:"dataset" type:"existingfile" help:"ToolACE, OpenAI-like or BFCL files (JSON or JSONL). A BFCL question file finds its answers in possible_answer/ beside it."`
-	Base     string   `required:"" type:"existingdir" placeholder:"DIR" help:"Base model in Hugging Face format: config.json, safetensors, tokenizer.json, chat template."`
+	Base     string   `type:"existingdir" placeholder:"DIR" help:"Base model in Hugging Face format: config.json, safetensors, tokenizer.json, chat template. Default: the demo's, which knows a made-up world and is for trying things out."`
 	Config   string   `short:"c" type:"existingfile" placeholder:"FILE" help:"Configuration (itool init writes one)."`
 	Set      []string `sep:"none" placeholder:"KEY=VALUE" help:"One setting, such as line.rounds=1. Goes before the file. Repeatable."`
 	Name     string   `placeholder:"NAME" help:"Name of the run; default: after the dataset."`
+}
+
+// base opens the base model's folder.
+func (s source) base(a *app) fs.FS {
+	if s.Base != "" {
+		return os.DirFS(s.Base)
+	}
+	fmt.Fprintln(a.errs, "itool: no --base: the demo's small model is used; it knows a made-up world, so expect next to nothing of it on real data")
+	return demo.Base()
 }
 
 // runName is the given name, or the first dataset's.

@@ -34,7 +34,7 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	name := c.runName()
-	if err := publish(ctx, s.Courier, e, request{name, os.DirFS(c.Base), files, cfg}); err != nil {
+	if err := publish(ctx, s.Courier, e, request{name, c.base(a), files, cfg}); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "published run %s\nwatch it with: itool watch %s%s\n", name, name, c.flags())

@@ -33,7 +33,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 		dir = filepath.Join(runsDir, name)
 	}
 	return job{
-		name: name, dir: dir, base: os.DirFS(c.Base), files: files, cfg: cfg, slots: orCores(c.Slots), json: c.JSON,
+		name: name, dir: dir, base: c.base(a), files: files, cfg: cfg, slots: orCores(c.Slots), json: c.JSON,
 		again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
 }

@@ -42,7 +42,7 @@ type Config struct {
 	KV     int `json:"kv"`     // G, key/value heads
 	Inner  int `json:"inner"`  // F, width of the SwiGLU block
 
-	Context   int     `json:"context"`    // longest conversation the model takes, in tokens
+	Context   int     `json:"context"`    // longest conversation the model takes, in tokens; those it is made from are much shorter
 	Rate      float64 `json:"rate"`       // peak learning rate
 	BatchSize int     `json:"batch_size"` // conversations per step
 	Answers   float64 `json:"answers"`    // share of conversations, the last ones, whose answers alone are learnt, [0, 1)
@@ -71,7 +71,7 @@ func Default() Config {
 	return Config{
 		Seed: 1, World: world, Judging: 0.1,
 		Vocab: 1024, Width: 128, Layers: 4, Heads: 4, KV: 2, Inner: 320,
-		Context: 1024, Rate: 4e-3, BatchSize: 16, Answers: 0.95, SaveEvery: 250, Exam: exam,
+		Context: 8192, Rate: 4e-3, BatchSize: 16, Answers: 0.95, SaveEvery: 250, Exam: exam,
 	}
 }
 
@@ -199,7 +199,7 @@ func (c Config) prepare(ctx context.Context) (*work, error) {
 func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (Report, *model.Model, error) {
 	cfg := train.Default()
 	cfg.Full, cfg.Seed, cfg.Beta2, cfg.Decay = true, w.Seed, 0.98, 0.05
-	cfg.Tokens = max(2048, w.Context)
+	cfg.Tokens = 2048 // several conversations a pack; a longer one is an error that names it
 	t, err := train.New(model.New(w.shape, w.Seed, w.Device), cfg, w.phases)
 	if err != nil {
 		return Report{}, nil, err

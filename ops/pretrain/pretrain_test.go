@@ -45,7 +45,7 @@ func TestRunMakesAPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.ContextLength() != 1024 || p.Model().VocabSize != 300 {
+	if p.ContextLength() != 8192 || p.Model().VocabSize != 300 {
 		t.Errorf("context %d, vocabulary %d", p.ContextLength(), p.Model().VocabSize)
 	}
 	if n := parameters(p.Model()); n != report.Parameters {
