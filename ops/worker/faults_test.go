@@ -189,7 +189,7 @@ func TestAStoreThatIsAwayIsNobodysFault(t *testing.T) {
 			var calls atomic.Int64
 			w.start(1, doer{spec, func(ctx context.Context, in stages.Input, out stages.Output) error {
 				if calls.Add(1) == 1 {
-					store.fail.Store(3)
+					store.fail.Store(2)
 				}
 				if err := c.do(ctx, in, out); err != nil {
 					return err
@@ -368,7 +368,7 @@ func TestAFullStreamHoldsFailuresToo(t *testing.T) {
 	for calls.Load() == 0 {
 		time.Sleep(10 * time.Millisecond)
 	}
-	time.Sleep(5 * time.Second) // longer than AckWait and its slack: an item that nobody holds comes again
+	time.Sleep(3 * time.Second) // longer than AckWait and its slack: an item that nobody holds comes again
 	if err := w.c.Broker.SetQuota(t.Context(), run, 64<<20); err != nil {
 		t.Fatal(err)
 	}

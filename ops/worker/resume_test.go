@@ -103,7 +103,7 @@ func TestResuming(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		}, "step 3"},
-		"the store is away for a while": {func(w *world) { w.overNetwork().fail.Store(4) }, "step 4"},
+		"the store is away for a while": {func(w *world) { w.overNetwork().fail.Store(3) }, "step 4"},
 		"another run of the same name": {func(w *world) {
 			if err := w.c.Broker.DeleteRun(w.t.Context(), run); err != nil {
 				w.t.Fatal(err)
