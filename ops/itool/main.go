@@ -129,6 +129,6 @@ func newApp(stdout, stderr *os.File, verbose bool) *app {
 		level = slog.LevelInfo
 	}
 	s := newScreen(stderr, isTerminal(stderr))
-	log := slog.New(tint.NewHandler(s, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !s.live}))
+	log := slog.New(tint.NewTextHandler(s, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !s.live}))
 	return &app{out: stdout, errs: s, screen: s, log: log, verbose: verbose}
 }
