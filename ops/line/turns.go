@@ -1,0 +1,96 @@
+package line
+
+import (
+	"context"
+	"time"
+
+	"itool/broker"
+)
+
+// Run steps every started run, on hints and at least every interval, until ctx
+// ends. onState, when not nil, hears of every step.
+func (k *Keeper) Run(ctx context.Context, interval time.Duration, onState func(State)) error {
+	hints, err := k.Courier.Broker.Listen(ctx, broker.Hint, "*")
+	if err != nil {
+		return err
+	}
+	if onState == nil {
+		onState = func(State) {}
+	}
+	turn := time.After(0)
+	listen, again := hints, (<-chan time.Time)(nil)
+	for {
+		var began time.Time
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again:
+			listen, again = hints, nil
+			continue
+		case <-turn:
+			began = time.Now()
+			k.turn(ctx, onState)
+			turn = time.After(interval)
+		case m, ok := <-listen:
+			if began = time.Now(); !ok {
+				hints, listen = nil, nil // the connection was closed
+				continue
+			}
+			k.hear(ctx, m, listen, onState)
+		}
+		// A step costs the server something, and every result is a hint: what a crowd of
+		// hints may take is a quarter of the time.
+		listen, again = nil, time.After(max(3*time.Since(began), 10*time.Millisecond))
+	}
+}
+
+// turn steps every run, and forgets those that are not there any more.
+func (k *Keeper) turn(ctx context.Context, onState func(State)) {
+	there := map[string]bool{}
+	for m, err := range k.Courier.Broker.Started(ctx) {
+		if err != nil {
+			if ctx.Err() == nil {
+				k.Log.Warn("read the list of runs; trying again", "error", err)
+			}
+			return
+		}
+		there[m.Run] = true
+		k.report(ctx, onState)(k.Step(ctx, m))
+	}
+	for run := range k.books {
+		if !there[run] {
+			delete(k.books, run)
+		}
+	}
+}
+
+// hear steps the runs of this hint and of those that wait behind it.
+func (k *Keeper) hear(ctx context.Context, m broker.Message, more <-chan broker.Message, onState func(State)) {
+	runs := map[string]bool{m.Run: true}
+	for len(more) > 0 {
+		m := <-more
+		runs[m.Run] = true
+	}
+	for run := range runs {
+		b := k.books[run]
+		if b == nil || !b.read {
+			k.turn(ctx, onState) // a new one
+			return
+		}
+		if !b.state.Ended {
+			k.report(ctx, onState)(k.step(ctx, b))
+		}
+	}
+}
+
+func (k *Keeper) report(ctx context.Context, onState func(State)) func(State, error) {
+	return func(st State, err error) {
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			k.Log.Warn("step; trying again", "run", st.Run, "error", err)
+		default:
+			onState(st)
+		}
+	}
+}

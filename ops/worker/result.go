@@ -1,0 +1,125 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"itool/broker"
+	"itool/ops/courier"
+	"itool/schemas"
+	"itool/stages"
+)
+
+// answer is where the result goes: under the item's own key, or, for a stage that
+// gathers, under the name of the record it writes.
+func (it *item) answer() broker.Address {
+	to := broker.Address{Run: it.run_, Record: it.spec.Writes, Round: it.d.Round, Key: it.d.Key}
+	if it.spec.Gather {
+		to.Key = it.spec.Writes
+	}
+	if it.spec.NextRound {
+		to.Round++
+	}
+	return to
+}
+
+func (it *item) answered(ctx context.Context) (bool, error) {
+	there, err := it.w.Courier.Broker.Has(ctx, it.answer())
+	return there, courier.Infra(ctx, err)
+}
+
+// resultHeader fills in what the result shares with its item, once the item's header
+// agrees with the subject that it came under: the one is what stages read, the other
+// what write-once goes by.
+func (it *item) resultHeader() (schemas.Header, error) {
+	h, at := it.in.Header, it.d.Address
+	if h.Run != at.Run || h.Round != at.Round || h.Key != at.Key {
+		return h, stages.Reject(fmt.Errorf("message %v says run %q, round %d, key %q; whoever wrote it is at fault", at, h.Run, h.Round, h.Key))
+	}
+	to := it.answer()
+	return schemas.Header{
+		Run: to.Run, Round: to.Round, Key: to.Key, Seed: h.Seed, Policy: h.Policy, Config: h.Config,
+		Input: h.SHA256, Worker: it.w.Name, Traceparent: h.Traceparent,
+	}, nil
+}
+
+// adopt accepts the result that is there, after checking that it answers the same
+// question: the same policy, configuration and input.
+func (it *item) adopt(ctx context.Context) error {
+	m, err := it.w.Courier.Broker.Get(ctx, it.answer())
+	if err != nil {
+		return courier.Infra(ctx, err)
+	}
+	h, err := schemas.ParseHeader(m.Header)
+	if err != nil {
+		return stages.Reject(fmt.Errorf("result %v: %w", m.Address, err))
+	}
+	for _, d := range []struct{ what, have, want string }{
+		{"policy", h.Policy, it.target.Policy}, {"config", h.Config, it.target.Config}, {"input", h.Input, it.target.Input},
+	} {
+		if d.have != d.want {
+			return stages.Reject(fmt.Errorf("result %v is there, but for another %s (%.12s, this item has %.12s): two writers disagree about the run", m.Address, d.what, d.have, d.want))
+		}
+	}
+	if it.spec.Gather { // whoever published it may have died before it could tidy up
+		if run, err := it.description(ctx); err == nil {
+			it.folder = it.resumeFolder(run)
+			it.sweep(ctx, 0)
+		}
+	}
+	return nil
+}
+
+// publish writes the result; one that is there already wins.
+func (it *item) publish(ctx context.Context, b *schemas.Batch, took time.Duration) error {
+	h := it.target
+	h.Schema, h.SHA256, h.Rows = b.Header.Schema, b.Header.SHA256, b.Header.Rows
+	batch := schemas.Batch{Header: h, Body: b.Body}
+	seconds := strconv.FormatFloat(took.Seconds(), 'f', 3, 64)
+	return it.hold(ctx, func(ctx context.Context) error {
+		stored, err := it.w.Courier.Publish(ctx, it.spec.Writes, batch, map[string]string{courier.HeaderSeconds: seconds})
+		if err != nil {
+			return it.unpublished(ctx, err)
+		}
+		if !stored {
+			return it.adopt(ctx)
+		}
+		return nil
+	})
+}
+
+// unpublished says what an error of publishing means: mostly, to wait.
+func (it *item) unpublished(ctx context.Context, err error) error {
+	if errors.Is(err, broker.ErrFull) {
+		return &courier.InfraError{Err: fmt.Errorf("stalled: stream full: raise line.stream_max_bytes in a new run, or retire old runs: %w", err)}
+	}
+	return courier.Infra(ctx, err)
+}
+
+// giveUp puts a failure record in the place of the result. It holds like everything
+// else: a full stream refuses failures too, and the reason shall not get lost.
+func (it *item) giveUp(ctx context.Context, reason string, cause error) error {
+	row := schemas.Failed{
+		Stage: it.spec.Name, Subject: it.d.Address.String(), Attempts: int32(min(it.failures+1, MaxAttempts)),
+		Reason: reason, Error: strings.ToValidUTF8(cause.Error(), "�"), Worker: it.w.Name,
+	}
+	b, err := schemas.Encode(schemas.Header{
+		Run: it.run_, Round: it.d.Round, Key: it.d.Key, Policy: it.in.Header.Policy, Config: it.in.Header.Config,
+		Input: it.in.Header.SHA256, Worker: it.w.Name,
+	}, []schemas.Failed{row})
+	if err != nil {
+		return err
+	}
+	err = it.hold(ctx, func(ctx context.Context) error {
+		_, err := it.w.Courier.Publish(ctx, "failed", b, nil)
+		return it.unpublished(ctx, err)
+	})
+	if err == nil {
+		it.hint(ctx)
+	}
+	return err
+}
