@@ -80,7 +80,7 @@ func up(t *testing.T) *cluster {
 	dir := t.TempDir()
 	site := filepath.Join(dir, "site")
 	port := rig.FreePort(t)
-	rig.Start(t, dir, "up", "--dir", site, "--port", fmt.Sprint(port))
+	rig.Start(t, dir, "up", "--dir", site, "--port", fmt.Sprint(port), "--ack-wait", "3s")
 	k := &cluster{t: t, dir: site}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		address, err := os.ReadFile(filepath.Join(site, "address"))

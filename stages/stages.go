@@ -114,10 +114,11 @@ type Output interface {
 	Attach(ctx context.Context, name string, r io.Reader) error
 	// Save stores a policy: the files of Input.Policy, less those named in drop,
 	// with those that write creates added or replaced. It returns the checkpoint's
-	// digest.
+	// digest. While the store is away write may be called again: it must write the
+	// same bytes.
 	Save(ctx context.Context, write func(Create) error, drop ...string) (digest string, err error)
 	// Checkpoint stores how far a long item has come; after a crash the newest one
-	// comes back as Input.Resume.
+	// comes back as Input.Resume. write may be called again, as in Save.
 	Checkpoint(ctx context.Context, step int, write func(Create) error) error
 	// Progress says how far the item is. It costs nothing and may be lost.
 	Progress(done, total int, unit, detail string)

@@ -37,8 +37,8 @@ func cores() int { return runtime.GOMAXPROCS(0) }
 // keeperInterval bounds how late a keeper is when a hint was lost.
 const keeperInterval = 2 * time.Second
 
-func newKeeper(a *app, s *site, name string) *line.Keeper {
-	k := &line.Keeper{Courier: s.Courier, Worker: name, Log: a.log}
+func newKeeper(a *app, s *site, name string, ackWait time.Duration) *line.Keeper {
+	k := &line.Keeper{Courier: s.Courier, Worker: name, AckWait: ackWait, Log: a.log}
 	for _, stage := range line.Stages(nil) { // a Spec needs no engine
 		k.Specs = append(k.Specs, stage.Spec())
 	}

@@ -96,7 +96,7 @@ func (j job) work(ctx context.Context, a *app, s *site, e *engine) (line.State, 
 	stopWorker := until(ctx, w.Run)
 	stopDisplay := until(ctx, func(ctx context.Context) error { return follow(ctx, a, s.Courier, j.name) })
 	var end line.State
-	err := newKeeper(a, s, name).Run(ctx, keeperInterval, func(st line.State) {
+	err := newKeeper(a, s, name, localAckWait).Run(ctx, keeperInterval, func(st line.State) {
 		if st.Run == j.name && (st.Ended || st.Stalled != "") {
 			end = st
 			cancel()

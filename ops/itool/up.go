@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 )
 
 // upCmd is `itool up`: what workers on this machine need besides themselves.
 type upCmd struct {
-	Port int    `default:"4222" help:"Port of the broker on 127.0.0.1."`
-	Dir  string `default:"itool-up" placeholder:"DIR" help:"Folder for broker and store."`
+	AckWait time.Duration `default:"60s" help:"How long a dead worker's item waits for another, at least; workers may ask for more."`
+	Port    int           `default:"4222" help:"Port of the broker on 127.0.0.1."`
+	Dir     string        `default:"itool-up" placeholder:"DIR" help:"Folder for broker and store."`
 }
 
 func (c *upCmd) Run(ctx context.Context, a *app) error {
@@ -32,7 +34,7 @@ start a run:
 watch it:
   itool watch RUN %s
 `, s.dir, where, where, where)
-	err = newKeeper(a, s, workerName("keeper")).Run(ctx, keeperInterval, nil)
+	err = newKeeper(a, s, workerName("keeper"), c.AckWait).Run(ctx, keeperInterval, nil)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -46,7 +46,7 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	defer cancel()
 	stopKeeper := func() error { return nil }
 	if keep {
-		stopKeeper = until(ctx, func(ctx context.Context) error { return newKeeper(a, s, name).Run(ctx, keeperInterval, nil) })
+		stopKeeper = until(ctx, func(ctx context.Context) error { return newKeeper(a, s, name, c.AckWait).Run(ctx, keeperInterval, nil) })
 	}
 	if len(chosen) == 0 {
 		<-ctx.Done()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"itool/broker"
 	"itool/ops/courier"
@@ -135,12 +134,8 @@ func (k *Keeper) create(ctx context.Context, b *book) error {
 	if err := publish(ctx, k, b, "policy", Base, PolicyKey, b.run.Base, []schemas.Policy{base}); err != nil {
 		return err
 	}
-	wait := k.AckWait
-	if wait <= 0 {
-		wait = time.Second
-	}
 	for _, s := range k.Specs {
-		if _, err := k.Courier.Broker.Pull(ctx, b.run.Name, s.Name, []string{s.Filter()}, broker.PullOptions{AckWait: wait}); err != nil {
+		if _, err := k.Courier.Broker.Pull(ctx, b.run.Name, s.Name, []string{s.Filter()}, broker.PullOptions{AckWait: k.AckWait}); err != nil {
 			return err
 		}
 	}

@@ -25,9 +25,8 @@ type Keeper struct {
 	Courier *courier.Courier
 	Worker  string        // this process, for the headers
 	Specs   []stages.Spec // of the line; their queues are made with the run, so that there is a depth to scale on before the first worker comes
-	// AckWait of these queues, a second by default. Of several wishes the longest
-	// holds: workers ask for what they need. Set it to 60 s where a foreign worker
-	// may come first, which asks for nothing.
+	// AckWait of these queues, 60 s by default: a foreign worker may come first and
+	// ask for nothing. Of several wishes the longest holds.
 	AckWait time.Duration
 	Log     *slog.Logger
 

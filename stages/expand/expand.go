@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"itool/schemas"
 	"itool/stages"
@@ -20,10 +21,18 @@ import (
 )
 
 // Stage grows one tree per item.
-type Stage struct{ engine *policy.Engine }
+type Stage struct {
+	engine *policy.Engine
+
+	// The weight of the self-evaluation stands in the round's selection, a record as
+	// long as the buffer: it is read once a round, not once a tree.
+	mu     sync.Mutex
+	round  string
+	weight float64
+}
 
 // New returns the stage; it opens policies through engine.
-func New(engine *policy.Engine) *Stage { return &Stage{engine} }
+func New(engine *policy.Engine) *Stage { return &Stage{engine: engine} }
 
 // Spec implements stages.Stage.
 func (*Stage) Spec() stages.Spec {
@@ -99,7 +108,7 @@ func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*growe
 	if g.exam, err = judge.NewExaminer(ex); err != nil {
 		return nil, stages.Reject(fmt.Errorf("expand: %w", err))
 	}
-	if g.weight, err = judgeWeight(in); err != nil {
+	if g.weight, err = s.judgeWeight(in); err != nil {
 		return nil, err
 	}
 	if g.weight != 0 {
@@ -118,12 +127,19 @@ func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*growe
 }
 
 // judgeWeight reads from the round's selection whether the self-evaluation counts.
-func judgeWeight(in stages.Input) (float64, error) {
+func (s *Stage) judgeWeight(in stages.Input) (float64, error) {
+	round := fmt.Sprintf("%s %s %d %s", in.Header.Run, in.Header.Config, in.Header.Round, in.PolicyDigest)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.round == round {
+		return s.weight, nil
+	}
 	rows, err := stages.Rows[schemas.Selection](in.Round("selection", in.Header.Round))
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
-	return rows[0].JudgeWeight, nil
+	s.round, s.weight = round, rows[0].JudgeWeight
+	return s.weight, nil
 }
 
 // draw continues every request in one batch. A roll-out is one draw, cut into its
