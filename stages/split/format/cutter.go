@@ -91,7 +91,8 @@ func (c *cutter) start() error {
 func unwrap(head []byte) (rest []byte, array bool) {
 	head = bytes.TrimLeft(bytes.TrimPrefix(head, byteOrderMark), " \t\r\n")
 	if len(head) > 0 && head[0] == '[' {
-		return bytes.TrimLeft(bytes.TrimLeft(head[1:], " \t\r\n"), "]"), true
+		// Behind the bracket that ends an empty array only blanks may follow.
+		return bytes.TrimLeft(bytes.TrimLeft(head[1:], " \t\r\n"), "] \t\r\n"), true
 	}
 	return head, false
 }

@@ -234,6 +234,7 @@ func TestDetect(t *testing.T) {
 		{"tools before messages", `{"tools": [], "messages": []}`, format.OpenAI, ""},
 		{"empty", "", "", "the file is empty"},
 		{"empty array", "[]", "", "the file is empty"},
+		{"empty array with a newline", "[ ]\n", "", "the file is empty"},
 		{"prose", "Hello", "", "it begins with 'H': datasets are JSON"},
 		{"numbers", "[1, 2]", "", "the first row begins with '1'"},
 		{"csv", `"id","text"`, "", "it begins with '\"': datasets are JSON"},
