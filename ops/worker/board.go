@@ -81,7 +81,7 @@ func (b *board) fetch(ctx context.Context, run string) (*item, error) {
 		}
 		d, err := b.pull(ctx, run, spec)
 		if err == nil {
-			return &item{w: b.worker, stage: s, spec: spec, d: d, run_: run}, nil
+			return &item{w: b.worker, stage: s, spec: spec, d: d, runName: run}, nil
 		}
 		if alone != nil {
 			alone.Unlock()

@@ -75,26 +75,26 @@ type description struct {
 // may be thousands a second, take it from memory; a whole-round stage asks anew,
 // since a name can be given to another run.
 func (it *item) description(ctx context.Context) (*description, error) {
-	if d, ok := it.w.runs.Load(it.run_); ok && !it.spec.Gather {
+	if d, ok := it.w.runs.Load(it.runName); ok && !it.spec.Gather {
 		if d := d.(*description); d.configDigest == it.in.Header.Config {
 			return d, nil
 		}
 	}
-	rows, h, err := courier.Rows[schemas.Run](ctx, it.w.Courier, it.run_, "run", 0, "run")
+	rows, h, err := courier.Rows[schemas.Run](ctx, it.w.Courier, it.runName, "run", 0, "run")
 	if err != nil {
 		return nil, badItem(err)
 	}
 	if len(rows) != 1 {
-		return nil, stages.Reject(fmt.Errorf("the description of run %s holds %d rows instead of one", it.run_, len(rows)))
+		return nil, stages.Reject(fmt.Errorf("the description of run %s holds %d rows instead of one", it.runName, len(rows)))
 	}
 	d := &description{sha: h.SHA256, configDigest: rows[0].ConfigDigest}
 	if d.configDigest != it.in.Header.Config {
 		return nil, stages.Reject(fmt.Errorf("the item was made under configuration %.12s, the run has %.12s", it.in.Header.Config, d.configDigest))
 	}
 	if err := json.Unmarshal([]byte(rows[0].Config), &d.sections); err != nil {
-		return nil, stages.Reject(fmt.Errorf("configuration of run %s: %w", it.run_, err))
+		return nil, stages.Reject(fmt.Errorf("configuration of run %s: %w", it.runName, err))
 	}
-	it.w.runs.Store(it.run_, d)
+	it.w.runs.Store(it.runName, d)
 	return d, nil
 }
 
@@ -133,7 +133,7 @@ func (it *item) dataset(ctx context.Context, key string) (io.ReadCloser, error) 
 // rejected here, where it is known from the store that is merely away.
 func (it *item) round(ctx context.Context, record string, round int, keys []string, reads string) iter.Seq2[schemas.Batch, error] {
 	return func(yield func(schemas.Batch, error) bool) {
-		for b, err := range it.w.Courier.Round(ctx, it.run_, record, round, keys) {
+		for b, err := range it.w.Courier.Round(ctx, it.runName, record, round, keys) {
 			if err == nil && reads != "" {
 				if err = schemas.Readable(reads, b.Header.Schema); err != nil {
 					err = fmt.Errorf("%s.%d.%s: %w", record, round, b.Header.Key, err)
@@ -160,7 +160,7 @@ func (it *item) also(ctx context.Context, record string, round int) iter.Seq2[sc
 		}
 		keys, err := it.gathered(ctx, record, round)
 		if errors.Is(err, broker.ErrNotExist) {
-			keys, err = it.w.Courier.Broker.Keys(ctx, it.run_, record, round)
+			keys, err = it.w.Courier.Broker.Keys(ctx, it.runName, record, round)
 			err = courier.Infra(ctx, err)
 		}
 		if err != nil {
@@ -174,7 +174,7 @@ func (it *item) also(ctx context.Context, record string, round int) iter.Seq2[sc
 }
 
 func (it *item) gathered(ctx context.Context, record string, round int) ([]string, error) {
-	rows, _, err := courier.Rows[schemas.Gather](ctx, it.w.Courier, it.run_, "gather", round, record)
+	rows, _, err := courier.Rows[schemas.Gather](ctx, it.w.Courier, it.runName, "gather", round, record)
 	var keys []string
 	for _, g := range rows {
 		if !g.Failed {

@@ -17,11 +17,11 @@ import (
 
 // item is one delivery in one slot.
 type item struct {
-	w     *Worker
-	stage stages.Stage
-	spec  stages.Spec
-	d     *broker.Delivery
-	run_  string
+	w       *Worker
+	stage   stages.Stage
+	spec    stages.Spec
+	d       *broker.Delivery
+	runName string
 
 	failures int                                // failed attempts before this one, since it last got on
 	forgiven int                                // those before that: see resume.go
@@ -49,7 +49,7 @@ func (e *waitError) Error() string { return "waiting: " + e.what }
 
 // run takes the item to its end: a result, a failure record, or back to the queue.
 func (it *item) run(ctx context.Context) {
-	log := it.w.Log.With("run", it.run_, "stage", it.spec.Name, "item", it.d.Address.String())
+	log := it.w.Log.With("run", it.runName, "stage", it.spec.Name, "item", it.d.Address.String())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	beat := make(chan struct{})
@@ -116,7 +116,7 @@ func (it *item) hold(ctx context.Context, f func(context.Context) error) error {
 		if err == nil || !errors.As(err, &infra) || ctx.Err() != nil {
 			return err
 		}
-		it.w.Log.Warn("waiting for broker or store", "run", it.run_, "stage", it.spec.Name, "error", err)
+		it.w.Log.Warn("waiting for broker or store", "run", it.runName, "stage", it.spec.Name, "error", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -137,13 +137,13 @@ func (it *item) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) {
 		case <-tick.C:
 		}
 		if err := it.d.Heartbeat(ctx); err != nil && ctx.Err() == nil {
-			it.w.Log.Warn("heartbeat", "run", it.run_, "stage", it.spec.Name, "error", err)
+			it.w.Log.Warn("heartbeat", "run", it.runName, "stage", it.spec.Name, "error", err)
 		}
 		if l := it.lease.Load(); l != nil {
 			if err := l.Renew(ctx); errors.Is(err, broker.ErrLost) {
 				// Someone else took over while we were frozen. Going on is safe (the
 				// policy record commits once) but wasted.
-				it.w.Log.Warn("lost the lease", "run", it.run_, "stage", it.spec.Name)
+				it.w.Log.Warn("lost the lease", "run", it.runName, "stage", it.spec.Name)
 				it.lease.CompareAndSwap(l, nil) // whoever begins anew must win it again
 			}
 		}
@@ -167,7 +167,7 @@ func (it *item) over(ctx context.Context) error {
 }
 
 func (it *item) has(ctx context.Context, record string, round int, key string) (bool, error) {
-	return it.w.Courier.Broker.Has(ctx, broker.Address{Run: it.run_, Record: record, Round: round, Key: key})
+	return it.w.Courier.Broker.Has(ctx, broker.Address{Run: it.runName, Record: record, Round: round, Key: key})
 }
 
 // serve runs the stage on the item and publishes the result, unless it is there.
@@ -243,7 +243,7 @@ func (it *item) died() error {
 
 // hint tells keepers and workers to look now instead of at their next turn.
 func (it *item) hint(ctx context.Context) {
-	_ = it.w.Courier.Broker.Announce(ctx, broker.Hint, it.run_, nil) // lost hints cost seconds, nothing else
+	_ = it.w.Courier.Broker.Announce(ctx, broker.Hint, it.runName, nil) // lost hints cost seconds, nothing else
 }
 
 // process calls the stage; a panic is a failed attempt, not the end of the worker.
@@ -277,7 +277,7 @@ func (it *item) acquire(ctx context.Context) error {
 	if it.lease.Load() != nil {
 		return nil // ours, from before a pause of broker or store
 	}
-	name := fmt.Sprintf("%s-%s-%d", it.run_, it.spec.Name, it.target.Round)
+	name := fmt.Sprintf("%s-%s-%d", it.runName, it.spec.Name, it.target.Round)
 	for {
 		l, err := it.w.Courier.Broker.Acquire(ctx, name, it.w.Name, it.w.AckWait)
 		if err == nil {

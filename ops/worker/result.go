@@ -17,7 +17,7 @@ import (
 // answer is where the result goes: under the item's own key, or, for a stage that
 // gathers, under the name of the record it writes.
 func (it *item) answer() broker.Address {
-	to := broker.Address{Run: it.run_, Record: it.spec.Writes, Round: it.d.Round, Key: it.d.Key}
+	to := broker.Address{Run: it.runName, Record: it.spec.Writes, Round: it.d.Round, Key: it.d.Key}
 	if it.spec.Gather {
 		to.Key = it.spec.Writes
 	}
@@ -108,7 +108,7 @@ func (it *item) giveUp(ctx context.Context, reason string, cause error) error {
 		Reason: reason, Error: strings.ToValidUTF8(cause.Error(), "�"), Worker: it.w.Name,
 	}
 	b, err := schemas.Encode(schemas.Header{
-		Run: it.run_, Round: it.d.Round, Key: it.d.Key, Policy: it.in.Header.Policy, Config: it.in.Header.Config,
+		Run: it.runName, Round: it.d.Round, Key: it.d.Key, Policy: it.in.Header.Policy, Config: it.in.Header.Config,
 		Input: it.in.Header.SHA256, Worker: it.w.Name,
 	}, []schemas.Failed{row})
 	if err != nil {

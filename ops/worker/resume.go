@@ -37,7 +37,7 @@ func (it *item) resumeFolder(run *description) string {
 	for _, s := range []string{run.sha, it.in.Header.Policy, it.in.Header.SHA256, it.in.Header.Key} {
 		fmt.Fprintln(sum, s)
 	}
-	return fmt.Sprintf("runs/%s/resume/%s-%d-%s", it.run_, it.spec.Name, it.target.Round, hex.EncodeToString(sum.Sum(nil))[:16])
+	return fmt.Sprintf("runs/%s/resume/%s-%d-%s", it.runName, it.spec.Name, it.target.Round, hex.EncodeToString(sum.Sum(nil))[:16])
 }
 
 func (o *output) Checkpoint(ctx context.Context, step int, write func(stages.Create) error) error {
@@ -76,7 +76,7 @@ func (it *item) resume(ctx context.Context, run *description) (fs.FS, error) {
 		var infra *courier.InfraError
 		switch {
 		case err == nil:
-			it.w.Log.Info("resuming", "run", it.run_, "stage", it.spec.Name, "from", key)
+			it.w.Log.Info("resuming", "run", it.runName, "stage", it.spec.Name, "from", key)
 			it.forgiven = min(forgiven, it.failures)
 			it.failures -= it.forgiven
 			return folder{fsys, it.blame(ctx)}, nil
