@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"slices"
 	"testing"
 
 	"itool/schemas"
@@ -15,7 +16,8 @@ import (
 )
 
 // Item describes an item, from which any number of equal Inputs can be made.
-// The zero value of every field is sensible.
+// The zero value of every field is sensible. Batches that name no policy are of
+// the item's own.
 type Item struct {
 	Header  schemas.Header  // Run, Key and Seed are filled in where they are empty
 	Config  any             // the stage's section; nil: the defaults
@@ -66,7 +68,7 @@ func (i Item) Input(t testing.TB) stages.Input {
 		in.Header.Policy = in.PolicyDigest
 	}
 	in.Config = section(t, i.Config)
-	in.Batches = batches(i.Batches)
+	in.Batches = batches(under(in.PolicyDigest, i.Batches))
 	in.Round = func(record string, round int) iter.Seq2[schemas.Batch, error] {
 		for _, r := range i.Rounds {
 			if r.Record == record && r.Round == round {
@@ -97,6 +99,17 @@ func section(t testing.TB, config any) json.RawMessage {
 		t.Fatalf("configuration: %v", err)
 	}
 	return data
+}
+
+// under fills in the policy where a batch names none.
+func under(policy string, list []schemas.Batch) []schemas.Batch {
+	list = slices.Clone(list)
+	for i := range list {
+		if list[i].Header.Policy == "" {
+			list[i].Header.Policy = policy
+		}
+	}
+	return list
 }
 
 func batches(list []schemas.Batch) iter.Seq2[schemas.Batch, error] {

@@ -18,14 +18,17 @@ import (
 type funnel struct {
 	rows    int // branching nodes
 	kept    int // by the filter
+	foreign int // of those, searched with another policy than the round's
 	pairs   []train.Pair
 	example []string // of each pair
 	longest int      // tokens of a pair, both sides with their prompt
 }
 
 // collect takes the pairs that the filter kept, each once, in key order. Two nodes
-// of a tree, or two trees, may hold the same pair.
-func collect(batches iter.Seq2[schemas.Batch, error]) (f funnel, err error) {
+// of a tree, or two trees, may hold the same pair. What was searched with another
+// policy than the one that is trained says nothing about it. Only here is the
+// round's policy known from elsewhere than the search itself: from the gather.
+func collect(batches iter.Seq2[schemas.Batch, error], policy string) (f funnel, err error) {
 	seen := map[[sha256.Size]byte]bool{}
 	for b, err := range batches {
 		if err != nil {
@@ -41,6 +44,10 @@ func collect(batches iter.Seq2[schemas.Batch, error]) (f funnel, err error) {
 				continue
 			}
 			f.kept++
+			if b.Header.Policy != policy {
+				f.foreign++
+				continue
+			}
 			id := fmt.Sprintf("%s node %d", p.ExampleID, p.Node)
 			if len(p.ChosenIDs) == 0 || len(p.RejectedIDs) == 0 || len(p.PromptIDs) == 0 {
 				return f, stages.Reject(fmt.Errorf("update: pair %s: prompt, chosen and rejected have %d, %d and %d tokens; the filter must drop it",

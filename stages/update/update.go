@@ -11,7 +11,8 @@
 // The row's Metrics. Means are over the distinct pairs, log-probabilities per token
 // in nats; a key is left out when it was not measured:
 //
-//	pairs, pairs_kept, pairs_distinct    rows of the round, kept by the filter, without duplicates
+//	pairs, pairs_kept                    rows of the round, kept by the filter
+//	pairs_foreign, pairs_distinct        of those: searched with another policy; the others without duplicates
 //	rate, attempts                       of the last attempt; how many there were
 //	chosen_logp_, rejected_logp_         before and after: mean log-probability of a side
 //	margin_, accuracy_                   before and after: chosen − rejected; share with chosen ahead
@@ -73,7 +74,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err := cfg.Validate(); err != nil {
 		return stages.Reject(err)
 	}
-	f, err := collect(in.Batches)
+	f, err := collect(in.Batches, in.PolicyDigest)
 	if err != nil {
 		return err
 	}
@@ -86,8 +87,11 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return err
 	}
 	r := &round{cfg: cfg, engine: s.engine, in: in, out: out, old: old, funnel: f, metrics: map[string]float64{
-		"pairs": float64(f.rows), "pairs_kept": float64(f.kept), "pairs_distinct": float64(len(f.pairs)),
+		"pairs": float64(f.rows), "pairs_kept": float64(f.kept), "pairs_foreign": float64(f.foreign), "pairs_distinct": float64(len(f.pairs)),
 	}}
+	if f.foreign > 0 {
+		r.said = append(r.said, fmt.Sprintf("%d pairs were searched with another policy than the round's and left out: some worker serves an old one", f.foreign))
+	}
 	row := schemas.Policy{Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: base, Curve: "[]", Examples: int32(len(f.pairs))}
 	if row.Detail = r.tooSmall(); row.Detail != "" {
 		row.Status = StatusNone

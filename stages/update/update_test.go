@@ -151,6 +151,21 @@ func TestNoUpdate(t *testing.T) {
 	}
 }
 
+// TestForeignPairs: what was searched with another policy is counted and left out.
+func TestForeignPairs(t *testing.T) {
+	w := newWorld(t)
+	item := w.item(config(), w.pairs(wrong, right), w.examples())
+	item.Batches[0].Header.Policy = "an old policy"
+	row, _ := w.run(item)
+	m := metrics(t, row)
+	if m["pairs_kept"] != 16 || m["pairs_foreign"] != 8 || m["pairs_distinct"] != 8 || row.Examples != 8 {
+		t.Errorf("metrics %v, %d pairs trained on; want 16 kept, 8 foreign, 8 distinct, 8", m, row.Examples)
+	}
+	if !strings.Contains(row.Detail, "8 pairs were searched with another policy") {
+		t.Errorf("detail %q does not say it", row.Detail)
+	}
+}
+
 func TestGuard(t *testing.T) {
 	w := newWorld(t)
 	none := w.examples()
