@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 )
@@ -50,8 +51,10 @@ func (b *Broker) Listen(ctx context.Context, topic Topic, run string) (<-chan Me
 	if err != nil {
 		return nil, b.explain(ctx, op, err)
 	}
-	// Called after the last message, so nobody sends on a closed channel.
-	sub.SetClosedHandler(func(string) { close(news) })
+	// Called after the last message, so nobody sends on a closed channel; once only,
+	// though a closing connection may call twice.
+	end := sync.OnceFunc(func() { close(news) })
+	sub.SetClosedHandler(func(string) { end() })
 	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
 	c, cancel := b.call(ctx)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -181,7 +182,9 @@ func (p *Puller) pull(ctx context.Context) (*nats.Msg, error) {
 // drained subscription stays alive here until the server has confirmed its end.
 func (p *Puller) withdraw(ctx context.Context, sub *nats.Subscription, box chan *nats.Msg) (*nats.Msg, error) {
 	closed := make(chan struct{})
-	sub.SetClosedHandler(func(string) { close(closed) })
+	// When the connection closes meanwhile, the client calls the handler twice.
+	end := sync.OnceFunc(func() { close(closed) })
+	sub.SetClosedHandler(func(string) { end() })
 	if err := sub.Drain(); err != nil {
 		return nil, p.b.explain(ctx, p.op(), err)
 	}
