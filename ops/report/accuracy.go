@@ -23,16 +23,32 @@ func (r *Report) accuracies(verdicts map[int][]schemas.Verdict) {
 			continue
 		}
 		p.Accuracy = &Accuracy{Parts: parts(verdicts[p.Round]), Summary: stats.Summarise(verdicts[p.Round], bootstrapSeed)}
-		if i > 0 {
+		if i > 0 && p.Changed() {
 			p.Accuracy.Gain = compare(verdicts[p.Round-1], verdicts[p.Round])
 		}
 	}
 	if final := r.Final(); final != nil && final.Accuracy != nil {
-		r.Effect = &Effect{WarmUp: compare(verdicts[-1], verdicts[0])}
-		if final.Round > 0 {
-			r.Effect.Rounds = compare(verdicts[0], verdicts[final.Round])
+		r.Effect = r.effect(verdicts, final.Round)
+	}
+}
+
+// effect leaves a half out in which no policy was trained: nothing was tried, so
+// there is no result, not a gain of zero.
+func (r *Report) effect(verdicts map[int][]schemas.Verdict, final int) *Effect {
+	var e Effect
+	for _, p := range r.Policies {
+		switch {
+		case !p.Changed():
+		case p.Round == 0:
+			e.WarmUp = compare(verdicts[-1], verdicts[0])
+		default:
+			e.Rounds = compare(verdicts[0], verdicts[final])
 		}
 	}
+	if e == (Effect{}) {
+		return nil
+	}
+	return &e
 }
 
 // headline takes the rows that want a call, if there are any: whoever answers with

@@ -59,7 +59,7 @@ func (r *Report) said() []string {
 	}
 	for _, p := range r.Policies {
 		switch {
-		case p.Round > 0 && p.Status != "trained":
+		case p.Round > 0 && !p.Changed():
 			add(fmt.Sprintf("%s: %s", p.Status, Plain(p.Detail)), p.Name)
 		case p.Round == 0 && p.Detail != "":
 			add(Plain(p.Detail), p.Name)
@@ -91,7 +91,8 @@ func (r *Report) categories() ([]stats.Category, []Policy) {
 	return cats, policies
 }
 
-// first and last are the first and the last policies that were evaluated.
+// first is the first policy that was evaluated, last the last one of them that has
+// weights of its own: a round without an update is no result.
 func (r *Report) first() *Policy {
 	for i := range r.Policies {
 		if r.Policies[i].Accuracy != nil {
@@ -103,7 +104,7 @@ func (r *Report) first() *Policy {
 
 func (r *Report) last() *Policy {
 	for i := len(r.Policies) - 1; i >= 0; i-- {
-		if r.Policies[i].Accuracy != nil {
+		if r.Policies[i].Accuracy != nil && r.Policies[i].Changed() {
 			return &r.Policies[i]
 		}
 	}

@@ -78,6 +78,13 @@ type Policy struct {
 	Accuracy *Accuracy `json:"accuracy,omitempty"`
 }
 
+// Changed tells whether the policy has weights of its own: it is not the base, and
+// no round without an update, whose policy is the one before.
+func (p Policy) Changed() bool { return p.Round >= 0 && p.Status == trained }
+
+// trained is the status of a policy with new weights; see schemas.Policy.
+const trained = "trained"
+
 // Point is one step of training.
 type Point struct {
 	Step int     `json:"step"`
@@ -88,7 +95,7 @@ type Point struct {
 type Accuracy struct {
 	Parts []string `json:"parts"` // test, validation
 	stats.Summary
-	Gain *stats.Difference `json:"gain,omitempty"` // of Headline, paired, to the policy before; nil at the first
+	Gain *stats.Difference `json:"gain,omitempty"` // of Headline, paired, to the policy before; nil at the first and where nothing was trained
 }
 
 // Headline is exact match on the rows that want a call; on all rows where none does.
@@ -100,7 +107,8 @@ func (a *Accuracy) Headline() stats.Interval {
 }
 
 // Effect says what the two halves of the method gave: paired differences of the
-// headline on the same rows. A part is nil when one of its policies was not evaluated.
+// headline on the same rows. A part is nil when one of its policies was not evaluated,
+// or nothing was trained in it.
 type Effect struct {
 	WarmUp *stats.Difference `json:"warm_up,omitempty"` // warm-up − base
 	Rounds *stats.Difference `json:"rounds,omitempty"`  // last policy − warm-up
@@ -183,6 +191,7 @@ type Summary struct {
 	Detail     string                    `json:"detail,omitempty"`
 	Accuracy   map[string]stats.Interval `json:"accuracy"` // by policy, on all rows; only what was evaluated
 	Calls      map[string]stats.Interval `json:"calls"`    // the same on rows that want a call: the headline
+	Outcome    map[string]string         `json:"outcome"`  // by policy: trained, or why its numbers are those of the one before
 	Rows       SummaryRows               `json:"rows"`
 	Pairs      map[string]map[string]int `json:"pairs"`   // by round: kept and every reason
 	Seconds    map[string]float64        `json:"seconds"` // by stage, wall time over all workers
@@ -201,10 +210,11 @@ type SummaryRows struct {
 func (r *Report) Summary() Summary {
 	s := Summary{
 		Run: r.Run, Status: r.Status, Detail: r.Detail,
-		Accuracy: map[string]stats.Interval{}, Calls: map[string]stats.Interval{}, Pairs: map[string]map[string]int{}, Seconds: map[string]float64{},
+		Accuracy: map[string]stats.Interval{}, Calls: map[string]stats.Interval{}, Outcome: map[string]string{}, Pairs: map[string]map[string]int{}, Seconds: map[string]float64{},
 		Rows: SummaryRows{r.Rows.Kept, r.Rows.Dropped},
 	}
 	for _, p := range r.Policies {
+		s.Outcome[p.Name] = p.Status
 		if p.Accuracy != nil {
 			s.Accuracy[p.Name] = p.Accuracy.Pass
 			if p.Accuracy.Calls.N > 0 {

@@ -128,8 +128,11 @@ func TestGather(t *testing.T) {
 	if g := r.Policies[1].Accuracy.Gain; g == nil || g.Mean != 0.25 || g.Won != 1 || g.Lost != 0 {
 		t.Errorf("gain of the warm-up: %+v, want one row of four won", g)
 	}
-	if e := r.Effect; e == nil || e.WarmUp.Mean != 0.25 || e.Rounds == nil || e.Rounds.Mean != 0 {
-		t.Errorf("effect %+v", e)
+	if e := r.Effect; e == nil || e.WarmUp.Mean != 0.25 || e.Rounds != nil {
+		t.Errorf("effect %+v, want one of the warm-up and none of rounds that trained nothing", e)
+	}
+	if g := r.Policies[2].Accuracy.Gain; g != nil {
+		t.Errorf("gain of a round without an update: %+v", g)
 	}
 	if r.Policies[1].Accuracy.Errors["parameter value"] != 2 {
 		t.Errorf("errors %+v, want two of parameter value", r.Policies[1].Accuracy.Errors)
@@ -158,7 +161,7 @@ func TestGather(t *testing.T) {
 		t.Errorf("seconds %+v", seconds)
 	}
 	s := r.Summary()
-	if s.Adapter != "p-0" || s.Pairs["round 1"]["kept"] != 1 || s.Pairs["round 1"]["similar"] != 1 || s.Accuracy["round 1"].Mean != 0.5 {
+	if s.Adapter != "p-0" || s.Pairs["round 1"]["kept"] != 1 || s.Pairs["round 1"]["similar"] != 1 || s.Accuracy["round 1"].Mean != 0.5 || s.Outcome["round 1"] != "no update" {
 		t.Errorf("summary %+v", s)
 	}
 	if _, err := json.Marshal(r); err != nil {
@@ -185,9 +188,10 @@ func TestShown(t *testing.T) {
 	}
 	for _, c := range []struct{ what, text, html string }{
 		{"status", "run r1 · done", `<span class="badge done">done</span>`},
-		{"headline", "exact match of calls went from 25.0 % (base) to 50.0 % (round 1)", "exact match of calls went from 25.0 % (base) to 50.0 % (round 1)"},
+		{"headline", "exact match of calls went from 25.0 % (base) to 50.0 % (warm-up)", "exact match of calls went from 25.0 % (base) to 50.0 % (warm-up)"},
 		{"dropped rows", "dropped 1: bad_tools (first: a.jsonl row 2", "dropped: bad_tools"},
-		{"no effect", "no effect is shown", "no effect is shown"},
+		{"no effect", "warm-up: +25.0 points, 95 % interval +0.0 to +75.0 (no effect is shown", "no effect is shown"},
+		{"no update is no change", "round 1   50.0 % [0.0, 100.0]   –  ", ""},
 		{"no update", "round 1: no update: too few pairs", "round 1: no update: too few pairs"},
 		{"error types", "parameter value   3      2         2", "parameter value"},
 		{"reasons of pairs", "1 rejected_viable, 1 similar", "1 rejected viable, 1 similar"},
@@ -208,7 +212,7 @@ func TestShown(t *testing.T) {
 			t.Errorf("the page holds %q", bad)
 		}
 	}
-	for _, bad := range []string{"\x1b", "\u202e"} {
+	for _, bad := range []string{"\x1b", "\u202e", "the rounds after it"} {
 		if strings.Contains(text.String(), bad) {
 			t.Errorf("the text holds %q", bad)
 		}

@@ -74,7 +74,7 @@ func (r *Report) closeFunnels() {
 			continue
 		}
 		rd.Steps = p.Steps
-		if p.Status == "trained" {
+		if p.Changed() {
 			rd.ChosenChange, rd.RejectedChange = p.Metrics["chosen_change"], p.Metrics["rejected_change"]
 		}
 	}
