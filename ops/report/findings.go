@@ -65,7 +65,15 @@ func (r *Report) said() []string {
 			add(Plain(p.Detail), p.Name)
 		}
 	}
+	for _, p := range r.Policies {
+		if a := p.Accuracy; a != nil && a.Parsed.N > 0 && a.Parsed.Mean == 0 {
+			add(fmt.Sprintf("not one of %d answers reads as calls, or as prose where prose is wanted: this says nothing about skill; look at the chat template and the answers' format", a.Parsed.N), p.Name)
+		}
+	}
 	for _, rd := range r.Rounds {
+		if rd.Cut*20 > rd.Terminals { // more than 5 %: the limit decides, not the policy
+			add(fmt.Sprintf("%d of %d searched answers ran out of length and failed by it (expand.max_answer_tokens)", rd.Cut, rd.Terminals), PolicyName(rd.Round+1))
+		}
 		if j := rd.Judge; j != nil && !j.Counts {
 			add(fmt.Sprintf("self-evaluation did not count (AUC %s, mass %.2f)", auc(j.AUC), j.Mass), PolicyName(rd.Round+1))
 		}

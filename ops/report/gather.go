@@ -233,11 +233,17 @@ func judgeOf(s schemas.Selection) *Judge {
 
 // tree adds one search tree to the funnel.
 func (rd *Round) tree(nodes []schemas.Candidate) {
-	children := make([]int, len(nodes))
+	finished := make([]bool, len(nodes)) // a terminal is at or below the node
+	children := make([]int, len(nodes))  // that are finished
 	passing, failing := 0, 0
-	for _, n := range nodes {
-		if n.Parent >= 0 && int(n.Parent) < len(nodes) {
-			children[n.Parent]++
+	for i, n := range slices.Backward(nodes) { // children stand behind their parents
+		finished[i] = finished[i] || n.Terminal
+		if p := int(n.Parent); p >= 0 && p < i && finished[i] {
+			finished[p] = true
+			children[p]++
+		}
+		if n.Terminal && n.Cut {
+			rd.Cut++
 		}
 		switch {
 		case !n.Terminal:

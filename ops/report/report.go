@@ -123,13 +123,14 @@ type Round struct {
 	Selected    int            `json:"selected"`
 	Trees       int            `json:"trees"`
 	Nodes       int            `json:"nodes"`
-	Branching   int            `json:"branching"`    // nodes with two or more children
+	Branching   int            `json:"branching"`    // nodes with two or more children that lead to finished answers: each gives a pair or a reason
 	Terminals   int            `json:"terminals"`    // finished answers
 	Passing     int            `json:"passing"`      // … that are right
+	Cut         int            `json:"cut"`          // … that ran out of length, and so failed
 	MixedTrees  int            `json:"mixed_trees"`  // trees with both right and wrong answers: what there is to learn from
-	Pairs       int            `json:"pairs"`        // kept
+	Pairs       int            `json:"pairs"`        // kept, each once; before the update has looked, as the filter kept them
 	PairsReason map[string]int `json:"pairs_reason"` // dropped, by reason
-	OtherMode   int            `json:"other_mode"`   // kept if the other acceptance mode were in force
+	OtherMode   int            `json:"other_mode"`   // that the filter would keep if the other acceptance mode were in force
 	Mode        string         `json:"mode"`         // in force: proven or paper
 	Steps       int            `json:"steps"`        // optimiser steps of the policy that it made
 	// How far those moved the pairs: mean |Δ log-probability| of a side, nats.

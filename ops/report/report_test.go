@@ -76,7 +76,7 @@ func fill(b book) {
 	write(b, "policy", -1, "policy", schemas.Policy{Checkpoint: "p-base", Status: "base", Metrics: "{}", Curve: "[]"})
 	write(b, "policy", 0, "policy", schemas.Policy{Checkpoint: "p-0", Status: "trained", Steps: 9, Examples: 2, Detail: hostile,
 		Metrics: `{"validation_before":2,"validation_after":1.5,"odd":"text"}`, Curve: `[{"step":1,"loss":2},{"step":9,"loss":1}]`})
-	write(b, "policy", 1, "policy", schemas.Policy{Checkpoint: "p-0", Status: "no update", Detail: "too few pairs", Metrics: `{"pairs":3}`, Curve: "[]"})
+	write(b, "policy", 1, "policy", schemas.Policy{Checkpoint: "p-0", Status: "no update", Detail: "too few pairs", Metrics: `{"pairs":5,"pairs_kept":3,"pairs_foreign":1,"pairs_distinct":1}`, Curve: "[]"})
 	verdicts := func(pass ...bool) []schemas.Verdict {
 		var out []schemas.Verdict
 		for i, p := range pass {
@@ -97,9 +97,12 @@ func fill(b book) {
 	write(b, "candidate", 0, "e1",
 		schemas.Candidate{Parent: -1},
 		schemas.Candidate{Node: 1, Parent: 0, Terminal: true, Pass: true},
-		schemas.Candidate{Node: 2, Parent: 0, Terminal: true, Text: hostile},
-		schemas.Candidate{Node: 3, Parent: 0})
+		schemas.Candidate{Node: 2, Parent: 0, Terminal: true, Cut: true, Text: hostile},
+		schemas.Candidate{Node: 3, Parent: 0},
+		schemas.Candidate{Node: 4, Parent: 3}, schemas.Candidate{Node: 5, Parent: 3}) // never followed to an end: no branching node
 	write(b, "pair", 0, "e1",
+		schemas.Pair{ExampleID: "e1", OtherMode: "chosen_low_q"},
+		schemas.Pair{ExampleID: "e1", OtherMode: "chosen_low_q"}, // two more that only the update knows better
 		schemas.Pair{ExampleID: "e1", OtherMode: "chosen_low_q"},
 		schemas.Pair{ExampleID: "e1", Reason: "similar", OtherMode: "similar"},
 		schemas.Pair{ExampleID: "e1", Reason: "rejected_viable"})
@@ -141,10 +144,10 @@ func TestGather(t *testing.T) {
 		t.Fatalf("%d rounds, want 1", len(r.Rounds))
 	}
 	rd := r.Rounds[0]
-	if rd.Scored != 2 || rd.Perplexity != 2 || rd.Selected != 1 || rd.Trees != 1 || rd.Nodes != 4 || rd.Branching != 1 || rd.Terminals != 2 || rd.Passing != 1 || rd.MixedTrees != 1 {
+	if rd.Scored != 2 || rd.Perplexity != 2 || rd.Selected != 1 || rd.Trees != 1 || rd.Nodes != 6 || rd.Branching != 1 || rd.Terminals != 2 || rd.Passing != 1 || rd.MixedTrees != 1 || rd.Cut != 1 {
 		t.Errorf("funnel %+v", rd)
 	}
-	if rd.Pairs != 1 || rd.OtherMode != 1 || rd.PairsReason["similar"] != 1 || rd.PairsReason["rejected_viable"] != 1 || rd.Mode != "proven" {
+	if rd.Pairs != 1 || rd.OtherMode != 1 || rd.PairsReason["similar"] != 1 || rd.PairsReason["rejected_viable"] != 1 || rd.PairsReason["duplicate"] != 1 || rd.PairsReason["foreign_policy"] != 1 || rd.Mode != "proven" {
 		t.Errorf("pairs %+v", rd)
 	}
 	if j := rd.Judge; j == nil || j.AUC != nil || j.Counts || j.Mass != 0.4 {
@@ -194,9 +197,10 @@ func TestShown(t *testing.T) {
 		{"no update is no change", "round 1   50.0 % [0.0, 100.0]   –  ", ""},
 		{"no update", "round 1: no update: too few pairs", "round 1: no update: too few pairs"},
 		{"error types", "parameter value   3      2         2", "parameter value"},
-		{"reasons of pairs", "1 rejected_viable, 1 similar", "1 rejected viable, 1 similar"},
+		{"reasons of pairs", "1 duplicate, 1 foreign_policy, 1 rejected_viable, 1 similar", "1 rejected viable, 1 similar"},
 		{"before and after", "validation 2 → 1.5", "validation 2 → 1.5"},
 		{"a curve", "", `<polyline points="0.0,5.0 300.0,85.0 "`},
+		{"answers that were cut", "1 of 2 searched answers ran out of length", "1 of 2 searched answers ran out of length"},
 		{"failures", "itool failed r1", "attempts after 5"},
 		{"empty buckets", "no medium row", "no medium row"},
 	} {
@@ -216,6 +220,21 @@ func TestShown(t *testing.T) {
 		if strings.Contains(text.String(), bad) {
 			t.Errorf("the text holds %q", bad)
 		}
+	}
+}
+
+// TestNothingReads: where no answer decodes, 0 % is a fault of the format, not of skill.
+func TestNothingReads(t *testing.T) {
+	b := newBook(t)
+	write(b, "run", 0, "run", schemas.Run{Name: run, Config: "{}", Dataset: "[]"})
+	write(b, "policy", -1, "policy", schemas.Policy{Checkpoint: "p-base", Status: "base", Metrics: "{}", Curve: "[]"})
+	write(b, "verdict", -1, "c0", schemas.Verdict{ExampleID: "t1", Part: "test", HasCall: true, ErrorType: "code syntax"})
+	r, err := report.Gather(t.Context(), b.c, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(r.Findings(), "\n"); !strings.Contains(got, "base: not one of 1 answers reads as calls") {
+		t.Errorf("findings:\n%s\nwant them to say that nothing could be read", got)
 	}
 }
 

@@ -74,8 +74,24 @@ func (r *Report) closeFunnels() {
 			continue
 		}
 		rd.Steps = p.Steps
+		rd.together(p.Metrics)
 		if p.Changed() {
 			rd.ChosenChange, rd.RejectedChange = p.Metrics["chosen_change"], p.Metrics["rejected_change"]
+		}
+	}
+}
+
+// together moves what only the whole round could see from the pairs to the reasons:
+// the same pair in two trees, and pairs that were searched with another policy.
+func (rd *Round) together(m map[string]float64) {
+	kept, distinct, foreign := int(m["pairs_kept"]), int(m["pairs_distinct"]), int(m["pairs_foreign"])
+	if kept != rd.Pairs || distinct < 0 || foreign < 0 || distinct+foreign > kept {
+		return // another stage's numbers, which do not add up to what the filter gave
+	}
+	rd.Pairs = distinct
+	for reason, n := range map[string]int{"foreign_policy": foreign, "duplicate": kept - foreign - distinct} {
+		if n > 0 {
+			rd.PairsReason[reason] += n
 		}
 	}
 }
