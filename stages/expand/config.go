@@ -6,9 +6,17 @@ import (
 	"itool/stages/expand/search"
 )
 
+// Presets. Samples is the paper's baseline without MCTS: of four answers the likeliest
+// is preferred to the least likely. It wants filter.mode paper with min_chosen_q and
+// min_q_difference 0, for its Q is a probability and knows nothing of right and wrong.
+const (
+	PresetPaper   = "paper"
+	PresetSamples = "samples"
+)
+
 // Config sets one tree.
 type Config struct {
-	Preset            string  `json:"preset"`              // "" or "paper": the shallow trees of the authors' script, over all fields of the search below
+	Preset            string  `json:"preset"`              // "" | "paper": the shallow trees of the authors' script, over all fields of the search | "samples": no search, width whole answers, whose Q is their probability
 	Width             int     `json:"width"`               // children a node may have, 1..64
 	Iterations        int     `json:"iterations"`          // 0 = max(8, 2 × the reference's fragments)
 	C                 float64 `json:"c"`                   // weight of exploration in Eq. 5, ≥ 0
@@ -37,8 +45,8 @@ func Default() Config {
 
 // Validate names field, value and range.
 func (c Config) Validate() error {
-	if c.Preset != "" && c.Preset != "paper" {
-		return fmt.Errorf("expand.preset: %q is neither empty nor paper", c.Preset)
+	if c.Preset != "" && c.Preset != PresetPaper && c.Preset != PresetSamples {
+		return fmt.Errorf("expand.preset: %q is neither empty nor %s nor %s", c.Preset, PresetPaper, PresetSamples)
 	}
 	if c.MaxAnswerTokens <= 0 {
 		return fmt.Errorf("expand.max_answer_tokens: %d is not positive", c.MaxAnswerTokens)
@@ -54,10 +62,13 @@ func (c Config) Validate() error {
 
 // params are the settings of the search for a reference of so many fragments.
 func (c Config) params(fragments int, seed uint64) search.Params {
-	if c.Preset == "paper" {
+	switch c.Preset {
+	case PresetPaper:
 		p := search.Paper()
 		p.Seed = seed
 		return p
+	case PresetSamples: // each of the width draws is a whole answer
+		return search.Params{Width: c.Width, Iterations: 1, DrawsPerChild: 1, Temperature: c.Temperature, Seed: seed}
 	}
 	p := search.Default()
 	p.Width, p.C, p.Gamma, p.MaxDepth, p.Simulation = c.Width, c.C, c.Gamma, c.Depth, c.Simulation

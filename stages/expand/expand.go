@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 
@@ -111,7 +112,7 @@ func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*growe
 	if g.weight, err = s.judgeWeight(in); err != nil {
 		return nil, err
 	}
-	if g.weight != 0 {
+	if g.weight != 0 && cfg.Preset != PresetSamples {
 		if g.self, err = judge.NewSelfEvaluator(p); err != nil {
 			return nil, stages.Reject(fmt.Errorf("expand: %w", err))
 		}
@@ -157,7 +158,7 @@ func (g *grower) draw(ctx context.Context, tree *search.Tree, requests []search.
 			MaxTokens: max(1, g.cfg.MaxAnswerTokens-node.Length),
 			Stop: func(id int32) bool {
 				tokens++
-				if !scan.feed(g.p.TokenBytes(id)) {
+				if g.cfg.Preset == PresetSamples || !scan.feed(g.p.TokenBytes(id)) {
 					return false
 				}
 				ends[i], scans[i] = append(ends[i], tokens), append(scans[i], scan)
@@ -249,6 +250,11 @@ func (g *grower) rows(tree *search.Tree) []schemas.Candidate {
 			Node: int32(i), Parent: int32(n.Parent), Tokens: n.Tokens, Text: text(g.p, n.Tokens), LogProb: n.LogProb, Prior: n.Prior,
 			Visits: int32(n.N), Q: n.Q, V: n.V, Reward: n.Reward, Outcome: n.Outcome, SelfEval: n.SelfEval,
 			Terminal: n.Terminal, Cut: n.Cut, Pass: n.Pass, ErrorType: g.faults[i], ExampleID: g.ex.ID,
+		}
+	}
+	if g.cfg.Preset == PresetSamples {
+		for i := range rows[1:] {
+			rows[i+1].Q = math.Exp(rows[i+1].LogProb)
 		}
 	}
 	rows[0].Tokens, rows[0].Text = g.ex.PromptIDs, ""

@@ -2,6 +2,7 @@ package expand_test
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"testing"
 
@@ -140,6 +141,22 @@ func TestFragmentsContinueTheirPrefix(t *testing.T) {
 		}
 		if got, want := r.LogProb, sum/float64(len(r.Tokens)); got < want-1e-4 || got > want+1e-4 {
 			t.Fatalf("node %d: log-probability %g in the tree, %g of the sequence", r.Node, got, want)
+		}
+	}
+}
+
+// TestSamples: the baseline without a search is whole answers under the root, ranked
+// by their probability.
+func TestSamples(t *testing.T) {
+	cfg := config()
+	cfg.Preset, cfg.Width = expand.PresetSamples, 4
+	rows := stagetest.Rows[schemas.Candidate](t, expand.New(engine(t)), item(t, example(t, "[f(a=1)]"), 1, cfg))
+	if len(rows) < 3 || len(rows) > 5 {
+		t.Fatalf("%d nodes, want the root and at most four answers, which noise hardly repeats", len(rows))
+	}
+	for _, r := range rows[1:] {
+		if r.Parent != 0 || !r.Terminal || r.Q != math.Exp(r.LogProb) || r.Outcome == 0 || r.SelfEval != 0 {
+			t.Errorf("node %d: %+v, want a judged whole answer with its probability as Q", r.Node, r)
 		}
 	}
 }
