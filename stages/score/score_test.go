@@ -63,10 +63,11 @@ func TestRank(t *testing.T) {
 		change func(*score.SelectConfig)
 		want   []string
 	}{
-		"the top tenth of each stratum, at least one": {func(*score.SelectConfig) {}, []string{"j", "i", "t"}},
-		"three tenths, rounded":                       {func(c *score.SelectConfig) { c.Ratio = 0.3 }, []string{"j", "i", "h", "g", "f", "t", "s"}},
-		"ties go to the lower ID":                     {func(c *score.SelectConfig) { c.Ratio = 0.7 }, []string{"j", "i", "h", "g", "f", "e", "o", "d", "n", "c", "m", "t", "s", "r", "q"}},
-		"a bound on the trees":                        {func(c *score.SelectConfig) { c.Ratio, c.MaxTrees = 1, 4 }, []string{"j", "i", "h", "t"}},
+		"the top tenth of each stratum, at least one":  {func(*score.SelectConfig) {}, []string{"j", "i", "t"}},
+		"three tenths, rounded":                        {func(c *score.SelectConfig) { c.Ratio = 0.3 }, []string{"j", "i", "h", "g", "f", "t", "s"}},
+		"ties go to the lower ID":                      {func(c *score.SelectConfig) { c.Ratio = 0.7 }, []string{"j", "i", "h", "g", "f", "e", "o", "d", "n", "c", "m", "t", "s", "r", "q"}},
+		"a bound that both strata would round up over": {func(c *score.SelectConfig) { c.Ratio, c.MaxTrees = 1, 10 }, []string{"j", "i", "h", "g", "f", "e", "o", "t", "s"}},
+		"a bound on the trees":                         {func(c *score.SelectConfig) { c.Ratio, c.MaxTrees = 1, 4 }, []string{"j", "i", "h", "t"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := base

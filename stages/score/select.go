@@ -18,7 +18,7 @@ import (
 type SelectConfig struct {
 	Ratio         float64 `json:"ratio"`          // share of each stratum to expand, 0..1; the paper's 10 %
 	Order         string  `json:"order"`          // "perplexity" (hardest first) or "random" (the baseline)
-	MaxTrees      int     `json:"max_trees"`      // most examples per round over both strata, 0 = no bound
+	MaxTrees      int     `json:"max_trees"`      // most examples per round over both strata, 0 = no bound; a stratum keeps one all the same
 	SelfEval      string  `json:"self_eval"`      // "auto" (counts when calibration holds), "on" or "off"
 	JudgeExamples int     `json:"judge_examples"` // validation examples that calibrate the self-evaluation, ≥ 0
 	MinMass       float64 `json:"min_mass"`       // least mean probability on the four letters, 0..1
@@ -115,12 +115,16 @@ func Rank(scores []schemas.Score, cfg SelectConfig, seed uint64) []schemas.Selec
 	}
 	sort.SliceStable(rows, func(i, j int) bool { return rows[i].HasCall && !rows[j].HasCall })
 	ratio := cfg.Ratio
-	if cfg.MaxTrees > 0 && ratio*float64(len(rows)) > float64(cfg.MaxTrees) {
+	bounded := cfg.MaxTrees > 0 && ratio*float64(len(rows)) > float64(cfg.MaxTrees)
+	if bounded {
 		ratio = float64(cfg.MaxTrees) / float64(len(rows))
 	}
 	calls := sort.Search(len(rows), func(i int) bool { return !rows[i].HasCall })
 	for _, stratum := range [][]schemas.Selection{rows[:calls], rows[calls:]} {
 		take := int(math.Round(ratio * float64(len(stratum))))
+		if bounded { // rounded up in both strata they would be one too many
+			take = int(ratio*float64(len(stratum)) + 1e-9)
+		}
 		if take == 0 && len(stratum) > 0 {
 			take = 1
 		}
