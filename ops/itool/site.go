@@ -99,7 +99,11 @@ func openFolder(ctx context.Context, a *app, dir string, port int) (*site, error
 	if err != nil {
 		return nil, err
 	}
-	store, err := disk.Open(filepath.Join(dir, "store"))
+	spec, err := folderStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	store, err := openStore(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +147,18 @@ func joinFolder(ctx context.Context, a *app, dir string, store storage.Store, lo
 	return &site{Courier: &courier.Courier{Broker: b, Store: store}}, nil
 }
 
+// folderStore names the store of a folder's runs: the one that `up` was given, or the
+// folder's own.
+func folderStore(dir string) (spec string, err error) {
+	b, err := os.ReadFile(storeFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "disk:" + filepath.Join(dir, "store"), nil
+	}
+	return string(b), err
+}
+
+func storeFile(dir string) string { return filepath.Join(dir, "store-address") }
+
 // addressFile holds the address of the process that serves a folder, while it does.
 func addressFile(dir string) string { return filepath.Join(dir, "address") }
 
@@ -177,6 +193,9 @@ func connect(ctx context.Context, a *app, address string) (*broker.Broker, error
 func openStore(ctx context.Context, spec string) (storage.Store, error) {
 	if path, ok := strings.CutPrefix(spec, "disk:"); ok {
 		return disk.Open(path)
+	}
+	if at := strings.LastIndex(spec, "@"); at >= 0 { // addresses are printed and written down; keys are not
+		return nil, coded(exitUsage, "--store has keys in its address: write SCHEME://%s, and put the keys into ITOOL_MINIO_ACCESS_KEY and ITOOL_MINIO_SECRET_KEY", spec[at+1:])
 	}
 	u, err := url.Parse(spec)
 	if err != nil || u.Scheme != "minio" && u.Scheme != "minios" {
