@@ -62,6 +62,9 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
+	if c.Select.SelfEvalReference != c.Expand.SelfEvalReference {
+		return fmt.Errorf("select.self_eval_reference: %t, but expand.self_eval_reference is %t: what is calibrated must be what counts", c.Select.SelfEvalReference, c.Expand.SelfEvalReference)
+	}
 	return nil
 }
 

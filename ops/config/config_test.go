@@ -22,6 +22,8 @@ func TestLoad(t *testing.T) {
 		"a flag overlays the file":       {yaml: "line:\n  rounds: 2\n", sets: []string{"line.rounds=1"}, ok: func(c config.Config) bool { return c.Line.Rounds == 1 }},
 		"a whole seed":                   {yaml: "seed: 18446744073709551615\n", ok: func(c config.Config) bool { return c.Seed == 18446744073709551615 }},
 		"comments only":                  {yaml: "# nothing\n", ok: func(c config.Config) bool { return reflect.DeepEqual(c, config.Default()) }},
+		"two sections that disagree":     {sets: []string{"expand.self_eval_reference=false"}, err: "select.self_eval_reference|what is calibrated must be what counts"},
+		"two sections that agree":        {sets: []string{"expand.self_eval_reference=false", "select.self_eval_reference=false"}, ok: func(c config.Config) bool { return !c.Expand.SelfEvalReference }},
 		"an unknown key names its line":  {yaml: "line:\n  rounds: 2\nexpand:\n  widht: 3\n", err: "itool.yaml:4|expand.widht|did you mean width"},
 		"an unknown section":             {yaml: "expnad:\n  width: 3\n", err: "itool.yaml:1|expnad|did you mean expand"},
 		"a wrong type names its line":    {yaml: "expand:\n  width: wide\n", err: "itool.yaml:2|expand.width|string"},

@@ -117,4 +117,9 @@ func TestSelectCalibratesTheSelfEvaluation(t *testing.T) {
 	if len(rows) != 1 || rows[0].JudgeWeight != 0 || !(rows[0].JudgeMass > 0 && rows[0].JudgeMass < 0.2) || rows[0].JudgeReason == "" {
 		t.Errorf("got %+v, want an opinion that does not count, with its mass and reason", rows)
 	}
+	cfg.SelfEvalReference = false
+	item.Config = cfg
+	if blind := stagetest.Rows[schemas.Selection](t, score.NewSelect(e), item); blind[0].JudgeMass == rows[0].JudgeMass {
+		t.Error("the prompt without the reference is calibrated as the one with it")
+	}
 }

@@ -24,11 +24,13 @@ type SelectConfig struct {
 	MinMass       float64 `json:"min_mass"`       // least mean probability on the four letters, 0..1
 	MinAUC        float64 `json:"min_auc"`        // least AUC of C against O, 0..1
 	MaxTokens     int     `json:"max_tokens"`     // of an answer drawn for the calibration
+
+	SelfEvalReference bool `json:"self_eval_reference"` // show the reference to the self-evaluation; as in expand
 }
 
 // DefaultSelect is what the paper and the design say.
 func DefaultSelect() SelectConfig {
-	return SelectConfig{Ratio: 0.10, Order: "perplexity", SelfEval: "auto", JudgeExamples: 32, MinMass: 0.5, MinAUC: 0.7, MaxTokens: 256}
+	return SelectConfig{Ratio: 0.10, Order: "perplexity", SelfEval: "auto", JudgeExamples: 32, MinMass: 0.5, MinAUC: 0.7, MaxTokens: 256, SelfEvalReference: true}
 }
 
 // Validate names field, value and range.
@@ -173,7 +175,7 @@ func (s *Select) calibrate(ctx context.Context, cfg SelectConfig, in stages.Inpu
 			return c, err
 		}
 		for k := range exs {
-			r, err := e.Evaluate(ctx, &exs[k], verdicts[k].Answer, true)
+			r, err := e.Evaluate(ctx, &exs[k], verdicts[k].Answer, cfg.SelfEvalReference)
 			if errors.Is(err, policy.ErrTooLong) {
 				continue // the longest conversations leave no room for the judging prompt
 			}
