@@ -11,6 +11,7 @@ import (
 	"itool/broker"
 	"itool/ops/courier"
 	"itool/schemas"
+	"itool/stages/split"
 )
 
 // each walks over all examples of the run in key order, one batch in memory.
@@ -83,9 +84,13 @@ func (k *Keeper) countExamples(ctx context.Context, b *book) error {
 // checkDropped fails the run when too much of the dataset was unusable: a run on
 // the rest would look like a success.
 func (k *Keeper) checkDropped(ctx context.Context, b *book) error {
-	total, dropped, train := 0, 0, 0
+	total, dropped, train, spare := 0, 0, 0, 0
 	reasons, first := map[string]int{}, map[string]string{}
 	err := k.each(ctx, b, func(e *schemas.Example) bool {
+		if e.Reason == string(split.NotDrawn) {
+			spare++ // asked for, and no fault of the dataset
+			return true
+		}
 		total++
 		switch schemas.Part(e.Part) {
 		case schemas.PartDropped:
@@ -107,12 +112,12 @@ func (k *Keeper) checkDropped(ctx context.Context, b *book) error {
 	}
 	sort.Strings(why)
 	switch {
-	case total == 0:
+	case total+spare == 0:
 		return errFailed{"the dataset holds no assistant turn; publish one that does"}
 	case float64(dropped) > b.cfg.MaxDropped*float64(total):
 		return errFailed{fmt.Sprintf("%d of %d examples were dropped and line.max_dropped is %g: %s", dropped, total, b.cfg.MaxDropped, strings.Join(why, "; "))}
 	case train == 0:
-		return errFailed{"no example is left to train on; lower split.test_share or split.validation_share, or publish more tool sets"}
+		return errFailed{"no example is left to train on; lower split.test_share or split.validation_share, raise split.data_share, or publish more tool sets"}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package line_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -62,6 +63,7 @@ func stage[In, Out schemas.Record](spec stages.Spec, do func(in stages.Input, ro
 // world holds the parts that the tests change.
 type world struct {
 	dropped, guardAt int
+	reason           string // of the dropped ones; "": no_answer
 	failing          string // example ID whose expansion is rejected
 	updateFails      bool
 	calls            sync.Map // "<stage>.<round>.<key>" → times processed
@@ -78,7 +80,7 @@ func (w *world) line() []stages.Stage {
 				ex := schemas.Example{ID: fmt.Sprintf("%s-%05d", s[0].Key, i), Part: "train", Replay: i%2 == 0}
 				switch {
 				case int(i) < w.dropped:
-					ex = schemas.Example{ID: ex.ID, Part: "dropped", Reason: "no_answer", Detail: "row 0: no answer"}
+					ex = schemas.Example{ID: ex.ID, Part: "dropped", Reason: cmp.Or(w.reason, "no_answer"), Detail: "row 0: no answer"}
 				case i%5 == 4:
 					ex.Part, ex.Replay = "test", false
 				}
@@ -289,6 +291,7 @@ func TestHowRunsEnd(t *testing.T) {
 		detail  string
 		stalled string
 	}{
+		"rows that were not wanted":   {world: &world{dropped: 5, reason: "not_drawn"}, status: "done"},
 		"too many dropped rows":       {world: &world{dropped: 5}, status: "failed", detail: "no_answer (first: row 0: no answer)"},
 		"the guard stops":             {world: &world{guardAt: 2}, status: line.StatusGuard},
 		"no rounds":                   {cfg: func(c *line.Config) { c.Rounds = 0 }, status: "done"},

@@ -8,13 +8,14 @@ type Config struct {
 	TestShare       float64 `json:"test_share"`       // held out, only evaluate reads it; 0..1
 	ValidationShare float64 `json:"validation_share"` // for settings and the guard, never trained on; 0..1
 	ReplayShare     float64 `json:"replay_share"`     // in the replay buffer of the rounds, drawn from what is left to train on; 0..1
+	DataShare       float64 `json:"data_share"`       // of what is left to train on, the part that is used at all: the baselines with less data; > 0..1
 	ShareSeed       uint64  `json:"share_seed"`       // another seed gives other shares of the same data
 	MaxTokens       int     `json:"max_tokens"`       // most tokens of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
 }
 
 // Default is the paper's: 10 % validation, half of the whole to replay.
 func Default() Config {
-	return Config{ValidationShare: 0.1, ReplayShare: 0.5, ShareSeed: 1}
+	return Config{ValidationShare: 0.1, ReplayShare: 0.5, DataShare: 1, ShareSeed: 1}
 }
 
 // Validate names the field, the value and the range.
@@ -35,6 +36,9 @@ func (c Config) Validate() error {
 	}
 	if c.ReplayShare > left+1e-9 {
 		return fmt.Errorf("split.replay_share: %g is not within 0..%g: validation_share %g and test_share %g leave no more", c.ReplayShare, left, c.ValidationShare, c.TestShare)
+	}
+	if !(c.DataShare > 0 && c.DataShare <= 1) {
+		return fmt.Errorf("split.data_share: %g is not within 0..1, or 0", c.DataShare)
 	}
 	if c.MaxTokens < 0 {
 		return fmt.Errorf("split.max_tokens: %d is below 0", c.MaxTokens)

@@ -32,6 +32,12 @@ func (c Config) replay(identity string) bool {
 	return left > 0 && unit(c.ShareSeed, "replay", identity) < c.ReplayShare/left
 }
 
+// drawn says whether a training example is used at all. A smaller share is part of
+// every larger one, and leaves what is held out as it is.
+func (c Config) drawn(identity string) bool {
+	return unit(c.ShareSeed, "data", identity) < c.DataShare
+}
+
 // unit maps a text to [0, 1), evenly.
 func unit(seed uint64, purpose, text string) float64 {
 	return float64(stages.Seed(seed, purpose+"\x00"+text, 0)>>11) / (1 << 53)

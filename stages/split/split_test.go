@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -249,6 +250,43 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// TestDataShare: less data is a part of more data, and what is held out stays.
+func TestDataShare(t *testing.T) {
+	var data strings.Builder
+	for i := range 600 {
+		data.WriteString(row(fmt.Sprintf(`[{"name": "tool%d", "parameters": {}}]`, i), fmt.Sprint("Q", i), "Hello."))
+	}
+	used := map[string]bool{}
+	var before []schemas.Example
+	for _, share := range []float64{1, 0.5, 0.1} {
+		it := item(t, format.OpenAI, data.String(), map[string]any{"data_share": share})
+		rows := stagetest.Rows[schemas.Example](t, newStage(t), it)
+		train, all := 0, 0
+		for i, e := range rows {
+			if before != nil && before[i].Part != string(schemas.PartTrain) && e.Part != before[i].Part {
+				t.Fatalf("share %g: row %d is %s, with more data %s", share, i, e.Part, before[i].Part)
+			}
+			switch {
+			case e.Part == string(schemas.PartTrain):
+				train++
+				if before != nil && !used[e.ID] {
+					t.Fatalf("share %g: %s is not part of the larger share", share, e.ID)
+				}
+				used[e.ID] = true
+			case e.Reason == "not_drawn":
+				used[e.ID] = false
+			default:
+				continue
+			}
+			all++
+		}
+		if got := float64(train) / float64(all); math.Abs(got-share) > 0.06 {
+			t.Errorf("share %g: %g of %d training examples are used", share, got, all)
+		}
+		before = rows
+	}
+}
+
 // TestBFCL: the acceptable answers travel, and a reference that fails its own
 // check is dropped.
 func TestBFCL(t *testing.T) {
@@ -332,13 +370,15 @@ func TestConfig(t *testing.T) {
 		"split.validation_share: -1":  {ValidationShare: -1},
 		"split.validation_share: 0.6": {ValidationShare: 0.6, TestShare: 0.6},
 		"split.replay_share: 0.95":    {ValidationShare: 0.1, ReplayShare: 0.95},
-		"split.max_tokens: -1":        {MaxTokens: -1},
+		"split.data_share: 0":         {},
+		"split.data_share: 1.1":       {DataShare: 1.1},
+		"split.max_tokens: -1":        {DataShare: 1, MaxTokens: -1},
 	} {
 		if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%+v: err = %v, want %s", config, err, want)
 		}
 	}
-	for _, config := range []split.Config{split.Default(), {ReplayShare: 0.9, ValidationShare: 0.1}, {TestShare: 1}} {
+	for _, config := range []split.Config{split.Default(), {ReplayShare: 0.9, ValidationShare: 0.1, DataShare: 1}, {TestShare: 1, DataShare: 0.1}} {
 		if err := config.Validate(); err != nil {
 			t.Errorf("%+v: %v", config, err)
 		}

@@ -24,6 +24,7 @@ const (
 	BadPrompt   = Reason("bad_prompt")    // the chat template refuses the conversation
 	Overlong    = Reason("overlong")      // prompt and answer exceed max_tokens or the context
 	Repeated    = Reason("duplicate")     // the same prompt and answer stood in this shard before
+	NotDrawn    = Reason("not_drawn")     // data_share leaves it out; nothing is wrong with it
 )
 
 // maxTurns bounds the assistant turns of one conversation: every turn repeats what
@@ -81,7 +82,13 @@ func (t *turns) add(row format.Row) {
 			continue
 		}
 		e.Part = string(t.cfg.part(group))
-		e.Replay = e.Part == string(schemas.PartTrain) && t.cfg.replay(e.Messages+"\n"+e.Tools+"\n"+e.Reference)
+		identity := e.Messages + "\n" + e.Tools + "\n" + e.Reference
+		if train := e.Part == string(schemas.PartTrain); train && !t.cfg.drawn(identity) {
+			t.drop(e, row, NotDrawn, fmt.Errorf("split.data_share %g leaves it out", t.cfg.DataShare))
+			continue
+		} else if train {
+			e.Replay = t.cfg.replay(identity)
+		}
 		t.append(e)
 	}
 }
