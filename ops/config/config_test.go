@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -80,5 +81,26 @@ func TestFreezeIsStable(t *testing.T) {
 	other.Line.Rounds = 7
 	if _, d, _ := other.Freeze(); d == da {
 		t.Error("another configuration has the same digest")
+	}
+}
+
+// TestBaselines: what the guide sets for each baseline exists, and changes something.
+func TestBaselines(t *testing.T) {
+	page, err := os.ReadFile("../guide/compare.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arms := 0
+	for _, quoted := range regexp.MustCompile("`([a-z_]+\\.[a-z_]+=[^`]+)`").FindAllStringSubmatch(string(page), -1) {
+		arms++
+		c, err := config.Load(config.Default(), "", strings.Fields(quoted[1]))
+		if err != nil {
+			t.Errorf("%s: %v", quoted[1], err)
+		} else if reflect.DeepEqual(c, config.Default()) {
+			t.Errorf("%s changes nothing", quoted[1])
+		}
+	}
+	if arms < 12 {
+		t.Errorf("%d arms found in the guide, want at least 12", arms)
 	}
 }
