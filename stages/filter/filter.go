@@ -52,6 +52,8 @@ func (*Stage) Process(ctx context.Context, in stages.Input, out stages.Output) e
 		if err != nil {
 			return stages.Reject(err)
 		}
+		// Where the runner takes both from one header they cannot differ; the update then
+		// holds the round's pairs against the round's own policy.
 		foreign := in.PolicyDigest != "" && b.Header.Policy != "" && b.Header.Policy != in.PolicyDigest
 		made, err := cfg.pairs(ctx, rows, foreign)
 		if err != nil {

@@ -94,7 +94,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	}
 	row := schemas.Policy{Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: base, Curve: "[]", Examples: int32(len(f.pairs))}
 	if row.Detail = r.tooSmall(); row.Detail != "" {
-		row.Status = StatusNone
+		row.Status, row.Examples = StatusNone, 0 // nothing was trained on
 	} else if err := r.run(ctx, &row); err != nil {
 		return err
 	}

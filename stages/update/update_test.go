@@ -135,7 +135,7 @@ func TestNoUpdate(t *testing.T) {
 			cfg := config()
 			cfg.MinPairs, cfg.MinSteps = c.minPairs, c.minSteps
 			row, out := w.run(w.item(cfg, c.pairs, w.examples()))
-			if row.Status != update.StatusNone || row.Checkpoint != row.Parent || row.Checkpoint == "" || row.Steps != 0 || row.Base != "b0" {
+			if row.Status != update.StatusNone || row.Checkpoint != row.Parent || row.Checkpoint == "" || row.Steps != 0 || row.Examples != 0 || row.Base != "b0" {
 				t.Errorf("row %+v: want no update and the policy as it is", row)
 			}
 			if !strings.Contains(row.Detail, c.detail) {
