@@ -29,7 +29,7 @@ type Config struct {
 	Coverage          float64 `json:"coverage"`            // probability after which no more is drawn at a node, 0..1, 0 = draw to the limit
 	Patience          int     `json:"patience"`            // iterations a converged tree must stand before it stops early, 0 = never
 	TokenBudget       int     `json:"token_budget"`        // sampled tokens per tree, 0 = no budget
-	MaxAnswerTokens   int     `json:"max_answer_tokens"`   // longer answers are cut, which fails them; > 0
+	MaxAnswerTokens   int     `json:"max_answer_tokens"`   // longer answers are cut, which fails them; > 0; raised to the length of the reference
 	SelfEvalReference bool    `json:"self_eval_reference"` // show the reference to the self-evaluation
 }
 

@@ -146,6 +146,8 @@ func (s *Stage) judgeWeight(in stages.Input) (float64, error) {
 // draw continues every request in one batch. A roll-out is one draw, cut into its
 // fragments afterwards: their places in the cache are known.
 func (g *grower) draw(ctx context.Context, tree *search.Tree, requests []search.Request) ([][]search.Fragment, error) {
+	// An answer as long as the reference must have room, or the tree could never pass.
+	longest := max(g.cfg.MaxAnswerTokens, len(g.ex.AnswerIDs))
 	reqs := make([]policy.Request, len(requests))
 	scans := make([][]scanner, len(requests)) // the state at each end
 	ends := make([][]int, len(requests))      // tokens up to each end
@@ -155,7 +157,7 @@ func (g *grower) draw(ctx context.Context, tree *search.Tree, requests []search.
 		scan, tokens := at.scan, 0
 		reqs[i] = policy.Request{
 			From: at.branch, Seed: r.Seed, Temperature: r.Temperature,
-			MaxTokens: max(1, g.cfg.MaxAnswerTokens-node.Length),
+			MaxTokens: max(1, longest-node.Length),
 			Stop: func(id int32) bool {
 				tokens++
 				if g.cfg.Preset == PresetSamples || !scan.feed(g.p.TokenBytes(id)) {

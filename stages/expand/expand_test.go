@@ -160,3 +160,19 @@ func TestSamples(t *testing.T) {
 		}
 	}
 }
+
+// TestRoomForTheReference: a limit below the reference's length would fail every
+// right answer.
+func TestRoomForTheReference(t *testing.T) {
+	cfg := config()
+	cfg.MaxAnswerTokens, cfg.Preset = 2, expand.PresetSamples
+	ex := example(t, "[f(a=1), f(a=2), f(a=3)]")
+	rows := stagetest.Rows[schemas.Candidate](t, expand.New(engine(t)), item(t, ex, 0, cfg))
+	longest := 0
+	for _, r := range rows[1:] {
+		longest = max(longest, len(r.Tokens))
+	}
+	if longest <= 2 || longest > len(ex.AnswerIDs) {
+		t.Errorf("the longest answer has %d tokens, want up to the reference's %d", longest, len(ex.AnswerIDs))
+	}
+}
