@@ -15,7 +15,6 @@ import (
 	"itool/ops/demo"
 	"itool/ops/line"
 	"itool/schemas"
-	"itool/storage/disk"
 )
 
 // small is a whole run in seconds: two rounds on the demo's world, with every
@@ -33,10 +32,10 @@ var small = []string{
 
 // cluster is one run on separate processes.
 type cluster struct {
-	t    *testing.T
-	dir  string
-	c    *courier.Courier
-	news <-chan schemas.Progress
+	t     *testing.T
+	site  *rig.Site
+	where []string // flags that lead there
+	news  <-chan schemas.Progress
 }
 
 const name = "bytes"
@@ -66,56 +65,51 @@ func assets(t *testing.T) (dataset, base string) {
 	return dataset, base
 }
 
-func settings() (args []string) {
-	for _, s := range small {
+// settings are the small run's, and more.
+func settings(more ...string) (args []string) {
+	for _, s := range append(small[:len(small):len(small)], more...) {
 		args = append(args, "--set", s)
 	}
 	return args
 }
 
-// up starts broker, store and keeper, publishes, and starts a worker for all but
-// expand and update.
-func up(t *testing.T) *cluster {
+// up starts broker and keeper; store are flags for up that name another store than
+// the one in its folder.
+func up(t *testing.T, store ...string) *cluster {
 	t.Helper()
-	dir := t.TempDir()
-	site := filepath.Join(dir, "site")
-	port := rig.FreePort(t)
-	rig.Start(t, dir, "up", "--dir", site, "--port", fmt.Sprint(port), "--ack-wait", "3s")
-	k := &cluster{t: t, dir: site}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		address, err := os.ReadFile(filepath.Join(site, "address"))
-		if err == nil {
-			var b *broker.Broker
-			if b, err = broker.Connect(t.Context(), broker.Config{URL: string(address), Name: "test"}); err == nil {
-				t.Cleanup(b.Close)
-				store, err := disk.Open(filepath.Join(site, "store"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				k.c = &courier.Courier{Broker: b, Store: store}
-				break
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("itool up does not come up: %v", err)
-		}
+	k := &cluster{t: t, site: rig.Up(t, filepath.Join(t.TempDir(), "site"), append([]string{"--ack-wait", "3s"}, store...)...)}
+	k.where = []string{"--dir", k.site.Dir}
+	if len(store) > 0 { // as up prints it
+		k.where = append([]string{"--broker", k.site.Address}, store...)
 	}
 	var err error
-	if k.news, err = k.c.ListenProgress(t.Context(), name); err != nil {
+	if k.news, err = k.site.ListenProgress(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
-	dataset, base := assets(t)
-	args := append([]string{"publish", dataset, "--base", base, "--name", name, "--dir", site}, settings()...)
-	if out, errs, code := rig.Itool(t, dir, args...); code != 0 {
-		t.Fatalf("publish: exit code %d\n%s%s", code, out, errs)
-	}
-	k.work("split", "warmup", "score", "select", "filter")
 	return k
+}
+
+// itool runs a command on the run to its end.
+func (k *cluster) itool(args ...string) (out string) {
+	k.t.Helper()
+	out, errs, code := rig.Itool(k.t, k.site.Dir, append(args, k.where...)...)
+	if code != 0 {
+		k.t.Fatalf("itool %s: exit code %d\n%s%s", args[0], code, out, errs)
+	}
+	return out
+}
+
+// publish starts the small run, changed by some settings.
+func (k *cluster) publish(set ...string) (said string) {
+	k.t.Helper()
+	dataset, base := assets(k.t)
+	return k.itool(append([]string{"publish", dataset, "--base", base, "--name", name}, settings(set...)...)...)
 }
 
 func (k *cluster) work(stages ...string) *rig.Process {
 	k.t.Helper()
-	return rig.Start(k.t, filepath.Dir(k.dir), append([]string{"work", "--dir", k.dir, "--ack-wait", "3s", "--slots", "1"}, stages...)...)
+	args := append([]string{"work", "--verbose", "--ack-wait", "3s", "--slots", "1"}, k.where...)
+	return rig.Start(k.t, k.site.Dir, append(args, stages...)...)
 }
 
 // during waits until an item of the stage has come at least so far.
@@ -135,16 +129,16 @@ func (k *cluster) during(stage string, done int64) {
 	}
 }
 
-// policies waits for the end and returns the digest of every round's policy.
-func (k *cluster) policies() []string {
+// end waits until the run is done.
+func (k *cluster) end() {
 	k.t.Helper()
 	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		v, err := line.Look(k.t.Context(), k.c, name)
+		v, err := line.Look(k.t.Context(), k.site.Courier, name)
 		if err == nil && v.End != nil {
 			if v.End.Status != "done" || v.Failed != 0 {
 				k.t.Fatalf("the run ended as %+v with %d failed items", v.End, v.Failed)
 			}
-			return policies(k.t, k.c)
+			return
 		}
 		if time.Now().After(deadline) {
 			k.t.Fatalf("the run does not end: %+v, %v", v, err)
@@ -152,6 +146,7 @@ func (k *cluster) policies() []string {
 	}
 }
 
+// policies are the digests of every round's policy.
 func policies(t *testing.T, c *courier.Courier) (digests []string) {
 	t.Helper()
 	trained := 0
@@ -179,7 +174,7 @@ func TestSameSeedSameAdapterBytes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the whole line four times in separate processes, about a minute; the full test run does it")
 	}
-	undisturbed := inOneProcess(t)
+	undisturbed := policies(t, inOneProcess(t))
 	for _, c := range []struct {
 		name string
 		do   func(k *cluster)
@@ -203,8 +198,11 @@ func TestSameSeedSameAdapterBytes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := up(t)
+			k.publish()
+			k.work("split", "warmup", "score", "select", "filter")
 			c.do(k)
-			got := k.policies()
+			k.end()
+			got := policies(t, k.site.Courier)
 			if fmt.Sprint(got) != fmt.Sprint(undisturbed) {
 				t.Errorf("policies\n%v differ from those of an undisturbed run in one process\n%v", got, undisturbed)
 			}
@@ -212,34 +210,17 @@ func TestSameSeedSameAdapterBytes(t *testing.T) {
 	}
 }
 
-// inOneProcess is `itool run`.
-func inOneProcess(t *testing.T) []string {
+// inOneProcess is `itool run`, with the small run's settings and more. Its folder is
+// served again for whoever wants to look at the run.
+func inOneProcess(t *testing.T, set ...string) *courier.Courier {
 	t.Helper()
 	dir := t.TempDir()
 	dataset, base := assets(t)
 	site := filepath.Join(dir, "site")
-	args := append([]string{"run", dataset, "--base", base, "--name", name, "--dir", site, "--json"}, settings()...)
+	args := append([]string{"run", dataset, "--base", base, "--name", name, "--dir", site, "--json"}, settings(set...)...)
 	out, errs, code := rig.Itool(t, dir, args...)
 	if code != 0 {
 		t.Fatalf("run: exit code %d\n%s%s", code, out, errs)
 	}
-	// The folder is served again to read the policies' digests.
-	rig.Start(t, dir, "up", "--dir", site, "--port", fmt.Sprint(rig.FreePort(t)))
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		address, err := os.ReadFile(filepath.Join(site, "address"))
-		if err == nil {
-			b, err := broker.Connect(t.Context(), broker.Config{URL: string(address), Name: "test"})
-			if err == nil {
-				defer b.Close()
-				store, err := disk.Open(filepath.Join(site, "store"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				return policies(t, &courier.Courier{Broker: b, Store: store})
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the run's folder cannot be served")
-		}
-	}
+	return rig.Up(t, site).Courier
 }

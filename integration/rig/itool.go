@@ -57,7 +57,7 @@ func Itool(t testing.TB, dir string, args ...string) (stdout, stderr string, cod
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// Process is an itool that runs until it is stopped.
+// Process is a program that runs until it is stopped.
 type Process struct {
 	cmd  *exec.Cmd
 	log  *bytes.Buffer
@@ -68,7 +68,13 @@ type Process struct {
 // said when the test has failed.
 func Start(t testing.TB, dir string, args ...string) *Process {
 	t.Helper()
-	p := &Process{cmd: exec.Command(Binary(t), args...), log: &bytes.Buffer{}, done: make(chan struct{})}
+	return StartProgram(t, dir, Binary(t), args...)
+}
+
+// StartProgram does the same with another program.
+func StartProgram(t testing.TB, dir, program string, args ...string) *Process {
+	t.Helper()
+	p := &Process{cmd: exec.Command(program, args...), log: &bytes.Buffer{}, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -77,7 +83,7 @@ func Start(t testing.TB, dir string, args ...string) *Process {
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("itool %s said:\n%s", strings.Join(args, " "), p.log)
+			t.Logf("%s %s said:\n%s", filepath.Base(program), strings.Join(args, " "), p.log)
 		}
 	})
 	return p
@@ -94,6 +100,9 @@ func (p *Process) Stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	<-p.done
 }
+
+// Said is what the process printed; ask when it is gone.
+func (p *Process) Said() string { return p.log.String() }
 
 // FreePort returns a port that nobody listened on a moment ago.
 func FreePort(t testing.TB) int {
