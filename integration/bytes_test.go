@@ -90,17 +90,17 @@ func up(t *testing.T, store ...string) *cluster {
 }
 
 // itool runs a command on the run to its end.
-func (k *cluster) itool(args ...string) (out string) {
+func (k *cluster) itool(args ...string) (out, errs string) {
 	k.t.Helper()
 	out, errs, code := rig.Itool(k.t, k.site.Dir, append(args, k.where...)...)
 	if code != 0 {
 		k.t.Fatalf("itool %s: exit code %d\n%s%s", args[0], code, out, errs)
 	}
-	return out
+	return out, errs
 }
 
 // publish starts the small run, changed by some settings.
-func (k *cluster) publish(set ...string) (said string) {
+func (k *cluster) publish(set ...string) (out, errs string) {
 	k.t.Helper()
 	dataset, base := assets(k.t)
 	return k.itool(append([]string{"publish", dataset, "--base", base, "--name", name}, settings(set...)...)...)

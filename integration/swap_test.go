@@ -78,7 +78,7 @@ func TestSwapAStage(t *testing.T) {
 			}
 			policies(t, k.site.Courier) // warm-up and update have both trained
 			var r report.Report
-			out := k.itool("report", name, "--json")
+			out, _ := k.itool("report", name, "--json")
 			if err := json.Unmarshal([]byte(out), &r); err != nil {
 				t.Fatalf("report: %v\n%s", err, out)
 			}
