@@ -68,6 +68,9 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		out.Progress(at.Iteration, p.Iterations, "iterations", fmt.Sprintf("%d nodes, %d of %d answers pass", at.Nodes, at.Passing, at.Finished))
 		return true
 	})
+	if errors.Is(err, policy.ErrFull) { // the same seed fills it again
+		return stages.Reject(fmt.Errorf("expand: example %s: %w: lower expand.token_budget, width or iterations", exs[0].ID, err))
+	}
 	if err != nil {
 		return fmt.Errorf("expand: example %s: %w", exs[0].ID, err)
 	}

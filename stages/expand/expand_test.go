@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"itool/schemas"
+	"itool/stages"
 	"itool/stages/expand"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
@@ -174,5 +176,19 @@ func TestRoomForTheReference(t *testing.T) {
 	}
 	if longest <= 2 || longest > len(ex.AnswerIDs) {
 		t.Errorf("the longest answer has %d tokens, want up to the reference's %d", longest, len(ex.AnswerIDs))
+	}
+}
+
+// A tree that outgrows the cache does so at every try.
+func TestATreeTooLargeForTheCacheIsRejected(t *testing.T) {
+	e, err := policy.NewEngine(policy.Options{SessionTokens: policytest.ContextLength})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config()
+	cfg.Iterations, cfg.Width, cfg.TokenBudget, cfg.MaxAnswerTokens = 500, 32, 0, 400
+	_, err = stagetest.Process(t.Context(), t, expand.New(e), item(t, example(t, "[f(a=1)]"), 0, cfg))
+	if !stages.IsReject(err) || !strings.Contains(err.Error(), "token_budget") {
+		t.Errorf("got %v, want a rejection that says what to lower", err)
 	}
 }
