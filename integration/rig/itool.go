@@ -10,12 +10,16 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
+var built atomic.Bool
+
 var build = sync.OnceValues(func() (string, error) {
+	built.Store(true)
 	dir, err := os.MkdirTemp("", "itool-rig-")
 	if err != nil {
 		return "", err
@@ -27,6 +31,19 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	return bin, nil
 })
+
+// Main runs a package's tests and removes the binary that they built.
+func Main(m *testing.M) int {
+	defer func() {
+		if !built.Load() {
+			return // no test wanted it
+		}
+		if bin, err := build(); err == nil {
+			os.RemoveAll(filepath.Dir(bin))
+		}
+	}()
+	return m.Run()
+}
 
 // Binary builds itool once and returns its path.
 func Binary(t testing.TB) string {
