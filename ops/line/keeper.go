@@ -256,6 +256,12 @@ func (k *Keeper) evaluateRound(ctx context.Context, b *book, r int, p *schemas.P
 // evaluated EvaluateRows, spread evenly over the part, so that no file of a dataset
 // is left out. parts has the size of each. The filter counts: it serves one walk.
 func (c Config) cases(parts map[string]int) func(*schemas.Example) bool {
+	if c.Evaluate == "auto" {
+		c.Evaluate = "test"
+		if parts[string(schemas.PartTest)] == 0 {
+			c.Evaluate = "validation"
+		}
+	}
 	seen := map[string]int{}
 	return func(e *schemas.Example) bool {
 		switch schemas.Part(e.Part) {

@@ -62,6 +62,7 @@ func stage[In, Out schemas.Record](spec stages.Spec, do func(in stages.Input, ro
 
 // world holds the parts that the tests change.
 type world struct {
+	heldOut          string // part of every fifth example, "" = test
 	dropped, guardAt int
 	reason           string // of the dropped ones; "": no_answer
 	failing          string // example ID whose expansion is rejected
@@ -82,7 +83,7 @@ func (w *world) line() []stages.Stage {
 				case int(i) < w.dropped:
 					ex = schemas.Example{ID: ex.ID, Part: "dropped", Reason: cmp.Or(w.reason, "no_answer"), Detail: "row 0: no answer"}
 				case i%5 == 4:
-					ex.Part, ex.Replay = "test", false
+					ex.Part, ex.Replay = cmp.Or(w.heldOut, "test"), false
 				}
 				out = append(out, ex)
 			}
@@ -316,6 +317,28 @@ func TestHowRunsEnd(t *testing.T) {
 			s := keep(t, cr, 1)
 			if s.Status != c.status || !strings.Contains(s.Detail, c.detail) || !strings.Contains(s.Stalled, c.stalled) || (c.stalled == "") != (s.Stalled == "") {
 				t.Errorf("got %+v, want %q with %q, stalled %q", s, c.status, c.detail, c.stalled)
+			}
+		})
+	}
+}
+
+// Where nothing is held out, accuracy is still measured: on validation.
+func TestAutoEvaluatesValidationWhereNothingIsHeldOut(t *testing.T) {
+	for name, c := range map[string]struct{ share, want string }{
+		"a held-out part":  {"test", "test"},
+		"no held-out part": {"validation", "validation"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cr := open(t)
+			start(t, cr, line.Default())
+			work(t, cr, &world{heldOut: c.share})
+			if s := keep(t, cr, 1); s.Status != "done" {
+				t.Fatalf("got %+v", s)
+			}
+			rows, _, err := courier.Rows[schemas.Verdict](t.Context(), cr, "r", "verdict", 0, "c000000")
+			if err != nil || len(rows) == 0 || rows[0].Part != c.want {
+				t.Errorf("got %+v, %v, want verdicts on %s", rows, err, c.want)
 			}
 		})
 	}

@@ -66,14 +66,14 @@ type Config struct {
 	BatchRows     int     `json:"batch_rows"`       // examples per score and evaluate task, > 0
 	MaxDropped    float64 `json:"max_dropped"`      // share of dropped rows above which the run fails, 0..1
 	Quorum        float64 `json:"quorum"`           // share of a round's items that must succeed, 0..1; below 1 the same-bytes promise ends
-	Evaluate      string  `json:"evaluate"`         // parts to evaluate: "test", "validation", "both" or "none"
+	Evaluate      string  `json:"evaluate"`         // parts to evaluate: "auto" (test, or validation where nothing is held out), "test", "validation", "both" or "none"
 	EvaluateRows  int     `json:"evaluate_rows"`    // most examples per evaluated part, spread evenly, 0 = all
 	StreamMaxByte int64   `json:"stream_max_bytes"` // quota of the run's stream
 }
 
 // Default is what the paper and the design say.
 func Default() Config {
-	return Config{Rounds: 3, ShardRows: 2000, BatchRows: 32, MaxDropped: 0.05, Quorum: 1, Evaluate: "test", StreamMaxByte: 4 << 30}
+	return Config{Rounds: 3, ShardRows: 2000, BatchRows: 32, MaxDropped: 0.05, Quorum: 1, Evaluate: "auto", StreamMaxByte: 4 << 30}
 }
 
 // Validate names the field, the value and the range.
@@ -95,8 +95,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("line.stream_max_bytes: %d is below 1 MiB", c.StreamMaxByte)
 	}
 	switch c.Evaluate {
-	case "test", "validation", "both", "none":
+	case "auto", "test", "validation", "both", "none":
 		return nil
 	}
-	return fmt.Errorf("line.evaluate: %q is none of test, validation, both, none", c.Evaluate)
+	return fmt.Errorf("line.evaluate: %q is none of auto, test, validation, both, none", c.Evaluate)
 }
