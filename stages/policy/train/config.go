@@ -122,7 +122,16 @@ func (c Config) checkPhase(p *Phase, m model.Config) error {
 }
 
 func (c Config) checkExample(e *Example, m model.Config) error {
-	return c.checkSides(m, e.Prompt, e.Answer)
+	if err := c.checkSides(m, e.Prompt, e.Answer); err != nil {
+		return err
+	}
+	if e.Learn != nil && len(e.Learn) != len(e.Answer) {
+		return fmt.Errorf("learn: %d entries for an answer of %d tokens", len(e.Learn), len(e.Answer))
+	}
+	if e.targets() == 0 {
+		return fmt.Errorf("learn: no token of the answer has a loss: nothing to learn")
+	}
+	return nil
 }
 
 func (c Config) checkPair(p *Pair, m model.Config) error {

@@ -137,19 +137,23 @@ func (g *graph) fill(p *Phase, units []int) {
 		if len(p.Pairs) > 0 {
 			q := &p.Pairs[u]
 			g.plan.Units = append(g.plan.Units, loss.Unit{RefChosen: q.RefChosen, RefRejected: q.RefRejected})
-			g.add(q.Prompt, q.Chosen, int32(2*i))
-			g.add(q.Prompt, q.Rejected, int32(2*i+1))
+			g.add(q.Prompt, q.Chosen, int32(2*i), nil)
+			g.add(q.Prompt, q.Rejected, int32(2*i+1), nil)
 		} else {
 			e := &p.Examples[u]
 			g.plan.Units = append(g.plan.Units, loss.Unit{})
-			g.add(e.Prompt, e.Answer, int32(2*i))
+			g.add(e.Prompt, e.Answer, int32(2*i), e)
 		}
 	}
 }
 
-func (g *graph) add(prompt, answer []int32, side int32) {
+// add puts one sequence into the batch; e, when not nil, says what of it is learnt.
+func (g *graph) add(prompt, answer []int32, side int32, e *Example) {
 	at := g.rows.Add(prompt, answer)
 	for row := at; row < g.rows.Len(); row++ {
+		if i := row - at + 1 - len(prompt); e != nil && i >= 0 && i < len(answer) && !e.learns(i) {
+			g.rows.Targets[row] = -1
+		}
 		if g.rows.Targets[row] >= 0 {
 			g.plan.Side[row] = side
 		}

@@ -67,8 +67,16 @@ func (p *Phase) name(unit int) string {
 // targets is the number of tokens that an example's loss counts: without a prompt
 // there is nothing to predict the first one from.
 func (e *Example) targets() int {
-	if len(e.Prompt) == 0 {
-		return len(e.Answer) - 1
+	n := 0
+	for i := range e.Answer {
+		if e.learns(i) {
+			n++
+		}
 	}
-	return len(e.Answer)
+	return n
+}
+
+// learns tells whether the loss is on token i of the answer.
+func (e *Example) learns(i int) bool {
+	return len(e.Prompt)+i > 0 && (e.Learn == nil || e.Learn[i])
 }

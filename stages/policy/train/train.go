@@ -33,6 +33,9 @@ import (
 type Example struct {
 	ID             string
 	Prompt, Answer []int32
+	// Learn says which tokens of Answer the loss is on; nil: on all. It lets one
+	// conversation teach several answers, each with what stands before it.
+	Learn []bool `json:",omitempty"`
 }
 
 // Pair is a preference between two answers to one prompt. Both sides go into one

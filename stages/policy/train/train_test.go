@@ -169,6 +169,35 @@ func TestPackedEqualsUnpacked(t *testing.T) {
 
 // TestAccumulation: one micro-batch of eight examples equals eight of one, although
 // their answers differ in length.
+// TestLearn: an example that learns two answers of one conversation has the loss
+// and the gradients of those tokens, each with all that stands before it.
+func TestLearn(t *testing.T) {
+	m, r := tiny(1), rand.New(rand.NewPCG(8, 8))
+	all := ids(r, 12)
+	e := train.Example{ID: "talk", Prompt: all[:2], Answer: all[2:], Learn: make([]bool, 10)}
+	want := 0.0
+	for _, i := range []int{3, 4, 8} {
+		e.Learn[i] = true
+		logp := naive(m, all)
+		want -= logp[1+i] / 3 // naive leaves the first token out
+	}
+	tr := start(t, m, config(), train.Phase{Name: "p", Examples: []train.Example{e}, Epochs: 1, Rate: 1e-3, BatchSize: 1})
+	if got := meanNLL(t, tr, []train.Example{e}); math.Abs(got-want) > 1e-5 {
+		t.Errorf("loss %v, want %v", got, want)
+	}
+	stats, err := tr.Step(context.Background())
+	if err != nil || math.Abs(stats.Loss-want) > 1e-5 {
+		t.Errorf("loss of the step %v, %v, want %v", stats.Loss, err, want)
+	}
+	for name, learn := range map[string][]bool{"entries": {true}, "no token": make([]bool, 10)} {
+		e.Learn = learn
+		_, err := train.New(m, config(), []train.Phase{{Name: "p", Examples: []train.Example{e}, Epochs: 1, Rate: 1e-3, BatchSize: 1}})
+		if err == nil || !strings.Contains(err.Error(), "example talk: learn: "+map[string]string{"entries": "1 entries", "no token": "no token"}[name]) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestAccumulation(t *testing.T) {
 	var es []train.Example
 	for i, e := range examples(8) {
