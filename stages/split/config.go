@@ -1,16 +1,21 @@
 package split
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Config is the stage's section of a run's configuration. The shares are of all
 // examples; they are met on average, because whole tool sets fall to one side.
 type Config struct {
-	TestShare       float64 `json:"test_share"`       // held out, only evaluate reads it; 0..1
-	ValidationShare float64 `json:"validation_share"` // for settings and the guard, never trained on; 0..1
-	ReplayShare     float64 `json:"replay_share"`     // in the replay buffer of the rounds, drawn from what is left to train on; 0..1
-	DataShare       float64 `json:"data_share"`       // of what is left to train on, the part that is used at all: the baselines with less data; > 0..1
-	ShareSeed       uint64  `json:"share_seed"`       // another seed gives other shares of the same data
-	MaxTokens       int     `json:"max_tokens"`       // most tokens of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
+	TestShare       float64  `json:"test_share"`       // held out, only evaluate reads it; 0..1
+	ValidationShare float64  `json:"validation_share"` // for settings and the guard, never trained on; 0..1
+	ReplayShare     float64  `json:"replay_share"`     // in the replay buffer of the rounds, drawn from what is left to train on; 0..1
+	DataShare       float64  `json:"data_share"`       // of what is left to train on, the part that is used at all: the baselines with less data; > 0..1
+	ShareSeed       uint64   `json:"share_seed"`       // another seed gives other shares of the same data
+	TestFiles       []string `json:"test_files"`       // names of published files that are held out whole; the shares are of the others
+	ValidationFiles []string `json:"validation_files"` // names of published files that are for validation whole
+	MaxTokens       int      `json:"max_tokens"`       // most tokens of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
 }
 
 // Default is the paper's: 10 % validation, half of the whole to replay.
@@ -39,6 +44,11 @@ func (c Config) Validate() error {
 	}
 	if !(c.DataShare > 0 && c.DataShare <= 1) {
 		return fmt.Errorf("split.data_share: %g is not within 0..1, or 0", c.DataShare)
+	}
+	for _, name := range c.TestFiles {
+		if slices.Contains(c.ValidationFiles, name) {
+			return fmt.Errorf("split.test_files: %q is among validation_files too: what chooses settings is no test", name)
+		}
 	}
 	if c.MaxTokens < 0 {
 		return fmt.Errorf("split.max_tokens: %d is below 0", c.MaxTokens)

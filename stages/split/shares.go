@@ -14,9 +14,16 @@ import (
 // Which part an example falls into is a matter of hashes, not of counting: a shard
 // needs to know nothing of the others, and neither the order nor the cut of the
 // dataset moves an example. The part is the tool set's, so that no tool set stands
-// on two sides; the replay buffer is drawn by example.
+// on two sides, unless a file is named to be held out; the replay buffer is drawn by
+// example.
 
-func (c Config) part(group string) schemas.Part {
+func (c Config) part(file, group string) schemas.Part {
+	switch {
+	case slices.Contains(c.TestFiles, file):
+		return schemas.PartTest
+	case slices.Contains(c.ValidationFiles, file):
+		return schemas.PartValidation
+	}
 	switch u := unit(c.ShareSeed, "part", group); {
 	case u < c.TestShare:
 		return schemas.PartTest

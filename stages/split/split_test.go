@@ -250,6 +250,30 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// TestFiles: a file that is named is one part whole, whatever its tool sets; the
+// shares are of the others.
+func TestFiles(t *testing.T) {
+	data := many(40)
+	for part, setting := range map[schemas.Part]string{schemas.PartTest: "test_files", schemas.PartValidation: "validation_files"} {
+		it := item(t, format.OpenAI, data, map[string]any{setting: []string{"other.jsonl", "x.jsonl"}})
+		for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), it) {
+			if e.Part != string(part) || e.Replay {
+				t.Fatalf("%s: an example is %s, replay %t", setting, e.Part, e.Replay)
+			}
+		}
+		it.Config = map[string]any{setting: []string{"other.jsonl"}}
+		train := 0
+		for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), it) {
+			if e.Part == string(schemas.PartTrain) {
+				train++
+			}
+		}
+		if train == 0 {
+			t.Errorf("%s: another file's name holds this one out", setting)
+		}
+	}
+}
+
 // TestDataShare: less data is a part of more data, and what is held out stays.
 func TestDataShare(t *testing.T) {
 	var data strings.Builder
@@ -373,6 +397,7 @@ func TestConfig(t *testing.T) {
 		"split.data_share: 0":         {},
 		"split.data_share: 1.1":       {DataShare: 1.1},
 		"split.max_tokens: -1":        {DataShare: 1, MaxTokens: -1},
+		"split.test_files: \"a\"":      {DataShare: 1, TestFiles: []string{"a"}, ValidationFiles: []string{"b", "a"}},
 	} {
 		if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%+v: err = %v, want %s", config, err, want)

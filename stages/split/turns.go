@@ -81,7 +81,7 @@ func (t *turns) add(row format.Row) {
 			t.drop(e, row, reason, why)
 			continue
 		}
-		e.Part = string(t.cfg.part(group))
+		e.Part = string(t.cfg.part(t.shard.Name, group))
 		identity := e.Messages + "\n" + e.Tools + "\n" + e.Reference
 		if train := e.Part == string(schemas.PartTrain); train && !t.cfg.drawn(identity) {
 			t.drop(e, row, NotDrawn, fmt.Errorf("split.data_share %g leaves it out", t.cfg.DataShare))
