@@ -44,10 +44,11 @@ const name = "bytes"
 func assets(t *testing.T) (dataset, base string) {
 	t.Helper()
 	dir := t.TempDir()
-	rows, err := demo.Dataset(true)
+	files, err := demo.Dataset(true)
 	if err != nil {
 		t.Fatal(err)
 	}
+	rows := files[demo.TrainFile]
 	lines, n := 0, 0
 	for n < len(rows) && lines < 90 {
 		if rows[n] == '\n' {

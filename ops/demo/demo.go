@@ -32,26 +32,46 @@ func Base() fs.FS {
 	return sub
 }
 
-// Dataset is the demo's dataset as JSON lines: always the same bytes. None of its
-// rows was seen in the making of the base, which learnt from the world's other fold,
-// and in a plainer form: see pretrain.Default.
-func Dataset(quick bool) ([]byte, error) {
-	c := pretrain.Default().Exam
-	c.Seed, c.Rows = 20260, 2000
-	if quick {
-		c.Rows = 600
+// The files of the dataset.
+const (
+	TrainFile      = "train.jsonl"
+	ValidationFile = "validation.jsonl" // see split.validation_files
+	TestFile       = "test.jsonl"       // held out: see split.test_files
+)
+
+// Dataset is the demo's dataset, JSON lines by file name: always the same bytes.
+//
+// What the base learnt from, the training file and what is held out are of three
+// folds of the world: no tool and no value of one is in another, but for what a tool
+// lists itself. Validation and test are of the same fold. The base's answers were
+// plainer, too: see pretrain.Default.
+func Dataset(quick bool) (map[string][]byte, error) {
+	files := []struct {
+		name              string
+		fold, rows, quick int
+	}{{TrainFile, 1, 2000, 600}, {ValidationFile, 2, 600, 120}, {TestFile, 2, 1200, 200}}
+	out := map[string][]byte{}
+	for i, f := range files {
+		c := synth.Default()
+		c.Seed, c.Rows, c.Fold, c.Folds = 20260+uint64(i), f.rows, f.fold, pretrain.Folds
+		if quick {
+			c.Rows = f.quick
+		}
+		rows, err := synth.Make(c)
+		if err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := synth.Write(&b, rows); err != nil {
+			return nil, err
+		}
+		out[f.name] = b.Bytes()
 	}
-	rows, err := synth.Make(c)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	err = synth.Write(&b, rows)
-	return b.Bytes(), err
+	return out, nil
 }
 
 // longest is more than the longest answer of the world has, in tokens.
-const longest = 64
+const longest = 160
 
 // Config is a run's configuration for the demo's dataset and base. It departs from
 // the usual one in sizes, and in what follows from them: some dozens of trees can
@@ -59,7 +79,8 @@ const longest = 64
 func Config(quick bool) config.Config {
 	c := config.Default()
 	c.Line.EvaluateRows = 400
-	c.Split.TestShare, c.Split.ValidationShare = 0.25, 0.1
+	c.Split.TestFiles, c.Split.ValidationFiles, c.Split.ValidationShare = []string{TestFile}, []string{ValidationFile}, 0
+	c.Split.ReplayShare = 0.6
 	c.Warmup.BatchSize, c.Warmup.CheckpointSteps = 8, 0
 	c.Select.Ratio, c.Select.MaxTrees = 0.3, 200
 	c.Select.MaxTokens, c.Expand.MaxAnswerTokens, c.Update.GuardTokens, c.Evaluate.MaxTokens = longest, longest, longest, longest

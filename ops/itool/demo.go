@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"itool/ops/config"
@@ -32,7 +34,7 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 	if dir == "" {
 		dir = filepath.Join(runsDir, name)
 	}
-	rows, err := demo.Dataset(c.Quick)
+	dataset, err := demo.Dataset(c.Quick)
 	if err != nil {
 		return err
 	}
@@ -41,12 +43,15 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	file := filepath.Join(tmp, "demo.jsonl")
-	if err := os.WriteFile(file, rows, 0o600); err != nil {
-		return err
+	var files []string
+	for _, name := range slices.Sorted(maps.Keys(dataset)) {
+		files = append(files, filepath.Join(tmp, name))
+		if err := os.WriteFile(files[len(files)-1], dataset[name], 0o600); err != nil {
+			return err
+		}
 	}
 	return job{
-		name: name, dir: dir, base: demo.Base(), files: []string{file}, cfg: cfg, slots: orCores(c.Slots), json: c.JSON,
+		name: name, dir: dir, base: demo.Base(), files: files, cfg: cfg, slots: orCores(c.Slots), json: c.JSON,
 		again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
 }

@@ -11,14 +11,14 @@ import (
 // pretrainCmd is `itool pretrain`.
 type pretrainCmd struct {
 	Out  string `required:"" placeholder:"DIR" help:"Folder for the model; the same command again resumes."`
-	Rows int    `help:"Conversations to train on; default: the demo's base."`
+	Rows int    `help:"Conversations of the last, longest lesson; default: the demo's base."`
 	Seed uint64 `help:"Default: the demo's base."`
 }
 
 func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 	cfg := pretrain.Default()
 	if c.Rows > 0 {
-		cfg.World.Rows = c.Rows
+		cfg.Lessons[len(cfg.Lessons)-1].Rows = c.Rows
 	}
 	if c.Seed > 0 {
 		cfg.Seed = c.Seed
@@ -30,7 +30,7 @@ func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 			return
 		}
 		left := time.Duration(float64(time.Since(start)) * float64(p.Steps-p.Step) / float64(max(p.Step-first, 1))).Round(time.Second)
-		text := fmt.Sprintf("%s step %d/%d  loss %.4f  ETA %s", p.Phase, p.Step, p.Steps, p.Loss, left)
+		text := fmt.Sprintf("step %d/%d  loss %.4f  recall %.2f  ETA %s", p.Step, p.Steps, p.Loss, p.Recall, left)
 		a.screen.show([]string{text})
 		if !a.screen.live && time.Since(told) > time.Minute {
 			told = time.Now()

@@ -15,6 +15,7 @@ import (
 
 // Exam is how a base does on requests that it never saw.
 type Exam struct {
+	Recall       float64 `json:"recall"` // share of unseen three-token values recalled from a list
 	Rows         int     `json:"rows"`
 	CallRows     int     `json:"call_rows"`      // whose right answer holds calls
 	Parsed       float64 `json:"parsed"`         // share of CallRows whose greedy answer reads as calls
@@ -33,7 +34,7 @@ type Shown struct {
 }
 
 // maxAnswer is longer than any answer of the world, in tokens.
-const maxAnswer = 96
+const maxAnswer = 160
 
 // Examine asks p the rows, greedily and four times by chance. clock measures the
 // speed, nothing else.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"itool/ops/synth"
@@ -55,16 +56,7 @@ func replaceable(out string) error {
 // publish examines the model as it will be read, and puts its folder in place.
 func (w *work) publish(ctx context.Context, out string, m *model.Model, r Report) (Report, error) {
 	dir := out + ".new"
-	if err := os.RemoveAll(dir); err != nil {
-		return r, err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return r, err
-	}
-	if err := w.write(dir, m); err != nil {
-		return r, err
-	}
-	p, err := policy.Open(os.DirFS(dir), policy.Options{Device: w.Device})
+	p, err := w.open(dir, m)
 	if err != nil {
 		return r, err
 	}
@@ -78,6 +70,13 @@ func (w *work) publish(ctx context.Context, out string, m *model.Model, r Report
 	}
 	if r.Exam, err = Examine(ctx, p, rows, w.Seed, w.Clock); err != nil {
 		return r, err
+	}
+	if r.Exam.Recall, err = Recall(ctx, p, recallAsks, gatePairs, w.Seed+1, w.Exam.Fold, w.Exam.Folds); err != nil {
+		return r, err
+	}
+	if r.Exam.Recall < w.Gate {
+		return r, fmt.Errorf("the finished base recalls %.1f %% of unseen values from a list of %d, the gate asks for %.1f %%: it cannot copy, and would get nothing right; more rows, or more of them short, help first. It lies in %s",
+			100*r.Exam.Recall, gatePairs, 100*w.Gate, dir)
 	}
 	b, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
@@ -96,6 +95,23 @@ func (w *work) publish(ctx context.Context, out string, m *model.Model, r Report
 		return r, err
 	}
 	return r, os.RemoveAll(out + ".partial")
+}
+
+// recallAsks is how often the finished base is asked for a value.
+const recallAsks = 300
+
+// open writes the model's folder and reads it as everybody else does.
+func (w *work) open(dir string, m *model.Model) (*policy.Policy, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if err := w.write(dir, m); err != nil {
+		return nil, err
+	}
+	return policy.Open(os.DirFS(dir), policy.Options{Device: w.Device})
 }
 
 // write writes what Hugging Face expects of a model's folder.
@@ -133,14 +149,7 @@ func (w *work) unseen() ([]synth.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	var rows []synth.Row
-	for row, err := range seq {
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
+	return slices.Collect(seq), nil
 }
 
 // page is the report for people.
@@ -157,11 +166,18 @@ func (r Report) page() string {
 	}
 	row("shape", "%d parameters: width %d, %d layers, %d heads (%d key/value), inner %d, context %d, bf16", r.Parameters, c.Width, c.Layers, c.Heads, c.KV, c.Inner, c.Context)
 	row("seeds", "%d (weights), %d (conversations, fold %d of %d)", c.Seed, c.World.Seed, c.World.Fold, c.World.Folds)
-	row("conversations", "%d, each once, %d per step; %.0f %% judgements; the last %.0f %% learn answers only", c.World.Rows, c.BatchSize, 100*c.Judging, 100*c.Answers)
-	row("their world", "at most %d tools and %d calls; %.0f %% lack a parameter, %.0f %% fit no tool; %.0f %% of the answers are literal", c.World.Tools, c.World.Calls, 100*c.World.Missing, 100*c.World.NoTool, 100*c.World.Literal)
-	row("steps", "%d, rate %g with warm-up and cosine", r.Steps, c.Rate)
+	for i, l := range c.Lessons {
+		kinds := fmt.Sprintf("%.0f %% copy up to %d words or pairs", 100*l.Recall, l.Pairs)
+		if l.Recall < 1 {
+			kinds += fmt.Sprintf(", %.0f %% judge an answer, the others have up to %d requests; tools up to %d, calls up to %d", 100*l.Judging, c.World.Turns, l.Tools, l.Calls)
+		}
+		row(fmt.Sprintf("lesson %d", i+1), "%d conversations, each once: %s", l.Rows, kinds)
+	}
+	row("their world", "at most %d tools and %d calls; %.0f %% lack a parameter, %.0f %% fit no tool; %.0f %% of the conversations have literal answers", c.World.Tools, c.World.Calls, 100*c.World.Missing, 100*c.World.NoTool, 100*c.World.Literal)
+	row("steps", "%d of %d conversations, rate %g with warm-up and cosine; a loss on the answers only", r.Steps, c.BatchSize, c.Rate)
 	row("tokens", "%d in %.0f s: %.0f tokens/s on %s, %s", r.Log.Tokens, r.Log.Seconds, float64(r.Log.Tokens)/max(r.Log.Seconds, 1e-9), r.Device, r.Go)
-	fmt.Fprintf(&b, "\n## Exam: %d requests of another fold, never seen\n\n| | |\n|---|---|\n", e.Rows)
+	fmt.Fprintf(&b, "\n## Exam: %d requests with tools and values that were never seen (fold %d)\n\n| | |\n|---|---|\n", e.Rows, c.Exam.Fold)
+	row("recall gate", "%.1f %% of %d unseen values of three tokens out of %d pairs; at least %.0f %% are asked for", 100*e.Recall, recallAsks, gatePairs, 100*c.Gate)
 	row("their world", "at most %d tools and %d calls; %.0f %% of the answers are literal", c.Exam.Tools, c.Exam.Calls, 100*c.Exam.Literal)
 	row("calls wanted", "%d rows", e.CallRows)
 	row("reads as calls", "%.1f %%", 100*e.Parsed)
@@ -173,10 +189,16 @@ func (r Report) page() string {
 	for _, s := range e.Samples {
 		fmt.Fprintf(&b, "- %s\n  - want `%s`\n  - got `%s`\n", s.Request, s.Want, s.Got)
 	}
-	b.WriteString("\n## Loss, nats per learnt token\n\n| step | phase | loss |\n|---|---|---|\n")
+	b.WriteString("\n## Loss, nats per learnt token\n\n| step | loss |\n|---|---|\n")
 	for i, p := range r.Log.Curve {
 		if every := len(r.Log.Curve)/20 + 1; i%every == 0 || i == len(r.Log.Curve)-1 {
-			fmt.Fprintf(&b, "| %d | %s | %.3f |\n", p.Step, p.Phase, p.Loss)
+			fmt.Fprintf(&b, "| %d | %.3f |\n", p.Step, p.Loss)
+		}
+	}
+	b.WriteString("\n## Recall of unseen values, at the checkpoints\n\n| step | tokens | recalled |\n|---|---|---|\n")
+	for i, p := range r.Log.Recall {
+		if every := len(r.Log.Recall)/20 + 1; i%every == 0 || i == len(r.Log.Recall)-1 {
+			fmt.Fprintf(&b, "| %d | %d | %.0f %% |\n", p.Step, p.Tokens, 100*p.Share)
 		}
 	}
 	return b.String()

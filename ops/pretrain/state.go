@@ -19,18 +19,26 @@ import (
 
 // Log is what training did so far; it is kept with every checkpoint.
 type Log struct {
-	Step    int     `json:"step"`
-	Tokens  int     `json:"tokens"`  // rows computed
-	Seconds float64 `json:"seconds"` // within steps, of all sessions together
-	Curve   []Point `json:"curve"`   // loss, a mean over curveEvery steps each
+	Step    int        `json:"step"`
+	Tokens  int        `json:"tokens"`  // rows computed
+	Seconds float64    `json:"seconds"` // within steps, of all sessions together
+	Curve   []Point    `json:"curve"`   // loss, a mean over curveEvery steps each
+	Recall  []Recalled `json:"recall"`  // at every checkpoint
 }
 
 // Point is one point of the loss curve.
 type Point struct {
-	Step  int     `json:"step"`  // the last one of the mean
-	Phase string  `json:"phase"` // conversations, or answers
-	Loss  float64 `json:"loss"`  // nats per learnt token
-	Over  int     `json:"over"`  // steps
+	Step int     `json:"step"` // the last one of the mean
+	Loss float64 `json:"loss"` // nats per learnt token
+	Over int     `json:"over"` // steps
+}
+
+// Recalled is how well the model copied at a step: the share of unseen values that
+// it recalled from a list.
+type Recalled struct {
+	Step   int     `json:"step"`
+	Tokens int     `json:"tokens"`
+	Share  float64 `json:"share"`
 }
 
 const curveEvery = 50
@@ -40,8 +48,8 @@ func (l *Log) add(s train.Stats, seconds float64) {
 	l.Tokens += s.Tokens
 	l.Seconds += seconds
 	n := len(l.Curve)
-	if n == 0 || l.Curve[n-1].Over == curveEvery || l.Curve[n-1].Phase != s.Phase {
-		l.Curve = append(l.Curve, Point{Phase: s.Phase})
+	if n == 0 || l.Curve[n-1].Over == curveEvery {
+		l.Curve = append(l.Curve, Point{})
 		n++
 	}
 	p := &l.Curve[n-1]
@@ -55,6 +63,13 @@ func (l Log) last() float64 {
 		return math.NaN()
 	}
 	return l.Curve[len(l.Curve)-1].Loss
+}
+
+func (l Log) recalled() float64 {
+	if len(l.Recall) == 0 {
+		return math.NaN()
+	}
+	return l.Recall[len(l.Recall)-1].Share
 }
 
 // state is the folder of checkpoints. One is a folder step-<n>, which gets its name

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"testing/fstest"
@@ -17,38 +18,59 @@ import (
 	"itool/stages/policy/train"
 )
 
-// talk is a conversation that ends in the assistant's answer.
+// talk is a conversation; every turn of the assistant is learnt.
 type talk struct {
 	messages []template.Message
 	tools    json.RawMessage
 }
 
-// conversations are the rows of the world, some of them turned into judgements.
+// conversations are those of all lessons, in their order.
 func (c Config) conversations(ctx context.Context) ([]talk, error) {
-	rows, err := synth.Make(c.World)
-	if err != nil {
-		return nil, err
-	}
-	j := &judgements{rand: rand.New(rand.NewPCG(c.Seed, 0x1d6e))}
+	r := rand.New(rand.NewPCG(c.Seed, 0x1d6e))
+	j := &judgements{rand: r}
+	n := &notebook{rand: r, words: synth.NewWords(c.World.Seed, c.World.Fold, c.World.Folds)}
 	var out []talk
-	for row, err := range rows {
+	for i, l := range c.Lessons {
+		next, stop, err := c.requests(i, l)
 		if err != nil {
 			return nil, err
 		}
+		for range l.Rows {
+			kind := r.Float64()
+			if kind < l.Recall {
+				out = append(out, n.talk(1+r.IntN(l.Pairs)))
+				continue
+			}
+			row, _ := next() // there are as many as conversations
+			if kind < l.Recall+l.Judging && len(j.others) > 0 {
+				out = append(out, j.talk(row))
+				continue
+			}
+			j.remember(row)
+			t := talk{tools: row.Tools}
+			for _, m := range row.Messages {
+				t.messages = append(t.messages, template.Message(m))
+			}
+			out = append(out, t)
+		}
+		stop()
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		t := talk{tools: row.Tools}
-		for _, m := range row.Messages {
-			t.messages = append(t.messages, template.Message(m))
-		}
-		if len(j.others) > 0 && j.rand.Float64() < c.Judging {
-			t = j.talk(row)
-		}
-		j.remember(row)
-		out = append(out, t)
 	}
 	return out, nil
+}
+
+// requests are a lesson's conversations of the world.
+func (c Config) requests(lesson int, l Lesson) (next func() (synth.Row, bool), stop func(), err error) {
+	w := c.World
+	w.Rows, w.Tools, w.Calls, w.Seed = l.Rows, max(1, l.Tools), max(1, l.Calls), w.Seed+uint64(lesson)
+	rows, err := synth.Make(w)
+	if err != nil {
+		return nil, nil, err
+	}
+	next, stop = iter.Pull(rows)
+	return next, stop, nil
 }
 
 // evaluator is the system turn with which judge asks for a judgement.
@@ -77,7 +99,7 @@ func (j *judgements) remember(row synth.Row) {
 	}
 }
 
-// talk asks for a judgement of an answer to the row's request whose worth is known.
+// talk asks for a judgement of an answer to the row's last request whose worth is known.
 func (j *judgements) talk(row synth.Row) talk {
 	option := j.rand.IntN(4) // 0 right, 1 nearly right, 2 wrong, 3 nonsense
 	answer := row.Answer()
@@ -97,12 +119,12 @@ func (j *judgements) talk(row synth.Row) talk {
 		j.rand.Shuffle(len(words), func(a, b int) { words[a], words[b] = words[b], words[a] })
 		answer = strings.Join(words, " ")
 	}
-	messages, _ := json.Marshal(row.Messages[:1])
+	messages, _ := json.Marshal(row.Messages[:len(row.Messages)-1])
 	ex := schemas.Example{Messages: string(messages), Reference: row.Answer()}
 	rotation := j.rand.IntN(4)
 	return talk{messages: []template.Message{
 		{Role: "system", Content: evaluator},
-		{Role: "user", Content: judge.EvaluationPrompt(&ex, answer, j.rand.IntN(2) == 0, rotation)},
+		{Role: "user", Content: judge.EvaluationPrompt(&ex, answer, j.rand.IntN(4) > 0, rotation)},
 		{Role: "assistant", Content: string("ABCD"[(option-rotation+4)%4])},
 	}}
 }
@@ -130,21 +152,17 @@ func (j *judgements) bend(answer string) (string, bool) {
 	return bent, bent != answer
 }
 
-// render writes a conversation, up to the answer when prompt is set. Texts of synth
-// hold no control tokens, so nothing needs a shield.
-func (t talk) render(tpl *template.Template, prompt bool) (string, error) {
-	messages := t.messages
-	if prompt {
-		messages = messages[:len(messages)-1]
-	}
-	return tpl.Render(template.Input{Messages: messages, Tools: t.tools, Prompt: prompt})
+// render writes a conversation. Texts of synth hold no control tokens, so nothing
+// needs a shield.
+func (t talk) render(tpl *template.Template) (string, error) {
+	return tpl.Render(template.Input{Messages: t.messages, Tools: t.tools})
 }
 
-// vocabularyTexts is how many conversations the tokenizer is trained on: the world
-// is small, more bring no new word.
+// vocabularyTexts is how many conversations, the last ones, the tokenizer is trained
+// on: the world is small, more bring no new word.
 const vocabularyTexts = 4000
 
-// makeTokenizer learns the vocabulary from the first conversations.
+// makeTokenizer learns the vocabulary from the last conversations, which are whole ones.
 func makeTokenizer(talks []talk, vocab int) ([]byte, *tokenizer.Tokenizer, error) {
 	tpl, err := chat()
 	if err != nil {
@@ -152,8 +170,8 @@ func makeTokenizer(talks []talk, vocab int) ([]byte, *tokenizer.Tokenizer, error
 	}
 	var failed error
 	texts := func(yield func(string) bool) {
-		for _, t := range talks[:min(len(talks), vocabularyTexts)] {
-			text, err := t.render(tpl, false)
+		for _, t := range talks[max(0, len(talks)-vocabularyTexts):] {
+			text, err := t.render(tpl)
 			if err != nil {
 				failed = err
 				return
@@ -178,37 +196,37 @@ func chat() (*template.Template, error) {
 	return template.New(template.Default, template.DefaultBOS, template.DefaultEnd)
 }
 
-// phases turns conversations into ids: first whole ones, with a loss on all that
-// follows the first token, then some with a loss on the answer only.
-func (c Config) phases(talks []talk, tok *tokenizer.Tokenizer) ([]train.Phase, error) {
+// phase turns conversations into ids, with a loss on what the assistant says: what
+// users and tools say is mostly chance, and a loss on it taught less than a third
+// as many tokens without it (measured).
+func (c Config) phase(talks []talk, tok *tokenizer.Tokenizer) (train.Phase, error) {
+	p := train.Phase{Name: "conversations", Epochs: 1, Rate: c.Rate, BatchSize: c.BatchSize}
 	tpl, err := chat()
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	whole := train.Phase{Name: "conversations", Epochs: 1, Rate: c.Rate, BatchSize: c.BatchSize}
-	answers := train.Phase{Name: "answers", Epochs: 1, Rate: c.Rate / 2, BatchSize: c.BatchSize}
-	cut := len(talks) - int(c.Answers*float64(len(talks)))
+	begin, _ := tok.ID(template.DefaultAssistant)
+	end, _ := tok.ID(template.DefaultEnd)
 	for i, t := range talks {
-		text, err := t.render(tpl, false)
+		text, err := t.render(tpl)
 		if err != nil {
-			return nil, err
+			return p, err
 		}
 		ids := tok.EncodeRendered(text)
 		if len(ids) > c.Context {
-			return nil, fmt.Errorf("conversation %d has %d tokens, the context %d: raise context or vocab", i, len(ids), c.Context)
+			return p, fmt.Errorf("conversation %d has %d tokens, the context %d: raise context or vocab", i, len(ids), c.Context)
 		}
-		if i < cut {
-			whole.Examples = append(whole.Examples, train.Example{ID: fmt.Sprint(i), Prompt: ids[:1], Answer: ids[1:]})
-			continue
+		e := train.Example{ID: fmt.Sprint(i), Prompt: ids[:1], Answer: ids[1:], Learn: make([]bool, len(ids)-1)}
+		for k, said := 0, false; k < len(e.Answer); k++ {
+			e.Learn[k] = said
+			switch e.Answer[k] {
+			case begin:
+				said = true
+			case end:
+				said = false
+			}
 		}
-		if text, err = t.render(tpl, true); err != nil {
-			return nil, err
-		}
-		n := len(tok.EncodeRendered(text))
-		answers.Examples = append(answers.Examples, train.Example{ID: fmt.Sprint(i), Prompt: ids[:n], Answer: ids[n:]})
+		p.Examples = append(p.Examples, e)
 	}
-	if len(answers.Examples) == 0 {
-		return []train.Phase{whole}, nil
-	}
-	return []train.Phase{whole, answers}, nil
+	return p, nil
 }

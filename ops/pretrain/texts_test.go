@@ -20,14 +20,14 @@ func TestJudgements(t *testing.T) {
 		t.Errorf("judge's system turn has changed: it is no longer %q", evaluator)
 	}
 	c := Default()
-	c.World.Rows, c.Judging = 2000, 0.2
+	c.Lessons = []Lesson{{Rows: 2000, Recall: 0.2, Pairs: 4, Judging: 0.2, Tools: 6, Calls: 4}}
 	talks, err := c.conversations(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	letters, options, n := map[string]int{}, map[string]int{}, 0
 	for _, talk := range talks {
-		if talk.messages[0].Role != "system" {
+		if talk.messages[0].Content != evaluator {
 			continue
 		}
 		n++
@@ -62,7 +62,7 @@ func TestJudgements(t *testing.T) {
 // TestShort holds the sizes that a tiny model and a tiny search can afford.
 func TestShort(t *testing.T) {
 	c := Default()
-	c.World.Rows = 2000
+	c.Lessons, c.World.Turns = []Lesson{{Rows: 3000, Recall: 0.2, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}, 1
 	talks, err := c.conversations(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -71,33 +71,73 @@ func TestShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p, err := c.phase(talks, tok)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tpl, err := chat()
 	if err != nil {
 		t.Fatal(err)
 	}
-	longest, tools, answers := 0, 0, 0
-	for _, talk := range talks {
-		prompt, err := talk.render(tpl, true)
-		if err != nil {
-			t.Fatal(err)
+	longest, tools, answers, learnt, all := 0, 0, 0, 0, 0
+	for i, talk := range talks {
+		said := 0
+		for _, learn := range p.Examples[i].Learn {
+			if learn {
+				said++
+			}
 		}
-		whole, err := talk.render(tpl, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := len(tok.EncodeRendered(prompt))
-		longest = max(longest, n)
-		answers = max(answers, len(tok.EncodeRendered(whole))-n)
+		learnt, all = learnt+said, all+len(p.Examples[i].Learn)
 		if talk.tools == nil {
 			continue
 		}
-		system, _, _ := strings.Cut(prompt, template.DefaultEnd)
+		longest, answers = max(longest, len(p.Examples[i].Learn)-said), max(answers, said)
+		text, err := talk.render(tpl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		system, _, _ := strings.Cut(text, template.DefaultEnd)
 		for _, line := range strings.Split(system, "\n")[1:] {
 			tools = max(tools, len(tok.Encode(line)))
 		}
 	}
-	t.Logf("vocabulary %d; at most %d tokens a tool, %d a prompt, %d an answer", tok.Size(), tools, longest, answers)
-	if tools > 45 || longest > 300 || answers > maxAnswer {
+	t.Logf("vocabulary %d; at most %d tokens a tool, %d a prompt, %d an answer; %.0f %% are learnt", tok.Size(), tools, longest, answers, 100*float64(learnt)/float64(all))
+	if tools > 45 || longest > 384 || answers > maxAnswer {
 		t.Error("too long")
+	}
+}
+
+// TestLearnt: the loss is on what the assistant says, its end of turn included, and
+// on nothing else.
+func TestLearnt(t *testing.T) {
+	c := Default()
+	c.Lessons = []Lesson{{Rows: 300, Recall: 0.3, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}
+	talks, err := c.conversations(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tok, err := makeTokenizer(talks, c.Vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.phase(talks, tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, talk := range talks {
+		var got, want strings.Builder
+		for k, id := range p.Examples[i].Answer {
+			if p.Examples[i].Learn[k] {
+				got.WriteString(tok.Decode([]int32{id}))
+			}
+		}
+		for _, m := range talk.messages {
+			if m.Role == "assistant" {
+				want.WriteString(m.Content + template.DefaultEnd)
+			}
+		}
+		if got.String() != want.String() {
+			t.Fatalf("conversation %d: learns %q, want %q", i, got.String(), want.String())
+		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,14 +20,7 @@ func dataset(t *testing.T, c synth.Config) []synth.Row {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows []synth.Row
-	for r, err := range seq {
-		if err != nil {
-			t.Fatal(err)
-		}
-		rows = append(rows, r)
-	}
-	return rows
+	return slices.Collect(seq)
 }
 
 func written(t *testing.T, c synth.Config) []byte {
@@ -59,7 +54,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 func TestAnswersPass(t *testing.T) {
 	difficulty, kinds := map[string]int{}, map[string]int{}
 	c := synth.Default()
-	c.Rows, c.Open = 3000, 0.2
+	c.Rows = 3000
 	for i, r := range dataset(t, c) {
 		tools, err := toolcall.ParseTools(r.Tools)
 		if err != nil {
@@ -107,7 +102,9 @@ func declared(t *testing.T, tools []toolcall.Tool, call toolcall.Call) {
 			if !ok {
 				t.Errorf("%s: no parameter %s", call.Name, a.Name)
 			}
-			if kind := map[string]toolcall.Kind{"string": toolcall.String, "integer": toolcall.Int, "boolean": toolcall.Bool}[p.Type]; kind != a.Value.Kind {
+			if kind := map[string]toolcall.Kind{
+				"string": toolcall.String, "integer": toolcall.Int, "number": toolcall.Float, "boolean": toolcall.Bool, "array": toolcall.List, "object": toolcall.Dict,
+			}[p.Type]; kind != a.Value.Kind {
 				t.Errorf("%s: %s is %v, want a %s", call.Name, a.Name, a.Value, p.Type)
 			}
 			in := p.Enum == nil
@@ -139,21 +136,115 @@ func level(a, b, c int) string {
 	return "medium"
 }
 
-func TestFoldsShareNoRow(t *testing.T) {
+// TestFoldsShareNothing: tools and values of two folds are disjoint, but for what a
+// tool lists itself, truths and numbers below 100; requests hold no other fold's
+// words either.
+func TestFoldsShareNothing(t *testing.T) {
 	c := synth.Default()
-	c.Folds = 2
-	first := map[string]bool{}
-	for _, r := range dataset(t, c) {
-		first[string(r.Tools)+r.Request()+r.Answer()] = true
-	}
-	if len(first) != c.Rows {
-		t.Errorf("%d different rows of %d", len(first), c.Rows)
-	}
-	c.Fold, c.Seed = 1, 99
-	for _, r := range dataset(t, c) {
-		if first[string(r.Tools)+r.Request()+r.Answer()] {
-			t.Errorf("in both folds: %q", r.Request())
+	c.Rows, c.Folds = 2000, 3
+	seen := map[string]int{} // tool name or value → fold, first seen
+	for c.Fold = range c.Folds {
+		c.Seed++
+		for _, r := range dataset(t, c) {
+			tools, err := toolcall.ParseTools(r.Tools)
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed := map[string]bool{}
+			words := map[string]bool{}
+			for _, tool := range tools {
+				words[tool.Name] = true
+				for _, p := range tool.Params {
+					for _, v := range p.Enum {
+						listed[v.String()] = true
+					}
+				}
+			}
+			calls, _ := toolcall.Read(r.Answer())
+			for _, call := range calls {
+				for _, a := range call.Args {
+					switch v := a.Value; {
+					case v.Kind == toolcall.String && !listed[v.String()], v.Kind == toolcall.Int && len(v.Text) > 2:
+						words[v.Text] = true
+					case v.Kind == toolcall.List:
+						for _, item := range v.Items {
+							words[item.Text] = true
+						}
+					}
+				}
+			}
+			for w := range words {
+				if fold, ok := seen[w]; ok && fold != c.Fold {
+					t.Fatalf("%q is in folds %d and %d", w, fold, c.Fold)
+				}
+				seen[w] = c.Fold
+			}
 		}
+	}
+	if len(seen) < 5000 {
+		t.Errorf("only %d different tools and values", len(seen))
+	}
+}
+
+// TestWhatMakesItHard counts what the package promises.
+func TestWhatMakesItHard(t *testing.T) {
+	c := synth.Default()
+	c.Rows = 3000
+	n := map[string]int{}
+	for _, r := range dataset(t, c) {
+		tools, err := toolcall.ParseTools(r.Tools)
+		if err != nil {
+			t.Fatal(err)
+		}
+		abouts := map[string]bool{}
+		for _, tool := range tools {
+			if abouts[tool.Description] {
+				n["one tool by two makers"]++
+			}
+			abouts[tool.Description] = true
+			if len(tool.Required) < len(tool.Params) {
+				n["optional parameters"]++
+			}
+			for _, p := range tool.Params {
+				if p.Enum != nil {
+					n["listed values"]++
+				}
+				n["of type "+p.Type]++
+			}
+		}
+		n["tools "+strconv.Itoa(len(tools))]++
+		if calls, err := toolcall.Read(r.Answer()); err == nil {
+			n["calls "+strconv.Itoa(len(calls))]++
+		} else {
+			n["prose"]++
+		}
+	}
+	t.Log(n)
+	for _, what := range []string{
+		"one tool by two makers", "optional parameters", "listed values", "of type array", "of type object", "of type number", "of type integer",
+		"of type boolean", "of type string", "tools 1", "tools 6", "calls 1", "calls 2", "calls 3", "calls 4", "prose",
+	} {
+		if n[what] < 20 {
+			t.Errorf("%s: %d times in 3000 rows", what, n[what])
+		}
+	}
+}
+
+// TestTurns: a conversation has up to so many requests, all with the same tools.
+func TestTurns(t *testing.T) {
+	c := synth.Default()
+	c.Rows, c.Turns = 200, 3
+	most := 0
+	for i, r := range dataset(t, c) {
+		most = max(most, len(r.Messages)/2)
+		for k, m := range r.Messages {
+			if want := []string{"user", "assistant"}[k%2]; m.Role != want {
+				t.Fatalf("row %d: turn %d is %s's", i, k, m.Role)
+			}
+		}
+	}
+	if most != 3 {
+		t.Errorf("at most %d requests, want 3", most)
 	}
 }
 
@@ -221,7 +312,7 @@ func TestValidate(t *testing.T) {
 		"tools":   func(c *synth.Config) { c.Tools = 9 },
 		"calls":   func(c *synth.Config) { c.Calls = 0 },
 		"missing": func(c *synth.Config) { c.Missing = 0.98 },
-		"open":    func(c *synth.Config) { c.Open = -1 },
+		"turns":   func(c *synth.Config) { c.Turns = 0 },
 		"literal": func(c *synth.Config) { c.Literal = 2 },
 		"fold":    func(c *synth.Config) { c.Fold, c.Folds = 2, 2 },
 	} {
@@ -233,20 +324,4 @@ func TestValidate(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestUsedUp(t *testing.T) {
-	c := synth.Config{Seed: 1, Rows: 1 << 40, Tools: 1, Calls: 1, NoTool: 0, Missing: 1, Folds: 100}
-	seq, err := synth.Make(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for _, err = range seq {
-		n++
-	}
-	if err != synth.ErrUsedUp {
-		t.Errorf("after %d rows: %v", n, err)
-	}
-	t.Logf("%d rows", n)
 }

@@ -1,152 +1,178 @@
 package synth
 
-// values is a closed list that a parameter's values come from.
+// values says what a parameter takes and how people say it.
 type values struct {
-	kind  string              // JSON-schema type: string, integer, boolean
-	words []string            // of a string
-	from  int                 // of an integer
-	to    int                 //
-	enum  bool                // the tool lists the words
-	said  map[string][]string // how people say a word; without an entry as it is written
-	open  bool                // a word of no list may stand in
+	kind  string              // JSON-schema type: string, integer, number, boolean, array, object
+	made  bool                // a made word; of an array, its elements
+	small bool                // a made word in lower case
+	words []string            // a closed list, which the tool declares
+	said  map[string][]string // how people say a word of it
+	from  int                 // of an integer, a number, and both fields of an object
+	to    int
 }
 
 var (
-	cities = values{kind: "string", open: true, words: []string{
-		"Oslo", "Rome", "Paris", "Berlin", "Madrid", "Vienna", "Tokyo", "Cairo", "Lima", "Dublin", "Athens", "Delhi"}}
-	people = values{kind: "string", open: true, words: []string{
-		"Anna", "Ben", "Carl", "Dora", "Emma", "Finn", "Gina", "Hugo", "Ida", "Jan"}}
-	dishes = values{kind: "string", open: true, words: []string{"soup", "rice", "pizza", "salad", "bread", "fish"}}
-	rooms  = values{kind: "string", words: []string{"kitchen", "bath", "hall", "office", "garage", "attic"}}
-	words  = values{kind: "string", words: []string{"hello", "sorry", "thanks", "late", "home", "yes"}}
-	days   = values{kind: "string", enum: true, words: []string{"mon", "wed", "fri", "sun"}, said: map[string][]string{
+	place   = values{kind: "string", made: true}
+	person  = values{kind: "string", made: true}
+	people  = values{kind: "array", made: true}
+	thing   = values{kind: "string", made: true, small: true}
+	few     = values{kind: "integer", from: 2, to: 9}
+	hours   = values{kind: "integer", from: 5, to: 22}
+	many    = values{kind: "integer", from: 100, to: 999}
+	decimal = values{kind: "number", from: 1, to: 99}
+	window  = values{kind: "object", from: 5, to: 22}
+	days    = values{kind: "string", words: []string{"mon", "wed", "fri", "sun"}, said: map[string][]string{
 		"mon": {"Monday"}, "wed": {"Wednesday"}, "fri": {"Friday"}, "sun": {"Sunday"}}}
-	coins = values{kind: "string", enum: true, words: []string{"usd", "eur", "yen"}, said: map[string][]string{
-		"usd": {"dollars", "bucks"}, "eur": {"euros", "euro"}, "yen": {"yen"}}}
+	coins = values{kind: "string", words: []string{"usd", "eur", "yen"}, said: map[string][]string{
+		"usd": {"dollars", "bucks"}, "eur": {"euros"}, "yen": {"yen"}}}
+	classes = values{kind: "string", words: []string{"low", "mid", "high"}, said: map[string][]string{
+		"low": {"cheap", "cheapest"}, "mid": {"normal"}, "high": {"finest", "best"}}}
 	switched = values{kind: "boolean", words: []string{"true", "false"}, said: map[string][]string{
 		"true": {"on"}, "false": {"off"}}}
-	few   = values{kind: "integer", from: 2, to: 9}
-	hours = values{kind: "integer", from: 5, to: 22}
-	many  = values{kind: "integer", from: 10, to: 99}
 )
 
 // param is one parameter of an action.
 type param struct {
-	key    string   // how phrases name it
-	names  []string // how a tool may name it, in either of two dialects
+	key    string    // how requests name it
+	names  [2]string // how a tool names it, in either of two dialects
 	values values
 	clause string // what is added to a request when it is given; set = it is optional
 }
 
 // action is what one tool does, and how people ask for it.
 type action struct {
-	names  []string // what the tool may be called
-	about  string   // its description
-	params []param
-	ask    []string // requests with {key} for every required parameter
-	lack   []lack   // requests that leave one out
+	verbs, nouns []string // a tool is called verb_noun, perhaps with its maker before it
+	about        string   // its description
+	params       []param
+	ask          []string // requests with {key} for every required parameter
+	lack         []lack   // requests that leave one out
 }
 
 type lack struct{ ask, key string }
 
 var (
-	from     = param{key: "from", names: []string{"from", "origin"}, values: cities}
-	to       = param{key: "to", names: []string{"to", "goal"}, values: cities}
-	city     = param{key: "city", names: []string{"city", "place"}, values: cities}
-	day      = param{key: "day", names: []string{"day", "date"}, values: days, clause: " on {day}"}
-	person   = param{key: "person", names: []string{"name", "person"}, values: people}
-	text     = param{key: "text", names: []string{"text", "words"}, values: words}
-	amount   = param{key: "amount", names: []string{"amount", "sum"}, values: many}
-	fromCoin = param{key: "from", names: []string{"from", "source"}, values: coins}
-	toCoin   = param{key: "to", names: []string{"to", "target"}, values: coins}
-	room     = param{key: "room", names: []string{"room", "area"}, values: rooms}
-	dish     = param{key: "dish", names: []string{"dish", "food"}, values: dishes}
-	count    = param{key: "count", names: []string{"count", "number"}, values: few}
-	hour     = param{key: "hour", names: []string{"hour", "time"}, values: hours}
+	from     = param{key: "from", names: [2]string{"from", "origin"}, values: place}
+	to       = param{key: "to", names: [2]string{"to", "goal"}, values: place}
+	city     = param{key: "city", names: [2]string{"city", "place"}, values: place}
+	who      = param{key: "who", names: [2]string{"name", "person"}, values: person}
+	item     = param{key: "item", names: [2]string{"item", "product"}, values: thing}
+	text     = param{key: "text", names: [2]string{"text", "words"}, values: thing}
+	amount   = param{key: "amount", names: [2]string{"amount", "sum"}, values: many}
+	fromCoin = param{key: "from", names: [2]string{"from", "source"}, values: coins}
+	toCoin   = param{key: "to", names: [2]string{"to", "target"}, values: coins}
+	room     = param{key: "room", names: [2]string{"room", "area"}, values: thing}
+	count    = param{key: "count", names: [2]string{"count", "number"}, values: few}
+	hour     = param{key: "hour", names: [2]string{"hour", "time"}, values: hours}
+	day      = param{key: "day", names: [2]string{"day", "date"}, values: days, clause: " on {day}"}
+	class    = param{key: "class", names: [2]string{"class", "level"}, values: classes, clause: ", the {class} one"}
+	between  = param{key: "window", names: [2]string{"window", "slot"}, values: window, clause: " between {window}"}
 )
 
-// travel is an action between two cities by one means.
-func travel(what, said string) action {
+// travel is an action between two places by one means.
+func travel(noun, other string) action {
 	return action{
-		names: []string{"find_" + what, "search_" + what}, about: what + " between cities",
+		verbs: []string{"find", "search", "list"}, nouns: []string{noun, other}, about: noun + " between places",
 		params: []param{from, to, day},
-		ask: []string{"find " + said + " from {from} to {to}", "get me " + said + " to {to} from {from}",
-			"I am in {from}, show " + said + " to {to}"},
-		lack: []lack{{"find " + said + " to {to}", "from"}, {"find " + said + " from {from}", "to"}},
+		ask: []string{"find " + noun + " from {from} to {to}", "get me " + noun + " to {to} from {from}",
+			"I am in {from}, show " + noun + " to {to}", "{from} to {to} by " + other},
+		lack: []lack{{"find " + noun + " to {to}", "from"}, {"find " + noun + " from {from}", "to"}},
+	}
+}
+
+// transfer is an action that moves money between two people.
+func transfer(verbs []string, said, about string) action {
+	return action{
+		verbs: verbs, nouns: []string{"money", "funds"}, about: about,
+		params: []param{
+			{key: "from", names: [2]string{"from", "payer"}, values: person}, {key: "to", names: [2]string{"to", "payee"}, values: person}, amount},
+		ask: []string{said + " {amount} from {from} to {to}", "{to} gets {amount} from {from}, " + said + " it",
+			"from {from} " + said + " {to} the sum of {amount}"},
+		lack: []lack{{said + " {amount} from {from}", "to"}, {said + " money from {from} to {to}", "amount"}},
 	}
 }
 
 // domains are the topics; the actions of one are near-duplicates of each other.
 var domains = [][]action{
 	{
-		travel("flights", "flights"), travel("trains", "trains"), travel("buses", "buses"),
-		{names: []string{"book_flight", "buy_flight"}, about: "book seats", params: []param{from, to, count},
-			ask:  []string{"book {count} seats from {from} to {to}", "I need {count} seats to {to} from {from}"},
-			lack: []lack{{"book a flight from {from} to {to}", "count"}}},
+		travel("flights", "air"), travel("trains", "rail"), travel("buses", "coach"),
+		{verbs: []string{"book", "reserve", "buy"}, nouns: []string{"seats", "tickets"}, about: "book seats", params: []param{from, to, count, class},
+			ask: []string{"book {count} seats from {from} to {to}", "I need {count} tickets to {to} from {from}",
+				"{count} of us go from {from} to {to}, book it"},
+			lack: []lack{{"book seats from {from} to {to}", "count"}, {"book {count} seats to {to}", "from"}}},
 	},
 	{
-		{names: []string{"get_weather", "show_weather"}, about: "weather of a day", params: []param{city, day},
-			ask:  []string{"weather in {city}", "how is the weather in {city}", "tell me the weather of {city}"},
+		{verbs: []string{"get", "show", "read"}, nouns: []string{"weather", "sky"}, about: "weather of a day", params: []param{city, day},
+			ask:  []string{"weather in {city}", "how is the weather in {city}", "will it be sunny in {city}"},
 			lack: []lack{{"how is the weather", "city"}}},
-		{names: []string{"get_wind", "show_wind"}, about: "wind of a day", params: []param{city, day},
-			ask:  []string{"wind in {city}", "how strong is the wind in {city}"},
+		{verbs: []string{"get", "show", "read"}, nouns: []string{"wind", "storm"}, about: "wind of a day", params: []param{city, day},
+			ask:  []string{"wind in {city}", "how strong is the wind in {city}", "is it windy in {city}"},
 			lack: []lack{{"how strong is the wind", "city"}}},
-		{names: []string{"get_forecast", "show_forecast"}, about: "weather of many days", params: []param{city, count},
+		{verbs: []string{"get", "show", "make"}, nouns: []string{"forecast", "outlook"}, about: "weather of many days", params: []param{city, count},
 			ask:  []string{"weather in {city} for {count} days", "the next {count} days of weather in {city}"},
-			lack: []lack{{"weather for the next {count} days", "city"}}},
+			lack: []lack{{"weather for the next {count} days", "city"}, {"the coming days in {city}", "count"}}},
 	},
 	{
-		{names: []string{"call_person", "phone"}, about: "call someone", params: []param{person},
-			ask: []string{"call {person}", "phone {person}"}, lack: []lack{{"call someone", "person"}}},
-		{names: []string{"send_message", "text_person"}, about: "send a message", params: []param{person, text},
-			ask:  []string{"send {person} the message {text}", "message {text} to {person}"},
-			lack: []lack{{"send a message to {person}", "text"}}},
-		{names: []string{"send_email", "email_person"}, about: "send an email", params: []param{person, text},
-			ask:  []string{"send {person} the email {text}", "email {text} to {person}"},
-			lack: []lack{{"send an email to {person}", "text"}}},
-		{names: []string{"add_meeting", "plan_meeting"}, about: "meet someone", params: []param{person, hour, day},
-			ask:  []string{"plan a meeting with {person} at {hour}", "at {hour} I meet {person}"},
-			lack: []lack{{"plan a meeting with {person}", "hour"}}},
+		{verbs: []string{"call", "phone", "ring"}, nouns: []string{"person", "contact"}, about: "call someone", params: []param{who, between},
+			ask: []string{"call {who}", "phone {who}", "I must talk to {who}"}, lack: []lack{{"call someone", "who"}}},
+		{verbs: []string{"send", "write"}, nouns: []string{"message", "note"}, about: "send a message", params: []param{who, text},
+			ask:  []string{"send {who} the message {text}", "message {text} to {who}", "let {who} know {text}"},
+			lack: []lack{{"send a message to {who}", "text"}, {"send the message {text}", "who"}}},
+		{verbs: []string{"send", "write"}, nouns: []string{"email", "mail"}, about: "send an email", params: []param{who, text},
+			ask:  []string{"send {who} the email {text}", "email {text} to {who}"},
+			lack: []lack{{"send an email to {who}", "text"}, {"email {text}", "who"}}},
+		{verbs: []string{"add", "plan", "make"}, nouns: []string{"meeting", "event"}, about: "meet people",
+			params: []param{{key: "people", names: [2]string{"people", "guests"}, values: people}, hour, day},
+			ask:    []string{"plan a meeting with {people} at {hour}", "at {hour} I meet {people}", "meet {people} at {hour}"},
+			lack:   []lack{{"plan a meeting with {people}", "hour"}, {"plan a meeting at {hour}", "people"}}},
 	},
 	{
-		{names: []string{"convert_money", "exchange"}, about: "change money", params: []param{amount, fromCoin, toCoin},
-			ask:  []string{"change {amount} {from} to {to}", "how many {to} are {amount} {from}"},
-			lack: []lack{{"change {amount} {from}", "to"}}},
-		{names: []string{"get_rate", "show_rate"}, about: "rate of money", params: []param{fromCoin, toCoin},
-			ask:  []string{"rate of {from} to {to}", "rate to {to} from {from}"},
-			lack: []lack{{"rate of {from}", "to"}}},
-		{names: []string{"send_money", "pay"}, about: "pay someone", params: []param{person, amount},
-			ask:  []string{"pay {person} {amount}", "send {amount} to {person}"},
-			lack: []lack{{"pay {person}", "amount"}}},
-		{names: []string{"ask_money", "bill"}, about: "bill someone", params: []param{person, amount},
-			ask:  []string{"ask {person} for {amount}", "bill {person} {amount}"},
-			lack: []lack{{"bill {person}", "amount"}}},
+		{verbs: []string{"convert", "change", "swap"}, nouns: []string{"money", "coins"}, about: "change money", params: []param{amount, fromCoin, toCoin},
+			ask:  []string{"change {amount} {from} to {to}", "how many {to} are {amount} {from}", "I have {amount} {from} and want {to}"},
+			lack: []lack{{"change {amount} {from}", "to"}, {"change {from} to {to}", "amount"}}},
+		{verbs: []string{"get", "show", "read"}, nouns: []string{"rate", "course"}, about: "rate of money", params: []param{fromCoin, toCoin},
+			ask: []string{"rate of {from} to {to}", "rate to {to} from {from}"}, lack: []lack{{"rate of {from}", "to"}}},
+		transfer([]string{"send", "move"}, "send", "send money"),
+		transfer([]string{"lend", "owe"}, "lend", "lend money"),
 	},
 	{
-		{names: []string{"turn_light", "switch_light"}, about: "light on or off",
-			params: []param{room, {key: "on", names: []string{"on", "power"}, values: switched}},
-			ask:    []string{"turn {on} the light in the {room}", "turn the {room} light {on}"},
+		{verbs: []string{"turn", "switch"}, nouns: []string{"light", "lamp"}, about: "light on or off",
+			params: []param{room, {key: "on", names: [2]string{"on", "power"}, values: switched}},
+			ask:    []string{"turn {on} the light in {room}", "turn the {room} light {on}", "light {on} in {room}"},
 			lack:   []lack{{"turn {on} the light", "room"}}},
-		{names: []string{"set_light", "dim_light"}, about: "level of a light",
-			params: []param{room, {key: "level", names: []string{"level", "percent"}, values: many}},
-			ask:    []string{"set the {room} light to {level}", "light of {level} in the {room}"},
-			lack:   []lack{{"set the light to {level}", "room"}}},
-		{names: []string{"set_heat", "warm_room"}, about: "heat of a room",
-			params: []param{room, {key: "degrees", names: []string{"degrees", "heat"}, values: many}},
-			ask:    []string{"heat the {room} to {degrees}", "{degrees} degrees in the {room}"},
-			lack:   []lack{{"heat the {room}", "degrees"}}},
+		{verbs: []string{"set", "dim", "change"}, nouns: []string{"light", "lamp"}, about: "level of a light",
+			params: []param{room, {key: "level", names: [2]string{"level", "percent"}, values: many}},
+			ask:    []string{"set the {room} light to {level}", "light of {level} in {room}"},
+			lack:   []lack{{"set the light to {level}", "room"}, {"dim the {room} light", "level"}}},
+		{verbs: []string{"set", "warm", "change"}, nouns: []string{"heat", "heater"}, about: "heat of a room",
+			params: []param{room, {key: "degrees", names: [2]string{"degrees", "heat"}, values: decimal}, between},
+			ask:    []string{"heat {room} to {degrees}", "{degrees} degrees in {room}"},
+			lack:   []lack{{"heat {room}", "degrees"}, {"heat it to {degrees}", "room"}}},
 	},
 	{
-		{names: []string{"set_alarm", "wake_me"}, about: "wake me", params: []param{hour, day},
-			ask: []string{"set an alarm at {hour}", "wake me at {hour}"}, lack: []lack{{"set an alarm", "hour"}}},
-		{names: []string{"set_timer", "start_timer"}, about: "count down",
-			params: []param{{key: "minutes", names: []string{"minutes", "length"}, values: many}},
-			ask:    []string{"set a timer of {minutes} minutes", "{minutes} minutes on the timer"},
-			lack:   []lack{{"start a timer", "minutes"}}},
-		{names: []string{"order_food", "buy_food"}, about: "order a dish", params: []param{dish, count},
-			ask:  []string{"order {count} times {dish}", "I want {dish} for {count}"},
-			lack: []lack{{"order {dish}", "count"}}},
-		{names: []string{"find_recipe", "cook"}, about: "how to cook", params: []param{dish},
-			ask: []string{"how do I cook {dish}", "recipe for {dish}"}, lack: []lack{{"find a recipe", "dish"}}},
+		{verbs: []string{"order", "buy"}, nouns: []string{"goods", "things"}, about: "order an item", params: []param{item, count, class},
+			ask:  []string{"order {count} {item}", "I want {item}, {count} of them", "buy {count} pieces of {item}"},
+			lack: []lack{{"order {item}", "count"}, {"order {count} things", "item"}}},
+		{verbs: []string{"find", "get", "show"}, nouns: []string{"price", "cost"}, about: "price of an item", params: []param{item, {key: "city", names: [2]string{"city", "place"}, values: place, clause: " in {city}"}},
+			ask: []string{"what does {item} cost", "price of {item}", "how much is {item}"}, lack: []lack{{"what does it cost", "item"}}},
+		{verbs: []string{"find", "search"}, nouns: []string{"shops", "stores"}, about: "shops for an item", params: []param{item, city},
+			ask:  []string{"who sells {item} in {city}", "shops for {item} in {city}", "I am in {city} and need {item}"},
+			lack: []lack{{"who sells {item}", "city"}, {"shops in {city}", "item"}}},
+		{verbs: []string{"return", "refund"}, nouns: []string{"order", "goods"}, about: "send an order back",
+			params: []param{{key: "order", names: [2]string{"order", "id"}, values: many}, {key: "why", names: [2]string{"reason", "why"}, values: thing, clause: " because of {why}"}},
+			ask:    []string{"send order {order} back", "return {order}", "refund order {order}"}, lack: []lack{{"send my order back", "order"}}},
+	},
+	{
+		{verbs: []string{"book", "reserve"}, nouns: []string{"table", "dinner"}, about: "table in a restaurant",
+			params: []param{{key: "name", names: [2]string{"name", "restaurant"}, values: place}, count, {key: "hour", names: [2]string{"hour", "time"}, values: hours, clause: " at {hour}"}},
+			ask:    []string{"table for {count} in {name}", "{count} people want to eat in {name}"},
+			lack:   []lack{{"a table in {name}", "count"}, {"a table for {count}", "name"}}},
+		{verbs: []string{"book", "reserve"}, nouns: []string{"hotel", "room"}, about: "room in a hotel",
+			params: []param{city, {key: "nights", names: [2]string{"nights", "days"}, values: few}, class},
+			ask:    []string{"hotel in {city} for {nights} nights", "{nights} nights in {city}"},
+			lack:   []lack{{"a hotel in {city}", "nights"}, {"a hotel for {nights} nights", "city"}}},
+		{verbs: []string{"find", "plan"}, nouns: []string{"route", "way"}, about: "way between places",
+			params: []param{from, to, {key: "via", names: [2]string{"via", "over"}, values: place, clause: " via {via}"}},
+			ask:    []string{"how do I get from {from} to {to}", "the way to {to} from {from}"},
+			lack:   []lack{{"the way to {to}", "from"}, {"the way from {from}", "to"}}},
 	},
 }

@@ -3,7 +3,7 @@ package synth
 import (
 	"bytes"
 	"encoding/json"
-	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,75 +22,118 @@ var (
 // writer makes rows from one stream of random numbers.
 type writer struct {
 	Config
-	rand    *rand.Rand
+	Words
 	literal bool // of this row
+	dialect int  // of this row: the tools of one row name the same parameter alike
 }
 
 // tool is an action in the words of one row.
 type tool struct {
 	action
-	name   string
-	params []string // names, one per param of the action
+	name  string
+	maker string // "" for none; two tools of one action have different ones
+	alone bool   // no other tool of the row does the same: the maker need not be said
 }
 
-// row is one conversation: candidate tools, then a request that they fit or not.
+// row is one conversation: candidate tools, then requests that they fit or not.
 func (w *writer) row() Row {
 	w.literal = w.rand.Float64() < w.Literal
-	dialect := w.rand.IntN(2)
-	actions := w.candidates()
-	kind := w.rand.Float64()
-	var left action // what no tool does
-	if kind < w.NoTool {
-		if len(actions) == 1 {
-			actions = append(actions, w.other(actions))
-		}
-		left, actions = actions[len(actions)-1], actions[:len(actions)-1]
+	w.dialect = w.rand.IntN(2)
+	tools := w.tools()
+	row := Row{Tools: schema(tools, w.dialect)}
+	for range 1 + w.rand.IntN(max(1, w.Turns)) {
+		ask, answer := w.turn(tools)
+		row.Messages = append(row.Messages, Message{"user", pick(w, openers) + ask}, Message{"assistant", answer})
 	}
-	w.rand.Shuffle(len(actions), func(i, j int) { actions[i], actions[j] = actions[j], actions[i] })
-	tools := make([]tool, len(actions))
-	for i, a := range actions {
-		tools[i] = w.tool(a, dialect)
-	}
-	var ask, answer string
-	switch {
-	case kind < w.NoTool:
-		ask, _ = w.request(w.tool(left, dialect))
-		answer = refusal
-	case kind < w.NoTool+w.Missing:
-		ask, answer = w.incomplete(pick(w, tools))
-	default:
-		ask, answer = w.requests(tools)
-	}
-	return Row{
-		Messages: []Message{{"user", pick(w, openers) + ask}, {"assistant", answer}},
-		Tools:    schema(tools),
-	}
+	return row
 }
 
-// candidates picks different actions, mostly of one domain, so that the right one
-// has near-duplicates.
-func (w *writer) candidates() []action {
-	list := []action{pick(w, pick(w, domains))}
-	for n := 1 + w.rand.IntN(w.Tools); len(list) < n; {
-		list = append(list, w.other(list))
+// turn is one request and its answer.
+func (w *writer) turn(tools []tool) (ask, answer string) {
+	switch kind := w.rand.Float64(); {
+	case kind < w.NoTool:
+		ask, _ = w.request(w.tool(w.foreign(tools), nil))
+		return ask, refusal
+	case kind < w.NoTool+w.Missing:
+		return w.incomplete(pick(w, tools))
 	}
+	return w.requests(tools)
+}
+
+// tools are the candidates: one, and others of which many are near it.
+func (w *writer) tools() []tool {
+	list := []tool{w.tool(pick(w, pick(w, domains)), nil)}
+	for n := 1 + w.rand.IntN(w.Tools); len(list) < n; {
+		a := pick(w, pick(w, domains))
+		switch w.rand.IntN(4) {
+		case 0: // the same by another maker
+			a = list[0].action
+		case 1, 2: // a neighbour
+			a = pick(w, home(list[0].action))
+		}
+		list = append(list, w.tool(a, list))
+	}
+	for i := range list {
+		list[i].alone = w.count(list, list[i].action) == 1
+	}
+	w.rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list
 }
 
-// other picks an action that is not among list, a neighbour of its first one by
-// preference.
-func (w *writer) other(list []action) action {
+// tool chooses what an action is called. Where others do the same, all have a maker:
+// one that has none yet gets it.
+func (w *writer) tool(a action, others []tool) tool {
+	same := false
+	for i := range others {
+		if o := &others[i]; o.about == a.about {
+			same = true
+			for o.maker == "" {
+				o.maker = w.Word()
+				o.name = o.maker + "_" + o.name
+			}
+		}
+	}
+	t := tool{action: a, name: w.call(a)}
+	if t.name == "" || same || w.rand.IntN(2) == 0 {
+		if t.name == "" {
+			t.name = pick(w, a.verbs) + "_" + pick(w, a.nouns)
+		}
+		t.maker = w.Word()
+		t.name = t.maker + "_" + t.name
+	}
+	return t
+}
+
+// call draws a name of this source's fold, "" if the action has none there.
+func (w *writer) call(a action) string {
+	var names []string
+	for _, v := range a.verbs {
+		for _, n := range a.nouns {
+			if name := v + "_" + n; w.mine(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return pick(w, names)
+}
+
+func (w *writer) count(list []tool, a action) int {
+	n := 0
+	for _, t := range list {
+		if t.about == a.about {
+			n++
+		}
+	}
+	return n
+}
+
+// foreign picks an action that no tool of the row does.
+func (w *writer) foreign(tools []tool) action {
 	for {
-		domain := pick(w, domains)
-		if w.rand.IntN(4) > 0 {
-			domain = home(list[0])
-		}
-		a := pick(w, domain)
-		known := false
-		for _, b := range list {
-			known = known || a.names[0] == b.names[0]
-		}
-		if !known {
+		if a := pick(w, pick(w, domains)); w.count(tools, a) == 0 {
 			return a
 		}
 	}
@@ -99,23 +142,11 @@ func (w *writer) other(list []action) action {
 // home is the domain of an action.
 func home(a action) []action {
 	for _, d := range domains {
-		for _, b := range d {
-			if a.names[0] == b.names[0] {
-				return d
-			}
+		if slices.ContainsFunc(d, func(b action) bool { return a.about == b.about }) {
+			return d
 		}
 	}
 	return nil
-}
-
-// tool chooses how a tool calls itself and its parameters; the tools of a row name
-// the same parameter alike, as those of one service do.
-func (w *writer) tool(a action, dialect int) tool {
-	t := tool{action: a, name: pick(w, a.names)}
-	for _, p := range a.params {
-		t.params = append(t.params, p.names[dialect])
-	}
-	return t
 }
 
 // requests asks for one to Calls calls.
@@ -139,7 +170,7 @@ func (w *writer) requests(tools []tool) (ask, answer string) {
 func (w *writer) request(t tool) (string, toolcall.Call) {
 	ask := pick(w, t.ask)
 	call := toolcall.Call{Name: t.name}
-	for i, p := range t.action.params {
+	for _, p := range t.params {
 		if p.clause != "" {
 			if w.rand.IntN(2) == 0 {
 				continue
@@ -148,7 +179,10 @@ func (w *writer) request(t tool) (string, toolcall.Call) {
 		}
 		said, v := w.value(p.values, ask)
 		ask = strings.ReplaceAll(ask, "{"+p.key+"}", said)
-		call.Args = append(call.Args, toolcall.Arg{Name: t.params[i], Value: v})
+		call.Args = append(call.Args, toolcall.Arg{Name: p.names[w.dialect], Value: v})
+	}
+	if t.maker != "" && (!t.alone || w.rand.IntN(2) == 0) {
+		ask += " with " + t.maker
 	}
 	return ask, call
 }
@@ -157,9 +191,9 @@ func (w *writer) request(t tool) (string, toolcall.Call) {
 func (w *writer) incomplete(t tool) (ask, answer string) {
 	l := pick(w, t.lack)
 	ask = l.ask
-	for i, p := range t.action.params {
+	for _, p := range t.params {
 		if p.key == l.key {
-			answer = "Please tell me the " + t.params[i] + "."
+			answer = "Please tell me the " + p.names[w.dialect] + "."
 		}
 		said, _ := w.value(p.values, ask)
 		ask = strings.ReplaceAll(ask, "{"+p.key+"}", said)
@@ -169,50 +203,67 @@ func (w *writer) incomplete(t tool) (ask, answer string) {
 
 // value draws a value that is not said yet, and how the request says it.
 func (w *writer) value(v values, ask string) (said string, out toolcall.Value) {
-	said, out = w.draw(v, ask)
+	for {
+		said, out = w.draw(v)
+		if v.kind == "boolean" || !strings.Contains(ask, said) { // from Rome to Rome is no request
+			break
+		}
+	}
 	if w.literal {
 		out = toolcall.Text(said)
 	}
 	return said, out
 }
 
-func (w *writer) draw(v values, ask string) (said string, out toolcall.Value) {
-	if v.kind == "integer" {
-		n := v.from + w.rand.IntN(v.to-v.from+1)
+func (w *writer) draw(v values) (said string, out toolcall.Value) {
+	switch v.kind {
+	case "integer":
+		n := w.number(v)
 		return strconv.Itoa(n), toolcall.Integer(int64(n))
+	case "number":
+		n := w.number(v)
+		f := float64(n) + float64(1+w.rand.IntN(9))/10
+		return strconv.FormatFloat(f, 'f', 1, 64), toolcall.Number(f)
+	case "object":
+		a := v.from + w.rand.IntN(v.to-v.from)
+		b := a + 1 + w.rand.IntN(v.to-a)
+		return strconv.Itoa(a) + " and " + strconv.Itoa(b), toolcall.Value{Kind: toolcall.Dict, Pairs: []toolcall.Pair{
+			{Key: toolcall.Text("from"), Value: toolcall.Integer(int64(a))}, {Key: toolcall.Text("to"), Value: toolcall.Integer(int64(b))}}}
+	case "array":
+		names, items := []string{}, []toolcall.Value{}
+		for range 1 + w.rand.IntN(3) {
+			names = append(names, w.Name())
+			items = append(items, toolcall.Text(names[len(names)-1]))
+		}
+		return strings.Join(names, " and "), toolcall.ListOf(items...)
 	}
-	for {
-		word := pick(w, v.words)
-		if v.open && w.rand.Float64() < w.Open {
-			word = w.word()
+	if v.made {
+		said = w.Name()
+		if v.small {
+			said = strings.ToLower(said)
 		}
-		said = word
-		if ways := v.said[word]; len(ways) > 0 {
-			said = pick(w, ways)
-		}
-		if v.kind == "boolean" {
-			return said, toolcall.Truth(word == "true")
-		}
-		if !strings.Contains(ask, said) { // from Rome to Rome is no request
-			return said, toolcall.Text(word)
-		}
+		return said, toolcall.Text(said)
 	}
+	word := pick(w, v.words)
+	said = pick(w, v.said[word])
+	if v.kind == "boolean" {
+		return said, toolcall.Truth(word == "true")
+	}
+	return said, toolcall.Text(word)
 }
 
-// word makes a word of two or three syllables that stands on no list.
-func (w *writer) word() string {
-	var b strings.Builder
-	for range 2 + w.rand.IntN(2) {
-		b.WriteByte("bdfgklmnprstvz"[w.rand.IntN(14)])
-		b.WriteByte("aeiou"[w.rand.IntN(5)])
+// number draws one of the fold; those of one or two digits belong to all.
+func (w *writer) number(v values) int {
+	for {
+		if n := v.from + w.rand.IntN(v.to-v.from+1); n < 100 || w.mine(strconv.Itoa(n)) {
+			return n
+		}
 	}
-	s := b.String()
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // schema writes tools as JSON by hand: the parameters keep their order, which the
 // chat template shows.
-func schema(tools []tool) json.RawMessage {
+func schema(tools []tool, dialect int) json.RawMessage {
 	var b bytes.Buffer
 	b.WriteByte('[')
 	for i, t := range tools {
@@ -221,23 +272,31 @@ func schema(tools []tool) json.RawMessage {
 		}
 		b.WriteString(`{"name":"` + t.name + `","description":"` + t.about + `","parameters":{"type":"object","properties":{`)
 		var required []string
-		for j, p := range t.action.params {
+		for j, p := range t.params {
 			if j > 0 {
 				b.WriteByte(',')
 			}
-			b.WriteString(`"` + t.params[j] + `":{"type":"` + p.values.kind + `"`)
-			if p.values.enum {
-				b.WriteString(`,"enum":["` + strings.Join(p.values.words, `","`) + `"]`)
-			}
-			b.WriteByte('}')
+			b.WriteString(`"` + p.names[dialect] + `":` + p.values.schema())
 			if p.clause == "" {
-				required = append(required, t.params[j])
+				required = append(required, p.names[dialect])
 			}
 		}
 		b.WriteString(`},"required":["` + strings.Join(required, `","`) + `"]}}`)
 	}
 	b.WriteByte(']')
 	return b.Bytes()
+}
+
+func (v values) schema() string {
+	switch {
+	case v.kind == "array":
+		return `{"type":"array","items":{"type":"string"}}`
+	case v.kind == "object":
+		return `{"type":"object","properties":{"from":{"type":"integer"},"to":{"type":"integer"}},"required":["from","to"]}`
+	case v.kind == "string" && !v.made:
+		return `{"type":"string","enum":["` + strings.Join(v.words, `","`) + `"]}`
+	}
+	return `{"type":"` + v.kind + `"}`
 }
 
 // pick draws one of list.

@@ -34,15 +34,17 @@ import (
 //go:embed default.jinja
 var Default string
 
-// The control tokens of Default. DefaultBOS stands first in a text, DefaultEnd closes a turn.
+// Control tokens of Default. DefaultBOS stands first in a text, DefaultAssistant opens
+// an answer, DefaultEnd closes a turn.
 const (
-	DefaultBOS = "<|bos|>"
-	DefaultEnd = "<|end|>"
+	DefaultBOS       = "<|bos|>"
+	DefaultAssistant = "<|assistant|>"
+	DefaultEnd       = "<|end|>"
 )
 
 // DefaultSpecial returns all control tokens of Default.
 func DefaultSpecial() []string {
-	return []string{DefaultBOS, "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", DefaultEnd}
+	return []string{DefaultBOS, "<|system|>", "<|user|>", DefaultAssistant, "<|tool|>", DefaultEnd}
 }
 
 // The files that Open reads: the template in its own file, else within the

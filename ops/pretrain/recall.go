@@ -1,0 +1,120 @@
+package pretrain
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"itool/ops/synth"
+	"itool/stages/policy"
+	"itool/stages/policy/template"
+)
+
+// notebook makes lists of pairs to recall from: the skill under every call, whose
+// values stand in the request and whose names stand in the tools.
+type notebook struct {
+	rand  *rand.Rand
+	words synth.Words
+}
+
+// styles are how a pair is noted and how it is asked for.
+var styles = []struct{ note, ask string }{
+	{"%s: %s", "%s"}, {"%s = %s", "what is %s"}, {"%s is %s", "%s?"},
+}
+
+// talk asks to repeat so many words, or lists so many pairs and asks for each.
+func (n *notebook) talk(size int) talk {
+	if n.rand.IntN(3) == 0 {
+		return n.repeat(size)
+	}
+	keys, values, notes, style := n.notes(size, n.value)
+	t := talk{messages: []template.Message{{Role: "system", Content: notes}}}
+	for _, k := range n.rand.Perm(size) {
+		t.messages = append(t.messages,
+			template.Message{Role: "user", Content: fmt.Sprintf(styles[style].ask, keys[k])},
+			template.Message{Role: "assistant", Content: values[k]})
+	}
+	return t
+}
+
+// repeat is the simplest way to copy.
+func (n *notebook) repeat(size int) talk {
+	words := make([]string, 1+n.rand.IntN(4*size))
+	for i := range words {
+		words[i] = n.value()
+	}
+	text := strings.Join(words, " ")
+	return talk{messages: []template.Message{{Role: "user", Content: "repeat " + text}, {Role: "assistant", Content: text}}}
+}
+
+// notes writes a list of pairs with different keys, each of whose values is drawn
+// by value.
+func (n *notebook) notes(pairs int, value func() string) (keys, values []string, text string, style int) {
+	style = n.rand.IntN(len(styles))
+	seen := map[string]bool{}
+	for len(keys) < pairs {
+		k := n.words.Word()
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		keys, values = append(keys, k), append(values, value())
+	}
+	var b strings.Builder
+	b.WriteString("Notes:")
+	for i := range keys {
+		fmt.Fprintf(&b, "\n"+styles[style].note, keys[i], values[i])
+	}
+	return keys, values, b.String(), style
+}
+
+// value is a word, a name or a number.
+func (n *notebook) value() string {
+	switch n.rand.IntN(4) {
+	case 0:
+		return n.words.Name()
+	case 1:
+		return strconv.Itoa(2 + n.rand.IntN(998))
+	}
+	return n.words.Word()
+}
+
+// Recall asks p for one of so many pairs, asks times, greedily. Keys and values are
+// words of the given fold, the values of exactly three tokens. It returns the share
+// of right answers.
+func Recall(ctx context.Context, p *policy.Policy, asks, pairs int, seed uint64, fold, folds int) (float64, error) {
+	n := &notebook{rand: rand.New(rand.NewPCG(seed, 0x7ec)), words: synth.NewWords(seed, fold, folds)}
+	value := func() string {
+		for range 10_000 {
+			if v := n.words.Word(); len(p.Answer(v)) == 4 { // with the end of the turn
+				return v
+			}
+		}
+		return n.words.Word() // a vocabulary without such words
+	}
+	prompts, want := make([][]int32, asks), make([]string, asks)
+	for i := range prompts {
+		keys, values, notes, style := n.notes(pairs, value)
+		k := n.rand.IntN(pairs)
+		ids, err := p.Prompt([]policy.Message{
+			{Role: "system", Content: notes}, {Role: "user", Content: fmt.Sprintf(styles[style].ask, keys[k])},
+		}, nil)
+		if err != nil {
+			return 0, err
+		}
+		prompts[i], want[i] = ids, values[k]
+	}
+	draws, err := p.Generate(ctx, prompts, policy.Request{MaxTokens: 12})
+	if err != nil {
+		return 0, err
+	}
+	right := 0
+	for i, d := range draws {
+		if p.Text(d.Tokens) == want[i] {
+			right++
+		}
+	}
+	return float64(right) / float64(asks), nil
+}
