@@ -2,6 +2,8 @@ package schemas
 
 // Selection lists the examples that a round expands, hardest first within each
 // stratum. Every scored example has a row, so that none is lost silently.
+//
+// Version 1 had no headroom_ columns; it is read as if nothing had been measured.
 type Selection struct {
 	ExampleID  string  `arrow:"example_id"` // the example
 	Perplexity float64 `arrow:"perplexity"` // as scored
@@ -14,6 +16,46 @@ type Selection struct {
 	JudgeAUC    float64 `arrow:"judge_auc"`    // of C against O on validation; NaN: one class only
 	JudgeMass   float64 `arrow:"judge_mass"`   // mean probability mass on the four letters
 	JudgeReason string  `arrow:"judge_reason"` // why C does or does not count
+
+	// Headroom of this round's policy, on validation examples whose reference holds a
+	// call; the same on every row. Counts, so that whoever reads them can say how sure
+	// they are: greedy right and every draw wrong are Greedy − (Sampled − Won).
+	HeadroomDraws   int32 `arrow:"headroom_draws"`   // answers per example drawn at temperature 1; 0: not measured
+	HeadroomCases   int32 `arrow:"headroom_cases"`   // examples asked
+	HeadroomGreedy  int32 `arrow:"headroom_greedy"`  // … whose greedy answer is right
+	HeadroomSampled int32 `arrow:"headroom_sampled"` // … of which at least one draw is right
+	HeadroomWon     int32 `arrow:"headroom_won"`     // … of which a draw is right and the greedy answer wrong
 }
 
-func (Selection) Schema() string { return "selection/v1" }
+func (Selection) Schema() string { return "selection/v2" }
+
+// Upgrade reads version 1.
+func (Selection) Upgrade(b Batch) ([]Selection, error) {
+	old, err := Decode[selectionV1](b)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Selection, len(old))
+	for i, o := range old {
+		rows[i] = Selection{
+			ExampleID: o.ExampleID, Perplexity: o.Perplexity, HasCall: o.HasCall, Rank: o.Rank, Selected: o.Selected,
+			JudgeWeight: o.JudgeWeight, JudgeAUC: o.JudgeAUC, JudgeMass: o.JudgeMass, JudgeReason: o.JudgeReason,
+		}
+	}
+	return rows, nil
+}
+
+// selectionV1 is what selections were before the headroom was measured.
+type selectionV1 struct {
+	ExampleID   string  `arrow:"example_id"`
+	Perplexity  float64 `arrow:"perplexity"`
+	HasCall     bool    `arrow:"has_call"`
+	Rank        int32   `arrow:"rank"`
+	Selected    bool    `arrow:"selected"`
+	JudgeWeight float64 `arrow:"judge_weight"`
+	JudgeAUC    float64 `arrow:"judge_auc"`
+	JudgeMass   float64 `arrow:"judge_mass"`
+	JudgeReason string  `arrow:"judge_reason"`
+}
+
+func (selectionV1) Schema() string { return "selection/v1" }

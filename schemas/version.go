@@ -23,7 +23,8 @@ func (e *NewerError) Error() string {
 //
 //	func (Pair) Upgrade(b Batch) ([]Pair, error) { old, err := Decode[pairV1](b); … }
 //
-// No record has an older version yet.
+// The struct of the previous version is unexported: nobody writes it any more. See
+// Selection.
 type Upgrader[R Record] interface {
 	Upgrade(b Batch) ([]R, error)
 }

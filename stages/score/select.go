@@ -66,7 +66,7 @@ func NewSelect(engine *policy.Engine) *Select { return &Select{engine} }
 func (*Select) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "select", Wakes: "score", Gather: true, Reads: "score/v1", Also: []string{"example"},
-		Writes: "selection", Schema: "selection/v1",
+		Writes: "selection", Schema: "selection/v2",
 	}
 }
 
