@@ -7,34 +7,31 @@ import (
 	"math"
 
 	"itool/schemas"
-	"itool/stages"
 	"itool/stages/judge"
 	"itool/stages/policy"
 )
 
+// calibration says how good the policy's opinion of its own answers is.
 type calibration struct {
-	weight, auc, mass float64
+	weight, auc, mass float64 // auc and mass are NaN when nothing was measured
 	reason            string
+}
+
+// stamp writes it into a row.
+func (c calibration) stamp(s *schemas.Selection) {
+	s.JudgeWeight, s.JudgeAUC, s.JudgeMass, s.JudgeReason = c.weight, c.auc, c.mass, c.reason
 }
 
 // calibrate decides whether this policy's opinion of answers may count in the
 // reward: it must put its probability on the letters, and its opinion must agree
 // with the outcome, on validation examples.
-func (s *Select) calibrate(ctx context.Context, cfg SelectConfig, in stages.Input) (calibration, error) {
+func (a *panel) calibrate(ctx context.Context, cfg SelectConfig) (calibration, error) {
 	c := calibration{auc: math.NaN(), mass: math.NaN()}
-	exs, err := validation(in, cfg.JudgeExamples)
-	if err != nil {
-		return c, err
-	}
-	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
-	if err != nil {
-		return c, err
-	}
-	if len(exs) == 0 {
+	if a.judged == 0 {
 		c.weight, c.reason = weight(cfg.SelfEval == "on"), "there are no validation examples to calibrate on"
 		return c, nil
 	}
-	e, err := judge.NewSelfEvaluator(p)
+	e, err := judge.NewSelfEvaluator(a.policy)
 	if err != nil { // a tokenizer without the letters has no opinion: a finding, not a failure
 		c.reason = err.Error()
 		return c, nil //nolint:nilerr // said above
@@ -42,15 +39,9 @@ func (s *Select) calibrate(ctx context.Context, cfg SelectConfig, in stages.Inpu
 	var score []float64
 	var pass []bool
 	var mass float64
-	// A greedy and a sampled answer each: the sampled ones make failures likelier
-	// where greedy nearly always passes, and the other way round.
-	for i, temperature := range []float64{0, 1} {
-		verdicts, err := judge.Answer(ctx, p, exs, policy.Request{MaxTokens: cfg.MaxTokens, Temperature: temperature, Seed: stages.Seed(in.Header.Seed, "select/judge", i)})
-		if err != nil {
-			return c, err
-		}
-		for k := range exs {
-			r, err := e.Evaluate(ctx, &exs[k], verdicts[k].Answer, cfg.SelfEvalReference)
+	for _, verdicts := range [][]schemas.Verdict{a.greedy, a.drawn} {
+		for k := range a.judged {
+			r, err := e.Evaluate(ctx, &a.examples[k], verdicts[k].Answer, cfg.SelfEvalReference)
 			if errors.Is(err, policy.ErrTooLong) {
 				continue // the longest conversations leave no room for the judging prompt
 			}
@@ -85,27 +76,4 @@ func weight(on bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-// validation returns up to n validation examples in key order.
-func validation(in stages.Input, n int) ([]schemas.Example, error) {
-	var out []schemas.Example
-	for b, err := range in.Round("example", 0) {
-		if err != nil {
-			return nil, err
-		}
-		rows, err := schemas.Decode[schemas.Example](b)
-		if err != nil {
-			return nil, stages.Reject(err)
-		}
-		for _, ex := range rows {
-			if len(out) == n {
-				return out, nil
-			}
-			if ex.Part == string(schemas.PartValidation) {
-				out = append(out, ex)
-			}
-		}
-	}
-	return out, nil
 }

@@ -3,7 +3,8 @@
 //
 // score.go is the stage that scales with the batches: perplexity, Eq. 4.
 // select.go is the stage that sees the whole round: it ranks, stratifies, takes
-// the top, and calibrates the policy's self-evaluation.
+// the top, and asks the policy a few validation examples (panel.go): may its
+// self-evaluation count (calibrate.go), and how much is there to gain (headroom.go)?
 package score
 
 import (

@@ -21,14 +21,20 @@ type SelectConfig struct {
 	JudgeExamples int     `json:"judge_examples"` // validation examples that calibrate the self-evaluation, ≥ 0
 	MinMass       float64 `json:"min_mass"`       // least mean probability on the four letters, 0..1
 	MinAUC        float64 `json:"min_auc"`        // least AUC of C against O, 0..1
-	MaxTokens     int     `json:"max_tokens"`     // of an answer drawn for the calibration
+	MaxTokens     int     `json:"max_tokens"`     // of an answer drawn for the calibration or the headroom
+
+	HeadroomDraws    int `json:"headroom_draws"`    // k: the headroom is pass@k of draws at temperature 1 − greedy, on validation; 0: not measured
+	HeadroomExamples int `json:"headroom_examples"` // most validation examples with calls that it is measured on, ≥ 0; it costs (1 + k) answers for each
 
 	SelfEvalReference bool `json:"self_eval_reference"` // show the reference to the self-evaluation; as in expand
 }
 
 // DefaultSelect is what the paper and the design say.
 func DefaultSelect() SelectConfig {
-	return SelectConfig{Ratio: 0.10, Order: "perplexity", SelfEval: "auto", JudgeExamples: 32, MinMass: 0.5, MinAUC: 0.7, MaxTokens: 256, SelfEvalReference: true}
+	return SelectConfig{
+		Ratio: 0.10, Order: "perplexity", SelfEval: "auto", JudgeExamples: 32, MinMass: 0.5, MinAUC: 0.7, MaxTokens: 256,
+		HeadroomDraws: 4, HeadroomExamples: 128, SelfEvalReference: true,
+	}
 }
 
 // Validate names field, value and range.
@@ -50,6 +56,10 @@ func (c SelectConfig) Validate() error {
 		return fmt.Errorf("select.min_auc: %g is not within 0..1", c.MinAUC)
 	case c.MaxTokens <= 0:
 		return fmt.Errorf("select.max_tokens: %d is not positive", c.MaxTokens)
+	case c.HeadroomDraws < 0:
+		return fmt.Errorf("select.headroom_draws: %d is below 0", c.HeadroomDraws)
+	case c.HeadroomExamples < 0:
+		return fmt.Errorf("select.headroom_examples: %d is below 0", c.HeadroomExamples)
 	}
 	return nil
 }
@@ -82,20 +92,55 @@ func (s *Select) Process(ctx context.Context, in stages.Input, out stages.Output
 		return err
 	}
 	rows := Rank(scores, cfg, in.Header.Seed)
-	cal := calibration{auc: math.NaN(), mass: math.NaN()}
-	if cfg.SelfEval == "off" {
-		cal.reason = "switched off by select.self_eval"
-	} else if cal, err = s.calibrate(ctx, cfg, in); err != nil {
+	cal, room, err := s.measure(ctx, cfg, in, out)
+	if err != nil {
 		return err
 	}
 	for i := range rows {
-		rows[i].JudgeWeight, rows[i].JudgeAUC, rows[i].JudgeMass, rows[i].JudgeReason = cal.weight, cal.auc, cal.mass, cal.reason
+		cal.stamp(&rows[i])
+		room.stamp(&rows[i])
 	}
 	b, err := schemas.Encode(in.Header, rows)
 	if err != nil {
 		return err
 	}
 	return out.Result(b)
+}
+
+// measure asks the policy what the round should know of it before it searches.
+func (s *Select) measure(ctx context.Context, cfg SelectConfig, in stages.Input, out stages.Output) (cal calibration, room headroom, err error) {
+	cal = calibration{auc: math.NaN(), mass: math.NaN(), reason: "switched off by select.self_eval"}
+	judged, asked := cfg.JudgeExamples, cfg.HeadroomExamples
+	if cfg.SelfEval == "off" {
+		judged = 0
+	}
+	if cfg.HeadroomDraws == 0 {
+		asked = 0
+	}
+	if cfg.SelfEval == "off" && asked == 0 {
+		return cal, room, nil
+	}
+	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	if err != nil {
+		return cal, room, err
+	}
+	a, err := newPanel(in, p, judged, asked)
+	if err != nil {
+		return cal, room, err
+	}
+	if err := a.ask(ctx, cfg, in, out); err != nil {
+		return cal, room, err
+	}
+	if cfg.SelfEval != "off" {
+		if cal, err = a.calibrate(ctx, cfg); err != nil {
+			return cal, room, err
+		}
+	}
+	if a.unfit > 0 {
+		cal.reason += fmt.Sprintf("; %d validation examples cannot be asked or judged", a.unfit)
+	}
+	room, err = a.headroom(ctx, cfg, in, out)
+	return cal, room, err
 }
 
 // Rank orders the examples of each stratum (the reference holds a call, or not),

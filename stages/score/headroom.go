@@ -1,0 +1,63 @@
+package score
+
+import (
+	"context"
+	"fmt"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/judge"
+	"itool/stages/policy"
+)
+
+// headroom is what bounds the gain of a round: how many validation examples the
+// policy gets right greedily, and how many in at least one of k draws. A search finds
+// only what the policy can draw, so what lies between the two is what there is to
+// learn. Counts of examples; cases is 0 when nothing was measured.
+type headroom struct{ draws, cases, greedy, sampled, won int }
+
+// headroom asks the panel's examples k − 1 times more: the first draw is there.
+func (a *panel) headroom(ctx context.Context, cfg SelectConfig, in stages.Input, out stages.Output) (headroom, error) {
+	if len(a.room) == 0 {
+		return headroom{}, nil
+	}
+	exs, right := make([]schemas.Example, len(a.room)), make([]bool, len(a.room))
+	for n, i := range a.room {
+		exs[n], right[n] = a.examples[i], a.drawn[i].Pass
+	}
+	for d := 1; d < cfg.HeadroomDraws; d++ {
+		out.Progress(1+d, a.draws(cfg), "draws", fmt.Sprintf("%d validation examples answered", len(exs)))
+		verdicts, err := judge.Answer(ctx, a.policy, exs, policy.Request{
+			MaxTokens: cfg.MaxTokens, Temperature: 1, Seed: stages.Seed(in.Header.Seed, "select/headroom", d),
+		})
+		if err != nil {
+			return headroom{}, err
+		}
+		for n, v := range verdicts {
+			right[n] = right[n] || v.Pass
+		}
+	}
+	h := headroom{draws: cfg.HeadroomDraws, cases: len(exs)}
+	for n, i := range a.room {
+		h.count(a.greedy[i].Pass, right[n])
+	}
+	return h, nil
+}
+
+func (h *headroom) count(greedy, sampled bool) {
+	if greedy {
+		h.greedy++
+	}
+	if sampled {
+		h.sampled++
+	}
+	if sampled && !greedy {
+		h.won++
+	}
+}
+
+// stamp writes the counts into a row.
+func (h headroom) stamp(s *schemas.Selection) {
+	s.HeadroomDraws, s.HeadroomCases = int32(h.draws), int32(h.cases)
+	s.HeadroomGreedy, s.HeadroomSampled, s.HeadroomWon = int32(h.greedy), int32(h.sampled), int32(h.won)
+}

@@ -1,0 +1,111 @@
+package score
+
+import (
+	"context"
+	"fmt"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/judge"
+	"itool/stages/policy"
+)
+
+// A panel is the validation examples that the round's policy answers before it
+// searches. The calibration of the self-evaluation and the headroom both want a
+// greedy answer and drawn ones; an example that serves both is asked once.
+type panel struct {
+	policy   *policy.Policy
+	examples []schemas.Example // those that calibrate first, then those that only the headroom needs
+	judged   int               // how many of them calibrate
+	room     []int             // indices of those that measure the headroom
+	unfit    int               // validation examples that cannot be asked or judged
+
+	greedy, drawn []schemas.Verdict // by example; drawn at temperature 1
+}
+
+// newPanel chooses the examples: the first ones calibrate, as many as judged says;
+// the headroom is measured on some whose reference holds a call, spread evenly over all of
+// them, so that a dataset sorted by kind is not measured by one kind.
+func newPanel(in stages.Input, p *policy.Policy, judged, room int) (*panel, error) {
+	exs, unfit, err := validation(in, p)
+	if err != nil {
+		return nil, err
+	}
+	a := &panel{policy: p, unfit: unfit, judged: min(judged, len(exs))}
+	a.examples = append(a.examples, exs[:a.judged]...)
+	var calls []int
+	for i := range exs {
+		if exs[i].Calls > 0 {
+			calls = append(calls, i)
+		}
+	}
+	for n := range min(room, len(calls)) {
+		i := calls[n*len(calls)/min(room, len(calls))]
+		if i < a.judged {
+			a.room = append(a.room, i)
+			continue
+		}
+		a.room = append(a.room, len(a.examples))
+		a.examples = append(a.examples, exs[i])
+	}
+	return a, nil
+}
+
+// validation returns the validation examples in key order, and how many more cannot
+// be asked or judged: a measurement must not end a run that can do without it.
+func validation(in stages.Input, p *policy.Policy) (exs []schemas.Example, unfit int, err error) {
+	for b, err := range in.Round("example", 0) {
+		if err != nil {
+			return nil, 0, err
+		}
+		rows, err := schemas.Decode[schemas.Example](b)
+		if err != nil {
+			return nil, 0, stages.Reject(err)
+		}
+		for _, ex := range rows {
+			switch {
+			case ex.Part != string(schemas.PartValidation):
+			case !fits(p, &ex):
+				unfit++
+			default:
+				exs = append(exs, ex)
+			}
+		}
+	}
+	return exs, unfit, nil
+}
+
+func fits(p *policy.Policy, ex *schemas.Example) bool {
+	if ex.Template != p.TemplateHash() || len(ex.PromptIDs) == 0 || len(ex.PromptIDs) >= p.ContextLength() {
+		return false
+	}
+	_, err := judge.NewExaminer(ex)
+	return err == nil
+}
+
+// ask has every example answered greedily and once at temperature 1: the drawn
+// answers make failures likelier where greedy nearly always passes, and the other
+// way round.
+func (a *panel) ask(ctx context.Context, cfg SelectConfig, in stages.Input, out stages.Output) (err error) {
+	if len(a.examples) == 0 {
+		return ctx.Err()
+	}
+	for i, into := range []*[]schemas.Verdict{&a.greedy, &a.drawn} {
+		out.Progress(i, a.draws(cfg), "draws", fmt.Sprintf("%d validation examples answered", len(a.examples)))
+		*into, err = judge.Answer(ctx, a.policy, a.examples, policy.Request{
+			MaxTokens: cfg.MaxTokens, Temperature: float64(i), Seed: stages.Seed(in.Header.Seed, "select/judge", i),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draws is how often the panel is asked in all.
+func (a *panel) draws(cfg SelectConfig) int {
+	if len(a.room) == 0 {
+		return 2
+	}
+	return 1 + cfg.HeadroomDraws
+}
