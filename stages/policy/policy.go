@@ -166,6 +166,15 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 	return nil
 }
 
+// With is this policy with other weights of the same shape, such as those that a
+// trainer holds. Tokenizer and template are shared.
+func (p *Policy) With(m *model.Model) *Policy {
+	return &Policy{
+		model: m, tokenizer: p.tokenizer, template: p.template, options: p.options,
+		bos: p.bos, endOfTurn: p.endOfTurn, ends: p.ends,
+	}
+}
+
 // Model returns the weights, for training and export. They are shared.
 func (p *Policy) Model() *model.Model { return p.model }
 

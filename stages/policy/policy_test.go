@@ -295,3 +295,23 @@ func Example() {
 	fmt.Println(p.Text(prompt), len(logps[0]))
 	// Output: <|bos|><|user|>Hi<|end|><|assistant|> 5
 }
+
+// TestWith: a policy with another one's weights says what that one says.
+func TestWith(t *testing.T) {
+	a, b := policytest.Open(t, 1), policytest.Open(t, 2)
+	seq := []policy.Sequence{{Prompt: []int32{1, 2, 3}, Answer: []int32{4, 5, 6}}}
+	want, err := b.LogProbs(t.Context(), seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := a.With(b.Model()).LogProbs(t.Context(), seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got[0], want[0]) {
+		t.Errorf("log-probabilities %v, want %v", got[0], want[0])
+	}
+	if own, err := a.LogProbs(t.Context(), seq); err != nil || slices.Equal(own[0], want[0]) {
+		t.Errorf("the policy itself has changed, or the two never differed: %v, %v", own, err)
+	}
+}

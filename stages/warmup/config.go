@@ -30,8 +30,9 @@ type Config struct {
 	Clip            float64  `json:"clip"`             // largest norm of a step's gradient, ≥ 0; 0: no limit
 	Tokens          int      `json:"tokens"`           // capacity of a packed micro-batch in tokens, ≥ 2; raised to the longest example
 	ValidateSteps   int      `json:"validate_steps"`   // optimiser steps between validations, ≥ 0; 0: once an epoch. A phase's end always has one
-	ValidationRows  int      `json:"validation_rows"`  // most validation examples that the loss is taken of, ≥ 0; 0: none, the last weights are kept
+	ValidationRows  int      `json:"validation_rows"`  // most validation examples that the loss is taken of, ≥ 0; 0: none, the last weights are kept and the plateau is not measured
 	CheckpointSteps int      `json:"checkpoint_steps"` // optimiser steps between checkpoints, ≥ 0; 0: only where a phase ends
+	Plateau         int      `json:"plateau"`          // epochs of a probe after the warm-up: would more of it help? ≥ 0; 0: not measured. It takes plateau / epochs of the warm-up's time again
 }
 
 // Default is what the paper and the design say.
@@ -62,6 +63,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("warmup.validation_rows: %d is below 0", c.ValidationRows)
 	case c.CheckpointSteps < 0:
 		return fmt.Errorf("warmup.checkpoint_steps: %d is below 0", c.CheckpointSteps)
+	case c.Plateau < 0:
+		return fmt.Errorf("warmup.plateau: %d is below 0", c.Plateau)
 	}
 	if err := c.training(0, c.Tokens).Validate(); err != nil { // its error begins with the field
 		return fmt.Errorf("warmup.%s", strings.TrimPrefix(err.Error(), "train: "))

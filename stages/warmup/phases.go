@@ -9,6 +9,7 @@ import (
 
 	"itool/schemas"
 	"itool/stages"
+	"itool/stages/policy"
 	"itool/stages/policy/train"
 )
 
@@ -26,12 +27,13 @@ type lesson struct {
 type lessons struct {
 	train      []lesson
 	validation []train.Example
-	longest    int // tokens
+	asked      []schemas.Example // of validation: what the probe of the plateau can ask
+	longest    int               // tokens
 }
 
 // collect reads the round. An example that another template rendered would teach
-// tokens that the policy is never asked with.
-func collect(batches iter.Seq2[schemas.Batch, error], template string) (l lessons, err error) {
+// tokens that the policy is never asked with. What the probe asks is kept if probed.
+func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed bool) (l lessons, err error) {
 	for b, err := range batches {
 		if err != nil {
 			return l, err
@@ -41,8 +43,11 @@ func collect(batches iter.Seq2[schemas.Batch, error], template string) (l lesson
 			return l, stages.Reject(fmt.Errorf("warmup: %w", err))
 		}
 		for _, ex := range rows {
-			if err := l.add(ex, template); err != nil {
+			if err := l.add(ex, p.TemplateHash()); err != nil {
 				return l, stages.Reject(fmt.Errorf("warmup: example %s: %w", ex.ID, err))
+			}
+			if probed && askable(p, &ex) {
+				l.asked = append(l.asked, ex)
 			}
 		}
 	}
@@ -114,11 +119,11 @@ func tertiles(all []lesson) []lesson {
 
 // spread takes at most n examples, evenly over all of them, so that a dataset
 // sorted by kind is not judged by one kind.
-func spread(all []train.Example, n int) []train.Example {
+func spread[E any](all []E, n int) []E {
 	if n >= len(all) {
 		return all
 	}
-	out := make([]train.Example, n)
+	out := make([]E, n)
 	for i := range out {
 		out[i] = all[i*len(all)/n]
 	}

@@ -1,8 +1,8 @@
 // Package warmup fine-tunes the base on all training examples, the easy ones
 // first, and answers with the policy of round 0.
 //
-// config.go holds the settings, phases.go the order of the examples. Three
-// fine-tunings follow one another on the same adapter; the weights with the lowest
+// config.go holds the settings, phases.go the order of the examples, plateau.go asks
+// whether more of the same would have helped. Three fine-tunings follow one another on the same adapter; the weights with the lowest
 // validation loss are kept. A checkpoint holds everything that the result is made
 // of, so that a trainer that was killed ends with the same bytes.
 //
@@ -15,6 +15,10 @@
 //	validation_before, _best, _after      loss of the base, of the weights that were kept, at the end
 //	best_step                             after which the kept weights stood; 0: the base
 //	loss_first, loss_last                 training loss of the first and the last step
+//	plateau_epochs, plateau_rate          of the probe; these and the next are left out when there was none
+//	plateau_cases                         validation examples with calls that it asked
+//	plateau_before, plateau_after         share of right greedy answers: the kept weights, the probe's
+//	plateau_won, plateau_lost             cases that only the probe gets right, only the kept weights
 package warmup
 
 import (
@@ -22,6 +26,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"itool/schemas"
@@ -61,7 +66,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return err
 	}
-	data, err := collect(in.Batches, base.TemplateHash())
+	data, err := collect(in.Batches, base, cfg.Plateau > 0)
 	if err != nil {
 		return err
 	}
@@ -125,7 +130,14 @@ func (c Config) train(ctx context.Context, in stages.Input, out stages.Output, b
 	}
 	row.Status, row.Steps, row.Examples = "trained", int32(run.Done), int32(len(data.train))
 	row.Detail = detail(phases, data, n, len(v.examples), in.Failed)
-	return c.report(row, run, n, phases, rate, len(v.examples))
+	m, why, err := c.plateau(ctx, in, out, base, data, run, rate)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		row.Detail += "; the plateau was not measured: " + why
+	}
+	return c.report(row, run, n, phases, rate, len(v.examples), m)
 }
 
 // resume goes on from a checkpoint. One that does not fit, left by another version
@@ -219,7 +231,7 @@ func detail(phases []train.Phase, data lessons, n notes, validated int, failed [
 }
 
 // report writes the numbers. A key is left out when it was not measured.
-func (c Config) report(row *schemas.Policy, run *course.Course, n notes, phases []train.Phase, rate float64, validated int) error {
+func (c Config) report(row *schemas.Policy, run *course.Course, n notes, phases []train.Phase, rate float64, validated int, more map[string]float64) error {
 	m := map[string]float64{"rate": rate, "validation_examples": float64(validated)}
 	for _, p := range phases {
 		m["examples_"+p.Name] = float64(len(p.Examples))
@@ -230,6 +242,7 @@ func (c Config) report(row *schemas.Policy, run *course.Course, n notes, phases 
 	if len(run.Curve) > 0 {
 		m["loss_first"], m["loss_last"] = run.Curve[0].Loss, run.Curve[len(run.Curve)-1].Loss
 	}
+	maps.Copy(m, more)
 	metrics, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("warmup: metrics: %w", err)

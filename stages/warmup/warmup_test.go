@@ -425,6 +425,7 @@ func TestConfig(t *testing.T) {
 		{"validation", func(c *warmup.Config) { c.ValidateSteps = -1 }, "warmup.validate_steps: -1"},
 		{"validation rows", func(c *warmup.Config) { c.ValidationRows = -1 }, "warmup.validation_rows: -1"},
 		{"checkpoints", func(c *warmup.Config) { c.CheckpointSteps = -1 }, "warmup.checkpoint_steps: -1"},
+		{"plateau", func(c *warmup.Config) { c.Plateau = -1 }, "warmup.plateau: -1"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			c := warmup.Default()

@@ -91,7 +91,7 @@ func (c *Course) Run(ctx context.Context) error {
 			c.Curve = append(c.Curve, p)
 		}
 		if last || c.Every > 0 && c.Done%c.Every == 0 {
-			if err := c.Checkpoint(ctx, c.Before+c.Done, c.save); err != nil {
+			if err := c.Checkpoint(ctx, c.Before+c.Done, c.Save); err != nil {
 				return err
 			}
 		}
@@ -125,7 +125,9 @@ type file struct {
 	Notes  json.RawMessage `json:"notes"`
 }
 
-func (c *Course) save(create Create) error {
+// Save writes what Resume goes on from. Run calls it for its checkpoints; a stage may,
+// once a course is over, to keep it in the checkpoints of what follows.
+func (c *Course) Save(create Create) error {
 	notes, err := json.Marshal(c.Notes)
 	if err != nil {
 		return fmt.Errorf("course: notes: %w", err)

@@ -1,0 +1,152 @@
+package warmup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"itool/schemas"
+	"itool/stages"
+	"itool/stages/judge"
+	"itool/stages/policy"
+	"itool/stages/policy/train"
+	"itool/stages/policy/train/course"
+)
+
+// probeDir is where a checkpoint of the probe holds it, beside the finished warm-up.
+const probeDir = "plateau"
+
+// probeRate is the probe's peak rate as a share of the warm-up's: a cosine from 1 to 0
+// runs at half of its peak on average, so the probe learns as fast as an epoch of the
+// warm-up did. Begun at the full peak it would first undo what the end of the
+// schedule had settled, and look like a plateau where there is none.
+const probeRate = 0.5
+
+// plateau asks whether more of the same would help: the method's claim begins where
+// plain fine-tuning has nothing more to give. A copy of the kept weights is trained
+// for some epochs more, on all examples shuffled; both answer the same validation
+// examples with calls. The copy is thrown away. why says what kept it from being
+// measured; both are empty where it was not wanted.
+func (c Config) plateau(ctx context.Context, in stages.Input, out stages.Output, base *policy.Policy, data lessons, run *course.Course, rate float64) (m map[string]float64, why string, err error) {
+	if c.Plateau == 0 {
+		return nil, "", nil
+	}
+	exs := spread(data.asked, c.ValidationRows)
+	if len(exs) == 0 {
+		return nil, "no validation example with calls can be asked (split.validation_share, warmup.validation_rows)", nil
+	}
+	kept, err := run.Trainer.Best()
+	if err != nil {
+		return nil, "", fmt.Errorf("warmup: plateau: %w", err)
+	}
+	phase := c.phase("plateau", data.train, rate*probeRate)
+	phase.Epochs = c.Plateau
+	t, err := train.New(kept, c.training(stages.Seed(in.Header.Seed, "warmup/plateau", 0), max(c.Tokens, data.longest)), []train.Phase{phase})
+	if err != nil {
+		return nil, "", stages.Reject(fmt.Errorf("warmup: plateau: %w", err))
+	}
+	if err := c.probe(ctx, in, out, run, t, steps([]train.Phase{phase})); errors.Is(err, train.ErrNotFinite) {
+		return nil, err.Error(), nil // a measurement must not end a run that can do without it
+	} else if err != nil {
+		return nil, "", err
+	}
+	probed, err := t.Model()
+	if err != nil {
+		return nil, "", fmt.Errorf("warmup: plateau: %w", err)
+	}
+	before, err := ask(ctx, base.With(kept), exs)
+	if err != nil {
+		return nil, "", err
+	}
+	after, err := ask(ctx, base.With(probed), exs)
+	if err != nil {
+		return nil, "", err
+	}
+	m = compare(before, after)
+	m["plateau_epochs"], m["plateau_rate"] = float64(c.Plateau), phase.Rate
+	return m, "", nil
+}
+
+// probe trains t to its end. Its checkpoints hold the finished warm-up as well, so that
+// a killed probe goes on from where it was.
+func (c Config) probe(ctx context.Context, in stages.Input, out stages.Output, run *course.Course, t *train.Trainer, total int) error {
+	probe := &course.Course{
+		Trainer: t, Policy: in.PolicyDigest, Total: total, Before: run.Total, Every: c.CheckpointSteps, Progress: out.Progress,
+		Checkpoint: func(ctx context.Context, step int, write func(course.Create) error) error {
+			return out.Checkpoint(ctx, step, func(create stages.Create) error {
+				if err := run.Save(create); err != nil {
+					return err
+				}
+				return write(func(name string) (io.WriteCloser, error) { return create(probeDir + "/" + name) })
+			})
+		},
+	}
+	if in.Resume != nil {
+		if _, err := fs.Stat(in.Resume, probeDir); err == nil {
+			if err := c.resumeProbe(probe, in.Resume); err != nil {
+				out.Progress(0, total, "steps", "plateau: begins anew, the checkpoint does not fit: "+err.Error())
+			}
+		}
+	}
+	return probe.Run(ctx)
+}
+
+func (c Config) resumeProbe(probe *course.Course, resume fs.FS) error {
+	sub, err := fs.Sub(resume, probeDir)
+	if err != nil {
+		return err
+	}
+	return probe.Resume(sub)
+}
+
+// askable tells whether the probe can ask an example and judge the answer.
+func askable(p *policy.Policy, ex *schemas.Example) bool {
+	if ex.Part != string(schemas.PartValidation) || ex.Calls == 0 || len(ex.PromptIDs) == 0 || len(ex.PromptIDs) >= p.ContextLength() {
+		return false
+	}
+	_, err := judge.NewExaminer(ex)
+	return err == nil
+}
+
+// ask judges greedy answers, which may be twice as long as the longest reference and a
+// little: whatever is longer is wrong.
+func ask(ctx context.Context, p *policy.Policy, exs []schemas.Example) ([]schemas.Verdict, error) {
+	longest := 0
+	for i := range exs {
+		longest = max(longest, len(exs[i].AnswerIDs))
+	}
+	verdicts, err := judge.Greedy(ctx, p, exs, 2*longest+16)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, stages.Reject(fmt.Errorf("warmup: plateau: %w", err))
+	}
+	return verdicts, nil
+}
+
+// compare counts the cases that only one of the two gets right.
+func compare(before, after []schemas.Verdict) map[string]float64 {
+	var was, is, won, lost float64
+	for i := range before {
+		b, a := before[i].Pass, after[i].Pass
+		if b {
+			was++
+		}
+		if a {
+			is++
+		}
+		switch {
+		case a && !b:
+			won++
+		case b && !a:
+			lost++
+		}
+	}
+	n := float64(len(before))
+	return map[string]float64{
+		"plateau_cases": n, "plateau_before": was / n, "plateau_after": is / n, "plateau_won": won, "plateau_lost": lost,
+	}
+}
