@@ -16,8 +16,8 @@ func (r *Report) Findings() []string {
 			100*base.Accuracy.Headline().Mean, base.Name, 100*final.Accuracy.Headline().Mean, final.Name))
 	}
 	if e := r.Effect; e != nil {
-		out = append(out, effect("warm-up", e.WarmUp)...)
-		out = append(out, effect("the rounds after it", e.Rounds)...)
+		out = append(out, effect("warm-up", e.WarmUp, nil)...)
+		out = append(out, effect("the rounds after it", e.Rounds, e.RoundsOfHeadroom)...)
 	}
 	out = append(out, r.said()...)
 	for _, b := range []string{"easy", "medium", "hard"} {
@@ -35,11 +35,14 @@ func (r *Report) headlineName() string {
 	return "exact match of calls"
 }
 
-func effect(what string, i *stats.Difference) []string {
+func effect(what string, i *stats.Difference, ofHeadroom *float64) []string {
 	if i == nil {
 		return nil
 	}
 	s := fmt.Sprintf("%s: %+.1f points, 95 %% interval %+.1f to %+.1f", what, 100*i.Mean, 100*i.Low, 100*i.High)
+	if ofHeadroom != nil {
+		s += fmt.Sprintf(", %.0f %% of the headroom", 100**ofHeadroom)
+	}
 	if i.Low <= 0 && i.High >= 0 {
 		s += fmt.Sprintf(" (no effect is shown: the interval holds zero on %d rows)", i.N)
 	}
@@ -74,14 +77,34 @@ func (r *Report) said() []string {
 		if rd.Cut*20 > rd.Terminals { // more than 5 %: the limit decides, not the policy
 			add(fmt.Sprintf("%d of %d searched answers ran out of length and failed by it (expand.max_answer_tokens)", rd.Cut, rd.Terminals), PolicyName(rd.Round+1))
 		}
-		if j := rd.Judge; j != nil && !j.Counts {
-			add(fmt.Sprintf("self-evaluation did not count (AUC %s, mass %.2f)", auc(j.AUC), j.Mass), PolicyName(rd.Round+1))
+		switch j := rd.Judge; {
+		case j == nil || j.Counts:
+		case j.Mass == nil:
+			add("self-evaluation did not count: "+Plain(j.Reason), PolicyName(rd.Round+1))
+		default:
+			add(fmt.Sprintf("self-evaluation did not count (AUC %s, mass %s)", number(j.AUC), number(j.Mass)), PolicyName(rd.Round+1))
+		}
+	}
+	for _, g := range r.Gates {
+		for _, v := range g.Values {
+			if text := warnings[g.Name]; text != "" && v.Verdict == missed {
+				add(text, v.Policy)
+			}
 		}
 	}
 	for i, t := range texts {
 		texts[i] = strings.Join(names[t], ", ") + ": " + t
 	}
 	return texts
+}
+
+// warnings are what a missed gate means for the result; the other gates have their
+// sentence elsewhere. Without numbers, so that rounds can share a line.
+var warnings = map[string]string{
+	"plateau":             "more plain fine-tuning would have gained over a point: what the rounds gain may be what the warm-up left (warmup.epochs)",
+	"headroom":            "the headroom is below 10 points: the search had little to find",
+	"|Δ log-probability|": fmt.Sprintf("the update moved its pairs by less than %g nats: the policy is hardly another one (update.rate)", barMoved),
+	"margin":              "the update did not widen the margin of its pairs: it learnt nothing from them (update.rate)",
 }
 
 // categories are a benchmark's, when every evaluated policy has the same.

@@ -34,6 +34,7 @@ func Gather(ctx context.Context, c *courier.Courier, run string) (*Report, error
 	}
 	g.r.closeFunnels()
 	g.r.accuracies(g.verdicts)
+	g.r.diagnose()
 	return g.r, nil
 }
 
@@ -201,7 +202,7 @@ func (g *gatherer) round(ctx context.Context, rd *Round) error {
 			}
 		}
 		if len(rows) > 0 {
-			rd.Judge = judgeOf(rows[0])
+			rd.Judge, rd.Headroom = judgeOf(rows[0]), headroomOf(rows[0])
 		}
 	}); err != nil {
 		return err
@@ -224,9 +225,12 @@ func (g *gatherer) round(ctx context.Context, rd *Round) error {
 }
 
 func judgeOf(s schemas.Selection) *Judge {
-	j := &Judge{Counts: s.JudgeWeight > 0, Mass: s.JudgeMass, Reason: s.JudgeReason}
+	j := &Judge{Counts: s.JudgeWeight > 0, Reason: s.JudgeReason}
 	if !math.IsNaN(s.JudgeAUC) {
 		j.AUC = &s.JudgeAUC
+	}
+	if !math.IsNaN(s.JudgeMass) {
+		j.Mass = &s.JudgeMass
 	}
 	return j
 }

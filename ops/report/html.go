@@ -21,7 +21,7 @@ var pageStyle string
 // The template escapes whatever stands in the records, answers included.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"percent": percent, "points": points, "duration": duration, "short": shorten, "name": PolicyName,
-	"counts": counts, "auc": auc, "counted": counted, "plain": Plain, "words": words,
+	"counts": counts, "number": number, "counted": counted, "plain": Plain, "words": words,
 	"of":    func(part, whole int) string { return fmt.Sprintf("%.2f", 100*share(float64(part), float64(whole))) },
 	"share": func(x, of float64) string { return fmt.Sprintf("%.2f", 100*share(x, of)) },
 	"left":  func(i stats.Interval) string { return fmt.Sprintf("%.2f", 100*i.Low) },
@@ -73,6 +73,12 @@ type view struct {
 
 // Errors is one cell of the table of error types.
 func (v view) Errors(p Policy, errorType string) int { return p.Accuracy.Errors[errorType] }
+
+// Columns are the policies of the diagnostics.
+func (v view) Columns() []string { return v.gateColumns() }
+
+// Width is how many columns a sentence of the diagnostics spans.
+func (v view) Width() int { return 1 + len(v.gateColumns()) }
 
 // Guarded tells whether any update was held against the guard.
 func (v view) Guarded() bool {

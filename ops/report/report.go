@@ -5,7 +5,8 @@
 //	err = r.Text(os.Stdout)                     // a few tables
 //	err = r.HTML(f)                             // one self-contained page
 //
-// gather.go reads, accuracy.go does the statistics, text.go and html.go show.
+// gather.go reads, accuracy.go does the statistics, gates.go says what they are worth,
+// text.go and html.go show.
 // It changes nothing in a run, and computes nothing that the records do not hold.
 package report
 
@@ -31,6 +32,8 @@ type Report struct {
 	Policies     []Policy        `json:"policies"` // base, warm-up, round 1 …
 	Rounds       []Round         `json:"rounds"`   // of search, from 0
 	Effect       *Effect         `json:"effect,omitempty"`
+	Plateau      *Plateau        `json:"plateau,omitempty"` // nil: not measured, see warmup.plateau
+	Gates        []Gate          `json:"gates"`             // what should hold before the numbers can be believed
 	Failures     []Failure       `json:"failures,omitempty"`
 	Seconds      []StageTime     `json:"seconds"` // in the order of the line
 	Workers      []string        `json:"workers"` // with version and kernel level
@@ -112,6 +115,37 @@ func (a *Accuracy) Headline() stats.Interval {
 type Effect struct {
 	WarmUp *stats.Difference `json:"warm_up,omitempty"` // warm-up − base
 	Rounds *stats.Difference `json:"rounds,omitempty"`  // last policy − warm-up
+
+	// RoundsOfHeadroom is Rounds ÷ the headroom of the warm-up, both as shares of rows; nil
+	// where one of them is missing, or there is no headroom.
+	RoundsOfHeadroom *float64 `json:"rounds_of_headroom,omitempty"`
+}
+
+// Plateau is what some epochs more of fine-tuning would have changed after the warm-up:
+// greedy exact match on validation rows that want a call, before and after the probe.
+type Plateau struct {
+	Epochs int              `json:"epochs"` // of the probe
+	Rate   float64          `json:"rate"`   // its peak learning rate
+	Before float64          `json:"before"` // share of right answers of the warm-up's policy, 0..1
+	After  float64          `json:"after"`  // … of the probe
+	Change stats.Difference `json:"change"` // After − Before, paired, as a share
+}
+
+// Headroom is what a policy can draw and does not say: it bounds the gain of a round.
+// Validation rows that want a call.
+type Headroom struct {
+	Draws   int              `json:"draws"`   // k, at temperature 1
+	Greedy  float64          `json:"greedy"`  // share of right greedy answers, 0..1
+	Sampled float64          `json:"sampled"` // pass@k: share of rows with a right draw, 0..1
+	Gap     stats.Difference `json:"gap"`     // Sampled − Greedy, paired, as a share
+}
+
+// Sides are the pairs' mean log-probabilities per token, before and after the update, in nats.
+type Sides struct {
+	ChosenBefore   float64 `json:"chosen_before"`
+	ChosenAfter    float64 `json:"chosen_after"`
+	RejectedBefore float64 `json:"rejected_before"`
+	RejectedAfter  float64 `json:"rejected_after"`
 }
 
 // Round is the funnel of one round of search: what policy Round was searched
@@ -134,16 +168,21 @@ type Round struct {
 	Mode        string         `json:"mode"`         // in force: proven or paper
 	Steps       int            `json:"steps"`        // optimiser steps of the policy that it made
 	// How far those moved the pairs: mean |Δ log-probability| of a side, nats.
-	ChosenChange   float64 `json:"chosen_change"`
-	RejectedChange float64 `json:"rejected_change"`
-	Judge          *Judge  `json:"judge,omitempty"`
+	ChosenChange   float64   `json:"chosen_change"`
+	RejectedChange float64   `json:"rejected_change"`
+	Sides          *Sides    `json:"sides,omitempty"`    // nil: nothing was trained
+	Judge          *Judge    `json:"judge,omitempty"`    // of policy Round
+	Headroom       *Headroom `json:"headroom,omitempty"` // of policy Round; nil: not measured
+	// GainOfHeadroom is the gain of policy Round+1 over policy Round ÷ Headroom.Gap, both as
+	// shares of rows; nil where one of them is missing, or there is no headroom.
+	GainOfHeadroom *float64 `json:"gain_of_headroom,omitempty"`
 }
 
 // Judge is the calibration of the self-evaluation.
 type Judge struct {
 	Counts bool     `json:"counts"` // C counts in the reward
 	AUC    *float64 `json:"auc"`    // nil: one class only
-	Mass   float64  `json:"mass"`
+	Mass   *float64 `json:"mass"`   // mean probability on the four letters; nil: nothing was measured
 	Reason string   `json:"reason"`
 }
 

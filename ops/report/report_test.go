@@ -150,7 +150,7 @@ func TestGather(t *testing.T) {
 	if rd.Pairs != 1 || rd.OtherMode != 1 || rd.PairsReason["similar"] != 1 || rd.PairsReason["rejected_viable"] != 1 || rd.PairsReason["duplicate"] != 1 || rd.PairsReason["foreign_policy"] != 1 || rd.Mode != "proven" {
 		t.Errorf("pairs %+v", rd)
 	}
-	if j := rd.Judge; j == nil || j.AUC != nil || j.Counts || j.Mass != 0.4 {
+	if j := rd.Judge; j == nil || j.AUC != nil || j.Counts || j.Mass == nil || *j.Mass != 0.4 {
 		t.Errorf("judge %+v", j)
 	}
 	if len(r.Failures) != 1 || r.Failures[0].Key != "e9" || r.Failures[0].Attempts != 5 {

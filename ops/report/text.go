@@ -24,7 +24,7 @@ func (r *Report) Text(out io.Writer) error {
 	for _, s := range r.Findings() {
 		w.line("%s", s)
 	}
-	for _, section := range []func(*pen){r.textRows, r.textAccuracy, r.textCategories, r.textErrors, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures} {
+	for _, section := range []func(*pen){r.textRows, r.textAccuracy, r.textCategories, r.textErrors, r.textGates, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures} {
 		section(w)
 	}
 	return w.err
@@ -120,6 +120,26 @@ func (r *Report) textErrors(w *pen) {
 	w.table("wrong answers by error type", rows)
 }
 
+func (r *Report) textGates(w *pen) {
+	columns := r.gateColumns()
+	if len(columns) == 0 {
+		return
+	}
+	rows := [][]string{append([]string{"what", "bar"}, columns...)}
+	for _, g := range r.Gates {
+		row := []string{g.Name, g.Bar}
+		for _, c := range columns {
+			v := g.At(c)
+			row = append(row, strings.TrimSpace(v.Shown+"  "+v.Verdict))
+		}
+		rows = append(rows, row)
+	}
+	w.table("diagnostics (plateau, headroom: points of exact match on validation rows that want a call; unclear: the value misses the bar, its 95 % interval does not)", rows)
+	for _, g := range r.Gates {
+		w.line("%s", wrap(g.Name+": "+g.Means, " ", "  ", 116))
+	}
+}
+
 func (r *Report) textFunnel(w *pen) {
 	rows := [][]string{{"to make", "scored", "selected", "trees", "with both", "branching", "pairs", "steps", "|Δ| chosen", "|Δ| rejected", "other mode", "dropped"}}
 	for _, rd := range r.Rounds {
@@ -140,7 +160,7 @@ func (r *Report) textJudge(w *pen) {
 	rows := [][]string{{"to make", "self-evaluation", "AUC", "mass", "why"}}
 	for _, rd := range r.Rounds {
 		if j := rd.Judge; j != nil {
-			rows = append(rows, []string{PolicyName(rd.Round + 1), counted(j.Counts), auc(j.AUC), fmt.Sprintf("%.2f", j.Mass), Plain(j.Reason)})
+			rows = append(rows, []string{PolicyName(rd.Round + 1), counted(j.Counts), number(j.AUC), number(j.Mass), Plain(j.Reason)})
 		}
 	}
 	w.table("self-evaluation, calibrated on validation", rows)
@@ -151,7 +171,7 @@ func (r *Report) textTraining(w *pen) {
 	for _, p := range r.Policies {
 		if p.Round >= 0 {
 			w.line("  %s: %d steps on %d examples. %s", p.Name, p.Steps, p.Examples, Plain(p.Detail))
-			w.line("%s", wrap(p.Measured(), "    ", 116))
+			w.line("%s", wrap(p.Measured(), ", ", "    ", 116))
 		}
 	}
 	rows := [][]string{{"policy", "guard", "before", "after", "cases", "p"}}
@@ -163,13 +183,13 @@ func (r *Report) textTraining(w *pen) {
 	w.table("guard: the same held-out prompts before and after an update (p of a drop by chance)", rows)
 }
 
-// wrap breaks a list at its commas.
-func wrap(s, indent string, width int) string {
+// wrap breaks a text behind sep.
+func wrap(s, sep, indent string, width int) string {
 	var lines []string
 	line := indent
-	for i, part := range strings.SplitAfter(s, ", ") {
+	for i, part := range strings.SplitAfter(s, sep) {
 		if i > 0 && utf8.RuneCountInString(line+part) > width {
-			lines = append(lines, line)
+			lines = append(lines, strings.TrimRight(line, " "))
 			line = indent
 		}
 		line += part
@@ -228,7 +248,8 @@ func points(d *stats.Difference) string {
 	return fmt.Sprintf("%+.1f [%+.1f, %+.1f], won %d lost %d", 100*d.Mean, 100*d.Low, 100*d.High, d.Won, d.Lost)
 }
 
-func auc(a *float64) string {
+// number is one that may not have been measured.
+func number(a *float64) string {
 	if a == nil {
 		return "–"
 	}

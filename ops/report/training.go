@@ -36,7 +36,7 @@ func (p Policy) Measured() string {
 	m := p.Metrics
 	var keys, parts []string
 	for k := range m {
-		if !strings.HasPrefix(k, guardPrefix) {
+		if !strings.HasPrefix(k, guardPrefix) && !strings.HasPrefix(k, "plateau_") {
 			keys = append(keys, k)
 		}
 	}
@@ -76,7 +76,11 @@ func (r *Report) closeFunnels() {
 		rd.Steps = p.Steps
 		rd.together(p.Metrics)
 		if p.Changed() {
-			rd.ChosenChange, rd.RejectedChange = p.Metrics["chosen_change"], p.Metrics["rejected_change"]
+			m := p.Metrics
+			rd.ChosenChange, rd.RejectedChange = m["chosen_change"], m["rejected_change"]
+			if _, ok := m["chosen_change"]; ok {
+				rd.Sides = &Sides{m["chosen_logp_before"], m["chosen_logp_after"], m["rejected_logp_before"], m["rejected_logp_after"]}
+			}
 		}
 	}
 }

@@ -1,0 +1,316 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"itool/schemas"
+	"itool/stages/evaluate/stats"
+	"itool/stages/score"
+	"itool/stages/update"
+)
+
+// Gate is something that should hold before a gain, or its absence, can be believed.
+// The numbers behind it stand in the fields of Report and Round.
+type Gate struct {
+	Name   string  `json:"name"`
+	Bar    string  `json:"bar"`    // what should hold, in words; "" where nothing must
+	Means  string  `json:"means"`  // what the number says, and what to do where it misses the bar
+	Values []Value `json:"values"` // in the order of the policies; empty: not measured
+}
+
+// Value is what a gate read for the making of one policy.
+type Value struct {
+	Policy  string `json:"policy"` // "warm-up", "round 1" …
+	Shown   string `json:"shown"`
+	Verdict string `json:"verdict,omitempty"` // yes, no or unclear; "" where the gate has no bar
+}
+
+// Verdicts of a gate.
+const (
+	passed  = "yes"
+	missed  = "no"
+	unclear = "unclear" // the value misses the bar, its 95 % interval does not
+)
+
+// The bars that no setting moves.
+const (
+	barPlateau  = 0.01 // of exact match: more than a point left is no plateau
+	barHeadroom = 0.10 // of exact match: rounds gain a fraction of it, and single points are noise
+	barMoved    = 0.1  // nats; an answer's odds change by a tenth
+)
+
+// diagnose fills what the gates need, then the gates.
+func (r *Report) diagnose() {
+	for i := range r.Policies {
+		if r.Policies[i].Round == 0 {
+			r.Plateau = plateauOf(r.Policies[i].Metrics)
+		}
+	}
+	r.shares()
+	b := r.bars()
+	r.Gates = []Gate{r.gatePlateau(), r.gateHeadroom(), r.gateShare(), r.gateJudge(b), r.gateFunnel(b), r.gateMoved(), r.gateMargin(), r.gateSides()}
+}
+
+// bars are the sections of the run's configuration that hold the others.
+type bars struct {
+	Select score.SelectConfig `json:"select"`
+	Update update.Config      `json:"update"`
+}
+
+func (r *Report) bars() bars {
+	b := bars{score.DefaultSelect(), update.Default()}
+	_ = json.Unmarshal(r.Config, &b) // it was checked when the run was published
+	return b
+}
+
+// mostCases bounds what a record may claim to have counted: an interval over a
+// billion cases would never be done.
+const mostCases = 1 << 20
+
+// paired is the difference of two shares over the same n cases, of which won are right
+// only after and lost only before; nil where the counts are none.
+func paired(n, won, lost int) *stats.Difference {
+	if n <= 0 || n > mostCases || won < 0 || lost < 0 || won > n || lost > n-won {
+		return nil
+	}
+	x := make([]float64, n)
+	for i := range won {
+		x[i] = 1
+	}
+	for i := range lost {
+		x[won+i] = -1
+	}
+	return &stats.Difference{Interval: stats.Bootstrap(x, bootstrapSeed), Won: won, Lost: lost}
+}
+
+func plateauOf(m map[string]float64) *Plateau {
+	d := paired(count(m["plateau_cases"]), count(m["plateau_won"]), count(m["plateau_lost"]))
+	if d == nil {
+		return nil
+	}
+	return &Plateau{Epochs: count(m["plateau_epochs"]), Rate: m["plateau_rate"], Before: m["plateau_before"], After: m["plateau_after"], Change: *d}
+}
+
+// count reads a count from a number of another program; −1 is none.
+func count(x float64) int {
+	if !(x >= 0 && x <= mostCases) {
+		return -1
+	}
+	return int(x)
+}
+
+func headroomOf(s schemas.Selection) *Headroom {
+	d := paired(int(s.HeadroomCases), int(s.HeadroomWon), int(s.HeadroomGreedy-(s.HeadroomSampled-s.HeadroomWon)))
+	if d == nil || s.HeadroomDraws <= 0 {
+		return nil
+	}
+	n := float64(s.HeadroomCases)
+	return &Headroom{Draws: int(s.HeadroomDraws), Greedy: float64(s.HeadroomGreedy) / n, Sampled: float64(s.HeadroomSampled) / n, Gap: *d}
+}
+
+// shares says what part of its headroom every round has gained, and all rounds of the
+// first one's. Where there is no headroom there is no such part.
+func (r *Report) shares() {
+	for i := range r.Rounds {
+		rd := &r.Rounds[i]
+		if p := r.made(rd.Round); p != nil && p.Accuracy != nil {
+			rd.GainOfHeadroom = partOf(p.Accuracy.Gain, rd.Headroom)
+		}
+		if rd.Round == 0 && r.Effect != nil {
+			r.Effect.RoundsOfHeadroom = partOf(r.Effect.Rounds, rd.Headroom)
+		}
+	}
+}
+
+func partOf(gain *stats.Difference, h *Headroom) *float64 {
+	if gain == nil || h == nil || h.Gap.Mean <= 0 {
+		return nil
+	}
+	s := gain.Mean / h.Gap.Mean
+	return &s
+}
+
+// made is the policy that a round of search made; nil while there is none.
+func (r *Report) made(round int) *Policy {
+	for i := range r.Policies {
+		if r.Policies[i].Round == round+1 {
+			return &r.Policies[i]
+		}
+	}
+	return nil
+}
+
+func (r *Report) gatePlateau() Gate {
+	g := Gate{
+		Name: "plateau", Bar: "< +1 point",
+		Means: "What one more epoch of plain fine-tuning would change. A point or more is left: train longer (warmup.epochs) before the rounds get credit or blame.",
+	}
+	p := r.Plateau
+	if p == nil {
+		g.Means += " Not measured: warmup.plateau=1 does, for one more epoch's time."
+		return g
+	}
+	if p.Epochs > 1 {
+		g.Means = strings.Replace(g.Means, "one more epoch", fmt.Sprintf("%d more epochs", p.Epochs), 1)
+	}
+	verdict := passed
+	switch {
+	case p.Change.Low > barPlateau:
+		verdict = missed
+	case p.Change.Mean >= barPlateau-1e-9:
+		verdict = unclear
+	}
+	g.Values = []Value{{PolicyName(0), fmt.Sprintf("%+.1f", 100*p.Change.Mean), verdict}}
+	return g
+}
+
+func (r *Report) gateHeadroom() Gate {
+	g := Gate{
+		Name: "headroom", Bar: "≥ 10 points",
+		Means: "How much more often one of %s is right than the greedy answer. It bounds the gain: below the bar a search finds little, and a better warm-up or harder data comes first.",
+	}
+	draws := "k draws at temperature 1"
+	for _, rd := range r.Rounds {
+		h := rd.Headroom
+		if h == nil {
+			continue
+		}
+		draws = fmt.Sprintf("%d draws at temperature 1", h.Draws)
+		verdict := passed
+		switch {
+		case h.Gap.High < barHeadroom:
+			verdict = missed
+		case h.Gap.Mean < barHeadroom-1e-9:
+			verdict = unclear
+		}
+		g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%+.1f", 100*h.Gap.Mean), verdict})
+	}
+	g.Means = fmt.Sprintf(g.Means, draws)
+	if len(g.Values) == 0 && len(r.Rounds) > 0 {
+		g.Means += " Not measured: it needs select.headroom_draws, and validation rows with calls."
+	}
+	return g
+}
+
+func (r *Report) gateShare() Gate {
+	g := Gate{
+		Name:  "gain ÷ headroom",
+		Means: "The part of its headroom that a round turned into accuracy on the evaluated rows. It is as unsure as that gain.",
+	}
+	for _, rd := range r.Rounds {
+		if s := rd.GainOfHeadroom; s != nil {
+			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%.0f %%", 100**s), ""})
+		}
+	}
+	return g
+}
+
+func (r *Report) gateJudge(b bars) Gate {
+	g := Gate{
+		Name: "self-evaluation", Bar: fmt.Sprintf("AUC ≥ %.2f, mass ≥ %.2f", b.Select.MinAUC, b.Select.MinMass),
+		Means: "AUC: does the policy's judgement tell right answers from wrong ones (0.5: chance)? Mass: does it answer with the letters? Below the bar it does not count (C = 0).",
+	}
+	for _, rd := range r.Rounds {
+		if j := rd.Judge; j != nil && j.Mass != nil {
+			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), number(j.AUC) + ", " + number(j.Mass), verdictOf(j.Counts)})
+		}
+	}
+	return g
+}
+
+func (r *Report) gateFunnel(b bars) Gate {
+	g := Gate{
+		Name: "funnel", Bar: fmt.Sprintf("≥ %d pairs, ≥ %d steps", b.Update.MinPairs, b.Update.MinSteps),
+		Means: "Branching nodes → pairs → steps. With fewer it is “no update”, never a result. Few branches: raise expand.width or select.ratio; few pairs: see what dropped them.",
+	}
+	for _, rd := range r.Rounds {
+		if p := r.made(rd.Round); p != nil {
+			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%d → %d → %d", rd.Branching, rd.Pairs, rd.Steps), verdictOf(p.Status != update.StatusNone)})
+		}
+	}
+	return g
+}
+
+func (r *Report) gateMoved() Gate {
+	g := Gate{
+		Name: "|Δ log-probability|", Bar: fmt.Sprintf("≥ %g nats", barMoved),
+		Means: "How far the update moved the pairs' answers, mean over both sides. Below the bar the policy is hardly another one: raise update.rate or update.epochs, or find more pairs.",
+	}
+	for _, rd := range r.Rounds {
+		if rd.Sides != nil {
+			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%.3f", rd.moved()), verdictOf(rd.moved() >= barMoved)})
+		}
+	}
+	return g
+}
+
+// moved is the mean over both sides, in nats.
+func (rd *Round) moved() float64 { return (rd.ChosenChange + rd.RejectedChange) / 2 }
+
+func (r *Report) gateMargin() Gate {
+	g := Gate{
+		Name: "margin", Bar: "rises",
+		Means: "Chosen − rejected log-probability per token, in nats. If it does not rise the update did not learn its pairs: look at update.rate, then at the pairs.",
+	}
+	for _, rd := range r.Rounds {
+		if s := rd.Sides; s != nil {
+			before, after := s.ChosenBefore-s.RejectedBefore, s.ChosenAfter-s.RejectedAfter
+			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%.2f → %.2f", before, after), verdictOf(after > before)})
+		}
+	}
+	return g
+}
+
+func (r *Report) gateSides() Gate {
+	g := Gate{
+		Name:  "chosen, rejected",
+		Means: "How either side of the margin moved. Both may fall while it rises, which is normal for a preference loss. If chosen falls as far as rejected, raise update.sft_weight.",
+	}
+	for _, rd := range r.Rounds {
+		if s := rd.Sides; s != nil {
+			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%+.2f, %+.2f", s.ChosenAfter-s.ChosenBefore, s.RejectedAfter-s.RejectedBefore), ""})
+		}
+	}
+	return g
+}
+
+func verdictOf(ok bool) string {
+	if ok {
+		return passed
+	}
+	return missed
+}
+
+// gateColumns are the policies that any gate has a value for, in their order.
+func (r *Report) gateColumns() []string {
+	seen := map[string]bool{}
+	for _, g := range r.Gates {
+		for _, v := range g.Values {
+			seen[v.Policy] = true
+		}
+	}
+	var out []string
+	for _, p := range r.Policies {
+		if seen[p.Name] {
+			out = append(out, p.Name)
+		}
+	}
+	for _, rd := range r.Rounds { // the round at work has no policy yet
+		if name := PolicyName(rd.Round + 1); seen[name] && r.made(rd.Round) == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// At is the gate's value for a policy; a dash where there is none.
+func (g Gate) At(policy string) Value {
+	for _, v := range g.Values {
+		if v.Policy == policy {
+			return v
+		}
+	}
+	return Value{Shown: "–"}
+}
