@@ -162,7 +162,7 @@ func (r *Report) gatePlateau() Gate {
 	case p.Change.Mean >= barPlateau-1e-9:
 		verdict = unclear
 	}
-	g.Values = []Value{{PolicyName(0), fmt.Sprintf("%+.1f", 100*p.Change.Mean), verdict}}
+	g.Values = []Value{{PolicyName(0), inPoints(p.Change), verdict}}
 	return g
 }
 
@@ -185,7 +185,7 @@ func (r *Report) gateHeadroom() Gate {
 		case h.Gap.Mean < barHeadroom-1e-9:
 			verdict = unclear
 		}
-		g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%+.1f", 100*h.Gap.Mean), verdict})
+		g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), inPoints(h.Gap), verdict})
 	}
 	g.Means = fmt.Sprintf(g.Means, draws)
 	if len(g.Values) == 0 && len(r.Rounds) > 0 {
@@ -274,6 +274,11 @@ func (r *Report) gateSides() Gate {
 		}
 	}
 	return g
+}
+
+// inPoints is a difference for a narrow table, its interval in whole points.
+func inPoints(d stats.Difference) string {
+	return fmt.Sprintf("%+.1f [%+.0f, %+.0f]", 100*d.Mean, 100*d.Low, 100*d.High)
 }
 
 func verdictOf(ok bool) string {

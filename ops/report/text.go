@@ -134,7 +134,7 @@ func (r *Report) textGates(w *pen) {
 		}
 		rows = append(rows, row)
 	}
-	w.table("diagnostics (plateau, headroom: points of exact match on validation rows that want a call; unclear: the value misses the bar, its 95 % interval does not)", rows)
+	w.table("diagnostics (plateau, headroom: points of exact match on validation rows that want a call; with 95 % intervals; unclear: the interval holds the bar, the value misses it)", rows)
 	for _, g := range r.Gates {
 		w.line("%s", wrap(g.Name+": "+g.Means, " ", "  ", 116))
 	}
