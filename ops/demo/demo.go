@@ -81,7 +81,7 @@ func Config(quick bool) config.Config {
 	c.Line.EvaluateRows = 400
 	c.Split.TestFiles, c.Split.ValidationFiles, c.Split.ValidationShare = []string{TestFile}, []string{ValidationFile}, 0
 	c.Split.ReplayShare = 0.6
-	c.Warmup.BatchSize, c.Warmup.CheckpointSteps = 8, 0
+	c.Warmup.BatchSize, c.Warmup.CheckpointSteps, c.Warmup.Plateau = 8, 0, 1
 	c.Select.Ratio, c.Select.MaxTrees = 0.3, 200
 	c.Select.MaxTokens, c.Expand.MaxAnswerTokens, c.Update.GuardTokens, c.Evaluate.MaxTokens = longest, longest, longest, longest
 	c.Expand.TokenBudget = 2048
