@@ -41,6 +41,28 @@ func Load(base Config, file string, sets []string) (Config, error) {
 	return l.finish()
 }
 
+// Setting is one value of a file that is no configuration of its own, such as a
+// laboratory's specification.
+type Setting struct {
+	At    string // where it stands, for errors: "paper.yaml:12"
+	Path  string // "section.key"
+	Value any    // as YAML reads it
+}
+
+// Overlay overlays base with settings, in their order, and validates the whole.
+func Overlay(base Config, settings []Setting) (Config, error) {
+	l := loader{lines: map[string]string{}}
+	if err := l.start(base); err != nil {
+		return Config{}, err
+	}
+	for _, s := range settings {
+		if err := l.put(s.At, s.Path, func() (any, error) { return s.Value, nil }); err != nil {
+			return Config{}, err
+		}
+	}
+	return l.finish()
+}
+
 // loader overlays a tree of the defaults, and remembers where each value came
 // from, so that a later error can say so.
 type loader struct {
@@ -139,6 +161,14 @@ func (l *loader) set(s string) error {
 	if !ok {
 		return fmt.Errorf("%s: write it as section.key=value", at)
 	}
+	return l.put(at, path, func() (x any, err error) {
+		err = yaml.Unmarshal([]byte(text), &x)
+		return x, err
+	})
+}
+
+// put overlays one value, given by its path.
+func (l *loader) put(at, path string, leaf func() (any, error)) error {
 	keys := strings.Split(path, ".")
 	into := l.tree
 	for _, k := range keys[:len(keys)-1] {
@@ -150,10 +180,7 @@ func (l *loader) set(s string) error {
 	}
 	return l.value(at, path, keys[len(keys)-1], into, func(map[string]any) error {
 		return fmt.Errorf("%s: %s is a section; set one of its keys", at, path)
-	}, func() (x any, err error) {
-		err = yaml.Unmarshal([]byte(text), &x)
-		return x, err
-	})
+	}, leaf)
 }
 
 // finish decodes the overlaid tree and validates it.
@@ -200,12 +227,17 @@ func orTop(path string) string {
 	return path
 }
 
-// suggest names the nearest known key when it is near.
 func suggest(key string, known map[string]any) string {
 	names := make([]string, 0, len(known))
 	for k := range known {
 		names = append(names, k)
 	}
+	return Suggest(key, names)
+}
+
+// Suggest ends an error about an unknown key: it names the nearest known one when it
+// is near, else all of them.
+func Suggest(key string, names []string) string {
 	sort.Strings(names)
 	best, at := 3, ""
 	for _, n := range names {

@@ -43,44 +43,58 @@ type Request struct {
 // message is written, so a run that starts has all that it needs. Publishing the
 // same request again is no error; another request under the same name is.
 func Publish(ctx context.Context, c *courier.Courier, engine *policy.Engine, req Request) error {
+	run, err := Prepare(ctx, c, engine, req)
+	if err != nil {
+		return err
+	}
+	return Start(ctx, c, run)
+}
+
+// Prepare is the first half of Publish: it checks and stores all that the run needs
+// and returns its description. Nobody knows of the run yet.
+func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req Request) (schemas.Run, error) {
 	if err := schemas.ValidName(req.Run); err != nil {
-		return fmt.Errorf("run name: %w", err)
+		return schemas.Run{}, fmt.Errorf("run name: %w", err)
 	}
 	if len(req.Files) == 0 {
-		return errors.New("publish: no dataset file was given")
+		return schemas.Run{}, errors.New("publish: no dataset file was given")
 	}
 	var shards []schemas.Shard
 	for i, file := range req.Files {
 		s, err := publishFile(ctx, c, i, file, req.ShardRows)
 		if err != nil {
-			return err
+			return schemas.Run{}, err
 		}
 		shards = append(shards, s...)
 	}
 	base, err := publishBase(ctx, c, engine, req.Base)
 	if err != nil {
-		return err
+		return schemas.Run{}, err
 	}
 	dataset, err := json.Marshal(shards)
 	if err != nil {
-		return err
+		return schemas.Run{}, err
 	}
-	run := schemas.Run{
+	return schemas.Run{
 		Name: req.Run, Created: req.Created.UTC().Format(time.RFC3339), Seed: req.Seed,
 		Config: req.Config, ConfigDigest: req.Digest, Base: base, Dataset: string(dataset),
-	}
-	b, err := schemas.Encode(schemas.Header{Run: req.Run, Key: "run", Seed: req.Seed, Config: req.Digest, Policy: base}, []schemas.Run{run})
+	}, nil
+}
+
+// Start is the second half: it writes the message that the keeper wakes on.
+func Start(ctx context.Context, c *courier.Courier, run schemas.Run) error {
+	b, err := schemas.Encode(schemas.Header{Run: run.Name, Key: "run", Seed: run.Seed, Config: run.ConfigDigest, Policy: run.Base}, []schemas.Run{run})
 	if err != nil {
 		return err
 	}
-	err = c.Broker.Start(ctx, req.Run, b.Header.Map(), b.Body)
+	err = c.Broker.Start(ctx, run.Name, b.Header.Map(), b.Body)
 	if errors.Is(err, broker.ErrExists) {
-		return fmt.Errorf("a run named %s is there with another dataset, base or configuration: choose another name", req.Run)
+		return fmt.Errorf("a run named %s is there with another dataset, base or configuration: choose another name", run.Name)
 	}
 	if err != nil {
 		return err
 	}
-	_ = c.Broker.Announce(ctx, broker.Hint, req.Run, nil)
+	_ = c.Broker.Announce(ctx, broker.Hint, run.Name, nil)
 	return nil
 }
 

@@ -18,6 +18,9 @@ var pageSource string
 //go:embed page.css
 var pageStyle string
 
+// Style is the style sheet of all pages of results.
+func Style() template.CSS { return template.CSS(pageStyle) } // our own file
+
 // The template escapes whatever stands in the records, answers included.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"percent": percent, "points": points, "duration": duration, "short": shorten, "name": PolicyName,
@@ -28,7 +31,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"wide":  func(i stats.Interval) string { return fmt.Sprintf("%.2f", 100*max(i.High-i.Low, 0.002)) },
 	"at":    func(i stats.Interval) string { return fmt.Sprintf("%.1f", 100*i.Mean) },
 	"next":  func(i int) int { return i + 1 },
-	"style": func() template.CSS { return template.CSS(pageStyle) }, // our own file
+	"style": Style,
 }).Parse(pageSource))
 
 // HTML writes one self-contained page: no script, no font, no link to elsewhere.
