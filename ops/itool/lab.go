@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"itool/ops/config"
+	"itool/ops/demo"
+	"itool/ops/lab"
+	"itool/ops/line"
+)
+
+// labCmd is `itool lab`.
+type labCmd struct {
+	Spec      string `arg:"" type:"existingfile" help:"What to compare: a YAML file (see the guide)."`
+	Dir       string `placeholder:"DIR" help:"Folder for broker, store, report and tables; default: itool-runs/lab-NAME."`
+	Slots     int    `help:"Items in work at once; default: the number of cores."`
+	AtOnce    int    `default:"1" help:"Seeds that run at once. Their arms follow one another, since they share; with more than one, no CPU time is told."`
+	TuningLog string `default:"itool-runs/tuning.jsonl" placeholder:"FILE" help:"Where a specification with tuning: true writes down everything that it tried."`
+	JSON      bool   `name:"json" help:"Print everything as one JSON object instead of tables."`
+	Report    bool   `help:"Run nothing: only write report and tables of what is there."`
+	Plan      bool   `help:"Run nothing: list the runs that the specification needs."`
+}
+
+func (c *labCmd) Help() string {
+	return `Runs every arm of SPEC with every seed through the ordinary line, over one broker and store, and compares them.
+The same command again goes on where it stopped. Arms that share settings share what was computed with them.
+
+Exit codes: 0 all runs are done (also where the guard stopped one), 1 error, 2 wrong usage, 3 a run failed or was cancelled, 4 a run is stalled, 130 interrupted.`
+}
+
+func (c *labCmd) Run(ctx context.Context, a *app) error {
+	spec, err := lab.Read(c.Spec)
+	if err != nil {
+		return err
+	}
+	start := config.Default()
+	if spec.Demo != "" {
+		start = demo.Config(spec.Demo == "quick")
+	}
+	plan, err := spec.Plan(start)
+	if err != nil {
+		return err
+	}
+	if c.Plan {
+		return printPlan(a.out, plan)
+	}
+	if c.Dir == "" {
+		c.Dir = filepath.Join(runsDir, "lab-"+plan.Name)
+	}
+	if c.Report && !exists(filepath.Join(c.Dir, "broker")) {
+		return fmt.Errorf("%s holds no laboratory: run it first", c.Dir)
+	}
+	base, files, cleanup, err := labSource(spec)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	port := anyPort
+	if c.Report {
+		port = 0 // a look at a laboratory that may be at work
+	}
+	s, err := openFolder(ctx, a, c.Dir, port)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if !c.Report {
+		err = c.work(ctx, a, s, plan, base, files)
+		if ctx.Err() == nil && err != nil {
+			return err
+		}
+	}
+	// Also after an interruption: what is done shall be seen, and nothing tried get lost.
+	r, reported := c.report(context.WithoutCancel(ctx), a, s, plan)
+	if ctx.Err() != nil {
+		return errors.Join(coded(exitInterrupted, "interrupted: what was done is kept; the same command resumes it:\n  %s", strings.Join(os.Args, " ")), reported)
+	}
+	if reported != nil || c.Report {
+		return reported
+	}
+	return labVerdict(r, c.Dir)
+}
+
+// labSource opens what the runs are made from.
+func labSource(spec *lab.Spec) (base fs.FS, files []string, cleanup func(), err error) {
+	if spec.Demo == "" {
+		files, cleanup, err = joined(spec.Datasets)
+		return os.DirFS(spec.Base), files, cleanup, err
+	}
+	rows, err := demo.Dataset(spec.Demo == "quick")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	dir, err := os.MkdirTemp("", "itool-lab-")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	file := filepath.Join(dir, "demo.jsonl")
+	if err := os.WriteFile(file, rows, 0o600); err != nil {
+		os.RemoveAll(dir)
+		return nil, nil, nil, err
+	}
+	return demo.Base(), []string{file}, func() { os.RemoveAll(dir) }, nil
+}
+
+// work runs keeper, worker and laboratory until all runs have ended.
+func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base fs.FS, files []string) error {
+	e, err := newEngine()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	name := workerName(e.device)
+	w := newWorker(a, s, name, line.Stages(e.Engine), orCores(c.Slots))
+	w.AckWait = localAckWait
+	h := &states{last: map[string]line.State{}, changed: make(chan struct{})}
+	kept := until(ctx, func(ctx context.Context) error {
+		err := newKeeper(a, s, name, localAckWait).Run(ctx, keeperInterval, h.hear)
+		cancel(err)
+		return err
+	})
+	worked := until(ctx, func(ctx context.Context) error {
+		err := w.Run(ctx)
+		cancel(err)
+		return err
+	})
+	began := time.Now()
+	l := &lab.Lab{
+		Plan: plan, Courier: s.Courier, Engine: e.Engine, Base: base, Files: files, Dir: c.Dir, Device: e.device, AtOnce: c.AtOnce, Log: a.log,
+		Await: func(ctx context.Context, run string) (line.State, error) {
+			if c.AtOnce <= 1 {
+				stop := until(ctx, func(ctx context.Context) error { return follow(ctx, a, s.Courier, run) })
+				defer func() { _ = stop() }() // a display
+			}
+			return h.await(ctx, run)
+		},
+		Told: func(ev lab.Event) { c.told(a, ev, time.Since(began)) },
+	}
+	err = l.Run(ctx)
+	if errors.Is(err, context.Canceled) && context.Cause(ctx) != nil {
+		err = context.Cause(ctx) // keeper or worker gave up
+	}
+	cancel(nil)
+	for _, stop := range []func() error{kept, worked} {
+		if stopped := stop(); stopped != nil && !errors.Is(stopped, context.Canceled) {
+			err = errors.Join(err, stopped)
+		}
+	}
+	return err
+}
+
+func (c *labCmd) told(a *app, ev lab.Event, since time.Duration) {
+	at := fmt.Sprintf("%s lab %d/%d %s", since.Round(time.Second), ev.Number, ev.Of, ev.Run.Name)
+	switch {
+	case ev.End != (line.State{}):
+		fmt.Fprintf(a.errs, "%s: %s%s\n", at, ev.End.Status, ev.End.Stalled)
+	case ev.Shared > 0:
+		fmt.Fprintf(a.errs, "%s: begins with %d records of %s\n", at, ev.Shared, ev.From)
+	default:
+		fmt.Fprintf(a.errs, "%s: begins\n", at)
+	}
+}
+
+// states remembers what the keeper said last of every run.
+type states struct {
+	mu      sync.Mutex
+	last    map[string]line.State
+	changed chan struct{} // closed when there is news
+}
+
+func (s *states) hear(st line.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last[st.Run] != st {
+		s.last[st.Run] = st
+		close(s.changed)
+		s.changed = make(chan struct{})
+	}
+}
+
+// await returns once the run has ended or waits for a person.
+func (s *states) await(ctx context.Context, run string) (line.State, error) {
+	for {
+		s.mu.Lock()
+		st, changed := s.last[run], s.changed
+		s.mu.Unlock()
+		if st.Ended || st.Stalled != "" {
+			return st, nil
+		}
+		select {
+		case <-ctx.Done():
+			return st, ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// report writes all that a laboratory leaves behind.
+func (c *labCmd) report(ctx context.Context, a *app, s *site, plan *lab.Plan) (*lab.Result, error) {
+	r, err := lab.Measure(ctx, s.Courier, c.Dir, plan)
+	if err != nil {
+		return nil, err
+	}
+	for name, write := range map[string]func(io.Writer) error{
+		"arms.csv": r.ArmsCSV, "differences.csv": r.DifferencesCSV, "runs.csv": r.RunsCSV, "report.html": r.HTML,
+		"report.json": func(w io.Writer) error {
+			e := json.NewEncoder(w)
+			e.SetIndent("", "  ")
+			return e.Encode(r)
+		},
+	} {
+		if err := writeFile(filepath.Join(c.Dir, name), write); err != nil {
+			return nil, err
+		}
+	}
+	if plan.Tuning {
+		n, err := r.LogTuning(c.TuningLog, c.Spec, plan, time.Now())
+		if err != nil {
+			return nil, fmt.Errorf("tuning log: %w", err)
+		}
+		fmt.Fprintf(a.errs, "itool: %d lines written to %s\n", n, c.TuningLog)
+	}
+	if c.JSON {
+		return r, json.NewEncoder(a.out).Encode(r)
+	}
+	if err := r.Text(a.out); err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintf(a.out, "\nreport   %s\ntables   arms.csv, differences.csv, runs.csv, report.json beside it\n", filepath.Join(c.Dir, "report.html"))
+	return r, err
+}
+
+// labVerdict turns what became of the runs into an exit code.
+func labVerdict(r *lab.Result, dir string) error {
+	for _, run := range r.Runs {
+		switch run.Status {
+		case "done", line.StatusGuard:
+		case "failed", "cancelled":
+			return coded(exitFailed, "run %s %s: %s", run.Run, run.Status, run.Detail)
+		default:
+			return coded(exitStalled, "run %s is not done (%s): `itool failed %s --dir %s` says what failed", run.Run, run.Status, run.Run, dir)
+		}
+	}
+	return nil
+}
+
+func printPlan(w io.Writer, plan *lab.Plan) error {
+	fmt.Fprintf(w, "%s: %d arms × %d seeds, %d runs, measured on %s\n", plan.Name, len(plan.Arms), len(plan.Seeds), len(plan.Runs), plan.Part)
+	for _, a := range plan.Arms {
+		var runs []string
+		for _, at := range a.Runs {
+			runs = append(runs, plan.Runs[at].Name)
+		}
+		fmt.Fprintf(w, "  %s: %s\n    settings: %s\n    runs: %s\n", a.Name, orNone(a.Note), orNone(strings.Join(a.Differs, " ")), strings.Join(runs, ", "))
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package lab
+
+import (
+	"fmt"
+	"strings"
+
+	"itool/stages/evaluate/stats"
+)
+
+// findings are the sentences that a reader should not miss.
+func (r *Result) findings() (out []string) {
+	if r.Tuning {
+		out = append(out, "settings are being chosen here, on the validation part: no number of this page is a result")
+	}
+	for _, d := range r.Differences {
+		out = append(out, d.finding())
+	}
+	if len(r.Differences) == 0 {
+		if best := r.best(); best != nil {
+			out = append(out, fmt.Sprintf("the highest %s is that of %s, %s; the best of %d is flattered by having been picked", r.Headline, best.Name, Percent(best.Accuracy.Interval), len(r.Arms)))
+		}
+	}
+	if len(r.Seeds) < 3 {
+		out = append(out, fmt.Sprintf("%d seed of training: how much chance there is in it cannot be told; three or more can", len(r.Seeds)))
+	}
+	for _, a := range r.Arms {
+		for _, m := range a.Missing {
+			out = append(out, fmt.Sprintf("%s is without %s", a.Name, m))
+		}
+	}
+	for _, run := range r.Runs {
+		if run.Status == guarded {
+			out = append(out, fmt.Sprintf("%s, seed %d: the guard stopped the run; its last good policy counts", run.Arm, run.Seed))
+		}
+	}
+	for _, a := range r.Arms {
+		if a.Alike != a.Name {
+			continue
+		}
+		for _, rd := range a.Rounds {
+			if rd.Round > 0 && rd.Trained < len(a.Seeds) {
+				out = append(out, fmt.Sprintf("%s, %s: %d of %d seeds were not updated", a.Name, rd.Name, len(a.Seeds)-rd.Trained, len(a.Seeds)))
+			}
+		}
+	}
+	if w := r.Work; w.Shared > 0 {
+		out = append(out, fmt.Sprintf("%d of %d items were taken from runs that had computed the same: %.0f of %.0f item seconds saved",
+			w.Shared, w.Shared+w.Items, w.SharedSeconds, w.SharedSeconds+w.Seconds))
+	}
+	return out
+}
+
+func (r *Result) best() (best *ArmResult) {
+	for i := range r.Arms {
+		if a := &r.Arms[i]; a.Accuracy.N > 0 && (best == nil || a.Accuracy.Mean > best.Accuracy.Mean) {
+			best = a
+		}
+	}
+	return best
+}
+
+// finding says in words what a difference shows.
+func (d DifferenceResult) finding() string {
+	s := fmt.Sprintf("%s − %s: ", d.A, d.B)
+	switch x := d.Difference; {
+	case x.N == 0:
+		return s + "not run"
+	case d.Same:
+		return s + "none, for both are the same policy"
+	default:
+		s += fmt.Sprintf("%+.1f points, 95 %% interval %+.1f to %+.1f over %d cases and %d seeds", 100*x.Mean, 100*x.Low, 100*x.High, x.N, x.Seeds)
+		switch {
+		case x.Low <= 0 && x.High >= 0:
+			s += "; no effect is shown: the interval holds zero"
+		case !d.unanimous():
+			s += fmt.Sprintf("; but not every seed shows it (%s)", d.PerSeed())
+		}
+	}
+	if d.Note != "" {
+		s += " (" + d.Note + ")"
+	}
+	return s
+}
+
+// unanimous tells whether every seed differs in the direction of the mean.
+func (d DifferenceResult) unanimous() bool {
+	for _, x := range d.Difference.BySeed {
+		if x*d.Difference.Mean <= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// PerSeed lists the difference of every seed, in points.
+func (d DifferenceResult) PerSeed() string {
+	var parts []string
+	for _, x := range d.Difference.BySeed {
+		parts = append(parts, fmt.Sprintf("%+.1f", 100*x))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Percent is an interval for people.
+func Percent(i stats.Interval) string {
+	if i.N == 0 {
+		return "not run"
+	}
+	return fmt.Sprintf("%.1f %% [%.1f, %.1f]", 100*i.Mean, 100*i.Low, 100*i.High)
+}
+
+// Points is an interval of a difference.
+func Points(i stats.Interval) string {
+	if i.N == 0 {
+		return "not run"
+	}
+	return fmt.Sprintf("%+.1f [%+.1f, %+.1f]", 100*i.Mean, 100*i.Low, 100*i.High)
+}

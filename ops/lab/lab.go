@@ -1,0 +1,192 @@
+// Package lab compares settings: a grid of arms × seeds, every cell an ordinary run of
+// the ordinary line over one broker and one store.
+//
+//	spec, err := lab.Read("paper.yaml")
+//	plan, err := spec.Plan(demo.Config(true))     // arms become runs, each once
+//	err = (&lab.Lab{Plan: plan, …}).Run(ctx)      // resumable: what is done stays done
+//	result, err := lab.Measure(ctx, courier, plan) // at any time
+//
+// spec.go and plan.go say what is asked, share.go lets a run take from another one
+// what it would compute itself, byte for byte, measure.go and result.go say what came
+// out, with intervals over cases and seeds. tuning.go keeps a list of everything that
+// was tried while settings were chosen.
+//
+// It does not know how workers and keepers are started: whoever runs it does that, and
+// tells it when a run has ended.
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"itool/ops/courier"
+	"itool/ops/line"
+	"itool/schemas"
+	"itool/stages/policy"
+)
+
+// Lab runs a plan. Fill it in, then call Run.
+type Lab struct {
+	Plan    *Plan
+	Courier *courier.Courier
+	Engine  *policy.Engine // to check the base with
+	Base    fs.FS
+	Files   []string // of the dataset
+	Dir     string   // of the laboratory, where costs are written down
+	Device  string   // kernel level of the workers; records of another one are not shared
+	AtOnce  int      // seeds that run at once, ≥ 1; the arms of one seed follow each other, for they share
+	Log     *slog.Logger
+
+	// Await waits until a run has ended or is stalled. Whoever fills it in runs keeper
+	// and workers.
+	Await func(ctx context.Context, run string) (line.State, error)
+	// Told hears of every run that begins and ends; nil: nobody does.
+	Told func(Event)
+}
+
+// Event is the begin or the end of a run.
+type Event struct {
+	Run    *Run
+	Number int        // from 1
+	Of     int        // runs of the plan
+	Shared int        // records that were taken from another run, From
+	From   string     // … that other run; "": none
+	End    line.State // zero at the begin
+}
+
+// Run does all runs that are not done. A run that fails or stalls does not keep the
+// others from being done: Measure says what became of it.
+func (l *Lab) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	room := make(chan struct{}, max(l.AtOnce, 1))
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for _, seed := range l.Plan.Seeds {
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		wait.Go(func() {
+			defer func() { <-room }()
+			if err := l.seed(ctx, seed); err != nil {
+				mu.Lock()
+				failed = errors.Join(failed, err)
+				mu.Unlock()
+				cancel()
+			}
+		})
+	}
+	wait.Wait()
+	if failed == nil {
+		failed = ctx.Err()
+	}
+	return failed
+}
+
+// seed does the runs of one seed, one after the other.
+func (l *Lab) seed(ctx context.Context, seed uint64) error {
+	for i := range l.Plan.Runs {
+		if r := &l.Plan.Runs[i]; r.Seed == seed {
+			if err := l.one(ctx, r, i+1); err != nil {
+				return fmt.Errorf("run %s: %w", r.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// one takes a run to its end.
+func (l *Lab) one(ctx context.Context, r *Run, number int) error {
+	ev := Event{Run: r, Number: number, Of: len(l.Plan.Runs)}
+	runs, err := started(ctx, l.Courier)
+	if err != nil {
+		return err
+	}
+	if !isEnded(ctx, l.Courier, r.Name) {
+		m, err := l.startMeter(r.Name)
+		if err != nil {
+			return err
+		}
+		defer m.stop()
+		if ev.Shared, ev.From, err = l.begin(ctx, r, runs); err != nil {
+			return err
+		}
+	} else if _, there := runs[r.Name]; !there {
+		return fmt.Errorf("it has an end, but nobody started it; take another --dir")
+	}
+	l.tell(ev)
+	if ev.End, err = l.Await(ctx, r.Name); err != nil {
+		return err
+	}
+	l.tell(ev)
+	return nil
+}
+
+func (l *Lab) tell(e Event) {
+	if l.Told != nil {
+		l.Told(e)
+	}
+}
+
+// begin starts a run, after it has taken from the run that is nearest what the two
+// have in common.
+func (l *Lab) begin(ctx context.Context, r *Run, runs map[string]schemas.Run) (shared int, from string, err error) {
+	created := time.Now()
+	old, there := runs[r.Name]
+	if there { // the same request gives the same bytes only with the same time
+		if created, err = time.Parse(time.RFC3339, old.Created); err != nil {
+			return 0, "", fmt.Errorf("created: %w", err)
+		}
+	}
+	run, err := line.Prepare(ctx, l.Courier, l.Engine, line.Request{
+		Run: r.Name, Seed: r.Config.Seed, Config: r.Text, Digest: r.Digest, ShardRows: r.Config.Line.ShardRows,
+		Base: l.Base, Files: l.Files, Created: created,
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	if there && (old.Dataset != run.Dataset || old.Base != run.Base) {
+		return 0, "", fmt.Errorf("it was started with another dataset or base: give another --dir, or another name in the specification")
+	}
+	if !there {
+		if shared, from, err = l.share(ctx, r, run, runs); err != nil {
+			return 0, "", err
+		}
+	}
+	return shared, from, line.Start(ctx, l.Courier, run)
+}
+
+// started are the descriptions of all runs that were started, by name.
+func started(ctx context.Context, c *courier.Courier) (map[string]schemas.Run, error) {
+	runs := map[string]schemas.Run{}
+	for m, err := range c.Broker.Started(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		b, err := c.Open(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := schemas.Decode[schemas.Run](b)
+		if err != nil || len(rows) != 1 {
+			return nil, fmt.Errorf("run %s: its start message holds %d rows instead of one: %w", m.Run, len(rows), err)
+		}
+		runs[m.Run] = rows[0]
+	}
+	return runs, nil
+}
+
+func isEnded(ctx context.Context, c *courier.Courier, run string) bool {
+	_, _, err := courier.Rows[schemas.End](ctx, c, run, "end", 0, "end")
+	return err == nil
+}

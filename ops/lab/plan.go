@@ -1,0 +1,197 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"itool/ops/config"
+	"itool/schemas"
+)
+
+// Plan is a specification with every run that it needs, each once: arms whose settings
+// come to the same share their runs.
+type Plan struct {
+	Spec
+	Start config.Config // what the common settings were laid over: what "other settings" are told against
+	Part  string        // that is evaluated: test, or validation while tuning
+	Arms  []PlannedArm
+	Runs  []Run // in the order in which they are done: arm by arm within a seed
+}
+
+// PlannedArm is an arm with its runs.
+type PlannedArm struct {
+	Arm
+	Differs []string // settings that are not those of Start, "section.key=value"
+	Runs    []int    // index into Plan.Runs, one per seed
+}
+
+// Run is one run of the line.
+type Run struct {
+	Name   string // in the broker
+	Arm    string // the first arm that needs it
+	Seed   uint64
+	Config config.Config
+	Text   string // of Config, as the run stores it
+	Digest string // of Text
+}
+
+// held are the settings that say what is asked of a policy. An arm that had its own
+// would be measured on other rows, or on another way of asking.
+var held = []string{
+	"seed", "split.share_seed", "split.test_share", "split.validation_share", "split.max_tokens",
+	"line.shard_rows", "line.evaluate", "line.evaluate_rows", "evaluate.",
+}
+
+func (s *Spec) check() error {
+	if err := schemas.ValidName(s.Name); err != nil {
+		return fmt.Errorf("name: %w", err)
+	}
+	switch {
+	case s.Question == "":
+		return errors.New("question: say in a sentence what the laboratory asks; the report begins with it")
+	case s.Demo == "" && (s.Base == "" || len(s.Datasets) == 0):
+		return errors.New("say demo: true, or base: and datasets: for your own model and data")
+	case s.Demo != "" && (s.Base != "" || len(s.Datasets) > 0):
+		return errors.New("demo: brings its own base and dataset; leave base: and datasets: out, or demo:")
+	case len(s.Seeds) == 0:
+		return errors.New("seeds: at least one is needed, such as [1, 2, 3]")
+	case len(s.Arms) == 0:
+		return errors.New("there are no arms: write arms:, grid:, or both")
+	}
+	for i, n := range s.Seeds {
+		if slices.Contains(s.Seeds[:i], n) {
+			return fmt.Errorf("seeds: %d is there twice", n)
+		}
+	}
+	return s.checkNames()
+}
+
+// checkNames looks at what the arms and comparisons call each other.
+func (s *Spec) checkNames() error {
+	if _, _, ok := round(s.Measure); !ok {
+		return fmt.Errorf("measure: %q is none of last, base, warm-up, round 1, round 2 …", s.Measure)
+	}
+	names := map[string]bool{}
+	for _, a := range s.Arms {
+		_, _, ok := round(a.Measure)
+		switch {
+		case a.Name == "":
+			return fmt.Errorf("%s: an arm needs a name", a.at)
+		case names[a.Name]:
+			return fmt.Errorf("%s: two arms are named %s", a.at, a.Name)
+		case !ok:
+			return fmt.Errorf("%s: measure: %q is none of last, base, warm-up, round 1, round 2 …", a.at, a.Measure)
+		}
+		names[a.Name] = true
+		for _, x := range a.Settings {
+			for _, h := range held {
+				if x.Path == h || strings.HasSuffix(h, ".") && strings.HasPrefix(x.Path, h) {
+					return fmt.Errorf("%s: %s cannot differ between arms: they would be asked other questions; put it into set: at the top", x.At, x.Path)
+				}
+			}
+		}
+	}
+	for _, x := range s.Common {
+		if x.Path == "seed" {
+			return fmt.Errorf("%s: seed: write seeds: at the top", x.At)
+		}
+		if x.Path == "line.evaluate" {
+			return fmt.Errorf("%s: line.evaluate follows from tuning: validation while tuning, test otherwise", x.At)
+		}
+	}
+	for _, p := range s.Compare {
+		for _, n := range []string{p.A, p.B} {
+			if !names[n] {
+				return fmt.Errorf("%s: there is no arm named %q", p.at, n)
+			}
+		}
+	}
+	return nil
+}
+
+// Plan resolves every arm's settings over start, for every seed.
+func (s *Spec) Plan(start config.Config) (*Plan, error) {
+	p := &Plan{Spec: *s, Start: start, Part: "test"}
+	if s.Tuning {
+		p.Part = "validation"
+	}
+	index := map[string]int{} // of a run by its configuration
+	for _, a := range s.Arms {
+		p.Arms = append(p.Arms, PlannedArm{Arm: a})
+	}
+	for _, seed := range s.Seeds {
+		for i := range p.Arms {
+			a := &p.Arms[i]
+			r, err := p.run(a, seed)
+			if err != nil {
+				return nil, err
+			}
+			at, there := index[r.Digest]
+			if !there {
+				at = len(p.Runs)
+				index[r.Digest], p.Runs = at, append(p.Runs, r)
+			}
+			a.Runs = append(a.Runs, at)
+		}
+	}
+	return p, nil
+}
+
+func (p *Plan) run(a *PlannedArm, seed uint64) (Run, error) {
+	cfg, err := config.Overlay(p.Start, slices.Concat(p.Common, a.Settings))
+	if err != nil {
+		return Run{}, err
+	}
+	share := map[string]float64{"test": cfg.Split.TestShare, "validation": cfg.Split.ValidationShare}[p.Part]
+	if share == 0 {
+		return Run{}, fmt.Errorf("split.%s_share is 0, so there is nothing to measure on: put split.%s_share: 0.2 into set:", p.Part, p.Part)
+	}
+	if n, lastOne, _ := round(a.measure(p)); !lastOne && n > cfg.Line.Rounds {
+		return Run{}, fmt.Errorf("%s: arm %s measures round %d, but line.rounds is %d", a.at, a.Name, n, cfg.Line.Rounds)
+	}
+	a.Differs = differing(p.Start, cfg)
+	cfg.Seed, cfg.Line.Evaluate = seed, p.Part
+	text, digest, err := cfg.Freeze()
+	if err != nil {
+		return Run{}, err
+	}
+	return Run{Name: fmt.Sprintf("%s-s%d-%s", slug(a.Name), seed, digest[:8]), Arm: a.Name, Seed: seed, Config: cfg, Text: text, Digest: digest}, nil
+}
+
+func (a Arm) measure(p *Plan) string {
+	if a.Measure != "" {
+		return a.Measure
+	}
+	return p.Spec.Measure
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+// slug makes a token of a name; the digest behind it tells apart what it makes alike.
+func slug(name string) string {
+	s := strings.Trim(notInName.ReplaceAllString(name, "-"), "-")
+	return s[:min(len(s), 60)]
+}
+
+// differing lists the settings in which b is not a, in the order of the configuration.
+func differing(a, b config.Config) (out []string) {
+	var walk func(path string, x, y reflect.Value)
+	walk = func(path string, x, y reflect.Value) {
+		for i := range x.NumField() {
+			name, _, _ := strings.Cut(x.Type().Field(i).Tag.Get("json"), ",")
+			name = strings.TrimPrefix(path+"."+name, ".")
+			switch u, v := x.Field(i), y.Field(i); {
+			case u.Kind() == reflect.Struct:
+				walk(name, u, v)
+			case !reflect.DeepEqual(u.Interface(), v.Interface()):
+				out = append(out, fmt.Sprintf("%s=%v", name, v.Interface()))
+			}
+		}
+	}
+	walk("", reflect.ValueOf(a), reflect.ValueOf(b))
+	return out
+}

@@ -1,0 +1,261 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"itool/ops/courier"
+	"itool/ops/line"
+	"itool/ops/report"
+	"itool/stages/evaluate/stats"
+)
+
+const guarded = line.StatusGuard
+
+// bootstrapSeed is fixed: the same verdicts give the same intervals in every report.
+const bootstrapSeed = 1
+
+// Result is everything that is shown, as plain numbers. Its JSON is for machines.
+type Result struct {
+	Name        string             `json:"name"`
+	Question    string             `json:"question"`
+	Tuning      bool               `json:"tuning"`
+	Part        string             `json:"part"` // that was measured on
+	Headline    string             `json:"headline"`
+	Seeds       []uint64           `json:"seeds"`
+	Arms        []ArmResult        `json:"arms"`
+	Differences []DifferenceResult `json:"differences"`
+	Runs        []RunResult        `json:"runs"`
+	Work        Work               `json:"work"` // of all runs
+	Findings    []string           `json:"findings"`
+}
+
+// ArmResult is one arm, over all its seeds that are done.
+type ArmResult struct {
+	Name     string        `json:"name"`
+	Note     string        `json:"note,omitempty"`
+	Measure  string        `json:"measure"`
+	Settings []string      `json:"settings"` // other than the start's
+	Runs     []string      `json:"runs"`
+	Seeds    []uint64      `json:"seeds"`             // that are in the numbers
+	Missing  []string      `json:"missing,omitempty"` // seeds that are not, and why
+	Accuracy stats.Crossed `json:"accuracy"`
+	Parsed   float64       `json:"parsed"`
+	Rounds   []RoundResult `json:"rounds"`       // base, warm-up, round 1 …
+	Cost     ArmCost       `json:"cost"`         // means over seeds
+	Alike    string        `json:"alike"`        // the first arm with the same runs; its own name mostly
+	Reach    int           `json:"last_measure"` // the last round that its measure takes in; −1 base
+}
+
+// ArmCost is what one seed of an arm takes, on average.
+type ArmCost struct {
+	WallSeconds   float64  `json:"wall_seconds"`
+	CPUSeconds    *float64 `json:"cpu_seconds"`    // nil: of some run not known
+	ItemSeconds   float64  `json:"item_seconds"`   // computed, summed over workers
+	SharedSeconds float64  `json:"shared_seconds"` // taken from other runs: what they would have cost besides
+}
+
+// RoundResult is one policy of an arm, over seeds. What the funnel says are means.
+// Further numbers of a round, from report.Round, join here.
+type RoundResult struct {
+	Round    int           `json:"round"`
+	Name     string        `json:"name"`
+	Accuracy stats.Crossed `json:"accuracy"`
+	Trained  int           `json:"trained"` // seeds in which it has weights of its own
+	Trees    float64       `json:"trees"`
+	Mixed    float64       `json:"mixed_trees"`
+	Pairs    float64       `json:"pairs"`
+	Steps    float64       `json:"steps"`
+	Chosen   float64       `json:"chosen_change"`
+	Rejected float64       `json:"rejected_change"`
+}
+
+// DifferenceResult is A − B on the same cases with the same seeds.
+type DifferenceResult struct {
+	A          string        `json:"a"`
+	B          string        `json:"b"`
+	Note       string        `json:"note,omitempty"`
+	Difference stats.Crossed `json:"difference"`
+	Seeds      []uint64      `json:"seeds"`
+	Won        int           `json:"won"`  // answers that only A gets right, all seeds together
+	Lost       int           `json:"lost"` // answers that only B gets right
+	Same       bool          `json:"same"` // both are the same policies: the difference is zero by construction
+}
+
+// Measure reads all runs and says what they show. Runs that are not done are left out
+// and named.
+func Measure(ctx context.Context, c *courier.Courier, dir string, p *Plan) (*Result, error) {
+	r := &Result{Name: p.Name, Question: p.Question, Tuning: p.Tuning, Part: p.Part, Seeds: p.Seeds, Headline: "exact match of calls"}
+	for i := range p.Runs {
+		run, err := look(ctx, c, dir, &p.Runs[i])
+		if err != nil {
+			return nil, err
+		}
+		r.Runs = append(r.Runs, run)
+		r.Work.Items += run.Work.Items
+		r.Work.Shared += run.Work.Shared
+		r.Work.Seconds += run.Work.Seconds
+		r.Work.SharedSeconds += run.Work.SharedSeconds
+	}
+	alike := map[int]string{} // first run → the first arm with it
+	for _, a := range p.Arms {
+		res := r.arm(p, a)
+		if alike[a.Runs[0]] == "" {
+			alike[a.Runs[0]] = a.Name
+		}
+		res.Alike = alike[a.Runs[0]]
+		r.Arms = append(r.Arms, res)
+	}
+	for _, pair := range p.Compare {
+		r.Differences = append(r.Differences, r.difference(p, pair))
+	}
+	r.Findings = r.findings()
+	return r, nil
+}
+
+func (r *Result) arm(p *Plan, a PlannedArm) ArmResult {
+	out := ArmResult{Name: a.Name, Note: a.Note, Measure: a.measure(p), Settings: a.Differs}
+	var runs []*RunResult
+	for i, at := range a.Runs {
+		run := &r.Runs[at]
+		out.Runs = append(out.Runs, run.Run)
+		if !run.done() {
+			out.Missing = append(out.Missing, fmt.Sprintf("seed %d: %s %s", p.Seeds[i], run.Status, report.Plain(run.Detail)))
+			continue
+		}
+		runs = append(runs, run)
+		out.Seeds = append(out.Seeds, run.Seed)
+	}
+	if len(runs) == 0 {
+		return out
+	}
+	n := float64(len(runs))
+	var counted []answers
+	known, cpu := true, 0.0
+	for _, run := range runs {
+		pol := run.policy(out.Measure)
+		counted = append(counted, run.verdicts[pol.Round])
+		out.Parsed += pol.Parsed / n
+		out.Cost.WallSeconds += run.Cost.WallSeconds / n
+		out.Cost.ItemSeconds += run.Work.Seconds / n
+		out.Cost.SharedSeconds += run.Work.SharedSeconds / n
+		if known = known && run.Cost.CPUSeconds != nil; known {
+			cpu += *run.Cost.CPUSeconds / n
+		}
+		out.Reach = max(out.Reach, pol.Round)
+	}
+	if n, lastOne, _ := round(out.Measure); !lastOne {
+		out.Reach = n
+	}
+	if known {
+		out.Cost.CPUSeconds = &cpu
+	}
+	out.Accuracy = stats.CrossedBootstrap(table(counted, nil), bootstrapSeed)
+	out.Rounds = rounds(runs)
+	return out
+}
+
+// rounds is the curve of an arm. A run that ended early keeps its last policy.
+func rounds(runs []*RunResult) (out []RoundResult) {
+	lastRound := line.Base
+	for _, run := range runs {
+		lastRound = max(lastRound, run.policy(last).Round)
+	}
+	n := float64(len(runs))
+	for at := line.Base; at <= lastRound; at++ {
+		rr := RoundResult{Round: at, Name: report.PolicyName(at)}
+		var all []answers
+		for _, run := range runs {
+			pol := run.policy(fmt.Sprintf("round %d", at))
+			if at <= 0 {
+				pol = run.policy([]string{"base", "warm-up"}[at+1])
+			}
+			all = append(all, run.verdicts[pol.Round])
+			if pol.Round != at {
+				continue
+			}
+			if pol.Status == "trained" {
+				rr.Trained++
+			}
+			rr.Trees += float64(pol.Trees) / n
+			rr.Mixed += float64(pol.Mixed) / n
+			rr.Pairs += float64(pol.Pairs) / n
+			rr.Steps += float64(pol.Steps) / n
+			rr.Chosen += pol.Chosen / n
+			rr.Rejected += pol.Rejected / n
+		}
+		rr.Accuracy = stats.CrossedBootstrap(table(all, nil), bootstrapSeed)
+		out = append(out, rr)
+	}
+	return out
+}
+
+// table has a row per seed and a column per case that all of them were asked; with
+// minus, which has a row for every row, the differences.
+func table(all, minus []answers) [][]float64 {
+	var cases []string
+	for _, c := range slices.Sorted(maps.Keys(all[0])) {
+		lacks := func(a answers) bool { _, ok := a[c]; return !ok }
+		if !slices.ContainsFunc(all, lacks) && !slices.ContainsFunc(minus, lacks) {
+			cases = append(cases, c)
+		}
+	}
+	x := make([][]float64, len(all))
+	for s := range all {
+		for _, c := range cases {
+			v := one(all[s][c])
+			if minus != nil {
+				v -= one(minus[s][c])
+			}
+			x[s] = append(x[s], v)
+		}
+	}
+	return x
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// difference pairs two arms seed by seed, case by case.
+func (r *Result) difference(p *Plan, pair Pair) DifferenceResult {
+	d := DifferenceResult{A: pair.A, B: pair.B, Note: pair.Note, Same: true}
+	find := func(name string) PlannedArm {
+		i := slices.IndexFunc(p.Arms, func(a PlannedArm) bool { return a.Name == name })
+		return p.Arms[i]
+	}
+	a, b := find(pair.A), find(pair.B)
+	var xs, ys []answers
+	for i := range p.Seeds {
+		ra, rb := &r.Runs[a.Runs[i]], &r.Runs[b.Runs[i]]
+		if !ra.done() || !rb.done() {
+			continue
+		}
+		pa, pb := ra.policy(a.measure(p)), rb.policy(b.measure(p))
+		d.Same = d.Same && pa.Digest == pb.Digest
+		xs, ys = append(xs, ra.verdicts[pa.Round]), append(ys, rb.verdicts[pb.Round])
+		d.Seeds = append(d.Seeds, p.Seeds[i])
+	}
+	if len(xs) == 0 {
+		d.Same = false
+		return d
+	}
+	x := table(xs, ys)
+	for _, row := range x {
+		for _, v := range row {
+			if v > 0 {
+				d.Won++
+			}
+			if v < 0 {
+				d.Lost++
+			}
+		}
+	}
+	d.Difference = stats.CrossedBootstrap(x, bootstrapSeed)
+	return d
+}

@@ -1,0 +1,332 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"itool/ops/config"
+)
+
+// Spec is what a person asks, as the YAML file says it.
+type Spec struct {
+	Name     string           // of the laboratory; one token of [A-Za-z0-9_-]
+	Question string           // what it asks, in a sentence
+	Demo     string           // "", full or quick: the demo's dataset, base and configuration
+	Base     string           // folder of the base model
+	Datasets []string         // files
+	Common   []config.Setting // of every arm
+	Seeds    []uint64         // a run of every arm each; the dataset's shares stay the same
+	Arms     []Arm            // in the order of the file, the cells of a grid behind them
+	Compare  []Pair
+	Measure  string // which policy of an arm counts unless the arm says it: last, base, warm-up, round N
+	Tuning   bool   // settings are being chosen: only the validation part is looked at
+}
+
+// Arm is one way to do it.
+type Arm struct {
+	Name     string
+	Note     string
+	Measure  string
+	Settings []config.Setting // over the common ones
+
+	at string // where it stands, for errors
+}
+
+// Pair asks for the difference A − B.
+type Pair struct {
+	A, B string
+	Note string
+
+	at string
+}
+
+// Read reads a specification. An unknown key is an error with its line. Paths in it
+// are relative to its own folder.
+func Read(file string) (*Spec, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("specification: %w", err)
+	}
+	f, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true))
+	}
+	s := &Spec{Measure: last}
+	r := reader{file: file, spec: s}
+	for _, doc := range f.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if err := r.mapping(doc.Body, "the file", r.top()); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.grid(); err != nil {
+		return nil, err
+	}
+	if err := s.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if s.Base != "" {
+		s.Base = r.beside(s.Base)
+	}
+	for i, d := range s.Datasets {
+		s.Datasets[i] = r.beside(d)
+	}
+	return s, nil
+}
+
+// reader turns the file's nodes into a Spec.
+type reader struct {
+	file string
+	spec *Spec
+	axes []axis // of the grid
+}
+
+// axis is one setting of the grid with its values.
+type axis struct {
+	at     string
+	path   string
+	values []any
+}
+
+type fields map[string]func(ast.Node) error
+
+func (r *reader) top() fields {
+	s := r.spec
+	return fields{
+		"name": r.into(&s.Name), "question": r.into(&s.Question), "base": r.into(&s.Base), "datasets": r.into(&s.Datasets),
+		"seeds": r.into(&s.Seeds), "measure": r.into(&s.Measure), "tuning": r.into(&s.Tuning),
+		"demo": r.demo,
+		"set":  func(n ast.Node) (err error) { s.Common, err = r.settings(n); return err },
+		"arms": func(n ast.Node) error { return r.list(n, "arms", r.arm) },
+		"grid": func(n ast.Node) error { return r.settingsOf(n, "grid", r.axis) },
+		"compare": func(n ast.Node) error {
+			return r.list(n, "compare", r.pair)
+		},
+	}
+}
+
+func (r *reader) at(n ast.Node) string {
+	return fmt.Sprintf("%s:%d", r.file, n.GetToken().Position.Line)
+}
+
+// into decodes a plain value.
+func (r *reader) into(to any) func(ast.Node) error {
+	return func(n ast.Node) error {
+		if err := yaml.NodeToValue(n, to); err != nil {
+			return fmt.Errorf("%s: %s", r.at(n), firstLine(err))
+		}
+		return nil
+	}
+}
+
+func firstLine(err error) string {
+	text, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
+	return text
+}
+
+// mapping calls the function of every key; an unknown one is an error.
+func (r *reader) mapping(n ast.Node, what string, known fields) error {
+	names := make([]string, 0, len(known))
+	for k := range known {
+		names = append(names, k)
+	}
+	return r.each(n, what, func(key ast.Node, value ast.Node) error {
+		name := key.GetToken().Value
+		f := known[name]
+		if f == nil {
+			return fmt.Errorf("%s: unknown key %s%s", r.at(key), name, config.Suggest(name, names))
+		}
+		return f(value)
+	})
+}
+
+// each walks over a mapping; a key that is there twice is an error.
+func (r *reader) each(n ast.Node, what string, visit func(key, value ast.Node) error) error {
+	var values []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		values = n.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{n}
+	case *ast.CommentGroupNode, *ast.NullNode:
+		return nil
+	default:
+		return fmt.Errorf("%s: %s must be a mapping, key: value", r.at(n), what)
+	}
+	seen := map[string]bool{}
+	for _, v := range values {
+		if name := v.Key.GetToken().Value; seen[name] {
+			return fmt.Errorf("%s: %s stands in %s twice", r.at(v.Key), name, what)
+		} else {
+			seen[name] = true
+		}
+		if err := visit(v.Key, v.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) list(n ast.Node, what string, visit func(ast.Node) error) error {
+	list, ok := n.(*ast.SequenceNode)
+	if !ok {
+		return fmt.Errorf("%s: %s must be a list", r.at(n), what)
+	}
+	for _, v := range list.Values {
+		if err := visit(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) demo(n ast.Node) error {
+	var x any
+	if err := r.into(&x)(n); err != nil {
+		return err
+	}
+	switch x {
+	case true, "full":
+		r.spec.Demo = "full"
+	case "quick":
+		r.spec.Demo = "quick"
+	case false:
+	default:
+		return fmt.Errorf("%s: demo: %v is neither true nor quick", r.at(n), x)
+	}
+	return nil
+}
+
+func (r *reader) arm(n ast.Node) error {
+	a := Arm{at: r.at(n)}
+	err := r.mapping(n, "an arm", fields{
+		"name": r.into(&a.Name), "note": r.into(&a.Note), "measure": r.into(&a.Measure),
+		"set": func(n ast.Node) (err error) { a.Settings, err = r.settings(n); return err },
+	})
+	r.spec.Arms = append(r.spec.Arms, a)
+	return err
+}
+
+// settings reads section.key: value, or sections as in a configuration.
+func (r *reader) settings(n ast.Node) (out []config.Setting, err error) {
+	err = r.settingsOf(n, "set", func(at, path string, v ast.Node) error {
+		var x any
+		if err := r.into(&x)(v); err != nil {
+			return err
+		}
+		out = append(out, config.Setting{At: at, Path: path, Value: x})
+		return nil
+	})
+	return out, err
+}
+
+func (r *reader) settingsOf(n ast.Node, what string, visit func(at, path string, value ast.Node) error) error {
+	return r.each(n, what, func(key, value ast.Node) error {
+		path := key.GetToken().Value
+		switch value.(type) {
+		case *ast.MappingNode, *ast.MappingValueNode:
+			return r.settingsOf(value, path, func(at, below string, v ast.Node) error { return visit(at, path+"."+below, v) })
+		}
+		return visit(r.at(key), path, value)
+	})
+}
+
+func (r *reader) axis(at, path string, n ast.Node) error {
+	a := axis{at: at, path: path}
+	if err := r.into(&a.values)(n); err != nil || len(a.values) == 0 {
+		return fmt.Errorf("%s: grid: %s needs a list of values", at, path)
+	}
+	r.axes = append(r.axes, a)
+	return nil
+}
+
+// grid makes an arm of every cell.
+func (r *reader) grid() error {
+	if len(r.axes) == 0 {
+		return nil
+	}
+	cells := []Arm{{}}
+	for _, a := range r.axes {
+		var next []Arm
+		for _, c := range cells {
+			for _, v := range a.values {
+				n := Arm{at: a.at, Name: strings.TrimSpace(fmt.Sprintf("%s %s=%v", c.Name, a.path, v))}
+				n.Settings = append(append(n.Settings, c.Settings...), config.Setting{At: a.at, Path: a.path, Value: v})
+				next = append(next, n)
+			}
+		}
+		cells = next
+	}
+	if len(cells) > 1000 {
+		return fmt.Errorf("%s: grid: %d cells; that is more than anybody runs", r.axes[0].at, len(cells))
+	}
+	r.spec.Arms = append(r.spec.Arms, cells...)
+	return nil
+}
+
+// pair reads "A - B", [A, B], or either as pair beside a note.
+func (r *reader) pair(n ast.Node) error {
+	p := Pair{at: r.at(n)}
+	read := func(n ast.Node) error {
+		var x any
+		if err := r.into(&x)(n); err != nil {
+			return err
+		}
+		switch x := x.(type) {
+		case string:
+			if a, b, ok := strings.Cut(x, " - "); ok {
+				p.A, p.B = strings.TrimSpace(a), strings.TrimSpace(b)
+				return nil
+			}
+		case []any:
+			if len(x) == 2 {
+				p.A, p.B = fmt.Sprint(x[0]), fmt.Sprint(x[1])
+				return nil
+			}
+		}
+		return fmt.Errorf("%s: a comparison is \"arm - other arm\", with a space on both sides of the minus, or [arm, other arm]", r.at(n))
+	}
+	var err error
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		err = r.mapping(n, "a comparison", fields{"pair": read, "note": r.into(&p.Note)})
+	default:
+		err = read(n)
+	}
+	r.spec.Compare = append(r.spec.Compare, p)
+	return err
+}
+
+func (r *reader) beside(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(r.file), path)
+}
+
+const last = "last"
+
+// round reads which policy counts; ok is false when the text names none. Last is the
+// last one, whatever its number.
+func round(measure string) (n int, lastOne, ok bool) {
+	switch measure {
+	case "", last:
+		return 0, true, true
+	case "base":
+		return -1, false, true
+	case "warm-up":
+		return 0, false, true
+	}
+	digits, found := strings.CutPrefix(measure, "round ")
+	n, err := strconv.Atoi(digits)
+	return n, false, found && err == nil && n > 0
+}

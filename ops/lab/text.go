@@ -1,0 +1,132 @@
+package lab
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"itool/ops/report"
+)
+
+// Text writes the result for a terminal.
+func (r *Result) Text(out io.Writer) error {
+	fmt.Fprintf(out, "%s: %s\n", r.Name, report.Plain(r.Question))
+	for _, f := range r.Findings {
+		fmt.Fprintln(out, "· "+report.Plain(f))
+	}
+	fmt.Fprintf(out, "\n%s on %s rows, 95 %% intervals over cases and seeds; seconds of one seed\n", r.Headline, r.Part)
+	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "  arm\tmeasured\taccuracy\tper seed\tparses\twall\tCPU\twithout sharing")
+	for _, a := range r.Arms {
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%.1f %%\t%s\t%s\t%s\n", report.Plain(a.Name), a.Measure, Percent(a.Accuracy.Interval), a.PerSeed(), 100*a.Parsed,
+			duration(a.Cost.WallSeconds), a.Cost.CPU(), a.Cost.saved())
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(r.Differences) > 0 {
+		fmt.Fprintf(out, "\npaired differences, points\n")
+		fmt.Fprintln(t, "  difference\tover cases and seeds\tover cases alone\tper seed\twon\tlost")
+		for _, d := range r.Differences {
+			fmt.Fprintf(t, "  %s − %s\t%s\t%s\t%s\t%d\t%d\n", report.Plain(d.A), report.Plain(d.B), Points(d.Difference.Interval), Points(d.Difference.Cases), d.PerSeed(), d.Won, d.Lost)
+		}
+	}
+	return t.Flush()
+}
+
+// PerSeed lists the accuracy of every seed, in percent.
+func (a ArmResult) PerSeed() string {
+	var parts []string
+	for _, x := range a.Accuracy.BySeed {
+		parts = append(parts, fmt.Sprintf("%.1f", 100*x))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// CPU is the processor time for people.
+func (c ArmCost) CPU() string {
+	if c.CPUSeconds == nil {
+		return "not known"
+	}
+	return duration(*c.CPUSeconds)
+}
+
+// saved says how the item seconds divide.
+func (c ArmCost) saved() string {
+	return fmt.Sprintf("%s items + %s taken", duration(c.ItemSeconds), duration(c.SharedSeconds))
+}
+
+func duration(seconds float64) string {
+	if seconds < 10 {
+		return fmt.Sprintf("%.1f s", seconds)
+	}
+	return (time.Duration(seconds) * time.Second).String()
+}
+
+// ArmsCSV writes a line per arm and round, the measured one marked; shares are 0..1.
+func (r *Result) ArmsCSV(out io.Writer) error {
+	rows := [][]string{{"arm", "policy", "measured", "accuracy", "low", "high", "cases_low", "cases_high", "cases", "seeds", "accuracy_by_seed",
+		"trees", "mixed_trees", "pairs", "steps", "chosen_change", "rejected_change", "wall_seconds", "cpu_seconds", "item_seconds", "shared_seconds", "settings"}}
+	for _, a := range r.Arms {
+		measured := a.Rounds // of the arm itself
+		for i, rd := range measured {
+			is := rd.Round == a.Reach || a.Reach > rd.Round && i == len(measured)-1
+			x := rd.Accuracy
+			rows = append(rows, []string{
+				a.Name, rd.Name, fmt.Sprint(is), share(x.Mean), share(x.Low), share(x.High), share(x.Cases.Low), share(x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
+				num(rd.Trees), num(rd.Mixed), num(rd.Pairs), num(rd.Steps), num(rd.Chosen), num(rd.Rejected),
+				num(a.Cost.WallSeconds), known(a.Cost.CPUSeconds), num(a.Cost.ItemSeconds), num(a.Cost.SharedSeconds), strings.Join(a.Settings, " "),
+			})
+		}
+	}
+	return csv.NewWriter(out).WriteAll(rows)
+}
+
+// DifferencesCSV writes a line per compared pair; differences are of shares, −1..1.
+func (r *Result) DifferencesCSV(out io.Writer) error {
+	rows := [][]string{{"a", "b", "difference", "low", "high", "cases_low", "cases_high", "cases", "seeds", "by_seed", "won", "lost", "same_policy", "note"}}
+	for _, d := range r.Differences {
+		x := d.Difference
+		rows = append(rows, []string{d.A, d.B, share(x.Mean), share(x.Low), share(x.High), share(x.Cases.Low), share(x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
+			fmt.Sprint(d.Won), fmt.Sprint(d.Lost), fmt.Sprint(d.Same), d.Note})
+	}
+	return csv.NewWriter(out).WriteAll(rows)
+}
+
+// RunsCSV writes a line per run and policy. The run's own costs stand in each of its
+// lines; item seconds are those of the policy.
+func (r *Result) RunsCSV(out io.Writer) error {
+	rows := [][]string{{"run", "arm", "seed", "run_status", "policy", "policy_status", "accuracy", "cases", "parsed", "trees", "mixed_trees", "pairs", "steps", "chosen_change", "rejected_change",
+		"items", "items_shared", "item_seconds", "shared_seconds", "run_wall_seconds", "run_cpu_seconds", "digest"}}
+	for _, run := range r.Runs {
+		for _, p := range run.Policies {
+			rows = append(rows, []string{run.Run, run.Arm, fmt.Sprint(run.Seed), run.Status, p.Name, p.Status, share(p.Accuracy), fmt.Sprint(p.N), share(p.Parsed),
+				fmt.Sprint(p.Trees), fmt.Sprint(p.Mixed), fmt.Sprint(p.Pairs), fmt.Sprint(p.Steps), num(p.Chosen), num(p.Rejected),
+				fmt.Sprint(p.Work.Items), fmt.Sprint(p.Work.Shared), num(p.Work.Seconds), num(p.Work.SharedSeconds), num(run.Cost.WallSeconds), known(run.Cost.CPUSeconds), p.Digest})
+		}
+	}
+	return csv.NewWriter(out).WriteAll(rows)
+}
+
+func share(x float64) string { return fmt.Sprintf("%.5f", x) }
+
+func num(x float64) string { return fmt.Sprintf("%.5g", x) }
+
+func shares(xs []float64) string {
+	var parts []string
+	for _, x := range xs {
+		parts = append(parts, share(x))
+	}
+	return strings.Join(parts, " ")
+}
+
+// known is empty where a number is not.
+func known(x *float64) string {
+	if x == nil {
+		return ""
+	}
+	return num(*x)
+}
