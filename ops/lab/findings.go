@@ -21,7 +21,7 @@ func (r *Result) findings() (out []string) {
 		}
 	}
 	if len(r.Seeds) < 3 {
-		out = append(out, fmt.Sprintf("%d seed of training: how much chance there is in it cannot be told; three or more can", len(r.Seeds)))
+		out = append(out, fmt.Sprintf("seeds of training: %d; how much chance there is in them cannot be told below three", len(r.Seeds)))
 	}
 	for _, a := range r.Arms {
 		for _, m := range a.Missing {

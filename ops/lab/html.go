@@ -1,6 +1,196 @@
 package lab
 
-import "io"
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
 
-// HTML writes one self-contained page.
-func (r *Result) HTML(w io.Writer) error { return nil }
+	"itool/ops/report"
+	"itool/stages/evaluate/stats"
+)
+
+//go:embed page.html
+var pageSource string
+
+// The template escapes whatever a specification says.
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"style": report.Style, "percent": Percent, "points": Points, "duration": duration, "plain": report.Plain,
+	"whole": func(x float64) string { return fmt.Sprintf("%.0f", x) },
+	"nats":  func(x float64) string { return fmt.Sprintf("%.3f", x) },
+	"at":    func(x float64) string { return fmt.Sprintf("%.1f", 100*x) },
+	"color": func(i int) string { return fmt.Sprintf("var(--c%d)", i%colors) },
+}).Parse(pageSource))
+
+// colors is how many the page's own style has.
+const colors = 8
+
+// HTML writes one self-contained page: no script, no font, no link to elsewhere.
+func (r *Result) HTML(w io.Writer) error {
+	v := view{Result: r, Points: r.dots(), Curves: r.curves()}
+	for _, d := range r.Differences {
+		if d.Difference.N > 0 {
+			v.Gaps = append(v.Gaps, d)
+		}
+	}
+	v.Gap = gapScale(v.Gaps)
+	if err := page.Execute(w, v); err != nil {
+		return fmt.Errorf("lab: page: %w", err)
+	}
+	return nil
+}
+
+type view struct {
+	*Result
+	Points dots
+	Curves curves
+	Gaps   []DifferenceResult // that were measured
+	Gap    scale
+}
+
+// Own are the arms with runs of their own: the others are other measures of them.
+func (v view) Own() (out []ArmResult) {
+	for _, a := range v.Arms {
+		if a.Alike == a.Name && len(a.Rounds) > 0 {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// scale maps shares to a width of 0..100 %.
+type scale struct {
+	Low, High float64
+	Ticks     []float64
+}
+
+// newScale takes in low and high, with round ticks a step apart.
+func newScale(low, high float64) scale {
+	step := 0.01
+	for _, s := range []float64{0.02, 0.05, 0.1, 0.2} {
+		if (high-low)/step > 8 {
+			step = s
+		}
+	}
+	s := scale{Low: floorTo(low, step), High: -floorTo(-high, step)}
+	if s.High-s.Low < step/2 {
+		s.High += step
+	}
+	for t := s.Low; t < s.High+step/2; t += step {
+		s.Ticks = append(s.Ticks, t)
+	}
+	return s
+}
+
+func floorTo(x, step float64) float64 {
+	n := float64(int64(x / step))
+	if n*step > x+1e-12 {
+		n--
+	}
+	return n * step
+}
+
+// Left is where a share lies, in percent of the width; Wide how wide an interval is.
+func (s scale) Left(x float64) string {
+	return fmt.Sprintf("%.2f", min(max(100*(x-s.Low)/(s.High-s.Low), 0), 100))
+}
+
+func (s scale) Wide(i stats.Interval) string {
+	return fmt.Sprintf("%.2f", max(100*(i.High-i.Low)/(s.High-s.Low), 0.3))
+}
+
+// dots is the plot of the arms.
+type dots struct{ scale }
+
+func (r *Result) dots() dots {
+	low, high := 1.0, 0.0
+	for _, a := range r.Arms {
+		if a.Accuracy.N > 0 {
+			low, high = min(low, a.Accuracy.Low), max(high, a.Accuracy.High)
+		}
+	}
+	if low > high {
+		low, high = 0, 1
+	}
+	return dots{newScale(low, high)}
+}
+
+func gapScale(ds []DifferenceResult) scale {
+	low, high := 0.0, 0.0 // zero is always seen
+	for _, d := range ds {
+		low, high = min(low, d.Difference.Low), max(high, d.Difference.High)
+		for _, x := range d.Difference.BySeed {
+			low, high = min(low, x), max(high, x)
+		}
+	}
+	return newScale(low, high)
+}
+
+// curves is accuracy by round in a box of 640 by 260, a line per arm. Arms stand a
+// little beside each other, so that intervals do not hide one another.
+type curves struct {
+	scale
+	Names []tick // of the rounds
+	Marks []tick // of the scale
+	Lines []curve
+}
+
+type tick struct {
+	X, Y float64
+	Text string
+}
+
+type curve struct {
+	Name   string
+	Points string
+	Dots   []dot
+}
+
+type dot struct{ X, Y, Top, Bottom float64 }
+
+const (
+	boxLeft, boxRight = 44.0, 630.0
+	boxTop, boxBottom = 10.0, 226.0
+)
+
+func (r *Result) curves() (c curves) {
+	low, high, rounds := 1.0, 0.0, 0
+	var own []ArmResult
+	for _, a := range r.Arms {
+		if a.Alike != a.Name || len(a.Rounds) == 0 {
+			continue
+		}
+		own, rounds = append(own, a), max(rounds, len(a.Rounds))
+		for _, rd := range a.Rounds {
+			if rd.Accuracy.N > 0 {
+				low, high = min(low, rd.Accuracy.Low), max(high, rd.Accuracy.High)
+			}
+		}
+	}
+	if low > high || rounds < 2 {
+		return curves{}
+	}
+	c.scale = newScale(low, high)
+	y := func(x float64) float64 { return boxBottom - (boxBottom-boxTop)*(x-c.Low)/(c.High-c.Low) }
+	step := (boxRight - boxLeft) / float64(rounds)
+	for i := range rounds {
+		c.Names = append(c.Names, tick{boxLeft + step*(float64(i)+0.5), boxBottom + 18, report.PolicyName(i - 1)})
+	}
+	for _, t := range c.Ticks {
+		c.Marks = append(c.Marks, tick{boxLeft - 6, y(t), fmt.Sprintf("%.0f", 100*t)})
+	}
+	for n, a := range own {
+		l := curve{Name: a.Name}
+		beside := min(step*0.6/float64(len(own)), 14) * (float64(n) - float64(len(own)-1)/2)
+		for i, rd := range a.Rounds {
+			if rd.Accuracy.N == 0 {
+				continue
+			}
+			d := dot{c.Names[i].X + beside, y(rd.Accuracy.Mean), y(rd.Accuracy.High), y(rd.Accuracy.Low)}
+			l.Dots = append(l.Dots, d)
+			l.Points += fmt.Sprintf("%.1f,%.1f ", d.X, d.Y)
+		}
+		c.Lines = append(c.Lines, l)
+	}
+	return c
+}
