@@ -80,13 +80,16 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	// Also after an interruption: what is done shall be seen, and nothing tried get lost.
+	// Also after an interruption: what is done shall be seen.
 	r, reported := c.report(context.WithoutCancel(ctx), a, s, plan)
 	if ctx.Err() != nil {
 		return errors.Join(coded(exitInterrupted, "interrupted: what was done is kept; the same command resumes it:\n  %s", strings.Join(os.Args, " ")), reported)
 	}
 	if reported != nil || c.Report {
 		return reported
+	}
+	if plan.Tuning {
+		fmt.Fprintf(a.errs, "itool: what was tried stands in %s\n", c.TuningLog)
 	}
 	return labVerdict(r, c.Dir)
 }
@@ -145,7 +148,16 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base
 			}
 			return h.await(ctx, run)
 		},
-		Told: func(ev lab.Event) { c.told(a, ev, time.Since(began)) },
+		Told: func(ev lab.Event) error {
+			c.told(a, ev, time.Since(began))
+			if !plan.Tuning || ev.End == (line.State{}) {
+				return nil
+			}
+			if err := lab.LogTuning(ctx, s.Courier, c.Dir, c.TuningLog, c.Spec, plan, ev.Number-1, time.Now()); err != nil {
+				return fmt.Errorf("tuning log: %w", err)
+			}
+			return nil
+		},
 	}
 	err = l.Run(ctx)
 	if errors.Is(err, context.Canceled) && context.Cause(ctx) != nil {
@@ -224,13 +236,6 @@ func (c *labCmd) report(ctx context.Context, a *app, s *site, plan *lab.Plan) (*
 			return nil, err
 		}
 	}
-	if plan.Tuning {
-		n, err := r.LogTuning(c.TuningLog, c.Spec, plan, time.Now())
-		if err != nil {
-			return nil, fmt.Errorf("tuning log: %w", err)
-		}
-		fmt.Fprintf(a.errs, "itool: %d lines written to %s\n", n, c.TuningLog)
-	}
 	if c.JSON {
 		return r, json.NewEncoder(a.out).Encode(r)
 	}
@@ -257,12 +262,13 @@ func labVerdict(r *lab.Result, dir string) error {
 
 func printPlan(w io.Writer, plan *lab.Plan) error {
 	fmt.Fprintf(w, "%s: %d arms × %d seeds, %d runs, measured on %s\n", plan.Name, len(plan.Arms), len(plan.Seeds), len(plan.Runs), plan.Part)
+	fmt.Fprintf(w, "  every arm: %s\n", orNone(strings.Join(plan.Shared, " ")))
 	for _, a := range plan.Arms {
 		var runs []string
 		for _, at := range a.Runs {
 			runs = append(runs, plan.Runs[at].Name)
 		}
-		fmt.Fprintf(w, "  %s: %s\n    settings: %s\n    runs: %s\n", a.Name, orNone(a.Note), orNone(strings.Join(a.Differs, " ")), strings.Join(runs, ", "))
+		fmt.Fprintf(w, "  %s: %s\n    settings: %s\n    runs: %s\n", a.Name, a.Note, orNone(strings.Join(a.Differs, " ")), strings.Join(runs, ", "))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -39,7 +40,7 @@ func readCost(dir, run string) (c Cost, err error) {
 
 // meter notes a run's cost while it goes on.
 type meter struct {
-	stop func() // writes the last note
+	stop func() // writes the last note; it may be called again
 }
 
 // startMeter goes on from what earlier sittings have noted.
@@ -83,7 +84,7 @@ func (l *Lab) startMeter(run string) (*meter, error) {
 			}
 		}
 	}()
-	return &meter{stop: func() { close(quit); <-done }}, nil
+	return &meter{stop: sync.OnceFunc(func() { close(quit); <-done })}, nil
 }
 
 // writeJSON replaces a file at once.

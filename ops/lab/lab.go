@@ -45,8 +45,12 @@ type Lab struct {
 	// Await waits until a run has ended or is stalled. Whoever fills it in runs keeper
 	// and workers.
 	Await func(ctx context.Context, run string) (line.State, error)
-	// Told hears of every run that begins and ends; nil: nobody does.
-	Told func(Event)
+	// Told hears of every run that begins and ends, also of those that were done before;
+	// its error ends the work. It may be nil. With AtOnce above 1 it is called by several
+	// goroutines, one at a time.
+	Told func(Event) error
+
+	telling sync.Mutex
 }
 
 // Event is the begin or the end of a run.
@@ -112,30 +116,35 @@ func (l *Lab) one(ctx context.Context, r *Run, number int) error {
 	if err != nil {
 		return err
 	}
+	m := &meter{stop: func() {}} // of a run that is done
 	if !isEnded(ctx, l.Courier, r.Name) {
-		m, err := l.startMeter(r.Name)
-		if err != nil {
+		if m, err = l.startMeter(r.Name); err != nil {
 			return err
 		}
-		defer m.stop()
+		defer func() { m.stop() }()
 		if ev.Shared, ev.From, err = l.begin(ctx, r, runs); err != nil {
 			return err
 		}
 	} else if _, there := runs[r.Name]; !there {
 		return fmt.Errorf("it has an end, but nobody started it; take another --dir")
 	}
-	l.tell(ev)
+	if err := l.tell(ev); err != nil {
+		return err
+	}
 	if ev.End, err = l.Await(ctx, r.Name); err != nil {
 		return err
 	}
-	l.tell(ev)
-	return nil
+	m.stop() // what is told of the end includes its cost
+	return l.tell(ev)
 }
 
-func (l *Lab) tell(e Event) {
-	if l.Told != nil {
-		l.Told(e)
+func (l *Lab) tell(e Event) error {
+	if l.Told == nil {
+		return nil
 	}
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	return l.Told(e)
 }
 
 // begin starts a run, after it has taken from the run that is nearest what the two

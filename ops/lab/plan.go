@@ -16,16 +16,17 @@ import (
 // come to the same share their runs.
 type Plan struct {
 	Spec
-	Start config.Config // what the common settings were laid over: what "other settings" are told against
-	Part  string        // that is evaluated: test, or validation while tuning
-	Arms  []PlannedArm
-	Runs  []Run // in the order in which they are done: arm by arm within a seed
+	Start  config.Config // what all settings are laid over
+	Part   string        // that is evaluated: test, or validation while tuning
+	Shared []string      // the common settings that are not those of Start, "section.key=value"
+	Arms   []PlannedArm
+	Runs   []Run // in the order in which they are done: arm by arm within a seed
 }
 
 // PlannedArm is an arm with its runs.
 type PlannedArm struct {
 	Arm
-	Differs []string // settings that are not those of Start, "section.key=value"
+	Differs []string // settings that are not the common ones, "section.key=value"
 	Runs    []int    // index into Plan.Runs, one per seed
 }
 
@@ -119,6 +120,11 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 	if s.Tuning {
 		p.Part = "validation"
 	}
+	common, err := config.Overlay(start, s.Common)
+	if err != nil {
+		return nil, err
+	}
+	p.Shared = differing(start, common)
 	index := map[string]int{} // of a run by its configuration
 	for _, a := range s.Arms {
 		p.Arms = append(p.Arms, PlannedArm{Arm: a})
@@ -126,7 +132,7 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 	for _, seed := range s.Seeds {
 		for i := range p.Arms {
 			a := &p.Arms[i]
-			r, err := p.run(a, seed)
+			r, err := p.run(a, common, seed)
 			if err != nil {
 				return nil, err
 			}
@@ -141,8 +147,8 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 	return p, nil
 }
 
-func (p *Plan) run(a *PlannedArm, seed uint64) (Run, error) {
-	cfg, err := config.Overlay(p.Start, slices.Concat(p.Common, a.Settings))
+func (p *Plan) run(a *PlannedArm, common config.Config, seed uint64) (Run, error) {
+	cfg, err := config.Overlay(common, a.Settings)
 	if err != nil {
 		return Run{}, err
 	}
@@ -153,7 +159,7 @@ func (p *Plan) run(a *PlannedArm, seed uint64) (Run, error) {
 	if n, lastOne, _ := round(a.measure(p)); !lastOne && n > cfg.Line.Rounds {
 		return Run{}, fmt.Errorf("%s: arm %s measures round %d, but line.rounds is %d", a.at, a.Name, n, cfg.Line.Rounds)
 	}
-	a.Differs = differing(p.Start, cfg)
+	a.Differs = differing(common, cfg)
 	cfg.Seed, cfg.Line.Evaluate = seed, p.Part
 	text, digest, err := cfg.Freeze()
 	if err != nil {

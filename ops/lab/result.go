@@ -25,6 +25,7 @@ type Result struct {
 	Part        string             `json:"part"` // that was measured on
 	Headline    string             `json:"headline"`
 	Seeds       []uint64           `json:"seeds"`
+	Settings    []string           `json:"settings"` // of every arm, other than the start's
 	Arms        []ArmResult        `json:"arms"`
 	Differences []DifferenceResult `json:"differences"`
 	Runs        []RunResult        `json:"runs"`
@@ -37,7 +38,7 @@ type ArmResult struct {
 	Name     string        `json:"name"`
 	Note     string        `json:"note,omitempty"`
 	Measure  string        `json:"measure"`
-	Settings []string      `json:"settings"` // other than the start's
+	Settings []string      `json:"settings"` // other than those of every arm
 	Runs     []string      `json:"runs"`
 	Seeds    []uint64      `json:"seeds"`             // that are in the numbers
 	Missing  []string      `json:"missing,omitempty"` // seeds that are not, and why
@@ -87,7 +88,7 @@ type DifferenceResult struct {
 // Measure reads all runs and says what they show. Runs that are not done are left out
 // and named.
 func Measure(ctx context.Context, c *courier.Courier, dir string, p *Plan) (*Result, error) {
-	r := &Result{Name: p.Name, Question: p.Question, Tuning: p.Tuning, Part: p.Part, Seeds: p.Seeds, Headline: "exact match of calls"}
+	r := &Result{Name: p.Name, Question: p.Question, Tuning: p.Tuning, Part: p.Part, Seeds: p.Seeds, Settings: p.Shared, Headline: "exact match of calls"}
 	for i := range p.Runs {
 		run, err := look(ctx, c, dir, &p.Runs[i])
 		if err != nil {

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"itool/ops/courier"
 )
 
 // Tried is one line of the tuning log: one arm with one seed, whatever came of it. A
@@ -37,49 +40,56 @@ type Tried struct {
 	Adapter  string   `json:"adapter"` // digest of the policy
 }
 
-// LogTuning appends to the log what the result holds and the log does not: every arm and
-// seed of a run that has ended. It may be called again at any time.
-func (r *Result) LogTuning(log, spec string, p *Plan, now time.Time) (added int, err error) {
+// LogTuning appends to the log what it does not hold of one run that has ended: a line
+// for every arm that the run belongs to. It may be called again at any time.
+func LogTuning(ctx context.Context, c *courier.Courier, dir, log, spec string, p *Plan, run int, now time.Time) error {
 	there, err := tried(log)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	r, err := look(ctx, c, dir, &p.Runs[run])
+	if err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
-		return 0, err
+		return err
 	}
 	f, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for i, a := range p.Arms {
-		for s, at := range a.Runs {
-			run := r.Runs[at]
-			if run.Status == "not started" || run.Status == "running" {
-				continue
-			}
-			t := Tried{
-				Time: now.UTC().Format(time.RFC3339), Lab: p.Name, Question: p.Question, Spec: spec, Arm: a.Name, Note: a.Note, Settings: a.Differs,
-				Seed: p.Seeds[s], Run: run.Run, Config: run.Digest, Status: run.Status, Part: p.Part, Measure: r.Arms[i].Measure,
-				Seconds: run.Cost.WallSeconds, CPU: run.Cost.CPUSeconds,
-			}
-			if pol := run.policy(t.Measure); pol != nil {
-				t.Policy, t.Accuracy, t.N, t.Adapter = pol.Name, pol.Accuracy, pol.N, pol.Digest
-			}
-			if slices.ContainsFunc(there, t.same) {
-				continue
-			}
-			line, err := json.Marshal(t)
-			if err == nil {
-				_, err = f.Write(append(line, '\n')) // one write: half a line is left only by a crash of the machine
-			}
-			if err != nil {
-				f.Close()
-				return added, err
-			}
-			added++
+	for _, a := range p.Arms {
+		if !slices.Contains(a.Runs, run) {
+			continue
+		}
+		t := p.tried(a, r)
+		t.Time, t.Spec = now.UTC().Format(time.RFC3339), spec
+		if slices.ContainsFunc(there, t.same) {
+			continue
+		}
+		line, err := json.Marshal(t)
+		if err == nil {
+			_, err = f.Write(append(line, '\n')) // one write: half a line is left only by a crash of the machine
+		}
+		if err != nil {
+			f.Close()
+			return err
 		}
 	}
-	return added, errors.Join(f.Sync(), f.Close())
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// tried is the line of one arm.
+func (p *Plan) tried(a PlannedArm, r RunResult) Tried {
+	t := Tried{
+		Lab: p.Name, Question: p.Question, Arm: a.Name, Note: a.Note, Settings: slices.Concat(p.Shared, a.Differs),
+		Seed: r.Seed, Run: r.Run, Config: r.Digest, Status: r.Status, Part: p.Part, Measure: a.measure(p),
+		Seconds: r.Cost.WallSeconds, CPU: r.Cost.CPUSeconds,
+	}
+	if pol := r.policy(t.Measure); pol != nil {
+		t.Policy, t.Accuracy, t.N, t.Adapter = pol.Name, pol.Accuracy, pol.N, pol.Digest
+	}
+	return t
 }
 
 // same tells whether two lines speak of the same try.

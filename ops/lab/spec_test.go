@@ -1,0 +1,98 @@
+package lab_test
+
+import (
+	"strings"
+	"testing"
+
+	"itool/ops/config"
+	"itool/ops/lab"
+)
+
+const start = "name: x\nquestion: Why?\ndemo: quick\nseeds: [1, 2]\nset: {split.test_share: 0.2}\n"
+
+// TestWrongSpecifications: every error names its line and what to do.
+func TestWrongSpecifications(t *testing.T) {
+	for name, c := range map[string]struct{ yaml, want string }{
+		"an unknown key":               {"name: x\narmz: []\n", "spec.yaml:2|armz|did you mean arms?"},
+		"an unknown key of an arm":     {start + "arms:\n  - {nam: a}\n", "spec.yaml:7|nam|did you mean name?"},
+		"an unknown setting":           {start + "arms:\n  - name: a\n    set: {expand.widht: 2}\n", "spec.yaml:8|expand.widht|did you mean width?"},
+		"a setting out of range":       {start + "arms:\n  - name: a\n    set:\n      line.rounds: -1\n", "spec.yaml:9|line.rounds|-1"},
+		"a wrong type":                 {start + "tuning: perhaps\narms: [{name: a}]\n", "spec.yaml:6"},
+		"no question":                  {"name: x\ndemo: true\nseeds: [1]\narms: [{name: a}]\n", "question"},
+		"no seeds":                     {"name: x\nquestion: Why?\ndemo: true\narms: [{name: a}]\n", "seeds"},
+		"a seed twice":                 {"name: x\nquestion: Why?\ndemo: true\nseeds: [1, 1]\narms: [{name: a}]\n", "1 is there twice"},
+		"no arms":                      {start, "arms"},
+		"no data":                      {"name: x\nquestion: Why?\nseeds: [1]\narms: [{name: a}]\n", "demo: true|base:"},
+		"both data":                    {start + "base: b\narms: [{name: a}]\n", "demo"},
+		"a name that no broker takes":  {"name: x y\nquestion: Why?\ndemo: true\nseeds: [1]\narms: [{name: a}]\n", "name"},
+		"two arms alike":               {start + "arms: [{name: a}, {name: a}]\n", "two arms are named a"},
+		"an arm with its own rows":     {start + "arms:\n  - {name: a, set: {split.share_seed: 2}}\n", "spec.yaml:7|split.share_seed|other questions"},
+		"an arm asked in its own way":  {start + "arms:\n  - {name: a, set: {evaluate.max_tokens: 2}}\n", "evaluate.max_tokens"},
+		"an arm with its own seed":     {start + "arms:\n  - {name: a, set: {seed: 2}}\n", "seed"},
+		"evaluate by hand":             {"set: {line.evaluate: both}\nname: x\nquestion: Why?\ndemo: quick\nseeds: [1]\narms: [{name: a}]\n", "spec.yaml:1|tuning"},
+		"a comparison with nobody":     {start + "arms: [{name: a}]\ncompare:\n  - a - b\n", "spec.yaml:8|no arm named \"b\""},
+		"a comparison that is none":    {start + "arms: [{name: a}]\ncompare: [a]\n", "spec.yaml:7|arm - other arm"},
+		"a measure that is none":       {start + "arms: [{name: a, measure: best}]\n", "best|round 1"},
+		"a round that never comes":     {start + "arms: [{name: a, measure: round 9}]\n", "arm a measures round 9, but line.rounds is 3"},
+		"nothing held out":             {"name: x\nquestion: Why?\nbase: b\ndatasets: [d]\nseeds: [1]\narms: [{name: a}]\n", "split.test_share"},
+		"a key twice":                  {start + "name: y\narms: [{name: a}]\n", "name"},
+		"broken YAML":                  {"name: [x\n", "spec.yaml"},
+		"a grid without values":        {start + "grid: {update.rate: []}\n", "spec.yaml:6|update.rate"},
+		"a grid over an unknown thing": {start + "grid: {update.rat: [1]}\n", "spec.yaml:6|update.rat|did you mean rate?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := lab.Read(write(t, c.yaml))
+			if err == nil {
+				_, err = s.Plan(config.Default())
+			}
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, part := range strings.Split(c.want, "|") {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not hold %q", err, part)
+				}
+			}
+		})
+	}
+}
+
+// TestPlan: a grid makes an arm of every cell, arms with the same settings share their
+// runs, and tuning looks at the validation part alone.
+func TestPlan(t *testing.T) {
+	p := plan(t, start+`
+tuning: true
+arms:
+  - name: full
+  - {name: after one round, measure: round 1}
+  - {name: none, set: {line.rounds: 0}, note: without rounds}
+grid:
+  update.rate: [3e-5, 1.0e-4]
+  expand: {width: [2, 4, 6]}
+compare: [full - none, [full, after one round], {pair: none - full, note: back}]
+`)
+	if len(p.Arms) != 9 || len(p.Runs) != 16 || p.Part != "validation" {
+		t.Errorf("%d arms, %d runs on %s; want 9, 16 on validation", len(p.Arms), len(p.Runs), p.Part)
+	}
+	seen := map[string]bool{}
+	for i, r := range p.Runs {
+		if r.Config.Line.Evaluate != "validation" || r.Config.Seed != r.Seed || r.Config.Split.ShareSeed != 1 || seen[r.Name] {
+			t.Errorf("run %s: evaluate %s, seed %d of %d, shares %d, or the name is there twice", r.Name, r.Config.Line.Evaluate, r.Config.Seed, r.Seed, r.Config.Split.ShareSeed)
+		}
+		if seen[r.Name] = true; i < 8 != (r.Seed == 1) {
+			t.Errorf("run %d has seed %d: the arms of one seed follow each other", i, r.Seed)
+		}
+	}
+	if a, b := p.Arms[0], p.Arms[1]; a.Runs[0] != b.Runs[0] || a.Runs[1] != b.Runs[1] {
+		t.Error("two measures of the same settings are different runs")
+	}
+	if got, want := p.Arms[8].Name, "update.rate=0.0001 expand.width=6"; got != want {
+		t.Errorf("the last cell is named %q, want %q", got, want)
+	}
+	if got := strings.Join(p.Arms[3].Differs, " "); got != "expand.width=2 update.rate=3e-05" {
+		t.Errorf("the first cell differs by %q", got)
+	}
+	if len(p.Compare) != 3 || p.Compare[1].B != "after one round" || p.Compare[2].Note != "back" {
+		t.Errorf("comparisons %+v", p.Compare)
+	}
+}
