@@ -15,6 +15,7 @@ import (
 	"itool/ops/courier"
 	"itool/ops/line"
 	"itool/schemas"
+	"itool/stages"
 )
 
 // A run that differs from a finished one only in the settings of a late stage would
@@ -160,7 +161,7 @@ func (l *Lab) share(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 		return 0, "", err
 	}
 	// A worker needs the description, and may look before the keeper has come.
-	b, err := schemas.Encode(schemas.Header{Run: r.Name, Key: "run", Config: run.ConfigDigest, Worker: "lab"}, []schemas.Run{run})
+	b, err := schemas.Encode(schemas.Header{Run: r.Name, Key: "run", Seed: stages.Seed(run.Seed, "run/run", 0), Config: run.ConfigDigest, Worker: "lab"}, []schemas.Run{run})
 	if err != nil {
 		return 0, "", err
 	}

@@ -1,0 +1,254 @@
+package lab_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"itool/broker"
+	"itool/broker/embed"
+	"itool/ops/config"
+	"itool/ops/courier"
+	"itool/ops/lab"
+	"itool/ops/line"
+	"itool/ops/synth"
+	"itool/ops/worker"
+	"itool/stages/policy"
+	"itool/stages/policy/policytest"
+	"itool/storage/disk"
+)
+
+const device = "cpu/test"
+
+// site is a folder with broker, store, keeper and worker at work.
+type site struct {
+	*courier.Courier
+	dir    string
+	engine *policy.Engine
+	states chan line.State
+}
+
+func open(t *testing.T) site {
+	t.Helper()
+	dir := t.TempDir()
+	server, err := embed.Start(embed.Config{Dir: filepath.Join(dir, "broker"), InProcessOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := broker.Connect(t.Context(), broker.Config{InProcess: server})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := disk.Open(filepath.Join(dir, "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := policy.NewEngine(policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := site{&courier.Courier{Broker: b, Store: store}, dir, engine, make(chan line.State)}
+	log := slog.New(slog.DiscardHandler)
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &worker.Worker{Courier: s.Courier, Stages: line.Stages(engine), Name: "w itool test " + device, Slots: 2, AckWait: 3 * time.Second, Log: log}
+	k := &line.Keeper{Courier: s.Courier, Worker: "k", AckWait: 3 * time.Second, Log: log}
+	for _, stage := range line.Stages(nil) {
+		k.Specs = append(k.Specs, stage.Spec())
+	}
+	done := make(chan error, 2)
+	go func() { done <- w.Run(ctx) }()
+	go func() {
+		done <- k.Run(ctx, 200*time.Millisecond, func(st line.State) {
+			select {
+			case s.states <- st:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		for range 2 {
+			<-done
+		}
+		b.Close()
+		server.Shutdown()
+	})
+	return s
+}
+
+// await reads what the keeper says until the run has ended.
+func (s site) await(ctx context.Context, run string) (line.State, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return line.State{}, ctx.Err()
+		case st := <-s.states:
+			if st.Stalled != "" {
+				return st, fmt.Errorf("run %s is stalled: %s", st.Run, st.Stalled)
+			}
+			if st.Run == run && st.Ended {
+				return st, nil
+			}
+		}
+	}
+}
+
+// do runs a specification to its end.
+func (s site) do(t *testing.T, spec string, base fs.FS, data string) (*lab.Plan, *lab.Result) {
+	t.Helper()
+	p := plan(t, spec)
+	l := &lab.Lab{Plan: p, Courier: s.Courier, Engine: s.engine, Base: base, Files: []string{data}, Dir: s.dir, Device: device, AtOnce: 1, Log: slog.New(slog.DiscardHandler), Await: s.await}
+	if err := l.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := lab.Measure(t.Context(), s.Courier, s.dir, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, r
+}
+
+func plan(t *testing.T, spec string) *lab.Plan {
+	t.Helper()
+	s, err := lab.Read(write(t, spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Plan(config.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func write(t *testing.T, spec string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "spec.yaml")
+	if err := os.WriteFile(file, []byte(spec), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func dataset(t *testing.T, rows int) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "data.jsonl")
+	cfg := synth.Default()
+	cfg.Rows, cfg.Tools = rows, 2
+	made, err := synth.Make(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := synth.Write(f, made); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// head makes runs of the tiny model take a second. Its answers are noise, so pairs come
+// from their probabilities: there is something to update on.
+const head = `
+name: tiny
+question: Does anything differ?
+base: base
+datasets: [data.jsonl]
+set:
+  split.test_share: 0.2
+  warmup: {epochs: 1, batch_size: 8}
+  line: {rounds: 2, evaluate_rows: 6}
+  expand: {preset: samples, width: 3, max_answer_tokens: 8}
+  filter: {mode: paper, min_chosen_q: 0, min_q_difference: 0}
+  select: {max_tokens: 8, max_trees: 4, judge_examples: 2}
+  update: {guard_tokens: 8, guard_prompts: 4, min_pairs: 1, min_steps: 1, batch_size: 2}
+  evaluate.max_tokens: 8
+seeds: [3]
+arms:
+`
+
+var arms = []string{
+	"  - {name: full}\n",
+	"  - {name: other loss, set: {update.loss: sft}}\n",
+	"  - {name: one round, set: {line.rounds: 1}}\n",
+	"  - {name: other search, set: {expand.width: 2}}\n",
+	"  - {name: shuffled, set: {warmup.mode: shuffled, line.rounds: 0}}\n",
+}
+
+// record is all of a record that its readers go by.
+type record struct{ sha, rows, schema, policy, input, seed, config, key, round string }
+
+// records are those of a run, by subject, and how many were taken over.
+func (s site) records(t *testing.T, run string) (all map[string]record, taken int) {
+	t.Helper()
+	all = map[string]record{}
+	for m, err := range s.Broker.List(t.Context(), run, "*.*.*") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := m.Header
+		r := record{h["itool-sha256"], h["itool-rows"], h["itool-schema"], h["itool-policy"], h["itool-input"], h["itool-seed"], h["itool-config"], h["itool-key"], h["itool-round"]}
+		if m.Record == "run" || m.Record == "policy" && m.Round < 0 { // these hold the time, or are the keeper's
+			r.sha = ""
+		}
+		all[strings.TrimPrefix(m.Address.String(), "itool.run."+run+".")] = r
+		if h[lab.HeaderShared] != "" {
+			taken++
+		}
+	}
+	return all, taken
+}
+
+// TestSharingChangesNothing: every arm has, record by record, what it has when it runs
+// alone in a folder of its own; and what it could take over it did not compute.
+func TestSharingChangesNothing(t *testing.T) {
+	base, data := policytest.Tiny(1), dataset(t, 24)
+	together := open(t)
+	p, res := together.do(t, head+strings.Join(arms, ""), base, data)
+	least := []int{0, 8, 9, 6, 2} // other loss: to the first pairs; one round: all; other search: to the selection; shuffled: examples, verdicts of the base
+	for i, arm := range arms {
+		name := p.Runs[i].Name
+		got, taken := together.records(t, name)
+		alone := open(t)
+		alonePlan, aloneRes := alone.do(t, head+arm, base, data)
+		want, none := alone.records(t, alonePlan.Runs[0].Name)
+		if alonePlan.Runs[0].Name != name || none != 0 {
+			t.Fatalf("%s: alone it is run %s with %d records taken over", name, alonePlan.Runs[0].Name, none)
+		}
+		for _, at := range slices.Sorted(maps.Keys(want)) {
+			if got[at] != want[at] {
+				t.Errorf("%s: %s is %+v, alone %+v", name, at, got[at], want[at])
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%s: %d records, alone %d", name, len(got), len(want))
+		}
+		if taken < least[i] || i == 0 && taken != 0 {
+			t.Errorf("%s: %d records were taken over, want at least %d", name, taken, least[i])
+		}
+		if w := res.Runs[i].Work; w.Shared != taken || w.Items+w.Shared != aloneRes.Runs[0].Work.Items {
+			t.Errorf("%s: %d items computed and %d taken over are told, want %d of %d", name, w.Items, w.Shared, taken, aloneRes.Runs[0].Work.Items)
+		}
+	}
+	adapters := map[string]bool{}
+	for _, r := range res.Runs {
+		if r.Status != "done" {
+			t.Errorf("run %s: %s %s", r.Run, r.Status, r.Detail)
+		}
+		adapters[r.LastPolicy()[0].Digest] = true
+	}
+	if len(adapters) != len(arms) {
+		t.Errorf("%d adapters of %d arms: the arms do not differ, so this test shows nothing", len(adapters), len(arms))
+	}
+}
