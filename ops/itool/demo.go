@@ -34,24 +34,35 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 	if dir == "" {
 		dir = filepath.Join(runsDir, name)
 	}
-	dataset, err := demo.Dataset(c.Quick)
+	files, cleanup, err := demoFiles(c.Quick)
 	if err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp("", "itool-demo-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	var files []string
-	for _, name := range slices.Sorted(maps.Keys(dataset)) {
-		files = append(files, filepath.Join(tmp, name))
-		if err := os.WriteFile(files[len(files)-1], dataset[name], 0o600); err != nil {
-			return err
-		}
-	}
+	defer cleanup()
 	return job{
 		name: name, dir: dir, base: demo.Base(), files: files, cfg: cfg, slots: orCores(c.Slots), json: c.JSON,
 		again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
+}
+
+// demoFiles writes the demo's dataset into a temporary folder, which cleanup removes.
+func demoFiles(quick bool) (files []string, cleanup func(), err error) {
+	dataset, err := demo.Dataset(quick)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.MkdirTemp("", "itool-demo-")
+	if err != nil {
+		return nil, nil, err
+	}
+	cleanup = func() { os.RemoveAll(dir) }
+	for _, name := range slices.Sorted(maps.Keys(dataset)) {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, dataset[name], 0o600); err != nil {
+			cleanup()
+			return nil, nil, err
+		}
+		files = append(files, file)
+	}
+	return files, cleanup, nil
 }

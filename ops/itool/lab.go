@@ -100,20 +100,8 @@ func labSource(spec *lab.Spec) (base fs.FS, files []string, cleanup func(), err 
 		files, cleanup, err = joined(spec.Datasets)
 		return os.DirFS(spec.Base), files, cleanup, err
 	}
-	rows, err := demo.Dataset(spec.Demo == "quick")
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	dir, err := os.MkdirTemp("", "itool-lab-")
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	file := filepath.Join(dir, "demo.jsonl")
-	if err := os.WriteFile(file, rows, 0o600); err != nil {
-		os.RemoveAll(dir)
-		return nil, nil, nil, err
-	}
-	return demo.Base(), []string{file}, func() { os.RemoveAll(dir) }, nil
+	files, cleanup, err = demoFiles(spec.Demo == "quick")
+	return demo.Base(), files, cleanup, err
 }
 
 // work runs keeper, worker and laboratory until all runs have ended.

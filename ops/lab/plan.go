@@ -152,8 +152,11 @@ func (p *Plan) run(a *PlannedArm, common config.Config, seed uint64) (Run, error
 	if err != nil {
 		return Run{}, err
 	}
-	share := map[string]float64{"test": cfg.Split.TestShare, "validation": cfg.Split.ValidationShare}[p.Part]
-	if share == 0 {
+	share, files := cfg.Split.TestShare, cfg.Split.TestFiles
+	if p.Part == "validation" {
+		share, files = cfg.Split.ValidationShare, cfg.Split.ValidationFiles
+	}
+	if share == 0 && len(files) == 0 {
 		return Run{}, fmt.Errorf("split.%s_share is 0, so there is nothing to measure on: put split.%s_share: 0.2 into set:", p.Part, p.Part)
 	}
 	if n, lastOne, _ := round(a.measure(p)); !lastOne && n > cfg.Line.Rounds {
