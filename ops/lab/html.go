@@ -19,7 +19,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"whole": func(x float64) string { return fmt.Sprintf("%.0f", x) },
 	"nats":  func(x float64) string { return fmt.Sprintf("%.3f", x) },
 	"at":    func(x float64) string { return fmt.Sprintf("%.1f", 100*x) },
-	"color": func(i int) string { return fmt.Sprintf("var(--c%d)", i%colors) },
+	"color": func(i int) template.CSS { return template.CSS(fmt.Sprintf("var(--c%d)", i%colors)) },
 }).Parse(pageSource))
 
 // colors is how many the page's own style has.

@@ -57,7 +57,7 @@ func (s *Spec) check() error {
 	case s.Demo == "" && (s.Base == "" || len(s.Datasets) == 0):
 		return errors.New("say demo: true, or base: and datasets: for your own model and data")
 	case s.Demo != "" && (s.Base != "" || len(s.Datasets) > 0):
-		return errors.New("demo: brings its own base and dataset; leave base: and datasets: out, or demo:")
+		return errors.New("demo: brings its own base and dataset; leave out demo:, or base: and datasets: instead")
 	case len(s.Seeds) == 0:
 		return errors.New("seeds: at least one is needed, such as [1, 2, 3]")
 	case len(s.Arms) == 0:
@@ -157,7 +157,7 @@ func (p *Plan) run(a *PlannedArm, common config.Config, seed uint64) (Run, error
 		share, files = cfg.Split.ValidationShare, cfg.Split.ValidationFiles
 	}
 	if share == 0 && len(files) == 0 {
-		return Run{}, fmt.Errorf("split.%s_share is 0, so there is nothing to measure on: put split.%s_share: 0.2 into set:", p.Part, p.Part)
+		return Run{}, fmt.Errorf("split.%s_share is 0, so there is nothing to measure on: set split.%s_share: 0.2 for every arm", p.Part, p.Part)
 	}
 	if n, lastOne, _ := round(a.measure(p)); !lastOne && n > cfg.Line.Rounds {
 		return Run{}, fmt.Errorf("%s: arm %s measures round %d, but line.rounds is %d", a.at, a.Name, n, cfg.Line.Rounds)

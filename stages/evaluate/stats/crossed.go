@@ -70,6 +70,6 @@ func CrossedBootstrap(x [][]float64, seed uint64) Crossed {
 	}
 	slices.Sort(means)
 	const tail = resamples / 40 // 2.5 % on each side
-	c.Interval = Interval{Mean: mean(c.BySeed), Low: means[tail], High: means[resamples-1-tail], N: cases}
+	c.Interval = Interval{Mean: c.Cases.Mean, Low: means[tail], High: means[resamples-1-tail], N: cases}
 	return c
 }
