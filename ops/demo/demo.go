@@ -49,7 +49,7 @@ func Dataset(quick bool) (map[string][]byte, error) {
 	files := []struct {
 		name              string
 		fold, rows, quick int
-	}{{TrainFile, 1, 2000, 600}, {ValidationFile, 2, 600, 120}, {TestFile, 2, 1200, 200}}
+	}{{TrainFile, 1, 2000, 400}, {ValidationFile, 2, 600, 100}, {TestFile, 2, 1200, 150}}
 	out := map[string][]byte{}
 	for i, f := range files {
 		c := synth.Default()
@@ -88,7 +88,8 @@ func Config(quick bool) config.Config {
 	c.Update.BatchSize, c.Update.MinPairs, c.Update.MinSteps = 8, 20, 4
 	if quick {
 		c.Line.EvaluateRows = 120
-		c.Select.MaxTrees, c.Select.JudgeExamples = 48, 16
+		c.Warmup.Plateau = 0
+		c.Select.MaxTrees, c.Select.JudgeExamples, c.Select.HeadroomExamples = 40, 16, 32
 		c.Update.MinPairs, c.Update.MinSteps = 8, 2
 		c.Update.GuardPrompts = 48
 	}

@@ -51,7 +51,7 @@ func TestBase(t *testing.T) {
 	if err != nil || recall < 0.9 {
 		t.Errorf("recalls %.2f of unseen values, %v: want 0.95, less what a hundred leave to chance", recall, err)
 	}
-	if e.Exact < 0.08 || e.Exact > 0.4 {
+	if e.Exact < 0.03 || e.Exact > 0.4 { // 0.11 of 353 in its own exam
 		t.Errorf("%.2f of the answers are right, want some", e.Exact)
 	}
 	if e.PassAt4 < e.Exact+0.05 {
@@ -84,7 +84,7 @@ func TestDataset(t *testing.T) {
 		quick bool
 		file  string
 		want  int
-	}{{true, demo.TrainFile, 600}, {true, demo.TestFile, 200}, {false, demo.TrainFile, 2000}, {false, demo.ValidationFile, 600}, {false, demo.TestFile, 1200}} {
+	}{{true, demo.TrainFile, 400}, {true, demo.TestFile, 150}, {false, demo.TrainFile, 2000}, {false, demo.ValidationFile, 600}, {false, demo.TestFile, 1200}} {
 		if got := len(rows(t, c.quick, c.file)); got != c.want {
 			t.Errorf("quick %t: %s has %d rows, want %d", c.quick, c.file, got, c.want)
 		}
