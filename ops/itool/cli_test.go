@@ -35,7 +35,7 @@ func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0], args...)
 	c.Dir = dir
-	c.Env = append(os.Environ(), "ITOOL_TEST_AS_BINARY=1", "ITOOL_BROKER=", "ITOOL_STORE=")
+	c.Env = append(os.Environ(), "ITOOL_TEST_AS_BINARY=1", "ITOOL_BROKER=", "ITOOL_STORE=", "ITOOL_KERNELS=")
 	return c
 }
 
@@ -162,6 +162,7 @@ func TestWrongInput(t *testing.T) {
 		},
 		{name: "unknown setting", rows: 4, args: []string{"--config", "itool.yaml"}, code: exitError, want: []string{"itool.yaml:2", "expand.widht", "did you mean width"}},
 		{name: "setting out of range", rows: 4, args: []string{"--set", "line.rounds=-1"}, code: exitError, want: []string{"--set line.rounds=-1", "below 0"}},
+		{name: "unknown kernel level", rows: 4, args: []string{"--kernels", "mmx"}, code: exitUsage, want: []string{"--kernels", "ITOOL_KERNELS", `"mmx"`, ", go"}},
 		{name: "unknown flag", rows: 4, args: []string{"--sett", "x"}, code: exitUsage, want: []string{"--sett"}},
 		{name: "a name that no broker takes", rows: 4, args: []string{"--name", "a b"}, code: exitError, want: []string{"run name", "A-Z"}},
 	}
@@ -187,6 +188,31 @@ func TestWrongInput(t *testing.T) {
 			}
 			if exists(filepath.Join(dir, "run", "adapter")) {
 				t.Error("a run that failed left an adapter")
+			}
+		})
+	}
+}
+
+// TestKernels: the flag and the variable force a level, and the doctor says so.
+func TestKernels(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name string
+		env  string
+		args []string
+		want string
+	}{
+		{"by flag", "", []string{"doctor", "--kernels", "go"}, "cpu/go (this machine has "},
+		{"by variable", "go", []string{"doctor"}, "set by --kernels or ITOOL_KERNELS"},
+		{"the flag wins", "mmx", []string{"doctor", "--kernels", "go"}, "cpu/go"},
+		{"unknown", "mmx", []string{"doctor"}, "name one of these"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := command(t, dir, c.args...)
+			cmd.Env = append(cmd.Env, "ITOOL_KERNELS="+c.env)
+			out, _ := cmd.Output() // the exit code also says whether this machine is short of memory
+			if !strings.Contains(string(out), c.want) {
+				t.Errorf("got %q, want %q in it", out, c.want)
 			}
 		})
 	}

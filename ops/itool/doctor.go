@@ -25,7 +25,7 @@ type finding struct {
 }
 
 func (c *doctorCmd) Run(ctx context.Context, a *app) error {
-	all := machine()
+	all := machine(a)
 	if c.Broker != "" {
 		all = append(all, checkBroker(ctx, a, c.Broker))
 	}
@@ -47,14 +47,9 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 }
 
 // machine looks at what this process computes with.
-func machine() []finding {
+func machine(a *app) []finding {
 	out := []finding{{what: "version", found: fmt.Sprintf("itool %s, %s, %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)}}
-	levels := cpu.Levels()
-	kernel := finding{what: "kernels", found: fmt.Sprintf("cpu/%s (this machine has %s)", levels[0], strings.Join(levels, ", "))}
-	if levels[0] == "go" {
-		kernel.found += "; plain Go, many times slower than AVX2"
-	}
-	out = append(out, kernel, finding{what: "cores", found: fmt.Sprint(cores())})
+	out = append(out, kernels(a), finding{what: "cores", found: fmt.Sprint(cores())})
 	if free, total := memory(); total > 0 {
 		f := finding{what: "memory", found: fmt.Sprintf("%s free of %s", size(free), size(total))}
 		if free < 1<<30 {
@@ -74,6 +69,24 @@ func machine() []finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// kernels says which level is used, who chose it, and which others there are.
+func kernels(a *app) finding {
+	f := finding{what: "kernels"}
+	dev, err := newDevice(a)
+	if err != nil {
+		f.found, f.remedy = err.Error(), "name one of these, or none: the best is the default"
+		return f
+	}
+	f.found = fmt.Sprintf("%s (this machine has %s)", dev.Name(), strings.Join(cpu.Levels(), ", "))
+	if a.kernels != "" {
+		f.found += ", set by --kernels or ITOOL_KERNELS"
+	}
+	if dev.Name() == "cpu/go" {
+		f.found += "; plain Go, many times slower than AVX2"
+	}
+	return f
 }
 
 func checkBroker(ctx context.Context, a *app, address string) finding {

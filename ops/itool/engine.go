@@ -9,17 +9,18 @@ import (
 	"itool/ops/worker"
 	"itool/stages"
 	"itool/stages/policy"
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/cpu"
 )
 
 // engine computes on all cores of this machine.
 type engine struct {
 	*policy.Engine
-	device string // such as cpu/avx2
+	device kernel.Device
 }
 
-func newEngine() (*engine, error) {
-	d, err := cpu.New(cpu.Options{})
+func newEngine(a *app) (*engine, error) {
+	d, err := newDevice(a)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +28,16 @@ func newEngine() (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &engine{e, d.Name()}, nil
+	return &engine{e, d}, nil
+}
+
+// newDevice is what every verb computes with.
+func newDevice(a *app) (kernel.Device, error) {
+	d, err := cpu.New(cpu.Options{Level: a.kernels})
+	if err != nil {
+		return nil, coded(exitUsage, "--kernels, or ITOOL_KERNELS: %w", err)
+	}
+	return d, nil
 }
 
 // cores is how many items a worker holds at once unless told otherwise: trees that

@@ -101,7 +101,7 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 	if err != nil {
 		return err
 	}
-	e, err := newEngine()
+	e, err := newEngine(a)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 		if err := copyRest(fsys, tmp); err != nil {
 			return err
 		}
-		whole, err := policy.Open(os.DirFS(tmp), policy.Options{})
+		whole, err := policy.Open(os.DirFS(tmp), policy.Options{Device: e.device})
 		if err != nil {
 			return fmt.Errorf("the merged model does not open: %w", err)
 		}

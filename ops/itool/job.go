@@ -35,6 +35,10 @@ type job struct {
 
 // do publishes, works until the run ends, exports the adapter and reports.
 func (j job) do(ctx context.Context, a *app) error {
+	e, err := newEngine(a)
+	if err != nil {
+		return err
+	}
 	fresh := !exists(j.dir)
 	s, err := openFolder(ctx, a, j.dir, anyPort)
 	if err != nil {
@@ -42,10 +46,6 @@ func (j job) do(ctx context.Context, a *app) error {
 	}
 	defer s.close()
 	if err := j.alone(ctx, s); err != nil {
-		return err
-	}
-	e, err := newEngine()
-	if err != nil {
 		return err
 	}
 	if err := publish(ctx, s.Courier, e, j.request()); err != nil {
@@ -91,7 +91,7 @@ const localAckWait = 6 * time.Second
 func (j job) work(ctx context.Context, a *app, s *site, e *engine) (line.State, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	name := workerName(e.device)
+	name := workerName(e.device.Name())
 	w := newWorker(a, s, name, line.Stages(e.Engine), j.slots)
 	w.AckWait = localAckWait
 	stopWorker := until(ctx, w.Run)

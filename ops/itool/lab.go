@@ -106,13 +106,13 @@ func labSource(spec *lab.Spec) (base fs.FS, files []string, cleanup func(), err 
 
 // work runs keeper, worker and laboratory until all runs have ended.
 func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base fs.FS, files []string) error {
-	e, err := newEngine()
+	e, err := newEngine(a)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	name := workerName(e.device)
+	name := workerName(e.device.Name())
 	w := newWorker(a, s, name, line.Stages(e.Engine), orCores(c.Slots))
 	w.AckWait = localAckWait
 	h := &states{last: map[string]line.State{}, changed: make(chan struct{})}
@@ -128,7 +128,7 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base
 	})
 	began := time.Now()
 	l := &lab.Lab{
-		Plan: plan, Courier: s.Courier, Engine: e.Engine, Base: base, Files: files, Dir: c.Dir, Device: e.device, AtOnce: c.AtOnce, Log: a.log,
+		Plan: plan, Courier: s.Courier, Engine: e.Engine, Base: base, Files: files, Dir: c.Dir, Device: e.device.Name(), AtOnce: c.AtOnce, Log: a.log,
 		Await: func(ctx context.Context, run string) (line.State, error) {
 			if c.AtOnce <= 1 {
 				stop := until(ctx, func(ctx context.Context) error { return follow(ctx, a, s.Courier, run) })

@@ -44,6 +44,7 @@ type commands struct {
 	Synth    synthCmd    `cmd:"" help:"Make a dataset of tool-use conversations."`
 	Pretrain pretrainCmd `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`
 
+	Kernels string           `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"Compute at this kernel level, such as avx512, avx2 or go; default: the best this machine has. itool doctor lists them."`
 	Verbose bool             `short:"v" help:"Say more on stderr."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -55,6 +56,7 @@ type app struct {
 	screen  *screen   // serialises both on a terminal
 	log     *slog.Logger
 	verbose bool
+	kernels string // the kernel level to compute at; "" = the best
 }
 
 // Exit codes, as the guide documents them.
@@ -107,6 +109,7 @@ func realMain(args []string, stdout, stderr *os.File) int {
 	context.AfterFunc(ctx, stop) // a second signal kills
 
 	a := newApp(stdout, stderr, cmds.Verbose)
+	a.kernels = cmds.Kernels
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(a)
 	var c *codedError

@@ -17,6 +17,10 @@ type pretrainCmd struct {
 
 func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 	cfg := pretrain.Default()
+	var err error
+	if cfg.Device, err = newDevice(a); err != nil {
+		return err
+	}
 	if c.Rows > 0 {
 		cfg.Lessons[len(cfg.Lessons)-1].Rows = c.Rows
 	}

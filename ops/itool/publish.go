@@ -29,7 +29,7 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	e, err := newEngine()
+	e, err := newEngine(a)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	if c.AckWait < 3*time.Second {
 		return coded(exitUsage, "--ack-wait %s is below 3s: heartbeats would come too late on a busy machine", c.AckWait)
 	}
-	e, err := newEngine()
+	e, err := newEngine(a)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	name := workerName(e.device)
+	name := workerName(e.device.Name())
 	fmt.Fprintf(a.errs, "itool: %s works on %s\n", name, strings.Join(c.Stages, ", "))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
