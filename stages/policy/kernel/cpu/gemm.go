@@ -89,9 +89,8 @@ type product struct {
 }
 
 const (
-	partTiles  = 24  // row tiles of a part: their a stays in the second-level cache
-	deepest    = 320 // k of one block: a panel of it stays in the first-level cache
-	packedStep = 16  // floats between the k steps of a packed row tile of a
+	partTiles = 24  // row tiles of a part: their a stays in the second-level cache
+	deepest   = 320 // k of one block: a panel of it stays in the first-level cache
 )
 
 // multiply cuts p into parts and runs them.
@@ -160,14 +159,14 @@ func depth(k int) int {
 func (p *product) left(s *scratch, m0, m1, k0, k1 int) (a []float32, aRow, aStep, aTile int) {
 	l, k := p.level, k1-k0
 	if p.transA { // a tile's rows lie side by side: copy them densely
-		aTile = k * packedStep
+		aTile = k * l.packStep
 		tiles := (m1 - m0 + l.tileRows - 1) / l.tileRows
 		a = grow(&s.a, tiles*aTile)
 		for i := range tiles {
 			from := m0 + i*l.tileRows
-			l.packRows(&a[i*aTile], packedStep, &p.a[k0*p.aRow+from], p.aRow, k, min(l.tileRows, m1-from))
+			l.packRows(&a[i*aTile], l.packStep, &p.a[k0*p.aRow+from], p.aRow, k, min(l.tileRows, m1-from))
 		}
-		return a, 1, packedStep, aTile
+		return a, 1, l.packStep, aTile
 	}
 	if p.aRow%256 == 0 && m1-m0 >= l.tileRows {
 		// Rows a multiple of 1 KiB apart fall into the same few cache sets.

@@ -159,6 +159,21 @@ func pathScoresAVX512(scores *float32, q *float32, k *float32, path *int32, four
 //go:noescape
 func pathMixAVX512(out *float32, p *float32, v *float32, path *int32, fours int, slotStep int, d int)
 
+// packRowsAVX512 is described at type level.
+//
+//go:noescape
+func packRowsAVX512(dst *float32, dstStep int, src *float32, srcStep int, rows int, width int)
+
+// packColumnsAVX512 is described at type level.
+//
+//go:noescape
+func packColumnsAVX512(dst *float32, src *float32, srcRow int, k int, width int)
+
+// peakAVX512 runs n rounds of 12 fused multiply-adds.
+//
+//go:noescape
+func peakAVX512(n int)
+
 // tile1xAVX2 multiplies 1 rows; strides in floats.
 //
 //go:noescape
@@ -274,17 +289,17 @@ func pathScoresAVX2(scores *float32, q *float32, k *float32, path *int32, fours 
 //go:noescape
 func pathMixAVX2(out *float32, p *float32, v *float32, path *int32, fours int, slotStep int, d int)
 
-// packRowsAVX512 is described at type level.
+// packRowsAVX2 is described at type level.
 //
 //go:noescape
-func packRowsAVX512(dst *float32, dstStep int, src *float32, srcStep int, rows int, width int)
+func packRowsAVX2(dst *float32, dstStep int, src *float32, srcStep int, rows int, width int)
 
-// packColumnsAVX512 is described at type level.
+// transposeAVX2 writes 4·fours steps of eight values, 16 apart: value j of step p is src[j·srcRow + p].
 //
 //go:noescape
-func packColumnsAVX512(dst *float32, src *float32, srcRow int, k int, width int)
+func transposeAVX2(dst *float32, src *float32, srcRow int, fours int)
 
-// peakAVX512 runs n rounds of 12 fused multiply-adds: 384 n operations.
+// peakAVX2 runs n rounds of 12 fused multiply-adds.
 //
 //go:noescape
-func peakAVX512(n int)
+func peakAVX2(n int)

@@ -14,8 +14,9 @@ type level struct {
 	tiles []tileFunc
 
 	// packRows copies rows of width floats to dst, dstStep apart, filling with 0 up to
-	// dstStep, which is tileCols or 16. packColumns transposes: dst (k, tileCols) gets
+	// dstStep, which is tileCols or packStep (at least tileRows). packColumns transposes: dst (k, tileCols) gets
 	// column j from row j of src, for j < width, and 0 behind.
+	packStep    int // floats between the k steps of a packed row tile
 	packRows    func(dst *float32, dstStep int, src *float32, srcStep, rows, width int)
 	packColumns func(dst *float32, src *float32, srcRow, k, width int)
 

@@ -2,7 +2,11 @@
 
 package cpu
 
-import "golang.org/x/sys/cpu"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
 
 // levels lists what this machine can run, best first.
 func levels() []*level {
@@ -23,7 +27,7 @@ var avx512Level = &level{
 	tiles: []tileFunc{1: tile1xAVX512, 2: tile2xAVX512, 3: tile3xAVX512, 4: tile4xAVX512, 5: tile5xAVX512,
 		6: tile6xAVX512, 7: tile7xAVX512, 8: tile8xAVX512, 9: tile9xAVX512, 10: tile10xAVX512,
 		11: tile11xAVX512, 12: tile12xAVX512, 13: tile13xAVX512, 14: tile14xAVX512},
-	packRows: packRowsAVX512, packColumns: packColumnsAVX512,
+	packRows: packRowsAVX512, packStep: 16, packColumns: packColumnsAVX512,
 	exp: expAVX512, max: maxAVX512, dot: dotAVX512, dot3: dot3AVX512, scale: scaleAVX512, add: addAVX512,
 	norm: normAVX512, normGrad: normGradAVX512, mulAdd: mulAddAVX512, softmaxGrad: softmaxGradAVX512,
 	silu: siluAVX512, siluGrad: siluGradAVX512, rope: ropeAVX512, adamw: adamwAVX512, sumSquares: sumSquaresAVX512,
@@ -33,9 +37,30 @@ var avx512Level = &level{
 var avx2Level = &level{
 	name: "avx2", tileRows: 6, tileCols: 16, lanes: 8,
 	tiles:    []tileFunc{1: tile1xAVX2, 2: tile2xAVX2, 3: tile3xAVX2, 4: tile4xAVX2, 5: tile5xAVX2, 6: tile6xAVX2},
-	packRows: goPackRows, packColumns: packColumnsTo(16),
+	packRows: packRowsAVX2, packStep: 8, packColumns: packColumns256,
 	exp: expAVX2, max: maxAVX2, dot: dotAVX2, dot3: dot3AVX2, scale: scaleAVX2, add: addAVX2,
 	norm: normAVX2, normGrad: normGradAVX2, mulAdd: mulAddAVX2, softmaxGrad: softmaxGradAVX2,
 	silu: siluAVX2, siluGrad: siluGradAVX2, rope: ropeAVX2, adamw: adamwAVX2, sumSquares: sumSquaresAVX2,
 	pathScores: pathScoresAVX2, pathMix: pathMixAVX2,
+}
+
+// packColumns256 transposes eight columns at a time; edges are left to plain Go.
+func packColumns256(dst *float32, src *float32, srcRow, k, width int) {
+	const cols = 16
+	whole, to, from := k&^3, unsafe.Slice(dst, k*cols), unsafe.Slice(src, (width-1)*srcRow+k)
+	for j := 0; j < cols; j += 8 {
+		done := 0
+		if j+8 <= width && whole > 0 {
+			transposeAVX2(&to[j], &from[j*srcRow], srcRow, whole/4)
+			done = whole
+		}
+		for p := done; p < k; p++ {
+			for i := j; i < j+8; i++ {
+				to[p*cols+i] = 0
+				if i < width {
+					to[p*cols+i] = from[i*srcRow+p]
+				}
+			}
+		}
+	}
 }

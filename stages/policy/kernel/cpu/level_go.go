@@ -9,7 +9,7 @@ import (
 var goLevel = &level{
 	name: "go", tileRows: 2, tileCols: 4, lanes: 1,
 	tiles:    []tileFunc{1: goTile1, 2: goTile2},
-	packRows: goPackRows, packColumns: packColumnsTo(4),
+	packRows: goPackRows, packStep: 4, packColumns: packColumnsTo(4),
 	exp: goExp, max: goMax, dot: goDot, dot3: goDot3, scale: goScale, add: goAdd,
 	norm: goNorm, normGrad: goNormGrad, mulAdd: goMulAdd, softmaxGrad: goSoftmaxGrad,
 	silu: goSilu, siluGrad: goSiluGrad, rope: goRope, adamw: goAdamW, sumSquares: goSumSquares,

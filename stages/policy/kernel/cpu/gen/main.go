@@ -38,10 +38,9 @@ func generate() (asm, decl []byte) {
 		f.vectors()
 		f.sumSquares()
 		f.paths()
+		f.packing()
+		f.peak()
 	}
-	f.isa = avx512
-	f.packing()
-	f.peak()
 	decl, err := format.Source(f.decl.Bytes())
 	if err != nil {
 		panic(err)

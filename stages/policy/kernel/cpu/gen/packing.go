@@ -1,8 +1,16 @@
 package main
 
-// packing emits the two copies that bring a matrix into panels. AVX2 leaves them
-// to Go: its gather gains nothing over scalar code.
+// packing emits the two copies that bring a matrix into panels.
 func (f *file) packing() {
+	if f.wide() {
+		f.packing512()
+	} else {
+		f.packRows256()
+		f.transpose256()
+	}
+}
+
+func (f *file) packing512() {
 	at := f.begin("packRows", "is described at type level.", "",
 		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"src", "*float32"}, param{"srcStep", "int"}, param{"rows", "int"}, param{"width", "int"})
 	masks := func() {
@@ -29,17 +37,62 @@ func (f *file) packing() {
 	f.end()
 }
 
+// packRows256 knows three cases: one register a step, whole steps of two, and two
+// registers behind masks.
+func (f *file) packRows256() {
+	at := f.begin("packRows", "is described at type level.", "",
+		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"src", "*float32"}, param{"srcStep", "int"}, param{"rows", "int"}, param{"width", "int"})
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, SI\n\tMOVQ %s, R9\n\tMOVQ %s, DX\n\tMOVQ %s, CX", at["dst"], at["dstStep"], at["src"], at["srcStep"], at["rows"], at["width"])
+	f.masks256()
+	wide, masked, narrow, done := f.label("pack"), f.label("pack"), f.label("pack"), f.label("pack")
+	f.p("\tSHLQ $2, R9\n\tTESTQ DX, DX\n\tJZ %s\n\tCMPQ R8, $8\n\tJEQ %s\n\tCMPQ CX, $16\n\tJNE %s", done, narrow, masked)
+	next := func(step int, again string) {
+		f.p("\tADDQ R9, SI\n\tADDQ $%d, DI\n\tDECQ DX\n\tJNZ %s\n\tJMP %s", 4*step, again, done)
+	}
+	f.p("%s:\n\tVMOVUPS (SI), Y0\n\tVMOVUPS 32(SI), Y1\n\tVMOVUPS Y0, (DI)\n\tVMOVUPS Y1, 32(DI)", wide)
+	next(16, wide)
+	f.p("%s:\n\tVMASKMOVPS (SI), Y14, Y0\n\tVMASKMOVPS 32(SI), Y15, Y1\n\tVMOVUPS Y0, (DI)\n\tVMOVUPS Y1, 32(DI)", masked)
+	next(16, masked)
+	f.p("%s:\n\tVMASKMOVPS (SI), Y14, Y0\n\tVMOVUPS Y0, (DI)", narrow)
+	next(8, narrow)
+	f.p("%s:", done)
+	f.end()
+}
+
+// transpose256 turns four columns of eight rows at a time. Each register takes four
+// values of a row and of the fourth row after it: permuting whole halves instead
+// costs eight micro-operations on the first Zen.
+func (f *file) transpose256() {
+	at := f.begin("transpose", "writes 4·fours steps of eight values, 16 apart: value j of step p is src[j·srcRow + p].", "",
+		param{"dst", "*float32"}, param{"src", "*float32"}, param{"srcRow", "int"}, param{"fours", "int"})
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, R8\n\tMOVQ %s, CX", at["dst"], at["src"], at["srcRow"], at["fours"])
+	f.p("\tSHLQ $2, R8\n\tLEAQ (R8)(R8*2), R9\n\tLEAQ (SI)(R8*4), R10")
+	loop, done := f.label("t"), f.label("t")
+	f.p("\tTESTQ CX, CX\n\tJZ %s\n%s:", done, loop)
+	for i, row := range []string{"", "(R8*1)", "(R8*2)", "(R9*1)"} {
+		f.p("\tVMOVUPS (SI)%s, X%d\n\tVINSERTF128 $1, (R10)%s, Y%d, Y%d", row, i, row, i, i)
+	}
+	f.p("\tVUNPCKLPS Y1, Y0, Y4\n\tVUNPCKHPS Y1, Y0, Y5\n\tVUNPCKLPS Y3, Y2, Y6\n\tVUNPCKHPS Y3, Y2, Y7")
+	f.p("\tVSHUFPS $0x44, Y6, Y4, Y0\n\tVSHUFPS $0xee, Y6, Y4, Y1\n\tVSHUFPS $0x44, Y7, Y5, Y2\n\tVSHUFPS $0xee, Y7, Y5, Y3")
+	for i := range 4 {
+		f.p("\tVMOVUPS Y%d, %d(DI)", i, 64*i)
+	}
+	f.p("\tADDQ $16, SI\n\tADDQ $16, R10\n\tADDQ $256, DI\n\tDECQ CX\n\tJNZ %s\n%s:", loop, done)
+	f.end()
+}
+
 // peak emits the register-only loop benchmarks are measured against.
 func (f *file) peak() {
-	at := f.begin("peak", "runs n rounds of 12 fused multiply-adds: 384 n operations.", "", param{"n", "int"})
+	at := f.begin("peak", "runs n rounds of 12 fused multiply-adds.", "", param{"n", "int"})
 	f.p("\tMOVQ %s, CX", at["n"])
 	for i := range 14 {
-		f.p("\tVPXORD Z%d, Z%d, Z%d", i, i, i)
+		f.p("\tVXORPS X%d, X%d, X%d", i, i, i)
 	}
-	f.p("peakLoop:")
+	loop := f.label("peak")
+	f.p("%s:", loop)
 	for i := range 12 {
-		f.p("\tVFMADD231PS Z12, Z13, Z%d", i)
+		f.p("\tVFMADD231PS %s, %s, %s", f.r(12), f.r(13), f.r(i))
 	}
-	f.p("\tDECQ CX\n\tJNZ peakLoop")
+	f.p("\tDECQ CX\n\tJNZ %s", loop)
 	f.end()
 }

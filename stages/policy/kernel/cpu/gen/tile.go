@@ -81,10 +81,7 @@ func (f *file) store256(rows, left, right, alpha int) {
 		f.p("\tVMOVUPS Y%d, (DX)\n\tVMOVUPS Y%d, 32(DX)\n\tADDQ R8, DX", 2*i, 2*i+1)
 	}
 	f.p("\tJMP %s\n%s:", done, tail)
-	// The two masks: min(cols, 8) lanes and max(cols − 8, 0) lanes.
-	f.p("\tMOVQ $8, R10\n\tMOVQ CX, R11\n\tCMPQ R11, R10\n\tCMOVQGT R10, R11\n\tMOVQ CX, R12\n\tSUBQ R11, R12")
-	f.p("\tMOVQ R10, R13\n\tSUBQ R11, R13\n\tSUBQ R12, R10\n\tLEAQ ·lanes<>(SB), R9")
-	f.p("\tVMOVUPS (R9)(R13*4), Y14\n\tVMOVUPS (R9)(R10*4), Y15")
+	f.masks256()
 	skip := f.label("store")
 	f.p("\tTESTQ AX, AX\n\tJZ %s\n\tMOVQ DX, R9", skip)
 	for i := range rows {
@@ -96,4 +93,12 @@ func (f *file) store256(rows, left, right, alpha int) {
 		f.p("\tVMASKMOVPS Y%d, Y14, (DX)\n\tVMASKMOVPS Y%d, Y15, 32(DX)\n\tADDQ R8, DX", 2*i, 2*i+1)
 	}
 	f.p("%s:", done)
+}
+
+// masks256 makes two lane masks from the columns in CX: Y14 for min(cols, 8), Y15 for
+// max(cols − 8, 0). Scratch: R10 to R13, AX left alone.
+func (f *file) masks256() {
+	f.p("\tMOVQ $8, R10\n\tMOVQ CX, R11\n\tCMPQ R11, R10\n\tCMOVQGT R10, R11\n\tMOVQ CX, R12\n\tSUBQ R11, R12")
+	f.p("\tMOVQ R10, R13\n\tSUBQ R11, R13\n\tSUBQ R12, R10\n\tLEAQ ·lanes<>(SB), R11")
+	f.p("\tVMOVUPS (R11)(R13*4), Y14\n\tVMOVUPS (R11)(R10*4), Y15")
 }
