@@ -79,7 +79,7 @@ func kernels(a *app) finding {
 		f.found, f.remedy = err.Error(), "name one of these, or none: the best is the default"
 		return f
 	}
-	f.found = fmt.Sprintf("%s (this machine has %s)", dev.Name(), strings.Join(cpu.Levels(), ", "))
+	f.found = fmt.Sprintf("%s (this machine has %s)", dev.Name(), cpu.Describe())
 	if a.kernels != "" {
 		f.found += ", set by --kernels or ITOOL_KERNELS"
 	}

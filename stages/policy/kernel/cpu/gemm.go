@@ -4,18 +4,36 @@ import "itool/stages/policy/kernel"
 
 // matrix is a weight in panels of tileCols output features: panel p holds, for every
 // k, the tileCols values W[p·tileCols + j][k]; the last panel is filled with zeros.
+// A level with bf16 products has its own panels, see bf16Kernels.
 type matrix struct {
 	n, k   int
 	level  *level
 	panels []float32 // (panels, K, tileCols)
 }
 
+// panelCols is the output features of a panel, panelSize its floats.
+func (l *level) panelCols() int {
+	if l.bf16 != nil {
+		return blockRows
+	}
+	return l.tileCols
+}
+
+func (l *level) panelSize(k int) int {
+	if l.bf16 != nil {
+		return bf16Steps(k) * stepFloats
+	}
+	return k * l.tileCols
+}
+
+func (l *level) panels(n int) int { return (n + l.panelCols() - 1) / l.panelCols() }
+
 // Shape returns N and K.
 func (m *matrix) Shape() (n, k int) { return m.n, m.k }
 
 // Pack copies w into panels.
 func (d *Device) Pack(w []float32, n, k int) kernel.Matrix {
-	m := &matrix{n: n, k: k, level: d.level, panels: aligned(d.level.padded(n) * k)}
+	m := &matrix{n: n, k: k, level: d.level, panels: aligned(d.level.panels(n) * d.level.panelSize(k))}
 	d.Repack(m, w)
 	return m
 }
@@ -25,14 +43,20 @@ func (d *Device) Repack(to kernel.Matrix, w []float32) {
 	m := d.own(to)
 	need("weight", w, m.n*m.k)
 	if m.k > 0 {
-		panels := d.level.padded(m.n) / d.level.tileCols
-		d.spread(span{work: packPanels, n: panels, whole: m.n, k: m.k, f: [7][]float32{m.panels, w}}, 4*d.level.tileCols*m.k)
+		d.spread(span{work: packPanels, n: d.level.panels(m.n), whole: m.n, k: m.k, f: [7][]float32{m.panels, w}}, 4*d.level.panelCols()*m.k)
 	}
 }
 
 func packPanels(s *span, first, last int) {
-	for j := first * s.level.tileCols; j < min(s.whole, last*s.level.tileCols); j += s.level.tileCols {
-		s.level.packColumns(&s.f[0][j*s.k], &s.f[1][j*s.k], s.k, s.k, min(s.level.tileCols, s.whole-j))
+	l := s.level
+	cols, size := l.panelCols(), l.panelSize(s.k)
+	for i := first; i < last; i++ {
+		to, from, width := s.f[0][i*size:(i+1)*size], s.f[1][i*cols*s.k:], min(cols, s.whole-i*cols)
+		if l.bf16 != nil {
+			l.bf16.pack(to, from, s.k, true, true, width, s.k)
+		} else {
+			l.packColumns(&to[0], &from[0], s.k, s.k, width)
+		}
 	}
 }
 
@@ -104,9 +128,9 @@ func (d *Device) multiply(p product) {
 	}
 	l := d.level
 	p.level = l
-	tiles, panels := (p.m+l.tileRows-1)/l.tileRows, (p.n+l.tileCols-1)/l.tileCols
+	panels := l.panels(p.n)
 	work := 2 * p.m * p.n * p.k
-	p.rowParts = (tiles + partTiles - 1) / partTiles
+	p.rowParts = l.rowParts(p.m)
 	p.panelParts = 1
 	if threads := d.pool.threads(work); threads > 1 {
 		// Four parts a thread even out their finish; none below the price of handing it over.
@@ -117,6 +141,15 @@ func (d *Device) multiply(p product) {
 	d.pool.run(p.rowParts*p.panelParts, work, t)
 	*t = product{}
 	d.products.put(t)
+}
+
+// rowParts cuts m rows.
+func (l *level) rowParts(m int) int {
+	rows := partTiles * l.tileRows
+	if l.bf16 != nil {
+		rows = blockParts * blockRows
+	}
+	return (m + rows - 1) / rows
 }
 
 // empty is the product over no k.
@@ -132,6 +165,10 @@ func (p *product) empty() {
 // part computes one cell of the grid, block after block of k.
 func (p *product) part(i int, s *scratch) {
 	l := p.level
+	if l.bf16 != nil {
+		p.partBF16(i, s)
+		return
+	}
 	row, column := i/p.panelParts, i%p.panelParts
 	tiles, panels := (p.m+l.tileRows-1)/l.tileRows, (p.n+l.tileCols-1)/l.tileCols
 	m0, m1 := row*tiles/p.rowParts*l.tileRows, min(p.m, (row+1)*tiles/p.rowParts*l.tileRows)

@@ -10,7 +10,7 @@ import (
 // times slabCols words. Rows without a target (the prompt) cost nothing.
 const (
 	slabRows = 1024
-	slabCols = 512 // a multiple of every tileCols
+	slabCols = 512 // a multiple of every panel's columns
 )
 
 // slab is the working memory of one head call.
@@ -72,7 +72,7 @@ func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int
 // logits computes the slab's products with words col...
 func (d *Device) logits(s *slab, m *matrix, col int) {
 	d.multiply(product{m: len(s.rows), n: min(slabCols, m.n-col), k: m.k, alpha: 1,
-		a: s.x, aRow: m.k, panels: m.panels[col*m.k:], c: s.logits, cRow: slabCols})
+		a: s.x, aRow: m.k, panels: m.panels[d.level.panels(col)*d.level.panelSize(m.k):], c: s.logits, cRow: slabCols})
 }
 
 // logSumExp folds one slab's words into the running sum of rows first..last−1, and

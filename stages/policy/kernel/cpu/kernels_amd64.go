@@ -303,3 +303,28 @@ func transposeAVX2(dst *float32, src *float32, srcRow int, fours int)
 //
 //go:noescape
 func peakAVX2(n int)
+
+// bf16RowAMX is described at type bf16Kernels.
+//
+//go:noescape
+func bf16RowAMX(dst *float32, src *float32, k int)
+
+// bf16PairsAMX is described at type bf16Kernels.
+//
+//go:noescape
+func bf16PairsAMX(dst *float32, src *float32, srcRow int, k int, width int)
+
+// bf16TurnAMX is described at type bf16Kernels.
+//
+//go:noescape
+func bf16TurnAMX(tiles *float32, n int)
+
+// bf16TilesAMX is described at type bf16Kernels.
+//
+//go:noescape
+func bf16TilesAMX(a *float32, b *float32, acc *float32, steps int, panels int, bPanel int, add int)
+
+// bf16OutAMX is described at type bf16Kernels.
+//
+//go:noescape
+func bf16OutAMX(c *float32, cRow int, acc *float32, rows int, cols int, alpha float32, add int)

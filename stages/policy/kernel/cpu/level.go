@@ -5,9 +5,12 @@ package cpu
 // on the length alone.
 type level struct {
 	name     string
-	tileRows int // most rows of a tile
-	tileCols int // columns of a tile, and of a packed panel
-	lanes    int // float32 values per register: pathScores and pathMix need D a multiple of it
+	note     string       // why it must be asked for by name; "" = it may be the default
+	permit   func() error // asks the system for what it needs; nil = nothing
+	bf16     *bf16Kernels // of matrix products; nil = tiles, in float32
+	tileRows int          // most rows of a tile
+	tileCols int          // columns of a tile, and of a packed panel
+	lanes    int          // float32 values per register: pathScores and pathMix need D a multiple of it
 
 	// tiles[r] computes c (r, cols) = alpha·a (r, k)·b (k, tileCols) + (add ? c : 0).
 	// Strides are in floats; cols ≤ tileCols columns are written, all of b is read.

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// levels lists what this machine can run, best first.
+// levels lists what this machine can run, best first; what must be asked for is last.
 func levels() []*level {
 	var all []*level
 	x := &cpu.X86
@@ -18,7 +18,11 @@ func levels() []*level {
 	if x.HasAVX2 && x.HasFMA {
 		all = append(all, avx2Level)
 	}
-	return append(all, goLevel)
+	all = append(all, goLevel)
+	if all[0] == avx512Level && x.HasAVX512BF16 && x.HasAMXTile && x.HasAMXBF16 && tilesSupported() {
+		all = append(all, amxLevel)
+	}
+	return all
 }
 
 // 28 accumulators, two registers of b, two broadcasts: all 32 registers.
@@ -64,3 +68,12 @@ func packColumns256(dst *float32, src *float32, srcRow, k, width int) {
 		}
 	}
 }
+
+// amxLevel is AVX-512 with the matrix products on the tile unit. It changes what
+// training computes, so nobody gets it unasked.
+var amxLevel = func() *level {
+	l := *avx512Level
+	l.name, l.note, l.permit = "amx", "opt-in: bf16 products", permitTiles
+	l.bf16 = &bf16Kernels{row: bf16RowAMX, pairs: bf16PairsAMX, turn: bf16TurnAMX, tiles: bf16TilesAMX, out: bf16OutAMX}
+	return &l
+}()

@@ -1,6 +1,7 @@
 // Command gen writes the vector kernels of package cpu: kernels_amd64.s and its
 // declarations, kernels_amd64.go. Every kernel is described once and emitted for
-// AVX-512 and for AVX2; what differs between the two is in asm.go.
+// AVX-512 and for AVX2; what differs between the two is in asm.go. The kernels of the
+// tile unit, in amx.go, stand for themselves.
 //
 //	go run ./gen        # from stages/policy/kernel/cpu
 package main
@@ -41,6 +42,8 @@ func generate() (asm, decl []byte) {
 		f.packing()
 		f.peak()
 	}
+	f.isa = avx512
+	f.bf16()
 	decl, err := format.Source(f.decl.Bytes())
 	if err != nil {
 		panic(err)

@@ -14,7 +14,8 @@ func (f *file) packing512() {
 	at := f.begin("packRows", "is described at type level.", "",
 		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"src", "*float32"}, param{"srcStep", "int"}, param{"rows", "int"}, param{"width", "int"})
 	masks := func() {
-		f.p("\tMOVQ %s, CX\n\tMOVQ $1, AX\n\tSHLQ CX, AX\n\tDECQ AX\n\tKMOVW AX, K1\n\tSHRQ $16, AX\n\tKMOVW AX, K2", at["width"])
+		f.p("\tMOVQ %s, CX", at["width"])
+		f.masks512()
 	}
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, SI\n\tMOVQ %s, R9\n\tMOVQ %s, DX", at["dst"], at["dstStep"], at["src"], at["srcStep"], at["rows"])
 	masks()

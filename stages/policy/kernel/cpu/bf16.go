@@ -1,0 +1,124 @@
+package cpu
+
+// bf16Kernels are what a level offers that multiplies in bf16: both factors of every
+// matrix product are rounded to the nearest even of 8 bits of mantissa, the sums are
+// float32. Attention and all elementwise work stay float32.
+//
+// Rounded matrices are kept in blocks of 32 rows (of the right factor: columns). A
+// block has steps of 32 values of k, stepFloats each: two tiles, of the block's first
+// and last 16 rows. A tile is 16 rows of 16 words, a word two values of neighbouring
+// k, the left in its low half. The left factor's tiles have a row per row and a word
+// per pair of k, the right factor's a row per pair and a word per column.
+type bf16Kernels struct {
+	// row rounds k values of one row into its place in successive steps, zeros behind.
+	row func(dst, src *float32, k int)
+	// pairs rounds k rows of width values into tiles of a row per pair; columns behind
+	// width get zeros, pairs behind k are left alone.
+	pairs func(dst, src *float32, srcRow, k, width int)
+	// turn transposes n tiles in place.
+	turn func(tiles *float32, n int)
+	// tiles multiplies a block of a with panels of b, bPanel floats apart:
+	// acc (panels, 32, 32) = a · b + (add ? acc : 0).
+	tiles func(a, b, acc *float32, steps, panels, bPanel, add int)
+	// out: c (rows, cols) = alpha · acc (32, 32) + (add ? c : 0).
+	out func(c *float32, cRow int, acc *float32, rows, cols int, alpha float32, add int)
+}
+
+const (
+	blockRows   = 32
+	stepFloats  = blockRows * blockRows / 2 // 32×32 bf16 values, counted in float32
+	blockParts  = 8                         // blocks of rows of a part
+	groupPanels = 8                         // panels that one call of tiles visits: microseconds
+	deepSteps   = 8                         // steps of one call: a block of them stays in the first-level cache
+)
+
+// bf16Steps of k values, the last one filled with zeros.
+func bf16Steps(k int) int { return (k + blockRows - 1) / blockRows }
+
+// pack rounds up to 32 rows of k values into a block: value p of row j is x[j·stride + p],
+// or x[p·stride + j] unless along. right says which factor it is.
+func (b *bf16Kernels) pack(dst, x []float32, stride int, along, right bool, rows, k int) {
+	steps := bf16Steps(k)
+	if along {
+		for j := range blockRows {
+			at := j * 16 // the second tile follows the first
+			if j < rows {
+				b.row(&dst[at], &x[j*stride], k)
+				continue
+			}
+			for s := range steps {
+				clear(dst[s*stepFloats+at : s*stepFloats+at+16])
+			}
+		}
+	} else {
+		if k%blockRows != 0 {
+			clear(dst[(steps-1)*stepFloats : steps*stepFloats])
+		}
+		b.pairs(&dst[0], &x[0], stride, k, rows)
+	}
+	if along == right {
+		b.turn(&dst[0], 2*steps)
+	}
+}
+
+// partBF16 computes one cell of the grid. Every result sums its steps in order, in
+// tiles that begin at the same k, whatever its row and column are.
+func (p *product) partBF16(i int, s *scratch) {
+	row, column := i/p.panelParts, i%p.panelParts
+	blocks, panels := (p.m+blockRows-1)/blockRows, (p.n+blockRows-1)/blockRows
+	b0, b1 := row*blocks/p.rowParts, (row+1)*blocks/p.rowParts
+	p0, p1 := column*panels/p.panelParts, (column+1)*panels/p.panelParts
+	size := bf16Steps(p.k) * stepFloats
+	a := grow(&s.a, (b1-b0)*size)
+	for b := b0; b < b1; b++ {
+		at := b * blockRows * p.aRow
+		if p.transA {
+			at = b * blockRows
+		}
+		p.level.bf16.pack(a[(b-b0)*size:], p.a[at:], p.aRow, !p.transA, false, min(blockRows, p.m-b*blockRows), p.k)
+	}
+	for j := p0; j < p1; j += groupPanels {
+		group := min(groupPanels, p1-j)
+		right := p.rightBF16(s, j, group, size)
+		for b := b0; b < b1; b++ {
+			p.blockBF16(s, a[(b-b0)*size:], right, b*blockRows, j, group)
+		}
+	}
+}
+
+// rightBF16 returns panels j.. of b, packed.
+func (p *product) rightBF16(s *scratch, j, panels, size int) []float32 {
+	if p.panels != nil {
+		return p.panels[j*size : (j+panels)*size]
+	}
+	b := grow(&s.b, panels*size)
+	for i := range panels {
+		at := (j + i) * blockRows
+		width := min(blockRows, p.n-at)
+		if p.transB {
+			at *= p.bRow
+		}
+		p.level.bf16.pack(b[i*size:], p.b[at:], p.bRow, p.transB, true, width, p.k)
+	}
+	return b
+}
+
+// blockBF16 multiplies one block of rows, from row m0 on, with a group of panels. It
+// is never inlined: its prologue is where the collector may stop the thread.
+//
+//go:noinline
+func (p *product) blockBF16(s *scratch, a, b []float32, m0, panel, panels int) {
+	steps := bf16Steps(p.k)
+	acc := grow(&s.c, groupPanels*blockRows*blockRows)
+	for s0, more := 0, 0; s0 < steps; s0, more = s0+deepSteps, 1 {
+		p.level.bf16.tiles(&a[s0*stepFloats], &b[s0*stepFloats], &acc[0], min(deepSteps, steps-s0), panels, steps*stepFloats, more)
+	}
+	add := 0
+	if p.add {
+		add = 1
+	}
+	for i := range panels {
+		n0 := (panel + i) * blockRows
+		p.level.bf16.out(&p.c[m0*p.cRow+n0], p.cRow, &acc[i*blockRows*blockRows], min(blockRows, p.m-m0), min(blockRows, p.n-n0), p.alpha, add)
+	}
+}

@@ -1,0 +1,109 @@
+package cpu
+
+import (
+	"math"
+	"testing"
+	"unsafe"
+
+	"itool/stages/policy/kernel/kerneltest"
+	"itool/stages/policy/kernel/ref"
+)
+
+// TestBF16Layout holds the packing of bf16 products against the suite on machines
+// without a tile unit: the same blocks, with plain loops in place of the assembly.
+func TestBF16Layout(t *testing.T) {
+	l := *levels()[0]
+	l.name = "twin"
+	l.bf16 = &bf16Kernels{row: twinRow, pairs: twinPairs, turn: twinTurn, tiles: twinTiles, out: twinOut}
+	kerneltest.RunBF16(t, &Device{level: &l, pool: newPool(3)}, ref.New())
+}
+
+func words(p *float32, n int) []uint32 { return unsafe.Slice((*uint32)(unsafe.Pointer(p)), n) }
+
+func twinBF16(x float32) uint32 {
+	bits := math.Float32bits(x)
+	if x != x {
+		return bits>>16 | 0x40
+	}
+	return (bits + 0x7fff + bits>>16&1) >> 16
+}
+
+func twinRow(dst, src *float32, k int) {
+	x := unsafe.Slice(src, k)
+	steps := bf16Steps(k)
+	to := words(dst, (steps-1)*stepFloats+16)
+	for p := range steps * blockRows / 2 {
+		var word uint32
+		for i := range 2 {
+			if at := 2*p + i; at < k {
+				word |= twinBF16(x[at]) << (16 * i)
+			}
+		}
+		to[p/16*stepFloats+p%16] = word
+	}
+}
+
+func twinPairs(dst, src *float32, srcRow, k, width int) {
+	x := unsafe.Slice(src, (k-1)*srcRow+width)
+	to := words(dst, bf16Steps(k)*stepFloats)
+	for p := range (k + 1) / 2 {
+		for j := range blockRows {
+			var word uint32
+			for i := range 2 {
+				if at := 2*p + i; at < k && j < width {
+					word |= twinBF16(x[at*srcRow+j]) << (16 * i)
+				}
+			}
+			to[p/16*stepFloats+j/16*256+p%16*16+j%16] = word
+		}
+	}
+}
+
+func twinTurn(tiles *float32, n int) {
+	w := words(tiles, 256*n)
+	for ; len(w) > 0; w = w[256:] {
+		for i := range 16 {
+			for j := range i {
+				w[16*i+j], w[16*j+i] = w[16*j+i], w[16*i+j]
+			}
+		}
+	}
+}
+
+// twinTiles adds the even and the odd k of a step apart, as the unit does.
+func twinTiles(a, b, acc *float32, steps, panels, bPanel, add int) {
+	left, right := words(a, steps*stepFloats), words(b, (panels-1)*bPanel+steps*stepFloats)
+	sums := unsafe.Slice(acc, panels*blockRows*blockRows)
+	if add == 0 {
+		clear(sums)
+	}
+	value := func(word uint32, i int) float32 { return math.Float32frombits(word >> (16 * i) << 16) }
+	for n := range panels {
+		for s := range steps {
+			for i := range blockRows {
+				for j := range blockRows {
+					var pair [2]float32
+					for p := range 16 {
+						x, y := left[s*stepFloats+i*16+p], right[n*bPanel+s*stepFloats+j/16*256+p*16+j%16]
+						pair[0] += value(x, 0) * value(y, 0)
+						pair[1] += value(x, 1) * value(y, 1)
+					}
+					sums[(n*blockRows+i)*blockRows+j] += pair[0] + pair[1]
+				}
+			}
+		}
+	}
+}
+
+func twinOut(c *float32, cRow int, acc *float32, rows, cols int, alpha float32, add int) {
+	to, sums := unsafe.Slice(c, (rows-1)*cRow+cols), unsafe.Slice(acc, blockRows*blockRows)
+	for i := range rows {
+		for j := range cols {
+			v := float32(alpha * sums[i*blockRows+j])
+			if add != 0 {
+				v += to[i*cRow+j]
+			}
+			to[i*cRow+j] = v
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package kerneltest
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"itool/stages/policy/kernel"
+)
+
+// The gradient of the head rounds what it has computed, and its judge cannot round
+// the same numbers: half a unit of 8 bits is 2e-3, and the largest of some thousand
+// sums of a few such terms lies several times that away.
+const bf16Tolerance = 2e-2
+
+// RunBF16 is Run for a device whose matrix products round both factors to bf16 and
+// add in float32. Everything else is held to the tolerances of Run, and so are the
+// products: their judge gets factors that are rounded already.
+func RunBF16(t *testing.T, dev, judge kernel.Device) {
+	for _, c := range checks() {
+		if c.op == "logprobs backward" {
+			c.tolerance = bf16Tolerance
+		}
+		t.Run(c.op+"/"+c.name, func(t *testing.T) {
+			want := c.outputs(t, rounding{judge})
+			for i, got := range c.outputs(t, dev) {
+				compare(t, got, want[i], c.tolerance)
+			}
+		})
+	}
+	// Finite differences of rounded logits say nothing: the head has its judge alone.
+	t.Run("gradients", func(t *testing.T) { elementGradients(t, dev) })
+	t.Run("rows", func(t *testing.T) { rows(t, dev) })
+	t.Run("repack", func(t *testing.T) { repack(t, dev) })
+	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
+	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
+}
+
+// rounding is a device that gets the factors of its matrix products rounded.
+type rounding struct{ kernel.Device }
+
+func (r rounding) Pack(w []float32, n, k int) kernel.Matrix {
+	return r.Device.Pack(rounded(w[:n*k]), n, k)
+}
+func (r rounding) Repack(m kernel.Matrix, w []float32) { r.Device.Repack(m, rounded(w)) }
+
+func (r rounding) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
+	r.Device.MatMul(y, rounded(x), w, t, add)
+}
+
+func (r rounding) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float32, add bool, c []float32) {
+	r.Device.Gemm(transA, transB, m, n, k, alpha, rounded(a), rounded(b), add, c)
+}
+
+func (r rounding) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32, t int) {
+	r.Device.LogProbs(logp, lse, rounded(x), w, targets, t)
+}
+
+func (r rounding) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
+	r.Device.LogProbsBackward(dx, dw, dlogp, lse, rounded(x), w, rounded(wRaw), targets, t)
+}
+
+// rounded copies x, each value to the nearest of bf16, ties to even.
+func rounded(x []float32) []float32 {
+	y := slices.Clone(x)
+	for i, v := range y {
+		bits := math.Float32bits(v)
+		if v == v {
+			y[i] = math.Float32frombits((bits + 0x7fff + bits>>16&1) &^ 0xffff)
+		}
+	}
+	return y
+}
