@@ -397,7 +397,7 @@ func TestConfig(t *testing.T) {
 		"split.data_share: 0":         {},
 		"split.data_share: 1.1":       {DataShare: 1.1},
 		"split.max_tokens: -1":        {DataShare: 1, MaxTokens: -1},
-		"split.test_files: \"a\"":      {DataShare: 1, TestFiles: []string{"a"}, ValidationFiles: []string{"b", "a"}},
+		"split.test_files: \"a\"":     {DataShare: 1, TestFiles: []string{"a"}, ValidationFiles: []string{"b", "a"}},
 	} {
 		if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%+v: err = %v, want %s", config, err, want)
