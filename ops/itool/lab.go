@@ -74,19 +74,17 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
+	var failed error
 	if !c.Report {
-		err = c.work(ctx, a, s, plan, base, files)
-		if ctx.Err() == nil && err != nil {
-			return err
-		}
+		failed = c.work(ctx, a, s, plan, base, files)
 	}
-	// Also after an interruption: what is done shall be seen.
+	// Whatever happened: what is done shall be seen.
 	r, reported := c.report(context.WithoutCancel(ctx), a, s, plan)
 	if ctx.Err() != nil {
 		return errors.Join(coded(exitInterrupted, "interrupted: what was done is kept; the same command resumes it:\n  %s", strings.Join(os.Args, " ")), reported)
 	}
-	if reported != nil || c.Report {
-		return reported
+	if failed != nil || reported != nil || c.Report {
+		return errors.Join(failed, reported)
 	}
 	if plan.Tuning {
 		fmt.Fprintf(a.errs, "itool: what was tried stands in %s\n", c.TuningLog)
@@ -153,7 +151,7 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base
 	}
 	cancel(nil)
 	for _, stop := range []func() error{kept, worked} {
-		if stopped := stop(); stopped != nil && !errors.Is(stopped, context.Canceled) {
+		if stopped := stop(); stopped != nil && !errors.Is(stopped, context.Canceled) && !errors.Is(err, stopped) {
 			err = errors.Join(err, stopped)
 		}
 	}

@@ -33,7 +33,7 @@ func readCost(dir, run string) (c Cost, err error) {
 		err = json.Unmarshal(b, &c)
 	}
 	if err != nil {
-		return Cost{}, fmt.Errorf("costs of run %s: %w", run, err)
+		return Cost{}, fmt.Errorf("costs of run %s: %s: %w: delete the file, nothing but times is lost", run, costFile(dir, run), err)
 	}
 	return c, nil
 }

@@ -4,7 +4,7 @@
 //	spec, err := lab.Read("paper.yaml")
 //	plan, err := spec.Plan(demo.Config(true))     // arms become runs, each once
 //	err = (&lab.Lab{Plan: plan, …}).Run(ctx)      // resumable: what is done stays done
-//	result, err := lab.Measure(ctx, courier, plan) // at any time
+//	result, err := lab.Measure(ctx, courier, dir, plan) // at any time
 //
 // spec.go and plan.go say what is asked, share.go lets a run take from another one
 // what it would compute itself, byte for byte, measure.go and result.go say what came
@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"itool/broker"
 	"itool/ops/courier"
 	"itool/ops/line"
 	"itool/schemas"
@@ -66,6 +67,9 @@ type Event struct {
 // Run does all runs that are not done. A run that fails or stalls does not keep the
 // others from being done: Measure says what became of it.
 func (l *Lab) Run(ctx context.Context) error {
+	if err := l.alike(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	room := make(chan struct{}, max(l.AtOnce, 1))
@@ -97,6 +101,32 @@ func (l *Lab) Run(ctx context.Context) error {
 	return failed
 }
 
+// alike refuses runs of an earlier sitting that were made from something else: a name
+// tells settings apart, not datasets.
+func (l *Lab) alike(ctx context.Context) error {
+	runs, err := started(ctx, l.Courier)
+	if err != nil || len(runs) == 0 {
+		return err
+	}
+	now, err := line.Prepare(ctx, l.Courier, l.Engine, l.request(&l.Plan.Runs[0], time.Now()))
+	if err != nil {
+		return err
+	}
+	for _, r := range l.Plan.Runs {
+		if old, ok := runs[r.Name]; ok && (old.Dataset != now.Dataset || old.Base != now.Base) {
+			return fmt.Errorf("run %s was made from another dataset or base: give another --dir, or another name in the specification", r.Name)
+		}
+	}
+	return nil
+}
+
+func (l *Lab) request(r *Run, created time.Time) line.Request {
+	return line.Request{
+		Run: r.Name, Seed: r.Config.Seed, Config: r.Text, Digest: r.Digest, ShardRows: r.Config.Line.ShardRows,
+		Base: l.Base, Files: l.Files, Created: created,
+	}
+}
+
 // seed does the runs of one seed, one after the other.
 func (l *Lab) seed(ctx context.Context, seed uint64) error {
 	for i := range l.Plan.Runs {
@@ -116,8 +146,12 @@ func (l *Lab) one(ctx context.Context, r *Run, number int) error {
 	if err != nil {
 		return err
 	}
+	ended, err := isEnded(ctx, l.Courier, r.Name)
+	if err != nil {
+		return err
+	}
 	m := &meter{stop: func() {}} // of a run that is done
-	if !isEnded(ctx, l.Courier, r.Name) {
+	if !ended {
 		if m, err = l.startMeter(r.Name); err != nil {
 			return err
 		}
@@ -157,15 +191,9 @@ func (l *Lab) begin(ctx context.Context, r *Run, runs map[string]schemas.Run) (s
 			return 0, "", fmt.Errorf("created: %w", err)
 		}
 	}
-	run, err := line.Prepare(ctx, l.Courier, l.Engine, line.Request{
-		Run: r.Name, Seed: r.Config.Seed, Config: r.Text, Digest: r.Digest, ShardRows: r.Config.Line.ShardRows,
-		Base: l.Base, Files: l.Files, Created: created,
-	})
+	run, err := line.Prepare(ctx, l.Courier, l.Engine, l.request(r, created))
 	if err != nil {
 		return 0, "", err
-	}
-	if there && (old.Dataset != run.Dataset || old.Base != run.Base) {
-		return 0, "", fmt.Errorf("it was started with another dataset or base: give another --dir, or another name in the specification")
 	}
 	if !there {
 		if shared, from, err = l.share(ctx, r, run, runs); err != nil {
@@ -187,15 +215,21 @@ func started(ctx context.Context, c *courier.Courier) (map[string]schemas.Run, e
 			return nil, err
 		}
 		rows, err := schemas.Decode[schemas.Run](b)
-		if err != nil || len(rows) != 1 {
-			return nil, fmt.Errorf("run %s: its start message holds %d rows instead of one: %w", m.Run, len(rows), err)
+		if err != nil {
+			return nil, fmt.Errorf("run %s: its start message: %w", m.Run, err)
+		}
+		if len(rows) != 1 {
+			return nil, fmt.Errorf("run %s: its start message holds %d rows instead of one", m.Run, len(rows))
 		}
 		runs[m.Run] = rows[0]
 	}
 	return runs, nil
 }
 
-func isEnded(ctx context.Context, c *courier.Courier, run string) bool {
+func isEnded(ctx context.Context, c *courier.Courier, run string) (bool, error) {
 	_, _, err := courier.Rows[schemas.End](ctx, c, run, "end", 0, "end")
-	return err == nil
+	if errors.Is(err, broker.ErrNotExist) || errors.Is(err, broker.ErrNoRun) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -43,7 +44,7 @@ type Run struct {
 // held are the settings that say what is asked of a policy. An arm that had its own
 // would be measured on other rows, or on another way of asking.
 var held = []string{
-	"seed", "split.share_seed", "split.test_share", "split.validation_share", "split.max_tokens",
+	"seed", "split.share_seed", "split.test_share", "split.validation_share", "split.test_files", "split.validation_files", "split.max_tokens",
 	"line.shard_rows", "line.evaluate", "line.evaluate_rows", "evaluate.",
 }
 
@@ -183,7 +184,7 @@ var notInName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 // slug makes a token of a name; the digest behind it tells apart what it makes alike.
 func slug(name string) string {
 	s := strings.Trim(notInName.ReplaceAllString(name, "-"), "-")
-	return s[:min(len(s), 60)]
+	return cmp.Or(s[:min(len(s), 60)], "arm") // a run's name must not look like a flag
 }
 
 // differing lists the settings in which b is not a, in the order of the configuration.

@@ -193,7 +193,7 @@ func (l *Lab) fit(ctx context.Context, run string) (bool, error) {
 	if failed, err := l.Courier.Broker.Count(ctx, run, "failed.*.*"); err != nil || failed > 0 {
 		return false, err
 	}
-	for _, record := range []string{"policy.*.*", "score.*.*", "candidate.*.*", "verdict.*.*"} {
+	for _, record := range []string{"policy.*.*", "score.*.*", "selection.*.*", "candidate.*.*", "verdict.*.*"} {
 		for m, err := range l.Courier.Broker.List(ctx, run, record) {
 			if err != nil {
 				return false, err

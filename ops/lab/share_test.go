@@ -252,3 +252,26 @@ func TestSharingChangesNothing(t *testing.T) {
 		t.Errorf("%d adapters of %d arms: the arms do not differ, so this test shows nothing", len(adapters), len(arms))
 	}
 }
+
+// TestOtherData: runs are named after their settings. What was made from another
+// dataset is refused, not reported as this one's.
+func TestOtherData(t *testing.T) {
+	s, base := open(t), policytest.Tiny(1)
+	spec := head + "  - {name: sft, set: {line.rounds: 0}}\n"
+	s.do(t, spec, base, dataset(t, 20))
+	l := &lab.Lab{Plan: plan(t, spec), Courier: s.Courier, Engine: s.engine, Base: base, Files: []string{dataset(t, 21)}, Dir: s.dir, Device: device, AtOnce: 1,
+		Log: slog.New(slog.DiscardHandler), Await: s.await}
+	if err := l.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another dataset or base") {
+		t.Errorf("got %v, want that the dataset is another", err)
+	}
+}
+
+// TestFilesByName: a test file that nobody published would hold nothing out.
+func TestFilesByName(t *testing.T) {
+	s := open(t)
+	l := &lab.Lab{Plan: plan(t, strings.Replace(head, "split.test_share: 0.2", "split.test_files: [tset.jsonl]", 1)+"  - {name: a}\n"), Courier: s.Courier, Engine: s.engine,
+		Base: policytest.Tiny(1), Files: []string{dataset(t, 20)}, Dir: s.dir, Device: device, AtOnce: 1, Log: slog.New(slog.DiscardHandler), Await: s.await}
+	if err := l.Run(t.Context()); err == nil || !strings.Contains(err.Error(), `no published file is named "tset.jsonl"`) {
+		t.Errorf("got %v, want that the file is named", err)
+	}
+}

@@ -256,6 +256,9 @@ func (r *reader) grid() error {
 	}
 	cells := []Arm{{}}
 	for _, a := range r.axes {
+		if n := len(cells) * len(a.values); n > 1000 {
+			return fmt.Errorf("%s: grid: %d cells and more: give fewer values, or write several specifications", a.at, n)
+		}
 		var next []Arm
 		for _, c := range cells {
 			for _, v := range a.values {
@@ -265,9 +268,6 @@ func (r *reader) grid() error {
 			}
 		}
 		cells = next
-	}
-	if len(cells) > 1000 {
-		return fmt.Errorf("%s: grid: %d cells; that is more than anybody runs", r.axes[0].at, len(cells))
 	}
 	r.spec.Arms = append(r.spec.Arms, cells...)
 	return nil

@@ -1,10 +1,12 @@
 package lab_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"itool/ops/config"
+	"itool/ops/demo"
 	"itool/ops/lab"
 )
 
@@ -27,6 +29,8 @@ func TestWrongSpecifications(t *testing.T) {
 		"a name that no broker takes":  {"name: x y\nquestion: Why?\ndemo: true\nseeds: [1]\narms: [{name: a}]\n", "name"},
 		"two arms alike":               {start + "arms: [{name: a}, {name: a}]\n", "two arms are named a"},
 		"an arm with its own rows":     {start + "arms:\n  - {name: a, set: {split.share_seed: 2}}\n", "spec.yaml:7|split.share_seed|other questions"},
+		"an arm with its own test":     {start + "arms:\n  - {name: a, set: {split.test_files: [a.jsonl]}}\n", "spec.yaml:7|split.test_files|other questions"},
+		"a grid without end":           {start + "grid:\n" + axes(8, 20), "spec.yaml:9|8000 cells|several specifications"},
 		"an arm asked in its own way":  {start + "arms:\n  - {name: a, set: {evaluate.max_tokens: 2}}\n", "evaluate.max_tokens"},
 		"an arm with its own seed":     {start + "arms:\n  - {name: a, set: {seed: 2}}\n", "seed"},
 		"evaluate by hand":             {"set: {line.evaluate: both}\nname: x\nquestion: Why?\ndemo: quick\nseeds: [1]\narms: [{name: a}]\n", "spec.yaml:1|tuning"},
@@ -94,5 +98,34 @@ compare: [full - none, [full, after one round], {pair: none - full, note: back}]
 	}
 	if len(p.Compare) != 3 || p.Compare[1].B != "after one round" || p.Compare[2].Note != "back" {
 		t.Errorf("comparisons %+v", p.Compare)
+	}
+}
+
+// axes are the lines of a grid of so many settings with so many values each.
+func axes(n, values int) string {
+	settings := []string{"update.rate", "update.beta", "expand.width", "expand.c", "warmup.epochs", "warmup.rate", "update.gamma", "select.ratio"}
+	var b strings.Builder
+	for _, s := range settings[:n] {
+		list := make([]string, values)
+		for i := range list {
+			list[i] = fmt.Sprint(i + 1)
+		}
+		fmt.Fprintf(&b, "  %s: [%s]\n", s, strings.Join(list, ", "))
+	}
+	return b.String()
+}
+
+// TestPaper: the repository's own specification can be read and planned.
+func TestPaper(t *testing.T) {
+	s, err := lab.Read("../../integration/lab/paper.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Plan(demo.Config(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Runs) < len(p.Seeds) || p.Tuning {
+		t.Errorf("%d runs for %d seeds, tuning %t", len(p.Runs), len(p.Seeds), p.Tuning)
 	}
 }

@@ -21,6 +21,10 @@ func (r *Result) Text(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "  arm\tmeasured\taccuracy\tper seed\tparses\twall\tCPU\twithout sharing")
 	for _, a := range r.Arms {
+		if a.Accuracy.N == 0 {
+			fmt.Fprintf(t, "  %s\t%s\tnot run\t\t\t\t\t\n", report.Plain(a.Name), a.Measure)
+			continue
+		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%.1f %%\t%s\t%s\t%s\n", report.Plain(a.Name), a.Measure, Percent(a.Accuracy.Interval), a.PerSeed(), 100*a.Parsed,
 			duration(a.Cost.WallSeconds), a.Cost.CPU(), a.Cost.saved())
 	}
@@ -76,7 +80,7 @@ func (r *Result) ArmsCSV(out io.Writer) error {
 			is := rd.Round == a.Reach || a.Reach > rd.Round && i == len(measured)-1
 			x := rd.Accuracy
 			rows = append(rows, []string{
-				a.Name, rd.Name, fmt.Sprint(is), share(x.Mean), share(x.Low), share(x.High), share(x.Cases.Low), share(x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
+				a.Name, rd.Name, fmt.Sprint(is), of(x.N, x.Mean), of(x.N, x.Low), of(x.N, x.High), of(x.N, x.Cases.Low), of(x.N, x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
 				num(rd.Trees), num(rd.Mixed), num(rd.Pairs), num(rd.Steps), num(rd.Chosen), num(rd.Rejected),
 				num(a.Cost.WallSeconds), known(a.Cost.CPUSeconds), num(a.Cost.ItemSeconds), num(a.Cost.SharedSeconds), strings.Join(a.Settings, " "),
 			})
@@ -90,7 +94,7 @@ func (r *Result) DifferencesCSV(out io.Writer) error {
 	rows := [][]string{{"a", "b", "difference", "low", "high", "cases_low", "cases_high", "cases", "seeds", "by_seed", "won", "lost", "same_policy", "note"}}
 	for _, d := range r.Differences {
 		x := d.Difference
-		rows = append(rows, []string{d.A, d.B, share(x.Mean), share(x.Low), share(x.High), share(x.Cases.Low), share(x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
+		rows = append(rows, []string{d.A, d.B, of(x.N, x.Mean), of(x.N, x.Low), of(x.N, x.High), of(x.N, x.Cases.Low), of(x.N, x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
 			fmt.Sprint(d.Won), fmt.Sprint(d.Lost), fmt.Sprint(d.Same), d.Note})
 	}
 	return csv.NewWriter(out).WriteAll(rows)
@@ -103,7 +107,7 @@ func (r *Result) RunsCSV(out io.Writer) error {
 		"items", "items_shared", "item_seconds", "shared_seconds", "run_wall_seconds", "run_cpu_seconds", "digest"}}
 	for _, run := range r.Runs {
 		for _, p := range run.Policies {
-			rows = append(rows, []string{run.Run, run.Arm, fmt.Sprint(run.Seed), run.Status, p.Name, p.Status, share(p.Accuracy), fmt.Sprint(p.N), share(p.Parsed),
+			rows = append(rows, []string{run.Run, run.Arm, fmt.Sprint(run.Seed), run.Status, p.Name, p.Status, of(p.N, p.Accuracy), fmt.Sprint(p.N), of(p.N, p.Parsed),
 				fmt.Sprint(p.Trees), fmt.Sprint(p.Mixed), fmt.Sprint(p.Pairs), fmt.Sprint(p.Steps), num(p.Chosen), num(p.Rejected),
 				fmt.Sprint(p.Work.Items), fmt.Sprint(p.Work.Shared), num(p.Work.Seconds), num(p.Work.SharedSeconds), num(run.Cost.WallSeconds), known(run.Cost.CPUSeconds), p.Digest})
 		}
@@ -112,6 +116,14 @@ func (r *Result) RunsCSV(out io.Writer) error {
 }
 
 func share(x float64) string { return fmt.Sprintf("%.5f", x) }
+
+// of is a share over n cases; empty over none, for nothing was measured.
+func of(n int, x float64) string {
+	if n == 0 {
+		return ""
+	}
+	return share(x)
+}
 
 func num(x float64) string { return fmt.Sprintf("%.5g", x) }
 
