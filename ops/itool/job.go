@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -169,9 +168,6 @@ type request struct {
 
 // publish starts the run, or finds it started already by the same request.
 func publish(ctx context.Context, c *courier.Courier, e *engine, r request) error {
-	if err := r.named(); err != nil {
-		return err
-	}
 	text, digest, err := r.cfg.Freeze()
 	if err != nil {
 		return err
@@ -194,23 +190,6 @@ func publish(ctx context.Context, c *courier.Courier, e *engine, r request) erro
 		Run: r.name, Seed: r.cfg.Seed, Config: text, Digest: digest, ShardRows: r.cfg.Line.ShardRows,
 		Base: r.base, Files: r.files, Created: created,
 	})
-}
-
-// named refuses settings that name a file which is not published: a misspelt name
-// would hold nothing out.
-func (r request) named() error {
-	var names []string
-	for _, f := range r.files {
-		names = append(names, filepath.Base(f))
-	}
-	for setting, wanted := range map[string][]string{"test_files": r.cfg.Split.TestFiles, "validation_files": r.cfg.Split.ValidationFiles} {
-		for _, name := range wanted {
-			if !slices.Contains(names, name) {
-				return fmt.Errorf("split.%s: no published file is named %q; there are: %s", setting, name, strings.Join(names, ", "))
-			}
-		}
-	}
-	return nil
 }
 
 // started returns the run's description, or nil when there is no such run.

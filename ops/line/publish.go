@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"itool/ops/courier"
 	"itool/schemas"
 	"itool/stages/policy"
+	"itool/stages/split"
 	"itool/stages/split/format"
 	"itool/storage"
 	"itool/storage/checkpoint"
@@ -58,6 +60,9 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	}
 	if len(req.Files) == 0 {
 		return schemas.Run{}, errors.New("publish: no dataset file was given")
+	}
+	if err := req.heldOut(); err != nil {
+		return schemas.Run{}, err
 	}
 	var shards []schemas.Shard
 	for i, file := range req.Files {
@@ -141,11 +146,38 @@ func publishFile(ctx context.Context, c *courier.Courier, index int, path string
 	for first := 0; first < rows; first += shardRows {
 		shards = append(shards, schemas.Shard{
 			Key: fmt.Sprintf("s%02d%05d", index, len(shards)), File: key, SHA256: sum,
-			Name: strings.ToValidUTF8(name, "_"), Format: string(kind), First: int32(first), Rows: int32(min(shardRows, rows-first)),
+			Name: shardName(path), Format: string(kind), First: int32(first), Rows: int32(min(shardRows, rows-first)),
 		})
 	}
 	return shards, nil
 }
+
+// heldOut refuses settings that name a file which is not published: a misspelt name
+// would hold nothing out.
+func (req Request) heldOut() error {
+	var cfg struct{ Split split.Config }
+	if err := json.Unmarshal([]byte(req.Config), &cfg); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	var names []string
+	for _, f := range req.Files {
+		names = append(names, shardName(f))
+	}
+	for _, s := range []struct {
+		setting string
+		wanted  []string
+	}{{"test_files", cfg.Split.TestFiles}, {"validation_files", cfg.Split.ValidationFiles}} {
+		for _, name := range s.wanted {
+			if !slices.Contains(names, name) {
+				return fmt.Errorf("split.%s: no published file is named %q; there are: %s", s.setting, name, strings.Join(names, ", "))
+			}
+		}
+	}
+	return nil
+}
+
+// shardName is what a dataset file is called in its examples.
+func shardName(path string) string { return strings.ToValidUTF8(filepath.Base(path), "_") }
 
 // publishBase opens the base model, which finds whatever is wrong with it, and
 // stores it. Its digest is the digest of the checkpoint.
