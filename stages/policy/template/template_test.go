@@ -112,6 +112,10 @@ func TestDefault(t *testing.T) {
 		{"tools", template.Input{Messages: talk, Tools: tools, Prompt: true},
 			"<|bos|><|system|>Be brief.\nTools:\nget_weather(unit?: C|F, city: string (a town)) Weather now.\nstop()<|end|>" +
 				"<|user|>  Weather in Oslo? \n<|end|><|assistant|>[get_weather(city=\"Oslo\")]<|end|><|tool|>rain<|end|><|assistant|>"},
+		{"nested", template.Input{Messages: talk[1:2], Tools: json.RawMessage(`[{"name":"f","parameters":{"type":"object","properties":{` +
+			`"a":{"type":"array","items":{"type":"string"}},"b":{"type":"array"},"c":{"type":"array","items":{"type":["string","null"]}},` +
+			`"d":{"type":"object","properties":{"x":{"type":"integer"},"y":{}}},"e":{"type":"object"}},"required":["a","b","c","d","e"]}}]`)},
+			"<|bos|><|system|>Tools:\nf(a: list of string, b: array, c: array, d: {x, y}, e: object)<|end|><|user|>  Weather in Oslo? \n<|end|>"},
 		{"no messages", template.Input{}, "<|bos|>"},
 	} {
 		if got, err := x.Render(c.in); err != nil || got != c.want {
