@@ -167,10 +167,8 @@ func TestPackedEqualsUnpacked(t *testing.T) {
 	}
 }
 
-// TestAccumulation: one micro-batch of eight examples equals eight of one, although
-// their answers differ in length.
-// TestLearn: an example that learns two answers of one conversation has the loss
-// and the gradients of those tokens, each with all that stands before it.
+// TestLearn: an example that learns two answers of one conversation has the loss of
+// those tokens, each with all that stands before it.
 func TestLearn(t *testing.T) {
 	m, r := tiny(1), rand.New(rand.NewPCG(8, 8))
 	all := ids(r, 12)
@@ -198,6 +196,8 @@ func TestLearn(t *testing.T) {
 	}
 }
 
+// TestAccumulation: one micro-batch of eight examples equals eight of one, although
+// their answers differ in length.
 func TestAccumulation(t *testing.T) {
 	var es []train.Example
 	for i, e := range examples(8) {
