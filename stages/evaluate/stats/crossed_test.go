@@ -86,6 +86,9 @@ func TestCrossedTwin(t *testing.T) {
 // TestCrossedCovers: how often the interval holds the truth. The doc comment of
 // CrossedBootstrap quotes it.
 func TestCrossedCovers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("1,200 bootstraps and nothing that races; the full test run does it")
+	}
 	r := rand.New(rand.NewPCG(7, 7))
 	for _, c := range []struct {
 		seeds     int
