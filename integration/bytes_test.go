@@ -23,7 +23,7 @@ import (
 // train on whatever the demo's base can do.
 var small = []string{
 	"line.rounds=2", "line.evaluate=none", "line.batch_rows=16", "split.test_share=0",
-	"warmup.epochs=1", "warmup.batch_size=16", "warmup.checkpoint_steps=1",
+	"warmup.epochs=1", "warmup.batch_size=16", "warmup.checkpoint_steps=1", "warmup.plateau=1",
 	"select.max_trees=6", "select.judge_examples=4", "select.max_tokens=32", "select.ratio=0.5",
 	"expand.width=3", "expand.max_answer_tokens=40",
 	"select.self_eval=on", "filter.mode=paper", "filter.min_chosen_q=-9", "filter.min_q_difference=0.0001",
@@ -48,7 +48,7 @@ func assets(t *testing.T) (dataset, base string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := files[demo.TrainFile]
+	rows := files[0].Data // what is trained on
 	lines, n := 0, 0
 	for n < len(rows) && lines < 90 {
 		if rows[n] == '\n' {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ func rows(t *testing.T, quick bool, file string) []synth.Row {
 		t.Fatal(err)
 	}
 	var out []synth.Row
-	for d := json.NewDecoder(bytes.NewReader(data[file])); d.More(); {
+	i := slices.IndexFunc(data, func(f demo.File) bool { return f.Name == file })
+	for d := json.NewDecoder(bytes.NewReader(data[i].Data)); d.More(); {
 		var r synth.Row
 		if err := d.Decode(&r); err != nil {
 			t.Fatal(err)

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"itool/ops/config"
@@ -56,9 +54,9 @@ func demoFiles(quick bool) (files []string, cleanup func(), err error) {
 		return nil, nil, err
 	}
 	cleanup = func() { os.RemoveAll(dir) }
-	for _, name := range slices.Sorted(maps.Keys(dataset)) {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, dataset[name], 0o600); err != nil {
+	for _, f := range dataset {
+		file := filepath.Join(dir, f.Name)
+		if err := os.WriteFile(file, f.Data, 0o600); err != nil {
 			cleanup()
 			return nil, nil, err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"itool/ops/pretrain"
@@ -34,7 +35,10 @@ func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 			return
 		}
 		left := time.Duration(float64(time.Since(start)) * float64(p.Steps-p.Step) / float64(max(p.Step-first, 1))).Round(time.Second)
-		text := fmt.Sprintf("step %d/%d  loss %.4f  recall %.2f  ETA %s", p.Step, p.Steps, p.Loss, p.Recall, left)
+		text := fmt.Sprintf("step %d/%d  loss %.4f  ETA %s", p.Step, p.Steps, p.Loss, left)
+		if !math.IsNaN(p.Recall) {
+			text += fmt.Sprintf("  recalls %.0f %%", 100*p.Recall)
+		}
 		a.screen.show([]string{text})
 		if !a.screen.live && time.Since(told) > time.Minute {
 			told = time.Now()

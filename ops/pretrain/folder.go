@@ -152,6 +152,18 @@ func (w *work) unseen() ([]synth.Row, error) {
 	return slices.Collect(seq), nil
 }
 
+// flags are those of `itool pretrain` that make this configuration.
+func (c Config) flags() (flags string) {
+	usual, last := Default(), len(c.Lessons)-1
+	if c.Seed != usual.Seed {
+		flags += fmt.Sprintf(" --seed %d", c.Seed)
+	}
+	if c.Lessons[last].Rows != usual.Lessons[len(usual.Lessons)-1].Rows {
+		flags += fmt.Sprintf(" --rows %d", c.Lessons[last].Rows)
+	}
+	return flags
+}
+
 // page is the report for people.
 func (r Report) page() string {
 	var b strings.Builder
@@ -159,8 +171,8 @@ func (r Report) page() string {
 	fmt.Fprintf(&b, "# How this model was made\n\n"+
 		"A small base for trying `itool`, trained from nothing on conversations that `ops/synth` made. It knows that\n"+
 		"small world and nothing else. Licence: %s, weights included; no foreign data, no foreign weights.\n\n"+
-		"    go run ./ops/itool pretrain --out <folder>\n\n"+
-		"| | |\n|---|---|\n", r.Licence)
+		"    go run ./ops/itool pretrain --out <folder>%s\n\n"+
+		"| | |\n|---|---|\n", r.Licence, c.flags())
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "| %s | "+format+" |\n", append([]any{name}, args...)...)
 	}

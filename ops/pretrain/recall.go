@@ -76,7 +76,7 @@ func (n *notebook) value() string {
 	case 0:
 		return n.words.Name()
 	case 1:
-		return strconv.Itoa(2 + n.rand.IntN(998))
+		return strconv.Itoa(n.words.Number(2, 999))
 	}
 	return n.words.Word()
 }

@@ -95,7 +95,7 @@ func openState(dir, digest string) (*state, error) {
 		return nil, err
 	}
 	if string(plan) != digest {
-		return nil, fmt.Errorf("%s belongs to a run with another configuration: finish that one, or delete the folder", dir)
+		return nil, fmt.Errorf("%s belongs to a run with another configuration or kernel level: finish that one, or delete the folder", dir)
 	}
 	return &state{dir, digest}, nil
 }

@@ -116,8 +116,11 @@ func (j *judgements) talk(row synth.Row) talk {
 		}
 	case 3:
 		words := strings.Fields(strings.NewReplacer("(", " ( ", "=", " = ", ",", " , ").Replace(answer))
+		before := strings.Join(words, " ")
 		j.rand.Shuffle(len(words), func(a, b int) { words[a], words[b] = words[b], words[a] })
-		answer = strings.Join(words, " ")
+		if answer = strings.Join(words, " "); answer == before { // as it was
+			answer, option = row.Answer(), 0
+		}
 	}
 	messages, _ := json.Marshal(row.Messages[:len(row.Messages)-1])
 	ex := schemas.Example{Messages: string(messages), Reference: row.Answer()}

@@ -62,7 +62,7 @@ func TestJudgements(t *testing.T) {
 // TestShort holds the sizes that a tiny model and a tiny search can afford.
 func TestShort(t *testing.T) {
 	c := Default()
-	c.Lessons, c.World.Turns = []Lesson{{Rows: 3000, Recall: 0.2, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}, 1
+	c.Lessons, c.World.Turns = []Lesson{{Rows: 1500, Recall: 0.2, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}, 1
 	talks, err := c.conversations(context.Background())
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package synth
 import (
 	"hash/fnv"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 )
 
@@ -40,6 +41,15 @@ func (w Words) Word() string {
 func (w Words) Name() string {
 	s := w.Word()
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// Number draws one of from..to; those of one or two digits belong to all folds.
+func (w Words) Number(from, to int) int {
+	for {
+		if n := from + w.rand.IntN(to-from+1); n < 100 || w.mine(strconv.Itoa(n)) {
+			return n
+		}
+	}
 }
 
 // mine tells whether a text is of this source's fold.

@@ -52,7 +52,9 @@ func (w *writer) row() Row {
 func (w *writer) turn(tools []tool) (ask, answer string) {
 	switch kind := w.rand.Float64(); {
 	case kind < w.NoTool:
-		ask, _ = w.request(w.tool(w.foreign(tools), nil))
+		t := w.tool(w.foreign(tools), tools)
+		t.alone = true // always named, an unknown maker would give it away
+		ask, _ = w.request(t)
 		return ask, refusal
 	case kind < w.NoTool+w.Missing:
 		return w.incomplete(pick(w, tools))
@@ -81,43 +83,52 @@ func (w *writer) tools() []tool {
 }
 
 // tool chooses what an action is called. Where others do the same, all have a maker:
-// one that has none yet gets it.
+// one that has none yet gets it. No two tools of a row have the same maker.
 func (w *writer) tool(a action, others []tool) tool {
 	same := false
 	for i := range others {
 		if o := &others[i]; o.about == a.about {
-			same = true
-			for o.maker == "" {
-				o.maker = w.Word()
-				o.name = o.maker + "_" + o.name
+			if same = true; o.maker == "" {
+				o.made(w.maker(others))
 			}
 		}
 	}
 	t := tool{action: a, name: w.call(a)}
-	if t.name == "" || same || w.rand.IntN(2) == 0 {
-		if t.name == "" {
-			t.name = pick(w, a.verbs) + "_" + pick(w, a.nouns)
-		}
-		t.maker = w.Word()
-		t.name = t.maker + "_" + t.name
+	if same || w.rand.IntN(2) == 0 {
+		t.made(w.maker(others))
 	}
 	return t
 }
 
-// call draws a name of this source's fold, "" if the action has none there.
-func (w *writer) call(a action) string {
-	var names []string
-	for _, v := range a.verbs {
-		for _, n := range a.nouns {
-			if name := v + "_" + n; w.mine(name) {
-				names = append(names, name)
-			}
+// made gives a tool a maker.
+func (t *tool) made(maker string) { t.maker, t.name = maker, maker+"_"+t.name }
+
+// maker draws a word that no tool's name holds.
+func (w *writer) maker(tools []tool) string {
+	for {
+		m := w.Word()
+		if !slices.ContainsFunc(tools, func(t tool) bool { return strings.Contains(t.name, m) }) {
+			return m
 		}
 	}
-	if len(names) == 0 {
-		return ""
+}
+
+// call draws a name of this source's fold. In every second one a word is made: a
+// model that knows the listed names by heart must still read the tools.
+func (w *writer) call(a action) string {
+	verb, noun := pick(w, a.verbs), pick(w, a.nouns)
+	for {
+		switch w.rand.IntN(4) {
+		case 0:
+			return w.Word() + "_" + noun
+		case 1:
+			return verb + "_" + w.Word()
+		}
+		if name := verb + "_" + noun; w.mine(name) {
+			return name
+		}
+		verb, noun = pick(w, a.verbs), pick(w, a.nouns)
 	}
-	return pick(w, names)
 }
 
 func (w *writer) count(list []tool, a action) int {
@@ -201,11 +212,13 @@ func (w *writer) incomplete(t tool) (ask, answer string) {
 	return ask, answer
 }
 
-// value draws a value that is not said yet, and how the request says it.
+// value draws a value that is not said yet, in whatever words, and how the request
+// says it: from Rome to Rome is no request, nor is from dollars to bucks.
 func (w *writer) value(v values, ask string) (said string, out toolcall.Value) {
 	for {
 		said, out = w.draw(v)
-		if v.kind == "boolean" || !strings.Contains(ask, said) { // from Rome to Rome is no request
+		ways := append([]string{said}, v.said[out.Text]...)
+		if v.kind == "boolean" || !slices.ContainsFunc(ways, func(s string) bool { return strings.Contains(ask, s) }) {
 			break
 		}
 	}
@@ -218,10 +231,10 @@ func (w *writer) value(v values, ask string) (said string, out toolcall.Value) {
 func (w *writer) draw(v values) (said string, out toolcall.Value) {
 	switch v.kind {
 	case "integer":
-		n := w.number(v)
+		n := w.Number(v.from, v.to)
 		return strconv.Itoa(n), toolcall.Integer(int64(n))
 	case "number":
-		n := w.number(v)
+		n := w.Number(v.from, v.to)
 		f := float64(n) + float64(1+w.rand.IntN(9))/10
 		return strconv.FormatFloat(f, 'f', 1, 64), toolcall.Number(f)
 	case "object":
@@ -250,15 +263,6 @@ func (w *writer) draw(v values) (said string, out toolcall.Value) {
 		return said, toolcall.Truth(word == "true")
 	}
 	return said, toolcall.Text(word)
-}
-
-// number draws one of the fold; those of one or two digits belong to all.
-func (w *writer) number(v values) int {
-	for {
-		if n := v.from + w.rand.IntN(v.to-v.from+1); n < 100 || w.mine(strconv.Itoa(n)) {
-			return n
-		}
-	}
 }
 
 // schema writes tools as JSON by hand: the parameters keep their order, which the
