@@ -55,7 +55,7 @@ func Dataset(quick bool) ([]File, error) {
 	files := []struct {
 		name              string
 		fold, rows, quick int
-	}{{TrainFile, 1, 2000, 400}, {ValidationFile, 2, 600, 100}, {TestFile, 2, 1200, 150}}
+	}{{TrainFile, 1, 2000, 320}, {ValidationFile, 2, 600, 80}, {TestFile, 2, 1200, 150}}
 	var out []File
 	for i, f := range files {
 		c := synth.Default()
@@ -95,9 +95,9 @@ func Config(quick bool) config.Config {
 	c.Expand.TokenBudget = 2048
 	c.Update.Rate, c.Update.Epochs, c.Update.BatchSize, c.Update.MinSteps = 5e-4, 1, 16, 5
 	if quick {
-		c.Line.EvaluateRows = 120
+		c.Line.EvaluateRows = 100
 		c.Warmup.Epochs, c.Warmup.Plateau = 2, 0
-		c.Select.MaxTrees, c.Select.JudgeExamples, c.Select.HeadroomExamples = 40, 16, 32
+		c.Select.MaxTrees, c.Select.JudgeExamples, c.Select.HeadroomExamples = 72, 8, 16
 		c.Update.BatchSize, c.Update.MinPairs, c.Update.MinSteps = 8, 8, 2
 		c.Update.GuardPrompts = 48
 	}

@@ -86,7 +86,7 @@ func TestDataset(t *testing.T) {
 		quick bool
 		file  string
 		want  int
-	}{{true, demo.TrainFile, 400}, {true, demo.TestFile, 150}, {false, demo.TrainFile, 2000}, {false, demo.ValidationFile, 600}, {false, demo.TestFile, 1200}} {
+	}{{true, demo.TrainFile, 320}, {true, demo.TestFile, 150}, {false, demo.TrainFile, 2000}, {false, demo.ValidationFile, 600}, {false, demo.TestFile, 1200}} {
 		if got := len(rows(t, c.quick, c.file)); got != c.want {
 			t.Errorf("quick %t: %s has %d rows, want %d", c.quick, c.file, got, c.want)
 		}
