@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"itool/stages/policy/template"
+	"itool/stages/policy/tokenizer"
+	"itool/stages/policy/train"
 )
 
 // TestJudgements: a base that is to be asked for judgements must have seen them in
@@ -59,10 +61,9 @@ func TestJudgements(t *testing.T) {
 	}
 }
 
-// TestShort holds the sizes that a tiny model and a tiny search can afford.
-func TestShort(t *testing.T) {
-	c := Default()
-	c.Lessons, c.World.Turns = []Lesson{{Rows: 1500, Recall: 0.2, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}, 1
+// taught is all that a base of this configuration learns from.
+func taught(t *testing.T, c Config) ([]talk, *tokenizer.Tokenizer, train.Phase) {
+	t.Helper()
 	talks, err := c.conversations(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +76,14 @@ func TestShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return talks, tok, p
+}
+
+// TestShort holds the sizes that a tiny model and a tiny search can afford.
+func TestShort(t *testing.T) {
+	c := Default()
+	c.Lessons, c.World.Turns = []Lesson{{Rows: 1500, Recall: 0.2, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}, 1
+	talks, tok, p := taught(t, c)
 	tpl, err := chat()
 	if err != nil {
 		t.Fatal(err)
@@ -112,18 +121,7 @@ func TestShort(t *testing.T) {
 func TestLearnt(t *testing.T) {
 	c := Default()
 	c.Lessons = []Lesson{{Rows: 300, Recall: 0.3, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}
-	talks, err := c.conversations(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, tok, err := makeTokenizer(talks, c.Vocab)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := c.phase(talks, tok)
-	if err != nil {
-		t.Fatal(err)
-	}
+	talks, tok, p := taught(t, c)
 	for i, talk := range talks {
 		var got, want strings.Builder
 		for k, id := range p.Examples[i].Answer {

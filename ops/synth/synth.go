@@ -72,7 +72,7 @@ func (c Config) Validate() error {
 	case !share(c.Literal):
 		return fmt.Errorf("synth.literal: %v is not within 0..1", c.Literal)
 	case c.Folds < 0 || c.Folds > 100 || c.Fold < 0 || c.Fold >= max(1, c.Folds):
-		return fmt.Errorf("synth.fold: %d is not one of synth.folds %d (at most 100)", c.Fold, c.Folds)
+		return fmt.Errorf("synth.fold: %d is not within 0..%d: synth.folds is %d, and 100 at most", c.Fold, max(1, c.Folds)-1, c.Folds)
 	}
 	return nil
 }
