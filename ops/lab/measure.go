@@ -186,8 +186,3 @@ func (r *RunResult) policy(measure string) *PolicyResult {
 
 // done tells whether the run ended with a policy.
 func (r *RunResult) done() bool { return r.Status == "done" || r.Status == guarded }
-
-// LastPolicy is the last one, if there is any.
-func (r RunResult) LastPolicy() []PolicyResult {
-	return r.Policies[max(len(r.Policies)-1, 0):]
-}
