@@ -53,7 +53,7 @@ func TestBase(t *testing.T) {
 	if err != nil || recall < 0.9 {
 		t.Errorf("recalls %.2f of unseen values, %v: want 0.95, less what a hundred leave to chance", recall, err)
 	}
-	if e.Exact < 0.03 || e.Exact > 0.4 { // 0.11 of 353 in its own exam
+	if e.Exact < 0.08 || e.Exact > 0.4 { // 0.10 to 0.35, and what 150 rows leave to chance
 		t.Errorf("%.2f of the answers are right, want some", e.Exact)
 	}
 	if e.PassAt4 < e.Exact+0.05 {
