@@ -186,3 +186,11 @@ func (r *RunResult) policy(measure string) *PolicyResult {
 
 // done tells whether the run ended with a policy.
 func (r *RunResult) done() bool { return r.Status == "done" || r.Status == guarded }
+
+// LastPolicy is the last one, or nil; the page asks for it.
+func (r RunResult) LastPolicy() *PolicyResult {
+	if len(r.Policies) == 0 {
+		return nil
+	}
+	return &r.Policies[len(r.Policies)-1]
+}

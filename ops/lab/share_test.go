@@ -3,6 +3,7 @@ package lab_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -246,7 +247,10 @@ func TestSharingChangesNothing(t *testing.T) {
 		if r.Status != "done" {
 			t.Errorf("run %s: %s %s", r.Run, r.Status, r.Detail)
 		}
-		adapters[r.Policies[len(r.Policies)-1].Digest] = true
+		adapters[r.LastPolicy().Digest] = true
+	}
+	if err := res.HTML(io.Discard); err != nil {
+		t.Error(err)
 	}
 	if len(adapters) != len(arms) {
 		t.Errorf("%d adapters of %d arms: the arms do not differ, so this test shows nothing", len(adapters), len(arms))
