@@ -169,7 +169,24 @@ func (l *Lab) one(ctx context.Context, r *Run, number int) error {
 		return err
 	}
 	m.stop() // what is told of the end includes its cost
+	if err := l.release(ctx, r.Name); err != nil {
+		return err
+	}
 	return l.tell(ev)
+}
+
+// release gives back the room that a run reserved and did not use. A broker counts
+// quotas, not bytes, and a laboratory has more runs than a disk has quotas.
+func (l *Lab) release(ctx context.Context, run string) error {
+	used, err := l.Courier.Broker.Usage(ctx, run)
+	if err != nil {
+		return err
+	}
+	const late = 1 << 20 // room for a worker that publishes a last word
+	if n := int64(used.Bytes) + late; n < used.QuotaBytes {
+		return l.Courier.Broker.SetQuota(ctx, run, n)
+	}
+	return nil
 }
 
 func (l *Lab) tell(e Event) error {

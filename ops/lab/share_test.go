@@ -37,10 +37,13 @@ type site struct {
 	states chan line.State
 }
 
-func open(t *testing.T) site {
+func open(t *testing.T) site { return openWith(t, 0) }
+
+// openWith bounds what the broker may keep, in bytes; 0: it does not.
+func openWith(t *testing.T, most int64) site {
 	t.Helper()
 	dir := t.TempDir()
-	server, err := embed.Start(embed.Config{Dir: filepath.Join(dir, "broker"), InProcessOnly: true})
+	server, err := embed.Start(embed.Config{Dir: filepath.Join(dir, "broker"), InProcessOnly: true, MaxStoreBytes: most})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,6 +257,27 @@ func TestSharingChangesNothing(t *testing.T) {
 	}
 	if len(adapters) != len(arms) {
 		t.Errorf("%d adapters of %d arms: the arms do not differ, so this test shows nothing", len(adapters), len(arms))
+	}
+}
+
+// TestRoom: runs that are done do not keep the room that they did not use, so that
+// a disk which holds two quotas is enough for three runs.
+func TestRoom(t *testing.T) {
+	s, base := openWith(t, 40<<20), policytest.Tiny(1)
+	spec := strings.Replace(head, "rounds: 2,", "rounds: 0, stream_max_bytes: 16777216,", 1) +
+		"  - {name: a}\n  - {name: b, set: {warmup.rate: 0.002}}\n  - {name: c, set: {warmup.rate: 0.003}}\n"
+	_, res := s.do(t, spec, base, dataset(t, 20))
+	for _, r := range res.Runs {
+		if r.Status != "done" {
+			t.Errorf("run %s: %s %s", r.Run, r.Status, r.Detail)
+		}
+		used, err := s.Broker.Usage(t.Context(), r.Run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if used.QuotaBytes > 8<<20 || uint64(used.QuotaBytes) < used.Bytes {
+			t.Errorf("run %s: %d bytes under a quota of %d", r.Run, used.Bytes, used.QuotaBytes)
+		}
 	}
 }
 
