@@ -23,6 +23,7 @@ import (
 	"hash/fnv"
 	"io"
 	"iter"
+	"math/rand/v2"
 )
 
 // Config says how much of what to make.
@@ -39,6 +40,9 @@ type Config struct {
 	// ('Monday', '12', 'off') whatever type or list of values the tool declares (mon,
 	// 12, False): the habit of a model that was not tuned for tools.
 	Literal float64 `json:"literal"`
+	// AnyOrder shuffles the arguments of every call, and nothing else: they have names,
+	// so that any order is right. Else they stand as the tool lists them.
+	AnyOrder bool `json:"any_order"`
 
 	// Two datasets of different folds share no tool and no value, whatever their
 	// seeds, but for what a tool lists, true and false, and numbers below 100: each
@@ -102,7 +106,7 @@ func Make(c Config) (iter.Seq[Row], error) {
 		return nil, err
 	}
 	return func(yield func(Row) bool) {
-		w := &writer{Config: c, Words: NewWords(c.Seed, c.Fold, c.Folds)}
+		w := &writer{Config: c, Words: NewWords(c.Seed, c.Fold, c.Folds), order: rand.New(rand.NewPCG(c.Seed, 0x0de))}
 		for seen := map[uint64]bool{}; len(seen) < c.Rows; { // made words do not run out
 			row := w.row()
 			if h := row.hash(); !seen[h] {

@@ -310,6 +310,42 @@ func TestLiteral(t *testing.T) {
 	}
 }
 
+// TestAnyOrder: the same requests and the same calls; of those with two arguments and
+// more, about as many are in another order as chance says.
+func TestAnyOrder(t *testing.T) {
+	c := synth.Default()
+	usual := dataset(t, c)
+	c.AnyOrder = true
+	differ, could := 0, 0
+	for i, r := range dataset(t, c) {
+		if r.Request() != usual[i].Request() || string(r.Tools) != string(usual[i].Tools) {
+			t.Fatalf("row %d: %q, want %q", i, r.Request(), usual[i].Request())
+		}
+		got, err := toolcall.Read(r.Answer())
+		if err != nil {
+			if r.Answer() != usual[i].Answer() {
+				t.Errorf("row %d: %s, want %s", i, r.Answer(), usual[i].Answer())
+			}
+			continue
+		}
+		want, err := toolcall.Read(usual[i].Answer())
+		if err != nil || !toolcall.Equal(got, want) {
+			t.Fatalf("row %d: %v: %s, want %s in any order", i, err, r.Answer(), usual[i].Answer())
+		}
+		for k, call := range got {
+			if len(call.Args) > 1 {
+				could++
+			}
+			if toolcall.Print(got[k:k+1]) != toolcall.Print(want[k:k+1]) {
+				differ++
+			}
+		}
+	}
+	if share := float64(differ) / float64(could); could < 500 || share < 0.5 || share > 0.85 {
+		t.Errorf("%d of %d calls are in another order: half of those with two arguments should be, and more of the others", differ, could)
+	}
+}
+
 func TestTheImporterReadsIt(t *testing.T) {
 	c := synth.Default()
 	c.Rows = 50

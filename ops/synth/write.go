@@ -3,6 +3,7 @@ package synth
 import (
 	"bytes"
 	"encoding/json"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,8 +24,9 @@ var (
 type writer struct {
 	Config
 	Words
-	literal bool // of this row
-	dialect int  // of this row: the tools of one row name the same parameter alike
+	order   *rand.Rand // of arguments, apart: the same requests come with and without it
+	literal bool       // of this row
+	dialect int        // of this row: the tools of one row name the same parameter alike
 }
 
 // tool is an action in the words of one row.
@@ -191,6 +193,9 @@ func (w *writer) request(t tool) (string, toolcall.Call) {
 		said, v := w.value(p.values, ask)
 		ask = strings.ReplaceAll(ask, "{"+p.key+"}", said)
 		call.Args = append(call.Args, toolcall.Arg{Name: p.names[w.dialect], Value: v})
+	}
+	if w.AnyOrder {
+		w.order.Shuffle(len(call.Args), func(i, j int) { call.Args[i], call.Args[j] = call.Args[j], call.Args[i] })
 	}
 	if t.maker != "" && (!t.alone || w.rand.IntN(2) == 0) {
 		ask += " with " + t.maker
