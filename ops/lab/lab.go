@@ -169,14 +169,18 @@ func (l *Lab) one(ctx context.Context, r *Run, number int) error {
 		return err
 	}
 	m.stop() // what is told of the end includes its cost
-	if err := l.release(ctx, r.Name); err != nil {
-		return err
+	if st := ev.End.Status; st == "done" || st == guarded {
+		if err := l.release(ctx, r.Name); err != nil {
+			return err
+		}
 	}
 	return l.tell(ev)
 }
 
-// release gives back the room that a run reserved and did not use. A broker counts
-// quotas, not bytes, and a laboratory has more runs than a disk has quotas.
+// release gives back the room that a run reserved and did not use: a broker counts
+// quotas, not bytes, and a laboratory has more runs than a disk has quotas. Only of a
+// run that is done: one that is stalled may go on, and of one that failed or was
+// cancelled a worker may still be publishing.
 func (l *Lab) release(ctx context.Context, run string) error {
 	used, err := l.Courier.Broker.Usage(ctx, run)
 	if err != nil {

@@ -281,6 +281,26 @@ func TestRoom(t *testing.T) {
 	}
 }
 
+// TestRoomOfTheStalled: a run that waits for a person keeps its quota, for it may go
+// on.
+func TestRoomOfTheStalled(t *testing.T) {
+	s := open(t)
+	p := plan(t, head+"  - {name: a, set: {line.stream_max_bytes: 16777216}}\n")
+	l := &lab.Lab{
+		Plan: p, Courier: s.Courier, Engine: s.engine, Base: policytest.Tiny(1), Files: []string{dataset(t, 20)}, Dir: s.dir, Device: device, AtOnce: 1,
+		Log: slog.New(slog.DiscardHandler),
+		Await: func(ctx context.Context, run string) (line.State, error) {
+			return line.State{Run: run, Stalled: "a person must look"}, s.Broker.CreateRun(ctx, run, 16<<20)
+		},
+	}
+	if err := l.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if used, err := s.Broker.Usage(t.Context(), p.Runs[0].Name); err != nil || used.QuotaBytes != 16<<20 {
+		t.Errorf("a quota of %d bytes, %v: want the 16 MiB that it was given", used.QuotaBytes, err)
+	}
+}
+
 // TestOtherData: runs are named after their settings. What was made from another
 // dataset is refused, not reported as this one's.
 func TestOtherData(t *testing.T) {
