@@ -139,7 +139,7 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base
 			if !plan.Tuning || ev.End == (line.State{}) {
 				return nil
 			}
-			if err := lab.LogTuning(ctx, s.Courier, c.Dir, c.TuningLog, c.Spec, plan, ev.Number-1, time.Now()); err != nil {
+			if err := lab.LogTuning(ctx, s.Courier, c.Dir, c.TuningLog, fromHere(c.Spec), plan, ev.Number-1, time.Now()); err != nil {
 				return fmt.Errorf("tuning log: %w", err)
 			}
 			return nil
@@ -202,6 +202,19 @@ func (s *states) await(ctx context.Context, run string) (line.State, error) {
 		case <-changed:
 		}
 	}
+}
+
+// fromHere is a file below the working directory as one would type it: a tuning log is
+// kept with the project, where a home folder's name has no place.
+func fromHere(file string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return file
+	}
+	if rel, err := filepath.Rel(here, file); err == nil && filepath.IsLocal(rel) {
+		return filepath.ToSlash(rel)
+	}
+	return file
 }
 
 // report writes all that a laboratory leaves behind.

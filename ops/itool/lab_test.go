@@ -96,7 +96,7 @@ func TestLab(t *testing.T) {
 		t.Errorf("%d lines in the tuning log, want 6", len(tried))
 	}
 	for _, l := range tried {
-		if l.N == 0 || l.Adapter == "" || l.Part != "validation" || l.Seconds == 0 || len(l.Settings) == 0 || l.Status != "done" {
+		if l.N == 0 || l.Adapter == "" || l.Part != "validation" || l.Spec != "tune.yaml" || l.Seconds == 0 || len(l.Settings) == 0 || l.Status != "done" {
 			t.Errorf("the tuning log holds %+v", l)
 		}
 	}
