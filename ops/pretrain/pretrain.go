@@ -159,7 +159,7 @@ func (l Lesson) validate(world synth.Config) error {
 // shape is the model's, for a tokenizer of the given size.
 func (c Config) shape(vocab int) model.Config {
 	return model.Config{
-		HiddenSize: c.Width, IntermediateSize: c.Inner, NumLayers: c.Layers, NumHeads: c.Heads, NumKVHeads: c.KV,
+		Family: model.Llama, HiddenSize: c.Width, IntermediateSize: c.Inner, NumLayers: c.Layers, NumHeads: c.Heads, NumKVHeads: c.KV,
 		HeadDim: c.Width / c.Heads, VocabSize: vocab, MaxPositions: c.Context, RopeTheta: 10000, RMSNormEps: 1e-5,
 		TieEmbeddings: true, DType: "bfloat16",
 	}

@@ -24,6 +24,7 @@ type forward struct {
 	rstd             []float32 // (T)
 	q, att           []float32 // (T, H, D)
 	k, v             []float32 // (T, G, D)
+	heads            []float32 // (T, H, D) q or k before the norm of its heads
 	gate, up, act    []float32 // (mlpRows, F)
 	logits           []float32 // (headRows, V)
 	logp, lse        []float32 // (T), (T, H) or (T)
@@ -45,6 +46,10 @@ func (f *forward) size(t int) {
 	grow(&f.x, t*c)
 	grow(&f.normed, t*c)
 	grow(&f.rstd, t)
+	if m.Family == model.Qwen3 {
+		grow(&f.heads, t*hd)
+		grow(&f.rstd, t*m.NumHeads)
+	}
 	grow(&f.q, t*hd)
 	grow(&f.att, t*hd)
 	grow(&f.k, t*gd)
@@ -75,9 +80,9 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 	for i := range m.Layers {
 		l := &m.Layers[i]
 		d.RMSNorm(f.normed, f.rstd, f.x, l.InputNorm, t, c, eps)
-		d.MatMul(f.q, f.normed, l.Q.M, t, false)
-		d.MatMul(f.k, f.normed, l.K.M, t, false)
-		d.MatMul(f.v, f.normed, l.V.M, t, false)
+		f.project(f.q, &l.Q, l.QNorm, m.NumHeads, t)
+		f.project(f.k, &l.K, l.KNorm, m.NumKVHeads, t)
+		f.project(f.v, &l.V, nil, m.NumKVHeads, t)
 		d.RoPE(f.q, m.Cos, m.Sin, pos, t, m.NumHeads, m.HeadDim, false)
 		d.RoPE(f.k, m.Cos, m.Sin, pos, t, m.NumKVHeads, m.HeadDim, false)
 		attend(i)
@@ -93,9 +98,25 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 	}
 }
 
+// project fills y (t, heads, D) with a map of the normed rows; norm, unless it is
+// nil, is then applied to each head.
+func (f *forward) project(y []float32, l *model.Linear, norm []float32, heads, t int) {
+	to := y
+	if norm != nil {
+		to = f.heads
+	}
+	for i := 0; l.Bias != nil && i < t; i++ {
+		copy(to[i*l.N:(i+1)*l.N], l.Bias)
+	}
+	f.d.MatMul(to, f.normed, l.M, t, l.Bias != nil)
+	if norm != nil {
+		f.d.RMSNorm(y, f.rstd, to, norm, t*heads, f.m.HeadDim, float32(f.m.RMSNormEps))
+	}
+}
+
 // packed attends within segments: f.cu bounds them.
 func (f *forward) packed(int) {
-	grow(&f.lse, len(f.rstd)*f.m.NumHeads)
+	grow(&f.lse, len(f.att)/f.m.HeadDim)
 	f.d.Attention(f.att, f.lse, f.q, f.k, f.v, f.cu, f.m.NumHeads, f.m.NumKVHeads, f.m.HeadDim)
 }
 

@@ -431,7 +431,7 @@ func TestToolACESample(t *testing.T) {
 	}
 	it := item(t, format.ToolACE, string(data), nil)
 	it.Policy, it.Digest = policytest.Shaped(1, model.Config{
-		HiddenSize: 8, IntermediateSize: 8, NumLayers: 1, NumHeads: 1, NumKVHeads: 1, HeadDim: 8,
+		Family: model.Llama, HiddenSize: 8, IntermediateSize: 8, NumLayers: 1, NumHeads: 1, NumKVHeads: 1, HeadDim: 8,
 		MaxPositions: 1 << 16, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
 	}), "wide"
 	reasons, grades, parts := map[string]int{}, map[string]int{}, map[string]int{}

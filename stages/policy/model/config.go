@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -9,20 +10,58 @@ import (
 
 // Config is a model's shape, as config.json states it.
 type Config struct {
-	HiddenSize       int     // C, channels
-	IntermediateSize int     // width of the SwiGLU block
-	NumLayers        int     //
-	NumHeads         int     // H, query heads
-	NumKVHeads       int     // G, key/value heads; divides H
-	HeadDim          int     // D, even; H·D need not be C
-	VocabSize        int     // V
-	MaxPositions     int     // longest context, in tokens
-	RopeTheta        float64 // base of the rotary angles
+	Family           Family
+	HiddenSize       int            // C, channels
+	IntermediateSize int            // width of the SwiGLU block
+	NumLayers        int            //
+	NumHeads         int            // H, query heads
+	NumKVHeads       int            // G, key/value heads; divides H
+	HeadDim          int            // D, even; H·D need not be C
+	VocabSize        int            // V
+	MaxPositions     int            // longest context, in tokens
+	RopeTheta        float64        // base of the rotary angles
+	RopeScaling      *Llama3Scaling // nil: the angles as they are
 	RMSNormEps       float64
 	TieEmbeddings    bool    // the head is the embedding
 	BOS              []int32 // ids that begin a text; may be empty
 	EOS              []int32 // ids that end an answer; may be empty
 	DType            string  // how the checkpoint stores weights: float32, bfloat16, float16
+}
+
+// Family is an architecture, as model_type in config.json names it.
+type Family string
+
+// The families that are computed exactly. All are the same transformer but for what
+// stands here.
+const (
+	Llama Family = "llama"
+	Qwen2 Family = "qwen2" // and Qwen2.5: a bias on q, k and v
+	Qwen3 Family = "qwen3" // dense: RMSNorm on each head of q and k, before the rotation
+)
+
+// architectures are the classes of transformers.
+var architectures = map[Family]string{Llama: "LlamaForCausalLM", Qwen2: "Qwen2ForCausalLM", Qwen3: "Qwen3ForCausalLM"}
+
+// Llama3Scaling stretches the rotary angles of Llama 3.1 and later to contexts longer
+// than the one that they were first trained on: slow rotations by Factor, fast ones
+// not at all, those between in part (rope_type llama3 of transformers).
+type Llama3Scaling struct {
+	Factor   float64 `json:"factor"`                           // at least 1
+	Low      float64 `json:"low_freq_factor"`                  // turns in the original context below which a rotation is slow
+	High     float64 `json:"high_freq_factor"`                 // turns above which it is fast, above Low
+	Original int     `json:"original_max_position_embeddings"` // tokens
+}
+
+func (s Llama3Scaling) validate() error {
+	switch {
+	case !(s.Factor >= 1 && s.Factor < 1e6):
+		return fmt.Errorf("factor: %v is not within [1, 1e6)", s.Factor)
+	case !(s.Low > 0 && s.High > s.Low && s.High < 1e6):
+		return fmt.Errorf("low_freq_factor, high_freq_factor: %v and %v do not ascend within (0, 1e6)", s.Low, s.High)
+	case s.Original < 1 || s.Original > 1<<30:
+		return fmt.Errorf("original_max_position_embeddings: %d is not within 1..%d", s.Original, 1<<30)
+	}
+	return nil
 }
 
 // configFile is config.json. Pointers tell "absent" from zero.
@@ -47,16 +86,32 @@ type configFile struct {
 	HiddenAct        string          `json:"hidden_act,omitempty"`
 	AttentionBias    bool            `json:"attention_bias"`
 	MLPBias          bool            `json:"mlp_bias"`
-	RopeScaling      json.RawMessage `json:"rope_scaling,omitempty"`
-	RopeParameters   *ropeParameters `json:"rope_parameters,omitempty"` // the newer place of rope_theta
+	RopeScaling      *rope           `json:"rope_scaling,omitempty"`
+	RopeParameters   *rope           `json:"rope_parameters,omitempty"` // the newer place of rope_theta and rope_scaling
 	SlidingWindow    *int            `json:"sliding_window,omitempty"`
+	UseSlidingWindow *bool           `json:"use_sliding_window,omitempty"` // of Qwen, which states a window that it does not use
+	LayerTypes       []string        `json:"layer_types,omitempty"`
 	PartialRotary    *float64        `json:"partial_rotary_factor,omitempty"`
 	Quantization     json.RawMessage `json:"quantization_config,omitempty"`
 }
 
-type ropeParameters struct {
-	Theta *float64 `json:"rope_theta"`
-	Type  string   `json:"rope_type"`
+// rope is how angles are made. Its kind has had two names.
+type rope struct {
+	Type    string   `json:"rope_type,omitempty"`
+	OldType string   `json:"type,omitempty"`
+	Theta   *float64 `json:"rope_theta,omitempty"`
+	Llama3Scaling
+}
+
+// kind: a base alone needs no name, a scaling does.
+func (r *rope) kind() string {
+	if r == nil {
+		return "default"
+	}
+	if name := cmp.Or(r.Type, r.OldType); name != "" || r.Llama3Scaling != (Llama3Scaling{}) {
+		return name
+	}
+	return "default"
 }
 
 // ReadConfig reads and checks config.json. What the engine cannot compute exactly
@@ -98,7 +153,14 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s: %d is not within 1..%d", r.name, r.v, r.limit)
 		}
 	}
+	if c.RopeScaling != nil {
+		if err := c.RopeScaling.validate(); err != nil {
+			return fmt.Errorf("rope_scaling: %w", err)
+		}
+	}
 	switch {
+	case architectures[c.Family] == "":
+		return fmt.Errorf("model_type: %q is unknown", c.Family)
 	case c.NumHeads%c.NumKVHeads != 0:
 		return fmt.Errorf("num_key_value_heads: %d does not divide num_attention_heads %d", c.NumKVHeads, c.NumHeads)
 	case c.MaxPositions*c.HeadDim > 1<<27: // the tables of angles are as large
@@ -120,31 +182,38 @@ func (c Config) Validate() error {
 
 // supported refuses what would silently compute something else.
 func (f *configFile) supported() error {
-	const only = "only the plain Llama family is supported"
+	const only = "only Llama 3, Qwen 2 and 2.5, and dense Qwen 3 are supported"
+	class, ok := architectures[Family(f.ModelType)]
+	if !ok {
+		return fmt.Errorf("model_type: %q: %s", f.ModelType, only)
+	}
 	for _, a := range f.Architectures {
-		if a != "LlamaForCausalLM" {
-			return fmt.Errorf("architectures: %q: %s", a, only)
+		if a != class {
+			return fmt.Errorf("architectures: %q with model_type %q: %s", a, f.ModelType, only)
 		}
 	}
-	present := func(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+	for name, r := range map[string]*rope{"rope_scaling": f.RopeScaling, "rope_parameters": f.RopeParameters} {
+		if k := r.kind(); k != "default" && k != "llama3" {
+			return fmt.Errorf("%s: rope_type %q: only default and llama3 are supported", name, k)
+		}
+	}
+	for i, t := range f.LayerTypes {
+		if t != "full_attention" {
+			return fmt.Errorf("layer_types[%d]: %q: only full_attention is supported", i, t)
+		}
+	}
 	switch {
-	case f.ModelType != "llama":
-		return fmt.Errorf("model_type: %q: %s", f.ModelType, only)
-	case present(f.RopeScaling):
-		return fmt.Errorf("rope_scaling: %s: %s", f.RopeScaling, only)
-	case f.RopeParameters != nil && f.RopeParameters.Type != "" && f.RopeParameters.Type != "default":
-		return fmt.Errorf("rope_parameters: rope_type %q: %s", f.RopeParameters.Type, only)
-	case f.AttentionBias:
+	case f.AttentionBias: // of q, k, v and o; Qwen 2 has its own without this field
 		return fmt.Errorf("attention_bias: true: %s", only)
 	case f.MLPBias:
 		return fmt.Errorf("mlp_bias: true: %s", only)
 	case f.HiddenAct != "" && f.HiddenAct != "silu":
-		return fmt.Errorf("hidden_act: %q: %s", f.HiddenAct, only)
-	case f.SlidingWindow != nil:
-		return fmt.Errorf("sliding_window: %d: %s", *f.SlidingWindow, only)
+		return fmt.Errorf("hidden_act: %q: only silu is supported", f.HiddenAct)
+	case f.SlidingWindow != nil && (f.UseSlidingWindow == nil || *f.UseSlidingWindow):
+		return fmt.Errorf("sliding_window: %d: only full attention is supported", *f.SlidingWindow)
 	case f.PartialRotary != nil && *f.PartialRotary != 1:
 		return fmt.Errorf("partial_rotary_factor: %v: %s", *f.PartialRotary, only)
-	case present(f.Quantization):
+	case len(f.Quantization) > 0 && string(f.Quantization) != "null":
 		return fmt.Errorf("quantization_config: take the unquantised checkpoint")
 	}
 	return nil
@@ -163,14 +232,21 @@ func (f *configFile) config() (Config, error) {
 			return Config{}, fmt.Errorf("%s: missing or not positive", r.name)
 		}
 	}
-	if f.RopeParameters != nil && f.RopeTheta == nil {
-		f.RopeTheta = f.RopeParameters.Theta
+	var scaling *Llama3Scaling
+	for _, r := range []*rope{f.RopeScaling, f.RopeParameters} {
+		if r != nil && f.RopeTheta == nil {
+			f.RopeTheta = r.Theta
+		}
+		if r.kind() == "llama3" {
+			scaling = &r.Llama3Scaling
+		}
 	}
 	dtype := f.TorchDtype
 	if dtype == "" {
 		dtype = f.Dtype
 	}
 	return Config{
+		Family: Family(f.ModelType), RopeScaling: scaling,
 		HiddenSize: *f.HiddenSize, IntermediateSize: *f.IntermediateSize, NumLayers: *f.NumLayers, NumHeads: *f.NumHeads,
 		NumKVHeads: or(f.NumKVHeads, *f.NumHeads), HeadDim: or(f.HeadDim, *f.HiddenSize / *f.NumHeads), VocabSize: *f.VocabSize,
 		MaxPositions: or(f.MaxPositions, 2048), RopeTheta: or(f.RopeTheta, 10000), RMSNormEps: or(f.RMSNormEps, 1e-6),
@@ -187,8 +263,12 @@ func or[T any](p *T, absent T) T {
 
 // file is the inverse of config.
 func (c Config) file() configFile {
+	var scaling *rope
+	if c.RopeScaling != nil {
+		scaling = &rope{Type: "llama3", Llama3Scaling: *c.RopeScaling}
+	}
 	return configFile{
-		Architectures: []string{"LlamaForCausalLM"}, ModelType: "llama", HiddenAct: "silu",
+		Architectures: []string{architectures[c.Family]}, ModelType: string(c.Family), HiddenAct: "silu", RopeScaling: scaling,
 		HiddenSize: &c.HiddenSize, IntermediateSize: &c.IntermediateSize, NumLayers: &c.NumLayers, NumHeads: &c.NumHeads,
 		NumKVHeads: &c.NumKVHeads, HeadDim: &c.HeadDim, VocabSize: &c.VocabSize, MaxPositions: &c.MaxPositions,
 		RopeTheta: &c.RopeTheta, RMSNormEps: &c.RMSNormEps, TieEmbeddings: c.TieEmbeddings, BOS: c.BOS, EOS: c.EOS, TorchDtype: c.DType,

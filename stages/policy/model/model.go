@@ -36,6 +36,7 @@ type Model struct {
 // Layer is one transformer block.
 type Layer struct {
 	InputNorm, PostNorm []float32 // (C), before attention and before SwiGLU
+	QNorm, KNorm        []float32 // (D), of every head of q and k before the rotation; nil but in Qwen 3
 	Q                   Linear    // (H·D, C)
 	K, V                Linear    // (G·D, C)
 	O                   Linear    // (C, H·D)
@@ -43,9 +44,10 @@ type Layer struct {
 	Down                Linear    // (C, F)
 }
 
-// Linear is y = x·Wᵀ.
+// Linear is y = x·Wᵀ + Bias.
 type Linear struct {
 	W    []float32     // (N, K) base weight, without the adapter
+	Bias []float32     // (N); nil for none
 	N, K int           // output and input features
 	M    kernel.Matrix // base + adapter, packed: what inference multiplies with
 }
@@ -89,7 +91,7 @@ func (l *Layer) Linears() [Modules]*Linear {
 }
 
 // New makes a model with random weights: normal with deviation 0.02, the two
-// projections that add to the residual stream scaled by 1/√(2·layers), norms 1.
+// projections that add to the residual stream scaled by 1/√(2·layers), norms 1, biases 0.
 // The same seed gives the same weights. cfg must be valid.
 func New(cfg Config, seed uint64, dev kernel.Device) *Model {
 	m := &Model{Config: cfg, Device: dev}
@@ -103,9 +105,11 @@ func New(cfg Config, seed uint64, dev kernel.Device) *Model {
 			std = residual
 		}
 		for i := range data {
-			if len(t.shape) == 1 {
+			switch {
+			case t.bias:
+			case len(t.shape) == 1:
 				data[i] = 1
-			} else {
+			default:
 				data[i] = float32(r.NormFloat64() * std)
 			}
 		}
@@ -139,7 +143,7 @@ func (m *Model) finish() {
 	}
 	m.Head = m.Device.Pack(m.HeadW, m.VocabSize, m.HiddenSize)
 	if m.Cos == nil {
-		m.Cos, m.Sin = angles(m.MaxPositions, m.HeadDim, m.RopeTheta)
+		m.Cos, m.Sin = angles(&m.Config)
 	}
 	m.pack(nil)
 }
@@ -167,20 +171,37 @@ func (m *Model) pack(like *Model) {
 	}
 }
 
-// angles tabulates cos and sin of position · theta^(−2i/D), (positions, D/2).
-func angles(positions, d int, theta float64) (cos, sin []float32) {
-	half := d / 2
-	cos, sin = make([]float32, positions*half), make([]float32, positions*half)
+// angles tabulates cos and sin of position · frequency, (positions, D/2).
+func angles(c *Config) (cos, sin []float32) {
+	half := c.HeadDim / 2
+	cos, sin = make([]float32, c.MaxPositions*half), make([]float32, c.MaxPositions*half)
 	for i := range half {
 		// The reference keeps the frequency, and its product with the position, in
 		// float32: at position 10,000 that shifts the angle visibly, so we follow.
-		freq := float32(1 / math.Pow(theta, float64(2*i)/float64(d)))
-		for p := range positions {
+		freq := float32(1 / math.Pow(c.RopeTheta, float64(2*i)/float64(c.HeadDim)))
+		if c.RopeScaling != nil {
+			freq = c.RopeScaling.scale(freq)
+		}
+		for p := range c.MaxPositions {
 			s, c := math.Sincos(float64(float32(p) * freq))
 			cos[p*half+i], sin[p*half+i] = float32(c), float32(s)
 		}
 	}
 	return cos, sin
+}
+
+// scale is _compute_llama3_parameters of transformers' modeling_rope_utils.py, in
+// float32 like there. freq is in radians per token.
+func (s *Llama3Scaling) scale(freq float32) float32 {
+	factor, wave := float32(s.Factor), float32(2*math.Pi)/freq // tokens of one turn
+	switch {
+	case wave > float32(float64(s.Original)/s.Low):
+		return freq / factor
+	case wave < float32(float64(s.Original)/s.High):
+		return freq
+	}
+	smooth := (float32(s.Original)/wave - float32(s.Low)) / float32(s.High-s.Low)
+	return (1-smooth)*freq/factor + smooth*freq
 }
 
 func size(shape []int) int {

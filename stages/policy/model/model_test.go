@@ -18,7 +18,7 @@ import (
 
 func tiny(tied bool) model.Config {
 	return model.Config{
-		HiddenSize: 8, IntermediateSize: 12, NumLayers: 2, NumHeads: 2, NumKVHeads: 1, HeadDim: 4, VocabSize: 11,
+		Family: model.Llama, HiddenSize: 8, IntermediateSize: 12, NumLayers: 2, NumHeads: 2, NumKVHeads: 1, HeadDim: 4, VocabSize: 11,
 		MaxPositions: 16, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: tied, BOS: []int32{1}, EOS: []int32{2, 3}, DType: "float32",
 	}
 }
@@ -65,6 +65,40 @@ func TestSaveOpen(t *testing.T) {
 		}
 		if tied && &got.Embed[0] != &got.HeadW[0] {
 			t.Error("a tied head must be the embedding itself")
+		}
+	}
+}
+
+// TestFamilies: what a family adds is kept, and a window that is stated but not used
+// is none.
+func TestFamilies(t *testing.T) {
+	for _, f := range []model.Family{model.Llama, model.Qwen2, model.Qwen3} {
+		cfg := tiny(true)
+		cfg.Family, cfg.RopeScaling = f, &model.Llama3Scaling{Factor: 8, Low: 1, High: 4, Original: 8}
+		m := model.New(cfg, 1, ref.New())
+		for i := range m.Layers {
+			for _, v := range [][]float32{m.Layers[i].Q.Bias, m.Layers[i].V.Bias, m.Layers[i].QNorm, m.Layers[i].KNorm} {
+				for j := range v {
+					v[j] = float32(i+j) / 4
+				}
+			}
+		}
+		dir := saved(t, m)
+		edit(t, dir, "sliding_window", 4096)
+		edit(t, dir, "use_sliding_window", false)
+		got, err := model.Open(dir, ref.New())
+		if err != nil {
+			t.Fatal(f, err)
+		}
+		if got.Family != f || *got.RopeScaling != *cfg.RopeScaling || !slices.Equal(got.Sin, m.Sin) {
+			t.Errorf("%s: read %+v", f, got.Config)
+		}
+		l := &got.Layers[1]
+		if (l.Q.Bias != nil) != (f == model.Qwen2) || l.O.Bias != nil || (l.QNorm != nil) != (f == model.Qwen3) {
+			t.Errorf("%s: bias %v, norm of the heads %v", f, l.Q.Bias, l.QNorm)
+		}
+		if !slices.Equal(l.V.Bias, m.Layers[1].V.Bias) || !slices.Equal(l.KNorm, m.Layers[1].KNorm) {
+			t.Errorf("%s: biases or norms changed on the way", f)
 		}
 	}
 }
@@ -167,10 +201,20 @@ func TestOpenRefuses(t *testing.T) {
 		{"no config", func(_ *testing.T, d memory) { delete(d.MapFS, "config.json") }, "config.json"},
 		{"no weights", func(_ *testing.T, d memory) { delete(d.MapFS, "model.safetensors") }, "model.safetensors"},
 		{"config is no JSON", func(_ *testing.T, d memory) { d.MapFS["config.json"].Data = []byte("{") }, "config.json"},
-		{"other family", cfg("model_type", "qwen2"), "model_type"},
+		{"other family", cfg("model_type", "mistral"), "model_type"},
+		{"another family's class", cfg("architectures", []string{"Qwen3ForCausalLM"}), "architectures"},
+		{"weights without the biases of the family", func(t *testing.T, d memory) {
+			edit(t, d, "architectures", nil)
+			edit(t, d, "model_type", "qwen2")
+		}, `"model.layers.0.self_attn.q_proj.bias" is missing`},
 		{"other architecture", cfg("architectures", []string{"MistralForCausalLM"}), "architectures"},
-		{"rope scaling", cfg("rope_scaling", map[string]any{"factor": 8}), "rope_scaling"},
-		{"new rope parameters", cfg("rope_parameters", map[string]any{"rope_type": "llama3"}), "rope_parameters"},
+		{"rope scaling without a kind", cfg("rope_scaling", map[string]any{"factor": 8}), "rope_scaling"},
+		{"rope scaling of another kind", cfg("rope_scaling", map[string]any{"type": "yarn", "factor": 8}), `rope_scaling: rope_type "yarn"`},
+		{"rope scaling without a factor", cfg("rope_parameters", map[string]any{"rope_type": "llama3"}), "factor: 0"},
+		{"rope scaling upside down", cfg("rope_scaling", map[string]any{"rope_type": "llama3", "factor": 8, "low_freq_factor": 4,
+			"high_freq_factor": 1, "original_max_position_embeddings": 8}), "low_freq_factor"},
+		{"sliding window", cfg("sliding_window", 4096), "sliding_window"},
+		{"sliding layers", cfg("layer_types", []string{"full_attention", "sliding_attention"}), "layer_types[1]"},
 		{"attention bias", cfg("attention_bias", true), "attention_bias"},
 		{"activation", cfg("hidden_act", "gelu"), "hidden_act"},
 		{"missing size", cfg("hidden_size", nil), "hidden_size"},

@@ -130,7 +130,7 @@ func (m *Model) read(files weights) error {
 				return fmt.Errorf("tensor %q differs from the embedding, but config.json ties them: set tie_word_embeddings to false", name)
 			}
 		default:
-			return fmt.Errorf("tensor %q is not part of a plain Llama model: it would be ignored", name)
+			return fmt.Errorf("tensor %q is not part of a %s model as config.json describes it: it would be ignored", name, m.Family)
 		}
 	}
 	return nil
@@ -144,6 +144,7 @@ type tensor struct {
 	shape    []int
 	data     *[]float32
 	residual bool // adds to the residual stream
+	bias     bool
 }
 
 // shapes are the sizes (N, K) of a layer's linear maps.
@@ -173,6 +174,14 @@ func (m *Model) tensors() []tensor {
 				name:  at + moduleNames[j].group + "." + moduleNames[j].name + ".weight",
 				shape: shapes[j][:], data: &lin.W, residual: Module(j) == O || Module(j) == Down,
 			})
+			if m.Family == Qwen2 && Module(j) <= V {
+				ts = append(ts, tensor{name: at + "self_attn." + moduleNames[j].name + ".bias", shape: shapes[j][:1], data: &lin.Bias, bias: true})
+			}
+		}
+		if m.Family == Qwen3 {
+			ts = append(ts,
+				tensor{name: at + "self_attn.q_norm.weight", shape: []int{m.HeadDim}, data: &l.QNorm},
+				tensor{name: at + "self_attn.k_norm.weight", shape: []int{m.HeadDim}, data: &l.KNorm})
 		}
 	}
 	return ts

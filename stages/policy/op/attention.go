@@ -6,28 +6,32 @@ import (
 
 // AttentionParams are the weights of an attention block.
 type AttentionParams struct {
-	Norm       Vector
-	Q, K, V, O Linear
+	Norm         Vector
+	Q, K, V, O   Linear
+	QNorm, KNorm Vector // (D), of each head before the rotation; only with Shape.HeadNorm
 }
 
 type attention struct {
 	c          *Context
 	s          *attentionState
-	norm       norm
+	norm       vector
 	q, k, v, o linear
+	qn, kn     vector
 	y, dx      []float32 // (T, C)
 }
 
-// Attention is x + O(attend(rope(Q(h)), rope(K(h)), V(h))) with h = RMSNorm(x);
-// layer chooses the memory for its activations.
+// Attention is x + O(attend(rope(Q(h)), rope(K(h)), V(h))) with h = RMSNorm(x), or
+// with RMSNorm of each head of Q(h) and K(h) under rope; layer chooses the memory for
+// its activations.
 func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p AttentionParams) (*G.Node, error) {
 	var s inputs
 	y, dx := zeros(c.T, c.C), c.gradient()
 	s.fixed(b.Positions, b.Cu, x)
 	s.grads = append(s.grads, Grad{2, dx})
 	a := &attention{c: c, s: c.work.attention[min(layer, len(c.work.attention)-1)], y: floats(y), dx: floats(dx)}
-	a.norm = newNorm(p.Norm, &s)
+	a.norm = newVector(p.Norm, &s)
 	a.q, a.k, a.v, a.o = newLinear(p.Q, &s), newLinear(p.K, &s), newLinear(p.V, &s), newLinear(p.O, &s)
+	a.qn, a.kn = newVector(p.QNorm, &s), newVector(p.KNorm, &s)
 	return Apply(Fused{Name: name, Inputs: s.nodes, Out: y, Forward: a.forward, Backward: a.backward, Grads: s.grads})
 }
 
@@ -49,8 +53,15 @@ func (a *attention) activate(pos, cu []int32, x []float32) {
 	dev := c.Device
 	s.holder = a
 	dev.RMSNorm(s.h, s.rstd, x, a.norm.w, n, c.C, c.Eps)
-	a.q.forward(dev, s.q, s.h, s.xa[0], n, false)
-	a.k.forward(dev, s.k, s.h, s.xa[1], n, false)
+	if c.HeadNorm {
+		a.q.forward(dev, s.q0, s.h, s.xa[0], n, false)
+		a.k.forward(dev, s.k0, s.h, s.xa[1], n, false)
+		dev.RMSNorm(s.q, s.qrstd, s.q0, a.qn.w, n*c.H, c.D, c.Eps)
+		dev.RMSNorm(s.k, s.krstd, s.k0, a.kn.w, n*c.G, c.D, c.Eps)
+	} else {
+		a.q.forward(dev, s.q, s.h, s.xa[0], n, false)
+		a.k.forward(dev, s.k, s.h, s.xa[1], n, false)
+	}
 	a.v.forward(dev, s.v, s.h, s.xa[2], n, false)
 	dev.RoPE(s.q, c.Cos, c.Sin, pos, n, c.H, c.D, false)
 	dev.RoPE(s.k, c.Cos, c.Sin, pos, n, c.G, c.D, false)
@@ -74,8 +85,16 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 	dev.AttentionBackward(w.dq, w.dk, w.dv, w.dout, s.out, s.lse, s.q, s.k, s.v, cu, c.H, c.G, c.D)
 	dev.RoPE(w.dq, c.Cos, c.Sin, pos, n, c.H, c.D, true)
 	dev.RoPE(w.dk, c.Cos, c.Sin, pos, n, c.G, c.D, true)
-	a.q.backward(dev, w.dh, w.dq, s.h, s.xa[0], w.g, n, false)
-	a.k.backward(dev, w.dh, w.dk, s.h, s.xa[1], w.g, n, true)
+	dq, dk := w.dq, w.dk
+	if c.HeadNorm {
+		dq, dk = w.dq0[:n*c.H*c.D], w.dk0[:n*c.G*c.D]
+		clear(dq)
+		clear(dk)
+		dev.RMSNormBackward(dq, a.qn.dw, w.dq, s.q0, a.qn.w, s.qrstd, n*c.H, c.D)
+		dev.RMSNormBackward(dk, a.kn.dw, w.dk, s.k0, a.kn.w, s.krstd, n*c.G, c.D)
+	}
+	a.q.backward(dev, w.dh, dq, s.h, s.xa[0], w.g, n, false)
+	a.k.backward(dev, w.dh, dk, s.h, s.xa[1], w.g, n, true)
 	a.v.backward(dev, w.dh, w.dv, s.h, s.xa[2], w.g, n, true)
 	carry(a.dx[:n*c.C], dy)
 	dev.RMSNormBackward(a.dx, a.norm.dw, w.dh, x, a.norm.w, s.rstd, n, c.C)
@@ -91,7 +110,9 @@ func (a *attention) load(in []G.Value, repack bool) (pos, cu []int32, x []float3
 	if err := within("position", pos, 0, len(a.c.Cos)/(a.c.D/2)); err != nil {
 		return nil, nil, nil, err
 	}
-	a.norm.load(in)
+	for _, v := range []*vector{&a.norm, &a.qn, &a.kn} {
+		v.load(in)
+	}
 	for _, l := range []*linear{&a.q, &a.k, &a.v, &a.o} {
 		l.load(a.c.Device, in, repack)
 	}

@@ -21,7 +21,7 @@ type HeadParams struct {
 type head struct {
 	c    *Context
 	p    HeadParams
-	norm norm
+	norm vector
 	w    []float32
 	at   int
 	dw   []float32
@@ -45,7 +45,7 @@ func Head(name string, c *Context, b Batch, x *G.Node, p HeadParams) (*G.Node, e
 	s.fixed(b.Targets, b.Cu, x)
 	s.grads = append(s.grads, Grad{2, dx})
 	o := &head{c: c, p: p, w: p.W, logp: floats(logp), dx: floats(dx)}
-	o.norm = newNorm(p.Norm, &s)
+	o.norm = newVector(p.Norm, &s)
 	switch {
 	case p.TiedGrad != nil:
 		o.at, o.dw = len(s.nodes), p.TiedGrad

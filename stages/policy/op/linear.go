@@ -6,22 +6,23 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Linear are the parameters of y = x·Wᵀ + Scale·(x·Aᵀ)·Bᵀ. A frozen weight is a
-// field; a trained one, and A and B, are inputs of the graph.
+// Linear are the parameters of y = x·Wᵀ + Bias + Scale·(x·Aᵀ)·Bᵀ. A frozen weight is
+// a field; a trained one, and A and B, are inputs of the graph.
 type Linear struct {
 	N, K   int
 	W      []float32     // (N, K) frozen weight; not read when Weight is set
 	M      kernel.Matrix // W packed; with Weight: overwritten by every forward pass
 	Weight *G.Node       // (N, K) trained weight; nil = frozen
+	Bias   Vector        // (N); without W and Node: none
 	A, B   *G.Node       // (R, K), (N, R); nil = no LoRA
 	Rank   int
 	Scale  float32
 }
 
-// Vector is the weight of an RMSNorm.
+// Vector is the weight of an RMSNorm (C or D), or a bias (N).
 type Vector struct {
-	W    []float32 // (C) frozen
-	Node *G.Node   // (C) trained; nil = frozen
+	W    []float32 // frozen
+	Node *G.Node   // trained; nil = frozen
 }
 
 // inputs collects an operation's inputs and the gradients of the trained ones.
@@ -51,19 +52,19 @@ func value(in []G.Value, at int, frozen []float32) []float32 {
 	return floats(in[at])
 }
 
-// norm is a Vector inside an operation.
-type norm struct {
-	w  []float32
+// vector is a Vector inside an operation.
+type vector struct {
+	w  []float32 // nil = none
 	at int
 	dw []float32 // nil = frozen
 }
 
-func newNorm(v Vector, s *inputs) norm {
+func newVector(v Vector, s *inputs) vector {
 	at, dw := s.param(v.Node)
-	return norm{w: v.W, at: at, dw: dw}
+	return vector{w: v.W, at: at, dw: dw}
 }
 
-func (v *norm) load(in []G.Value) { v.w = value(in, v.at, v.w) }
+func (v *vector) load(in []G.Value) { v.w = value(in, v.at, v.w) }
 
 // linear is a Linear inside an operation, with the values of the running pass.
 type linear struct {
@@ -71,11 +72,13 @@ type linear struct {
 	wAt, aAt, bAt int
 	dW, dA, dB    []float32 // added to; nil = not trained
 	w, a, b       []float32
+	bias          vector
 }
 
 func newLinear(p Linear, s *inputs) linear {
 	l := linear{Linear: p, w: p.W}
 	l.wAt, l.dW = s.param(p.Weight)
+	l.bias = newVector(p.Bias, s)
 	l.aAt, l.dA = s.param(p.A)
 	l.bAt, l.dB = s.param(p.B)
 	return l
@@ -85,6 +88,7 @@ func newLinear(p Linear, s *inputs) linear {
 // multiplies with the same kernel, to the same bits, as inference does.
 func (l *linear) load(dev kernel.Device, in []G.Value, repack bool) {
 	l.w, l.a, l.b = value(in, l.wAt, l.w), value(in, l.aAt, nil), value(in, l.bAt, nil)
+	l.bias.load(in)
 	if repack && l.Weight != nil {
 		dev.Repack(l.M, l.w)
 	}
@@ -92,6 +96,12 @@ func (l *linear) load(dev kernel.Device, in []G.Value, repack bool) {
 
 // forward: y (n, N) = or += the map of x (n, K). xa (n, R) gets x·Aᵀ.
 func (l *linear) forward(dev kernel.Device, y, x, xa []float32, n int, add bool) {
+	if bias := l.bias.w; bias != nil { // only of maps that do not add
+		for i := range n {
+			copy(y[i*l.N:(i+1)*l.N], bias)
+		}
+		add = true
+	}
 	dev.MatMul(y, x, l.M, n, add)
 	if l.a != nil {
 		dev.Gemm(false, true, n, l.Rank, l.K, 1, x, l.a, false, xa)
@@ -103,6 +113,11 @@ func (l *linear) forward(dev kernel.Device, y, x, xa []float32, n int, add bool)
 // xa is as forward left it, g (n, R) is scratch.
 func (l *linear) backward(dev kernel.Device, dx, dy, x, xa, g []float32, n int, add bool) {
 	dev.Gemm(false, false, n, l.K, l.N, 1, dy, l.w, add, dx)
+	for i := 0; l.bias.dw != nil && i < n; i++ {
+		for j, d := range dy[i*l.N : (i+1)*l.N] {
+			l.bias.dw[j] += d
+		}
+	}
 	if l.dW != nil {
 		dev.Gemm(true, false, l.N, l.K, n, 1, dy, x, true, l.dW)
 	}

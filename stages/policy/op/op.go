@@ -31,7 +31,8 @@ type Shape struct {
 	V int // vocabulary
 	R int // largest LoRA rank; 0 without
 
-	Eps float32 // of RMSNorm
+	Eps      float32 // of RMSNorm
+	HeadNorm bool    // RMSNorm of each head of q and k before the rotation
 }
 
 // Context is what the operations of a graph share. A graph's operations run one at

@@ -26,7 +26,9 @@ type bench struct {
 	params map[string]*G.Node
 }
 
-func newBench(t *testing.T, keep int) *bench {
+func newBench(t *testing.T, keep int) *bench { return shaped(t, small, keep) }
+
+func shaped(t *testing.T, small op.Shape, keep int) *bench {
 	positions := 16
 	cos, sin := make([]float32, positions*small.D/2), make([]float32, positions*small.D/2)
 	for i := range cos {
@@ -86,11 +88,13 @@ func (b *bench) linear(name, mode string, n, k int) op.Linear {
 	return l
 }
 
-func (b *bench) vector(name, mode string) op.Vector {
+func (b *bench) vector(name, mode string) op.Vector { return b.sized(name, mode, small.C) }
+
+func (b *bench) sized(name, mode string, n int) op.Vector {
 	if mode == "full" {
-		return op.Vector{Node: b.param(name, 0.2, small.C)}
+		return op.Vector{Node: b.param(name, 0.2, n)}
 	}
-	return op.Vector{W: b.noise(small.C, 1)}
+	return op.Vector{W: b.noise(n, 1)}
 }
 
 // dot is Σ coefficient · y over the rows in use: a scalar to differentiate.
@@ -206,7 +210,23 @@ func TestGradients(t *testing.T) {
 			Norm: b.vector(name+".norm", mode), Gate: b.linear(name+".gate", mode, s.F, s.C), Up: b.linear(name+".up", mode, s.F, s.C),
 			Down: b.linear(name+".down", mode, s.C, s.F)}))
 	}
+	// What Qwen adds: biases, and norms of the heads.
+	qwen := func(b *bench, name, mode string, layer int, x *G.Node) *G.Node {
+		p := op.AttentionParams{
+			Norm: b.vector(name+".norm", mode), Q: b.linear(name+".q", mode, s.H*s.D, s.C), K: b.linear(name+".k", mode, s.G*s.D, s.C),
+			V: b.linear(name+".v", mode, s.G*s.D, s.C), O: b.linear(name+".o", mode, s.C, s.H*s.D),
+			QNorm: b.sized(name+".qnorm", mode, s.D), KNorm: b.sized(name+".knorm", mode, s.D),
+		}
+		p.Q.Bias, p.K.Bias, p.V.Bias = b.sized(name+".q.bias", mode, p.Q.N), b.sized(name+".k.bias", mode, p.K.N), b.sized(name+".v.bias", mode, p.V.N)
+		return must[*G.Node](b.t)(op.Attention(name, b.c, layer, b.batch, x, p))
+	}
 	for _, mode := range []string{"frozen", "lora", "full"} {
+		t.Run("qwen/"+mode, func(t *testing.T) { // two layers share one memory
+			shape := small
+			shape.HeadNorm = true
+			b := shaped(t, shape, 1)
+			b.check(qwen(b, "a1", mode, 1, qwen(b, "a0", mode, 0, b.param("x", 1, s.T, s.C))))
+		})
 		t.Run("attention/"+mode, func(t *testing.T) {
 			b := newBench(t, 1)
 			b.check(attention(b, "a", mode, 0, b.param("x", 1, s.T, s.C)))

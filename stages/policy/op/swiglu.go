@@ -13,7 +13,7 @@ type SwiGLUParams struct {
 type swiglu struct {
 	c              *Context
 	s              *swigluState
-	norm           norm
+	norm           vector
 	gate, up, down linear
 	y, dx          []float32 // (T, C)
 }
@@ -26,7 +26,7 @@ func SwiGLU(name string, c *Context, layer int, b Batch, x *G.Node, p SwiGLUPara
 	s.fixed(b.Cu, x)
 	s.grads = append(s.grads, Grad{1, dx})
 	m := &swiglu{c: c, s: c.work.swiglu[min(layer, len(c.work.swiglu)-1)], y: floats(y), dx: floats(dx)}
-	m.norm = newNorm(p.Norm, &s)
+	m.norm = newVector(p.Norm, &s)
 	m.gate, m.up, m.down = newLinear(p.Gate, &s), newLinear(p.Up, &s), newLinear(p.Down, &s)
 	return Apply(Fused{Name: name, Inputs: s.nodes, Out: y, Forward: m.forward, Backward: m.backward, Grads: s.grads})
 }

@@ -9,6 +9,7 @@ type workspace struct {
 	dh               []float32 // (T, C)
 	dq, dout         []float32 // (T, H·D)
 	dk, dv           []float32 // (T, G·D)
+	dq0, dk0         []float32 // as dq and dk, under the norm of the heads; empty without
 	dgate, dup, dact []float32 // (T, F)
 	g                []float32 // (T, R)
 }
@@ -21,6 +22,10 @@ type attentionState struct {
 	k, v    []float32    // (T, G·D)
 	lse     []float32    // (T, H)
 	xa      [4][]float32 // (T, R): x·Aᵀ of Q, K, V, O
+
+	// Of the norm of the heads; empty without.
+	q0, k0       []float32 // as q and k, before it
+	qrstd, krstd []float32 // (T, H), (T, G)
 }
 
 // swigluState are the activations of one SwiGLU block.
@@ -37,9 +42,15 @@ func newWorkspace(s Shape, keep int) *workspace {
 		dh: make(s.C), dq: make(s.H * s.D), dout: make(s.H * s.D), dk: make(s.G * s.D), dv: make(s.G * s.D),
 		dgate: make(s.F), dup: make(s.F), dact: make(s.F), g: make(s.R),
 	}
+	heads := 0 // sizes of what the norm of the heads needs
+	if s.HeadNorm {
+		heads = 1
+	}
+	w.dq0, w.dk0 = make(heads*s.H*s.D), make(heads*s.G*s.D)
 	for range keep {
 		a := &attentionState{h: make(s.C), rstd: make(1), q: make(s.H * s.D), out: make(s.H * s.D), k: make(s.G * s.D), v: make(s.G * s.D), lse: make(s.H)}
 		m := &swigluState{h: make(s.C), rstd: make(1), gate: make(s.F), up: make(s.F), act: make(s.F)}
+		a.q0, a.k0, a.qrstd, a.krstd = make(heads*s.H*s.D), make(heads*s.G*s.D), make(heads*s.H), make(heads*s.G)
 		for i := range a.xa {
 			a.xa[i] = make(s.R)
 		}
@@ -53,7 +64,11 @@ func newWorkspace(s Shape, keep int) *workspace {
 
 // LayerBytes is what keeping one layer's activations costs.
 func (s Shape) LayerBytes() int {
-	return 4 * s.T * (2*s.C + 2 + 2*s.H*s.D + 2*s.G*s.D + s.H + 3*s.F + 7*s.R)
+	row := 2*s.C + 2 + 2*s.H*s.D + 2*s.G*s.D + s.H + 3*s.F + 7*s.R
+	if s.HeadNorm {
+		row += (s.H + s.G) * (s.D + 1)
+	}
+	return 4 * s.T * row
 }
 
 // carry copies the residual stream's gradient, unless both are one memory already.

@@ -28,7 +28,7 @@ const ContextLength = 4096
 // answers are noise, but reproducible noise.
 func Tiny(seed uint64) fs.FS {
 	return Shaped(seed, model.Config{
-		HiddenSize: 32, IntermediateSize: 64, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 8,
+		Family: model.Llama, HiddenSize: 32, IntermediateSize: 64, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 8,
 		MaxPositions: ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
 	})
 }
@@ -36,7 +36,7 @@ func Tiny(seed uint64) fs.FS {
 // Demo is Tiny in the shape of the demo's model, for benchmarks: 2.75 M parameters.
 func Demo(seed uint64) fs.FS {
 	return Shaped(seed, model.Config{
-		HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, NumKVHeads: 2, HeadDim: 32,
+		Family: model.Llama, HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, NumKVHeads: 2, HeadDim: 32,
 		VocabSize: 2048, MaxPositions: ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
 	})
 }

@@ -25,8 +25,8 @@ func BenchmarkStep(b *testing.B) {
 		name   string
 		config model.Config
 	}{
-		{"1M", model.Config{HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, VocabSize: 1024}},
-		{"3M", model.Config{HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, VocabSize: 2048}},
+		{"1M", model.Config{Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, VocabSize: 1024}},
+		{"3M", model.Config{Family: model.Llama, HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, VocabSize: 2048}},
 	} {
 		c := s.config
 		c.NumKVHeads, c.HeadDim, c.MaxPositions, c.RopeTheta, c.RMSNormEps, c.TieEmbeddings = 2, 32, 4096, 10000, 1e-5, true

@@ -13,7 +13,7 @@ import (
 // A fine-tuning from the first step to the adapter.
 func Example() {
 	m := model.New(model.Config{
-		HiddenSize: 16, IntermediateSize: 24, NumLayers: 1, NumHeads: 2, NumKVHeads: 1, HeadDim: 8, VocabSize: 10,
+		Family: model.Llama, HiddenSize: 16, IntermediateSize: 24, NumLayers: 1, NumHeads: 2, NumKVHeads: 1, HeadDim: 8, VocabSize: 10,
 		MaxPositions: 32, RopeTheta: 10000, RMSNormEps: 1e-5,
 	}, 1, ref.New())
 	cfg := train.Default()

@@ -31,7 +31,7 @@ func newGraph(w *weights, cfg Config) (*graph, error) {
 	m := w.base
 	shape := op.Shape{
 		T: cfg.Tokens, C: m.HiddenSize, H: m.NumHeads, G: m.NumKVHeads, D: m.HeadDim, F: m.IntermediateSize, V: m.VocabSize,
-		Eps: float32(m.RMSNormEps),
+		Eps: float32(m.RMSNormEps), HeadNorm: m.Family == model.Qwen3,
 	}
 	if w.adapter != nil {
 		shape.R = w.adapter.Rank
@@ -99,6 +99,7 @@ func (b *builder) logProbs() (*G.Node, error) {
 		lin := func(j model.Module) op.Linear { return b.linear(at, i, j) }
 		x, err = op.Attention(at+"attention", b.c, i, b.batch, x, op.AttentionParams{
 			Norm: op.Vector{W: l.InputNorm, Node: b.nodes[at+"input_norm"]}, Q: lin(model.Q), K: lin(model.K), V: lin(model.V), O: lin(model.O),
+			QNorm: op.Vector{W: l.QNorm, Node: b.nodes[at+"q_norm"]}, KNorm: op.Vector{W: l.KNorm, Node: b.nodes[at+"k_norm"]},
 		})
 		if err != nil {
 			return nil, err
@@ -119,7 +120,8 @@ func (b *builder) logProbs() (*G.Node, error) {
 
 func (b *builder) linear(at string, layer int, j model.Module) op.Linear {
 	l := b.w.base.Layers[layer].Linears()[j]
-	p := op.Linear{N: l.N, K: l.K, W: l.W, M: l.M, Weight: b.nodes[at+j.String()]}
+	p := op.Linear{N: l.N, K: l.K, W: l.W, M: l.M, Weight: b.nodes[at+j.String()],
+		Bias: op.Vector{W: l.Bias, Node: b.nodes[at+j.String()+".bias"]}}
 	if a := b.w.adapter; a != nil && a.Layers[layer][j] != nil {
 		p.A, p.B, p.Rank, p.Scale = b.nodes[at+j.String()+".A"], b.nodes[at+j.String()+".B"], a.Rank, float32(a.Scale())
 	}

@@ -20,7 +20,7 @@ func tiny(seed uint64) *model.Model { return tinyOn(ref.New(), seed) }
 
 func tinyOn(dev kernel.Device, seed uint64) *model.Model {
 	m := model.New(model.Config{
-		HiddenSize: 16, IntermediateSize: 24, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 4, VocabSize: 23,
+		Family: model.Llama, HiddenSize: 16, IntermediateSize: 24, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 4, VocabSize: 23,
 		MaxPositions: 64, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true, BOS: []int32{1}, EOS: []int32{2}, DType: "float32",
 	}, seed, dev)
 	for i := range m.Embed { // larger than a fresh model's weights: every part then matters,

@@ -117,6 +117,12 @@ func (w *weights) listFull() {
 		w.params = append(w.params, param{at + "input_norm", []int{c}, l.InputNorm}, param{at + "post_norm", []int{c}, l.PostNorm})
 		for j, lin := range l.Linears() {
 			w.params = append(w.params, param{at + model.Module(j).String(), []int{lin.N, lin.K}, lin.W})
+			if lin.Bias != nil {
+				w.params = append(w.params, param{at + model.Module(j).String() + ".bias", []int{lin.N}, lin.Bias})
+			}
+		}
+		if l.QNorm != nil {
+			w.params = append(w.params, param{at + "q_norm", []int{m.HeadDim}, l.QNorm}, param{at + "k_norm", []int{m.HeadDim}, l.KNorm})
 		}
 	}
 }

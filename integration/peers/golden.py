@@ -1,0 +1,212 @@
+"""Makes tiny random checkpoints of each family that the engine reads, and writes down what
+PyTorch, transformers, PEFT and TRL compute with them. The engine's tests compare.
+
+    pip install -r requirements.txt
+    python golden.py ../../stages/policy/policytest/testdata
+
+Everything is computed in float64, from weights as the checkpoint stores them; only the
+rotary angles are float32, as in transformers itself. Each folder holds
+
+    config.json, model*.safetensors           the checkpoint, written by transformers
+    adapter_config.json, adapter_model.*      a LoRA with random A and B, written by PEFT
+    golden.json                               inputs, settings, losses, versions
+    golden.safetensors                        log-probabilities, gradients, the adapter after ten steps
+
+Tensors are stored in float32. DPO and IPO are written out here, as in TRL's
+dpo_trainer.py, where they cannot be called alone; SimPO and ORPO are TRL's functions.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+import types
+
+import peft
+import torch
+import transformers
+import trl
+from safetensors.torch import load_file, save_file
+from trl.experimental.cpo.cpo_trainer import CPOTrainer
+from trl.experimental.orpo.orpo_trainer import ORPOTrainer
+
+SIZES = dict(
+    vocab_size=288, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+    max_position_embeddings=64, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=None,
+)
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
+
+
+def angles(theta, **scaling):
+    return {"rope_theta": theta, "rope_type": "default", **scaling}
+
+
+# Family, config, dtype of the file, largest shard.
+CASES = {
+    "llama": (transformers.LlamaForCausalLM, transformers.LlamaConfig(
+        **SIZES, tie_word_embeddings=True, rope_parameters=angles(10000.0)), torch.bfloat16, "1GB"),
+    "llama3": (transformers.LlamaForCausalLM, transformers.LlamaConfig(
+        **SIZES, tie_word_embeddings=False, rope_parameters=angles(500.0, **LLAMA3)), torch.float32, "1GB"),
+    "qwen2": (transformers.Qwen2ForCausalLM, transformers.Qwen2Config(
+        **SIZES, tie_word_embeddings=True, rope_parameters=angles(1e6)), torch.float16, "30KB"),
+    "qwen3": (transformers.Qwen3ForCausalLM, transformers.Qwen3Config(
+        **SIZES, head_dim=16, tie_word_embeddings=False, rope_parameters=angles(1e6)), torch.float32, "1GB"),
+}
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+RANK, ALPHA = 4, 8
+BETA = {"simpo": 2.5, "dpo": 0.1, "ipo": 0.1, "orpo": 0.1}
+GAMMA = 0.5
+STEPS = dict(steps=10, total=20, warmup=2, rate=1e-2, decay=0.01, clip=0.5, batch=2)
+
+
+def float64_norm(self, x):
+    """RMSNorm as in transformers, but for its cast to float32."""
+    return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+
+
+for cls in (transformers.models.llama.modeling_llama.LlamaRMSNorm, transformers.models.qwen2.modeling_qwen2.Qwen2RMSNorm,
+            transformers.models.qwen3.modeling_qwen3.Qwen3RMSNorm):
+    cls.forward = float64_norm
+
+
+def randomize(model, rng):
+    """Weights large enough that every part matters."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=rng, dtype=torch.float64)
+            if name.endswith("bias"):
+                p.copy_(0.5 * noise)
+            elif p.dim() == 1:
+                p.copy_(1 + 0.2 * noise)
+            else:
+                p.copy_(noise if "embed" in name else 0.2 * noise)
+
+
+def draw(rng, n):
+    return torch.randint(3, SIZES["vocab_size"], (n,), generator=rng).tolist()
+
+
+def logps(model, prompt, answer):
+    """Log-probabilities of the answer's tokens, (len(answer))."""
+    ids = torch.tensor([prompt + answer])
+    out = model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+    return out.gather(1, torch.tensor(answer)[:, None])[:, 0]
+
+
+def sft(model, examples):
+    """Mean over all answer tokens of the batch."""
+    each = [logps(model, e["prompt"], e["answer"]) for e in examples]
+    return -torch.cat(each).mean()
+
+
+def preference(kind, model, pairs):
+    """Mean over the pairs."""
+    w = [logps(model, p["prompt"], p["chosen"]) for p in pairs]
+    l = [logps(model, p["prompt"], p["rejected"]) for p in pairs]
+    mean_w, mean_l = torch.stack([x.mean() for x in w]), torch.stack([x.mean() for x in l])
+    trainer = types.SimpleNamespace(
+        alpha=0.0, loss_type="simpo", simpo_gamma=GAMMA, beta=BETA[kind], label_smoothing=0.0,
+        accelerator=types.SimpleNamespace(device="cpu"))
+    if kind == "simpo":
+        return CPOTrainer.cpo_loss(trainer, mean_w, mean_l)[0].mean()
+    if kind == "orpo":  # TRL subtracts its term from the loss of the chosen side
+        return (-mean_w - ORPOTrainer.odds_ratio_loss(trainer, mean_w, mean_l)[0]).mean()
+    ref_w = torch.tensor([p["ref_chosen"] for p in pairs], dtype=torch.float64)
+    ref_l = torch.tensor([p["ref_rejected"] for p in pairs], dtype=torch.float64)
+    if kind == "dpo":
+        delta = (torch.stack([x.sum() for x in w]) - ref_w) - (torch.stack([x.sum() for x in l]) - ref_l)
+        return -torch.nn.functional.logsigmoid(BETA[kind] * delta).mean()
+    n_w, n_l = torch.tensor([len(x) for x in w]), torch.tensor([len(x) for x in l])
+    delta = (mean_w - ref_w / n_w) - (mean_l - ref_l / n_l)
+    return ((delta - 1 / (2 * BETA[kind])) ** 2).mean()
+
+
+def adapter(model):
+    """The trained tensors under the names of PEFT's file."""
+    return {n.replace(".default.", "."): p for n, p in model.named_parameters() if p.requires_grad}
+
+
+def gradients(model, loss):
+    model.zero_grad()
+    loss.backward()
+    return {n: p.grad.clone() for n, p in adapter(model).items()}
+
+
+def ten_steps(model, examples):
+    s = STEPS
+    optimizer = torch.optim.AdamW(adapter(model).values(), lr=s["rate"], betas=(0.9, 0.999), eps=1e-8, weight_decay=s["decay"])
+    schedule = transformers.get_cosine_schedule_with_warmup(optimizer, s["warmup"], s["total"])
+    losses, norms = [], []
+    for step in range(s["steps"]):
+        at = step * s["batch"] % len(examples)
+        loss = sft(model, examples[at : at + s["batch"]])
+        model.zero_grad()
+        loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(adapter(model).values(), s["clip"])))
+        losses.append(float(loss))
+        optimizer.step()
+        schedule.step()
+    return losses, norms
+
+
+def make(name, to):
+    cls, config, dtype, shard = CASES[name]
+    rng = torch.Generator().manual_seed(sum(name.encode()))
+    shutil.rmtree(to, ignore_errors=True)
+    base = cls(config)
+    randomize(base, rng)
+    base.to(dtype).save_pretrained(to, max_shard_size=shard)
+    base = cls.from_pretrained(to, attn_implementation="sdpa", dtype=dtype).double().eval()
+
+    examples = [{"prompt": draw(rng, n), "answer": draw(rng, m)} for n, m in ((7, 5), (3, 9), (12, 2), (1, 4))]
+    pairs = [{"prompt": draw(rng, n), "chosen": draw(rng, w), "rejected": draw(rng, l)} for n, w, l in ((5, 4, 6), (9, 2, 2), (2, 7, 3))]
+    tensors = {}
+    with torch.no_grad():
+        first = examples[0]
+        ids = torch.tensor([first["prompt"] + first["answer"]])
+        tensors["base.logprobs"] = base(ids).logits[0].log_softmax(-1)
+        for i, e in enumerate(examples):
+            tensors[f"base.answer.{i}"] = logps(base, e["prompt"], e["answer"])
+        for p in pairs:  # of the policy that the adapter starts from: the base
+            p["ref_chosen"] = float(logps(base, p["prompt"], p["chosen"]).sum())
+            p["ref_rejected"] = float(logps(base, p["prompt"], p["rejected"]).sum())
+
+    model = peft.get_peft_model(base, peft.LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=TARGETS, task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for n, p in adapter(model).items():
+            p.copy_((0.2 * torch.randn(p.shape, generator=rng, dtype=torch.float64)).float())
+    model.save_pretrained(to, save_embedding_layers=False)
+    lora = to / "adapter_model.safetensors"  # float64 by now, which nobody has
+    save_file({n: t.float() for n, t in load_file(lora).items()}, lora)
+    settings = json.loads((to / "adapter_config.json").read_text())
+    settings["base_model_name_or_path"] = None  # a folder of the maker's machine
+    settings["target_modules"] = sorted(settings["target_modules"])  # a set there
+    (to / "adapter_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    for extra in ("README.md", "generation_config.json"):
+        (to / extra).unlink(missing_ok=True)
+
+    losses = {}
+    with torch.no_grad():
+        for i, e in enumerate(examples):
+            tensors[f"adapted.answer.{i}"] = logps(model, e["prompt"], e["answer"])
+    for kind in ("sft", *BETA):
+        loss = sft(model, examples) if kind == "sft" else preference(kind, model, pairs)
+        losses[kind] = float(loss)
+        tensors |= {f"{kind}.grad.{n}": g for n, g in gradients(model, loss).items()}
+    step_losses, norms = ten_steps(model, examples)
+    tensors |= {f"steps.{n}": p.detach() for n, p in adapter(model).items()}
+
+    save_file({n: t.float().contiguous() for n, t in tensors.items()}, to / "golden.safetensors")
+    golden = dict(
+        made_by="golden.py", versions={m.__name__: m.__version__ for m in (torch, transformers, peft, trl)},
+        examples=examples, pairs=pairs, beta=BETA, gamma=GAMMA, losses=losses, steps=dict(STEPS, losses=step_losses, norms=norms),
+    )
+    for file in to.iterdir():
+        file.chmod(0o644)
+    (to / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    for case in CASES:
+        make(case, pathlib.Path(sys.argv[1]) / case)
+        print(case)

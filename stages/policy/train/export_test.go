@@ -1,0 +1,19 @@
+package train
+
+import "context"
+
+// Gradients is the next step's loss and gradients, by parameter. Nothing moves.
+func (t *Trainer) Gradients(ctx context.Context) (float64, map[string][]float32, error) {
+	p := &t.phases[t.cursor.Phase]
+	defer t.graph.clearGradients()
+	stats, err := t.accumulate(ctx, p, t.batch(p))
+	if err != nil {
+		return 0, nil, err
+	}
+	grads, i := map[string][]float32{}, 0
+	t.graph.gradients(func(g []float32) {
+		grads[t.w.params[i].name] = append([]float32(nil), g...)
+		i++
+	})
+	return stats.Loss, grads, nil
+}

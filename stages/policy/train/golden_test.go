@@ -1,0 +1,166 @@
+package train_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"itool/stages/policy/kernel/cpu"
+	"itool/stages/policy/model"
+	"itool/stages/policy/policytest"
+	"itool/stages/policy/train"
+)
+
+// What fp32 may be away from float64, as a share of a tensor's norm.
+const (
+	gradientError = 1e-5
+	updateError   = 1e-4
+)
+
+// distant is ‖got − want‖ ÷ ‖want − from‖; from may be nil.
+func distant(got, want, from []float32) float64 {
+	if len(got) != len(want) {
+		return math.Inf(1)
+	}
+	var far, size float64
+	for i := range want {
+		d, s := float64(got[i])-float64(want[i]), float64(want[i])
+		if from != nil {
+			s -= float64(from[i])
+		}
+		far, size = far+d*d, size+s*s
+	}
+	return math.Sqrt(far / size)
+}
+
+// loras lists an adapter's tensors by PEFT's names without the prefix.
+func loras(a *model.Adapter) map[string][]float32 {
+	all := map[string][]float32{}
+	for i, l := range a.Layers {
+		for j, m := range l {
+			at := fmt.Sprintf("layers.%d.%s.", i, model.Module(j))
+			all[at+"A"], all[at+"B"] = m.A, m.B
+		}
+	}
+	return all
+}
+
+// peft is a parameter's name in PEFT's file: "layers.0.q_proj.A" there is
+// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".
+func peft(name string) string {
+	parts := strings.Split(name, ".")
+	group := "self_attn"
+	if slices.Contains([]string{"gate_proj", "up_proj", "down_proj"}, parts[2]) {
+		group = "mlp"
+	}
+	return fmt.Sprintf("base_model.model.model.layers.%s.%s.%s.lora_%s.weight", parts[1], group, parts[2], parts[3])
+}
+
+func goldenPairs(g *policytest.Golden) (ps []train.Pair) {
+	for i, p := range g.Pairs {
+		ps = append(ps, train.Pair{ID: fmt.Sprint(i), Prompt: p.Prompt, Chosen: p.Chosen, Rejected: p.Rejected, RefChosen: p.RefChosen, RefRejected: p.RefRejected})
+	}
+	return ps
+}
+
+func goldenExamples(g *policytest.Golden) (es []train.Example) {
+	for i, e := range g.Examples {
+		es = append(es, train.Example{ID: fmt.Sprint(i), Prompt: e.Prompt, Answer: e.Answer})
+	}
+	return es
+}
+
+func goldenModel(t *testing.T, g *policytest.Golden) *model.Model {
+	t.Helper()
+	dev, err := cpu.New(cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Open(g.Folder(true), dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func goldenConfig(g *policytest.Golden, m *model.Model, loss string) train.Config {
+	c := train.Default()
+	c.Loss, c.Beta, c.Gamma, c.Force = loss, g.Beta[loss], g.Gamma, true
+	c.Rank, c.Alpha, c.Tokens = m.Adapter.Rank, m.Adapter.Alpha, 128
+	return c
+}
+
+// TestGoldenGradients: losses and every LoRA gradient against PyTorch with PEFT and
+// TRL, the batch in one piece and cut into micro-batches.
+func TestGoldenGradients(t *testing.T) {
+	for _, g := range policytest.Goldens(t) {
+		m := goldenModel(t, g)
+		for _, loss := range slices.Sorted(maps.Keys(g.Losses)) {
+			for _, tokens := range []int{128, 40} {
+				t.Run(fmt.Sprintf("%s/%s/%d", g.Name, loss, tokens), func(t *testing.T) {
+					c := goldenConfig(g, m, loss)
+					c.Tokens = tokens
+					p := train.Phase{Name: loss, Epochs: 1, Rate: 1, BatchSize: 8}
+					if loss == "sft" {
+						p.Examples = goldenExamples(g)
+					} else {
+						p.Pairs = goldenPairs(g)
+					}
+					value, grads, err := start(t, m, c, p).Gradients(context.Background())
+					if err != nil {
+						t.Fatal(err)
+					}
+					if want := g.Losses[loss]; math.Abs(value-want) > 1e-5*math.Abs(want) {
+						t.Errorf("loss %v, want %v", value, want)
+					}
+					if want := 2 * model.Modules * len(m.Layers); len(grads) != want {
+						t.Errorf("%d gradients, want %d", len(grads), want)
+					}
+					worst := 0.0
+					for name, got := range grads {
+						d := distant(got, g.Tensor(t, loss+".grad."+peft(name)), nil)
+						if worst = max(worst, d); !(d <= gradientError) {
+							t.Errorf("%s: the gradient is off by %.2g of its norm", name, d)
+						}
+					}
+					t.Logf("worst gradient off by %.2g of its norm", worst)
+				})
+			}
+		}
+	}
+}
+
+// TestGoldenSteps: ten steps of AdamW with decay, schedule and clipping against
+// torch.optim.AdamW with transformers' cosine schedule.
+func TestGoldenSteps(t *testing.T) {
+	for _, g := range policytest.Goldens(t) {
+		t.Run(g.Name, func(t *testing.T) {
+			m := goldenModel(t, g)
+			c := goldenConfig(g, m, "sft")
+			s, examples := g.Steps, goldenExamples(g)
+			c.Decay, c.Clip = s.Decay, s.Clip
+			tr := start(t, m, c, train.Phase{Name: "sft", Examples: examples, Epochs: s.Total * s.Batch / len(examples), Rate: s.Rate, BatchSize: s.Batch})
+			for i := range s.Steps {
+				stats, err := tr.Step(context.Background())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if math.Abs(stats.Loss-s.Losses[i]) > 1e-4*s.Losses[i] || math.Abs(stats.GradNorm-s.Norms[i]) > 1e-4*s.Norms[i] {
+					t.Errorf("step %d: loss %v, norm %v, want %v and %v", i, stats.Loss, stats.GradNorm, s.Losses[i], s.Norms[i])
+				}
+			}
+			from, worst := loras(m.Adapter), 0.0
+			for name, got := range loras(tr.Adapter(false)) {
+				d := distant(got, g.Tensor(t, "steps."+peft(name)), from[name])
+				if worst = max(worst, d); !(d <= updateError) {
+					t.Errorf("%s: off by %.2g of the way that it went", name, d)
+				}
+			}
+			t.Logf("worst tensor off by %.2g of its way", worst)
+		})
+	}
+}
