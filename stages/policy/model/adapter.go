@@ -149,9 +149,9 @@ type adapterFile struct {
 	RankStable    bool            `json:"use_rslora"`
 	Dora          bool            `json:"use_dora"`
 	FanInFanOut   bool            `json:"fan_in_fan_out"`
-	ModulesToSave []string        `json:"modules_to_save"`
-	RankPattern   map[string]any  `json:"rank_pattern"`
-	AlphaPattern  map[string]any  `json:"alpha_pattern"`
+	ModulesToSave []string        `json:"modules_to_save,omitempty"`
+	RankPattern   map[string]any  `json:"rank_pattern,omitempty"` // null fails in PEFT, as in the next line
+	AlphaPattern  map[string]any  `json:"alpha_pattern,omitempty"`
 	Init          any             `json:"init_lora_weights"`
 	Inference     bool            `json:"inference_mode"`
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/fstest"
 
 	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/model"
@@ -123,5 +124,16 @@ func TestAdapterMustFit(t *testing.T) {
 		if _, err := base.WithAdapter(a); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// TestAdapterHasNoNulls: PEFT asks maps for their keys, and null has none.
+func TestAdapterHasNoNulls(t *testing.T) {
+	dir := memory{fstest.MapFS{}}
+	if err := noise(tiny(true), model.Q).Save(dir.create); err != nil {
+		t.Fatal(err)
+	}
+	if text := dir.MapFS["adapter_config.json"].Data; bytes.Contains(text, []byte("null")) {
+		t.Errorf("a field is null:\n%s", text)
 	}
 }

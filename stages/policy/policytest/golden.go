@@ -17,8 +17,11 @@ var testdata embed.FS
 // compute with it, in float64: integration/peers/golden.py makes them.
 type Golden struct {
 	Name     string
-	Examples []struct{ Prompt, Answer []int32 }
-	Pairs    []struct {
+	Examples []struct {
+		Prompt []int32 `json:"prompt"`
+		Answer []int32 `json:"answer"`
+	}
+	Pairs []struct {
 		Prompt, Chosen, Rejected []int32
 		RefChosen                float64 `json:"ref_chosen"`
 		RefRejected              float64 `json:"ref_rejected"`
