@@ -1,19 +1,20 @@
 package expand
 
 // scanner finds where the fragments of an answer end, byte by byte. It knows the
-// pythonic call format, [f(a=1, b='x')]: a fragment ends after the parenthesis
+// formats of toolcall by how they begin: pythonic, [f(a=1, b='x')], and the two that
+// write JSON, <tool_call>{"name": "f", "arguments": {"a": 1, "b": "x"}}</tool_call> and
+// {"name": "f", "parameters": {…}}. A fragment ends after the parenthesis or brace
 // that opens a call's arguments, after an argument's comma, and after the
-// parenthesis that closes the call. Nothing inside quotes, and nothing inside a
-// nested list, dict, tuple or call, ends anything. An answer that does not begin
-// with a bracket is prose: it ends after a full stop with a blank behind it, and
-// after a newline.
+// parenthesis or brace that closes the arguments. Nothing inside quotes, and nothing
+// inside a nested value, ends anything. Any other answer is prose: it ends after a
+// full stop with a blank behind it, and after a newline.
 //
 // It is a small value: a branch of the tree copies its parent's.
 type scanner struct {
 	kind    kind
 	quote   byte // the quote that is open, or 0
 	escaped bool // the byte before was a backslash inside quotes
-	depth   int  // open brackets: 1 is the list, 2 a call's arguments, more is inside a value
+	depth   int  // open brackets: 1 is the list, or a call's object, 2 a call's arguments, more is inside a value
 	dot     bool // the byte before was a full stop in prose
 }
 
@@ -22,6 +23,7 @@ type kind uint8
 const (
 	unknown kind = iota // only blanks so far
 	calls
+	objects // calls in JSON
 	prose
 )
 
@@ -45,8 +47,11 @@ func (s *scanner) next(c byte) (ends bool) {
 		case '[':
 			s.kind, s.depth = calls, 1
 			return false
+		case '{', '<':
+			s.kind = objects
+		default:
+			s.kind = prose
 		}
-		s.kind = prose
 	}
 	if s.kind == prose {
 		ends = c == '\n' || (c == ' ' && s.dot)
@@ -63,6 +68,9 @@ func (s *scanner) next(c byte) (ends bool) {
 			s.quote = 0
 		}
 		return false
+	}
+	if s.kind == objects {
+		return s.inObjects(c)
 	}
 	switch c {
 	case '\'', '"':
@@ -87,6 +95,27 @@ func (s *scanner) next(c byte) (ends bool) {
 			s.depth--
 			return s.depth == 1
 		}
+	case ',':
+		return s.depth == 2
+	}
+	return false
+}
+
+// inObjects: what stands between the objects ends nothing.
+func (s *scanner) inObjects(c byte) (ends bool) {
+	switch c {
+	case '"':
+		if s.depth > 0 {
+			s.quote = c
+		}
+	case '{', '[':
+		s.depth++
+		return s.depth == 2
+	case '}', ']':
+		if s.depth > 0 {
+			s.depth--
+		}
+		return s.depth == 1
 	case ',':
 		return s.depth == 2
 	}

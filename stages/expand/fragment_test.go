@@ -27,17 +27,23 @@ func TestFragments(t *testing.T) {
 		text string
 		want []string
 	}{
-		"a call":                        {"[f(a=1, b='x')]", []string{"[f(", "a=1,", " b='x')", "]"}},
-		"two calls":                     {"[f(a=1), g()]", []string{"[f(", "a=1)", ", g(", ")", "]"}},
-		"separators inside quotes":      {`[f(a='x, (y)', b="it's")]`, []string{"[f(", "a='x, (y)',", ` b="it's")`, "]"}},
-		"an escaped quote":              {`[f(a='it\'s, so', b=2)]`, []string{"[f(", `a='it\'s, so',`, " b=2)", "]"}},
-		"a nested list and dict":        {"[f(a=[1, 2], b={'k': (3, 4)})]", []string{"[f(", "a=[1, 2],", " b={'k': (3, 4)})", "]"}},
-		"a nested call":                 {"[f(a=g(1, 2), b=3)]", []string{"[f(", "a=g(1, 2),", " b=3)", "]"}},
-		"a name with an apostrophe":     {"[Today's News(a=1)]", []string{"[Today's News(", "a=1)", "]"}},
-		"a name with a bracket":         {"[get[x](a=1, b=2)]", []string{"[get[x](", "a=1,", " b=2)", "]"}},
-		"an unfinished answer":          {"[f(a='never ends, never", []string{"[f(", "a='never ends, never"}},
-		"too many closing parentheses":  {"[f(a=1))), g(b=2)]", []string{"[f(", "a=1)", ")), g(", "b=2)", "]"}},
-		"blanks before the list":        {"\n [f(a=1)]", []string{"\n [f(", "a=1)", "]"}},
+		"a call":                       {"[f(a=1, b='x')]", []string{"[f(", "a=1,", " b='x')", "]"}},
+		"two calls":                    {"[f(a=1), g()]", []string{"[f(", "a=1)", ", g(", ")", "]"}},
+		"separators inside quotes":     {`[f(a='x, (y)', b="it's")]`, []string{"[f(", "a='x, (y)',", ` b="it's")`, "]"}},
+		"an escaped quote":             {`[f(a='it\'s, so', b=2)]`, []string{"[f(", `a='it\'s, so',`, " b=2)", "]"}},
+		"a nested list and dict":       {"[f(a=[1, 2], b={'k': (3, 4)})]", []string{"[f(", "a=[1, 2],", " b={'k': (3, 4)})", "]"}},
+		"a nested call":                {"[f(a=g(1, 2), b=3)]", []string{"[f(", "a=g(1, 2),", " b=3)", "]"}},
+		"a name with an apostrophe":    {"[Today's News(a=1)]", []string{"[Today's News(", "a=1)", "]"}},
+		"a name with a bracket":        {"[get[x](a=1, b=2)]", []string{"[get[x](", "a=1,", " b=2)", "]"}},
+		"an unfinished answer":         {"[f(a='never ends, never", []string{"[f(", "a='never ends, never"}},
+		"too many closing parentheses": {"[f(a=1))), g(b=2)]", []string{"[f(", "a=1)", ")), g(", "b=2)", "]"}},
+		"blanks before the list":       {"\n [f(a=1)]", []string{"\n [f(", "a=1)", "]"}},
+		"hermes": {"<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [1, {\"k\": 2}], \"b\": \"x, {y}\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>", []string{
+			"<tool_call>\n{\"name\": \"f\", \"arguments\": {", "\"a\": [1, {\"k\": 2}],", " \"b\": \"x, {y}\"}",
+			"}\n</tool_call>\n<tool_call>\n{\"name\": \"g\", \"arguments\": {", "}", "}\n</tool_call>"}},
+		"llama": {`{"name": "f", "parameters": {"a": "\"", "b": 1}}; {"name": "g", "parameters": {}}`, []string{
+			`{"name": "f", "parameters": {`, `"a": "\"",`, ` "b": 1}`, `}; {"name": "g", "parameters": {`, "}", "}"}},
+		"llama's mark":                  {`<|python_tag|>{"name": "f", "parameters": {"a": 1}}`, []string{`<|python_tag|>{"name": "f", "parameters": {`, `"a": 1}`, "}"}},
 		"prose":                         {"I cannot. Sorry, (really)\nbye", []string{"I cannot. ", "Sorry, (really)\n", "bye"}},
 		"a decimal point ends nothing":  {"It is 3.5 km", []string{"It is 3.5 km"}},
 		"multibyte characters in prose": {"Größe. É", []string{"Größe. ", "É"}},
@@ -61,7 +67,7 @@ func TestACutLiesBehindTheTokenThatHoldsTheSeparator(t *testing.T) {
 
 // Whatever the text, the fragments are its bytes.
 func FuzzFragments(f *testing.F) {
-	for _, s := range []string{"[f(a=1, b='x')]", "No. I cannot.", `[f(a="\"")`, "[((((", "]]]", "[f(a='é,')]\x00\xff"} {
+	for _, s := range []string{"[f(a=1, b='x')]", "No. I cannot.", `[f(a="\"")`, "[((((", "]]]", "[f(a='é,')]\x00\xff", `<tool_call>{"name": "f"]}}}</tool_call>`, `{"a": {"b`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

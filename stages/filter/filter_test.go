@@ -79,6 +79,8 @@ func TestRules(t *testing.T) {
 		{"19 of 20 tokens alike: exactly 0.95", node{0, strings.Repeat("word ", 19) + "x", 0.9, "pass"}, node{0, strings.Repeat("word ", 19) + "y", -1, "fail"}, "", ""},
 		{"quotes differ", node{0, `[f(a='x')]`, 0.9, "pass"}, node{0, `[f(a="x")]`, -1, "fail"}, "equal_after_parsing", "equal_after_parsing"},
 		{"order of arguments differs", node{0, `[f(a=1, b=2)]`, 0.9, "pass"}, node{0, `[f(b=2, a=1)]`, -1, "fail"}, "equal_after_parsing", "equal_after_parsing"},
+		{"the same call of Hermes", node{0, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1,", 0.9, ""}, node{0, "<tool_call>\n{\"name\":  \"f\", \"arguments\": {\"a\": 1,", -1, ""}, "equal_after_parsing", "equal_after_parsing"},
+		{"the same call of Llama", node{0, `{"name": "f", "parameters": {"a": 1}`, 0.9, ""}, node{0, `{"parameters": {"a": 1}, "name": "f"`, -1, ""}, "equal_after_parsing", "equal_after_parsing"},
 		{"fragments differ in blanks", node{0, `[f(a=1,`, 0.9, ""}, node{0, `[f(a=1 , `, -1, ""}, "equal_after_parsing", "equal_after_parsing"},
 		{"to end here or to go on is a choice", node{0, "[f(a=1)]", 0.9, "pass"}, node{0, "[f(a=1)] ", -1, ""}, "", ""},
 		{"fragments of two arguments", node{0, `[f(a='x',`, 0.9, ""}, node{0, `[f(a='y',`, -1, ""}, "chosen_unproven", ""},

@@ -135,9 +135,13 @@ func distance(a, b []int32) int {
 	return row[len(b)]
 }
 
-// closings complete an answer that a fragment leaves open: nothing, a list, or an
-// argument list within it.
-var closings = []string{"", "]", ")]"}
+// closings complete an answer that a fragment leaves open: nothing, a list or a
+// call's object, or an argument list within it.
+var closings = map[toolcall.Format][]string{
+	toolcall.Pythonic:  {"", "]", ")]"},
+	toolcall.Hermes:    {"", "</tool_call>", "}</tool_call>", "}}</tool_call>"},
+	toolcall.LlamaJSON: {"", "}", "}}"},
+}
 
 // equal compares two answers, whole or begun, up to the end of the two fragments: as
 // text, for other tokens of the same text are no choice, and as calls. Both must be
@@ -147,12 +151,27 @@ func equal(a, b string) bool {
 	if a == b {
 		return true
 	}
-	for _, end := range closings {
-		x, errX := toolcall.Parse(strings.TrimRight(a, " \n") + end)
-		y, errY := toolcall.Parse(strings.TrimRight(b, " \n") + end)
+	f := toolcall.FormatOf(a)
+	if toolcall.FormatOf(b) != f {
+		return false
+	}
+	a, b = strings.TrimRight(a, " \n"), strings.TrimRight(b, " \n")
+	if f != toolcall.Pythonic && strings.HasSuffix(a, ",") && strings.HasSuffix(b, ",") { // JSON has no comma before a brace
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	for _, end := range closings[f] {
+		x, errX := parse(f, a+end)
+		y, errY := parse(f, b+end)
 		if errX == nil && errY == nil {
 			return toolcall.Equal(x, y)
 		}
 	}
 	return false
+}
+
+func parse(f toolcall.Format, text string) ([]toolcall.Call, error) {
+	if f == toolcall.Pythonic {
+		return toolcall.Parse(text) // Read mends what is missing
+	}
+	return f.Read(text)
 }

@@ -37,6 +37,7 @@ type Examiner struct {
 	want    toolcall.Expected
 	rule    toolcall.Rule
 	hasCall bool
+	format  toolcall.Format // that the reference is written in, and the answer must be
 }
 
 // NewExaminer reads the example's tools and what counts as right: the possible
@@ -47,7 +48,7 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("example %s: tools: %w", ex.ID, err)
 	}
-	e := &Examiner{tools: tools, hasCall: ex.Calls > 0}
+	e := &Examiner{tools: tools, hasCall: ex.Calls > 0, format: toolcall.FormatOf(ex.Reference)}
 	if !e.hasCall {
 		return e, nil
 	}
@@ -58,7 +59,7 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 		e.rule = toolcall.RuleOf(ex.Category)
 		return e, nil
 	}
-	calls, err := toolcall.Read(ex.Reference)
+	calls, err := e.format.Read(ex.Reference)
 	if err != nil {
 		return nil, fmt.Errorf("example %s: reference: %w", ex.ID, err)
 	}
@@ -75,7 +76,7 @@ func (e *Examiner) Outcome(answer string, cut bool) Result {
 	if !e.hasCall {
 		return prose(answer, cut)
 	}
-	calls, err := toolcall.Read(answer)
+	calls, err := e.format.Read(answer)
 	if err != nil {
 		m := toolcall.Undecodable(err)
 		return Result{ErrorName: m.Name, ErrorType: string(m.Type)}
@@ -101,7 +102,7 @@ func prose(answer string, cut bool) Result {
 	case answer == "":
 		return Result{ErrorName: ErrEmpty, ErrorType: string(toolcall.Other)}
 	}
-	_, err := toolcall.Read(answer)
+	_, err := toolcall.FormatOf(answer).Read(answer)
 	return Result{Parsed: err == nil, ErrorName: ErrCallUnwanted, ErrorType: string(toolcall.ToolsCount)}
 }
 

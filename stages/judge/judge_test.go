@@ -15,6 +15,8 @@ const tools = `[{"name":"f","parameters":{"type":"dict","properties":{"a":{"type
 func TestOutcome(t *testing.T) {
 	call := schemas.Example{ID: "e", Tools: tools, Reference: "[f(a=1)]", Calls: 1}
 	bench := schemas.Example{ID: "e", Tools: tools, Reference: "[f(a=1)]", Calls: 1, Category: "live_simple", Acceptable: `[{"f":{"a":[1,2],"b":["","x"]}}]`}
+	hermes := call
+	hermes.Reference = `<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>`
 	prose := schemas.Example{ID: "e", Tools: tools, Reference: "No tool fits."}
 	for name, c := range map[string]struct {
 		ex     schemas.Example
@@ -27,6 +29,9 @@ func TestOutcome(t *testing.T) {
 		"an acceptable value":            {bench, "[f(a=2)]", false, judge.Result{Pass: true, Parsed: true}},
 		"right but cut":                  {call, "[f(a=1)]", true, judge.Result{ErrorName: judge.ErrCut, ErrorType: "other"}},
 		"prose instead of a call":        {call, "I cannot.", false, judge.Result{ErrorName: "ast_decoder:decoder_failed", ErrorType: "code syntax"}},
+		"the reference of Hermes":        {hermes, hermes.Reference, false, judge.Result{Pass: true, Parsed: true}},
+		"another format than Hermes":     {hermes, "[f(a=1)]", false, judge.Result{ErrorName: "ast_decoder:decoder_failed", ErrorType: "code syntax"}},
+		"Hermes where prose is wanted":   {prose, hermes.Reference, false, judge.Result{Parsed: true, ErrorName: judge.ErrCallUnwanted, ErrorType: "tools count"}},
 		"prose where prose is wanted":    {prose, "I cannot do that.", false, judge.Result{Pass: true, Parsed: true}},
 		"a call where prose is wanted":   {prose, "[f(a=1)]", false, judge.Result{Parsed: true, ErrorName: judge.ErrCallUnwanted, ErrorType: "tools count"}},
 		"nothing where prose is wanted":  {prose, "", false, judge.Result{ErrorName: judge.ErrEmpty, ErrorType: "other"}},

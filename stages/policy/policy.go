@@ -194,6 +194,9 @@ func (p *Policy) VocabSize() int { return p.model.VocabSize }
 // TemplateHash is the SHA-256 of the chat template, in hexadecimal.
 func (p *Policy) TemplateHash() string { return p.template.Hash() }
 
+// Template is the text of the chat template.
+func (p *Policy) Template() string { return p.template.Source() }
+
 // IsEnd tells whether id ends an answer: end of turn, of text, or of message.
 func (p *Policy) IsEnd(id int32) bool { return p.ends[id] }
 

@@ -3,6 +3,9 @@ package split
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"itool/schemas/toolcall"
 )
 
 // Config is the stage's section of a run's configuration. The shares are of all
@@ -15,13 +18,19 @@ type Config struct {
 	ShareSeed       uint64   `json:"share_seed"`       // another seed gives other shares of the same data
 	TestFiles       []string `json:"test_files"`       // names of published files that are held out whole; the shares are of the others
 	ValidationFiles []string `json:"validation_files"` // names of published files that are for validation whole
+	CallFormat      string   `json:"call_format"`      // how answers write calls: auto (what the chat template asks for), pythonic [f(a=1)], hermes <tool_call>{…}</tool_call>, llama_json {"name": …}
 	MaxTokens       int      `json:"max_tokens"`       // most tokens of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
 }
 
 // Default is the paper's: 10 % validation, half of the whole to replay.
 func Default() Config {
-	return Config{ValidationShare: 0.1, ReplayShare: 0.5, DataShare: 1, ShareSeed: 1}
+	return Config{ValidationShare: 0.1, ReplayShare: 0.5, DataShare: 1, ShareSeed: 1, CallFormat: Auto}
 }
+
+// Auto takes the call format from the chat template.
+const Auto = "auto"
+
+var callFormats = []string{Auto, string(toolcall.Pythonic), string(toolcall.Hermes), string(toolcall.LlamaJSON)}
 
 // Validate names the field, the value and the range.
 func (c Config) Validate() error {
@@ -49,6 +58,9 @@ func (c Config) Validate() error {
 		if slices.Contains(c.ValidationFiles, name) {
 			return fmt.Errorf("split.test_files: %q is among validation_files too: what chooses settings is no test", name)
 		}
+	}
+	if !slices.Contains(callFormats, c.CallFormat) {
+		return fmt.Errorf("split.call_format: %q is none of %s", c.CallFormat, strings.Join(callFormats, ", "))
 	}
 	if c.MaxTokens < 0 {
 		return fmt.Errorf("split.max_tokens: %d is below 0", c.MaxTokens)

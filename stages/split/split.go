@@ -19,6 +19,7 @@ import (
 	"io"
 
 	"itool/schemas"
+	"itool/schemas/toolcall"
 	"itool/stages"
 	"itool/stages/policy"
 	"itool/stages/split/format"
@@ -54,7 +55,10 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return fmt.Errorf("split: %w", err)
 	}
-	t := &turns{cfg: cfg, policy: p, limit: p.ContextLength(), shard: shard, seen: map[[sha256.Size]byte]bool{}}
+	t := &turns{cfg: cfg, policy: p, limit: p.ContextLength(), shard: shard, seen: map[[sha256.Size]byte]bool{}, calls: toolcall.Format(cfg.CallFormat)}
+	if cfg.CallFormat == Auto {
+		t.calls = toolcall.FormatOfTemplate(p.Template())
+	}
 	if cfg.MaxTokens > 0 {
 		t.limit = min(t.limit, cfg.MaxTokens)
 	}

@@ -158,6 +158,38 @@ func TestExample(t *testing.T) {
 	}
 }
 
+// TestCallFormat: calls are learnt as the model writes them, whatever the data has.
+func TestCallFormat(t *testing.T) {
+	const hermes = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Bern\"}}\n</tool_call>"
+	const llama = `{"name": "weather", "parameters": {"city": "Bern"}}`
+	const pythonic = "[weather(city='Bern')]"
+	for _, c := range []struct{ format, template, data, want string }{
+		{"pythonic", "", pythonic, pythonic},
+		{"hermes", "", pythonic, hermes},
+		{"llama_json", "", pythonic, llama},
+		{"llama_json", "", hermes, llama},
+		{"pythonic", "", llama, pythonic},
+		{"auto", "", hermes, pythonic},
+		{"auto", "{#- Respond in the format {\"name\": function name, \"parameters\": dictionary of argument name and its value}. -#}", pythonic, llama},
+		{"auto", "{#- <tool_call> -#}", pythonic, hermes},
+	} {
+		data := row(weather, "Bern?", c.data, "And?", "It rains.")
+		it := item(t, format.OpenAI, data, map[string]any{"validation_share": 0, "call_format": c.format})
+		files := it.Policy.(fstest.MapFS)
+		text := string(files[template.File].Data) + c.template
+		files[template.File] = &fstest.MapFile{Data: []byte(text)}
+		rows := stagetest.Rows[schemas.Example](t, newStage(t), it)
+		if len(rows) != 2 || rows[0].Reference != c.want || rows[0].Calls != 1 || rows[0].Reason != "" {
+			t.Errorf("%s of %s: %+v, want %s", c.format, c.data, rows[0], c.want)
+			continue
+		}
+		var before []policy.Message
+		if err := json.Unmarshal([]byte(rows[1].Messages), &before); err != nil || before[1].Content != c.want || rows[1].Reference != "It rains." {
+			t.Errorf("%s of %s: the second turn stands behind %v, %v", c.format, c.data, before, err)
+		}
+	}
+}
+
 func TestGrade(t *testing.T) {
 	for _, c := range []struct {
 		a, b, c int
@@ -396,14 +428,15 @@ func TestConfig(t *testing.T) {
 		"split.replay_share: 0.95":    {ValidationShare: 0.1, ReplayShare: 0.95},
 		"split.data_share: 0":         {},
 		"split.data_share: 1.1":       {DataShare: 1.1},
-		"split.max_tokens: -1":        {DataShare: 1, MaxTokens: -1},
+		"split.call_format: \"json\"": {DataShare: 1, CallFormat: "json"},
+		"split.max_tokens: -1":        {DataShare: 1, CallFormat: split.Auto, MaxTokens: -1},
 		"split.test_files: \"a\"":     {DataShare: 1, TestFiles: []string{"a"}, ValidationFiles: []string{"b", "a"}},
 	} {
 		if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%+v: err = %v, want %s", config, err, want)
 		}
 	}
-	for _, config := range []split.Config{split.Default(), {ReplayShare: 0.9, ValidationShare: 0.1, DataShare: 1}, {TestShare: 1, DataShare: 0.1}} {
+	for _, config := range []split.Config{split.Default(), {ReplayShare: 0.9, ValidationShare: 0.1, DataShare: 1, CallFormat: "hermes"}, {TestShare: 1, DataShare: 0.1, CallFormat: "auto"}} {
 		if err := config.Validate(); err != nil {
 			t.Errorf("%+v: %v", config, err)
 		}

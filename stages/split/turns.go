@@ -35,6 +35,7 @@ const maxTurns = 256
 type turns struct {
 	cfg    Config
 	policy *policy.Policy
+	calls  toolcall.Format
 	limit  int // most tokens of prompt and answer
 	shard  schemas.Shard
 	seen   map[[sha256.Size]byte]bool
@@ -62,6 +63,7 @@ func (t *turns) add(row format.Row) {
 		t.drop(e, row, BadRow, fmt.Errorf("%d assistant turns, at most %d can be read: cut the conversation", len(answers), maxTurns))
 		return
 	}
+	t.rewrite(row.Messages)
 	tools, err := t.tools(&e, row.Tools)
 	group := groupOf(row.Tools, row.Messages)
 	tooLong := false
@@ -104,6 +106,28 @@ func (t *turns) tools(e *schemas.Example, raw json.RawMessage) ([]toolcall.Tool,
 	text, characters, err := serialise(raw)
 	e.Tools, e.Candidates, e.ToolChars = text, int32(len(tools)), int32(characters)
 	return tools, err
+}
+
+// rewrite puts the calls of the assistant's turns into the model's format. A turn
+// that does not read stays as it is: where it is to be learnt, turn says what is
+// wrong with it.
+func (t *turns) rewrite(messages []format.Message) {
+	for i, m := range messages {
+		if m.Role != "assistant" || toolcall.FormatOf(m.Content) == t.calls {
+			continue
+		}
+		if calls, err := readCalls(m.Content); err == nil && len(calls) > 0 {
+			messages[i].Content = t.calls.Print(calls)
+		}
+	}
+}
+
+// readCalls reads calls in whatever format the data has them.
+func readCalls(text string) ([]toolcall.Call, error) {
+	if f := toolcall.FormatOf(text); f != toolcall.Pythonic {
+		return f.Read(text)
+	}
+	return toolcall.Parse(text)
 }
 
 // turn fills in one example, or says why it is dropped. Cheap checks come first.
@@ -167,7 +191,7 @@ func asked(before []format.Message) bool {
 // pass the benchmark's own check. Arguments are not held against the tool's schema:
 // references, ToolACE's too, break it now and then, and still say what is wanted.
 func checkAnswer(e *schemas.Example, tools []toolcall.Tool) ([]toolcall.Call, error) {
-	calls, err := toolcall.Parse(e.Reference)
+	calls, err := readCalls(e.Reference)
 	if err != nil {
 		if toolcall.IsProse(e.Reference) {
 			return nil, nil

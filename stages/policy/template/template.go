@@ -76,6 +76,7 @@ type Input struct {
 // Template is immutable; many goroutines may render with one.
 type Template struct {
 	exec     *exec.Template
+	source   string
 	hash     string
 	bos, eos string
 }
@@ -150,11 +151,14 @@ func New(source, bos, eos string) (t *Template, err error) {
 	}
 	pythonOperators(reflect.ValueOf(x.Root()), map[unsafe.Pointer]bool{})
 	sum := sha256.Sum256([]byte(source))
-	return &Template{exec: x, hash: hex.EncodeToString(sum[:]), bos: bos, eos: eos}, nil
+	return &Template{exec: x, source: source, hash: hex.EncodeToString(sum[:]), bos: bos, eos: eos}, nil
 }
 
 // Hash is the SHA-256 of the template's text, in hexadecimal.
 func (t *Template) Hash() string { return t.hash }
+
+// Source is the template's text.
+func (t *Template) Source() string { return t.source }
 
 // BOS and EOS are the texts of the first and last token; empty: none is named.
 func (t *Template) BOS() string { return t.bos }

@@ -12,6 +12,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"itool/schemas/toolcall"
 	"itool/stages/policy/template"
 )
 
@@ -63,7 +64,7 @@ func TestGolden(t *testing.T) {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
-	n := 0
+	n, called := 0, 0
 	for ; lines.Scan(); n++ {
 		var c struct {
 			Tmpl, Name string
@@ -80,10 +81,54 @@ func TestGolden(t *testing.T) {
 		case c.Err == nil && (err != nil || got != *c.Out):
 			t.Errorf("case %d %s %s: %v\n got %q\nwant %q", n, c.Tmpl, c.Name, err, got, *c.Out)
 		}
+		if calls := callsOf(t, c.Ctx); c.Err == nil && len(calls) > 0 {
+			called++
+			if want := toolcall.FormatOfTemplate(templates[c.Tmpl].Source()).Print(calls); !strings.Contains(got, want) {
+				t.Errorf("case %d %s %s: the template writes calls otherwise than %q:\n%q", n, c.Tmpl, c.Name, want, got)
+			}
+		}
+	}
+	if called == 0 {
+		t.Error("no case has calls of the assistant")
 	}
 	if n != 64 {
 		t.Errorf("%d cases, want 64", n)
 	}
+}
+
+// callsOf are the calls of the first turn that has some.
+func callsOf(t *testing.T, ctx json.RawMessage) (calls []toolcall.Call) {
+	t.Helper()
+	var in struct {
+		Messages []struct {
+			Calls []struct {
+				Function struct {
+					Name      string
+					Arguments json.RawMessage
+				}
+			} `json:"tool_calls"`
+		}
+	}
+	if err := json.Unmarshal(ctx, &in); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range in.Messages {
+		for _, c := range m.Calls {
+			args, err := toolcall.FromJSON(c.Function.Arguments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			call := toolcall.Call{Name: c.Function.Name}
+			for _, p := range args.Pairs {
+				call.Args = append(call.Args, toolcall.Arg{Name: p.Key.Text, Value: p.Value})
+			}
+			calls = append(calls, call)
+		}
+		if len(calls) > 0 {
+			return calls
+		}
+	}
+	return nil
 }
 
 var (

@@ -1,0 +1,255 @@
+package toolcall
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Format is how a model writes its calls: what its chat template asks it for.
+type Format string
+
+// The formats.
+const (
+	Pythonic  Format = "pythonic"   // [f(a=1), g()]
+	Hermes    Format = "hermes"     // <tool_call>⏎{"name": "f", "arguments": {"a": 1}}⏎</tool_call>, one block a call, a line each: Hermes, Qwen
+	LlamaJSON Format = "llama_json" // {"name": "f", "parameters": {"a": 1}}, several with "; " between them: Llama 3.1 and later
+)
+
+const (
+	openCall  = "<tool_call>"
+	closeCall = "</tool_call>"
+	pythonTag = "<|python_tag|>"
+)
+
+// FormatOf tells in which format calls are written, by how the text begins.
+func FormatOf(answer string) Format {
+	text := strings.TrimSpace(answer)
+	switch {
+	case strings.HasPrefix(text, openCall):
+		return Hermes
+	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, pythonTag):
+		return LlamaJSON
+	}
+	return Pythonic
+}
+
+// FormatOfTemplate tells in which format a chat template asks for calls.
+func FormatOfTemplate(jinja string) Format {
+	switch {
+	case strings.Contains(jinja, openCall):
+		return Hermes
+	case strings.Contains(jinja, `"parameters": dictionary of argument name`):
+		return LlamaJSON
+	}
+	return Pythonic
+}
+
+// Print writes calls as the model would. The JSON formats write what json.dumps of
+// Python does, as chat templates do: a tuple becomes a list, a nested call an object.
+// Calls that JSON cannot hold (infinities, keys of a dict that are no strings) do not
+// read back as they were.
+func (f Format) Print(calls []Call) string {
+	if f != Hermes && f != LlamaJSON {
+		return Print(calls)
+	}
+	var b strings.Builder
+	for i, c := range calls {
+		switch {
+		case f == LlamaJSON:
+			if i > 0 {
+				b.WriteString("; ")
+			}
+			jsonCallTo(&b, c, "parameters")
+		default:
+			if i > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteString(openCall + "\n")
+			jsonCallTo(&b, c, "arguments")
+			b.WriteString("\n" + closeCall)
+		}
+	}
+	return b.String()
+}
+
+// Read parses a model's answer in its format. Text outside the blocks of Hermes does
+// not count, as in the programs that serve such models.
+func (f Format) Read(answer string) ([]Call, error) {
+	switch f {
+	case Hermes:
+		return readHermes(answer)
+	case LlamaJSON:
+		return readLlama(answer)
+	}
+	return Read(answer)
+}
+
+func readHermes(answer string) ([]Call, error) {
+	c, err := newCursor(answer)
+	if err != nil {
+		return nil, err
+	}
+	var calls []Call
+	for {
+		next := strings.Index(c.text[c.pos:], openCall)
+		if next < 0 {
+			break
+		}
+		c.pos += next + len(openCall)
+		call, err := c.jsonCall("arguments")
+		if err != nil {
+			return nil, err
+		}
+		calls = append(calls, call)
+		if c.blanks(); !c.take(closeCall) {
+			return nil, c.want(closeCall)
+		}
+	}
+	if len(calls) == 0 {
+		c.pos = 0
+		return nil, c.want(openCall)
+	}
+	return calls, nil
+}
+
+func readLlama(answer string) ([]Call, error) {
+	c, err := newCursor(answer)
+	if err != nil {
+		return nil, err
+	}
+	c.blanks()
+	c.take(pythonTag)
+	var calls []Call
+	for {
+		call, err := c.jsonCall("parameters", "arguments")
+		if err != nil {
+			return nil, err
+		}
+		calls = append(calls, call)
+		c.blanks()
+		if c.end() {
+			return calls, nil
+		}
+		if !c.take(";") {
+			return nil, c.want(`";" or the end`)
+		}
+	}
+}
+
+// jsonCall reads {"name": …, "arguments": {…}}; keys are the names that the second
+// field may have. Other fields do not count.
+func (c *cursor) jsonCall(keys ...string) (Call, error) {
+	c.blanks()
+	if c.peek() != '{' {
+		return Call{}, c.want(`"{"`)
+	}
+	start := *c
+	dec := json.NewDecoder(strings.NewReader(c.text[c.pos:]))
+	dec.UseNumber()
+	v, err := fromJSON(dec, 0)
+	c.pos += int(dec.InputOffset())
+	if err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			c.pos = min(start.pos+int(syntax.Offset), len(c.text))
+		}
+		return Call{}, c.want("JSON")
+	}
+	name, _ := v.get("name")
+	if name.Kind != String || name.Text == "" {
+		return Call{}, start.want(`an object with "name"`)
+	}
+	call := Call{Name: name.Text}
+	for _, key := range keys {
+		args, given := v.get(key)
+		if !given {
+			continue
+		}
+		if args.Kind != Dict {
+			return Call{}, start.want(fmt.Sprintf("an object at %q", key))
+		}
+		for _, p := range args.Pairs {
+			call.Args = append(call.Args, Arg{Name: p.Key.Text, Value: p.Value})
+		}
+		return call, nil
+	}
+	return Call{}, start.want(fmt.Sprintf("an object with %q", keys[0]))
+}
+
+func jsonCallTo(b *strings.Builder, c Call, key string) {
+	b.WriteString(`{"name": `)
+	jsonString(b, c.Name)
+	b.WriteString(`, "` + key + `": {`)
+	for i, a := range c.Args {
+		comma(b, i)
+		jsonString(b, a.Name)
+		b.WriteString(": ")
+		jsonTo(b, a.Value)
+	}
+	b.WriteString("}}")
+}
+
+func jsonTo(b *strings.Builder, v Value) {
+	switch v.Kind {
+	case None:
+		b.WriteString("null")
+	case Bool:
+		b.WriteString(strconv.FormatBool(v.Bool))
+	case String:
+		jsonString(b, v.Text)
+	case List, Tuple:
+		b.WriteByte('[')
+		for i, item := range v.Items {
+			comma(b, i)
+			jsonTo(b, item)
+		}
+		b.WriteByte(']')
+	case Dict:
+		b.WriteByte('{')
+		for i, p := range v.Pairs {
+			comma(b, i)
+			key := p.Key.Text
+			if p.Key.Kind != String {
+				key = printValue(p.Key)
+			}
+			jsonString(b, key)
+			b.WriteString(": ")
+			jsonTo(b, p.Value)
+		}
+		b.WriteByte('}')
+	case Nested:
+		jsonTo(b, asDict(v))
+	default: // numbers are the same in both
+		writeValue(b, v, false)
+	}
+}
+
+// jsonString is json.dumps(s, ensure_ascii=False).
+func jsonString(b *strings.Builder, s string) {
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == '\b':
+			b.WriteString(`\b`)
+		case r == '\f':
+			b.WriteString(`\f`)
+		case r < 0x20:
+			writeHex(b, `\u`, r, 4)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+}
