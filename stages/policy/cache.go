@@ -6,12 +6,13 @@ import (
 	"itool/stages/policy/model"
 )
 
-// cache holds keys and values by slot. Slots are handed out in order; which token
-// sits in one is the business of whoever holds its path.
+// cache holds keys and values by slot. Which token sits in one is the business of
+// whoever holds its path.
 type cache struct {
 	k, v  [][]float32 // by layer, (slots, G, D)
 	width int         // G·D
-	used  int         // slots handed out
+	used  int         // slots handed out so far
+	freed []int32     // of them, those that were given back by free
 	limit int         // the most there may ever be
 }
 
@@ -38,6 +39,24 @@ func (c *cache) take(n int) (first int, err error) {
 	}
 	return first, nil
 }
+
+// slots appends n slots to a path, freed ones first. On an error nothing is taken.
+func (c *cache) slots(path []int32, n int) ([]int32, error) {
+	again := min(n, len(c.freed))
+	first, err := c.take(n - again)
+	if err != nil {
+		return path, err
+	}
+	path = append(path, c.freed[len(c.freed)-again:]...)
+	c.freed = c.freed[:len(c.freed)-again]
+	for i := range n - again {
+		path = append(path, int32(first+i))
+	}
+	return path, nil
+}
+
+// free makes slots available for others.
+func (c *cache) free(slots []int32) { c.freed = append(c.freed, slots...) }
 
 // giveBack frees the last n slots.
 func (c *cache) giveBack(n int) { c.used -= n }

@@ -93,18 +93,17 @@ func newSession(p *Policy) *Session {
 	return &Session{p: p, f: &forward{m: p.model, d: p.model.Device}, cache: newCache(p.model, p.options.SessionTokens)}
 }
 
-// prefill computes all but the last token as one causal segment, straight from
-// the cache's first free slots.
+// prefill computes all but the last token as one causal segment.
 func (s *Session) prefill(prompt []int32) (Branch, error) {
 	n, f := len(prompt)-1, s.f
-	first, err := s.cache.take(n)
+	path, err := s.cache.slots(make([]int32, 0, n), n)
 	if err != nil {
 		return Branch{}, err
 	}
-	b := Branch{of: s, path: make([]int32, n), last: prompt[n]}
+	b := Branch{of: s, path: path, last: prompt[n]}
 	grow(&f.pos, n)
 	for i := range n {
-		b.path[i], f.pos[i] = int32(first+i), int32(i)
+		f.pos[i] = int32(i)
 	}
 	if n == 0 {
 		return b, nil

@@ -1,0 +1,166 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"itool/stages/policy"
+	"itool/stages/policy/policytest"
+)
+
+// batcher runs one until the test ends.
+func batcher(t *testing.T, p *policy.Policy, requests, tokens int) *policy.Batcher {
+	b := policy.NewBatcher(p, requests, tokens)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); b.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-done })
+	return b
+}
+
+func drain(s *policy.Stream) (d policy.Draw, err error) {
+	for {
+		t, err := s.Next()
+		if err == io.EOF {
+			d.Reason = s.Reason()
+			return d, nil
+		}
+		if err != nil {
+			return d, err
+		}
+		d.Tokens, d.LogProbs = append(d.Tokens, t.ID), append(d.LogProbs, float32(t.LogProb))
+	}
+}
+
+// TestBatcherDrawsTheSameBits: requests that come and go at any time, through a cache
+// that is full again and again, draw what each draws alone.
+func TestBatcherDrawsTheSameBits(t *testing.T) {
+	p := policytest.Open(t, 1)
+	prompt := mustPrompt(t, p, talk)
+	b := batcher(t, p, 100, 3*len(prompt)+150)
+	var wg sync.WaitGroup
+	for i := range 24 {
+		wg.Go(func() {
+			req := policy.Request{Seed: uint64(i), Temperature: 1, TopK: i % 4 * 10, MaxTokens: 5 + 7*(i%6)}
+			from := prompt[:len(prompt)-i%3]
+			for range 3 {
+				s, err := b.Start(context.Background(), from, req, 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := drain(s)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				want, err := p.Generate(context.Background(), [][]int32{from}, req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !same(got, want[0]) {
+					t.Errorf("request %d: got %v %s, alone %v %s", i, got.Tokens, got.Reason, want[0].Tokens, want[0].Reason)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestBatcherAlternatives(t *testing.T) {
+	p := policytest.Open(t, 1)
+	prompt := mustPrompt(t, p, talk)
+	s, err := batcher(t, p, 1, 0).Start(context.Background(), prompt, policy.Request{MaxTokens: 3}, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := newSession(t, p)
+	all := make([]int32, p.VocabSize())
+	for i := range all {
+		all[i] = int32(i)
+	}
+	branch := session.Root()
+	for range 3 {
+		tok, err := s.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := session.Next(context.Background(), branch, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		order := slices.Clone(all)
+		slices.SortStableFunc(order, func(a, b int32) int { return -compare(want[a], want[b]) })
+		if len(tok.Top) != 4 || tok.Top[0].ID != tok.ID { // greedy
+			t.Fatalf("top %v of token %d", tok.Top, tok.ID)
+		}
+		for i, a := range tok.Top {
+			if a.ID != order[i] || math.Abs(a.LogProb-float64(want[a.ID])) > 1e-5 {
+				t.Errorf("alternative %d: %v, want %d with %v", i, a, order[i], want[order[i]])
+			}
+		}
+		if branch, _, err = session.Append(context.Background(), branch, []int32{tok.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func compare(a, b float32) int {
+	if a < b {
+		return -1
+	}
+	if a > b {
+		return 1
+	}
+	return 0
+}
+
+func TestBatcherRefuses(t *testing.T) {
+	p := policytest.Open(t, 1)
+	prompt := mustPrompt(t, p, talk)
+	b := policy.NewBatcher(p, 1, len(prompt)+10)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); b.Run(ctx) }()
+	start := func(ctx context.Context, prompt []int32, r policy.Request) (*policy.Stream, error) { return b.Start(ctx, prompt, r, 0) }
+	for want, err := range map[string]error{
+		"token 0: id -1":       second(start(ctx, []int32{-1}, policy.Request{MaxTokens: 1})),
+		"temperature: -1":      second(start(ctx, prompt, policy.Request{MaxTokens: 1, Temperature: -1})),
+		"more than the":        second(start(ctx, prompt, policy.Request{MaxTokens: 11})),
+		"nothing is left for ": second(start(ctx, make([]int32, policytest.ContextLength), policy.Request{})),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+	// One that nobody reads any more makes room for the next.
+	gone, leave := context.WithCancel(ctx)
+	s, err := start(gone, prompt, policy.Request{MaxTokens: 10, Temperature: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start(ctx, prompt, policy.Request{MaxTokens: 1}); err != nil && !errors.Is(err, policy.ErrBusy) {
+		t.Errorf("a second request: %v", err)
+	}
+	leave()
+	if _, err := drain(s); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled stream ends with %v", err)
+	}
+	stop()
+	<-done
+	if _, err := start(context.Background(), prompt, policy.Request{MaxTokens: 1}); err == nil || !strings.Contains(err.Error(), "stopped") {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
