@@ -43,17 +43,9 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return notYet(c.RunName, err)
 	}
-	p := r.Final()
-	if c.Round >= -1 {
-		p = nil
-		for i := range r.Policies {
-			if r.Policies[i].Round == c.Round {
-				p = &r.Policies[i]
-			}
-		}
-	}
-	if p == nil {
-		return fmt.Errorf("run %s has no policy of that round yet: see itool report %s", c.RunName, c.RunName)
+	p, err := policyOf(r, c.RunName, c.Round)
+	if err != nil {
+		return err
 	}
 	if c.Merged {
 		return c.merged(ctx, a, s, *p)

@@ -179,17 +179,30 @@ func (c *cursor) jsonCall(keys ...string) (Call, error) {
 	return Call{}, start.want(fmt.Sprintf("an object with %q", keys[0]))
 }
 
+// JSON is the arguments as a JSON object, as Print writes them.
+func (c Call) JSON() string {
+	var b strings.Builder
+	jsonArgs(&b, c)
+	return b.String()
+}
+
 func jsonCallTo(b *strings.Builder, c Call, key string) {
 	b.WriteString(`{"name": `)
 	jsonString(b, c.Name)
-	b.WriteString(`, "` + key + `": {`)
+	b.WriteString(`, "` + key + `": `)
+	jsonArgs(b, c)
+	b.WriteByte('}')
+}
+
+func jsonArgs(b *strings.Builder, c Call) {
+	b.WriteByte('{')
 	for i, a := range c.Args {
 		comma(b, i)
 		jsonString(b, a.Name)
 		b.WriteString(": ")
 		jsonTo(b, a.Value)
 	}
-	b.WriteString("}}")
+	b.WriteByte('}')
 }
 
 func jsonTo(b *strings.Builder, v Value) {
@@ -252,4 +265,15 @@ func jsonString(b *strings.Builder, s string) {
 		}
 	}
 	b.WriteByte('"')
+}
+
+// Marks are the texts that calls begin with.
+func (f Format) Marks() []string {
+	switch f {
+	case Hermes:
+		return []string{openCall}
+	case LlamaJSON:
+		return []string{"{", pythonTag}
+	}
+	return []string{"["}
 }

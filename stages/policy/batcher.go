@@ -27,8 +27,8 @@ type Batcher struct {
 // ErrBusy: as many requests wait as may.
 var ErrBusy = errors.New("too many requests are waiting")
 
-// errStopped: the batcher has stopped.
-var errStopped = errors.New("the engine has stopped")
+// ErrStopped: the batcher has stopped.
+var ErrStopped = errors.New("the engine has stopped")
 
 // NewBatcher bounds what waits and runs together: requests, and the tokens of those
 // that run (0: what 1 GiB holds, one context at least).
@@ -106,7 +106,7 @@ func (b *Batcher) Start(ctx context.Context, prompt []int32, req Request, top in
 		return s, nil
 	case <-b.stopped:
 		<-b.places
-		return nil, fmt.Errorf("policy: start: %w", errStopped)
+		return nil, fmt.Errorf("policy: start: %w", ErrStopped)
 	case <-ctx.Done():
 		<-b.places
 		return nil, ctx.Err()
@@ -169,7 +169,7 @@ func (b *Batcher) Run(ctx context.Context) {
 	defer func() {
 		close(b.stopped)
 		for _, s := range append(running, waiting...) {
-			end(s, errStopped)
+			end(s, ErrStopped)
 		}
 	}()
 	for {

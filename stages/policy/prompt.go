@@ -50,6 +50,17 @@ func (p *Policy) Answer(text string) []int32 {
 	return append(p.tokenizer.Encode(text), p.endOfTurn...)
 }
 
+// Raw returns the IDs of a text that is no conversation: control tokens that are
+// written in it count, and the model's BOS token stands before it, once. It is for
+// those who render by themselves; what strangers wrote belongs into Prompt.
+func (p *Policy) Raw(text string) []int32 {
+	ids := p.tokenizer.EncodeRendered(text)
+	if p.bos >= 0 && (len(ids) == 0 || ids[0] != p.bos) {
+		ids = append([]int32{p.bos}, ids...)
+	}
+	return ids
+}
+
 // EndOfTurn returns what Answer appends.
 func (p *Policy) EndOfTurn() []int32 { return append([]int32(nil), p.endOfTurn...) }
 

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"itool/ops/demo"
+	"itool/ops/line"
+	"itool/ops/report"
+	"itool/ops/serve"
+	"itool/stages/policy"
+	"itool/storage/checkpoint"
+)
+
+// serveCmd is `itool serve`.
+type serveCmd struct {
+	target
+	RunName  string `arg:"" optional:"" name:"run" help:"Serve a policy of this run."`
+	Round    int    `default:"-2" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
+	Model    string `placeholder:"DIR" help:"Serve the model in this folder instead; without it and without a run: the demo's base."`
+	Adapter  string `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
+	Listen   string `default:"127.0.0.1:8000" help:"Address to listen on."`
+	Name     string `help:"Name of the model as clients see it; default: that of the run or the folder."`
+	Key      string `env:"ITOOL_API_KEY" help:"Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command line can be read by others."`
+	Requests int    `default:"256" help:"Requests that wait or run at most; more are told to come again."`
+}
+
+func (c *serveCmd) Run(ctx context.Context, a *app) error {
+	p, name, err := c.open(ctx, a)
+	if err != nil {
+		return err
+	}
+	if c.Name != "" {
+		name = c.Name
+	}
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	s := serve.New(p, serve.Options{Name: name, Key: c.Key, Requests: c.Requests, Log: a.log})
+	stop := until(ctx, func(ctx context.Context) error { s.Run(ctx); return nil })
+	defer func() { _ = stop() }()
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	fmt.Fprintf(a.out, "%s at http://%s/v1\n", name, listener.Addr())
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	// What runs may end; what waits for long is cut.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(last); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// open finds the policy and what to call it.
+func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, error) {
+	d, err := newDevice(a)
+	if err != nil {
+		return nil, "", err
+	}
+	opt := policy.Options{Device: d}
+	switch {
+	case c.RunName != "" && (c.Model != "" || c.Adapter != ""):
+		return nil, "", coded(exitUsage, "a run and --model or --adapter: take one of them")
+	case c.RunName != "":
+		p, err := c.ofRun(ctx, a, opt)
+		return p, c.RunName, err
+	case c.Model == "" && c.Adapter != "":
+		return nil, "", coded(exitUsage, "--adapter: needs the model that it belongs to: --model DIR")
+	case c.Model == "":
+		p, err := policy.Open(demo.Base(), opt)
+		return p, "demo", err
+	}
+	var fsys fs.FS = os.DirFS(c.Model)
+	if c.Adapter != "" {
+		fsys = withAdapter{fsys, os.DirFS(c.Adapter)}
+	}
+	p, err := policy.Open(fsys, opt)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", c.Model, err)
+	}
+	abs, err := filepath.Abs(c.Model)
+	return p, filepath.Base(abs), err
+}
+
+// ofRun opens a policy from the run's store.
+func (c *serveCmd) ofRun(ctx context.Context, a *app, opt policy.Options) (*policy.Policy, error) {
+	s, err := c.target.open(ctx, a, c.RunName)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
+		return nil, err
+	}
+	r, err := report.Gather(ctx, s.Courier, c.RunName)
+	if err != nil {
+		return nil, notYet(c.RunName, err)
+	}
+	which, err := policyOf(r, c.RunName, c.Round)
+	if err != nil {
+		return nil, err
+	}
+	fsys, _, err := checkpoint.Open(ctx, s.Store, line.Checkpoints, which.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return policy.Open(fsys, opt)
+}
+
+// policyOf is a run's policy of a round; −2: the last one.
+func policyOf(r *report.Report, run string, round int) (*report.Policy, error) {
+	p := r.Final()
+	if round >= -1 {
+		p = nil
+		for i := range r.Policies {
+			if r.Policies[i].Round == round {
+				p = &r.Policies[i]
+			}
+		}
+	}
+	if p == nil {
+		return nil, fmt.Errorf("run %s has no policy of that round yet: see itool report %s", run, run)
+	}
+	return p, nil
+}
+
+// withAdapter is a model's folder with the adapter of another.
+type withAdapter struct{ model, adapter fs.FS }
+
+func (f withAdapter) Open(name string) (fs.File, error) {
+	for _, own := range adapterFiles {
+		if name == own {
+			return f.adapter.Open(name)
+		}
+	}
+	return f.model.Open(name)
+}

@@ -1,0 +1,348 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"itool/schemas/toolcall"
+	"itool/stages/policy"
+)
+
+type chatRequest struct {
+	params
+	Messages            []message         `json:"messages"`
+	Tools               []json.RawMessage `json:"tools"`
+	ToolChoice          json.RawMessage   `json:"tool_choice"` // "auto" or "none"
+	Parallel            *bool             `json:"parallel_tool_calls"`
+	MaxCompletionTokens *int              `json:"max_completion_tokens"`
+	LogProbs            bool              `json:"logprobs"`
+	TopLogProbs         int               `json:"top_logprobs"`
+}
+
+type message struct {
+	Role    string     `json:"role"`
+	Content content    `json:"content"`
+	Calls   []callJSON `json:"tool_calls"`
+}
+
+// content is a text, a list of parts of text, or null.
+type content string
+
+func (c *content) UnmarshalJSON(raw []byte) error {
+	var one *string
+	if json.Unmarshal(raw, &one) == nil {
+		if *c = ""; one != nil {
+			*c = content(*one)
+		}
+		return nil
+	}
+	var parts []struct{ Type, Text string }
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		return bad("messages.content", "neither a text nor a list of parts")
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		if p.Type != "text" {
+			return bad("messages.content", "a part of type %q: only text is supported", p.Type)
+		}
+		b.WriteString(p.Text)
+	}
+	*c = content(b.String())
+	return nil
+}
+
+// callJSON is a call as the API writes it: the arguments are JSON in a string.
+type callJSON struct {
+	Index    *int   `json:"index,omitempty"` // in streams
+	ID       string `json:"id"`
+	Type     string `json:"type"`
+	Function struct {
+		Name      string `json:"name"`
+		Arguments string `json:"arguments"`
+	} `json:"function"`
+}
+
+// prompt renders the conversation; earlier calls are written as the model would.
+func (s *Server) prompt(r *chatRequest) ([]int32, error) {
+	if len(r.Messages) == 0 {
+		return nil, bad("messages", "there are none")
+	}
+	var msgs []policy.Message
+	for i, m := range r.Messages {
+		role, words := m.Role, string(m.Content)
+		switch role {
+		case "developer":
+			role = "system"
+		case "function":
+			role = "tool"
+		}
+		var calls []toolcall.Call
+		for _, c := range m.Calls {
+			args, err := toolcall.FromJSON([]byte(c.Function.Arguments))
+			if err != nil || args.Kind != toolcall.Dict {
+				return nil, bad("messages", "message %d: the arguments of %q are not a JSON object in a string", i, c.Function.Name)
+			}
+			call := toolcall.Call{Name: c.Function.Name}
+			for _, p := range args.Pairs {
+				call.Args = append(call.Args, toolcall.Arg{Name: p.Key.Text, Value: p.Value})
+			}
+			calls = append(calls, call)
+		}
+		if len(calls) > 0 {
+			if words != "" {
+				words += "\n"
+			}
+			words += s.calls.Print(calls)
+		}
+		msgs = append(msgs, policy.Message{Role: role, Content: words})
+	}
+	var tools json.RawMessage
+	switch choice := string(r.ToolChoice); choice {
+	case "", "null", `"auto"`:
+		if len(r.Tools) > 0 {
+			tools, _ = json.Marshal(r.Tools) // they were read as JSON
+			if _, err := toolcall.ParseTools(tools); err != nil {
+				return nil, bad("tools", "%v", err)
+			}
+		}
+	case `"none"`:
+	default:
+		return nil, bad("tool_choice", `%s is not supported: "auto" and "none" are`, short(choice))
+	}
+	ids, err := s.policy.Prompt(msgs, tools)
+	if err != nil {
+		return nil, bad("messages", "%v", err)
+	}
+	return ids, nil
+}
+
+func short(s string) string {
+	if len(s) > 80 {
+		s = s[:80] + "…"
+	}
+	return strings.ToValidUTF8(s, "")
+}
+
+func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
+	var in chatRequest
+	err := decode(r.Body, &in)
+	var prompt []int32
+	if err == nil {
+		prompt, err = s.prompt(&in)
+	}
+	if in.MaxCompletionTokens != nil {
+		in.MaxTokens = in.MaxCompletionTokens
+	}
+	var req policy.Request
+	var choices int
+	if err == nil {
+		req, choices, err = in.request(s.random.number)
+	}
+	switch {
+	case err != nil:
+	case in.TopLogProbs < 0 || in.TopLogProbs > maxTop:
+		err = bad("top_logprobs", "%d is not within 0..%d", in.TopLogProbs, maxTop)
+	case in.TopLogProbs > 0 && !in.LogProbs:
+		err = bad("top_logprobs", "needs logprobs: true")
+	case in.MaxTokens != nil && *in.MaxTokens == 0:
+		err = bad("max_tokens", "0 leaves nothing to say")
+	}
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	a := &chatAnswer{s: s, in: &in, prompt: prompt, id: s.random.name("chatcmpl-"), created: s.Clock().Unix()}
+	if in.Stream {
+		s.chatStream(r.Context(), w, a, req, choices)
+		return
+	}
+	list, drawnTokens := make([]any, choices), make([]int, choices)
+	err = all(r.Context(), choices, func(ctx context.Context, i int) error {
+		req := req
+		req.Seed += uint64(i)
+		d, err := s.draw(ctx, prompt, req, in.TopLogProbs, in.Stop, nil)
+		if err != nil {
+			return err
+		}
+		drawnTokens[i] = len(d.tokens)
+		words, calls := a.read(d.text)
+		message, finish := map[string]any{"role": "assistant", "content": words}, d.finish
+		if len(calls) > 0 {
+			message["tool_calls"] = calls
+			if words == "" {
+				message["content"] = nil
+			}
+			finish = "tool_calls"
+		}
+		choice := map[string]any{"index": i, "message": message, "finish_reason": finish, "logprobs": nil}
+		if in.LogProbs {
+			choice["logprobs"] = a.logprobs(d.tokens)
+		}
+		list[i] = choice
+		return nil
+	})
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	total := 0
+	for _, n := range drawnTokens {
+		total += n
+	}
+	out := a.object("chat.completion")
+	out["choices"], out["usage"] = list, usage(len(prompt), total)
+	s.reply(w, out)
+}
+
+// chatAnswer is what all pieces of an answer share.
+type chatAnswer struct {
+	s       *Server
+	in      *chatRequest
+	prompt  []int32
+	id      string
+	created int64
+}
+
+func (a *chatAnswer) object(kind string) map[string]any {
+	return map[string]any{"id": a.id, "object": kind, "created": a.created, "model": a.s.Name, "system_fingerprint": a.s.policy.TemplateHash()[:12]}
+}
+
+func (a *chatAnswer) logprobs(tokens []policy.Token) map[string]any {
+	list := make([]logprob, len(tokens))
+	for i, t := range tokens {
+		list[i] = a.s.logprob(t)
+	}
+	return map[string]any{"content": list}
+}
+
+// mayCall says whether the request offers tools.
+func (a *chatAnswer) mayCall() bool {
+	return len(a.in.Tools) > 0 && string(a.in.ToolChoice) != `"none"`
+}
+
+// read takes the calls out of an answer: what is left of it is prose. Text that only
+// looks like calls stays text.
+func (a *chatAnswer) read(answer string) (words string, calls []callJSON) {
+	at := a.callsAt(answer)
+	if at < 0 {
+		return answer, nil
+	}
+	list, err := a.s.calls.Read(answer[at:])
+	if err != nil || len(list) == 0 {
+		return answer, nil
+	}
+	if a.in.Parallel != nil && !*a.in.Parallel {
+		list = list[:1]
+	}
+	for _, c := range list {
+		out := callJSON{ID: a.s.random.name("call_"), Type: "function"}
+		out.Function.Name, out.Function.Arguments = c.Name, c.JSON()
+		calls = append(calls, out)
+	}
+	return strings.TrimRight(answer[:at], " \n"), calls
+}
+
+// callsAt is where calls begin, or may begin once more has come; −1: nowhere.
+func (a *chatAnswer) callsAt(answer string) int {
+	if !a.mayCall() {
+		return -1
+	}
+	trimmed := strings.TrimLeft(answer, " \t\r\n")
+	start := len(answer) - len(trimmed)
+	for _, mark := range a.s.calls.Marks() {
+		if strings.HasPrefix(trimmed, mark) || trimmed != "" && strings.HasPrefix(mark, trimmed) {
+			return start
+		}
+		if a.s.calls != toolcall.Hermes {
+			continue
+		}
+		if i := strings.Index(answer, mark); i >= 0 {
+			return i
+		}
+		if n := overlap(answer, mark); n > 0 {
+			return len(answer) - n
+		}
+	}
+	return -1
+}
+
+// chatStream sends words as they come, and calls when they are whole: half a call
+// is of no use to anyone.
+func (s *Server) chatStream(ctx context.Context, w http.ResponseWriter, a *chatAnswer, req policy.Request, choices int) {
+	e, drawnTokens := &events{w: w}, make([]int, choices)
+	send := func(i int, delta map[string]any, finish any, tokens []policy.Token) error {
+		choice := map[string]any{"index": i, "delta": delta, "finish_reason": finish, "logprobs": nil}
+		if a.in.LogProbs && len(tokens) > 0 {
+			choice["logprobs"] = a.logprobs(tokens)
+		}
+		out := a.object("chat.completion.chunk")
+		out["choices"] = []any{choice}
+		return e.send(out)
+	}
+	err := all(ctx, choices, func(ctx context.Context, i int) error {
+		req := req
+		req.Seed += uint64(i)
+		var answer string
+		var tokens []policy.Token // not sent yet
+		sent, begun := 0, false
+		role := func(delta map[string]any) map[string]any {
+			if !begun {
+				begun, delta["role"] = true, "assistant"
+			}
+			return delta
+		}
+		d, err := s.draw(ctx, a.prompt, req, a.in.TopLogProbs, a.in.Stop, func(piece string, t policy.Token) error {
+			answer += piece
+			if t.ID >= 0 {
+				tokens = append(tokens, t)
+			}
+			upTo := len(answer)
+			if at := a.callsAt(answer); at >= 0 {
+				upTo = at
+			}
+			if upTo <= sent {
+				return nil
+			}
+			delta := role(map[string]any{"content": answer[sent:upTo]})
+			sent = upTo
+			now := tokens
+			tokens = nil
+			return send(i, delta, nil, now)
+		})
+		if err != nil {
+			return err
+		}
+		drawnTokens[i] = len(d.tokens)
+		words, calls := a.read(answer)
+		finish := d.finish
+		switch {
+		case len(calls) > 0:
+			finish = "tool_calls"
+			for k := range calls {
+				calls[k].Index = &k
+			}
+			if err := send(i, role(map[string]any{"tool_calls": calls}), nil, tokens); err != nil {
+				return err
+			}
+			tokens = nil
+		case len(words) > sent || !begun:
+			if err := send(i, role(map[string]any{"content": words[sent:]}), nil, tokens); err != nil {
+				return err
+			}
+			tokens = nil
+		}
+		return send(i, map[string]any{}, finish, tokens)
+	})
+	if err == nil && a.in.StreamWith.Usage {
+		total := 0
+		for _, n := range drawnTokens {
+			total += n
+		}
+		out := a.object("chat.completion.chunk")
+		out["choices"], out["usage"] = []any{}, usage(len(a.prompt), total)
+		err = e.send(out)
+	}
+	s.end(e, err)
+}

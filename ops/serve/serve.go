@@ -1,0 +1,194 @@
+// Package serve answers HTTP requests with a policy, in the form of OpenAI's API:
+// /v1/models, /v1/completions (prompts as text or token IDs, echo for scoring) and
+// /v1/chat/completions (tools, in the call format of the model's template), both with
+// streaming, log-probabilities and seeds.
+//
+// It knows no run and no store. Text and log-probabilities are those that training,
+// search and evaluation see: one template, one tokenizer, one forward pass.
+//
+//	s := serve.New(p, serve.Options{Name: "my-model"})
+//	go s.Run(ctx)
+//	err := http.ListenAndServe("127.0.0.1:8000", s)
+package serve
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"itool/schemas/toolcall"
+	"itool/stages/policy"
+)
+
+// Options of a server. Zero values mean the defaults.
+type Options struct {
+	Name     string           // of the model, as clients see it; default "itool"
+	Key      string           // clients must send it as a bearer token; "": nobody need
+	Requests int              // that wait or run at most; default 256
+	Tokens   int              // of those that run together, prompt and answer; default: what 1 GiB holds
+	Clock    func() time.Time // default: the machine's
+	Random   rand.Source      // of seeds and names that a request does not give; default: the machine's
+	Log      *slog.Logger     // default: none
+}
+
+// maxBody bounds a request, in bytes.
+const maxBody = 8 << 20
+
+// maxChoices bounds n, maxTop the alternatives of a token, maxStops the stop texts.
+const (
+	maxChoices = 16
+	maxTop     = 20
+	maxStops   = 16
+)
+
+// Server is an http.Handler. Run must run.
+type Server struct {
+	Options
+	policy  *policy.Policy
+	batcher *policy.Batcher
+	calls   toolcall.Format
+	mux     *http.ServeMux
+	random  *locked
+}
+
+// New makes a server of a policy.
+func New(p *policy.Policy, o Options) *Server {
+	if o.Name == "" {
+		o.Name = "itool"
+	}
+	if o.Requests == 0 {
+		o.Requests = 256
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		Options: o, policy: p, batcher: policy.NewBatcher(p, o.Requests, o.Tokens), calls: toolcall.FormatOfTemplate(p.Template()),
+		mux: http.NewServeMux(), random: newLocked(o.Random),
+	}
+	s.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	s.mux.HandleFunc("GET /v1/models", s.models)
+	s.mux.HandleFunc("POST /v1/completions", s.completions)
+	s.mux.HandleFunc("POST /v1/chat/completions", s.chat)
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, &badRequest{http.StatusNotFound, "", fmt.Sprintf("there is no %s %s: see /v1/models, /v1/completions and /v1/chat/completions", r.Method, r.URL.Path)})
+	})
+	return s
+}
+
+// Run draws until ctx ends.
+func (s *Server) Run(ctx context.Context) { s.batcher.Run(ctx) }
+
+// ServeHTTP checks the key and the size of what comes in.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.Key != "" && r.URL.Path != "/health" {
+		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(given), []byte(s.Key)) != 1 {
+			s.fail(w, &badRequest{http.StatusUnauthorized, "", "the API key is missing or wrong: send it as Authorization: Bearer KEY"})
+			return
+		}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	s.mux.ServeHTTP(w, r)
+}
+
+func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
+	s.reply(w, map[string]any{"object": "list", "data": []any{map[string]any{
+		"id": s.Name, "object": "model", "owned_by": "itool", "max_model_len": s.policy.ContextLength(),
+	}}})
+}
+
+// badRequest is an error that the client can do something about.
+type badRequest struct {
+	status int
+	param  string // the field
+	text   string
+}
+
+func (e *badRequest) Error() string {
+	if e.param == "" {
+		return e.text
+	}
+	return e.param + ": " + e.text
+}
+
+func bad(param, text string, args ...any) error {
+	return &badRequest{http.StatusBadRequest, param, fmt.Sprintf(text, args...)}
+}
+
+// fail writes an error as OpenAI does. Faults that are not the client's are logged,
+// and told without their inner words.
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	if errors.Is(err, context.Canceled) {
+		return // the client has gone
+	}
+	var b *badRequest
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &b):
+	case errors.As(err, &tooLarge):
+		b = &badRequest{http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the request has more than %d bytes", tooLarge.Limit)}
+	case errors.Is(err, policy.ErrBusy):
+		b = &badRequest{http.StatusTooManyRequests, "", "too many requests are waiting: try again later"}
+	case errors.Is(err, policy.ErrTooLong):
+		b = &badRequest{http.StatusBadRequest, "", err.Error()}
+	default:
+		s.Log.Error("request failed", "error", err)
+		b = &badRequest{http.StatusInternalServerError, "", "the engine failed: see the server's log"}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(b.status)
+	_ = json.NewEncoder(w).Encode(failure(b))
+}
+
+func failure(b *badRequest) map[string]any {
+	kind := "invalid_request_error"
+	if b.status >= 500 {
+		kind = "server_error"
+	}
+	var param any
+	if b.param != "" {
+		param = b.param
+	}
+	return map[string]any{"error": map[string]any{"message": b.Error(), "type": kind, "param": param, "code": b.status}}
+}
+
+func (s *Server) reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		s.Log.Debug("reply not sent", "error", err)
+	}
+}
+
+// decode reads a request. Fields that are not known do not count, as clients send
+// many; those that would change the answer and are not supported are refused.
+func decode(body io.Reader, into any) error {
+	d := json.NewDecoder(body)
+	if err := d.Decode(into); err != nil {
+		var wrong *json.UnmarshalTypeError
+		var b *badRequest
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.As(err, &wrong):
+			return bad(wrong.Field, "a %s is not what belongs here", wrong.Value)
+		case errors.As(err, &b), errors.As(err, &tooLarge):
+			return err
+		}
+		return bad("", "the body is not the JSON of a request: %v", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return bad("", "the body holds more than one JSON value")
+	}
+	return nil
+}

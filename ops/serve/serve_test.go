@@ -1,0 +1,497 @@
+package serve_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+
+	"itool/ops/demo"
+	"itool/ops/serve"
+	"itool/ops/synth"
+	"itool/schemas/toolcall"
+	"itool/stages/policy"
+	"itool/stages/policy/policytest"
+)
+
+// start serves a policy until the test ends.
+func start(t *testing.T, p *policy.Policy, o serve.Options) *httptest.Server {
+	t.Helper()
+	s := serve.New(p, o)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); s.Run(ctx) }()
+	server := httptest.NewServer(s)
+	t.Cleanup(func() { server.Close(); stop(); <-done })
+	return server
+}
+
+func post(t *testing.T, server *httptest.Server, path string, body any) (int, []byte) {
+	t.Helper()
+	raw, ok := body.(string)
+	if !ok {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw = string(text)
+	}
+	r, err := http.Post(server.URL+path, "application/json", strings.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	out, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, out
+}
+
+type choice struct {
+	Index   int
+	Text    string
+	Message struct {
+		Role    string
+		Content *string
+		Calls   []call `json:"tool_calls"`
+	}
+	Delta struct {
+		Role    string
+		Content string
+		Calls   []call `json:"tool_calls"`
+	}
+	Finish   *string `json:"finish_reason"`
+	LogProbs *struct {
+		Content []struct {
+			Token   string
+			LogProb float64
+			Top     []struct {
+				Token   string
+				LogProb float64
+			} `json:"top_logprobs"`
+		}
+		Tokens []string
+		Token  []*float64 `json:"token_logprobs"`
+		Top    []map[string]float64
+		Offset []int `json:"text_offset"`
+	}
+}
+
+type call struct {
+	Index    *int
+	ID       string
+	Type     string
+	Function struct{ Name, Arguments string }
+}
+
+type answer struct {
+	Object  string
+	Choices []choice
+	Usage   *struct {
+		Prompt     int `json:"prompt_tokens"`
+		Completion int `json:"completion_tokens"`
+	}
+	Error *struct {
+		Message string
+		Param   *string
+	}
+}
+
+func ask(t *testing.T, server *httptest.Server, path string, body any) answer {
+	t.Helper()
+	status, raw := post(t, server, path, body)
+	var a answer
+	if err := json.Unmarshal(raw, &a); err != nil || status != http.StatusOK {
+		t.Fatalf("%s: %d %s %v", path, status, raw, err)
+	}
+	return a
+}
+
+// stream reads server-sent events up to [DONE].
+func stream(t *testing.T, server *httptest.Server, path string, body any) (all []answer) {
+	t.Helper()
+	status, raw := post(t, server, path, body)
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d %s", path, status, raw)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(raw))
+	lines.Buffer(nil, 1<<20)
+	done := false
+	for lines.Scan() {
+		line, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		if done = line == "[DONE]"; done {
+			break
+		}
+		var a answer
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		all = append(all, a)
+	}
+	if !done {
+		t.Errorf("the stream does not end in [DONE]: %s", raw)
+	}
+	return all
+}
+
+type object = map[string]any
+
+// TestChatCalls: what the demo's base calls over HTTP, at once and in a stream, is what
+// it calls in the line.
+func TestChatCalls(t *testing.T) {
+	p, err := policy.Open(demo.Base(), policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := start(t, p, serve.Options{})
+	c := synth.Default()
+	c.Seed, c.Rows, c.Fold, c.Folds, c.Missing, c.NoTool = 5, 24, 2, 3, 0.2, 0
+	rows, err := synth.Make(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withCalls, withWords := 0, 0
+	var wg sync.WaitGroup
+	for row := range rows {
+		var msgs []policy.Message
+		for _, m := range row.Messages[:len(row.Messages)-1] {
+			msgs = append(msgs, policy.Message(m))
+		}
+		prompt, err := p.Prompt(msgs, row.Tools)
+		if err != nil {
+			t.Fatal(err)
+		}
+		draws, err := p.Generate(t.Context(), [][]int32{prompt}, policy.Request{MaxTokens: 120})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, finish := p.Text(draws[0].Tokens), "stop"
+		calls, err := toolcall.Read(want)
+		if isCall := err == nil && len(calls) > 0 && strings.HasPrefix(want, "["); isCall {
+			finish = "tool_calls"
+			withCalls++
+		} else {
+			calls = nil
+			withWords++
+		}
+		if draws[0].Reason == policy.ReasonLength && calls == nil {
+			finish = "length"
+		}
+		body := object{"model": "x", "messages": row.Messages[:len(row.Messages)-1], "tools": wrapped(t, row.Tools), "temperature": 0, "max_tokens": 120}
+		wg.Go(func() {
+			a := ask(t, server, "/v1/chat/completions", body)
+			m := a.Choices[0].Message
+			check(t, "at once", want, calls, m.Content, m.Calls)
+			if got := *a.Choices[0].Finish; got != finish {
+				t.Errorf("%s: finish reason %q, want %q", want, got, finish)
+			}
+			if a.Usage.Prompt != len(prompt) || a.Usage.Completion != len(draws[0].Tokens) {
+				t.Errorf("usage %+v, want %d and %d", a.Usage, len(prompt), len(draws[0].Tokens))
+			}
+			streamed := object{"stream": true, "stream_options": object{"include_usage": true}}
+			for k, v := range body {
+				streamed[k] = v
+			}
+			var content *string
+			var got []call
+			last := ""
+			events := stream(t, server, "/v1/chat/completions", streamed)
+			for i, e := range events {
+				if i == len(events)-1 {
+					if len(e.Choices) != 0 || e.Usage.Completion != len(draws[0].Tokens) {
+						t.Errorf("the last event: %+v", e)
+					}
+					continue
+				}
+				d := e.Choices[0].Delta
+				if (d.Role == "assistant") != (i == 0) {
+					t.Errorf("event %d: role %q", i, d.Role)
+				}
+				if d.Content != "" {
+					if content == nil {
+						content = new(string)
+					}
+					*content += d.Content
+				}
+				got = append(got, d.Calls...)
+				if f := e.Choices[0].Finish; f != nil {
+					last = *f
+				}
+			}
+			check(t, "streamed", want, calls, content, got)
+			if last != finish {
+				t.Errorf("streamed: finish reason %q, want %q", last, finish)
+			}
+		})
+	}
+	wg.Wait()
+	if withCalls < 5 || withWords == 0 {
+		t.Errorf("%d answers with calls, %d without: the test shows little", withCalls, withWords)
+	}
+}
+
+// wrapped are tools as OpenAI's clients send them.
+func wrapped(t *testing.T, raw json.RawMessage) (out []any) {
+	t.Helper()
+	var tools []json.RawMessage
+	if err := json.Unmarshal(raw, &tools); err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range tools {
+		out = append(out, object{"type": "function", "function": tool})
+	}
+	return out
+}
+
+func check(t *testing.T, how, want string, calls []toolcall.Call, content *string, got []call) {
+	t.Helper()
+	if calls == nil {
+		if content == nil || *content != want || len(got) > 0 {
+			t.Errorf("%s: %v %v, want the words %q", how, content, got, want)
+		}
+		return
+	}
+	if content != nil || len(got) != len(calls) {
+		t.Errorf("%s: %v %v, want the calls %s", how, content, got, want)
+		return
+	}
+	ids := map[string]bool{}
+	for i, c := range got {
+		args, err := toolcall.FromJSON([]byte(c.Function.Arguments))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		back := toolcall.Call{Name: c.Function.Name}
+		for _, p := range args.Pairs {
+			back.Args = append(back.Args, toolcall.Arg{Name: p.Key.Text, Value: p.Value})
+		}
+		if !toolcall.Equal([]toolcall.Call{back}, calls[i:i+1]) || c.Type != "function" || ids[c.ID] || c.ID == "" {
+			t.Errorf("%s: call %d is %+v, want %s", how, i, c, want)
+		}
+		ids[c.ID] = true
+	}
+}
+
+// TestSeeds: a seed gives the same words whoever asks beside; choice i has seed + i.
+func TestSeeds(t *testing.T) {
+	server := start(t, policytest.Open(t, 1), serve.Options{Tokens: 3000})
+	body := func(seed, n int) object {
+		return object{"prompt": "abc", "max_tokens": 20, "seed": seed, "n": n, "temperature": 1.2, "top_p": 0.9, "top_k": 50}
+	}
+	many := ask(t, server, "/v1/completions", body(7, 4))
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			one := ask(t, server, "/v1/completions", body(7+i, 1))
+			if one.Choices[0].Text != many.Choices[i].Text || many.Choices[i].Index != i {
+				t.Errorf("choice %d: %q, alone %q", i, many.Choices[i].Text, one.Choices[0].Text)
+			}
+			streamed := body(7+i, 1)
+			streamed["stream"], streamed["logprobs"] = true, 2
+			words, tokens := "", 0
+			for _, e := range stream(t, server, "/v1/completions", streamed) {
+				words += e.Choices[0].Text
+				if l := e.Choices[0].LogProbs; l != nil {
+					tokens += len(l.Tokens)
+				}
+			}
+			if words != one.Choices[0].Text || tokens != one.Usage.Completion {
+				t.Errorf("streamed: %q with %d tokens, at once %q with %d", words, tokens, one.Choices[0].Text, one.Usage.Completion)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestEcho: log-probabilities are those of training, of the prompt and of what is drawn,
+// for text and for token IDs.
+func TestEcho(t *testing.T) {
+	p := policytest.Open(t, 1)
+	server := start(t, p, serve.Options{})
+	ids := p.Raw("Grüße")
+	want, err := p.LogProbs(t.Context(), []policy.Sequence{{Prompt: ids[:1], Answer: ids[1:]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, prompt := range []any{"Grüße", ids, [][]int32{ids}, []string{"Grüße"}} {
+		l := ask(t, server, "/v1/completions", object{"prompt": prompt, "max_tokens": 0, "echo": true, "logprobs": 0}).Choices[0].LogProbs
+		if len(l.Token) != len(ids) || l.Token[0] != nil || len(l.Tokens) != len(ids) || len(l.Offset) != len(ids) {
+			t.Fatalf("%v: %+v", prompt, l)
+		}
+		for i, logp := range want[0] {
+			if math.Abs(*l.Token[i+1]-float64(logp)) > 1e-6 {
+				t.Errorf("%v: token %d: %v, want %v", prompt, i+1, *l.Token[i+1], logp)
+			}
+		}
+	}
+	a := ask(t, server, "/v1/completions", object{"prompt": []any{"ab", "abc"}, "max_tokens": 3, "echo": true, "logprobs": 2, "temperature": 0})
+	if len(a.Choices) != 2 || !strings.HasPrefix(a.Choices[1].Text, "<|bos|>abc") {
+		t.Fatalf("two prompts: %+v", a.Choices)
+	}
+	l := a.Choices[1].LogProbs
+	if got, n := strings.Join(l.Tokens, ""), len(l.Tokens); len(l.Token) != n || len(l.Top) != 0 && len(l.Top) != n || !strings.HasPrefix(got, a.Choices[1].Text[:8]) {
+		t.Errorf("tokens %q of %q", l.Tokens, a.Choices[1].Text)
+	}
+}
+
+func TestChatLogProbs(t *testing.T) {
+	server := start(t, policytest.Open(t, 1), serve.Options{})
+	body := object{"messages": []object{{"role": "developer", "content": []object{{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}}},
+		{"role": "user", "content": "Hi"}}, "max_completion_tokens": 6, "temperature": 0, "logprobs": true, "top_logprobs": 3}
+	a := ask(t, server, "/v1/chat/completions", body)
+	list := a.Choices[0].LogProbs.Content
+	if len(list) != a.Usage.Completion {
+		t.Fatalf("%d tokens of %d", len(list), a.Usage.Completion)
+	}
+	for i, token := range list {
+		if len(token.Top) != 3 || token.Top[0].Token != token.Token || math.Abs(token.Top[0].LogProb-token.LogProb) > 1e-9 || token.Top[1].LogProb > token.LogProb {
+			t.Errorf("token %d: %+v", i, token)
+		}
+	}
+	body["stream"] = true
+	n := 0
+	for _, e := range stream(t, server, "/v1/chat/completions", body) {
+		if l := e.Choices[0].LogProbs; l != nil {
+			n += len(l.Content)
+		}
+	}
+	if n != len(list) {
+		t.Errorf("streamed %d tokens, at once %d", n, len(list))
+	}
+}
+
+func TestStop(t *testing.T) {
+	server := start(t, policytest.Open(t, 1), serve.Options{})
+	body := object{"prompt": "abc", "max_tokens": 60, "seed": 3}
+	whole := ask(t, server, "/v1/completions", body).Choices[0].Text
+	if len(whole) < 12 {
+		t.Fatalf("%q is too short to show anything", whole)
+	}
+	stop := ""
+	for i := len(whole) / 4; stop == "" || strings.ContainsFunc(stop, func(r rune) bool { return r >= utf8.RuneSelf }); i++ {
+		stop = whole[i : i+2]
+	}
+	want, _, _ := strings.Cut(whole, stop)
+	body["stop"] = []string{"never said", stop}
+	a := ask(t, server, "/v1/completions", body)
+	if got := a.Choices[0]; got.Text != want || *got.Finish != "stop" {
+		t.Errorf("%q %s, want %q of %q before %q", got.Text, *got.Finish, want, whole, stop)
+	}
+	body["stream"] = true
+	got := ""
+	for _, e := range stream(t, server, "/v1/completions", body) {
+		got += e.Choices[0].Text
+	}
+	if got != want {
+		t.Errorf("streamed %q, want %q", got, want)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	server := start(t, policytest.Open(t, 1), serve.Options{Tokens: 5000})
+	chat := func(extra string) string { return `{"messages": [{"role": "user", "content": "Hi"}]` + extra + `}` }
+	for _, c := range []struct {
+		path, body string
+		status     int
+		want       string
+	}{
+		{"completions", `{"prompt": `, 400, "not the JSON"},
+		{"completions", `{"prompt": "a"} {}`, 400, "more than one"},
+		{"completions", `{}`, 400, "prompt: is missing"},
+		{"completions", `{"prompt": 7}`, 400, "prompt: neither"},
+		{"completions", `{"prompt": [1, 99999]}`, 400, "id 99999"},
+		{"completions", `{"prompt": [[]]}`, 400, "prompt 0 is empty"},
+		{"completions", `{"prompt": "a", "temperature": -1}`, 400, "temperature: -1"},
+		{"completions", `{"prompt": "a", "temperature": "hot"}`, 400, "temperature"},
+		{"completions", `{"prompt": "a", "top_p": 0}`, 400, "top_p"},
+		{"completions", `{"prompt": "a", "n": 17}`, 400, "n: 17"},
+		{"completions", `{"prompt": "a", "max_tokens": -1}`, 400, "max_tokens: -1"},
+		{"completions", `{"prompt": "a", "max_tokens": 0}`, 400, "without echo"},
+		{"completions", `{"prompt": "a", "max_tokens": 6000}`, 200, ""}, // cut to the context
+		{"completions", `{"prompt": "a", "stop": ""}`, 400, "stop"},
+		{"completions", `{"prompt": "a", "logit_bias": {"5": 1}}`, 400, "logit_bias"},
+		{"completions", `{"prompt": "a", "logprobs": 21}`, 400, "logprobs: 21"},
+		{"completions", `{"prompt": "` + strings.Repeat("a", 5000) + `"}`, 400, "longer than the model's context"},
+		{"completions", `{"prompt": "` + strings.Repeat("a", 9<<20) + `"}`, 413, "bytes"},
+		{"chat/completions", `{"messages": []}`, 400, "messages: there are none"},
+		{"chat/completions", `{"messages": [{"role": "robot", "content": "x"}]}`, 400, "robot"},
+		{"chat/completions", `{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}`, 400, "image_url"},
+		{"chat/completions", `{"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]}`, 400, `arguments of "f"`},
+		{"chat/completions", chat(`, "tool_choice": "required"`), 400, "tool_choice"},
+		{"chat/completions", chat(`, "tools": [{"type": "function"}]`), 400, "tools"},
+		{"chat/completions", chat(`, "top_logprobs": 2`), 400, "needs logprobs"},
+		{"chat/completions", chat(`, "response_format": {"type": "json_object"}`), 400, "response_format"},
+		{"nothing", `{}`, 404, "/v1/models"},
+	} {
+		status, raw := post(t, server, "/v1/"+c.path, c.body)
+		var a answer
+		if err := json.Unmarshal(raw, &a); err != nil {
+			t.Errorf("%.60s: %s", c.body, raw)
+			continue
+		}
+		if status != c.status || c.want != "" && (a.Error == nil || !strings.Contains(a.Error.Message, c.want)) {
+			t.Errorf("%.80s: %d %.200s, want %d with %q", c.body, status, raw, c.status, c.want)
+		}
+	}
+}
+
+func TestKey(t *testing.T) {
+	server := start(t, policytest.Open(t, 1), serve.Options{Key: "secret", Name: "m"})
+	for key, want := range map[string]int{"": 401, "wrong": 401, "secret": 200} {
+		r, _ := http.NewRequest("GET", server.URL+"/v1/models", nil)
+		r.Header.Set("Authorization", "Bearer "+key)
+		got, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(got.Body)
+		got.Body.Close()
+		if got.StatusCode != want || bytes.Contains(body, []byte("secret")) || want == 200 && !bytes.Contains(body, []byte(`"id":"m"`)) {
+			t.Errorf("key %q: %d %s, want %d", key, got.StatusCode, body, want)
+		}
+	}
+}
+
+// TestGone: a client that leaves makes room, and too many are told to come again.
+func TestGone(t *testing.T) {
+	server := start(t, policytest.Open(t, 1), serve.Options{Requests: 2})
+	body := `{"prompt": "abc", "max_tokens": 4000, "temperature": 2, "stream": true, "seed": %d}`
+	left := 0
+	for i := range 12 {
+		ctx, leave := context.WithCancel(context.Background())
+		r, _ := http.NewRequestWithContext(ctx, "POST", server.URL+"/v1/completions", strings.NewReader(fmt.Sprintf(body, i)))
+		got, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch got.StatusCode {
+		case http.StatusOK:
+			left++
+			if _, err := got.Body.Read(make([]byte, 10)); err != nil {
+				t.Error(err)
+			}
+		case http.StatusTooManyRequests:
+		default:
+			t.Errorf("status %d", got.StatusCode)
+		}
+		leave()
+		got.Body.Close()
+	}
+	if left < 2 {
+		t.Errorf("%d of 12 were answered", left)
+	}
+}

@@ -1,0 +1,71 @@
+package serve
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// text turns the bytes of tokens into text that may be sent: never half a character,
+// and nothing that may turn out to be a stop text, which ends the answer and is not
+// part of it.
+type text struct {
+	stops   []string
+	pending string // bytes that were not handed out
+	stopped bool
+}
+
+// add takes a token's bytes and returns what is sure by now.
+func (x *text) add(token []byte) string {
+	if x.stopped {
+		return ""
+	}
+	x.pending += string(token)
+	first := -1
+	for _, s := range x.stops {
+		if i := strings.Index(x.pending, s); i >= 0 && (first < 0 || i < first) {
+			first = i
+		}
+	}
+	if first >= 0 {
+		out := x.pending[:first]
+		x.pending, x.stopped = "", true
+		return strings.ToValidUTF8(out, "\ufffd")
+	}
+	sure := len(x.pending) - unfinished(x.pending)
+	for _, s := range x.stops {
+		sure = min(sure, len(x.pending)-overlap(x.pending, s))
+	}
+	out := x.pending[:sure]
+	x.pending = x.pending[sure:]
+	return strings.ToValidUTF8(out, "\ufffd")
+}
+
+// rest is what is left at the end.
+func (x *text) rest() string {
+	out := x.pending
+	x.pending = ""
+	return strings.ToValidUTF8(out, "\ufffd")
+}
+
+// unfinished is the length of the character that s breaks off in.
+func unfinished(s string) int {
+	for n := 1; n < utf8.UTFMax && n <= len(s); n++ {
+		if tail := s[len(s)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRuneInString(tail) {
+				return n
+			}
+			return 0
+		}
+	}
+	return 0
+}
+
+// overlap is the longest end of s that stop begins with.
+func overlap(s, stop string) int {
+	for n := min(len(s), len(stop)-1); n > 0; n-- {
+		if strings.HasSuffix(s, stop[:n]) {
+			return n
+		}
+	}
+	return 0
+}
