@@ -5,23 +5,26 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"itool/ops/demo"
+	"itool/ops/synth"
 	"itool/stages/policy"
 	"itool/stages/policy/model/safetensors"
 	"itool/stages/policy/policytest"
+	"itool/stages/policy/tokenizer"
 )
 
 // TestPeersReadOurFiles: transformers and PEFT load what the engine writes, and say
 // what the engine says.
 func TestPeersReadOurFiles(t *testing.T) {
-	if out, err := exec.Command("python3", "-c", "import torch, transformers, peft").CombinedOutput(); err != nil {
-		t.Skipf("python3 with torch, transformers and peft (requirements.txt) is not here: %v %s", err, lastLine(out))
-	}
+	needs(t, "torch, transformers, peft")
 	for _, g := range policytest.Goldens(t) {
 		t.Run(g.Name, func(t *testing.T) {
 			ours, err := policy.Open(g.Folder(true), policy.Options{})
@@ -42,25 +45,9 @@ func TestPeersReadOurFiles(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			asks, err := json.Marshal(g.Examples)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, "asks.json"), asks, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			writeJSON(t, filepath.Join(dir, "asks.json"), g.Examples)
 			theirs := map[string][][]float32{}
-			out, err := exec.Command("python3", "read.py", dir).Output()
-			if err != nil {
-				stderr := []byte(nil)
-				if e, ok := err.(*exec.ExitError); ok {
-					stderr = e.Stderr
-				}
-				t.Fatalf("read.py: %v\n%s", err, stderr)
-			}
-			if err := json.Unmarshal(out, &theirs); err != nil {
-				t.Fatal(err)
-			}
+			run(t, &theirs, "read.py", dir)
 			for name, p := range map[string]*policy.Policy{"base": ours.With(plain), "adapter": ours, "merged": ours} {
 				for i, e := range g.Examples {
 					want, err := p.LogProbs(context.Background(), []policy.Sequence{{Prompt: e.Prompt, Answer: e.Answer}})
@@ -78,6 +65,77 @@ func TestPeersReadOurFiles(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPeersReadOurTokenizer: Hugging Face tokenizers reads the tokenizer that pretrain
+// learnt, and cuts texts into the same tokens.
+func TestPeersReadOurTokenizer(t *testing.T) {
+	needs(t, "tokenizers")
+	tok, err := tokenizer.Open(demo.Base())
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := []string{"", "_", "__get_9_", "(_get _x __ _é_日本 _\n_a", "a_b__c___d _ _", "<|end|>a<|user|>", "x = 12.5, 'Ωmega'", "\t\u200b_x", "don't  stop"}
+	c := synth.Default()
+	c.Rows = 300
+	rows, err := synth.Make(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range rows {
+		texts = append(texts, row.Request(), row.Answer(), string(row.Tools))
+	}
+	dir := t.TempDir()
+	file, err := fs.ReadFile(demo.Base(), tokenizer.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, tokenizer.File), file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	writeJSON(t, filepath.Join(dir, "texts.json"), texts)
+	var theirs [][]int32
+	run(t, &theirs, "tokens.py", filepath.Join(dir, tokenizer.File), filepath.Join(dir, "texts.json"))
+	for i, text := range texts {
+		if got := tok.EncodeRendered(text); !slices.Equal(got, theirs[i]) {
+			t.Errorf("%q: we say %v, they %v", text, got, theirs[i])
+		}
+	}
+}
+
+// needs skips where Python or one of its modules is missing.
+func needs(t *testing.T, modules string) {
+	t.Helper()
+	if out, err := exec.Command("python3", "-c", "import "+modules).CombinedOutput(); err != nil {
+		t.Skipf("python3 with %s (requirements.txt) is not here: %v %s", modules, err, lastLine(out))
+	}
+}
+
+// run reads what a script prints.
+func run(t *testing.T, into any, script ...string) {
+	t.Helper()
+	out, err := exec.Command("python3", script...).Output()
+	if err != nil {
+		var stderr []byte
+		if e, ok := err.(*exec.ExitError); ok {
+			stderr = e.Stderr
+		}
+		t.Fatalf("%s: %v\n%s", script[0], err, stderr)
+	}
+	if err := json.Unmarshal(out, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeJSON(t *testing.T, name string, v any) {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, text, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -81,16 +81,16 @@ func Default() Config {
 	exam := synth.Default()
 	exam.Seed, exam.Rows, exam.Fold, exam.Folds = 1_000_004, 400, 2, Folds
 	world := exam
-	world.Seed, world.Rows, world.Fold, world.Literal, world.Turns = 1_000_003, 1, 0, 0.6, 4
+	world.Seed, world.Rows, world.Fold, world.Literal, world.Turns = 1_000_003, 1, 0, 0.7, 4
 	world.Missing, world.NoTool = 0.08, 0.08
 	return Config{
 		Seed: 1, World: world,
 		Lessons: []Lesson{
 			{Rows: 16_000, Recall: 1, Pairs: 3},
 			{Rows: 22_000, Recall: 0.5, Pairs: 6, Tools: 2, Calls: 1},
-			{Rows: 45_000, Recall: 0.2, Pairs: gatePairs, Judging: 0.1, Tools: world.Tools, Calls: world.Calls},
+			{Rows: 75_000, Recall: 0.2, Pairs: gatePairs, Judging: 0.1, Tools: world.Tools, Calls: world.Calls},
 		},
-		Vocab: 640, Width: 128, Layers: 4, Heads: 4, KV: 2, Inner: 320,
+		Vocab: 1024, Width: 128, Layers: 4, Heads: 4, KV: 2, Inner: 320,
 		Context: 8192, Rate: 2e-3, BatchSize: 16, SaveEvery: 250, Exam: exam, Gate: 0.95,
 	}
 }

@@ -54,7 +54,7 @@ type part struct {
 	Processors     []part          `json:"processors,omitempty"`
 	Pattern        *pattern        `json:"pattern,omitempty"`
 	Behavior       string          `json:"behavior,omitempty"`
-	Invert         bool            `json:"invert,omitempty"`
+	Invert         *bool           `json:"invert,omitempty"`
 	AddPrefixSpace *bool           `json:"add_prefix_space,omitempty"`
 	TrimOffsets    *bool           `json:"trim_offsets,omitempty"`
 	UseRegex       *bool           `json:"use_regex,omitempty"`
@@ -142,8 +142,8 @@ func (t *Tokenizer) preTokenizer(p *part) error {
 		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: type %q is not supported (Split is)", split.Type)
 	case split.Pattern == nil || split.Pattern.Regex == "":
 		return errors.New("pre_tokenizer: pretokenizers[0]: pattern: not a Regex")
-	case split.Behavior != "Isolated" || split.Invert:
-		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: behavior %q, invert %v is not supported (Isolated, false is)", split.Behavior, split.Invert)
+	case split.Behavior != "Isolated" || split.Invert != nil && *split.Invert:
+		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: behavior %q, or invert, is not supported (Isolated without it is)", split.Behavior)
 	case level.Type != "ByteLevel":
 		return fmt.Errorf("pre_tokenizer: pretokenizers[1]: type %q is not supported (ByteLevel is)", level.Type)
 	case level.AddPrefixSpace == nil || *level.AddPrefixSpace:

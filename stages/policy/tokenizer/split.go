@@ -14,9 +14,12 @@ const (
 	qwenPattern  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
 	// Pattern is what Train writes: letters never share a token with a space, a
-	// quote, "=" or "_", and every digit stands alone, so that a value has the
-	// same IDs in prose, in quotes and as an argument, and copying generalises.
-	Pattern = `\p{L}+|\p{N}|[^\p{L}\p{N}]+`
+	// quote or "=", and every digit stands alone, so that a value has the same IDs in
+	// prose, in quotes and as an argument, and copying generalises. A "_" belongs to
+	// the letters behind it: as a token of its own it would stand before every part of
+	// every name, and a model that copies names by the token before would lose its
+	// place at each (half of the tokens of names were ambiguous so, a quarter is).
+	Pattern = `_?\p{L}+|\p{N}|[^\p{L}\p{N}]+`
 )
 
 var scanners = map[string]func(string) int{
@@ -25,7 +28,7 @@ var scanners = map[string]func(string) int{
 	Pattern:      scanClasses,
 }
 
-// scanClasses: \p{L}+ | \p{N} | [^\p{L}\p{N}]+
+// scanClasses: _?\p{L}+ | \p{N} | [^\p{L}\p{N}]+
 func scanClasses(s string) int {
 	r, n := utf8.DecodeRuneInString(s)
 	switch {
@@ -33,6 +36,11 @@ func scanClasses(s string) int {
 		return letters(s, n)
 	case isNumber(r):
 		return n
+	}
+	if r == '_' && n < len(s) {
+		if next, w := utf8.DecodeRuneInString(s[n:]); isLetter(next) {
+			return letters(s, n+w)
+		}
 	}
 	for n < len(s) {
 		r, w := utf8.DecodeRuneInString(s[n:])

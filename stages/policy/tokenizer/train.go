@@ -13,7 +13,8 @@ import (
 
 // Train learns a byte-level BPE vocabulary and returns it as tokenizer.json, which
 // Open and Hugging Face tokenizers both read. Pieces are those of Pattern, so no
-// token holds letters and anything else, and every digit is its own token.
+// token holds letters and anything else but a "_" before them, and every digit is its
+// own token.
 //
 // vocab counts everything: 256 bytes, the merges, and special, whose IDs come
 // last. It is smaller when no pair of tokens is left that occurs twice. Special
@@ -168,7 +169,7 @@ func (l *learner) file(special []string) ([]byte, error) {
 	f := file{
 		Version: "1.0",
 		PreTokenizer: &part{Type: "Sequence", PreTokenizers: []part{
-			{Type: "Split", Pattern: &pattern{Regex: Pattern}, Behavior: "Isolated"}, level,
+			{Type: "Split", Pattern: &pattern{Regex: Pattern}, Behavior: "Isolated", Invert: &no}, level,
 		}},
 		Decoder: &level,
 		Model:   model{Type: "BPE", Vocab: l.ids},
