@@ -132,7 +132,9 @@ func TestBatcherRefuses(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); b.Run(ctx) }()
-	start := func(ctx context.Context, prompt []int32, r policy.Request) (*policy.Stream, error) { return b.Start(ctx, prompt, r, 0) }
+	start := func(ctx context.Context, prompt []int32, r policy.Request) (*policy.Stream, error) {
+		return b.Start(ctx, prompt, r, 0)
+	}
 	for want, err := range map[string]error{
 		"token 0: id -1":       second(start(ctx, []int32{-1}, policy.Request{MaxTokens: 1})),
 		"temperature: -1":      second(start(ctx, prompt, policy.Request{MaxTokens: 1, Temperature: -1})),

@@ -117,7 +117,7 @@ func (f *forward) project(y []float32, l *model.Linear, norm []float32, heads, t
 // packed attends within segments: f.cu bounds them.
 func (f *forward) packed(int) {
 	grow(&f.lse, len(f.att)/f.m.HeadDim)
-	f.d.Attention(f.att, f.lse, f.q, f.k, f.v, f.cu, f.m.NumHeads, f.m.NumKVHeads, f.m.HeadDim)
+	f.d.Attention(f.att, f.lse, f.q, f.k, f.v, f.cu, nil, f.m.NumHeads, f.m.NumKVHeads, f.m.HeadDim)
 }
 
 // targets gives, after layers, the log-probability of target[i] after row i; 0

@@ -67,10 +67,15 @@ type Device interface {
 	// out, q (T, H, D); k, v (T, G, D); lse (T, H) gets the log-sum-exp of the
 	// scaled scores; cu (segments + 1), cu[0] = 0, its last entry ≤ T; rows behind it are
 	// left alone. The scale is 1/√D.
-	Attention(out, lse, q, k, v []float32, cu []int32, h, g, d int)
+	//
+	// holes (2 · segments), or nil for none, lets two sequences share what they begin
+	// with: rows of segment s from holes[2s+1] on do not see the rows from holes[2s]
+	// up to there. Both lie within the segment, ascending; both at its end: no hole. A
+	// row's result has the same bits as without what it does not see.
+	Attention(out, lse, q, k, v []float32, cu, holes []int32, h, g, d int)
 	// AttentionBackward overwrites dq, dk, dv for the rows in cu, recomputing the probabilities
 	// from lse. No T × T matrix is kept.
-	AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu []int32, h, g, d int)
+	AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes []int32, h, g, d int)
 	// AttendPaths is attention while decoding along a tree: row r of q (R, H, D)
 	// sees the cache slots paths[r], in that order; an empty path gives zeros.
 	// k, v (slots, G, D); out (R, H, D). Slots outside k and v panic.

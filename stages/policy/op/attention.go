@@ -26,8 +26,8 @@ type attention struct {
 func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p AttentionParams) (*G.Node, error) {
 	var s inputs
 	y, dx := zeros(c.T, c.C), c.gradient()
-	s.fixed(b.Positions, b.Cu, x)
-	s.grads = append(s.grads, Grad{2, dx})
+	s.fixed(b.Positions, b.Cu, b.Holes, x)
+	s.grads = append(s.grads, Grad{3, dx})
 	a := &attention{c: c, s: c.work.attention[min(layer, len(c.work.attention)-1)], y: floats(y), dx: floats(dx)}
 	a.norm = newVector(p.Norm, &s)
 	a.q, a.k, a.v, a.o = newLinear(p.Q, &s), newLinear(p.K, &s), newLinear(p.V, &s), newLinear(p.O, &s)
@@ -36,20 +36,21 @@ func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p Attenti
 }
 
 func (a *attention) forward(in []G.Value) error {
-	pos, cu, x, err := a.load(in, true)
+	r, x, err := a.load(in, true)
 	if err != nil {
 		return err
 	}
-	n := len(pos)
-	a.activate(pos, cu, x)
+	n := len(r.Positions)
+	a.activate(r, x)
 	copy(a.y[:n*a.c.C], x)
 	a.o.forward(a.c.Device, a.y, a.s.out, a.s.xa[3], n, true)
 	return nil
 }
 
 // activate computes everything up to the heads' outputs into the state.
-func (a *attention) activate(pos, cu []int32, x []float32) {
-	c, s, n := a.c, a.s, len(pos)
+func (a *attention) activate(r Rows, x []float32) {
+	c, s, pos := a.c, a.s, r.Positions
+	n := len(pos)
 	dev := c.Device
 	s.holder = a
 	dev.RMSNorm(s.h, s.rstd, x, a.norm.w, n, c.C, c.Eps)
@@ -65,24 +66,25 @@ func (a *attention) activate(pos, cu []int32, x []float32) {
 	a.v.forward(dev, s.v, s.h, s.xa[2], n, false)
 	dev.RoPE(s.q, c.Cos, c.Sin, pos, n, c.H, c.D, false)
 	dev.RoPE(s.k, c.Cos, c.Sin, pos, n, c.G, c.D, false)
-	dev.Attention(s.out, s.lse, s.q, s.k, s.v, cu, c.H, c.G, c.D)
+	dev.Attention(s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, c.H, c.G, c.D)
 }
 
 func (a *attention) backward(in []G.Value, grad G.Value) error {
-	pos, cu, x, err := a.load(in, false)
+	r, x, err := a.load(in, false)
 	if err != nil {
 		return err
 	}
-	c, s, w, n := a.c, a.s, a.c.work, len(pos)
+	c, s, w, pos := a.c, a.s, a.c.work, r.Positions
+	n := len(pos)
 	dev, dy := c.Device, floats(grad)
 	if s.holder != a { // another layer has used the memory since
-		a.activate(pos, cu, x)
+		a.activate(r, x)
 		if a.o.a != nil {
 			dev.Gemm(false, true, n, a.o.Rank, a.o.K, 1, s.out, a.o.a, false, s.xa[3])
 		}
 	}
 	a.o.backward(dev, w.dout, dy, s.out, s.xa[3], w.g, n, false)
-	dev.AttentionBackward(w.dq, w.dk, w.dv, w.dout, s.out, s.lse, s.q, s.k, s.v, cu, c.H, c.G, c.D)
+	dev.AttentionBackward(w.dq, w.dk, w.dv, w.dout, s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, c.H, c.G, c.D)
 	dev.RoPE(w.dq, c.Cos, c.Sin, pos, n, c.H, c.D, true)
 	dev.RoPE(w.dk, c.Cos, c.Sin, pos, n, c.G, c.D, true)
 	dq, dk := w.dq, w.dk
@@ -101,14 +103,18 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 	return nil
 }
 
-// load reads and checks the run's inputs.
-func (a *attention) load(in []G.Value, repack bool) (pos, cu []int32, x []float32, err error) {
-	if cu, err = segments(ints(in[1]), a.c.T); err != nil {
-		return nil, nil, nil, err
+// load reads and checks the run's inputs: of r the positions, the segments and their
+// holes.
+func (a *attention) load(in []G.Value, repack bool) (r Rows, x []float32, err error) {
+	if r.Cu, err = segments(ints(in[1]), a.c.T); err != nil {
+		return r, nil, err
 	}
-	pos = ints(in[0])[:cu[len(cu)-1]]
-	if err := within("position", pos, 0, len(a.c.Cos)/(a.c.D/2)); err != nil {
-		return nil, nil, nil, err
+	r.Positions, r.Holes = ints(in[0])[:r.Cu[len(r.Cu)-1]], ints(in[2])[:2*len(r.Cu)-2]
+	if err := within("position", r.Positions, 0, len(a.c.Cos)/(a.c.D/2)); err != nil {
+		return r, nil, err
+	}
+	if err := checkHoles(r.Holes, r.Cu); err != nil {
+		return r, nil, err
 	}
 	for _, v := range []*vector{&a.norm, &a.qn, &a.kn} {
 		v.load(in)
@@ -116,5 +122,5 @@ func (a *attention) load(in []G.Value, repack bool) (pos, cu []int32, x []float3
 	for _, l := range []*linear{&a.q, &a.k, &a.v, &a.o} {
 		l.load(a.c.Device, in, repack)
 	}
-	return pos, cu, floats(in[2])[:len(pos)*a.c.C], nil
+	return r, floats(in[3])[:len(r.Positions)*a.c.C], nil
 }

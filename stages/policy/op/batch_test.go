@@ -26,6 +26,7 @@ func TestBadBatches(t *testing.T) {
 				r.Cu[2+i] = 13
 			}
 		}, "capacity"},
+		{"hole", func(r op.Rows) { r.Holes[0], r.Holes[1] = 2, 6 }, "hole 2..6"},
 		{"descending", func(r op.Rows) { r.Cu[3] = 2 }, "behind the last end"},
 	}
 	for _, tt := range tests {
@@ -65,6 +66,33 @@ func TestPanicBecomesError(t *testing.T) {
 	defer m.Close()
 	if err := m.RunAll(); err == nil || !strings.Contains(err.Error(), "bad: panic: ouch") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPairRows: the prompt stands there once, but for its last token.
+func TestPairRows(t *testing.T) {
+	b := newBench(t, 1)
+	r := b.rows
+	r.Reset()
+	if at, fork := r.AddPair([]int32{1, 2, 3}, []int32{4, 5}, []int32{6}); at != 0 || fork != 5 {
+		t.Fatalf("rows %d and %d", at, fork)
+	}
+	if at, fork := r.AddPair(nil, []int32{7, 8}, []int32{9, 10}); at != 7 || fork != 9 {
+		t.Fatalf("without a prompt: rows %d and %d", at, fork)
+	}
+	for name, c := range map[string][2][]int32{
+		"ids":       {r.IDs[:11], {1, 2, 3, 4, 5, 3, 6, 7, 8, 9, 10}},
+		"targets":   {r.Targets[:11], {-1, -1, 4, 5, -1, 6, -1, 8, -1, 10, -1}},
+		"positions": {r.Positions[:11], {0, 1, 2, 3, 4, 2, 3, 0, 1, 0, 1}},
+		"cu":        {r.Cu[:4], {0, 7, 11, 11}},
+		"holes":     {r.Holes[:4], {2, 5, 7, 9}},
+	} {
+		if !slices.Equal(c[0], c[1]) {
+			t.Errorf("%s %v, want %v", name, c[0], c[1])
+		}
+	}
+	if at, _ := r.AddPair([]int32{1}, []int32{2}, []int32{3}); at != -1 {
+		t.Errorf("a pair that does not fit got row %d", at)
 	}
 }
 

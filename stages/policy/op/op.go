@@ -66,17 +66,18 @@ type Batch struct {
 	Targets   *G.Node // (T) int32, the id to predict at this row, or −1
 	Positions *G.Node // (T) int32, from 0 in every segment
 	Cu        *G.Node // (T + 1) int32: 0, then the end of each segment; the last end repeats to the end
+	Holes     *G.Node // (2·T) int32: for each segment the rows that those behind them do not see, see kernel.Device.Attention
 }
 
 // NewBatch adds the inputs for packed batches of up to t tokens to a graph and
 // returns the slices behind them, to be filled before a run.
 func NewBatch(g *G.ExprGraph, t int) (Batch, Rows) {
-	r := Rows{IDs: make([]int32, t), Targets: make([]int32, t), Positions: make([]int32, t), Cu: make([]int32, t+1)}
+	r := Rows{IDs: make([]int32, t), Targets: make([]int32, t), Positions: make([]int32, t), Cu: make([]int32, t+1), Holes: make([]int32, 2*t)}
 	input := func(name string, data []int32) *G.Node {
 		return G.NewVector(g, tensor.Int32, G.WithName(name), G.WithShape(len(data)),
 			G.WithValue(tensor.New(tensor.WithShape(len(data)), tensor.WithBacking(data))))
 	}
-	b := Batch{IDs: input("ids", r.IDs), Targets: input("targets", r.Targets), Positions: input("positions", r.Positions), Cu: input("cu_seqlens", r.Cu)}
+	b := Batch{IDs: input("ids", r.IDs), Targets: input("targets", r.Targets), Positions: input("positions", r.Positions), Cu: input("cu_seqlens", r.Cu), Holes: input("holes", r.Holes)}
 	return b, r
 }
 
@@ -84,6 +85,7 @@ func NewBatch(g *G.ExprGraph, t int) (Batch, Rows) {
 type Rows struct {
 	IDs, Targets, Positions []int32 // (T)
 	Cu                      []int32 // (T + 1)
+	Holes                   []int32 // (2·T)
 }
 
 // Reset empties the batch.
@@ -100,22 +102,54 @@ func (r Rows) Add(prompt, answer []int32) int {
 	if n == 0 || at+n > len(r.IDs) {
 		return -1
 	}
+	r.write(at, 0, prompt, answer)
+	r.close(at+n, at+n, at+n)
+	return at
+}
+
+// AddPair appends two answers to one prompt, whose rows but the last stand there
+// once: what they compute has the same bits as from Add for each. It returns the first
+// row, and the first one of the second answer's; −1 when they do not fit.
+func (r Rows) AddPair(prompt, one, other []int32) (at, fork int) {
+	at = r.Len()
+	fork = at + len(prompt) + len(one)
+	n := PairRows(len(prompt), len(one), len(other))
+	if n == 0 || at+n > len(r.IDs) {
+		return -1, -1
+	}
+	shared := max(0, len(prompt)-1) // the last token is there twice: it predicts two tokens
+	r.write(at, 0, prompt, one)
+	r.write(fork, shared, prompt[shared:], other)
+	r.close(at+n, at+shared, fork)
+	return at, fork
+}
+
+// PairRows is the number of rows that AddPair needs, from the numbers of tokens.
+func PairRows(prompt, one, other int) int { return prompt + one + min(1, prompt) + other }
+
+// write fills the rows of a sequence; position is that of the prompt's first token.
+func (r Rows) write(at, position int, prompt, answer []int32) {
 	copy(r.IDs[at:], prompt)
 	copy(r.IDs[at+len(prompt):], answer)
+	n := len(prompt) + len(answer)
 	for i := range n {
-		r.Positions[at+i], r.Targets[at+i] = int32(i), -1
+		r.Positions[at+i], r.Targets[at+i] = int32(position+i), -1
 		if i+1 >= len(prompt) && i+1 < n {
 			r.Targets[at+i] = r.IDs[at+i+1]
 		}
 	}
+}
+
+// close ends a segment with its hole.
+func (r Rows) close(end, from, to int) {
 	segment := 1
 	for r.Cu[segment] > r.Cu[segment-1] {
 		segment++
 	}
 	for i := segment; i < len(r.Cu); i++ {
-		r.Cu[i] = int32(at + n)
+		r.Cu[i] = int32(end)
 	}
-	return at
+	r.Holes[2*segment-2], r.Holes[2*segment-1] = int32(from), int32(to)
 }
 
 // segments drops the repeated end of cu and checks the borders.
@@ -136,6 +170,16 @@ func segments(cu []int32, t int) ([]int32, error) {
 		return nil, fmt.Errorf("cu_seqlens ends at %d, the capacity is %d", cu[n-1], t)
 	}
 	return cu[:n], nil
+}
+
+// checkHoles refuses holes that do not lie within their segments.
+func checkHoles(holes, cu []int32) error {
+	for s := 0; s+1 < len(cu); s++ {
+		if from, to := holes[2*s], holes[2*s+1]; from < cu[s] || to < from || cu[s+1] < to {
+			return fmt.Errorf("hole %d..%d is not within segment %d, rows %d..%d", from, to, s, cu[s], cu[s+1])
+		}
+	}
+	return nil
 }
 
 // within refuses ids outside [low, high).

@@ -78,3 +78,44 @@ func benchmarkStep(b *testing.B, shape model.Config, c train.Config) {
 	slices.Sort(took)
 	b.ReportMetric(2048/took[len(took)/2].Seconds(), "median-tokens/s")
 }
+
+// BenchmarkPairs is a SimPO step of 16 pairs, a prompt and two fragments of 12 tokens
+// each, that trains an adapter.
+func BenchmarkPairs(b *testing.B) {
+	shape := model.Config{
+		Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, NumKVHeads: 2, HeadDim: 32, VocabSize: 1024,
+		MaxPositions: 4096, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+	}
+	for _, prompt := range []int{110, 1000} {
+		b.Run(fmt.Sprintf("prompt%d", prompt), func(b *testing.B) {
+			dev, err := cpu.New(cpu.Options{Level: os.Getenv("ITOOL_KERNELS")})
+			if err != nil {
+				b.Fatal(err)
+			}
+			r := rand.New(rand.NewPCG(1, 1))
+			ids := func(n int) []int32 {
+				v := make([]int32, n)
+				for i := range v {
+					v[i] = int32(r.IntN(shape.VocabSize))
+				}
+				return v
+			}
+			pairs := make([]train.Pair, 16)
+			for i := range pairs {
+				pairs[i] = train.Pair{ID: fmt.Sprint(i), Prompt: ids(prompt), Chosen: ids(12), Rejected: ids(12)}
+			}
+			c := train.Default()
+			c.Loss = "simpo"
+			t, err := train.New(model.New(shape, 1, dev), c, []train.Phase{{Name: "bench", Pairs: pairs, Epochs: 1 << 20, Rate: 1e-5, BatchSize: len(pairs)}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := t.Step(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*len(pairs))/b.Elapsed().Seconds(), "pairs/s")
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 
 	"itool/stages/policy/loss"
 	"itool/stages/policy/model"
+	"itool/stages/policy/op"
 )
 
 // Config is how to train. Default gives the usual values.
@@ -27,7 +28,7 @@ type Config struct {
 	Decay        float64 // decoupled weight decay of matrices, ≥ 0
 	Clip         float64 // largest global norm of a step's gradient; 0 = no limit
 
-	Tokens int    // capacity of a packed micro-batch, in tokens; a pair needs both its sides within it
+	Tokens int    // capacity of a packed micro-batch, in tokens; a pair needs its prompt and both its sides within it
 	Seed   uint64 // of the shuffling and of a fresh adapter
 
 	// ActivationBytes is the memory for activations that the backward pass need not
@@ -145,9 +146,13 @@ func (c Config) checkPair(p *Pair, m model.Config) error {
 
 func (c Config) checkSides(m model.Config, prompt []int32, answers ...[]int32) error {
 	rows := 0
+	if len(answers) == 2 {
+		rows = op.PairRows(len(prompt), len(answers[0]), len(answers[1]))
+	} else {
+		rows = len(prompt) + len(answers[0])
+	}
 	for _, a := range answers {
 		n := len(prompt) + len(a)
-		rows += n
 		switch {
 		case len(a) == 0:
 			return fmt.Errorf("an answer is empty: nothing to learn")

@@ -139,23 +139,26 @@ func (g *graph) fill(p *Phase, units []int) {
 		if len(p.Pairs) > 0 {
 			q := &p.Pairs[u]
 			g.plan.Units = append(g.plan.Units, loss.Unit{RefChosen: q.RefChosen, RefRejected: q.RefRejected})
-			g.add(q.Prompt, q.Chosen, int32(2*i), nil)
-			g.add(q.Prompt, q.Rejected, int32(2*i+1), nil)
+			at, fork := g.rows.AddPair(q.Prompt, q.Chosen, q.Rejected)
+			g.sides(at, fork, int32(2*i))
+			g.sides(fork, g.rows.Len(), int32(2*i+1))
 		} else {
 			e := &p.Examples[u]
 			g.plan.Units = append(g.plan.Units, loss.Unit{})
-			g.add(e.Prompt, e.Answer, int32(2*i), e)
+			at := g.rows.Add(e.Prompt, e.Answer)
+			for i := range e.Answer {
+				if row := at + len(e.Prompt) + i - 1; row >= at && !e.learns(i) {
+					g.rows.Targets[row] = -1
+				}
+			}
+			g.sides(at, g.rows.Len(), int32(2*i))
 		}
 	}
 }
 
-// add puts one sequence into the batch; e, when not nil, says what of it is learnt.
-func (g *graph) add(prompt, answer []int32, side int32, e *Example) {
-	at := g.rows.Add(prompt, answer)
-	for row := at; row < g.rows.Len(); row++ {
-		if i := row - at + 1 - len(prompt); e != nil && i >= 0 && i < len(answer) && !e.learns(i) {
-			g.rows.Targets[row] = -1
-		}
+// sides says whose the rows with a target are.
+func (g *graph) sides(first, last int, side int32) {
+	for row := first; row < last; row++ {
 		if g.rows.Targets[row] >= 0 {
 			g.plan.Side[row] = side
 		}

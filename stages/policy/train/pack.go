@@ -2,6 +2,8 @@ package train
 
 import (
 	"math/rand/v2"
+
+	"itool/stages/policy/op"
 )
 
 // order is the sequence of a phase's units in one epoch. It depends on nothing but
@@ -50,7 +52,7 @@ func (p *packer) bins(units []int, length func(int) int) [][]int {
 func (p *Phase) length(unit int) int {
 	if len(p.Pairs) > 0 {
 		q := &p.Pairs[unit]
-		return 2*len(q.Prompt) + len(q.Chosen) + len(q.Rejected)
+		return op.PairRows(len(q.Prompt), len(q.Chosen), len(q.Rejected))
 	}
 	e := &p.Examples[unit]
 	return len(e.Prompt) + len(e.Answer)

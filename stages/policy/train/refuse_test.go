@@ -91,7 +91,7 @@ func TestNewRefuses(t *testing.T) {
 		{"long", config(), phase(func(p *train.Phase) { p.Examples[1].Answer = make([]int32, 49) }), "micro-batch's 48"},
 		{"context", with(func(c *train.Config) { c.Tokens = 100 }), phase(func(p *train.Phase) { p.Examples[1].Answer = make([]int32, 64) }), "64 positions"},
 		{"empty side", simpo, onPair(func(p *train.Pair) { p.Rejected = nil }), "pair p1: an answer is empty"},
-		{"long pair", simpo, onPair(func(p *train.Pair) { p.Rejected = make([]int32, 40) }), "pair p1"},
+		{"long pair", simpo, onPair(func(p *train.Pair) { p.Rejected = make([]int32, 46) }), "pair p1"},
 		{"reference", simpo, onPair(func(p *train.Pair) { p.RefChosen = math.NaN() }), "pair p1: reference"},
 	}
 	for _, tt := range tests {

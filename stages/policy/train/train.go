@@ -39,7 +39,7 @@ type Example struct {
 }
 
 // Pair is a preference between two answers to one prompt. Both sides go into one
-// micro-batch, each with the prompt before it.
+// micro-batch, behind one prompt.
 type Pair struct {
 	ID                       string
 	Prompt, Chosen, Rejected []int32

@@ -1,6 +1,9 @@
 package cpu
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // heads is what both directions of attention share: the packed segments, and each
 // group's keys (and, where needed, values) in panels.
@@ -12,19 +15,25 @@ type heads struct {
 	level   *level
 	q, k, v []float32
 	cu      []int32
+	holes   []int32 // nil: none
 	h, g, d int
 	scale   float32 // 1/√D
 }
 
-func (d *Device) heads(q, k, v []float32, cu []int32, h, g, dim int) heads {
+func (d *Device) heads(q, k, v []float32, cu, holes []int32, h, g, dim int) heads {
 	rows := 0
 	if len(cu) > 0 {
 		rows = int(cu[len(cu)-1])
 	}
+	for s := 0; holes != nil && s+1 < len(cu); s++ {
+		if from, to := holes[2*s], holes[2*s+1]; from < cu[s] || to < from || cu[s+1] < to {
+			panic(fmt.Sprintf("cpu: attention: hole %d..%d is not within segment %d..%d", from, to, cu[s], cu[s+1]))
+		}
+	}
 	need("q", q, rows*h*dim)
 	need("k", k, rows*g*dim)
 	need("v", v, rows*g*dim)
-	return heads{level: d.level, q: q, k: k, v: v, cu: cu, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}
+	return heads{level: d.level, q: q, k: k, v: v, cu: cu, holes: holes, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}
 }
 
 // work is the arithmetic of one product over all visible pairs.
@@ -37,13 +46,48 @@ func (a *heads) work() int {
 	return 2 * pairs * a.h * a.d
 }
 
-// transpose packs one group's rows first..last−1 of x as columns: the right side
-// of scores = q·kᵀ. Panels are D steps deep.
-func (a *heads) transpose(buf *[]float32, x []float32, group, first, last int) []float32 {
+// stretch is a run of rows, own..last−1, whose queries see the keys of the rows
+// first..first+shared−1 and, up to each row itself, its own. Without a hole a segment
+// is one, and shares nothing.
+type stretch struct{ first, shared, own, last int }
+
+// keys is how many there are before the last row's end.
+func (s stretch) keys() int { return s.shared + s.last - s.own }
+
+// stretches are those of a segment: one, and the one behind the hole.
+func (a *heads) stretches(segment int) (all [2]stretch, n int) {
+	first, last := int(a.cu[segment]), int(a.cu[segment+1])
+	if a.holes == nil || int(a.holes[2*segment+1]) == last {
+		return [2]stretch{{own: first, last: last}}, 1
+	}
+	from, to := int(a.holes[2*segment]), int(a.holes[2*segment+1])
+	return [2]stretch{{own: first, last: to}, {first: first, shared: from - first, own: to, last: last}}, 2
+}
+
+// gather returns a group's rows of x that a stretch sees, one behind the other or as
+// they lie, and their distance.
+func (a *heads) gather(buf *[]float32, x []float32, group int, s stretch) (rows []float32, step int) {
+	if s.shared == 0 {
+		return x[(s.own*a.g+group)*a.d:], a.g * a.d
+	}
+	out := grow(buf, s.keys()*a.d)
+	for j := range s.keys() {
+		at := s.first + j
+		if j >= s.shared {
+			at = s.own + j - s.shared
+		}
+		copy(out[j*a.d:(j+1)*a.d], x[(at*a.g+group)*a.d:])
+	}
+	return out, a.d
+}
+
+// transpose packs rows, step floats apart, as columns: the right side of scores =
+// q·kᵀ. Panels are D steps deep.
+func (a *heads) transpose(buf *[]float32, x []float32, step, rows int) []float32 {
 	l := a.level
-	out := grow(buf, l.padded(last-first)*a.d)
-	for j := first; j < last; j += l.tileCols {
-		l.packColumns(&out[(j-first)*a.d], &x[(j*a.g+group)*a.d], a.g*a.d, a.d, min(l.tileCols, last-j))
+	out := grow(buf, l.padded(rows)*a.d)
+	for j := 0; j < rows; j += l.tileCols {
+		l.packColumns(&out[j*a.d], &x[j*step], step, a.d, min(l.tileCols, rows-j))
 	}
 	return out
 }
@@ -69,9 +113,9 @@ type forward struct {
 }
 
 // Attention is causal self-attention over packed segments.
-func (d *Device) Attention(out, lse, q, k, v []float32, cu []int32, h, g, dim int) {
+func (d *Device) Attention(out, lse, q, k, v []float32, cu, holes []int32, h, g, dim int) {
 	t := d.forwards.take()
-	*t = forward{heads: d.heads(q, k, v, cu, h, g, dim), out: out, lse: lse}
+	*t = forward{heads: d.heads(q, k, v, cu, holes, h, g, dim), out: out, lse: lse}
 	if segments := len(cu) - 1; segments > 0 {
 		need("out", out, int(cu[segments])*h*dim)
 		need("lse", lse, int(cu[segments])*h)
@@ -82,26 +126,33 @@ func (d *Device) Attention(out, lse, q, k, v []float32, cu []int32, h, g, dim in
 }
 
 func (a *forward) part(i int, s *scratch) {
-	l, head := a.level, i%a.h
-	group := head / (a.h / a.g)
-	first, last := int(a.cu[i/a.h]), int(a.cu[i/a.h+1])
-	if first == last {
-		return
+	all, n := a.stretches(i / a.h)
+	for _, part := range all[:n] {
+		if part.own < part.last {
+			a.stretch(part, i%a.h, s)
+		}
 	}
-	keys := a.transpose(&s.a, a.k, group, first, last)
-	values, vStep, vPanel := a.rowsOf(&s.b, a.v[(first*a.g+group)*a.d:], a.g*a.d, last-first)
+}
+
+func (a *forward) stretch(part stretch, head int, s *scratch) {
+	l, group := a.level, head/(a.h/a.g)
+	k, kStep := a.gather(&s.d, a.k, group, part)
+	keys := a.transpose(&s.a, k, kStep, part.keys())
+	v, vStep := a.gather(&s.d, a.v, group, part)
+	values, vStep, vPanel := a.rowsOf(&s.b, v, vStep, part.keys())
 	block := 2 * l.tileRows
-	pitch := l.padded(last-first) + 16 // never a power of two
+	pitch := l.padded(part.keys()) + 16 // never a power of two
 	scores := grow(&s.c, block*pitch)
-	for row := first; row < last; row += block {
-		rows := min(block, last-row)
-		seen := row + rows - first // keys the last row of the block sees
+	for row := part.own; row < part.last; row += block {
+		rows := min(block, part.last-row)
+		before := part.shared + row - part.own // keys that the block's first row sees, but for its own
+		seen := before + rows
 		l.block(rows, l.padded(seen), a.d, 1, a.q[(row*a.h+head)*a.d:], a.h*a.d, 1, l.tileRows*a.h*a.d,
 			keys, l.tileCols, a.d*l.tileCols, false, scores, pitch)
 		var inverse [32]float32 // block rows are at most 28
 		for r := range rows {
 			p := scores[r*pitch : r*pitch+seen]
-			inverse[r] = a.softmax(p, row+r-first+1, &a.lse[(row+r)*a.h+head])
+			inverse[r] = a.softmax(p, before+r+1, &a.lse[(row+r)*a.h+head])
 		}
 		l.block(rows, a.d, seen, 1, scores, pitch, 1, l.tileRows*pitch, values, vStep, vPanel, false, a.out[(row*a.h+head)*a.d:], a.h*a.d)
 		for r := range rows {

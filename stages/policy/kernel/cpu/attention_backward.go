@@ -9,9 +9,9 @@ type backward struct {
 }
 
 // AttentionBackward recomputes the probabilities, block of query rows by block.
-func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu []int32, h, g, dim int) {
+func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes []int32, h, g, dim int) {
 	t := d.backwards.take()
-	*t = backward{heads: d.heads(q, k, v, cu, h, g, dim), dq: dq, dk: dk, dv: dv, dout: dout, out: out, lse: lse}
+	*t = backward{heads: d.heads(q, k, v, cu, holes, h, g, dim), dq: dq, dk: dk, dv: dv, dout: dout, out: out, lse: lse}
 	if segments := len(cu) - 1; segments > 0 {
 		rows := int(cu[segments])
 		need("dq", dq, rows*h*dim)
@@ -37,22 +37,35 @@ func (a *backward) part(i int, s *scratch) {
 		clear(a.dk[at : at+a.d])
 		clear(a.dv[at : at+a.d])
 	}
-	keysT := a.transpose(&s.a, a.k, group, first, last)
-	valuesT := a.transpose(&s.b, a.v, group, first, last)
-	block := 4 * a.level.tileRows // deeper than forward: dk and dv sum over these rows
-	share := a.h / a.g
-	for head := group * share; head < (group+1)*share; head++ {
-		for row := first; row < last; row += block {
-			a.rows(s, keysT, valuesT, head, first, last, row, min(block, last-row))
+	all, n := a.stretches(i / a.g)
+	for _, part := range all[:n] {
+		if part.own < part.last {
+			a.stretch(part, group, s)
 		}
 	}
 }
 
-// rows handles one block of query rows of one head.
-func (a *backward) rows(s *scratch, keysT, valuesT []float32, head, first, last, row, rows int) {
+func (a *backward) stretch(part stretch, group int, s *scratch) {
+	v, step := a.gather(&s.f, a.v, group, part)
+	valuesT := a.transpose(&s.b, v, step, part.keys())
+	k, step := a.gather(&s.f, a.k, group, part)
+	keysT := a.transpose(&s.a, k, step, part.keys())
+	block := 4 * a.level.tileRows // deeper than forward: dk and dv sum over these rows
+	share := a.h / a.g
+	for head := group * share; head < (group+1)*share; head++ {
+		for row := part.own; row < part.last; row += block {
+			a.rows(s, part, k, step, keysT, valuesT, head, row, min(block, part.last-row))
+		}
+	}
+}
+
+// rows handles one block of query rows of one head. k are the stretch's keys, step
+// floats apart.
+func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, valuesT []float32, head, row, rows int) {
 	l, group := a.level, head/(a.h/a.g)
-	seen := row + rows - first
-	wide, pitch := l.padded(seen), l.padded(last-first)+16
+	before := part.shared + row - part.own
+	seen := before + rows
+	wide, pitch := l.padded(seen), l.padded(part.keys())+16
 	qStep, kStep := a.h*a.d, a.g*a.d
 	q, dout := a.q[(row*a.h+head)*a.d:], a.dout[(row*a.h+head)*a.d:]
 	p := grow(&s.c, 4*l.tileRows*pitch)
@@ -63,7 +76,7 @@ func (a *backward) rows(s *scratch, keysT, valuesT []float32, head, first, last,
 	for r := range rows {
 		at := ((row+r)*a.h + head) * a.d
 		delta := l.dot(a.dout[at:at+a.d], a.out[at:at+a.d])
-		visible := row + r - first + 1
+		visible := before + r + 1
 		pr, dr := p[r*pitch:r*pitch+seen], ds[r*pitch:r*pitch+seen]
 		l.exp(pr[:visible], a.scale, a.lse[(row+r)*a.h+head])
 		l.softmaxGrad(dr[:visible], pr[:visible], delta, a.scale)
@@ -71,11 +84,18 @@ func (a *backward) rows(s *scratch, keysT, valuesT []float32, head, first, last,
 		clear(dr[visible:])
 	}
 
-	keyAt := (first*a.g + group) * a.d
-	b, bStep, bPanel := a.rowsOf(&s.e, a.k[keyAt:], kStep, seen) // dq = ds · k
+	shared, own := (part.first*a.g+group)*a.d, (part.own*a.g+group)*a.d // rows of dk and dv
+	n := seen - part.shared
+	b, bStep, bPanel := a.rowsOf(&s.e, k, step, seen) // dq = ds · k
 	l.block(rows, a.d, seen, 1, ds, pitch, 1, l.tileRows*pitch, b, bStep, bPanel, false, a.dq[(row*a.h+head)*a.d:], qStep)
 	b, bStep, bPanel = a.rowsOf(&s.e, q, qStep, rows) // dk += dsᵀ · q
-	l.block(seen, a.d, rows, 1, ds, 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dk[keyAt:], kStep)
+	if part.shared > 0 {
+		l.block(part.shared, a.d, rows, 1, ds, 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dk[shared:], kStep)
+	}
+	l.block(n, a.d, rows, 1, ds[part.shared:], 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dk[own:], kStep)
 	b, bStep, bPanel = a.rowsOf(&s.e, dout, qStep, rows) // dv += pᵀ · dout
-	l.block(seen, a.d, rows, 1, p, 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dv[keyAt:], kStep)
+	if part.shared > 0 {
+		l.block(part.shared, a.d, rows, 1, p, 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dv[shared:], kStep)
+	}
+	l.block(n, a.d, rows, 1, p[part.shared:], 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dv[own:], kStep)
 }

@@ -115,9 +115,9 @@ func (p *pool) work() bool {
 
 // scratch is one thread's working memory; each buffer grows to its largest use.
 type scratch struct {
-	a, b, c, d, e []float32
-	path          []int32
-	sums          []float64
+	a, b, c, d, e, f []float32
+	path             []int32
+	sums             []float64
 }
 
 // grow returns n values of *buf, rubbish, aligned to a cache line.

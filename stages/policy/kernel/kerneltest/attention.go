@@ -14,6 +14,7 @@ const attentionTolerance = 3e-5
 type layout struct {
 	name    string
 	cu      []int32
+	holes   []int32
 	t       int // rows of the tensors; those behind the last segment are padding
 	h, g, d int
 	spread  float64 // of q: 1 is usual, 30 makes the softmax nearly one-hot
@@ -21,16 +22,20 @@ type layout struct {
 
 func layouts() []layout {
 	return []layout{
-		{"one row", []int32{0, 1}, 1, 1, 1, 8, 1},
-		{"no segment", []int32{0}, 4, 2, 1, 16, 1},
-		{"empty segments", []int32{0, 0, 3, 3, 3, 9, 9}, 9, 2, 1, 16, 1},
-		{"odd head size", []int32{0, 5, 19}, 19, 3, 3, 7, 1},
-		{"grouped heads", []int32{0, 33, 100}, 100, 6, 2, 32, 1},
-		{"padding rows", []int32{0, 40, 61}, 70, 4, 2, 32, 1},
-		{"all heads share one", []int32{0, 65}, 65, 5, 1, 64, 1},
-		{"long segment", []int32{0, 300}, 300, 2, 1, 32, 1},
-		{"wide heads", []int32{0, 17, 50}, 50, 2, 2, 80, 1},
-		{"sharp", []int32{0, 90}, 90, 2, 1, 32, 30},
+		{"one row", []int32{0, 1}, nil, 1, 1, 1, 8, 1},
+		{"no segment", []int32{0}, nil, 4, 2, 1, 16, 1},
+		{"empty segments", []int32{0, 0, 3, 3, 3, 9, 9}, nil, 9, 2, 1, 16, 1},
+		{"odd head size", []int32{0, 5, 19}, nil, 19, 3, 3, 7, 1},
+		{"grouped heads", []int32{0, 33, 100}, nil, 100, 6, 2, 32, 1},
+		{"padding rows", []int32{0, 40, 61}, nil, 70, 4, 2, 32, 1},
+		{"all heads share one", []int32{0, 65}, nil, 65, 5, 1, 64, 1},
+		{"long segment", []int32{0, 300}, nil, 300, 2, 1, 32, 1},
+		{"wide heads", []int32{0, 17, 50}, nil, 50, 2, 2, 80, 1},
+		{"sharp", []int32{0, 90}, nil, 90, 2, 1, 32, 30},
+		{"holes", []int32{0, 50, 120}, []int32{33, 40, 61, 115}, 125, 6, 2, 32, 1},
+		{"holes of odd heads", []int32{0, 9, 40, 43}, []int32{9, 9, 10, 30, 42, 42}, 43, 3, 1, 7, 1},
+		{"hole from the start", []int32{0, 70}, []int32{0, 33}, 70, 2, 1, 64, 1},
+		{"hole to the end", []int32{0, 33}, []int32{20, 33}, 33, 2, 2, 16, 1},
 	}
 }
 
@@ -62,7 +67,7 @@ func attentionChecks() []check {
 		all = append(all, check{"attention", l.name, l.tolerance(), func(dev kernel.Device, in *source) []tensor {
 			q, k, v := l.tensors(in)
 			out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
-			dev.Attention(out, lse, q, k, v, l.cu, l.h, l.g, l.d)
+			dev.Attention(out, lse, q, k, v, l.cu, l.holes, l.h, l.g, l.d)
 			return []tensor{{"out", out}, {"lse", lse}}
 		}})
 		all = append(all, check{"attention backward", l.name, l.tolerance(), func(dev kernel.Device, in *source) []tensor {
@@ -71,7 +76,7 @@ func attentionChecks() []check {
 			out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
 			attend(out, lse, q, k, v, l)
 			dq, dk, dv := in.output(l.t*l.h*l.d), in.output(l.t*l.g*l.d), in.output(l.t*l.g*l.d)
-			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, l.cu, l.h, l.g, l.d)
+			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, l.cu, l.holes, l.h, l.g, l.d)
 			return []tensor{{"dq", dq}, {"dk", dk}, {"dv", dv}}
 		}})
 	}

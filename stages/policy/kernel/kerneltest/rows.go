@@ -65,6 +65,7 @@ func rows(t *testing.T, dev kernel.Device) {
 	}
 	t.Run("swiglu", func(t *testing.T) { swigluRows(t, dev) })
 	t.Run("attention", func(t *testing.T) { segmentAlone(t, dev) })
+	t.Run("attention with holes", func(t *testing.T) { holesUnseen(t, dev) })
 }
 
 func swigluRows(t *testing.T, dev kernel.Device) {
@@ -81,6 +82,43 @@ func swigluRows(t *testing.T, dev kernel.Device) {
 	}
 }
 
+// holesUnseen compares two sequences that share their first rows with each of them by
+// itself.
+func holesUnseen(t *testing.T, dev kernel.Device) {
+	in := newSource("holes")
+	const h, g, d = 4, 2, 32
+	cut := func(x []float32, rows ...int) (out []float32) { // the rows from..to of pairs of them
+		per := len(x) / 160
+		for i := 0; i < len(rows); i += 2 {
+			out = append(out, x[rows[i]*per:rows[i+1]*per]...)
+		}
+		return out
+	}
+	q, k, v, dout := in.normal(160*h*d, 1), in.normal(160*g*d, 1), in.normal(160*g*d, 1), in.normal(160*h*d, 1)
+	for _, at := range [][2]int{{100, 128}, {96, 97}, {33, 150}, {0, 70}} {
+		from, to := at[0], at[1]
+		run := func(q, k, v, dout []float32, holes []int32) (out, lse, dq []float32) {
+			n := len(q) / (h * d)
+			cu := []int32{0, int32(n)}
+			out, lse, dq = make([]float32, n*h*d), make([]float32, n*h), make([]float32, n*h*d)
+			dk, dv := make([]float32, n*g*d), make([]float32, n*g*d)
+			dev.Attention(out, lse, q, k, v, cu, holes, h, g, d)
+			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, cu, holes, h, g, d)
+			return out, lse, dq
+		}
+		out, lse, dq := run(q, k, v, dout, []int32{int32(from), int32(to)})
+		one, oneLse, oneDq := run(cut(q, 0, to), cut(k, 0, to), cut(v, 0, to), cut(dout, 0, to), nil)
+		sameBits(t, "out before", out[:to*h*d], one)
+		sameBits(t, "lse before", lse[:to*h], oneLse)
+		sameBits(t, "dq before", dq[:to*h*d], oneDq)
+		parts := []int{0, from, to, 160}
+		two, twoLse, twoDq := run(cut(q, parts...), cut(k, parts...), cut(v, parts...), cut(dout, parts...), nil)
+		sameBits(t, "out behind", out[to*h*d:], two[from*h*d:])
+		sameBits(t, "lse behind", lse[to*h:], twoLse[from*h:])
+		sameBits(t, "dq behind", dq[to*h*d:], twoDq[from*h*d:])
+	}
+}
+
 // segmentAlone compares a segment among others with the segment by itself, and
 // with the beginning of a longer one: later tokens must not change earlier rows.
 func segmentAlone(t *testing.T, dev kernel.Device) {
@@ -91,7 +129,7 @@ func segmentAlone(t *testing.T, dev kernel.Device) {
 	q, k, v := in.normal(total*h*d, 1), in.normal(total*g*d, 1), in.normal(total*g*d, 1)
 	run := func(cu []int32, first, count int) (out, lse []float32) {
 		out, lse = make([]float32, count*h*d), make([]float32, count*h)
-		dev.Attention(out, lse, q[first*h*d:], k[first*g*d:], v[first*g*d:], cu, h, g, d)
+		dev.Attention(out, lse, q[first*h*d:], k[first*g*d:], v[first*g*d:], cu, nil, h, g, d)
 		return out, lse
 	}
 	wantOut, wantLse := run(cu, 0, total)

@@ -3,19 +3,19 @@ package ref
 import "math"
 
 // Attention walks segment, head, row; a row's scores are its only scratch.
-func (Device) Attention(out, lse, q, k, v []float32, cu []int32, h, g, d int) {
-	eachRow(cu, h, g, func(head, group, start, i int) {
+func (Device) Attention(out, lse, q, k, v []float32, cu, holes []int32, h, g, d int) {
+	eachRow(cu, holes, h, g, func(head, group, i int, seen []int) {
 		at := (i*h + head) * d
-		p := make([]float64, i-start+1)
-		for j := range p {
-			kj := ((start+j)*g + group) * d
-			p[j] = dot(q[at:at+d], k[kj:kj+d]) / math.Sqrt(float64(d))
+		p := make([]float64, len(seen))
+		for n, j := range seen {
+			kj := (j*g + group) * d
+			p[n] = dot(q[at:at+d], k[kj:kj+d]) / math.Sqrt(float64(d))
 		}
 		lse[i*h+head] = float32(softmax(p))
 		for c := range d {
 			var sum float64
-			for j, pj := range p {
-				sum += pj * float64(v[((start+j)*g+group)*d+c])
+			for n, j := range seen {
+				sum += p[n] * float64(v[(j*g+group)*d+c])
 			}
 			out[at+c] = float32(sum)
 		}
@@ -24,18 +24,18 @@ func (Device) Attention(out, lse, q, k, v []float32, cu []int32, h, g, d int) {
 
 // AttentionBackward: with p = exp(s − lse) and ds = p·(dout·v − dout·out):
 // dq = Σ ds·k/√D, dk = Σ ds·q/√D, dv = Σ p·dout.
-func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu []int32, h, g, d int) {
+func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes []int32, h, g, d int) {
 	if len(cu) == 0 {
 		return
 	}
 	rows := int(cu[len(cu)-1])
 	scale := 1 / math.Sqrt(float64(d))
 	dk64, dv64 := make([]float64, rows*g*d), make([]float64, rows*g*d)
-	eachRow(cu, h, g, func(head, group, start, i int) {
+	eachRow(cu, holes, h, g, func(head, group, i int, seen []int) {
 		at := (i*h + head) * d
 		inner := dot(dout[at:at+d], out[at:at+d])
 		dqi := make([]float64, d)
-		for j := start; j <= i; j++ {
+		for _, j := range seen {
 			kj := (j*g + group) * d
 			p := math.Exp(dot(q[at:at+d], k[kj:kj+d])*scale - float64(lse[i*h+head]))
 			ds := p * (dot(dout[at:at+d], v[kj:kj+d]) - inner) * scale
@@ -54,12 +54,21 @@ func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, c
 	}
 }
 
-// eachRow visits every (head, row); start is the first row of its segment.
-func eachRow(cu []int32, h, g int, visit func(head, group, start, row int)) {
+// eachRow visits every (head, row) with the rows that it sees.
+func eachRow(cu, holes []int32, h, g int, visit func(head, group, row int, seen []int)) {
 	for s := 0; s+1 < len(cu); s++ {
+		from, to := int(cu[s+1]), int(cu[s+1])
+		if holes != nil {
+			from, to = int(holes[2*s]), int(holes[2*s+1])
+		}
 		for head := range h {
+			var seen []int
 			for i := int(cu[s]); i < int(cu[s+1]); i++ {
-				visit(head, head/(h/g), int(cu[s]), i)
+				if i == to {
+					seen = seen[:from-int(cu[s])]
+				}
+				seen = append(seen, i)
+				visit(head, head/(h/g), i, seen)
 			}
 		}
 	}
