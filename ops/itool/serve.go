@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +17,9 @@ import (
 	"itool/ops/line"
 	"itool/ops/report"
 	"itool/ops/serve"
+	"itool/schemas/toolcall"
 	"itool/stages/policy"
+	"itool/stages/split"
 	"itool/storage/checkpoint"
 )
 
@@ -29,13 +33,23 @@ type serveCmd struct {
 	Listen   string `default:"127.0.0.1:8000" help:"Address to listen on."`
 	Name     string `help:"Name of the model as clients see it; default: that of the run or the folder."`
 	Key      string `env:"ITOOL_API_KEY" help:"Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command line can be read by others."`
-	Requests int    `default:"256" help:"Requests that wait or run at most; more are told to come again."`
+	Calls    string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"How the model writes calls; auto: as the run's split.call_format says, or as the chat template asks."`
+	Requests int    `default:"256" help:"Answers that wait or are drawn at most; more are told to come again."`
+	Tokens   int    `help:"Tokens of the answers that are drawn together, prompts included; default: what 1 GiB holds, one context at least."`
+	Answer   int    `default:"2048" help:"Most tokens of an answer when a request does not say; each reserves its room."`
 }
 
 func (c *serveCmd) Run(ctx context.Context, a *app) error {
+	if c.Requests < 1 || c.Tokens < 0 || c.Answer < 1 {
+		return coded(exitUsage, "--requests, --tokens, --answer: %d, %d and %d are not positive", c.Requests, c.Tokens, c.Answer)
+	}
 	p, name, err := c.open(ctx, a)
 	if err != nil {
 		return err
+	}
+	var calls toolcall.Format
+	if c.Calls != split.Auto {
+		calls = toolcall.Format(c.Calls)
 	}
 	if c.Name != "" {
 		name = c.Name
@@ -44,8 +58,10 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	s := serve.New(p, serve.Options{Name: name, Key: c.Key, Requests: c.Requests, Log: a.log})
-	stop := until(ctx, func(ctx context.Context) error { s.Run(ctx); return nil })
+	s := serve.New(p, serve.Options{
+		Name: name, Key: c.Key, Calls: calls, Requests: c.Requests, Tokens: c.Tokens, Answer: c.Answer, Log: a.log,
+	})
+	stop := until(context.WithoutCancel(ctx), func(ctx context.Context) error { s.Run(ctx); return nil })
 	defer func() { _ = stop() }()
 	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	fmt.Fprintf(a.out, "%s at http://%s/v1\n", name, listener.Addr())
@@ -86,7 +102,11 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 	}
 	var fsys fs.FS = os.DirFS(c.Model)
 	if c.Adapter != "" {
-		fsys = withAdapter{fsys, os.DirFS(c.Adapter)}
+		adapter := os.DirFS(c.Adapter)
+		if _, err := fs.Stat(adapter, adapterFiles[0]); err != nil {
+			return nil, "", fmt.Errorf("--adapter %s: %w", c.Adapter, err)
+		}
+		fsys = withAdapter{fsys, adapter}
 	}
 	p, err := policy.Open(fsys, opt)
 	if err != nil {
@@ -114,11 +134,26 @@ func (c *serveCmd) ofRun(ctx context.Context, a *app, opt policy.Options) (*poli
 	if err != nil {
 		return nil, err
 	}
+	if c.Calls == split.Auto {
+		if c.Calls, err = callFormat(r.Config); err != nil {
+			return nil, fmt.Errorf("run %s: its configuration: %w", c.RunName, err)
+		}
+	}
 	fsys, _, err := checkpoint.Open(ctx, s.Store, line.Checkpoints, which.Digest)
 	if err != nil {
 		return nil, err
 	}
 	return policy.Open(fsys, opt)
+}
+
+// callFormat is the format that a run's configuration names; runs of before there was a
+// choice knew one.
+func callFormat(config []byte) (string, error) {
+	var c struct {
+		Split split.Config `json:"split"`
+	}
+	err := json.Unmarshal(config, &c)
+	return cmp.Or(c.Split.CallFormat, string(toolcall.Pythonic)), err
 }
 
 // policyOf is a run's policy of a round; −2: the last one.

@@ -19,12 +19,18 @@ type chatRequest struct {
 	MaxCompletionTokens *int              `json:"max_completion_tokens"`
 	LogProbs            bool              `json:"logprobs"`
 	TopLogProbs         int               `json:"top_logprobs"`
+
+	// How tools were called before there were tools; not supported.
+	Functions    json.RawMessage `json:"functions"`
+	FunctionCall json.RawMessage `json:"function_call"`
 }
 
 type message struct {
 	Role    string     `json:"role"`
 	Content content    `json:"content"`
 	Calls   []callJSON `json:"tool_calls"`
+
+	FunctionCall json.RawMessage `json:"function_call"` // not supported
 }
 
 // content is a text, a list of parts of text, or null.
@@ -69,6 +75,11 @@ func (s *Server) prompt(r *chatRequest) ([]int32, error) {
 	if len(r.Messages) == 0 {
 		return nil, bad("messages", "there are none")
 	}
+	for name, old := range map[string]json.RawMessage{"functions": r.Functions, "function_call": r.FunctionCall} {
+		if len(old) > 0 && string(old) != "null" {
+			return nil, bad(name, "is not supported: use tools")
+		}
+	}
 	var msgs []policy.Message
 	for i, m := range r.Messages {
 		role, words := m.Role, string(m.Content)
@@ -77,6 +88,9 @@ func (s *Server) prompt(r *chatRequest) ([]int32, error) {
 			role = "system"
 		case "function":
 			role = "tool"
+		}
+		if len(m.FunctionCall) > 0 && string(m.FunctionCall) != "null" {
+			return nil, bad("messages", "message %d: function_call is not supported: use tool_calls", i)
 		}
 		var calls []toolcall.Call
 		for _, c := range m.Calls {
@@ -94,7 +108,7 @@ func (s *Server) prompt(r *chatRequest) ([]int32, error) {
 			if words != "" {
 				words += "\n"
 			}
-			words += s.calls.Print(calls)
+			words += s.Calls.Print(calls)
 		}
 		msgs = append(msgs, policy.Message{Role: role, Content: words})
 	}
@@ -135,6 +149,9 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	if in.MaxCompletionTokens != nil {
 		in.MaxTokens = in.MaxCompletionTokens
 	}
+	if in.MaxTokens == nil {
+		in.MaxTokens = &s.Answer
+	}
 	var req policy.Request
 	var choices int
 	if err == nil {
@@ -146,7 +163,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		err = bad("top_logprobs", "%d is not within 0..%d", in.TopLogProbs, maxTop)
 	case in.TopLogProbs > 0 && !in.LogProbs:
 		err = bad("top_logprobs", "needs logprobs: true")
-	case in.MaxTokens != nil && *in.MaxTokens == 0:
+	case *in.MaxTokens == 0:
 		err = bad("max_tokens", "0 leaves nothing to say")
 	}
 	if err != nil {
@@ -167,7 +184,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		drawnTokens[i] = len(d.tokens)
-		words, calls := a.read(d.text)
+		words, calls := a.read(d)
 		message, finish := map[string]any{"role": "assistant", "content": words}, d.finish
 		if len(calls) > 0 {
 			message["tool_calls"] = calls
@@ -223,13 +240,14 @@ func (a *chatAnswer) mayCall() bool {
 }
 
 // read takes the calls out of an answer: what is left of it is prose. Text that only
-// looks like calls stays text.
-func (a *chatAnswer) read(answer string) (words string, calls []callJSON) {
+// looks like calls stays text, and so do calls that were cut off, for one may be missing.
+func (a *chatAnswer) read(d drawn) (words string, calls []callJSON) {
+	answer := d.text
 	at := a.callsAt(answer)
-	if at < 0 {
+	if at < 0 || d.finish == "length" {
 		return answer, nil
 	}
-	list, err := a.s.calls.Read(answer[at:])
+	list, err := a.s.Calls.Read(answer[at:])
 	if err != nil || len(list) == 0 {
 		return answer, nil
 	}
@@ -249,13 +267,12 @@ func (a *chatAnswer) callsAt(answer string) int {
 	if !a.mayCall() {
 		return -1
 	}
-	trimmed := strings.TrimLeft(answer, " \t\r\n")
-	start := len(answer) - len(trimmed)
-	for _, mark := range a.s.calls.Marks() {
-		if strings.HasPrefix(trimmed, mark) || trimmed != "" && strings.HasPrefix(mark, trimmed) {
-			return start
+	trimmed := strings.TrimLeft(answer, " \t\r\n") // blanks before calls are no words
+	for _, mark := range a.s.Calls.Marks() {
+		if strings.HasPrefix(trimmed, mark) || strings.HasPrefix(mark, trimmed) {
+			return 0
 		}
-		if a.s.calls != toolcall.Hermes {
+		if a.s.Calls != toolcall.Hermes {
 			continue
 		}
 		if i := strings.Index(answer, mark); i >= 0 {
@@ -315,7 +332,7 @@ func (s *Server) chatStream(ctx context.Context, w http.ResponseWriter, a *chatA
 			return err
 		}
 		drawnTokens[i] = len(d.tokens)
-		words, calls := a.read(answer)
+		words, calls := a.read(d)
 		finish := d.finish
 		switch {
 		case len(calls) > 0:

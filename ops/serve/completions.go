@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"itool/stages/policy"
@@ -60,6 +62,9 @@ func (s *Server) encode(p prompts) ([][]int32, error) {
 		if len(ids) == 0 {
 			return nil, bad("prompt", "prompt %d is empty", i)
 		}
+		if n := s.policy.ContextLength(); len(ids) > n {
+			return nil, bad("prompt", "prompt %d: %d tokens are longer than the model's context of %d", i, len(ids), n)
+		}
 		for j, id := range ids {
 			if id < 0 || int(id) >= s.policy.VocabSize() {
 				return nil, bad("prompt", "prompt %d: token %d: id %d is not in the vocabulary of %d", i, j, id, s.policy.VocabSize())
@@ -90,6 +95,8 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 	case in.LogProbs != nil && (*in.LogProbs < 0 || *in.LogProbs > maxTop):
 		err = bad("logprobs", "%d is not within 0..%d", *in.LogProbs, maxTop)
+	case len(asks)*choices > s.Requests:
+		err = bad("n", "%d prompts with %d answers each are more than the %d answers that may wait: ask for fewer at once", len(asks), choices, s.Requests)
 	case silent && !in.Echo:
 		err = bad("max_tokens", "0 without echo leaves nothing to say")
 	case in.Stream && in.Echo:
@@ -104,6 +111,11 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 	list, before, after := make([]any, n), 0, make([]int, n)
 	for _, ids := range asks {
 		before += len(ids)
+	}
+	echoes, err := a.echo(r.Context(), asks)
+	if err != nil {
+		s.fail(w, err)
+		return
 	}
 	e := &events{w: w}
 	err = all(r.Context(), n, func(ctx context.Context, i int) error {
@@ -123,11 +135,8 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 		words := d.text
 		var report tokenList
 		if in.Echo {
-			text, err := report.echo(ctx, s, prompt, in.LogProbs != nil, a.top() > 0)
-			if err != nil {
-				return err
-			}
-			words = text + words
+			report = echoes[i/choices].list.clone()
+			words = echoes[i/choices].text + words
 		}
 		choice := map[string]any{"index": i, "text": words, "finish_reason": d.finish, "logprobs": nil}
 		if in.LogProbs != nil {
@@ -237,31 +246,51 @@ func (l *tokenList) one(text string, logp *float64) {
 	l.at += utf8.RuneCountInString(text)
 }
 
-// echo adds a prompt's tokens, scored if that is wanted, and returns its text.
-// Alternatives of them are not computed.
-func (l *tokenList) echo(ctx context.Context, s *Server, prompt []int32, scored, top bool) (string, error) {
-	var x text
-	words := ""
-	for _, id := range prompt {
-		words += x.add(s.policy.TokenBytes(id))
-	}
-	words += x.rest()
-	if !scored {
-		return words, nil
-	}
-	l.one(s.token(prompt[0]), nil)
-	if len(prompt) > 1 {
-		logps, err := s.policy.LogProbs(ctx, []policy.Sequence{{Prompt: prompt[:1], Answer: prompt[1:]}})
-		if err != nil {
-			return "", err
+func (l *tokenList) clone() tokenList {
+	return tokenList{slices.Clone(l.Tokens), slices.Clone(l.LogProbs), slices.Clone(l.Top), slices.Clone(l.Offsets), l.at}
+}
+
+// echoed is a prompt as echo gives it back.
+type echoed struct {
+	text string
+	list tokenList
+}
+
+// echo writes the prompts and, if that is wanted, scores them, one after the other: a
+// pass is as large as its prompt, and uses all cores.
+func (a *completion) echo(ctx context.Context, asks [][]int32) (all []echoed, err error) {
+	for _, prompt := range asks {
+		if !a.in.Echo {
+			return nil, nil
 		}
-		for i, logp := range logps[0] {
-			v := float64(logp)
-			l.one(s.token(prompt[i+1]), &v)
+		var bytes []byte
+		for _, id := range prompt {
+			bytes = append(bytes, a.s.policy.TokenBytes(id)...)
 		}
+		e := echoed{text: strings.ToValidUTF8(string(bytes), "\ufffd")}
+		if a.in.LogProbs != nil {
+			tokens, err := a.score(ctx, prompt)
+			if err != nil {
+				return nil, err
+			}
+			e.list.one(a.s.token(prompt[0]), nil)
+			if a.top() > 0 {
+				e.list.Top = append(e.list.Top, nil)
+			}
+			e.list.add(a.s, a.top() > 0, tokens...)
+		}
+		all = append(all, e)
 	}
-	for i := 0; top && i < len(l.Tokens); i++ {
-		l.Top = append(l.Top, nil)
+	return all, nil
+}
+
+// score waits for its turn.
+func (a *completion) score(ctx context.Context, prompt []int32) ([]policy.Token, error) {
+	select {
+	case a.s.scoring <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return words, nil
+	defer func() { <-a.s.scoring }()
+	return a.s.policy.Score(ctx, prompt, a.top())
 }

@@ -32,8 +32,10 @@ import (
 type Options struct {
 	Name     string           // of the model, as clients see it; default "itool"
 	Key      string           // clients must send it as a bearer token; "": nobody need
-	Requests int              // that wait or run at most; default 256
-	Tokens   int              // of those that run together, prompt and answer; default: what 1 GiB holds
+	Calls    toolcall.Format  // how the model writes calls; default: as its template asks
+	Requests int              // answers that wait or are drawn at most; default 256
+	Tokens   int              // of those that are drawn together, prompt and answer; default: what 1 GiB holds
+	Answer   int              // most tokens of an answer whose request does not say; default 2048
 	Clock    func() time.Time // default: the machine's
 	Random   rand.Source      // of seeds and names that a request does not give; default: the machine's
 	Log      *slog.Logger     // default: none
@@ -54,7 +56,7 @@ type Server struct {
 	Options
 	policy  *policy.Policy
 	batcher *policy.Batcher
-	calls   toolcall.Format
+	scoring chan struct{} // holds one while a text is scored: a pass uses all cores
 	mux     *http.ServeMux
 	random  *locked
 }
@@ -64,8 +66,14 @@ func New(p *policy.Policy, o Options) *Server {
 	if o.Name == "" {
 		o.Name = "itool"
 	}
-	if o.Requests == 0 {
+	if o.Calls == "" {
+		o.Calls = toolcall.FormatOfTemplate(p.Template())
+	}
+	if o.Requests <= 0 {
 		o.Requests = 256
+	}
+	if o.Answer <= 0 {
+		o.Answer = 2048
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -74,7 +82,7 @@ func New(p *policy.Policy, o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		Options: o, policy: p, batcher: policy.NewBatcher(p, o.Requests, o.Tokens), calls: toolcall.FormatOfTemplate(p.Template()),
+		Options: o, policy: p, batcher: policy.NewBatcher(p, o.Requests, o.Tokens), scoring: make(chan struct{}, 1),
 		mux: http.NewServeMux(), random: newLocked(o.Random),
 	}
 	s.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -133,6 +141,14 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	if errors.Is(err, context.Canceled) {
 		return // the client has gone
 	}
+	b := s.told(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(b.status)
+	_ = json.NewEncoder(w).Encode(failure(b))
+}
+
+// told is an error as the client gets it.
+func (s *Server) told(err error) *badRequest {
 	var b *badRequest
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -147,9 +163,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 		s.Log.Error("request failed", "error", err)
 		b = &badRequest{http.StatusInternalServerError, "", "the engine failed: see the server's log"}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(b.status)
-	_ = json.NewEncoder(w).Encode(failure(b))
+	return b
 }
 
 func failure(b *badRequest) map[string]any {
@@ -181,7 +195,7 @@ func decode(body io.Reader, into any) error {
 		var tooLarge *http.MaxBytesError
 		switch {
 		case errors.As(err, &wrong):
-			return bad(wrong.Field, "a %s is not what belongs here", wrong.Value)
+			return bad(strings.TrimPrefix(wrong.Field, "params."), "a %s is not what belongs here", wrong.Value)
 		case errors.As(err, &b), errors.As(err, &tooLarge):
 			return err
 		}

@@ -1,14 +1,22 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"itool/stages/policy"
 )
+
+// slowest is how long a client may take to read an event.
+const slowest = 30 * time.Second
+
+// errGone: the client does not read any more. There is nobody to tell.
+var errGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 
 // events writes server-sent events; choices may send at once. The header goes out
 // with the first one, so that what fails before is still an error of HTTP.
@@ -30,10 +38,17 @@ func (e *events) send(v any) error {
 		e.w.Header().Set("Content-Type", "text/event-stream")
 		e.w.Header().Set("Cache-Control", "no-cache")
 	}
-	if _, err := fmt.Fprintf(e.w, "data: %s\n\n", line); err != nil {
+	c := http.NewResponseController(e.w)
+	if err := c.SetWriteDeadline(time.Now().Add(slowest)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	return http.NewResponseController(e.w).Flush()
+	if _, err := fmt.Fprintf(e.w, "data: %s\n\n", line); err != nil {
+		return errGone
+	}
+	if err := c.Flush(); err != nil {
+		return errGone
+	}
+	return nil
 }
 
 // end closes the stream, with an error if there is one.
@@ -45,14 +60,11 @@ func (s *Server) end(e *events, err error) {
 		s.fail(e.w, err)
 		return
 	}
-	var b *badRequest
-	switch {
-	case err == nil:
-	case errors.As(err, &b):
-		_ = e.send(failure(b))
-	default:
-		s.Log.Error("stream failed", "error", err)
-		_ = e.send(failure(&badRequest{http.StatusInternalServerError, "", "the engine failed: see the server's log"}))
+	if errors.Is(err, context.Canceled) {
+		return // the client has gone
+	}
+	if err != nil {
+		_ = e.send(failure(s.told(err)))
 	}
 	_, _ = fmt.Fprint(e.w, "data: [DONE]\n\n")
 }

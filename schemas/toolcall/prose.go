@@ -27,6 +27,11 @@ func IsProse(answer string) bool {
 	if jsonCall.MatchString(text) || callMark.MatchString(text) {
 		return false
 	}
+	if f := FormatOf(answer); f != Pythonic {
+		if _, err := f.Read(answer); err == nil {
+			return false
+		}
+	}
 	if calls, err := Decode(answer); err == nil && len(calls) > 0 {
 		return false
 	}

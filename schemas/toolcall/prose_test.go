@@ -29,6 +29,9 @@ func TestIsProse(t *testing.T) {
 		{"a bare call cut off", "get_weather(city='Par", false},
 		{"Hermes", "<tool_call>\n{\"name\": \"f\"", false},
 		{"JSON", `{"name": "f", "parameters": {"a": 1}}`, false},
+		{"JSON with its fields in another order", `{"parameters": {"a": 1}, "name": "f"}`, false},
+		{"JSON with another field", `{"name": "f", "type": "function", "parameters": {"a": 1}}`, false},
+		{"JSON of something else", `{"answer": "none of the tools fits"}`, true},
 		{"not text", "abc\xff", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -2,8 +2,8 @@ package expand
 
 // scanner finds where the fragments of an answer end, byte by byte. It knows the
 // formats of toolcall by how they begin: pythonic, [f(a=1, b='x')], and the two that
-// write JSON, <tool_call>{"name": "f", "arguments": {"a": 1, "b": "x"}}</tool_call> and
-// {"name": "f", "parameters": {…}}. A fragment ends after the parenthesis or brace
+// write JSON, <tool_call>{"name": "f", "arguments": {"a": 1, "b": "x"}}</tool_call>, which
+// may stand behind words, and {"name": "f", "parameters": {…}}. A fragment ends after the parenthesis or brace
 // that opens a call's arguments, after an argument's comma, and after the
 // parenthesis or brace that closes the arguments. Nothing inside quotes, and nothing
 // inside a nested value, ends anything. Any other answer is prose: it ends after a
@@ -16,7 +16,12 @@ type scanner struct {
 	escaped bool // the byte before was a backslash inside quotes
 	depth   int  // open brackets: 1 is the list, or a call's object, 2 a call's arguments, more is inside a value
 	dot     bool // the byte before was a full stop in prose
+
+	marked [len(marks)]uint8 // bytes of each mark that prose ends in
 }
+
+// marks are what calls in JSON stand behind.
+var marks = [...]string{"<tool_call>", "<|python_tag|>"}
 
 type kind uint8
 
@@ -47,13 +52,17 @@ func (s *scanner) next(c byte) (ends bool) {
 		case '[':
 			s.kind, s.depth = calls, 1
 			return false
-		case '{', '<':
+		case '{':
 			s.kind = objects
 		default:
 			s.kind = prose
 		}
 	}
 	if s.kind == prose {
+		if s.mark(c) {
+			s.kind = objects
+			return false
+		}
 		ends = c == '\n' || (c == ' ' && s.dot)
 		s.dot = c == '.'
 		return ends
@@ -99,6 +108,24 @@ func (s *scanner) next(c byte) (ends bool) {
 		return s.depth == 2
 	}
 	return false
+}
+
+// mark reports whether c completes a mark. Both begin with a byte that they hold once.
+func (s *scanner) mark(c byte) (complete bool) {
+	for i, m := range marks {
+		switch {
+		case c == m[s.marked[i]]:
+			s.marked[i]++
+		case c == m[0]:
+			s.marked[i] = 1
+		default:
+			s.marked[i] = 0
+		}
+		if int(s.marked[i]) == len(m) {
+			s.marked[i], complete = 0, true
+		}
+	}
+	return complete
 }
 
 // inObjects: what stands between the objects ends nothing.

@@ -43,6 +43,9 @@ func TestFragments(t *testing.T) {
 			"}\n</tool_call>\n<tool_call>\n{\"name\": \"g\", \"arguments\": {", "}", "}\n</tool_call>"}},
 		"llama": {`{"name": "f", "parameters": {"a": "\"", "b": 1}}; {"name": "g", "parameters": {}}`, []string{
 			`{"name": "f", "parameters": {`, `"a": "\"",`, ` "b": 1}`, `}; {"name": "g", "parameters": {`, "}", "}"}},
+		"hermes behind words": {"Let me see. Now\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"Hello. World\"}}\n</tool_call>", []string{
+			"Let me see. ", "Now\n", "<tool_call>\n{\"name\": \"f\", \"arguments\": {", "\"a\": \"Hello. World\"}", "}\n</tool_call>"}},
+		"prose with a bracket":          {"<b>No. <tool_<tool_call", []string{"<b>No. ", "<tool_<tool_call"}},
 		"llama's mark":                  {`<|python_tag|>{"name": "f", "parameters": {"a": 1}}`, []string{`<|python_tag|>{"name": "f", "parameters": {`, `"a": 1}`, "}"}},
 		"prose":                         {"I cannot. Sorry, (really)\nbye", []string{"I cannot. ", "Sorry, (really)\n", "bye"}},
 		"a decimal point ends nothing":  {"It is 3.5 km", []string{"It is 3.5 km"}},

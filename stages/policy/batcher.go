@@ -258,6 +258,7 @@ func (b *Batcher) step(running []*Stream) {
 			return nil
 		}
 		t := Token{ID: id, LogProb: logp, Top: alternatives(logits, s.top, float64(logits[id])-logp)}
+		t.same()
 		r.last = id
 		r.limit--
 		switch {
@@ -271,6 +272,15 @@ func (b *Batcher) step(running []*Stream) {
 		s.tell(func() { s.tokens = append(s.tokens, t) })
 		return nil
 	})
+}
+
+// same gives a token among its own alternatives the very same log-probability.
+func (t *Token) same() {
+	for i := range t.Top {
+		if t.Top[i].ID == t.ID {
+			t.Top[i].LogProb = t.LogProb
+		}
+	}
 }
 
 // alternatives are the n likeliest tokens, likeliest first; lse is log Σ exp of the

@@ -115,6 +115,40 @@ func TestBatcherAlternatives(t *testing.T) {
 	}
 }
 
+// TestScore: a text's tokens have the log-probabilities that LogProbs gives them, and
+// the likeliest in their places those that a session gives.
+func TestScore(t *testing.T) {
+	p := policytest.Open(t, 1)
+	ids := mustPrompt(t, p, talk)
+	want, err := p.LogProbs(t.Context(), []policy.Sequence{{Prompt: ids[:1], Answer: ids[1:]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Score(t.Context(), ids, 2)
+	if err != nil || len(got) != len(ids)-1 {
+		t.Fatalf("%d tokens, %v", len(got), err)
+	}
+	for i, tok := range got {
+		if tok.ID != ids[i+1] || math.Abs(tok.LogProb-float64(want[0][i])) > 1e-5 {
+			t.Errorf("token %d: %+v, want %d with %v", i, tok, ids[i+1], want[0][i])
+		}
+		session, err := p.NewSession(ids[:i+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		top, err := session.Next(t.Context(), session.Root(), []int32{tok.Top[0].ID, tok.Top[1].ID})
+		if err != nil || math.Abs(float64(top[0])-tok.Top[0].LogProb) > 1e-5 || math.Abs(float64(top[1])-tok.Top[1].LogProb) > 1e-5 || tok.Top[0].LogProb < tok.Top[1].LogProb {
+			t.Errorf("token %d: alternatives %v, a session gives %v, %v", i, tok.Top, top, err)
+		}
+	}
+	if got, err := p.Score(t.Context(), ids[:1], 0); err != nil || len(got) != 0 {
+		t.Errorf("one token: %v, %v", got, err)
+	}
+	if _, err := p.Score(t.Context(), []int32{-1}, 0); err == nil {
+		t.Error("a token that is none was scored")
+	}
+}
+
 func compare(a, b float32) int {
 	if a < b {
 		return -1
@@ -157,6 +191,16 @@ func TestBatcherRefuses(t *testing.T) {
 	leave()
 	if _, err := drain(s); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled stream ends with %v", err)
+	}
+	next, err := start(ctx, prompt, policy.Request{MaxTokens: 10})
+	for errors.Is(err, policy.ErrBusy) { // its place is given back a moment after its end
+		next, err = start(ctx, prompt, policy.Request{MaxTokens: 10})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := drain(next); err != nil || len(d.Tokens) == 0 {
+		t.Errorf("the next one draws %v, %v", d, err)
 	}
 	stop()
 	<-done

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"itool/stages/policy/sample"
 )
 
 // Tokens of one packed pass; a longer sequence gets a pass of its own. It bounds memory, and no
@@ -13,6 +15,44 @@ const packTokens = 4096
 
 // Sequence is a prompt and what follows it, in token IDs.
 type Sequence struct{ Prompt, Answer []int32 }
+
+// Score returns, for each token of ids but the first, its log-probability behind those
+// before it and the likeliest tokens in its place. Like LogProbs it gives the model's
+// raw distribution.
+func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, error) {
+	if err := p.checkSequence(Sequence{Prompt: ids}); err != nil {
+		return nil, fmt.Errorf("policy: score: %w", err)
+	}
+	n := len(ids) - 1
+	if n == 0 {
+		return nil, nil
+	}
+	f := p.takeForward()
+	defer p.forwards.Put(f)
+	grow(&f.pos, n)
+	for i := range n {
+		f.pos[i] = int32(i)
+	}
+	f.cu = append(f.cu[:0], 0, int32(n))
+	f.layers(ids[:n], f.pos, f.packed)
+	var sampler sample.Sampler // for its buffers only
+	out := make([]Token, 0, n)
+	err := f.eachLogits(n, func(row int, logits []float32) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		lse := sampler.LogSumExp(logits)
+		if lse-lse != 0 {
+			return fmt.Errorf("policy: score: token %d: logits sum to %v: the weights are broken, or overflow", row+1, lse)
+		}
+		id := ids[row+1]
+		t := Token{ID: id, LogProb: float64(logits[id]) - lse, Top: alternatives(logits, min(top, len(logits)), lse)}
+		t.same()
+		out = append(out, t)
+		return nil
+	})
+	return out, err
+}
 
 // LogProbs returns log π(answer[i] | prompt, answer[:i]) at temperature 1 for each
 // token of each answer: the model's raw distribution, whatever it is sampled with.

@@ -190,6 +190,21 @@ func TestCallFormat(t *testing.T) {
 	}
 }
 
+// TestCallFormatHolds: what JSON cannot hold is dropped, not changed.
+func TestCallFormatHolds(t *testing.T) {
+	for answer, want := range map[string]string{
+		"[weather(city={1: 'a', '1': 'b'})]": "bad_answer",
+		"[weather(city=1e400)]":              "bad_answer",
+		"[weather(city=('a', 'b'))]":         "", // a list there
+	} {
+		it := item(t, format.OpenAI, row(weather, "Bern?", answer), map[string]any{"validation_share": 0, "call_format": "hermes"})
+		rows := stagetest.Rows[schemas.Example](t, newStage(t), it)
+		if len(rows) != 1 || rows[0].Reason != want || want != "" && !strings.Contains(rows[0].Detail, "cannot be written as hermes") {
+			t.Errorf("%s: %+v, want the reason %q", answer, rows[0], want)
+		}
+	}
+}
+
 func TestGrade(t *testing.T) {
 	for _, c := range []struct {
 		a, b, c int

@@ -63,9 +63,9 @@ func (t *turns) add(row format.Row) {
 		t.drop(e, row, BadRow, fmt.Errorf("%d assistant turns, at most %d can be read: cut the conversation", len(answers), maxTurns))
 		return
 	}
-	t.rewrite(row.Messages)
 	tools, err := t.tools(&e, row.Tools)
-	group := groupOf(row.Tools, row.Messages)
+	group := groupOf(row.Tools, row.Messages) // as the data has it: no format moves a row to another part
+	t.rewrite(row.Messages)
 	tooLong := false
 	for n, i := range answers {
 		e := e
@@ -109,15 +109,20 @@ func (t *turns) tools(e *schemas.Example, raw json.RawMessage) ([]toolcall.Tool,
 }
 
 // rewrite puts the calls of the assistant's turns into the model's format. A turn
-// that does not read stays as it is: where it is to be learnt, turn says what is
-// wrong with it.
+// that does not read, or that the format cannot hold, stays as it is: where it is to be
+// learnt, turn says what is wrong with it.
 func (t *turns) rewrite(messages []format.Message) {
 	for i, m := range messages {
 		if m.Role != "assistant" || toolcall.FormatOf(m.Content) == t.calls {
 			continue
 		}
-		if calls, err := readCalls(m.Content); err == nil && len(calls) > 0 {
-			messages[i].Content = t.calls.Print(calls)
+		calls, err := readCalls(m.Content)
+		if err != nil || len(calls) == 0 {
+			continue
+		}
+		text := t.calls.Print(calls)
+		if back, err := t.calls.Read(text); err == nil && t.calls.Print(back) == text {
+			messages[i].Content = text
 		}
 	}
 }
@@ -141,6 +146,9 @@ func (t *turns) turn(e *schemas.Example, before []format.Message, tools []toolca
 	calls, err := checkAnswer(e, tools)
 	if err != nil {
 		return BadAnswer, err
+	}
+	if f := toolcall.FormatOf(e.Reference); len(calls) > 0 && f != t.calls {
+		return BadAnswer, fmt.Errorf("its calls cannot be written as %s: a number without bounds, or a key that is no text", t.calls)
 	}
 	e.Calls = int32(len(calls))
 	e.Difficulty = string(Grade(int(e.Candidates), int(e.ToolChars), int(e.Calls)))

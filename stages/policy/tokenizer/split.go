@@ -20,27 +20,37 @@ const (
 	// every name, and a model that copies names by the token before would lose its
 	// place at each (half of the tokens of names were ambiguous so, a quarter is).
 	Pattern = `_?\p{L}+|\p{N}|[^\p{L}\p{N}]+`
+
+	// plainPattern is what Train wrote before.
+	plainPattern = `\p{L}+|\p{N}|[^\p{L}\p{N}]+`
 )
 
 var scanners = map[string]func(string) int{
 	llamaPattern: func(s string) int { return scanWords(s, 3) },
 	qwenPattern:  func(s string) int { return scanWords(s, 1) },
 	Pattern:      scanClasses,
+	plainPattern: scanPlain,
 }
 
 // scanClasses: _?\p{L}+ | \p{N} | [^\p{L}\p{N}]+
 func scanClasses(s string) int {
+	r, n := utf8.DecodeRuneInString(s)
+	if r == '_' && n < len(s) {
+		if next, w := utf8.DecodeRuneInString(s[n:]); isLetter(next) {
+			return letters(s, n+w)
+		}
+	}
+	return scanPlain(s)
+}
+
+// scanPlain: \p{L}+ | \p{N} | [^\p{L}\p{N}]+
+func scanPlain(s string) int {
 	r, n := utf8.DecodeRuneInString(s)
 	switch {
 	case isLetter(r):
 		return letters(s, n)
 	case isNumber(r):
 		return n
-	}
-	if r == '_' && n < len(s) {
-		if next, w := utf8.DecodeRuneInString(s[n:]); isLetter(next) {
-			return letters(s, n+w)
-		}
 	}
 	for n < len(s) {
 		r, w := utf8.DecodeRuneInString(s[n:])

@@ -187,6 +187,18 @@ func TestTrain(t *testing.T) {
 	}
 }
 
+// TestOldPattern: tokenizers that were trained before open, and cut as they did.
+func TestOldPattern(t *testing.T) {
+	old := strings.Replace(string(trained(t)), `"_?\\p{L}+|`, `"\\p{L}+|`, 1)
+	if old == string(trained(t)) {
+		t.Fatal("the pattern is written otherwise")
+	}
+	tok := openBytes(t, []byte(old))
+	if a, b := tok.Encode("x_Paris"), tok.Encode("Paris"); len(a) < 3 || !slices.Equal(a[2:], b) {
+		t.Errorf("x_Paris %v, Paris %v: the word is another one behind _", a, b)
+	}
+}
+
 // splits tells whether no token lies across two pieces.
 func splits(tokens, pieces []string) bool {
 	for _, p := range pieces {

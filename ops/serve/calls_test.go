@@ -1,0 +1,54 @@
+package serve
+
+import (
+	"encoding/json"
+	"testing"
+
+	"itool/schemas/toolcall"
+)
+
+// TestCalls: in every format calls are taken out of an answer, and no piece of a stream
+// sends what turns out to be one.
+func TestCalls(t *testing.T) {
+	const hermes = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>"
+	for name, c := range map[string]struct {
+		format toolcall.Format
+		answer string
+		finish string
+		words  string
+		calls  int
+	}{
+		"pythonic":                 {toolcall.Pythonic, "[f(a=1), g()]", "stop", "", 2},
+		"pythonic, cut":            {toolcall.Pythonic, "[f(a=1), g(b=2)", "length", "[f(a=1), g(b=2)", 0},
+		"pythonic behind blanks":   {toolcall.Pythonic, " \n[g()]", "stop", "", 1},
+		"words":                    {toolcall.Pythonic, "No [1] tool.", "stop", "No [1] tool.", 0},
+		"a list of no calls":       {toolcall.Pythonic, "[1] is a source", "stop", "[1] is a source", 0},
+		"hermes":                   {toolcall.Hermes, hermes + "\n" + hermes, "stop", "", 2},
+		"hermes behind words":      {toolcall.Hermes, "Let me see.\n" + hermes, "stop", "Let me see.", 1},
+		"hermes that only begins":  {toolcall.Hermes, "a <tool_", "stop", "a <tool_", 0},
+		"hermes, broken":           {toolcall.Hermes, "<tool_call>{", "stop", "<tool_call>{", 0},
+		"pythonic is not hermes":   {toolcall.Hermes, "[g()]", "stop", "[g()]", 0},
+		"llama":                    {toolcall.LlamaJSON, `{"name": "f", "parameters": {"a": 1}}; {"name": "g", "parameters": {}}`, "stop", "", 2},
+		"llama with its mark":      {toolcall.LlamaJSON, `<|python_tag|>{"name": "g", "parameters": {}}`, "stop", "", 1},
+		"llama's JSON of no calls": {toolcall.LlamaJSON, `{"a": 1}`, "stop", `{"a": 1}`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &chatAnswer{s: &Server{Options: Options{Calls: c.format}, random: newLocked(nil)}, in: &chatRequest{Tools: []json.RawMessage{[]byte("{}")}}}
+			words, calls := a.read(drawn{text: c.answer, finish: c.finish})
+			if words != c.words || len(calls) != c.calls {
+				t.Errorf("words %q and calls %v, want %q and %d", words, calls, c.words, c.calls)
+			}
+			sent := 0
+			for end := range len(c.answer) + 1 {
+				upTo := end
+				if at := a.callsAt(c.answer[:end]); at >= 0 {
+					upTo = at
+				}
+				sent = max(sent, upTo)
+			}
+			if c.calls > 0 && len(calls) > 0 && sent > len(c.words)+1 { // the line's end before a block
+				t.Errorf("%q was sent as words", c.answer[:sent])
+			}
+		})
+	}
+}
