@@ -100,7 +100,7 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 		p, err := policy.Open(demo.Base(), opt)
 		return p, "demo", err
 	}
-	var fsys fs.FS = os.DirFS(c.Model)
+	fsys := os.DirFS(c.Model)
 	if c.Adapter != "" {
 		adapter := os.DirFS(c.Adapter)
 		if _, err := fs.Stat(adapter, adapterFiles[0]); err != nil {

@@ -34,7 +34,7 @@ func (s *Server) draw(ctx context.Context, prompt []int32, req policy.Request, t
 	d, x := drawn{finish: "stop"}, &text{stops: stops}
 	for !x.stopped {
 		t, err := stream.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if stream.Reason() == policy.ReasonLength {
 				d.finish = "length"
 			}

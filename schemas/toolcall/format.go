@@ -57,20 +57,19 @@ func (f Format) Print(calls []Call) string {
 	}
 	var b strings.Builder
 	for i, c := range calls {
-		switch {
-		case f == LlamaJSON:
+		if f == LlamaJSON {
 			if i > 0 {
 				b.WriteString("; ")
 			}
 			jsonCallTo(&b, c, "parameters")
-		default:
-			if i > 0 {
-				b.WriteByte('\n')
-			}
-			b.WriteString(openCall + "\n")
-			jsonCallTo(&b, c, "arguments")
-			b.WriteString("\n" + closeCall)
+			continue
 		}
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(openCall + "\n")
+		jsonCallTo(&b, c, "arguments")
+		b.WriteString("\n" + closeCall)
 	}
 	return b.String()
 }

@@ -113,13 +113,11 @@ func (s *scanner) next(c byte) (ends bool) {
 // mark reports whether c completes a mark. Both begin with a byte that they hold once.
 func (s *scanner) mark(c byte) (complete bool) {
 	for i, m := range marks {
-		switch {
-		case c == m[s.marked[i]]:
+		if c != m[s.marked[i]] {
+			s.marked[i] = 0 // and it may begin here
+		}
+		if c == m[s.marked[i]] {
 			s.marked[i]++
-		case c == m[0]:
-			s.marked[i] = 1
-		default:
-			s.marked[i] = 0
 		}
 		if int(s.marked[i]) == len(m) {
 			s.marked[i], complete = 0, true

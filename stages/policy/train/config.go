@@ -145,11 +145,9 @@ func (c Config) checkPair(p *Pair, m model.Config) error {
 }
 
 func (c Config) checkSides(m model.Config, prompt []int32, answers ...[]int32) error {
-	rows := 0
+	rows := len(prompt) + len(answers[0])
 	if len(answers) == 2 {
 		rows = op.PairRows(len(prompt), len(answers[0]), len(answers[1]))
-	} else {
-		rows = len(prompt) + len(answers[0])
 	}
 	for _, a := range answers {
 		n := len(prompt) + len(a)
