@@ -163,6 +163,8 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		err = bad("top_logprobs", "%d is not within 0..%d", in.TopLogProbs, maxTop)
 	case in.TopLogProbs > 0 && !in.LogProbs:
 		err = bad("top_logprobs", "needs logprobs: true")
+	case choices > s.Requests:
+		err = bad("n", "%d answers are more than the %d that may wait: ask for fewer at once", choices, s.Requests)
 	case *in.MaxTokens == 0:
 		err = bad("max_tokens", "0 leaves nothing to say")
 	}

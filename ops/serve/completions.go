@@ -32,6 +32,7 @@ func (p *prompts) UnmarshalJSON(raw []byte) error {
 	var one string
 	var flat []int32
 	switch {
+	case string(raw) == "null":
 	case json.Unmarshal(raw, &one) == nil:
 		p.texts = []string{one}
 	case json.Unmarshal(raw, &p.texts) == nil && len(p.texts) > 0:

@@ -430,6 +430,7 @@ func TestRefusals(t *testing.T) {
 		{"completions", `{"prompt": `, 400, "not the JSON"},
 		{"completions", `{"prompt": "a"} {}`, 400, "more than one"},
 		{"completions", `{}`, 400, "prompt: is missing"},
+		{"completions", `{"prompt": null}`, 400, "prompt: is missing"},
 		{"completions", `{"prompt": 7}`, 400, "prompt: neither"},
 		{"completions", `{"prompt": [1, 99999]}`, 400, "id 99999"},
 		{"completions", `{"prompt": [[]]}`, 400, "prompt 0 is empty"},

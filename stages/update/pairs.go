@@ -21,7 +21,7 @@ type funnel struct {
 	foreign int // of those, searched with another policy than the round's
 	pairs   []train.Pair
 	example []string // of each pair
-	longest int      // tokens of a pair, both sides with their prompt
+	longest int      // rows of the longest pair, see train.PairRows
 }
 
 // collect takes the pairs that the filter kept, each once, in key order. Two nodes
@@ -65,7 +65,7 @@ func collect(batches iter.Seq2[schemas.Batch, error], policy string) (f funnel, 
 func (f *funnel) add(id string, p schemas.Pair) {
 	f.pairs = append(f.pairs, train.Pair{ID: id, Prompt: p.PromptIDs, Chosen: p.ChosenIDs, Rejected: p.RejectedIDs})
 	f.example = append(f.example, p.ExampleID)
-	f.longest = max(f.longest, 2*len(p.PromptIDs)+len(p.ChosenIDs)+len(p.RejectedIDs))
+	f.longest = max(f.longest, train.PairRows(len(p.PromptIDs), len(p.ChosenIDs), len(p.RejectedIDs)))
 }
 
 // identity is a digest of all that training sees of a pair.

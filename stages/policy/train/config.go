@@ -6,7 +6,6 @@ import (
 
 	"itool/stages/policy/loss"
 	"itool/stages/policy/model"
-	"itool/stages/policy/op"
 )
 
 // Config is how to train. Default gives the usual values.
@@ -147,7 +146,7 @@ func (c Config) checkPair(p *Pair, m model.Config) error {
 func (c Config) checkSides(m model.Config, prompt []int32, answers ...[]int32) error {
 	rows := len(prompt) + len(answers[0])
 	if len(answers) == 2 {
-		rows = op.PairRows(len(prompt), len(answers[0]), len(answers[1]))
+		rows = PairRows(len(prompt), len(answers[0]), len(answers[1]))
 	}
 	for _, a := range answers {
 		n := len(prompt) + len(a)

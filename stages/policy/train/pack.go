@@ -51,12 +51,15 @@ func (p *packer) bins(units []int, length func(int) int) [][]int {
 // length is a unit's rows in a micro-batch.
 func (p *Phase) length(unit int) int {
 	if len(p.Pairs) > 0 {
-		q := &p.Pairs[unit]
-		return op.PairRows(len(q.Prompt), len(q.Chosen), len(q.Rejected))
+		return PairRows(len(p.Pairs[unit].Prompt), len(p.Pairs[unit].Chosen), len(p.Pairs[unit].Rejected))
 	}
 	e := &p.Examples[unit]
 	return len(e.Prompt) + len(e.Answer)
 }
+
+// PairRows is how much of a micro-batch's tokens a pair takes, from the numbers of
+// tokens of its prompt and sides: the prompt counts once.
+func PairRows(prompt, chosen, rejected int) int { return op.PairRows(prompt, chosen, rejected) }
 
 // name is how errors call a unit.
 func (p *Phase) name(unit int) string {
