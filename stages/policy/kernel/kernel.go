@@ -11,7 +11,7 @@
 //   - Batch invariance: a row's result has the same bits whatever rows stand
 //     beside it, however many there are, and however many threads work.
 //   - Outputs never alias inputs unless the method says so. Nothing is retained
-//     after the call, except by Pack.
+//     after the call, except by Pack and Keep.
 //   - Sizes are the caller's invariants: a wrong one panics. User input is
 //     checked long before it gets here.
 //   - A NaN among the inputs of a result makes the result NaN: divergence must show.
@@ -21,9 +21,9 @@
 // heads, G key/value heads (H is a multiple of G), D head size, V vocabulary.
 package kernel
 
-// Matrix is a weight in a device's own layout, made by Device.Pack.
+// Matrix is a weight to multiply with, made by Device.Pack or Device.Keep.
 type Matrix interface {
-	Shape() (n, k int) // as given to Pack: y = x·Wᵀ maps k features to n
+	Shape() (n, k int) // as given: y = x·Wᵀ maps k features to n
 }
 
 // Device computes the engine's primitives.
@@ -36,8 +36,16 @@ type Device interface {
 	// Repack overwrites m, made by Pack with the same shape, with new values and
 	// allocates nothing.
 	Repack(m Matrix, w []float32)
+	// Keep makes a matrix of a weight that stays in its own form, which it retains: a
+	// product widens it a slab at a time. Results have the bits that Pack of the
+	// widened weight would give.
+	Keep(w Weight) Matrix
 	// MatMul: y (T, N) = x (T, K) · Wᵀ, or y += … when add is set.
 	MatMul(y, x []float32, w Matrix, t int, add bool)
+	// MatMulRows: dx (T, K) = dy (T, N) · W, or dx += … when add is set: the gradient
+	// of MatMul. A device that computes in float32 gets the bits of Gemm on the widened
+	// weight.
+	MatMulRows(dx, dy []float32, w Weight, t int, add bool)
 
 	// Gemm multiplies matrices that change at every step:
 	// c (M, N) = alpha · op(a) (M, K) · op(b) (K, N) + (add ? c : 0).
@@ -86,7 +94,8 @@ type Device interface {
 	// T × V logits never exist as a whole.
 	LogProbs(logp, lse, x []float32, w Matrix, targets []int32, t int)
 	// LogProbsBackward: given dlogp (T), dx (T, K) += gradient, and unless dw is
-	// nil, dw (V, K) += gradient. wRaw (V, K) is the weight as rows.
+	// nil, dw (V, K) += gradient. wRaw (V, K) is the weight as rows; it is not read
+	// when w was made by Keep.
 	LogProbsBackward(dx, dw, dlogp, lse, x []float32, w Matrix, wRaw []float32, targets []int32, t int)
 
 	// AdamW updates w, m, v (n) in place with gradient g·gscale; decoupled decay:

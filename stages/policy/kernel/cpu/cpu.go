@@ -55,6 +55,7 @@ type Device struct {
 	backwards shelf[backward]
 	decodes   shelf[decode]
 	slabs     shelf[slab]
+	widenings shelf[widening]
 }
 
 // New returns a device. The error names a level this machine does not have.

@@ -114,9 +114,14 @@ func TestNoAllocations(t *testing.T) {
 	for _, level := range cpu.Levels() {
 		dev := open(t, level, 2)
 		m := dev.Pack(w, vocabulary, k)
+		stored := &kernel.BF16{N: vocabulary, K: k, Data: make([]byte, 2*vocabulary*k)}
+		kept := dev.Keep(stored)
 		for name, call := range map[string]func(){
 			"repack":             func() { dev.Repack(m, w) },
 			"matmul":             func() { dev.MatMul(logits, x, m, tokens, false) },
+			"matmul kept":        func() { dev.MatMul(logits, x, kept, tokens, false) },
+			"matmul rows":        func() { dev.MatMulRows(dx, logits, stored, tokens, false) },
+			"logprobs kept":      func() { dev.LogProbs(y, lse, x, kept, targets, tokens) },
 			"matmul one row":     func() { dev.MatMul(logits, x, m, 1, true) },
 			"gemm":               func() { dev.Gemm(true, true, k, tokens, tokens, 1, x, dw, true, y) },
 			"rmsnorm":            func() { dev.RMSNorm(y, lse, x, gain, tokens, k, 1) },

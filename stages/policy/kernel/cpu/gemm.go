@@ -8,7 +8,8 @@ import "itool/stages/policy/kernel"
 type matrix struct {
 	n, k   int
 	level  *level
-	panels []float32 // (panels, K, tileCols)
+	panels []float32     // (panels, K, tileCols)
+	stored kernel.Weight // instead of panels, see stored.go
 }
 
 // panelCols is the output features of a panel, panelSize its floats.
@@ -41,6 +42,9 @@ func (d *Device) Pack(w []float32, n, k int) kernel.Matrix {
 // Repack writes w into m's panels.
 func (d *Device) Repack(to kernel.Matrix, w []float32) {
 	m := d.own(to)
+	if m.stored != nil {
+		panic("cpu: a kept weight cannot be packed anew")
+	}
 	need("weight", w, m.n*m.k)
 	if m.k > 0 {
 		d.spread(span{work: packPanels, n: d.level.panels(m.n), whole: m.n, k: m.k, f: [7][]float32{m.panels, w}}, 4*d.level.panelCols()*m.k)
@@ -52,11 +56,16 @@ func packPanels(s *span, first, last int) {
 	cols, size := l.panelCols(), l.panelSize(s.k)
 	for i := first; i < last; i++ {
 		to, from, width := s.f[0][i*size:(i+1)*size], s.f[1][i*cols*s.k:], min(cols, s.whole-i*cols)
-		if l.bf16 != nil {
-			l.bf16.pack(to, from, s.k, true, true, width, s.k)
-		} else {
-			l.packColumns(&to[0], &from[0], s.k, s.k, width)
-		}
+		l.packPanel(to, from, s.k, width)
+	}
+}
+
+// packPanel lays out width rows of k values as one panel.
+func (l *level) packPanel(to, rows []float32, k, width int) {
+	if l.bf16 != nil {
+		l.bf16.pack(to, rows, k, true, true, width, k)
+	} else {
+		l.packColumns(&to[0], &rows[0], k, k, width)
 	}
 }
 
@@ -74,6 +83,10 @@ func (d *Device) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
 	m := d.own(w)
 	need("x", x, t*m.k)
 	need("y", y, t*m.n)
+	if m.stored != nil {
+		d.multiplyStored(y, x, m, t, add)
+		return
+	}
 	d.multiply(product{m: t, n: m.n, k: m.k, alpha: 1, a: x, aRow: m.k, panels: m.panels, c: y, cRow: m.n, add: add})
 }
 

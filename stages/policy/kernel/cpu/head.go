@@ -54,12 +54,12 @@ func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int
 	need("targets", targets, t)
 	clear(logp[:t])
 	clear(lse[:t])
-	s := d.slabs.take()
-	defer d.slabs.put(s)
+	s, wide := d.slabs.take(), d.headWidening(m)
+	defer d.returnHead(s, wide)
 	for from := 0; from < t; {
 		from = s.gather(x, targets, from, t, m.k)
 		for col := 0; col < m.n; col += slabCols {
-			d.logits(s, m, col)
+			d.logits(s, m, wide, col)
 			d.spread(span{work: logSumExp, n: len(s.rows), k: min(slabCols, m.n-col), col: col, slab: s, pos: targets, f: [7][]float32{logp}}, 20*slabCols)
 		}
 		for i, r := range s.rows {
@@ -69,10 +69,30 @@ func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int
 	}
 }
 
+// headWidening is the memory to widen a kept head in, or nil.
+func (d *Device) headWidening(m *matrix) *widening {
+	if m.stored == nil {
+		return nil
+	}
+	return d.takeWidening(m.stored)
+}
+
+func (d *Device) returnHead(s *slab, wide *widening) {
+	d.slabs.put(s)
+	if wide != nil {
+		d.putWidening(wide)
+	}
+}
+
 // logits computes the slab's products with words col...
-func (d *Device) logits(s *slab, m *matrix, col int) {
-	d.multiply(product{m: len(s.rows), n: min(slabCols, m.n-col), k: m.k, alpha: 1,
-		a: s.x, aRow: m.k, panels: m.panels[d.level.panels(col)*d.level.panelSize(m.k):], c: s.logits, cRow: slabCols})
+func (d *Device) logits(s *slab, m *matrix, wide *widening, col int) {
+	p := product{m: len(s.rows), n: min(slabCols, m.n-col), k: m.k, alpha: 1, a: s.x, aRow: m.k, c: s.logits, cRow: slabCols}
+	if wide != nil {
+		p.panels = d.widen(wide, col, p.n, true)
+	} else {
+		p.panels = m.panels[d.level.panels(col)*d.level.panelSize(m.k):]
+	}
+	d.multiply(p)
 }
 
 // logSumExp folds one slab's words into the running sum of rows first..last−1, and
@@ -104,17 +124,25 @@ func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matr
 	need("dlogp", dlogp, t)
 	need("lse", lse, t)
 	need("targets", targets, t)
-	need("weight", wRaw, m.n*m.k)
-	s := d.slabs.take()
-	defer d.slabs.put(s)
+	if m.stored == nil {
+		need("weight", wRaw, m.n*m.k)
+	}
+	s, wide := d.slabs.take(), d.headWidening(m)
+	defer d.returnHead(s, wide)
 	for from := 0; from < t; {
 		from = s.gather(x, targets, from, t, m.k)
 		n := len(s.rows)
 		for col := 0; col < m.n; col += slabCols {
 			width := min(slabCols, m.n-col)
-			d.logits(s, m, col)
+			d.logits(s, m, wide, col)
 			d.spread(span{work: logitGrad, n: n, k: width, col: col, slab: s, pos: targets, f: [7][]float32{dlogp, lse}}, 20*slabCols)
-			d.multiply(product{m: n, n: m.k, k: width, alpha: 1, a: s.logits, aRow: slabCols, b: wRaw[col*m.k:], bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
+			var rows []float32
+			if wide != nil {
+				rows = d.widen(wide, col, width, false)
+			} else {
+				rows = wRaw[col*m.k:]
+			}
+			d.multiply(product{m: n, n: m.k, k: width, alpha: 1, a: s.logits, aRow: slabCols, b: rows, bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
 			if dw != nil {
 				d.multiply(product{m: width, n: m.k, k: n, alpha: 1, a: s.logits, aRow: slabCols, transA: true, b: s.x, bRow: m.k, c: dw[col*m.k:], cRow: m.k, add: true})
 			}

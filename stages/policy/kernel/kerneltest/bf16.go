@@ -32,6 +32,7 @@ func RunBF16(t *testing.T, dev, judge kernel.Device) {
 	t.Run("gradients", func(t *testing.T) { elementGradients(t, dev) })
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
+	t.Run("kept", func(t *testing.T) { kept(t, dev, false) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
 }
@@ -42,6 +43,10 @@ type rounding struct{ kernel.Device }
 func (r rounding) Pack(w []float32, n, k int) kernel.Matrix {
 	return r.Device.Pack(rounded(w[:n*k]), n, k)
 }
+func (r rounding) Keep(w kernel.Weight) kernel.Matrix {
+	n, k := w.Shape()
+	return r.Pack(kernel.Widened(w), n, k)
+}
 func (r rounding) Repack(m kernel.Matrix, w []float32) { r.Device.Repack(m, rounded(w)) }
 
 func (r rounding) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
@@ -50,6 +55,11 @@ func (r rounding) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
 
 func (r rounding) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float32, add bool, c []float32) {
 	r.Device.Gemm(transA, transB, m, n, k, alpha, rounded(a), rounded(b), add, c)
+}
+
+func (r rounding) MatMulRows(dx, dy []float32, w kernel.Weight, t int, add bool) {
+	n, k := w.Shape()
+	r.Gemm(false, false, t, k, n, 1, dy, kernel.Widened(w), add, dx)
 }
 
 func (r rounding) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32, t int) {

@@ -38,6 +38,7 @@ type tensor struct {
 func checks() []check {
 	var all []check
 	all = append(all, linearChecks()...)
+	all = append(all, keptChecks()...)
 	all = append(all, layerChecks()...)
 	all = append(all, attentionChecks()...)
 	all = append(all, headChecks()...)
@@ -57,6 +58,7 @@ func Run(t *testing.T, dev, judge kernel.Device) {
 	t.Run("gradients", func(t *testing.T) { gradients(t, dev) })
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
+	t.Run("kept", func(t *testing.T) { kept(t, dev, true) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
 }

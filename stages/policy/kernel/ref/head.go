@@ -28,6 +28,9 @@ func (Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32,
 // LogProbsBackward: dlogit = dlogp·(1[v = target] − softmax).
 func (Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	n, k := w.Shape()
+	if m := w.(*matrix); m.kept {
+		wRaw = m.w
+	}
 	var dw64 []float64
 	if dw != nil {
 		dw64 = make([]float64, n*k)

@@ -26,6 +26,7 @@ func (Device) Name() string { return "ref" }
 type matrix struct {
 	n, k int
 	w    []float32 // (N, K)
+	kept bool      // made by Keep
 }
 
 func (m *matrix) Shape() (n, k int) { return m.n, m.k }
@@ -33,6 +34,12 @@ func (m *matrix) Shape() (n, k int) { return m.n, m.k }
 // Pack copies w.
 func (Device) Pack(w []float32, n, k int) kernel.Matrix {
 	return &matrix{n: n, k: k, w: append([]float32(nil), w[:n*k]...)}
+}
+
+// Keep widens all of w.
+func (Device) Keep(w kernel.Weight) kernel.Matrix {
+	n, k := w.Shape()
+	return &matrix{n: n, k: k, w: kernel.Widened(w), kept: true}
 }
 
 // Repack copies w over m.
@@ -45,6 +52,12 @@ func (Device) Repack(m kernel.Matrix, w []float32) {
 func (d Device) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
 	m := w.(*matrix)
 	d.Gemm(false, true, t, m.n, m.k, 1, x, m.w, add, y)
+}
+
+// MatMulRows: dx (T, K) = dy (T, N) · W.
+func (d Device) MatMulRows(dx, dy []float32, w kernel.Weight, t int, add bool) {
+	n, k := w.Shape()
+	d.Gemm(false, false, t, k, n, 1, dy, kernel.Widened(w), add, dx)
 }
 
 // Gemm is three loops.

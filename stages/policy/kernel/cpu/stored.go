@@ -1,0 +1,114 @@
+package cpu
+
+import "itool/stages/policy/kernel"
+
+// A kept weight stays in its own form and is widened a slab at a time into memory
+// that the caches hold, there to be multiplied like any other: one reading of two or
+// half a byte per weight from memory, and the bits of a packed one.
+const slabFloats = 1 << 19 // 2 MiB
+
+// widening is the working memory of one product with a kept weight, and a task: each
+// part widens some rows.
+type widening struct {
+	weight kernel.Weight
+	level  *level
+	n, k   int
+	first  int       // row at which the slab begins
+	rows   int       // of the slab
+	packed bool      // into panels, not as rows
+	slab   []float32 // panels of rows, or rows (rows, K)
+}
+
+// Keep retains w.
+func (d *Device) Keep(w kernel.Weight) kernel.Matrix {
+	n, k := w.Shape()
+	return &matrix{n: n, k: k, level: d.level, stored: w}
+}
+
+// widen fills the slab with rows first.. of the weight.
+func (d *Device) widen(w *widening, first, rows int, packed bool) []float32 {
+	w.level, w.first, w.rows, w.packed = d.level, first, rows, packed
+	cols := d.level.panelCols()
+	parts := (rows + cols - 1) / cols
+	size := rows * w.k
+	if packed {
+		size = parts * d.level.panelSize(w.k)
+	}
+	grow(&w.slab, size)
+	w.slab = w.slab[:size]
+	d.pool.run(parts, 4*rows*w.k, w)
+	return w.slab
+}
+
+func (w *widening) part(i int, s *scratch) {
+	l := w.level
+	cols := l.panelCols()
+	from := i * cols
+	to := min(w.rows, from+cols)
+	if !w.packed {
+		w.weight.Rows(w.slab[from*w.k:to*w.k], w.first+from, w.first+to)
+		return
+	}
+	rows := grow(&s.a, cols*w.k)
+	w.weight.Rows(rows, w.first+from, w.first+to)
+	l.packPanel(w.slab[i*l.panelSize(w.k):(i+1)*l.panelSize(w.k)], rows, w.k, to-from)
+}
+
+// multiplyStored is MatMul with a kept weight.
+func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool) {
+	if t == 0 || m.n == 0 {
+		return
+	}
+	w := d.takeWidening(m.stored)
+	defer d.putWidening(w)
+	step := m.slabRows()
+	for n0 := 0; n0 < m.n; n0 += step {
+		n := min(step, m.n-n0)
+		p := product{m: t, n: n, k: m.k, alpha: 1, a: x, aRow: m.k, c: y[n0:], cRow: m.n, add: add}
+		if m.k > 0 {
+			p.panels = d.widen(w, n0, n, true)
+		}
+		d.multiply(p)
+	}
+}
+
+// slabRows is a multiple of a panel's columns.
+func (m *matrix) slabRows() int {
+	cols := m.level.panelCols()
+	return max(1, slabFloats/max(1, m.k)/cols) * cols
+}
+
+// MatMulRows: dx (T, K) = dy (T, N) · W, in slabs of as many rows as one block of a
+// product has, so that the sums over N are those of Gemm.
+func (d *Device) MatMulRows(dx, dy []float32, weight kernel.Weight, t int, add bool) {
+	n, k := weight.Shape()
+	need("dx", dx, t*k)
+	need("dy", dy, t*n)
+	if t == 0 || k == 0 {
+		return
+	}
+	if n == 0 {
+		d.multiply(product{m: t, n: k, c: dx, cRow: k, add: add})
+		return
+	}
+	w := d.takeWidening(weight)
+	defer d.putWidening(w)
+	step := depth(n)
+	for n0 := 0; n0 < n; n0 += step {
+		rows := min(step, n-n0)
+		b := d.widen(w, n0, rows, false)
+		d.multiply(product{m: t, n: k, k: rows, alpha: 1, a: dy[n0:], aRow: n, b: b, bRow: k, c: dx, cRow: k, add: add || n0 > 0})
+	}
+}
+
+func (d *Device) takeWidening(w kernel.Weight) *widening {
+	t := d.widenings.take()
+	t.weight = w
+	t.n, t.k = w.Shape()
+	return t
+}
+
+func (d *Device) putWidening(w *widening) {
+	w.weight = nil
+	d.widenings.put(w)
+}

@@ -1,0 +1,83 @@
+package kerneltest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"testing"
+
+	"itool/stages/policy/kernel"
+)
+
+// bf16Weight makes a weight in bfloat16.
+func bf16Weight(in *source, n, k int) *kernel.BF16 {
+	w := &kernel.BF16{N: n, K: k, Data: make([]byte, 2*n*k)}
+	for i, v := range in.normal(n*k, 1) {
+		binary.LittleEndian.PutUint16(w.Data[2*i:], uint16(math.Float32bits(v)>>16))
+	}
+	return w
+}
+
+// keptShapes are T, K, N: around a panel, a slab and a block of N.
+var keptShapes = [][3]int{{1, 1, 1}, {1, 64, 33}, {3, 192, 65}, {9, 64, 320}, {4, 32, 337}, {20, 96, 700}, {2, 2048, 600}, {0, 8, 8}, {2, 0, 5}, {2, 5, 0}}
+
+func keptChecks() []check {
+	var all []check
+	for _, s := range keptShapes {
+		for _, add := range []bool{false, true} {
+			t, k, n := s[0], s[1], s[2]
+			name := fmt.Sprintf("%dx%d→%d add=%v", t, k, n, add)
+			all = append(all, check{"kept matmul", name, linearTolerance, func(dev kernel.Device, in *source) []tensor {
+				w, x, y := bf16Weight(in, n, k), in.normal(t*k, 1), in.output(t*n)
+				dev.MatMul(y, x, dev.Keep(w), t, add)
+				return []tensor{{"y", y}}
+			}}, check{"matmul rows", name, linearTolerance, func(dev kernel.Device, in *source) []tensor {
+				w, dy, dx := bf16Weight(in, n, k), in.normal(t*n, 1), in.output(t*k)
+				dev.MatMulRows(dx, dy, w, t, add)
+				return []tensor{{"dx", dx}}
+			}})
+		}
+	}
+	return all
+}
+
+// kept demands that a weight in its own form gives the bits of the widened one;
+// rowBits: also where it is multiplied by rows.
+func kept(t *testing.T, dev kernel.Device, rowBits bool) {
+	for _, s := range keptShapes {
+		rows, k, n := s[0], s[1], s[2]
+		in := newSource(fmt.Sprint("kept", s))
+		w := bf16Weight(in, n, k)
+		wide := kernel.Widened(w)
+		keep, pack := dev.Keep(w), dev.Pack(wide, n, k)
+		if gotN, gotK := keep.Shape(); gotN != n || gotK != k {
+			t.Errorf("Shape() = %d, %d; want %d, %d", gotN, gotK, n, k)
+		}
+		x, dy := in.normal(rows*k, 1), in.normal(rows*n, 1)
+		got, want := in.output(rows*n), in.output(rows*n)
+		dev.MatMul(got, x, keep, rows, false)
+		dev.MatMul(want, x, pack, rows, false)
+		sameBits(t, fmt.Sprint("matmul ", s), got, want)
+		if rowBits {
+			got, want = in.output(rows*k), in.output(rows*k)
+			dev.MatMulRows(got, dy, w, rows, true)
+			dev.Gemm(false, false, rows, k, n, 1, dy, wide, true, want)
+			sameBits(t, fmt.Sprint("matmul rows ", s), got, want)
+		}
+		if rows == 0 || k == 0 || n == 0 {
+			continue
+		}
+		targets, grad := make([]int32, rows), in.normal(rows, 1)
+		for i := range targets {
+			targets[i] = int32(i*7) % int32(n)
+		}
+		head := func(m kernel.Matrix, raw []float32) []float32 {
+			logp, lse, dx := in.output(rows), in.output(rows), make([]float32, rows*k)
+			dev.LogProbs(logp, lse, x, m, targets, rows)
+			dev.LogProbsBackward(dx, nil, grad, lse, x, m, raw, targets, rows)
+			return append(append(append([]float32(nil), logp...), lse...), dx...)
+		}
+		sameBits(t, fmt.Sprint("head ", s), head(keep, nil), head(pack, wide))
+		in.checkGuards(t, "kept")
+	}
+}

@@ -1,0 +1,52 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Weight is a frozen matrix (N, K) in the form in which it is kept, such as bf16 or
+// four bits. Every form stands for exact float32 values. Many goroutines may use one.
+type Weight interface {
+	Shape() (n, k int)
+	// Rows fills dst (to−from, K) with rows from..to−1.
+	Rows(dst []float32, from, to int)
+}
+
+// Dense is a weight in float32.
+type Dense struct {
+	N, K int
+	Data []float32 // (N, K)
+}
+
+// Shape returns N and K.
+func (w *Dense) Shape() (n, k int) { return w.N, w.K }
+
+// Rows copies.
+func (w *Dense) Rows(dst []float32, from, to int) { copy(dst, w.Data[from*w.K:to*w.K]) }
+
+// BF16 is a weight in bfloat16, little-endian, as weight files have it: Data may be
+// a part of a mapped file.
+type BF16 struct {
+	N, K int
+	Data []byte // (N, K, 2)
+}
+
+// Shape returns N and K.
+func (w *BF16) Shape() (n, k int) { return w.N, w.K }
+
+// Rows widens: the 16 bits are the high half of a float32.
+func (w *BF16) Rows(dst []float32, from, to int) {
+	src := w.Data[2*from*w.K : 2*to*w.K]
+	for i := range dst[:len(src)/2] {
+		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
+	}
+}
+
+// Widened returns all of w in float32, freshly allocated.
+func Widened(w Weight) []float32 {
+	n, k := w.Shape()
+	all := make([]float32, n*k)
+	w.Rows(all, 0, n)
+	return all
+}
