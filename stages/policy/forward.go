@@ -26,6 +26,7 @@ type forward struct {
 	k, v             []float32 // (T, G, D)
 	heads            []float32 // (T, H, D) q or k before the norm of its heads
 	gate, up, act    []float32 // (mlpRows, F)
+	xa               []float32 // (T, R) x·Aᵀ of an adapter beside its map
 	logits           []float32 // (headRows, V)
 	logp, lse        []float32 // (T), (T, H) or (T)
 	ids, pos, target []int32   // (T)
@@ -74,9 +75,7 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 	m, d, t := f.m, f.d, len(ids)
 	c, eps := m.HiddenSize, float32(m.RMSNormEps)
 	f.size(t)
-	for i, id := range ids {
-		copy(f.x[i*c:(i+1)*c], m.Embed[int(id)*c:])
-	}
+	m.Embedding(f.x, ids)
 	for i := range m.Layers {
 		l := &m.Layers[i]
 		d.RMSNorm(f.normed, f.rstd, f.x, l.InputNorm, t, c, eps)
@@ -86,15 +85,27 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 		d.RoPE(f.q, m.Cos, m.Sin, pos, t, m.NumHeads, m.HeadDim, false)
 		d.RoPE(f.k, m.Cos, m.Sin, pos, t, m.NumKVHeads, m.HeadDim, false)
 		attend(i)
-		d.MatMul(f.x, f.att, l.O.M, t, true)
+		f.linear(f.x, f.att, &l.O, t, true)
 		d.RMSNorm(f.normed, f.rstd, f.x, l.PostNorm, t, c, eps)
 		for at := 0; at < t; at += mlpRows {
 			n := min(mlpRows, t-at)
-			d.MatMul(f.gate, f.normed[at*c:], l.Gate.M, n, false)
-			d.MatMul(f.up, f.normed[at*c:], l.Up.M, n, false)
+			f.linear(f.gate, f.normed[at*c:], &l.Gate, n, false)
+			f.linear(f.up, f.normed[at*c:], &l.Up, n, false)
 			d.SwiGLU(f.act, f.gate, f.up, n*m.IntermediateSize)
-			d.MatMul(f.x[at*c:], f.act, l.Down.M, n, true)
+			f.linear(f.x[at*c:], f.act, &l.Down, n, true)
 		}
+	}
+}
+
+// linear: y (t, N) = or += x (t, K)·Wᵀ with the adapter, merged or beside it; the
+// latter as training does, to the same bits.
+func (f *forward) linear(y, x []float32, l *model.Linear, t int, add bool) {
+	f.d.MatMul(y, x, l.M, t, add)
+	if lora := l.Beside; lora != nil {
+		r := len(lora.A) / l.K
+		grow(&f.xa, t*r)
+		f.d.Gemm(false, true, t, r, l.K, 1, x, lora.A, false, f.xa)
+		f.d.Gemm(false, true, t, l.N, r, float32(f.m.Adapter.Scale()), f.xa, lora.B, true, y)
 	}
 }
 
@@ -108,7 +119,7 @@ func (f *forward) project(y []float32, l *model.Linear, norm []float32, heads, t
 	for i := 0; l.Bias != nil && i < t; i++ {
 		copy(to[i*l.N:(i+1)*l.N], l.Bias)
 	}
-	f.d.MatMul(to, f.normed, l.M, t, l.Bias != nil)
+	f.linear(to, f.normed, l, t, l.Bias != nil)
 	if norm != nil {
 		f.d.RMSNorm(y, f.rstd, to, norm, t*heads, f.m.HeadDim, float32(f.m.RMSNormEps))
 	}

@@ -41,6 +41,7 @@ type Options struct {
 	// SessionTokens bounds a session's cache, all branches together; 0: 16 contexts,
 	// or what 4 GiB hold, but one context at least.
 	SessionTokens int
+	Form          model.Form // how weights are kept; empty: as their size asks for
 }
 
 // Policy is read-only; many goroutines may use one.
@@ -79,7 +80,7 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 	if p.template, err = template.Open(fsys); err != nil {
 		return err
 	}
-	if p.model, err = model.Open(fsys, p.options.Device); err != nil {
+	if p.model, err = model.OpenAs(fsys, p.options.Device, p.options.Form); err != nil {
 		return err
 	}
 	if n := p.tokenizer.Size(); n > p.model.VocabSize {

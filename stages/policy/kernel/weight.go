@@ -3,6 +3,7 @@ package kernel
 import (
 	"encoding/binary"
 	"math"
+	"runtime"
 )
 
 // Weight is a frozen matrix (N, K) in the form in which it is kept, such as bf16 or
@@ -28,8 +29,9 @@ func (w *Dense) Rows(dst []float32, from, to int) { copy(dst, w.Data[from*w.K:to
 // BF16 is a weight in bfloat16, little-endian, as weight files have it: Data may be
 // a part of a mapped file.
 type BF16 struct {
-	N, K int
-	Data []byte // (N, K, 2)
+	N, K  int
+	Data  []byte // (N, K, 2)
+	Owner any    // keeps Data mapped; nil when it is plain memory
 }
 
 // Shape returns N and K.
@@ -41,6 +43,7 @@ func (w *BF16) Rows(dst []float32, from, to int) {
 	for i := range dst[:len(src)/2] {
 		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
 	}
+	runtime.KeepAlive(w.Owner)
 }
 
 // Widened returns all of w in float32, freshly allocated.

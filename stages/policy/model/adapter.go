@@ -95,7 +95,8 @@ func (m *Model) WithAdapter(a *Adapter) (*Model, error) {
 	return &n, nil
 }
 
-// Merged returns a plain model whose base weights are base + adapter.
+// Merged returns a plain model whose base weights are base + adapter, in float32
+// where the adapter changes them.
 func (m *Model) Merged() *Model {
 	n := *m
 	n.Adapter, n.Layers = nil, slices.Clone(m.Layers)
@@ -104,13 +105,19 @@ func (m *Model) Merged() *Model {
 	}
 	for i := range n.Layers {
 		for j, l := range n.Layers[i].Linears() {
-			if lora := m.Adapter.at(i, Module(j)); lora != nil {
-				l.W = slices.Clone(l.W)
-				m.Adapter.addTo(l.W, lora, m.Device)
+			lora := m.Adapter.at(i, Module(j))
+			if lora == nil {
+				continue
+			}
+			stored := l.Stored != nil
+			l.W, l.Stored, l.Beside = kernel.Widened(l.Weight()), nil, nil
+			m.Adapter.addTo(l.W, lora, m.Device)
+			if stored { // else M holds base + adapter already
+				l.M = m.Device.Pack(l.W, l.N, l.K)
 			}
 		}
 	}
-	return &n // M holds base + adapter already
+	return &n
 }
 
 // fits checks every size against the model.

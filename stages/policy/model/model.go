@@ -1,6 +1,9 @@
 // Package model holds a policy's weights: it reads and writes Hugging Face
-// checkpoints and PEFT adapters, and keeps each linear map both as plain rows and
-// packed for the device, with the adapter merged in.
+// checkpoints and PEFT adapters.
+//
+// A small model keeps each linear map both as plain rows and packed for the device,
+// with the adapter merged in. A large one keeps its matrices as they are stored, in
+// bf16 or four bits and in mapped files, and its adapter beside them: see Form.
 //
 // It computes no logits; decoding and training do that with the fields here.
 //
@@ -22,15 +25,19 @@ type Model struct {
 	Config
 	Device kernel.Device
 
-	Embed  []float32     // (V, C)
+	Embed  []float32     // (V, C); nil when Stored.Embed is set
 	Layers []Layer       //
 	Norm   []float32     // (C), final RMSNorm
-	HeadW  []float32     // (V, C); the same slice as Embed when tied
-	Head   kernel.Matrix // HeadW packed
+	HeadW  []float32     // (V, C); the same slice as Embed when tied; nil when Stored.Head is set
+	Head   kernel.Matrix // HeadW packed, or Stored.Head
 	Cos    []float32     // (MaxPositions, D/2)
 	Sin    []float32     // (MaxPositions, D/2)
 
-	Adapter *Adapter // merged into every Linear.M; nil for a plain model
+	Stored struct { // matrices that stay as they are stored
+		Embed, Head kernel.Weight // (V, C); one and the same when tied
+	}
+
+	Adapter *Adapter // merged into every Linear.M, or beside it as Linear.Beside; nil for a plain model
 }
 
 // Layer is one transformer block.
@@ -44,12 +51,22 @@ type Layer struct {
 	Down                Linear    // (C, F)
 }
 
-// Linear is y = x·Wᵀ + Bias.
+// Linear is y = x·Wᵀ + Bias, or with an adapter beside it + Scale·(x·Aᵀ)·Bᵀ.
 type Linear struct {
-	W    []float32     // (N, K) base weight, without the adapter
-	Bias []float32     // (N); nil for none
-	N, K int           // output and input features
-	M    kernel.Matrix // base + adapter, packed: what inference multiplies with
+	W      []float32     // (N, K) base weight, without the adapter; nil when Stored is set
+	Stored kernel.Weight // (N, K) base weight as it is stored, or nil
+	Bias   []float32     // (N); nil for none
+	N, K   int           // output and input features
+	M      kernel.Matrix // base + adapter, packed, or Stored: what inference multiplies with
+	Beside *LoRA         // the adapter, when it is not merged into M
+}
+
+// Weight is the base weight in whichever form it is kept.
+func (l *Linear) Weight() kernel.Weight {
+	if l.Stored != nil {
+		return l.Stored
+	}
+	return &kernel.Dense{N: l.N, K: l.K, Data: l.W}
 }
 
 // Module is the position of a linear map within a layer, and of its adapter.
@@ -119,14 +136,17 @@ func New(cfg Config, seed uint64, dev kernel.Device) *Model {
 	return m
 }
 
-// Clone copies the plain weights and packs them anew, so that they may change
+// Clone copies the plain weights in float32 and packs them anew, so that they may change
 // without touching m. The adapter is shared.
 func (m *Model) Clone() *Model {
 	n := *m
 	n.Layers = slices.Clone(m.Layers)
 	for _, t := range n.tensors() {
-		*t.data = slices.Clone(*t.data)
+		if *t.data = t.values(); t.stored != nil {
+			*t.stored = nil
+		}
 	}
+	n.Stored.Head = nil
 	n.finish()
 	return &n
 }
@@ -134,14 +154,18 @@ func (m *Model) Clone() *Model {
 // finish derives what is not stored: the tied head, the packed forms, the angles.
 func (m *Model) finish() {
 	if m.TieEmbeddings {
-		m.HeadW = m.Embed
+		m.HeadW, m.Stored.Head = m.Embed, m.Stored.Embed
 	}
 	for i := range m.Layers {
 		for j, l := range m.Layers[i].Linears() {
 			l.N, l.K = m.shapes()[j][0], m.shapes()[j][1]
 		}
 	}
-	m.Head = m.Device.Pack(m.HeadW, m.VocabSize, m.HiddenSize)
+	if m.Stored.Head != nil {
+		m.Head = m.Device.Keep(m.Stored.Head)
+	} else {
+		m.Head = m.Device.Pack(m.HeadW, m.VocabSize, m.HiddenSize)
+	}
 	if m.Cos == nil {
 		m.Cos, m.Sin = angles(&m.Config)
 	}
@@ -149,13 +173,20 @@ func (m *Model) finish() {
 }
 
 // pack lays out base + adapter for the device, or takes over from a model with the
-// same base what the adapters of neither touch.
+// same base what the adapters of neither touch. A stored base is kept as it is, with
+// the adapter beside it.
 func (m *Model) pack(like *Model) {
 	var effective []float32
 	for i := range m.Layers {
 		linears := m.Layers[i].Linears()
 		for j, l := range linears {
 			lora := m.Adapter.at(i, Module(j))
+			if l.Stored != nil {
+				if l.Beside = lora; like == nil {
+					l.M = m.Device.Keep(l.Stored)
+				}
+				continue
+			}
 			if like != nil && lora == nil && like.Adapter.at(i, Module(j)) == nil {
 				l.M = like.Layers[i].Linears()[j].M
 				continue
@@ -202,6 +233,18 @@ func (s *Llama3Scaling) scale(freq float32) float32 {
 	}
 	smooth := (float32(s.Original)/wave - float32(s.Low)) / float32(s.High-s.Low)
 	return (1-smooth)*freq/factor + smooth*freq
+}
+
+// Embedding copies the rows of ids into dst (len(ids), C).
+func (m *Model) Embedding(dst []float32, ids []int32) {
+	c := m.HiddenSize
+	for i, id := range ids {
+		if row := dst[i*c : (i+1)*c]; m.Stored.Embed != nil {
+			m.Stored.Embed.Rows(row, int(id), int(id)+1)
+		} else {
+			copy(row, m.Embed[int(id)*c:])
+		}
+	}
 }
 
 func size(shape []int) int {

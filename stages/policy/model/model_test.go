@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"maps"
@@ -126,6 +127,22 @@ func TestSaveBF16(t *testing.T) {
 	for i, w := range m.Embed {
 		if d := math.Abs(float64(got.Embed[i] - w)); d > math.Abs(float64(w))/256 {
 			t.Fatalf("element %d: %v became %v: more than half a bfloat16 step", i, w, got.Embed[i])
+		}
+	}
+}
+
+// TestStoredRefuses: what is not finite in a weight that stays in bf16 is named.
+func TestStoredRefuses(t *testing.T) {
+	for _, bits := range []uint16{0x7f80, 0xff80, 0x7fc0} { // both infinities, NaN
+		dir := memory{fstest.MapFS{}}
+		if err := model.New(tiny(false), 1, ref.New()).Save(dir.create, safetensors.BF16); err != nil {
+			t.Fatal(err)
+		}
+		raw := dir.MapFS["model.safetensors"].Data // lm_head.weight is the first by name
+		binary.LittleEndian.PutUint16(raw[8+binary.LittleEndian.Uint64(raw)+2*3:], bits)
+		_, err := model.OpenAs(dir, ref.New(), model.Stored)
+		if err == nil || !strings.Contains(err.Error(), `tensor "lm_head.weight": element 3 is not finite`) {
+			t.Errorf("%#x: %v", bits, err)
 		}
 	}
 }

@@ -13,18 +13,33 @@ import (
 	"itool/stages/policy/model/safetensors"
 )
 
+// Form is how a model keeps the matrices of its file.
+type Form string
+
+// The forms.
+const (
+	Auto    Form = ""        // Float32 if the matrices take at most a GiB so, else Stored
+	Float32 Form = "float32" // as rows and packed: eight bytes a weight, the fastest for small models
+	Stored  Form = "stored"  // in bf16 or four bits where the file has them so; local files are mapped, not read
+)
+
+const float32Bytes = 1 << 30
+
 // Open reads a checkpoint: config.json with model.safetensors or its shards, and,
-// when they are there, adapter_config.json with adapter_model.safetensors, which
-// are merged into the packed weights. Errors name the file and the tensor or field.
-func Open(fsys fs.FS, dev kernel.Device) (*Model, error) {
-	m, err := open(fsys, dev)
+// when they are there, adapter_config.json with adapter_model.safetensors.
+// Errors name the file and the tensor or field.
+func Open(fsys fs.FS, dev kernel.Device) (*Model, error) { return OpenAs(fsys, dev, Auto) }
+
+// OpenAs is Open with a choice of form.
+func OpenAs(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
+	m, err := open(fsys, dev, form)
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
 	return m, nil
 }
 
-func open(fsys fs.FS, dev kernel.Device) (*Model, error) {
+func open(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
 	cfg, err := ReadConfig(fsys)
 	if err != nil {
 		return nil, err
@@ -34,7 +49,7 @@ func open(fsys fs.FS, dev kernel.Device) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{Config: cfg, Device: dev, Layers: make([]Layer, cfg.NumLayers)}
-	if err := m.read(files); err != nil {
+	if err := m.read(files, m.keeps(form)); err != nil {
 		return nil, err
 	}
 	if _, err := fs.Stat(fsys, adapterConfigName); err == nil {
@@ -101,7 +116,7 @@ func openWeights(fsys fs.FS) (weights, error) {
 
 // read fills the model and refuses tensors that it would ignore: a bias or a
 // q_norm left out gives another model without any error.
-func (m *Model) read(files weights) error {
+func (m *Model) read(files weights, stored bool) error {
 	known := map[string]bool{}
 	for _, t := range m.tensors() {
 		known[t.name] = true
@@ -111,6 +126,14 @@ func (m *Model) read(files weights) error {
 		}
 		if have, _ := f.Shape(t.name); t.data == &m.Embed && len(have) == 2 && have[0] < m.VocabSize {
 			return fmt.Errorf("config.json: vocab_size %d is larger than the embedding: tensor %q has %d rows", m.VocabSize, t.name, have[0])
+		}
+		if stored && t.stored != nil && f.Dtype(t.name) == safetensors.BF16 {
+			w, err := f.BF16(t.name, t.shape[0], t.shape[1])
+			if err != nil {
+				return err
+			}
+			*t.stored = w
+			continue
 		}
 		data, err := f.Float32(t.name, t.shape...)
 		if err != nil {
@@ -126,7 +149,7 @@ func (m *Model) read(files weights) error {
 			if err != nil {
 				return err
 			}
-			if !slices.Equal(w, m.Embed) {
+			if !slices.Equal(w, kernel.Widened(m.embedding())) {
 				return fmt.Errorf("tensor %q differs from the embedding, but config.json ties them: set tie_word_embeddings to false", name)
 			}
 		default:
@@ -138,13 +161,39 @@ func (m *Model) read(files weights) error {
 
 const headName = "lm_head.weight"
 
+// keeps tells whether matrices stay as they are stored.
+func (m *Model) keeps(form Form) bool {
+	var bytes int64
+	for _, t := range m.tensors() {
+		bytes += 4 * int64(size(t.shape))
+	}
+	return form == Stored || form == Auto && bytes > float32Bytes
+}
+
+// embedding is the embedding in whichever form it is kept.
+func (m *Model) embedding() kernel.Weight {
+	if m.Stored.Embed != nil {
+		return m.Stored.Embed
+	}
+	return &kernel.Dense{N: m.VocabSize, K: m.HiddenSize, Data: m.Embed}
+}
+
 // tensor is one stored weight: its name, its shape, and where it lies in the model.
 type tensor struct {
 	name     string
 	shape    []int
 	data     *[]float32
-	residual bool // adds to the residual stream
+	stored   *kernel.Weight // where it lies when it stays as it is stored; nil for what never does
+	residual bool           // adds to the residual stream
 	bias     bool
+}
+
+// values are the tensor in float32, in memory of its own.
+func (t tensor) values() []float32 {
+	if t.stored != nil && *t.stored != nil {
+		return kernel.Widened(*t.stored)
+	}
+	return slices.Clone(*t.data)
 }
 
 // shapes are the sizes (N, K) of a layer's linear maps.
@@ -157,11 +206,11 @@ func (c Config) shapes() [Modules][2]int {
 func (m *Model) tensors() []tensor {
 	c := m.HiddenSize
 	ts := []tensor{
-		{name: "model.embed_tokens.weight", shape: []int{m.VocabSize, c}, data: &m.Embed},
+		{name: "model.embed_tokens.weight", shape: []int{m.VocabSize, c}, data: &m.Embed, stored: &m.Stored.Embed},
 		{name: "model.norm.weight", shape: []int{c}, data: &m.Norm},
 	}
 	if !m.TieEmbeddings {
-		ts = append(ts, tensor{name: headName, shape: []int{m.VocabSize, c}, data: &m.HeadW})
+		ts = append(ts, tensor{name: headName, shape: []int{m.VocabSize, c}, data: &m.HeadW, stored: &m.Stored.Head})
 	}
 	shapes := m.shapes()
 	for i := range m.Layers {
@@ -172,7 +221,7 @@ func (m *Model) tensors() []tensor {
 		for j, lin := range l.Linears() {
 			ts = append(ts, tensor{
 				name:  at + moduleNames[j].group + "." + moduleNames[j].name + ".weight",
-				shape: shapes[j][:], data: &lin.W, residual: Module(j) == O || Module(j) == Down,
+				shape: shapes[j][:], data: &lin.W, stored: &lin.Stored, residual: Module(j) == O || Module(j) == Down,
 			})
 			if m.Family == Qwen2 && Module(j) <= V {
 				ts = append(ts, tensor{name: at + "self_attn." + moduleNames[j].name + ".bias", shape: shapes[j][:1], data: &lin.Bias, bias: true})

@@ -22,7 +22,11 @@ func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype saf
 	}
 	var ts []safetensors.Tensor
 	for _, t := range m.tensors() {
-		ts = append(ts, safetensors.Tensor{Name: t.name, Shape: t.shape, Data: *t.data})
+		out := safetensors.Tensor{Name: t.name, Shape: t.shape, Data: *t.data}
+		if t.stored != nil && *t.stored != nil {
+			out.Make = t.values // one at a time in float32
+		}
+		ts = append(ts, out)
 	}
 	return writeTensors(create, weightsName, ts, dtype)
 }

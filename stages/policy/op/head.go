@@ -9,7 +9,7 @@ import (
 // HeadParams are the weights of the head.
 type HeadParams struct {
 	Norm Vector
-	W    []float32     // (V, C) frozen; not read when Weight is set
+	W    []float32     // (V, C) frozen; not read when Weight is set, nor when M keeps a weight in its own form
 	M    kernel.Matrix // W packed; with Weight: overwritten by every forward pass
 
 	// Weight is the trained (V, C) head. When it is the embedding's node, TiedGrad is

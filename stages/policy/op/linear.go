@@ -10,7 +10,8 @@ import (
 // a field; a trained one, and A and B, are inputs of the graph.
 type Linear struct {
 	N, K   int
-	W      []float32     // (N, K) frozen weight; not read when Weight is set
+	W      []float32     // (N, K) frozen weight; not read when Weight or Stored is set
+	Stored kernel.Weight // (N, K) frozen weight in its own form, instead of W
 	M      kernel.Matrix // W packed; with Weight: overwritten by every forward pass
 	Weight *G.Node       // (N, K) trained weight; nil = frozen
 	Bias   Vector        // (N); without W and Node: none
@@ -112,7 +113,11 @@ func (l *linear) forward(dev kernel.Device, y, x, xa []float32, n int, add bool)
 // backward: dx (n, K) = or += the gradient, the parameters' gradients are added to.
 // xa is as forward left it, g (n, R) is scratch.
 func (l *linear) backward(dev kernel.Device, dx, dy, x, xa, g []float32, n int, add bool) {
-	dev.Gemm(false, false, n, l.K, l.N, 1, dy, l.w, add, dx)
+	if l.Stored != nil {
+		dev.MatMulRows(dx, dy, l.Stored, n, add)
+	} else {
+		dev.Gemm(false, false, n, l.K, l.N, 1, dy, l.w, add, dx)
+	}
 	for i := 0; l.bias.dw != nil && i < n; i++ {
 		for j, d := range dy[i*l.N : (i+1)*l.N] {
 			l.bias.dw[j] += d

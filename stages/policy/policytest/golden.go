@@ -4,9 +4,13 @@ import (
 	"embed"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"testing"
+	"testing/fstest"
 
+	"itool/stages/policy/kernel/ref"
+	"itool/stages/policy/model"
 	"itool/stages/policy/model/safetensors"
 )
 
@@ -102,4 +106,30 @@ func (f folder) Open(name string) (fs.File, error) {
 		return f.tokens.Open(name)
 	}
 	return file, err
+}
+
+// BF16 is a checkpoint with its weights rounded to bf16, as most are published.
+func BF16(t testing.TB, fsys fs.FS) fs.FS {
+	t.Helper()
+	m, err := model.Open(fsys, ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err = m.WithAdapter(nil); err != nil {
+		t.Fatal(err)
+	}
+	files := fstest.MapFS{}
+	must(m.Save(func(name string) (io.WriteCloser, error) { return &file{name: name, in: files}, nil }, safetensors.BF16))
+	return over{files, fsys}
+}
+
+// over is a folder that lies over another.
+type over struct{ top, bottom fs.FS }
+
+func (o over) Open(name string) (fs.File, error) {
+	f, err := o.top.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return o.bottom.Open(name)
+	}
+	return f, err
 }

@@ -18,13 +18,16 @@ import (
 	"io/fs"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
+
+	"itool/stages/policy/kernel"
 )
 
 // maxHeaderBytes is the format's own limit.
 const maxHeaderBytes = 100 << 20
 
-// File is one weight file in memory.
+// File is one weight file, in memory or mapped.
 type File struct {
 	Metadata map[string]string // free text of the writer; nil when there is none
 
@@ -42,15 +45,17 @@ type entry struct {
 // Read loads and checks a whole file. Its errors name the file and, where there is
 // one, the tensor.
 func Read(fsys fs.FS, name string) (*File, error) {
-	raw, err := fs.ReadFile(fsys, name)
+	raw, unmap, err := load(fsys, name)
 	if err != nil {
 		return nil, err
 	}
 	f, err := parse(raw)
 	if err != nil {
+		unmap(raw)
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	f.name = name
+	runtime.AddCleanup(f, unmap, raw)
 	return f, nil
 }
 
@@ -68,6 +73,40 @@ func (f *File) Shape(tensor string) ([]int, bool) {
 		shape[i] = int(n)
 	}
 	return shape, true
+}
+
+// Dtype is the tensor's, or "" when it is not there.
+func (f *File) Dtype(tensor string) Dtype { return Dtype(f.tensors[tensor].Dtype) }
+
+// BF16 returns a tensor (n, k) of dtype BF16 where it lies in the file. It refuses
+// what Float32 does.
+func (f *File) BF16(tensor string, n, k int) (*kernel.BF16, error) {
+	raw, err := f.Bytes(tensor, BF16, n, k)
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i < len(raw); i += 2 {
+		if raw[i+1]&0x7f == 0x7f && raw[i]&0x80 != 0 { // all bits of the exponent: NaN or infinite
+			return nil, fmt.Errorf("%s: tensor %q: element %d is not finite: the weights are broken, take another checkpoint", f.name, tensor, i/2)
+		}
+	}
+	return &kernel.BF16{N: n, K: k, Data: raw, Owner: f}, nil
+}
+
+// Bytes returns a tensor where it lies in the file: valid as long as f is reachable.
+// It refuses another dtype and another shape than the wanted ones.
+func (f *File) Bytes(tensor string, dtype Dtype, shape ...int) ([]byte, error) {
+	e, ok := f.tensors[tensor]
+	if !ok {
+		return nil, fmt.Errorf("%s: tensor %q is missing: the file does not belong to this config.json", f.name, tensor)
+	}
+	if e.Dtype != string(dtype) {
+		return nil, fmt.Errorf("%s: tensor %q: dtype %s, %s is expected", f.name, tensor, e.Dtype, dtype)
+	}
+	if have, _ := f.Shape(tensor); !slices.Equal(have, shape) {
+		return nil, fmt.Errorf("%s: tensor %q has shape %v, config.json asks for %v", f.name, tensor, have, shape)
+	}
+	return f.data[e.Offsets[0]:e.Offsets[1]], nil
 }
 
 // Float32 returns a fresh copy of a tensor as float32 (from F32, F16 or BF16). It

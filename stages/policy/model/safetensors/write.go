@@ -11,11 +11,15 @@ import (
 	"strings"
 )
 
-// Tensor is a named float32 tensor to write; len(Data) is the product of Shape.
+// Tensor is a named tensor to write: float32 values, as many as Shape holds, that
+// are stored in the file's dtype, or bytes that are stored as they are.
 type Tensor struct {
 	Name  string
 	Shape []int
 	Data  []float32
+	Make  func() []float32 // makes Data when it is written, so that not all are there at once; nil: Data is there
+	Bytes []byte           // of Dtype; nil: Data
+	Dtype Dtype            // of Bytes
 }
 
 // Dtype is how elements are stored.
@@ -25,6 +29,7 @@ type Dtype string
 const (
 	F32  Dtype = "F32"
 	BF16 Dtype = "BF16" // rounded to nearest, ties to even
+	U8   Dtype = "U8"   // Bytes only
 )
 
 // Write stores the tensors, sorted by name, so that the same tensors give the same
@@ -48,10 +53,18 @@ func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]strin
 		for i, d := range t.Shape {
 			shape[i], n = uint64(d), n*uint64(d)
 		}
-		if n != uint64(len(t.Data)) {
-			return fmt.Errorf("safetensors: tensor %q: shape %v does not hold %d elements", t.Name, t.Shape, len(t.Data))
+		kind, width, have := dtype, width, uint64(len(t.Data))
+		switch {
+		case t.Bytes != nil:
+			kind, width = t.Dtype, max(1, widths[string(t.Dtype)])
+			have = uint64(len(t.Bytes)) / width
+		case t.Make != nil:
+			have = n
 		}
-		header[t.Name] = entry{Dtype: string(dtype), Shape: shape, Offsets: []uint64{at, at + n*width}}
+		if n != have {
+			return fmt.Errorf("safetensors: tensor %q: shape %v does not hold %d elements", t.Name, t.Shape, have)
+		}
+		header[t.Name] = entry{Dtype: string(kind), Shape: shape, Offsets: []uint64{at, at + n*width}}
 		at += n * width
 	}
 	text, err := json.Marshal(header) // sorts the keys
@@ -65,7 +78,14 @@ func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]strin
 	b.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(text))))
 	b.Write(text)
 	for _, t := range tensors {
-		writeData(b, t.Data, dtype)
+		switch {
+		case t.Bytes != nil:
+			b.Write(t.Bytes)
+		case t.Make != nil:
+			writeData(b, t.Make(), dtype)
+		default:
+			writeData(b, t.Data, dtype)
+		}
 	}
 	return b.Flush() // reports the first error of all writes
 }

@@ -205,7 +205,7 @@ const (
 // Rate is the learning rate for a model between two that are known to do well: one
 // of at most 10 M parameters and one of at least 8 B, linear in the logarithms.
 func Rate(m *model.Model, atSmall, atLarge float64) float64 {
-	n := float64(len(m.Embed))
+	n := float64(m.VocabSize) * float64(m.HiddenSize)
 	for i := range m.Layers {
 		for _, l := range m.Layers[i].Linears() {
 			n += float64(l.N) * float64(l.K)

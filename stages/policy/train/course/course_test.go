@@ -181,7 +181,9 @@ func TestErrors(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	sized := func(parameters int) *model.Model { return &model.Model{Embed: make([]float32, parameters)} }
+	sized := func(parameters int) *model.Model {
+		return &model.Model{Config: model.Config{VocabSize: parameters, HiddenSize: 1}}
+	}
 	for _, c := range []struct {
 		parameters int
 		want       float64

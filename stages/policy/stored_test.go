@@ -1,0 +1,120 @@
+package policy_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"itool/stages/policy"
+	"itool/stages/policy/model"
+	"itool/stages/policy/model/safetensors"
+	"itool/stages/policy/policytest"
+)
+
+// TestStoredWeights: a policy whose weights stay in bf16 says the same, bit by bit,
+// as one that holds them in float32; with its adapter beside the maps instead of in
+// them, as near as float32 rounds.
+func TestStoredWeights(t *testing.T) {
+	ctx := context.Background()
+	for _, g := range policytest.Goldens(t) {
+		for _, adapter := range []bool{false, true} {
+			fsys := policytest.BF16(t, g.Folder(adapter))
+			open := func(form model.Form) *policy.Policy {
+				p, err := policy.Open(fsys, policy.Options{Form: form})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return p
+			}
+			wide, stored := open(model.Float32), open(model.Stored)
+			if l := &stored.Model().Layers[0].Down; l.Stored == nil || l.W != nil || stored.Model().Stored.Embed == nil || (l.Beside != nil) != adapter {
+				t.Fatalf("%s: not as it is stored: %+v", g.Name, l)
+			}
+			var asked []policy.Sequence
+			for _, e := range g.Examples {
+				asked = append(asked, policy.Sequence{Prompt: e.Prompt, Answer: e.Answer})
+			}
+			want, err := wide.LogProbs(ctx, asked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := stored.LogProbs(ctx, asked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req := policy.Request{Temperature: 1, Seed: 3, MaxTokens: 20}
+			drawn := func(p *policy.Policy) []policy.Draw {
+				all, err := p.Generate(ctx, [][]int32{asked[0].Prompt, asked[1].Prompt}, req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return all
+			}
+			if adapter {
+				for i := range got {
+					near(t, g.Name, got[i], want[i])
+				}
+				continue
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%s: log-probabilities %v, want %v", g.Name, got, want)
+			}
+			if one, other := drawn(wide), drawn(stored); fmt.Sprint(one) != fmt.Sprint(other) {
+				t.Errorf("%s: drew %v, want %v", g.Name, other, one)
+			}
+		}
+	}
+}
+
+// TestMappedFile: a large local file is mapped as long as its weights are in use, not
+// longer.
+func TestMappedFile(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("mappings are listed on Linux only")
+	}
+	const n, k = 1 << 13, 1 << 12 // 64 MiB
+	dir := t.TempDir()
+	header := fmt.Sprintf(`{"w":{"dtype":"BF16","shape":[%d,%d],"data_offsets":[0,%d]}}`, n, k, 2*n*k)
+	raw := append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...)
+	name := filepath.Join(dir, "w.safetensors")
+	if err := os.WriteFile(name, append(raw, 0x80, 0x3f), 0o600); err != nil { // 1, then a hole of zeros
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, int64(len(raw)+2*n*k)); err != nil {
+		t.Fatal(err)
+	}
+	mapped := func() bool {
+		maps, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(maps), name)
+	}
+	func() {
+		f, err := safetensors.Read(os.DirFS(dir), "w.safetensors")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := f.BF16("w", n, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f = nil
+		runtime.GC()
+		row := make([]float32, k)
+		if w.Rows(row, 0, 1); row[0] != 1 || row[1] != 0 || !mapped() {
+			t.Errorf("row %v…, mapped: %v", row[:2], mapped())
+		}
+	}()
+	for deadline := time.Now().Add(10 * time.Second); mapped(); runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("the file is still mapped, though nobody uses it")
+		}
+	}
+}
