@@ -2,7 +2,7 @@
 PyTorch, transformers, PEFT and TRL compute with them. The engine's tests compare.
 
     pip install -r requirements.txt
-    python golden.py ../../stages/policy/policytest/testdata
+    python golden.py ../../stages/policy [case ...]
 
 Everything is computed in float64, from weights as the checkpoint stores them; only the
 rotary angles are float32, as in transformers itself. Each folder holds
@@ -12,6 +12,10 @@ rotary angles are float32, as in transformers itself. Each folder holds
     golden.json                               inputs, settings, losses, versions
     golden.safetensors                        log-probabilities, gradients, the adapter after ten steps
 
+The base of "qlora" is quantised by bitsandbytes; what is computed is of its
+dequantised weights. nf4.safetensors holds single matrices and what bitsandbytes makes
+of them.
+
 Tensors are stored in float32. DPO and IPO are written out here, as in TRL's
 dpo_trainer.py, where they cannot be called alone; SimPO and ORPO are TRL's functions.
 """
@@ -20,8 +24,10 @@ import json
 import pathlib
 import shutil
 import sys
+import tempfile
 import types
 
+import bitsandbytes
 import peft
 import torch
 import transformers
@@ -51,6 +57,8 @@ CASES = {
         **SIZES, tie_word_embeddings=True, rope_parameters=angles(1e6)), torch.float16, "30KB"),
     "qwen3": (transformers.Qwen3ForCausalLM, transformers.Qwen3Config(
         **SIZES, head_dim=16, tie_word_embeddings=False, rope_parameters=angles(1e6)), torch.float32, "1GB"),
+    "qlora": (transformers.Qwen2ForCausalLM, transformers.Qwen2Config(
+        **SIZES, tie_word_embeddings=True, rope_parameters=angles(1e6)), torch.bfloat16, "1GB"),
 }
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 RANK, ALPHA = 4, 8
@@ -149,14 +157,70 @@ def ten_steps(model, examples):
     return losses, norms
 
 
+def quantised(base, to):
+    """Writes the model with its linear maps in four bits; returns one of what they stand for."""
+    cls, settings = type(base), transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16)
+    with tempfile.TemporaryDirectory() as plain:
+        base.save_pretrained(plain)
+        model = cls.from_pretrained(plain, quantization_config=settings, dtype=base.dtype, device_map="cpu")
+        base = cls.from_pretrained(plain, attn_implementation="sdpa", dtype=base.dtype)
+    model.save_pretrained(to)
+    with torch.no_grad():
+        for name, m in model.named_modules():
+            if isinstance(m, bitsandbytes.nn.Linear4bit):
+                base.get_submodule(name).weight.copy_(bitsandbytes.functional.dequantize_4bit(m.weight, m.weight.quant_state))
+    return base
+
+
+def nearest_scales(x):
+    """quantize_blockwise as the default and CUDA kernels compute it: the CPU library looks
+    values up in a table and misses the nearest of small ones."""
+    code = bitsandbytes.functional.create_dynamic_map()
+    default = torch._C.DispatchKeySet(torch._C.DispatchKey.CompositeExplicitAutograd)
+    codes, absmax = torch.ops.bitsandbytes.quantize_blockwise.default.redispatch(default, x, code, 256)
+    return codes, bitsandbytes.functional.QuantState(absmax=absmax, code=code, blocksize=256, dtype=x.dtype)
+
+
+def matrices(to):
+    """What bitsandbytes makes of matrices of awkward sizes and values."""
+    rng, f, tensors = torch.Generator().manual_seed(4), bitsandbytes.functional, {}
+    book = f.get_4bit_type("nf4", device="cpu")
+    for name, shape, dtype in (
+        ("even", (64, 192), torch.bfloat16), ("ragged", (37, 40), torch.float16), ("odd", (7, 9), torch.float32),
+        ("long", (600, 64), torch.float32), ("bounds", (15, 64), torch.float32), ("zeros", (4, 64), torch.bfloat16),
+    ):
+        w = (0.02 * torch.randn(shape, generator=rng)).to(dtype)
+        if name == "long":
+            w[5] *= 100  # scales far from their mean
+        if name == "bounds":  # blocks whose largest is 1, and values on the mid-points
+            w[:, 0], w[:, 1:16] = 1, ((book[1:] + book[:-1]) / 2)
+        if name == "zeros":
+            w[1:3] = 0
+        codes, state = f.quantize_4bit(w, blocksize=64, quant_type="nf4")
+        state.offset = state.absmax.mean()
+        state.absmax, state.state2 = nearest_scales(state.absmax - state.offset)
+        state.nested = True
+        tensors[name] = w
+        tensors[name + ".dequantised"] = f.dequantize_4bit(codes, state)
+        tensors[name + ".weight"] = codes
+        tensors |= {f"{name}.weight.{key}": t for key, t in state.as_dict(packed=True).items()}
+    to.mkdir(parents=True, exist_ok=True)
+    save_file({n: t.contiguous() for n, t in tensors.items()}, to / "nf4.safetensors", {"made_by": "golden.py", "bitsandbytes": bitsandbytes.__version__})
+
+
 def make(name, to):
     cls, config, dtype, shard = CASES[name]
     rng = torch.Generator().manual_seed(sum(name.encode()))
     shutil.rmtree(to, ignore_errors=True)
     base = cls(config)
     randomize(base, rng)
-    base.to(dtype).save_pretrained(to, max_shard_size=shard)
-    base = cls.from_pretrained(to, attn_implementation="sdpa", dtype=dtype).double().eval()
+    base.to(dtype)
+    if name == "qlora":
+        base = quantised(base, to).double().eval()
+    else:
+        base.save_pretrained(to, max_shard_size=shard)
+        base = cls.from_pretrained(to, attn_implementation="sdpa", dtype=dtype).double().eval()
 
     examples = [{"prompt": draw(rng, n), "answer": draw(rng, m)} for n, m in ((7, 5), (3, 9), (12, 2), (1, 4))]
     pairs = [{"prompt": draw(rng, n), "chosen": draw(rng, w), "rejected": draw(rng, l)} for n, w, l in ((5, 4, 6), (9, 2, 2), (2, 7, 3))]
@@ -198,7 +262,7 @@ def make(name, to):
 
     save_file({n: t.float().contiguous() for n, t in tensors.items()}, to / "golden.safetensors")
     golden = dict(
-        made_by="golden.py", versions={m.__name__: m.__version__ for m in (torch, transformers, peft, trl)},
+        made_by="golden.py", versions={m.__name__: m.__version__ for m in (torch, transformers, peft, trl, bitsandbytes)},
         examples=examples, pairs=pairs, beta=BETA, gamma=GAMMA, losses=losses, steps=dict(STEPS, losses=step_losses, norms=norms),
     )
     for file in to.iterdir():
@@ -207,6 +271,8 @@ def make(name, to):
 
 
 if __name__ == "__main__":
-    for case in CASES:
-        make(case, pathlib.Path(sys.argv[1]) / case)
+    engine = pathlib.Path(sys.argv[1])
+    matrices(engine / "model" / "nf4" / "testdata")
+    for case in sys.argv[2:] or CASES:
+        make(case, engine / "policytest" / "testdata" / case)
         print(case)

@@ -26,6 +26,7 @@ type Config struct {
 	BOS              []int32 // ids that begin a text; may be empty
 	EOS              []int32 // ids that end an answer; may be empty
 	DType            string  // how the checkpoint stores weights: float32, bfloat16, float16
+	NF4              bool    // the layers' linear maps are in four bits
 }
 
 // Family is an architecture, as model_type in config.json names it.
@@ -66,33 +67,56 @@ func (s Llama3Scaling) validate() error {
 
 // configFile is config.json. Pointers tell "absent" from zero.
 type configFile struct {
-	Architectures    []string        `json:"architectures,omitempty"`
-	ModelType        string          `json:"model_type"`
-	HiddenSize       *int            `json:"hidden_size"`
-	IntermediateSize *int            `json:"intermediate_size"`
-	NumLayers        *int            `json:"num_hidden_layers"`
-	NumHeads         *int            `json:"num_attention_heads"`
-	NumKVHeads       *int            `json:"num_key_value_heads"`
-	HeadDim          *int            `json:"head_dim"`
-	VocabSize        *int            `json:"vocab_size"`
-	MaxPositions     *int            `json:"max_position_embeddings"`
-	RopeTheta        *float64        `json:"rope_theta"`
-	RMSNormEps       *float64        `json:"rms_norm_eps"`
-	TieEmbeddings    bool            `json:"tie_word_embeddings"`
-	BOS              tokenIDs        `json:"bos_token_id"`
-	EOS              tokenIDs        `json:"eos_token_id"`
-	TorchDtype       string          `json:"torch_dtype,omitempty"`
-	Dtype            string          `json:"dtype,omitempty"` // the newer spelling
-	HiddenAct        string          `json:"hidden_act,omitempty"`
-	AttentionBias    bool            `json:"attention_bias"`
-	MLPBias          bool            `json:"mlp_bias"`
-	RopeScaling      *rope           `json:"rope_scaling,omitempty"`
-	RopeParameters   *rope           `json:"rope_parameters,omitempty"` // the newer place of rope_theta and rope_scaling
-	SlidingWindow    *int            `json:"sliding_window,omitempty"`
-	UseSlidingWindow *bool           `json:"use_sliding_window,omitempty"` // of Qwen, which states a window that it does not use
-	LayerTypes       []string        `json:"layer_types,omitempty"`
-	PartialRotary    *float64        `json:"partial_rotary_factor,omitempty"`
-	Quantization     json.RawMessage `json:"quantization_config,omitempty"`
+	Architectures    []string      `json:"architectures,omitempty"`
+	ModelType        string        `json:"model_type"`
+	HiddenSize       *int          `json:"hidden_size"`
+	IntermediateSize *int          `json:"intermediate_size"`
+	NumLayers        *int          `json:"num_hidden_layers"`
+	NumHeads         *int          `json:"num_attention_heads"`
+	NumKVHeads       *int          `json:"num_key_value_heads"`
+	HeadDim          *int          `json:"head_dim"`
+	VocabSize        *int          `json:"vocab_size"`
+	MaxPositions     *int          `json:"max_position_embeddings"`
+	RopeTheta        *float64      `json:"rope_theta"`
+	RMSNormEps       *float64      `json:"rms_norm_eps"`
+	TieEmbeddings    bool          `json:"tie_word_embeddings"`
+	BOS              tokenIDs      `json:"bos_token_id"`
+	EOS              tokenIDs      `json:"eos_token_id"`
+	TorchDtype       string        `json:"torch_dtype,omitempty"`
+	Dtype            string        `json:"dtype,omitempty"` // the newer spelling
+	HiddenAct        string        `json:"hidden_act,omitempty"`
+	AttentionBias    bool          `json:"attention_bias"`
+	MLPBias          bool          `json:"mlp_bias"`
+	RopeScaling      *rope         `json:"rope_scaling,omitempty"`
+	RopeParameters   *rope         `json:"rope_parameters,omitempty"` // the newer place of rope_theta and rope_scaling
+	SlidingWindow    *int          `json:"sliding_window,omitempty"`
+	UseSlidingWindow *bool         `json:"use_sliding_window,omitempty"` // of Qwen, which states a window that it does not use
+	LayerTypes       []string      `json:"layer_types,omitempty"`
+	PartialRotary    *float64      `json:"partial_rotary_factor,omitempty"`
+	Quantization     *quantization `json:"quantization_config,omitempty"`
+}
+
+// quantization is what transformers writes of bitsandbytes, as far as it decides what
+// the tensors mean; which of them are quantised the tensors tell themselves.
+type quantization struct {
+	Method    string  `json:"quant_method"`
+	In4Bit    bool    `json:"load_in_4bit"`
+	Type      string  `json:"bnb_4bit_quant_type"`
+	Nested    bool    `json:"bnb_4bit_use_double_quant"`
+	Storage   *string `json:"bnb_4bit_quant_storage,omitempty"`
+	ComputeIn string  `json:"bnb_4bit_compute_dtype,omitempty"` // a hint for other engines: products are float32 here
+}
+
+func (q *quantization) supported() error {
+	switch {
+	case q == nil:
+		return nil
+	case q.Method != "bitsandbytes" || !q.In4Bit || q.Type != "nf4":
+		return fmt.Errorf("quantization_config: quant_method %q, load_in_4bit %v, bnb_4bit_quant_type %q: only bitsandbytes' nf4 is supported; take the unquantised checkpoint, or quantise that (itool quantize)", q.Method, q.In4Bit, q.Type)
+	case q.Storage != nil && *q.Storage != "uint8":
+		return fmt.Errorf("quantization_config: bnb_4bit_quant_storage %q: only uint8 is supported", *q.Storage)
+	}
+	return nil
 }
 
 // rope is how angles are made. Its kind has had two names.
@@ -213,10 +237,8 @@ func (f *configFile) supported() error {
 		return fmt.Errorf("sliding_window: %d: only full attention is supported", *f.SlidingWindow)
 	case f.PartialRotary != nil && *f.PartialRotary != 1:
 		return fmt.Errorf("partial_rotary_factor: %v: %s", *f.PartialRotary, only)
-	case len(f.Quantization) > 0 && string(f.Quantization) != "null":
-		return fmt.Errorf("quantization_config: take the unquantised checkpoint")
 	}
-	return nil
+	return f.Quantization.supported()
 }
 
 // config applies the defaults of the format to absent fields.
@@ -251,6 +273,7 @@ func (f *configFile) config() (Config, error) {
 		NumKVHeads: or(f.NumKVHeads, *f.NumHeads), HeadDim: or(f.HeadDim, *f.HiddenSize / *f.NumHeads), VocabSize: *f.VocabSize,
 		MaxPositions: or(f.MaxPositions, 2048), RopeTheta: or(f.RopeTheta, 10000), RMSNormEps: or(f.RMSNormEps, 1e-6),
 		TieEmbeddings: f.TieEmbeddings, BOS: f.BOS, EOS: f.EOS, DType: strings.TrimPrefix(dtype, "torch."),
+		NF4: f.Quantization != nil,
 	}, nil
 }
 
@@ -267,7 +290,13 @@ func (c Config) file() configFile {
 	if c.RopeScaling != nil {
 		scaling = &rope{Type: "llama3", Llama3Scaling: *c.RopeScaling}
 	}
+	var q *quantization
+	if c.NF4 {
+		storage := "uint8"
+		q = &quantization{Method: "bitsandbytes", In4Bit: true, Type: "nf4", Nested: true, Storage: &storage, ComputeIn: "bfloat16"}
+	}
 	return configFile{
+		Quantization:  q,
 		Architectures: []string{architectures[c.Family]}, ModelType: string(c.Family), HiddenAct: "silu", RopeScaling: scaling,
 		HiddenSize: &c.HiddenSize, IntermediateSize: &c.IntermediateSize, NumLayers: &c.NumLayers, NumHeads: &c.NumHeads,
 		NumKVHeads: &c.NumKVHeads, HeadDim: &c.HeadDim, VocabSize: &c.VocabSize, MaxPositions: &c.MaxPositions,

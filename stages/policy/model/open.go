@@ -10,17 +10,19 @@ import (
 	"strings"
 
 	"itool/stages/policy/kernel"
+	"itool/stages/policy/model/nf4"
 	"itool/stages/policy/model/safetensors"
 )
 
-// Form is how a model keeps the matrices of its file.
+// Form is how a model keeps the matrices of its file. What is in four bits there stays
+// so, unless Float32 is asked for.
 type Form string
 
 // The forms.
 const (
 	Auto    Form = ""        // Float32 if the matrices take at most a GiB so, else Stored
 	Float32 Form = "float32" // as rows and packed: eight bytes a weight, the fastest for small models
-	Stored  Form = "stored"  // in bf16 or four bits where the file has them so; local files are mapped, not read
+	Stored  Form = "stored"  // in bf16 where the file has them so; a large local file is mapped, not read
 )
 
 const float32Bytes = 1 << 30
@@ -49,7 +51,7 @@ func open(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{Config: cfg, Device: dev, Layers: make([]Layer, cfg.NumLayers)}
-	if err := m.read(files, m.keeps(form)); err != nil {
+	if err := m.read(files, form); err != nil {
 		return nil, err
 	}
 	if _, err := fs.Stat(fsys, adapterConfigName); err == nil {
@@ -116,7 +118,8 @@ func openWeights(fsys fs.FS) (weights, error) {
 
 // read fills the model and refuses tensors that it would ignore: a bias or a
 // q_norm left out gives another model without any error.
-func (m *Model) read(files weights, stored bool) error {
+func (m *Model) read(files weights, form Form) error {
+	stored := m.keeps(form)
 	known := map[string]bool{}
 	for _, t := range m.tensors() {
 		known[t.name] = true
@@ -126,6 +129,21 @@ func (m *Model) read(files weights, stored bool) error {
 		}
 		if have, _ := f.Shape(t.name); t.data == &m.Embed && len(have) == 2 && have[0] < m.VocabSize {
 			return fmt.Errorf("config.json: vocab_size %d is larger than the embedding: tensor %q has %d rows", m.VocabSize, t.name, have[0])
+		}
+		if t.stored != nil && nf4.Has(f, t.name) {
+			w, err := m.quantised(f, t)
+			if err != nil {
+				return err
+			}
+			if form == Float32 {
+				*t.data = kernel.Widened(w)
+			} else {
+				*t.stored = w
+			}
+			for _, name := range nf4.Companions(t.name) {
+				known[name] = true
+			}
+			continue
 		}
 		if stored && t.stored != nil && f.Dtype(t.name) == safetensors.BF16 {
 			w, err := f.BF16(t.name, t.shape[0], t.shape[1])
@@ -159,6 +177,14 @@ func (m *Model) read(files weights, stored bool) error {
 	return nil
 }
 
+// quantised reads a weight in four bits, which config.json must have announced.
+func (m *Model) quantised(f *safetensors.File, t tensor) (*nf4.Weight, error) {
+	if !m.NF4 {
+		return nil, fmt.Errorf("tensor %q is quantised, but config.json has no quantization_config", t.name)
+	}
+	return nf4.Read(f, t.name, t.shape[0], t.shape[1])
+}
+
 const headName = "lm_head.weight"
 
 // keeps tells whether matrices stay as they are stored.
@@ -184,14 +210,23 @@ type tensor struct {
 	shape    []int
 	data     *[]float32
 	stored   *kernel.Weight // where it lies when it stays as it is stored; nil for what never does
+	linear   bool           // a linear map of a layer
 	residual bool           // adds to the residual stream
 	bias     bool
 }
 
+// weight is a matrix in whichever form it is kept.
+func (t tensor) weight() kernel.Weight {
+	if *t.stored != nil {
+		return *t.stored
+	}
+	return &kernel.Dense{N: t.shape[0], K: t.shape[1], Data: *t.data}
+}
+
 // values are the tensor in float32, in memory of its own.
 func (t tensor) values() []float32 {
-	if t.stored != nil && *t.stored != nil {
-		return kernel.Widened(*t.stored)
+	if t.stored != nil {
+		return kernel.Widened(t.weight())
 	}
 	return slices.Clone(*t.data)
 }
@@ -221,7 +256,7 @@ func (m *Model) tensors() []tensor {
 		for j, lin := range l.Linears() {
 			ts = append(ts, tensor{
 				name:  at + moduleNames[j].group + "." + moduleNames[j].name + ".weight",
-				shape: shapes[j][:], data: &lin.W, stored: &lin.Stored, residual: Module(j) == O || Module(j) == Down,
+				shape: shapes[j][:], data: &lin.W, stored: &lin.Stored, linear: true, residual: Module(j) == O || Module(j) == Down,
 			})
 			if m.Family == Qwen2 && Module(j) <= V {
 				ts = append(ts, tensor{name: at + "self_attn." + moduleNames[j].name + ".bias", shape: shapes[j][:1], data: &lin.Bias, bias: true})

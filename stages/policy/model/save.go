@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/model/nf4"
 	"itool/stages/policy/model/safetensors"
 )
 
@@ -16,6 +18,7 @@ type Create func(name string) (io.WriteCloser, error)
 // adapter (save that beside them, or save Merged). A tied head is written once.
 func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype safetensors.Dtype) error {
 	cfg := m.Config
+	cfg.NF4 = false
 	cfg.DType = map[safetensors.Dtype]string{safetensors.F32: "float32", safetensors.BF16: "bfloat16"}[dtype]
 	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
 		return err
@@ -29,6 +32,47 @@ func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype saf
 		ts = append(ts, out)
 	}
 	return writeTensors(create, weightsName, ts, dtype)
+}
+
+// SaveNF4 writes config.json and model.safetensors with the linear maps of the layers
+// in four bits and all else as it is (float16 in float32), one map at a time: a mapped model is never in
+// memory as a whole.
+func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error {
+	cfg := m.Config
+	cfg.NF4 = true
+	rest := safetensors.F32
+	if cfg.DType != "float16" && cfg.DType != "float32" {
+		cfg.DType, rest = "bfloat16", safetensors.BF16
+	}
+	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
+		return err
+	}
+	var ts []safetensors.Tensor
+	for _, t := range m.tensors() {
+		if !t.linear {
+			ts = append(ts, safetensors.Tensor{Name: t.name, Shape: t.shape, Make: func() []float32 {
+				defer t.release()
+				return t.values()
+			}})
+			continue
+		}
+		ts = append(ts, nf4.Tensors(t.name, t.shape[0], t.shape[1], cfg.DType, func() (*nf4.Weight, error) {
+			defer t.release()
+			return nf4.Quantize(t.weight(), cfg.DType)
+		})...)
+	}
+	return writeTensors(create, weightsName, ts, rest)
+}
+
+// release lets the system take back the memory of a mapped tensor until it is read
+// again.
+func (t tensor) release() {
+	if t.stored == nil {
+		return
+	}
+	if w, ok := (*t.stored).(*kernel.BF16); ok && w.Owner != nil {
+		w.Owner.(*safetensors.File).Release(w.Data)
+	}
 }
 
 // Save writes adapter_config.json and adapter_model.safetensors as PEFT reads

@@ -33,6 +33,7 @@ type File struct {
 
 	name    string
 	data    []byte // what follows the header
+	mapped  bool
 	tensors map[string]entry
 }
 
@@ -51,12 +52,25 @@ func Read(fsys fs.FS, name string) (*File, error) {
 	}
 	f, err := parse(raw)
 	if err != nil {
-		unmap(raw)
+		if unmap != nil {
+			unmap(raw)
+		}
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	f.name = name
-	runtime.AddCleanup(f, unmap, raw)
+	if unmap != nil {
+		f.mapped = true
+		runtime.AddCleanup(f, unmap, raw)
+	}
 	return f, nil
+}
+
+// Release lets the system take back the memory of a tensor of a mapped file until it
+// is read again.
+func (f *File) Release(data []byte) {
+	if f.mapped {
+		release(data)
+	}
 }
 
 // Names lists the tensors, sorted.
@@ -90,6 +104,7 @@ func (f *File) BF16(tensor string, n, k int) (*kernel.BF16, error) {
 			return nil, fmt.Errorf("%s: tensor %q: element %d is not finite: the weights are broken, take another checkpoint", f.name, tensor, i/2)
 		}
 	}
+	f.Release(raw) // the check above read all of a file that may be larger than memory
 	return &kernel.BF16{N: n, K: k, Data: raw, Owner: f}, nil
 }
 

@@ -11,15 +11,16 @@ import (
 	"strings"
 )
 
-// Tensor is a named tensor to write: float32 values, as many as Shape holds, that
-// are stored in the file's dtype, or bytes that are stored as they are.
+// Tensor is a named tensor to write: Data, float32 values that are stored in the
+// file's dtype, as many as Shape holds. What is made only when it is written need not
+// all be there at once.
 type Tensor struct {
-	Name  string
-	Shape []int
-	Data  []float32
-	Make  func() []float32 // makes Data when it is written, so that not all are there at once; nil: Data is there
-	Bytes []byte           // of Dtype; nil: Data
-	Dtype Dtype            // of Bytes
+	Name      string
+	Shape     []int
+	Data      []float32
+	Make      func() []float32       // instead of Data
+	MakeBytes func() ([]byte, error) // instead of Data: stored as they are
+	Dtype     Dtype                  // of MakeBytes
 }
 
 // Dtype is how elements are stored.
@@ -29,7 +30,7 @@ type Dtype string
 const (
 	F32  Dtype = "F32"
 	BF16 Dtype = "BF16" // rounded to nearest, ties to even
-	U8   Dtype = "U8"   // Bytes only
+	U8   Dtype = "U8"   // of bytes only
 )
 
 // Write stores the tensors, sorted by name, so that the same tensors give the same
@@ -55,9 +56,8 @@ func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]strin
 		}
 		kind, width, have := dtype, width, uint64(len(t.Data))
 		switch {
-		case t.Bytes != nil:
-			kind, width = t.Dtype, max(1, widths[string(t.Dtype)])
-			have = uint64(len(t.Bytes)) / width
+		case t.MakeBytes != nil:
+			kind, width, have = t.Dtype, widths[string(t.Dtype)], n
 		case t.Make != nil:
 			have = n
 		}
@@ -78,16 +78,38 @@ func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]strin
 	b.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(text))))
 	b.Write(text)
 	for _, t := range tensors {
-		switch {
-		case t.Bytes != nil:
-			b.Write(t.Bytes)
-		case t.Make != nil:
-			writeData(b, t.Make(), dtype)
-		default:
-			writeData(b, t.Data, dtype)
+		if err := t.write(b, dtype); err != nil {
+			return fmt.Errorf("safetensors: tensor %q: %w", t.Name, err)
 		}
 	}
-	return b.Flush() // reports the first error of all writes
+	return b.Flush()
+}
+
+// write leaves errors of b to its Flush, but for what is made: gigabytes of it should
+// not be made for a full disk.
+func (t *Tensor) write(b *bufio.Writer, dtype Dtype) error {
+	data, want := t.Data, 1
+	for _, d := range t.Shape {
+		want *= d
+	}
+	switch {
+	case t.MakeBytes != nil:
+		bytes, err := t.MakeBytes()
+		if err == nil && uint64(len(bytes)) != uint64(want)*widths[string(t.Dtype)] {
+			err = fmt.Errorf("%d bytes were made for shape %v of %s", len(bytes), t.Shape, t.Dtype)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = b.Write(bytes)
+		return err
+	case t.Make != nil:
+		if data = t.Make(); len(data) != want {
+			return fmt.Errorf("%d values were made for shape %v", len(data), t.Shape)
+		}
+	}
+	writeData(b, data, dtype)
+	return nil
 }
 
 func writeData(b *bufio.Writer, data []float32, dtype Dtype) {

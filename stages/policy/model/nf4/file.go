@@ -1,0 +1,151 @@
+package nf4
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+
+	"itool/stages/policy/model/safetensors"
+)
+
+// A quantised weight "x.weight" lies in a file as bitsandbytes writes it: the codes
+// under its own name, and these beside it.
+const (
+	scalesName = ".absmax"
+	bookName   = ".quant_map"
+	maxName    = ".nested_absmax"
+	tableName  = ".nested_quant_map"
+	stateName  = ".quant_state.bitsandbytes__nf4"
+)
+
+// Companions are the names of the tensors beside a quantised one.
+func Companions(name string) []string {
+	return []string{name + scalesName, name + bookName, name + maxName, name + tableName, name + stateName}
+}
+
+// state is the JSON beside the codes.
+type state struct {
+	Type        string   `json:"quant_type"`
+	Block       int      `json:"blocksize"`
+	Dtype       string   `json:"dtype"`
+	Shape       []int    `json:"shape"`
+	NestedBlock int      `json:"nested_blocksize,omitempty"`
+	NestedDtype string   `json:"nested_dtype,omitempty"`
+	Offset      *float64 `json:"nested_offset,omitempty"`
+}
+
+// stateBytes is the length that the JSON is filled to with spaces: a file's header is
+// written before its offset is known.
+const stateBytes = 256
+
+// Has tells whether the file holds the tensor in four bits.
+func Has(f *safetensors.File, name string) bool { return f.Dtype(name+stateName) != "" }
+
+// Read takes a weight (n, k) from a file, where its codes stay.
+func Read(f *safetensors.File, name string, n, k int) (*Weight, error) {
+	fail := func(format string, args ...any) (*Weight, error) {
+		return nil, fmt.Errorf("tensor %q: %w", name, fmt.Errorf(format, args...))
+	}
+	shape, _ := f.Shape(name + stateName)
+	text, err := f.Bytes(name+stateName, safetensors.U8, shape...)
+	if err != nil {
+		return nil, err
+	}
+	var s state
+	if err := json.Unmarshal(text, &s); err != nil {
+		return fail("%s: %w", stateName, err)
+	}
+	switch {
+	case s.Type != "nf4":
+		return fail("quant_type %q: only nf4 is supported", s.Type)
+	case s.Block != block:
+		return fail("blocksize %d: only %d is supported", s.Block, block)
+	case !slices.Equal(s.Shape, []int{n, k}):
+		return fail("shape %v, config.json asks for [%d %d]", s.Shape, n, k)
+	case s.Dtype != "bfloat16" && s.Dtype != "float16" && s.Dtype != "float32":
+		return fail("dtype %q is none of bfloat16, float16, float32", s.Dtype)
+	}
+	w := &Weight{n: n, k: k, dtype: s.Dtype, owner: f}
+	if w.codes, err = f.Bytes(name, safetensors.U8, (n*k+1)/2, 1); err != nil {
+		return nil, err
+	}
+	book, err := f.Float32(name+bookName, len(Codebook))
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(book, Codebook[:]) {
+		return fail("%s holds another code than nf4", bookName)
+	}
+	blocks := (n*k + block - 1) / block
+	if s.Offset == nil { // no double quantisation
+		w.max, err = f.Float32(name+scalesName, blocks)
+		return w, err
+	}
+	if s.NestedBlock != nested || s.NestedDtype != "float32" {
+		return fail("nested_blocksize %d, nested_dtype %q: only %d and float32 are supported", s.NestedBlock, s.NestedDtype, nested)
+	}
+	if w.offset = float32(*s.Offset); w.offset-w.offset != 0 {
+		return fail("nested_offset %v is not finite", *s.Offset)
+	}
+	if w.scales, err = f.Bytes(name+scalesName, safetensors.U8, blocks); err != nil {
+		return nil, err
+	}
+	if w.max, err = f.Float32(name+maxName, (blocks+nested-1)/nested); err != nil {
+		return nil, err
+	}
+	w.table, err = f.Float32(name+tableName, 256)
+	return w, err
+}
+
+// Tensors are what a file holds for the weight (n, k) called name. make is asked for
+// it when the first of them is written.
+func Tensors(name string, n, k int, dtype string, make func() (*Weight, error)) []safetensors.Tensor {
+	blocks := (n*k + block - 1) / block
+	var w *Weight
+	part := func(suffix string, dtype safetensors.Dtype, bytes func() []byte, shape ...int) safetensors.Tensor {
+		return safetensors.Tensor{Name: name + suffix, Shape: shape, Dtype: dtype, MakeBytes: func() ([]byte, error) {
+			if w == nil {
+				var err error
+				if w, err = make(); err != nil {
+					return nil, err
+				}
+			}
+			return bytes(), nil
+		}}
+	}
+	// In the order of their names, in which a file has them: the state is the last.
+	return []safetensors.Tensor{
+		part("", safetensors.U8, func() []byte { return w.codes }, (n*k+1)/2, 1),
+		part(scalesName, safetensors.U8, func() []byte { return w.scales }, blocks),
+		part(maxName, safetensors.F32, func() []byte { return floats(w.max) }, (blocks+nested-1)/nested),
+		part(tableName, safetensors.F32, func() []byte { return floats(dynamic[:]) }, len(dynamic)),
+		part(bookName, safetensors.F32, func() []byte { return floats(Codebook[:]) }, len(Codebook)),
+		part(stateName, safetensors.U8, func() []byte {
+			text := w.state()
+			w = nil // written: the next one needs the memory
+			return text
+		}, stateBytes),
+	}
+}
+
+func (w *Weight) state() []byte {
+	offset := float64(w.offset)
+	text, err := json.Marshal(state{Type: "nf4", Block: block, Dtype: w.dtype, Shape: []int{w.n, w.k}, NestedBlock: nested, NestedDtype: "float32", Offset: &offset})
+	if err != nil || len(text) > stateBytes {
+		panic(fmt.Sprintf("nf4: state %q: %v", text, err)) // numbers and short words: neither happens
+	}
+	for len(text) < stateBytes {
+		text = append(text, ' ')
+	}
+	return text
+}
+
+func floats(v []float32) []byte {
+	out := make([]byte, 0, 4*len(v))
+	for _, x := range v {
+		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
+	}
+	return out
+}

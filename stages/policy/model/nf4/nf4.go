@@ -1,0 +1,274 @@
+// Package nf4 keeps matrices in four bits a weight, as QLoRA (Dettmers et al. 2023)
+// trains adapters on and bitsandbytes stores them: a code into sixteen values that are
+// likely for normal weights, times the largest magnitude of each 64 weights, which is
+// itself kept in eight bits (double quantisation): 4.127 bits a weight in all.
+//
+// It knows no model: Quantize makes a weight from any other, Read takes one from a
+// file, Tensors writes one. What a weight stands for is exact: code × scale, rounded
+// to the type that it was quantised from, as bitsandbytes' dequantize_4bit gives it.
+package nf4
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"sort"
+
+	"itool/stages/policy/kernel"
+)
+
+const (
+	block  = 64  // weights, in the order of rows, that share a scale
+	nested = 256 // scales that share one of their own
+)
+
+// Codebook is the normal float: the quantiles of a normal distribution, scaled to
+// ±1, zero among them.
+var Codebook = [16]float32{
+	-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
+	0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+}
+
+// bounds are the mid-points of the codebook: a value on one belongs below it.
+var bounds = func() (b [15]float32) {
+	for i := range b {
+		b[i] = (Codebook[i] + Codebook[i+1]) / 2
+	}
+	return b
+}()
+
+// dynamic is the map of eight bits that bitsandbytes calls dynamic: sign, an exponent
+// of ten by leading zeros, a linear fraction (create_dynamic_map of its functional.py).
+var dynamic = func() (m [256]float32) {
+	var all []float64
+	for i := range 7 {
+		n := 1<<i + 1
+		for j := range n - 1 {
+			mean := (linear(j, n) + linear(j+1, n)) / 2
+			v := float64(float32(math.Pow(10, float64(i-6))) * mean)
+			all = append(all, v, -v)
+		}
+	}
+	all = append(all, 0, 1)
+	sort.Float64s(all)
+	for i, v := range all {
+		m[i] = float32(v)
+	}
+	return m
+}()
+
+// linear is point i of torch.linspace(0.1, 1, n) in float32: from both ends, rounded
+// once.
+func linear(i, n int) float32 {
+	step := float64((float32(1) - float32(0.1)) / float32(n-1))
+	if i < n/2 {
+		return float32(float64(float32(0.1)) + step*float64(i))
+	}
+	return float32(1 - step*float64(n-1-i))
+}
+
+// Weight is a matrix (N, K) in four bits. It is read-only.
+type Weight struct {
+	n, k  int
+	dtype string // what values are rounded to: bfloat16, float16 or float32
+	codes []byte // (N·K/2), two a byte, the first in the high half
+
+	// Scale of block b: table[scales[b]]·max[b/nested] + offset; without scales, max[b].
+	scales []byte    // (N·K/block)
+	table  []float32 // (256)
+	max    []float32 // (blocks/nested)
+	offset float32
+
+	owner any // keeps codes and scales mapped
+}
+
+// Shape returns N and K.
+func (w *Weight) Shape() (n, k int) { return w.n, w.k }
+
+// Bytes is what the weight takes.
+func (w *Weight) Bytes() int { return len(w.codes) + len(w.scales) + 4*len(w.max) + 4*len(w.table) }
+
+// scale of block b.
+func (w *Weight) scale(b int) float32 {
+	if w.scales == nil {
+		return w.max[b]
+	}
+	return float32(w.table[w.scales[b]]*w.max[b/nested]) + w.offset // rounded in between, as two operations are
+}
+
+// Rows widens rows from..to−1: sixteen products a block, then looked up.
+func (w *Weight) Rows(dst []float32, from, to int) {
+	var values [16]float32
+	at, end := from*w.k, to*w.k
+	dst = dst[:end-at]
+	for at < end {
+		scale := w.scale(at / block)
+		for i, c := range Codebook {
+			values[i] = round(c*scale, w.dtype)
+		}
+		n := min(end, (at/block+1)*block) - at
+		out := dst[:n]
+		dst = dst[n:]
+		if at%2 == 0 && n%2 == 0 {
+			for i, c := range w.codes[at/2 : (at+n)/2] {
+				out[2*i], out[2*i+1] = values[c>>4], values[c&15]
+			}
+		} else {
+			for i := range out {
+				c := w.codes[(at+i)/2]
+				if (at+i)%2 == 0 {
+					c >>= 4
+				}
+				out[i] = values[c&15]
+			}
+		}
+		at += n
+	}
+	runtime.KeepAlive(w.owner)
+}
+
+// round to a 16-bit type, ties to even.
+func round(v float32, dtype string) float32 {
+	bits := math.Float32bits(v)
+	switch dtype {
+	case "bfloat16":
+		return math.Float32frombits((bits + 0x7fff + bits>>16&1) &^ 0xffff)
+	case "float16":
+		return half(v)
+	}
+	return v
+}
+
+// half rounds to the nearest IEEE half: 10 bits of fraction, or steps of 2⁻²⁴ for
+// what is smaller than 2⁻¹⁴.
+func half(v float32) float32 {
+	if a := math.Abs(float64(v)); a < 1.0/(1<<14) {
+		return float32(math.RoundToEven(float64(v)*(1<<24)) / (1 << 24))
+	} else if a >= 65520 {
+		return float32(math.Inf(int(math.Copysign(1, float64(v)))))
+	}
+	bits := math.Float32bits(v)
+	return math.Float32frombits((bits + 0xfff + bits>>13&1) &^ 0x1fff)
+}
+
+// Quantize keeps w in four bits, with the codes and scales of bitsandbytes'
+// quantize_4bit(w, blocksize 64, compress_statistics, "nf4"), as its default and CUDA
+// kernels have them; its CPU library (0.50) looks scales up in a table that misses the
+// nearest of the smallest by one. dtype is the type that w is of: bfloat16, float16 or
+// float32.
+func Quantize(w kernel.Weight, dtype string) (*Weight, error) {
+	if dtype != "bfloat16" && dtype != "float16" && dtype != "float32" {
+		return nil, fmt.Errorf("nf4: dtype %q is none of bfloat16, float16, float32", dtype)
+	}
+	n, k := w.Shape()
+	q := &Weight{n: n, k: k, dtype: dtype, codes: make([]byte, (n*k+1)/2)}
+	largest := make([]float32, (n*k+block-1)/block)
+	// Blocks run over the ends of rows: take as many rows at once as make whole blocks.
+	step := block
+	for step > 1 && step/2*k%block == 0 {
+		step /= 2
+	}
+	chunks := (n + step - 1) / step
+	parallel(chunks, func(first, last int) {
+		rows := make([]float32, step*k)
+		for c := first; c < last; c++ {
+			from, to := c*step, min(n, (c+1)*step)
+			w.Rows(rows, from, to)
+			q.encode(rows[:(to-from)*k], from*k, largest)
+		}
+	})
+	q.nest(largest)
+	return q, nil
+}
+
+// encode writes the codes of values that begin at a block's start, and their maxima.
+func (w *Weight) encode(values []float32, at int, largest []float32) {
+	for len(values) > 0 {
+		n := min(block, len(values))
+		var top float32
+		for _, v := range values[:n] {
+			top = max(top, v, -v)
+		}
+		largest[at/block] = top
+		normal := normalise(&largest[at/block], n < block)
+		for i, v := range values[:n] {
+			c := code(normal(v))
+			if (at+i)%2 == 0 {
+				w.codes[(at+i)/2] = c << 4
+			} else {
+				w.codes[(at+i)/2] |= c
+			}
+		}
+		if (at+n)%2 != 0 {
+			w.codes[(at+n)/2] |= code(0) // padding is a zero
+		}
+		values, at = values[n:], at+n
+	}
+}
+
+// normalise divides by a block's largest: a whole block's by its inverse, and a last,
+// shorter one's, which is then never 0, by itself. So it is in bitsandbytes.
+func normalise(top *float32, short bool) func(float32) float32 {
+	const least = 1e-38
+	if short {
+		*top = max(*top, least)
+		by := *top
+		return func(v float32) float32 { return v / by }
+	}
+	inverse := 1 / max(*top, least)
+	return func(v float32) float32 { return v * inverse }
+}
+
+// code is the number of bounds below x.
+func code(x float32) byte {
+	var c byte
+	for _, step := range [...]byte{8, 4, 2, 1} {
+		if x > bounds[c+step-1] {
+			c += step
+		}
+	}
+	return c
+}
+
+// nest keeps the maxima in eight bits around their mean.
+func (w *Weight) nest(largest []float32) {
+	var sum float64
+	for _, v := range largest {
+		sum += float64(v)
+	}
+	w.offset = float32(sum / float64(len(largest)))
+	w.table, w.scales = dynamic[:], make([]byte, len(largest))
+	w.max = make([]float32, (len(largest)+nested-1)/nested)
+	for i := range w.max {
+		part := largest[i*nested : min(len(largest), (i+1)*nested)]
+		var top float32
+		for _, v := range part {
+			top = max(top, v-w.offset, w.offset-v)
+		}
+		w.max[i] = top
+		normal := normalise(&w.max[i], len(part) < nested)
+		for j, v := range part {
+			w.scales[i*nested+j] = nearest(normal(v - w.offset))
+		}
+	}
+}
+
+// nearest is the index of the dynamic map's value next to x, the lower of two.
+func nearest(x float32) byte {
+	return byte(sort.Search(len(dynamic)-1, func(i int) bool { return (dynamic[i]+dynamic[i+1])/2 >= x }))
+}
+
+// parallel cuts n pieces of work into one stretch per processor.
+func parallel(n int, do func(first, last int)) {
+	workers := min(n, runtime.GOMAXPROCS(0))
+	done := make(chan struct{})
+	for i := range workers {
+		go func() {
+			do(i*n/workers, (i+1)*n/workers)
+			done <- struct{}{}
+		}()
+	}
+	for range workers {
+		<-done
+	}
+}
