@@ -16,6 +16,7 @@ import (
 	"itool/ops/demo"
 	"itool/ops/synth"
 	"itool/stages/policy"
+	"itool/stages/policy/model"
 	"itool/stages/policy/model/safetensors"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/tokenizer"
@@ -24,7 +25,7 @@ import (
 // TestPeersReadOurFiles: transformers and PEFT load what the engine writes, and say
 // what the engine says.
 func TestPeersReadOurFiles(t *testing.T) {
-	needs(t, "torch, transformers, peft")
+	needs(t, "torch, transformers, peft, bitsandbytes")
 	for _, g := range policytest.Goldens(t) {
 		t.Run(g.Name, func(t *testing.T) {
 			ours, err := policy.Open(g.Folder(true), policy.Options{})
@@ -40,6 +41,7 @@ func TestPeersReadOurFiles(t *testing.T) {
 				plain.Save(in(dir, "base"), safetensors.F32),
 				ours.Model().Merged().Save(in(dir, "merged"), safetensors.F32),
 				ours.Model().Adapter.Save(in(dir, "adapter")),
+				plain.SaveNF4(in(dir, "quantised")),
 			} {
 				if err != nil {
 					t.Fatal(err)
@@ -48,7 +50,11 @@ func TestPeersReadOurFiles(t *testing.T) {
 			writeJSON(t, filepath.Join(dir, "asks.json"), g.Examples)
 			theirs := map[string][][]float32{}
 			run(t, &theirs, "read.py", dir)
-			for name, p := range map[string]*policy.Policy{"base": ours.With(plain), "adapter": ours, "merged": ours} {
+			quantised, err := model.Open(os.DirFS(filepath.Join(dir, "quantised")), ours.Model().Device)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, p := range map[string]*policy.Policy{"base": ours.With(plain), "adapter": ours, "merged": ours, "quantised": ours.With(quantised)} {
 				for i, e := range g.Examples {
 					want, err := p.LogProbs(context.Background(), []policy.Sequence{{Prompt: e.Prompt, Answer: e.Answer}})
 					if err != nil {

@@ -2,8 +2,8 @@
 
     python read.py FOLDER
 
-FOLDER holds base/, adapter/ and merged/, and asks.json: a list of {"prompt", "answer"} in
-token IDs. Prints {"base": [[...]], "adapter": ..., "merged": ...}: the log-probability of
+FOLDER holds base/, adapter/, merged/ and quantised/, and asks.json: a list of {"prompt", "answer"} in
+token IDs. Prints {"base": [[...]], "adapter": ..., ...}: the log-probability of
 each token of each answer, in float32.
 """
 
@@ -11,6 +11,7 @@ import json
 import pathlib
 import sys
 
+import bitsandbytes
 import peft
 import torch
 import transformers
@@ -26,11 +27,24 @@ def load(folder):
     return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
+def load_quantised(folder):
+    """What the four bits stand for, in float32: transformers would compute in bfloat16."""
+    model = load(folder)
+    for name, m in list(model.named_modules()):
+        if isinstance(m, bitsandbytes.nn.Linear4bit):
+            plain = torch.nn.Linear(m.in_features, m.out_features, bias=m.bias is not None)
+            plain.weight = torch.nn.Parameter(bitsandbytes.functional.dequantize_4bit(m.weight, m.weight.quant_state))
+            plain.bias = m.bias
+            model.set_submodule(name, plain)
+    return torch.nn.Module.float(model)
+
+
 folder = pathlib.Path(sys.argv[1])
 asks = json.loads((folder / "asks.json").read_text())
 models = {
     "base": load(folder / "base"),
     "merged": load(folder / "merged"),
+    "quantised": load_quantised(folder / "quantised"),
     "adapter": peft.PeftModel.from_pretrained(load(folder / "base"), folder / "adapter").eval(),
 }
 print(json.dumps({name: [logps(m, a["prompt"], a["answer"]) for a in asks] for name, m in models.items()}))

@@ -17,6 +17,7 @@ import (
 	"itool/ops/report"
 	"itool/schemas"
 	"itool/stages/policy"
+	"itool/stages/policy/model"
 	"itool/stages/policy/model/safetensors"
 	"itool/storage/checkpoint"
 )
@@ -28,9 +29,13 @@ type exportCmd struct {
 	Round   int    `default:"-2" help:"Policy of this round: 0 is the warm-up; default: the last one."`
 	Out     string `required:"" placeholder:"DIR" help:"New folder to write."`
 	Merged  bool   `help:"Write a whole model with the adapter merged in, instead of the adapter."`
+	Base    string `type:"existingdir" placeholder:"DIR" help:"With --merged: merge into this base instead, such as the 16-bit one of a run on four bits."`
 }
 
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
+	if c.Base != "" && !c.Merged {
+		return coded(exitUsage, "--base: only with --merged")
+	}
 	s, err := c.open(ctx, a, c.RunName)
 	if err != nil {
 		return err
@@ -88,6 +93,7 @@ func exportAdapter(ctx context.Context, c *courier.Courier, r *report.Report, p 
 }
 
 // merged writes base + adapter as one model, and compares the two before it shows.
+// The base is the run's own, what its four bits stand for if it has them, or --base.
 func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy) error {
 	fsys, _, err := checkpoint.Open(ctx, s.Store, line.Checkpoints, p.Digest)
 	if err != nil {
@@ -97,9 +103,15 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 	if err != nil {
 		return err
 	}
-	apart, err := e.Open(p.Digest, fsys)
+	trained, err := e.Open(p.Digest, fsys)
 	if err != nil {
 		return err
+	}
+	apart := trained
+	if c.Base != "" {
+		if apart, err = onBase(trained, c.Base, e); err != nil {
+			return err
+		}
 	}
 	probes, err := c.probes(ctx, s)
 	if err != nil {
@@ -122,6 +134,9 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 		if err != nil {
 			return fmt.Errorf("the merged model does not open: %w", err)
 		}
+		if !changed(apart.Model(), whole.Model()) {
+			return fmt.Errorf("merging changes no weight of the base: the adapter is empty, or below the rounding of %s: nothing was written; export the adapter instead", dtype)
+		}
 		worst, err = furthest(ctx, apart, whole, probes)
 		if err == nil && worst > mergeTolerance {
 			err = fmt.Errorf("the merged model differs from base + adapter by %.3g nats per token on %d examples (bound %g): nothing was written; export the adapter instead", worst, len(probes), mergeTolerance)
@@ -132,7 +147,40 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 		return err
 	}
 	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, %s, within %.2g nats per token of base + adapter on %d examples\n", p.Name, c.RunName, c.Out, dtype, worst, len(probes))
+	if c.Base != "" {
+		far, err := furthest(ctx, trained, apart, probes)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "on the base of the run itself the adapter answers up to %.2g nats per token differently: it was trained there\n", far)
+	}
 	return nil
+}
+
+// onBase is the trained adapter on another form of its base.
+func onBase(trained *policy.Policy, dir string, e *engine) (*policy.Policy, error) {
+	other, err := policy.Open(os.DirFS(dir), policy.Options{Device: e.device})
+	if err != nil {
+		return nil, fmt.Errorf("--base: %s: %w", dir, err)
+	}
+	if trained.Model().Adapter == nil {
+		return nil, fmt.Errorf("--base: this policy is the base model itself: there is no adapter to merge")
+	}
+	m, err := other.Model().WithAdapter(trained.Model().Adapter)
+	if err != nil {
+		return nil, fmt.Errorf("--base: %s: %w", dir, err)
+	}
+	// Four bits err by a tenth of a weight; another model's weights by all of it.
+	if far := m.Distance(trained.Model()); far > 0.3 {
+		return nil, fmt.Errorf("--base: %s: its weights are %.0f %% away from those that the run trained on: it is another model", dir, 100*far)
+	}
+	return other.With(m), nil
+}
+
+// changed tells whether a merged model differs from the base that it was made of.
+func changed(apart, merged *model.Model) bool {
+	base, err := apart.WithAdapter(nil)
+	return err != nil || merged.Distance(base) > 0
 }
 
 // mergeTolerance is what rounding the weights to 16 bits may cost: mean difference

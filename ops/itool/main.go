@@ -37,6 +37,7 @@ type commands struct {
 	Report   reportCmd   `cmd:"" help:"Say what a run did and what it gained."`
 	Tree     treeCmd     `cmd:"" help:"Show the search tree of one example."`
 	Export   exportCmd   `cmd:"" help:"Write a policy as a PEFT adapter, or merged into its base."`
+	Quantize quantizeCmd `cmd:"" help:"Write a model with its weights in four bits (NF4), to train adapters on as QLoRA does."`
 	Serve    serveCmd    `cmd:"" help:"Answer HTTP requests with a policy, as OpenAI's API does: completions, chat with tools, streaming."`
 	Lab      labCmd      `cmd:"" help:"Compare settings: arms × seeds from a specification, with intervals. The same command again resumes."`
 	Cancel   cancelCmd   `cmd:"" help:"Cancel a run; its workers stop within a heartbeat."`

@@ -151,6 +151,34 @@ func (m *Model) Clone() *Model {
 	return &n
 }
 
+// Distance is ‖W − W′‖ ÷ ‖W′‖ over the base weights of all layers' linear maps, those
+// of other being W′; infinite for another shape.
+func (m *Model) Distance(other *Model) float64 {
+	if m.shapes() != other.shapes() || len(m.Layers) != len(other.Layers) {
+		return math.Inf(1)
+	}
+	const rows = 64
+	var far, size float64
+	var a, b []float32
+	for i := range m.Layers {
+		ours, theirs := m.Layers[i].Linears(), other.Layers[i].Linears()
+		for j, l := range ours {
+			w, v := l.Weight(), theirs[j].Weight()
+			a, b = slices.Grow(a[:0], rows*l.K)[:rows*l.K], slices.Grow(b[:0], rows*l.K)[:rows*l.K]
+			for from := 0; from < l.N; from += rows {
+				to := min(l.N, from+rows)
+				w.Rows(a, from, to)
+				v.Rows(b, from, to)
+				for k, x := range b[:(to-from)*l.K] {
+					d := float64(a[k]) - float64(x)
+					far, size = far+d*d, size+float64(x)*float64(x)
+				}
+			}
+		}
+	}
+	return math.Sqrt(far / size)
+}
+
 // finish derives what is not stored: the tied head, the packed forms, the angles.
 func (m *Model) finish() {
 	if m.TieEmbeddings {
