@@ -17,6 +17,7 @@ import (
 	"itool/ops/report"
 	"itool/schemas"
 	"itool/stages/policy"
+	"itool/stages/policy/gguf"
 	"itool/stages/policy/model"
 	"itool/stages/policy/model/safetensors"
 	"itool/storage/checkpoint"
@@ -29,12 +30,13 @@ type exportCmd struct {
 	Round   int    `default:"-2" help:"Policy of this round: 0 is the warm-up; default: the last one."`
 	Out     string `required:"" placeholder:"DIR" help:"New folder to write."`
 	Merged  bool   `help:"Write a whole model with the adapter merged in, instead of the adapter."`
+	GGUF    bool   `name:"gguf" help:"With --merged: write one file for llama.cpp instead of a folder."`
 	Base    string `type:"existingdir" placeholder:"DIR" help:"With --merged: merge into this base instead, such as the 16-bit one of a run on four bits."`
 }
 
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
-	if c.Base != "" && !c.Merged {
-		return coded(exitUsage, "--base: only with --merged")
+	if (c.Base != "" || c.GGUF) && !c.Merged {
+		return coded(exitUsage, "--base, --gguf: only with --merged")
 	}
 	s, err := c.open(ctx, a, c.RunName)
 	if err != nil {
@@ -113,6 +115,9 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 			return err
 		}
 	}
+	if c.GGUF {
+		return c.gguf(a, apart, p)
+	}
 	probes, err := c.probes(ctx, s)
 	if err != nil {
 		return err
@@ -154,6 +159,22 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 		}
 		fmt.Fprintf(a.out, "on the base of the run itself the adapter answers up to %.2g nats per token differently: it was trained there\n", far)
 	}
+	return nil
+}
+
+// gguf writes one file; nothing here can read it back.
+func (c *exportCmd) gguf(a *app, policy *policy.Policy, p report.Policy) error {
+	if exists(c.Out) {
+		return fmt.Errorf("%s is there already: give a new file", c.Out)
+	}
+	if !changed(policy.Model(), policy.Model().Merged()) {
+		return fmt.Errorf("merging changes no weight of the base: the adapter is empty: nothing was written")
+	}
+	err := writeFile(c.Out, func(w io.Writer) error { return gguf.Write(w, policy, gguf.Options{Name: p.Name + " of " + c.RunName}) })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, for llama.cpp\n", p.Name, c.RunName, c.Out)
 	return nil
 }
 

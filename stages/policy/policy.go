@@ -198,6 +198,12 @@ func (p *Policy) TemplateHash() string { return p.template.Hash() }
 // Template is the text of the chat template.
 func (p *Policy) Template() string { return p.template.Source() }
 
+// Tokenizer takes the tokenizer apart, for another program to use.
+func (p *Policy) Tokenizer() tokenizer.Parts { return p.tokenizer.Parts() }
+
+// BOS is the token that begins a text, or −1.
+func (p *Policy) BOS() int32 { return p.bos }
+
 // IsEnd tells whether id ends an answer: end of turn, of text, or of message.
 func (p *Policy) IsEnd(id int32) bool { return p.ends[id] }
 

@@ -237,7 +237,7 @@ func angles(c *Config) (cos, sin []float32) {
 	for i := range half {
 		// The reference keeps the frequency, and its product with the position, in
 		// float32: at position 10,000 that shifts the angle visibly, so we follow.
-		freq := float32(1 / math.Pow(c.RopeTheta, float64(2*i)/float64(c.HeadDim)))
+		freq := c.frequency(i)
 		if c.RopeScaling != nil {
 			freq = c.RopeScaling.scale(freq)
 		}
@@ -247,6 +247,24 @@ func angles(c *Config) (cos, sin []float32) {
 		}
 	}
 	return cos, sin
+}
+
+// RopeFactors are what each frequency (D/2) is divided by; nil without a scaling.
+func (m *Model) RopeFactors() []float32 {
+	if m.RopeScaling == nil {
+		return nil
+	}
+	factors := make([]float32, m.HeadDim/2)
+	for i := range factors {
+		freq := m.frequency(i)
+		factors[i] = freq / m.RopeScaling.scale(freq)
+	}
+	return factors
+}
+
+// frequency i of the rotary angles before any scaling, radians per token.
+func (c *Config) frequency(i int) float32 {
+	return float32(1 / math.Pow(c.RopeTheta, float64(2*i)/float64(c.HeadDim)))
 }
 
 // scale is _compute_llama3_parameters of transformers' modeling_rope_utils.py, in
@@ -261,6 +279,22 @@ func (s *Llama3Scaling) scale(freq float32) float32 {
 	}
 	smooth := (float32(s.Original)/wave - float32(s.Low)) / float32(s.High-s.Low)
 	return (1-smooth)*freq/factor + smooth*freq
+}
+
+// EmbedWeight is the embedding (V, C) in whichever form it is kept.
+func (m *Model) EmbedWeight() kernel.Weight {
+	if m.Stored.Embed != nil {
+		return m.Stored.Embed
+	}
+	return &kernel.Dense{N: m.VocabSize, K: m.HiddenSize, Data: m.Embed}
+}
+
+// HeadWeight is the head (V, C) in whichever form it is kept.
+func (m *Model) HeadWeight() kernel.Weight {
+	if m.Stored.Head != nil {
+		return m.Stored.Head
+	}
+	return &kernel.Dense{N: m.VocabSize, K: m.HiddenSize, Data: m.HeadW}
 }
 
 // Embedding copies the rows of ids into dst (len(ids), C).

@@ -167,7 +167,7 @@ func (m *Model) read(files weights, form Form) error {
 			if err != nil {
 				return err
 			}
-			if !slices.Equal(w, kernel.Widened(m.embedding())) {
+			if !slices.Equal(w, kernel.Widened(m.EmbedWeight())) {
 				return fmt.Errorf("tensor %q differs from the embedding, but config.json ties them: set tie_word_embeddings to false", name)
 			}
 		default:
@@ -194,14 +194,6 @@ func (m *Model) keeps(form Form) bool {
 		bytes += 4 * int64(size(t.shape))
 	}
 	return form == Stored || form == Auto && bytes > float32Bytes
-}
-
-// embedding is the embedding in whichever form it is kept.
-func (m *Model) embedding() kernel.Weight {
-	if m.Stored.Embed != nil {
-		return m.Stored.Embed
-	}
-	return &kernel.Dense{N: m.VocabSize, K: m.HiddenSize, Data: m.Embed}
 }
 
 // tensor is one stored weight: its name, its shape, and where it lies in the model.

@@ -151,7 +151,8 @@ func (t *Tokenizer) preTokenizer(p *part) error {
 	case level.UseRegex == nil || *level.UseRegex:
 		return errors.New("pre_tokenizer: pretokenizers[1]: use_regex: must be false")
 	}
-	if t.split = scanners[split.Pattern.Regex]; t.split == nil {
+	t.pattern = split.Pattern.Regex
+	if t.split = scanners[t.pattern]; t.split == nil {
 		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: pattern %q is not supported (those of Llama 3, Qwen 2 and %q are)", split.Pattern.Regex, Pattern)
 	}
 	return nil

@@ -9,9 +9,10 @@ import (
 // hand-written scanner of one pass: Go's regexp has no look-ahead, and engines
 // that have it can be made to run for hours.
 const (
-	// Llama 3 and Qwen differ in how many digits make a piece.
-	llamaPattern = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	qwenPattern  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	// Llama and Qwen are the patterns of Llama 3 and of Qwen 2 to 3. They differ in how
+	// many digits make a piece.
+	Llama = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	Qwen  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
 	// Pattern is what Train writes: letters never share a token with a space, a
 	// quote or "=", and every digit stands alone, so that a value has the same IDs in
@@ -26,8 +27,8 @@ const (
 )
 
 var scanners = map[string]func(string) int{
-	llamaPattern: func(s string) int { return scanWords(s, 3) },
-	qwenPattern:  func(s string) int { return scanWords(s, 1) },
+	Llama:        func(s string) int { return scanWords(s, 3) },
+	Qwen:         func(s string) int { return scanWords(s, 1) },
 	Pattern:      scanClasses,
 	plainPattern: scanPlain,
 }
@@ -62,7 +63,7 @@ func scanPlain(s string) int {
 	return n
 }
 
-// scanWords: the alternatives of llamaPattern in their order; digits is the
+// scanWords: the alternatives of Llama in their order; digits is the
 // longest run of numbers in one piece.
 func scanWords(s string, digits int) int {
 	if n := contraction(s); n > 0 {

@@ -29,6 +29,7 @@ type Tokenizer struct {
 	added    map[string]int32 // added tokens, special or not, by content
 	vocab    map[string]int32 // by bytes, added tokens excluded
 	nfc      bool
+	pattern  string           // of split
 	split    func(string) int // length of the first piece of a non-empty text
 	plain    matchers         // added tokens that are words like any other
 	all      matchers         // … and the special ones too

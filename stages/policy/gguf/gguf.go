@@ -1,0 +1,345 @@
+// Package gguf writes a policy as one file for llama.cpp and the programs around it:
+// GGUF version 3 with weights, tokenizer and chat template.
+//
+// It only writes. What llama.cpp would compute or cut differently is refused.
+//
+//	err := gguf.Write(file, p, gguf.Options{})
+package gguf
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"itool/stages/policy"
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/model"
+	"itool/stages/policy/tokenizer"
+)
+
+// Options of a file.
+type Options struct {
+	Name        string // general.name; may be empty
+	NoTokenizer bool   // weights alone, for programs that pass token IDs
+}
+
+// ErrTokenizer: llama.cpp has no rule that cuts texts as this tokenizer does.
+var ErrTokenizer = errors.New("llama.cpp cuts texts by the rules of Llama 3 and Qwen 2 only: a file with this tokenizer would say something else; write it without one and pass token IDs")
+
+// preTokenizers are llama.cpp's names of the patterns.
+var preTokenizers = map[string]string{tokenizer.Llama: "llama-bpe", tokenizer.Qwen: "qwen2"}
+
+// Value types of the format, and of tensors.
+const (
+	typeUint32  = 4
+	typeInt32   = 5
+	typeFloat32 = 6
+	typeBool    = 7
+	typeString  = 8
+	typeArray   = 9
+
+	tensorF32  = 0
+	tensorBF16 = 30
+
+	alignment = 32 // bytes, of each tensor
+)
+
+// tensor is a matrix (N, K), or a vector (K) with N = 0.
+type tensor struct {
+	name string
+	n, k int
+	kind uint32
+	rows func(dst []float32, from, to int) // dst (to−from, K)
+}
+
+func (t *tensor) size() uint64 {
+	width := uint64(4)
+	if t.kind == tensorBF16 {
+		width = 2
+	}
+	return uint64(max(t.n, 1)) * uint64(t.k) * width
+}
+
+// Write writes base and adapter merged. Matrices are bf16 if the checkpoint is, else
+// float32.
+func Write(w io.Writer, p *policy.Policy, o Options) error {
+	m := p.Model().Merged()
+	e := &encoder{w: bufio.NewWriterSize(w, 1<<16)}
+	meta := e.header(m, o.Name)
+	if o.NoTokenizer {
+		meta.str("tokenizer.ggml.model", "none")
+	} else if err := meta.tokenizer(p); err != nil {
+		return fmt.Errorf("gguf: %w", err)
+	}
+	tensors := tensors(m)
+	e.bytes([]byte("GGUF"))
+	e.u32(3)
+	e.u64(uint64(len(tensors)))
+	e.u64(uint64(meta.n))
+	e.bytes(meta.text)
+	var at uint64
+	for _, t := range tensors {
+		e.str(t.name)
+		if t.n == 0 {
+			e.u32(1)
+			e.u64(uint64(t.k))
+		} else {
+			e.u32(2)
+			e.u64(uint64(t.k)) // the fastest first
+			e.u64(uint64(t.n))
+		}
+		e.u32(t.kind)
+		e.u64(at)
+		at += padded(t.size())
+	}
+	e.pad()
+	for _, t := range tensors {
+		e.tensor(&t)
+		e.pad()
+	}
+	if e.err == nil {
+		e.err = e.w.Flush()
+	}
+	if e.err != nil {
+		return fmt.Errorf("gguf: %w", e.err)
+	}
+	return nil
+}
+
+func padded(n uint64) uint64 { return (n + alignment - 1) / alignment * alignment }
+
+// header is what describes the model. Names are llama.cpp's.
+func (e *encoder) header(m *model.Model, name string) *metadata {
+	arch := string(m.Family)
+	d := &metadata{}
+	d.str("general.architecture", arch)
+	d.str("general.type", "model")
+	if name != "" {
+		d.str("general.name", name)
+	}
+	fileType := uint32(0) // all float32
+	if m.DType == "bfloat16" {
+		fileType = 32 // mostly bf16
+	}
+	d.u32("general.file_type", fileType)
+	d.u32("general.alignment", alignment)
+	for _, f := range []struct {
+		key string
+		v   int
+	}{
+		{"block_count", m.NumLayers}, {"context_length", m.MaxPositions}, {"embedding_length", m.HiddenSize}, {"feed_forward_length", m.IntermediateSize},
+		{"attention.head_count", m.NumHeads}, {"attention.head_count_kv", m.NumKVHeads}, {"attention.key_length", m.HeadDim}, {"attention.value_length", m.HeadDim},
+		{"rope.dimension_count", m.HeadDim}, {"vocab_size", m.VocabSize},
+	} {
+		d.u32(arch+"."+f.key, uint32(f.v))
+	}
+	d.f32(arch+".rope.freq_base", float32(m.RopeTheta))
+	d.f32(arch+".attention.layer_norm_rms_epsilon", float32(m.RMSNormEps))
+	return d
+}
+
+// tokenizer adds vocabulary, merges and template.
+func (d *metadata) tokenizer(p *policy.Policy) error {
+	parts := p.Tokenizer()
+	pre, ok := preTokenizers[parts.Pattern]
+	if !ok || parts.IgnoreMerges != (pre == "llama-bpe") {
+		return ErrTokenizer
+	}
+	size := p.VocabSize()
+	tokens, kinds := make([]string, size), make([]int32, size)
+	for id := range tokens {
+		kind := tokenizer.None
+		if id < len(parts.Kinds) {
+			tokens[id], kind = parts.Tokens[id], parts.Kinds[id]
+		}
+		switch kind {
+		case tokenizer.Word:
+			kinds[id] = 1
+		case tokenizer.Control:
+			kinds[id] = 3
+		case tokenizer.Added:
+			kinds[id] = 4
+		default: // a row of the embedding without a token
+			tokens[id], kinds[id] = fmt.Sprintf("[PAD%d]", id), 5
+		}
+	}
+	d.str("tokenizer.ggml.model", "gpt2")
+	d.str("tokenizer.ggml.pre", pre)
+	d.strs("tokenizer.ggml.tokens", tokens)
+	d.i32s("tokenizer.ggml.token_type", kinds)
+	d.strs("tokenizer.ggml.merges", parts.Merges)
+	if bos := p.BOS(); bos >= 0 {
+		d.u32("tokenizer.ggml.bos_token_id", uint32(bos))
+	}
+	d.u32("tokenizer.ggml.eos_token_id", uint32(last(p.EndOfTurn())))
+	d.bool("tokenizer.ggml.add_bos_token", p.BOS() >= 0)
+	d.str("tokenizer.chat_template", p.Template())
+	return nil
+}
+
+func last(ids []int32) int32 { return ids[len(ids)-1] }
+
+// moduleNames are the linear maps' in llama.cpp, in the order of model.Module.
+var moduleNames = [model.Modules]string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}
+
+// tensors lists the weights of a plain model.
+func tensors(m *model.Model) []tensor {
+	c := m.HiddenSize
+	all := []tensor{matrix(m, "token_embd.weight", m.EmbedWeight()), vector("output_norm.weight", m.Norm)}
+	if !m.TieEmbeddings {
+		all = append(all, matrix(m, "output.weight", m.HeadWeight()))
+	}
+	if s := m.RopeScaling; s != nil {
+		all = append(all, vector("rope_freqs.weight", m.RopeFactors()))
+	}
+	for i := range m.Layers {
+		l, at := &m.Layers[i], fmt.Sprintf("blk.%d.", i)
+		all = append(all, vector(at+"attn_norm.weight", l.InputNorm[:c]), vector(at+"ffn_norm.weight", l.PostNorm[:c]))
+		if l.QNorm != nil {
+			all = append(all, vector(at+"attn_q_norm.weight", l.QNorm), vector(at+"attn_k_norm.weight", l.KNorm))
+		}
+		for j, lin := range l.Linears() {
+			w, bias := matrix(m, at+moduleNames[j]+".weight", lin.Weight()), lin.Bias
+			if heads := map[model.Module]int{model.Q: m.NumHeads, model.K: m.NumKVHeads}[model.Module(j)]; heads > 0 && m.Family == model.Llama {
+				w.rows = interleaved(w.rows, heads, m.HeadDim, w.k)
+			}
+			all = append(all, w)
+			if bias != nil {
+				all = append(all, vector(at+moduleNames[j]+".bias", bias))
+			}
+		}
+	}
+	return all
+}
+
+func matrix(m *model.Model, name string, w kernel.Weight) tensor {
+	n, k := w.Shape()
+	t := tensor{name: name, n: n, k: k, kind: tensorF32, rows: w.Rows}
+	if m.DType == "bfloat16" {
+		t.kind = tensorBF16
+	}
+	return t
+}
+
+func vector(name string, v []float32) tensor {
+	return tensor{name: name, k: len(v), kind: tensorF32, rows: func(dst []float32, _, _ int) { copy(dst, v) }}
+}
+
+// interleaved puts the rows of each head in the order that llama.cpp rotates a Llama's
+// in: neighbours, where Hugging Face has halves.
+func interleaved(rows func([]float32, int, int), heads, d, k int) func([]float32, int, int) {
+	return func(dst []float32, from, to int) {
+		for r := from; r < to; r++ {
+			h, i := r/d, r%d
+			at := h*d + i%2*(d/2) + i/2
+			rows(dst[(r-from)*k:(r-from+1)*k], at, at+1)
+		}
+	}
+}
+
+// metadata collects key-value pairs.
+type metadata struct {
+	n    int
+	text []byte
+}
+
+func (d *metadata) key(name string, kind uint32) {
+	d.n++
+	d.text = appendString(d.text, name)
+	d.text = binary.LittleEndian.AppendUint32(d.text, kind)
+}
+
+func (d *metadata) u32(name string, v uint32) {
+	d.key(name, typeUint32)
+	d.text = binary.LittleEndian.AppendUint32(d.text, v)
+}
+
+func (d *metadata) f32(name string, v float32) {
+	d.key(name, typeFloat32)
+	d.text = binary.LittleEndian.AppendUint32(d.text, math.Float32bits(v))
+}
+
+func (d *metadata) bool(name string, v bool) {
+	d.key(name, typeBool)
+	b := byte(0)
+	if v {
+		b = 1
+	}
+	d.text = append(d.text, b)
+}
+
+func (d *metadata) str(name, v string) {
+	d.key(name, typeString)
+	d.text = appendString(d.text, v)
+}
+
+func (d *metadata) array(name string, kind uint32, n int) {
+	d.key(name, typeArray)
+	d.text = binary.LittleEndian.AppendUint32(d.text, kind)
+	d.text = binary.LittleEndian.AppendUint64(d.text, uint64(n))
+}
+
+func (d *metadata) strs(name string, v []string) {
+	d.array(name, typeString, len(v))
+	for _, s := range v {
+		d.text = appendString(d.text, s)
+	}
+}
+
+func (d *metadata) i32s(name string, v []int32) {
+	d.array(name, typeInt32, len(v))
+	for _, x := range v {
+		d.text = binary.LittleEndian.AppendUint32(d.text, uint32(x))
+	}
+}
+
+func appendString(b []byte, s string) []byte {
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+// encoder writes, counts, and remembers the first error.
+type encoder struct {
+	w    *bufio.Writer
+	at   uint64
+	err  error
+	rows []float32
+	out  []byte
+}
+
+func (e *encoder) bytes(b []byte) {
+	if e.err == nil {
+		_, e.err = e.w.Write(b)
+	}
+	e.at += uint64(len(b))
+}
+
+func (e *encoder) u32(v uint32) { e.bytes(binary.LittleEndian.AppendUint32(nil, v)) }
+func (e *encoder) u64(v uint64) { e.bytes(binary.LittleEndian.AppendUint64(nil, v)) }
+func (e *encoder) str(s string) { e.bytes(appendString(nil, s)) }
+func (e *encoder) pad()         { e.bytes(make([]byte, padded(e.at)-e.at)) }
+
+// tensor writes some rows at a time.
+func (e *encoder) tensor(t *tensor) {
+	const some = 64
+	for from := 0; from < max(t.n, 1) && e.err == nil; from += some {
+		to := min(max(t.n, 1), from+some)
+		n := (to - from) * t.k
+		e.rows = slices.Grow(e.rows[:0], n)[:n]
+		t.rows(e.rows, from, to)
+		e.out = e.out[:0]
+		for _, v := range e.rows {
+			bits := math.Float32bits(v)
+			if t.kind == tensorBF16 { // to nearest, ties to even
+				e.out = binary.LittleEndian.AppendUint16(e.out, uint16((bits+0x7fff+bits>>16&1)>>16))
+			} else {
+				e.out = binary.LittleEndian.AppendUint32(e.out, bits)
+			}
+		}
+		e.bytes(e.out)
+	}
+}

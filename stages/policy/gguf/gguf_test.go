@@ -1,0 +1,285 @@
+package gguf_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math"
+	"slices"
+	"testing"
+	"testing/fstest"
+
+	"itool/stages/policy"
+	"itool/stages/policy/gguf"
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/model"
+	"itool/stages/policy/policytest"
+	"itool/stages/policy/tokenizer"
+)
+
+// file is a GGUF file taken apart by the words of its specification. That llama.cpp
+// reads one, and says what we say, integration/peers tests where it is installed.
+type file struct {
+	t       *testing.T
+	data    []byte
+	at      int
+	meta    map[string]any
+	tensors map[string]tensor
+}
+
+type tensor struct {
+	dims []uint64
+	kind uint32
+	data []byte
+}
+
+func (f *file) u32() uint32 { f.at += 4; return binary.LittleEndian.Uint32(f.data[f.at-4:]) }
+func (f *file) u64() uint64 { f.at += 8; return binary.LittleEndian.Uint64(f.data[f.at-8:]) }
+
+func (f *file) str() string {
+	n := int(f.u64())
+	f.at += n
+	return string(f.data[f.at-n : f.at])
+}
+
+func (f *file) value(kind uint32) any {
+	switch kind {
+	case 4:
+		return f.u32()
+	case 5:
+		return int32(f.u32())
+	case 6:
+		return math.Float32frombits(f.u32())
+	case 7:
+		f.at++
+		return f.data[f.at-1] == 1
+	case 8:
+		return f.str()
+	case 9:
+		kind, n := f.u32(), f.u64()
+		all := make([]any, n)
+		for i := range all {
+			all[i] = f.value(kind)
+		}
+		return all
+	}
+	f.t.Fatalf("type %d", kind)
+	return nil
+}
+
+func read(t *testing.T, data []byte) *file {
+	f := &file{t: t, data: data, meta: map[string]any{}, tensors: map[string]tensor{}}
+	if string(data[:4]) != "GGUF" {
+		t.Fatal("no magic")
+	}
+	f.at = 4
+	if v := f.u32(); v != 3 {
+		t.Fatalf("version %d", v)
+	}
+	tensors, pairs := f.u64(), f.u64()
+	for range pairs {
+		name := f.str()
+		f.meta[name] = f.value(f.u32())
+	}
+	offsets := map[string]uint64{}
+	for range tensors {
+		name := f.str()
+		var x tensor
+		for range f.u32() {
+			x.dims = append(x.dims, f.u64())
+		}
+		x.kind = f.u32()
+		offsets[name] = f.u64()
+		f.tensors[name] = x
+	}
+	start := (f.at + 31) / 32 * 32
+	var end int
+	for name, x := range f.tensors {
+		size := map[uint32]int{0: 4, 30: 2}[x.kind]
+		for _, d := range x.dims {
+			size *= int(d)
+		}
+		at := start + int(offsets[name])
+		if offsets[name]%32 != 0 || size == 0 || at+size > len(data) {
+			t.Fatalf("%s: %v at %d of %d", name, x, at, len(data))
+		}
+		x.data = data[at : at+size]
+		end = max(end, (at+size+31)/32*32)
+		f.tensors[name] = x
+	}
+	if end != len(data) {
+		t.Errorf("%d bytes, the tensors end at %d", len(data), end)
+	}
+	return f
+}
+
+func (x tensor) floats() []float32 {
+	var all []float32
+	for i := 0; i < len(x.data); i += 4 {
+		if x.kind == 30 {
+			all = append(all, math.Float32frombits(uint32(binary.LittleEndian.Uint16(x.data[i:]))<<16),
+				math.Float32frombits(uint32(binary.LittleEndian.Uint16(x.data[i+2:]))<<16))
+			continue
+		}
+		all = append(all, math.Float32frombits(binary.LittleEndian.Uint32(x.data[i:])))
+	}
+	return all
+}
+
+func written(t *testing.T, p *policy.Policy, o gguf.Options) *file {
+	t.Helper()
+	var b bytes.Buffer
+	if err := gguf.Write(&b, p, o); err != nil {
+		t.Fatal(err)
+	}
+	return read(t, b.Bytes())
+}
+
+// TestWrite: every tensor of every family is there, merged, once, and where llama.cpp
+// looks for it.
+func TestWrite(t *testing.T) {
+	for _, g := range policytest.Goldens(t) {
+		p, err := policy.Open(g.Folder(true), policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, m := written(t, p, gguf.Options{NoTokenizer: true, Name: "x"}), p.Model().Merged()
+		if f.meta["general.architecture"] != string(m.Family) || f.meta[string(m.Family)+".attention.head_count_kv"] != uint32(m.NumKVHeads) || f.meta["general.name"] != "x" {
+			t.Errorf("%s: %v", g.Name, f.meta)
+		}
+		if _, has := f.tensors["output.weight"]; has == m.TieEmbeddings {
+			t.Errorf("%s: a head beside the embedding: %v", g.Name, has)
+		}
+		if _, has := f.tensors["rope_freqs.weight"]; has != (m.RopeScaling != nil) {
+			t.Errorf("%s: factors of the angles: %v", g.Name, has)
+		}
+		want := uint32(0)
+		if m.DType == "bfloat16" {
+			want = 30
+		}
+		down := f.tensors["blk.1.ffn_down.weight"]
+		if down.kind != want || !slices.Equal(down.dims, []uint64{uint64(m.IntermediateSize), uint64(m.HiddenSize)}) {
+			t.Errorf("%s: %v of kind %d", g.Name, down.dims, down.kind)
+		}
+		if err := furthest(down.floats(), kernel.Widened(m.Layers[1].Down.Weight())); err > 1.0/256 {
+			t.Errorf("%s: ffn_down is off by %v", g.Name, err)
+		}
+		// Row r of a head of q: of a Llama the halves in turns, of a Qwen as it was.
+		q, was := f.tensors["blk.0.attn_q.weight"].floats(), kernel.Widened(m.Layers[0].Q.Weight())
+		c, d := m.HiddenSize, m.HeadDim
+		for r := range m.NumHeads * d {
+			from := r
+			if m.Family == model.Llama {
+				from = r/d*d + r%d/2 + r%2*(d/2)
+			}
+			if err := furthest(q[r*c:(r+1)*c], was[from*c:(from+1)*c]); err > 1.0/256 {
+				t.Fatalf("%s: row %d of q is off by %v", g.Name, r, err)
+			}
+		}
+		n := 2 + len(m.Layers)*9
+		if !m.TieEmbeddings {
+			n++
+		}
+		if m.RopeScaling != nil {
+			n++
+		}
+		n += map[model.Family]int{model.Qwen2: 3, model.Qwen3: 2}[m.Family] * len(m.Layers)
+		if len(f.tensors) != n {
+			t.Errorf("%s: %d tensors, want %d", g.Name, len(f.tensors), n)
+		}
+	}
+}
+
+func furthest(a, b []float32) (far float64) {
+	if len(a) != len(b) {
+		return math.Inf(1)
+	}
+	for i := range a {
+		far = max(far, math.Abs(float64(a[i]-b[i]))/max(1, math.Abs(float64(b[i]))))
+	}
+	return far
+}
+
+// TestTokenizerRefused: a tokenizer that llama.cpp does not know would cut texts
+// otherwise, silently.
+func TestTokenizerRefused(t *testing.T) {
+	if err := gguf.Write(&bytes.Buffer{}, policytest.Open(t, 1), gguf.Options{}); !errors.Is(err, gguf.ErrTokenizer) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type full struct{ left int }
+
+var errFull = errors.New("disk full")
+
+func (f *full) Write(p []byte) (int, error) {
+	if f.left -= len(p); f.left < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+// TestWriteFails: a full disk is an error, wherever it happens.
+func TestWriteFails(t *testing.T) {
+	p := policytest.Open(t, 1)
+	for left := 0; left < 300_000; left += 50_000 {
+		var b bytes.Buffer
+		if err := gguf.Write(&b, p, gguf.Options{NoTokenizer: true}); err != nil {
+			t.Fatal(err)
+		}
+		if left >= b.Len() {
+			break
+		}
+		if err := gguf.Write(&full{left}, p, gguf.Options{NoTokenizer: true}); !errors.Is(err, errFull) {
+			t.Errorf("after %d bytes: %v", left, err)
+		}
+	}
+}
+
+// TestTokenizer: vocabulary, kinds, merges and template of a tokenizer that llama.cpp
+// knows; rows of the embedding without a token are filled up.
+func TestTokenizer(t *testing.T) {
+	files := fstest.MapFS{}
+	tiny := policytest.Shaped(1, model.Config{
+		Family: model.Qwen2, HiddenSize: 32, IntermediateSize: 64, NumLayers: 1, NumHeads: 4, NumKVHeads: 2, HeadDim: 8, VocabSize: 300,
+		MaxPositions: 64, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+	})
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"} {
+		data, err := fs.ReadFile(tiny, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = &fstest.MapFile{Data: data}
+	}
+	var tok map[string]any
+	if err := json.Unmarshal(files["tokenizer.json"].Data, &tok); err != nil {
+		t.Fatal(err)
+	}
+	tok["pre_tokenizer"].(map[string]any)["pretokenizers"].([]any)[0].(map[string]any)["pattern"] = map[string]any{"Regex": tokenizer.Qwen}
+	text, err := json.Marshal(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["tokenizer.json"].Data = text
+	p, err := policy.Open(files, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, parts := written(t, p, gguf.Options{}), p.Tokenizer()
+	tokens, kinds := f.meta["tokenizer.ggml.tokens"].([]any), f.meta["tokenizer.ggml.token_type"].([]any)
+	if f.meta["tokenizer.ggml.pre"] != "qwen2" || len(tokens) != 300 || len(kinds) != 300 || len(f.meta["tokenizer.ggml.merges"].([]any)) != len(parts.Merges) {
+		t.Errorf("%v: %d tokens, %d kinds", f.meta["tokenizer.ggml.pre"], len(tokens), len(kinds))
+	}
+	bos := p.BOS()
+	if f.meta["tokenizer.ggml.bos_token_id"] != uint32(bos) || kinds[bos] != int32(3) || tokens[bos] != parts.Tokens[bos] {
+		t.Errorf("bos %v: %v of kind %v", bos, tokens[bos], kinds[bos])
+	}
+	if tokens[299] != "[PAD299]" || kinds[299] != int32(5) || f.meta["tokenizer.chat_template"] != p.Template() {
+		t.Errorf("the last token is %v of kind %v", tokens[299], kinds[299])
+	}
+	if id := p.Raw(" ")[1]; tokens[id] != "Ġ" || kinds[id] != int32(1) {
+		t.Errorf("a space is %v of kind %v", tokens[id], kinds[id])
+	}
+}
