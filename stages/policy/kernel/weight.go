@@ -46,6 +46,15 @@ func (w *BF16) Rows(dst []float32, from, to int) {
 	runtime.KeepAlive(w.Owner)
 }
 
+// Coded is a weight in four bits: each 64 values, in the order of rows, are codes into
+// a table of their own.
+type Coded interface {
+	Weight
+	// Block fills table with what the codes of values 64·b... stand for and returns these, two a
+	// byte, the first in the high half; of a last, shorter block all that are there.
+	Block(b int, table *[16]float32) (codes []byte)
+}
+
 // Widened returns all of w in float32, freshly allocated.
 func Widened(w Weight) []float32 {
 	n, k := w.Shape()

@@ -299,6 +299,16 @@ func packRowsAVX2(dst *float32, dstStep int, src *float32, srcStep int, rows int
 //go:noescape
 func transposeAVX2(dst *float32, src *float32, srcRow int, fours int)
 
+// widenAVX2 is described at type level.
+//
+//go:noescape
+func widenAVX2(dst *float32, src *byte, sixteens int)
+
+// lookupAVX2 is described at type level.
+//
+//go:noescape
+func lookupAVX2(dst *float32, codes *byte, table *float32, eights int)
+
 // peakAVX2 runs n rounds of 12 fused multiply-adds.
 //
 //go:noescape

@@ -23,6 +23,11 @@ type level struct {
 	packRows    func(dst *float32, dstStep int, src *float32, srcStep, rows, width int)
 	packColumns func(dst *float32, src *float32, srcRow, k, width int)
 
+	// widen: dst = 16·sixteens values of bf16. lookup: of every byte the table's (16) value
+	// of its high half, then of its low one. nil where plain Go does it.
+	widen  func(dst *float32, src *byte, sixteens int)
+	lookup func(dst *float32, codes *byte, table *float32, eights int)
+
 	exp         func(x []float32, scale, bias float32) float32 // x = e^(scale·x − bias); Σ x
 	max         func(x []float32) float32                      // −MaxFloat32 if empty
 	dot         func(a, b []float32) float32                   // Σ a·b

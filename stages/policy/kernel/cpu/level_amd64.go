@@ -36,6 +36,7 @@ var avx512Level = &level{
 	norm: normAVX512, normGrad: normGradAVX512, mulAdd: mulAddAVX512, softmaxGrad: softmaxGradAVX512,
 	silu: siluAVX512, siluGrad: siluGradAVX512, rope: ropeAVX512, adamw: adamwAVX512, sumSquares: sumSquaresAVX512,
 	pathScores: pathScoresAVX512, pathMix: pathMixAVX512,
+	widen: widenAVX2, lookup: lookupAVX2, // wider registers would not read memory faster
 }
 
 var avx2Level = &level{
@@ -46,6 +47,7 @@ var avx2Level = &level{
 	norm: normAVX2, normGrad: normGradAVX2, mulAdd: mulAddAVX2, softmaxGrad: softmaxGradAVX2,
 	silu: siluAVX2, siluGrad: siluGradAVX2, rope: ropeAVX2, adamw: adamwAVX2, sumSquares: sumSquaresAVX2,
 	pathScores: pathScoresAVX2, pathMix: pathMixAVX2,
+	widen: widenAVX2, lookup: lookupAVX2,
 }
 
 // packColumns256 transposes eight columns at a time; edges are left to plain Go.

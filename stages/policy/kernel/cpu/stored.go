@@ -1,6 +1,11 @@
 package cpu
 
-import "itool/stages/policy/kernel"
+import (
+	"math"
+	"runtime"
+
+	"itool/stages/policy/kernel"
+)
 
 // A kept weight stays in its own form and is widened a slab at a time into memory
 // that the caches hold, there to be multiplied like any other: one reading of two or
@@ -46,12 +51,43 @@ func (w *widening) part(i int, s *scratch) {
 	from := i * cols
 	to := min(w.rows, from+cols)
 	if !w.packed {
-		w.weight.Rows(w.slab[from*w.k:to*w.k], w.first+from, w.first+to)
+		l.rows(w.slab[from*w.k:to*w.k], w.weight, w.first+from, w.first+to)
 		return
 	}
 	rows := grow(&s.a, cols*w.k)
-	w.weight.Rows(rows, w.first+from, w.first+to)
+	l.rows(rows, w.weight, w.first+from, w.first+to)
 	l.packPanel(w.slab[i*l.panelSize(w.k):(i+1)*l.panelSize(w.k)], rows, w.k, to-from)
+}
+
+// rows is Weight.Rows, by the instructions of the level for the forms that it knows.
+func (l *level) rows(dst []float32, weight kernel.Weight, from, to int) {
+	_, k := weight.Shape()
+	switch w := weight.(type) {
+	case *kernel.BF16:
+		n := (to - from) * k
+		if l.widen == nil || n < 16 {
+			break
+		}
+		src := w.Data[2*from*k : 2*to*k]
+		l.widen(&dst[0], &src[0], n/16)
+		for i := n &^ 15; i < n; i++ {
+			dst[i] = math.Float32frombits(uint32(src[2*i])<<16 | uint32(src[2*i+1])<<24)
+		}
+		runtime.KeepAlive(w)
+		return
+	case kernel.Coded:
+		if l.lookup == nil || k%64 != 0 {
+			break
+		}
+		var table [16]float32
+		for b := from * k / 64; b < to*k/64; b++ {
+			codes := w.Block(b, &table)
+			l.lookup(&dst[b*64-from*k], &codes[0], &table[0], 4)
+		}
+		runtime.KeepAlive(w)
+		return
+	}
+	weight.Rows(dst, from, to)
 }
 
 // multiplyStored is MatMul with a kept weight.

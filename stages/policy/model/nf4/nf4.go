@@ -67,6 +67,8 @@ func linear(i, n int) float32 {
 	return float32(1 - step*float64(n-1-i))
 }
 
+var _ kernel.Coded = (*Weight)(nil)
+
 // Weight is a matrix (N, K) in four bits. It is read-only.
 type Weight struct {
 	n, k  int
@@ -96,16 +98,34 @@ func (w *Weight) scale(b int) float32 {
 	return float32(w.table[w.scales[b]]*w.max[b/nested]) + w.offset // rounded in between, as two operations are
 }
 
-// Rows widens rows from..to−1: sixteen products a block, then looked up.
+// Block returns the codes of block b and what they stand for: sixteen products.
+func (w *Weight) Block(b int, table *[16]float32) []byte {
+	scale := w.scale(b)
+	switch w.dtype {
+	case "bfloat16":
+		for i, c := range Codebook {
+			bits := math.Float32bits(c * scale)
+			table[i] = math.Float32frombits((bits + 0x7fff + bits>>16&1) &^ 0xffff) // to nearest, ties to even
+		}
+	case "float16":
+		for i, c := range Codebook {
+			table[i] = half(c * scale)
+		}
+	default:
+		for i, c := range Codebook {
+			table[i] = c * scale
+		}
+	}
+	return w.codes[b*block/2 : min(len(w.codes), (b+1)*block/2)]
+}
+
+// Rows widens rows from..to−1.
 func (w *Weight) Rows(dst []float32, from, to int) {
 	var values [16]float32
 	at, end := from*w.k, to*w.k
 	dst = dst[:end-at]
 	for at < end {
-		scale := w.scale(at / block)
-		for i, c := range Codebook {
-			values[i] = round(c*scale, w.dtype)
-		}
+		w.Block(at/block, &values)
 		n := min(end, (at/block+1)*block) - at
 		out := dst[:n]
 		dst = dst[n:]
@@ -125,18 +145,6 @@ func (w *Weight) Rows(dst []float32, from, to int) {
 		at += n
 	}
 	runtime.KeepAlive(w.owner)
-}
-
-// round to a 16-bit type, ties to even.
-func round(v float32, dtype string) float32 {
-	bits := math.Float32bits(v)
-	switch dtype {
-	case "bfloat16":
-		return math.Float32frombits((bits + 0x7fff + bits>>16&1) &^ 0xffff)
-	case "float16":
-		return half(v)
-	}
-	return v
 }
 
 // half rounds to the nearest IEEE half: 10 bits of fraction, or steps of 2⁻²⁴ for

@@ -7,6 +7,8 @@ func (f *file) packing() {
 	} else {
 		f.packRows256()
 		f.transpose256()
+		f.widen256()
+		f.lookup256()
 	}
 }
 
@@ -79,6 +81,34 @@ func (f *file) transpose256() {
 		f.p("\tVMOVUPS Y%d, %d(DI)", i, 64*i)
 	}
 	f.p("\tADDQ $16, SI\n\tADDQ $16, R10\n\tADDQ $256, DI\n\tDECQ CX\n\tJNZ %s\n%s:", loop, done)
+	f.end()
+}
+
+// widen256 puts 16 bits into the high half of 32.
+func (f *file) widen256() {
+	at := f.begin("widen", "is described at type level.", "", param{"dst", "*float32"}, param{"src", "*byte"}, param{"sixteens", "int"})
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, CX", at["dst"], at["src"], at["sixteens"])
+	loop, done := f.label("w"), f.label("w")
+	f.p("\tTESTQ CX, CX\n\tJZ %s\n\tPCALIGN $32\n%s:", done, loop)
+	f.p("\tVPMOVZXWD (SI), Y0\n\tVPMOVZXWD 16(SI), Y1\n\tVPSLLD $16, Y0, Y0\n\tVPSLLD $16, Y1, Y1\n\tVMOVDQU Y0, (DI)\n\tVMOVDQU Y1, 32(DI)")
+	f.p("\tADDQ $32, SI\n\tADDQ $64, DI\n\tDECQ CX\n\tJNZ %s\n%s:", loop, done)
+	f.end()
+}
+
+// lookup256 looks eight bytes up at a time: the high halves of all, then the low ones,
+// interleaved at the end. A table of sixteen is two registers; bit 3 of a code, shifted
+// to the sign, chooses between what the other bits find in each.
+func (f *file) lookup256() {
+	at := f.begin("lookup", "is described at type level.", "", param{"dst", "*float32"}, param{"codes", "*byte"}, param{"table", "*float32"}, param{"eights", "int"})
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, AX\n\tMOVQ %s, CX", at["dst"], at["codes"], at["table"], at["eights"])
+	f.p("\tVMOVUPS (AX), Y8\n\tVMOVUPS 32(AX), Y9")
+	loop, done := f.label("l"), f.label("l")
+	f.p("\tTESTQ CX, CX\n\tJZ %s\n\tPCALIGN $32\n%s:", done, loop)
+	f.p("\tVPMOVZXBD (SI), Y0\n\tVPSRLD $4, Y0, Y1\n\tVPSLLD $28, Y0, Y2\n\tVPSLLD $24, Y0, Y3")
+	f.p("\tVPERMPS Y8, Y0, Y4\n\tVPERMPS Y9, Y0, Y5\n\tVPERMPS Y8, Y1, Y6\n\tVPERMPS Y9, Y1, Y7")
+	f.p("\tVBLENDVPS Y2, Y5, Y4, Y4\n\tVBLENDVPS Y3, Y7, Y6, Y6\n\tVUNPCKLPS Y4, Y6, Y0\n\tVUNPCKHPS Y4, Y6, Y1")
+	f.p("\tVMOVUPS X0, (DI)\n\tVMOVUPS X1, 16(DI)\n\tVEXTRACTF128 $1, Y0, 32(DI)\n\tVEXTRACTF128 $1, Y1, 48(DI)")
+	f.p("\tADDQ $8, SI\n\tADDQ $64, DI\n\tDECQ CX\n\tJNZ %s\n%s:", loop, done)
 	f.end()
 }
 

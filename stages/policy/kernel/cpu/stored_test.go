@@ -1,0 +1,93 @@
+package cpu
+
+import (
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"itool/stages/policy/kernel"
+)
+
+// coded is a weight in four bits with another table for each block.
+type coded struct {
+	n, k  int
+	codes []byte
+}
+
+func (w *coded) Shape() (n, k int) { return w.n, w.k }
+
+func (w *coded) Block(b int, table *[16]float32) []byte {
+	for i := range table {
+		table[i] = float32(b*16+i) + 0.5
+	}
+	return w.codes[32*b : 32*b+32]
+}
+
+func (w *coded) Rows(dst []float32, from, to int) {
+	for i := from * w.k; i < to*w.k; i++ {
+		c := w.codes[i/2]
+		if i%2 == 0 {
+			c >>= 4
+		}
+		dst[i-from*w.k] = float32(i/64*16+int(c&15)) + 0.5
+	}
+}
+
+// TestRows: every level widens as plain Go does, from any row on and not a value too
+// far.
+func TestRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	bytes := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return b
+	}
+	four := &coded{5, 192, bytes(5 * 96)}
+	for i := range 256 { // every byte
+		four.codes[i] = byte(i)
+	}
+	for _, l := range levels() {
+		for _, w := range []kernel.Weight{
+			&kernel.BF16{N: 7, K: 5, Data: bytes(70)}, &kernel.BF16{N: 3, K: 16, Data: bytes(96)}, &kernel.BF16{N: 4, K: 77, Data: bytes(4 * 154)}, four, &coded{2, 96, bytes(96)},
+		} {
+			n, k := w.Shape()
+			for from := range n {
+				for to := from; to <= n; to++ {
+					want, got := make([]float32, (to-from)*k), make([]float32, (to-from)*k+20)
+					w.Rows(want, from, to)
+					l.rows(got, w, from, to)
+					same := func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
+					if !slices.EqualFunc(got[:len(want)], want, same) || slices.Max(got[len(want):]) != 0 || slices.Min(got[len(want):]) != 0 {
+						t.Fatalf("%s: %T (%d, %d), rows %d..%d:\ngot  %v\nwant %v", l.name, w, n, k, from, to, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkRows is how fast weights are widened, one thread.
+func BenchmarkRows(b *testing.B) {
+	const n, k = 512, 1024
+	bf := &kernel.BF16{N: n, K: k, Data: make([]byte, 2*n*k)}
+	for i := range n * k {
+		binary.LittleEndian.PutUint16(bf.Data[2*i:], uint16(0x3f80+i%64))
+	}
+	dst := make([]float32, 16*k)
+	for name, w := range map[string]kernel.Weight{"bf16": bf, "four bits": &coded{n, k, make([]byte, n*k/2)}} {
+		for _, l := range levels() {
+			b.Run(name+"/"+l.name, func(b *testing.B) {
+				for b.Loop() {
+					for from := 0; from < n; from += 16 {
+						l.rows(dst, w, from, from+16)
+					}
+				}
+				b.ReportMetric(float64(b.N)*n*k/b.Elapsed().Seconds()/1e9, "Gweights/s")
+			})
+		}
+	}
+}
