@@ -76,8 +76,12 @@ func TestLlamaCppReadsOurGGUF(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		tolerance := 1e-4
+		if p.Model().DType == "bfloat16" { // llama.cpp rounds what it multiplies with bf16 weights to bf16, too
+			tolerance = 3e-2
+		}
 		for j, l := range logps[0] {
-			if d := math.Abs(float64(l) - theirs[i].LogPs[j]); d > 1e-3*(1+math.Abs(float64(l))) {
+			if d := math.Abs(float64(l) - theirs[i].LogPs[j]); d > tolerance*(1+math.Abs(float64(l))) {
 				t.Errorf("%s: token %d: they say %v, we %v", names[i], j, theirs[i].LogPs[j], l)
 			}
 		}

@@ -1,0 +1,375 @@
+// Command bench measures the engine beside the programs that its users come from:
+// PyTorch with PEFT and TRL, and llama.cpp, on the same checkpoints with random weights.
+// Both sides do a job in turns; what is reported is how many times as fast ours is, the
+// median of the turns and their spread. A job that cannot be run says why.
+//
+//	go run ./integration/peers/bench -python peers/bin/python -o integration/peers/RESULTS.md
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"itool/stages/policy"
+	"itool/stages/policy/gguf"
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/kernel/cpu"
+	"itool/stages/policy/model"
+	"itool/stages/policy/model/safetensors"
+	"itool/stages/policy/policytest"
+	"itool/stages/policy/train"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.python, "python", "python3", "interpreter with requirements.txt installed")
+	flag.StringVar(&o.out, "o", "", "file to write; empty: standard output")
+	flag.IntVar(&o.turns, "turns", 5, "repetitions of each side")
+	flag.StringVar(&o.only, "only", "", "run the rows whose name matches this regular expression")
+	flag.StringVar(&o.level, "kernels", "", "kernel level; empty: the best")
+	flag.Parse()
+	if err := run(context.Background(), o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	python, out, only, level string
+	turns                    int
+}
+
+// shape is a model of the comparison.
+type shape struct {
+	name   string
+	config model.Config
+}
+
+var shapes = []shape{
+	{"demo", model.Config{Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, NumKVHeads: 2, HeadDim: 32, VocabSize: 1024, RopeTheta: 1e4}},
+	{"135 M", model.Config{Family: model.Llama, HiddenSize: 576, IntermediateSize: 1536, NumLayers: 30, NumHeads: 9, NumKVHeads: 3, HeadDim: 64, VocabSize: 49152, RopeTheta: 1e5}},
+	{"494 M", model.Config{Family: model.Qwen2, HiddenSize: 896, IntermediateSize: 4864, NumLayers: 24, NumHeads: 14, NumKVHeads: 2, HeadDim: 64, VocabSize: 151936, RopeTheta: 1e6}},
+}
+
+// sizes of a job; those it does not use are 0.
+type sizes struct {
+	Sequences int `json:"sequences,omitempty"`
+	Tokens    int `json:"tokens,omitempty"` // of a sequence; drawn by each, when decoding
+	Pairs     int `json:"pairs,omitempty"`
+	Prompt    int `json:"prompt,omitempty"`
+	Fragment  int `json:"fragment,omitempty"`
+	Answer    int `json:"answer,omitempty"`
+}
+
+// row is one line of the table.
+type row struct {
+	job      string
+	shape    int
+	bar      string
+	peer     string
+	variants []string // of the peer: its best counts
+	sizes    sizes
+	title    string
+	ours     func(*bench, *policy.Policy, sizes) (func() error, error)
+}
+
+var torch = []string{"fp32", "autocast", "bf16", "fp32+compile"}
+
+// rows are sized so that a cell takes about a minute on two cores without a matrix unit.
+var rows = []row{
+	{"sft", 0, "3", "PyTorch + PEFT", torch, sizes{Sequences: 8, Tokens: 256}, "LoRA SFT step, 8 × 256 tokens", (*bench).sft},
+	{"sft", 1, "1.3", "PyTorch + PEFT", torch, sizes{Sequences: 2, Tokens: 256}, "LoRA SFT step, 2 × 256 tokens", (*bench).sft},
+	{"sft", 2, "1.0", "PyTorch + PEFT", torch[:3], sizes{Sequences: 1, Tokens: 128}, "LoRA SFT step, 128 tokens", (*bench).sft},
+	{"simpo", 0, "4", "TRL CPO simpo", torch, sizes{Pairs: 16, Prompt: 1000, Fragment: 12}, "SimPO step, 16 pairs, prompts of 1,000, fragments of 12", (*bench).simpo},
+	{"simpo", 1, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 1000, Fragment: 12}, "SimPO step, 1 pair, prompt of 1,000, fragments of 12", (*bench).simpo},
+	{"simpo", 2, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 256, Fragment: 12}, "SimPO step, 1 pair, prompt of 256, fragments of 12", (*bench).simpo},
+	{"score", 0, "8", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 8, Prompt: 1000, Answer: 12}, "perplexity of 8 answers of 12 after prompts of 1,000", (*bench).score},
+	{"score", 1, "8", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 1000, Answer: 12}, "perplexity of an answer of 12 after a prompt of 1,000", (*bench).score},
+	{"score", 2, "8", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "perplexity of an answer of 12 after a prompt of 256", (*bench).score},
+	{"decode", 0, "", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 256}, "decode, 1 stream, 256 tokens", (*bench).decode},
+	{"decode", 1, "", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 32}, "decode, 1 stream, 32 tokens", (*bench).decode},
+	{"decode", 2, "1.0", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "decode, 1 stream, 16 tokens, 1 GB of weights", (*bench).decode},
+	{"decode", 0, "3", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 64}, "decode, 32 streams, 64 tokens each", (*bench).decode},
+	{"decode", 1, "3", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 8}, "decode, 32 streams, 8 tokens each", (*bench).decode},
+	{"decode", 2, "3", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "decode, 32 streams, 2 tokens each", (*bench).decode},
+}
+
+// bench is the state of a comparison.
+type bench struct {
+	dev kernel.Device
+	dir string // checkpoints
+	ctx context.Context
+}
+
+func run(ctx context.Context, o options) error {
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	dev, err := cpu.New(cpu.Options{Level: o.level, Threads: 2})
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "itool-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{dev: dev, dir: dir, ctx: ctx}
+	var lines []string
+	for i := range rows {
+		r := &rows[i]
+		name := r.job + " " + shapes[r.shape].name
+		if !only.MatchString(name) {
+			continue
+		}
+		start := time.Now()
+		line, err := b.row(r, o)
+		if err != nil {
+			line = fmt.Sprintf("| %s | %s | %s | %s | not run | %v | |", shapes[r.shape].name, r.title, r.peer, r.bar, err)
+		}
+		fmt.Fprintf(os.Stderr, "%s (%.0f s)\n%s\n", name, time.Since(start).Seconds(), line)
+		lines = append(lines, line)
+	}
+	text := b.page(lines, o)
+	if o.out == "" {
+		_, err = io.WriteString(os.Stdout, text)
+		return err
+	}
+	return os.WriteFile(o.out, []byte(text), 0o644)
+}
+
+// row measures one line.
+func (b *bench) row(r *row, o options) (string, error) {
+	folder, err := b.checkpoint(r.shape)
+	if err != nil {
+		return "", err
+	}
+	p, err := policy.Open(os.DirFS(folder), policy.Options{Device: b.dev})
+	if err != nil {
+		return "", err
+	}
+	ours, err := r.ours(b, p, r.sizes)
+	if err != nil {
+		return "", err
+	}
+	defer debug.FreeOSMemory()
+	best, variant, err := b.best(r, folder, o.python)
+	if err != nil {
+		return "", err
+	}
+	defer best.close()
+	if err := ours(); err != nil { // warm
+		return "", err
+	}
+	var ratios, mine, theirs []float64
+	for range o.turns {
+		start := time.Now()
+		if err := ours(); err != nil {
+			return "", err
+		}
+		m := time.Since(start).Seconds()
+		t, err := best.turn()
+		if err != nil {
+			return "", err
+		}
+		mine, theirs, ratios = append(mine, m), append(theirs, t), append(ratios, t/m)
+	}
+	slices.Sort(ratios)
+	bar := r.bar
+	if bar != "" {
+		bar = "≥ " + bar
+	}
+	return fmt.Sprintf("| %s | %s | %s, %s | %s | **%.2f** | %.2f to %.2f | %s, %s |", shapes[r.shape].name, r.title, r.peer, variant, bar,
+		median(ratios), ratios[0], ratios[len(ratios)-1], seconds(median(mine)), seconds(median(theirs))), nil
+}
+
+func seconds(s float64) string {
+	if s < 1 {
+		return fmt.Sprintf("%.0f ms", 1000*s)
+	}
+	return fmt.Sprintf("%.1f s", s)
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	if n := len(v); n%2 == 0 {
+		return (v[n/2-1] + v[n/2]) / 2
+	}
+	return v[len(v)/2]
+}
+
+// best starts the peer's variants and keeps the fastest.
+func (b *bench) best(r *row, folder, python string) (*peer, string, error) {
+	type ask struct {
+		Job     string `json:"job"`
+		Folder  string `json:"folder"`
+		File    string `json:"file"`
+		Variant string `json:"variant"`
+		sizes
+	}
+	var best *peer
+	var name string
+	fastest, why := math.Inf(1), error(nil)
+	for _, v := range r.variants {
+		p, err := start(python, ask{r.job, folder, filepath.Join(folder, "model.gguf"), v, r.sizes})
+		if err != nil {
+			why = err
+			continue
+		}
+		took := math.Inf(1)
+		if _, err = p.turn(); err == nil { // warm
+			took, err = p.turn()
+		}
+		if err != nil || took >= fastest {
+			if err != nil {
+				why = err
+			}
+			p.close()
+			continue
+		}
+		if best != nil {
+			best.close()
+		}
+		best, name, fastest = p, v, took
+	}
+	if best == nil {
+		return nil, "", why
+	}
+	return best, name, nil
+}
+
+// checkpoint writes a shape's model, in bf16, as safetensors and as GGUF, once.
+func (b *bench) checkpoint(i int) (string, error) {
+	dir := filepath.Join(b.dir, strings.ReplaceAll(shapes[i].name, " ", ""))
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	create := func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(dir, name)) }
+	c := shapes[i].config
+	c.MaxPositions, c.RMSNormEps, c.TieEmbeddings = 4096, 1e-5, true
+	files := policytest.Tiny(1) // for tokenizer and template
+	if err := os.CopyFS(dir, files); err != nil {
+		return "", err
+	}
+	tiny, err := policy.Open(files, policy.Options{Device: b.dev})
+	if err != nil {
+		return "", err
+	}
+	c.BOS, c.EOS = tiny.Model().BOS, tiny.Model().EOS
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			return "", err
+		}
+	}
+	if err := model.New(c, 1, b.dev).Save(create, safetensors.BF16); err != nil {
+		return "", err
+	}
+	runtime.GC()
+	p, err := policy.Open(os.DirFS(dir), policy.Options{Device: b.dev, Form: model.Stored})
+	if err != nil {
+		return "", err
+	}
+	f, err := create("model.gguf")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return dir, gguf.Write(f, p, gguf.Options{NoTokenizer: true})
+}
+
+// ids are n tokens that end nothing.
+func ids(p *policy.Policy, n, salt int) []int32 {
+	v := make([]int32, n)
+	for i := range v {
+		v[i] = int32((i*7919 + salt*104729 + 300) % (p.VocabSize() - 300))
+		if p.IsEnd(v[i]) {
+			v[i] = 299
+		}
+	}
+	return v
+}
+
+// sft is a step of an adapter on sequences with a loss on every token.
+func (b *bench) sft(p *policy.Policy, s sizes) (func() error, error) {
+	es := make([]train.Example, s.Sequences)
+	for i := range es {
+		es[i] = train.Example{ID: fmt.Sprint(i), Answer: ids(p, s.Tokens, i)}
+	}
+	c := train.Default()
+	c.Tokens = s.Sequences * s.Tokens
+	return b.trainer(p, c, train.Phase{Name: "sft", Examples: es, BatchSize: len(es)})
+}
+
+// simpo is a step of an adapter on pairs.
+func (b *bench) simpo(p *policy.Policy, s sizes) (func() error, error) {
+	ps := make([]train.Pair, s.Pairs)
+	for i := range ps {
+		ps[i] = train.Pair{ID: fmt.Sprint(i), Prompt: ids(p, s.Prompt, i), Chosen: ids(p, s.Fragment, 2*i), Rejected: ids(p, s.Fragment, 2*i+1)}
+	}
+	c := train.Default()
+	c.Loss = "simpo"
+	c.Tokens = max(2048, train.PairRows(s.Prompt, s.Fragment, s.Fragment))
+	return b.trainer(p, c, train.Phase{Name: "simpo", Pairs: ps, BatchSize: len(ps)})
+}
+
+func (b *bench) trainer(p *policy.Policy, c train.Config, phase train.Phase) (func() error, error) {
+	phase.Epochs, phase.Rate = 1<<20, 1e-4
+	c.Rank, c.Alpha = 16, 32
+	t, err := train.New(p.Model(), c, []train.Phase{phase})
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		_, err := t.Step(b.ctx)
+		return err
+	}, nil
+}
+
+// score is the log-probability of answers after prompts.
+func (b *bench) score(p *policy.Policy, s sizes) (func() error, error) {
+	seqs := make([]policy.Sequence, s.Sequences)
+	for i := range seqs {
+		seqs[i] = policy.Sequence{Prompt: ids(p, s.Prompt, i), Answer: ids(p, s.Answer, i+100)}
+	}
+	return func() error {
+		_, err := p.LogProbs(b.ctx, seqs)
+		return err
+	}, nil
+}
+
+// decode draws many continuations of one prompt.
+func (b *bench) decode(p *policy.Policy, s sizes) (func() error, error) {
+	prompt := ids(p, s.Prompt, 1)
+	reqs := make([]policy.Request, s.Sequences)
+	return func() error {
+		session, err := p.NewSession(prompt)
+		if err != nil {
+			return err
+		}
+		for i := range reqs {
+			reqs[i] = policy.Request{From: session.Root(), Seed: uint64(i), Temperature: 1, MaxTokens: s.Tokens}
+		}
+		draws, err := session.Draw(b.ctx, reqs)
+		for _, d := range draws {
+			if len(d.Tokens) < s.Tokens-1 {
+				return fmt.Errorf("a draw ended after %d of %d tokens", len(d.Tokens), s.Tokens)
+			}
+		}
+		return err
+	}, nil
+}

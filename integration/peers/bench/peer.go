@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+)
+
+// peer is a process of bench.py with a job prepared.
+type peer struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Scanner
+}
+
+type answer struct {
+	Ready   bool    `json:"ready"`
+	Seconds float64 `json:"seconds"`
+	Error   string  `json:"error"`
+}
+
+// start prepares a job.
+func start(python string, job any) (*peer, error) {
+	cmd := exec.Command(python, "integration/peers/bench.py")
+	cmd.Stderr = io.Discard
+	if os.Getenv("ITOOL_BENCH_STDERR") != "" {
+		cmd.Stderr = os.Stderr
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &peer{cmd: cmd, in: in, out: bufio.NewScanner(out)}
+	if _, err := p.ask(job); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *peer) ask(v any) (answer, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := p.in.Write(append(text, '\n')); err != nil {
+		return answer{}, err
+	}
+	if !p.out.Scan() {
+		return answer{}, errors.Join(errors.New("bench.py ended (ITOOL_BENCH_STDERR=1 shows what it says)"), p.out.Err())
+	}
+	var a answer
+	if err := json.Unmarshal(p.out.Bytes(), &a); err != nil {
+		return answer{}, fmt.Errorf("bench.py says %q: %w", p.out.Bytes(), err)
+	}
+	if a.Error != "" {
+		return answer{}, errors.New(a.Error)
+	}
+	return a, nil
+}
+
+// turn does the job once and returns the seconds that it took.
+func (p *peer) turn() (float64, error) {
+	a, err := p.ask(map[string]bool{"go": true})
+	return a.Seconds, err
+}
+
+func (p *peer) close() {
+	_ = p.in.Close()
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
