@@ -65,7 +65,7 @@ def simpo(job):
 
     trainer = CPOTrainer.__new__(CPOTrainer)  # the loss alone: a Trainer wants datasets and a run's folder
     vars(trainer).update(
-        is_encoder_decoder=False, pad_token_id=0, label_pad_token_id=-100, aux_loss_enabled=False, loss_type="simpo", cpo_alpha=0.0,
+        is_encoder_decoder=False, pad_token_id=0, label_pad_token_id=-100, aux_loss_enabled=False, loss_type="simpo", alpha=0.0, cpo_alpha=0.0,
         beta=2.5, simpo_gamma=0.5, label_smoothing=0.0,
         accelerator=types.SimpleNamespace(device=torch.device("cpu"), gather_for_metrics=lambda x: x))
     n, prompt, fragment = job["pairs"], job["prompt"], job["fragment"]

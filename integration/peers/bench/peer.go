@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"time"
 )
 
 // peer is a process of bench.py with a job prepared.
@@ -16,6 +17,9 @@ type peer struct {
 	in  io.WriteCloser
 	out *bufio.Scanner
 }
+
+// limit of one turn, or of a job's preparation, which for compiled variants is the first.
+const limit = 4 * time.Minute
 
 type answer struct {
 	Ready   bool    `json:"ready"`
@@ -57,7 +61,12 @@ func (p *peer) ask(v any) (answer, error) {
 	if _, err := p.in.Write(append(text, '\n')); err != nil {
 		return answer{}, err
 	}
-	if !p.out.Scan() {
+	watch := time.AfterFunc(limit, func() { _ = p.cmd.Process.Kill() })
+	ok := p.out.Scan()
+	if !watch.Stop() {
+		return answer{}, fmt.Errorf("took longer than %v", limit)
+	}
+	if !ok {
 		return answer{}, errors.Join(errors.New("bench.py ended (ITOOL_BENCH_STDERR=1 shows what it says)"), p.out.Err())
 	}
 	var a answer

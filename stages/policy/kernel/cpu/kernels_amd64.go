@@ -299,10 +299,20 @@ func packRowsAVX2(dst *float32, dstStep int, src *float32, srcStep int, rows int
 //go:noescape
 func transposeAVX2(dst *float32, src *float32, srcRow int, fours int)
 
+// tilePairAVX2 multiplies one row with two whole panels; c is 32 columns.
+//
+//go:noescape
+func tilePairAVX2(k int, a *float32, aStep int, b *float32, b2 *float32, c *float32, alpha float32, add int)
+
 // widenAVX2 is described at type level.
 //
 //go:noescape
 func widenAVX2(dst *float32, src *byte, sixteens int)
+
+// turnBF16AVX2 writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the bf16 src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.
+//
+//go:noescape
+func turnBF16AVX2(dst *float32, dstStep int, src *byte, srcRow int, eights int, ahead int)
 
 // lookupAVX2 is described at type level.
 //

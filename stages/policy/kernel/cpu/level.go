@@ -16,6 +16,9 @@ type level struct {
 	// Strides are in floats; cols ≤ tileCols columns are written, all of b is read.
 	tiles []tileFunc
 
+	// pair is tiles[1] with two whole panels, to c (2·tileCols); nil: one after the other.
+	pair func(k int, a *float32, aStep int, b, b2 *float32, c *float32, alpha float32, add int)
+
 	// packRows copies rows of width floats to dst, dstStep apart, filling with 0 up to
 	// dstStep, which is tileCols or packStep (at least tileRows). packColumns transposes: dst (k, tileCols) gets
 	// column j from row j of src, for j < width, and 0 behind.
@@ -23,6 +26,8 @@ type level struct {
 	packRows    func(dst *float32, dstStep int, src *float32, srcStep, rows, width int)
 	packColumns func(dst *float32, src *float32, srcRow, k, width int)
 
+	// turnBF16 packs eight columns as packColumns does, from bf16; nil where plain Go does it.
+	turnBF16 func(dst *float32, dstStep int, src *byte, srcRow, eights, ahead int)
 	// widen: dst = 16·sixteens values of bf16. lookup: of every byte the table's (16) value
 	// of its high half, then of its low one. nil where plain Go does it.
 	widen  func(dst *float32, src *byte, sixteens int)
@@ -69,6 +74,17 @@ func (l *level) block(m, n, k int, alpha float32, a []float32, aRow, aStep, aTil
 			l.tiles[rows](k, &a[i/l.tileRows*aTile], aRow, aStep, panel, bStep, &c[i*cRow+j], cRow, cols, alpha, accumulate)
 		}
 	}
+}
+
+// blockPair is block of one row with two whole panels of k by tileCols.
+//
+//go:noinline
+func (l *level) blockPair(k int, alpha float32, a []float32, aStep int, b, b2 []float32, add bool, c []float32) {
+	accumulate := 0
+	if add {
+		accumulate = 1
+	}
+	l.pair(k, &a[0], aStep, &b[0], &b2[0], &c[0], alpha, accumulate)
 }
 
 // padded rounds columns up to whole panels.

@@ -36,18 +36,18 @@ var avx512Level = &level{
 	norm: normAVX512, normGrad: normGradAVX512, mulAdd: mulAddAVX512, softmaxGrad: softmaxGradAVX512,
 	silu: siluAVX512, siluGrad: siluGradAVX512, rope: ropeAVX512, adamw: adamwAVX512, sumSquares: sumSquaresAVX512,
 	pathScores: pathScoresAVX512, pathMix: pathMixAVX512,
-	widen: widenAVX2, lookup: lookupAVX2, // wider registers would not read memory faster
+	widen: widenAVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, // wider registers would not read memory faster
 }
 
 var avx2Level = &level{
-	name: "avx2", tileRows: 6, tileCols: 16, lanes: 8,
+	name: "avx2", tileRows: 6, tileCols: 16, lanes: 8, pair: tilePairAVX2,
 	tiles:    []tileFunc{1: tile1xAVX2, 2: tile2xAVX2, 3: tile3xAVX2, 4: tile4xAVX2, 5: tile5xAVX2, 6: tile6xAVX2},
 	packRows: packRowsAVX2, packStep: 8, packColumns: packColumns256,
 	exp: expAVX2, max: maxAVX2, dot: dotAVX2, dot3: dot3AVX2, scale: scaleAVX2, add: addAVX2,
 	norm: normAVX2, normGrad: normGradAVX2, mulAdd: mulAddAVX2, softmaxGrad: softmaxGradAVX2,
 	silu: siluAVX2, siluGrad: siluGradAVX2, rope: ropeAVX2, adamw: adamwAVX2, sumSquares: sumSquaresAVX2,
 	pathScores: pathScoresAVX2, pathMix: pathMixAVX2,
-	widen: widenAVX2, lookup: lookupAVX2,
+	widen: widenAVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2,
 }
 
 // packColumns256 transposes eight columns at a time; edges are left to plain Go.

@@ -54,9 +54,14 @@ func (w *widening) part(i int, s *scratch) {
 		l.rows(w.slab[from*w.k:to*w.k], w.weight, w.first+from, w.first+to)
 		return
 	}
+	panel := w.slab[i*l.panelSize(w.k) : (i+1)*l.panelSize(w.k)]
+	if bf, ok := w.weight.(*kernel.BF16); ok && l.bf16 == nil {
+		l.packBF16(panel, bf, w.first+from, 0, w.k, to-from)
+		return
+	}
 	rows := grow(&s.a, cols*w.k)
 	l.rows(rows, w.weight, w.first+from, w.first+to)
-	l.packPanel(w.slab[i*l.panelSize(w.k):(i+1)*l.panelSize(w.k)], rows, w.k, to-from)
+	l.packPanel(panel, rows, w.k, to-from)
 }
 
 // rows is Weight.Rows, by the instructions of the level for the forms that it knows.
@@ -90,9 +95,46 @@ func (l *level) rows(dst []float32, weight kernel.Weight, from, to int) {
 	weight.Rows(dst, from, to)
 }
 
+// packBF16 packs values k0..k0+k−1 of rows row.. of a weight as the columns of a panel,
+// zeros behind width.
+func (l *level) packBF16(dst []float32, w *kernel.BF16, row, k0, k, width int) {
+	cols := l.tileCols
+	group := min(8, cols)
+	for j := 0; j < cols; j += group {
+		done := 0
+		src := w.Data[2*((row+min(j, width-1))*w.K+k0):]
+		if l.turnBF16 != nil && j+group <= width && k >= 8 {
+			// The next rows come from memory while these are packed: those of this block's share
+			// of the iterations.
+			ahead := 2*w.K*l.aheadRows(w.K) + k0/8*128 - 2*k0
+			l.turnBF16(&dst[j], cols, &src[0], w.K, k/8, ahead)
+			done = k &^ 7
+		}
+		for p := done; p < k; p++ {
+			for i := range group {
+				v := float32(0)
+				if j+i < width {
+					at := 2 * (i*w.K + p)
+					v = math.Float32frombits(uint32(src[at])<<16 | uint32(src[at+1])<<24)
+				}
+				dst[p*cols+j+i] = v
+			}
+		}
+	}
+	runtime.KeepAlive(w)
+}
+
+// aheadRows is how many rows later those are that are asked for: 64 KiB, in eights.
+func (l *level) aheadRows(k int) int { return max(8, (64<<10)/(2*k)&^7) }
+
 // multiplyStored is MatMul with a kept weight.
 func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool) {
 	if t == 0 || m.n == 0 {
+		return
+	}
+	if bf, ok := m.stored.(*kernel.BF16); ok && d.level.bf16 == nil && d.level.rowParts(t) == 1 && m.k > 0 {
+		// Few rows: each panel is needed once, so it need not be kept.
+		d.multiply(product{m: t, n: m.n, k: m.k, alpha: 1, a: x, aRow: m.k, stored: bf, c: y, cRow: m.n, add: add})
 		return
 	}
 	w := d.takeWidening(m.stored)

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -89,5 +90,25 @@ func BenchmarkRows(b *testing.B) {
 				b.ReportMetric(float64(b.N)*n*k/b.Elapsed().Seconds()/1e9, "Gweights/s")
 			})
 		}
+	}
+}
+
+// BenchmarkKept multiplies few rows with a weight in bf16 that no cache holds; GB/s
+// counts the weight alone.
+func BenchmarkKept(b *testing.B) {
+	const n, k = 65536, 896
+	w := &kernel.BF16{N: n, K: k, Data: make([]byte, 2*n*k)}
+	for i := range n * k {
+		binary.LittleEndian.PutUint16(w.Data[2*i:], uint16(0x3f80+i%64))
+	}
+	for _, t := range []int{1, 4, 32} {
+		x, y := normal(t*k), make([]float32, t*n)
+		b.Run(fmt.Sprintf("%d rows", t), func(b *testing.B) {
+			each(b, func(b *testing.B, dev kernel.Device) {
+				m := dev.Keep(w)
+				measure(b, 2*t*n*k, func() { dev.MatMul(y, x, m, t, false) })
+				b.ReportMetric(float64(b.N)*2*n*k/b.Elapsed().Seconds()/1e9, "GB/s")
+			})
+		})
 	}
 }

@@ -48,6 +48,35 @@ func (f *file) tile(rows int) {
 	f.end()
 }
 
+// pair256 is tile with one row and two panels, whole ones: four sums wait for one
+// another less than two. Every sum is that of tile, in its order.
+func (f *file) pair256() {
+	at := f.begin("tilePair", "multiplies one row with two whole panels; c is 32 columns.", "",
+		param{"k", "int"}, param{"a", "*float32"}, param{"aStep", "int"}, param{"b", "*float32"}, param{"b2", "*float32"},
+		param{"c", "*float32"}, param{"alpha", "float32"}, param{"add", "int"})
+	f.p("\tMOVQ %s, CX\n\tMOVQ %s, SI\n\tMOVQ %s, AX\n\tMOVQ %s, DI\n\tMOVQ %s, BX\n\tMOVQ %s, DX\n\tSHLQ $2, AX", at["k"], at["a"], at["aStep"], at["b"], at["b2"], at["c"])
+	for i := range 4 {
+		f.p("\tVXORPS X%d, X%d, X%d", i, i, i)
+	}
+	loop, done, plain := f.label("k"), f.label("k"), f.label("store")
+	f.p("\tTESTQ CX, CX\n\tJZ %s\n\tPCALIGN $32\n%s:", done, loop)
+	f.p("\tVBROADCASTSS (SI), Y4\n\tVFMADD231PS (DI), Y4, Y0\n\tVFMADD231PS 32(DI), Y4, Y1\n\tVFMADD231PS (BX), Y4, Y2\n\tVFMADD231PS 32(BX), Y4, Y3")
+	f.p("\tADDQ $64, DI\n\tADDQ $64, BX\n\tADDQ AX, SI\n\tDECQ CX\n\tJNZ %s\n%s:", loop, done)
+	f.p("\tVBROADCASTSS %s, Y4\n\tMOVQ %s, AX", at["alpha"], at["add"])
+	for i := range 4 {
+		f.p("\tVMULPS Y4, Y%d, Y%d", i, i)
+	}
+	f.p("\tTESTQ AX, AX\n\tJZ %s", plain)
+	for i := range 4 {
+		f.p("\tVADDPS %d(DX), Y%d, Y%d", 32*i, i, i)
+	}
+	f.p("%s:", plain)
+	for i := range 4 {
+		f.p("\tVMOVUPS Y%d, %d(DX)", i, 32*i)
+	}
+	f.end()
+}
+
 // store512 writes through two lane masks.
 func (f *file) store512(rows, left, right, alpha int) {
 	plain, done := f.label("store"), f.label("store")
