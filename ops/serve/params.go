@@ -17,6 +17,7 @@ type params struct {
 	Temperature *float64 `json:"temperature"` // default 1
 	TopP        *float64 `json:"top_p"`       // default 1
 	TopK        int      `json:"top_k"`       // not OpenAI's, but of all open engines; 0 or -1: all
+	MinP        float64  `json:"min_p"`       // the same; 0: all
 	N           *int     `json:"n"`           // default 1
 	Seed        *int64   `json:"seed"`        // choice i draws with seed + i
 	Stop        texts    `json:"stop"`
@@ -32,7 +33,6 @@ type params struct {
 	BestOf    int             `json:"best_of"`
 	Format    *responseFormat `json:"response_format"`
 	Suffix    string          `json:"suffix"`
-	MinP      float64         `json:"min_p"`
 	Repeat    *float64        `json:"repetition_penalty"`
 }
 
@@ -44,14 +44,14 @@ type responseFormat struct {
 func (p *params) request(random func() uint64) (r policy.Request, choices int, err error) {
 	for name, wrong := range map[string]bool{
 		"frequency_penalty": p.Frequency != 0, "presence_penalty": p.Presence != 0, "logit_bias": len(p.Bias) > 0, "best_of": p.BestOf > 1,
-		"response_format": p.Format != nil && p.Format.Type != "text" && p.Format.Type != "", "suffix": p.Suffix != "", "min_p": p.MinP != 0,
+		"response_format": p.Format != nil && p.Format.Type != "text" && p.Format.Type != "", "suffix": p.Suffix != "",
 		"repetition_penalty": p.Repeat != nil && *p.Repeat != 1,
 	} {
 		if wrong {
 			return r, 0, bad(name, "is not supported: leave it out")
 		}
 	}
-	r.Temperature, r.TopP, choices = 1, 1, 1
+	r.Temperature, r.TopP, r.MinP, choices = 1, 1, p.MinP, 1
 	if p.Temperature != nil {
 		r.Temperature = *p.Temperature
 	}
@@ -72,6 +72,8 @@ func (p *params) request(random func() uint64) (r policy.Request, choices int, e
 		return r, 0, bad("temperature", "%v is not 0, nor within 1e-6..1e6", r.Temperature)
 	case !(r.TopP > 0 && r.TopP <= 1):
 		return r, 0, bad("top_p", "%v is not within (0, 1]", r.TopP)
+	case !(p.MinP >= 0 && p.MinP <= 1):
+		return r, 0, bad("min_p", "%v is not within 0..1", p.MinP)
 	case p.TopK < -1:
 		return r, 0, bad("top_k", "%d is below -1", p.TopK)
 	case choices < 1 || choices > maxChoices:

@@ -59,12 +59,13 @@ type Request struct {
 	Temperature float64             // 1e-6..1e6; 0: greedy
 	TopP        float64             // (0, 1); 0 or 1: all
 	TopK        int                 // 0: all
+	MinP        float64             // [0, 1], of the likeliest token's probability; 0: all
 	MaxTokens   int                 // 0: as the context allows
 	Stop        func(id int32) bool // asked after each token; true ends the draw, token included; nil: never
 }
 
 func (r *Request) settings() sample.Settings {
-	return sample.Settings{Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK}
+	return sample.Settings{Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, MinP: r.MinP}
 }
 
 // Draw is a continuation.

@@ -1,5 +1,5 @@
 // Package sample picks the next token from logits: greedily, or at random with
-// temperature, top-k and top-p. It knows nothing of models and text.
+// temperature, top-k, top-p and min-p. It knows nothing of models and text.
 //
 //	s := sample.New(seed)
 //	id, logp := s.Pick(logits, sample.Settings{Temperature: 1})
@@ -18,6 +18,7 @@ type Settings struct {
 	Temperature float64 // 1e-6..1e6; 0: always the likeliest token
 	TopP        float64 // (0, 1): the likeliest tokens that hold this mass; 0 or 1: all
 	TopK        int     // the k likeliest tokens; 0: all
+	MinP        float64 // [0, 1]: tokens at least this many times as likely as the likeliest; 0: all
 }
 
 // Validate checks the ranges.
@@ -29,6 +30,8 @@ func (s Settings) Validate() error {
 		return fmt.Errorf("top_p: %v: not within 0..1", s.TopP)
 	case s.TopK < 0:
 		return fmt.Errorf("top_k: %d: negative", s.TopK)
+	case !(s.MinP >= 0 && s.MinP <= 1):
+		return fmt.Errorf("min_p: %v: not within 0..1", s.MinP)
 	}
 	return nil
 }
@@ -78,6 +81,9 @@ func (s *Sampler) Pick(logits []float32, set Settings) (id int32, logp float64) 
 	if set.TopP > 0 && set.TopP < 1 || set.TopK > 0 && set.TopK < len(logits) {
 		sum = s.cut(sum, set)
 	}
+	if set.MinP > 0 { // the likeliest weighs 1
+		sum = s.drop(set.MinP)
+	}
 	id = s.ids[len(s.ids)-1] // if rounding leaves a rest
 	at := u * sum
 	for _, candidate := range s.ids {
@@ -118,6 +124,16 @@ func (s *Sampler) cut(sum float64, set Settings) float64 {
 			s.ids = s.ids[:i+1]
 			break
 		}
+	}
+	return kept
+}
+
+// drop keeps the candidates of min-p, which come after the others as in Hugging Face,
+// and returns their mass.
+func (s *Sampler) drop(least float64) (kept float64) {
+	s.ids = slices.DeleteFunc(s.ids, func(id int32) bool { return s.weights[id] < least })
+	for _, id := range s.ids {
+		kept += s.weights[id]
 	}
 	return kept
 }
