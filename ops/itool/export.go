@@ -18,7 +18,9 @@ import (
 	"itool/schemas"
 	"itool/stages/policy"
 	"itool/stages/policy/gguf"
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
+	"itool/stages/policy/model/nf4"
 	"itool/stages/policy/model/safetensors"
 	"itool/storage/checkpoint"
 )
@@ -115,16 +117,19 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 			return err
 		}
 	}
+	dtype := safetensors.F32
+	if apart.Model().DType == "bfloat16" {
+		dtype = safetensors.BF16
+	}
+	if !apart.Model().MergeChanges(dtype) {
+		return fmt.Errorf("merging changes no weight of the base: the adapter is empty, or below the rounding of %s: nothing was written; export the adapter instead", dtype)
+	}
 	if c.GGUF {
 		return c.gguf(a, apart, p)
 	}
 	probes, err := c.probes(ctx, s)
 	if err != nil {
 		return err
-	}
-	dtype := safetensors.F32
-	if apart.Model().DType == "bfloat16" {
-		dtype = safetensors.BF16
 	}
 	var worst float64
 	err = newFolder(c.Out, false, func(tmp string) error {
@@ -138,9 +143,6 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 		whole, err := policy.Open(os.DirFS(tmp), policy.Options{Device: e.device})
 		if err != nil {
 			return fmt.Errorf("the merged model does not open: %w", err)
-		}
-		if !changed(apart.Model(), whole.Model()) {
-			return fmt.Errorf("merging changes no weight of the base: the adapter is empty, or below the rounding of %s: nothing was written; export the adapter instead", dtype)
 		}
 		worst, err = furthest(ctx, apart, whole, probes)
 		if err == nil && worst > mergeTolerance {
@@ -167,9 +169,6 @@ func (c *exportCmd) gguf(a *app, policy *policy.Policy, p report.Policy) error {
 	if exists(c.Out) {
 		return fmt.Errorf("%s is there already: give a new file", c.Out)
 	}
-	if !changed(policy.Model(), policy.Model().Merged()) {
-		return fmt.Errorf("merging changes no weight of the base: the adapter is empty: nothing was written")
-	}
 	err := writeFile(c.Out, func(w io.Writer) error { return gguf.Write(w, policy, gguf.Options{Name: p.Name + " of " + c.RunName}) })
 	if err != nil {
 		return err
@@ -191,17 +190,30 @@ func onBase(trained *policy.Policy, dir string, e *engine) (*policy.Policy, erro
 	if err != nil {
 		return nil, fmt.Errorf("--base: %s: %w", dir, err)
 	}
-	// Four bits err by a tenth of a weight; another model's weights by all of it.
-	if far := m.Distance(trained.Model()); far > 0.3 {
-		return nil, fmt.Errorf("--base: %s: its weights are %.0f %% away from those that the run trained on: it is another model", dir, 100*far)
+	// The same base gives the same four bits; what is fine-tuned a little gives others.
+	var as func(kernel.Weight) (kernel.Weight, error)
+	if trained.Model().NF4 && !m.NF4 {
+		as = func(w kernel.Weight) (kernel.Weight, error) { return nf4.Quantize(w, dtypeOf(m)) }
 	}
-	return other.With(m), nil
+	far, err := m.Distance(trained.Model(), as)
+	if err != nil {
+		return nil, fmt.Errorf("--base: %s: %w", dir, err)
+	}
+	if far > sameBase {
+		return nil, fmt.Errorf("--base: %s: its weights, in the form that the run trained on, are %.2g %% away from those: it is another model", dir, 100*far)
+	}
+	return trained.With(m), nil // the tokenizer and the template that it was trained with
 }
 
-// changed tells whether a merged model differs from the base that it was made of.
-func changed(apart, merged *model.Model) bool {
-	base, err := apart.WithAdapter(nil)
-	return err != nil || merged.Distance(base) > 0
+// sameBase is what a base in another form may differ by: 16-bit formats round by 0.4 %,
+// and bitsandbytes' own kernels now and then choose another scale for four bits.
+const sameBase = 0.005
+
+func dtypeOf(m *model.Model) string {
+	if m.DType == "bfloat16" || m.DType == "float16" {
+		return m.DType
+	}
+	return "float32"
 }
 
 // mergeTolerance is what rounding the weights to 16 bits may cost: mean difference
@@ -254,6 +266,26 @@ func furthest(ctx context.Context, a, b *policy.Policy, probes []policy.Sequence
 		worst = max(worst, sum/float64(max(len(x[i]), 1)))
 	}
 	return worst, nil
+}
+
+// modelFiles are what belongs to a model beside its config and weights; other
+// programs' formats of the weights, which lie in many folders, do not.
+var modelFiles = []string{
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+	"chat_template.jinja", "chat_template.json", "generation_config.json", "LICENSE", "LICENSE.txt", "README.md",
+}
+
+// copyModelFiles copies those that are there.
+func copyModelFiles(fsys fs.FS, dir string) error {
+	for _, name := range modelFiles {
+		if _, err := fs.Stat(fsys, name); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := copyFile(fsys, name, filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // copyRest copies what Save does not write: tokenizer, template and their like.

@@ -28,6 +28,7 @@ import (
 type commands struct {
 	Demo     demoCmd     `cmd:"" help:"Run everything on a small dataset and a small model, in one process."`
 	Run      runCmd      `cmd:"" help:"Run everything on your dataset and model, in one process. The same command again resumes."`
+	Estimate estimateCmd `cmd:"" help:"Say what a run will take on this machine in time and memory, from a small pilot of it."`
 	Publish  publishCmd  `cmd:"" help:"Start a run: store dataset and base model, then wake the workers."`
 	Work     workCmd     `cmd:"" help:"Work: on any stages, as the keeper, or all."`
 	Up       upCmd       `cmd:"" help:"Broker, store and keeper on this machine."`

@@ -41,7 +41,7 @@ func (c *quantizeCmd) Run(_ context.Context, a *app) error {
 		if err := m.SaveNF4(create); err != nil {
 			return err
 		}
-		if err := copyRest(from, tmp); err != nil {
+		if err := copyModelFiles(from, tmp); err != nil {
 			return err
 		}
 		if _, err := policy.Open(os.DirFS(tmp), policy.Options{Device: e.device}); err != nil {
@@ -57,7 +57,7 @@ func (c *quantizeCmd) Run(_ context.Context, a *app) error {
 	if err := errors.Join(errBefore, errAfter); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s: weights of %.1f MB, %.1f MB before; the linear maps of the layers in NF4, 4.127 bits a weight, all else as it was\n", c.Out, float64(after)/1e6, float64(before)/1e6)
+	fmt.Fprintf(a.out, "%s: weights of %.1f MB, %.1f MB before; the linear maps of the layers in NF4, 4.127 bits a weight\n", c.Out, float64(after)/1e6, float64(before)/1e6)
 	return nil
 }
 

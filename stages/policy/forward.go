@@ -98,7 +98,7 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 }
 
 // linear: y (t, N) = or += x (t, K)·Wᵀ with the adapter, merged or beside it; the
-// latter as training does, to the same bits.
+// latter by the products of training.
 func (f *forward) linear(y, x []float32, l *model.Linear, t int, add bool) {
 	f.d.MatMul(y, x, l.M, t, add)
 	if lora := l.Beside; lora != nil {

@@ -1,7 +1,9 @@
 // Package gguf writes a policy as one file for llama.cpp and the programs around it:
 // GGUF version 3 with weights, tokenizer and chat template.
 //
-// It only writes. What llama.cpp would compute or cut differently is refused.
+// It only writes. A tokenizer that llama.cpp has no rule for is refused. One difference
+// remains: Qwen's tokenizers bring a text into composed form (NFC) first, llama.cpp
+// does not, so text in decomposed form is cut otherwise there.
 //
 //	err := gguf.Write(file, p, gguf.Options{})
 package gguf

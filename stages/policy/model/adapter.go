@@ -95,8 +95,24 @@ func (m *Model) WithAdapter(a *Adapter) (*Model, error) {
 	return &n, nil
 }
 
-// Merged returns a plain model whose base weights are base + adapter, in float32
-// where the adapter changes them.
+// merged is a stored weight with an adapter added, computed when it is read: a large
+// model merges without ever being in memory.
+type merged struct {
+	kernel.Weight
+	lora  *LoRA
+	rank  int
+	scale float32
+	dev   kernel.Device
+}
+
+// Rows adds scale·B·A, of which each row sums as that of the whole does.
+func (w *merged) Rows(dst []float32, from, to int) {
+	w.Weight.Rows(dst, from, to)
+	_, k := w.Shape()
+	w.dev.Gemm(false, false, to-from, k, w.rank, w.scale, w.lora.B[from*w.rank:], w.lora.A, true, dst)
+}
+
+// Merged returns a plain model whose base weights are base + adapter.
 func (m *Model) Merged() *Model {
 	n := *m
 	n.Adapter, n.Layers = nil, slices.Clone(m.Layers)
@@ -109,15 +125,44 @@ func (m *Model) Merged() *Model {
 			if lora == nil {
 				continue
 			}
-			stored := l.Stored != nil
-			l.W, l.Stored, l.Beside = kernel.Widened(l.Weight()), nil, nil
-			m.Adapter.addTo(l.W, lora, m.Device)
-			if stored { // else M holds base + adapter already
-				l.M = m.Device.Pack(l.W, l.N, l.K)
+			if l.Stored != nil {
+				l.Stored, l.Beside = &merged{l.Stored, lora, m.Adapter.Rank, float32(m.Adapter.Scale()), m.Device}, nil
+				l.M = m.Device.Keep(l.Stored)
+				continue
 			}
+			l.W = slices.Clone(l.W)
+			m.Adapter.addTo(l.W, lora, m.Device) // M holds base + adapter already
 		}
 	}
 	return &n
+}
+
+// MergeChanges tells whether the merged model, stored in dtype, has a weight that the
+// base has not: a small change may be lost in the rounding.
+func (m *Model) MergeChanges(dtype safetensors.Dtype) bool {
+	const rows = 64
+	merged := m.Merged()
+	var a, b []float32
+	for i := range m.Layers {
+		base, with := m.Layers[i].Linears(), merged.Layers[i].Linears()
+		for j, l := range base {
+			if m.Adapter.at(i, Module(j)) == nil {
+				continue
+			}
+			a, b = slices.Grow(a[:0], rows*l.K)[:rows*l.K], slices.Grow(b[:0], rows*l.K)[:rows*l.K]
+			for from := 0; from < l.N; from += rows {
+				to := min(l.N, from+rows)
+				l.Weight().Rows(a, from, to)
+				with[j].Weight().Rows(b, from, to)
+				for k := range (to - from) * l.K {
+					if dtype.Round(a[k]) != dtype.Round(b[k]) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
 }
 
 // fits checks every size against the model.

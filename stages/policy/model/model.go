@@ -2,8 +2,8 @@
 // checkpoints and PEFT adapters.
 //
 // A small model keeps each linear map both as plain rows and packed for the device,
-// with the adapter merged in. A large one keeps its matrices as they are stored, in
-// bf16 or four bits and in mapped files, and its adapter beside them: see Form.
+// with the adapter merged in. A large one keeps what its file has in bf16 or four bits
+// as it is, in mapped files, and its adapter beside it: see Form.
 //
 // It computes no logits; decoding and training do that with the fields here.
 //
@@ -152,10 +152,10 @@ func (m *Model) Clone() *Model {
 }
 
 // Distance is ‖W − W′‖ ÷ ‖W′‖ over the base weights of all layers' linear maps, those
-// of other being W′; infinite for another shape.
-func (m *Model) Distance(other *Model) float64 {
-	if m.shapes() != other.shapes() || len(m.Layers) != len(other.Layers) {
-		return math.Inf(1)
+// of other being W′, each of the first after as, unless that is nil; infinite for another shape.
+func (m *Model) Distance(other *Model, as func(kernel.Weight) (kernel.Weight, error)) (float64, error) {
+	if m.shapes() != other.shapes() || len(m.Layers) != len(other.Layers) || m.Family != other.Family {
+		return math.Inf(1), nil
 	}
 	const rows = 64
 	var far, size float64
@@ -164,6 +164,12 @@ func (m *Model) Distance(other *Model) float64 {
 		ours, theirs := m.Layers[i].Linears(), other.Layers[i].Linears()
 		for j, l := range ours {
 			w, v := l.Weight(), theirs[j].Weight()
+			if as != nil {
+				var err error
+				if w, err = as(w); err != nil {
+					return 0, err
+				}
+			}
 			a, b = slices.Grow(a[:0], rows*l.K)[:rows*l.K], slices.Grow(b[:0], rows*l.K)[:rows*l.K]
 			for from := 0; from < l.N; from += rows {
 				to := min(l.N, from+rows)
@@ -176,7 +182,7 @@ func (m *Model) Distance(other *Model) float64 {
 			}
 		}
 	}
-	return math.Sqrt(far / size)
+	return math.Sqrt(far / size), nil
 }
 
 // finish derives what is not stored: the tied head, the packed forms, the angles.
@@ -209,6 +215,7 @@ func (m *Model) pack(like *Model) {
 		linears := m.Layers[i].Linears()
 		for j, l := range linears {
 			lora := m.Adapter.at(i, Module(j))
+			l.Beside = nil
 			if l.Stored != nil {
 				if l.Beside = lora; like == nil {
 					l.M = m.Device.Keep(l.Stored)

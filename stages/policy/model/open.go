@@ -120,6 +120,7 @@ func openWeights(fsys fs.FS) (weights, error) {
 // q_norm left out gives another model without any error.
 func (m *Model) read(files weights, form Form) error {
 	stored := m.keeps(form)
+	quantised := nf4.Files(func(name string) *safetensors.File { return files[name] })
 	known := map[string]bool{}
 	for _, t := range m.tensors() {
 		known[t.name] = true
@@ -130,8 +131,8 @@ func (m *Model) read(files weights, form Form) error {
 		if have, _ := f.Shape(t.name); t.data == &m.Embed && len(have) == 2 && have[0] < m.VocabSize {
 			return fmt.Errorf("config.json: vocab_size %d is larger than the embedding: tensor %q has %d rows", m.VocabSize, t.name, have[0])
 		}
-		if t.stored != nil && nf4.Has(f, t.name) {
-			w, err := m.quantised(f, t)
+		if t.stored != nil && quantised.Has(t.name) {
+			w, err := m.quantised(quantised, t)
 			if err != nil {
 				return err
 			}
@@ -178,11 +179,11 @@ func (m *Model) read(files weights, form Form) error {
 }
 
 // quantised reads a weight in four bits, which config.json must have announced.
-func (m *Model) quantised(f *safetensors.File, t tensor) (*nf4.Weight, error) {
+func (m *Model) quantised(files nf4.Files, t tensor) (*nf4.Weight, error) {
 	if !m.NF4 {
 		return nil, fmt.Errorf("tensor %q is quantised, but config.json has no quantization_config", t.name)
 	}
-	return nf4.Read(f, t.name, t.shape[0], t.shape[1])
+	return files.Read(t.name, t.shape[0], t.shape[1])
 }
 
 const headName = "lm_head.weight"

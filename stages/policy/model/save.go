@@ -35,14 +35,18 @@ func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype saf
 }
 
 // SaveNF4 writes config.json and model.safetensors with the linear maps of the layers
-// in four bits and all else as it is (float16 in float32), one map at a time: a mapped model is never in
+// in four bits and all else in bf16 if that is the checkpoint's type, else in float32; one map at a time: a mapped model is never in
 // memory as a whole.
 func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error {
 	cfg := m.Config
 	cfg.NF4 = true
 	rest := safetensors.F32
-	if cfg.DType != "float16" && cfg.DType != "float32" {
-		cfg.DType, rest = "bfloat16", safetensors.BF16
+	switch cfg.DType {
+	case "bfloat16":
+		rest = safetensors.BF16
+	case "float16":
+	default:
+		cfg.DType = "float32"
 	}
 	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
 		return err

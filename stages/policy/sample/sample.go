@@ -66,7 +66,7 @@ func (s *Sampler) Pick(logits []float32, set Settings) (id int32, logp float64) 
 	top := float64(logits[best])
 	s.weights = slices.Grow(s.weights[:0], len(logits))[:len(logits)]
 	raw := powers(s.weights, logits, top, 1)
-	if set.Temperature == 0 {
+	if set.Temperature == 0 || raw-raw != 0 { // broken: there is nothing to draw from
 		return best, -math.Log(raw)
 	}
 	u := s.random.Float64()

@@ -93,8 +93,11 @@ func TestLogSumExp(t *testing.T) {
 			t.Errorf("%v: got %v, want it to show", broken, got)
 		}
 		for _, temperature := range []float64{0, 1, 2} {
-			if _, logp := sample.New(1).Pick(broken, sample.Settings{Temperature: temperature, TopP: .5}); logp-logp == 0 {
-				t.Errorf("%v: temperature %v: got log-probability %v, want it to show", broken, temperature, logp)
+			for _, set := range []sample.Settings{{TopP: .5}, {TopK: 1, MinP: .5}, {MinP: 1}} {
+				set.Temperature = temperature
+				if _, logp := sample.New(1).Pick(broken, set); logp-logp == 0 {
+					t.Errorf("%v: %+v: got log-probability %v, want it to show", broken, set, logp)
+				}
 			}
 		}
 	}

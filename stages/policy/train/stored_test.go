@@ -1,10 +1,14 @@
 package train_test
 
 import (
+	"context"
 	"fmt"
+	"io/fs"
+	"math"
 	"slices"
 	"testing"
 
+	"itool/stages/policy"
 	"itool/stages/policy/kernel/cpu"
 	"itool/stages/policy/model"
 	"itool/stages/policy/policytest"
@@ -12,8 +16,8 @@ import (
 )
 
 // TestStoredTrains: an adapter on a base that stays in bf16 gets the weights that it
-// gets on the same base in float32, bit by bit, by steps of every family; and the
-// model with it says what training said.
+// gets on the same base in float32, bit by bit, by steps of every family. The model
+// with it, and a clone and a merged one of that, say what training says.
 func TestStoredTrains(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
@@ -34,11 +38,61 @@ func TestStoredTrains(t *testing.T) {
 			tr := start(t, m, c, train.Phase{Name: "p", Pairs: goldenPairs(g), Epochs: 3, Rate: 1e-2, BatchSize: 2})
 			finish(t, tr)
 			trained[form] = weights(tr.Adapter(false))
+			if form == model.Float32 {
+				continue
+			}
+			with, err := tr.Model()
+			if err != nil {
+				t.Fatal(err)
+			}
+			es := goldenExamples(g)
+			sft := goldenConfig(g, m, "sft")
+			want := meanNLL(t, start(t, with, sft, train.Phase{Name: "e", Examples: es, Epochs: 1, BatchSize: 1}), es)
+			for name, m := range map[string]*model.Model{"itself": with, "a clone": with.Clone(), "merged": with.Merged(), "a clone of the merged": with.Merged().Clone()} {
+				if got := inferredNLL(t, fsys, m, es); math.Abs(got-want) > 1e-5*want {
+					t.Errorf("%s: %s says %v, training %v", g.Name, name, got, want)
+				}
+			}
+			bare, err := with.Clone().WithAdapter(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base, err := m.WithAdapter(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := inferredNLL(t, fsys, bare, es), inferredNLL(t, fsys, base, es); got != want {
+				t.Errorf("%s: without the adapter a clone says %v, the base %v", g.Name, got, want)
+			}
 		}
 		if !slices.Equal(trained[model.Float32], trained[model.Stored]) {
 			t.Errorf("%s: the adapters differ by %g", g.Name, distance(trained[model.Float32], trained[model.Stored]))
 		}
 	}
+}
+
+// inferredNLL is the mean NLL of the answers' tokens by inference.
+func inferredNLL(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) float64 {
+	t.Helper()
+	p, err := policy.Open(fsys, policy.Options{Device: m.Device})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seqs []policy.Sequence
+	for _, e := range es {
+		seqs = append(seqs, policy.Sequence{Prompt: e.Prompt, Answer: e.Answer})
+	}
+	logps, err := p.With(m).LogProbs(context.Background(), seqs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, n := 0.0, 0
+	for _, ls := range logps {
+		for _, l := range ls {
+			sum, n = sum-float64(l), n+1
+		}
+	}
+	return sum / float64(n)
 }
 
 // TestStoredTrainsFully: full training takes a copy in float32.

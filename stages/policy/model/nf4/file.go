@@ -40,16 +40,26 @@ type state struct {
 // written before its offset is known.
 const stateBytes = 256
 
-// Has tells whether the file holds the tensor in four bits.
-func Has(f *safetensors.File, name string) bool { return f.Dtype(name+stateName) != "" }
+// Files finds the file that holds a tensor, nil if none does: a checkpoint may be cut
+// into files between any two tensors.
+type Files func(tensor string) *safetensors.File
 
-// Read takes a weight (n, k) from a file, where its codes stay.
-func Read(f *safetensors.File, name string, n, k int) (*Weight, error) {
+// Has tells whether the tensor is there in four bits.
+func (f Files) Has(name string) bool { return f(name+stateName) != nil }
+
+// Read takes a weight (n, k) from its files, where the codes stay.
+func (f Files) Read(name string, n, k int) (*Weight, error) {
 	fail := func(format string, args ...any) (*Weight, error) {
 		return nil, fmt.Errorf("tensor %q: %w", name, fmt.Errorf(format, args...))
 	}
-	shape, _ := f.Shape(name + stateName)
-	text, err := f.Bytes(name+stateName, safetensors.U8, shape...)
+	part := map[string]*safetensors.File{}
+	for _, suffix := range []string{"", stateName, scalesName, bookName} {
+		if part[suffix] = f(name + suffix); part[suffix] == nil {
+			return fail("%s%s is missing", name, suffix)
+		}
+	}
+	shape, _ := part[stateName].Shape(name + stateName)
+	text, err := part[stateName].Bytes(name+stateName, safetensors.U8, shape...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +77,11 @@ func Read(f *safetensors.File, name string, n, k int) (*Weight, error) {
 	case s.Dtype != "bfloat16" && s.Dtype != "float16" && s.Dtype != "float32":
 		return fail("dtype %q is none of bfloat16, float16, float32", s.Dtype)
 	}
-	w := &Weight{n: n, k: k, dtype: s.Dtype, owner: f}
-	if w.codes, err = f.Bytes(name, safetensors.U8, (n*k+1)/2, 1); err != nil {
+	w := &Weight{n: n, k: k, dtype: s.Dtype, owner: part}
+	if w.codes, err = part[""].Bytes(name, safetensors.U8, (n*k+1)/2, 1); err != nil {
 		return nil, err
 	}
-	book, err := f.Float32(name+bookName, len(Codebook))
+	book, err := part[bookName].Float32(name+bookName, len(Codebook))
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +90,15 @@ func Read(f *safetensors.File, name string, n, k int) (*Weight, error) {
 	}
 	blocks := (n*k + block - 1) / block
 	if s.Offset == nil { // no double quantisation
-		w.max, err = f.Float32(name+scalesName, blocks)
-		return w, err
+		if w.max, err = part[scalesName].Float32(name+scalesName, blocks); err != nil {
+			return nil, err
+		}
+		return w, w.finite(name)
+	}
+	for _, suffix := range []string{maxName, tableName} {
+		if part[suffix] = f(name + suffix); part[suffix] == nil {
+			return fail("%s%s is missing", name, suffix)
+		}
 	}
 	if s.NestedBlock != nested || s.NestedDtype != "float32" {
 		return fail("nested_blocksize %d, nested_dtype %q: only %d and float32 are supported", s.NestedBlock, s.NestedDtype, nested)
@@ -89,14 +106,30 @@ func Read(f *safetensors.File, name string, n, k int) (*Weight, error) {
 	if w.offset = float32(*s.Offset); w.offset-w.offset != 0 {
 		return fail("nested_offset %v is not finite", *s.Offset)
 	}
-	if w.scales, err = f.Bytes(name+scalesName, safetensors.U8, blocks); err != nil {
+	if w.scales, err = part[scalesName].Bytes(name+scalesName, safetensors.U8, blocks); err != nil {
 		return nil, err
 	}
-	if w.max, err = f.Float32(name+maxName, (blocks+nested-1)/nested); err != nil {
+	if w.max, err = part[maxName].Float32(name+maxName, (blocks+nested-1)/nested); err != nil {
 		return nil, err
 	}
-	w.table, err = f.Float32(name+tableName, 256)
-	return w, err
+	if w.table, err = part[tableName].Float32(name+tableName, 256); err != nil {
+		return nil, err
+	}
+	return w, w.finite(name)
+}
+
+// finite refuses scales that are no numbers, or that float16 cannot hold.
+func (w *Weight) finite(name string) error {
+	limit := float32(math.MaxFloat32)
+	if w.dtype == "float16" {
+		limit = 65504
+	}
+	for b := range (w.n*w.k + block - 1) / block {
+		if s := w.scale(b); !(s >= -limit && s <= limit) {
+			return fmt.Errorf("tensor %q: the scale of block %d is %v: the weights are broken, take another checkpoint", name, b, s)
+		}
+	}
+	return nil
 }
 
 // Tensors are what a file holds for the weight (n, k) called name. make is asked for

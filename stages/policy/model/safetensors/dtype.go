@@ -50,6 +50,14 @@ func half(h uint16) float32 {
 	return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
 }
 
+// Round is v as a file in this dtype has it.
+func (d Dtype) Round(v float32) float32 {
+	if d == BF16 {
+		return math.Float32frombits(uint32(bfloat(v)) << 16)
+	}
+	return v
+}
+
 // bfloat rounds to the nearest bfloat16, ties to even. A finite value stays finite
 // unless it is beyond the largest bfloat16 by more than half a step.
 func bfloat(v float32) uint16 {
