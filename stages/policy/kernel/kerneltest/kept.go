@@ -36,12 +36,11 @@ func (w *codedWeight) Block(b int, table *[16]float32) []byte {
 
 func (w *codedWeight) Rows(dst []float32, from, to int) {
 	var table [16]float32
-	for i := from * w.k; i < to*w.k; i++ {
-		c := w.Block(i/64, &table)[i%64/2]
-		if i%2 == 0 {
-			c >>= 4
+	for b := from * w.k / 64; b < to*w.k/64; b++ {
+		for i, c := range w.Block(b, &table) {
+			at := 64*b + 2*i - from*w.k
+			dst[at], dst[at+1] = table[c>>4], table[c&15]
 		}
-		dst[i-from*w.k] = table[c&15]
 	}
 }
 
