@@ -84,27 +84,28 @@ type row struct {
 	ours     func(*bench, *policy.Policy, sizes) (func() error, error)
 }
 
-// torch are PyTorch's variants. Where nothing multiplies in bf16 the later ones take minutes
-// a step, or to compile: there they are tried on the smallest model only.
+// torch are PyTorch's variants. Where the processor multiplies nothing in bf16, those that
+// do take minutes a step: there they are tried on the smallest model only. Compiling a larger
+// model takes longer than a row may.
 var torch = []string{"fp32", "autocast", "bf16", "fp32+compile", "autocast+compile"}
 
 // rows are sized so that a cell takes about a minute on two cores without a matrix unit.
 var rows = []row{
 	{"sft", 0, "3", "PyTorch + PEFT", torch, sizes{Sequences: 8, Tokens: 256}, "LoRA SFT step, 8 × 256 tokens", (*bench).sft},
-	{"sft", 1, "1.3", "PyTorch + PEFT", torch[:2], sizes{Sequences: 2, Tokens: 256}, "LoRA SFT step, 2 × 256 tokens", (*bench).sft},
-	{"sft", 2, "1.0", "PyTorch + PEFT", torch[:2], sizes{Sequences: 1, Tokens: 128}, "LoRA SFT step, 128 tokens", (*bench).sft},
+	{"sft", 1, "1.3", "PyTorch + PEFT", torch[:3], sizes{Sequences: 2, Tokens: 256}, "LoRA SFT step, 2 × 256 tokens", (*bench).sft},
+	{"sft", 2, "1.0", "PyTorch + PEFT", torch[:3], sizes{Sequences: 1, Tokens: 128}, "LoRA SFT step, 128 tokens", (*bench).sft},
 	{"simpo", 0, "4", "TRL CPO simpo", torch, sizes{Pairs: 16, Prompt: 1000, Fragment: 12}, "SimPO step, 16 pairs, prompts of 1,000, fragments of 12", (*bench).simpo},
-	{"simpo", 1, "2", "TRL CPO simpo", torch[:2], sizes{Pairs: 1, Prompt: 1000, Fragment: 12}, "SimPO step, 1 pair, prompt of 1,000, fragments of 12", (*bench).simpo},
-	{"simpo", 2, "2", "TRL CPO simpo", torch[:2], sizes{Pairs: 1, Prompt: 256, Fragment: 12}, "SimPO step, 1 pair, prompt of 256, fragments of 12", (*bench).simpo},
-	{"score", 0, "8", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 8, Prompt: 1000, Answer: 12}, "perplexity of 8 answers of 12 after prompts of 1,000", (*bench).score},
-	{"score", 1, "8", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 1000, Answer: 12}, "perplexity of an answer of 12 after a prompt of 1,000", (*bench).score},
-	{"score", 2, "8", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "perplexity of an answer of 12 after a prompt of 256", (*bench).score},
-	{"decode", 0, "", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 128}, "decode, 1 stream, 128 tokens", (*bench).decode},
-	{"decode", 1, "", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 32}, "decode, 1 stream, 32 tokens", (*bench).decode},
-	{"decode", 2, "1.0", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "decode, 1 stream, 16 tokens, 1 GB of weights", (*bench).decode},
-	{"decode", 0, "3", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 64}, "decode, 32 streams, 64 tokens each", (*bench).decode},
-	{"decode", 1, "3", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 8}, "decode, 32 streams, 8 tokens each", (*bench).decode},
-	{"decode", 2, "3", "llama.cpp bf16", []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "decode, 32 streams, 2 tokens each", (*bench).decode},
+	{"simpo", 1, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 1000, Fragment: 12}, "SimPO step, 1 pair, prompt of 1,000, fragments of 12", (*bench).simpo},
+	{"simpo", 2, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 256, Fragment: 12}, "SimPO step, 1 pair, prompt of 256, fragments of 12", (*bench).simpo},
+	{"score", 0, "8", llamaBF16, []string{"bf16"}, sizes{Sequences: 8, Prompt: 1000, Answer: 12}, "perplexity of 8 answers of 12 after prompts of 1,000", (*bench).score},
+	{"score", 1, "8", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 1000, Answer: 12}, "perplexity of an answer of 12 after a prompt of 1,000", (*bench).score},
+	{"score", 2, "8", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "perplexity of an answer of 12 after a prompt of 256", (*bench).score},
+	{"decode", 0, "", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 128}, "decode, 1 stream, 128 tokens", (*bench).decode},
+	{"decode", 1, "", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 32}, "decode, 1 stream, 32 tokens", (*bench).decode},
+	{"decode", 2, "1.0", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "decode, 1 stream, 16 tokens, 1 GB of weights", (*bench).decode},
+	{"decode", 0, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 64}, "decode, 32 streams, 64 tokens each", (*bench).decode},
+	{"decode", 1, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 8}, "decode, 32 streams, 8 tokens each", (*bench).decode},
+	{"decode", 2, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "decode, 32 streams, 2 tokens each", (*bench).decode},
 }
 
 // missing are the rows that nothing here can run yet, and why.
@@ -113,6 +114,8 @@ var missing = []string{
 	"| demo | one search tree | llama.cpp, every node from scratch; its server with a prompt cache | ≥ 30, 3 | not run | no search on the peer's side has been written | |",
 	"| all | matrix products of the models' shapes | oneDNN on AMX | ≥ 1.15 | not run | needs a machine with AMX | |",
 }
+
+const llamaBF16 = "llama.cpp bf16"
 
 // bench is the state of a comparison.
 type bench struct {
@@ -235,6 +238,9 @@ func (b *bench) best(r *row, folder, python string) (*peer, string, error) {
 	var name string
 	fastest, why := math.Inf(1), error(nil)
 	for _, v := range r.variants {
+		if r.shape > 0 && v != "fp32" && r.peer != llamaBF16 && !multipliesBF16() {
+			continue
+		}
 		p, err := start(python, ask{r.job, folder, filepath.Join(folder, "model.gguf"), v, r.sizes})
 		if err != nil {
 			why = err
