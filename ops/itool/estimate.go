@@ -31,7 +31,7 @@ type estimateCmd struct {
 // estimate is what a run will take.
 type estimate struct {
 	Seconds float64         `json:"seconds"` // wall time on this machine
-	Bytes   int64           `json:"bytes"`   // peak resident memory; 0: the system does not tell
+	Bytes   int64           `json:"bytes"`   // peak resident memory of the pilot, the least that the run needs; 0: the system does not tell
 	Cost    float64         `json:"cost,omitempty"`
 	Pilot   pilot           `json:"pilot"`
 	Stages  []estimateStage `json:"stages"`
@@ -252,7 +252,7 @@ func (e *estimate) text(w io.Writer, priced bool) error {
 		return err
 	}
 	if e.Bytes > 0 {
-		fmt.Fprintf(w, "\npeak memory: %.1f GB resident, measured: the pilot's micro-batches are those of the run\n", float64(e.Bytes)/1e9)
+		fmt.Fprintf(w, "\npeak memory: at least %.2f GB resident, measured: the pilot's micro-batches and trees are those of the run, its records are fewer\n", float64(e.Bytes)/1e9)
 	}
 	if priced {
 		fmt.Fprintf(w, "cost: %.2f\n", e.Cost)
