@@ -241,13 +241,13 @@ func peakMemory() int64 {
 }
 
 func (e *estimate) text(w io.Writer, priced bool) error {
-	fmt.Fprintf(w, "pilot: %d rows trained on (%.3g %% of them), one round, %s\n\n", e.Pilot.Rows, 100*e.Pilot.Share, duration(e.Pilot.Seconds))
+	fmt.Fprintf(w, "pilot: %d rows trained on (%.3g %% of them), one round, %s\n\n", e.Pilot.Rows, 100*e.Pilot.Share, report.Duration(e.Pilot.Seconds))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "stage\tpilot\t×\tthe run\t")
 	for _, s := range e.Stages {
-		fmt.Fprintf(t, "%s\t%s\t%.3g\t%s\t\n", s.Stage, duration(s.Pilot), s.Scale, duration(s.Seconds))
+		fmt.Fprintf(t, "%s\t%s\t%.3g\t%s\t\n", s.Stage, report.Duration(s.Pilot), s.Scale, report.Duration(s.Seconds))
 	}
-	fmt.Fprintf(t, "all\t\t\t%s\t\n", duration(e.Seconds))
+	fmt.Fprintf(t, "all\t\t\t%s\t\n", report.Duration(e.Seconds))
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -258,15 +258,4 @@ func (e *estimate) text(w io.Writer, priced bool) error {
 		fmt.Fprintf(w, "cost: %.2f\n", e.Cost)
 	}
 	return nil
-}
-
-func duration(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
-	switch {
-	case d < 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	case d < time.Hour:
-		return d.Round(time.Second).String()
-	}
-	return d.Round(time.Minute).String()
 }

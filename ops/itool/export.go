@@ -124,12 +124,15 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 	if !apart.Model().MergeChanges(dtype) {
 		return fmt.Errorf("merging changes no weight of the base: the adapter is empty, or below the rounding of %s: nothing was written; export the adapter instead", dtype)
 	}
-	if c.GGUF {
-		return c.gguf(a, apart, p)
-	}
 	probes, err := c.probes(ctx, s)
 	if err != nil {
 		return err
+	}
+	if c.GGUF {
+		if err := c.gguf(ctx, a, apart, p, probes); err != nil {
+			return err
+		}
+		return c.shift(ctx, a, trained, apart, probes)
 	}
 	var worst float64
 	err = newFolder(c.Out, false, func(tmp string) error {
@@ -144,36 +147,46 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 		if err != nil {
 			return fmt.Errorf("the merged model does not open: %w", err)
 		}
-		worst, err = furthest(ctx, apart, whole, probes)
-		if err == nil && worst > mergeTolerance {
-			err = fmt.Errorf("the merged model differs from base + adapter by %.3g nats per token on %d examples (bound %g): nothing was written; export the adapter instead", worst, len(probes), mergeTolerance)
-		}
+		worst, err = sameAnswers(ctx, apart, whole, probes)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, %s, within %.2g nats per token of base + adapter on %d examples\n", p.Name, c.RunName, c.Out, dtype, worst, len(probes))
-	if c.Base != "" {
-		far, err := furthest(ctx, trained, apart, probes)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(a.out, "on the base of the run itself the adapter answers up to %.2g nats per token differently: it was trained there\n", far)
-	}
-	return nil
+	return c.shift(ctx, a, trained, apart, probes)
 }
 
-// gguf writes one file; nothing here can read it back.
-func (c *exportCmd) gguf(a *app, policy *policy.Policy, p report.Policy) error {
-	if exists(c.Out) {
-		return fmt.Errorf("%s is there already: give a new file", c.Out)
+// shift says how far another base moves the answers.
+func (c *exportCmd) shift(ctx context.Context, a *app, trained, apart *policy.Policy, probes []policy.Sequence) error {
+	if c.Base == "" {
+		return nil
 	}
-	err := writeFile(c.Out, func(w io.Writer) error { return gguf.Write(w, policy, gguf.Options{Name: p.Name + " of " + c.RunName}) })
+	far, err := furthest(ctx, trained, apart, probes)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, for llama.cpp\n", p.Name, c.RunName, c.Out)
+	fmt.Fprintf(a.out, "on the base of the run itself the adapter answers up to %.2g nats per token differently: it was trained there\n", far)
+	return nil
+}
+
+// gguf writes one file. Nothing here reads it back: the merge is probed before.
+func (c *exportCmd) gguf(ctx context.Context, a *app, apart *policy.Policy, p report.Policy, probes []policy.Sequence) error {
+	if exists(c.Out) {
+		return fmt.Errorf("%s is there already: give a new file", c.Out)
+	}
+	worst, err := sameAnswers(ctx, apart, apart.With(apart.Model().Merged()), probes)
+	if err != nil {
+		return err
+	}
+	err = writeFile(c.Out, func(w io.Writer) error { return gguf.Write(w, apart, gguf.Options{Name: p.Name + " of " + c.RunName}) })
+	if errors.Is(err, gguf.ErrTokenizer) {
+		return fmt.Errorf("%w: export a folder (without --gguf), which itool serve and transformers read", err)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, for llama.cpp, within %.2g nats per token of base + adapter on %d examples\n", p.Name, c.RunName, c.Out, worst, len(probes))
 	return nil
 }
 
@@ -245,6 +258,16 @@ func (c *exportCmd) probes(ctx context.Context, s *site) ([]policy.Sequence, err
 		}
 	}
 	return out, nil
+}
+
+// sameAnswers refuses a merged model that does not say what base + adapter say, and returns how
+// far apart they are.
+func sameAnswers(ctx context.Context, apart, merged *policy.Policy, probes []policy.Sequence) (float64, error) {
+	worst, err := furthest(ctx, apart, merged, probes)
+	if err == nil && worst > mergeTolerance {
+		err = fmt.Errorf("the merged model differs from base + adapter by %.3g nats per token on %d examples (bound %g): nothing was written; export the adapter instead", worst, len(probes), mergeTolerance)
+	}
+	return worst, err
 }
 
 // furthest is the largest mean difference of a sequence's log-probabilities.

@@ -23,7 +23,7 @@ func Style() template.CSS { return template.CSS(pageStyle) } // our own file
 
 // The template escapes whatever stands in the records, answers included.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"percent": percent, "points": points, "duration": duration, "short": shorten, "name": PolicyName,
+	"percent": percent, "points": points, "duration": Duration, "short": shorten, "name": PolicyName,
 	"counts": counts, "number": number, "counted": counted, "plain": Plain, "words": words,
 	"of":    func(part, whole int) string { return fmt.Sprintf("%.2f", 100*share(float64(part), float64(whole))) },
 	"share": func(x, of float64) string { return fmt.Sprintf("%.2f", 100*share(x, of)) },

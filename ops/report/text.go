@@ -200,7 +200,7 @@ func wrap(s, sep, indent string, width int) string {
 func (r *Report) textTime(w *pen) {
 	var parts []string
 	for _, t := range r.Seconds {
-		parts = append(parts, fmt.Sprintf("%s %s", t.Stage, duration(t.Seconds)))
+		parts = append(parts, fmt.Sprintf("%s %s", t.Stage, Duration(t.Seconds)))
 	}
 	if len(parts) > 0 {
 		w.line("\ntime by stage, summed over workers: %s", strings.Join(parts, ", "))
@@ -270,7 +270,8 @@ func orNone(s string) string {
 	return s
 }
 
-func duration(seconds float64) string {
+// Duration writes seconds for people.
+func Duration(seconds float64) string {
 	if seconds < 10 {
 		return fmt.Sprintf("%.1f s", seconds)
 	}

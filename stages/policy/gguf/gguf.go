@@ -30,7 +30,7 @@ type Options struct {
 }
 
 // ErrTokenizer: llama.cpp has no rule that cuts texts as this tokenizer does.
-var ErrTokenizer = errors.New("llama.cpp cuts texts by the rules of Llama 3 and Qwen 2 only: a file with this tokenizer would say something else; write it without one and pass token IDs")
+var ErrTokenizer = errors.New("llama.cpp cuts texts by the rules of Llama 3 and Qwen 2 only: a file with this tokenizer would say something else")
 
 // preTokenizers are llama.cpp's names of the patterns.
 var preTokenizers = map[string]string{tokenizer.Llama: "llama-bpe", tokenizer.Qwen: "qwen2"}
@@ -71,7 +71,7 @@ func (t *tensor) size() uint64 {
 func Write(w io.Writer, p *policy.Policy, o Options) error {
 	m := p.Model().Merged()
 	e := &encoder{w: bufio.NewWriterSize(w, 1<<16)}
-	meta := e.header(m, o.Name)
+	meta := header(m, o.Name)
 	if o.NoTokenizer {
 		meta.str("tokenizer.ggml.model", "none")
 	} else if err := meta.tokenizer(p); err != nil {
@@ -115,7 +115,7 @@ func Write(w io.Writer, p *policy.Policy, o Options) error {
 func padded(n uint64) uint64 { return (n + alignment - 1) / alignment * alignment }
 
 // header is what describes the model. Names are llama.cpp's.
-func (e *encoder) header(m *model.Model, name string) *metadata {
+func header(m *model.Model, name string) *metadata {
 	arch := string(m.Family)
 	d := &metadata{}
 	d.str("general.architecture", arch)
@@ -335,11 +335,10 @@ func (e *encoder) tensor(t *tensor) {
 		t.rows(e.rows, from, to)
 		e.out = e.out[:0]
 		for _, v := range e.rows {
-			bits := math.Float32bits(v)
-			if t.kind == tensorBF16 { // to nearest, ties to even
-				e.out = binary.LittleEndian.AppendUint16(e.out, uint16((bits+0x7fff+bits>>16&1)>>16))
+			if t.kind == tensorBF16 {
+				e.out = binary.LittleEndian.AppendUint16(e.out, kernel.ToBF16(v))
 			} else {
-				e.out = binary.LittleEndian.AppendUint32(e.out, bits)
+				e.out = binary.LittleEndian.AppendUint32(e.out, math.Float32bits(v))
 			}
 		}
 		e.bytes(e.out)

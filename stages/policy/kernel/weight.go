@@ -46,6 +46,13 @@ func (w *BF16) Rows(dst []float32, from, to int) {
 	runtime.KeepAlive(w.Owner)
 }
 
+// ToBF16 rounds to the nearest bfloat16, ties to even. A finite value stays finite
+// unless it is beyond the largest bfloat16 by more than half a step.
+func ToBF16(v float32) uint16 {
+	u := math.Float32bits(v)
+	return uint16((u + 0x7fff + (u>>16)&1) >> 16)
+}
+
 // Coded is a weight in four bits: each 64 values, in the order of rows, are codes into
 // a table of their own.
 type Coded interface {

@@ -140,25 +140,19 @@ func (m *Model) Merged() *Model {
 // MergeChanges tells whether the merged model, stored in dtype, has a weight that the
 // base has not: a small change may be lost in the rounding.
 func (m *Model) MergeChanges(dtype safetensors.Dtype) bool {
-	const rows = 64
-	merged := m.Merged()
-	var a, b []float32
+	merged, changes := m.Merged(), false
 	for i := range m.Layers {
 		base, with := m.Layers[i].Linears(), merged.Layers[i].Linears()
 		for j, l := range base {
 			if m.Adapter.at(i, Module(j)) == nil {
 				continue
 			}
-			a, b = slices.Grow(a[:0], rows*l.K)[:rows*l.K], slices.Grow(b[:0], rows*l.K)[:rows*l.K]
-			for from := 0; from < l.N; from += rows {
-				to := min(l.N, from+rows)
-				l.Weight().Rows(a, from, to)
-				with[j].Weight().Rows(b, from, to)
-				for k := range (to - from) * l.K {
-					if dtype.Round(a[k]) != dtype.Round(b[k]) {
-						return true
-					}
-				}
+			together(l.Weight(), with[j].Weight(), func(x, y float32) bool {
+				changes = dtype.Round(x) != dtype.Round(y)
+				return !changes
+			})
+			if changes {
+				return true
 			}
 		}
 	}

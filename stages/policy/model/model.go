@@ -157,9 +157,7 @@ func (m *Model) Distance(other *Model, as func(kernel.Weight) (kernel.Weight, er
 	if m.shapes() != other.shapes() || len(m.Layers) != len(other.Layers) || m.Family != other.Family {
 		return math.Inf(1), nil
 	}
-	const rows = 64
 	var far, size float64
-	var a, b []float32
 	for i := range m.Layers {
 		ours, theirs := m.Layers[i].Linears(), other.Layers[i].Linears()
 		for j, l := range ours {
@@ -170,19 +168,31 @@ func (m *Model) Distance(other *Model, as func(kernel.Weight) (kernel.Weight, er
 					return 0, err
 				}
 			}
-			a, b = slices.Grow(a[:0], rows*l.K)[:rows*l.K], slices.Grow(b[:0], rows*l.K)[:rows*l.K]
-			for from := 0; from < l.N; from += rows {
-				to := min(l.N, from+rows)
-				w.Rows(a, from, to)
-				v.Rows(b, from, to)
-				for k, x := range b[:(to-from)*l.K] {
-					d := float64(a[k]) - float64(x)
-					far, size = far+d*d, size+float64(x)*float64(x)
-				}
-			}
+			together(w, v, func(x, y float32) bool {
+				d := float64(x) - float64(y)
+				far, size = far+d*d, size+float64(y)*float64(y)
+				return true
+			})
 		}
 	}
 	return math.Sqrt(far / size), nil
+}
+
+// together visits the values of two weights of one shape until visit says no.
+func together(w, v kernel.Weight, visit func(x, y float32) bool) {
+	const rows = 64
+	n, k := w.Shape()
+	a, b := make([]float32, rows*k), make([]float32, rows*k)
+	for from := 0; from < n; from += rows {
+		to := min(n, from+rows)
+		w.Rows(a, from, to)
+		v.Rows(b, from, to)
+		for i := range (to - from) * k {
+			if !visit(a[i], b[i]) {
+				return
+			}
+		}
+	}
 }
 
 // finish derives what is not stored: the tied head, the packed forms, the angles.

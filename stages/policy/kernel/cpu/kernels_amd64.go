@@ -204,6 +204,11 @@ func tile5xAVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c
 //go:noescape
 func tile6xAVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
 
+// tilePairAVX2 multiplies one row with two whole panels; c is 32 columns.
+//
+//go:noescape
+func tilePairAVX2(k int, a *float32, aStep int, b *float32, b2 *float32, c *float32, alpha float32, add int)
+
 // expAVX2 is described at type level.
 //
 //go:noescape
@@ -298,11 +303,6 @@ func packRowsAVX2(dst *float32, dstStep int, src *float32, srcStep int, rows int
 //
 //go:noescape
 func transposeAVX2(dst *float32, src *float32, srcRow int, fours int)
-
-// tilePairAVX2 multiplies one row with two whole panels; c is 32 columns.
-//
-//go:noescape
-func tilePairAVX2(k int, a *float32, aStep int, b *float32, b2 *float32, c *float32, alpha float32, add int)
 
 // widenAVX2 is described at type level.
 //

@@ -39,8 +39,7 @@ func (d *Device) widen(w *widening, first, rows int, packed bool) []float32 {
 	if packed {
 		size = parts * d.level.panelSize(w.k)
 	}
-	grow(&w.slab, size)
-	w.slab = w.slab[:size]
+	w.slab = grow(&w.slab, size)
 	d.pool.run(parts, 4*rows*w.k, w)
 	return w.slab
 }
@@ -106,7 +105,7 @@ func (l *level) packBF16(dst []float32, w *kernel.BF16, row, k0, k, width int) {
 		if l.turnBF16 != nil && j+group <= width && k >= 8 {
 			// The next rows come from memory while these are packed: those of this block's share
 			// of the iterations.
-			ahead := 2*w.K*l.aheadRows(w.K) + k0/8*128 - 2*k0
+			ahead := 2*w.K*aheadRows(w.K) + k0/8*128 - 2*k0
 			l.turnBF16(&dst[j], cols, &src[0], w.K, k/8, ahead)
 			done = k &^ 7
 		}
@@ -125,7 +124,7 @@ func (l *level) packBF16(dst []float32, w *kernel.BF16, row, k0, k, width int) {
 }
 
 // aheadRows is how many rows later those are that are asked for: 64 KiB, in eights.
-func (l *level) aheadRows(k int) int { return max(8, (64<<10)/(2*k)&^7) }
+func aheadRows(k int) int { return max(8, (64<<10)/(2*k)&^7) }
 
 // multiplyStored is MatMul with a kept weight.
 func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool) {

@@ -3,8 +3,8 @@
 // likely for normal weights, times the largest magnitude of each 64 weights, which is
 // itself kept in eight bits (double quantisation): 4.127 bits a weight in all.
 //
-// It knows no model: Quantize makes a weight from any other, Read takes one from a
-// file, Tensors writes one. What a weight stands for is exact: code × scale, rounded
+// It knows no model: Quantize makes a weight from any other, Files.Read takes one from
+// files, Tensors writes one. What a weight stands for is exact: code × scale, rounded
 // to the type that it was quantised from, as bitsandbytes' dequantize_4bit gives it.
 package nf4
 
@@ -13,6 +13,7 @@ import (
 	"math"
 	"runtime"
 	"sort"
+	"sync"
 
 	"itool/stages/policy/kernel"
 )
@@ -104,8 +105,7 @@ func (w *Weight) Block(b int, table *[16]float32) []byte {
 	switch w.dtype {
 	case "bfloat16":
 		for i, c := range Codebook {
-			bits := math.Float32bits(c * scale)
-			table[i] = math.Float32frombits((bits + 0x7fff + bits>>16&1) &^ 0xffff) // to nearest, ties to even
+			table[i] = math.Float32frombits(uint32(kernel.ToBF16(c*scale)) << 16)
 		}
 	case "float16":
 		for i, c := range Codebook {
@@ -269,14 +269,9 @@ func nearest(x float32) byte {
 // parallel cuts n pieces of work into one stretch per processor.
 func parallel(n int, do func(first, last int)) {
 	workers := min(n, runtime.GOMAXPROCS(0))
-	done := make(chan struct{})
+	var wait sync.WaitGroup
 	for i := range workers {
-		go func() {
-			do(i*n/workers, (i+1)*n/workers)
-			done <- struct{}{}
-		}()
+		wait.Go(func() { do(i*n/workers, (i+1)*n/workers) })
 	}
-	for range workers {
-		<-done
-	}
+	wait.Wait()
 }

@@ -3,6 +3,8 @@ package safetensors
 import (
 	"encoding/binary"
 	"math"
+
+	"itool/stages/policy/kernel"
 )
 
 // widths are the element sizes, in bytes, of the dtypes that a header may name.
@@ -53,14 +55,7 @@ func half(h uint16) float32 {
 // Round is v as a file in this dtype has it.
 func (d Dtype) Round(v float32) float32 {
 	if d == BF16 {
-		return math.Float32frombits(uint32(bfloat(v)) << 16)
+		return math.Float32frombits(uint32(kernel.ToBF16(v)) << 16)
 	}
 	return v
-}
-
-// bfloat rounds to the nearest bfloat16, ties to even. A finite value stays finite
-// unless it is beyond the largest bfloat16 by more than half a step.
-func bfloat(v float32) uint16 {
-	u := math.Float32bits(v)
-	return uint16((u + 0x7fff + (u>>16)&1) >> 16)
 }

@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"itool/stages/policy/kernel"
 )
 
 // Tensor is a named tensor to write: Data, float32 values that are stored in the
@@ -116,7 +118,7 @@ func writeData(b *bufio.Writer, data []float32, dtype Dtype) {
 	var buf [4]byte
 	for _, v := range data {
 		if dtype == BF16 {
-			binary.LittleEndian.PutUint16(buf[:], bfloat(v))
+			binary.LittleEndian.PutUint16(buf[:], kernel.ToBF16(v))
 			b.Write(buf[:2])
 			continue
 		}

@@ -36,6 +36,9 @@ func generate() (asm, decl []byte) {
 		for rows := 1; rows <= isa.tileRows; rows++ {
 			f.tile(rows)
 		}
+		if !isa.wide() {
+			f.pair256()
+		}
 		f.vectors()
 		f.sumSquares()
 		f.paths()

@@ -7,7 +7,6 @@ func (f *file) packing() {
 	} else {
 		f.packRows256()
 		f.transpose256()
-		f.pair256()
 		f.widen256()
 		f.turn256()
 		f.lookup256()
