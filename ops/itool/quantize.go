@@ -32,7 +32,7 @@ func (c *quantizeCmd) Run(_ context.Context, a *app) error {
 	m := p.Model()
 	switch {
 	case m.NF4:
-		return fmt.Errorf("%s: is quantised already", c.Model)
+		return fmt.Errorf("%s: is quantised already: give it to run as --base", c.Model)
 	case m.Adapter != nil:
 		return fmt.Errorf("%s: holds an adapter: quantise the base, and train or continue the adapter on that", c.Model)
 	}

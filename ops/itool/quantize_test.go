@@ -54,6 +54,7 @@ func TestQuantize(t *testing.T) {
 		{[]string{"export", "q1", "--base", base, "--out", "x"}, exitUsage, "--merged"},
 		{[]string{"export", "q1", "--merged", "--out", "dequantised"}, 0, "merged model in dequantised"},
 		{[]string{"export", "q1", "--merged", "--base", base, "--out", "sixteen"}, 0, "on the base of the run itself"},
+		{[]string{"export", "q1", "--merged", "--gguf", "--out", "g.gguf"}, exitError, "export a folder (without --gguf)"},
 		{[]string{"export", "q1", "--merged", "--base", "strange", "--out", "y"}, exitError, "another model"},
 		{[]string{"run", file, "--base", "dequantised", "--name", "again", "--dir", "r2", "--set", "line.rounds=0", "--set", "line.evaluate_rows=4"}, 0, ""},
 	} {
@@ -62,8 +63,10 @@ func TestQuantize(t *testing.T) {
 			t.Errorf("itool %s: exit code %d, want %d and %q\n%s%s", strings.Join(c.args, " "), code, c.code, c.want, out, errs)
 		}
 	}
-	if exists(filepath.Join(dir, "y")) {
-		t.Error("a refused export left its folder")
+	for _, left := range []string{"y", "g.gguf"} {
+		if exists(filepath.Join(dir, left)) {
+			t.Errorf("a refused export left %s", left)
+		}
 	}
 }
 

@@ -181,7 +181,7 @@ func (m *Model) read(files weights, form Form) error {
 // quantised reads a weight in four bits, which config.json must have announced.
 func (m *Model) quantised(files nf4.Files, t tensor) (*nf4.Weight, error) {
 	if !m.NF4 {
-		return nil, fmt.Errorf("tensor %q is quantised, but config.json has no quantization_config", t.name)
+		return nil, fmt.Errorf("tensor %q is quantised, but config.json has no quantization_config: take the config.json that came with it", t.name)
 	}
 	return files.Read(t.name, t.shape[0], t.shape[1])
 }

@@ -69,9 +69,9 @@ func (f Files) Read(name string, n, k int) (*Weight, error) {
 	}
 	switch {
 	case s.Type != "nf4":
-		return fail("quant_type %q: only nf4 is supported", s.Type)
+		return fail("quant_type %q: only nf4 is supported: quantise the original again", s.Type)
 	case s.Block != block:
-		return fail("blocksize %d: only %d is supported", s.Block, block)
+		return fail("blocksize %d: only %d is supported: quantise the original again", s.Block, block)
 	case !slices.Equal(s.Shape, []int{n, k}):
 		return fail("shape %v, config.json asks for [%d %d]", s.Shape, n, k)
 	case s.Dtype != "bfloat16" && s.Dtype != "float16" && s.Dtype != "float32":
