@@ -113,8 +113,8 @@ type product struct {
 	a          []float32
 	aRow       int // floats between stored rows of a
 	transA     bool
-	panels     []float32    // b in panels of all k, or nil
-	stored     *kernel.BF16 // b as it is stored, packed on the way; or nil
+	panels     []float32     // b in panels of all k, or nil
+	stored     kernel.Weight // b as it is stored, packed on the way; or nil
 	b          []float32
 	bRow       int
 	transB     bool
@@ -208,43 +208,17 @@ func (p *product) part(i int, s *scratch) {
 	}
 }
 
-// partStored goes over panels outside and blocks of k inside: the weight comes from
-// memory, and is read in the order in which it lies there.
-func (p *product) partStored(s *scratch, m0, m1, p0, p1, step int) {
-	l := p.level
-	a, aRow, aStep, aTile := p.left(s, m0, m1, 0, p.k)
-	for j := p0; j < p1; j++ {
-		n0, pair := j*l.tileCols, p.pairs(m0, m1, j, p1)
-		for k0 := 0; k0 < p.k; k0 += step {
-			k1 := min(p.k, k0+step)
-			b := grow(&s.b, (k1-k0)*l.tileCols)
-			width := min(l.tileCols, p.n-n0)
-			l.packBF16(b, p.stored, n0, k0, k1-k0, width)
-			if pair {
-				b2 := grow(&s.c, (k1-k0)*l.tileCols)
-				l.packBF16(b2, p.stored, n0+l.tileCols, k0, k1-k0, l.tileCols)
-				l.blockPair(k1-k0, p.alpha, a[k0:], aStep, b, b2, p.add || k0 > 0, p.c[m0*p.cRow+n0:])
-				continue
-			}
-			l.block(m1-m0, width, k1-k0, p.alpha, a[k0:], aRow, aStep, aTile, b, l.tileCols, 0, p.add || k0 > 0, p.c[m0*p.cRow+n0:], p.cRow)
-		}
-		if pair {
-			j++
-		}
-	}
-}
-
 // pairs tells whether panels j and j + 1 are multiplied with the part's one row
 // together.
 func (p *product) pairs(m0, m1, j, p1 int) bool {
 	return p.level.pair != nil && m1-m0 == 1 && j+1 < p1 && (j+2)*p.level.tileCols <= p.n
 }
 
-// depth is the k of one block. It depends on k alone, so every row of every
-// product sums in the same order.
+// depth is the k of one block: whole blocks of eight bits. It depends on k alone, so every
+// row of every product sums in the same order.
 func depth(k int) int {
 	blocks := (k + deepest - 1) / deepest
-	return ((k+blocks-1)/blocks + 15) / 16 * 16
+	return ((k+blocks-1)/blocks + kernel.Int8Block - 1) / kernel.Int8Block * kernel.Int8Block
 }
 
 // left prepares rows m0..m1 of op(a) for block k0..k1.

@@ -319,6 +319,16 @@ func turnBF16AVX2(dst *float32, dstStep int, src *byte, srcRow int, eights int, 
 //go:noescape
 func lookupAVX2(dst *float32, codes *byte, table *float32, eights int)
 
+// widenInt8AVX2 is described at type level.
+//
+//go:noescape
+func widenInt8AVX2(dst *float32, dstStep int, codes *byte, scales *uint16, k int)
+
+// rowInt8AVX2 is described at type level.
+//
+//go:noescape
+func rowInt8AVX2(k int, a *float32, codes *byte, scales *uint16, c *float32, add int)
+
 // peakAVX2 runs n rounds of 12 fused multiply-adds.
 //
 //go:noescape

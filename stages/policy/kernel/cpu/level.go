@@ -32,6 +32,11 @@ type level struct {
 	// of its high half, then of its low one. nil where plain Go does it.
 	widen  func(dst *float32, src *byte, sixteens int)
 	lookup func(dst *float32, codes *byte, table *float32, eights int)
+	// widenInt8 writes k steps of the sixteen columns that lie side by side in a kernel.Int8,
+	// dstStep floats apart. rowInt8 multiplies k values of a with such a sixteen:
+	// c (16) = Σ a·b + (add ? c : 0). nil where plain Go does it; they need tileCols 16 or 32.
+	widenInt8 func(dst *float32, dstStep int, codes *byte, scales *uint16, k int)
+	rowInt8   func(k int, a *float32, codes *byte, scales *uint16, c *float32, add int)
 
 	exp         func(x []float32, scale, bias float32) float32 // x = e^(scale·x − bias); Σ x
 	max         func(x []float32) float32                      // −MaxFloat32 if empty

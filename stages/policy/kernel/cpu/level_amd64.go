@@ -37,6 +37,7 @@ var avx512Level = &level{
 	silu: siluAVX512, siluGrad: siluGradAVX512, rope: ropeAVX512, adamw: adamwAVX512, sumSquares: sumSquaresAVX512,
 	pathScores: pathScoresAVX512, pathMix: pathMixAVX512,
 	widen: widenAVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, // wider registers would not read memory faster
+	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }
 
 var avx2Level = &level{
@@ -48,6 +49,7 @@ var avx2Level = &level{
 	silu: siluAVX2, siluGrad: siluGradAVX2, rope: ropeAVX2, adamw: adamwAVX2, sumSquares: sumSquaresAVX2,
 	pathScores: pathScoresAVX2, pathMix: pathMixAVX2,
 	widen: widenAVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2,
+	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }
 
 // packColumns256 transposes eight columns at a time; edges are left to plain Go.

@@ -54,8 +54,8 @@ func (w *widening) part(i int, s *scratch) {
 		return
 	}
 	panel := w.slab[i*l.panelSize(w.k) : (i+1)*l.panelSize(w.k)]
-	if bf, ok := w.weight.(*kernel.BF16); ok && l.bf16 == nil {
-		l.packBF16(panel, bf, w.first+from, 0, w.k, to-from)
+	if l.packs(w.weight) {
+		l.packStored(s, panel, w.weight, w.first+from, 0, w.k, to-from)
 		return
 	}
 	rows := grow(&s.a, cols*w.k)
@@ -94,6 +94,61 @@ func (l *level) rows(dst []float32, weight kernel.Weight, from, to int) {
 	weight.Rows(dst, from, to)
 }
 
+// packs tells whether packStored knows w.
+func (l *level) packs(w kernel.Weight) bool {
+	switch w.(type) {
+	case *kernel.BF16:
+		return l.bf16 == nil
+	case *kernel.Int8:
+		return l.widenInt8 != nil
+	}
+	return false
+}
+
+// packStored packs values k0..k0+k−1 of rows row.. of a weight as the columns of a panel,
+// zeros behind width. row and k0 begin a panel and a block of depth.
+func (l *level) packStored(s *scratch, dst []float32, w kernel.Weight, row, k0, k, width int) {
+	switch w := w.(type) {
+	case *kernel.BF16:
+		l.packBF16(dst, w, row, k0, k, width)
+	case *kernel.Int8:
+		if l.bf16 == nil {
+			l.packInt8(dst, w, row, k0, k)
+			return
+		}
+		wide := grow(&s.c, k*blockRows)
+		l.packInt8(wide, w, row, k0, k)
+		l.bf16.pack(dst, wide, blockRows, false, true, width, k)
+	}
+}
+
+// packInt8 packs all columns of a panel: there are zeros behind the last row.
+func (l *level) packInt8(dst []float32, w *kernel.Int8, row, k0, k int) {
+	cols := l.panelCols()
+	for j := 0; j < cols; j += kernel.Int8Rows {
+		codes, scales, ok := int8From(w, row+j, k0)
+		if !ok {
+			for p := range k {
+				clear(dst[p*cols+j : p*cols+j+kernel.Int8Rows])
+			}
+			continue
+		}
+		l.widenInt8(&dst[j], cols, codes, scales, k)
+	}
+	runtime.KeepAlive(w)
+}
+
+// int8From is where sixteen rows begin, and in them a block of values; ok is false
+// behind the last.
+func int8From(w *kernel.Int8, row, k0 int) (codes *byte, scales *uint16, ok bool) {
+	g := row / kernel.Int8Rows
+	if g*kernel.Int8Rows >= w.N {
+		return nil, nil, false
+	}
+	blocks := (w.K + kernel.Int8Block - 1) / kernel.Int8Block
+	return &w.Codes[(g*w.K+k0)*kernel.Int8Rows], &w.Scales[(g*blocks+k0/kernel.Int8Block)*kernel.Int8Rows], true
+}
+
 // packBF16 packs values k0..k0+k−1 of rows row.. of a weight as the columns of a panel,
 // zeros behind width.
 func (l *level) packBF16(dst []float32, w *kernel.BF16, row, k0, k, width int) {
@@ -126,14 +181,61 @@ func (l *level) packBF16(dst []float32, w *kernel.BF16, row, k0, k, width int) {
 // aheadRows is how many rows later those are that are asked for: 64 KiB, in eights.
 func aheadRows(k int) int { return max(8, (64<<10)/(2*k)&^7) }
 
+// partStored is part with a weight as it is stored: panels outside and blocks of k
+// inside, for the weight comes from memory, and is read in the order in which it lies there.
+func (p *product) partStored(s *scratch, m0, m1, p0, p1, step int) {
+	l := p.level
+	a, aRow, aStep, aTile := p.left(s, m0, m1, 0, p.k)
+	eight, _ := p.stored.(*kernel.Int8)
+	for j := p0; j < p1; j++ {
+		n0 := j * l.tileCols
+		width := min(l.tileCols, p.n-n0)
+		row := eight != nil && m1-m0 == 1 && width == l.tileCols
+		pair := !row && p.pairs(m0, m1, j, p1)
+		for k0 := 0; k0 < p.k; k0 += step {
+			k, add, c := min(p.k-k0, step), p.add || k0 > 0, p.c[m0*p.cRow+n0:]
+			if row {
+				l.rowOf(eight, n0, k0, k, a[k0:], add, c)
+				continue
+			}
+			b := grow(&s.b, k*l.tileCols)
+			l.packStored(s, b, p.stored, n0, k0, k, width)
+			if pair {
+				b2 := grow(&s.c, k*l.tileCols)
+				l.packStored(s, b2, p.stored, n0+l.tileCols, k0, k, l.tileCols)
+				l.blockPair(k, p.alpha, a[k0:], aStep, b, b2, add, c)
+				continue
+			}
+			l.block(m1-m0, width, k, p.alpha, a[k0:], aRow, aStep, aTile, b, l.tileCols, 0, add, c, p.cRow)
+		}
+		if pair {
+			j++
+		}
+	}
+}
+
+// rowOf is block of one row with a panel of w, from column n0 on.
+//
+//go:noinline
+func (l *level) rowOf(w *kernel.Int8, n0, k0, k int, a []float32, add bool, c []float32) {
+	accumulate := 0
+	if add {
+		accumulate = 1
+	}
+	for j := 0; j < l.tileCols; j += kernel.Int8Rows {
+		codes, scales, _ := int8From(w, n0+j, k0)
+		l.rowInt8(k, &a[0], codes, scales, &c[j], accumulate)
+	}
+}
+
 // multiplyStored is MatMul with a kept weight.
 func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool) {
 	if t == 0 || m.n == 0 {
 		return
 	}
-	if bf, ok := m.stored.(*kernel.BF16); ok && d.level.bf16 == nil && d.level.rowParts(t) == 1 && m.k > 0 {
+	if d.level.packs(m.stored) && d.level.bf16 == nil && d.level.rowParts(t) == 1 && m.k > 0 {
 		// Few rows: each panel is needed once, so it need not be kept.
-		d.multiply(product{m: t, n: m.n, k: m.k, alpha: 1, a: x, aRow: m.k, stored: bf, c: y, cRow: m.n, add: add})
+		d.multiply(product{m: t, n: m.n, k: m.k, alpha: 1, a: x, aRow: m.k, stored: m.stored, c: y, cRow: m.n, add: add})
 		return
 	}
 	w := d.takeWidening(m.stored)

@@ -52,7 +52,12 @@ func TestRows(t *testing.T) {
 		four.codes[i] = byte(i)
 	}
 	for _, l := range levels() {
+		eight, err := kernel.ToInt8(&kernel.Dense{N: 35, K: 70, Data: normal(35 * 70)})
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, w := range []kernel.Weight{
+			eight,
 			&kernel.BF16{N: 7, K: 5, Data: bytes(70)}, &kernel.BF16{N: 3, K: 16, Data: bytes(96)}, &kernel.BF16{N: 4, K: 77, Data: bytes(4 * 154)}, four, &coded{2, 96, bytes(96)},
 		} {
 			n, k := w.Shape()
@@ -93,22 +98,32 @@ func BenchmarkRows(b *testing.B) {
 	}
 }
 
-// BenchmarkKept multiplies few rows with a weight in bf16 that no cache holds; GB/s
-// counts the weight alone.
+// BenchmarkKept multiplies few rows with a weight that no cache holds; GB/s counts the
+// weight alone.
 func BenchmarkKept(b *testing.B) {
 	const n, k = 65536, 896
-	w := &kernel.BF16{N: n, K: k, Data: make([]byte, 2*n*k)}
+	bf := &kernel.BF16{N: n, K: k, Data: make([]byte, 2*n*k)}
 	for i := range n * k {
-		binary.LittleEndian.PutUint16(w.Data[2*i:], uint16(0x3f80+i%64))
+		binary.LittleEndian.PutUint16(bf.Data[2*i:], uint16(0x3f80+i%64))
 	}
-	for _, t := range []int{1, 4, 32} {
-		x, y := normal(t*k), make([]float32, t*n)
-		b.Run(fmt.Sprintf("%d rows", t), func(b *testing.B) {
-			each(b, func(b *testing.B, dev kernel.Device) {
-				m := dev.Keep(w)
-				measure(b, 2*t*n*k, func() { dev.MatMul(y, x, m, t, false) })
-				b.ReportMetric(float64(b.N)*2*n*k/b.Elapsed().Seconds()/1e9, "GB/s")
+	eight, err := kernel.ToInt8(bf)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range []struct {
+		name  string
+		w     kernel.Weight
+		bytes float64
+	}{{"bf16", bf, 2 * n * k}, {"int8", eight, n * k * (1 + 1.0/16)}} {
+		for _, t := range []int{1, 4, 32} {
+			x, y := normal(t*k), make([]float32, t*n)
+			b.Run(fmt.Sprintf("%s/%d rows", f.name, t), func(b *testing.B) {
+				each(b, func(b *testing.B, dev kernel.Device) {
+					m := dev.Keep(f.w)
+					measure(b, 2*t*n*k, func() { dev.MatMul(y, x, m, t, false) })
+					b.ReportMetric(float64(b.N)*f.bytes/b.Elapsed().Seconds()/1e9, "GB/s")
+				})
 			})
-		})
+		}
 	}
 }

@@ -73,15 +73,23 @@ func kept(t *testing.T, dev kernel.Device, rowBits bool) {
 	// Too many rows for a panel to be packed by the way, and weights of several slabs: larger
 	// than the judge is patient for.
 	shapes := append([][3]int{{400, 64, 150}, {2, 8192, 200}}, keptShapes...)
-	for i, s := range append(shapes, shapes...) {
+	shapes = append(shapes, [][3]int{{1, 100, 70}, {1, 896, 112}, {40, 70, 49}}...) // a short last block, and one row of codes
+	for i, s := range append(append(shapes, shapes...), shapes...) {
 		rows, k, n := s[0], s[1], s[2]
 		in := newSource(fmt.Sprint("kept", s))
 		var w kernel.Weight = bf16Weight(in, n, k)
-		if i >= len(shapes) {
+		switch i / len(shapes) {
+		case 1:
 			if k%64 != 0 {
 				continue
 			}
 			w = &codedWeight{n: n, k: k}
+		case 2:
+			eight, err := kernel.ToInt8(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w = eight
 		}
 		wide := kernel.Widened(w)
 		keep, pack := dev.Keep(w), dev.Pack(wide, n, k)

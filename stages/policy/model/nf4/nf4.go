@@ -13,7 +13,6 @@ import (
 	"math"
 	"runtime"
 	"sort"
-	"sync"
 
 	"itool/stages/policy/kernel"
 )
@@ -109,7 +108,7 @@ func (w *Weight) Block(b int, table *[16]float32) []byte {
 		}
 	case "float16":
 		for i, c := range Codebook {
-			table[i] = half(c * scale)
+			table[i] = kernel.FromHalf(kernel.ToHalf(c * scale))
 		}
 	default:
 		for i, c := range Codebook {
@@ -147,18 +146,6 @@ func (w *Weight) Rows(dst []float32, from, to int) {
 	runtime.KeepAlive(w.owner)
 }
 
-// half rounds to the nearest IEEE half: 10 bits of fraction, or steps of 2⁻²⁴ for
-// what is smaller than 2⁻¹⁴.
-func half(v float32) float32 {
-	if a := math.Abs(float64(v)); a < 1.0/(1<<14) {
-		return float32(math.RoundToEven(float64(v)*(1<<24)) / (1 << 24))
-	} else if a >= 65520 {
-		return float32(math.Inf(int(math.Copysign(1, float64(v)))))
-	}
-	bits := math.Float32bits(v)
-	return math.Float32frombits((bits + 0xfff + bits>>13&1) &^ 0x1fff)
-}
-
 // Quantize keeps w in four bits, with the codes and scales of bitsandbytes'
 // quantize_4bit(w, blocksize 64, compress_statistics, "nf4"), as its default and CUDA
 // kernels have them; its CPU library (0.50) looks scales up in a table that misses the
@@ -177,7 +164,7 @@ func Quantize(w kernel.Weight, dtype string) (*Weight, error) {
 		step /= 2
 	}
 	chunks := (n + step - 1) / step
-	parallel(chunks, func(first, last int) {
+	kernel.Spread(chunks, func(first, last int) {
 		rows := make([]float32, step*k)
 		for c := first; c < last; c++ {
 			from, to := c*step, min(n, (c+1)*step)
@@ -264,14 +251,4 @@ func (w *Weight) nest(largest []float32) {
 // nearest is the index of the dynamic map's value next to x, the lower of two.
 func nearest(x float32) byte {
 	return byte(sort.Search(len(dynamic)-1, func(i int) bool { return (dynamic[i]+dynamic[i+1])/2 >= x }))
-}
-
-// parallel cuts n pieces of work into one stretch per processor.
-func parallel(n int, do func(first, last int)) {
-	workers := min(n, runtime.GOMAXPROCS(0))
-	var wait sync.WaitGroup
-	for i := range workers {
-		wait.Go(func() { do(i*n/workers, (i+1)*n/workers) })
-	}
-	wait.Wait()
 }

@@ -31,25 +31,12 @@ func decode(raw []byte, dtype string) (out []float32, ok bool) {
 	case "F16":
 		out = make([]float32, len(raw)/2)
 		for i := range out {
-			out[i] = half(le.Uint16(raw[2*i:]))
+			out[i] = kernel.FromHalf(le.Uint16(raw[2*i:]))
 		}
 	default:
 		return nil, false
 	}
 	return out, true
-}
-
-// half widens an IEEE half: sign, 5 bits of exponent, 10 of fraction.
-func half(h uint16) float32 {
-	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
-	switch exp {
-	case 0: // zero and subnormals: frac · 2⁻²⁴
-		v := float32(frac) / (1 << 24)
-		return math.Float32frombits(math.Float32bits(v) | sign)
-	case 31: // infinities and NaN
-		return math.Float32frombits(sign | 0xff<<23 | frac<<13)
-	}
-	return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
 }
 
 // Round is v as a file in this dtype has it.

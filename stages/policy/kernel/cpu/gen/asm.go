@@ -30,7 +30,7 @@ func (f *file) begin(name, doc string, result string, params ...param) map[strin
 	offset := 0
 	var list []string
 	for _, p := range params {
-		size := map[string]int{"[]float32": 24, "[]int32": 24, "*float32": 8, "*int32": 8, "*byte": 8, "int": 8, "float32": 4}[p.typ]
+		size := map[string]int{"[]float32": 24, "[]int32": 24, "*float32": 8, "*int32": 8, "*byte": 8, "*int8": 8, "*uint16": 8, "int": 8, "float32": 4}[p.typ]
 		if size == 0 {
 			panic("unknown type " + p.typ)
 		}
@@ -67,22 +67,25 @@ var constantBits = []struct {
 	name string
 	bits uint32
 }{
-	{"expLow", 0xc2700000},  // −60: e^x below it is taken for 0
-	{"expHigh", 0x42ae0000}, // 87
-	{"log2e", 0x3fb8aa3b},   // 1/ln 2
-	{"magic", 0x4b400000},   // 1.5·2²³: adding it rounds to an integer
-	{"ln2Hi", 0x3f318000},   // 0.693359375
-	{"ln2Lo", 0xb95e8083},   // −2.12194440e-4
-	{"exp5", 0x39506967},    // 1.9875691500e-4
-	{"exp4", 0x3ab743ce},    // 1.3981999507e-3
-	{"exp3", 0x3c088908},    // 8.3334519073e-3
-	{"exp2", 0x3d2aa9c1},    // 4.1665795894e-2
-	{"exp1", 0x3e2aaaaa},    // 1.6666665459e-1
-	{"exp0", 0x3f000000},    // 5.0000001201e-1
-	{"one", 0x3f800000},     // 1
-	{"bias", 127 << 23},     // exponent of 1
-	{"lowest", 0xff7fffff},  // −MaxFloat32
-	{"signBit", 0x80000000}, // −0
+	{"expLow", 0xc2700000},   // −60: e^x below it is taken for 0
+	{"expHigh", 0x42ae0000},  // 87
+	{"log2e", 0x3fb8aa3b},    // 1/ln 2
+	{"magic", 0x4b400000},    // 1.5·2²³: adding it rounds to an integer
+	{"ln2Hi", 0x3f318000},    // 0.693359375
+	{"ln2Lo", 0xb95e8083},    // −2.12194440e-4
+	{"exp5", 0x39506967},     // 1.9875691500e-4
+	{"exp4", 0x3ab743ce},     // 1.3981999507e-3
+	{"exp3", 0x3c088908},     // 8.3334519073e-3
+	{"exp2", 0x3d2aa9c1},     // 4.1665795894e-2
+	{"exp1", 0x3e2aaaaa},     // 1.6666665459e-1
+	{"exp0", 0x3f000000},     // 5.0000001201e-1
+	{"one", 0x3f800000},      // 1
+	{"bias", 127 << 23},      // exponent of 1
+	{"lowest", 0xff7fffff},   // −MaxFloat32
+	{"signBit", 0x80000000},  // −0
+	{"codeUp", 0x7f000000},   // 2¹²⁷: a half's bits, shifted to a float32's, times this are 2¹⁵ times its value
+	{"codeBias", 0xbf808000}, // −(1 + 128·2⁻¹⁵)
+	{"codeOne", 0x3f803f80},  // the upper half of a 1, twice
 }
 
 func (f *file) constants() {

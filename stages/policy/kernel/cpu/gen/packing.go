@@ -10,6 +10,8 @@ func (f *file) packing() {
 		f.widen256()
 		f.turn256()
 		f.lookup256()
+		f.widenInt8()
+		f.rowInt8()
 	}
 }
 
@@ -147,6 +149,86 @@ func (f *file) lookup256() {
 	f.p("\tVBLENDVPS Y2, Y5, Y4, Y4\n\tVBLENDVPS Y3, Y7, Y6, Y6\n\tVUNPCKLPS Y4, Y6, Y0\n\tVUNPCKHPS Y4, Y6, Y1")
 	f.p("\tVMOVUPS X0, (DI)\n\tVMOVUPS X1, 16(DI)\n\tVEXTRACTF128 $1, Y0, 32(DI)\n\tVEXTRACTF128 $1, Y1, 48(DI)")
 	f.p("\tADDQ $8, SI\n\tADDQ $64, DI\n\tDECQ CX\n\tJNZ %s\n%s:", loop, done)
+	f.end()
+}
+
+// What a code q stands for comes out of one multiply-add, which is exact: as the bits of
+// 1 + (q + 128)·2⁻¹⁵, times 2¹⁵ times the scale, minus (2¹⁵ + 128) times the scale. All
+// registers are of 128 bits, which is what the first Zen computes with: there the plain
+// way (extend, convert, multiply) takes a sixth longer, in wider registers as well.
+
+// scalesInt8 makes both factors of sixteen halves, in registers from 4 and from 8 on, and
+// clears X13. A shifted half may be subnormal, the product is exact all the same.
+func (f *file) scalesInt8() {
+	for i := range 4 {
+		f.p("\tVPMOVZXWD %d(R8), X%d\n\tVPSLLD $13, X%d, X%d\n\tVMULPS %s, X%d, X%d", 8*i, 4+i, 4+i, 4+i, constant("codeUp"), 4+i, 4+i)
+		f.p("\tVMULPS %s, X%d, X%d", constant("codeBias"), 4+i, 8+i)
+	}
+	f.p("\tADDQ $32, R8\n\tVPXOR X13, X13, X13")
+}
+
+// codesInt8 widens sixteen codes and does something with each four of them.
+func (f *file) codesInt8(then func(register, four int)) {
+	for i, half := range []string{"L", "H"} {
+		f.p("\tVPUNPCK%sBW (DI), X13, X14", half)
+		f.p("\tVPUNPCKLWD %s, X14, X15\n\tVFMADD213PS X%d, X%d, X15", constant("codeOne"), 8+2*i, 4+2*i)
+		then(15, 2*i)
+		f.p("\tVPUNPCKHWD %s, X14, X14\n\tVFMADD213PS X%d, X%d, X14", constant("codeOne"), 9+2*i, 5+2*i)
+		then(14, 2*i+1)
+	}
+	f.p("\tADDQ $16, DI")
+}
+
+// blocks256 goes through the k in CX, 32 at a time.
+func (f *file) blocks256(scales, step func()) {
+	block, loop, last, done := f.label("b"), f.label("b"), f.label("b"), f.label("b")
+	f.p("\tTESTQ CX, CX\n\tJZ %s\n%s:", done, block)
+	scales()
+	f.p("\tMOVQ $32, R10\n\tCMPQ CX, R10\n\tJGE %s\n\tMOVQ CX, R10\n%s:\n\tSUBQ R10, CX\n\tPCALIGN $32\n%s:", last, last, loop)
+	step()
+	f.p("\tDECQ R10\n\tJNZ %s\n\tTESTQ CX, CX\n\tJNZ %s\n%s:", loop, block, done)
+}
+
+// widenInt8 makes sixteen columns of a panel.
+func (f *file) widenInt8() {
+	at := f.begin("widenInt8", "is described at type level.", "",
+		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"codes", "*byte"}, param{"scales", "*uint16"}, param{"k", "int"})
+	f.p("\tMOVQ %s, DX\n\tMOVQ %s, AX\n\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, CX\n\tSHLQ $2, AX", at["dst"], at["dstStep"], at["codes"], at["scales"], at["k"])
+	f.blocks256(f.scalesInt8, func() {
+		f.codesInt8(func(register, four int) { f.p("\tVMOVUPS X%d, %d(DX)", register, 16*four) })
+		f.p("\tADDQ AX, DX")
+	})
+	f.end()
+}
+
+// rowInt8 multiplies codes on their way from memory. Every sum is that of tile with what
+// the codes stand for, in its order.
+func (f *file) rowInt8() {
+	at := f.begin("rowInt8", "is described at type level.", "",
+		param{"k", "int"}, param{"a", "*float32"}, param{"codes", "*byte"}, param{"scales", "*uint16"}, param{"c", "*float32"}, param{"add", "int"})
+	f.p("\tMOVQ %s, CX\n\tMOVQ %s, SI\n\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, DX", at["k"], at["a"], at["codes"], at["scales"], at["c"])
+	for i := range 4 {
+		f.p("\tVXORPS X%d, X%d, X%d", i, i, i)
+	}
+	f.blocks256(func() {
+		f.scalesInt8()
+		for i := range 8 {
+			f.p("\tPREFETCHT0 %d(DI)", 2048+64*i)
+		}
+	}, func() {
+		f.p("\tVBROADCASTSS (SI), X12")
+		f.codesInt8(func(register, four int) { f.p("\tVFMADD231PS X12, X%d, X%d", register, four) })
+		f.p("\tADDQ $4, SI")
+	})
+	plain := f.label("store")
+	f.p("\tMOVQ %s, AX\n\tTESTQ AX, AX\n\tJZ %s", at["add"], plain)
+	for i := range 4 {
+		f.p("\tVADDPS %d(DX), X%d, X%d", 16*i, i, i)
+	}
+	f.p("%s:", plain)
+	for i := range 4 {
+		f.p("\tVMOVUPS X%d, %d(DX)", i, 16*i)
+	}
 	f.end()
 }
 
