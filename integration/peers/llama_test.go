@@ -104,6 +104,54 @@ func TestLlamaCppReadsOurGGUF(t *testing.T) {
 	}
 }
 
+// TestLlamaCppRoundsAsWeDo: llama.cpp's own Q8_0 of our file is what we write in eight
+// bits, byte by byte, and it says about that what the engine says in eight bits.
+func TestLlamaCppRoundsAsWeDo(t *testing.T) {
+	needs(t, "llama_cpp, numpy, gguf")
+	dir := t.TempDir()
+	fsys := policytest.Shaped(7, model.Config{
+		Family: model.Qwen2, HiddenSize: 96, IntermediateSize: 160, NumLayers: 2, NumHeads: 3, NumKVHeads: 1, HeadDim: 32, VocabSize: 320,
+		MaxPositions: 512, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+	})
+	p, err := policy.Open(fsys, policy.Options{Form: model.Int8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := policy.Open(fsys, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]gguf.Options{"plain": {NoTokenizer: true}, "int8": {NoTokenizer: true, Int8: true}} {
+		f, err := os.Create(filepath.Join(dir, name+".gguf"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(gguf.Write(f, plain, o), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var same struct{ Matrices, Different int }
+	run(t, &same, "int8.py", filepath.Join(dir, "plain.gguf"), filepath.Join(dir, "int8.gguf"))
+	if same.Matrices != 15 || same.Different != 0 {
+		t.Errorf("%d of %d matrices differ from llama.cpp's own rounding", same.Different, same.Matrices)
+	}
+	prompt, want := []int32{5, 6, 7, 8, 9, 10}, []int32{11, 12, 13, 14}
+	writeJSON(t, filepath.Join(dir, "asks.json"), []map[string]any{{"file": "int8.gguf", "prompt": prompt, "answer": want, "texts": nil}})
+	var theirs []struct{ LogPs []float64 }
+	run(t, &theirs, "llama.py", dir)
+	logps, err := p.LogProbs(context.Background(), []policy.Sequence{{Prompt: prompt, Answer: want}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// llama.cpp rounds what it multiplies to eight bits, too, which costs it as much again as
+	// rounding the weights cost both.
+	for j, l := range logps[0] {
+		if d := math.Abs(float64(l) - theirs[0].LogPs[j]); d > 0.2 {
+			t.Errorf("token %d: they say %v, we %v", j, theirs[0].LogPs[j], l)
+		}
+	}
+}
+
 // withTokenizer is a tiny model with another tokenizer.
 func withTokenizer(t *testing.T, data []byte) (*policy.Policy, *tokenizer.Tokenizer) {
 	t.Helper()

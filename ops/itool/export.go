@@ -33,12 +33,16 @@ type exportCmd struct {
 	Out     string `required:"" placeholder:"DIR" help:"New folder to write."`
 	Merged  bool   `help:"Write a whole model with the adapter merged in, instead of the adapter."`
 	GGUF    bool   `name:"gguf" help:"With --merged: write one file for llama.cpp instead of a folder."`
+	Int8    bool   `name:"int8" help:"With --gguf: matrices in eight bits (Q8_0)."`
 	Base    string `type:"existingdir" placeholder:"DIR" help:"With --merged: merge into this base instead, such as the 16-bit one of a run on four bits."`
 }
 
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
 	if (c.Base != "" || c.GGUF) && !c.Merged {
 		return coded(exitUsage, "--base, --gguf: only with --merged")
+	}
+	if c.Int8 && !c.GGUF {
+		return coded(exitUsage, "--int8: only with --gguf; itool serve --weights int8 rounds a folder's model as it opens it")
 	}
 	s, err := c.open(ctx, a, c.RunName)
 	if err != nil {
@@ -179,7 +183,9 @@ func (c *exportCmd) gguf(ctx context.Context, a *app, apart *policy.Policy, p re
 	if err != nil {
 		return err
 	}
-	err = writeFile(c.Out, func(w io.Writer) error { return gguf.Write(w, apart, gguf.Options{Name: p.Name + " of " + c.RunName}) })
+	err = writeFile(c.Out, func(w io.Writer) error {
+		return gguf.Write(w, apart, gguf.Options{Name: p.Name + " of " + c.RunName, Int8: c.Int8})
+	})
 	if errors.Is(err, gguf.ErrTokenizer) {
 		return fmt.Errorf("%w: export a folder (without --gguf), which itool serve and transformers read", err)
 	}

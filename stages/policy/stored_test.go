@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"itool/stages/policy"
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
 	"itool/stages/policy/model/safetensors"
 	"itool/stages/policy/policytest"
@@ -67,6 +69,53 @@ func TestStoredWeights(t *testing.T) {
 			}
 			if one, other := drawn(wide), drawn(stored); fmt.Sprint(one) != fmt.Sprint(other) {
 				t.Errorf("%s: drew %v, want %v", g.Name, other, one)
+			}
+		}
+	}
+}
+
+// TestInt8Weights: a policy in eight bits says, bit by bit, what one in float32 says whose
+// weights are those values.
+func TestInt8Weights(t *testing.T) {
+	ctx := context.Background()
+	for _, g := range policytest.Goldens(t) {
+		open := func(fsys fs.FS, form model.Form) *policy.Policy {
+			p, err := policy.Open(fsys, policy.Options{Form: form})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		for kind, fsys := range map[string]fs.FS{"float32": g.Folder(false), "bf16": policytest.BF16(t, g.Folder(false))} {
+			eight := open(fsys, model.Int8)
+			m := eight.Model()
+			if _, ok := m.Layers[1].Down.Stored.(*kernel.Int8); !ok && !m.NF4 || m.Layers[1].Down.W != nil {
+				t.Fatalf("%s: not in eight bits: %T", g.Name, m.Layers[1].Down.Stored)
+			}
+			wide := eight.With(m.Clone())
+			var asked []policy.Sequence
+			for _, e := range g.Examples {
+				asked = append(asked, policy.Sequence{Prompt: e.Prompt, Answer: e.Answer})
+			}
+			say := func(p *policy.Policy) string {
+				logps, err := p.LogProbs(ctx, asked)
+				if err != nil {
+					t.Fatal(err)
+				}
+				draws, err := p.Generate(ctx, [][]int32{asked[0].Prompt, asked[1].Prompt}, policy.Request{Temperature: 1, Seed: 3, MaxTokens: 20})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return fmt.Sprint(logps, draws)
+			}
+			if got, want := say(eight), say(wide); got != want {
+				t.Errorf("%s, %s: %s\nwant %s", g.Name, kind, got, want)
+			}
+			if m.NF4 {
+				continue // four bits stay four bits
+			}
+			if far, err := m.Distance(open(fsys, model.Float32).Model(), nil); err != nil || far == 0 || far > 0.01 {
+				t.Errorf("%s, %s: weights are %g apart, %v", g.Name, kind, far, err)
 			}
 		}
 	}

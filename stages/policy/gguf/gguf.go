@@ -27,6 +27,7 @@ import (
 type Options struct {
 	Name        string // general.name; may be empty
 	NoTokenizer bool   // weights alone, for programs that pass token IDs
+	Int8        bool   // matrices in eight bits (Q8_0), those whose rows are whole blocks of 32
 }
 
 // ErrTokenizer: llama.cpp has no rule that cuts texts as this tokenizer does.
@@ -45,6 +46,7 @@ const (
 	typeArray   = 9
 
 	tensorF32  = 0
+	tensorQ8   = 8
 	tensorBF16 = 30
 
 	alignment = 32 // bytes, of each tensor
@@ -58,26 +60,30 @@ type tensor struct {
 	rows func(dst []float32, from, to int) // dst (to−from, K)
 }
 
+// size in bytes.
 func (t *tensor) size() uint64 {
-	width := uint64(4)
-	if t.kind == tensorBF16 {
-		width = 2
+	values := uint64(max(t.n, 1)) * uint64(t.k)
+	switch t.kind {
+	case tensorBF16:
+		return 2 * values
+	case tensorQ8:
+		return values / kernel.Int8Block * (2 + kernel.Int8Block)
 	}
-	return uint64(max(t.n, 1)) * uint64(t.k) * width
+	return 4 * values
 }
 
 // Write writes base and adapter merged. Matrices are bf16 if the checkpoint is, else
-// float32.
+// float32, unless Options say otherwise.
 func Write(w io.Writer, p *policy.Policy, o Options) error {
 	m := p.Model().Merged()
 	e := &encoder{w: bufio.NewWriterSize(w, 1<<16)}
-	meta := header(m, o.Name)
+	meta := header(m, o)
 	if o.NoTokenizer {
 		meta.str("tokenizer.ggml.model", "none")
 	} else if err := meta.tokenizer(p); err != nil {
 		return fmt.Errorf("gguf: %w", err)
 	}
-	tensors := tensors(m)
+	tensors := tensors(m, o)
 	e.bytes([]byte("GGUF"))
 	e.u32(3)
 	e.u64(uint64(len(tensors)))
@@ -115,16 +121,19 @@ func Write(w io.Writer, p *policy.Policy, o Options) error {
 func padded(n uint64) uint64 { return (n + alignment - 1) / alignment * alignment }
 
 // header is what describes the model. Names are llama.cpp's.
-func header(m *model.Model, name string) *metadata {
+func header(m *model.Model, o Options) *metadata {
 	arch := string(m.Family)
 	d := &metadata{}
 	d.str("general.architecture", arch)
 	d.str("general.type", "model")
-	if name != "" {
-		d.str("general.name", name)
+	if o.Name != "" {
+		d.str("general.name", o.Name)
 	}
 	fileType := uint32(0) // all float32
-	if m.DType == "bfloat16" {
+	switch {
+	case o.Int8:
+		fileType = 7 // mostly Q8_0
+	case m.DType == "bfloat16":
 		fileType = 32 // mostly bf16
 	}
 	d.u32("general.file_type", fileType)
@@ -189,11 +198,22 @@ func last(ids []int32) int32 { return ids[len(ids)-1] }
 var moduleNames = [model.Modules]string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}
 
 // tensors lists the weights of a plain model.
-func tensors(m *model.Model) []tensor {
+func tensors(m *model.Model, o Options) []tensor {
 	c := m.HiddenSize
-	all := []tensor{matrix(m, "token_embd.weight", m.EmbedWeight()), vector("output_norm.weight", m.Norm)}
+	matrix := func(name string, w kernel.Weight) tensor {
+		n, k := w.Shape()
+		t := tensor{name: name, n: n, k: k, kind: tensorF32, rows: w.Rows}
+		switch {
+		case o.Int8 && k%kernel.Int8Block == 0:
+			t.kind = tensorQ8
+		case m.DType == "bfloat16":
+			t.kind = tensorBF16
+		}
+		return t
+	}
+	all := []tensor{matrix("token_embd.weight", m.EmbedWeight()), vector("output_norm.weight", m.Norm)}
 	if !m.TieEmbeddings {
-		all = append(all, matrix(m, "output.weight", m.HeadWeight()))
+		all = append(all, matrix("output.weight", m.HeadWeight()))
 	}
 	if s := m.RopeScaling; s != nil {
 		all = append(all, vector("rope_freqs.weight", m.RopeFactors()))
@@ -205,7 +225,7 @@ func tensors(m *model.Model) []tensor {
 			all = append(all, vector(at+"attn_q_norm.weight", l.QNorm), vector(at+"attn_k_norm.weight", l.KNorm))
 		}
 		for j, lin := range l.Linears() {
-			w, bias := matrix(m, at+moduleNames[j]+".weight", lin.Weight()), lin.Bias
+			w, bias := matrix(at+moduleNames[j]+".weight", lin.Weight()), lin.Bias
 			if heads := map[model.Module]int{model.Q: m.NumHeads, model.K: m.NumKVHeads}[model.Module(j)]; heads > 0 && m.Family == model.Llama {
 				w.rows = interleaved(w.rows, heads, m.HeadDim, w.k)
 			}
@@ -216,15 +236,6 @@ func tensors(m *model.Model) []tensor {
 		}
 	}
 	return all
-}
-
-func matrix(m *model.Model, name string, w kernel.Weight) tensor {
-	n, k := w.Shape()
-	t := tensor{name: name, n: n, k: k, kind: tensorF32, rows: w.Rows}
-	if m.DType == "bfloat16" {
-		t.kind = tensorBF16
-	}
-	return t
 }
 
 func vector(name string, v []float32) tensor {
@@ -334,13 +345,38 @@ func (e *encoder) tensor(t *tensor) {
 		e.rows = slices.Grow(e.rows[:0], n)[:n]
 		t.rows(e.rows, from, to)
 		e.out = e.out[:0]
-		for _, v := range e.rows {
-			if t.kind == tensorBF16 {
+		switch t.kind {
+		case tensorQ8:
+			e.int8(t, from, to)
+		case tensorBF16:
+			for _, v := range e.rows {
 				e.out = binary.LittleEndian.AppendUint16(e.out, kernel.ToBF16(v))
-			} else {
+			}
+		default:
+			for _, v := range e.rows {
 				e.out = binary.LittleEndian.AppendUint32(e.out, math.Float32bits(v))
 			}
 		}
 		e.bytes(e.out)
+	}
+}
+
+// int8 puts rows into blocks: a scale and 32 codes.
+func (e *encoder) int8(t *tensor, from, to int) {
+	w, err := kernel.ToInt8(&kernel.Dense{N: to - from, K: t.k, Data: e.rows})
+	if err != nil {
+		if e.err == nil {
+			e.err = fmt.Errorf("tensor %s, rows %d to %d: %w", t.name, from, to-1, err)
+		}
+		return
+	}
+	var codes [kernel.Int8Block]int8
+	for r := range to - from {
+		for b := range t.k / kernel.Int8Block {
+			e.out = binary.LittleEndian.AppendUint16(e.out, w.Block(&codes, r, b))
+			for _, c := range codes {
+				e.out = append(e.out, byte(c))
+			}
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -97,9 +98,12 @@ func read(t *testing.T, data []byte) *file {
 	start := (f.at + 31) / 32 * 32
 	var end int
 	for name, x := range f.tensors {
-		size := map[uint32]int{0: 4, 30: 2}[x.kind]
+		size := map[uint32]int{0: 4, 8: 1, 30: 2}[x.kind]
 		for _, d := range x.dims {
 			size *= int(d)
+		}
+		if x.kind == 8 {
+			size = size / 32 * 34
 		}
 		at := start + int(offsets[name])
 		if offsets[name]%32 != 0 || size == 0 || at+size > len(data) {
@@ -124,6 +128,18 @@ func (x tensor) floats() []float32 {
 			continue
 		}
 		all = append(all, math.Float32frombits(binary.LittleEndian.Uint32(x.data[i:])))
+	}
+	return all
+}
+
+// int8s are the values of a tensor in Q8_0: a half, then 32 codes.
+func (x tensor) int8s() []float32 {
+	var all []float32
+	for b := x.data; len(b) > 0; b = b[34:] {
+		scale := kernel.FromHalf(binary.LittleEndian.Uint16(b))
+		for _, c := range b[2:34] {
+			all = append(all, scale*float32(int8(c)))
+		}
 	}
 	return all
 }
@@ -235,6 +251,35 @@ func TestWriteFails(t *testing.T) {
 		if err := gguf.Write(&full{left}, p, gguf.Options{NoTokenizer: true}); !errors.Is(err, errFull) {
 			t.Errorf("after %d bytes: %v", left, err)
 		}
+	}
+}
+
+// TestInt8: matrices whose rows are whole blocks are in eight bits, the others as ever.
+func TestInt8(t *testing.T) {
+	fsys := policytest.Shaped(1, model.Config{
+		Family: model.Llama, HiddenSize: 32, IntermediateSize: 80, NumLayers: 1, NumHeads: 2, NumKVHeads: 1, HeadDim: 16, VocabSize: 300,
+		MaxPositions: 64, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+	})
+	p, err := policy.Open(fsys, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, m := written(t, p, gguf.Options{NoTokenizer: true, Int8: true}), p.Model()
+	if f.meta["general.file_type"] != uint32(7) || f.tensors["output_norm.weight"].kind != 0 || f.tensors["blk.0.ffn_down.weight"].kind != 0 {
+		t.Errorf("file type %v, kinds %v and %v", f.meta["general.file_type"], f.tensors["output_norm.weight"].kind, f.tensors["blk.0.ffn_down.weight"].kind)
+	}
+	for name, w := range map[string]kernel.Weight{"token_embd.weight": m.EmbedWeight(), "blk.0.ffn_up.weight": m.Layers[0].Up.Weight()} {
+		eight, err := kernel.ToInt8(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(f.tensors[name].int8s(), kernel.Widened(eight)) {
+			t.Errorf("%s: other values than kernel.ToInt8's", name)
+		}
+	}
+	m.Layers[0].Up.W[5] = float32(math.Inf(1))
+	if err := gguf.Write(&bytes.Buffer{}, p, gguf.Options{NoTokenizer: true, Int8: true}); err == nil || !strings.Contains(err.Error(), "blk.0.ffn_up.weight, rows 0 to 63: row 0, values 0 to 31") {
+		t.Errorf("an infinite weight: %v", err)
 	}
 }
 
