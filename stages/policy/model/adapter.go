@@ -21,6 +21,7 @@ type Adapter struct {
 	Rank       int     // R
 	Alpha      float64 // the scale is Alpha/R
 	RankStable bool    // rsLoRA: the scale is Alpha/√R
+	Base       string  // BaseDigest of the model that it was trained on; empty: not known
 	Layers     []AdapterLayer
 }
 
@@ -119,6 +120,7 @@ func (m *Model) Merged() *Model {
 	if m.Adapter == nil {
 		return &n
 	}
+	n.opened = ""
 	for i := range n.Layers {
 		for j, l := range n.Layers[i].Linears() {
 			lora := m.Adapter.at(i, Module(j))
@@ -255,6 +257,7 @@ func (a *Adapter) read(fsys fs.FS, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	a.Base = f.Metadata[baseKey]
 	taken := 0
 	for i := range a.Layers {
 		for j, s := range cfg.shapes() {

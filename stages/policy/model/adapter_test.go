@@ -5,11 +5,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
 	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/model"
+	"itool/stages/policy/model/safetensors"
 )
 
 // noise is an adapter whose B is not zero, so that it changes something.
@@ -111,6 +113,55 @@ func TestAdapter(t *testing.T) {
 	}
 	if merged.Adapter != nil || slices.Equal(merged.Layers[0].Q.W, base.Layers[0].Q.W) {
 		t.Error("Merged must put the adapter into the plain weights")
+	}
+}
+
+// TestAdapterOfAnotherBase: an adapter knows its base, in every type and form that has
+// the same values, and no other opens with it.
+func TestAdapterOfAnotherBase(t *testing.T) {
+	cfg := tiny(true)
+	base := model.New(cfg, 1, ref.New())
+	rounded := saved(t, base)
+	if err := base.Save(rounded.create, safetensors.BF16); err != nil {
+		t.Fatal(err)
+	}
+	its, err := model.Open(rounded, ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := noise(cfg, model.Q)
+	a.Base = its.BaseDigest()
+	nf4, finer, near := saved(t, its), saved(t, its), its.Clone()
+	if err := its.SaveNF4(nf4.create); err != nil {
+		t.Fatal(err)
+	}
+	near.Layers[1].Up.W[0] += 1.0 / 64 // the first row is one of those looked at
+	for name, c := range map[string]struct {
+		dir  memory
+		form model.Form
+		fits bool
+	}{
+		"bf16, packed": {rounded, model.Float32, true}, "bf16, stored": {rounded, model.Stored, true}, "eight bits": {rounded, model.Int8, true}, "float32": {finer, model.Auto, true},
+		"unrounded": {saved(t, base), model.Auto, false}, "another": {saved(t, model.New(cfg, 2, ref.New())), model.Auto, false}, "trained on": {saved(t, near), model.Auto, false}, "four bits": {nf4, model.Auto, false},
+	} {
+		if err := a.Save(c.dir.create); err != nil {
+			t.Fatal(err)
+		}
+		m, err := model.OpenAs(c.dir, ref.New(), c.form)
+		if c.fits != (err == nil) || !c.fits && !strings.Contains(err.Error(), "the adapter belongs to another base") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil && (m.Adapter.Base != a.Base || m.BaseDigest() != a.Base) {
+			t.Errorf("%s: the base is %s, the adapter's %s", name, m.BaseDigest(), m.Adapter.Base)
+		}
+	}
+	a.Base = "" // as PEFT writes one
+	foreign := saved(t, base)
+	if err := a.Save(foreign.create); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := model.Open(foreign, ref.New()); err != nil {
+		t.Error(err)
 	}
 }
 

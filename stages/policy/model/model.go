@@ -37,6 +37,8 @@ type Model struct {
 		Embed, Head kernel.Weight // (V, C); one and the same when tied
 	}
 
+	opened string // BaseDigest of the file, where opening it changed values
+
 	Adapter *Adapter // merged into every Linear.M, or beside it as Linear.Beside; nil for a plain model
 }
 
@@ -146,7 +148,7 @@ func (m *Model) Clone() *Model {
 			*t.stored = nil
 		}
 	}
-	n.Stored.Head = nil
+	n.Stored.Head, n.opened = nil, ""
 	n.finish()
 	return &n
 }

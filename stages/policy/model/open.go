@@ -59,6 +59,9 @@ func open(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
 		if m.Adapter, err = ReadAdapter(fsys, cfg); err != nil {
 			return nil, err
 		}
+		if base := m.BaseDigest(); m.Adapter.Base != "" && m.Adapter.Base != base {
+			return nil, fmt.Errorf("%s: the adapter belongs to another base: it was trained on %.12s, this one is %.12s (%s in the file's metadata; a base and its four bits are two): put it on its own base", adapterWeightsName, m.Adapter.Base, base, baseKey)
+		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -123,6 +126,7 @@ func (m *Model) read(files weights, form Form) error {
 	stored := m.keeps(form)
 	quantised := nf4.Files(func(name string) *safetensors.File { return files[name] })
 	known := map[string]bool{}
+	sum := newBaseSum()
 	for _, t := range m.tensors() {
 		known[t.name] = true
 		f, ok := files[t.name]
@@ -145,6 +149,7 @@ func (m *Model) read(files weights, form Form) error {
 			for _, name := range nf4.Companions(t.name) {
 				known[name] = true
 			}
+			sum.add(t)
 			continue
 		}
 		if stored && t.stored != nil && f.Dtype(t.name) == safetensors.BF16 {
@@ -160,6 +165,7 @@ func (m *Model) read(files weights, form Form) error {
 			}
 			*t.data = data
 		}
+		sum.add(t)
 		if form == Int8 && t.stored != nil {
 			w, err := kernel.ToInt8(t.weight())
 			if err != nil {
@@ -167,6 +173,9 @@ func (m *Model) read(files weights, form Form) error {
 			}
 			*t.stored, *t.data = w, nil
 		}
+	}
+	if form == Int8 {
+		m.opened = sum.String()
 	}
 	for name, f := range files {
 		switch {

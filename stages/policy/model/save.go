@@ -31,7 +31,7 @@ func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype saf
 		}
 		ts = append(ts, out)
 	}
-	return writeTensors(create, weightsName, ts, dtype)
+	return writeTensors(create, weightsName, ts, dtype, map[string]string{"format": "pt"}) // transformers asks for it
 }
 
 // SaveNF4 writes config.json and model.safetensors with the linear maps of the layers
@@ -65,7 +65,7 @@ func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error 
 			return nf4.Quantize(t.weight(), cfg.DType)
 		})...)
 	}
-	return writeTensors(create, weightsName, ts, rest)
+	return writeTensors(create, weightsName, ts, rest, map[string]string{"format": "pt"})
 }
 
 // release lets the system take back the memory of a mapped tensor until it is read
@@ -105,13 +105,18 @@ func (a *Adapter) Save(create func(name string) (io.WriteCloser, error)) error {
 				safetensors.Tensor{Name: nameB, Shape: []int{len(lora.B) / a.Rank, a.Rank}, Data: lora.B})
 		}
 	}
-	return writeTensors(create, adapterWeightsName, ts, safetensors.F32)
+	metadata := map[string]string{"format": "pt"}
+	if a.Base != "" {
+		metadata[baseKey] = a.Base
+	}
+	return writeTensors(create, adapterWeightsName, ts, safetensors.F32, metadata)
 }
 
-func writeTensors(create Create, name string, ts []safetensors.Tensor, dtype safetensors.Dtype) error {
-	return write(create, name, func(w io.Writer) error {
-		return safetensors.Write(w, ts, dtype, map[string]string{"format": "pt"}) // transformers asks for it
-	})
+// baseKey is the metadata of an adapter's weights that names its base.
+const baseKey = "base_digest"
+
+func writeTensors(create Create, name string, ts []safetensors.Tensor, dtype safetensors.Dtype, metadata map[string]string) error {
+	return write(create, name, func(w io.Writer) error { return safetensors.Write(w, ts, dtype, metadata) })
 }
 
 func writeJSON(create Create, name string, v any) error {

@@ -38,6 +38,7 @@ func newWeights(m *model.Model, cfg Config) (*weights, error) {
 		w.adapter, err = freshAdapter(base, cfg)
 	} else {
 		w.adapter, err = m.Adapter.Clone(), sameAdapter(m.Adapter, cfg)
+		w.adapter.Base = base.BaseDigest() // it may have come without
 	}
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func freshAdapter(m *model.Model, cfg Config) (*model.Adapter, error) {
 		return nil, err
 	}
 	r := rand.New(rand.NewPCG(cfg.Seed, 0x6c6f7261))
-	a := &model.Adapter{Rank: cfg.Rank, Alpha: cfg.Alpha, Layers: make([]model.AdapterLayer, len(m.Layers))}
+	a := &model.Adapter{Rank: cfg.Rank, Alpha: cfg.Alpha, Base: m.BaseDigest(), Layers: make([]model.AdapterLayer, len(m.Layers))}
 	for i := range m.Layers {
 		for j, lin := range m.Layers[i].Linears() {
 			if !on[j] {
