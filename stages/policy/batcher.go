@@ -15,14 +15,30 @@ import (
 // Batcher answers requests that come at any time: those that run draw their next
 // tokens together, a new one joins as soon as its tokens have room, and what one gets
 // has the same bits whoever runs beside it. Run must run; Start may be called by many
-// goroutines at once.
+// goroutines at once. A long prompt is computed a part at a time, between the tokens of
+// the others.
+//
+// What prompts begin with is computed once, as long as the cache has room for it: the
+// instructions and tools of many conversations, the turns so far of one.
 type Batcher struct {
 	p       *Policy
 	session *Session
 	arrive  chan *Stream
 	places  chan struct{} // one for every request that waits or runs
 	stopped chan struct{} // closed when Run returns
+
+	// Of Run alone.
+	known []prefix  // the one used last stands last
+	ready []*Stream // those that a step draws for
 }
+
+// prefix is the beginning of prompts, in the cache.
+type prefix struct {
+	tokens []int32
+	path   []int32
+}
+
+const mostKnown = 256
 
 // ErrBusy: as many requests wait as may.
 var ErrBusy = errors.New("too many requests are waiting")
@@ -63,11 +79,14 @@ type Stream struct {
 	most   int // tokens that it may need, prompt included
 
 	// Of Run alone.
-	row    row
-	broken error
+	row      row
+	computed int  // tokens of the prompt
+	ready    bool // all but the last are
+	broken   error
 
 	mu     sync.Mutex
 	tokens []Token
+	cached int
 	reason Reason
 	err    error         // why it ended early; io.EOF: it did not
 	change chan struct{} // something above is new
@@ -139,6 +158,14 @@ func (s *Stream) Reason() Reason {
 	return s.reason
 }
 
+// Cached is how many of the prompt's tokens were known from other prompts, once Next
+// has returned.
+func (s *Stream) Cached() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cached
+}
+
 // tell adds what is new and wakes Next.
 func (s *Stream) tell(change func()) {
 	s.mu.Lock()
@@ -187,14 +214,13 @@ func (b *Batcher) Run(ctx context.Context) {
 		}
 		running, waiting = slices.DeleteFunc(running, cancelled), slices.DeleteFunc(waiting, cancelled)
 		for len(waiting) > 0 && b.fits(running, waiting[0]) {
-			s := waiting[0]
-			waiting = waiting[1:]
-			if err := b.admit(s); err != nil {
-				end(s, err)
-				continue
-			}
-			running = append(running, s)
+			running, waiting = append(running, waiting[0]), waiting[1:]
 		}
+		most := b.p.ContextLength()
+		if slices.ContainsFunc(running, func(s *Stream) bool { return s.ready }) {
+			most = blockRows
+		}
+		b.prompt(running, most)
 		b.step(running)
 		running = slices.DeleteFunc(running, func(s *Stream) bool {
 			switch {
@@ -222,25 +248,104 @@ func (b *Batcher) fits(running []*Stream, s *Stream) bool {
 	return len(running) < waveRows && need <= b.session.cache.limit
 }
 
-// admit computes a prompt.
-func (b *Batcher) admit(s *Stream) error {
-	branch, err := b.session.prefill(s.prompt)
-	if err != nil {
-		return err
+// begin takes the slots of a prompt, with the keys of what is known of it.
+func (b *Batcher) begin(s *Stream) {
+	c, n := &b.session.cache, len(s.prompt)-1
+	best, shared := -1, 0
+	for i, k := range b.known {
+		if same := common(k.tokens, s.prompt[:n]); same > shared {
+			best, shared = i, same
+		}
 	}
-	s.row.path, s.row.last = branch.path, branch.last
-	return nil
+	path := make([]int32, 0, n)
+	if best >= 0 {
+		path = append(path, b.known[best].path[:shared]...)
+		c.share(path)
+		if len(b.known[best].tokens) == shared { // this one will say it all
+			b.forget(best)
+		}
+	}
+	b.clear(n - shared)
+	var err error
+	if s.row.path, err = c.slots(path, n-shared); err != nil {
+		panic("policy: " + err.Error()) // fits has counted
+	}
+	s.computed = shared
+	s.mu.Lock()
+	s.cached = shared
+	s.mu.Unlock()
 }
 
-// step draws one token for every stream. An error, of broken weights, ends the stream
-// that met it.
+// prompt computes most tokens of the first prompt that is not whole yet.
+func (b *Batcher) prompt(running []*Stream, most int) {
+	for _, s := range running {
+		n := len(s.prompt) - 1
+		if s.ready {
+			continue
+		}
+		if s.row.path == nil { // not before its turn: more is known by then
+			b.begin(s)
+		}
+		to := min(n, s.computed+most)
+		b.session.compute(s.prompt[:to], s.row.path[:to], s.computed)
+		if s.computed = to; to == n {
+			s.ready, s.row.last = true, s.prompt[n]
+			b.know(s)
+		}
+		return
+	}
+}
+
+// know keeps a prompt for those that begin like it.
+func (b *Batcher) know(s *Stream) {
+	if len(b.known) == mostKnown {
+		b.forget(0)
+	}
+	n := len(s.row.path)
+	b.session.cache.share(s.row.path)
+	b.known = append(b.known, prefix{s.prompt[:n], s.row.path[:n:n]})
+}
+
+// clear makes room for n slots: fits has seen to it that there is some without what is
+// only known.
+func (b *Batcher) clear(n int) {
+	for len(b.known) > 0 && b.session.cache.room() < n {
+		b.forget(0)
+	}
+}
+
+func (b *Batcher) forget(i int) {
+	b.session.cache.free(b.known[i].path)
+	b.known = slices.Delete(b.known, i, i+1)
+}
+
+// common is the number of tokens that a and b begin with.
+func common(a, b []int32) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// step draws one token for every stream whose prompt is computed. An error, of broken
+// weights, ends the stream that met it.
 func (b *Batcher) step(running []*Stream) {
-	if len(running) == 0 {
+	b.ready = b.ready[:0]
+	for _, s := range running {
+		if s.ready {
+			b.ready = append(b.ready, s)
+		}
+	}
+	if len(b.ready) == 0 {
 		return
 	}
 	f, session := b.session.f, b.session
 	f.ids, session.paths = f.ids[:0], session.paths[:0]
-	for _, s := range running {
+	b.clear(len(b.ready))
+	for _, s := range b.ready {
 		var err error
 		if s.row.path, err = session.cache.slots(s.row.path, 1); err != nil {
 			panic("policy: " + err.Error()) // fits has counted
@@ -249,8 +354,8 @@ func (b *Batcher) step(running []*Stream) {
 		session.paths = append(session.paths, s.row.path)
 	}
 	session.pass(f.ids, session.paths)
-	_ = f.eachLogits(len(running), func(i int, logits []float32) error {
-		s := running[i]
+	_ = f.eachLogits(len(b.ready), func(i int, logits []float32) error {
+		s := b.ready[i]
 		r := &s.row
 		id, logp := r.sampler.Pick(logits, s.req.settings())
 		if logp-logp != 0 {

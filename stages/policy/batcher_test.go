@@ -74,6 +74,92 @@ func TestBatcherDrawsTheSameBits(t *testing.T) {
 	wg.Wait()
 }
 
+// TestBatcherKnowsPrompts: a prompt that begins as another did is computed from where
+// they part, to the same bits; the answers' own tokens are computed anew.
+func TestBatcherKnowsPrompts(t *testing.T) {
+	p := policytest.Open(t, 1)
+	prompt := mustPrompt(t, p, talk)
+	b := batcher(t, p, 10, 0)
+	ask := func(prompt []int32, seed uint64, known int) policy.Draw {
+		t.Helper()
+		req := policy.Request{Seed: seed, Temperature: 1, MaxTokens: 6}
+		s, err := b.Start(context.Background(), prompt, req, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := drain(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := p.Generate(context.Background(), [][]int32{prompt}, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !same(got, want[0]) {
+			t.Errorf("request %d: got %v, alone %v", seed, got, want[0])
+		}
+		if s.Cached() != known {
+			t.Errorf("request %d: %d tokens of the prompt were known, want %d", seed, s.Cached(), known)
+		}
+		return got
+	}
+	n := len(prompt)
+	first := ask(prompt, 1, 0)
+	ask(prompt, 2, n-1)                                                   // the last one's keys come with the first draw
+	ask(append(append(slices.Clone(prompt), first.Tokens...), 7), 3, n-1) // a conversation goes on
+	other := slices.Clone(prompt)
+	other[n/2]++
+	ask(other, 4, n/2)
+	ask(prompt[:n-5], 5, n-6)
+	fresh := append([]int32{9}, prompt...)
+	var choices []*policy.Stream
+	for i := range 3 {
+		s, err := b.Start(context.Background(), fresh, policy.Request{Seed: uint64(i), Temperature: 1, MaxTokens: 6}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		choices = append(choices, s)
+	}
+	for i, s := range choices {
+		if _, err := drain(s); err != nil || s.Cached() != min(i, 1)*n {
+			t.Errorf("choice %d of one prompt: %d of %d tokens known, %v", i, s.Cached(), n+1, err)
+		}
+	}
+}
+
+// TestBatcherCutsPrompts: while others draw, a long prompt is computed in parts, to the
+// same bits.
+func TestBatcherCutsPrompts(t *testing.T) {
+	p := policytest.Open(t, 1)
+	prompt := mustPrompt(t, p, talk)
+	b := batcher(t, p, 10, 0)
+	long := slices.Concat(slices.Repeat(prompt[:1], 700), prompt)
+	req := policy.Request{Seed: 2, Temperature: 1, MaxTokens: 5}
+	want, err := p.Generate(context.Background(), [][]int32{long}, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One that draws all the time: it says nothing of the long one's timing, but both run.
+	first, err := b.Start(context.Background(), prompt, policy.Request{Seed: 1, Temperature: 1}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Next(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.Start(context.Background(), long, req, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := drain(second)
+	if err != nil || !same(got, want[0]) {
+		t.Errorf("got %v %v, alone %v", got, err, want[0])
+	}
+	if _, err := drain(first); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBatcherAlternatives(t *testing.T) {
 	p := policytest.Open(t, 1)
 	prompt := mustPrompt(t, p, talk)

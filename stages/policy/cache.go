@@ -13,6 +13,7 @@ type cache struct {
 	width int         // G·D
 	used  int         // slots handed out so far
 	freed []int32     // of them, those that were given back by free
+	held  []int32     // by slot that slots handed out: how many hold it
 	limit int         // the most there may ever be
 }
 
@@ -52,11 +53,33 @@ func (c *cache) slots(path []int32, n int) ([]int32, error) {
 	for i := range n - again {
 		path = append(path, int32(first+i))
 	}
+	if more := c.used - len(c.held); more > 0 {
+		c.held = append(c.held, make([]int32, more)...)
+	}
+	for _, slot := range path[len(path)-n:] {
+		c.held[slot] = 1
+	}
 	return path, nil
 }
 
-// free makes slots available for others.
-func (c *cache) free(slots []int32) { c.freed = append(c.freed, slots...) }
+// room is how many slots may still be handed out.
+func (c *cache) room() int { return c.limit - c.used + len(c.freed) }
+
+// share gives slots another holder.
+func (c *cache) share(slots []int32) {
+	for _, slot := range slots {
+		c.held[slot]++
+	}
+}
+
+// free makes slots available for others once nobody holds them.
+func (c *cache) free(slots []int32) {
+	for _, slot := range slots {
+		if c.held[slot]--; c.held[slot] == 0 {
+			c.freed = append(c.freed, slot)
+		}
+	}
+}
 
 // giveBack frees the last n slots.
 func (c *cache) giveBack(n int) { c.used -= n }

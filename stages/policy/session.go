@@ -94,27 +94,37 @@ func newSession(p *Policy) *Session {
 	return &Session{p: p, f: &forward{m: p.model, d: p.model.Device}, cache: newCache(p.model, p.options.SessionTokens)}
 }
 
-// prefill computes all but the last token as one causal segment.
+// prefill computes all but the last token.
 func (s *Session) prefill(prompt []int32) (Branch, error) {
-	n, f := len(prompt)-1, s.f
+	n := len(prompt) - 1
 	path, err := s.cache.slots(make([]int32, 0, n), n)
 	if err != nil {
 		return Branch{}, err
 	}
-	b := Branch{of: s, path: path, last: prompt[n]}
-	grow(&f.pos, n)
-	for i := range n {
-		f.pos[i] = int32(i)
+	s.compute(prompt[:n], path, 0)
+	return Branch{of: s, path: path, last: prompt[n]}, nil
+}
+
+// compute computes a causal segment from token known on; those before it are in their
+// slots already. The bits are the same however a segment is cut.
+func (s *Session) compute(tokens, path []int32, known int) {
+	f, m, more := s.f, s.p.model, tokens[known:]
+	if len(more) == 0 {
+		return
 	}
-	if n == 0 {
-		return b, nil
+	grow(&f.pos, len(more))
+	for i := range more {
+		f.pos[i] = int32(known + i)
 	}
-	f.cu = append(f.cu[:0], 0, int32(n))
-	f.layers(prompt[:n], f.pos, func(layer int) {
-		s.cache.write(layer, b.path, f.k, f.v)
-		f.packed(layer)
+	f.cu = append(f.cu[:0], 0, int32(len(tokens)))
+	f.layers(more, f.pos, func(layer int) {
+		s.cache.write(layer, path[known:], f.k, f.v)
+		if known == 0 {
+			f.packed(layer)
+			return
+		}
+		f.d.AttendSuffix(f.att, f.q, s.cache.k[layer], s.cache.v[layer], path, len(more), m.NumHeads, m.NumKVHeads, m.HeadDim)
 	})
-	return b, nil
 }
 
 // Root is the end of the prompt.

@@ -88,6 +88,10 @@ type Device interface {
 	// sees the cache slots paths[r], in that order; an empty path gives zeros.
 	// k, v (slots, G, D); out (R, H, D). Slots outside k and v panic.
 	AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, d int)
+	// AttendSuffix is Attention of the last r rows of a segment whose keys and values lie in
+	// cache slots: row i of its n = len(path) rows in slot path[i]. k, v (slots, G, D); q, out
+	// (R, H, D). The rows have the bits that Attention of the whole segment gives them.
+	AttendSuffix(out, q, k, v []float32, path []int32, r, h, g, d int)
 
 	// LogProbs: for row t with targets[t] ≥ 0, logp[t] = log softmax(x[t]·Wᵀ)[targets[t]]
 	// and lse[t] = log Σ exp; rows with a negative target get 0. W (V, K). The

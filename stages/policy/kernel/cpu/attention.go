@@ -16,6 +16,7 @@ type heads struct {
 	q, k, v []float32
 	cu      []int32
 	holes   []int32 // nil: none
+	path    []int32 // cache slots of the rows of k and v, instead of cu
 	h, g, d int
 	scale   float32 // 1/√D
 }
@@ -67,6 +68,13 @@ func (a *heads) stretches(segment int) (all [2]stretch, n int) {
 // gather returns a group's rows of x that a stretch sees, one behind the other or as
 // they lie, and their distance.
 func (a *heads) gather(buf *[]float32, x []float32, group int, s stretch) (rows []float32, step int) {
+	if a.path != nil {
+		out := grow(buf, s.keys()*a.d)
+		for j, slot := range a.path {
+			copy(out[j*a.d:(j+1)*a.d], x[(int(slot)*a.g+group)*a.d:])
+		}
+		return out, a.d
+	}
 	if s.shared == 0 {
 		return x[(s.own*a.g+group)*a.d:], a.g * a.d
 	}
@@ -110,22 +118,48 @@ func (a *heads) rowsOf(buf *[]float32, x []float32, step, rows int) (b []float32
 type forward struct {
 	heads
 	out, lse []float32
+	unread   []float32 // memory for an lse that nobody asked for
 }
 
 // Attention is causal self-attention over packed segments.
 func (d *Device) Attention(out, lse, q, k, v []float32, cu, holes []int32, h, g, dim int) {
 	t := d.forwards.take()
-	*t = forward{heads: d.heads(q, k, v, cu, holes, h, g, dim), out: out, lse: lse}
+	*t = forward{heads: d.heads(q, k, v, cu, holes, h, g, dim), out: out, lse: lse, unread: t.unread}
 	if segments := len(cu) - 1; segments > 0 {
 		need("out", out, int(cu[segments])*h*dim)
 		need("lse", lse, int(cu[segments])*h)
 		d.pool.run(segments*h, 2*t.work(), t)
 	}
-	*t = forward{}
+	*t = forward{unread: t.unread}
+	d.forwards.put(t)
+}
+
+// AttendSuffix is Attention of the last r rows along a path of cache slots.
+func (d *Device) AttendSuffix(out, q, k, v []float32, path []int32, r, h, g, dim int) {
+	need("q", q, r*h*dim)
+	need("out", out, r*h*dim)
+	if r == 0 {
+		return
+	}
+	slots := needPath(path)
+	need("k", k, slots*g*dim)
+	need("v", v, slots*g*dim)
+	t := d.forwards.take()
+	*t = forward{
+		heads: heads{level: d.level, q: q, k: k, v: v, path: path, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))},
+		out:   out, lse: grow(&t.unread, r*h), unread: t.unread,
+	}
+	d.pool.run(h, 4*r*len(path)*h*dim, t)
+	*t = forward{unread: t.unread}
 	d.forwards.put(t)
 }
 
 func (a *forward) part(i int, s *scratch) {
+	if a.path != nil {
+		rows := len(a.lse) / a.h
+		a.stretch(stretch{shared: len(a.path) - rows, last: rows}, i, s)
+		return
+	}
 	all, n := a.stretches(i / a.h)
 	for _, part := range all[:n] {
 		if part.own < part.last {

@@ -13,23 +13,30 @@ type decode struct {
 func (d *Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, dim int) {
 	need("q", q, len(paths)*h*dim)
 	need("out", out, len(paths)*h*dim)
-	slots, longest := 0, int32(-1)
+	slots, all := 0, 0
 	for _, path := range paths {
 		slots += len(path)
-		for _, slot := range path {
-			longest = max(longest, slot)
-			if slot < 0 {
-				panic("cpu: negative cache slot")
-			}
-		}
+		all = max(all, needPath(path))
 	}
-	need("k", k, int(longest+1)*g*dim)
-	need("v", v, int(longest+1)*g*dim)
+	need("k", k, all*g*dim)
+	need("v", v, all*g*dim)
 	t := d.decodes.take()
 	*t = decode{heads: heads{level: d.level, q: q, k: k, v: v, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}, out: out, paths: paths}
 	d.pool.run(len(paths), 4*slots*h*dim, t)
 	*t = decode{}
 	d.decodes.put(t)
+}
+
+// needPath is how many slots there must be for a path.
+func needPath(path []int32) int {
+	longest := int32(-1)
+	for _, slot := range path {
+		longest = max(longest, slot)
+		if slot < 0 {
+			panic("cpu: negative cache slot")
+		}
+	}
+	return int(longest + 1)
 }
 
 func (a *decode) part(r int, s *scratch) {

@@ -91,6 +91,25 @@ func attentionChecks() []check {
 				return []tensor{{"out", out}}
 			}})
 	}
+	for _, s := range [][5]int{{1, 1, 1, 1, 8}, {40, 3, 4, 2, 32}, {57, 57, 2, 1, 7}, {90, 33, 6, 2, 32}, {5, 0, 2, 1, 16}} {
+		n, rows, h, g, d := s[0], s[1], s[2], s[3], s[4]
+		all = append(all, check{"attend suffix", fmt.Sprintf("N%d R%d H%d G%d D%d", n, rows, h, g, d), attentionTolerance,
+			func(dev kernel.Device, in *source) []tensor {
+				q, k, v := in.normal(rows*h*d, 1), in.normal(100*g*d, 1), in.normal(100*g*d, 1)
+				out := in.output(rows * h * d)
+				dev.AttendSuffix(out, q, k, v, shuffled(in, 100)[:n], rows, h, g, d)
+				return []tensor{{"out", out}}
+			}})
+	}
+	return all
+}
+
+// shuffled are the numbers below n.
+func shuffled(in *source, n int) []int32 {
+	all := make([]int32, n)
+	for i, j := range in.rng.Perm(n) {
+		all[i] = int32(j)
+	}
 	return all
 }
 

@@ -66,6 +66,28 @@ func rows(t *testing.T, dev kernel.Device) {
 	t.Run("swiglu", func(t *testing.T) { swigluRows(t, dev) })
 	t.Run("attention", func(t *testing.T) { segmentAlone(t, dev) })
 	t.Run("attention with holes", func(t *testing.T) { holesUnseen(t, dev) })
+	t.Run("attend suffix", func(t *testing.T) { suffixAlone(t, dev) })
+}
+
+// suffixAlone: the last rows of a segment, their keys scattered over a cache, have the
+// bits that they have among all rows.
+func suffixAlone(t *testing.T, dev kernel.Device) {
+	const n, slots, h, g, d = 77, 90, 6, 2, 32
+	in := newSource("suffix")
+	q, k, v := in.normal(n*h*d, 1), in.normal(n*g*d, 1), in.normal(n*g*d, 1)
+	want := make([]float32, n*h*d)
+	dev.Attention(want, make([]float32, n*h), q, k, v, []int32{0, n}, nil, h, g, d)
+	path := shuffled(in, slots)[:n]
+	keys, values := in.normal(slots*g*d, 1), in.normal(slots*g*d, 1)
+	for i, slot := range path {
+		copy(keys[int(slot)*g*d:], k[i*g*d:(i+1)*g*d])
+		copy(values[int(slot)*g*d:], v[i*g*d:(i+1)*g*d])
+	}
+	for r := 1; r <= n; r++ {
+		got := make([]float32, r*h*d)
+		dev.AttendSuffix(got, q[(n-r)*h*d:], keys, values, path, r, h, g, d)
+		sameBits(t, "attend suffix", got, want[(n-r)*h*d:])
+	}
 }
 
 func swigluRows(t *testing.T, dev kernel.Device) {

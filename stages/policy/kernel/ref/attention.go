@@ -97,6 +97,15 @@ func (Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, d int) 
 	}
 }
 
+// AttendSuffix: row i of the last r sees the path up to itself.
+func (dev Device) AttendSuffix(out, q, k, v []float32, path []int32, r, h, g, d int) {
+	paths := make([][]int32, r)
+	for i := range paths {
+		paths[i] = path[:len(path)-r+i+1]
+	}
+	dev.AttendPaths(out, q, k, v, paths, h, g, d)
+}
+
 // softmax normalises s in place and returns its log-sum-exp.
 func softmax(s []float64) float64 {
 	top := math.Inf(-1)
