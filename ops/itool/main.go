@@ -47,7 +47,7 @@ type commands struct {
 	Synth    synthCmd    `cmd:"" help:"Make a dataset of tool-use conversations."`
 	Pretrain pretrainCmd `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`
 
-	Kernels string           `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"Compute at this kernel level, such as avx512, avx2, go or amx (products in bf16); default: the best this machine has in float32. itool doctor lists them."`
+	Kernels string           `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products in bf16); default: the best this machine has in float32. itool doctor lists them."`
 	Verbose bool             `short:"v" help:"Say more on stderr."`
 	Version kong.VersionFlag `help:"Print the version."`
 }

@@ -28,7 +28,7 @@ type Matrix interface {
 
 // Device computes the engine's primitives.
 type Device interface {
-	// Name says what runs, e.g. "ref", "cpu/avx512", "cpu/avx2", "cpu/go".
+	// Name says what runs, e.g. "ref", "cpu/avx512", "cpu/avx2", "cpu/neon", "cpu/go".
 	Name() string
 
 	// Pack lays out W (N, K) for MatMul. It copies; w may change afterwards.

@@ -1,5 +1,5 @@
 // Package cpu computes every kernel at the speed of the machine: matrix tiles and
-// elementwise loops in generated assembly (AVX-512, AVX2), plain blocked Go
+// elementwise loops in generated assembly (AVX-512, AVX2, NEON), plain blocked Go
 // elsewhere, spread over a small pool of threads.
 //
 // It knows nothing of models; its shape is: level.go names what an instruction set
@@ -8,7 +8,11 @@
 //
 //	dev, err := cpu.New(cpu.Options{}) // all threads, best level
 //
-// For one level, results have the same bits for any number of threads.
+// For one level, results have the same bits for any number of threads. That holds on one
+// architecture: on arm64 the compiler fuses products and sums of plain Go, on amd64 not.
+//
+// The level "neon", of arm64, has run under emulation only (QEMU): all tests pass, its
+// speed is unknown. Of every kernel but packRows there is assembly.
 //
 // The level "amx" rounds the factors of every matrix product to bf16 and multiplies
 // them on the tile unit of recent Xeons. It must be asked for by name, because it
@@ -40,7 +44,7 @@ var _ kernel.Device = (*Device)(nil)
 // Options choose threads and instruction set.
 type Options struct {
 	Threads int    // that work on one call; 0 means GOMAXPROCS
-	Level   string // "avx512", "avx2", "go" or "amx"; "" means the best of the first three
+	Level   string // "avx512", "avx2", "neon", "go" or "amx"; "" means the best but for the last
 }
 
 // Device is the CPU. It may be used by many goroutines at once: one call at a time

@@ -10,7 +10,7 @@ type level struct {
 	bf16     *bf16Kernels // of matrix products; nil = tiles, in float32
 	tileRows int          // most rows of a tile
 	tileCols int          // columns of a tile, and of a packed panel
-	lanes    int          // float32 values per register: pathScores and pathMix need D a multiple of it
+	lanes    int          // pathScores and pathMix need D a multiple of it: of one register, or of several
 
 	// tiles[r] computes c (r, cols) = alpha·a (r, k)·b (k, tileCols) + (add ? c : 0).
 	// Strides are in floats; cols ≤ tileCols columns are written, all of b is read.

@@ -2,11 +2,7 @@
 
 package cpu
 
-import (
-	"unsafe"
-
-	"golang.org/x/sys/cpu"
-)
+import "golang.org/x/sys/cpu"
 
 // levels lists what this machine can run, best first; what must be asked for is last.
 func levels() []*level {
@@ -43,34 +39,13 @@ var avx512Level = &level{
 var avx2Level = &level{
 	name: "avx2", tileRows: 6, tileCols: 16, lanes: 8, pair: tilePairAVX2,
 	tiles:    []tileFunc{1: tile1xAVX2, 2: tile2xAVX2, 3: tile3xAVX2, 4: tile4xAVX2, 5: tile5xAVX2, 6: tile6xAVX2},
-	packRows: packRowsAVX2, packStep: 8, packColumns: packColumns256,
+	packRows: packRowsAVX2, packStep: 8, packColumns: packColumnsBy(8, transposeAVX2),
 	exp: expAVX2, max: maxAVX2, dot: dotAVX2, dot3: dot3AVX2, scale: scaleAVX2, add: addAVX2,
 	norm: normAVX2, normGrad: normGradAVX2, mulAdd: mulAddAVX2, softmaxGrad: softmaxGradAVX2,
 	silu: siluAVX2, siluGrad: siluGradAVX2, rope: ropeAVX2, adamw: adamwAVX2, sumSquares: sumSquaresAVX2,
 	pathScores: pathScoresAVX2, pathMix: pathMixAVX2,
 	widen: widenAVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2,
 	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
-}
-
-// packColumns256 transposes eight columns at a time; edges are left to plain Go.
-func packColumns256(dst *float32, src *float32, srcRow, k, width int) {
-	const cols = 16
-	whole, to, from := k&^3, unsafe.Slice(dst, k*cols), unsafe.Slice(src, (width-1)*srcRow+k)
-	for j := 0; j < cols; j += 8 {
-		done := 0
-		if j+8 <= width && whole > 0 {
-			transposeAVX2(&to[j], &from[j*srcRow], srcRow, whole/4)
-			done = whole
-		}
-		for p := done; p < k; p++ {
-			for i := j; i < j+8; i++ {
-				to[p*cols+i] = 0
-				if i < width {
-					to[p*cols+i] = from[i*srcRow+p]
-				}
-			}
-		}
-	}
 }
 
 // amxLevel is AVX-512 with the matrix products on the tile unit. It changes what

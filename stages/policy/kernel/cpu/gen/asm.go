@@ -55,7 +55,7 @@ func (f *file) begin(name, doc string, result string, params ...param) map[strin
 	name += f.suffix
 	signature := fmt.Sprintf("func %s(%s) %s", name, strings.Join(list, ", "), result)
 	fmt.Fprintf(&f.decl, "\n// %s\n//\n//go:noescape\n%s\n", name+" "+doc, signature)
-	f.p("\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d", strings.TrimSpace(signature), name, total)
+	f.p("\n// %s\nTEXT ·%s(SB), NOSPLIT, $%d-%d", strings.TrimSpace(signature), name, f.frame, total)
 	return at
 }
 
