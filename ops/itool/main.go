@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -89,7 +90,14 @@ func coded(code int, format string, args ...any) error {
 	return &codedError{code, fmt.Errorf(format, args...)}
 }
 
-func main() { os.Exit(realMain(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	// What is large here are floats, which a collection does not look into: collecting four
+	// times as often took 0.3 s of a run of minutes and a quarter of its memory.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(25)
+	}
+	os.Exit(realMain(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 func realMain(args []string, stdout, stderr *os.File) int {
 	var cmds commands
