@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -61,35 +62,41 @@ func (f *file) begin(name, doc string, result string, params ...param) map[strin
 
 func (f *file) end() { f.p("\tVZEROUPPER\n\tRET") }
 
-// constants are vectors of one repeated value, in memory so that they cost no
-// register. The polynomial is Cephes' expf, good to about one unit in the last place.
-var constantBits = []struct {
+type constantOf struct {
 	name string
 	bits uint32
-}{
-	{"expLow", 0xc2700000},   // −60: e^x below it is taken for 0
-	{"expHigh", 0x42ae0000},  // 87
-	{"log2e", 0x3fb8aa3b},    // 1/ln 2
-	{"magic", 0x4b400000},    // 1.5·2²³: adding it rounds to an integer
-	{"ln2Hi", 0x3f318000},    // 0.693359375
-	{"ln2Lo", 0xb95e8083},    // −2.12194440e-4
-	{"exp5", 0x39506967},     // 1.9875691500e-4
-	{"exp4", 0x3ab743ce},     // 1.3981999507e-3
-	{"exp3", 0x3c088908},     // 8.3334519073e-3
-	{"exp2", 0x3d2aa9c1},     // 4.1665795894e-2
-	{"exp1", 0x3e2aaaaa},     // 1.6666665459e-1
-	{"exp0", 0x3f000000},     // 5.0000001201e-1
-	{"one", 0x3f800000},      // 1
-	{"bias", 127 << 23},      // exponent of 1
-	{"lowest", 0xff7fffff},   // −MaxFloat32
-	{"signBit", 0x80000000},  // −0
+}
+
+// constants are vectors of one repeated value, in memory so that they cost no
+// register. The polynomial is Cephes' expf, good to about one unit in the last place.
+var constantBits = []constantOf{
+	{"expLow", 0xc2700000},  // −60: e^x below it is taken for 0
+	{"expHigh", 0x42ae0000}, // 87
+	{"log2e", 0x3fb8aa3b},   // 1/ln 2
+	{"magic", 0x4b400000},   // 1.5·2²³: adding it rounds to an integer
+	{"ln2Hi", 0x3f318000},   // 0.693359375
+	{"ln2Lo", 0xb95e8083},   // −2.12194440e-4
+	{"exp5", 0x39506967},    // 1.9875691500e-4
+	{"exp4", 0x3ab743ce},    // 1.3981999507e-3
+	{"exp3", 0x3c088908},    // 8.3334519073e-3
+	{"exp2", 0x3d2aa9c1},    // 4.1665795894e-2
+	{"exp1", 0x3e2aaaaa},    // 1.6666665459e-1
+	{"exp0", 0x3f000000},    // 5.0000001201e-1
+	{"one", 0x3f800000},     // 1
+	{"bias", 127 << 23},     // exponent of 1
+	{"lowest", 0xff7fffff},  // −MaxFloat32
+	{"signBit", 0x80000000}, // −0
+}
+
+// codeBits are those that kernels of weights in eight bits need besides.
+var codeBits = []constantOf{
 	{"codeUp", 0x7f000000},   // 2¹²⁷: a half's bits, shifted to a float32's, times this are 2¹⁵ times its value
 	{"codeBias", 0xbf808000}, // −(1 + 128·2⁻¹⁵)
 	{"codeOne", 0x3f803f80},  // the upper half of a 1, twice
 }
 
 func (f *file) constants() {
-	for _, c := range constantBits {
+	for _, c := range slices.Concat(constantBits, codeBits) {
 		for i := range 8 {
 			f.p("DATA ·%s<>+%d(SB)/8, $0x%08x%08x", c.name, 8*i, c.bits, c.bits)
 		}
