@@ -63,8 +63,8 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return err
 	}
-	p := cfg.params(fragments(exs[0].AnswerIDs, g.p.TokenBytes), stages.Seed(in.Header.Seed, "expand/search", 0))
-	tree, err := search.Search(ctx, search.Oracle{Draw: g.draw, Evaluate: g.evaluate}, p, func(at search.Progress) bool {
+	oracle, p := g.search(in.Header.Seed)
+	tree, err := search.Search(ctx, oracle, p, func(at search.Progress) bool {
 		out.Progress(at.Iteration, p.Iterations, "iterations", fmt.Sprintf("%d nodes, %d of %d answers pass", at.Nodes, at.Passing, at.Finished))
 		return true
 	})
@@ -79,6 +79,17 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return err
 	}
 	return out.Result(b)
+}
+
+// Oracle is the search that Process runs for one example, without its records: for those
+// who watch a tree grow. It answers one search only.
+func (s *Stage) Oracle(in stages.Input, cfg Config, ex *schemas.Example) (search.Oracle, search.Params, error) {
+	g, err := s.grower(in, cfg, ex)
+	if err != nil {
+		return search.Oracle{}, search.Params{}, err
+	}
+	oracle, p := g.search(in.Header.Seed)
+	return oracle, p, nil
 }
 
 // grower is what the search asks about one example.
@@ -128,6 +139,12 @@ func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*growe
 	}
 	g.places = []place{{branch: g.session.Root()}}
 	return g, nil
+}
+
+// search is what a search of the example takes, from the seed of the item.
+func (g *grower) search(seed uint64) (search.Oracle, search.Params) {
+	p := g.cfg.params(fragments(g.ex.AnswerIDs, g.p.TokenBytes), stages.Seed(seed, "expand/search", 0))
+	return search.Oracle{Draw: g.draw, Evaluate: g.evaluate}, p
 }
 
 // judgeWeight reads from the round's selection whether the self-evaluation counts.

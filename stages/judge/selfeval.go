@@ -88,11 +88,8 @@ func NewSelfEvaluator(p *policy.Policy) (*SelfEvaluator, error) {
 	return e, nil
 }
 
-// Evaluate reads the probabilities of the four letters at the one position where
-// the assistant's turn begins. The paper averages four samples; this is the exact
-// expectation, over the four rotations of the options, which removes the position
-// bias as well. The prompt up to the options is computed once.
-func (e *SelfEvaluator) Evaluate(ctx context.Context, ex *schemas.Example, answer string, withReference bool) (Reading, error) {
+// Prompts are what Evaluate asks, one prompt per rotation.
+func (e *SelfEvaluator) Prompts(ex *schemas.Example, answer string, withReference bool) ([4][]int32, error) {
 	var prompts [4][]int32
 	for r := range prompts {
 		ids, err := e.p.Prompt([]policy.Message{
@@ -100,9 +97,24 @@ func (e *SelfEvaluator) Evaluate(ctx context.Context, ex *schemas.Example, answe
 			{Role: "user", Content: EvaluationPrompt(ex, answer, withReference, r)},
 		}, nil)
 		if err != nil {
-			return Reading{}, err
+			return prompts, err
 		}
 		prompts[r] = ids
+	}
+	return prompts, nil
+}
+
+// Letters are the tokens whose probabilities Evaluate reads behind each prompt.
+func (e *SelfEvaluator) Letters() [4]int32 { return e.ids }
+
+// Evaluate reads the probabilities of the four letters at the one position where
+// the assistant's turn begins. The paper averages four samples; this is the exact
+// expectation, over the four rotations of the options, which removes the position
+// bias as well. The prompt up to the options is computed once.
+func (e *SelfEvaluator) Evaluate(ctx context.Context, ex *schemas.Example, answer string, withReference bool) (Reading, error) {
+	prompts, err := e.Prompts(ex, answer, withReference)
+	if err != nil {
+		return Reading{}, err
 	}
 	shared := commonPrefix(prompts[:])
 	session, err := e.p.NewSession(prompts[0][:shared])
