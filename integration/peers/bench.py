@@ -1,6 +1,6 @@
 """The peers' side of the comparison: `bench` (Go) starts it and writes one JSON a line.
 
-    {"job": "sft", "folder": DIR, "variant": "fp32", ...sizes}   prepares, answers {"ready": true}
+    {"job": "sft", "folder": DIR, "variant": "fp32", ...sizes}   prepares, answers {"ready": true}; a tree has its calls, and says "logprobs"
     {"go": true}                                                 does the job once, answers {"seconds": s}
 
 Sizes are numbers of tokens, sequences and pairs, as bench/main.go names them. Errors are
@@ -196,7 +196,182 @@ def decode(job):
     return step
 
 
-JOBS = {"sft": sft, "simpo": simpo, "score": score, "decode": decode}
+class Search:
+    """The calls of one search, repeated: every token that was drawn is decoded, drawn again for the cost of it, and then
+    replaced by the one of the record, so that both sides compute the same. logprobs are the sums over each call's tokens."""
+
+    def __init__(self, job):
+        import numpy
+
+        self.numpy, self.rng = numpy, numpy.random.default_rng(0)
+        self.calls = [[dict(c, context=numpy.array(c["context"], numpy.int32)) for c in together] for together in job["calls"]]
+        longest = max(len(c["context"]) + len(c["tokens"]) for together in self.calls for c in together)
+        self.width = job["width"]
+        self.size = 2048  # of a batch, the server's default
+        self.lib, self.ctx, self.vocab = llama(dict(job, sequences=self.width), longest * self.width, self.size)
+        self.memory, self.batch = self.lib.llama_get_memory(self.ctx), Batch(self.lib, self.size)
+
+    def logits(self, row):
+        return self.numpy.ctypeslib.as_array(self.lib.llama_get_logits_ith(self.ctx, row), (self.vocab,))
+
+    def take(self, call, logits):
+        """Takes the call's next token, or all that are read; returns whether the call is done."""
+        top = logits.max()
+        p = self.numpy.exp(logits - top)
+        total = p.sum()
+        if call["draws"]:
+            self.numpy.searchsorted(p.cumsum(), self.rng.random() * total)
+        tokens = [call["tokens"][call["done"]]] if call["draws"] else call["tokens"]
+        call["logprob"] += float((logits[tokens] - top - self.numpy.log(total)).sum())
+        call["done"] += len(tokens)
+        return call["done"] == len(call["tokens"])
+
+    def __call__(self):
+        self.begin()
+        for together in self.calls:
+            for call in together:
+                call.update(done=0, logprob=0.0)
+            self.serve(together)
+        self.logprobs = [call["logprob"] for together in self.calls for call in together]
+
+
+class Scratch(Search):
+    """Every call on its own: its whole context in one batch, then token by token."""
+
+    def begin(self):
+        pass
+
+    def serve(self, together):
+        for call in together:
+            self.lib.llama_memory_clear(self.memory, True)
+            self.decode(call["context"], 0)
+            at = len(call["context"])
+            while not self.take(call, self.logits(self.batch.raw.n_tokens - 1)):
+                self.decode([call["tokens"][call["done"] - 1]], at)
+                at += 1
+
+    def decode(self, tokens, at):
+        self.batch.clear()
+        for i, t in enumerate(tokens):
+            self.batch.add(t, at + i, 0, i == len(tokens) - 1)
+        self.batch.decode(self.ctx)
+
+
+class Server(Search):
+    """What llama-server does with the calls, through the library and without HTTP, by its defaults: as many slots as the
+    tree is wide, each with the keys of its last call. A call goes to the free slot that shares the longest prefix with it, if
+    that is a tenth of it, else to the one that was used least recently. Before a slot loses more than half of what it
+    holds, that is saved in memory, and what was saved before is loaded if it shares more. Calls with equal contexts are one request
+    for several answers ("n"): the context is computed once and copied. All slots decode in one batch."""
+
+    def begin(self):
+        self.lib.llama_memory_clear(self.memory, True)
+        self.slots = [types.SimpleNamespace(id=i, held=self.ids([]), call=None, parent=None, pending=None, used=0) for i in range(self.width)]
+        self.saved, self.clock = [], 0
+
+    def ids(self, tokens):
+        return self.numpy.array(tokens, self.numpy.int32)
+
+    def common(self, a, b):
+        n = min(len(a), len(b))
+        other = a[:n] != b[:n]
+        return int(other.argmax()) if other.any() else n
+
+    def serve(self, together):
+        waiting = list(together)
+        while waiting or any(s.call for s in self.slots):
+            while waiting and any(not s.call for s in self.slots):
+                self.launch(waiting.pop(0))
+            self.decode()
+
+    def launch(self, call):
+        """Gives a call to a slot."""
+        context, free = call["context"], [s for s in self.slots if not s.call]
+        oldest = min(free, key=lambda s: s.used)
+        parents = [s for s in self.slots if s.call and not s.call["done"] and not s.parent and self.numpy.array_equal(s.call["context"], context)]
+        if parents:
+            slot, slot.parent = oldest, parents[0]
+            self.save(slot)
+        else:
+            slot = max(free, key=lambda s: self.common(s.held, context))
+            keep = self.common(slot.held, context)
+            if keep * 10 <= len(context):
+                slot = oldest
+            if slot is oldest or keep * 2 < len(slot.held):
+                self.save(slot)
+                self.load(slot, context)
+            keep = min(self.common(slot.held, context), len(context) - 1)
+            self.lib.llama_memory_seq_rm(self.memory, slot.id, keep, -1)
+            slot.held, slot.pending = slot.held[:keep], context[keep:]
+        self.clock += 1
+        slot.call, slot.used = call, self.clock
+
+    def save(self, slot):
+        """Saves what a slot holds, unless it is saved, in place of what it goes on from."""
+        import ctypes
+
+        if not len(slot.held) or any(self.common(s.held, slot.held) == len(slot.held) for s in self.saved):
+            return
+        self.saved = [s for s in self.saved if self.common(s.held, slot.held) < len(s.held)]
+        size = self.lib.llama_state_seq_get_size(self.ctx, slot.id)
+        state = (ctypes.c_uint8 * size)()
+        self.lib.llama_state_seq_get_data(self.ctx, state, size, slot.id)
+        self.saved.append(types.SimpleNamespace(held=slot.held, state=state))
+
+    def load(self, slot, context):
+        """Loads what was saved, if that shares more with the context than what the slot holds, and a larger part of itself."""
+        best, shared = None, self.common(slot.held, context)
+        part = shared / max(1, len(slot.held))
+        for s in self.saved:
+            n = self.common(s.held, context)
+            if n > shared and n / len(s.held) > max(part, 0.25):
+                best, shared, part = s, n, n / len(s.held)
+        if not best:
+            return
+        self.lib.llama_memory_seq_rm(self.memory, slot.id, -1, -1)
+        if not self.lib.llama_state_seq_set_data(self.ctx, best.state, len(best.state), slot.id):
+            raise RuntimeError("llama_state_seq_set_data failed")
+        self.saved = [s for s in self.saved if s is not best]
+        slot.held = best.held
+
+    def decode(self):
+        """One batch of what all slots have to compute, and a token for those that are through."""
+        self.batch.clear()
+        through = []
+        for s in self.slots:
+            if not s.call or s.parent:
+                continue
+            part = s.pending[: self.size - self.batch.raw.n_tokens]
+            for i, t in enumerate(part):
+                self.batch.add(t, len(s.held) + i, s.id, i == len(s.pending) - 1)
+            s.held, s.pending = self.numpy.concatenate([s.held, part]), s.pending[len(part) :]
+            if len(part) and not len(s.pending):
+                through.append((s, self.batch.raw.n_tokens - 1))
+        self.batch.decode(self.ctx)
+        for s, row in through:
+            logits = self.logits(row)
+            for child in self.slots:
+                if child.parent is s:
+                    self.lib.llama_memory_seq_rm(self.memory, child.id, -1, -1)
+                    self.lib.llama_memory_seq_cp(self.memory, s.id, child.id, -1, -1)
+                    child.held, child.parent = s.held, None
+                    self.go_on(child, logits)
+            self.go_on(s, logits)
+
+    def go_on(self, slot, logits):
+        if self.take(slot.call, logits):
+            slot.call = None
+        else:
+            slot.pending = self.ids([slot.call["tokens"][slot.call["done"] - 1]])
+
+
+def tree(job):
+    search = {"every node from scratch": Scratch, "its server with a prompt cache": Server}[job["variant"]](job)
+    search()
+    return search
+
+
+JOBS = {"sft": sft, "simpo": simpo, "score": score, "decode": decode, "tree": tree}
 step = None
 for line in sys.stdin:
     ask = json.loads(line)
@@ -204,7 +379,7 @@ for line in sys.stdin:
         if "job" in ask:
             step = None
             step = JOBS[ask["job"]](ask)
-            answer = {"ready": True}
+            answer = {"ready": True, "logprobs": getattr(step, "logprobs", [])}
         else:
             start = time.perf_counter()
             step()

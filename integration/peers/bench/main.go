@@ -7,10 +7,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"itool/ops/demo"
 	"itool/stages/policy"
 	"itool/stages/policy/gguf"
 	"itool/stages/policy/kernel"
@@ -60,16 +63,22 @@ var shapes = []shape{
 	{"demo", model.Config{Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, NumKVHeads: 2, HeadDim: 32, VocabSize: 1024, RopeTheta: 1e4}},
 	{"135 M", model.Config{Family: model.Llama, HiddenSize: 576, IntermediateSize: 1536, NumLayers: 30, NumHeads: 9, NumKVHeads: 3, HeadDim: 64, VocabSize: 49152, RopeTheta: 1e5}},
 	{"494 M", model.Config{Family: model.Qwen2, HiddenSize: 896, IntermediateSize: 4864, NumLayers: 24, NumHeads: 14, NumKVHeads: 2, HeadDim: 64, VocabSize: 151936, RopeTheta: 1e6}},
+	{"demo's base, rope_theta doubled", model.Config{}},
 }
+
+// base is the one of shapes that is trained: a search with random weights finds no fragments.
+const base = 3
 
 // sizes of a job; those it does not use are 0.
 type sizes struct {
-	Sequences int `json:"sequences,omitempty"`
-	Tokens    int `json:"tokens,omitempty"` // of a sequence; drawn by each, when decoding
-	Pairs     int `json:"pairs,omitempty"`
-	Prompt    int `json:"prompt,omitempty"`
-	Fragment  int `json:"fragment,omitempty"`
-	Answer    int `json:"answer,omitempty"`
+	Sequences  int `json:"sequences,omitempty"`
+	Tokens     int `json:"tokens,omitempty"` // of a sequence; drawn by each, when decoding
+	Pairs      int `json:"pairs,omitempty"`
+	Prompt     int `json:"prompt,omitempty"`
+	Fragment   int `json:"fragment,omitempty"`
+	Answer     int `json:"answer,omitempty"`
+	Width      int `json:"width,omitempty"` // of a tree
+	Iterations int `json:"iterations,omitempty"`
 }
 
 // row is one line of the table.
@@ -81,7 +90,13 @@ type row struct {
 	variants []string // of the peer: its best counts
 	sizes    sizes
 	title    string
-	ours     func(*bench, *policy.Policy, sizes) (func() error, error)
+	ours     func(*bench, *policy.Policy, sizes) (side, error)
+}
+
+// side is our side of a row.
+type side struct {
+	do   func() error
+	tree *tree // nil: the job is no search
 }
 
 // torch are PyTorch's variants. Where the processor multiplies nothing in bf16, those that
@@ -106,12 +121,19 @@ var rows = []row{
 	{"decode", 0, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 64}, "decode, 32 streams, 64 tokens each", (*bench).decode},
 	{"decode", 1, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 8}, "decode, 32 streams, 8 tokens each", (*bench).decode},
 	{"decode", 2, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "decode, 32 streams, 2 tokens each", (*bench).decode},
+	{"tree", base, "30", llamaBF16, []string{"every node from scratch"}, oneTree, oneTreeTitle, (*bench).search},
+	{"tree", base, "3", llamaBF16, []string{"its server with a prompt cache"}, oneTree, oneTreeTitle, (*bench).search},
+	{"tree", base, "1.3", ownStreams, nil, oneTree, oneTreeTitle, (*bench).search},
 }
+
+// oneTree is the search of three rows.
+var oneTree = sizes{Prompt: 1000, Width: 4, Iterations: 20}
+
+const oneTreeTitle = "one search tree: prompt of 1,000, width 4, 20 iterations, self-evaluation"
 
 // missing are the rows that nothing here can run yet, and why.
 var missing = []string{
 	"| 494 M | perplexity, decode of 1 and 32 streams in 8 bits | llama.cpp Q8_0 | ≥ 3, 1.0, 1.5 | not run | the engine has no int8 weights | |",
-	"| demo | one search tree | llama.cpp, every node from scratch; its server with a prompt cache | ≥ 30, 3 | not run | no search on the peer's side has been written | |",
 	"| all | matrix products of the models' shapes | oneDNN on AMX | ≥ 1.15 | not run | needs a machine with AMX | |",
 }
 
@@ -180,34 +202,58 @@ func (b *bench) row(r *row, o options) (string, error) {
 		return "", err
 	}
 	defer debug.FreeOSMemory()
-	best, variant, err := b.best(r, folder, o.python)
+	if r.peer == ownStreams {
+		return b.overhead(r, p, ours, o)
+	}
+	best, variant, err := b.best(r, ours, folder, o.python)
 	if err != nil {
 		return "", err
 	}
 	defer best.close()
-	if err := ours(); err != nil { // warm
+	mine, theirs, err := alternate(o.turns, ours.do, best.turn)
+	if err != nil {
 		return "", err
 	}
-	var ratios, mine, theirs []float64
-	for range o.turns {
-		start := time.Now()
-		if err := ours(); err != nil {
-			return "", err
-		}
-		m := time.Since(start).Seconds()
-		t, err := best.turn()
-		if err != nil {
-			return "", err
-		}
-		mine, theirs, ratios = append(mine, m), append(theirs, t), append(ratios, t/m)
-	}
-	slices.Sort(ratios)
 	bar := r.bar
 	if bar != "" {
 		bar = "≥ " + bar
 	}
-	return fmt.Sprintf("| %s | %s | %s, %s | %s | **%.2f** | %.2f to %.2f | %s, %s |", shapes[r.shape].name, r.title, r.peer, variant, bar,
-		median(ratios), ratios[0], ratios[len(ratios)-1], seconds(median(mine)), seconds(median(theirs))), nil
+	return r.line(r.peer+", "+variant, bar, ratios(theirs, mine), mine, theirs), nil
+}
+
+// alternate lets both sides do their job in turns, ours once more before, to warm. It
+// returns seconds.
+func alternate(turns int, ours func() error, peer func() (float64, error)) (mine, theirs []float64, err error) {
+	if err := ours(); err != nil {
+		return nil, nil, err
+	}
+	for range turns {
+		start := time.Now()
+		if err := ours(); err != nil {
+			return nil, nil, err
+		}
+		mine = append(mine, time.Since(start).Seconds())
+		t, err := peer()
+		if err != nil {
+			return nil, nil, err
+		}
+		theirs = append(theirs, t)
+	}
+	return mine, theirs, nil
+}
+
+// line is a row of the table, in Markdown.
+func (r *row) line(peer, bar string, figures, mine, theirs []float64) string {
+	return fmt.Sprintf("| %s | %s | %s | %s | **%.2f** | %.2f to %.2f | %s, %s |", shapes[r.shape].name, r.title, peer, bar,
+		median(figures), slices.Min(figures), slices.Max(figures), seconds(median(mine)), seconds(median(theirs)))
+}
+
+func ratios(over, under []float64) []float64 {
+	v := make([]float64, len(over))
+	for i := range v {
+		v[i] = over[i] / under[i]
+	}
+	return v
 }
 
 func seconds(s float64) string {
@@ -226,13 +272,18 @@ func median(v []float64) float64 {
 }
 
 // best starts the peer's variants and keeps the fastest.
-func (b *bench) best(r *row, folder, python string) (*peer, string, error) {
+func (b *bench) best(r *row, ours side, folder, python string) (*peer, string, error) {
 	type ask struct {
 		Job     string `json:"job"`
 		Folder  string `json:"folder"`
 		File    string `json:"file"`
 		Variant string `json:"variant"`
 		sizes
+		Calls trace `json:"calls,omitempty"`
+	}
+	var calls trace
+	if ours.tree != nil {
+		calls = ours.tree.calls
 	}
 	var best *peer
 	var name string
@@ -241,16 +292,19 @@ func (b *bench) best(r *row, folder, python string) (*peer, string, error) {
 		if r.shape > 0 && v != "fp32" && r.peer != llamaBF16 && !multipliesBF16() {
 			continue
 		}
-		p, err := start(python, ask{r.job, folder, filepath.Join(folder, "model.gguf"), v, r.sizes})
+		p, err := start(python, ask{r.job, folder, filepath.Join(folder, "model.gguf"), v, r.sizes, calls})
 		if err != nil {
 			why = err
 			continue
 		}
 		took := math.Inf(1)
-		if _, err = p.turn(); err == nil { // warm
+		if err = calls.same(p.ready.LogProbs); err == nil {
+			_, err = p.turn() // warm
+		}
+		if err == nil && len(r.variants) > 1 {
 			took, err = p.turn()
 		}
-		if err != nil || took >= fastest {
+		if err != nil || best != nil && took >= fastest {
 			if err != nil {
 				why = err
 			}
@@ -268,33 +322,17 @@ func (b *bench) best(r *row, folder, python string) (*peer, string, error) {
 	return best, name, nil
 }
 
-// checkpoint writes a shape's model, in bf16, as safetensors and as GGUF, once.
+// checkpoint writes a model, in bf16, as safetensors and as GGUF, once.
 func (b *bench) checkpoint(i int) (string, error) {
 	dir := filepath.Join(b.dir, strings.ReplaceAll(shapes[i].name, " ", ""))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return "", err
-	}
-	create := func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(dir, name)) }
-	c := shapes[i].config
-	c.MaxPositions, c.RMSNormEps, c.TieEmbeddings = 4096, 1e-5, true
-	files := policytest.Tiny(1) // for tokenizer and template
-	if err := os.CopyFS(dir, files); err != nil {
-		return "", err
-	}
-	tiny, err := policy.Open(files, policy.Options{Device: b.dev})
-	if err != nil {
-		return "", err
-	}
-	c.BOS, c.EOS = tiny.Model().BOS, tiny.Model().EOS
-	for _, name := range []string{"config.json", "model.safetensors"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+	if i == base {
+		if err := longBase(dir); err != nil {
 			return "", err
 		}
-	}
-	if err := model.New(c, 1, b.dev).Save(create, safetensors.BF16); err != nil {
+	} else if err := b.random(i, dir); err != nil {
 		return "", err
 	}
 	runtime.GC()
@@ -302,12 +340,54 @@ func (b *bench) checkpoint(i int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f, err := create("model.gguf")
+	f, err := os.Create(filepath.Join(dir, "model.gguf"))
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	return dir, gguf.Write(f, p, gguf.Options{NoTokenizer: true})
+}
+
+// longBase fills a folder with the demo's base and doubles the base of its rotary positions, as is done to stretch a
+// context: it learnt from short prompts, and behind one of 1,000 tokens its answers would end after a few.
+func longBase(dir string) error {
+	if err := os.CopyFS(dir, demo.Base()); err != nil {
+		return err
+	}
+	const name, was, is = "config.json", `"rope_theta": 10000,`, `"rope_theta": 20000,`
+	text, err := fs.ReadFile(demo.Base(), name)
+	if err != nil {
+		return err
+	}
+	if bytes.Count(text, []byte(was)) != 1 {
+		return fmt.Errorf("%s of the demo's base does not say %s", name, was)
+	}
+	if err := os.Remove(filepath.Join(dir, name)); err != nil { // it is read-only
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name), bytes.Replace(text, []byte(was), []byte(is), 1), 0o644)
+}
+
+// random fills a folder with a shape's model of random weights.
+func (b *bench) random(i int, dir string) error {
+	c := shapes[i].config
+	c.MaxPositions, c.RMSNormEps, c.TieEmbeddings = 4096, 1e-5, true
+	files := policytest.Tiny(1) // for tokenizer and template
+	if err := os.CopyFS(dir, files); err != nil {
+		return err
+	}
+	tiny, err := policy.Open(files, policy.Options{Device: b.dev})
+	if err != nil {
+		return err
+	}
+	c.BOS, c.EOS = tiny.Model().BOS, tiny.Model().EOS
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	create := func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(dir, name)) }
+	return model.New(c, 1, b.dev).Save(create, safetensors.BF16)
 }
 
 // ids are n tokens that end nothing.
@@ -323,7 +403,7 @@ func ids(p *policy.Policy, n, salt int) []int32 {
 }
 
 // sft is a step of an adapter on sequences with a loss on every token.
-func (b *bench) sft(p *policy.Policy, s sizes) (func() error, error) {
+func (b *bench) sft(p *policy.Policy, s sizes) (side, error) {
 	es := make([]train.Example, s.Sequences)
 	for i := range es {
 		es[i] = train.Example{ID: fmt.Sprint(i), Answer: ids(p, s.Tokens, i)}
@@ -334,7 +414,7 @@ func (b *bench) sft(p *policy.Policy, s sizes) (func() error, error) {
 }
 
 // simpo is a step of an adapter on pairs.
-func (b *bench) simpo(p *policy.Policy, s sizes) (func() error, error) {
+func (b *bench) simpo(p *policy.Policy, s sizes) (side, error) {
 	ps := make([]train.Pair, s.Pairs)
 	for i := range ps {
 		ps[i] = train.Pair{ID: fmt.Sprint(i), Prompt: ids(p, s.Prompt, i), Chosen: ids(p, s.Fragment, 2*i), Rejected: ids(p, s.Fragment, 2*i+1)}
@@ -345,46 +425,54 @@ func (b *bench) simpo(p *policy.Policy, s sizes) (func() error, error) {
 	return b.trainer(p, c, train.Phase{Name: "simpo", Pairs: ps, BatchSize: len(ps)})
 }
 
-func (b *bench) trainer(p *policy.Policy, c train.Config, phase train.Phase) (func() error, error) {
+func (b *bench) trainer(p *policy.Policy, c train.Config, phase train.Phase) (side, error) {
 	phase.Epochs, phase.Rate = 1<<20, 1e-4
 	c.Rank, c.Alpha = 16, 32
 	t, err := train.New(p.Model(), c, []train.Phase{phase})
-	if err != nil {
-		return nil, err
-	}
-	return func() error {
+	return side{do: func() error {
 		_, err := t.Step(b.ctx)
 		return err
-	}, nil
+	}}, err
 }
 
 // score is the log-probability of answers after prompts.
-func (b *bench) score(p *policy.Policy, s sizes) (func() error, error) {
+func (b *bench) score(p *policy.Policy, s sizes) (side, error) {
 	seqs := make([]policy.Sequence, s.Sequences)
 	for i := range seqs {
 		seqs[i] = policy.Sequence{Prompt: ids(p, s.Prompt, i), Answer: ids(p, s.Answer, i+100)}
 	}
-	return func() error {
+	return side{do: func() error {
 		_, err := p.LogProbs(b.ctx, seqs)
 		return err
-	}, nil
+	}}, nil
 }
 
 // decode draws many continuations of one prompt.
-func (b *bench) decode(p *policy.Policy, s sizes) (func() error, error) {
-	prompt := ids(p, s.Prompt, 1)
-	draw := func(seeds []uint64) ([]policy.Draw, error) {
+func (b *bench) decode(p *policy.Policy, s sizes) (side, error) {
+	draw, err := b.streams(p, ids(p, s.Prompt, 1), s, 1)
+	return side{do: func() error {
+		_, err := draw()
+		return err
+	}}, err
+}
+
+// streams draws s.Sequences continuations of a prompt, each of s.Tokens, and returns the seconds that the
+// drawing takes, without the prompt.
+func (b *bench) streams(p *policy.Policy, prompt []int32, s sizes, temperature float64) (func() (float64, error), error) {
+	draw := func(seeds []uint64) ([]policy.Draw, float64, error) {
 		session, err := p.NewSession(prompt)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		reqs := make([]policy.Request, len(seeds))
 		for i := range reqs {
-			reqs[i] = policy.Request{From: session.Root(), Seed: seeds[i], Temperature: 1, MaxTokens: s.Tokens}
+			reqs[i] = policy.Request{From: session.Root(), Seed: seeds[i], Temperature: temperature, MaxTokens: s.Tokens}
 		}
-		return session.Draw(b.ctx, reqs)
+		start := time.Now()
+		draws, err := session.Draw(b.ctx, reqs)
+		return draws, time.Since(start).Seconds(), err
 	}
-	// Random weights end a turn now and then: take seeds with which they do not.
+	// A turn ends now and then: take seeds with which it does not.
 	var seeds []uint64
 	for next := uint64(0); len(seeds) < s.Sequences; {
 		try := slices.Clone(seeds)
@@ -392,7 +480,7 @@ func (b *bench) decode(p *policy.Policy, s sizes) (func() error, error) {
 			try = append(try, next)
 			next++
 		}
-		draws, err := draw(try)
+		draws, _, err := draw(try)
 		if err != nil {
 			return nil, err
 		}
@@ -403,8 +491,8 @@ func (b *bench) decode(p *policy.Policy, s sizes) (func() error, error) {
 			}
 		}
 	}
-	return func() error {
-		_, err := draw(seeds)
-		return err
+	return func() (float64, error) {
+		_, seconds, err := draw(seeds)
+		return seconds, err
 	}, nil
 }

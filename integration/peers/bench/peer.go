@@ -16,15 +16,18 @@ type peer struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Scanner
+
+	ready answer // to the job
 }
 
 // limit of one turn, or of a job's preparation, which for compiled variants is the first.
 const limit = 4 * time.Minute
 
 type answer struct {
-	Ready   bool    `json:"ready"`
-	Seconds float64 `json:"seconds"`
-	Error   string  `json:"error"`
+	Ready    bool      `json:"ready"`
+	LogProbs []float64 `json:"logprobs"` // by call, where the job repeats a search
+	Seconds  float64   `json:"seconds"`
+	Error    string    `json:"error"`
 }
 
 // start prepares a job.
@@ -46,7 +49,8 @@ func start(python string, job any) (*peer, error) {
 		return nil, err
 	}
 	p := &peer{cmd: cmd, in: in, out: bufio.NewScanner(out)}
-	if _, err := p.ask(job); err != nil {
+	p.out.Buffer(nil, 1<<20)
+	if p.ready, err = p.ask(job); err != nil {
 		p.close()
 		return nil, err
 	}
