@@ -371,7 +371,30 @@ def tree(job):
     return search
 
 
-JOBS = {"sft": sft, "simpo": simpo, "score": score, "decode": decode, "tree": tree}
+def gemm(job):
+    """The products of rows with each of a layer's matrices, by oneDNN, the matrices in its own layout, or by PyTorch's BLAS; four layers a turn."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(THREADS)
+    c = transformers.AutoConfig.from_pretrained(job["folder"])
+    head = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    q, kv, hidden, wide = c.num_attention_heads * head, c.num_key_value_heads * head, c.hidden_size, c.intermediate_size
+    pairs = []
+    for n, k in [(q, hidden), (kv, hidden), (kv, hidden), (hidden, q), (wide, hidden), (wide, hidden), (hidden, wide)]:
+        x, w = torch.randn(job["tokens"], k), torch.randn(n, k)
+        pairs.append((x, torch.ops.mkldnn._reorder_linear_weight(w, job["tokens"]) if job["variant"] == "oneDNN" else w))
+
+    def step():
+        with torch.inference_mode():
+            for _ in range(4):
+                for x, w in pairs:
+                    torch.ops.mkldnn._linear_pointwise(x, w, None, "none", [], "") if w.is_mkldnn else torch.nn.functional.linear(x, w)
+
+    return step
+
+
+JOBS = {"gemm": gemm, "sft": sft, "simpo": simpo, "score": score, "decode": decode, "tree": tree}
 step = None
 for line in sys.stdin:
     ask = json.loads(line)

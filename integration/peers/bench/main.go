@@ -9,11 +9,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -121,6 +123,12 @@ var rows = []row{
 	{"decode", 0, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 64}, "decode, 32 streams, 64 tokens each", (*bench).decode},
 	{"decode", 1, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 8}, "decode, 32 streams, 8 tokens each", (*bench).decode},
 	{"decode", 2, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "decode, 32 streams, 2 tokens each", (*bench).decode},
+	{"score", 2, "3", llamaQ8, []string{"Q8_0"}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "in eight bits: perplexity of an answer of 12 after a prompt of 256", (*bench).score},
+	{"decode", 2, "1.0", llamaQ8, []string{"Q8_0"}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "in eight bits: decode, 1 stream, 16 tokens", (*bench).decode},
+	{"decode", 2, "1.5", llamaQ8, []string{"Q8_0"}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "in eight bits: decode, 32 streams, 2 tokens each", (*bench).decode},
+	{"gemm", 0, "1.15", oneDNN, dense, sizes{Tokens: 2048}, "products of a layer's seven matrices with 2,048 rows, float32", (*bench).gemm},
+	{"gemm", 1, "1.15", oneDNN, dense, sizes{Tokens: 512}, "products of a layer's seven matrices with 512 rows, float32", (*bench).gemm},
+	{"gemm", 2, "1.15", oneDNN, dense, sizes{Tokens: 512}, "products of a layer's seven matrices with 512 rows, float32", (*bench).gemm},
 	{"tree", base, "30", llamaBF16, []string{"every node from scratch"}, oneTree, oneTreeTitle, (*bench).search},
 	{"tree", base, "3", llamaBF16, []string{"its server with a prompt cache"}, oneTree, oneTreeTitle, (*bench).search},
 	{"tree", base, "1.3", ownStreams, nil, oneTree, oneTreeTitle, (*bench).search},
@@ -133,11 +141,18 @@ const oneTreeTitle = "one search tree: prompt of 1,000, width 4, 20 iterations, 
 
 // missing are the rows that nothing here can run yet, and why.
 var missing = []string{
-	"| 494 M | perplexity, decode of 1 and 32 streams in 8 bits | llama.cpp Q8_0 | ≥ 3, 1.0, 1.5 | not run | the engine has no int8 weights | |",
-	"| all | matrix products of the models' shapes | oneDNN on AMX | ≥ 1.15 | not run | needs a machine with AMX | |",
+	"| all | matrix products in bf16 on the tile unit | oneDNN | ≥ 1.15 | not run | needs a machine with AMX | |",
 }
 
-const llamaBF16 = "llama.cpp bf16"
+// The peers whose variants are not PyTorch's. Of dense products PyTorch has oneDNN's and
+// those of its BLAS.
+const (
+	llamaBF16 = "llama.cpp bf16"
+	llamaQ8   = "llama.cpp Q8_0"
+	oneDNN    = "PyTorch"
+)
+
+var dense = []string{"oneDNN", "BLAS"}
 
 // bench is the state of a comparison.
 type bench struct {
@@ -193,7 +208,11 @@ func (b *bench) row(r *row, o options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p, err := policy.Open(os.DirFS(folder), policy.Options{Device: b.dev})
+	form := model.Auto
+	if r.peer == llamaQ8 {
+		form = model.Int8
+	}
+	p, err := policy.Open(os.DirFS(folder), policy.Options{Device: b.dev, Form: form})
 	if err != nil {
 		return "", err
 	}
@@ -285,14 +304,21 @@ func (b *bench) best(r *row, ours side, folder, python string) (*peer, string, e
 	if ours.tree != nil {
 		calls = ours.tree.calls
 	}
+	file := filepath.Join(folder, "model.gguf")
+	if r.peer == llamaQ8 {
+		file = filepath.Join(folder, "model-q8.gguf")
+		if err := b.gguf(folder, file, true); err != nil {
+			return nil, "", err
+		}
+	}
 	var best *peer
 	var name string
 	fastest, why := math.Inf(1), error(nil)
 	for _, v := range r.variants {
-		if r.shape > 0 && v != "fp32" && r.peer != llamaBF16 && !multipliesBF16() {
+		if r.shape > 0 && v != "fp32" && slices.Contains(torch, v) && !multipliesBF16() {
 			continue
 		}
-		p, err := start(python, ask{r.job, folder, filepath.Join(folder, "model.gguf"), v, r.sizes, calls})
+		p, err := start(python, ask{r.job, folder, file, v, r.sizes, calls})
 		if err != nil {
 			why = err
 			continue
@@ -336,16 +362,23 @@ func (b *bench) checkpoint(i int) (string, error) {
 		return "", err
 	}
 	runtime.GC()
+	return dir, b.gguf(dir, filepath.Join(dir, "model.gguf"), false)
+}
+
+// gguf writes a folder's model for llama.cpp, unless the file is there.
+func (b *bench) gguf(dir, name string, int8 bool) error {
+	if _, err := os.Stat(name); err == nil {
+		return nil
+	}
 	p, err := policy.Open(os.DirFS(dir), policy.Options{Device: b.dev, Form: model.Stored})
 	if err != nil {
-		return "", err
+		return err
 	}
-	f, err := os.Create(filepath.Join(dir, "model.gguf"))
+	f, err := os.Create(name)
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer f.Close()
-	return dir, gguf.Write(f, p, gguf.Options{NoTokenizer: true})
+	return errors.Join(gguf.Write(f, p, gguf.Options{NoTokenizer: true, Int8: int8}), f.Close())
 }
 
 // longBase fills a folder with the demo's base and doubles the base of its rotary positions, as is done to stretch a
@@ -496,3 +529,34 @@ func (b *bench) streams(p *policy.Policy, prompt []int32, s sizes, temperature f
 		return seconds, err
 	}, nil
 }
+
+// gemm multiplies rows with each of a layer's matrices.
+func (b *bench) gemm(p *policy.Policy, s sizes) (side, error) {
+	type job struct {
+		w    kernel.Matrix
+		x, y []float32
+	}
+	var jobs []job
+	r := rand.New(rand.NewPCG(1, 1))
+	random := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(r.NormFloat64())
+		}
+		return v
+	}
+	for _, l := range p.Model().Layers[0].Linears() {
+		jobs = append(jobs, job{b.dev.Pack(kernel.Widened(l.Weight()), l.N, l.K), random(s.Tokens * l.K), make([]float32, s.Tokens*l.N)})
+	}
+	return side{do: func() error {
+		for range layers {
+			for _, j := range jobs {
+				b.dev.MatMul(j.y, j.x, j.w, s.Tokens, false)
+			}
+		}
+		return nil
+	}}, nil
+}
+
+// layers that a turn of gemm multiplies: long enough to be timed.
+const layers = 4
