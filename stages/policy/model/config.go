@@ -3,6 +3,7 @@ package model
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -92,8 +93,68 @@ type configFile struct {
 	SlidingWindow    *int          `json:"sliding_window,omitempty"`
 	UseSlidingWindow *bool         `json:"use_sliding_window,omitempty"` // of Qwen, which states a window that it does not use
 	LayerTypes       []string      `json:"layer_types,omitempty"`
-	PartialRotary    *float64      `json:"partial_rotary_factor,omitempty"`
 	Quantization     *quantization `json:"quantization_config,omitempty"`
+}
+
+// unreadConfig are the fields that transformers writes into config.json, or has
+// written, and that the forward pass of these families does not ask for.
+var unreadConfig = unread{
+	// Where the file comes from, and how it is loaded.
+	"_name_or_path": whatever, "_commit_hash": whatever, "transformers_version": whatever, "tokenizer_class": whatever,
+	"_attn_implementation_autoset": whatever, "_attn_implementation": whatever, "attn_implementation": whatever,
+	"torchscript": whatever, "use_bfloat16": whatever, "transformers.js_config": whatever,
+	"unsloth_fixed": whatever, "unsloth_version": whatever, "is_llama_config": whatever,
+	// What a call gives back, and how a text goes on.
+	"return_dict": whatever, "output_attentions": whatever, "output_hidden_states": whatever, "output_scores": whatever,
+	"return_dict_in_generate": whatever, "use_cache": whatever, "is_decoder": whatever, "pad_token_id": whatever,
+	"max_length": whatever, "min_length": whatever, "do_sample": whatever, "temperature": whatever, "top_k": whatever,
+	"top_p": whatever, "typical_p": whatever, "num_beams": whatever, "num_beam_groups": whatever, "early_stopping": whatever,
+	"num_return_sequences": whatever, "diversity_penalty": whatever, "repetition_penalty": whatever, "length_penalty": whatever,
+	// Classifiers, which these are not.
+	"id2label": whatever, "label2id": whatever, "problem_type": whatever, "finetuning_task": whatever,
+	// Training alone: the model is the same, and the recipe is that of the run.
+	"initializer_range": whatever, "attention_dropout": whatever,
+	// Without meaning where all layers see everything; older than max_position_embeddings.
+	"max_window_layers": whatever, "max_sequence_length": whatever,
+	// Read by other families or versions. These values are what is computed here.
+	"pretraining_tp": 1.0, "partial_rotary_factor": 1.0, "rotary_pct": 1.0, "logit_scale": 1.0,
+	"is_causal": true, "hidden_activation": "silu",
+}
+
+// unreadRope: transformers keeps an attention factor of yarn only.
+var unreadRope = unread{"partial_rotary_factor": 1.0, "attention_factor": 1.0}
+
+// unreadQuantization are settings of bitsandbytes' other method, its eight bits, and
+// the list of modules left as they are, which the tensors tell.
+var unreadQuantization = unread{
+	"_load_in_4bit": true, "llm_int8_threshold": whatever, "llm_int8_skip_modules": whatever,
+	"llm_int8_enable_fp32_cpu_offload": whatever, "llm_int8_has_fp16_weight": whatever,
+}
+
+// refuseUnread refuses fields of config.json, and of the objects in it, by name.
+func refuseUnread(text []byte) error {
+	if err := unreadConfig.refuse(text, configFile{}); err != nil {
+		return err
+	}
+	var objects map[string]json.RawMessage
+	if err := json.Unmarshal(text, &objects); err != nil {
+		return err
+	}
+	for _, o := range []struct {
+		name string
+		unread
+		read any
+	}{
+		{"rope_scaling", unreadRope, rope{}}, {"rope_parameters", unreadRope, rope{}},
+		{"quantization_config", unreadQuantization, quantization{}},
+	} {
+		if object := objects[o.name]; object != nil {
+			if err := o.refuse(object, o.read); err != nil {
+				return fmt.Errorf("%s: %w", o.name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // quantization is what transformers writes of bitsandbytes, as far as it decides what
@@ -138,6 +199,9 @@ func (r *rope) kind() string {
 	return "default"
 }
 
+// says: an empty object is as none.
+func (r *rope) says() bool { return r != nil && *r != (rope{}) }
+
 // ReadConfig reads and checks config.json. What the engine cannot compute exactly
 // is refused by the name of its field.
 func ReadConfig(fsys fs.FS) (Config, error) {
@@ -145,21 +209,29 @@ func ReadConfig(fsys fs.FS) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	var f configFile
-	if err := json.Unmarshal(text, &f); err != nil {
-		return Config{}, fmt.Errorf("config.json: %w", err)
-	}
-	if err := f.supported(); err != nil {
-		return Config{}, fmt.Errorf("config.json: %w", err)
-	}
-	c, err := f.config()
-	if err == nil {
-		err = c.Validate()
-	}
+	c, err := parseConfig(text)
 	if err != nil {
 		return Config{}, fmt.Errorf("config.json: %w", err)
 	}
 	return c, nil
+}
+
+func parseConfig(text []byte) (Config, error) {
+	var f configFile
+	if err := json.Unmarshal(text, &f); err != nil {
+		return Config{}, err
+	}
+	if err := f.supported(); err != nil {
+		return Config{}, err
+	}
+	if err := refuseUnread(text); err != nil {
+		return Config{}, err
+	}
+	c, err := f.config()
+	if err != nil {
+		return Config{}, err
+	}
+	return c, c.Validate()
 }
 
 // Validate checks the ranges; a model of a valid config can be allocated.
@@ -216,10 +288,8 @@ func (f *configFile) supported() error {
 			return fmt.Errorf("architectures: %q with model_type %q: %s", a, f.ModelType, only)
 		}
 	}
-	for name, r := range map[string]*rope{"rope_scaling": f.RopeScaling, "rope_parameters": f.RopeParameters} {
-		if k := r.kind(); k != "default" && k != "llama3" {
-			return fmt.Errorf("%s: rope_type %q: only default and llama3 are supported", name, k)
-		}
+	if err := f.ropesAgree(); err != nil {
+		return err
 	}
 	for i, t := range f.LayerTypes {
 		if t != "full_attention" {
@@ -233,15 +303,36 @@ func (f *configFile) supported() error {
 		return fmt.Errorf("mlp_bias: true: %s", only)
 	case f.HiddenAct != "" && f.HiddenAct != "silu":
 		return fmt.Errorf("hidden_act: %q: only silu is supported", f.HiddenAct)
-	case f.SlidingWindow != nil && (f.UseSlidingWindow == nil || *f.UseSlidingWindow):
+	case or(f.UseSlidingWindow, false): // of 4096 if sliding_window is absent
+		return errors.New("use_sliding_window: true: only full attention is supported")
+	case f.SlidingWindow != nil && f.UseSlidingWindow == nil && Family(f.ModelType) == Llama: // Qwen uses none unless told
 		return fmt.Errorf("sliding_window: %d: only full attention is supported", *f.SlidingWindow)
-	case f.PartialRotary != nil && *f.PartialRotary != 1:
-		return fmt.Errorf("partial_rotary_factor: %v: %s", *f.PartialRotary, only)
 	}
 	return f.Quantization.supported()
 }
 
-// config applies the defaults of the format to absent fields.
+// ropesAgree: what makes the angles may stand in three places, of which transformers
+// follows one; which, has changed.
+func (f *configFile) ropesAgree() error {
+	for _, r := range []struct {
+		name string
+		*rope
+	}{{"rope_scaling", f.RopeScaling}, {"rope_parameters", f.RopeParameters}} {
+		switch k := r.kind(); {
+		case k != "default" && k != "llama3":
+			return fmt.Errorf("%s: rope_type %q: only default and llama3 are supported", r.name, k)
+		case r.rope != nil && r.Theta != nil && f.RopeTheta != nil && *r.Theta != *f.RopeTheta:
+			return fmt.Errorf("rope_theta: %v, but %v in %s: delete the one that the model was not trained with", *f.RopeTheta, *r.Theta, r.name)
+		}
+	}
+	if a, b := f.RopeScaling, f.RopeParameters; a.says() && b.says() &&
+		(a.kind() != b.kind() || a.Llama3Scaling != b.Llama3Scaling || or(a.Theta, 0) != or(b.Theta, 0)) {
+		return errors.New("rope_scaling: it differs from rope_parameters: delete the one that the model was not trained with")
+	}
+	return nil
+}
+
+// config applies the defaults of transformers to absent fields.
 func (f *configFile) config() (Config, error) {
 	for _, r := range []struct {
 		name string
@@ -267,11 +358,18 @@ func (f *configFile) config() (Config, error) {
 	if dtype == "" {
 		dtype = f.Dtype
 	}
+	positions, headDim := 2048, *f.HiddenSize / *f.NumHeads
+	if Family(f.ModelType) != Llama {
+		positions = 32768
+	}
+	if Family(f.ModelType) == Qwen3 {
+		headDim = 128
+	}
 	return Config{
 		Family: Family(f.ModelType), RopeScaling: scaling,
 		HiddenSize: *f.HiddenSize, IntermediateSize: *f.IntermediateSize, NumLayers: *f.NumLayers, NumHeads: *f.NumHeads,
-		NumKVHeads: or(f.NumKVHeads, *f.NumHeads), HeadDim: or(f.HeadDim, *f.HiddenSize / *f.NumHeads), VocabSize: *f.VocabSize,
-		MaxPositions: or(f.MaxPositions, 2048), RopeTheta: or(f.RopeTheta, 10000), RMSNormEps: or(f.RMSNormEps, 1e-6),
+		NumKVHeads: or(f.NumKVHeads, *f.NumHeads), HeadDim: or(f.HeadDim, headDim), VocabSize: *f.VocabSize,
+		MaxPositions: or(f.MaxPositions, positions), RopeTheta: or(f.RopeTheta, 10000), RMSNormEps: or(f.RMSNormEps, 1e-6),
 		TieEmbeddings: f.TieEmbeddings, BOS: f.BOS, EOS: f.EOS, DType: strings.TrimPrefix(dtype, "torch."),
 		NF4: f.Quantization != nil,
 	}, nil
