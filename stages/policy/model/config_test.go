@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/model"
 )
 
@@ -177,5 +178,22 @@ func TestConfigMeansAnotherModel(t *testing.T) {
 		if _, err := readConfig(string(text)); err == nil || !strings.Contains(err.Error(), "config.json: "+c.want) {
 			t.Errorf("%s with %s: got %v, want an error with %q", c.published, c.fields, err, c.want)
 		}
+	}
+}
+
+// TestFourBitsThatAreNot: a file that announces four bits over plain weights belongs to
+// others.
+func TestFourBitsThatAreNot(t *testing.T) {
+	m := model.New(tiny(true), 1, ref.New())
+	dir := saved(t, m)
+	edit(t, dir, "quantization_config", map[string]any{"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_quant_type": "nf4"})
+	if _, err := model.Open(dir, ref.New()); err == nil || !strings.Contains(err.Error(), "quantization_config: no tensor is in four bits") {
+		t.Errorf("got %v", err)
+	}
+	if err := m.SaveNF4(dir.create); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := model.Open(dir, ref.New()); err != nil {
+		t.Error(err)
 	}
 }

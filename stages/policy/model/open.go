@@ -126,7 +126,7 @@ func (m *Model) read(files weights, form Form) error {
 	stored := m.keeps(form)
 	quantised := nf4.Files(func(name string) *safetensors.File { return files[name] })
 	known := map[string]bool{}
-	sum := newBaseSum()
+	sum, inFour := newBaseSum(), false
 	for _, t := range m.tensors() {
 		known[t.name] = true
 		f, ok := files[t.name]
@@ -146,6 +146,7 @@ func (m *Model) read(files weights, form Form) error {
 			} else {
 				*t.stored = w
 			}
+			inFour = true
 			for _, name := range nf4.Companions(t.name) {
 				known[name] = true
 			}
@@ -173,6 +174,9 @@ func (m *Model) read(files weights, form Form) error {
 			}
 			*t.stored, *t.data = w, nil
 		}
+	}
+	if m.NF4 && !inFour {
+		return errors.New("config.json: quantization_config: no tensor is in four bits: take the config.json that came with the weights, or delete the field")
 	}
 	if form == Int8 {
 		m.opened = sum.String()
