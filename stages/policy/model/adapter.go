@@ -204,6 +204,15 @@ type adapterFile struct {
 	Inference     bool            `json:"inference_mode"`
 }
 
+// unreadAdapter are the fields of PEFT's LoraConfig that leave the sum W·x + scale·B·A·x
+// as it is: where the adapter comes from, which modules got one (the tensors tell), and
+// settings of features that their own field switches on.
+var unreadAdapter = unread{
+	"peft_version": whatever, "revision": whatever, "auto_mapping": whatever, "runtime_config": whatever, "megatron_core": whatever,
+	"exclude_modules": whatever, "layers_to_transform": whatever, "layers_pattern": whatever,
+	"ensure_weight_tying": whatever, "qalora_group_size": whatever,
+}
+
 // ReadAdapter reads adapter_config.json and adapter_model.safetensors for a model
 // of the given shape.
 func ReadAdapter(fsys fs.FS, cfg Config) (*Adapter, error) {
@@ -216,6 +225,9 @@ func ReadAdapter(fsys fs.FS, cfg Config) (*Adapter, error) {
 		return nil, fmt.Errorf("%s: %w", adapterConfigName, err)
 	}
 	if err := f.supported(); err != nil {
+		return nil, fmt.Errorf("%s: %w", adapterConfigName, err)
+	}
+	if err := unreadAdapter.refuse(text, adapterFile{}); err != nil {
 		return nil, fmt.Errorf("%s: %w", adapterConfigName, err)
 	}
 	a := &Adapter{Rank: f.Rank, Alpha: f.Alpha, RankStable: f.RankStable, Layers: make([]AdapterLayer, cfg.NumLayers)}

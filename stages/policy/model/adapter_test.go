@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -186,5 +187,52 @@ func TestAdapterHasNoNulls(t *testing.T) {
 	}
 	if text := dir.MapFS["adapter_config.json"].Data; bytes.Contains(text, []byte("null")) {
 		t.Errorf("a field is null:\n%s", text)
+	}
+}
+
+// TestAdapterFields: what PEFT writes of a plain LoRA is read; a field that makes
+// something else of it is refused.
+func TestAdapterFields(t *testing.T) {
+	const plain = `{"alora_invocation_tokens": null, "alpha_pattern": {}, "arrow_config": null, "auto_mapping": null,
+		"base_model_name_or_path": "Qwen/Qwen2.5-0.5B", "bias": "none", "corda_config": null, "ensure_weight_tying": false,
+		"eva_config": null, "exclude_modules": null, "fan_in_fan_out": false, "inference_mode": true, "init_lora_weights": true,
+		"kasa_config": null, "layer_replication": null, "layers_pattern": "layers", "layers_to_transform": [0, 1], "loftq_config": {},
+		"lora_alpha": 4, "lora_bias": false, "lora_dropout": 0.05, "lora_ga_config": null, "megatron_config": null,
+		"megatron_core": "megatron.core", "modules_to_save": null, "monteclora_config": null, "peft_type": "LORA",
+		"peft_version": "0.21.2", "qalora_group_size": 16, "r": 2, "rank_pattern": {}, "revision": "main", "target_modules": ["q_proj"],
+		"target_parameters": null, "task_type": "CAUSAL_LM", "trainable_token_indices": null, "use_bdlora": null, "use_dora": false,
+		"use_qalora": false, "use_rslora": false, "velora_config": null}`
+	dir := memory{fstest.MapFS{}}
+	if err := noise(tiny(true), model.Q).Save(dir.create); err != nil {
+		t.Fatal(err)
+	}
+	read := func(more string) error {
+		var fields map[string]any
+		for _, text := range []string{plain, "{" + more + "}"} {
+			if err := json.Unmarshal([]byte(text), &fields); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := json.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir.MapFS["adapter_config.json"] = &fstest.MapFile{Data: text}
+		_, err = model.ReadAdapter(dir, tiny(true))
+		return err
+	}
+	if err := read(""); err != nil {
+		t.Error(err)
+	}
+	for _, field := range []string{
+		`"use_qalora": true`, `"lora_bias": true`, `"alora_invocation_tokens": [1, 2]`, `"layer_replication": [[0, 2], [1, 2]]`,
+		`"trainable_token_indices": [3]`, `"target_parameters": ["mlp.experts.gate_up_proj"]`, `"arrow_config": {"top_k": 3}`,
+		`"kasa_config": {"beta": 1}`, `"monteclora_config": {"n": 4}`, `"velora_config": {"groups": 2}`, `"use_bdlora": {"nblocks": 2}`,
+		`"eva_config": {"rho": 2}`, `"megatron_config": {"tp": 2}`, `"use_own": true`, `"bias": "all"`, `"fan_in_fan_out": true`,
+	} {
+		name, _, _ := strings.Cut(field[1:], `"`)
+		if err := read(field); err == nil || !strings.Contains(err.Error(), "adapter_config.json: "+name+": ") {
+			t.Errorf("%s: got %v", field, err)
+		}
 	}
 }
