@@ -47,7 +47,7 @@ func (p *prompts) UnmarshalJSON(raw []byte) error {
 }
 
 // encode gives the token IDs: of a text, control tokens written in it included and
-// with the model's BOS token before it; token IDs are taken as they are.
+// with a BOS token before it where the model's tokenizer puts one; token IDs are taken as they are.
 func (s *Server) encode(p prompts) ([][]int32, error) {
 	all := p.ids
 	for _, t := range p.texts {

@@ -51,6 +51,8 @@ type Policy struct {
 	template  *template.Template
 	options   Options
 	bos       int32          // -1: the template names none
+	once      bool           // bos begins a conversation; else it may open every turn
+	before    []int32        // what the tokenizer puts before a text that is no conversation
 	endOfTurn []int32        // what closes an assistant's turn, control token last
 	ends      map[int32]bool // any of them ends an answer
 	forwards  sync.Pool      // *forward: the buffers of calls gone by
@@ -102,6 +104,8 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 // was trained with one would silently go without.
 func (p *Policy) findBOS(fsys fs.FS) error {
 	p.bos = -1
+	before, said := p.tokenizer.Before()
+	p.before = before
 	text := p.template.BOS()
 	if text == "" {
 		if _, err := fs.Stat(fsys, template.ConfigFile); errors.Is(err, fs.ErrNotExist) && len(p.model.BOS) > 0 {
@@ -114,7 +118,12 @@ func (p *Policy) findBOS(fsys fs.FS) error {
 		return fmt.Errorf("%s: bos_token %q is not in %s", template.ConfigFile, text, tokenizer.File)
 	}
 	p.bos = id
-	return nil
+	if !said && p.template.AddBOS() {
+		p.before = []int32{id}
+	}
+	var err error
+	p.once, err = p.probeBOS(text)
+	return err
 }
 
 // findEnds collects all that ends an answer: what the template writes after one,
@@ -172,7 +181,7 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 func (p *Policy) With(m *model.Model) *Policy {
 	return &Policy{
 		model: m, tokenizer: p.tokenizer, template: p.template, options: p.options,
-		bos: p.bos, endOfTurn: p.endOfTurn, ends: p.ends,
+		bos: p.bos, once: p.once, before: p.before, endOfTurn: p.endOfTurn, ends: p.ends,
 	}
 }
 
@@ -201,7 +210,8 @@ func (p *Policy) Template() string { return p.template.Source() }
 // Tokenizer takes the tokenizer apart, for another program to use.
 func (p *Policy) Tokenizer() tokenizer.Parts { return p.tokenizer.Parts() }
 
-// BOS is the token that begins a text, or −1.
+// BOS is the template's bos_token, or −1. Where it stands is the template's business
+// in a conversation, and the tokenizer's in a text (Raw).
 func (p *Policy) BOS() int32 { return p.bos }
 
 // IsEnd tells whether id ends an answer: end of turn, of text, or of message.

@@ -146,11 +146,12 @@ func TestOpenRefuses(t *testing.T) {
 	if err != nil || !p.IsEnd(65) || !p.IsEnd(66) || p.IsEnd(67) {
 		t.Errorf("eos_token_id of generation_config.json does not count (%v)", err)
 	}
-	twice := with(t, map[string]string{"chat_template.jinja": "{{ bos_token }}{% for m in messages %}{{ bos_token }}<|user|>{{ m.content }}<|end|>{% endfor %}"})
-	if p, err := policy.Open(twice, policy.Options{Device: ref.New()}); err == nil {
-		if _, err = p.Prompt(talk, nil); err == nil {
-			t.Error("two BOS tokens were accepted")
-		}
+	twice := with(t, map[string]string{"chat_template.jinja": "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}{{ bos_token }}<|user|>{% else %}<|assistant|>{% endif %}{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"})
+	if p, err = policy.Open(twice, policy.Options{Device: ref.New()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Prompt(talk[1:], nil); err == nil || !strings.Contains(err.Error(), "bos_token stands at token 1") {
+		t.Errorf("two BOS tokens: got %v", err)
 	}
 }
 

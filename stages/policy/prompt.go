@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"itool/stages/policy/template"
@@ -33,7 +34,7 @@ func (p *Policy) render(msgs []Message, tools json.RawMessage, prompt bool) ([]i
 	}
 	ids := p.tokenizer.EncodeShielded(text)
 	for i, id := range ids {
-		if id == p.bos && i > 0 {
+		if p.once && id == p.bos && i > 0 {
 			return nil, fmt.Errorf("policy: template: bos_token stands at token %d: it belongs at the start, and once", i)
 		}
 	}
@@ -51,18 +52,33 @@ func (p *Policy) Answer(text string) []int32 {
 }
 
 // Raw returns the IDs of a text that is no conversation: control tokens that are
-// written in it count, and the model's BOS token stands before it, once. It is for
-// those who render by themselves; what strangers wrote belongs into Prompt.
+// written in it count, and where the tokenizer puts a BOS token before texts, it
+// stands there, once. It is for those who render by themselves; what strangers wrote
+// belongs into Prompt.
 func (p *Policy) Raw(text string) []int32 {
 	ids := p.tokenizer.EncodeRendered(text)
-	if p.bos >= 0 && (len(ids) == 0 || ids[0] != p.bos) {
-		ids = append([]int32{p.bos}, ids...)
+	if n := len(p.before); len(ids) < n || !slices.Equal(ids[:n], p.before) {
+		ids = slices.Concat(p.before, ids)
 	}
 	return ids
 }
 
 // EndOfTurn returns what Answer appends.
 func (p *Policy) EndOfTurn() []int32 { return append([]int32(nil), p.endOfTurn...) }
+
+// probeBOS tells whether bos begins a conversation. Where it opens the turn of an answer
+// as well, it is a mark of turns (<|im_start|>) that bos_token names besides.
+func (p *Policy) probeBOS(bos string) (once bool, err error) {
+	var marks [2]int
+	for i, prompt := range []bool{false, true} {
+		text, err := p.template.Render(template.Input{Messages: []Message{{Role: "user", Content: "question"}}, Prompt: prompt, Date: p.options.Date})
+		if err != nil {
+			return false, err
+		}
+		marks[i] = strings.Count(text, bos)
+	}
+	return marks[0] == marks[1], nil
+}
 
 // probeTurn finds out what the template writes after an assistant's words, up to
 // the first control token, and checks that prompts end exactly where answers

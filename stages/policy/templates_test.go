@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,29 +38,58 @@ func thirdParty(t *testing.T, folder, name string) string {
 	return string(text)
 }
 
+const (
+	// SmolLM 2 names the mark of turns as its bos_token.
+	smollm2 = `{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}` +
+		`{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
+	smollm2Config = `{"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}`
+	// Llama 3, as small as it goes.
+	llama3 = `{% for message in messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' %}` +
+		`{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}`
+	llama3Config = `{"bos_token": {"content": "<|begin_of_text|>"}, "eos_token": "<|eot_id|>"}`
+)
+
+var (
+	chatML        = []string{"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
+	llama3Special = []string{"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>", "<|python_tag|>"}
+)
+
+// templated is a tiny folder with a template, its settings, and a tokenizer that has its
+// control tokens.
+func templated(t *testing.T, source, config string, special []string) fstest.MapFS {
+	t.Helper()
+	tokens, err := tokenizer.Train(slices.Values([]string(nil)), 256+len(special), special)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys := policytest.Tiny(1).(fstest.MapFS)
+	fsys["chat_template.jinja"] = &fstest.MapFile{Data: []byte(source)}
+	fsys["tokenizer_config.json"] = &fstest.MapFile{Data: []byte(config)}
+	fsys["tokenizer.json"] = &fstest.MapFile{Data: tokens}
+	return fsys
+}
+
 // The templates of real models, with a tokenizer that has their control tokens:
 // prompt and answer are the beginning of the whole conversation, at every turn.
 func TestRealTemplates(t *testing.T) {
 	for _, c := range []struct {
-		name, file, config string
+		name, file, config string // without a file, source is ours
+		source             string
 		special            []string
 		end                string
 		bos                int // tokens
 	}{
-		{"llama 3.1", "llama3_1.jinja", `{"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"}`,
-			[]string{"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>", "<|python_tag|>"}, "<|eot_id|>", 1},
-		{"qwen 2.5", "qwen2_5.jinja", `{"bos_token": null, "eos_token": "<|im_end|>"}`, []string{"<|endoftext|>", "<|im_start|>", "<|im_end|>"}, "<|im_end|>", 0},
+		{"llama 3.1", "llama3_1.jinja", llama3Config, "", llama3Special, "<|eot_id|>", 1},
+		{"llama 3", "", llama3Config, llama3, llama3Special, "<|eot_id|>", 1},
+		{"qwen 2.5", "qwen2_5.jinja", `{"bos_token": null, "eos_token": "<|im_end|>"}`, "", chatML, "<|im_end|>", 0},
+		{"smollm 2", "", smollm2Config, smollm2, chatML, "<|im_end|>", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tokens, err := tokenizer.Train(slices.Values([]string(nil)), 256+len(c.special), c.special)
-			if err != nil {
-				t.Fatal(err)
+			source := c.source
+			if c.file != "" {
+				source = thirdParty(t, "chat_templates", c.file)
 			}
-			fsys := policytest.Tiny(1).(fstest.MapFS)
-			fsys["chat_template.jinja"] = &fstest.MapFile{Data: []byte(thirdParty(t, "chat_templates", c.file))}
-			fsys["tokenizer_config.json"] = &fstest.MapFile{Data: []byte(c.config)}
-			fsys["tokenizer.json"] = &fstest.MapFile{Data: tokens}
-			p, err := policy.Open(fsys, policy.Options{Device: ref.New(), Date: "1 Jan 2030"})
+			p, err := policy.Open(templated(t, source, c.config, c.special), policy.Options{Device: ref.New(), Date: "1 Jan 2030"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,10 +119,49 @@ func TestRealTemplates(t *testing.T) {
 				if got := strings.Count(p.Text(prompt[:1]), "begin_of_text"); got != c.bos {
 					t.Errorf("turn %d: %d BOS tokens, want %d", turn, got, c.bos)
 				}
-				if has := strings.Contains(p.Text(prompt), "1 Jan 2030"); has != (c.bos == 1) {
+				if has := strings.Contains(p.Text(prompt), "1 Jan 2030"); has != strings.Contains(source, "date_string") {
 					t.Errorf("turn %d: the date: %v", turn, has)
 				}
 			}
 		})
+	}
+}
+
+// TestRaw: before a text that is no conversation stands what the tokenizer puts there,
+// once, as in Hugging Face: by tokenizer.json, else by tokenizer_config.json.
+func TestRaw(t *testing.T) {
+	const template = `"post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+		{"type": "TemplateProcessing", "single": [%s{"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {}}]}`
+	bos := `{"SpecialToken": {"id": "<|begin_of_text|>", "type_id": 0}}, `
+	asked := func(add string) string { return strings.Replace(llama3Config, "{", `{"add_bos_token": `+add+", ", 1) }
+	for _, c := range []struct {
+		name, source, config string
+		special              []string
+		post                 string
+		want                 string
+	}{
+		{"llama 3", llama3, llama3Config, llama3Special, fmt.Sprintf(template, bos), "<|begin_of_text|>Hi"},
+		{"the post-processor decides", llama3, asked("true"), llama3Special, fmt.Sprintf(template, ""), "Hi"},
+		{"both", llama3, asked("false"), llama3Special, fmt.Sprintf(template, bos), "<|begin_of_text|>Hi"},
+		{"the settings alone", llama3, asked("true"), llama3Special, "", "<|begin_of_text|>Hi"},
+		{"neither", llama3, llama3Config, llama3Special, "", "Hi"},
+		{"a mark of turns", smollm2, smollm2Config, chatML, "", "Hi"},
+	} {
+		fsys := templated(t, c.source, c.config, c.special)
+		if c.post != "" {
+			tokens := strings.Replace(string(fsys["tokenizer.json"].Data), `"post_processor": null`, c.post, 1)
+			fsys["tokenizer.json"] = &fstest.MapFile{Data: []byte(tokens)}
+		}
+		p, err := policy.Open(fsys, policy.Options{Device: ref.New()})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if got := p.Text(p.Raw("Hi")); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+		if got := p.Text(p.Raw(c.want)); got != c.want {
+			t.Errorf("%s: written in the text: got %q, want %q", c.name, got, c.want)
+		}
 	}
 }

@@ -187,7 +187,7 @@ func (d *metadata) tokenizer(p *policy.Policy) error {
 		d.u32("tokenizer.ggml.bos_token_id", uint32(bos))
 	}
 	d.u32("tokenizer.ggml.eos_token_id", uint32(last(p.EndOfTurn())))
-	d.bool("tokenizer.ggml.add_bos_token", p.BOS() >= 0)
+	d.bool("tokenizer.ggml.add_bos_token", slices.Equal(p.Raw(""), []int32{p.BOS()}))
 	d.str("tokenizer.chat_template", p.Template())
 	return nil
 }

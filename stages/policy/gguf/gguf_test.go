@@ -321,6 +321,13 @@ func TestTokenizer(t *testing.T) {
 	if f.meta["tokenizer.ggml.bos_token_id"] != uint32(bos) || kinds[bos] != int32(3) || tokens[bos] != parts.Tokens[bos] {
 		t.Errorf("bos %v: %v of kind %v", bos, tokens[bos], kinds[bos])
 	}
+	// llama.cpp puts a BOS before what Raw puts one before.
+	files["tokenizer_config.json"].Data = bytes.Replace(files["tokenizer_config.json"].Data, []byte("true"), []byte("false"), 1)
+	if none, err := policy.Open(files, policy.Options{}); err != nil {
+		t.Fatal(err)
+	} else if got := written(t, none, gguf.Options{}).meta["tokenizer.ggml.add_bos_token"]; got != false || f.meta["tokenizer.ggml.add_bos_token"] != true {
+		t.Errorf("add_bos_token is %v without one, %v with one", got, f.meta["tokenizer.ggml.add_bos_token"])
+	}
 	if tokens[299] != "[PAD299]" || kinds[299] != int32(5) || f.meta["tokenizer.chat_template"] != p.Template() {
 		t.Errorf("the last token is %v of kind %v", tokens[299], kinds[299])
 	}

@@ -50,7 +50,7 @@ func Shaped(seed uint64, cfg model.Config) fs.FS {
 	files := fstest.MapFS{
 		tokenizer.File:      {Data: tokens},
 		template.File:       {Data: []byte(template.Default)},
-		template.ConfigFile: {Data: []byte(`{"bos_token": "` + template.DefaultBOS + `", "eos_token": "` + template.DefaultEnd + `"}`)},
+		template.ConfigFile: {Data: []byte(`{"bos_token": "` + template.DefaultBOS + `", "add_bos_token": true, "eos_token": "` + template.DefaultEnd + `"}`)},
 	}
 	tok, err := tokenizer.Open(files)
 	must(err)

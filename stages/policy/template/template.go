@@ -79,6 +79,7 @@ type Template struct {
 	source   string
 	hash     string
 	bos, eos string
+	addBOS   bool
 }
 
 // Open reads a model folder's template.
@@ -87,6 +88,7 @@ func Open(fsys fs.FS) (*Template, error) {
 		Template json.RawMessage `json:"chat_template"`
 		BOS      specialToken    `json:"bos_token"`
 		EOS      specialToken    `json:"eos_token"`
+		AddBOS   bool            `json:"add_bos_token"`
 	}
 	data, err := fs.ReadFile(fsys, ConfigFile)
 	if err == nil {
@@ -111,6 +113,7 @@ func Open(fsys fs.FS) (*Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("template: %s: %w", name, err)
 	}
+	t.addBOS = c.AddBOS
 	return t, nil
 }
 
@@ -165,6 +168,10 @@ func (t *Template) BOS() string { return t.bos }
 
 // EOS: see BOS.
 func (t *Template) EOS() string { return t.eos }
+
+// AddBOS tells whether the settings put BOS before a text that is no conversation. The
+// post-processor of tokenizer.json, where it has a template, says so instead.
+func (t *Template) AddBOS() bool { return t.addBOS }
 
 // Render renders a conversation.
 func (t *Template) Render(in Input) (string, error) {

@@ -109,10 +109,18 @@ func parse(data []byte) (*Tokenizer, error) {
 		return nil, err
 	}
 	t := &Tokenizer{added: map[string]int32{}, vocab: map[string]int32{}, control: map[int32]bool{}}
-	if err := errors.Join(t.normalizer(f.Normalizer), t.preTokenizer(f.PreTokenizer), postProcessor(f.PostProcessor), decoder(f.Decoder), t.model(&f.Model)); err != nil {
+	if err := errors.Join(t.normalizer(f.Normalizer), t.preTokenizer(f.PreTokenizer), t.postProcessor(f.PostProcessor), decoder(f.Decoder), t.model(&f.Model)); err != nil {
 		return nil, err
 	}
-	return t, t.addedTokens(f.Added)
+	if err := t.addedTokens(f.Added); err != nil {
+		return nil, err
+	}
+	for _, token := range t.before {
+		if _, ok := t.ID(token); !ok {
+			return nil, fmt.Errorf("post_processor: single: SpecialToken %q is in neither added_tokens nor vocab", token)
+		}
+	}
+	return t, nil
 }
 
 func (t *Tokenizer) normalizer(p *part) error {
@@ -158,19 +166,40 @@ func (t *Tokenizer) preTokenizer(p *part) error {
 	return nil
 }
 
-// postProcessor checks only: what it would add (BOS) is the chat template's
-// business, as in apply_chat_template.
-func postProcessor(p *part) error {
-	if p == nil || p.Type == "ByteLevel" || p.Type == "TemplateProcessing" {
-		return nil
-	}
-	if p.Type != "Sequence" {
+// postProcessor keeps what is put before a text. In a conversation that is the chat
+// template's business, as in apply_chat_template.
+func (t *Tokenizer) postProcessor(p *part) error {
+	switch {
+	case p == nil || p.Type == "ByteLevel":
+	case p.Type == "TemplateProcessing":
+		return t.templateProcessing(p.Single)
+	case p.Type == "Sequence":
+		for i := range p.Processors {
+			if err := t.postProcessor(&p.Processors[i]); err != nil {
+				return err
+			}
+		}
+	default:
 		return fmt.Errorf("post_processor: type %q is not supported (ByteLevel and TemplateProcessing are)", p.Type)
 	}
-	for i := range p.Processors {
-		if err := postProcessor(&p.Processors[i]); err != nil {
-			return err
+	return nil
+}
+
+func (t *Tokenizer) templateProcessing(single json.RawMessage) error {
+	var pieces []struct {
+		Special *struct {
+			ID string `json:"id"`
+		} `json:"SpecialToken"`
+	}
+	if err := json.Unmarshal(single, &pieces); err != nil {
+		return fmt.Errorf("post_processor: single: %w", err)
+	}
+	t.before = []string{}
+	for _, piece := range pieces {
+		if piece.Special == nil { // the text; what is put behind it would end it
+			break
 		}
+		t.before = append(t.before, piece.Special.ID)
 	}
 	return nil
 }

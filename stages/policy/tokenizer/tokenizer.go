@@ -37,6 +37,7 @@ type Tokenizer struct {
 	shields  *trie            // the special tokens
 	controls []string         // contents of the special tokens, by ID
 	control  map[int32]bool
+	before   []string // special tokens that the post-processor puts before a text; nil: it has no template
 }
 
 // matchers find added tokens: raw before normalisation, normal after it.
@@ -46,6 +47,16 @@ type matchers struct{ raw, normal *trie }
 // plain text. Added tokens that are not special ("<tool_call>" in Qwen) count.
 // Bytes for which the vocabulary has no token are dropped, as Hugging Face does.
 func (t *Tokenizer) Encode(text string) []int32 { return t.encode(text, &t.plain, same) }
+
+// Before returns the special tokens that tokenizer.json puts before a text that is no
+// conversation, and whether it says anything about that.
+func (t *Tokenizer) Before() (ids []int32, said bool) {
+	for _, token := range t.before {
+		id, _ := t.ID(token)
+		ids = append(ids, id)
+	}
+	return ids, t.before != nil
+}
 
 // EncodeRendered returns the IDs of a rendered chat template, in which special
 // tokens count.

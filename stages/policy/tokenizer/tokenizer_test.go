@@ -287,6 +287,8 @@ func TestRefused(t *testing.T) {
 		{"pattern", `\\p{L}+|`, `\\p{L}{2}|`, `\\p{L}{2}`},
 		{"behavior", `"Isolated"`, `"Removed"`, "behavior"},
 		{"decoder", `"decoder": {`, `"decoder": null, "post_processor": {`, "decoder"},
+		{"template in words", `"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": "$A"}`, "post_processor: single"},
+		{"stranger before the text", `"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}]}`, `post_processor: single: SpecialToken "<s>"`},
 		{"dropout", `"dropout": null`, `"dropout": 0.1`, "dropout"},
 		{"byte fallback", `"byte_fallback": false`, `"byte_fallback": true`, "byte_fallback"},
 		{"lstrip", `"lstrip": false`, `"lstrip": true`, "lstrip"},
