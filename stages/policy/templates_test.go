@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,6 +70,15 @@ func templated(t *testing.T, source, config string, special []string) fstest.Map
 	return fsys
 }
 
+func qwen3(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/qwen3.jinja")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // The templates of real models, with a tokenizer that has their control tokens:
 // prompt and answer are the beginning of the whole conversation, at every turn.
 func TestRealTemplates(t *testing.T) {
@@ -82,6 +92,7 @@ func TestRealTemplates(t *testing.T) {
 		{"llama 3.1", "llama3_1.jinja", llama3Config, "", llama3Special, "<|eot_id|>", 1},
 		{"llama 3", "", llama3Config, llama3, llama3Special, "<|eot_id|>", 1},
 		{"qwen 2.5", "qwen2_5.jinja", `{"bos_token": null, "eos_token": "<|im_end|>"}`, "", chatML, "<|im_end|>", 0},
+		{"qwen 3", "", `{"add_bos_token": false, "bos_token": null, "eos_token": "<|im_end|>"}`, qwen3(t), chatML, "<|im_end|>", 0},
 		{"smollm 2", "", smollm2Config, smollm2, chatML, "<|im_end|>", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -124,6 +135,39 @@ func TestRealTemplates(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestQwen3 compares with what Python's jinja2 makes of the template: thoughts before
+// the last question are left out, and with thinking off an answer has an empty one.
+func TestQwen3(t *testing.T) {
+	p, err := policy.Open(templated(t, qwen3(t), `{"bos_token": null, "eos_token": "<|im_end|>"}`, chatML), policy.Options{Device: ref.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	talk := []policy.Message{
+		{Role: "system", Content: "Be brief."}, {Role: "user", Content: "Weather?"}, {Role: "assistant", Content: "<think>\nI must ask.\n</think>\n\nask()"},
+		{Role: "tool", Content: "rain"}, {Role: "tool", Content: "wind"}, {Role: "assistant", Content: "Rain."}, {Role: "user", Content: "Thanks"},
+	}
+	const (
+		begin = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWeather?<|im_end|>\n<|im_start|>assistant\n"
+		none  = "<think>\n\n</think>\n\n"
+		tools = "ask()<|im_end|>\n<|im_start|>user\n<tool_response>\nrain\n</tool_response>\n<tool_response>\nwind\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
+	)
+	for _, c := range []struct {
+		name string
+		ids  func([]policy.Message, json.RawMessage) ([]int32, error)
+		msgs []policy.Message
+		want string
+	}{
+		{"prompt", p.Prompt, talk[:2], begin + none},
+		{"the last turns keep their thoughts", p.Conversation, talk[:6], begin + "<think>\nI must ask.\n</think>\n\n" + tools + none + "Rain.<|im_end|>\n"},
+		{"earlier ones do not", p.Prompt, talk, begin + tools + "Rain.<|im_end|>\n<|im_start|>user\nThanks<|im_end|>\n<|im_start|>assistant\n" + none},
+	} {
+		ids, err := c.ids(c.msgs, nil)
+		if got := p.Text(ids); err != nil || got != c.want {
+			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got, c.want)
+		}
 	}
 }
 
