@@ -257,7 +257,7 @@ func (f *adapterFile) supported() error {
 	case len(f.RankPattern)+len(f.AlphaPattern) > 0:
 		return fmt.Errorf("rank_pattern, alpha_pattern: one rank and one alpha for all modules is supported")
 	}
-	if s, ok := f.Init.(string); ok && s != "gaussian" { // the others change the base weights
+	if s, ok := f.Init.(string); ok && s != "gaussian" && s != "orthogonal" { // the others change the base weights
 		return fmt.Errorf("init_lora_weights: %q: the adapter belongs to a changed base, convert it to plain LoRA", s)
 	}
 	return nil
