@@ -17,3 +17,12 @@ func (t *Trainer) Gradients(ctx context.Context) (float64, map[string][]float32,
 	})
 	return stats.Loss, grads, nil
 }
+
+// Parameters are copies of what is trained, by name.
+func (t *Trainer) Parameters() map[string][]float32 {
+	all, values := map[string][]float32{}, t.w.snapshot(nil)
+	for i, p := range t.w.params {
+		all[p.name] = values[i]
+	}
+	return all
+}

@@ -34,6 +34,9 @@ func distant(got, want, from []float32) float64 {
 		}
 		far, size = far+d*d, size+s*s
 	}
+	if far == 0 { // of a gradient of zeros, too
+		return 0
+	}
 	return math.Sqrt(far / size)
 }
 

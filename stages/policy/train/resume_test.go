@@ -48,61 +48,59 @@ func equal(a, b memory) bool {
 // TestResume: broken off after every possible step and restored into a fresh
 // trainer, a run ends with the same bytes.
 func TestResume(t *testing.T) {
-	simpo := config()
-	simpo.Loss, simpo.ActivationBytes = "simpo", 1
-	full := config()
-	full.Full = true
-	for name, run := range map[string]struct {
-		cfg    train.Config
-		phases []train.Phase
-	}{
-		"sft, two phases": {config(), []train.Phase{
-			{Name: "a", Examples: examples(5), Epochs: 2, Rate: 1e-2, BatchSize: 2, Shuffle: true},
-			{Name: "b", Examples: examples(3), Epochs: 1, Rate: 1e-2, BatchSize: 2, Shuffle: true}}},
-		"full":           {full, []train.Phase{{Name: "a", Examples: examples(6), Epochs: 2, Rate: 1e-2, BatchSize: 3, Shuffle: true}}},
-		"simpo, no room": {simpo, []train.Phase{{Name: "a", Pairs: pairs(4), Epochs: 2, Rate: 1e-2, BatchSize: 2, Shuffle: true}}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := tiny(1)
-			whole := start(t, m, run.cfg, run.phases...)
-			var saved []memory
-			for i := 0; ; i++ {
-				saved = append(saved, save(t, whole))
-				if _, err := whole.Step(context.Background()); err == io.EOF {
-					break
-				} else if err != nil {
-					t.Fatal(err)
-				}
-				if i == 1 {
-					whole.MarkBest()
-				}
+	for _, s := range subjects(t) {
+		p := s.phase(examples(4), pairs(4), 2)
+		p.Shuffle = true
+		t.Run(s.name, func(t *testing.T) { s.resumes(t, p) })
+	}
+	two := subject{"two phases", tiny(1), config()}
+	t.Run(two.name, func(t *testing.T) {
+		two.resumes(t,
+			train.Phase{Name: "a", Examples: examples(5), Epochs: 2, Rate: 1e-2, BatchSize: 2, Shuffle: true},
+			train.Phase{Name: "b", Examples: examples(3), Epochs: 1, Rate: 1e-2, BatchSize: 2, Shuffle: true})
+	})
+}
+
+func (s subject) resumes(t *testing.T, phases ...train.Phase) {
+	t.Helper()
+	s.cfg.ActivationBytes = 1 // no room
+	whole := start(t, s.m, s.cfg, phases...)
+	var saved []memory
+	for i := 0; ; i++ {
+		saved = append(saved, save(t, whole))
+		if _, err := whole.Step(context.Background()); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 {
+			whole.MarkBest()
+		}
+	}
+	want := save(t, whole)
+	for i, from := range saved {
+		cfg := s.cfg
+		cfg.ActivationBytes = 1 << 20 // another amount of memory changes nothing
+		again := start(t, s.m, cfg, phases...)
+		if err := again.Restore(from); err != nil {
+			t.Fatal(err)
+		}
+		if !equal(save(t, again), from) {
+			t.Fatalf("step %d: a restored trainer saves other bytes", i)
+		}
+		for j := i; ; j++ {
+			if _, err := again.Step(context.Background()); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
 			}
-			want := save(t, whole)
-			for i, s := range saved {
-				cfg := run.cfg
-				cfg.ActivationBytes = 1 << 20 // another amount of memory changes nothing
-				again := start(t, m, cfg, run.phases...)
-				if err := again.Restore(s); err != nil {
-					t.Fatal(err)
-				}
-				if !equal(save(t, again), s) {
-					t.Fatalf("step %d: a restored trainer saves other bytes", i)
-				}
-				for j := i; ; j++ {
-					if _, err := again.Step(context.Background()); err == io.EOF {
-						break
-					} else if err != nil {
-						t.Fatal(err)
-					}
-					if j == 1 {
-						again.MarkBest()
-					}
-				}
-				if !equal(save(t, again), want) {
-					t.Errorf("resumed at step %d: another end", i)
-				}
+			if j == 1 {
+				again.MarkBest()
 			}
-		})
+		}
+		if !equal(save(t, again), want) {
+			t.Errorf("resumed at step %d: another end", i)
+		}
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 	"testing"
 
 	"itool/stages/policy/kernel"
+	"itool/stages/policy/kernel/cpu"
 	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/model"
+	"itool/stages/policy/policytest"
 	"itool/stages/policy/train"
 )
 
@@ -138,32 +140,102 @@ func TestLossIsTheModels(t *testing.T) {
 	}
 }
 
+// subject is a model, and what trains on it.
+type subject struct {
+	name string
+	m    *model.Model
+	cfg  train.Config
+}
+
+// subjects are the golden checkpoints, one of them in four bits, as they are opened
+// and with the weights staying in bf16, with every loss, and trained in full; and the
+// model of the other tests on the other device.
+func subjects(t *testing.T) (all []subject) {
+	t.Helper()
+	dev, err := cpu.New(cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range policytest.Goldens(t) {
+		stored, err := model.OpenAs(policytest.BF16(t, g.Folder(true)), dev, model.Stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, m := range map[string]*model.Model{g.Name: goldenModel(t, g), g.Name + " in bf16": stored} {
+			for _, kind := range []string{"sft", "simpo", "dpo", "ipo", "orpo"} {
+				all = append(all, subject{name + "/" + kind, m, goldenConfig(g, m, kind)})
+			}
+			full := goldenConfig(g, m, "sft")
+			full.Full = true
+			all = append(all, subject{name + "/full", m, full})
+		}
+	}
+	lora, full := config(), config()
+	full.Full = true
+	return append(all, subject{"ref/sft", tiny(1), lora}, subject{"ref/full", tiny(1), full})
+}
+
+// phase is training on examples, or on pairs if that is what the loss learns from.
+func (s subject) phase(es []train.Example, ps []train.Pair, size int) train.Phase {
+	p := train.Phase{Name: "p", Epochs: 2, Rate: 0.01, BatchSize: size}
+	if s.cfg.Loss == "sft" {
+		p.Examples = es
+	} else {
+		p.Pairs = ps
+	}
+	return p
+}
+
+// sameInBatches demands that a step has the same loss and gradients, and training ends
+// with the same weights, whether its units share one micro-batch of 200 tokens or need
+// more, of so many tokens. What may differ is the order of sums.
+func (s subject) sameInBatches(t *testing.T, p train.Phase, tokens, batches int) {
+	t.Helper()
+	type outcome struct {
+		loss           float64
+		stats          train.Stats
+		grads, weights map[string][]float32
+	}
+	var from map[string][]float32
+	train := func(tokens int) (o outcome) {
+		c := s.cfg
+		c.Tokens, c.WarmupRatio, c.Eps = tokens, 0, 1e-2 // AdamW divides by the gradients: without Eps the rounding of tiny ones is a whole step
+		tr := start(t, s.m, c, p)
+		from = tr.Parameters()
+		var err error
+		if o.loss, o.grads, err = tr.Gradients(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		o.stats = finish(t, tr)[1]
+		o.weights = tr.Parameters()
+		return o
+	}
+	many, one := train(tokens), train(200)
+	if one.stats.Batches != 1 || many.stats.Batches != batches {
+		t.Fatalf("micro-batches %d and %d, want 1 and %d", one.stats.Batches, many.stats.Batches, batches)
+	}
+	near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-5*math.Abs(b) }
+	if !near(many.loss, one.loss) || !near(many.stats.Loss, one.stats.Loss) || !near(many.stats.GradNorm, one.stats.GradNorm) {
+		t.Errorf("loss %v and %v, in the second step %v and %v, norm %v and %v", many.loss, one.loss, many.stats.Loss, one.stats.Loss, many.stats.GradNorm, one.stats.GradNorm)
+	}
+	far, further := 0.0, 0.0
+	for name, want := range one.grads {
+		far = max(far, distant(many.grads[name], want, nil))
+		further = max(further, distant(many.weights[name], one.weights[name], from[name]))
+	}
+	if !(far <= gradientError) || !(further <= updateError) {
+		t.Errorf("a gradient is apart by %.2g of its norm, a tensor by %.2g of its way", far, further)
+	}
+}
+
 // TestPackedEqualsUnpacked: neighbours in a micro-batch must not matter.
 func TestPackedEqualsUnpacked(t *testing.T) {
-	es := examples(9)
-	for _, full := range []bool{false, true} {
-		step := func(tokens int) (train.Stats, []float32) {
-			c := config()
-			c.Full, c.Tokens, c.WarmupRatio, c.Eps = full, tokens, 0, 1e-2
-			tr := start(t, tiny(1), c, train.Phase{Name: "p", Examples: es, Epochs: 2, Rate: 0.1, BatchSize: 9})
-			s := finish(t, tr)[1]
-			if full {
-				m, err := tr.Model()
-				if err != nil {
-					t.Fatal(err)
-				}
-				return s, m.Embed
-			}
-			return s, weights(tr.Adapter(false))
-		}
-		one, w1 := step(11)
-		many, w2 := step(200)
-		if many.Batches != 1 || one.Batches < 4 {
-			t.Fatalf("micro-batches %d and %d: this compares nothing", one.Batches, many.Batches)
-		}
-		if math.Abs(one.Loss-many.Loss) > 1e-5*many.Loss || math.Abs(one.GradNorm-many.GradNorm) > 1e-5*many.GradNorm || distance(w1, w2) > 1e-5 {
-			t.Errorf("full %v: loss %v and %v, norm %v and %v, weights apart by %v", full, one.Loss, many.Loss, one.GradNorm, many.GradNorm, distance(w1, w2))
-		}
+	es, ps := examples(9), pairs(9)
+	for i := range es { // of 8 to 15 tokens, as the pairs: no two of them in 15
+		es[i].Prompt = append(slices.Repeat([]int32{9}, 5), es[i].Prompt...)
+	}
+	for _, s := range subjects(t) {
+		t.Run(s.name, func(t *testing.T) { s.sameInBatches(t, s.phase(es, ps, 9), 15, 9) })
 	}
 }
 
@@ -196,27 +268,21 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-// TestAccumulation: one micro-batch of eight examples equals eight of one, although
+// TestAccumulation: one micro-batch of eight units equals eight of one, although
 // their answers differ in length.
 func TestAccumulation(t *testing.T) {
 	var es []train.Example
+	var ps []train.Pair
 	for i, e := range examples(8) {
 		e.Prompt = slices.Repeat([]int32{int32(i)}, 12-len(e.Answer)) // all of 12 tokens
 		es = append(es, e)
 	}
-	step := func(tokens int) (train.Stats, []float32) {
-		c := config()
-		c.Tokens, c.WarmupRatio, c.Eps = tokens, 0, 1e-2
-		tr := start(t, tiny(1), c, train.Phase{Name: "p", Examples: es, Epochs: 3, Rate: 0.05, BatchSize: 8})
-		return finish(t, tr)[2], weights(tr.Adapter(false))
+	for i, p := range pairs(8) {
+		p.Prompt = slices.Repeat([]int32{int32(i)}, 11-len(p.Chosen)-len(p.Rejected)) // the sides share it but for its last token
+		ps = append(ps, p)
 	}
-	eight, w8 := step(12)
-	one, w1 := step(96)
-	if eight.Batches != 8 || one.Batches != 1 {
-		t.Fatalf("micro-batches %d and %d", eight.Batches, one.Batches)
-	}
-	if math.Abs(eight.Loss-one.Loss) > 1e-6 || distance(w8, w1) > 1e-5 {
-		t.Errorf("loss %v and %v, weights apart by %v", eight.Loss, one.Loss, distance(w8, w1))
+	for _, s := range subjects(t) {
+		t.Run(s.name, func(t *testing.T) { s.sameInBatches(t, s.phase(es, ps, 8), 12, 8) })
 	}
 }
 
