@@ -19,12 +19,18 @@ import (
 // The engine has no bounds of its own, and a Go stack overflow or a fatal
 // allocation cannot be caught. So: what could grow within one expression is
 // refused when the template compiles, and the bodies of loops and macros carry a
-// guard that counts. The numbers are far above any real template.
+// guard that counts. The engine parses and evaluates by recursion, so what one tag
+// holds, and how deep tags lie in each other, is bounded first. The numbers are far
+// above any real template.
 const (
+	maxSigns  = 250             // brackets, operators, dots and the like of one tag: each may be a level of recursion
+	maxTags   = 100             // tags within tags
+	maxChain  = 8               // a().b().c(): the engine evaluates twice what a method is called on
 	maxSteps  = 200_000         // iterations and macro calls
-	maxNested = 100             // macros within macros
+	maxNested = 50              // macros within macros
 	maxOutput = 8 << 20         // bytes of output, of a macro, of a variable
 	maxRange  = 10_000          // range()
+	maxError  = 500             // bytes of an error's end, which says what happened
 	maxIndent = 16              // tojson(indent=…)
 	maxTime   = 5 * time.Second // checked at every step
 )
@@ -40,22 +46,17 @@ type budget struct {
 
 func newBudget() *budget { return &budget{deadline: time.Now().Add(maxTime)} }
 
-// guard is a node in the body of a loop or a macro.
-type guard struct{ nest int } // +1 enters a macro, −1 leaves it, 0 is an iteration
-
-func (guard) Position() *tokens.Token { return &tokens.Token{} }
-func (guard) String() string          { return "bounds" }
-
-func (g guard) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
+// budgetOf finds the budget of a rendering.
+func budgetOf(r *exec.Renderer) (*budget, error) {
 	v, _ := r.Environment.Context.Get(budgetName)
 	b, ok := v.(*budget)
 	if !ok {
-		return fmt.Errorf("%s is not a name for a variable", budgetName)
+		return nil, fmt.Errorf("%s is not a name for a variable", budgetName)
 	}
-	if g.nest > 0 {
-		r.Output = &bounded{next: r.Output} // what a macro returns
-	}
-	b.nested += g.nest
+	return b, nil
+}
+
+func (b *budget) step() error {
 	b.steps++
 	switch {
 	case b.steps > maxSteps:
@@ -65,6 +66,59 @@ func (g guard) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
 	case time.Now().After(b.deadline):
 		return fmt.Errorf("the template runs longer than %v", maxTime)
 	}
+	return nil
+}
+
+// guard is a node in the body of a loop or a macro.
+type guard struct{ macro bool }
+
+func (guard) Position() *tokens.Token { return &tokens.Token{} }
+func (guard) String() string          { return "bounds" }
+
+func (g guard) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
+	if g.macro {
+		r.Output = &bounded{next: r.Output} // what it returns
+		return nil
+	}
+	b, err := budgetOf(r)
+	if err != nil {
+		return err
+	}
+	return b.step()
+}
+
+// boundedMacro counts calls where they begin: the defaults of parameters call too.
+type boundedMacro struct {
+	*controls.MacroControlStructure
+}
+
+func (m *boundedMacro) Execute(r *exec.Renderer, tag *nodes.ControlStructureBlock) error {
+	if err := m.MacroControlStructure.Execute(r, tag); err != nil {
+		return err
+	}
+	v, _ := r.Environment.Context.Get(m.Name)
+	call, ok := v.(exec.Macro)
+	if !ok {
+		return fmt.Errorf("%s is %T instead of a macro", m.Name, v)
+	}
+	b, err := budgetOf(r)
+	if err != nil {
+		return err
+	}
+	r.Environment.Context.Set(m.Name, exec.Macro(func(params *exec.VarArgs) *exec.Value {
+		b.nested++
+		defer func() { b.nested-- }()
+		if err := b.step(); err != nil {
+			return exec.AsValue(err)
+		}
+		out := call(params)
+		if !out.IsError() {
+			return out
+		}
+		// The engine wraps an error at every level: nested macros would square it.
+		text := out.Error()
+		return exec.AsValue(errors.New(text[max(0, len(text)-maxError):]))
+	}))
 	return nil
 }
 
@@ -90,15 +144,32 @@ func (b *bounded) WriteString(s string) (int, error) { return b.Write([]byte(s))
 
 // refuse finds what has no bound and no use in chat templates.
 func refuse(s *tokens.Stream) error {
-	for ; !s.End(); s.Next() {
-		if t := s.Current(); t.Type == tokens.Power {
+	for signs := 0; !s.End(); s.Next() {
+		t := s.Current()
+		switch t.Type {
+		case tokens.VariableBegin, tokens.BlockBegin, tokens.CommentBegin:
+			signs = 0
+		case tokens.Name, tokens.String, tokens.Integer, tokens.Float, tokens.Comma, tokens.Colon: // a long list is not deep
+		case tokens.Power:
 			return fmt.Errorf("line %d: %q is not supported in chat templates", t.Line, t.Val)
+		default:
+			signs++
+		}
+		if signs > maxSigns {
+			return tooDeep("line %d: a tag with more than %d brackets and operators", t.Line, maxSigns)
 		}
 	}
 	if s.IsError() {
 		return fmt.Errorf("line %d: %s", s.Current().Line, s.Current().Val)
 	}
 	return nil
+}
+
+// depthError tells a bound of ours from the engine's errors, which repeat every tag around.
+type depthError struct{ error }
+
+func tooDeep(format string, args ...any) error {
+	return depthError{fmt.Errorf(format+": no chat template needs that, take the one that came with the checkpoint", args...)}
 }
 
 // environment is what a template may call: the parts of Jinja that chat templates
@@ -119,9 +190,21 @@ func environment() *exec.Environment {
 
 func controlStructures() *exec.ControlStructureSet {
 	set := map[string]parser.ControlStructureParser{}
+	depth := 0 // of the tag that is being parsed
+	enter := func(p *parser.Parser) error {
+		if depth++; depth > maxTags {
+			return tooDeep("line %d: tags lie deeper than %d in each other", p.Current().Line, maxTags)
+		}
+		return nil
+	}
+	leave := func() { depth-- }
 	for _, name := range []string{"for", "if", "set", "macro", "call", "filter", "raw", "with", "do", "break", "continue"} {
 		original, _ := builtins.ControlStructures.Get(name)
 		set[name] = func(p, args *parser.Parser) (nodes.ControlStructure, error) {
+			defer leave()
+			if err := enter(p); err != nil {
+				return nil, err
+			}
 			target := args.Current()
 			c, err := original(p, args)
 			if err != nil {
@@ -132,10 +215,10 @@ func controlStructures() *exec.ControlStructureSet {
 				if c.Recursive {
 					return nil, args.Error("recursive loops are not supported", nil)
 				}
-				c.BodyWrapper.Nodes = append([]nodes.Node{guardNode(0)}, c.BodyWrapper.Nodes...)
+				c.BodyWrapper.Nodes = append([]nodes.Node{guardNode(false)}, c.BodyWrapper.Nodes...)
 			case *controls.MacroControlStructure:
-				w := c.Wrapper
-				w.Nodes = append(append([]nodes.Node{guardNode(+1)}, w.Nodes...), guardNode(-1))
+				c.Wrapper.Nodes = append([]nodes.Node{guardNode(true)}, c.Wrapper.Nodes...)
+				return &boundedMacro{c}, nil
 			case *controls.SetControlStructure:
 				return &boundedSet{c, target.Val}, nil
 			}
@@ -145,14 +228,18 @@ func controlStructures() *exec.ControlStructureSet {
 	// {% generation %} marks the assistant's words for training masks; we mask by
 	// position, so it is transparent.
 	set["generation"] = func(p, args *parser.Parser) (nodes.ControlStructure, error) {
+		defer leave()
+		if err := enter(p); err != nil {
+			return nil, err
+		}
 		body, _, err := p.WrapUntil("endgeneration")
 		return &generation{body}, err
 	}
 	return exec.NewControlStructureSet(set)
 }
 
-func guardNode(nest int) nodes.Node {
-	return &nodes.ControlStructureBlock{Location: &tokens.Token{}, Name: "bounds", ControlStructure: guard{nest}}
+func guardNode(macro bool) nodes.Node {
+	return &nodes.ControlStructureBlock{Location: &tokens.Token{}, Name: "bounds", ControlStructure: guard{macro}}
 }
 
 type generation struct{ body *nodes.Wrapper }
@@ -254,7 +341,7 @@ func filters() *exec.FilterSet {
 			return original(e, in, params)
 		}
 	}
-	set["tojson"], set["items"], set[addFilter], set[timesFilter] = toJSON, items, add, times
+	set["tojson"], set["items"], set[addFilter], set[timesFilter], set[joinFilter] = toJSON, items, add, times, join
 	return exec.NewFilterSet(set)
 }
 

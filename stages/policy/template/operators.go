@@ -14,60 +14,70 @@ import (
 )
 
 // The engine's + and * follow Go's conversions: "a" + 2.5 is 2.5. A wrong prompt without
-// an error is the worst outcome, so both operators are replaced in the parsed
+// an error is the worst outcome, so these operators are replaced in the parsed
 // tree by filters of ours that do what Python does, or raise where it raises.
 
 const (
 	addFilter   = "__add__"
 	timesFilter = "__mul__"
+	joinFilter  = "__join__"
 )
 
 // pythonOperators walks a parsed template. Control structures keep their
 // expressions in unexported fields, which the engine gives no other way to.
-func pythonOperators(v reflect.Value, seen map[unsafe.Pointer]bool) {
+// It returns the longest chain of method calls below v; seen keeps each node's.
+func pythonOperators(v reflect.Value, seen map[unsafe.Pointer]int) (chain int) {
 	switch v.Kind() {
 	case reflect.Interface:
 		if v.IsNil() {
-			return
+			return 0
 		}
 		if b, ok := v.Elem().Interface().(*nodes.BinaryExpression); ok && v.CanSet() {
-			pythonOperators(reflect.ValueOf(b), seen)
+			chain = pythonOperators(reflect.ValueOf(b), seen)
 			if f := replacement(b); f != nil {
 				v.Set(reflect.ValueOf(f))
 			}
-			return
+			return chain
 		}
-		pythonOperators(v.Elem(), seen)
+		return pythonOperators(v.Elem(), seen)
 	case reflect.Pointer:
-		if v.IsNil() || v.Type() == reflect.TypeFor[*tokens.Token]() || seen[v.UnsafePointer()] {
-			return
+		if v.IsNil() || v.Type() == reflect.TypeFor[*tokens.Token]() {
+			return 0
 		}
-		seen[v.UnsafePointer()] = true
-		pythonOperators(v.Elem(), seen)
+		if chain, twice := seen[v.UnsafePointer()]; twice {
+			return chain
+		}
+		seen[v.UnsafePointer()] = 0
+		chain = pythonOperators(v.Elem(), seen)
+		if call, ok := v.Interface().(*nodes.Call); ok && call.Parent != nil {
+			chain++
+		}
+		seen[v.UnsafePointer()] = chain
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f := v.Field(i)
 			if f.CanAddr() {
 				f = reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem()
 			}
-			pythonOperators(f, seen)
+			chain = max(chain, pythonOperators(f, seen))
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			pythonOperators(v.Index(i), seen)
+			chain = max(chain, pythonOperators(v.Index(i), seen))
 		}
 	case reflect.Map: // keyword arguments: values cannot be set in place
 		for it := v.MapRange(); it.Next(); {
 			slot := reflect.New(it.Value().Type()).Elem()
 			slot.Set(it.Value())
-			pythonOperators(slot, seen)
+			chain = max(chain, pythonOperators(slot, seen))
 			v.SetMapIndex(it.Key(), slot)
 		}
 	}
+	return chain
 }
 
 func replacement(b *nodes.BinaryExpression) *nodes.FilteredExpression {
-	name := map[tokens.Type]string{tokens.Addition: addFilter, tokens.Multiply: timesFilter}[b.Operator.Token.Type]
+	name := map[tokens.Type]string{tokens.Addition: addFilter, tokens.Multiply: timesFilter, tokens.Tilde: joinFilter}[b.Operator.Token.Type]
 	if name == "" {
 		return nil
 	}
@@ -132,6 +142,22 @@ func times(_ *exec.Evaluator, a *exec.Value, params *exec.VarArgs) *exec.Value {
 		return exec.AsValue(strings.Repeat(a.String(), n))
 	}
 	return exec.AsValue(fmt.Errorf("cannot multiply %s and %s", kind(a), kind(b)))
+}
+
+// join is ~, which the engine does right, but without a bound.
+func join(_ *exec.Evaluator, a *exec.Value, params *exec.VarArgs) *exec.Value {
+	b := params.First()
+	switch {
+	case a.IsError():
+		return a
+	case b.IsError():
+		return b
+	}
+	x, y := a.String(), b.String()
+	if len(x)+len(y) > maxOutput {
+		return exec.AsValue(errTooLarge)
+	}
+	return exec.AsValue(x + y)
 }
 
 func kind(v *exec.Value) string {

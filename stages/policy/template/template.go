@@ -148,11 +148,16 @@ func New(source, bos, eos string) (t *Template, err error) {
 		return nil, err
 	}
 	x, err := exec.NewTemplate("/chat", c, loader, environment())
+	if deep, ok := errors.AsType[depthError](err); ok {
+		return nil, deep
+	}
 	if err != nil {
 		// The parser repeats the whole source before it comes to the point.
 		return nil, errors.New(strings.Replace(err.Error(), source, "chat template", 1))
 	}
-	pythonOperators(reflect.ValueOf(x.Root()), map[unsafe.Pointer]bool{})
+	if n := pythonOperators(reflect.ValueOf(x.Root()), map[unsafe.Pointer]int{}); n > maxChain {
+		return nil, tooDeep("%d method calls in one chain, more than %d", n, maxChain)
+	}
 	sum := sha256.Sum256([]byte(source))
 	return &Template{exec: x, source: source, hash: hex.EncodeToString(sum[:]), bos: bos, eos: eos}, nil
 }

@@ -239,9 +239,26 @@ func TestHostile(t *testing.T) {
 		{"squares", `{% set x = range(9999) | join("aaaaaaaaaaaaaaaaa") %}{{ x | replace("a", x) | length }}`, "replace"},
 		{"recursion", `{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}`, "nested"},
 		{"mutual", `{% macro a(x) %}{{ b(x) }}{% endmacro %}{% macro b(x) %}{{ a(x) }}{% endmacro %}{{ a(1) }}`, "nested"},
+		{"default of itself", `{% macro m(a=m()) %}{% endmacro %}{{ m() }}`, "nested"},
 		{"macro doubles", `{% macro m(a) %}{{ a }}{{ a }}{% endmacro %}{% set x = m(m(m(m("aaaaaaaaaaaaaaaaaaaaaaaaaa")))) %}{% set x = m(m(m(m(m(m(m(m(x)))))))) %}{% set x = m(m(m(m(m(m(m(m(x)))))))) %}{{ m(m(m(m(m(m(m(m(x)))))))) }}`, "larger"},
 		{"raises", `{{ raise_exception("no system role") }}`, "no system role"},
 		{"budget taken", `{% for __budget__ in range(3) %}{% endfor %}`, "__budget__"},
+		{"brackets", "{{" + strings.Repeat("(", 60000) + "1" + strings.Repeat(")", 60000) + "}}", "take the one that came with"},
+		{"lists", "{{" + strings.Repeat("[", 60000) + strings.Repeat("]", 60000) + "}}", "take the one"},
+		{"not closed lists", "{{" + strings.Repeat("[", 60000) + "}}", "take the one"},
+		{"mappings", "{{" + strings.Repeat("{1:", 60000) + "1" + strings.Repeat("}", 60000) + "}}", "take the one"},
+		{"arguments", "{{" + strings.Repeat("a(", 60000) + strings.Repeat(")", 60000) + "}}", "take the one"},
+		{"indices", "{% if " + strings.Repeat("a[", 60000) + "1" + strings.Repeat("]", 60000) + "%}{% endif %}", "take the one"},
+		{"attributes", "{% set x = a" + strings.Repeat(".b", 100000) + "%}", "take the one"},
+		{"sums", "{{ 1" + strings.Repeat("+1", 100000) + "}}", "take the one"},
+		{"filters", "{{ 1" + strings.Repeat("|e", 100000) + "}}", "take the one"},
+		{"joined", "{{ 1" + strings.Repeat("~1", 100000) + "}}", "take the one"},
+		{"negations", "{{" + strings.Repeat("not (", 40000) + "1" + strings.Repeat(")", 40000) + "}}", "take the one"},
+		{"tags in tags", strings.Repeat("{%for x in y%}", 9000) + strings.Repeat("{%endfor%}", 9000), "line 1: tags lie deeper"},
+		{"transparent tags", strings.Repeat("{%generation%}", 8000) + strings.Repeat("{%endgeneration%}", 8000), "tags lie deeper"},
+		{"methods of methods", `{{ ""` + strings.Repeat(".strip()", 60) + "}}", "method calls"},
+		{"methods in indices", "{{" + strings.Repeat("x[", 40) + "1" + strings.Repeat("].strip()", 40) + "}}", "method calls"},
+		{"joins a large text", `{% set ns = namespace(x="aaaaaaaa") %}{% for i in range(19) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{% set y = ns.x %}{{ (y` + strings.Repeat("~y", 100) + `) | length }}`, "larger"},
 		{"too long", strings.Repeat(" ", 1<<20), "more than"},
 	} {
 		start := time.Now()
@@ -259,6 +276,34 @@ func TestHostile(t *testing.T) {
 		if d := time.Since(start); d > 8*time.Second {
 			t.Errorf("%s: took %v", c.name, d)
 		}
+	}
+}
+
+// TestDeepest renders, within macros within macros, what the bounds on tags just let
+// through: the stack must hold it.
+func TestDeepest(t *testing.T) {
+	for name, deepest := range map[string]string{
+		"sum":      "m(n-1)" + strings.Repeat("+''", 245),
+		"joined":   "m(n-1)" + strings.Repeat("~''", 245),
+		"lists":    strings.Repeat("[", 120) + "m(n-1)" + strings.Repeat("]", 120),
+		"mappings": strings.Repeat("{1:", 120) + "m(n-1)" + strings.Repeat("}", 120),
+		"not":      strings.Repeat("not (", 80) + "m(n-1)" + strings.Repeat(")", 80),
+		"defaults": strings.Repeat("x|d(", 60) + "m(n-1)" + strings.Repeat(")", 60),
+	} {
+		x := compile(t, "{% macro m(n) %}"+strings.Repeat("{% if n > 0 %}", 98)+"{{ "+deepest+" }}"+strings.Repeat("{% endif %}", 98)+"{% endmacro %}{{ m(n) }}")
+		if _, err := x.Execute(json.RawMessage(`{"n": 48}`)); err != nil {
+			t.Errorf("%s: %.300v", name, err)
+		}
+		if name != "not" {
+			continue
+		}
+		if _, err := x.Execute(json.RawMessage(`{"n": 60}`)); err == nil || !strings.Contains(err.Error(), "nested deeper") {
+			t.Errorf("%s: got %.300v, want an error", name, err)
+		}
+	}
+	chain := compile(t, `{{ x.split('a')[-1].strip().upper().lower().strip().strip().strip().strip() }}`)
+	if got, err := chain.Execute(json.RawMessage(`{"x": "a b "}`)); err != nil || got != "b" {
+		t.Errorf("eight methods: %q, %v", got, err)
 	}
 }
 
@@ -317,6 +362,8 @@ func FuzzNew(f *testing.F) {
 	f.Add(template.Default)
 	f.Add(`{% set ns = namespace(x=1) %}{% for m in messages[::-1] %}{% set ns.x = m.content | trim %}{{ loop.index0 }}{% endfor %}{{ ns.x | tojson(indent=4) }}`)
 	f.Add(`{% macro m(a, b=1) %}{{ a.split(',')[-1] }}{% endmacro %}{{ m("x,y") if x is defined else 'none' }}`)
+	f.Add("{{" + strings.Repeat("([{1:", 2000) + "a.b|e" + strings.Repeat("}])", 2000) + "}}")
+	f.Add(strings.Repeat("{%if a.b()%}", 90) + "{{ -a[1].c(not x)|e ~ 1 if a else 2 }}" + strings.Repeat("{%endif%}", 90))
 	f.Fuzz(func(t *testing.T, source string) {
 		if x, err := template.New(source, "<s>", "</s>"); err == nil {
 			x.Render(template.Input{Messages: talk, Tools: tools, Prompt: true})
