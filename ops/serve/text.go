@@ -3,11 +3,13 @@ package serve
 import (
 	"strings"
 	"unicode/utf8"
+
+	"itool/stages/policy/tokenizer"
 )
 
 // text turns the bytes of tokens into text that may be sent: never half a character,
 // and nothing that may turn out to be a stop text, which ends the answer and is not
-// part of it.
+// part of it. What is no UTF-8 comes out as from tokenizer.Decode, however the tokens cut it.
 type text struct {
 	stops   []string
 	pending string // bytes that were not handed out
@@ -29,7 +31,7 @@ func (x *text) add(token []byte) string {
 	if first >= 0 {
 		out := x.pending[:first]
 		x.pending, x.stopped = "", true
-		return strings.ToValidUTF8(out, "\ufffd")
+		return tokenizer.Lossy(out)
 	}
 	sure := len(x.pending) - unfinished(x.pending)
 	for _, s := range x.stops {
@@ -37,14 +39,14 @@ func (x *text) add(token []byte) string {
 	}
 	out := x.pending[:sure]
 	x.pending = x.pending[sure:]
-	return strings.ToValidUTF8(out, "\ufffd")
+	return tokenizer.Lossy(out)
 }
 
 // rest is what is left at the end.
 func (x *text) rest() string {
 	out := x.pending
 	x.pending = ""
-	return strings.ToValidUTF8(out, "\ufffd")
+	return tokenizer.Lossy(out)
 }
 
 // unfinished is the length of the character that s breaks off in.

@@ -121,7 +121,7 @@ func (t *Tokenizer) Decode(ids []int32) string {
 	for _, id := range ids {
 		b.Write(t.Bytes(id))
 	}
-	return lossy(b.String())
+	return Lossy(b.String())
 }
 
 // Bytes returns the bytes of one token, which may be part of a character. The
@@ -152,9 +152,9 @@ func (t *Tokenizer) IsSpecial(id int32) bool { return t.control[id] }
 // Specials returns the contents of all control tokens, in order of ID.
 func (t *Tokenizer) Specials() []string { return append([]string(nil), t.controls...) }
 
-// lossy replaces what is no UTF-8 as Rust's from_utf8_lossy does: Go's own
+// Lossy replaces what is no UTF-8 as Rust's from_utf8_lossy does: Go's own
 // replacement writes one U+FFFD for every byte.
-func lossy(s string) string {
+func Lossy(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
