@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math"
@@ -159,32 +160,95 @@ func parse(raw []byte) (*File, error) {
 		return nil, fmt.Errorf("header of %d bytes, but only %d bytes follow: the file is cut short, copy it again", n, len(body))
 	}
 	f := &File{data: body[n:], tensors: map[string]entry{}}
-	header := map[string]json.RawMessage{}
-	if err := json.Unmarshal(body[:n], &header); err != nil {
-		return nil, fmt.Errorf("header: %w", err)
-	}
-	for name, text := range header {
+	d := json.NewDecoder(bytes.NewReader(body[:n]))
+	err := object(d, func(name string) error {
 		if name == "__metadata__" {
-			if err := json.Unmarshal(text, &f.Metadata); err != nil {
-				return nil, fmt.Errorf("header: __metadata__: %w", err)
+			f.Metadata = map[string]string{}
+			if err := metadata(d, f.Metadata); err != nil {
+				return fmt.Errorf("__metadata__: %w", err)
 			}
-			continue
+			return nil
 		}
-		e, err := parseEntry(text, uint64(len(f.data)))
+		e, err := parseEntry(d, uint64(len(f.data)))
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", name, err)
+			return fmt.Errorf("tensor %q: %w", name, err)
 		}
 		f.tensors[name] = e
+		return nil
+	})
+	if err == nil {
+		err = ended(d)
+	} else if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("header: %w", err)
 	}
 	return f, f.tiled()
 }
 
+// object reads a JSON object key by key; each must read its value. encoding/json would
+// take the last of several values of a key, and keys in any case: the format forbids
+// both, and another reader of the file may see another model.
+func object(d *json.Decoder, value func(key string) error) error {
+	if t, err := d.Token(); err != nil {
+		return err
+	} else if t != json.Delim('{') {
+		return fmt.Errorf("%v where an object is expected", t)
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		key := t.(string) // or Token had failed
+		if seen[key] {
+			return fmt.Errorf("%q is there twice: the file has two meanings, take another", key)
+		}
+		seen[key] = true
+		if err := value(key); err != nil {
+			return err
+		}
+	}
+	_, err := d.Token()
+	return err
+}
+
+// ended refuses what is not space behind the header's object.
+func ended(d *json.Decoder) error {
+	if t, err := d.Token(); err == nil {
+		return fmt.Errorf("%v behind its end", t)
+	} else if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+func metadata(d *json.Decoder, into map[string]string) error {
+	return object(d, func(key string) error {
+		var text string
+		err := d.Decode(&text)
+		into[key] = text
+		return err
+	})
+}
+
 // parseEntry checks one tensor by itself: known fields, and bytes = shape × size.
-func parseEntry(text []byte, size uint64) (entry, error) {
+func parseEntry(d *json.Decoder, size uint64) (entry, error) {
 	var e entry
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&e); err != nil {
+	err := object(d, func(field string) error {
+		switch field {
+		case "dtype":
+			return d.Decode(&e.Dtype)
+		case "shape":
+			return d.Decode(&e.Shape)
+		case "data_offsets":
+			return d.Decode(&e.Offsets)
+		}
+		return fmt.Errorf("unknown field %q", field)
+	})
+	if err != nil {
 		return e, err
 	}
 	width, ok := widths[e.Dtype]

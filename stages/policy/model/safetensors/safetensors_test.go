@@ -57,6 +57,17 @@ func TestReadRefuses(t *testing.T) {
 		{"overlap", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}}`, "overlaps"},
 		{"bytes left", `{"x":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}`, "behind the last tensor"},
 		{"extra field", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"z":1}}`, "unknown field"},
+		{"field in capitals", `{"x":{"DTYPE":"F32","shape":[1],"data_offsets":[0,4]}}`, `tensor "x": unknown field "DTYPE"`},
+		{"field twice", `{"x":{"dtype":"F32","shape":[2],"shape":[1],"data_offsets":[0,4]}}`, `tensor "x": "shape" is there twice`},
+		{"tensor twice", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}`, `"x" is there twice`},
+		{"tensor twice, once in escapes", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0078":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}`, `"x" is there twice`},
+		{"metadata twice", `{"__metadata__":{},"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, `"__metadata__" is there twice`},
+		{"key of metadata twice", `{"__metadata__":{"a":"b","a":"c"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, `__metadata__: "a" is there twice`},
+		{"metadata that is no text", `{"__metadata__":{"a":1},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, "__metadata__"},
+		{"no tensor but a list", `{"x":[]}`, `tensor "x"`},
+		{"null", `null`, "header"},
+		{"more behind", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}} {}`, "behind its end"},
+		{"not closed", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`, "header"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
