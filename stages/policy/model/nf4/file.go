@@ -44,8 +44,11 @@ const stateBytes = 256
 // into files between any two tensors.
 type Files func(tensor string) *safetensors.File
 
-// Has tells whether the tensor is there in four bits.
-func (f Files) Has(name string) bool { return f(name+stateName) != nil }
+// Has tells whether the tensor is there in four bits: anything beside it says so, for
+// then Read names what is missing.
+func (f Files) Has(name string) bool {
+	return slices.ContainsFunc(Companions(name), func(c string) bool { return f(c) != nil })
+}
 
 // Read takes a weight (n, k) from its files, where the codes stay.
 func (f Files) Read(name string, n, k int) (*Weight, error) {
@@ -55,7 +58,7 @@ func (f Files) Read(name string, n, k int) (*Weight, error) {
 	part := map[string]*safetensors.File{}
 	for _, suffix := range []string{"", stateName, scalesName, bookName} {
 		if part[suffix] = f(name + suffix); part[suffix] == nil {
-			return fail("%s%s is missing", name, suffix)
+			return fail("%s%s is missing: copy the checkpoint again, or quantise the original", name, suffix)
 		}
 	}
 	shape, _ := part[stateName].Shape(name + stateName)
@@ -97,7 +100,7 @@ func (f Files) Read(name string, n, k int) (*Weight, error) {
 	}
 	for _, suffix := range []string{maxName, tableName} {
 		if part[suffix] = f(name + suffix); part[suffix] == nil {
-			return fail("%s%s is missing", name, suffix)
+			return fail("%s%s is missing: copy the checkpoint again, or quantise the original", name, suffix)
 		}
 	}
 	if s.NestedBlock != nested || s.NestedDtype != "float32" {

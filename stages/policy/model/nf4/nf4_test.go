@@ -239,6 +239,26 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// TestMissing: a weight without one of its companions is still one in four bits, and the
+// error names what is missing.
+func TestMissing(t *testing.T) {
+	f, _ := written(t, &kernel.Dense{N: 8, K: 64, Data: make([]float32, 512)}, "bfloat16")
+	for _, name := range nf4.Companions("x.weight") {
+		without := nf4.Files(func(tensor string) *safetensors.File {
+			if tensor == name {
+				return nil
+			}
+			return whole(f)(tensor)
+		})
+		if !without.Has("x.weight") {
+			t.Errorf("without %s the weight is not taken for one in four bits", name)
+		}
+		if _, err := without.Read("x.weight", 8, 64); err == nil || !strings.Contains(err.Error(), name+" is missing") {
+			t.Errorf("without %s: got %v", name, err)
+		}
+	}
+}
+
 // TestTensorsFail: an error while a weight is made stops the writing.
 func TestTensorsFail(t *testing.T) {
 	broken := errors.New("broken")
