@@ -270,6 +270,13 @@ func (a *Adapter) read(fsys fs.FS, cfg Config) error {
 		return err
 	}
 	a.Base = f.Metadata[baseKey]
+	take := func(name string, shape ...int) ([]float32, error) {
+		if have, ok := f.Shape(name); ok && !slices.Equal(have, shape) {
+			return nil, fmt.Errorf("%s: tensor %q has shape %v, %s (r = %d) asks for %v on this base: they do not belong together",
+				adapterWeightsName, name, have, adapterConfigName, a.Rank, shape)
+		}
+		return f.Float32(name, shape...)
+	}
 	taken := 0
 	for i := range a.Layers {
 		for j, s := range cfg.shapes() {
@@ -280,10 +287,10 @@ func (a *Adapter) read(fsys fs.FS, cfg Config) error {
 				continue
 			}
 			l := &LoRA{}
-			if l.A, err = f.Float32(nameA, a.Rank, s[1]); err != nil {
+			if l.A, err = take(nameA, a.Rank, s[1]); err != nil {
 				return err
 			}
-			if l.B, err = f.Float32(nameB, s[0], a.Rank); err != nil {
+			if l.B, err = take(nameB, s[0], a.Rank); err != nil {
 				return err
 			}
 			a.Layers[i][j] = l

@@ -183,6 +183,13 @@ func TestShards(t *testing.T) {
 	if !slices.Equal(got.Layers[1].V.W, m.Layers[1].V.W) {
 		t.Error("shards: weights changed")
 	}
+	norm := index["weight_map"]["model.norm.weight"]
+	delete(index["weight_map"], "model.norm.weight")
+	text, _ = json.Marshal(index)
+	dir.MapFS["model.safetensors.index.json"].Data = text
+	if _, err := model.Open(dir, ref.New()); err == nil || !strings.Contains(err.Error(), norm+`: tensor "model.norm.weight" is not in model.safetensors.index.json`) {
+		t.Errorf("a tensor that the index does not name: got %v", err)
+	}
 	index["weight_map"]["model.norm.weight"] = "../secret"
 	text, _ = json.Marshal(index)
 	dir.MapFS["model.safetensors.index.json"].Data = text
@@ -256,6 +263,13 @@ func TestOpenRefuses(t *testing.T) {
 		{"adapter without weights", func(_ *testing.T, d memory) {
 			d.MapFS["adapter_config.json"] = &fstest.MapFile{Data: []byte(`{"peft_type":"LORA","r":2,"lora_alpha":4}`)}
 		}, "adapter_model.safetensors"},
+		{"adapter of another rank", func(t *testing.T, d memory) {
+			if err := noise(tiny(true), model.Q).Save(d.create); err != nil {
+				t.Fatal(err)
+			}
+			f := d.MapFS["adapter_config.json"]
+			f.Data = bytes.Replace(f.Data, []byte(`"r": 2`), []byte(`"r": 3`), 1)
+		}, `lora_A.weight" has shape [2 8], adapter_config.json (r = 3) asks for [3 8]`},
 		{"adapter of another kind", func(_ *testing.T, d memory) {
 			d.MapFS["adapter_config.json"] = &fstest.MapFile{Data: []byte(`{"peft_type":"LORA","r":2,"lora_alpha":4,"use_dora":true}`)}
 		}, "use_dora"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -116,6 +117,13 @@ func openWeights(fsys fs.FS) (weights, error) {
 			return nil, fmt.Errorf("%s: tensor %q is missing, though %s promises it", name, tensor, indexName)
 		}
 		w[tensor] = shards[name]
+	}
+	for _, name := range slices.Sorted(maps.Keys(shards)) {
+		for _, tensor := range shards[name].Names() {
+			if index.Map[tensor] != name {
+				return nil, fmt.Errorf("%s: tensor %q is not in %s, or in another file there, and would be ignored: take the index that came with the weights", name, tensor, indexName)
+			}
+		}
 	}
 	return w, nil
 }
