@@ -64,6 +64,10 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	if err := req.heldOut(); err != nil {
 		return schemas.Run{}, err
 	}
+	// Before anything is stored: a broken base leaves nothing behind.
+	if err := engine.Check(req.Base); err != nil {
+		return schemas.Run{}, fmt.Errorf("base model: %w", err)
+	}
 	var shards []schemas.Shard
 	for i, file := range req.Files {
 		s, err := publishFile(ctx, c, i, file, req.ShardRows)
@@ -72,9 +76,9 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 		}
 		shards = append(shards, s...)
 	}
-	base, err := publishBase(ctx, c, engine, req.Base)
+	base, err := checkpoint.ImportDir(ctx, c.Store, Checkpoints, req.Base)
 	if err != nil {
-		return schemas.Run{}, err
+		return schemas.Run{}, fmt.Errorf("store base model: %w", err)
 	}
 	dataset, err := json.Marshal(shards)
 	if err != nil {
@@ -82,7 +86,7 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	}
 	return schemas.Run{
 		Name: req.Run, Created: req.Created.UTC().Format(time.RFC3339), Seed: req.Seed,
-		Config: req.Config, ConfigDigest: req.Digest, Base: base, Dataset: string(dataset),
+		Config: req.Config, ConfigDigest: req.Digest, Base: base.Digest(), Dataset: string(dataset),
 	}, nil
 }
 
@@ -178,19 +182,6 @@ func (req Request) heldOut() error {
 
 // shardName is what a dataset file is called in its examples.
 func shardName(path string) string { return strings.ToValidUTF8(filepath.Base(path), "_") }
-
-// publishBase opens the base model, which finds whatever is wrong with it, and
-// stores it. Its digest is the digest of the checkpoint.
-func publishBase(ctx context.Context, c *courier.Courier, engine *policy.Engine, base fs.FS) (string, error) {
-	if _, err := engine.Open("", base); err != nil {
-		return "", fmt.Errorf("base model: %w", err)
-	}
-	m, err := checkpoint.ImportDir(ctx, c.Store, Checkpoints, base)
-	if err != nil {
-		return "", fmt.Errorf("store base model: %w", err)
-	}
-	return m.Digest(), nil
-}
 
 // Cancel ends a run: the keeper writes its end, workers drop its items at their
 // next heartbeat. What is done stays readable.

@@ -48,6 +48,13 @@ func (e *Engine) Open(digest string, fsys fs.FS) (*Policy, error) {
 	return o.policy, o.err
 }
 
+// Check opens a policy that has no digest yet, which finds whatever is wrong with it,
+// and keeps nothing.
+func (e *Engine) Check(fsys fs.FS) error {
+	_, err := Open(fsys, e.options)
+	return err
+}
+
 // find moves digest to the front, a new entry if need be.
 func (e *Engine) find(digest string) *opening {
 	e.mu.Lock()

@@ -1,0 +1,58 @@
+package line_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"itool/ops/line"
+	"itool/stages/policy"
+	"itool/stages/policy/policytest"
+)
+
+// TestPrepareBrokenBase: nothing of a request with a broken base is stored, even if one
+// with a good base came before it in the same process.
+func TestPrepareBrokenBase(t *testing.T) {
+	c := open(t)
+	engine, err := policy.NewEngine(policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(city string) string {
+		row := `{"messages": [{"role": "user", "content": "` + city + `?"}, {"role": "assistant", "tool_calls": [{"type": "function", "function": ` +
+			`{"name": "weather", "arguments": "{}"}}]}], "tools": [{"type": "function", "function": {"name": "weather"}}]}`
+		name := filepath.Join(t.TempDir(), "d.jsonl")
+		if err := os.WriteFile(name, []byte(row+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	keys := func() (keys []string) {
+		for info, err := range c.Store.List(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, info.Key)
+		}
+		slices.Sort(keys)
+		return keys
+	}
+	req := line.Request{Run: "r", Config: "{}", Digest: "d", ShardRows: 10, Base: policytest.Tiny(1), Created: time.Now()}
+	req.Files = []string{write("Bern")}
+	if _, err := line.Prepare(t.Context(), c, engine, req); err != nil {
+		t.Fatal(err)
+	}
+	before := keys()
+	req.Files = []string{write("Oslo")}
+	req.Base = fstest.MapFS{"config.json": {Data: []byte("{}")}}
+	if _, err := line.Prepare(t.Context(), c, engine, req); err == nil || !strings.Contains(err.Error(), "base model: ") {
+		t.Fatalf("got %v, want an error of the base model", err)
+	}
+	if after := keys(); !slices.Equal(after, before) {
+		t.Errorf("stored %v, before it %v", after, before)
+	}
+}
