@@ -121,17 +121,17 @@ func (e *SelfEvaluator) Evaluate(ctx context.Context, ex *schemas.Example, answe
 	if err != nil {
 		return Reading{}, err
 	}
-	var out Reading
+	var tails [len(prompts)][]int32
 	for r, ids := range prompts {
-		b, _, err := session.Append(ctx, session.Root(), ids[shared:])
-		if err != nil {
-			return Reading{}, err
-		}
-		logps, err := session.Next(ctx, b, e.ids[:])
-		if err != nil {
-			return Reading{}, err
-		}
-		out.add(logps, r)
+		tails[r] = ids[shared:]
+	}
+	logps, err := session.Choose(ctx, session.Root(), tails[:], e.ids[:])
+	if err != nil {
+		return Reading{}, err
+	}
+	var out Reading
+	for r := range logps {
+		out.add(logps[r], r)
 	}
 	for i, p := range out.Probs {
 		out.C += Weights[i] * p

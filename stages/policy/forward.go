@@ -147,6 +147,14 @@ func (f *forward) targets(target []int32) ([]float32, error) {
 	return f.logp, nil
 }
 
+// keep leaves, after layers, only these rows, in rising order.
+func (f *forward) keep(rows []int) {
+	c := f.m.HiddenSize
+	for i, row := range rows {
+		copy(f.x[i*c:(i+1)*c], f.x[row*c:])
+	}
+}
+
 // eachLogits calls see with the logits (V) of each row in turn, after layers.
 func (f *forward) eachLogits(t int, see func(row int, logits []float32) error) error {
 	m := f.m

@@ -215,19 +215,85 @@ func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, e
 	s.tail = append(append(s.tail[:0], b.path...), int32(slot))
 	s.paths = append(s.paths[:0], s.tail)
 	s.pass([]int32{b.last}, s.paths)
-	out := make([]float32, len(ids))
+	var out []float32
 	err = s.f.eachLogits(1, func(_ int, logits []float32) error {
-		lse := s.sampler.LogSumExp(logits)
-		if lse-lse != 0 {
-			return fmt.Errorf("logits sum to %v: the weights are broken, or overflow", lse)
-		}
-		for i, id := range ids {
-			out[i] = float32(float64(logits[id]) - lse)
-		}
-		return nil
+		out, err = s.among(logits, ids)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("policy: next: %w", err)
+	}
+	return out, nil
+}
+
+// Choose returns, for each continuation of b, none of them empty, the log-probabilities of ids as the
+// token after it. All continuations are computed in one pass; nothing stays in the cache.
+func (s *Session) Choose(ctx context.Context, b Branch, continuations [][]int32, ids []int32) ([][]float32, error) {
+	out, err := s.choose(ctx, b, continuations, ids)
+	if err != nil {
+		return nil, fmt.Errorf("policy: choose: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Session) choose(ctx context.Context, b Branch, continuations [][]int32, ids []int32) ([][]float32, error) {
+	if b.of != s {
+		return nil, errForeign
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	tokens := []int32{b.last}
+	for i, c := range continuations {
+		if len(c) == 0 {
+			return nil, fmt.Errorf("continuation %d is empty", i)
+		}
+		if err := s.p.checkTokens(c); err != nil {
+			return nil, fmt.Errorf("continuation %d: %w", i, err)
+		}
+		if n := b.Len() + len(c); n > s.p.ContextLength() {
+			return nil, fmt.Errorf("continuation %d: %d tokens: %w of %d", i, n, ErrTooLong, s.p.ContextLength())
+		}
+		tokens = append(tokens, c...)
+	}
+	if err := s.p.checkTokens(ids); err != nil {
+		return nil, err
+	}
+	first, err := s.cache.take(len(tokens))
+	if err != nil {
+		return nil, err
+	}
+	defer s.cache.giveBack(len(tokens))
+	// Row 0 is the last token of b, which all continuations see; then one row per token.
+	start := append(append([]int32(nil), b.path...), int32(first))
+	paths, lasts := [][]int32{start}, make([]int, len(continuations))
+	for i, c := range continuations {
+		path := append(make([]int32, 0, len(start)+len(c)), start...)
+		for range c {
+			path = append(path, int32(first+len(paths)))
+			paths = append(paths, path)
+		}
+		lasts[i] = len(paths) - 1
+	}
+	s.pass(tokens, paths)
+	s.f.keep(lasts)
+	out := make([][]float32, len(continuations))
+	err = s.f.eachLogits(len(lasts), func(row int, logits []float32) error {
+		out[row], err = s.among(logits, ids)
+		return err
+	})
+	return out, err
+}
+
+// among are the log-probabilities of ids.
+func (s *Session) among(logits []float32, ids []int32) ([]float32, error) {
+	lse := s.sampler.LogSumExp(logits)
+	if lse-lse != 0 {
+		return nil, fmt.Errorf("logits sum to %v: the weights are broken, or overflow", lse)
+	}
+	out := make([]float32, len(ids))
+	for i, id := range ids {
+		out[i] = float32(float64(logits[id]) - lse)
 	}
 	return out, nil
 }

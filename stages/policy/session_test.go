@@ -399,3 +399,36 @@ func BenchmarkLogProbs(b *testing.B) {
 	}
 	b.ReportMetric(float64(tokens*b.N)/b.Elapsed().Seconds(), "tokens/s")
 }
+
+// TestChoose: many continuations at once are what each is alone, and leave nothing behind.
+func TestChoose(t *testing.T) {
+	p := policytest.Open(t, 1)
+	s, err := p.NewSession([]int32{5, 6, 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tails, ids := [][]int32{{8, 9, 10}, {8}, {11, 12}}, []int32{3, 4}
+	got, err := s.Choose(t.Context(), s.Root(), tails, ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Tokens(); n != 2 {
+		t.Errorf("%d tokens in the cache, want those of the prompt but the last", n)
+	}
+	for i, tail := range tails {
+		b, _, err := s.Append(t.Context(), s.Root(), tail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := s.Next(t.Context(), b, ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got[i], want) {
+			t.Errorf("continuation %d: %v, alone %v", i, got[i], want)
+		}
+	}
+	if _, err := s.Choose(t.Context(), s.Root(), [][]int32{{8}, nil}, ids); err == nil {
+		t.Error("an empty continuation is taken")
+	}
+}
