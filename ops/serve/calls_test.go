@@ -2,9 +2,13 @@ package serve
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/toolcalltest"
+	"itool/stages/policy"
+	"itool/stages/policy/policytest"
 )
 
 // TestCalls: in every format calls are taken out of an answer, and no piece of a stream
@@ -50,5 +54,34 @@ func TestCalls(t *testing.T) {
 				t.Errorf("%q was sent as words", c.answer[:sent])
 			}
 		})
+	}
+}
+
+// TestCallsOfEveryFormat: a client gets the calls that the model wrote, whatever is in
+// them, and gives them back to the model in the same words.
+func TestCallsOfEveryFormat(t *testing.T) {
+	p := policytest.Open(t, 1)
+	for name, want := range toolcalltest.Calls(t) {
+		for _, f := range toolcalltest.Formats {
+			s, text := &Server{policy: p, Options: Options{Calls: f}, random: newLocked(nil)}, f.Print(want)
+			a := &chatAnswer{s: s, in: &chatRequest{Tools: []json.RawMessage{[]byte("{}")}}}
+			for end := range len(text) + 1 {
+				if at := a.callsAt(text[:end]); at != 0 {
+					t.Errorf("%s, %s: of %q something is sent as words", name, f, text[:end])
+				}
+			}
+			words, calls := a.read(drawn{text: text, finish: "stop"})
+			if words != "" || len(calls) != len(want) {
+				t.Errorf("%s, %s: words %q and %d calls, want %d", name, f, words, len(calls), len(want))
+			}
+			got, err := s.prompt(&chatRequest{Messages: []message{{Role: "user", Content: "?"}, {Role: "assistant", Calls: calls}}})
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, f, err)
+			}
+			again, err := p.Prompt([]policy.Message{{Role: "user", Content: "?"}, {Role: "assistant", Content: text}}, nil)
+			if err != nil || !slices.Equal(got, again) {
+				t.Errorf("%s, %s: the model reads %q, wrote %q, %v", name, f, p.Text(got), text, err)
+			}
+		}
 	}
 }

@@ -5,9 +5,25 @@ import (
 	"testing"
 
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/toolcalltest"
 )
 
-var formats = []toolcall.Format{toolcall.Pythonic, toolcall.Hermes, toolcall.LlamaJSON}
+var formats = toolcalltest.Formats
+
+// TestFormatsKeepCalls: what is printed reads back as the same calls, in every format.
+func TestFormatsKeepCalls(t *testing.T) {
+	for name, calls := range toolcalltest.Calls(t) {
+		for _, f := range formats {
+			text := f.Print(calls)
+			if back, err := f.Read(text); err != nil || !toolcall.Equal(back, calls) {
+				t.Errorf("%s, %s: %s became %v, %v", name, f, text, back, err)
+			}
+			if got := toolcall.FormatOf(text); got != f {
+				t.Errorf("%s, %s: taken for %s", name, f, got)
+			}
+		}
+	}
+}
 
 func TestFormatPrint(t *testing.T) {
 	calls, err := toolcall.Parse(`[get weather(city='Par"is\n', n=3, x=1.0, on=True, no=None, l=['é', {'k': -2}]), g()]`)

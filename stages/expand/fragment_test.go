@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/toolcalltest"
 )
 
 // cut splits a text of one-byte tokens the way a draw is split.
@@ -57,6 +60,28 @@ func TestFragments(t *testing.T) {
 				t.Errorf("%q:\n got %q\nwant %q", c.text, got, c.want)
 			}
 		})
+	}
+}
+
+// TestFragmentsOfEveryFormat: a fragment for the beginning of each call, one for each
+// argument, or for their end where there are none, and one for what closes the answer: no
+// quote, bracket or comma within a value cuts.
+func TestFragmentsOfEveryFormat(t *testing.T) {
+	for name, calls := range toolcalltest.Calls(t) {
+		want := 1
+		for _, c := range calls {
+			want += 1 + max(1, len(c.Args))
+		}
+		for _, f := range toolcalltest.Formats {
+			text := f.Print(calls)
+			got := cut(text)
+			if len(got) != want {
+				t.Errorf("%s, %s: %d fragments, want %d: %q", name, f, len(got), want, got)
+			}
+			if back, err := f.Read(strings.Join(got, "")); err != nil || !toolcall.Equal(back, calls) {
+				t.Errorf("%s, %s: %q became %v, %v", name, f, text, back, err)
+			}
+		}
 	}
 }
 
