@@ -9,7 +9,7 @@ rotary angles are float32, as in transformers itself. Each folder holds
 
     config.json, model*.safetensors           the checkpoint, written by transformers
     adapter_config.json, adapter_model.*      a LoRA with random A and B, written by PEFT
-    golden.json                               inputs, settings, losses, versions
+    golden.json                               inputs, settings, losses, PyTorch's own errors in bf16, versions
     golden.safetensors                        log-probabilities, gradients, the adapter after ten steps
 
 The base of "qlora" is quantised by bitsandbytes; what is computed is of its
@@ -20,6 +20,9 @@ Tensors are stored in float32. DPO and IPO are written out here, as in TRL's
 dpo_trainer.py, where they cannot be called alone; SimPO and ORPO are TRL's functions.
 """
 
+import contextlib
+import copy
+import functools
 import json
 import pathlib
 import shutil
@@ -65,6 +68,7 @@ RANK, ALPHA = 4, 8
 BETA = {"simpo": 2.5, "dpo": 0.1, "ipo": 0.1, "orpo": 0.1}
 GAMMA = 0.5
 STEPS = dict(steps=10, total=20, warmup=2, rate=1e-2, decay=0.01, clip=0.5, batch=2)
+SIMPO_STEPS = dict(STEPS, rate=2e-4, batch=3)  # slow: a margin that is won leaves no gradient to compare
 
 
 def float64_norm(self, x):
@@ -72,9 +76,21 @@ def float64_norm(self, x):
     return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
 
 
-for cls in (transformers.models.llama.modeling_llama.LlamaRMSNorm, transformers.models.qwen2.modeling_qwen2.Qwen2RMSNorm,
-            transformers.models.qwen3.modeling_qwen3.Qwen3RMSNorm):
+NORMS = {cls: cls.forward for cls in (
+    transformers.models.llama.modeling_llama.LlamaRMSNorm, transformers.models.qwen2.modeling_qwen2.Qwen2RMSNorm,
+    transformers.models.qwen3.modeling_qwen3.Qwen3RMSNorm)}
+for cls in NORMS:
     cls.forward = float64_norm
+
+
+@contextlib.contextmanager
+def their_norms():
+    """RMSNorm as transformers has it."""
+    for cls, forward in NORMS.items():
+        cls.forward = forward
+    yield
+    for cls in NORMS:
+        cls.forward = float64_norm
 
 
 def randomize(model, rng):
@@ -95,9 +111,10 @@ def draw(rng, n):
 
 
 def logps(model, prompt, answer):
-    """Log-probabilities of the answer's tokens, (len(answer))."""
+    """Log-probabilities of the answer's tokens, (len(answer)); from logits in bf16, too, they are float32, as in transformers."""
     ids = torch.tensor([prompt + answer])
-    out = model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+    out = model(ids).logits[0, len(prompt) - 1 : -1]
+    out = out.to(torch.promote_types(out.dtype, torch.float32)).log_softmax(-1)
     return out.gather(1, torch.tensor(answer)[:, None])[:, 0]
 
 
@@ -140,21 +157,54 @@ def gradients(model, loss):
     return {n: p.grad.clone() for n, p in adapter(model).items()}
 
 
-def ten_steps(model, examples):
-    s = STEPS
+def loss_of(kind, model, examples, pairs):
+    return sft(model, examples) if kind == "sft" else preference(kind, model, pairs)
+
+
+def away(got, want):
+    """Mean over the tensors of ‖got − want‖ / ‖want‖."""
+    return sum(float((g.double() - w).norm() / w.norm()) for g, w in zip(got, want, strict=True)) / len(want)
+
+
+def bf16_errors(model, examples, pairs, answers, grads):
+    """How far PyTorch's ways to compute in bf16 are from float64: of the log-probabilities
+    of all answers, and of each loss's gradients."""
+    low = copy.deepcopy(model).to(torch.bfloat16)
+    for name, m in model.named_modules():
+        if hasattr(m, "inv_freq"):  # stays float32 where transformers opens a model in bf16
+            low.get_submodule(name).inv_freq = m.inv_freq.float()
+    errors = {}
+    with their_norms():
+        for way, m, context in (
+            ("bfloat16", low, contextlib.nullcontext),
+            ("autocast", copy.deepcopy(model).float(), functools.partial(torch.autocast, "cpu", torch.bfloat16)),
+        ):
+            with torch.no_grad(), context():
+                got = torch.cat([logps(m, e["prompt"], e["answer"]) for e in examples])
+            errors[way] = {"logprobs": away([got], [answers])}
+            for kind, want in grads.items():
+                with context():
+                    loss = loss_of(kind, m, examples, pairs)
+                mine = gradients(m, loss)
+                errors[way][kind] = away(list(mine.values()), [want[n] for n in mine])
+    return errors
+
+
+def ten_steps(s, model, kind, examples, pairs):
+    units, batch = examples if kind == "sft" else pairs, s["batch"]
     optimizer = torch.optim.AdamW(adapter(model).values(), lr=s["rate"], betas=(0.9, 0.999), eps=1e-8, weight_decay=s["decay"])
     schedule = transformers.get_cosine_schedule_with_warmup(optimizer, s["warmup"], s["total"])
     losses, norms = [], []
     for step in range(s["steps"]):
-        at = step * s["batch"] % len(examples)
-        loss = sft(model, examples[at : at + s["batch"]])
+        part = slice(step * batch % len(units), step * batch % len(units) + batch)
+        loss = loss_of(kind, model, examples[part], pairs[part])
         model.zero_grad()
         loss.backward()
         norms.append(float(torch.nn.utils.clip_grad_norm_(adapter(model).values(), s["clip"])))
         losses.append(float(loss))
         optimizer.step()
         schedule.step()
-    return losses, norms
+    return dict(s, losses=losses, norms=norms)
 
 
 def quantised(base, to):
@@ -249,21 +299,26 @@ def make(name, to):
     for extra in ("README.md", "generation_config.json"):
         (to / extra).unlink(missing_ok=True)
 
-    losses = {}
+    losses, grads = {}, {}
     with torch.no_grad():
         for i, e in enumerate(examples):
             tensors[f"adapted.answer.{i}"] = logps(model, e["prompt"], e["answer"])
     for kind in ("sft", *BETA):
-        loss = sft(model, examples) if kind == "sft" else preference(kind, model, pairs)
-        losses[kind] = float(loss)
-        tensors |= {f"{kind}.grad.{n}": g for n, g in gradients(model, loss).items()}
-    step_losses, norms = ten_steps(model, examples)
+        loss = loss_of(kind, model, examples, pairs)
+        losses[kind], grads[kind] = float(loss), gradients(model, loss)
+        tensors |= {f"{kind}.grad.{n}": g for n, g in grads[kind].items()}
+    answers = torch.cat([tensors[f"adapted.answer.{i}"] for i in range(len(examples))])
+    bf16 = bf16_errors(model, examples, pairs, answers, grads)
+    fresh = copy.deepcopy(model)
+    steps = ten_steps(STEPS, model, "sft", examples, pairs)
     tensors |= {f"steps.{n}": p.detach() for n, p in adapter(model).items()}
+    simpo_steps = ten_steps(SIMPO_STEPS, fresh, "simpo", examples, pairs)
+    tensors |= {f"simpo.steps.{n}": p.detach() for n, p in adapter(fresh).items()}
 
     save_file({n: t.float().contiguous() for n, t in tensors.items()}, to / "golden.safetensors")
     golden = dict(
         made_by="golden.py", versions={m.__name__: m.__version__ for m in (torch, transformers, peft, trl, bitsandbytes)},
-        examples=examples, pairs=pairs, beta=BETA, gamma=GAMMA, losses=losses, steps=dict(STEPS, losses=step_losses, norms=norms),
+        examples=examples, pairs=pairs, beta=BETA, gamma=GAMMA, losses=losses, steps=steps, simpo_steps=simpo_steps, bf16=bf16,
     )
     for file in to.iterdir():
         file.chmod(0o644)

@@ -33,15 +33,22 @@ type Golden struct {
 	Beta   map[string]float64 // by loss
 	Gamma  float64
 	Losses map[string]float64
-	Steps  struct {
-		Steps, Total, Batch int
-		Rate, Decay, Clip   float64
-		Losses, Norms       []float64
-	}
+	Steps  Steps // of sft
+	SimPO  Steps `json:"simpo_steps"`
+	// BF16 says how far PyTorch itself is from float64 in bf16, by how it computes and of
+	// what: of "logprobs" a share of their norm, of a loss's gradients the mean share.
+	BF16     map[string]map[string]float64
 	Versions map[string]string // of the programs that made it
 
 	dir     fs.FS
 	tensors *safetensors.File
+}
+
+// Steps are optimiser steps of a schedule of Total, and what they found.
+type Steps struct {
+	Steps, Total, Batch int
+	Rate, Decay, Clip   float64
+	Losses, Norms       []float64
 }
 
 // Goldens are the golden checkpoints: one of each family at least.
