@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/cpu"
+	"itool/stages/policy/kernel/kerneltest"
+	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/model"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/train"
@@ -77,12 +80,28 @@ func goldenExamples(g *policytest.Golden) (es []train.Example) {
 	return es
 }
 
+// goldenPhase is one step on all that golden.py takes one on.
+func goldenPhase(g *policytest.Golden, loss string) train.Phase {
+	p := train.Phase{Name: loss, Epochs: 1, Rate: 1, BatchSize: 8}
+	if loss == "sft" {
+		p.Examples = goldenExamples(g)
+	} else {
+		p.Pairs = goldenPairs(g)
+	}
+	return p
+}
+
 func goldenModel(t *testing.T, g *policytest.Golden) *model.Model {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return goldenModelOn(t, g, dev)
+}
+
+func goldenModelOn(t *testing.T, g *policytest.Golden, dev kernel.Device) *model.Model {
+	t.Helper()
 	m, err := model.Open(g.Folder(true), dev)
 	if err != nil {
 		t.Fatal(err)
@@ -107,13 +126,7 @@ func TestGoldenGradients(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%d", g.Name, loss, tokens), func(t *testing.T) {
 					c := goldenConfig(g, m, loss)
 					c.Tokens = tokens
-					p := train.Phase{Name: loss, Epochs: 1, Rate: 1, BatchSize: 8}
-					if loss == "sft" {
-						p.Examples = goldenExamples(g)
-					} else {
-						p.Pairs = goldenPairs(g)
-					}
-					value, grads, err := start(t, m, c, p).Gradients(context.Background())
+					value, grads, err := start(t, m, c, goldenPhase(g, loss)).Gradients(context.Background())
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -141,29 +154,95 @@ func TestGoldenGradients(t *testing.T) {
 // torch.optim.AdamW with transformers' cosine schedule.
 func TestGoldenSteps(t *testing.T) {
 	for _, g := range policytest.Goldens(t) {
-		t.Run(g.Name, func(t *testing.T) {
-			m := goldenModel(t, g)
-			c := goldenConfig(g, m, "sft")
-			s, examples := g.Steps, goldenExamples(g)
-			c.Decay, c.Clip = s.Decay, s.Clip
-			tr := start(t, m, c, train.Phase{Name: "sft", Examples: examples, Epochs: s.Total * s.Batch / len(examples), Rate: s.Rate, BatchSize: s.Batch})
-			for i := range s.Steps {
-				stats, err := tr.Step(context.Background())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if math.Abs(stats.Loss-s.Losses[i]) > 1e-4*s.Losses[i] || math.Abs(stats.GradNorm-s.Norms[i]) > 1e-4*s.Norms[i] {
-					t.Errorf("step %d: loss %v, norm %v, want %v and %v", i, stats.Loss, stats.GradNorm, s.Losses[i], s.Norms[i])
-				}
-			}
-			from, worst := loras(m.Adapter), 0.0
-			for name, got := range loras(tr.Adapter(false)) {
-				d := distant(got, g.Tensor(t, "steps."+peft(name)), from[name])
-				if worst = max(worst, d); !(d <= updateError) {
-					t.Errorf("%s: off by %.2g of the way that it went", name, d)
-				}
-			}
-			t.Logf("worst tensor off by %.2g of its way", worst)
-		})
+		for _, c := range []struct {
+			loss, prefix string
+			s            policytest.Steps
+		}{{"sft", "steps.", g.Steps}, {"simpo", "simpo.steps.", g.SimPO}} {
+			t.Run(g.Name+"/"+c.loss, func(t *testing.T) { goldenSteps(t, g, c.loss, c.prefix, c.s) })
+		}
 	}
+}
+
+func goldenSteps(t *testing.T, g *policytest.Golden, loss, prefix string, s policytest.Steps) {
+	t.Helper()
+	m := goldenModel(t, g)
+	c, p := goldenConfig(g, m, loss), goldenPhase(g, loss)
+	c.Decay, c.Clip = s.Decay, s.Clip
+	p.Rate, p.BatchSize, p.Epochs = s.Rate, s.Batch, s.Total*s.Batch/(len(p.Examples)+len(p.Pairs))
+	tr := start(t, m, c, p)
+	for i := range s.Steps {
+		stats, err := tr.Step(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(stats.Loss-s.Losses[i]) > 1e-4*s.Losses[i] || math.Abs(stats.GradNorm-s.Norms[i]) > 1e-4*s.Norms[i] {
+			t.Errorf("step %d: loss %v, norm %v, want %v and %v", i, stats.Loss, stats.GradNorm, s.Losses[i], s.Norms[i])
+		}
+	}
+	from, worst := loras(m.Adapter), 0.0
+	for name, got := range loras(tr.Adapter(false)) {
+		d := distant(got, g.Tensor(t, prefix+peft(name)), from[name])
+		if worst = max(worst, d); !(d <= updateError) {
+			t.Errorf("%s: off by %.2g of the way that it went", name, d)
+		}
+	}
+	t.Logf("worst tensor off by %.2g of its way", worst)
+}
+
+// TestGoldenBF16: with the factors of products in bf16 log-probabilities and gradients
+// are no further from float64 than PyTorch's in bf16 are: than a model in bfloat16 at every
+// checkpoint; than autocast, whose norms and sums stay in float32 too, in the mean of the
+// checkpoints: of a few tokens either may round more luckily.
+func TestGoldenBF16(t *testing.T) {
+	devices := map[string]kernel.Device{"emulated": kerneltest.Rounded(ref.New())} // to what the kernels' own tests hold them
+	if slices.Contains(cpu.Levels(), "amx") {
+		dev, err := cpu.New(cpu.Options{Level: "amx"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices["amx"] = dev
+	}
+	for on, dev := range devices {
+		ours, autocast := map[string]float64{}, map[string]float64{}
+		for _, g := range policytest.Goldens(t) {
+			far := bf16Errors(t, g, dev)
+			for what, whole := range g.BF16["bfloat16"] {
+				auto := g.BF16["autocast"][what]
+				t.Logf("%s, %s, %s: off by %.2g, PyTorch in bfloat16 by %.2g, by autocast %.2g", on, g.Name, what, far[what], whole, auto)
+				if !(far[what] > 10*gradientError && far[what] <= whole) { // less: nothing was rounded
+					t.Errorf("%s, %s, %s: off by %.2g, PyTorch by %.2g", on, g.Name, what, far[what], whole)
+				}
+				ours[what], autocast[what] = ours[what]+far[what], autocast[what]+auto
+			}
+		}
+		if len(ours) != 6 {
+			t.Errorf("%d kinds of numbers, want log-probabilities and five losses' gradients", len(ours))
+		}
+		for what, sum := range ours {
+			if !(sum <= autocast[what]) {
+				t.Errorf("%s, %s: %.2g in the sum over the checkpoints, PyTorch's autocast %.2g", on, what, sum, autocast[what])
+			}
+		}
+	}
+}
+
+// bf16Errors are ours, measured as golden.py measures PyTorch's.
+func bf16Errors(t *testing.T, g *policytest.Golden, dev kernel.Device) map[string]float64 {
+	t.Helper()
+	m := goldenModelOn(t, g, dev)
+	var got, want []float32
+	for i, logps := range inferred(t, g.Folder(false), m, goldenExamples(g)) {
+		got, want = append(got, logps...), append(want, g.Tensor(t, fmt.Sprintf("adapted.answer.%d", i))...)
+	}
+	far := map[string]float64{"logprobs": distant(got, want, nil)}
+	for loss := range g.Losses {
+		_, grads, err := start(t, m, goldenConfig(g, m, loss), goldenPhase(g, loss)).Gradients(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, grad := range grads {
+			far[loss] += distant(grad, g.Tensor(t, loss+".grad."+peft(name)), nil) / float64(len(grads))
+		}
+	}
+	return far
 }

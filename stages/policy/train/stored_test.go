@@ -71,8 +71,8 @@ func TestStoredTrains(t *testing.T) {
 	}
 }
 
-// inferredNLL is the mean NLL of the answers' tokens by inference.
-func inferredNLL(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) float64 {
+// inferred are the log-probabilities of the answers' tokens by inference.
+func inferred(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) [][]float32 {
 	t.Helper()
 	p, err := policy.Open(fsys, policy.Options{Device: m.Device})
 	if err != nil {
@@ -86,8 +86,14 @@ func inferredNLL(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) f
 	if err != nil {
 		t.Fatal(err)
 	}
+	return logps
+}
+
+// inferredNLL is their mean NLL.
+func inferredNLL(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) float64 {
+	t.Helper()
 	sum, n := 0.0, 0
-	for _, ls := range logps {
+	for _, ls := range inferred(t, fsys, m, es) {
 		for _, l := range ls {
 			sum, n = sum-float64(l), n+1
 		}
