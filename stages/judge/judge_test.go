@@ -85,9 +85,15 @@ func TestSelfEvaluation(t *testing.T) {
 	if math.Abs(sum-1) > 1e-9 || math.Abs(c-r.C) > 1e-9 || r.Mass <= 0 || r.Mass > 1 {
 		t.Errorf("got %+v: probabilities sum to %g, C should be %g", r, sum, c)
 	}
-	again, err := e.Evaluate(t.Context(), &ex, "[f(a=2)]", true)
-	if err != nil || again != r {
-		t.Errorf("a second reading differs: %+v, %v", again, err)
+	// Whatever was read before.
+	for _, other := range []string{"[f(a=2)]", "[f(a=234)]", "[g()]", ""} {
+		if _, err := e.Evaluate(t.Context(), &ex, other, other != ""); err != nil {
+			t.Fatal(err)
+		}
+		again, err := e.Evaluate(t.Context(), &ex, "[f(a=2)]", true)
+		if err != nil || again != r {
+			t.Errorf("a reading after that of %q differs: %+v, %v", other, again, err)
+		}
 	}
 }
 

@@ -67,10 +67,12 @@ type Reading struct {
 	C     float64    // Σ weight · probability, Eq. 7
 }
 
-// SelfEvaluator asks a policy to judge answers by itself.
+// SelfEvaluator asks a policy to judge answers by itself, one at a time: what the prompt
+// of one begins with as that of the one before is not computed again.
 type SelfEvaluator struct {
-	p   *policy.Policy
-	ids [4]int32
+	p       *policy.Policy
+	ids     [4]int32
+	session *policy.Session // nil before the first
 }
 
 // NewSelfEvaluator looks up the letters. A tokenizer in which one of them is not
@@ -117,15 +119,14 @@ func (e *SelfEvaluator) Evaluate(ctx context.Context, ex *schemas.Example, answe
 		return Reading{}, err
 	}
 	shared := commonPrefix(prompts[:])
-	session, err := e.p.NewSession(prompts[0][:shared])
-	if err != nil {
+	if err := e.begin(prompts[0][:shared]); err != nil {
 		return Reading{}, err
 	}
 	var tails [len(prompts)][]int32
 	for r, ids := range prompts {
 		tails[r] = ids[shared:]
 	}
-	logps, err := session.Choose(ctx, session.Root(), tails[:], e.ids[:])
+	logps, err := e.session.Choose(ctx, e.session.Root(), tails[:], e.ids[:])
 	if err != nil {
 		return Reading{}, err
 	}
@@ -137,6 +138,14 @@ func (e *SelfEvaluator) Evaluate(ctx context.Context, ex *schemas.Example, answe
 		out.C += Weights[i] * p
 	}
 	return out, nil
+}
+
+func (e *SelfEvaluator) begin(prompt []int32) (err error) {
+	if e.session != nil {
+		return e.session.Restart(prompt)
+	}
+	e.session, err = e.p.NewSession(prompt)
+	return err
 }
 
 // add takes in one rotation: letter i stood for option (i + rotation) mod 4.

@@ -51,7 +51,7 @@ func (s *Session) admit(r *Request, at int, d *Draw) error {
 	if err := r.settings().Validate(); err != nil {
 		return err
 	}
-	if r.From.of != s {
+	if !s.owns(r.From) {
 		return errForeign
 	}
 	if r.MaxTokens < 0 {
@@ -108,7 +108,7 @@ func (s *Session) step(reqs []Request, draws []Draw) error {
 			r.end = ReasonLength
 		}
 		if r.end != "" {
-			d.Reason, d.End = r.end, Branch{of: s, path: r.path, last: r.last}
+			d.Reason, d.End = r.end, Branch{of: s, epoch: s.epoch, path: r.path, last: r.last}
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"itool/stages/policy/sample"
 )
@@ -22,6 +23,8 @@ type Session struct {
 	f     *forward
 	cache cache
 	root  Branch
+	begun []int32 // the prompt
+	epoch int     // how many prompts there have been
 
 	rows    []row          // the requests of a Draw that still run
 	paths   [][]int32      // of the rows of a pass
@@ -32,9 +35,10 @@ type Session struct {
 
 // Branch is a place in the tree: a value, valid as long as its session.
 type Branch struct {
-	of   *Session
-	path []int32 // cache slots of the tokens so far; shared, so never written to
-	last int32   // the token after them, whose keys are not computed yet
+	of    *Session
+	epoch int     // of the session
+	path  []int32 // cache slots of the tokens so far; shared, so never written to
+	last  int32   // the token after them, whose keys are not computed yet
 }
 
 var errForeign = errors.New("the branch is not of this session (start at Root)")
@@ -86,9 +90,33 @@ func (p *Policy) NewSession(prompt []int32) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy: session: %w", err)
 	}
-	s.root = root
+	s.root, s.begun = root, slices.Clone(prompt)
 	return s, nil
 }
+
+// Restart begins anew with another prompt, to the bits of a new session; what both
+// begin with is not computed again. The branches of before are gone.
+func (s *Session) Restart(prompt []int32) error {
+	if err := s.p.checkSequence(Sequence{Prompt: prompt}); err != nil {
+		return fmt.Errorf("policy: restart: %w", err)
+	}
+	n := len(prompt) - 1
+	known := common(s.begun[:len(s.root.path)], prompt[:n])
+	used := s.cache.used
+	s.cache.used = known // a session's prompt has its first slots
+	path, err := s.cache.slots(slices.Clone(s.root.path[:known]), n-known)
+	if err != nil {
+		s.cache.used = used
+		return fmt.Errorf("policy: restart: %w", err)
+	}
+	s.compute(prompt[:n], path, known)
+	s.epoch++
+	s.root, s.begun = Branch{of: s, epoch: s.epoch, path: path, last: prompt[n]}, slices.Clone(prompt)
+	return nil
+}
+
+// owns tells whether a branch is of the session's present prompt.
+func (s *Session) owns(b Branch) bool { return b.of == s && b.epoch == s.epoch }
 
 func newSession(p *Policy) *Session {
 	return &Session{p: p, f: &forward{m: p.model, d: p.model.Device}, cache: newCache(p.model, p.options.SessionTokens)}
@@ -153,7 +181,7 @@ func (s *Session) pass(ids []int32, paths [][]int32) {
 // Append goes from a branch along given tokens and returns the log-probability of
 // each.
 func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Branch, []float32, error) {
-	if from.of != s {
+	if !s.owns(from) {
 		return Branch{}, nil, fmt.Errorf("policy: append: %w", errForeign)
 	}
 	if err := s.p.checkTokens(tokens); err != nil {
@@ -192,13 +220,13 @@ func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Bran
 		}
 		logps = append(logps, logp...)
 	}
-	return Branch{of: s, path: path, last: tokens[len(tokens)-1]}, logps, nil
+	return Branch{of: s, epoch: s.epoch, path: path, last: tokens[len(tokens)-1]}, logps, nil
 }
 
 // Next returns the log-probabilities of ids as the token after b. Nothing stays in
 // the cache.
 func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, error) {
-	if b.of != s {
+	if !s.owns(b) {
 		return nil, fmt.Errorf("policy: next: %w", errForeign)
 	}
 	if err := ctx.Err(); err != nil {
@@ -237,7 +265,7 @@ func (s *Session) Choose(ctx context.Context, b Branch, continuations [][]int32,
 }
 
 func (s *Session) choose(ctx context.Context, b Branch, continuations [][]int32, ids []int32) ([][]float32, error) {
-	if b.of != s {
+	if !s.owns(b) {
 		return nil, errForeign
 	}
 	if err := ctx.Err(); err != nil {

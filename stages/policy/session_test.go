@@ -432,3 +432,45 @@ func TestChoose(t *testing.T) {
 		t.Error("an empty continuation is taken")
 	}
 }
+
+// TestRestart: a session that begins anew draws what a new one draws, and knows no
+// branch of before.
+func TestRestart(t *testing.T) {
+	p := policytest.Open(t, 1)
+	prompt := mustPrompt(t, p, talk)
+	s, err := p.NewSession(prompt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := slices.Clone(prompt)
+	other[len(other)/2]++
+	req := policy.Request{Temperature: 1, Seed: 4, MaxTokens: 9}
+	for i, next := range [][]int32{prompt, other, prompt[:7], prompt, append(slices.Clone(prompt), 9, 8, 7), {5}, other} {
+		old := s.Root()
+		if err := s.Restart(next); err != nil {
+			t.Fatal(err)
+		}
+		fresh, err := p.NewSession(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		draw := func(s *policy.Session) policy.Draw {
+			r := req
+			r.From = s.Root()
+			draws, err := s.Draw(t.Context(), []policy.Request{r})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return draws[0]
+		}
+		if got, want := draw(s), draw(fresh); !same(got, want) || s.Tokens() != fresh.Tokens() {
+			t.Errorf("prompt %d: drew %v, a new session %v; %d and %d tokens", i, got.Tokens, want.Tokens, s.Tokens(), fresh.Tokens())
+		}
+		if _, _, err := s.Append(t.Context(), old, []int32{5}); err == nil {
+			t.Errorf("prompt %d: a branch of before is taken", i)
+		}
+	}
+	if err := s.Restart(nil); err == nil {
+		t.Error("an empty prompt is taken")
+	}
+}
