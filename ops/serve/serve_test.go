@@ -19,8 +19,10 @@ import (
 	"itool/ops/serve"
 	"itool/ops/synth"
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/toolcalltest"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
+	"itool/stages/policy/train"
 )
 
 // start serves a policy until the test ends.
@@ -191,56 +193,104 @@ func TestChatCalls(t *testing.T) {
 			finish = "length"
 		}
 		body := object{"model": "x", "messages": row.Messages[:len(row.Messages)-1], "tools": wrapped(t, row.Tools), "temperature": 0, "max_tokens": 120}
-		wg.Go(func() {
-			a := ask(t, server, "/v1/chat/completions", body)
-			m := a.Choices[0].Message
-			check(t, "at once", want, calls, m.Content, m.Calls)
-			if got := *a.Choices[0].Finish; got != finish {
-				t.Errorf("%s: finish reason %q, want %q", want, got, finish)
-			}
-			if a.Usage.Prompt != len(prompt) || a.Usage.Completion != len(draws[0].Tokens) {
-				t.Errorf("usage %+v, want %d and %d", a.Usage, len(prompt), len(draws[0].Tokens))
-			}
-			streamed := object{"stream": true, "stream_options": object{"include_usage": true}}
-			for k, v := range body {
-				streamed[k] = v
-			}
-			var content *string
-			var got []call
-			last := ""
-			events := stream(t, server, "/v1/chat/completions", streamed)
-			for i, e := range events {
-				if i == len(events)-1 {
-					if len(e.Choices) != 0 || e.Usage.Completion != len(draws[0].Tokens) {
-						t.Errorf("the last event: %+v", e)
-					}
-					continue
-				}
-				d := e.Choices[0].Delta
-				if (d.Role == "assistant") != (i == 0) {
-					t.Errorf("event %d: role %q", i, d.Role)
-				}
-				if d.Content != "" {
-					if content == nil {
-						content = new(string)
-					}
-					*content += d.Content
-				}
-				got = append(got, d.Calls...)
-				if f := e.Choices[0].Finish; f != nil {
-					last = *f
-				}
-			}
-			check(t, "streamed", want, calls, content, got)
-			if last != finish {
-				t.Errorf("streamed: finish reason %q, want %q", last, finish)
-			}
-		})
+		wg.Go(func() { chats(t, server, body, want, calls, finish, len(prompt), len(draws[0].Tokens)) })
 	}
 	wg.Wait()
 	if withCalls < 5 || withWords == 0 {
 		t.Errorf("%d answers with calls, %d without: the test shows little", withCalls, withWords)
 	}
+}
+
+// chats asks at once and in a stream, and wants the answer, its calls if it is made of
+// some, and the numbers of tokens.
+func chats(t *testing.T, server *httptest.Server, body object, want string, calls []toolcall.Call, finish string, prompt, drawn int) {
+	t.Helper()
+	a := ask(t, server, "/v1/chat/completions", body)
+	m := a.Choices[0].Message
+	check(t, "at once", want, calls, m.Content, m.Calls)
+	if got := *a.Choices[0].Finish; got != finish {
+		t.Errorf("%s: finish reason %q, want %q", want, got, finish)
+	}
+	if a.Usage.Prompt != prompt || a.Usage.Completion != drawn {
+		t.Errorf("usage %+v, want %d and %d", a.Usage, prompt, drawn)
+	}
+	streamed := object{"stream": true, "stream_options": object{"include_usage": true}}
+	for k, v := range body {
+		streamed[k] = v
+	}
+	var content *string
+	var got []call
+	last := ""
+	events := stream(t, server, "/v1/chat/completions", streamed)
+	for i, e := range events {
+		if i == len(events)-1 {
+			if len(e.Choices) != 0 || e.Usage.Completion != drawn {
+				t.Errorf("the last event: %+v", e)
+			}
+			continue
+		}
+		d := e.Choices[0].Delta
+		if (d.Role == "assistant") != (i == 0) {
+			t.Errorf("event %d: role %q", i, d.Role)
+		}
+		if d.Content != "" {
+			if content == nil {
+				content = new(string)
+			}
+			*content += d.Content
+		}
+		got = append(got, d.Calls...)
+		if f := e.Choices[0].Finish; f != nil {
+			last = *f
+		}
+	}
+	check(t, "streamed", want, calls, content, got)
+	if last != finish {
+		t.Errorf("streamed: finish reason %q, want %q", last, finish)
+	}
+}
+
+// TestChatCallsOfEveryFormat: a model that writes its calls in a format, learnt by heart,
+// calls over HTTP what it wrote, at once and in a stream.
+func TestChatCallsOfEveryFormat(t *testing.T) {
+	calls := toolcalltest.Calls(t)["everything in a few"]
+	tools := json.RawMessage(`[{"name": "say", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}]`)
+	for _, f := range toolcalltest.Formats {
+		t.Run(string(f), func(t *testing.T) {
+			p, want := policytest.Open(t, 1), f.Print(calls)
+			prompt, err := p.Prompt([]policy.Message{{Role: "user", Content: "Go!"}}, tools)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p = byHeart(t, p, prompt, p.Answer(want))
+			server := start(t, p, serve.Options{Calls: f})
+			body := object{"model": "x", "messages": []object{{"role": "user", "content": "Go!"}}, "tools": wrapped(t, tools), "temperature": 0, "max_tokens": 400}
+			chats(t, server, body, want, calls, "tool_calls", len(prompt), len(p.Answer(want)))
+		})
+	}
+}
+
+// byHeart is the policy once it has learnt one answer.
+func byHeart(t *testing.T, p *policy.Policy, prompt, answer []int32) *policy.Policy {
+	t.Helper()
+	c := train.Default()
+	c.Full, c.Tokens = true, len(prompt)+len(answer)
+	tr, err := train.New(p.Model(), c, []train.Phase{{Name: "p", Examples: []train.Example{{ID: "x", Prompt: prompt, Answer: answer}}, Epochs: 200, Rate: 5e-3, BatchSize: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for loss := 1.0; loss > 1e-2; {
+		s, err := tr.Step(t.Context())
+		if err != nil {
+			t.Fatalf("at a loss of %v: %v", loss, err)
+		}
+		loss = s.Loss
+	}
+	m, err := tr.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.With(m)
 }
 
 // wrapped are tools as OpenAI's clients send them.
