@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/toolcalltest"
 	"itool/stages/policy/template"
 )
 
@@ -93,6 +94,40 @@ func TestGolden(t *testing.T) {
 	}
 	if n != 64 {
 		t.Errorf("%d cases, want 64", n)
+	}
+}
+
+// TestTemplatesWriteCalls: real templates write calls as Print does, whatever is in them.
+func TestTemplatesWriteCalls(t *testing.T) {
+	dir := thirdParty(t)
+	for file, format := range map[string]toolcall.Format{"qwen2_5.jinja": toolcall.Hermes, "llama3_1.jinja": toolcall.LlamaJSON} {
+		source, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := compile(t, string(source))
+		if got := toolcall.FormatOfTemplate(x.Source()); got != format {
+			t.Errorf("%s asks for %s, want %s", file, got, format)
+		}
+		for name, calls := range toolcalltest.Calls(t) {
+			if format == toolcall.LlamaJSON {
+				calls = calls[:1] // it refuses more
+			}
+			var asked []any
+			for _, c := range calls {
+				asked = append(asked, map[string]any{"type": "function", "function": map[string]any{"name": c.Name, "arguments": json.RawMessage(c.JSON())}})
+			}
+			ctx, err := json.Marshal(map[string]any{"messages": []any{
+				map[string]any{"role": "user", "content": "?"}, map[string]any{"role": "assistant", "tool_calls": asked},
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := x.Execute(ctx)
+			if want := format.Print(calls); err != nil || !strings.Contains(got, want) {
+				t.Errorf("%s, %s: %v\n got %q\nwant %q", file, name, err, got, want)
+			}
+		}
 	}
 }
 
