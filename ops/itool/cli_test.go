@@ -18,6 +18,7 @@ import (
 
 	"itool/ops/report"
 	"itool/ops/synth"
+	"itool/stages/policy"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/tokenizer"
 )
@@ -242,6 +243,8 @@ func TestRun(t *testing.T) {
 		}
 	}
 
+	everyPolicyHasTheTemplate(t, filepath.Join(dir, "itool-runs", "r1"), base)
+
 	start := time.Now()
 	code, out, errs = itool(t, dir, run...)
 	if again := summary(t, out); code != 0 || again.Adapter != first.Adapter || again.Seconds["warmup"] != first.Seconds["warmup"] {
@@ -285,6 +288,31 @@ func TestRun(t *testing.T) {
 	id, _, _ = strings.Cut(strings.TrimSpace(id), " ")
 	if code, out, errs := itool(t, dir, "tree", "r1", id); code != 0 || !strings.Contains(out, "root  N ") || !strings.Contains(out, "└ ") {
 		t.Errorf("tree of %s: exit code %d\n%s%s", id, code, out, errs)
+	}
+}
+
+// everyPolicyHasTheTemplate: a policy is named by the digest of its checkpoint's manifest,
+// and that lists the base's template under the hash that every example carries.
+func everyPolicyHasTheTemplate(t *testing.T, run, base string) {
+	t.Helper()
+	p, err := policy.Open(os.DirFS(base), policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests := 0
+	err = filepath.WalkDir(run, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Base(filepath.Dir(name)) != "manifests" {
+			return err
+		}
+		manifests++
+		raw, err := os.ReadFile(name)
+		if err == nil && !strings.Contains(string(raw), `{"name":"chat_template.jinja","sha256":"`+p.TemplateHash()+`"`) {
+			t.Errorf("the template is not in %s:\n%s", name, raw)
+		}
+		return err
+	})
+	if err != nil || manifests < 2 {
+		t.Errorf("%d manifests, want that of the base and that of the warm-up at least: %v", manifests, err)
 	}
 }
 
