@@ -225,7 +225,7 @@ type chatAnswer struct {
 }
 
 func (a *chatAnswer) object(kind string) map[string]any {
-	return map[string]any{"id": a.id, "object": kind, "created": a.created, "model": a.s.Name, "system_fingerprint": a.s.policy.TemplateHash()[:12]}
+	return map[string]any{"id": a.id, "object": kind, "created": a.created, "model": a.s.Name, "system_fingerprint": a.s.fingerprint}
 }
 
 func (a *chatAnswer) logprobs(tokens []policy.Token) map[string]any {

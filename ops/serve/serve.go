@@ -59,6 +59,8 @@ type Server struct {
 	scoring chan struct{} // holds one while a text is scored: a pass uses all cores
 	mux     *http.ServeMux
 	random  *locked
+
+	fingerprint string // of all that an answer comes from but the request
 }
 
 // New makes a server of a policy.
@@ -84,6 +86,7 @@ func New(p *policy.Policy, o Options) *Server {
 	s := &Server{
 		Options: o, policy: p, batcher: policy.NewBatcher(p, o.Requests, o.Tokens), scoring: make(chan struct{}, 1),
 		mux: http.NewServeMux(), random: newLocked(o.Random),
+		fingerprint: p.TemplateHash()[:6] + p.Model().Fingerprint()[:10],
 	}
 	s.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	s.mux.HandleFunc("GET /v1/models", s.models)

@@ -136,6 +136,7 @@ func TestAdapterOfAnotherBase(t *testing.T) {
 	if err := its.SaveNF4(nf4.create); err != nil {
 		t.Fatal(err)
 	}
+	prints := map[string]bool{}
 	near.Layers[1].Up.W[0] += 1.0 / 64 // the first row is one of those looked at
 	for name, c := range map[string]struct {
 		dir  memory
@@ -152,9 +153,15 @@ func TestAdapterOfAnotherBase(t *testing.T) {
 		if c.fits != (err == nil) || !c.fits && !strings.Contains(err.Error(), "the adapter belongs to another base") {
 			t.Errorf("%s: %v", name, err)
 		}
+		if err == nil {
+			prints[m.Fingerprint()] = true
+		}
 		if err == nil && (m.Adapter.Base != a.Base || m.BaseDigest() != a.Base) {
 			t.Errorf("%s: the base is %s, the adapter's %s", name, m.BaseDigest(), m.Adapter.Base)
 		}
+	}
+	if len(prints) != 3 { // float32 twice, stored, eight bits
+		t.Errorf("%d fingerprints: %v", len(prints), prints)
 	}
 	a.Base = "" // as PEFT writes one
 	foreign := saved(t, base)

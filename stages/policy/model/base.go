@@ -49,6 +49,25 @@ func (s baseSum) add(t tensor) {
 	}
 }
 
+// Fingerprint tells models apart by what they answer: base, the form that it is kept in,
+// adapter, and the device that computes.
+func (m *Model) Fingerprint() string {
+	sum := newBaseSum()
+	fmt.Fprintf(sum, "%s %T %s\n", m.BaseDigest(), m.HeadWeight(), m.Device.Name())
+	if a := m.Adapter; a != nil {
+		fmt.Fprintln(sum, a.Rank, a.Scale())
+		for _, l := range a.Layers {
+			for _, lora := range l {
+				if lora != nil {
+					sum.floats(lora.A)
+					sum.floats(lora.B)
+				}
+			}
+		}
+	}
+	return sum.String()
+}
+
 func (s baseSum) floats(values []float32) {
 	raw := make([]byte, 0, 4*len(values))
 	for _, v := range values {
