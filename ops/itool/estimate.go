@@ -22,7 +22,7 @@ import (
 // estimateCmd is `itool estimate`: what a run will take, from a pilot of it.
 type estimateCmd struct {
 	source
-	Rows  int     `default:"64" help:"Training rows of the pilot."`
+	Rows  int     `default:"128" help:"Training rows of the pilot."`
 	Slots int     `help:"Items in work at once; default: the number of cores."`
 	Price float64 `placeholder:"PER-HOUR" help:"Price of an hour of this machine: the cost is shown."`
 	JSON  bool    `name:"json" help:"Print one JSON object instead of tables."`
@@ -33,6 +33,8 @@ type estimate struct {
 	Seconds float64         `json:"seconds"` // wall time on this machine
 	Bytes   int64           `json:"bytes"`   // peak resident memory of the pilot, the least that the run needs; 0: the system does not tell
 	Cost    float64         `json:"cost,omitempty"`
+	Pairs   float64         `json:"pairs"`  // of a round, about
+	Trains  bool            `json:"trains"` // they are enough for an update
 	Pilot   pilot           `json:"pilot"`
 	Stages  []estimateStage `json:"stages"`
 }
@@ -209,7 +211,16 @@ func scaled(r *report.Report, full config.Config, share float64, slots int) esti
 		"update": rounds * trees, "evaluate": (2 + rounds) / (2 + min(1, rounds)) * most(held, full.Line.EvaluateRows) / most(held, small.Line.EvaluateRows),
 	}
 	alone := map[string]bool{"warmup": true, "select": true, "update": true}
-	var e estimate
+	e := estimate{Trains: true}
+	if len(r.Rounds) > 0 {
+		e.Pairs = float64(r.Rounds[0].Pairs) * trees
+		u := full.Update
+		steps := u.Epochs * int(math.Ceil(e.Pairs/float64(u.BatchSize)))
+		e.Trains = e.Pairs >= float64(u.MinPairs) && steps >= u.MinSteps
+	}
+	if !e.Trains {
+		scale["update"] = 0
+	}
 	for _, t := range r.Seconds {
 		beside := 1.0
 		if !alone[t.Stage] {
@@ -250,6 +261,10 @@ func (e *estimate) text(w io.Writer, priced bool) error {
 	fmt.Fprintf(t, "all\t\t\t%s\t\n", report.Duration(e.Seconds))
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if !e.Trains {
+		fmt.Fprintf(w, "\na round would find about %.0f pairs, too few for an update (update.min_pairs, update.min_steps): the rounds would train nothing.\n"+
+			"More rows, select.ratio or expand.width find more; or there is little left to gain\n", e.Pairs)
 	}
 	if e.Bytes > 0 {
 		fmt.Fprintf(w, "\npeak memory: at least %.2f GB resident, measured: the pilot's micro-batches and trees are those of the run, its records are fewer\n", float64(e.Bytes)/1e9)
