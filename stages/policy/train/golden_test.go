@@ -190,9 +190,10 @@ func goldenSteps(t *testing.T, g *policytest.Golden, loss, prefix string, s poli
 }
 
 // TestGoldenBF16: with the factors of products in bf16 log-probabilities and gradients
-// are no further from float64 than PyTorch's in bf16 are: than a model in bfloat16 at every
-// checkpoint; than autocast, whose norms and sums stay in float32 too, in the mean of the
-// checkpoints: of a few tokens either may round more luckily.
+// are no further from float64 than PyTorch's in bf16 are, be it a model in bfloat16 or
+// autocast, whose norms and sums stay in float32 too: in the mean of the checkpoints, for
+// of a few tokens either may round more luckily (one margin scales a whole gradient of DPO).
+// At one checkpoint a quarter more than a model in bfloat16 is the most.
 func TestGoldenBF16(t *testing.T) {
 	devices := map[string]kernel.Device{"emulated": kerneltest.Rounded(ref.New())} // to what the kernels' own tests hold them
 	if slices.Contains(cpu.Levels(), "amx") {
@@ -203,24 +204,27 @@ func TestGoldenBF16(t *testing.T) {
 		devices["amx"] = dev
 	}
 	for on, dev := range devices {
-		ours, autocast := map[string]float64{}, map[string]float64{}
+		ours, theirs := map[string]float64{}, map[[2]string]float64{}
 		for _, g := range policytest.Goldens(t) {
 			far := bf16Errors(t, g, dev)
 			for what, whole := range g.BF16["bfloat16"] {
 				auto := g.BF16["autocast"][what]
 				t.Logf("%s, %s, %s: off by %.2g, PyTorch in bfloat16 by %.2g, by autocast %.2g", on, g.Name, what, far[what], whole, auto)
-				if !(far[what] > 10*gradientError && far[what] <= whole) { // less: nothing was rounded
+				if !(far[what] > 10*gradientError && far[what] <= 1.25*whole) { // less: nothing was rounded
 					t.Errorf("%s, %s, %s: off by %.2g, PyTorch by %.2g", on, g.Name, what, far[what], whole)
 				}
-				ours[what], autocast[what] = ours[what]+far[what], autocast[what]+auto
+				ours[what] += far[what]
+				theirs[[2]string{what, "bfloat16"}] += whole
+				theirs[[2]string{what, "autocast"}] += auto
 			}
 		}
 		if len(ours) != 6 {
 			t.Errorf("%d kinds of numbers, want log-probabilities and five losses' gradients", len(ours))
 		}
-		for what, sum := range ours {
-			if !(sum <= autocast[what]) {
-				t.Errorf("%s, %s: %.2g in the sum over the checkpoints, PyTorch's autocast %.2g", on, what, sum, autocast[what])
+		for what, sum := range theirs {
+			t.Logf("%s, %s: %.2g in the sum over the checkpoints, PyTorch's %s %.2g", on, what[0], ours[what[0]], what[1], sum)
+			if !(ours[what[0]] <= sum) {
+				t.Errorf("%s, %s: %.2g in the sum over the checkpoints, PyTorch's %s %.2g", on, what[0], ours[what[0]], what[1], sum)
 			}
 		}
 	}

@@ -89,29 +89,69 @@ func (a *heads) gather(buf *[]float32, x []float32, group int, s stretch) (rows 
 	return out, a.d
 }
 
+// factor is the right side of a product, in the panels of the level.
+type factor struct {
+	b           []float32
+	step, panel int // floats between the steps of k, and between panels; those of bf16 have steps of their own
+}
+
 // transpose packs rows, step floats apart, as columns: the right side of scores =
 // q·kᵀ. Panels are D steps deep.
-func (a *heads) transpose(buf *[]float32, x []float32, step, rows int) []float32 {
+func (a *heads) transpose(buf *[]float32, x []float32, step, rows int) factor {
 	l := a.level
+	if l.bf16 != nil {
+		size := bf16Steps(a.d) * stepFloats
+		out := grow(buf, (rows+blockRows-1)/blockRows*size)
+		for j := 0; j < rows; j += blockRows {
+			l.bf16.pack(out[j/blockRows*size:], x[j*step:], step, true, true, min(blockRows, rows-j), a.d)
+		}
+		return factor{b: out, panel: size}
+	}
 	out := grow(buf, l.padded(rows)*a.d)
 	for j := 0; j < rows; j += l.tileCols {
 		l.packColumns(&out[j*a.d], &x[j*step], step, a.d, min(l.tileCols, rows-j))
 	}
-	return out
+	return factor{out, l.tileCols, a.d * l.tileCols}
 }
 
 // rowsOf makes rows of D values, step floats apart, the right side of a product over
 // rows: as they lie if D fills whole tiles, else copied into panels.
-func (a *heads) rowsOf(buf *[]float32, x []float32, step, rows int) (b []float32, bStep, bPanel int) {
+func (a *heads) rowsOf(buf *[]float32, x []float32, step, rows int) factor {
 	l := a.level
+	if l.bf16 != nil {
+		size := bf16Steps(rows) * stepFloats
+		out := grow(buf, (a.d+blockRows-1)/blockRows*size)
+		for c := 0; c < a.d; c += blockRows {
+			l.bf16.pack(out[c/blockRows*size:], x[c:], step, false, true, min(blockRows, a.d-c), rows)
+		}
+		return factor{b: out, panel: size}
+	}
 	if a.d%l.tileCols == 0 {
-		return x, step, l.tileCols
+		return factor{x, step, l.tileCols}
 	}
 	out := grow(buf, rows*l.padded(a.d))
 	for c := 0; c < a.d; c += l.tileCols {
 		l.packRows(&out[rows*c], l.tileCols, &x[c], step, rows, min(l.tileCols, a.d-c))
 	}
-	return out, l.tileCols, rows * l.tileCols
+	return factor{out, l.tileCols, rows * l.tileCols}
+}
+
+// rowsAtOnce is how many query rows go together: tiles of the level's products.
+func (a *heads) rowsAtOnce(tiles int) int {
+	if a.level.bf16 != nil {
+		return tiles / 2 * blockRows
+	}
+	return tiles * a.level.tileRows
+}
+
+// times multiplies: c (m, n) = left · right, or c += … when add is set. left (m, k) has its
+// rows row floats apart and their values step; one of the two is 1.
+func (a *heads) times(s *scratch, m, n, k int, left []float32, row, step int, right factor, add bool, c []float32, cRow int) {
+	if l := a.level; l.bf16 != nil {
+		l.timesBF16(s, m, n, k, left, row, step, right, add, c, cRow)
+	} else {
+		l.block(m, n, k, 1, left, row, step, l.tileRows*row, right.b, right.step, right.panel, add, c, cRow)
+	}
 }
 
 // forward is one call of Attention; a part is one head of one segment.
@@ -173,22 +213,21 @@ func (a *forward) stretch(part stretch, head int, s *scratch) {
 	k, kStep := a.gather(&s.d, a.k, group, part)
 	keys := a.transpose(&s.a, k, kStep, part.keys())
 	v, vStep := a.gather(&s.d, a.v, group, part)
-	values, vStep, vPanel := a.rowsOf(&s.b, v, vStep, part.keys())
-	block := 2 * l.tileRows
+	values := a.rowsOf(&s.b, v, vStep, part.keys())
+	block := a.rowsAtOnce(2)
 	pitch := l.padded(part.keys()) + 16 // never a power of two
 	scores := grow(&s.c, block*pitch)
 	for row := part.own; row < part.last; row += block {
 		rows := min(block, part.last-row)
 		before := part.shared + row - part.own // keys that the block's first row sees, but for its own
 		seen := before + rows
-		l.block(rows, l.padded(seen), a.d, 1, a.q[(row*a.h+head)*a.d:], a.h*a.d, 1, l.tileRows*a.h*a.d,
-			keys, l.tileCols, a.d*l.tileCols, false, scores, pitch)
-		var inverse [32]float32 // block rows are at most 28
+		a.times(s, rows, l.padded(seen), a.d, a.q[(row*a.h+head)*a.d:], a.h*a.d, 1, keys, false, scores, pitch)
+		var inverse [32]float32 // block rows are at most 32
 		for r := range rows {
 			p := scores[r*pitch : r*pitch+seen]
 			inverse[r] = a.softmax(p, before+r+1, &a.lse[(row+r)*a.h+head])
 		}
-		l.block(rows, a.d, seen, 1, scores, pitch, 1, l.tileRows*pitch, values, vStep, vPanel, false, a.out[(row*a.h+head)*a.d:], a.h*a.d)
+		a.times(s, rows, a.d, seen, scores, pitch, 1, values, false, a.out[(row*a.h+head)*a.d:], a.h*a.d)
 		for r := range rows {
 			at := ((row+r)*a.h + head) * a.d
 			l.scale(a.out[at:at+a.d], inverse[r])

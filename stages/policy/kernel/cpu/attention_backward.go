@@ -50,7 +50,7 @@ func (a *backward) stretch(part stretch, group int, s *scratch) {
 	valuesT := a.transpose(&s.b, v, step, part.keys())
 	k, step := a.gather(&s.f, a.k, group, part)
 	keysT := a.transpose(&s.a, k, step, part.keys())
-	block := 4 * a.level.tileRows // deeper than forward: dk and dv sum over these rows
+	block := a.rowsAtOnce(4) // deeper than forward: dk and dv sum over these rows
 	share := a.h / a.g
 	for head := group * share; head < (group+1)*share; head++ {
 		for row := part.own; row < part.last; row += block {
@@ -61,18 +61,18 @@ func (a *backward) stretch(part stretch, group int, s *scratch) {
 
 // rows handles one block of query rows of one head. k are the stretch's keys, step
 // floats apart.
-func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, valuesT []float32, head, row, rows int) {
+func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, valuesT factor, head, row, rows int) {
 	l, group := a.level, head/(a.h/a.g)
 	before := part.shared + row - part.own
 	seen := before + rows
 	wide, pitch := l.padded(seen), l.padded(part.keys())+16
 	qStep, kStep := a.h*a.d, a.g*a.d
 	q, dout := a.q[(row*a.h+head)*a.d:], a.dout[(row*a.h+head)*a.d:]
-	p := grow(&s.c, 4*l.tileRows*pitch)
-	ds := grow(&s.d, 4*l.tileRows*pitch)
+	p := grow(&s.c, a.rowsAtOnce(4)*pitch)
+	ds := grow(&s.d, a.rowsAtOnce(4)*pitch)
 
-	l.block(rows, wide, a.d, 1, q, qStep, 1, l.tileRows*qStep, keysT, l.tileCols, a.d*l.tileCols, false, p, pitch)
-	l.block(rows, wide, a.d, 1, dout, qStep, 1, l.tileRows*qStep, valuesT, l.tileCols, a.d*l.tileCols, false, ds, pitch)
+	a.times(s, rows, wide, a.d, q, qStep, 1, keysT, false, p, pitch)
+	a.times(s, rows, wide, a.d, dout, qStep, 1, valuesT, false, ds, pitch)
 	for r := range rows {
 		at := ((row+r)*a.h + head) * a.d
 		delta := l.dot(a.dout[at:at+a.d], a.out[at:at+a.d])
@@ -86,16 +86,16 @@ func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, 
 
 	shared, own := (part.first*a.g+group)*a.d, (part.own*a.g+group)*a.d // rows of dk and dv
 	n := seen - part.shared
-	b, bStep, bPanel := a.rowsOf(&s.e, k, step, seen) // dq = ds · k
-	l.block(rows, a.d, seen, 1, ds, pitch, 1, l.tileRows*pitch, b, bStep, bPanel, false, a.dq[(row*a.h+head)*a.d:], qStep)
-	b, bStep, bPanel = a.rowsOf(&s.e, q, qStep, rows) // dk += dsᵀ · q
+	right := a.rowsOf(&s.e, k, step, seen) // dq = ds · k
+	a.times(s, rows, a.d, seen, ds, pitch, 1, right, false, a.dq[(row*a.h+head)*a.d:], qStep)
+	right = a.rowsOf(&s.e, q, qStep, rows) // dk += dsᵀ · q
 	if part.shared > 0 {
-		l.block(part.shared, a.d, rows, 1, ds, 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dk[shared:], kStep)
+		a.times(s, part.shared, a.d, rows, ds, 1, pitch, right, true, a.dk[shared:], kStep)
 	}
-	l.block(n, a.d, rows, 1, ds[part.shared:], 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dk[own:], kStep)
-	b, bStep, bPanel = a.rowsOf(&s.e, dout, qStep, rows) // dv += pᵀ · dout
+	a.times(s, n, a.d, rows, ds[part.shared:], 1, pitch, right, true, a.dk[own:], kStep)
+	right = a.rowsOf(&s.e, dout, qStep, rows) // dv += pᵀ · dout
 	if part.shared > 0 {
-		l.block(part.shared, a.d, rows, 1, p, 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dv[shared:], kStep)
+		a.times(s, part.shared, a.d, rows, p, 1, pitch, right, true, a.dv[shared:], kStep)
 	}
-	l.block(n, a.d, rows, 1, p[part.shared:], 1, pitch, l.tileRows, b, bStep, bPanel, true, a.dv[own:], kStep)
+	a.times(s, n, a.d, rows, p[part.shared:], 1, pitch, right, true, a.dv[own:], kStep)
 }

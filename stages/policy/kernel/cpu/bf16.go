@@ -1,8 +1,9 @@
 package cpu
 
 // bf16Kernels are what a level offers that multiplies in bf16: both factors of every
-// matrix product are rounded to the nearest even of 8 bits of mantissa, the sums are
-// float32. Attention and all elementwise work stay float32.
+// matrix product, those of attention among them, are rounded to the nearest even of 8
+// bits of mantissa, the sums are float32. Elementwise work stays float32, and so does
+// the attention of single tokens along their paths.
 //
 // Rounded matrices are kept in blocks of 32 rows (of the right factor: columns). A
 // block has steps of 32 values of k, stepFloats each: two tiles, of the block's first
@@ -120,5 +121,35 @@ func (p *product) blockBF16(s *scratch, a, b []float32, m0, panel, panels int) {
 	for i := range panels {
 		n0 := (panel + i) * blockRows
 		p.level.bf16.out(&p.c[m0*p.cRow+n0], p.cRow, &acc[i*blockRows*blockRows], min(blockRows, p.m-m0), min(blockRows, p.n-n0), p.alpha, add)
+	}
+}
+
+// timesBF16 is heads.times in bf16: a block of rows of left is rounded, and multiplied
+// with all panels. It is never inlined: its prologue is where the collector may stop the
+// thread.
+//
+//go:noinline
+func (l *level) timesBF16(s *scratch, m, n, k int, left []float32, row, step int, right factor, add bool, c []float32, cRow int) {
+	steps, along, stride, accumulate := bf16Steps(k), step == 1, row, 0
+	if !along {
+		stride = step
+	}
+	if add {
+		accumulate = 1
+	}
+	a, acc := grow(&s.left, steps*stepFloats), grow(&s.acc, groupPanels*blockRows*blockRows)
+	for i := 0; i < m; i += blockRows {
+		l.bf16.pack(a, left[i*row:], stride, along, false, min(blockRows, m-i), k)
+		for j := 0; j < n; j += groupPanels * blockRows {
+			panels := min(groupPanels, (n-j+blockRows-1)/blockRows)
+			b := right.b[j/blockRows*right.panel:]
+			for s0, more := 0, 0; s0 < steps; s0, more = s0+deepSteps, 1 {
+				l.bf16.tiles(&a[s0*stepFloats], &b[s0*stepFloats], &acc[0], min(deepSteps, steps-s0), panels, right.panel, more)
+			}
+			for p := range panels {
+				at := j + p*blockRows
+				l.bf16.out(&c[i*cRow+at], cRow, &acc[p*blockRows*blockRows], min(blockRows, m-i), min(blockRows, n-at), 1, accumulate)
+			}
+		}
 	}
 }

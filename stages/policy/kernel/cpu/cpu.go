@@ -14,8 +14,8 @@
 // The level "neon", of arm64, has run under emulation only (QEMU): all tests pass, its
 // speed is unknown. Of every kernel but packRows there is assembly.
 //
-// The level "amx" rounds the factors of every matrix product to bf16 and multiplies
-// them on the tile unit of recent Xeons. It must be asked for by name, because it
+// The level "amx" rounds the factors of every matrix product, attention's too, to bf16
+// and multiplies them on the tile unit of recent Xeons. It must be asked for by name, because it
 // changes what training computes and because it has not yet run on silicon. What it
 // was checked by: the blocks, their packing and the whole device with plain loops in
 // place of the assembly, by the suite (TestBF16Layout, on any machine); the assembly,

@@ -116,6 +116,7 @@ func (p *pool) work() bool {
 // scratch is one thread's working memory; each buffer grows to its largest use.
 type scratch struct {
 	a, b, c, d, e, f []float32
+	left, acc        []float32 // of a product in bf16 within something else
 	path             []int32
 	sums             []float64
 }

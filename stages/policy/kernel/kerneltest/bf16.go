@@ -9,16 +9,24 @@ import (
 )
 
 // Between two values of bf16 the gradient of a logit may go to either, as the sums before
-// it do: a share of one term of thousands.
-const bf16Tolerance = 1e-3
+// it do: a share of one term of thousands. So may a probability of attention, of which
+// there are fewer.
+const (
+	bf16Tolerance      = 1e-3
+	bf16AttentionShare = 4e-3
+)
 
-// RunBF16 is Run for a device whose matrix products round both factors to bf16 and
-// add in float32. Everything else is held to the tolerances of Run, and so are the
-// products: their judge gets factors that are rounded already.
+// RunBF16 is Run for a device whose matrix products, those of attention among them,
+// round both factors to bf16 and add in float32. Everything else is held to the
+// tolerances of Run, and so are the products: their judge gets factors that are rounded
+// already.
 func RunBF16(t *testing.T, dev, judge kernel.Device) {
 	for _, c := range checks() {
-		if c.op == "logprobs backward" {
+		switch c.op {
+		case "logprobs backward":
 			c.tolerance = bf16Tolerance
+		case "attention", "attention backward", "attend suffix":
+			c.tolerance = max(c.tolerance, bf16AttentionShare)
 		}
 		t.Run(c.op+"/"+c.name, func(t *testing.T) {
 			want := c.outputs(t, rounding{judge})
@@ -27,7 +35,8 @@ func RunBF16(t *testing.T, dev, judge kernel.Device) {
 			}
 		})
 	}
-	// Finite differences of rounded logits say nothing: the head has its judge alone.
+	// Finite differences of what is rounded say nothing: attention and head have their judge
+	// alone.
 	t.Run("gradients", func(t *testing.T) { elementGradients(t, dev) })
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
@@ -88,6 +97,94 @@ func (r rounding) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Mat
 	r.Gemm(false, false, t, k, n, 1, logits, wRaw, true, dx)
 	if dw != nil {
 		r.Gemm(true, false, n, k, t, 1, logits, x, true, dw)
+	}
+}
+
+// probabilities are those of one row, not normalised, and what normalises them: q of one head
+// times the keys of its group in the rows seen. lse is that of the scaled scores.
+func probabilities(q, k []float32, seen []int, group, g, d int) (p []float32, inverse, lse float64) {
+	scores, top := make([]float64, len(seen)), math.Inf(-1)
+	for n, j := range seen {
+		at := (j*g + group) * d
+		scores[n] = dot(q, k[at:at+d]) / math.Sqrt(float64(d))
+		top = math.Max(top, scores[n])
+	}
+	var sum float64
+	p = make([]float32, len(seen))
+	for n, s := range scores {
+		p[n] = float32(math.Exp(s - top))
+		sum += float64(p[n])
+	}
+	return p, 1 / sum, top + math.Log(sum)
+}
+
+// Attention rounds q, k, v, and the probabilities before they are normalised.
+func (r rounding) Attention(out, lse, q, k, v []float32, cu, holes []int32, h, g, d int) {
+	q, k, v = rounded(q), rounded(k), rounded(v)
+	visible(cu, holes, h, func(i, head int, seen []int) {
+		at := (i*h + head) * d
+		lse[i*h+head] = float32(r.attend(out[at:at+d], q[at:at+d], k, v, seen, head/(h/g), g))
+	})
+}
+
+func (r rounding) attend(out, q, k, v []float32, seen []int, group, g int) (lse float64) {
+	d := len(q)
+	p, inverse, lse := probabilities(q, k, seen, group, g, d)
+	p = rounded(p)
+	for c := range d {
+		var sum float64
+		for n, j := range seen {
+			sum += float64(p[n]) * float64(v[(j*g+group)*d+c])
+		}
+		out[c] = float32(sum * inverse)
+	}
+	return lse
+}
+
+// AttendSuffix is Attention of the last rows.
+func (r rounding) AttendSuffix(out, q, k, v []float32, path []int32, rows, h, g, d int) {
+	q, k, v = rounded(q), rounded(k), rounded(v)
+	seen := make([]int, len(path))
+	for i, slot := range path {
+		seen[i] = int(slot)
+	}
+	for i := range rows {
+		for head := range h {
+			at := (i*h + head) * d
+			r.attend(out[at:at+d], q[at:at+d], k, v, seen[:len(path)-rows+i+1], head/(h/g), g)
+		}
+	}
+}
+
+// AttentionBackward rounds q, k, v, dout, the probabilities and the gradients of the scores.
+func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes []int32, h, g, d int) {
+	rows := int(cu[len(cu)-1])
+	plain := dout
+	q, k, v, dout = rounded(q), rounded(k), rounded(v), rounded(dout)
+	sums := [3][]float64{make([]float64, rows*h*d), make([]float64, rows*g*d), make([]float64, rows*g*d)}
+	visible(cu, holes, h, func(i, head int, seen []int) {
+		group, at := head/(h/g), (i*h+head)*d
+		delta := dot(plain[at:at+d], out[at:at+d])
+		p, ds := make([]float32, len(seen)), make([]float32, len(seen))
+		for n, j := range seen {
+			kj, scale := (j*g+group)*d, 1/math.Sqrt(float64(d))
+			p[n] = float32(math.Exp(dot(q[at:at+d], k[kj:kj+d])*scale - float64(lse[i*h+head])))
+			ds[n] = float32((dot(dout[at:at+d], v[kj:kj+d]) - delta) * float64(p[n]) * scale)
+		}
+		p, ds = rounded(p), rounded(ds)
+		for n, j := range seen {
+			kj := (j*g + group) * d
+			for c := range d {
+				sums[0][at+c] += float64(ds[n]) * float64(k[kj+c])
+				sums[1][kj+c] += float64(ds[n]) * float64(q[at+c])
+				sums[2][kj+c] += float64(p[n]) * float64(dout[at+c])
+			}
+		}
+	})
+	for i, to := range [][]float32{dq, dk, dv} {
+		for j, s := range sums[i] {
+			to[j] = float32(s)
+		}
 	}
 }
 

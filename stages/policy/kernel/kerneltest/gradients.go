@@ -13,6 +13,7 @@ import (
 // Σ u·gradient from its backward pass.
 func gradients(t *testing.T, dev kernel.Device) {
 	elementGradients(t, dev)
+	t.Run("attention", func(t *testing.T) { attentionGradient(t, dev) })
 	t.Run("logprobs", func(t *testing.T) { headGradient(t, dev) })
 }
 
@@ -21,7 +22,6 @@ func elementGradients(t *testing.T, dev kernel.Device) {
 	t.Run("rmsnorm", func(t *testing.T) { normGradient(t, dev) })
 	t.Run("swiglu", func(t *testing.T) { swigluGradient(t, dev) })
 	t.Run("rope", func(t *testing.T) { ropeGradient(t, dev) })
-	t.Run("attention", func(t *testing.T) { attentionGradient(t, dev) })
 }
 
 func normGradient(t *testing.T, dev kernel.Device) {

@@ -31,34 +31,41 @@ func lseOf(x, w []float32, targets []int32, t, k, v int) []float32 {
 
 // attend fills out and lse for the rows inside l's segments.
 func attend(out, lse, q, k, v []float32, l layout) {
-	for s := 0; s+1 < len(l.cu); s++ {
-		first := int(l.cu[s])
-		from, to := int(l.cu[s+1]), int(l.cu[s+1])
-		if l.holes != nil {
-			from, to = int(l.holes[2*s]), int(l.holes[2*s+1])
+	visible(l.cu, l.holes, l.h, func(i, head int, seen []int) {
+		group, at := head/(l.h/l.g), (i*l.h+head)*l.d
+		p := make([]float64, len(seen))
+		for n, j := range seen {
+			kj := (j*l.g + group) * l.d
+			p[n] = dot(q[at:at+l.d], k[kj:kj+l.d]) / math.Sqrt(float64(l.d))
 		}
-		for i := first; i < int(l.cu[s+1]); i++ {
+		lse[i*l.h+head] = float32(softmax(p))
+		for c := range l.d {
+			var sum float64
+			for n, j := range seen {
+				sum += p[n] * float64(v[(j*l.g+group)*l.d+c])
+			}
+			out[at+c] = float32(sum)
+		}
+	})
+}
+
+// visible calls see with every row, each of its heads, and the rows that it sees.
+func visible(cu, holes []int32, heads int, see func(i, head int, seen []int)) {
+	for s := 0; s+1 < len(cu); s++ {
+		first := int(cu[s])
+		from, to := int(cu[s+1]), int(cu[s+1])
+		if holes != nil {
+			from, to = int(holes[2*s]), int(holes[2*s+1])
+		}
+		for i := first; i < int(cu[s+1]); i++ {
 			var seen []int
 			for j := first; j <= i; j++ {
 				if i < to || j < from || j >= to {
 					seen = append(seen, j)
 				}
 			}
-			for head := range l.h {
-				group, at := head/(l.h/l.g), (i*l.h+head)*l.d
-				p := make([]float64, len(seen))
-				for n, j := range seen {
-					kj := (j*l.g + group) * l.d
-					p[n] = dot(q[at:at+l.d], k[kj:kj+l.d]) / math.Sqrt(float64(l.d))
-				}
-				lse[i*l.h+head] = float32(softmax(p))
-				for c := range l.d {
-					var sum float64
-					for n, j := range seen {
-						sum += p[n] * float64(v[(j*l.g+group)*l.d+c])
-					}
-					out[at+c] = float32(sum)
-				}
+			for head := range heads {
+				see(i, head, seen)
 			}
 		}
 	}
