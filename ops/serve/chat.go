@@ -155,7 +155,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	var req policy.Request
 	var choices int
 	if err == nil {
-		req, choices, err = in.request(s.random.number)
+		req, choices, err = in.request(s.policy.Generation().Sampling, s.random.number)
 	}
 	switch {
 	case err != nil:

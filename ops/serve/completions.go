@@ -89,7 +89,7 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 			n := 16
 			in.MaxTokens = &n
 		}
-		req, choices, err = in.request(s.random.number)
+		req, choices, err = in.request(s.policy.Generation().Sampling, s.random.number)
 	}
 	silent := err == nil && *in.MaxTokens == 0
 	switch {

@@ -8,16 +8,17 @@ import (
 	"sync"
 
 	"itool/stages/policy"
+	"itool/stages/policy/sample"
 )
 
 // params are the settings that both kinds of requests share.
 type params struct {
 	Model       string   `json:"model"` // not checked: the server has one
 	MaxTokens   *int     `json:"max_tokens"`
-	Temperature *float64 `json:"temperature"` // default 1
-	TopP        *float64 `json:"top_p"`       // default 1
-	TopK        int      `json:"top_k"`       // not OpenAI's, but of all open engines; 0 or -1: all
-	MinP        float64  `json:"min_p"`       // the same; 0: all
+	Temperature *float64 `json:"temperature"` // default: what the checkpoint says, else 1
+	TopP        *float64 `json:"top_p"`       // the same
+	TopK        *int     `json:"top_k"`       // not OpenAI's, but of all open engines; 0 or -1: all
+	MinP        *float64 `json:"min_p"`       // the same; 0: all
 	N           *int     `json:"n"`           // default 1
 	Seed        *int64   `json:"seed"`        // choice i draws with seed + i
 	Stop        texts    `json:"stop"`
@@ -40,8 +41,9 @@ type responseFormat struct {
 	Type string `json:"type"`
 }
 
-// request checks the settings and makes the engine's request of them.
-func (p *params) request(random func() uint64) (r policy.Request, choices int, err error) {
+// request checks the settings and makes the engine's request of them; what they leave
+// open is drawn as like says.
+func (p *params) request(like sample.Settings, random func() uint64) (r policy.Request, choices int, err error) {
 	for name, wrong := range map[string]bool{
 		"frequency_penalty": p.Frequency != 0, "presence_penalty": p.Presence != 0, "logit_bias": len(p.Bias) > 0, "best_of": p.BestOf > 1,
 		"response_format": p.Format != nil && p.Format.Type != "text" && p.Format.Type != "", "suffix": p.Suffix != "",
@@ -51,15 +53,21 @@ func (p *params) request(random func() uint64) (r policy.Request, choices int, e
 			return r, 0, bad(name, "is not supported: leave it out")
 		}
 	}
-	r.Temperature, r.TopP, r.MinP, choices = 1, 1, p.MinP, 1
+	r.Temperature, r.TopP, r.TopK, r.MinP, choices = like.Temperature, like.TopP, like.TopK, like.MinP, 1
+	if r.TopP == 0 {
+		r.TopP = 1
+	}
 	if p.Temperature != nil {
 		r.Temperature = *p.Temperature
 	}
 	if p.TopP != nil {
 		r.TopP = *p.TopP
 	}
-	if p.TopK > 0 {
-		r.TopK = p.TopK
+	if p.TopK != nil {
+		r.TopK = *p.TopK
+	}
+	if p.MinP != nil {
+		r.MinP = *p.MinP
 	}
 	if p.N != nil {
 		choices = *p.N
@@ -72,10 +80,10 @@ func (p *params) request(random func() uint64) (r policy.Request, choices int, e
 		return r, 0, bad("temperature", "%v is not 0, nor within 1e-6..1e6", r.Temperature)
 	case !(r.TopP > 0 && r.TopP <= 1):
 		return r, 0, bad("top_p", "%v is not within (0, 1]", r.TopP)
-	case !(p.MinP >= 0 && p.MinP <= 1):
-		return r, 0, bad("min_p", "%v is not within 0..1", p.MinP)
-	case p.TopK < -1:
-		return r, 0, bad("top_k", "%d is below -1", p.TopK)
+	case !(r.MinP >= 0 && r.MinP <= 1):
+		return r, 0, bad("min_p", "%v is not within 0..1", r.MinP)
+	case r.TopK < -1:
+		return r, 0, bad("top_k", "%d is below -1", r.TopK)
 	case choices < 1 || choices > maxChoices:
 		return r, 0, bad("n", "%d is not within 1..%d", choices, maxChoices)
 	case r.MaxTokens < 0:
@@ -83,6 +91,7 @@ func (p *params) request(random func() uint64) (r policy.Request, choices int, e
 	case len(p.Stop) > maxStops:
 		return r, 0, bad("stop", "%d texts, at most %d are looked for", len(p.Stop), maxStops)
 	}
+	r.TopK = max(0, r.TopK)
 	for i, s := range p.Stop {
 		if s == "" {
 			return r, 0, bad("stop", "text %d is empty", i)

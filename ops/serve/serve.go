@@ -88,6 +88,9 @@ func New(p *policy.Policy, o Options) *Server {
 		mux: http.NewServeMux(), random: newLocked(o.Random),
 		fingerprint: p.TemplateHash()[:6] + p.Model().Fingerprint()[:10],
 	}
+	if g := p.Generation(); g.Repetition != 1 {
+		o.Log.Warn("generation_config.json asks for a repetition_penalty, which is not supported: answers are drawn without", "repetition_penalty", g.Repetition)
+	}
 	s.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	s.mux.HandleFunc("GET /v1/models", s.models)
 	s.mux.HandleFunc("POST /v1/completions", s.completions)

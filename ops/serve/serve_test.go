@@ -7,12 +7,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"unicode/utf8"
 
 	"itool/ops/demo"
@@ -365,6 +368,36 @@ func TestSeeds(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestGenerationConfig: what a request leaves open is drawn as the checkpoint says, what it
+// says is not.
+func TestGenerationConfig(t *testing.T) {
+	files := policytest.Tiny(1).(fstest.MapFS)
+	files["generation_config.json"] = &fstest.MapFile{Data: []byte(`{"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.01, "repetition_penalty": 1.1}`)}
+	p, err := policy.Open(files, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	own := start(t, p, serve.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	plain := start(t, policytest.Open(t, 1), serve.Options{})
+	text := func(server *httptest.Server, settings object) string {
+		body := object{"prompt": "abc", "max_tokens": 20, "seed": 5}
+		maps.Copy(body, settings)
+		return ask(t, server, "/v1/completions", body).Choices[0].Text
+	}
+	asked := object{"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.01}
+	if got, want := text(own, nil), text(plain, asked); got != want || got == text(plain, nil) {
+		t.Errorf("left open: %q; asked for of a plain checkpoint: %q, of nothing: %q", got, want, text(plain, nil))
+	}
+	all := object{"temperature": 1, "top_p": 1, "top_k": -1, "min_p": 0}
+	if got, want := text(own, all), text(plain, nil); got != want {
+		t.Errorf("asked for all: %q, want %q", got, want)
+	}
+	if !strings.Contains(log.String(), "repetition_penalty=1.1") {
+		t.Errorf("the log says %q", log.String())
+	}
 }
 
 // TestEcho: log-probabilities are those of training, of the prompt and of what is drawn,

@@ -14,7 +14,6 @@
 package policy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,7 +54,10 @@ type Policy struct {
 	before    []int32        // what the tokenizer puts before a text that is no conversation
 	endOfTurn []int32        // what closes an assistant's turn, control token last
 	ends      map[int32]bool // any of them ends an answer
-	forwards  sync.Pool      // *forward: the buffers of calls gone by
+
+	generation Generation
+
+	forwards sync.Pool // *forward: the buffers of calls gone by
 }
 
 // Open reads config.json, the weights, the adapter if there is one, tokenizer.json
@@ -144,32 +146,12 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 		}
 		p.ends[id] = true
 	}
-	const name = "generation_config.json"
-	data, err := fs.ReadFile(fsys, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
+	if p.generation, err = readGeneration(fsys); err != nil {
 		return err
 	}
-	var g struct {
-		EOS json.RawMessage `json:"eos_token_id"`
-	}
-	if err := json.Unmarshal(data, &g); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	var one *int32
-	var many []int32
-	if len(g.EOS) > 0 && json.Unmarshal(g.EOS, &many) != nil {
-		if err := json.Unmarshal(g.EOS, &one); err != nil {
-			return fmt.Errorf("%s: eos_token_id: %w", name, err)
-		}
-		if one != nil {
-			many = append(many, *one)
-		}
-	}
-	for _, id := range many {
+	for _, id := range p.generation.eos {
 		if id < 0 || int(id) >= p.model.VocabSize {
-			return fmt.Errorf("%s: eos_token_id: %d is not in the vocabulary of %d", name, id, p.model.VocabSize)
+			return fmt.Errorf("%s: eos_token_id: %d is not in the vocabulary of %d", generationFile, id, p.model.VocabSize)
 		}
 		p.ends[id] = true
 	}
@@ -181,7 +163,7 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 func (p *Policy) With(m *model.Model) *Policy {
 	return &Policy{
 		model: m, tokenizer: p.tokenizer, template: p.template, options: p.options,
-		bos: p.bos, once: p.once, before: p.before, endOfTurn: p.endOfTurn, ends: p.ends,
+		bos: p.bos, once: p.once, before: p.before, endOfTurn: p.endOfTurn, ends: p.ends, generation: p.generation,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"itool/stages/policy"
 	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/policytest"
+	"itool/stages/policy/sample"
 )
 
 var (
@@ -129,6 +130,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"template does not compile", with(t, map[string]string{"chat_template.jinja": "{% for %}"}), []string{"chat_template.jinja"}},
 		{"template without end", with(t, map[string]string{"chat_template.jinja": "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"}), []string{"no control token"}},
 		{"template with another prompt", with(t, map[string]string{"chat_template.jinja": "{% for m in messages %}<|user|>{{ m.role }}: {{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"}), []string{"prompt ends in"}},
+		{"generation config is too cold", with(t, map[string]string{"generation_config.json": `{"temperature": -1}`}), []string{"generation_config.json", "temperature: -1"}},
+		{"generation config cuts all", with(t, map[string]string{"generation_config.json": `{"top_p": 2}`}), []string{"generation_config.json", "top_p: 2"}},
 		{"generation config", with(t, map[string]string{"generation_config.json": `{"eos_token_id": [1, 262]}`}), []string{"generation_config.json", "262"}},
 	} {
 		_, err := policy.Open(c.fsys, policy.Options{Device: ref.New()})
@@ -145,6 +148,16 @@ func TestOpenRefuses(t *testing.T) {
 	p, err := policy.Open(with(t, map[string]string{"generation_config.json": `{"eos_token_id": [65, 66]}`}), policy.Options{Device: ref.New()})
 	if err != nil || !p.IsEnd(65) || !p.IsEnd(66) || p.IsEnd(67) {
 		t.Errorf("eos_token_id of generation_config.json does not count (%v)", err)
+	}
+	if g := p.Generation(); g.Sampling != (sample.Settings{Temperature: 1}) || g.Repetition != 1 {
+		t.Errorf("where the file says nothing: %+v", g)
+	}
+	p, err = policy.Open(with(t, map[string]string{"generation_config.json": `{"do_sample": true, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.1, "repetition_penalty": 1.05}`}), policy.Options{Device: ref.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := p.With(p.Model()).Generation(); g.Sampling != (sample.Settings{Temperature: 0.7, TopP: 0.8, TopK: 20, MinP: 0.1}) || g.Repetition != 1.05 {
+		t.Errorf("as Qwen 2.5 has it: %+v", g)
 	}
 	twice := with(t, map[string]string{"chat_template.jinja": "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}{{ bos_token }}<|user|>{% else %}<|assistant|>{% endif %}{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"})
 	if p, err = policy.Open(twice, policy.Options{Device: ref.New()}); err != nil {
