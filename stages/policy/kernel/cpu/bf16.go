@@ -70,13 +70,14 @@ func (p *product) partBF16(i int, s *scratch) {
 	b0, b1 := row*blocks/p.rowParts, (row+1)*blocks/p.rowParts
 	p0, p1 := column*panels/p.panelParts, (column+1)*panels/p.panelParts
 	size := bf16Steps(p.k) * stepFloats
-	a := grow(&s.a, (b1-b0)*size)
-	for b := b0; b < b1; b++ {
-		at := b * blockRows * p.aRow
-		if p.transA {
-			at = b * blockRows
+	var a []float32
+	if p.blocks != nil {
+		a = p.blocks[b0*size:]
+	} else {
+		a = grow(&s.a, (b1-b0)*size)
+		for b := b0; b < b1; b++ {
+			p.leftBF16(a[(b-b0)*size:], b)
 		}
-		p.level.bf16.pack(a[(b-b0)*size:], p.a[at:], p.aRow, !p.transA, false, min(blockRows, p.m-b*blockRows), p.k)
 	}
 	for j := p0; j < p1; j += groupPanels {
 		group := min(groupPanels, p1-j)
@@ -85,6 +86,23 @@ func (p *product) partBF16(i int, s *scratch) {
 			p.blockBF16(s, a[(b-b0)*size:], right, b*blockRows, j, group)
 		}
 	}
+}
+
+// leftBF16 rounds block b of a.
+func (p *product) leftBF16(dst []float32, b int) {
+	at := b * blockRows * p.aRow
+	if p.transA {
+		at = b * blockRows
+	}
+	p.level.bf16.pack(dst, p.a[at:], p.aRow, !p.transA, false, min(blockRows, p.m-b*blockRows), p.k)
+}
+
+// rounding is a product whose blocks of a are rounded beforehand; a part is one.
+type rounding product
+
+func (r *rounding) part(i int, _ *scratch) {
+	p := (*product)(r)
+	p.leftBF16(p.blocks[i*bf16Steps(p.k)*stepFloats:], i)
 }
 
 // rightBF16 returns panels j.. of b, packed.

@@ -124,6 +124,8 @@ type product struct {
 	level      *level
 	rowParts   int // the grid of parts
 	panelParts int
+	blocks     []float32 // a in blocks of bf16; nil: parts make them
+	packed     []float32 // the memory of blocks
 }
 
 const (
@@ -151,9 +153,15 @@ func (d *Device) multiply(p product) {
 		p.panelParts = max(1, min(panels, 4*threads/p.rowParts, work/smallWork/p.rowParts))
 	}
 	t := d.products.take()
+	packed := t.packed
 	*t = p
+	if l.bf16 != nil && p.panelParts > 1 { // few rows, that each part would round anew
+		blocks, size := (p.m+blockRows-1)/blockRows, bf16Steps(p.k)*stepFloats
+		t.blocks = grow(&packed, blocks*size)
+		d.pool.run(blocks, p.m*p.k, (*rounding)(t))
+	}
 	d.pool.run(p.rowParts*p.panelParts, work, t)
-	*t = product{}
+	*t = product{packed: packed}
 	d.products.put(t)
 }
 
