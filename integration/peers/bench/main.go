@@ -102,9 +102,12 @@ type side struct {
 }
 
 // torch are PyTorch's variants. Where the processor multiplies nothing in bf16, those that
-// do take minutes a step: there they are tried on the smallest model only. Compiling a larger
+// do take minutes a step: there they are tried in the first row only. Compiling a larger
 // model takes longer than a row may.
-var torch = []string{"fp32", "autocast", "bf16", "fp32+compile", "autocast+compile"}
+var (
+	torch  = []string{"fp32", "autocast", "bf16", "fp32+compile", "autocast+compile"}
+	inBF16 = []string{"autocast", "bf16", "autocast+compile"}
+)
 
 // rows are sized so that a cell takes about a minute on two cores without a matrix unit.
 var rows = []row{
@@ -114,18 +117,18 @@ var rows = []row{
 	{"simpo", 0, "4", "TRL CPO simpo", torch, sizes{Pairs: 16, Prompt: 1000, Fragment: 12}, "SimPO step, 16 pairs, prompts of 1,000, fragments of 12", (*bench).simpo},
 	{"simpo", 1, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 1000, Fragment: 12}, "SimPO step, 1 pair, prompt of 1,000, fragments of 12", (*bench).simpo},
 	{"simpo", 2, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 256, Fragment: 12}, "SimPO step, 1 pair, prompt of 256, fragments of 12", (*bench).simpo},
-	{"score", 0, "8", llamaBF16, []string{"bf16"}, sizes{Sequences: 8, Prompt: 1000, Answer: 12}, "perplexity of 8 answers of 12 after prompts of 1,000", (*bench).score},
-	{"score", 1, "8", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 1000, Answer: 12}, "perplexity of an answer of 12 after a prompt of 1,000", (*bench).score},
-	{"score", 2, "8", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "perplexity of an answer of 12 after a prompt of 256", (*bench).score},
-	{"decode", 0, "", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 128}, "decode, 1 stream, 128 tokens", (*bench).decode},
-	{"decode", 1, "", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 32}, "decode, 1 stream, 32 tokens", (*bench).decode},
-	{"decode", 2, "1.0", llamaBF16, []string{"bf16"}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "decode, 1 stream, 16 tokens, 1 GB of weights", (*bench).decode},
-	{"decode", 0, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 64}, "decode, 32 streams, 64 tokens each", (*bench).decode},
-	{"decode", 1, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 8}, "decode, 32 streams, 8 tokens each", (*bench).decode},
-	{"decode", 2, "3", llamaBF16, []string{"bf16"}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "decode, 32 streams, 2 tokens each", (*bench).decode},
-	{"score", 2, "3", llamaQ8, []string{"Q8_0"}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "in eight bits: perplexity of an answer of 12 after a prompt of 256", (*bench).score},
-	{"decode", 2, "1.0", llamaQ8, []string{"Q8_0"}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "in eight bits: decode, 1 stream, 16 tokens", (*bench).decode},
-	{"decode", 2, "1.5", llamaQ8, []string{"Q8_0"}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "in eight bits: decode, 32 streams, 2 tokens each", (*bench).decode},
+	{"score", 0, "8", llamaBF16, []string{plain}, sizes{Sequences: 8, Prompt: 1000, Answer: 12}, "perplexity of 8 answers of 12 after prompts of 1,000", (*bench).score},
+	{"score", 1, "8", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 1000, Answer: 12}, "perplexity of an answer of 12 after a prompt of 1,000", (*bench).score},
+	{"score", 2, "8", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "perplexity of an answer of 12 after a prompt of 256", (*bench).score},
+	{"decode", 0, "", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 128}, "decode, 1 stream, 128 tokens", (*bench).decode},
+	{"decode", 1, "", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 32}, "decode, 1 stream, 32 tokens", (*bench).decode},
+	{"decode", 2, "1.0", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "decode, 1 stream, 16 tokens, 1 GB of weights", (*bench).decode},
+	{"decode", 0, "3", llamaBF16, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 64}, "decode, 32 streams, 64 tokens each", (*bench).decode},
+	{"decode", 1, "3", llamaBF16, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 8}, "decode, 32 streams, 8 tokens each", (*bench).decode},
+	{"decode", 2, "3", llamaBF16, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "decode, 32 streams, 2 tokens each", (*bench).decode},
+	{"score", 2, "3", llamaQ8, []string{plain}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "in eight bits: perplexity of an answer of 12 after a prompt of 256", (*bench).score},
+	{"decode", 2, "1.0", llamaQ8, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "in eight bits: decode, 1 stream, 16 tokens", (*bench).decode},
+	{"decode", 2, "1.5", llamaQ8, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "in eight bits: decode, 32 streams, 2 tokens each", (*bench).decode},
 	{"gemm", 0, "1.15", oneDNN, dense, sizes{Tokens: 2048}, "products of a layer's seven matrices with 2,048 rows, float32", (*bench).gemm},
 	{"gemm", 1, "1.15", oneDNN, dense, sizes{Tokens: 512}, "products of a layer's seven matrices with 512 rows, float32", (*bench).gemm},
 	{"gemm", 2, "1.15", oneDNN, dense, sizes{Tokens: 512}, "products of a layer's seven matrices with 512 rows, float32", (*bench).gemm},
@@ -153,6 +156,9 @@ const (
 )
 
 var dense = []string{"oneDNN", "BLAS"}
+
+// plain is the variant of a peer that has one.
+const plain = ""
 
 // bench is the state of a comparison.
 type bench struct {
@@ -237,7 +243,11 @@ func (b *bench) row(r *row, o options) (string, error) {
 	if bar != "" {
 		bar = "≥ " + bar
 	}
-	return r.line(r.peer+", "+variant, bar, ratios(theirs, mine), mine, theirs), nil
+	peer := r.peer
+	if variant != plain {
+		peer += ", " + variant
+	}
+	return r.line(peer, bar, ratios(theirs, mine), mine, theirs), nil
 }
 
 // alternate lets both sides do their job in turns, ours once more before, to warm. It
@@ -315,7 +325,7 @@ func (b *bench) best(r *row, ours side, folder, python string) (*peer, string, e
 	var name string
 	fastest, why := math.Inf(1), error(nil)
 	for _, v := range r.variants {
-		if r.shape > 0 && v != "fp32" && slices.Contains(torch, v) && !multipliesBF16() {
+		if r != &rows[0] && slices.Contains(inBF16, v) && !multipliesBF16() {
 			continue
 		}
 		p, err := start(python, ask{r.job, folder, file, v, r.sizes, calls})

@@ -17,7 +17,7 @@ func (b *bench) page(lines []string, o options) string {
 Written by %sgo run ./integration/peers/bench%s; do not edit. Both sides compute on the same checkpoints, of random weights but for the trees, two threads each, in turns
 within one run: a figure is how many times as fast the engine is (the peer's time ÷ ours), the median of %d turns and their spread, with the
 median times behind it, ours first. Of a peer's variants (PyTorch: fp32, autocast, bf16 weights, compiled) the fastest counts; its name stands in the
-row. On a processor without bf16 instructions PyTorch's bf16 variants are tried on the smallest model only: at 135 M a step took over four minutes. Prompts of a row differ.
+row. On a processor without bf16 instructions PyTorch's bf16 variants are tried in the first row only: at 135 M a step took over four minutes. Prompts of a row differ.
 
 %s
 
