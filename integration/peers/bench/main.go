@@ -8,6 +8,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -353,7 +354,7 @@ func (b *bench) best(r *row, ours side, folder, python string) (*peer, string, e
 		best, name, fastest = p, v, took
 	}
 	if best == nil {
-		return nil, "", why
+		return nil, "", cmp.Or(why, errors.New("none of the peer's variants runs on this processor"))
 	}
 	return best, name, nil
 }
