@@ -196,6 +196,9 @@ func (p *product) part(i int, s *scratch) {
 	m0, m1 := row*tiles/p.rowParts*l.tileRows, min(p.m, (row+1)*tiles/p.rowParts*l.tileRows)
 	p0, p1 := column*panels/p.panelParts, (column+1)*panels/p.panelParts
 	step := depth(p.k)
+	if p.panels != nil || p.stored != nil {
+		step = weightDepth(p.k)
+	}
 	if p.stored != nil {
 		p.partStored(s, m0, m1, p0, p1, step)
 		return
@@ -222,11 +225,17 @@ func (p *product) pairs(m0, m1, j, p1 int) bool {
 	return p.level.pair != nil && m1-m0 == 1 && j+1 < p1 && (j+2)*p.level.tileCols <= p.n
 }
 
-// depth is the k of one block: whole blocks of eight bits. It depends on k alone, so every
-// row of every product sums in the same order.
-func depth(k int) int {
+// depth is the k of one block. It depends on k alone, so every row of every product
+// sums in the same order.
+func depth(k int) int { return evenly(k, 16) }
+
+// weightDepth is depth of a product with a weight: whole blocks of eight bits.
+func weightDepth(k int) int { return evenly(k, kernel.Int8Block) }
+
+// evenly cuts k into blocks of a multiple of unit that are about as large as one another.
+func evenly(k, unit int) int {
 	blocks := (k + deepest - 1) / deepest
-	return ((k+blocks-1)/blocks + kernel.Int8Block - 1) / kernel.Int8Block * kernel.Int8Block
+	return ((k+blocks-1)/blocks + unit - 1) / unit * unit
 }
 
 // left prepares rows m0..m1 of op(a) for block k0..k1.
