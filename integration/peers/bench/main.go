@@ -7,34 +7,24 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
-	"itool/ops/demo"
 	"itool/stages/policy"
-	"itool/stages/policy/gguf"
 	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/cpu"
 	"itool/stages/policy/model"
-	"itool/stages/policy/model/safetensors"
-	"itool/stages/policy/policytest"
-	"itool/stages/policy/train"
 )
 
 func main() {
@@ -55,22 +45,6 @@ type options struct {
 	python, out, only, level string
 	turns                    int
 }
-
-// shape is a model of the comparison.
-type shape struct {
-	name   string
-	config model.Config
-}
-
-var shapes = []shape{
-	{"demo", model.Config{Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, NumKVHeads: 2, HeadDim: 32, VocabSize: 1024, RopeTheta: 1e4}},
-	{"135 M", model.Config{Family: model.Llama, HiddenSize: 576, IntermediateSize: 1536, NumLayers: 30, NumHeads: 9, NumKVHeads: 3, HeadDim: 64, VocabSize: 49152, RopeTheta: 1e5}},
-	{"494 M", model.Config{Family: model.Qwen2, HiddenSize: 896, IntermediateSize: 4864, NumLayers: 24, NumHeads: 14, NumKVHeads: 2, HeadDim: 64, VocabSize: 151936, RopeTheta: 1e6}},
-	{"demo's base, rope_theta doubled", model.Config{}},
-}
-
-// base is the one of shapes that is trained: a search with random weights finds no fragments.
-const base = 3
 
 // sizes of a job; those it does not use are 0.
 type sizes struct {
@@ -358,216 +332,3 @@ func (b *bench) best(r *row, ours side, folder, python string) (*peer, string, e
 	}
 	return best, name, nil
 }
-
-// checkpoint writes a model, in bf16, as safetensors and as GGUF, once.
-func (b *bench) checkpoint(i int) (string, error) {
-	dir := filepath.Join(b.dir, strings.ReplaceAll(shapes[i].name, " ", ""))
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if i == base {
-		if err := longBase(dir); err != nil {
-			return "", err
-		}
-	} else if err := b.random(i, dir); err != nil {
-		return "", err
-	}
-	runtime.GC()
-	return dir, b.gguf(dir, filepath.Join(dir, "model.gguf"), false)
-}
-
-// gguf writes a folder's model for llama.cpp, unless the file is there.
-func (b *bench) gguf(dir, name string, int8 bool) error {
-	if _, err := os.Stat(name); err == nil {
-		return nil
-	}
-	p, err := policy.Open(os.DirFS(dir), policy.Options{Device: b.dev, Form: model.Stored})
-	if err != nil {
-		return err
-	}
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(gguf.Write(f, p, gguf.Options{NoTokenizer: true, Int8: int8}), f.Close())
-}
-
-// longBase fills a folder with the demo's base and doubles the base of its rotary positions, as is done to stretch a
-// context: it learnt from short prompts, and behind one of 1,000 tokens its answers would end after a few.
-func longBase(dir string) error {
-	if err := os.CopyFS(dir, demo.Base()); err != nil {
-		return err
-	}
-	const name, was, is = "config.json", `"rope_theta": 10000,`, `"rope_theta": 20000,`
-	text, err := fs.ReadFile(demo.Base(), name)
-	if err != nil {
-		return err
-	}
-	if bytes.Count(text, []byte(was)) != 1 {
-		return fmt.Errorf("%s of the demo's base does not say %s", name, was)
-	}
-	if err := os.Remove(filepath.Join(dir, name)); err != nil { // it is read-only
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, name), bytes.Replace(text, []byte(was), []byte(is), 1), 0o644)
-}
-
-// random fills a folder with a shape's model of random weights.
-func (b *bench) random(i int, dir string) error {
-	c := shapes[i].config
-	c.MaxPositions, c.RMSNormEps, c.TieEmbeddings = 4096, 1e-5, true
-	files := policytest.Tiny(1) // for tokenizer and template
-	if err := os.CopyFS(dir, files); err != nil {
-		return err
-	}
-	tiny, err := policy.Open(files, policy.Options{Device: b.dev})
-	if err != nil {
-		return err
-	}
-	c.BOS, c.EOS = tiny.Model().BOS, tiny.Model().EOS
-	for _, name := range []string{"config.json", "model.safetensors"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	create := func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(dir, name)) }
-	return model.New(c, 1, b.dev).Save(create, safetensors.BF16)
-}
-
-// ids are n tokens that end nothing.
-func ids(p *policy.Policy, n, salt int) []int32 {
-	v := make([]int32, n)
-	for i := range v {
-		v[i] = int32((i*7919 + salt*104729 + 300) % (p.VocabSize() - 300))
-		if p.IsEnd(v[i]) {
-			v[i] = 299
-		}
-	}
-	return v
-}
-
-// sft is a step of an adapter on sequences with a loss on every token.
-func (b *bench) sft(p *policy.Policy, s sizes) (side, error) {
-	es := make([]train.Example, s.Sequences)
-	for i := range es {
-		es[i] = train.Example{ID: fmt.Sprint(i), Answer: ids(p, s.Tokens, i)}
-	}
-	c := train.Default()
-	c.Tokens = s.Sequences * s.Tokens
-	return b.trainer(p, c, train.Phase{Name: "sft", Examples: es, BatchSize: len(es)})
-}
-
-// simpo is a step of an adapter on pairs.
-func (b *bench) simpo(p *policy.Policy, s sizes) (side, error) {
-	ps := make([]train.Pair, s.Pairs)
-	for i := range ps {
-		ps[i] = train.Pair{ID: fmt.Sprint(i), Prompt: ids(p, s.Prompt, i), Chosen: ids(p, s.Fragment, 2*i), Rejected: ids(p, s.Fragment, 2*i+1)}
-	}
-	c := train.Default()
-	c.Loss = "simpo"
-	c.Tokens = max(2048, train.PairRows(s.Prompt, s.Fragment, s.Fragment))
-	return b.trainer(p, c, train.Phase{Name: "simpo", Pairs: ps, BatchSize: len(ps)})
-}
-
-func (b *bench) trainer(p *policy.Policy, c train.Config, phase train.Phase) (side, error) {
-	phase.Epochs, phase.Rate = 1<<20, 1e-4
-	c.Rank, c.Alpha = 16, 32
-	t, err := train.New(p.Model(), c, []train.Phase{phase})
-	return side{do: func() error {
-		_, err := t.Step(b.ctx)
-		return err
-	}}, err
-}
-
-// score is the log-probability of answers after prompts.
-func (b *bench) score(p *policy.Policy, s sizes) (side, error) {
-	seqs := make([]policy.Sequence, s.Sequences)
-	for i := range seqs {
-		seqs[i] = policy.Sequence{Prompt: ids(p, s.Prompt, i), Answer: ids(p, s.Answer, i+100)}
-	}
-	return side{do: func() error {
-		_, err := p.LogProbs(b.ctx, seqs)
-		return err
-	}}, nil
-}
-
-// decode draws many continuations of one prompt.
-func (b *bench) decode(p *policy.Policy, s sizes) (side, error) {
-	draw, err := b.streams(p, ids(p, s.Prompt, 1), s, 1)
-	return side{do: func() error {
-		_, err := draw()
-		return err
-	}}, err
-}
-
-// streams draws s.Sequences continuations of a prompt, each of s.Tokens, and returns the seconds that the
-// drawing takes, without the prompt.
-func (b *bench) streams(p *policy.Policy, prompt []int32, s sizes, temperature float64) (func() (float64, error), error) {
-	draw := func(seeds []uint64) ([]policy.Draw, float64, error) {
-		session, err := p.NewSession(prompt)
-		if err != nil {
-			return nil, 0, err
-		}
-		reqs := make([]policy.Request, len(seeds))
-		for i := range reqs {
-			reqs[i] = policy.Request{From: session.Root(), Seed: seeds[i], Temperature: temperature, MaxTokens: s.Tokens}
-		}
-		start := time.Now()
-		draws, err := session.Draw(b.ctx, reqs)
-		return draws, time.Since(start).Seconds(), err
-	}
-	// A turn ends now and then: take seeds with which it does not.
-	var seeds []uint64
-	for next := uint64(0); len(seeds) < s.Sequences; {
-		try := slices.Clone(seeds)
-		for len(try) < s.Sequences {
-			try = append(try, next)
-			next++
-		}
-		draws, _, err := draw(try)
-		if err != nil {
-			return nil, err
-		}
-		seeds = seeds[:0]
-		for i, d := range draws {
-			if len(d.Tokens) == s.Tokens {
-				seeds = append(seeds, try[i])
-			}
-		}
-	}
-	return func() (float64, error) {
-		_, seconds, err := draw(seeds)
-		return seconds, err
-	}, nil
-}
-
-// gemm multiplies rows with each of a layer's matrices.
-func (b *bench) gemm(p *policy.Policy, s sizes) (side, error) {
-	type job struct {
-		w    kernel.Matrix
-		x, y []float32
-	}
-	var jobs []job
-	r := rand.New(rand.NewPCG(1, 1))
-	random := func(n int) []float32 {
-		v := make([]float32, n)
-		for i := range v {
-			v[i] = float32(r.NormFloat64())
-		}
-		return v
-	}
-	for _, l := range p.Model().Layers[0].Linears() {
-		jobs = append(jobs, job{b.dev.Pack(kernel.Widened(l.Weight()), l.N, l.K), random(s.Tokens * l.K), make([]float32, s.Tokens*l.N)})
-	}
-	return side{do: func() error {
-		for range layers {
-			for _, j := range jobs {
-				b.dev.MatMul(j.y, j.x, j.w, s.Tokens, false)
-			}
-		}
-		return nil
-	}}, nil
-}
-
-// layers that a turn of gemm multiplies: long enough to be timed.
-const layers = 4
