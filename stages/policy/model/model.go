@@ -37,7 +37,7 @@ type Model struct {
 		Embed, Head kernel.Weight // (V, C); one and the same when tied
 	}
 
-	opened string // BaseDigest of the file, where opening it changed values
+	opened string // BaseDigest of the files, before eight bits; empty: not opened, or changed since
 
 	Adapter *Adapter // merged into every Linear.M, or beside it as Linear.Beside; nil for a plain model
 }

@@ -186,9 +186,7 @@ func (m *Model) read(files weights, form Form) error {
 	if m.NF4 && !inFour {
 		return errors.New("config.json: quantization_config: no tensor is in four bits: take the config.json that came with the weights, or delete the field")
 	}
-	if form == Int8 {
-		m.opened = sum.String()
-	}
+	m.opened = sum.String()
 	for name, f := range files {
 		switch {
 		case known[name], strings.HasSuffix(name, "rotary_emb.inv_freq"):
