@@ -259,7 +259,7 @@ func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (
 	if err != nil {
 		return Report{}, nil, err
 	}
-	r := Report{Config: w.Config, Steps: w.steps(), Parameters: w.parameters(), Log: done}
+	r := Report{Config: w.Config, Steps: w.steps(), Parameters: w.shape.Parameters(), Log: done}
 	if progress == nil {
 		progress = func(Progress) {}
 	}
@@ -309,13 +309,6 @@ func (w *work) checkpoint(ctx context.Context, s *state, t *train.Trainer, l *Lo
 }
 
 func (w *work) steps() int { return (len(w.phase.Examples) + w.BatchSize - 1) / w.BatchSize }
-
-// parameters counts each weight once; the head is the embedding.
-func (w *work) parameters() int {
-	s := w.shape
-	attention := 2*s.NumHeads*s.HeadDim + 2*s.NumKVHeads*s.HeadDim
-	return s.HiddenSize * (s.VocabSize + s.NumLayers*(attention+3*s.IntermediateSize+2) + 1)
-}
 
 // digest names what a checkpoint belongs to.
 func (c Config) digest() string {

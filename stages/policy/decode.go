@@ -18,47 +18,60 @@ type row struct {
 	end     Reason
 }
 
-// Draw continues every request, all in one batch, token by token. The draws are in
+// drawing is a Draw at work: the rows of its session.
+type drawing struct {
+	*Session
+	ctx   context.Context
+	reqs  []Request
+	draws []Draw
+	err   error     // why it ended before its rows did
+	turn  chan turn // what its goroutine waits for while another one draws for it
+}
+
+// Draw continues every request, token by token: all of them in one batch, and in one
+// with those of the policy's other sessions that draw at the same time. The draws are in
 // the order of the requests. On an error nothing is kept.
+//
+// Stop functions are called one at a time, maybe by a goroutine that draws for this one.
 func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
 	used := s.cache.used
-	draws := make([]Draw, len(reqs))
+	d := &drawing{Session: s, ctx: ctx, reqs: reqs, draws: make([]Draw, len(reqs)), turn: make(chan turn, 1)}
 	s.rows = s.rows[:0]
 	for i := range reqs {
-		if err := s.admit(&reqs[i], i, &draws[i]); err != nil {
-			s.rows = s.rows[:0]
+		if err := d.admit(i); err != nil {
 			return nil, fmt.Errorf("policy: draw: request %d: %w", i, err)
 		}
 	}
-	for len(s.rows) > 0 {
-		err := ctx.Err()
-		if err == nil {
-			err = s.step(reqs, draws)
-		}
-		if err != nil {
-			s.cache.used = used
-			s.rows = s.rows[:0]
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			return nil, fmt.Errorf("policy: draw: %w", err)
-		}
+	if len(s.rows) == 0 {
+		return d.draws, nil
 	}
-	return draws, nil
+	s.p.company.draw(d)
+	switch {
+	case d.err == nil:
+		return d.draws, nil
+	case ctx.Err() != nil:
+		s.cache.used = used
+		return nil, ctx.Err()
+	default:
+		s.cache.used = used
+		return nil, fmt.Errorf("policy: draw: %w", d.err)
+	}
 }
 
-func (s *Session) admit(r *Request, at int, d *Draw) error {
+func (d *drawing) admit(at int) error {
+	r := &d.reqs[at]
 	if err := r.settings().Validate(); err != nil {
 		return err
 	}
-	if !s.owns(r.From) {
+	if !d.owns(r.From) {
 		return errForeign
 	}
 	if r.MaxTokens < 0 {
 		return fmt.Errorf("max_tokens: %d: negative", r.MaxTokens)
 	}
-	*d = Draw{End: r.From, Reason: ReasonLength}
-	limit := s.p.ContextLength() - r.From.Len()
+	draw := &d.draws[at]
+	*draw = Draw{End: r.From, Reason: ReasonLength}
+	limit := d.p.ContextLength() - r.From.Len()
 	if r.MaxTokens > 0 {
 		limit = min(limit, r.MaxTokens)
 	}
@@ -67,51 +80,58 @@ func (s *Session) admit(r *Request, at int, d *Draw) error {
 	}
 	// Room for a short answer at once; longer ones grow as they come.
 	room := min(limit, 64)
-	d.Tokens, d.LogProbs = make([]int32, 0, room), make([]float32, 0, room)
+	draw.Tokens, draw.LogProbs = make([]int32, 0, room), make([]float32, 0, room)
 	path := append(make([]int32, 0, len(r.From.path)+room), r.From.path...)
-	s.rows = append(s.rows, row{at: at, path: path, last: r.From.last, limit: limit, sampler: sample.New(r.Seed)})
+	d.rows = append(d.rows, row{at: at, path: path, last: r.From.last, limit: limit, sampler: sample.New(r.Seed)})
 	return nil
 }
 
-// step draws one token for every row and drops the rows that end.
-func (s *Session) step(reqs []Request, draws []Draw) error {
-	slot, err := s.cache.take(len(s.rows))
+// extend gives every row a slot for its last token.
+func (d *drawing) extend() error {
+	if err := d.ctx.Err(); err != nil {
+		return err
+	}
+	slot, err := d.cache.take(len(d.rows))
 	if err != nil {
 		return err
 	}
-	f := s.f
-	f.ids, s.paths = f.ids[:0], s.paths[:0]
-	for i := range s.rows {
-		r := &s.rows[i]
+	d.paths = d.paths[:0]
+	for i := range d.rows {
+		r := &d.rows[i]
 		r.path = append(r.path, int32(slot+i))
-		f.ids = append(f.ids, r.last)
-		s.paths = append(s.paths, r.path)
+		d.paths = append(d.paths, r.path)
 	}
-	s.pass(f.ids, s.paths)
-	err = f.eachLogits(len(s.rows), func(i int, logits []float32) error {
-		r := &s.rows[i]
-		req, d := &reqs[r.at], &draws[r.at]
-		id, logp := r.sampler.Pick(logits, req.settings())
-		if logp-logp != 0 {
-			return fmt.Errorf("request %d: log-probability %v: the weights are broken, or overflow", r.at, logp)
-		}
-		d.Tokens = append(d.Tokens, id)
-		d.LogProbs = append(d.LogProbs, float32(logp))
-		r.last = id
-		r.limit--
-		switch {
-		case s.p.IsEnd(id):
-			r.end = ReasonEndOfTurn
-		case req.Stop != nil && req.Stop(id):
-			r.end = ReasonStop
-		case r.limit == 0:
-			r.end = ReasonLength
-		}
-		if r.end != "" {
-			d.Reason, d.End = r.end, Branch{of: s, epoch: s.epoch, path: r.path, last: r.last}
-		}
-		return nil
-	})
-	s.rows = slices.DeleteFunc(s.rows, func(r row) bool { return r.end != "" })
-	return err
+	return nil
+}
+
+// pick draws the next token of row i.
+func (d *drawing) pick(i int, logits []float32) {
+	r := &d.rows[i]
+	req, draw := &d.reqs[r.at], &d.draws[r.at]
+	id, logp := r.sampler.Pick(logits, req.settings())
+	if logp-logp != 0 {
+		d.err = fmt.Errorf("request %d: log-probability %v: the weights are broken, or overflow", r.at, logp)
+		return
+	}
+	draw.Tokens = append(draw.Tokens, id)
+	draw.LogProbs = append(draw.LogProbs, float32(logp))
+	r.last = id
+	r.limit--
+	switch {
+	case d.p.IsEnd(id):
+		r.end = ReasonEndOfTurn
+	case req.Stop != nil && req.Stop(id):
+		r.end = ReasonStop
+	case r.limit == 0:
+		r.end = ReasonLength
+	}
+	if r.end != "" {
+		draw.Reason, draw.End = r.end, Branch{of: d.Session, epoch: d.epoch, path: r.path, last: r.last}
+	}
+}
+
+// done drops the rows that have ended and tells whether the drawing has.
+func (d *drawing) done() bool {
+	d.rows = slices.DeleteFunc(d.rows, func(r row) bool { return r.end != "" })
+	return d.err != nil || len(d.rows) == 0
 }

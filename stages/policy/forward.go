@@ -31,6 +31,7 @@ type forward struct {
 	logp, lse        []float32 // (T), (T, H) or (T)
 	ids, pos, target []int32   // (T)
 	cu               []int32   // segments + 1
+	slots            []int32   // (T) that the rows write
 }
 
 func (p *Policy) takeForward() *forward {
@@ -123,6 +124,35 @@ func (f *forward) project(y []float32, l *model.Linear, norm []float32, heads, t
 	if norm != nil {
 		f.d.RMSNorm(y, f.rstd, to, norm, t*heads, f.m.HeadDim, float32(f.m.RMSNormEps))
 	}
+}
+
+// part is rows that read and write one cache, each along its own path, the last slot
+// of which is its own.
+type part struct {
+	cache *cache
+	paths [][]int32
+}
+
+// along runs rows of tokens, those of one part behind those of the other.
+func (f *forward) along(ids []int32, parts ...part) {
+	f.pos, f.slots = f.pos[:0], f.slots[:0]
+	for _, p := range parts {
+		for _, path := range p.paths {
+			f.pos = append(f.pos, int32(len(path)-1))
+			f.slots = append(f.slots, path[len(path)-1])
+		}
+	}
+	m := f.m
+	hd := m.NumHeads * m.HeadDim
+	f.layers(ids, f.pos, func(layer int) {
+		from := 0
+		for _, p := range parts {
+			c, to := p.cache, from+len(p.paths)
+			c.write(layer, f.slots[from:to], f.k[from*c.width:], f.v[from*c.width:])
+			f.d.AttendPaths(f.att[from*hd:to*hd], f.q[from*hd:to*hd], c.k[layer], c.v[layer], p.paths, m.NumHeads, m.NumKVHeads, m.HeadDim)
+			from = to
+		}
+	})
 }
 
 // packed attends within segments: f.cu bounds them.

@@ -58,6 +58,7 @@ type Policy struct {
 	generation Generation
 
 	forwards sync.Pool // *forward: the buffers of calls gone by
+	company  company   // of the sessions that draw
 }
 
 // Open reads config.json, the weights, the adapter if there is one, tokenizer.json
@@ -90,6 +91,7 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 	if n := p.tokenizer.Size(); n > p.model.VocabSize {
 		return fmt.Errorf("%s: ids up to %d, but the embedding has %d rows (vocab_size in config.json): it is the tokenizer of another model", tokenizer.File, n-1, p.model.VocabSize)
 	}
+	p.company.cached = 4*p.model.Parameters() < cachedBytes
 	if p.options.SessionTokens <= 0 {
 		p.options.SessionTokens = p.tokensIn(4<<30, 16*p.ContextLength())
 	}
@@ -162,7 +164,8 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 // trainer holds. Tokenizer and template are shared.
 func (p *Policy) With(m *model.Model) *Policy {
 	return &Policy{
-		model: m, tokenizer: p.tokenizer, template: p.template, options: p.options,
+		company: company{cached: p.company.cached},
+		model:   m, tokenizer: p.tokenizer, template: p.template, options: p.options,
 		bos: p.bos, once: p.once, before: p.before, endOfTurn: p.endOfTurn, ends: p.ends, generation: p.generation,
 	}
 }

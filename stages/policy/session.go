@@ -28,7 +28,6 @@ type Session struct {
 
 	rows    []row          // the requests of a Draw that still run
 	paths   [][]int32      // of the rows of a pass
-	slots   []int32        // that the rows of a pass write
 	sampler sample.Sampler // for its buffers only
 	tail    []int32        // a path that is being extended by known tokens
 }
@@ -163,20 +162,7 @@ func (s *Session) Tokens() int { return s.cache.used }
 
 // pass computes rows of tokens, each seeing its own path, the last slot of which
 // is its own.
-func (s *Session) pass(ids []int32, paths [][]int32) {
-	f := s.f
-	grow(&f.pos, len(ids))
-	s.slots = s.slots[:0]
-	for i, path := range paths {
-		f.pos[i] = int32(len(path) - 1)
-		s.slots = append(s.slots, path[len(path)-1])
-	}
-	m := f.m
-	f.layers(ids, f.pos, func(layer int) {
-		s.cache.write(layer, s.slots, f.k, f.v)
-		f.d.AttendPaths(f.att, f.q, s.cache.k[layer], s.cache.v[layer], paths, m.NumHeads, m.NumKVHeads, m.HeadDim)
-	})
-}
+func (s *Session) pass(ids []int32, paths [][]int32) { s.f.along(ids, part{&s.cache, paths}) }
 
 // Append goes from a branch along given tokens and returns the log-probability of
 // each.

@@ -224,11 +224,7 @@ const (
 
 // keeps tells whether matrices stay as they are stored.
 func (m *Model) keeps(form Form) bool {
-	var bytes int64
-	for _, t := range m.tensors() {
-		bytes += 4 * int64(size(t.shape))
-	}
-	return form == Stored || form == Int8 || form == Auto && bytes > float32Bytes
+	return form == Stored || form == Int8 || form == Auto && 4*m.Parameters() > float32Bytes
 }
 
 // tensor is one stored weight: its name, its shape, and where it lies in the model.
@@ -256,6 +252,15 @@ func (t tensor) values() []float32 {
 		return kernel.Widened(t.weight())
 	}
 	return slices.Clone(*t.data)
+}
+
+// Parameters counts the weights, a tied head once.
+func (c Config) Parameters() int {
+	n := 0
+	for _, t := range (&Model{Config: c, Layers: make([]Layer, c.NumLayers)}).tensors() {
+		n += size(t.shape)
+	}
+	return n
 }
 
 // shapes are the sizes (N, K) of a layer's linear maps.
