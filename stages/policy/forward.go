@@ -24,7 +24,7 @@ type forward struct {
 	rstd             []float32 // (T)
 	q, att           []float32 // (T, H, D)
 	k, v             []float32 // (T, G, D)
-	heads            []float32 // (T, H, D) q or k before the norm of its heads
+	q0, k0           []float32 // as q and k, before the norm of their heads
 	gate, up, act    []float32 // (mlpRows, F)
 	xa               []float32 // (T, R) x·Aᵀ of an adapter beside its map
 	logits           []float32 // (headRows, V)
@@ -32,6 +32,7 @@ type forward struct {
 	ids, pos, target []int32   // (T)
 	cu               []int32   // segments + 1
 	slots            []int32   // (T) that the rows write
+	outs             []kernel.Out
 }
 
 func (p *Policy) takeForward() *forward {
@@ -49,7 +50,8 @@ func (f *forward) size(t int) {
 	grow(&f.normed, t*c)
 	grow(&f.rstd, t)
 	if m.Family == model.Qwen3 {
-		grow(&f.heads, t*hd)
+		grow(&f.q0, t*hd)
+		grow(&f.k0, t*gd)
 		grow(&f.rstd, t*m.NumHeads)
 	}
 	grow(&f.q, t*hd)
@@ -80,49 +82,64 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 	for i := range m.Layers {
 		l := &m.Layers[i]
 		d.RMSNorm(f.normed, f.rstd, f.x, l.InputNorm, t, c, eps)
-		f.project(f.q, &l.Q, l.QNorm, m.NumHeads, t)
-		f.project(f.k, &l.K, l.KNorm, m.NumKVHeads, t)
-		f.project(f.v, &l.V, nil, m.NumKVHeads, t)
+		q, k := f.q, f.k
+		if l.QNorm != nil {
+			q, k = f.q0, f.k0
+		}
+		f.maps(f.normed, t, image{&l.Q, q}, image{&l.K, k}, image{&l.V, f.v})
+		if l.QNorm != nil {
+			d.RMSNorm(f.q, f.rstd, q, l.QNorm, t*m.NumHeads, m.HeadDim, eps)
+			d.RMSNorm(f.k, f.rstd, k, l.KNorm, t*m.NumKVHeads, m.HeadDim, eps)
+		}
 		d.RoPE(f.q, m.Cos, m.Sin, pos, t, m.NumHeads, m.HeadDim, false)
 		d.RoPE(f.k, m.Cos, m.Sin, pos, t, m.NumKVHeads, m.HeadDim, false)
 		attend(i)
-		f.linear(f.x, f.att, &l.O, t, true)
+		f.addTo(f.x, f.att, &l.O, t)
 		d.RMSNorm(f.normed, f.rstd, f.x, l.PostNorm, t, c, eps)
 		for at := 0; at < t; at += mlpRows {
 			n := min(mlpRows, t-at)
-			f.linear(f.gate, f.normed[at*c:], &l.Gate, n, false)
-			f.linear(f.up, f.normed[at*c:], &l.Up, n, false)
+			f.maps(f.normed[at*c:], n, image{&l.Gate, f.gate}, image{&l.Up, f.up})
 			d.SwiGLU(f.act, f.gate, f.up, n*m.IntermediateSize)
-			f.linear(f.x[at*c:], f.act, &l.Down, n, true)
+			f.addTo(f.x[at*c:], f.act, &l.Down, n)
 		}
 	}
 }
 
-// linear: y (t, N) = or += x (t, K)·Wᵀ with the adapter, merged or beside it; the
-// latter by the products of training.
-func (f *forward) linear(y, x []float32, l *model.Linear, t int, add bool) {
-	f.d.MatMul(y, x, l.M, t, add)
+// image is y (t, N), where a map goes.
+type image struct {
+	of *model.Linear
+	y  []float32
+}
+
+// maps fills the images of x (t, K).
+func (f *forward) maps(x []float32, t int, images ...image) {
+	f.outs = f.outs[:0]
+	for _, i := range images {
+		bias := i.of.Bias
+		for row := 0; bias != nil && row < t; row++ {
+			copy(i.y[row*i.of.N:(row+1)*i.of.N], bias)
+		}
+		f.outs = append(f.outs, kernel.Out{Y: i.y, W: i.of.M, Add: bias != nil})
+	}
+	f.d.MatMuls(f.outs, x, t)
+	for _, i := range images {
+		f.beside(i.y, x, i.of, t)
+	}
+}
+
+// addTo: y (t, N) += the map of x (t, K), which has no bias.
+func (f *forward) addTo(y, x []float32, l *model.Linear, t int) {
+	f.d.MatMul(y, x, l.M, t, true)
+	f.beside(y, x, l, t)
+}
+
+// beside adds the part of an adapter that is not merged, by the products of training.
+func (f *forward) beside(y, x []float32, l *model.Linear, t int) {
 	if lora := l.Beside; lora != nil {
 		r := len(lora.A) / l.K
 		grow(&f.xa, t*r)
 		f.d.Gemm(false, true, t, r, l.K, 1, x, lora.A, false, f.xa)
 		f.d.Gemm(false, true, t, l.N, r, float32(f.m.Adapter.Scale()), f.xa, lora.B, true, y)
-	}
-}
-
-// project fills y (t, heads, D) with a map of the normed rows; norm, unless it is
-// nil, is then applied to each head.
-func (f *forward) project(y []float32, l *model.Linear, norm []float32, heads, t int) {
-	to := y
-	if norm != nil {
-		to = f.heads
-	}
-	for i := 0; l.Bias != nil && i < t; i++ {
-		copy(to[i*l.N:(i+1)*l.N], l.Bias)
-	}
-	f.linear(to, f.normed, l, t, l.Bias != nil)
-	if norm != nil {
-		f.d.RMSNorm(y, f.rstd, to, norm, t*heads, f.m.HeadDim, float32(f.m.RMSNormEps))
 	}
 }
 

@@ -26,6 +26,14 @@ type Matrix interface {
 	Shape() (n, k int) // as given: y = x·Wᵀ maps k features to n
 }
 
+// Out is where one of several products with the same x goes: Y (T, N) = x · Wᵀ, or += … when
+// Add is set.
+type Out struct {
+	Y   []float32
+	W   Matrix
+	Add bool
+}
+
 // Device computes the engine's primitives.
 type Device interface {
 	// Name says what runs, e.g. "ref", "cpu/avx512", "cpu/avx2", "cpu/neon", "cpu/go".
@@ -42,6 +50,9 @@ type Device interface {
 	Keep(w Weight) Matrix
 	// MatMul: y (T, N) = x (T, K) · Wᵀ, or y += … when add is set.
 	MatMul(y, x []float32, w Matrix, t int, add bool)
+	// MatMuls is MatMul of one x with several weights of the same K. The bits are those of
+	// one call each; x is read, and by a device that rounds it rounded, once.
+	MatMuls(outs []Out, x []float32, t int)
 	// MatMulRows: dx (T, K) = dy (T, N) · W, or dx += … when add is set: the gradient
 	// of MatMul. A device that computes in float32 gets the bits of Gemm on the widened
 	// weight.

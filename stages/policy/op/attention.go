@@ -43,7 +43,7 @@ func (a *attention) forward(in []G.Value) error {
 	n := len(r.Positions)
 	a.activate(r, x)
 	copy(a.y[:n*a.c.C], x)
-	a.o.forward(a.c.Device, a.y, a.s.out, a.s.xa[3], n, true)
+	a.o.addTo(a.c.Device, a.y, a.s.out, a.s.xa[3], n)
 	return nil
 }
 
@@ -54,16 +54,15 @@ func (a *attention) activate(r Rows, x []float32) {
 	dev := c.Device
 	s.holder = a
 	dev.RMSNorm(s.h, s.rstd, x, a.norm.w, n, c.C, c.Eps)
+	q, k := s.q, s.k
 	if c.HeadNorm {
-		a.q.forward(dev, s.q0, s.h, s.xa[0], n, false)
-		a.k.forward(dev, s.k0, s.h, s.xa[1], n, false)
-		dev.RMSNorm(s.q, s.qrstd, s.q0, a.qn.w, n*c.H, c.D, c.Eps)
-		dev.RMSNorm(s.k, s.krstd, s.k0, a.kn.w, n*c.G, c.D, c.Eps)
-	} else {
-		a.q.forward(dev, s.q, s.h, s.xa[0], n, false)
-		a.k.forward(dev, s.k, s.h, s.xa[1], n, false)
+		q, k = s.q0, s.k0
 	}
-	a.v.forward(dev, s.v, s.h, s.xa[2], n, false)
+	c.work.forward(dev, s.h, n, image{&a.q, q, s.xa[0]}, image{&a.k, k, s.xa[1]}, image{&a.v, s.v, s.xa[2]})
+	if c.HeadNorm {
+		dev.RMSNorm(s.q, s.qrstd, q, a.qn.w, n*c.H, c.D, c.Eps)
+		dev.RMSNorm(s.k, s.krstd, k, a.kn.w, n*c.G, c.D, c.Eps)
+	}
 	dev.RoPE(s.q, c.Cos, c.Sin, pos, n, c.H, c.D, false)
 	dev.RoPE(s.k, c.Cos, c.Sin, pos, n, c.G, c.D, false)
 	dev.Attention(s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, c.H, c.G, c.D)

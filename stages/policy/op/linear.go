@@ -95,18 +95,44 @@ func (l *linear) load(dev kernel.Device, in []G.Value, repack bool) {
 	}
 }
 
-// forward: y (n, N) = or += the map of x (n, K). xa (n, R) gets x·Aᵀ.
-func (l *linear) forward(dev kernel.Device, y, x, xa []float32, n int, add bool) {
-	if bias := l.bias.w; bias != nil { // only of maps that do not add
-		for i := range n {
-			copy(y[i*l.N:(i+1)*l.N], bias)
-		}
-		add = true
+// addTo: y (n, N) += the map of x (n, K), which has no bias. xa (n, R) gets x·Aᵀ.
+func (l *linear) addTo(dev kernel.Device, y, x, xa []float32, n int) {
+	dev.MatMul(y, x, l.M, n, true)
+	l.adapt(dev, y, x, xa, n)
+}
+
+// begin writes the bias into y (n, N), and tells whether there is one.
+func (l *linear) begin(y []float32, n int) bool {
+	bias := l.bias.w
+	for i := 0; bias != nil && i < n; i++ {
+		copy(y[i*l.N:(i+1)*l.N], bias)
 	}
-	dev.MatMul(y, x, l.M, n, add)
+	return bias != nil
+}
+
+// adapt adds the adapter's part to y (n, N).
+func (l *linear) adapt(dev kernel.Device, y, x, xa []float32, n int) {
 	if l.a != nil {
 		dev.Gemm(false, true, n, l.Rank, l.K, 1, x, l.a, false, xa)
 		dev.Gemm(false, true, n, l.N, l.Rank, l.Scale, xa, l.b, true, y)
+	}
+}
+
+// image is y (n, N), where a map goes; xa (n, R) gets x·Aᵀ.
+type image struct {
+	of    *linear
+	y, xa []float32
+}
+
+// forward is that of several maps of one x (n, K).
+func (w *workspace) forward(dev kernel.Device, x []float32, n int, images ...image) {
+	w.outs = w.outs[:0]
+	for _, i := range images {
+		w.outs = append(w.outs, kernel.Out{Y: i.y, W: i.of.M, Add: i.of.begin(i.y, n)})
+	}
+	dev.MatMuls(w.outs, x, n)
+	for _, i := range images {
+		i.of.adapt(dev, i.y, x, i.xa, n)
 	}
 }
 

@@ -38,7 +38,7 @@ func (m *swiglu) forward(in []G.Value) error {
 	}
 	m.activate(x, n)
 	copy(m.y[:n*m.c.C], x)
-	m.down.forward(m.c.Device, m.y, m.s.act, m.s.xa[2], n, true)
+	m.down.addTo(m.c.Device, m.y, m.s.act, m.s.xa[2], n)
 	return nil
 }
 
@@ -47,8 +47,7 @@ func (m *swiglu) activate(x []float32, n int) {
 	c, s := m.c, m.s
 	s.holder = m
 	c.Device.RMSNorm(s.h, s.rstd, x, m.norm.w, n, c.C, c.Eps)
-	m.gate.forward(c.Device, s.gate, s.h, s.xa[0], n, false)
-	m.up.forward(c.Device, s.up, s.h, s.xa[1], n, false)
+	c.work.forward(c.Device, s.h, n, image{&m.gate, s.gate, s.xa[0]}, image{&m.up, s.up, s.xa[1]})
 	c.Device.SwiGLU(s.act, s.gate, s.up, n*c.F)
 }
 

@@ -1,9 +1,12 @@
 package op
 
+import "itool/stages/policy/kernel"
+
 // workspace is the memory that the layers of a graph share.
 type workspace struct {
 	attention []*attentionState
 	swiglu    []*swigluState
+	outs      []kernel.Out // of products with one x
 
 	// Scratch of the backward pass, of one operation at a time.
 	dh               []float32 // (T, C)

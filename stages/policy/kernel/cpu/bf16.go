@@ -66,9 +66,9 @@ func (b *bf16Kernels) pack(dst, x []float32, stride int, along, right bool, rows
 // tiles that begin at the same k, whatever its row and column are.
 func (p *product) partBF16(i int, s *scratch) {
 	row, column := i/p.panelParts, i%p.panelParts
-	blocks, panels := (p.m+blockRows-1)/blockRows, (p.n+blockRows-1)/blockRows
+	blocks := (p.m + blockRows - 1) / blockRows
 	b0, b1 := row*blocks/p.rowParts, (row+1)*blocks/p.rowParts
-	p0, p1 := column*panels/p.panelParts, (column+1)*panels/p.panelParts
+	p0, p1 := column*p.panels/p.panelParts, (column+1)*p.panels/p.panelParts
 	size := bf16Steps(p.k) * stepFloats
 	var a []float32
 	if p.blocks != nil {
@@ -79,11 +79,14 @@ func (p *product) partBF16(i int, s *scratch) {
 			p.leftBF16(a[(b-b0)*size:], b)
 		}
 	}
-	for j := p0; j < p1; j += groupPanels {
-		group := min(groupPanels, p1-j)
-		right := p.rightBF16(s, j, group, size)
-		for b := b0; b < b1; b++ {
-			p.blockBF16(s, a[(b-b0)*size:], right, b*blockRows, j, group)
+	for i := range p.rights {
+		r := &p.rights[i]
+		for j, to := r.between(p.level, p0, p1); j < to; j += groupPanels {
+			group := min(groupPanels, to-j)
+			right := p.rightBF16(s, r, j, group, size)
+			for b := b0; b < b1; b++ {
+				p.blockBF16(s, r, a[(b-b0)*size:], right, b*blockRows, j, group)
+			}
 		}
 	}
 }
@@ -97,6 +100,15 @@ func (p *product) leftBF16(dst []float32, b int) {
 	p.level.bf16.pack(dst, p.a[at:], p.aRow, !p.transA, false, min(blockRows, p.m-b*blockRows), p.k)
 }
 
+// round rounds all of a beforehand.
+func (p *product) round(d *Device) {
+	blocks := (p.m + blockRows - 1) / blockRows
+	p.blocks = grow(&p.packed, blocks*bf16Steps(p.k)*stepFloats)
+	if blocks > 0 && p.k > 0 {
+		d.pool.run(blocks, p.m*p.k, (*rounding)(p))
+	}
+}
+
 // rounding is a product whose blocks of a are rounded beforehand; a part is one.
 type rounding product
 
@@ -105,19 +117,19 @@ func (r *rounding) part(i int, _ *scratch) {
 	p.leftBF16(p.blocks[i*bf16Steps(p.k)*stepFloats:], i)
 }
 
-// rightBF16 returns panels j.. of b, packed.
-func (p *product) rightBF16(s *scratch, j, panels, size int) []float32 {
-	if p.panels != nil {
-		return p.panels[j*size : (j+panels)*size]
+// rightBF16 returns panels j.. of r's b, packed.
+func (p *product) rightBF16(s *scratch, r *right, j, panels, size int) []float32 {
+	if r.panels != nil {
+		return r.panels[j*size : (j+panels)*size]
 	}
 	b := grow(&s.b, panels*size)
 	for i := range panels {
 		at := (j + i) * blockRows
-		width := min(blockRows, p.n-at)
-		if p.transB {
-			at *= p.bRow
+		width := min(blockRows, r.n-at)
+		if r.transB {
+			at *= r.bRow
 		}
-		p.level.bf16.pack(b[i*size:], p.b[at:], p.bRow, p.transB, true, width, p.k)
+		p.level.bf16.pack(b[i*size:], r.b[at:], r.bRow, r.transB, true, width, p.k)
 	}
 	return b
 }
@@ -126,19 +138,19 @@ func (p *product) rightBF16(s *scratch, j, panels, size int) []float32 {
 // is never inlined: its prologue is where the collector may stop the thread.
 //
 //go:noinline
-func (p *product) blockBF16(s *scratch, a, b []float32, m0, panel, panels int) {
+func (p *product) blockBF16(s *scratch, r *right, a, b []float32, m0, panel, panels int) {
 	steps := bf16Steps(p.k)
 	acc := grow(&s.c, groupPanels*blockRows*blockRows)
 	for s0, more := 0, 0; s0 < steps; s0, more = s0+deepSteps, 1 {
 		p.level.bf16.tiles(&a[s0*stepFloats], &b[s0*stepFloats], &acc[0], min(deepSteps, steps-s0), panels, steps*stepFloats, more)
 	}
 	add := 0
-	if p.add {
+	if r.add {
 		add = 1
 	}
 	for i := range panels {
 		n0 := (panel + i) * blockRows
-		p.level.bf16.out(&p.c[m0*p.cRow+n0], p.cRow, &acc[i*blockRows*blockRows], min(blockRows, p.m-m0), min(blockRows, p.n-n0), p.alpha, add)
+		p.level.bf16.out(&r.c[m0*r.cRow+n0], r.cRow, &acc[i*blockRows*blockRows], min(blockRows, p.m-m0), min(blockRows, r.n-n0), p.alpha, add)
 	}
 }
 

@@ -2,9 +2,11 @@ package cpu
 
 import (
 	"math"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/kerneltest"
 	"itool/stages/policy/kernel/ref"
 )
@@ -12,10 +14,14 @@ import (
 // TestBF16Layout holds the packing of bf16 products against the suite on machines
 // without a tile unit: the same blocks, with plain loops in place of the assembly.
 func TestBF16Layout(t *testing.T) {
+	kerneltest.RunBF16(t, twinDevice(), ref.New())
+}
+
+func twinDevice() *Device {
 	l := *levels()[0]
 	l.name = "twin"
 	l.bf16 = &bf16Kernels{row: twinRow, pairs: twinPairs, turn: twinTurn, tiles: twinTiles, out: twinOut}
-	kerneltest.RunBF16(t, &Device{level: &l, pool: newPool(3)}, ref.New())
+	return &Device{level: &l, pool: newPool(3)}
 }
 
 func words(p *float32, n int) []uint32 { return unsafe.Slice((*uint32)(unsafe.Pointer(p)), n) }
@@ -26,6 +32,36 @@ func twinBF16(x float32) uint32 {
 		return bits>>16 | 0x40
 	}
 	return (bits + 0x7fff + bits>>16&1) >> 16
+}
+
+// What multiplies several weights, or a kept one in slabs, is rounded once.
+func TestRoundsOnce(t *testing.T) {
+	const rows, k = 70, 8192
+	d := twinDevice()
+	var rounded atomic.Int64
+	d.level.bf16.row = func(dst, src *float32, k int) {
+		rounded.Add(1)
+		twinRow(dst, src, k)
+	}
+	for _, kept := range []bool{false, true} {
+		var outs []kernel.Out
+		want := int64(rows)
+		for _, n := range []int{64, 32, 100} { // 64 rows are a slab
+			w := &kernel.BF16{N: n, K: k, Data: make([]byte, 2*n*k)}
+			m := d.Keep(w)
+			if kept {
+				want += int64(n) // the weight's own
+			} else {
+				m = d.Pack(kernel.Widened(w), n, k)
+			}
+			outs = append(outs, kernel.Out{Y: make([]float32, rows*n), W: m})
+		}
+		rounded.Store(0)
+		d.MatMuls(outs, make([]float32, rows*k), rows)
+		if got := rounded.Load(); got != want {
+			t.Errorf("kept %v: %d rows were rounded, want %d", kept, got, want)
+		}
+	}
 }
 
 func twinRow(dst, src *float32, k int) {

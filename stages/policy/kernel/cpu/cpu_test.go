@@ -108,7 +108,7 @@ func TestNoAllocations(t *testing.T) {
 	const tokens, k, h, g, d, vocabulary = 96, 64, 4, 2, 16, 700
 	f := func(n int) []float32 { return make([]float32, n) }
 	x, y, dx, dy, lse := f(tokens*k), f(tokens*k), f(tokens*k), f(tokens*k), f(tokens*h)
-	w, dw, gain, logits := f(vocabulary*k), f(vocabulary*k), f(k), f(tokens*vocabulary)
+	w, dw, gain, logits := f(vocabulary*k), f(tokens*vocabulary), f(k), f(tokens*vocabulary)
 	targets, cu := make([]int32, tokens), []int32{0, 40, tokens}
 	paths := [][]int32{{0, 1, 2, 3, 4}, {5, 6}}
 	for _, level := range cpu.Levels() {
@@ -116,10 +116,13 @@ func TestNoAllocations(t *testing.T) {
 		m := dev.Pack(w, vocabulary, k)
 		stored := &kernel.BF16{N: vocabulary, K: k, Data: make([]byte, 2*vocabulary*k)}
 		kept := dev.Keep(stored)
+		packed, both := []kernel.Out{{Y: logits, W: m}, {Y: dw, W: m}}, []kernel.Out{{Y: logits, W: m}, {Y: dw, W: kept}}
 		for name, call := range map[string]func(){
 			"repack":             func() { dev.Repack(m, w) },
 			"matmul":             func() { dev.MatMul(logits, x, m, tokens, false) },
 			"matmul kept":        func() { dev.MatMul(logits, x, kept, tokens, false) },
+			"matmuls":            func() { dev.MatMuls(packed, x, tokens) },
+			"matmuls kept":       func() { dev.MatMuls(both, x, tokens) },
 			"matmul rows":        func() { dev.MatMulRows(dx, logits, stored, tokens, false) },
 			"logprobs kept":      func() { dev.LogProbs(y, lse, x, kept, targets, tokens) },
 			"matmul one row":     func() { dev.MatMul(logits, x, m, 1, true) },

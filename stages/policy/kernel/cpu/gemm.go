@@ -1,6 +1,10 @@
 package cpu
 
-import "itool/stages/policy/kernel"
+import (
+	"fmt"
+
+	"itool/stages/policy/kernel"
+)
 
 // matrix is a weight in panels of tileCols output features: panel p holds, for every
 // k, the tileCols values W[p·tileCols + j][k]; the last panel is filled with zeros.
@@ -84,10 +88,50 @@ func (d *Device) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
 	need("x", x, t*m.k)
 	need("y", y, t*m.n)
 	if m.stored != nil {
-		d.multiplyStored(y, x, m, t, add)
+		d.multiplyStored(y, x, m, t, add, nil)
 		return
 	}
-	d.multiply(product{m: t, n: m.n, k: m.k, alpha: 1, a: x, aRow: m.k, panels: m.panels, c: y, cRow: m.n, add: add})
+	d.multiply(product{m: t, k: m.k, alpha: 1, a: x, aRow: m.k}, m.right(y, add))
+}
+
+// right is a packed or a kept weight as the right side of a product.
+func (m *matrix) right(y []float32, add bool) right {
+	return right{n: m.n, panels: m.panels, stored: m.stored, c: y, cRow: m.n, add: add}
+}
+
+// MatMuls is MatMul for each of outs. Weights in panels, and those that are packed on the
+// way, are as one wide matrix: the threads share out the panels of all.
+func (d *Device) MatMuls(outs []kernel.Out, x []float32, t int) {
+	if len(outs) == 0 {
+		return
+	}
+	k, slabs := d.own(outs[0].W).k, false
+	need("x", x, t*k)
+	p := d.product(product{m: t, k: k, alpha: 1, a: x, aRow: k})
+	for _, o := range outs {
+		m := d.own(o.W)
+		if m.k != k {
+			panic(fmt.Sprintf("cpu: weights of %d and of %d features multiply one x", k, m.k))
+		}
+		need("y", o.Y, t*m.n)
+		slabs = slabs || m.stored != nil && !d.packsOnce(m, t)
+		p.rights = append(p.rights, m.right(o.Y, o.Add))
+	}
+	if !slabs {
+		d.finish(p)
+		return
+	}
+	if d.level.bf16 != nil { // x is rounded once for all slabs of all weights
+		p.round(d)
+	}
+	for i, o := range outs {
+		if m := d.own(o.W); m.stored != nil {
+			d.multiplyStored(o.Y, x, m, t, o.Add, p.blocks)
+		} else {
+			d.multiply(product{m: t, k: k, alpha: 1, a: x, aRow: k, blocks: p.blocks}, p.rights[i])
+		}
+	}
+	d.release(p)
 }
 
 // Gemm: c (M, N) = alpha · op(a) · op(b) + (add ? c : 0).
@@ -95,32 +139,27 @@ func (d *Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []fl
 	need("a", a, m*k)
 	need("b", b, k*n)
 	need("c", c, m*n)
-	p := product{m: m, n: n, k: k, alpha: alpha, a: a, aRow: k, transA: transA, b: b, bRow: n, transB: transB, c: c, cRow: n, add: add}
+	p := product{m: m, k: k, alpha: alpha, a: a, aRow: k, transA: transA}
+	r := right{n: n, b: b, bRow: n, transB: transB, c: c, cRow: n, add: add}
 	if transA {
 		p.aRow = m
 	}
 	if transB {
-		p.bRow = k
+		r.bRow = k
 	}
-	d.multiply(p)
+	d.multiply(p, r)
 }
 
-// product is one matrix product: c (m, n) = alpha · op(a) · b + (add ? c : 0).
-// b is either packed panels or a matrix packed on the way.
+// product is one matrix with one or several others at its right:
+// c (m, n) = alpha · op(a) · b + (add ? c : 0).
 type product struct {
-	m, n, k    int
+	m, k       int
 	alpha      float32
 	a          []float32
 	aRow       int // floats between stored rows of a
 	transA     bool
-	panels     []float32     // b in panels of all k, or nil
-	stored     kernel.Weight // b as it is stored, packed on the way; or nil
-	b          []float32
-	bRow       int
-	transB     bool
-	c          []float32
-	cRow       int
-	add        bool
+	rights     []right
+	panels     int // of all rights
 	level      *level
 	rowParts   int // the grid of parts
 	panelParts int
@@ -128,41 +167,85 @@ type product struct {
 	packed     []float32 // the memory of blocks
 }
 
+// right is a b with its c. b is packed panels, a kept weight, or a matrix that is packed
+// on the way.
+type right struct {
+	n      int
+	panels []float32     // b in panels of all k, or nil
+	stored kernel.Weight // b as it is stored, or nil
+	b      []float32
+	bRow   int
+	transB bool
+	c      []float32
+	cRow   int
+	add    bool
+	first  int // the place of its first panel among those of all rights
+}
+
+// between is which panels of r lie between p0 and p1 of all.
+func (r *right) between(l *level, p0, p1 int) (from, to int) {
+	return max(0, p0-r.first), min(l.panels(r.n), p1-r.first)
+}
+
 const (
 	partTiles = 24  // row tiles of a part: their a stays in the second-level cache
 	deepest   = 320 // k of one block: a panel of it stays in the first-level cache
 )
 
-// multiply cuts p into parts and runs them.
-func (d *Device) multiply(p product) {
-	if p.m == 0 || p.n == 0 {
-		return
+// multiply runs p with these at its right.
+func (d *Device) multiply(p product, rights ...right) {
+	t := d.product(p)
+	t.rights = append(t.rights, rights...)
+	d.finish(t)
+}
+
+// product is p with memory of its own, for finish or release to take back.
+func (d *Device) product(p product) *product {
+	t := d.products.take()
+	p.level, p.packed, p.rights = d.level, t.packed, t.rights
+	*t = p
+	return t
+}
+
+func (d *Device) release(p *product) {
+	clear(p.rights)
+	*p = product{packed: p.packed, rights: p.rights[:0]}
+	d.products.put(p)
+}
+
+// finish cuts p into parts, runs them and releases it.
+func (d *Device) finish(p *product) {
+	columns := 0
+	for i := range p.rights {
+		r := &p.rights[i]
+		r.first = p.panels
+		p.panels += p.level.panels(r.n)
+		columns += r.n
 	}
-	if p.k == 0 {
+	switch {
+	case p.m == 0 || columns == 0:
+	case p.k == 0:
 		p.empty()
-		return
+	default:
+		p.run(d, 2*p.m*columns*p.k)
 	}
-	l := d.level
-	p.level = l
-	panels := l.panels(p.n)
-	work := 2 * p.m * p.n * p.k
-	p.rowParts = l.rowParts(p.m)
+	d.release(p)
+}
+
+func (p *product) run(d *Device, work int) {
+	p.rowParts = p.level.rowParts(p.m)
 	p.panelParts = 1
 	if threads := d.pool.threads(work); threads > 1 {
 		// Four parts a thread even out their finish; none below the price of handing it over.
-		p.panelParts = max(1, min(panels, 4*threads/p.rowParts, work/smallWork/p.rowParts))
+		p.panelParts = max(1, min(p.panels, 4*threads/p.rowParts, work/smallWork/p.rowParts))
+		if p.rowParts == 1 && p.panelParts > threads { // as many for each
+			p.panelParts -= p.panelParts % threads
+		}
 	}
-	t := d.products.take()
-	packed := t.packed
-	*t = p
-	if l.bf16 != nil && p.panelParts > 1 { // few rows, that each part would round anew
-		blocks, size := (p.m+blockRows-1)/blockRows, bf16Steps(p.k)*stepFloats
-		t.blocks = grow(&packed, blocks*size)
-		d.pool.run(blocks, p.m*p.k, (*rounding)(t))
+	if p.level.bf16 != nil && p.blocks == nil && p.panelParts > 1 { // few rows, that each part would round anew
+		p.round(d)
 	}
-	d.pool.run(p.rowParts*p.panelParts, work, t)
-	*t = product{packed: packed}
-	d.products.put(t)
+	d.pool.run(p.rowParts*p.panelParts, work, p)
 }
 
 // rowParts cuts m rows.
@@ -176,11 +259,10 @@ func (l *level) rowParts(m int) int {
 
 // empty is the product over no k.
 func (p *product) empty() {
-	if p.add {
-		return
-	}
-	for i := range p.m {
-		clear(p.c[i*p.cRow : i*p.cRow+p.n])
+	for _, r := range p.rights {
+		for i := 0; i < p.m && !r.add; i++ {
+			clear(r.c[i*r.cRow : i*r.cRow+r.n])
+		}
 	}
 }
 
@@ -192,37 +274,43 @@ func (p *product) part(i int, s *scratch) {
 		return
 	}
 	row, column := i/p.panelParts, i%p.panelParts
-	tiles, panels := (p.m+l.tileRows-1)/l.tileRows, (p.n+l.tileCols-1)/l.tileCols
+	tiles := (p.m + l.tileRows - 1) / l.tileRows
 	m0, m1 := row*tiles/p.rowParts*l.tileRows, min(p.m, (row+1)*tiles/p.rowParts*l.tileRows)
-	p0, p1 := column*panels/p.panelParts, (column+1)*panels/p.panelParts
-	step := depth(p.k)
-	if p.panels != nil || p.stored != nil {
-		step = weightDepth(p.k)
+	p0, p1 := column*p.panels/p.panelParts, (column+1)*p.panels/p.panelParts
+	step, kept := depth(p.k), false
+	for i := range p.rights {
+		r := &p.rights[i]
+		if r.panels != nil || r.stored != nil {
+			step = weightDepth(p.k)
+		}
+		kept = kept || r.stored != nil
 	}
-	if p.stored != nil {
+	if kept {
 		p.partStored(s, m0, m1, p0, p1, step)
 		return
 	}
 	for k0 := 0; k0 < p.k; k0 += step {
 		k1 := min(p.k, k0+step)
 		a, aRow, aStep, aTile := p.left(s, m0, m1, k0, k1)
-		for j := p0; j < p1; j++ {
-			n0 := j * l.tileCols
-			if p.panels != nil && p.pairs(m0, m1, j, p1) {
-				l.blockPair(k1-k0, p.alpha, a, aStep, p.right(s, n0, k0, k1), p.right(s, n0+l.tileCols, k0, k1), p.add || k0 > 0, p.c[m0*p.cRow+n0:])
-				j++
-				continue
+		for i := range p.rights {
+			r := &p.rights[i]
+			for j, to := r.between(l, p0, p1); j < to; j++ {
+				n0 := j * l.tileCols
+				if r.panels != nil && r.pairs(l, m1-m0, j, to) {
+					l.blockPair(k1-k0, p.alpha, a, aStep, p.right(s, r, n0, k0, k1), p.right(s, r, n0+l.tileCols, k0, k1), r.add || k0 > 0, r.c[m0*r.cRow+n0:])
+					j++
+					continue
+				}
+				b := p.right(s, r, n0, k0, k1)
+				l.block(m1-m0, min(l.tileCols, r.n-n0), k1-k0, p.alpha, a, aRow, aStep, aTile, b, l.tileCols, 0, r.add || k0 > 0, r.c[m0*r.cRow+n0:], r.cRow)
 			}
-			b := p.right(s, n0, k0, k1)
-			l.block(m1-m0, min(l.tileCols, p.n-n0), k1-k0, p.alpha, a, aRow, aStep, aTile, b, l.tileCols, 0, p.add || k0 > 0, p.c[m0*p.cRow+n0:], p.cRow)
 		}
 	}
 }
 
-// pairs tells whether panels j and j + 1 are multiplied with the part's one row
-// together.
-func (p *product) pairs(m0, m1, j, p1 int) bool {
-	return p.level.pair != nil && m1-m0 == 1 && j+1 < p1 && (j+2)*p.level.tileCols <= p.n
+// pairs tells whether panels j and j + 1 are multiplied together: with one row.
+func (r *right) pairs(l *level, rows, j, to int) bool {
+	return l.pair != nil && rows == 1 && j+1 < to && (j+2)*l.tileCols <= r.n
 }
 
 // depth is the k of one block. It depends on k alone, so every row of every product
@@ -263,18 +351,18 @@ func (p *product) left(s *scratch, m0, m1, k0, k1 int) (a []float32, aRow, aStep
 	return p.a[m0*p.aRow+k0:], p.aRow, 1, l.tileRows * p.aRow
 }
 
-// right returns the panel of b that starts at column n0, for block k0..k1.
-func (p *product) right(s *scratch, n0, k0, k1 int) []float32 {
+// right returns the panel of r's b that starts at column n0, for block k0..k1.
+func (p *product) right(s *scratch, r *right, n0, k0, k1 int) []float32 {
 	l, k := p.level, k1-k0
-	if p.panels != nil {
-		return p.panels[n0*p.k+k0*l.tileCols:]
+	if r.panels != nil {
+		return r.panels[n0*p.k+k0*l.tileCols:]
 	}
-	width := min(l.tileCols, p.n-n0)
+	width := min(l.tileCols, r.n-n0)
 	panel := grow(&s.b, k*l.tileCols)
-	if p.transB {
-		l.packColumns(&panel[0], &p.b[n0*p.bRow+k0], p.bRow, k, width)
+	if r.transB {
+		l.packColumns(&panel[0], &r.b[n0*r.bRow+k0], r.bRow, k, width)
 	} else {
-		l.packRows(&panel[0], l.tileCols, &p.b[k0*p.bRow+n0], p.bRow, k, width)
+		l.packRows(&panel[0], l.tileCols, &r.b[k0*r.bRow+n0], r.bRow, k, width)
 	}
 	return panel
 }

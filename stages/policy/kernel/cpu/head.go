@@ -58,10 +58,12 @@ func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int
 	defer d.returnHead(s, wide)
 	for from := 0; from < t; {
 		from = s.gather(x, targets, from, t, m.k)
+		rounded := d.round(s, m.k)
 		for col := 0; col < m.n; col += slabCols {
-			d.logits(s, m, wide, col)
+			d.logits(s, m, wide, rounded, col)
 			d.spread(span{work: logSumExp, n: len(s.rows), k: min(slabCols, m.n-col), col: col, slab: s, pos: targets, f: [7][]float32{logp}}, 20*slabCols)
 		}
+		d.release(rounded)
 		for i, r := range s.rows {
 			lse[r] = s.top[i] + float32(math.Log(s.sum[i]))
 			logp[r] -= lse[r]
@@ -84,15 +86,24 @@ func (d *Device) returnHead(s *slab, wide *widening) {
 	}
 }
 
-// logits computes the slab's products with words col...
-func (d *Device) logits(s *slab, m *matrix, wide *widening, col int) {
-	p := product{m: len(s.rows), n: min(slabCols, m.n-col), k: m.k, alpha: 1, a: s.x, aRow: m.k, c: s.logits, cRow: slabCols}
-	if wide != nil {
-		p.panels = d.widen(wide, col, p.n, true)
-	} else {
-		p.panels = m.panels[d.level.panels(col)*d.level.panelSize(m.k):]
+// round rounds the slab's rows for all its products, at a level that rounds.
+func (d *Device) round(s *slab, k int) *product {
+	p := d.product(product{m: len(s.rows), k: k, alpha: 1, a: s.x, aRow: k})
+	if d.level.bf16 != nil {
+		p.round(d)
 	}
-	d.multiply(p)
+	return p
+}
+
+// logits computes the slab's products with words col...
+func (d *Device) logits(s *slab, m *matrix, wide *widening, rounded *product, col int) {
+	r := right{n: min(slabCols, m.n-col), c: s.logits, cRow: slabCols}
+	if wide != nil {
+		r.panels = d.widen(wide, col, r.n, true)
+	} else {
+		r.panels = m.panels[d.level.panels(col)*d.level.panelSize(m.k):]
+	}
+	d.multiply(product{m: len(s.rows), k: m.k, alpha: 1, a: s.x, aRow: m.k, blocks: rounded.blocks}, r)
 }
 
 // logSumExp folds one slab's words into the running sum of rows first..last−1, and
@@ -131,10 +142,10 @@ func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matr
 	defer d.returnHead(s, wide)
 	for from := 0; from < t; {
 		from = s.gather(x, targets, from, t, m.k)
-		n := len(s.rows)
+		n, rounded := len(s.rows), d.round(s, m.k)
 		for col := 0; col < m.n; col += slabCols {
 			width := min(slabCols, m.n-col)
-			d.logits(s, m, wide, col)
+			d.logits(s, m, wide, rounded, col)
 			d.spread(span{work: logitGrad, n: n, k: width, col: col, slab: s, pos: targets, f: [7][]float32{dlogp, lse}}, 20*slabCols)
 			var rows []float32
 			if wide != nil {
@@ -142,11 +153,12 @@ func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matr
 			} else {
 				rows = wRaw[col*m.k:]
 			}
-			d.multiply(product{m: n, n: m.k, k: width, alpha: 1, a: s.logits, aRow: slabCols, b: rows, bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
+			d.multiply(product{m: n, k: width, alpha: 1, a: s.logits, aRow: slabCols}, right{n: m.k, b: rows, bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
 			if dw != nil {
-				d.multiply(product{m: width, n: m.k, k: n, alpha: 1, a: s.logits, aRow: slabCols, transA: true, b: s.x, bRow: m.k, c: dw[col*m.k:], cRow: m.k, add: true})
+				d.multiply(product{m: width, k: n, alpha: 1, a: s.logits, aRow: slabCols, transA: true}, right{n: m.k, b: s.x, bRow: m.k, c: dw[col*m.k:], cRow: m.k, add: true})
 			}
 		}
+		d.release(rounded)
 		for i, r := range s.rows {
 			d.level.add(dx[int(r)*m.k:(int(r)+1)*m.k], s.dx[i*m.k:(i+1)*m.k])
 		}

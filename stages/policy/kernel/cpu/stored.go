@@ -181,37 +181,49 @@ func (l *level) packBF16(dst []float32, w *kernel.BF16, row, k0, k, width int) {
 // aheadRows is how many rows later those are that are asked for: 64 KiB, in eights.
 func aheadRows(k int) int { return max(8, (64<<10)/(2*k)&^7) }
 
-// partStored is part with a weight as it is stored: panels outside and blocks of k
-// inside, for the weight comes from memory, and is read in the order in which it lies there.
+// partStored is part with weights of which some are as they are stored: panels outside
+// and blocks of k inside, for those come from memory, and are read in the order in which
+// they lie there.
 func (p *product) partStored(s *scratch, m0, m1, p0, p1, step int) {
 	l := p.level
 	a, aRow, aStep, aTile := p.left(s, m0, m1, 0, p.k)
-	eight, _ := p.stored.(*kernel.Int8)
-	for j := p0; j < p1; j++ {
-		n0 := j * l.tileCols
-		width := min(l.tileCols, p.n-n0)
-		row := eight != nil && m1-m0 == 1 && width == l.tileCols
-		pair := !row && p.pairs(m0, m1, j, p1)
-		for k0 := 0; k0 < p.k; k0 += step {
-			k, add, c := min(p.k-k0, step), p.add || k0 > 0, p.c[m0*p.cRow+n0:]
-			if row {
-				l.rowOf(eight, n0, k0, k, a[k0:], add, c)
-				continue
+	for i := range p.rights {
+		r := &p.rights[i]
+		eight, _ := r.stored.(*kernel.Int8)
+		for j, to := r.between(l, p0, p1); j < to; j++ {
+			n0 := j * l.tileCols
+			width := min(l.tileCols, r.n-n0)
+			row := eight != nil && m1-m0 == 1 && width == l.tileCols
+			pair := !row && r.pairs(l, m1-m0, j, to)
+			for k0 := 0; k0 < p.k; k0 += step {
+				k, add, c := min(p.k-k0, step), r.add || k0 > 0, r.c[m0*r.cRow+n0:]
+				if row {
+					l.rowOf(eight, n0, k0, k, a[k0:], add, c)
+					continue
+				}
+				b := p.rightStored(&s.b, s, r, n0, k0, k, width)
+				if pair {
+					b2 := p.rightStored(&s.c, s, r, n0+l.tileCols, k0, k, l.tileCols)
+					l.blockPair(k, p.alpha, a[k0:], aStep, b, b2, add, c)
+					continue
+				}
+				l.block(m1-m0, width, k, p.alpha, a[k0:], aRow, aStep, aTile, b, l.tileCols, 0, add, c, r.cRow)
 			}
-			b := grow(&s.b, k*l.tileCols)
-			l.packStored(s, b, p.stored, n0, k0, k, width)
 			if pair {
-				b2 := grow(&s.c, k*l.tileCols)
-				l.packStored(s, b2, p.stored, n0+l.tileCols, k0, k, l.tileCols)
-				l.blockPair(k, p.alpha, a[k0:], aStep, b, b2, add, c)
-				continue
+				j++
 			}
-			l.block(m1-m0, width, k, p.alpha, a[k0:], aRow, aStep, aTile, b, l.tileCols, 0, add, c, p.cRow)
-		}
-		if pair {
-			j++
 		}
 	}
+}
+
+// rightStored is right with a weight that may be kept, into buf.
+func (p *product) rightStored(buf *[]float32, s *scratch, r *right, n0, k0, k, width int) []float32 {
+	if r.stored == nil {
+		return p.right(s, r, n0, k0, k0+k)
+	}
+	b := grow(buf, k*p.level.tileCols)
+	p.level.packStored(s, b, r.stored, n0, k0, k, width)
+	return b
 }
 
 // rowOf is block of one row with a panel of w, from column n0 on.
@@ -228,26 +240,31 @@ func (l *level) rowOf(w *kernel.Int8, n0, k0, k int, a []float32, add bool, c []
 	}
 }
 
-// multiplyStored is MatMul with a kept weight.
-func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool) {
+// packsOnce tells whether a product of t rows packs a kept weight on the way: with few
+// rows each panel is needed once, so it need not be kept.
+func (d *Device) packsOnce(m *matrix, t int) bool {
+	return d.level.packs(m.stored) && d.level.bf16 == nil && d.level.rowParts(t) <= 1 && m.k > 0
+}
+
+// multiplyStored is MatMul with a kept weight; x may be rounded already.
+func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool, rounded []float32) {
 	if t == 0 || m.n == 0 {
 		return
 	}
-	if d.level.packs(m.stored) && d.level.bf16 == nil && d.level.rowParts(t) == 1 && m.k > 0 {
-		// Few rows: each panel is needed once, so it need not be kept.
-		d.multiply(product{m: t, n: m.n, k: m.k, alpha: 1, a: x, aRow: m.k, stored: m.stored, c: y, cRow: m.n, add: add})
+	p := product{m: t, k: m.k, alpha: 1, a: x, aRow: m.k, blocks: rounded}
+	if d.packsOnce(m, t) {
+		d.multiply(p, m.right(y, add))
 		return
 	}
 	w := d.takeWidening(m.stored)
 	defer d.putWidening(w)
 	step := m.slabRows()
 	for n0 := 0; n0 < m.n; n0 += step {
-		n := min(step, m.n-n0)
-		p := product{m: t, n: n, k: m.k, alpha: 1, a: x, aRow: m.k, c: y[n0:], cRow: m.n, add: add}
+		r := right{n: min(step, m.n-n0), c: y[n0:], cRow: m.n, add: add}
 		if m.k > 0 {
-			p.panels = d.widen(w, n0, n, true)
+			r.panels = d.widen(w, n0, r.n, true)
 		}
-		d.multiply(p)
+		d.multiply(p, r)
 	}
 }
 
@@ -267,7 +284,7 @@ func (d *Device) MatMulRows(dx, dy []float32, weight kernel.Weight, t int, add b
 		return
 	}
 	if n == 0 {
-		d.multiply(product{m: t, n: k, c: dx, cRow: k, add: add})
+		d.multiply(product{m: t}, right{n: k, c: dx, cRow: k, add: add})
 		return
 	}
 	w := d.takeWidening(weight)
@@ -276,7 +293,7 @@ func (d *Device) MatMulRows(dx, dy []float32, weight kernel.Weight, t int, add b
 	for n0 := 0; n0 < n; n0 += step {
 		rows := min(step, n-n0)
 		b := d.widen(w, n0, rows, false)
-		d.multiply(product{m: t, n: k, k: rows, alpha: 1, a: dy[n0:], aRow: n, b: b, bRow: k, c: dx, cRow: k, add: add || n0 > 0})
+		d.multiply(product{m: t, k: rows, alpha: 1, a: dy[n0:], aRow: n}, right{n: k, b: b, bRow: k, c: dx, cRow: k, add: add || n0 > 0})
 	}
 }
 

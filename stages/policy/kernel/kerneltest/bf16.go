@@ -41,6 +41,7 @@ func RunBF16(t *testing.T, dev, judge kernel.Device) {
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
 	t.Run("kept", func(t *testing.T) { kept(t, dev, false) })
+	t.Run("together", func(t *testing.T) { together(t, dev) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
 }
@@ -63,6 +64,10 @@ func (r rounding) Repack(m kernel.Matrix, w []float32) { r.Device.Repack(m, roun
 
 func (r rounding) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
 	r.Device.MatMul(y, rounded(x), w, t, add)
+}
+
+func (r rounding) MatMuls(outs []kernel.Out, x []float32, t int) {
+	r.Device.MatMuls(outs, rounded(x), t)
 }
 
 func (r rounding) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float32, add bool, c []float32) {

@@ -124,3 +124,46 @@ func kept(t *testing.T, dev kernel.Device, rowBits bool) {
 		in.checkGuards(t, "kept")
 	}
 }
+
+// together demands that products with one x have the bits that each has alone: of packed
+// weights, of kept ones, and of both; with few rows, and with so many that a kept weight is
+// widened a slab at a time.
+func together(t *testing.T, dev kernel.Device) {
+	for _, s := range [][2]int{{1, 64}, {3, 896}, {7, 128}, {33, 320}, {400, 64}, {5, 0}, {0, 64}} {
+		rows, k := s[0], s[1]
+		in := newSource(fmt.Sprint("together", s))
+		x := in.normal(rows*k, 1)
+		var kept, packed []kernel.Matrix
+		for i, n := range []int{96, 32, 33, 700} {
+			w := bf16Weight(in, n, k)
+			packed = append(packed, dev.Pack(kernel.Widened(w), n, k))
+			if i == 3 {
+				eight, err := kernel.ToInt8(w)
+				if err != nil {
+					t.Fatal(err)
+				}
+				kept = append(kept, dev.Keep(eight))
+				continue
+			}
+			kept = append(kept, dev.Keep(w))
+		}
+		for name, weights := range map[string][]kernel.Matrix{
+			"packed": packed, "kept": kept, "both": {packed[0], kept[1], packed[3], kept[2]}, "one": packed[2:3], "none": nil,
+		} {
+			var outs []kernel.Out
+			var want [][]float32
+			for i, w := range weights {
+				n, _ := w.Shape()
+				y, alone := in.output(rows*n), in.output(rows*n)
+				copy(alone, y)
+				dev.MatMul(alone, x, w, rows, i%2 == 1)
+				outs, want = append(outs, kernel.Out{Y: y, W: w, Add: i%2 == 1}), append(want, alone)
+			}
+			dev.MatMuls(outs, x, rows)
+			for i := range outs {
+				sameBits(t, fmt.Sprintf("%s %v: product %d", name, s, i), outs[i].Y, want[i])
+			}
+		}
+		in.checkGuards(t, "together")
+	}
+}

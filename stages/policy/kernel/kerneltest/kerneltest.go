@@ -59,6 +59,7 @@ func Run(t *testing.T, dev, judge kernel.Device) {
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
 	t.Run("kept", func(t *testing.T) { kept(t, dev, true) })
+	t.Run("together", func(t *testing.T) { together(t, dev) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
 }

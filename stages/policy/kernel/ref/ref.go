@@ -54,6 +54,13 @@ func (d Device) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
 	d.Gemm(false, true, t, m.n, m.k, 1, x, m.w, add, y)
 }
 
+// MatMuls is MatMul for each of outs.
+func (d Device) MatMuls(outs []kernel.Out, x []float32, t int) {
+	for _, o := range outs {
+		d.MatMul(o.Y, x, o.W, t, o.Add)
+	}
+}
+
 // MatMulRows: dx (T, K) = dy (T, N) · W.
 func (d Device) MatMulRows(dx, dy []float32, w kernel.Weight, t int, add bool) {
 	n, k := w.Shape()
