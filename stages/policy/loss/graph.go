@@ -36,7 +36,7 @@ func Node(name string, logp *G.Node, cfg Config, plan *Plan) (*G.Node, error) {
 	}
 	t := logp.Shape()[0]
 	grad := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(t))
-	l := &node{cfg: cfg, plan: plan, out: G.NewF32(0), grad: grad.Data().([]float32)}
+	l := &node{cfg: cfg, plan: plan, out: G.NewF32(0), grad: grad.Float32s()}
 	return op.Apply(op.Fused{
 		Name: name, Inputs: G.Nodes{logp}, Out: l.out, Forward: l.forward, Backward: l.backward,
 		Grads: []op.Grad{{Input: 0, Value: grad}},
@@ -52,7 +52,7 @@ type node struct {
 }
 
 func (l *node) forward(in []G.Value) error {
-	logp, p := in[0].Data().([]float32), l.plan
+	logp, p := in[0].(*tensor.Dense).Float32s(), l.plan
 	if len(p.Side) != len(logp) || !(p.Denominator > 0) {
 		return fmt.Errorf("plan: %d rows for %d, denominator %v", len(p.Side), len(logp), p.Denominator)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"itool/stages/policy/loss"
+	"itool/stages/policy/op"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -151,24 +152,22 @@ func TestNode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := G.Grad(cost, in); err != nil {
-				t.Fatal(err)
-			}
-			m := G.NewTapeMachine(g)
-			defer m.Close()
-			run := func() float64 {
-				m.Reset()
-				if err := m.RunAll(); err != nil {
-					t.Fatal(err)
-				}
-				return float64(cost.Value().Data().(float32))
-			}
-			run()
-			v, err := in.Grad()
+			grads, err := G.Grad(cost, in)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := append([]float32(nil), v.Data().([]float32)...)
+			m, err := op.Compile(cost, grads[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			run := func() float64 {
+				if err := m.Run(); err != nil {
+					t.Fatal(err)
+				}
+				return float64(op.Value(cost).Data().(float32))
+			}
+			run()
+			got := append([]float32(nil), op.Value(grads[0]).Data().([]float32)...)
 			var nll, n float64
 			for i := range x {
 				const h = 1.0 / 64

@@ -39,32 +39,25 @@ func TestBadBatches(t *testing.T) {
 			x = must[*G.Node](t)(op.Attention("a", b.c, 0, b.batch, x, op.AttentionParams{Norm: b.vector("", "frozen"),
 				Q: b.linear("q", "frozen", 16, 8), K: b.linear("k", "frozen", 8, 8), V: b.linear("v", "frozen", 8, 8), O: b.linear("o", "frozen", 8, 16)}))
 			w := b.noise(13*8, 1)
-			must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, 13, 8)}))
-			m := G.NewTapeMachine(b.g)
-			defer m.Close()
-			if err := m.RunAll(); err != nil {
+			logp := must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, 13, 8)}))
+			m := must[*op.Program](t)(op.Compile(logp))
+			if err := m.Run(); err != nil {
 				t.Fatal(err)
 			}
 			tt.spoil(b.rows)
-			m.Reset()
-			if err := m.RunAll(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if err := m.Run(); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
 		})
 	}
 }
 
-// TestPanicBecomesError: the machine runs operations in its own goroutine, where a
-// panic would end the process.
-func TestPanicBecomesError(t *testing.T) {
+// TestForeignNode: a program has operations of this package only.
+func TestForeignNode(t *testing.T) {
 	b := newBench(t, 1)
 	x := b.param("x", 1, small.T, small.C)
-	if _, err := op.Apply(op.Fused{Name: "bad", Inputs: G.Nodes{x}, Out: G.NewF32(0), Forward: func([]G.Value) error { panic("ouch") }}); err != nil {
-		t.Fatal(err)
-	}
-	m := G.NewTapeMachine(b.g)
-	defer m.Close()
-	if err := m.RunAll(); err == nil || !strings.Contains(err.Error(), "bad: panic: ouch") {
+	y := must[*G.Node](t)(G.Add(x, x))
+	if _, err := op.Compile(y); err == nil || !strings.Contains(err.Error(), "neither an operation of this package") {
 		t.Errorf("got %v", err)
 	}
 }

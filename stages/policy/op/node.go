@@ -40,7 +40,7 @@ func Apply(f Fused) (*G.Node, error) {
 type node struct {
 	name string
 	typ  hm.Type
-	in   int
+	from G.Nodes
 	out  G.Value
 	run  func(in []G.Value) error
 }
@@ -50,7 +50,7 @@ func newNode(name string, out G.Value, inputs G.Nodes, run func([]G.Value) error
 	for _, n := range inputs {
 		types = append(types, n.Type())
 	}
-	return &node{name: name, typ: hm.NewFnType(append(types, typeOf(out))...), in: len(inputs), out: out, run: run}
+	return &node{name: name, typ: hm.NewFnType(append(types, typeOf(out))...), from: inputs, out: out, run: run}
 }
 
 func typeOf(v G.Value) hm.Type {
@@ -60,21 +60,10 @@ func typeOf(v G.Value) hm.Type {
 	return v.Dtype()
 }
 
-// Do runs in a goroutine of gorgonia's machine, where a panic would end the
-// process: it becomes an error.
-func (n *node) Do(in ...G.Value) (v G.Value, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			v, err = nil, fmt.Errorf("%s: panic: %v", n.name, r)
-		}
-	}()
-	if err := n.run(in); err != nil {
-		return nil, fmt.Errorf("%s: %w", n.name, err)
-	}
-	return n.out, nil
-}
+// Do is run by gorgonia's machines. Program, which runs graphs here, does without.
+func (n *node) Do(in ...G.Value) (G.Value, error) { return n.out, n.run(in) }
 
-func (n *node) Arity() int                                     { return n.in }
+func (n *node) Arity() int                                     { return len(n.from) }
 func (n *node) Type() hm.Type                                  { return n.typ }
 func (n *node) InferShape(...G.DimSizer) (tensor.Shape, error) { return n.out.Shape().Clone(), nil }
 func (n *node) ReturnsPtr() bool                               { return false } // else the machine overwrites our buffers
@@ -141,8 +130,8 @@ func Distinct(g *G.ExprGraph) error {
 	return nil
 }
 
-// floats and ints see through a value; the graph's types make them safe.
-func floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() } // Data would allocate
+// floats and ints see through a value; the graph's types make them safe. Data would allocate.
+func floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }
 func ints(v G.Value) []int32     { return v.(*tensor.Dense).Int32s() }
 
 func zeros(shape ...int) *tensor.Dense {

@@ -134,17 +134,13 @@ func (b *bench) check(y *G.Node) {
 	for _, p := range b.params {
 		nodes = append(nodes, p)
 	}
-	if _, err := G.Grad(cost, nodes...); err != nil {
-		b.t.Fatal(err)
-	}
+	derivs := must[G.Nodes](b.t)(G.Grad(cost, nodes...))
 	if err := op.Distinct(b.g); err != nil {
 		b.t.Fatal(err)
 	}
-	m := G.NewTapeMachine(b.g)
-	defer m.Close()
+	m := must[*op.Program](b.t)(op.Compile(append(derivs, cost)...))
 	run := func() float64 {
-		m.Reset()
-		if err := m.RunAll(); err != nil {
+		if err := m.Run(); err != nil {
 			b.t.Fatal(err)
 		}
 		return sum()
@@ -152,11 +148,7 @@ func (b *bench) check(y *G.Node) {
 	run()
 	grads := map[string][]float32{}
 	for name, p := range b.params {
-		v, err := p.Grad()
-		if err != nil {
-			b.t.Fatal(name, err)
-		}
-		grads[name] = slices.Clone(v.Data().([]float32))
+		grads[name] = slices.Clone(op.Value(p.Deriv()).Data().([]float32))
 	}
 	for name, p := range b.params {
 		data, g := p.Value().Data().([]float32), grads[name]
@@ -276,19 +268,11 @@ func TestRecomputeSameBits(t *testing.T) {
 				Norm: b.vector("", "frozen"), Q: b.linear(name+"q", "lora", 16, 8), K: b.linear(name+"k", "lora", 8, 8), V: b.linear(name+"v", "lora", 8, 8), O: b.linear(name+"o", "lora", 8, 16)}))
 		}
 		cost, _ := b.dot(y)
-		if _, err := G.Grad(cost, x); err != nil {
+		derivs := must[G.Nodes](t)(G.Grad(cost, x))
+		if err := must[*op.Program](t)(op.Compile(derivs...)).Run(); err != nil {
 			t.Fatal(err)
 		}
-		m := G.NewTapeMachine(b.g)
-		defer m.Close()
-		if err := m.RunAll(); err != nil {
-			t.Fatal(err)
-		}
-		v, err := x.Grad()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v.Data().([]float32)[:b.rows.Len()*small.C]
+		return op.Value(derivs[0]).Data().([]float32)[:b.rows.Len()*small.C]
 	}
 	if one, three := gradient(1), gradient(3); !slices.Equal(one, three) {
 		t.Errorf("one memory gives %v, three %v", one[:4], three[:4])

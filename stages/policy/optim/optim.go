@@ -3,7 +3,7 @@
 //
 //	s := &optim.AdamW{Device: dev, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1}
 //	s.Rate = optim.Factor(step, total, 0.1) * rate
-//	err := s.Step(G.NodesToValueGrads(params))
+//	err := s.Step(op.Trained(params, gradients))
 package optim
 
 import (
@@ -14,6 +14,7 @@ import (
 	"itool/stages/policy/kernel"
 
 	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 // ErrNotFinite says that a gradient holds NaN or an infinity. Nothing was changed,
@@ -32,6 +33,8 @@ type AdamW struct {
 
 	State State
 	Norm  float64 // of the last step's gradient, before clipping
+
+	grads [][]float32 // of a step, for their memory
 }
 
 // State is all that a solver remembers.
@@ -86,7 +89,7 @@ func (s *AdamW) Step(params []G.ValueGrad) error {
 		if w.Shape().Dims() > 1 {
 			a.Decay = float32(s.Decay)
 		}
-		s.Device.AdamW(w.Data().([]float32), s.State.M[i], s.State.V[i], grads[i], len(grads[i]), a)
+		s.Device.AdamW(floats(w), s.State.M[i], s.State.V[i], grads[i], len(grads[i]), a)
 	}
 	return nil
 }
@@ -97,22 +100,26 @@ func (s *AdamW) gradients(params []G.ValueGrad) ([][]float32, error) {
 	if !first && len(s.State.M) != len(params) {
 		return nil, fmt.Errorf("optim: %d parameters, the state has %d", len(params), len(s.State.M))
 	}
-	grads := make([][]float32, len(params))
+	s.grads = s.grads[:0]
 	for i, p := range params {
 		g, err := p.Grad()
 		if err != nil {
 			return nil, err
 		}
-		grads[i] = g.Data().([]float32)
+		grad := floats(g)
+		s.grads = append(s.grads, grad)
 		if first {
-			s.State.M = append(s.State.M, make([]float32, len(grads[i])))
-			s.State.V = append(s.State.V, make([]float32, len(grads[i])))
-		} else if len(s.State.M[i]) != len(grads[i]) {
-			return nil, fmt.Errorf("optim: parameter %d has %d values, the state %d", i, len(grads[i]), len(s.State.M[i]))
+			s.State.M = append(s.State.M, make([]float32, len(grad)))
+			s.State.V = append(s.State.V, make([]float32, len(grad)))
+		} else if len(s.State.M[i]) != len(grad) {
+			return nil, fmt.Errorf("optim: parameter %d has %d values, the state %d", i, len(grad), len(s.State.M[i]))
 		}
 	}
-	return grads, nil
+	return s.grads, nil
 }
+
+// floats sees through a value of float32; Data would allocate.
+func floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }
 
 // shortPhase is the number of steps under which warming up would eat too much.
 const shortPhase = 20

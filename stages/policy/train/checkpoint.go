@@ -98,7 +98,7 @@ func (t *Trainer) restore(fsys fs.FS) error {
 		values = values[1:]
 		return nil
 	})
-	t.cursor, t.solver.State.Step, t.order = c.Cursor, c.SolverStep, nil
+	t.cursor, t.solver.State.Step, t.order.drawn = c.Cursor, c.SolverStep, false
 	return nil
 }
 

@@ -13,15 +13,14 @@ import (
 )
 
 // graph is the model and its loss as one gorgonia graph of a fixed capacity, with
-// two machines on it: one runs the forward pass alone, one all of it.
+// two programs of it: one runs the forward pass alone, one all of it.
 type graph struct {
 	rows    op.Rows
 	plan    loss.Plan
-	logp    *G.Node
-	cost    *G.Node
+	logp    []float32 // (T)
 	params  []G.ValueGrad
-	forward G.VM
-	train   G.VM
+	forward *op.Program
+	train   *op.Program
 }
 
 // defaultActivationBytes is the memory for kept activations when none is set.
@@ -48,26 +47,37 @@ func newGraph(w *weights, cfg Config) (*graph, error) {
 		b.nodes[p.name] = input(b.g, p)
 		all = append(all, b.nodes[p.name])
 	}
-	g := &graph{params: G.NodesToValueGrads(all)}
+	g := &graph{}
 	b.batch, g.rows = op.NewBatch(b.g, cfg.Tokens)
 	g.plan.Side = make([]int32, cfg.Tokens)
-	var err error
-	if g.logp, err = b.logProbs(); err != nil {
+	logp, err := b.logProbs()
+	if err != nil {
 		return nil, err
 	}
-	if g.cost, err = loss.Node("loss", g.logp, cfg.lossConfig(), &g.plan); err != nil {
+	g.logp = floats(op.Value(logp))
+	cost, err := loss.Node("loss", logp, cfg.lossConfig(), &g.plan)
+	if err != nil {
 		return nil, err
 	}
-	g.forward = G.NewTapeMachine(b.g) // compiled before the gradients are there
-	if _, err = G.Grad(g.cost, all...); err != nil {
+	grads, err := G.Grad(cost, all...)
+	if err != nil {
 		return nil, err
 	}
 	if err := op.Distinct(b.g); err != nil {
 		return nil, err
 	}
-	g.train = G.NewTapeMachine(b.g)
+	g.params = op.Trained(all, grads)
+	if g.forward, err = op.Compile(cost); err != nil {
+		return nil, err
+	}
+	if g.train, err = op.Compile(append(G.Nodes{cost}, grads...)...); err != nil {
+		return nil, err
+	}
 	return g, nil
 }
+
+// floats sees through a value of float32, without a copy.
+func floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }
 
 // input is a parameter as a node; its value is the parameter's own memory.
 func input(g *G.ExprGraph, p param) *G.Node {
@@ -165,12 +175,6 @@ func (g *graph) sides(first, last int, side int32) {
 	}
 }
 
-// run executes a machine from the start.
-func (g *graph) run(m G.VM) error {
-	m.Reset()
-	return m.RunAll()
-}
-
 // score runs the forward pass and visits every target's log-probability, with the
 // index of its segment: of examples, that is their place in the batch.
 func (g *graph) score(visit func(segment int, logp float64)) error {
@@ -178,27 +182,26 @@ func (g *graph) score(visit func(segment int, logp float64)) error {
 		g.plan.Side[i] = -1
 	}
 	g.plan.Units, g.plan.Denominator = g.plan.Units[:0], 1
-	if err := g.run(g.forward); err != nil {
+	if err := g.forward.Run(); err != nil {
 		return err
 	}
-	logp, segment := g.logp.Value().Data().([]float32), 0
+	segment := 0
 	for row, target := range g.rows.Targets[:g.rows.Len()] {
 		if int32(row) >= g.rows.Cu[segment+1] {
 			segment++
 		}
 		if target >= 0 {
-			visit(segment, float64(logp[row]))
+			visit(segment, float64(g.logp[row]))
 		}
 	}
 	return nil
 }
 
-// gradients are the parameters' gradients so far; nothing before the first run.
+// gradients are the parameters' gradients so far.
 func (g *graph) gradients(visit func([]float32)) {
 	for _, p := range g.params {
-		if v, err := p.Grad(); err == nil && v != nil {
-			visit(v.Data().([]float32))
-		}
+		v, _ := p.Grad() // op.Trained has no errors
+		visit(floats(v))
 	}
 }
 

@@ -6,17 +6,23 @@ import (
 	"itool/stages/policy/op"
 )
 
-// order is the sequence of a phase's units in one epoch. It depends on nothing but
-// its arguments, so that a restored run draws the same.
-func order(p *Phase, seed uint64, phase, epoch int) []int {
+// order is the sequence of a phase's units in one epoch; it reuses its memory.
+type order struct {
+	units []int
+	drawn bool // of the cursor's epoch
+	pcg   rand.PCG
+}
+
+// draw depends on nothing but its arguments, so that a restored run draws the same.
+func (o *order) draw(p *Phase, seed uint64, phase, epoch int) {
+	o.units, o.drawn = o.units[:0], true
+	for i := range p.units() {
+		o.units = append(o.units, i)
+	}
 	if p.Shuffle {
-		return rand.New(rand.NewPCG(seed, uint64(phase)<<32|uint64(epoch))).Perm(p.units())
+		o.pcg.Seed(seed, uint64(phase)<<32|uint64(epoch))
+		rand.New(&o.pcg).Shuffle(len(o.units), func(i, j int) { o.units[i], o.units[j] = o.units[j], o.units[i] })
 	}
-	units := make([]int, p.units())
-	for i := range units {
-		units[i] = i
-	}
-	return units
 }
 
 // packer puts units into micro-batches; it reuses its memory.

@@ -80,7 +80,7 @@ type Trainer struct {
 	fingerprint string // of the configuration and the data, see checkpoint.go
 
 	cursor cursor
-	order  []int // of the cursor's epoch; nil = to be drawn
+	order  order
 	pack   packer
 }
 
@@ -174,11 +174,11 @@ func (t *Trainer) at(p *Phase, err error) error {
 
 // batch lists the units of the next step, in order.
 func (t *Trainer) batch(p *Phase) []int {
-	if t.order == nil {
-		t.order = order(p, t.cfg.Seed, t.cursor.Phase, t.cursor.Step/p.steps())
+	if !t.order.drawn {
+		t.order.draw(p, t.cfg.Seed, t.cursor.Phase, t.cursor.Step/p.steps())
 	}
 	begin := t.cursor.Step % p.steps() * p.BatchSize
-	return t.order[begin:min(begin+p.BatchSize, len(t.order))]
+	return t.order.units[begin:min(begin+p.BatchSize, len(t.order.units))]
 }
 
 // accumulate runs the micro-batches of a step; the gradients add up in the graph.
@@ -196,7 +196,7 @@ func (t *Trainer) accumulate(ctx context.Context, p *Phase, batch []int) (Stats,
 			return stats, err
 		}
 		g.fill(p, bin)
-		if err := g.run(g.train); err != nil {
+		if err := g.train.Run(); err != nil {
 			return stats, err
 		}
 		for i, u := range g.plan.Units {
@@ -230,7 +230,7 @@ func (t *Trainer) advance(p *Phase) {
 	t.cursor.Step++
 	t.cursor.Total++
 	if t.cursor.Step%p.steps() == 0 {
-		t.order = nil
+		t.order.drawn = false
 	}
 	if t.cursor.Step == p.Epochs*p.steps() {
 		t.cursor.Phase, t.cursor.Step = t.cursor.Phase+1, 0

@@ -13,6 +13,7 @@ import (
 	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/cpu"
 	"itool/stages/policy/kernel/ref"
+	"itool/stages/policy/loss"
 	"itool/stages/policy/model"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/train"
@@ -412,5 +413,40 @@ func TestBest(t *testing.T) {
 	}
 	if !slices.Equal(weights(m.Adapter), best) {
 		t.Error("Best is another model")
+	}
+}
+
+// A step allocates nothing once buffers have grown to what the data needs, over the ends of
+// epochs and whatever is trained.
+func TestStepAllocatesNothing(t *testing.T) {
+	dev, err := cpu.New(cpu.Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []loss.Kind{loss.SFT, loss.SimPO, loss.DPO, loss.IPO, loss.ORPO} {
+		for _, full := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/full=%v", kind, full), func(t *testing.T) {
+				c := config()
+				c.Loss, c.Full = string(kind), full
+				phase := train.Phase{Name: "p", Epochs: 100, Rate: 1e-3, BatchSize: 4, Shuffle: true}
+				if kind == loss.SFT {
+					phase.Examples = examples(10)
+				} else {
+					phase.Pairs = pairs(10)
+				}
+				tr := start(t, tinyOn(dev, 1), c, phase)
+				step := func() {
+					if _, err := tr.Step(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for range 30 {
+					step()
+				}
+				if n := testing.AllocsPerRun(60, step); n != 0 {
+					t.Errorf("%v allocations a step", n)
+				}
+			})
+		}
 	}
 }

@@ -1,0 +1,102 @@
+package op
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+)
+
+// Program runs operations of this package one after the other. Each hands out a value of
+// its own, so that where the others read is known before the first run, and a run
+// allocates nothing. (gorgonia's tape machine looks values up and writes log lines that
+// nobody reads: some 500 allocations a run.)
+type Program struct {
+	steps []step
+	place map[*G.Node]bool // what has a step, or is being given one
+}
+
+type step struct {
+	op *node
+	in []G.Value
+}
+
+// Compile is the program that computes outputs, which may be gradients: inputs first, in one fixed
+// order. The graph's inputs keep the values that they have now; their numbers may change.
+func Compile(outputs ...*G.Node) (*Program, error) {
+	p := &Program{place: map[*G.Node]bool{}}
+	for _, n := range outputs {
+		if err := p.add(n); err != nil {
+			return nil, err
+		}
+	}
+	p.place = nil
+	return p, nil
+}
+
+// add gives n its step, behind those of what it reads.
+func (p *Program) add(n *G.Node) error {
+	if p.place[n] {
+		return nil
+	}
+	p.place[n] = true
+	o := own(n)
+	if o == nil {
+		if n.Value() == nil {
+			return fmt.Errorf("node %v: neither an operation of this package nor an input with a value", n)
+		}
+		return nil
+	}
+	s := step{op: o}
+	for _, in := range o.from {
+		if err := p.add(in); err != nil {
+			return err
+		}
+		s.in = append(s.in, Value(in))
+	}
+	p.steps = append(p.steps, s)
+	return nil
+}
+
+// Run computes everything anew.
+func (p *Program) Run() error {
+	for i := range p.steps {
+		s := &p.steps[i]
+		if err := s.op.run(s.in); err != nil {
+			return fmt.Errorf("%s: %w", s.op.name, err)
+		}
+	}
+	return nil
+}
+
+// own is the operation of a node, if it is one of this package.
+func own(n *G.Node) *node {
+	switch o := n.Op().(type) {
+	case *node:
+		return o
+	case *forward:
+		return o.node
+	}
+	return nil
+}
+
+// Value is what a node's operation fills, or the value of an input.
+func Value(n *G.Node) G.Value {
+	if o := own(n); o != nil {
+		return o.out
+	}
+	return n.Value()
+}
+
+// Trained pairs inputs with their gradients, as solvers want them.
+func Trained(params, gradients G.Nodes) []G.ValueGrad {
+	all := make([]G.ValueGrad, len(params))
+	for i := range params {
+		all[i] = trained{Value(params[i]), Value(gradients[i])}
+	}
+	return all
+}
+
+type trained struct{ value, grad G.Value }
+
+func (t trained) Value() G.Value         { return t.value }
+func (t trained) Grad() (G.Value, error) { return t.grad, nil }
