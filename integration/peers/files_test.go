@@ -40,6 +40,7 @@ func TestPeersReadOurFiles(t *testing.T) {
 			for _, err := range []error{
 				plain.Save(in(dir, "base"), safetensors.F32),
 				ours.Model().Merged().Save(in(dir, "merged"), safetensors.F32),
+				ours.Model().Merged().Save(in(dir, "half"), safetensors.F16),
 				ours.Model().Adapter.Save(in(dir, "adapter")),
 				plain.SaveNF4(in(dir, "quantised")),
 			} {
@@ -54,7 +55,11 @@ func TestPeersReadOurFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, p := range map[string]*policy.Policy{"base": ours.With(plain), "adapter": ours, "merged": ours, "quantised": ours.With(quantised)} {
+			half, err := model.OpenAs(os.DirFS(filepath.Join(dir, "half")), ours.Model().Device, model.Stored)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, p := range map[string]*policy.Policy{"half": ours.With(half), "base": ours.With(plain), "adapter": ours, "merged": ours, "quantised": ours.With(quantised)} {
 				for i, e := range g.Examples {
 					want, err := p.LogProbs(context.Background(), []policy.Sequence{{Prompt: e.Prompt, Answer: e.Answer}})
 					if err != nil {

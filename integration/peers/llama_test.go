@@ -16,6 +16,7 @@ import (
 	"itool/stages/policy"
 	"itool/stages/policy/gguf"
 	"itool/stages/policy/model"
+	"itool/stages/policy/model/safetensors"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/template"
 	"itool/stages/policy/tokenizer"
@@ -46,7 +47,7 @@ func TestLlamaCppReadsOurGGUF(t *testing.T) {
 		ours, names = append(ours, p), append(names, name)
 	}
 	for _, g := range policytest.Goldens(t) {
-		for kind, fsys := range map[string]fs.FS{"adapted": g.Folder(true), "bf16": policytest.BF16(t, g.Folder(false))} {
+		for kind, fsys := range map[string]fs.FS{"adapted": g.Folder(true), "bf16": policytest.BF16(t, g.Folder(false)), "fp16": policytest.As(t, g.Folder(false), safetensors.F16)} {
 			p, err := policy.Open(fsys, policy.Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -76,10 +77,8 @@ func TestLlamaCppReadsOurGGUF(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tolerance := 1e-4
-		if p.Model().DType == "bfloat16" { // llama.cpp rounds what it multiplies with bf16 weights to bf16, too
-			tolerance = 3e-2
-		}
+		// llama.cpp rounds what it multiplies with weights of 16 bits to their type, too.
+		tolerance := map[string]float64{"float32": 1e-4, "bfloat16": 3e-2, "float16": 4e-3}[p.Model().DType]
 		for j, l := range logps[0] {
 			if d := math.Abs(float64(l) - theirs[i].LogPs[j]); d > tolerance*(1+math.Abs(float64(l))) {
 				t.Errorf("%s: token %d: they say %v, we %v", names[i], j, theirs[i].LogPs[j], l)

@@ -2,7 +2,7 @@
 
     python read.py FOLDER
 
-FOLDER holds base/, adapter/, merged/ and quantised/, and asks.json: a list of {"prompt", "answer"} in
+FOLDER holds base/, adapter/, merged/, half/ and quantised/, and asks.json: a list of {"prompt", "answer"} in
 token IDs. Prints {"base": [[...]], "adapter": ..., ...}: the log-probability of
 each token of each answer, in float32.
 """
@@ -44,6 +44,7 @@ asks = json.loads((folder / "asks.json").read_text())
 models = {
     "base": load(folder / "base"),
     "merged": load(folder / "merged"),
+    "half": load(folder / "half"),
     "quantised": load_quantised(folder / "quantised"),
     "adapter": peft.PeftModel.from_pretrained(load(folder / "base"), folder / "adapter").eval(),
 }

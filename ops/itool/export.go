@@ -21,7 +21,6 @@ import (
 	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
 	"itool/stages/policy/model/nf4"
-	"itool/stages/policy/model/safetensors"
 	"itool/storage/checkpoint"
 )
 
@@ -121,10 +120,7 @@ func (c *exportCmd) merged(ctx context.Context, a *app, s *site, p report.Policy
 			return err
 		}
 	}
-	dtype := safetensors.F32
-	if apart.Model().DType == "bfloat16" {
-		dtype = safetensors.BF16
-	}
+	dtype := model.Dtype(apart.Model().DType)
 	if !apart.Model().MergeChanges(dtype) {
 		return fmt.Errorf("merging changes no weight of the base: the adapter is empty, or below the rounding of %s: nothing was written; export the adapter instead", dtype)
 	}

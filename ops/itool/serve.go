@@ -34,7 +34,7 @@ type serveCmd struct {
 	Listen   string `default:"127.0.0.1:8000" help:"Address to listen on."`
 	Name     string `help:"Name of the model as clients see it; default: that of the run or the folder."`
 	Key      string `env:"ITOOL_API_KEY" help:"Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command line can be read by others."`
-	Weights  string `enum:"auto,float32,stored,int8" default:"auto" help:"How weights are kept: float32; stored (bf16 stays so, a large file is mapped); int8 (rounded to eight bits); auto: float32 up to 1 GiB, else stored. Four bits stay four bits unless float32 is asked for."`
+	Weights  string `enum:"auto,float32,stored,int8" default:"auto" help:"How weights are kept: float32; stored (in the type of the file, a large one is mapped); int8 (rounded to eight bits); auto: float32 up to 1 GiB, else stored. Four bits stay four bits unless float32 is asked for."`
 	Calls    string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"How the model writes calls; auto: as the run's split.call_format says, or as the chat template asks."`
 	Requests int    `default:"256" help:"Answers that wait or are drawn at most; more are told to come again."`
 	Tokens   int    `help:"Tokens of the answers that are drawn together, prompts included; default: what 1 GiB holds, one context at least."`

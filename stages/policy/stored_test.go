@@ -19,14 +19,15 @@ import (
 	"itool/stages/policy/policytest"
 )
 
-// TestStoredWeights: a policy whose weights stay in bf16 says the same, bit by bit,
-// as one that holds them in float32; with its adapter beside the maps instead of in
+// TestStoredWeights: a policy whose weights stay in the type of their file says the same, bit
+// by bit, as one that holds them in float32 and packed; with its adapter beside the maps instead of in
 // them, as near as float32 rounds.
 func TestStoredWeights(t *testing.T) {
 	ctx := context.Background()
 	for _, g := range policytest.Goldens(t) {
-		for _, adapter := range []bool{false, true} {
-			fsys := policytest.BF16(t, g.Folder(adapter))
+		for i, dtype := range []safetensors.Dtype{safetensors.BF16, safetensors.F16, safetensors.F32, safetensors.BF16, safetensors.F16, safetensors.F32} {
+			adapter := i >= 3
+			fsys := policytest.As(t, g.Folder(adapter), dtype)
 			open := func(form model.Form) *policy.Policy {
 				p, err := policy.Open(fsys, policy.Options{Form: form})
 				if err != nil {
@@ -86,7 +87,7 @@ func TestInt8Weights(t *testing.T) {
 			}
 			return p
 		}
-		for kind, fsys := range map[string]fs.FS{"float32": g.Folder(false), "bf16": policytest.BF16(t, g.Folder(false))} {
+		for kind, fsys := range map[string]fs.FS{"float32": g.Folder(false), "bf16": policytest.BF16(t, g.Folder(false)), "fp16": policytest.As(t, g.Folder(false), safetensors.F16)} {
 			eight := open(fsys, model.Int8)
 			m := eight.Model()
 			if _, ok := m.Layers[1].Down.Stored.(*kernel.Int8); !ok && !m.NF4 || m.Layers[1].Down.W != nil {
@@ -150,7 +151,7 @@ func TestMappedFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := f.BF16("w", n, k)
+		w, err := f.Stored("w", n, k)
 		if err != nil {
 			t.Fatal(err)
 		}

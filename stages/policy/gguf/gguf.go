@@ -46,6 +46,7 @@ const (
 	typeArray   = 9
 
 	tensorF32  = 0
+	tensorF16  = 1
 	tensorQ8   = 8
 	tensorBF16 = 30
 
@@ -64,7 +65,7 @@ type tensor struct {
 func (t *tensor) size() uint64 {
 	values := uint64(max(t.n, 1)) * uint64(t.k)
 	switch t.kind {
-	case tensorBF16:
+	case tensorBF16, tensorF16:
 		return 2 * values
 	case tensorQ8:
 		return values / kernel.Int8Block * (2 + kernel.Int8Block)
@@ -135,6 +136,8 @@ func header(m *model.Model, o Options) *metadata {
 		fileType = 7 // mostly Q8_0
 	case m.DType == "bfloat16":
 		fileType = 32 // mostly bf16
+	case m.DType == "float16":
+		fileType = 1 // mostly fp16
 	}
 	d.u32("general.file_type", fileType)
 	d.u32("general.alignment", alignment)
@@ -208,6 +211,8 @@ func tensors(m *model.Model, o Options) []tensor {
 			t.kind = tensorQ8
 		case m.DType == "bfloat16":
 			t.kind = tensorBF16
+		case m.DType == "float16":
+			t.kind = tensorF16
 		}
 		return t
 	}
@@ -352,12 +357,25 @@ func (e *encoder) tensor(t *tensor) {
 			for _, v := range e.rows {
 				e.out = binary.LittleEndian.AppendUint16(e.out, kernel.ToBF16(v))
 			}
+		case tensorF16:
+			e.halves(t, from)
 		default:
 			for _, v := range e.rows {
 				e.out = binary.LittleEndian.AppendUint32(e.out, math.Float32bits(v))
 			}
 		}
 		e.bytes(e.out)
+	}
+}
+
+// halves rounds rows from on to IEEE halves.
+func (e *encoder) halves(t *tensor, from int) {
+	for i, v := range e.rows {
+		h := kernel.ToHalf(v)
+		if h&0x7c00 == 0x7c00 && e.err == nil {
+			e.err = fmt.Errorf("tensor %s, row %d, value %d is %v: float16 reaches to 65,504", t.name, from+i/t.k, i%t.k, v)
+		}
+		e.out = binary.LittleEndian.AppendUint16(e.out, h)
 	}
 }
 

@@ -98,7 +98,7 @@ func read(t *testing.T, data []byte) *file {
 	start := (f.at + 31) / 32 * 32
 	var end int
 	for name, x := range f.tensors {
-		size := map[uint32]int{0: 4, 8: 1, 30: 2}[x.kind]
+		size := map[uint32]int{0: 4, 1: 2, 8: 1, 30: 2}[x.kind]
 		for _, d := range x.dims {
 			size *= int(d)
 		}
@@ -122,6 +122,10 @@ func read(t *testing.T, data []byte) *file {
 func (x tensor) floats() []float32 {
 	var all []float32
 	for i := 0; i < len(x.data); i += 4 {
+		if x.kind == 1 {
+			all = append(all, kernel.FromHalf(binary.LittleEndian.Uint16(x.data[i:])), kernel.FromHalf(binary.LittleEndian.Uint16(x.data[i+2:])))
+			continue
+		}
 		if x.kind == 30 {
 			all = append(all, math.Float32frombits(uint32(binary.LittleEndian.Uint16(x.data[i:]))<<16),
 				math.Float32frombits(uint32(binary.LittleEndian.Uint16(x.data[i+2:]))<<16))
@@ -171,10 +175,7 @@ func TestWrite(t *testing.T) {
 		if _, has := f.tensors["rope_freqs.weight"]; has != (m.RopeScaling != nil) {
 			t.Errorf("%s: factors of the angles: %v", g.Name, has)
 		}
-		want := uint32(0)
-		if m.DType == "bfloat16" {
-			want = 30
-		}
+		want := map[string]uint32{"bfloat16": 30, "float16": 1}[m.DType]
 		down := f.tensors["blk.1.ffn_down.weight"]
 		if down.kind != want || !slices.Equal(down.dims, []uint64{uint64(m.IntermediateSize), uint64(m.HiddenSize)}) {
 			t.Errorf("%s: %v of kind %d", g.Name, down.dims, down.kind)

@@ -16,15 +16,19 @@ type Weight interface {
 
 // Dense is a weight in float32.
 type Dense struct {
-	N, K int
-	Data []float32 // (N, K)
+	N, K  int
+	Data  []float32 // (N, K); may be a part of a mapped file
+	Owner any       // keeps Data mapped; nil when it is plain memory
 }
 
 // Shape returns N and K.
 func (w *Dense) Shape() (n, k int) { return w.N, w.K }
 
 // Rows copies.
-func (w *Dense) Rows(dst []float32, from, to int) { copy(dst, w.Data[from*w.K:to*w.K]) }
+func (w *Dense) Rows(dst []float32, from, to int) {
+	copy(dst, w.Data[from*w.K:to*w.K])
+	runtime.KeepAlive(w.Owner)
+}
 
 // BF16 is a weight in bfloat16, little-endian, as weight files have it: Data may be
 // a part of a mapped file.
@@ -42,6 +46,25 @@ func (w *BF16) Rows(dst []float32, from, to int) {
 	src := w.Data[2*from*w.K : 2*to*w.K]
 	for i := range dst[:len(src)/2] {
 		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
+	}
+	runtime.KeepAlive(w.Owner)
+}
+
+// F16 is a weight in IEEE halves, little-endian, otherwise like BF16.
+type F16 struct {
+	N, K  int
+	Data  []byte // (N, K, 2)
+	Owner any
+}
+
+// Shape returns N and K.
+func (w *F16) Shape() (n, k int) { return w.N, w.K }
+
+// Rows widens.
+func (w *F16) Rows(dst []float32, from, to int) {
+	src := w.Data[2*from*w.K : 2*to*w.K]
+	for i := range dst[:len(src)/2] {
+		dst[i] = FromHalf(binary.LittleEndian.Uint16(src[2*i:]))
 	}
 	runtime.KeepAlive(w.Owner)
 }

@@ -111,38 +111,57 @@ func TestNewIsSeeded(t *testing.T) {
 	}
 }
 
-func TestSaveBF16(t *testing.T) {
-	m := model.New(tiny(true), 1, ref.New())
-	dir := memory{fstest.MapFS{}}
-	if err := m.Save(dir.create, safetensors.BF16); err != nil {
-		t.Fatal(err)
-	}
-	got, err := model.Open(dir, ref.New())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.DType != "bfloat16" {
-		t.Errorf("dtype %q, want bfloat16", got.DType)
-	}
-	for i, w := range m.Embed {
-		if d := math.Abs(float64(got.Embed[i] - w)); d > math.Abs(float64(w))/256 {
-			t.Fatalf("element %d: %v became %v: more than half a bfloat16 step", i, w, got.Embed[i])
+// Types of 16 bits round to the nearest of theirs.
+func TestSaveRounds(t *testing.T) {
+	for dtype, want := range map[safetensors.Dtype]struct {
+		name string
+		step float64
+	}{safetensors.BF16: {"bfloat16", 1.0 / 256}, safetensors.F16: {"float16", 1.0 / 2048}} {
+		m := model.New(tiny(true), 1, ref.New())
+		dir := memory{fstest.MapFS{}}
+		if err := m.Save(dir.create, dtype); err != nil {
+			t.Fatal(err)
+		}
+		got, err := model.Open(dir, ref.New())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.DType != want.name || model.Dtype(got.DType) != dtype {
+			t.Errorf("dtype %q, want %s", got.DType, want.name)
+		}
+		for i, w := range m.Embed {
+			if d := math.Abs(float64(got.Embed[i] - w)); d > math.Abs(float64(w))*want.step+0x1p-25 {
+				t.Fatalf("element %d: %v became %v: more than half a step of %s", i, w, got.Embed[i], dtype)
+			}
 		}
 	}
 }
 
-// TestStoredRefuses: what is not finite in a weight that stays in bf16 is named.
+// TestStoredRefuses: what is not finite in a weight that stays as it is stored is named.
 func TestStoredRefuses(t *testing.T) {
-	for _, bits := range []uint16{0x7f80, 0xff80, 0x7fc0} { // both infinities, NaN
+	for _, tt := range []struct {
+		dtype safetensors.Dtype
+		bits  uint32
+		want  string
+	}{
+		{safetensors.BF16, 0x7f80, "+Inf"}, {safetensors.BF16, 0xff80, "-Inf"}, {safetensors.BF16, 0x7fc0, "NaN"},
+		{safetensors.F16, 0x7c00, "+Inf"}, {safetensors.F16, 0xfc00, "-Inf"}, {safetensors.F16, 0x7e01, "NaN"},
+		{safetensors.F32, 0x7f800000, "+Inf"}, {safetensors.F32, 0xff800000, "-Inf"}, {safetensors.F32, 0x7fc00000, "NaN"},
+	} {
 		dir := memory{fstest.MapFS{}}
-		if err := model.New(tiny(false), 1, ref.New()).Save(dir.create, safetensors.BF16); err != nil {
+		if err := model.New(tiny(false), 1, ref.New()).Save(dir.create, tt.dtype); err != nil {
 			t.Fatal(err)
 		}
 		raw := dir.MapFS["model.safetensors"].Data // lm_head.weight is the first by name
-		binary.LittleEndian.PutUint16(raw[8+binary.LittleEndian.Uint64(raw)+2*3:], bits)
+		data := raw[8+binary.LittleEndian.Uint64(raw):]
+		if tt.dtype == safetensors.F32 {
+			binary.LittleEndian.PutUint32(data[4*3:], tt.bits)
+		} else {
+			binary.LittleEndian.PutUint16(data[2*3:], uint16(tt.bits))
+		}
 		_, err := model.OpenAs(dir, ref.New(), model.Stored)
-		if err == nil || !strings.Contains(err.Error(), `tensor "lm_head.weight": element 3 is not finite`) {
-			t.Errorf("%#x: %v", bits, err)
+		if err == nil || !strings.Contains(err.Error(), `tensor "lm_head.weight": element 3 is `+tt.want) {
+			t.Errorf("%s %#x: %v", tt.dtype, tt.bits, err)
 		}
 	}
 }

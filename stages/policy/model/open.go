@@ -23,7 +23,7 @@ type Form string
 const (
 	Auto    Form = ""        // Float32 if the matrices take at most a GiB so, else Stored
 	Float32 Form = "float32" // as rows and packed: eight bytes a weight, the fastest for small models
-	Stored  Form = "stored"  // in bf16 where the file has them so; a large local file is mapped, not read
+	Stored  Form = "stored"  // in the type of the file; a large local one is mapped, not read
 	Int8    Form = "int8"    // rounded to eight bits, as kernel.ToInt8 does: nearly half the memory of bf16
 )
 
@@ -161,8 +161,8 @@ func (m *Model) read(files weights, form Form) error {
 			sum.add(t)
 			continue
 		}
-		if stored && t.stored != nil && f.Dtype(t.name) == safetensors.BF16 {
-			w, err := f.BF16(t.name, t.shape[0], t.shape[1])
+		if stored && t.stored != nil {
+			w, err := f.Stored(t.name, t.shape[0], t.shape[1])
 			if err != nil {
 				return err
 			}

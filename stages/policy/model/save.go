@@ -14,12 +14,25 @@ import (
 // Create opens a file of a checkpoint for writing; Close makes it whole.
 type Create func(name string) (io.WriteCloser, error)
 
+// names are what config.json calls the types of weights.
+var names = map[safetensors.Dtype]string{safetensors.F32: "float32", safetensors.BF16: "bfloat16", safetensors.F16: "float16"}
+
+// Dtype is how a checkpoint of a Config.DType is stored: float32 unless it is one of 16 bits.
+func Dtype(name string) safetensors.Dtype {
+	for dtype, n := range names {
+		if n == name {
+			return dtype
+		}
+	}
+	return safetensors.F32
+}
+
 // Save writes config.json and model.safetensors: the base weights without the
 // adapter (save that beside them, or save Merged). A tied head is written once.
 func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype safetensors.Dtype) error {
 	cfg := m.Config
 	cfg.NF4 = false
-	cfg.DType = map[safetensors.Dtype]string{safetensors.F32: "float32", safetensors.BF16: "bfloat16"}[dtype]
+	cfg.DType = names[dtype]
 	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
 		return err
 	}
@@ -35,19 +48,13 @@ func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype saf
 }
 
 // SaveNF4 writes config.json and model.safetensors with the linear maps of the layers
-// in four bits and all else in bf16 if that is the checkpoint's type, else in float32; one map at a time: a mapped model is never in
+// in four bits and all else in the checkpoint's type; one map at a time: a mapped model is never in
 // memory as a whole.
 func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error {
 	cfg := m.Config
 	cfg.NF4 = true
-	rest := safetensors.F32
-	switch cfg.DType {
-	case "bfloat16":
-		rest = safetensors.BF16
-	case "float16":
-	default:
-		cfg.DType = "float32"
-	}
+	rest := Dtype(cfg.DType)
+	cfg.DType = names[rest]
 	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
 		return err
 	}
@@ -74,8 +81,17 @@ func (t tensor) release() {
 	if t.stored == nil {
 		return
 	}
-	if w, ok := (*t.stored).(*kernel.BF16); ok && w.Owner != nil {
-		w.Owner.(*safetensors.File).Release(w.Data)
+	var owner any
+	switch w := (*t.stored).(type) {
+	case *kernel.BF16:
+		owner = w.Owner
+	case *kernel.F16:
+		owner = w.Owner
+	case *kernel.Dense:
+		owner = w.Owner
+	}
+	if f, ok := owner.(*safetensors.File); ok {
+		f.Release(t.name)
 	}
 }
 

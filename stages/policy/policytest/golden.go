@@ -116,7 +116,10 @@ func (f folder) Open(name string) (fs.File, error) {
 }
 
 // BF16 is a checkpoint with its weights rounded to bf16, as most are published.
-func BF16(t testing.TB, fsys fs.FS) fs.FS {
+func BF16(t testing.TB, fsys fs.FS) fs.FS { return As(t, fsys, safetensors.BF16) }
+
+// As is a checkpoint with its weights in this type.
+func As(t testing.TB, fsys fs.FS, dtype safetensors.Dtype) fs.FS {
 	t.Helper()
 	m, err := model.Open(fsys, ref.New())
 	if err != nil {
@@ -126,7 +129,7 @@ func BF16(t testing.TB, fsys fs.FS) fs.FS {
 		t.Fatal(err)
 	}
 	files := fstest.MapFS{}
-	must(m.Save(func(name string) (io.WriteCloser, error) { return &file{name: name, in: files}, nil }, safetensors.BF16))
+	must(m.Save(func(name string) (io.WriteCloser, error) { return &file{name: name, in: files}, nil }, dtype))
 	return over{files, fsys}
 }
 

@@ -309,10 +309,20 @@ func transposeAVX2(dst *float32, src *float32, srcRow int, fours int)
 //go:noescape
 func widenAVX2(dst *float32, src *byte, sixteens int)
 
+// widenF16AVX2 is described at type level.
+//
+//go:noescape
+func widenF16AVX2(dst *float32, src *byte, sixteens int)
+
 // turnBF16AVX2 writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the bf16 src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.
 //
 //go:noescape
 func turnBF16AVX2(dst *float32, dstStep int, src *byte, srcRow int, eights int, ahead int)
+
+// turnF16AVX2 writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the half src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.
+//
+//go:noescape
+func turnF16AVX2(dst *float32, dstStep int, src *byte, srcRow int, eights int, ahead int)
 
 // lookupAVX2 is described at type level.
 //

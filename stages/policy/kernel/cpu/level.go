@@ -26,12 +26,13 @@ type level struct {
 	packRows    func(dst *float32, dstStep int, src *float32, srcStep, rows, width int)
 	packColumns func(dst *float32, src *float32, srcRow, k, width int)
 
-	// turnBF16 packs eight columns as packColumns does, from bf16; nil where plain Go does it.
-	turnBF16 func(dst *float32, dstStep int, src *byte, srcRow, eights, ahead int)
-	// widen: dst = 16·sixteens values of bf16. lookup: of every byte the table's (16) value
-	// of its high half, then of its low one. nil where plain Go does it.
-	widen  func(dst *float32, src *byte, sixteens int)
-	lookup func(dst *float32, codes *byte, table *float32, eights int)
+	// turnBF16 and turnF16 pack eight columns as packColumns does, from bf16 and from IEEE
+	// halves; nil where plain Go does it.
+	turnBF16, turnF16 func(dst *float32, dstStep int, src *byte, srcRow, eights, ahead int)
+	// widen and widenF16: dst = 16·sixteens values of bf16, and of halves. lookup: of every byte the
+	// table's (16) value of its high half, then of its low one. nil where plain Go does it.
+	widen, widenF16 func(dst *float32, src *byte, sixteens int)
+	lookup          func(dst *float32, codes *byte, table *float32, eights int)
 	// widenInt8 writes k steps of the sixteen columns that lie side by side in a kernel.Int8,
 	// dstStep floats apart. rowInt8 multiplies k values of a with such a sixteen:
 	// c (16) = Σ a·b + (add ? c : 0). nil where plain Go does it; they need tileCols 16 or 32.

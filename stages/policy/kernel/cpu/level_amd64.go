@@ -32,10 +32,11 @@ var avx512Level = &level{
 	norm: normAVX512, normGrad: normGradAVX512, mulAdd: mulAddAVX512, softmaxGrad: softmaxGradAVX512,
 	silu: siluAVX512, siluGrad: siluGradAVX512, rope: ropeAVX512, adamw: adamwAVX512, sumSquares: sumSquaresAVX512,
 	pathScores: pathScoresAVX512, pathMix: pathMixAVX512,
-	widen: widenAVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, // wider registers would not read memory faster
+	widen: widenAVX2, widenF16: widenF16AVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, turnF16: turnF16AVX2, // wider registers would not read memory faster
 	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }
 
+// avx2Level uses F16C, too: no processor has AVX2 without it.
 var avx2Level = &level{
 	name: "avx2", tileRows: 6, tileCols: 16, lanes: 8, pair: tilePairAVX2,
 	tiles:    []tileFunc{1: tile1xAVX2, 2: tile2xAVX2, 3: tile3xAVX2, 4: tile4xAVX2, 5: tile5xAVX2, 6: tile6xAVX2},
@@ -44,7 +45,7 @@ var avx2Level = &level{
 	norm: normAVX2, normGrad: normGradAVX2, mulAdd: mulAddAVX2, softmaxGrad: softmaxGradAVX2,
 	silu: siluAVX2, siluGrad: siluGradAVX2, rope: ropeAVX2, adamw: adamwAVX2, sumSquares: sumSquaresAVX2,
 	pathScores: pathScoresAVX2, pathMix: pathMixAVX2,
-	widen: widenAVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2,
+	widen: widenAVX2, widenF16: widenF16AVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, turnF16: turnF16AVX2,
 	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }
 

@@ -54,6 +54,11 @@ func (w *widening) part(i int, s *scratch) {
 		return
 	}
 	panel := w.slab[i*l.panelSize(w.k) : (i+1)*l.panelSize(w.k)]
+	if dense, ok := w.weight.(*kernel.Dense); ok {
+		l.packPanel(panel, dense.Data[(w.first+from)*w.k:], w.k, to-from)
+		runtime.KeepAlive(dense)
+		return
+	}
 	if l.packs(w.weight) {
 		l.packStored(s, panel, w.weight, w.first+from, 0, w.k, to-from)
 		return
@@ -68,17 +73,21 @@ func (l *level) rows(dst []float32, weight kernel.Weight, from, to int) {
 	_, k := weight.Shape()
 	switch w := weight.(type) {
 	case *kernel.BF16:
-		n := (to - from) * k
-		if l.widen == nil || n < 16 {
-			break
+		if n := (to - from) * k; l.widen != nil && n >= 16 {
+			src := w.Data[2*from*k : 2*to*k]
+			l.widen(&dst[0], &src[0], n/16)
+			spreadBF16(dst[n&^15:], 1, src[2*(n&^15):])
+			runtime.KeepAlive(w)
+			return
 		}
-		src := w.Data[2*from*k : 2*to*k]
-		l.widen(&dst[0], &src[0], n/16)
-		for i := n &^ 15; i < n; i++ {
-			dst[i] = math.Float32frombits(uint32(src[2*i])<<16 | uint32(src[2*i+1])<<24)
+	case *kernel.F16:
+		if n := (to - from) * k; l.widenF16 != nil && n >= 16 {
+			src := w.Data[2*from*k : 2*to*k]
+			l.widenF16(&dst[0], &src[0], n/16)
+			spreadF16(dst[n&^15:], 1, src[2*(n&^15):])
+			runtime.KeepAlive(w)
+			return
 		}
-		runtime.KeepAlive(w)
-		return
 	case kernel.Coded:
 		if l.lookup == nil || k%64 != 0 {
 			break
@@ -97,7 +106,7 @@ func (l *level) rows(dst []float32, weight kernel.Weight, from, to int) {
 // packs tells whether packStored knows w.
 func (l *level) packs(w kernel.Weight) bool {
 	switch w.(type) {
-	case *kernel.BF16:
+	case *kernel.BF16, *kernel.F16, *kernel.Dense:
 		return l.bf16 == nil
 	case *kernel.Int8:
 		return l.widenInt8 != nil
@@ -110,7 +119,11 @@ func (l *level) packs(w kernel.Weight) bool {
 func (l *level) packStored(s *scratch, dst []float32, w kernel.Weight, row, k0, k, width int) {
 	switch w := w.(type) {
 	case *kernel.BF16:
-		l.packBF16(dst, w, row, k0, k, width)
+		halves{w.Data, w.K, l.turnBF16, spreadBF16}.pack(l, dst, row, k0, k, width)
+	case *kernel.F16:
+		halves{w.Data, w.K, l.turnF16, spreadF16}.pack(l, dst, row, k0, k, width)
+	case *kernel.Dense:
+		l.packColumns(&dst[0], &w.Data[row*w.K+k0], w.K, k, width)
 	case *kernel.Int8:
 		if l.bf16 == nil {
 			l.packInt8(dst, w, row, k0, k)
@@ -120,6 +133,7 @@ func (l *level) packStored(s *scratch, dst []float32, w kernel.Weight, row, k0, 
 		l.packInt8(wide, w, row, k0, k)
 		l.bf16.pack(dst, wide, blockRows, false, true, width, k)
 	}
+	runtime.KeepAlive(w)
 }
 
 // packInt8 packs all columns of a panel: there are zeros behind the last row.
@@ -149,33 +163,51 @@ func int8From(w *kernel.Int8, row, k0 int) (codes *byte, scales *uint16, ok bool
 	return &w.Codes[(g*w.K+k0)*kernel.Int8Rows], &w.Scales[(g*blocks+k0/kernel.Int8Block)*kernel.Int8Rows], true
 }
 
-// packBF16 packs values k0..k0+k−1 of rows row.. of a weight as the columns of a panel,
-// zeros behind width.
-func (l *level) packBF16(dst []float32, w *kernel.BF16, row, k0, k, width int) {
+// halves is a weight of 16 bits a value: rows of k values, what turns eight of them, and what
+// spreads one, its values step apart.
+type halves struct {
+	data   []byte
+	k      int
+	turn   func(dst *float32, dstStep int, src *byte, srcRow, eights, ahead int) // nil: none
+	spread func(dst []float32, step int, src []byte)
+}
+
+// pack packs values k0..k0+k−1 of rows row.. as the columns of a panel, zeros behind width.
+func (h halves) pack(l *level, dst []float32, row, k0, k, width int) {
 	cols := l.tileCols
 	group := min(8, cols)
 	for j := 0; j < cols; j += group {
 		done := 0
-		src := w.Data[2*((row+min(j, width-1))*w.K+k0):]
-		if l.turnBF16 != nil && j+group <= width && k >= 8 {
+		src := h.data[2*((row+min(j, width-1))*h.k+k0):]
+		if h.turn != nil && j+group <= width && k >= 8 {
 			// The next rows come from memory while these are packed: those of this block's share
 			// of the iterations.
-			ahead := 2*w.K*aheadRows(w.K) + k0/8*128 - 2*k0
-			l.turnBF16(&dst[j], cols, &src[0], w.K, k/8, ahead)
+			ahead := 2*h.k*aheadRows(h.k) + k0/8*128 - 2*k0
+			h.turn(&dst[j], cols, &src[0], h.k, k/8, ahead)
 			done = k &^ 7
 		}
-		for p := done; p < k; p++ {
-			for i := range group {
-				v := float32(0)
-				if j+i < width {
-					at := 2 * (i*w.K + p)
-					v = math.Float32frombits(uint32(src[at])<<16 | uint32(src[at+1])<<24)
+		for i := 0; done < k && i < group; i++ {
+			if to := dst[done*cols+j+i:]; j+i < width {
+				h.spread(to, cols, src[2*(i*h.k+done):2*(i*h.k+k)])
+			} else {
+				for p := range k - done {
+					to[p*cols] = 0
 				}
-				dst[p*cols+j+i] = v
 			}
 		}
 	}
-	runtime.KeepAlive(w)
+}
+
+func spreadBF16(dst []float32, step int, src []byte) {
+	for p := range len(src) / 2 {
+		dst[p*step] = math.Float32frombits(uint32(src[2*p])<<16 | uint32(src[2*p+1])<<24)
+	}
+}
+
+func spreadF16(dst []float32, step int, src []byte) {
+	for p := range len(src) / 2 {
+		dst[p*step] = kernel.FromHalf(uint16(src[2*p]) | uint16(src[2*p+1])<<8)
+	}
 }
 
 // aheadRows is how many rows later those are that are asked for: 64 KiB, in eights.

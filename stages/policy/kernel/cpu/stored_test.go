@@ -47,6 +47,15 @@ func TestRows(t *testing.T) {
 		}
 		return b
 	}
+	halves := func(n int) []byte { // all finite ones, and again from the start
+		b := make([]byte, 0, 2*n)
+		for h := uint16(0); len(b) < 2*n; h++ {
+			if h&0x7c00 != 0x7c00 {
+				b = binary.LittleEndian.AppendUint16(b, h)
+			}
+		}
+		return b
+	}
 	four := &coded{5, 192, bytes(5 * 96)}
 	for i := range 256 { // every byte
 		four.codes[i] = byte(i)
@@ -58,11 +67,12 @@ func TestRows(t *testing.T) {
 		}
 		for _, w := range []kernel.Weight{
 			eight,
-			&kernel.BF16{N: 7, K: 5, Data: bytes(70)}, &kernel.BF16{N: 3, K: 16, Data: bytes(96)}, &kernel.BF16{N: 4, K: 77, Data: bytes(4 * 154)}, four, &coded{2, 96, bytes(96)},
+			&kernel.BF16{N: 7, K: 5, Data: bytes(70)}, &kernel.BF16{N: 3, K: 16, Data: bytes(96)}, &kernel.BF16{N: 4, K: 77, Data: bytes(4 * 154)},
+			&kernel.F16{N: 7, K: 5, Data: halves(35)}, &kernel.F16{N: 3, K: 16, Data: halves(48)}, &kernel.F16{N: 256, K: 248, Data: halves(248 << 8)}, four, &coded{2, 96, bytes(96)},
 		} {
 			n, k := w.Shape()
 			for from := range n {
-				for to := from; to <= n; to++ {
+				for to := from; to <= min(n, from+7) || to == n; to++ {
 					want, got := make([]float32, (to-from)*k), make([]float32, (to-from)*k+20)
 					w.Rows(want, from, to)
 					l.rows(got, w, from, to)
@@ -84,7 +94,7 @@ func BenchmarkRows(b *testing.B) {
 		binary.LittleEndian.PutUint16(bf.Data[2*i:], uint16(0x3f80+i%64))
 	}
 	dst := make([]float32, 16*k)
-	for name, w := range map[string]kernel.Weight{"bf16": bf, "four bits": &coded{n, k, make([]byte, n*k/2)}} {
+	for name, w := range map[string]kernel.Weight{"bf16": bf, "fp16": &kernel.F16{N: n, K: k, Data: bf.Data}, "four bits": &coded{n, k, make([]byte, n*k/2)}} {
 		for _, l := range levels() {
 			b.Run(name+"/"+l.name, func(b *testing.B) {
 				for b.Loop() {
@@ -114,7 +124,7 @@ func BenchmarkKept(b *testing.B) {
 		name  string
 		w     kernel.Weight
 		bytes float64
-	}{{"bf16", bf, 2 * n * k}, {"int8", eight, n * k * (1 + 1.0/16)}} {
+	}{{"bf16", bf, 2 * n * k}, {"fp16", &kernel.F16{N: n, K: k, Data: bf.Data}, 2 * n * k}, {"fp32", &kernel.Dense{N: n, K: k, Data: normal(n * k)}, 4 * n * k}, {"int8", eight, n * k * (1 + 1.0/16)}} {
 		for _, t := range []int{1, 4, 32} {
 			x, y := normal(t*k), make([]float32, t*n)
 			b.Run(fmt.Sprintf("%s/%d rows", f.name, t), func(b *testing.B) {

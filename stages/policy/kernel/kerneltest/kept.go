@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"itool/stages/policy/kernel"
@@ -14,6 +15,15 @@ func bf16Weight(in *source, n, k int) *kernel.BF16 {
 	w := &kernel.BF16{N: n, K: k, Data: make([]byte, 2*n*k)}
 	for i, v := range in.normal(n*k, 1) {
 		binary.LittleEndian.PutUint16(w.Data[2*i:], uint16(math.Float32bits(v)>>16))
+	}
+	return w
+}
+
+// f16Weight makes a weight in halves.
+func f16Weight(in *source, n, k int) *kernel.F16 {
+	w := &kernel.F16{N: n, K: k, Data: make([]byte, 2*n*k)}
+	for i, v := range in.normal(n*k, 1) {
+		binary.LittleEndian.PutUint16(w.Data[2*i:], kernel.ToHalf(v))
 	}
 	return w
 }
@@ -74,7 +84,7 @@ func kept(t *testing.T, dev kernel.Device, rowBits bool) {
 	// than the judge is patient for.
 	shapes := append([][3]int{{400, 64, 150}, {2, 8192, 200}}, keptShapes...)
 	shapes = append(shapes, [][3]int{{1, 100, 70}, {1, 896, 112}, {40, 70, 49}}...) // a short last block, and one row of codes
-	for i, s := range append(append(shapes, shapes...), shapes...) {
+	for i, s := range slices.Repeat(shapes, 5) {
 		rows, k, n := s[0], s[1], s[2]
 		in := newSource(fmt.Sprint("kept", s))
 		var w kernel.Weight = bf16Weight(in, n, k)
@@ -90,6 +100,10 @@ func kept(t *testing.T, dev kernel.Device, rowBits bool) {
 				t.Fatal(err)
 			}
 			w = eight
+		case 3:
+			w = f16Weight(in, n, k)
+		case 4:
+			w = &kernel.Dense{N: n, K: k, Data: in.normal(n*k, 1)}
 		}
 		wide := kernel.Widened(w)
 		keep, pack := dev.Keep(w), dev.Pack(wide, n, k)
@@ -100,7 +114,7 @@ func kept(t *testing.T, dev kernel.Device, rowBits bool) {
 		got, want := in.output(rows*n), in.output(rows*n)
 		dev.MatMul(got, x, keep, rows, false)
 		dev.MatMul(want, x, pack, rows, false)
-		sameBits(t, fmt.Sprint("matmul ", s), got, want)
+		sameBits(t, fmt.Sprintf("matmul %T %v", w, s), got, want)
 		if rowBits {
 			got, want = in.output(rows*k), in.output(rows*k)
 			dev.MatMulRows(got, dy, w, rows, true)

@@ -41,8 +41,11 @@ func decode(raw []byte, dtype string) (out []float32, ok bool) {
 
 // Round is v as a file in this dtype has it.
 func (d Dtype) Round(v float32) float32 {
-	if d == BF16 {
+	switch d {
+	case BF16:
 		return math.Float32frombits(uint32(kernel.ToBF16(v)) << 16)
+	case F16:
+		return kernel.FromHalf(kernel.ToHalf(v))
 	}
 	return v
 }

@@ -21,6 +21,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"unsafe"
 
 	"itool/stages/policy/kernel"
 )
@@ -68,9 +69,9 @@ func Read(fsys fs.FS, name string) (*File, error) {
 
 // Release lets the system take back the memory of a tensor of a mapped file until it
 // is read again.
-func (f *File) Release(data []byte) {
-	if f.mapped {
-		release(data)
+func (f *File) Release(tensor string) {
+	if e, ok := f.tensors[tensor]; ok && f.mapped {
+		release(f.data[e.Offsets[0]:e.Offsets[1]])
 	}
 }
 
@@ -93,56 +94,99 @@ func (f *File) Shape(tensor string) ([]int, bool) {
 // Dtype is the tensor's, or "" when it is not there.
 func (f *File) Dtype(tensor string) Dtype { return Dtype(f.tensors[tensor].Dtype) }
 
-// BF16 returns a tensor (n, k) of dtype BF16 where it lies in the file. It refuses
-// what Float32 does.
-func (f *File) BF16(tensor string, n, k int) (*kernel.BF16, error) {
-	raw, err := f.Bytes(tensor, BF16, n, k)
+// Stored returns a matrix (n, k) where it lies in the file, in its own dtype: BF16, F16 or
+// F32. It refuses what Float32 does.
+func (f *File) Stored(tensor string, n, k int) (kernel.Weight, error) {
+	raw, dtype, err := f.tensor(tensor, n, k)
 	if err != nil {
 		return nil, err
 	}
+	var w kernel.Weight
+	var bad int // the first element that is NaN or infinite, all bits of its exponent set; or −1
+	switch dtype {
+	case BF16:
+		w, bad = &kernel.BF16{N: n, K: k, Data: raw, Owner: f}, all(raw, 0x7f80)
+	case F16:
+		w, bad = &kernel.F16{N: n, K: k, Data: raw, Owner: f}, all(raw, 0x7c00)
+	default:
+		wide, ok := view(raw)
+		if dtype != F32 || !ok { // of a file whose header is of an odd length: read it
+			data, err := f.Float32(tensor, n, k)
+			if err != nil {
+				return nil, err
+			}
+			return &kernel.Dense{N: n, K: k, Data: data}, nil
+		}
+		w, bad = &kernel.Dense{N: n, K: k, Data: wide, Owner: f}, slices.IndexFunc(wide, func(v float32) bool { return v-v != 0 })
+	}
+	if bad >= 0 {
+		row := make([]float32, k)
+		w.Rows(row, bad/k, bad/k+1)
+		return nil, f.notFinite(tensor, bad, row[bad%k])
+	}
+	f.Release(tensor) // the check read all of a file that may be larger than memory
+	return w, nil
+}
+
+// all is the first of raw's 16 bits that have all bits of the mask, or −1.
+func all(raw []byte, mask uint16) int {
 	for i := 0; i < len(raw); i += 2 {
-		if raw[i+1]&0x7f == 0x7f && raw[i]&0x80 != 0 { // all bits of the exponent: NaN or infinite
-			return nil, fmt.Errorf("%s: tensor %q: element %d is not finite: the weights are broken, take another checkpoint", f.name, tensor, i/2)
+		if binary.LittleEndian.Uint16(raw[i:])&mask == mask {
+			return i / 2
 		}
 	}
-	f.Release(raw) // the check above read all of a file that may be larger than memory
-	return &kernel.BF16{N: n, K: k, Data: raw, Owner: f}, nil
+	return -1
+}
+
+// view is raw as the float32 values that it holds, if it lies and reads as they do in memory.
+func view(raw []byte) ([]float32, bool) {
+	p := unsafe.SliceData(raw)
+	if uintptr(unsafe.Pointer(p))%4 != 0 || binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return nil, false
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(p)), len(raw)/4), true
+}
+
+func (f *File) notFinite(tensor string, at int, v float32) error {
+	return fmt.Errorf("%s: tensor %q: element %d is %v: the weights are broken, take another checkpoint", f.name, tensor, at, v)
+}
+
+// tensor is what lies in the file, if it has the wanted shape.
+func (f *File) tensor(tensor string, shape ...int) ([]byte, Dtype, error) {
+	e, ok := f.tensors[tensor]
+	if !ok {
+		return nil, "", fmt.Errorf("%s: tensor %q is missing: the file does not belong to this config.json", f.name, tensor)
+	}
+	if have, _ := f.Shape(tensor); !slices.Equal(have, shape) {
+		return nil, "", fmt.Errorf("%s: tensor %q has shape %v, config.json asks for %v", f.name, tensor, have, shape)
+	}
+	return f.data[e.Offsets[0]:e.Offsets[1]], Dtype(e.Dtype), nil
 }
 
 // Bytes returns a tensor where it lies in the file: valid as long as f is reachable.
 // It refuses another dtype and another shape than the wanted ones.
 func (f *File) Bytes(tensor string, dtype Dtype, shape ...int) ([]byte, error) {
-	e, ok := f.tensors[tensor]
-	if !ok {
-		return nil, fmt.Errorf("%s: tensor %q is missing: the file does not belong to this config.json", f.name, tensor)
+	raw, have, err := f.tensor(tensor, shape...)
+	if err == nil && have != dtype {
+		return nil, fmt.Errorf("%s: tensor %q: dtype %s, %s is expected", f.name, tensor, have, dtype)
 	}
-	if e.Dtype != string(dtype) {
-		return nil, fmt.Errorf("%s: tensor %q: dtype %s, %s is expected", f.name, tensor, e.Dtype, dtype)
-	}
-	if have, _ := f.Shape(tensor); !slices.Equal(have, shape) {
-		return nil, fmt.Errorf("%s: tensor %q has shape %v, config.json asks for %v", f.name, tensor, have, shape)
-	}
-	return f.data[e.Offsets[0]:e.Offsets[1]], nil
+	return raw, err
 }
 
 // Float32 returns a fresh copy of a tensor as float32 (from F32, F16 or BF16). It
 // refuses another shape than the wanted one, and values that are not finite.
 func (f *File) Float32(tensor string, shape ...int) ([]float32, error) {
-	e, ok := f.tensors[tensor]
-	if !ok {
-		return nil, fmt.Errorf("%s: tensor %q is missing: the file does not belong to this config.json", f.name, tensor)
+	raw, dtype, err := f.tensor(tensor, shape...)
+	if err != nil {
+		return nil, err
 	}
-	if have, _ := f.Shape(tensor); !slices.Equal(have, shape) {
-		return nil, fmt.Errorf("%s: tensor %q has shape %v, config.json asks for %v", f.name, tensor, have, shape)
-	}
-	raw := f.data[e.Offsets[0]:e.Offsets[1]]
-	out, ok := decode(raw, e.Dtype)
+	out, ok := decode(raw, string(dtype))
 	if !ok {
-		return nil, fmt.Errorf("%s: tensor %q: dtype %s is not supported: convert it to F32, F16 or BF16", f.name, tensor, e.Dtype)
+		return nil, fmt.Errorf("%s: tensor %q: dtype %s is not supported: convert it to F32, F16 or BF16", f.name, tensor, dtype)
 	}
 	for i, v := range out {
 		if v-v != 0 { // NaN and both infinities
-			return nil, fmt.Errorf("%s: tensor %q: element %d is %v: the weights are broken, take another checkpoint", f.name, tensor, i, v)
+			return nil, f.notFinite(tensor, i, v)
 		}
 	}
 	return out, nil

@@ -3,12 +3,15 @@ package safetensors_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/model/safetensors"
 )
 
@@ -102,6 +105,46 @@ func TestFloat32Refuses(t *testing.T) {
 	}
 }
 
+// Stored gives what Float32 gives, without a copy where values lie as memory wants them: not
+// those of a header of an odd length.
+func TestStored(t *testing.T) {
+	for name, bits := range map[string][]byte{
+		"BF16": {0xc0, 0xbf, 0, 0}, "F16": {0x00, 0xbe, 0xff, 0x7b}, "F32": {0, 0, 0xc0, 0xbf, 0, 0, 0x80, 0x3f},
+	} {
+		for pad := range 4 {
+			header := fmt.Sprintf(`{"x":{"dtype":%q,"shape":[1,2],"data_offsets":[0,%d]}}`, name, len(bits)) + "   "[:pad]
+			f, err := safetensors.Read(file(header, bits...), "w")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := f.Float32("x", 1, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := f.Stored("x", 1, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := kernel.Widened(w); !slices.Equal(got, want) {
+				t.Errorf("%s, header of %d: %v, want %v", name, len(header), got, want)
+			}
+			if dense, ok := w.(*kernel.Dense); ok && (dense.Owner != nil) != (len(header)%4 == 0) {
+				t.Errorf("header of %d: a copy: %v", len(header), dense.Owner == nil)
+			}
+			if _, err := f.Stored("x", 2, 1); err == nil || !strings.Contains(err.Error(), "has shape [1 2]") {
+				t.Errorf("another shape: %v", err)
+			}
+		}
+	}
+}
+
+func TestHalfTooLarge(t *testing.T) {
+	err := safetensors.Write(io.Discard, []safetensors.Tensor{{Name: "x", Shape: []int{2}, Data: []float32{65519, 65520}}}, safetensors.F16, nil)
+	if err == nil || !strings.Contains(err.Error(), `tensor "x": element 1 is 65520, float16 reaches to 65,504`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWriteRead(t *testing.T) {
 	ts := []safetensors.Tensor{{Name: "b", Shape: []int{2, 2}, Data: []float32{1, -2, 3.5, 0}}, {Name: "a", Shape: []int{0}}}
 	var one, two bytes.Buffer
@@ -144,6 +187,14 @@ func FuzzRead(f *testing.F) {
 			shape, _ := w.Shape(name)
 			if data, err := w.Float32(name, shape...); err == nil && 2*len(data) > len(raw) {
 				t.Errorf("%q: %d values out of %d bytes", name, len(data), len(raw))
+			}
+			if len(shape) != 2 {
+				continue
+			}
+			data, err := w.Float32(name, shape...)
+			stored, storedErr := w.Stored(name, shape[0], shape[1])
+			if (err == nil) != (storedErr == nil) || err == nil && !slices.Equal(kernel.Widened(stored), data) {
+				t.Errorf("%q: %v as float32, %v as stored", name, err, storedErr)
 			}
 		}
 	})

@@ -32,6 +32,7 @@ type Dtype string
 const (
 	F32  Dtype = "F32"
 	BF16 Dtype = "BF16" // rounded to nearest, ties to even
+	F16  Dtype = "F16"  // likewise; what is too large for it is an error
 	U8   Dtype = "U8"   // of bytes only
 )
 
@@ -39,7 +40,7 @@ const (
 // bytes. metadata may be nil.
 func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]string) error {
 	width, ok := widths[string(dtype)]
-	if !ok || dtype != F32 && dtype != BF16 {
+	if !ok || dtype != F32 && dtype != BF16 && dtype != F16 {
 		return fmt.Errorf("safetensors: cannot write dtype %q", dtype)
 	}
 	tensors = slices.SortedFunc(slices.Values(tensors), func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
@@ -110,19 +111,27 @@ func (t *Tensor) write(b *bufio.Writer, dtype Dtype) error {
 			return fmt.Errorf("%d values were made for shape %v", len(data), t.Shape)
 		}
 	}
-	writeData(b, data, dtype)
-	return nil
+	return writeData(b, data, dtype)
 }
 
-func writeData(b *bufio.Writer, data []float32, dtype Dtype) {
+func writeData(b *bufio.Writer, data []float32, dtype Dtype) error {
 	var buf [4]byte
-	for _, v := range data {
-		if dtype == BF16 {
+	for i, v := range data {
+		switch dtype {
+		case BF16:
 			binary.LittleEndian.PutUint16(buf[:], kernel.ToBF16(v))
 			b.Write(buf[:2])
-			continue
+		case F16:
+			h := kernel.ToHalf(v)
+			if h&0x7c00 == 0x7c00 {
+				return fmt.Errorf("element %d is %v, float16 reaches to 65,504: write float32 or bfloat16", i, v)
+			}
+			binary.LittleEndian.PutUint16(buf[:], h)
+			b.Write(buf[:2])
+		default:
+			binary.LittleEndian.PutUint32(buf[:], math.Float32bits(v))
+			b.Write(buf[:])
 		}
-		binary.LittleEndian.PutUint32(buf[:], math.Float32bits(v))
-		b.Write(buf[:])
 	}
+	return nil
 }

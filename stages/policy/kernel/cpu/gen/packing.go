@@ -7,8 +7,10 @@ func (f *file) packing() {
 	} else {
 		f.packRows256()
 		f.transpose256()
-		f.widen256()
-		f.turn256()
+		f.widen256("widen", "\tVPMOVZXWD (SI), Y0\n\tVPMOVZXWD 16(SI), Y1\n\tVPSLLD $16, Y0, Y0\n\tVPSLLD $16, Y1, Y1")
+		f.widen256("widenF16", "\tVCVTPH2PS (SI), Y0\n\tVCVTPH2PS 16(SI), Y1")
+		f.turn256("turnBF16", "bf16")
+		f.turn256("turnF16", "half")
 		f.lookup256()
 		f.widenInt8()
 		f.rowInt8()
@@ -87,22 +89,22 @@ func (f *file) transpose256() {
 	f.end()
 }
 
-// widen256 puts 16 bits into the high half of 32.
-func (f *file) widen256() {
-	at := f.begin("widen", "is described at type level.", "", param{"dst", "*float32"}, param{"src", "*byte"}, param{"sixteens", "int"})
+// widen256 makes sixteen values of 16 bits in Y0 and Y1.
+func (f *file) widen256(name, sixteen string) {
+	at := f.begin(name, "is described at type level.", "", param{"dst", "*float32"}, param{"src", "*byte"}, param{"sixteens", "int"})
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, CX", at["dst"], at["src"], at["sixteens"])
 	loop, done := f.label("w"), f.label("w")
 	f.p("\tTESTQ CX, CX\n\tJZ %s\n\tPCALIGN $32\n%s:", done, loop)
-	f.p("\tVPMOVZXWD (SI), Y0\n\tVPMOVZXWD 16(SI), Y1\n\tVPSLLD $16, Y0, Y0\n\tVPSLLD $16, Y1, Y1\n\tVMOVDQU Y0, (DI)\n\tVMOVDQU Y1, 32(DI)")
+	f.p("%s\n\tVMOVDQU Y0, (DI)\n\tVMOVDQU Y1, 32(DI)", sixteen)
 	f.p("\tADDQ $32, SI\n\tADDQ $64, DI\n\tDECQ CX\n\tJNZ %s\n%s:", loop, done)
 	f.end()
 }
 
-// turn256 turns eight columns of eight rows of bf16 at a time, in 16 bits, and widens
-// them at the end by putting a zero below each: half the shuffles of turning float32.
+// turn256 turns eight columns of eight rows of 16 bits a value at a time, and widens them
+// at the end (bf16 by putting a zero below each): half the shuffles of turning float32.
 // All registers are of 128 bits, which is what the first Zen computes with.
-func (f *file) turn256() {
-	at := f.begin("turnBF16", "writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the bf16 src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.", "",
+func (f *file) turn256(name, kind string) {
+	at := f.begin(name, "writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the "+kind+" src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.", "",
 		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"src", "*byte"}, param{"srcRow", "int"}, param{"eights", "int"}, param{"ahead", "int"})
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, DX\n\tMOVQ %s, SI\n\tMOVQ %s, R8\n\tMOVQ %s, CX", at["dst"], at["dstStep"], at["src"], at["srcRow"], at["eights"])
 	f.p("\tMOVQ %s, R11\n\tADDQ SI, R11", at["ahead"])
@@ -126,7 +128,11 @@ func (f *file) turn256() {
 		for _, two := range [][2]int{{1, 3}, {2, 4}} {
 			unpack("QDQ", two[0], two[1], 5, 6)
 			for _, r := range []int{5, 6} {
-				f.p("\tVPUNPCKLWD X%d, X15, X7\n\tVMOVDQU X7, (DI)\n\tVPUNPCKHWD X%d, X15, X7\n\tVMOVDQU X7, 16(DI)\n\tADDQ DX, DI", r, r)
+				if kind == "bf16" {
+					f.p("\tVPUNPCKLWD X%d, X15, X7\n\tVMOVDQU X7, (DI)\n\tVPUNPCKHWD X%d, X15, X7\n\tVMOVDQU X7, 16(DI)\n\tADDQ DX, DI", r, r)
+				} else {
+					f.p("\tVCVTPH2PS X%d, Y7\n\tVMOVUPS Y7, (DI)\n\tADDQ DX, DI", r)
+				}
 			}
 		}
 	}
