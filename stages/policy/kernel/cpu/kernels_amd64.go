@@ -152,12 +152,17 @@ func sumSquaresAVX512(x []float32) float64
 // pathScoresAVX512 is described at type level.
 //
 //go:noescape
-func pathScoresAVX512(scores *float32, q *float32, k *float32, path *int32, fours int, slotStep int, d int)
+func pathScoresAVX512(scores *float32, q *float32, k *float32, path *int64, fours int, d int)
+
+// pathScores2AVX512 is described at type level.
+//
+//go:noescape
+func pathScores2AVX512(scores *float32, step int, q *float32, k *float32, path *int64, fours int, d int)
 
 // pathMixAVX512 is described at type level.
 //
 //go:noescape
-func pathMixAVX512(out *float32, p *float32, v *float32, path *int32, fours int, slotStep int, d int)
+func pathMixAVX512(out *float32, p *float32, v *float32, path *int64, fours int, d int)
 
 // packRowsAVX512 is described at type level.
 //
@@ -287,12 +292,17 @@ func sumSquaresAVX2(x []float32) float64
 // pathScoresAVX2 is described at type level.
 //
 //go:noescape
-func pathScoresAVX2(scores *float32, q *float32, k *float32, path *int32, fours int, slotStep int, d int)
+func pathScoresAVX2(scores *float32, q *float32, k *float32, path *int64, fours int, d int)
+
+// pathScores2AVX2 is described at type level.
+//
+//go:noescape
+func pathScores2AVX2(scores *float32, step int, q *float32, k *float32, path *int64, fours int, d int)
 
 // pathMixAVX2 is described at type level.
 //
 //go:noescape
-func pathMixAVX2(out *float32, p *float32, v *float32, path *int32, fours int, slotStep int, d int)
+func pathMixAVX2(out *float32, p *float32, v *float32, path *int64, fours int, d int)
 
 // packRowsAVX2 is described at type level.
 //

@@ -112,12 +112,12 @@ func sumSquaresNEON(x []float32) float64
 // pathScoresNEON is described at type level.
 //
 //go:noescape
-func pathScoresNEON(scores *float32, q *float32, k *float32, path *int32, fours int, slotStep int, d int)
+func pathScoresNEON(scores *float32, q *float32, k *float32, path *int64, fours int, d int)
 
 // pathMixNEON is described at type level.
 //
 //go:noescape
-func pathMixNEON(out *float32, p *float32, v *float32, path *int32, fours int, slotStep int, d int)
+func pathMixNEON(out *float32, p *float32, v *float32, path *int64, fours int, d int)
 
 // transposeNEON writes 4·fours steps of four values, 16 apart: value j of step p is src[j·srcRow + p].
 //

@@ -1680,27 +1680,25 @@ q100:
 	FMOVD F0, ret+24(FP)
 	RET
 
-// func pathScoresNEON(scores *float32, q *float32, k *float32, path *int32, fours int, slotStep int, d int)
-TEXT ·pathScoresNEON(SB), NOSPLIT, $0-56
+// func pathScoresNEON(scores *float32, q *float32, k *float32, path *int64, fours int, d int)
+TEXT ·pathScoresNEON(SB), NOSPLIT, $0-48
 	MOVD scores+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD k+16(FP), R2
 	MOVD path+24(FP), R3
 	MOVD fours+32(FP), R4
-	MOVD slotStep+40(FP), R5
-	LSL $2, R5
-	MOVD d+48(FP), R6
+	MOVD d+40(FP), R6
 	LSR $2, R6
 	CBZ R4, p103
 p101:
-	MOVW.P 4(R3), R8
-	MADD R5, R2, R8, R8
-	MOVW.P 4(R3), R9
-	MADD R5, R2, R9, R9
-	MOVW.P 4(R3), R10
-	MADD R5, R2, R10, R10
-	MOVW.P 4(R3), R11
-	MADD R5, R2, R11, R11
+	MOVD.P 8(R3), R8
+	ADD R2, R8
+	MOVD.P 8(R3), R9
+	ADD R2, R9
+	MOVD.P 8(R3), R10
+	ADD R2, R10
+	MOVD.P 8(R3), R11
+	ADD R2, R11
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1728,13 +1726,11 @@ p102:
 p103:
 	RET
 
-// func pathMixNEON(out *float32, p *float32, v *float32, path *int32, fours int, slotStep int, d int)
-TEXT ·pathMixNEON(SB), NOSPLIT, $0-56
+// func pathMixNEON(out *float32, p *float32, v *float32, path *int64, fours int, d int)
+TEXT ·pathMixNEON(SB), NOSPLIT, $0-48
 	MOVD out+0(FP), R0
 	MOVD v+16(FP), R2
-	MOVD slotStep+40(FP), R5
-	LSL $2, R5
-	MOVD d+48(FP), R6
+	MOVD d+40(FP), R6
 	LSR $4, R6
 m104:
 	MOVD p+8(FP), R1
@@ -1750,32 +1746,32 @@ m104:
 	VEOR V7.B16, V7.B16, V7.B16
 	CBZ R4, m106
 m105:
-	MOVW.P 4(R3), R8
-	MADD R5, R2, R8, R8
+	MOVD.P 8(R3), R8
+	ADD R2, R8
 	VLD1 (R8), [V16.S4, V17.S4, V18.S4, V19.S4]
 	FMOVS.P 4(R1), F20
 	WORD $0x4f941200 // FMLA.4S.S[0] V0, V16, V20
 	WORD $0x4f941221 // FMLA.4S.S[0] V1, V17, V20
 	WORD $0x4f941242 // FMLA.4S.S[0] V2, V18, V20
 	WORD $0x4f941263 // FMLA.4S.S[0] V3, V19, V20
-	MOVW.P 4(R3), R8
-	MADD R5, R2, R8, R8
+	MOVD.P 8(R3), R8
+	ADD R2, R8
 	VLD1 (R8), [V16.S4, V17.S4, V18.S4, V19.S4]
 	FMOVS.P 4(R1), F20
 	WORD $0x4f941204 // FMLA.4S.S[0] V4, V16, V20
 	WORD $0x4f941225 // FMLA.4S.S[0] V5, V17, V20
 	WORD $0x4f941246 // FMLA.4S.S[0] V6, V18, V20
 	WORD $0x4f941267 // FMLA.4S.S[0] V7, V19, V20
-	MOVW.P 4(R3), R8
-	MADD R5, R2, R8, R8
+	MOVD.P 8(R3), R8
+	ADD R2, R8
 	VLD1 (R8), [V16.S4, V17.S4, V18.S4, V19.S4]
 	FMOVS.P 4(R1), F20
 	WORD $0x4f941200 // FMLA.4S.S[0] V0, V16, V20
 	WORD $0x4f941221 // FMLA.4S.S[0] V1, V17, V20
 	WORD $0x4f941242 // FMLA.4S.S[0] V2, V18, V20
 	WORD $0x4f941263 // FMLA.4S.S[0] V3, V19, V20
-	MOVW.P 4(R3), R8
-	MADD R5, R2, R8, R8
+	MOVD.P 8(R3), R8
+	ADD R2, R8
 	VLD1 (R8), [V16.S4, V17.S4, V18.S4, V19.S4]
 	FMOVS.P 4(R1), F20
 	WORD $0x4f941204 // FMLA.4S.S[0] V4, V16, V20

@@ -53,9 +53,14 @@ type level struct {
 	siluGrad    func(dGate, dUp, dy, gate, up []float32)       // its gradient
 	rope        func(a, b, cos, sin []float32, sign float32)   // (a, b) turned by the angle, sign −1 turns back
 	adamw       func(w, m, v, g []float32, b1, r1, b2, r2, gradScale, rate, decay, inverseC1, inverseC2, eps float32)
-	sumSquares  func(x []float32) float64                                        // Σ x²; len(x) a multiple of 16
-	pathScores  func(scores, q, k *float32, path *int32, fours, slotStep, d int) // scores[j] = q·k[path[j]]
-	pathMix     func(out, p, v *float32, path *int32, fours, slotStep, d int)    // out = Σ p[j]·v[path[j]]
+	sumSquares  func(x []float32) float64 // Σ x²; len(x) a multiple of 16
+
+	// pathScores: scores[j] = q · (the row of k path[j] bytes on). pathScores2 does it for two
+	// rows of q, one behind the other, with the scores step floats apart; nil: one after the other.
+	// pathMix: out = Σ p[j] · (the row of v path[j] bytes on).
+	pathScores  func(scores, q, k *float32, path *int64, fours, d int)
+	pathScores2 func(scores *float32, step int, q, k *float32, path *int64, fours, d int)
+	pathMix     func(out, p, v *float32, path *int64, fours, d int)
 }
 
 type tileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int, alpha float32, add int)

@@ -31,7 +31,7 @@ var avx512Level = &level{
 	exp: expAVX512, max: maxAVX512, dot: dotAVX512, dot3: dot3AVX512, scale: scaleAVX512, add: addAVX512,
 	norm: normAVX512, normGrad: normGradAVX512, mulAdd: mulAddAVX512, softmaxGrad: softmaxGradAVX512,
 	silu: siluAVX512, siluGrad: siluGradAVX512, rope: ropeAVX512, adamw: adamwAVX512, sumSquares: sumSquaresAVX512,
-	pathScores: pathScoresAVX512, pathMix: pathMixAVX512,
+	pathScores: pathScoresAVX512, pathScores2: pathScores2AVX512, pathMix: pathMixAVX512,
 	widen: widenAVX2, widenF16: widenF16AVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, turnF16: turnF16AVX2, // wider registers would not read memory faster
 	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }
@@ -44,7 +44,7 @@ var avx2Level = &level{
 	exp: expAVX2, max: maxAVX2, dot: dotAVX2, dot3: dot3AVX2, scale: scaleAVX2, add: addAVX2,
 	norm: normAVX2, normGrad: normGradAVX2, mulAdd: mulAddAVX2, softmaxGrad: softmaxGradAVX2,
 	silu: siluAVX2, siluGrad: siluGradAVX2, rope: ropeAVX2, adamw: adamwAVX2, sumSquares: sumSquaresAVX2,
-	pathScores: pathScoresAVX2, pathMix: pathMixAVX2,
+	pathScores: pathScoresAVX2, pathScores2: pathScores2AVX2, pathMix: pathMixAVX2,
 	widen: widenAVX2, widenF16: widenF16AVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, turnF16: turnF16AVX2,
 	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }

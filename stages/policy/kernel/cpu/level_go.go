@@ -203,22 +203,20 @@ func goSumSquares(x []float32) float64 {
 	return sum
 }
 
-func goPathScores(scores, q, k *float32, path *int32, fours, slotStep, d int) {
+func goPathScores(scores, q, k *float32, path *int64, fours, d int) {
 	row := unsafe.Slice(q, d)
 	out := unsafe.Slice(scores, 4*fours)
-	for j, slot := range unsafe.Slice(path, 4*fours) {
-		at := (*float32)(unsafe.Add(unsafe.Pointer(k), 4*int(slot)*slotStep))
-		out[j] = goDot(row, unsafe.Slice(at, d))
+	for j, bytes := range unsafe.Slice(path, 4*fours) {
+		out[j] = goDot(row, unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(k), bytes)), d))
 	}
 }
 
-func goPathMix(out, p, v *float32, path *int32, fours, slotStep, d int) {
+func goPathMix(out, p, v *float32, path *int64, fours, d int) {
 	sum := unsafe.Slice(out, d)
 	clear(sum)
 	weights := unsafe.Slice(p, 4*fours)
-	for j, slot := range unsafe.Slice(path, 4*fours) {
-		at := (*float32)(unsafe.Add(unsafe.Pointer(v), 4*int(slot)*slotStep))
-		for c, x := range unsafe.Slice(at, d) {
+	for j, bytes := range unsafe.Slice(path, 4*fours) {
+		for c, x := range unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(v), bytes)), d) {
 			sum[c] += weights[j] * x
 		}
 	}

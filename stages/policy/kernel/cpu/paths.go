@@ -2,7 +2,8 @@ package cpu
 
 import "math"
 
-// decode is one call of AttendPaths; a part is one row.
+// decode is one call of AttendPaths; a part is one row's heads of one group. Parts of a group
+// follow one another: paths begin alike, and a group's keys and values stay in the second-level cache.
 type decode struct {
 	heads
 	out   []float32
@@ -22,7 +23,7 @@ func (d *Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, dim 
 	need("v", v, all*g*dim)
 	t := d.decodes.take()
 	*t = decode{heads: heads{level: d.level, q: q, k: k, v: v, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}, out: out, paths: paths}
-	d.pool.run(len(paths), 4*slots*h*dim, t)
+	d.pool.run(len(paths)*g, 4*slots*h*dim, t)
 	*t = decode{}
 	d.decodes.put(t)
 }
@@ -39,25 +40,25 @@ func needPath(path []int32) int {
 	return int(longest + 1)
 }
 
-func (a *decode) part(r int, s *scratch) {
-	clear(a.out[r*a.h*a.d : (r+1)*a.h*a.d])
-	n, share := len(a.paths[r]), a.h/a.g
+func (a *decode) part(i int, s *scratch) {
+	group, r, share := i/len(a.paths), i%len(a.paths), a.h/a.g
+	at := (r*a.h + group*share) * a.d
+	out, n := a.out[at:at+share*a.d], len(a.paths[r])
+	clear(out)
 	if n == 0 {
 		return
 	}
-	path := a.pad(s, a.paths[r])
-	scores := grow(&s.a, share*len(path)) // (heads of a group, slots)
-	for group := range a.g {
-		a.scores(scores, path, r, group)
-		for i := range share {
-			p := scores[i*len(path) : (i+1)*len(path)]
-			top := a.level.max(p[:n]) * a.scale
-			inverse := 1 / a.level.exp(p[:n], a.scale, top)
-			a.level.scale(p[:n], inverse)
-			clear(p[n:])
-		}
-		a.mix(s, scores, path, r, group)
+	path := a.bytes(s, a.paths[r])
+	scores := grow(&s.a, share*len(path)) // (heads of the group, slots)
+	a.scores(scores, a.q[at:], path, group)
+	for i := range share {
+		p := scores[i*len(path) : (i+1)*len(path)]
+		top := a.level.max(p[:n]) * a.scale
+		inverse := 1 / a.level.exp(p[:n], a.scale, top)
+		a.level.scale(p[:n], inverse)
+		clear(p[n:])
 	}
+	a.mix(s, out, scores, path, group)
 }
 
 // chunk is how many slots all heads of a group visit before the next: their rows,
@@ -65,46 +66,55 @@ func (a *decode) part(r int, s *scratch) {
 func (a *decode) chunk() int { return max(4, 4096/a.d&^3) }
 
 // scores: q · k along the path, for every head of the group.
-func (a *decode) scores(scores []float32, path []int32, r, group int) {
-	run := a.level.pathScores
+func (a *decode) scores(scores, q []float32, path []int64, group int) {
+	one, two := a.level.pathScores, a.level.pathScores2
 	if a.d%a.level.lanes != 0 {
-		run = goPathScores
+		one, two = goPathScores, nil
 	}
 	share := a.h / a.g
 	for from := 0; from < len(path); from += a.chunk() {
-		slots := min(a.chunk(), len(path)-from)
-		for i := range share {
-			run(&scores[i*len(path)+from], &a.q[(r*a.h+group*share+i)*a.d], &a.k[group*a.d], &path[from], slots/4, a.g*a.d, a.d)
+		fours := min(a.chunk(), len(path)-from) / 4
+		for i := 0; i < share; i++ {
+			to := &scores[i*len(path)+from]
+			if two != nil && i+1 < share {
+				two(to, len(path), &q[i*a.d], &a.k[group*a.d], &path[from], fours, a.d)
+				i++
+			} else {
+				one(to, &q[i*a.d], &a.k[group*a.d], &path[from], fours, a.d)
+			}
 		}
 	}
 }
 
 // mix: out += p · v along the path, for every head of the group.
-func (a *decode) mix(s *scratch, p []float32, path []int32, r, group int) {
+func (a *decode) mix(s *scratch, out, p []float32, path []int64, group int) {
 	run := a.level.pathMix
 	if a.d%a.level.lanes != 0 {
 		run = goPathMix
 	}
-	share, sum := a.h/a.g, grow(&s.b, a.d)
+	sum := grow(&s.b, a.d)
 	for from := 0; from < len(path); from += a.chunk() {
-		slots := min(a.chunk(), len(path)-from)
-		for i := range share {
-			at := (r*a.h + group*share + i) * a.d
-			run(&sum[0], &p[i*len(path)+from], &a.v[group*a.d], &path[from], slots/4, a.g*a.d, a.d)
-			a.level.add(a.out[at:at+a.d], sum)
+		fours := min(a.chunk(), len(path)-from) / 4
+		for i := range a.h / a.g {
+			run(&sum[0], &p[i*len(path)+from], &a.v[group*a.d], &path[from], fours, a.d)
+			a.level.add(out[i*a.d:(i+1)*a.d], sum)
 		}
 	}
 }
 
-// pad repeats the path's first slot, with weight 0, up to a multiple of four.
-func (a *decode) pad(s *scratch, path []int32) []int32 {
+// bytes is where the slots of a path lie, in bytes from the first; its first is repeated, with
+// weight 0, up to a multiple of four.
+func (a *decode) bytes(s *scratch, path []int32) []int64 {
 	n := (len(path) + 3) / 4 * 4
 	if cap(s.path) < n {
-		s.path = make([]int32, n)
+		s.path = make([]int64, n+n/4)
 	}
-	padded := s.path[:n]
-	for i := copy(padded, path); i < n; i++ {
-		padded[i] = path[0]
+	all, step := s.path[:n], int64(4*a.g*a.d)
+	for i, slot := range path {
+		all[i] = int64(slot) * step
 	}
-	return padded
+	for i := len(path); i < n; i++ {
+		all[i] = all[0]
+	}
+	return all
 }

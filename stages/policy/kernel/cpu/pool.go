@@ -117,7 +117,7 @@ func (p *pool) work() bool {
 type scratch struct {
 	a, b, c, d, e, f []float32
 	left, acc        []float32 // of a product in bf16 within something else
-	path             []int32
+	path             []int64
 	sums             []float64
 }
 

@@ -31,7 +31,7 @@ func (f *file) begin(name, doc string, result string, params ...param) map[strin
 	offset := 0
 	var list []string
 	for _, p := range params {
-		size := map[string]int{"[]float32": 24, "[]int32": 24, "*float32": 8, "*int32": 8, "*byte": 8, "*int8": 8, "*uint16": 8, "int": 8, "float32": 4}[p.typ]
+		size := map[string]int{"[]float32": 24, "[]int32": 24, "*float32": 8, "*int32": 8, "*int64": 8, "*byte": 8, "*int8": 8, "*uint16": 8, "int": 8, "float32": 4}[p.typ]
 		if size == 0 {
 			panic("unknown type " + p.typ)
 		}

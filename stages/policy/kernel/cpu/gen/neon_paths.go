@@ -1,18 +1,17 @@
 package main
 
 // neonAddress puts the address of the row of the path's next slot (path at R3, rows
-// from R2, their distance R5) into reg.
+// from R2) into reg.
 func (f *file) neonAddress(reg string) {
-	f.p("\tMOVW.P 4(R3), %s\n\tMADD R5, R2, %s, %s", reg, reg, reg)
+	f.p("\tMOVD.P 8(R3), %s\n\tADD R2, %s", reg, reg)
 }
 
 // neonPathScores is pathScores, one slot per accumulator.
 func (f *file) neonPathScores() {
 	at := f.begin("pathScores", "is described at type level.", "",
-		param{"scores", "*float32"}, param{"q", "*float32"}, param{"k", "*float32"}, param{"path", "*int32"},
-		param{"fours", "int"}, param{"slotStep", "int"}, param{"d", "int"})
+		param{"scores", "*float32"}, param{"q", "*float32"}, param{"k", "*float32"}, param{"path", "*int64"}, param{"fours", "int"}, param{"d", "int"})
 	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tMOVD %s, R2\n\tMOVD %s, R3", at["scores"], at["q"], at["k"], at["path"])
-	f.p("\tMOVD %s, R4\n\tMOVD %s, R5\n\tLSL $2, R5\n\tMOVD %s, R6\n\tLSR $2, R6", at["fours"], at["slotStep"], at["d"])
+	f.p("\tMOVD %s, R4\n\tMOVD %s, R6\n\tLSR $2, R6", at["fours"], at["d"])
 	slots, chunk, done := f.label("p"), f.label("p"), f.label("p")
 	f.p("\tCBZ R4, %s\n%s:", done, slots)
 	rows := []string{"R8", "R9", "R10", "R11"}
@@ -35,9 +34,8 @@ func (f *file) neonPathScores() {
 // accumulators.
 func (f *file) neonPathMix() {
 	at := f.begin("pathMix", "is described at type level.", "",
-		param{"out", "*float32"}, param{"p", "*float32"}, param{"v", "*float32"}, param{"path", "*int32"},
-		param{"fours", "int"}, param{"slotStep", "int"}, param{"d", "int"})
-	f.p("\tMOVD %s, R0\n\tMOVD %s, R2\n\tMOVD %s, R5\n\tLSL $2, R5\n\tMOVD %s, R6\n\tLSR $4, R6", at["out"], at["v"], at["slotStep"], at["d"])
+		param{"out", "*float32"}, param{"p", "*float32"}, param{"v", "*float32"}, param{"path", "*int64"}, param{"fours", "int"}, param{"d", "int"})
+	f.p("\tMOVD %s, R0\n\tMOVD %s, R2\n\tMOVD %s, R6\n\tLSR $4, R6", at["out"], at["v"], at["d"])
 	columns, slots, done := f.label("m"), f.label("m"), f.label("m")
 	f.p("%s:\n\tMOVD %s, R1\n\tMOVD %s, R3\n\tMOVD %s, R4", columns, at["p"], at["path"], at["fours"])
 	f.neonZero(0, 8)

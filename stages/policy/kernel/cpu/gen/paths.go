@@ -1,66 +1,108 @@
 package main
 
-// paths emits decoding's attention over scattered cache slots. Both kernels take
-// the path four slots at a time (the caller pads it) and rows of whole registers.
+import "slices"
+
+// paths emits decoding's attention over scattered cache slots. The kernels take the path four
+// slots at a time (the caller pads it), as the distance of each slot's row from the first in bytes,
+// and rows of whole registers.
 func (f *file) paths() {
-	f.pathScores()
+	f.pathScores(1)
+	f.pathScores(2)
 	f.pathMix()
 }
 
-// address puts the address of the row of slot i of the path (at R9) into reg.
-func (f *file) address(i int, base, reg string) {
-	f.p("\tMOVLQSX %d(R9), %s\n\tIMULQ R10, %s\n\tADDQ %s, %s", 4*i, reg, reg, base, reg)
-}
-
-// pathScores: scores[j] = q · k[path[j]].
-func (f *file) pathScores() {
-	at := f.begin("pathScores", "is described at type level.", "",
-		param{"scores", "*float32"}, param{"q", "*float32"}, param{"k", "*float32"}, param{"path", "*int32"},
-		param{"fours", "int"}, param{"slotStep", "int"}, param{"d", "int"})
+// pathScores: scores[j] = q · k[path[j]], of one head, or of two with the same keys.
+func (f *file) pathScores(heads int) {
+	name, params := "pathScores", []param{{"scores", "*float32"}, {"q", "*float32"}, {"k", "*float32"}, {"path", "*int64"}, {"fours", "int"}, {"d", "int"}}
+	if heads == 2 {
+		name, params = "pathScores2", slices.Insert(params, 1, param{"step", "int"})
+	}
+	at := f.begin(name, "is described at type level.", "", params...)
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, DX\n\tMOVQ %s, R9", at["scores"], at["q"], at["k"], at["path"])
-	f.p("\tMOVQ %s, CX\n\tMOVQ %s, R10\n\tSHLQ $2, R10\n\tMOVQ %s, R8\n\tSHLQ $2, R8", at["fours"], at["slotStep"], at["d"])
+	f.p("\tMOVQ %s, CX\n\tMOVQ %s, R8\n\tSHLQ $2, R8", at["fours"], at["d"])
+	if heads == 2 {
+		f.p("\tMOVQ %s, BX\n\tLEAQ (DI)(BX*4), BX\n\tLEAQ (SI)(R8*1), R10", at["step"]) // of the second
+	}
 	slots, chunk, done := f.label("p"), f.label("p"), f.label("p")
 	f.p("\tTESTQ CX, CX\n\tJZ %s\n%s:", done, slots)
 	rows := []string{"R11", "R12", "R13", "R15"}
 	for i, r := range rows {
-		f.address(i, "DX", r)
+		f.p("\tMOVQ %d(R9), %s\n\tADDQ DX, %s", 8*i, r, r)
+	}
+	for i := range 4 * heads {
 		f.p("\tVXORPS X%d, X%d, X%d", i, i, i)
 	}
-	f.p("\tXORQ AX, AX\n%s:\n\tVMOVUPS (SI)(AX*1), %s", chunk, f.r(4))
+	f.p("\tXORQ AX, AX\n%s:\n\tVMOVUPS (SI)(AX*1), %s", chunk, f.r(8))
+	if heads == 2 {
+		f.p("\tVMOVUPS (R10)(AX*1), %s", f.r(9))
+	}
 	for i, r := range rows {
-		f.p("\tVFMADD231PS (%s)(AX*1), %s, %s", r, f.r(4), f.r(i))
+		if heads == 1 {
+			f.p("\tVFMADD231PS (%s)(AX*1), %s, %s", r, f.r(8), f.r(i))
+			continue
+		}
+		f.p("\tVMOVUPS (%s)(AX*1), %s\n\tVFMADD231PS %s, %s, %s\n\tVFMADD231PS %s, %s, %s", r, f.r(10), f.r(10), f.r(8), f.r(i), f.r(10), f.r(9), f.r(4+i))
 	}
 	f.p("\tADDQ $%d, AX\n\tCMPQ AX, R8\n\tJLT %s", 4*f.lanes, chunk)
-	if f.wide() {
-		for i := range rows {
-			f.p("\tVEXTRACTF64X4 $1, Z%d, Y5\n\tVADDPS Y5, Y%d, Y%d", i, i, i)
-		}
+	for h, to := range []string{"DI", "BX"}[:heads] {
+		f.sumLanes(4 * h)
+		f.p("\tVMOVUPS X%d, (%s)\n\tADDQ $16, %s", 4*h, to, to)
 	}
-	f.p("\tVHADDPS Y1, Y0, Y0\n\tVHADDPS Y3, Y2, Y2\n\tVHADDPS Y2, Y0, Y0\n\tVEXTRACTF128 $1, Y0, X1\n\tVADDPS X1, X0, X0")
-	f.p("\tVMOVUPS X0, (DI)\n\tADDQ $16, DI\n\tADDQ $16, R9\n\tDECQ CX\n\tJNZ %s\n%s:", slots, done)
+	f.p("\tADDQ $32, R9\n\tDECQ CX\n\tJNZ %s\n%s:", slots, done)
 	f.end()
 }
 
-// pathMix: out = Σ p[j] · v[path[j]], one register of columns at a time, every
-// fourth slot into the same accumulator.
+// sumLanes sums the lanes of registers a to a+3 into the four lanes of Xa. Two shuffles and a sum are what
+// VHADDPS does, and faster on the first Zen.
+func (f *file) sumLanes(a int) {
+	if f.wide() {
+		for i := range 4 {
+			f.p("\tVEXTRACTF64X4 $1, Z%d, Y11\n\tVADDPS Y11, Y%d, Y%d", a+i, a+i, a+i)
+		}
+	}
+	pairs := func(x, y, to int) {
+		f.p("\tVSHUFPS $0x88, Y%d, Y%d, Y11\n\tVSHUFPS $0xdd, Y%d, Y%d, Y12\n\tVADDPS Y12, Y11, Y%d", y, x, y, x, to)
+	}
+	pairs(a, a+1, a)
+	pairs(a+2, a+3, a+2)
+	pairs(a, a+2, a)
+	f.p("\tVEXTRACTF128 $1, Y%d, X11\n\tVADDPS X11, X%d, X%d", a, a, a)
+}
+
+// pathMix: out = Σ p[j] · v[path[j]], two registers of columns at a time and at last one,
+// every fourth slot into the same accumulators.
 func (f *file) pathMix() {
 	at := f.begin("pathMix", "is described at type level.", "",
-		param{"out", "*float32"}, param{"p", "*float32"}, param{"v", "*float32"}, param{"path", "*int32"},
-		param{"fours", "int"}, param{"slotStep", "int"}, param{"d", "int"})
-	f.p("\tMOVQ %s, DI\n\tMOVQ %s, DX", at["out"], at["v"])
-	f.p("\tMOVQ %s, R10\n\tSHLQ $2, R10\n\tMOVQ %s, R8\n\tSHLQ $2, R8\n\tADDQ DI, R8", at["slotStep"], at["d"])
-	columns, slots, done := f.label("m"), f.label("m"), f.label("m")
-	f.p("%s:\n\tMOVQ %s, SI\n\tMOVQ %s, R9\n\tMOVQ %s, CX", columns, at["p"], at["path"], at["fours"])
-	for i := range 4 {
-		f.p("\tVXORPS X%d, X%d, X%d", i, i, i)
+		param{"out", "*float32"}, param{"p", "*float32"}, param{"v", "*float32"}, param{"path", "*int64"}, param{"fours", "int"}, param{"d", "int"})
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, DX\n\tMOVQ %s, R8\n\tSHLQ $2, R8\n\tADDQ DI, R8", at["out"], at["v"], at["d"])
+	last, done := f.label("m"), f.label("m")
+	for _, registers := range []int{2, 1} {
+		columns, slots, sum := f.label("m"), f.label("m"), f.label("m")
+		width, next := 4*f.lanes*registers, last
+		if registers == 1 {
+			f.p("%s:", last)
+			next = done
+		}
+		f.p("%s:\n\tLEAQ %d(DI), AX\n\tCMPQ AX, R8\n\tJGT %s", columns, width, next)
+		f.p("\tMOVQ %s, SI\n\tMOVQ %s, R9\n\tMOVQ %s, CX", at["p"], at["path"], at["fours"])
+		for i := range 4 * registers {
+			f.p("\tVXORPS X%d, X%d, X%d", i, i, i)
+		}
+		f.p("\tTESTQ CX, CX\n\tJZ %s\n%s:", sum, slots)
+		for i := range 4 {
+			f.p("\tMOVQ %d(R9), R11\n\tVBROADCASTSS %d(SI), %s", 8*i, 4*i, f.r(8))
+			for c := range registers {
+				f.p("\tVFMADD231PS %d(DX)(R11*1), %s, %s", 4*f.lanes*c, f.r(8), f.r(4*c+i))
+			}
+		}
+		f.p("\tADDQ $16, SI\n\tADDQ $32, R9\n\tDECQ CX\n\tJNZ %s\n%s:", slots, sum)
+		for c := range registers {
+			a := 4 * c
+			f.p("\tVADDPS %s, %s, %s\n\tVADDPS %s, %s, %s\n\tVADDPS %s, %s, %s", f.r(a+1), f.r(a), f.r(a), f.r(a+3), f.r(a+2), f.r(a+2), f.r(a+2), f.r(a), f.r(a))
+			f.p("\tVMOVUPS %s, %d(DI)", f.r(a), 4*f.lanes*c)
+		}
+		f.p("\tADDQ $%d, DI\n\tADDQ $%d, DX\n\tJMP %s", width, width, columns)
 	}
-	f.p("\tTESTQ CX, CX\n\tJZ %s\n%s:", done, slots)
-	for i := range 4 {
-		f.address(i, "DX", "R11")
-		f.p("\tVBROADCASTSS %d(SI), %s\n\tVFMADD231PS (R11), %s, %s", 4*i, f.r(4), f.r(4), f.r(i))
-	}
-	f.p("\tADDQ $16, SI\n\tADDQ $16, R9\n\tDECQ CX\n\tJNZ %s\n%s:", slots, done)
-	f.p("\tVADDPS %s, %s, %s\n\tVADDPS %s, %s, %s\n\tVADDPS %s, %s, %s", f.r(1), f.r(0), f.r(0), f.r(3), f.r(2), f.r(2), f.r(2), f.r(0), f.r(0))
-	f.p("\tVMOVUPS %s, (DI)\n\tADDQ $%d, DI\n\tADDQ $%d, DX\n\tCMPQ DI, R8\n\tJLT %s", f.r(0), 4*f.lanes, 4*f.lanes, columns)
+	f.p("%s:", done)
 	f.end()
 }
