@@ -108,9 +108,12 @@ type Device interface {
 	// and lse[t] = log Σ exp; rows with a negative target get 0. W (V, K). The
 	// T × V logits never exist as a whole.
 	LogProbs(logp, lse, x []float32, w Matrix, targets []int32, t int)
-	// LogProbsBackward: given dlogp (T), dx (T, K) += gradient, and unless dw is
-	// nil, dw (V, K) += gradient. wRaw (V, K) is the weight as rows; it is not read
-	// when w was made by Keep.
+	// LogProbsGrad is LogProbs, to the same bits, and writes the gradient of each row's log-probability by its
+	// x: grad (T, K) = W[target] − Σ softmax·W; 0 for rows with a negative target. wRaw (V, K) is the weight as rows; it
+	// is not read when w was made by Keep.
+	LogProbsGrad(grad, logp, lse, x []float32, w Matrix, wRaw []float32, targets []int32, t int)
+	// LogProbsBackward is for a head that is trained: given dlogp (T), dx (T, K) += gradient and
+	// dw (V, K) += gradient. w was made by Pack; wRaw (V, K) is the weight as rows.
 	LogProbsBackward(dx, dw, dlogp, lse, x []float32, w Matrix, wRaw []float32, targets []int32, t int)
 
 	// AdamW updates w, m, v (n) in place with gradient g·gscale; decoupled decay:

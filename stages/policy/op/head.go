@@ -1,6 +1,8 @@
 package op
 
 import (
+	"errors"
+
 	"itool/stages/policy/kernel"
 
 	G "gorgonia.org/gorgonia"
@@ -26,14 +28,14 @@ type head struct {
 	at   int
 	dw   []float32
 
-	// Only rows with a target are computed; rows lists them, the next three are dense.
+	// Only rows with a target are computed; rows lists them, the others are dense.
 	rows    []int32
 	targets []int32
 	x, h    []float32 // (rows, C)
 	rstd    []float32 // (rows)
 	dense   []float32 // (rows) log-probabilities, then their gradient
 	lse     []float32 // (rows)
-	dh, dxr []float32 // (rows, C)
+	dh, dxr []float32 // (rows, C); of a frozen head dh is at first each log-probability's gradient
 
 	logp, dx []float32 // (T), (T, C)
 }
@@ -76,7 +78,11 @@ func (o *head) forward(in []G.Value) error {
 		return nil
 	}
 	c.Device.RMSNorm(o.h, o.rstd, o.x, o.norm.w, n, c.C, c.Eps)
-	c.Device.LogProbs(o.dense, o.lse, o.h, o.p.M, o.targets, n)
+	if o.dw == nil && c.Gradients {
+		c.Device.LogProbsGrad(o.dh, o.dense, o.lse, o.h, o.p.M, o.w, o.targets, n)
+	} else {
+		c.Device.LogProbs(o.dense, o.lse, o.h, o.p.M, o.targets, n)
+	}
 	for i, r := range o.rows {
 		o.logp[r] = o.dense[i]
 	}
@@ -90,12 +96,23 @@ func (o *head) backward(in []G.Value, grad G.Value) error {
 	if n == 0 {
 		return nil
 	}
-	for i, r := range o.rows {
-		o.dense[i] = dlogp[r]
+	if o.dw == nil {
+		if !c.Gradients {
+			return errors.New("the forward pass ran without Context.Gradients")
+		}
+		for i, r := range o.rows {
+			for j := range c.C {
+				o.dh[i*c.C+j] *= dlogp[r]
+			}
+		}
+	} else {
+		for i, r := range o.rows {
+			o.dense[i] = dlogp[r]
+		}
+		clear(o.dh[:n*c.C])
+		c.Device.LogProbsBackward(o.dh, o.dw, o.dense, o.lse, o.h, o.p.M, o.w, o.targets, n)
 	}
-	clear(o.dh[:n*c.C])
 	clear(o.dxr[:n*c.C])
-	c.Device.LogProbsBackward(o.dh, o.dw, o.dense, o.lse, o.h, o.p.M, o.w, o.targets, n)
 	c.Device.RMSNormBackward(o.dxr, o.norm.dw, o.dh, o.x, o.norm.w, o.rstd, n, c.C)
 	for i, r := range o.rows {
 		copy(o.dx[int(r)*c.C:(int(r)+1)*c.C], o.dxr[i*c.C:])

@@ -42,6 +42,10 @@ type Context struct {
 	Device   kernel.Device
 	Cos, Sin []float32 // (positions, D/2)
 
+	// Gradients says that a backward pass follows: the forward pass then takes on the way what would
+	// have to be computed again.
+	Gradients bool
+
 	work *workspace
 	dx   []float32 // (T, C)
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"itool/stages/policy/kernel/ref"
@@ -36,6 +37,7 @@ func shaped(t *testing.T, small op.Shape, keep int) *bench {
 		cos[i], sin[i] = float32(c), float32(s)
 	}
 	b := &bench{t: t, g: G.NewGraph(), c: op.NewContext(small, ref.New(), cos, sin, keep), rand: rand.New(rand.NewPCG(1, 2)), params: map[string]*G.Node{}}
+	b.c.Gradients = true
 	b.batch, b.rows = op.NewBatch(b.g, small.T)
 	b.rows.Reset()
 	b.rows.Add([]int32{1, 2}, []int32{3, 4, 2})
@@ -276,5 +278,20 @@ func TestRecomputeSameBits(t *testing.T) {
 	}
 	if one, three := gradient(1), gradient(3); !slices.Equal(one, three) {
 		t.Errorf("one memory gives %v, three %v", one[:4], three[:4])
+	}
+}
+
+// A frozen head takes its gradient on the way, if it is told that there will be one.
+func TestHeadWithoutGradients(t *testing.T) {
+	b := newBench(t, 1)
+	b.c.Gradients = false
+	w, x := b.noise(small.V*small.C, 0.5), b.param("x", 1, small.T, small.C)
+	cost, _ := b.dot(must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, small.V, small.C)})))
+	derivs := must[G.Nodes](t)(G.Grad(cost, x))
+	if err := must[*op.Program](t)(op.Compile(cost)).Run(); err != nil {
+		t.Error(err)
+	}
+	if err := must[*op.Program](t)(op.Compile(derivs...)).Run(); err == nil || !strings.Contains(err.Error(), "without Context.Gradients") {
+		t.Errorf("got %v", err)
 	}
 }

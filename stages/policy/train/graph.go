@@ -17,6 +17,7 @@ import (
 type graph struct {
 	rows    op.Rows
 	plan    loss.Plan
+	context *op.Context
 	logp    []float32 // (T)
 	params  []G.ValueGrad
 	forward *op.Program
@@ -47,7 +48,7 @@ func newGraph(w *weights, cfg Config) (*graph, error) {
 		b.nodes[p.name] = input(b.g, p)
 		all = append(all, b.nodes[p.name])
 	}
-	g := &graph{}
+	g := &graph{context: b.c}
 	b.batch, g.rows = op.NewBatch(b.g, cfg.Tokens)
 	g.plan.Side = make([]int32, cfg.Tokens)
 	logp, err := b.logProbs()
@@ -182,6 +183,7 @@ func (g *graph) score(visit func(segment int, logp float64)) error {
 		g.plan.Side[i] = -1
 	}
 	g.plan.Units, g.plan.Denominator = g.plan.Units[:0], 1
+	g.context.Gradients = false
 	if err := g.forward.Run(); err != nil {
 		return err
 	}
@@ -195,6 +197,12 @@ func (g *graph) score(visit func(segment int, logp float64)) error {
 		}
 	}
 	return nil
+}
+
+// learn runs all of it on the batch.
+func (g *graph) learn() error {
+	g.context.Gradients = true
+	return g.train.Run()
 }
 
 // gradients are the parameters' gradients so far.

@@ -196,7 +196,7 @@ func (t *Trainer) accumulate(ctx context.Context, p *Phase, batch []int) (Stats,
 			return stats, err
 		}
 		g.fill(p, bin)
-		if err := g.train.Run(); err != nil {
+		if err := g.learn(); err != nil {
 			return stats, err
 		}
 		for i, u := range g.plan.Units {

@@ -136,6 +136,8 @@ func TestNoAllocations(t *testing.T) {
 			"attention backward": func() { dev.AttentionBackward(dx, w, dw, dy, y, lse, x, x, x, cu, nil, h, g, d) },
 			"attend paths":       func() { dev.AttendPaths(y, x, dx, dy, paths, h, g, d) },
 			"logprobs":           func() { dev.LogProbs(y, lse, x, m, targets, tokens) },
+			"logprobs grad":      func() { dev.LogProbsGrad(dx, y, lse, x, m, w, targets, tokens) },
+			"logprobs grad kept": func() { dev.LogProbsGrad(dx, y, lse, x, kept, nil, targets, tokens) },
 			"logprobs backward":  func() { dev.LogProbsBackward(dx, dw, y, lse, x, m, w, targets, tokens) },
 			"adamw":              func() { dev.AdamW(w, dw, dw, dw, len(w), kernel.AdamW{C1: 1, C2: 1, Eps: 1}) },
 			"sum of squares":     func() { dev.SumSquares(w) },

@@ -47,6 +47,23 @@ func (s *slab) gather(x []float32, targets []int32, from, t, k int) (next int) {
 
 // LogProbs keeps a running log-sum-exp over the slabs of the vocabulary.
 func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32, t int) {
+	d.head(nil, logp, lse, x, w, nil, targets, t)
+}
+
+// LogProbsGrad keeps a running Σ exp(logit − top)·W as well: the probabilities need not be
+// known for that, nor the logits computed again.
+func (d *Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
+	n, k := w.Shape()
+	need("grad", grad, t*k)
+	if d.own(w).stored == nil {
+		need("weight", wRaw, n*k)
+	}
+	clear(grad[:t*k])
+	d.head(grad, logp, lse, x, w, wRaw, targets, t)
+}
+
+// head is both: grad is nil for the first.
+func (d *Device) head(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	m := d.own(w)
 	need("x", x, t*m.k)
 	need("logp", logp, t)
@@ -60,14 +77,47 @@ func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int
 		from = s.gather(x, targets, from, t, m.k)
 		rounded := d.round(s, m.k)
 		for col := 0; col < m.n; col += slabCols {
+			width := min(slabCols, m.n-col)
 			d.logits(s, m, wide, rounded, col)
-			d.spread(span{work: logSumExp, n: len(s.rows), k: min(slabCols, m.n-col), col: col, slab: s, pos: targets, f: [7][]float32{logp}}, 20*slabCols)
+			d.spread(span{work: logSumExp, n: len(s.rows), k: width, col: col, whole: m.k, slab: s, pos: targets, f: [7][]float32{logp, grad}}, 20*slabCols)
+			if grad != nil {
+				d.multiply(product{m: len(s.rows), k: width, alpha: 1, a: s.logits, aRow: slabCols},
+					right{n: m.k, b: d.words(m, wide, wRaw, col, width), bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
+			}
 		}
 		d.release(rounded)
 		for i, r := range s.rows {
 			lse[r] = s.top[i] + float32(math.Log(s.sum[i]))
 			logp[r] -= lse[r]
+			if grad != nil {
+				at := int(r) * m.k
+				d.minusMean(grad[at:at+m.k], s.dx[i*m.k:(i+1)*m.k], float32(1/s.sum[i]), m, wRaw, int(targets[r]))
+			}
 		}
+	}
+}
+
+// words are rows col.. of the head, in float32.
+func (d *Device) words(m *matrix, wide *widening, wRaw []float32, col, width int) []float32 {
+	if wide != nil {
+		return d.widen(wide, col, width, false)
+	}
+	return wRaw[col*m.k:]
+}
+
+// minusMean: grad = the target's row of W − sum/Σ. What the products have seen rounded is
+// rounded here, too: else the difference would not vanish where the target is certain.
+func (d *Device) minusMean(grad, sum []float32, inverse float32, m *matrix, wRaw []float32, target int) {
+	if m.stored != nil {
+		d.level.rows(grad, m.stored, target, target+1)
+	} else {
+		copy(grad, wRaw[target*m.k:(target+1)*m.k])
+	}
+	for i := 0; d.level.bf16 != nil && i < len(grad); i++ {
+		grad[i] = math.Float32frombits(uint32(kernel.ToBF16(grad[i])) << 16)
+	}
+	for i, v := range sum {
+		grad[i] -= v * inverse
 	}
 }
 
@@ -119,8 +169,12 @@ func logSumExp(sp *span, first, last int) {
 		if col == 0 {
 			s.top[i], s.sum[i] = top, 0
 		} else if top > s.top[i] {
-			s.sum[i] *= math.Exp(float64(s.top[i]) - float64(top))
+			less := math.Exp(float64(s.top[i]) - float64(top))
+			s.sum[i] *= less
 			s.top[i] = top
+			if sp.f[1] != nil {
+				l.scale(s.dx[i*sp.whole:(i+1)*sp.whole], float32(less))
+			}
 		}
 		s.sum[i] += float64(l.exp(row, 1, s.top[i]))
 	}
@@ -130,33 +184,27 @@ func logSumExp(sp *span, first, last int) {
 // multiplies that into dx and dw.
 func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	m := d.own(w)
+	if m.stored != nil {
+		panic("cpu: a kept head has no gradient")
+	}
 	need("x", x, t*m.k)
 	need("dx", dx, t*m.k)
+	need("dw", dw, m.n*m.k)
 	need("dlogp", dlogp, t)
 	need("lse", lse, t)
 	need("targets", targets, t)
-	if m.stored == nil {
-		need("weight", wRaw, m.n*m.k)
-	}
-	s, wide := d.slabs.take(), d.headWidening(m)
-	defer d.returnHead(s, wide)
+	need("weight", wRaw, m.n*m.k)
+	s := d.slabs.take()
+	defer d.slabs.put(s)
 	for from := 0; from < t; {
 		from = s.gather(x, targets, from, t, m.k)
 		n, rounded := len(s.rows), d.round(s, m.k)
 		for col := 0; col < m.n; col += slabCols {
 			width := min(slabCols, m.n-col)
-			d.logits(s, m, wide, rounded, col)
+			d.logits(s, m, nil, rounded, col)
 			d.spread(span{work: logitGrad, n: n, k: width, col: col, slab: s, pos: targets, f: [7][]float32{dlogp, lse}}, 20*slabCols)
-			var rows []float32
-			if wide != nil {
-				rows = d.widen(wide, col, width, false)
-			} else {
-				rows = wRaw[col*m.k:]
-			}
-			d.multiply(product{m: n, k: width, alpha: 1, a: s.logits, aRow: slabCols}, right{n: m.k, b: rows, bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
-			if dw != nil {
-				d.multiply(product{m: width, k: n, alpha: 1, a: s.logits, aRow: slabCols, transA: true}, right{n: m.k, b: s.x, bRow: m.k, c: dw[col*m.k:], cRow: m.k, add: true})
-			}
+			d.multiply(product{m: n, k: width, alpha: 1, a: s.logits, aRow: slabCols}, right{n: m.k, b: wRaw[col*m.k:], bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
+			d.multiply(product{m: width, k: n, alpha: 1, a: s.logits, aRow: slabCols, transA: true}, right{n: m.k, b: s.x, bRow: m.k, c: dw[col*m.k:], cRow: m.k, add: true})
 		}
 		d.release(rounded)
 		for i, r := range s.rows {

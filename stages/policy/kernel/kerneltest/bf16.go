@@ -10,7 +10,7 @@ import (
 
 // Between two values of bf16 the gradient of a logit may go to either, as the sums before
 // it do: a share of one term of thousands. So may a probability of attention, of which
-// there are fewer.
+// there are fewer, or of the head, which is rounded before it is normalised.
 const (
 	bf16Tolerance      = 1e-3
 	bf16AttentionShare = 4e-3
@@ -25,7 +25,7 @@ func RunBF16(t *testing.T, dev, judge kernel.Device) {
 		switch c.op {
 		case "logprobs backward":
 			c.tolerance = bf16Tolerance
-		case "attention", "attention backward", "attend suffix":
+		case "attention", "attention backward", "attend suffix", "logprobs grad":
 			c.tolerance = max(c.tolerance, bf16AttentionShare)
 		}
 		t.Run(c.op+"/"+c.name, func(t *testing.T) {
@@ -83,6 +83,36 @@ func (r rounding) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []in
 	r.Device.LogProbs(logp, lse, rounded(x), w, targets, t)
 }
 
+// LogProbsGrad rounds the exponentials, too, of which there are as many sums as there are products.
+func (r rounding) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
+	r.LogProbs(logp, lse, x, w, targets, t)
+	n, k := w.Shape()
+	wRaw = rounded(wRaw[:n*k])
+	clear(grad[:t*k])
+	for i, target := range targets[:t] {
+		if target < 0 {
+			continue
+		}
+		logits, top := make([]float64, n), math.Inf(-1)
+		for v := range logits {
+			logits[v] = dot(rounded(x[i*k:(i+1)*k]), wRaw[v*k:(v+1)*k])
+			top = math.Max(top, logits[v])
+		}
+		mean, sum := make([]float64, k), 0.0
+		for v, l := range logits {
+			p := math.Exp(l - top)
+			sum += p
+			p = float64(rounded([]float32{float32(p)})[0])
+			for j := range mean {
+				mean[j] += p * float64(wRaw[v*k+j])
+			}
+		}
+		for j := range mean {
+			grad[i*k+j] = wRaw[int(target)*k+j] - float32(mean[j]/sum)
+		}
+	}
+}
+
 // LogProbsBackward writes the gradient of the logits down, to round it like every factor.
 func (r rounding) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	n, k := w.Shape()
@@ -100,9 +130,7 @@ func (r rounding) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Mat
 		row[target] += dlogp[i]
 	}
 	r.Gemm(false, false, t, k, n, 1, logits, wRaw, true, dx)
-	if dw != nil {
-		r.Gemm(true, false, n, k, t, 1, logits, x, true, dw)
-	}
+	r.Gemm(true, false, n, k, t, 1, logits, x, true, dw)
 }
 
 // probabilities are those of one row, not normalised, and what normalises them: q of one head

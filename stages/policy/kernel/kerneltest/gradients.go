@@ -103,6 +103,11 @@ func headGradient(t *testing.T, dev kernel.Device) {
 	dev.LogProbsBackward(dx, dw, r, lse, x, dev.Pack(w, n, k), w, targets, rows)
 	slope(t, in, "x", forward, x, dx)
 	slope(t, in, "w", forward, w, dw)
+	dev.LogProbsGrad(dx, logp, lse, x, dev.Pack(w, n, k), w, targets, rows)
+	for i := range dx {
+		dx[i] *= r[i/k]
+	}
+	slope(t, in, "x of a frozen head", forward, x, dx)
 }
 
 // slope compares along three random directions. The step balances the curvature

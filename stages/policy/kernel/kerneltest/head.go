@@ -6,8 +6,12 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// The log-sum-exp adds its own rounding to the logits'.
-const headTolerance = 3e-5
+// The log-sum-exp adds its own rounding to the logits'. Of dw the few rows of targets are far
+// larger than the others, and so than its RMS.
+const (
+	headTolerance   = 3e-5
+	headDWTolerance = 1e-4
+)
 
 func headChecks() []check {
 	var all []check
@@ -21,20 +25,18 @@ func headChecks() []check {
 			dev.LogProbs(logp, lse, x, dev.Pack(w, v, k), targets, t)
 			return []tensor{{"logp", logp}, {"lse", lse}}
 		}})
-		for _, frozen := range []bool{false, true} {
-			all = append(all, check{"logprobs backward", fmt.Sprintf("%s frozen=%v", size, frozen), headTolerance,
-				func(dev kernel.Device, in *source) []tensor {
-					x, w, targets := headInputs(in, t, k, v)
-					lse := lseOf(x, w, targets, t, k, v)
-					dlogp, dx, dw := in.normal(t, 1), in.normal(t*k, 1), in.normal(v*k, 1)
-					if frozen {
-						dev.LogProbsBackward(dx, nil, dlogp, lse, x, dev.Pack(w, v, k), w, targets, t)
-						return []tensor{{"dx", dx}}
-					}
-					dev.LogProbsBackward(dx, dw, dlogp, lse, x, dev.Pack(w, v, k), w, targets, t)
-					return []tensor{{"dx", dx}, {"dw", dw}}
-				}})
-		}
+		all = append(all, check{"logprobs grad", size, headTolerance, func(dev kernel.Device, in *source) []tensor {
+			x, w, targets := headInputs(in, t, k, v)
+			grad, logp, lse := in.output(t*k), in.output(t), in.output(t)
+			dev.LogProbsGrad(grad, logp, lse, x, dev.Pack(w, v, k), w, targets, t)
+			return []tensor{{"logp", logp}, {"lse", lse}, {"grad", grad}}
+		}}, check{"logprobs backward", size, headDWTolerance, func(dev kernel.Device, in *source) []tensor {
+			x, w, targets := headInputs(in, t, k, v)
+			lse := lseOf(x, w, targets, t, k, v)
+			dlogp, dx, dw := in.normal(t, 1), in.normal(t*k, 1), in.normal(v*k, 1)
+			dev.LogProbsBackward(dx, dw, dlogp, lse, x, dev.Pack(w, v, k), w, targets, t)
+			return []tensor{{"dx", dx}, {"dw", dw}}
+		}})
 	}
 	return all
 }

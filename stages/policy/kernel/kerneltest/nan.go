@@ -36,6 +36,9 @@ func notANumber(t *testing.T, dev kernel.Device) {
 		// A hidden state of one column: word at has a NaN logit.
 		dev.LogProbs(y, d, in.normal(1, 1), dev.Pack(poisoned(), n, 1), []int32{0}, 1)
 		results["logp"], results["lse"] = y[0], d[0]
+		words, g := poisoned(), in.output(1)
+		dev.LogProbsGrad(g, y, d, in.normal(1, 1), dev.Pack(words, n, 1), words, []int32{0}, 1)
+		results["logp by x"] = g[0]
 
 		// n rows, one head of size one: key at is NaN, so the last row's softmax is.
 		lse := in.output(n)

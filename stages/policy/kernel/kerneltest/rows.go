@@ -42,6 +42,9 @@ func rows(t *testing.T, dev kernel.Device) {
 		"logprobs": {1, func(y []float32, first, count int) {
 			dev.LogProbs(y, make([]float32, count), x[first*k:(first+count)*k], packed, targets[first:], count)
 		}},
+		"logprobs grad": {k, func(y []float32, first, count int) {
+			dev.LogProbsGrad(y, make([]float32, count), make([]float32, count), x[first*k:(first+count)*k], packed, w, targets[first:], count)
+		}},
 		"attend paths": {k, func(y []float32, first, count int) {
 			p := make([][]int32, count)
 			for i := range p {

@@ -25,16 +25,39 @@ func (Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32,
 	}
 }
 
+// LogProbsGrad: grad = W[target] − Σ softmax·W.
+func (d Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
+	d.LogProbs(logp, lse, x, w, targets, t)
+	m := w.(*matrix)
+	if m.kept {
+		wRaw = m.w
+	}
+	clear(grad[:t*m.k])
+	for r := range t {
+		if targets[r] < 0 {
+			continue
+		}
+		sum := make([]float64, m.k)
+		for v := range m.n {
+			wv := wRaw[v*m.k : (v+1)*m.k]
+			p := -math.Exp(dot(x[r*m.k:(r+1)*m.k], wv) - float64(lse[r]))
+			if v == int(targets[r]) {
+				p++
+			}
+			for i := range sum {
+				sum[i] += p * float64(wv[i])
+			}
+		}
+		for i, v := range sum {
+			grad[r*m.k+i] = float32(v)
+		}
+	}
+}
+
 // LogProbsBackward: dlogit = dlogp·(1[v = target] − softmax).
 func (Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	n, k := w.Shape()
-	if m := w.(*matrix); m.kept {
-		wRaw = m.w
-	}
-	var dw64 []float64
-	if dw != nil {
-		dw64 = make([]float64, n*k)
-	}
+	dw64 := make([]float64, n*k)
 	for r := range t {
 		if targets[r] < 0 {
 			continue
@@ -50,9 +73,7 @@ func (Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix,
 			dlogit *= float64(dlogp[r])
 			for i := range k {
 				dx64[i] += dlogit * float64(wv[i])
-				if dw != nil {
-					dw64[v*k+i] += dlogit * float64(row[i])
-				}
+				dw64[v*k+i] += dlogit * float64(row[i])
 			}
 		}
 		for i := range k {
