@@ -82,6 +82,7 @@ type Stream struct {
 	row      row
 	computed int  // tokens of the prompt
 	ready    bool // all but the last are
+	next     Token
 	broken   error
 
 	mu     sync.Mutex
@@ -354,29 +355,38 @@ func (b *Batcher) step(running []*Stream) {
 		session.paths = append(session.paths, s.row.path)
 	}
 	session.pass(f.ids, session.paths)
-	_ = f.eachLogits(len(b.ready), func(i int, logits []float32) error {
-		s := b.ready[i]
-		r := &s.row
-		id, logp := r.sampler.Pick(logits, s.req.settings())
-		if logp-logp != 0 {
-			s.broken = fmt.Errorf("policy: log-probability %v: the weights are broken, or overflow", logp)
-			return nil
-		}
-		t := Token{ID: id, LogProb: logp, Top: alternatives(logits, s.top, float64(logits[id])-logp)}
-		t.same()
-		r.last = id
-		r.limit--
-		switch {
-		case b.p.IsEnd(id):
-			r.end = ReasonEndOfTurn
-		case s.req.Stop != nil && s.req.Stop(id):
-			r.end = ReasonStop
-		case r.limit == 0:
-			r.end = ReasonLength
-		}
-		s.tell(func() { s.tokens = append(s.tokens, t) })
-		return nil
-	})
+	f.eachRow(len(b.ready), b.pick)
+	for _, s := range b.ready {
+		b.take(s)
+	}
+}
+
+// pick draws the next token of stream i, for take. It may run for several streams at once.
+func (b *Batcher) pick(i int, logits []float32) {
+	s := b.ready[i]
+	id, logp := s.row.sampler.Pick(logits, s.req.settings())
+	s.next = Token{ID: id, LogProb: logp, Top: alternatives(logits, s.top, float64(logits[id])-logp)}
+	s.next.same()
+}
+
+// take tells a stream the token that it has picked.
+func (b *Batcher) take(s *Stream) {
+	r, t := &s.row, s.next
+	if t.LogProb-t.LogProb != 0 {
+		s.broken = fmt.Errorf("policy: log-probability %v: the weights are broken, or overflow", t.LogProb)
+		return
+	}
+	r.last = t.ID
+	r.limit--
+	switch {
+	case b.p.IsEnd(t.ID):
+		r.end = ReasonEndOfTurn
+	case s.req.Stop != nil && s.req.Stop(t.ID):
+		r.end = ReasonStop
+	case r.limit == 0:
+		r.end = ReasonLength
+	}
+	s.tell(func() { s.tokens = append(s.tokens, t) })
 }
 
 // same gives a token among its own alternatives the very same log-probability.

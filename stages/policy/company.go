@@ -28,12 +28,13 @@ type company struct {
 	running []*drawing
 	parts   []part
 	owners  []place
+	pick    func(row int, logits []float32) // for the owner of a row
 }
 
 // cachedBytes is what a processor's caches hold. With two threads and four rows a tree, the weights in
-// float32, together was 0.7 × as fast as apart at 3 MB; 0.7 (two trees) to 1.0 (eight) at 11 MB; 0.8 to 1.3
-// at 28 MB; 1.2 to 1.4 at 55 MB; and 1.1 to 1.4 at 134 and at 540 MB.
-const cachedBytes = 32 << 20
+// float32, together was 0.7 × as fast as apart at 3 MB, with two trees or eight; at 11 MB 0.9 (two) to
+// 1.25 (eight); at 28 MB 0.9 to 1.5; at 55 MB 1.2 to 1.7.
+const cachedBytes = 8 << 20
 
 // place is a row of a pass: row i of a drawing.
 type place struct {
@@ -55,6 +56,7 @@ var errPanicked = errors.New("a draw beside this one panicked (see there); try a
 func (c *company) draw(d *drawing) {
 	if c.cached {
 		alone := company{f: d.f, running: []*drawing{d}}
+		alone.begin()
 		for !d.done() {
 			alone.step()
 		}
@@ -75,6 +77,7 @@ func (c *company) lead(d *drawing) {
 	if c.f == nil {
 		c.f = &forward{m: d.p.model, d: d.p.model.Device}
 	}
+	c.begin()
 	whole := false
 	defer func() {
 		if !whole { // a panic: nobody knows which rows have their token
@@ -133,9 +136,18 @@ func (c *company) step() {
 		return
 	}
 	f.along(f.ids, c.parts...)
-	_ = f.eachLogits(len(f.ids), func(row int, logits []float32) error {
-		at := c.owners[row]
-		at.of.pick(at.i, logits)
-		return nil
-	})
+	f.eachRow(len(f.ids), c.pick)
+	for _, at := range c.owners {
+		at.of.take(at.i)
+	}
+}
+
+// begin makes pick, once: a closure would allocate in every step.
+func (c *company) begin() {
+	if c.pick == nil {
+		c.pick = func(row int, logits []float32) {
+			at := c.owners[row]
+			at.of.pick(at.i, logits)
+		}
+	}
 }

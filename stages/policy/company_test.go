@@ -214,8 +214,7 @@ func TestPanicBeside(t *testing.T) {
 	beside(t, p)
 }
 
-// Trees at once, as a worker's slots hold them: four rows each. The small model's sessions draw apart, the
-// others' together.
+// Trees at once, as a worker's slots hold them: four rows each.
 func BenchmarkSessions(b *testing.B) {
 	for name, fsys := range map[string]fs.FS{"demo": policytest.Demo(1), "33M": policytest.Shaped(1, model.Config{
 		Family: model.Llama, HiddenSize: 448, IntermediateSize: 1280, NumLayers: 12, NumHeads: 14, NumKVHeads: 2, HeadDim: 32,

@@ -15,7 +15,14 @@ type row struct {
 	last    int32
 	limit   int // tokens it may still draw
 	sampler *sample.Sampler
+	picked  picked
 	end     Reason
+}
+
+// picked is a row's next token, and its log-probability in nats.
+type picked struct {
+	id   int32
+	logp float64
 }
 
 // drawing is a Draw at work: the rows of its session.
@@ -104,11 +111,16 @@ func (d *drawing) extend() error {
 	return nil
 }
 
-// pick draws the next token of row i.
+// pick draws the next token of row i, for take. It may run for several rows at once.
 func (d *drawing) pick(i int, logits []float32) {
 	r := &d.rows[i]
-	req, draw := &d.reqs[r.at], &d.draws[r.at]
-	id, logp := r.sampler.Pick(logits, req.settings())
+	r.picked.id, r.picked.logp = r.sampler.Pick(logits, d.reqs[r.at].settings())
+}
+
+// take appends the token that row i has picked.
+func (d *drawing) take(i int) {
+	r := &d.rows[i]
+	req, draw, id, logp := &d.reqs[r.at], &d.draws[r.at], r.picked.id, r.picked.logp
 	if logp-logp != 0 {
 		d.err = fmt.Errorf("request %d: log-probability %v: the weights are broken, or overflow", r.at, logp)
 		return

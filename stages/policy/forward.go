@@ -33,6 +33,11 @@ type forward struct {
 	cu               []int32   // segments + 1
 	slots            []int32   // (T) that the rows write
 	outs             []kernel.Out
+
+	// Of eachRow.
+	see   func(row int, logits []float32)
+	first int         // row of the block
+	visit func(i int) // calls see
 }
 
 func (p *Policy) takeForward() *forward {
@@ -204,17 +209,46 @@ func (f *forward) keep(rows []int) {
 
 // eachLogits calls see with the logits (V) of each row in turn, after layers.
 func (f *forward) eachLogits(t int, see func(row int, logits []float32) error) error {
-	m := f.m
-	f.d.RMSNorm(f.normed, f.rstd, f.x, m.Norm, t, m.HiddenSize, float32(m.RMSNormEps))
-	grow(&f.logits, min(t, headRows)*m.VocabSize)
+	f.normLast(t)
 	for at := 0; at < t; at += headRows {
-		n := min(headRows, t-at)
-		f.d.MatMul(f.logits, f.normed[at*m.HiddenSize:], m.Head, n, false)
-		for i := range n {
-			if err := see(at+i, f.logits[i*m.VocabSize:(i+1)*m.VocabSize]); err != nil {
+		for i := range f.block(at, t) {
+			if err := see(at+i, f.row(i)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// eachRow is eachLogits for several rows at once: see may touch what is the row's own.
+func (f *forward) eachRow(t int, see func(row int, logits []float32)) {
+	if f.visit == nil {
+		f.visit = func(i int) { f.see(f.first+i, f.row(i)) } // once: a closure would allocate in every step
+	}
+	f.normLast(t)
+	f.see = see
+	for at := 0; at < t; at += headRows {
+		f.first = at
+		n := f.block(at, t)
+		f.d.Parallel(n, 20*n*f.m.VocabSize, f.visit)
+	}
+	f.see = nil
+}
+
+func (f *forward) normLast(t int) {
+	m := f.m
+	f.d.RMSNorm(f.normed, f.rstd, f.x, m.Norm, t, m.HiddenSize, float32(m.RMSNormEps))
+	grow(&f.logits, min(t, headRows)*m.VocabSize)
+}
+
+// block computes the logits of some of t rows, from row at on, and returns how many.
+func (f *forward) block(at, t int) int {
+	n := min(headRows, t-at)
+	f.d.MatMul(f.logits, f.normed[at*f.m.HiddenSize:], f.m.Head, n, false)
+	return n
+}
+
+// row is the logits of row i of a block.
+func (f *forward) row(i int) []float32 {
+	return f.logits[i*f.m.VocabSize : (i+1)*f.m.VocabSize]
 }

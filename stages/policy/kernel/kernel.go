@@ -121,6 +121,10 @@ type Device interface {
 	// w -= rate · (decay·w + (m/c1) / (√(v/c2) + eps)).
 	AdamW(w, m, v, g []float32, n int, s AdamW)
 
+	// Parallel calls do(0) … do(n−1), on several threads at once if that is worth it: work is
+	// the number of operations of all, roughly.
+	Parallel(n, work int, do func(i int))
+
 	// SumSquares returns Σ x² in float64, in one fixed order.
 	SumSquares(x []float32) float64
 }

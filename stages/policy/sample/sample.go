@@ -74,25 +74,41 @@ func (s *Sampler) Pick(logits []float32, set Settings) (id int32, logp float64) 
 	if set.Temperature != 1 {
 		sum = powers(s.weights, logits, top, 1/set.Temperature)
 	}
+	if all := len(logits); (set.TopP == 0 || set.TopP == 1) && (set.TopK == 0 || set.TopK >= all) && set.MinP == 0 {
+		id = int32(all - 1) // if rounding leaves a rest
+		at := u * sum
+		for candidate, w := range s.weights {
+			if at -= w; at < 0 {
+				id = int32(candidate)
+				break
+			}
+		}
+	} else {
+		id = s.among(u, sum, set)
+	}
+	return id, float64(logits[id]) - top - math.Log(raw)
+}
+
+// among picks from those that the settings leave.
+func (s *Sampler) among(u, sum float64, set Settings) (id int32) {
 	s.ids = s.ids[:0]
-	for id := range logits {
+	for id := range s.weights {
 		s.ids = append(s.ids, int32(id))
 	}
-	if set.TopP > 0 && set.TopP < 1 || set.TopK > 0 && set.TopK < len(logits) {
+	if set.TopP > 0 && set.TopP < 1 || set.TopK > 0 && set.TopK < len(s.ids) {
 		sum = s.cut(sum, set)
 	}
 	if set.MinP > 0 { // the likeliest weighs 1
 		sum = s.drop(set.MinP)
 	}
-	id = s.ids[len(s.ids)-1] // if rounding leaves a rest
+	id = s.ids[len(s.ids)-1]
 	at := u * sum
 	for _, candidate := range s.ids {
 		if at -= s.weights[candidate]; at < 0 {
-			id = candidate
-			break
+			return candidate
 		}
 	}
-	return id, float64(logits[id]) - top - math.Log(raw)
+	return id
 }
 
 // cut keeps the candidates of top-k, then of those the ones of top-p, likeliest

@@ -60,6 +60,7 @@ type Device struct {
 	decodes   shelf[decode]
 	slabs     shelf[slab]
 	widenings shelf[widening]
+	loops     shelf[loop]
 }
 
 // New returns a device. The error names a level this machine does not have.

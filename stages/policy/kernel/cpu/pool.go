@@ -76,6 +76,20 @@ func (p *pool) share(parts int, t task) {
 	p.task = nil
 }
 
+// loop is one call of Parallel.
+type loop struct{ do func(i int) }
+
+func (l *loop) part(i int, _ *scratch) { l.do(i) }
+
+// Parallel calls do on the threads of the pool.
+func (d *Device) Parallel(n, work int, do func(i int)) {
+	l := d.loops.take()
+	l.do = do
+	d.pool.run(n, work, l)
+	l.do = nil
+	d.loops.put(l)
+}
+
 // helper works until nothing has come for a while.
 func (p *pool) helper() {
 	for idle := 0; idle < spins; idle++ {

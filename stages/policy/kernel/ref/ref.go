@@ -92,6 +92,13 @@ func (Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float
 	}
 }
 
+// Parallel is a loop.
+func (Device) Parallel(n, _ int, do func(i int)) {
+	for i := range n {
+		do(i)
+	}
+}
+
 // dot is Σ a·b in float64.
 func dot(a, b []float32) float64 {
 	var sum float64
