@@ -34,9 +34,16 @@ type forward struct {
 	slots            []int32   // (T) that the rows write
 	outs             []kernel.Out
 
+	// With few, layers leaves the rows that are asked for, ascending, and computes nothing else of the last
+	// layer but keys and values.
+	few   bool
+	asked []int32
+	first []int32 // by segment, for packed: all rows behind are asked for
+	asks  []int32 // positions of the rows that are asked for
+
 	// Of eachRow.
 	see   func(row int, logits []float32)
-	first int         // row of the block
+	block int         // its first row
 	visit func(i int) // calls see
 }
 
@@ -76,9 +83,9 @@ func grow[E any](b *[]E, n int) {
 	*b = (*b)[:n]
 }
 
-// layers runs rows of tokens at their positions and leaves the residual stream,
-// before the final norm, in f.x. attend gets each layer's rotated q, and k, v of the rows (f.q,
-// f.k, f.v) and fills f.att.
+// layers runs rows of tokens at their positions and leaves the residual stream of those that are
+// asked for, before the final norm, in f.x. attend gets each layer's rotated q, and k, v of the rows (f.q,
+// f.k, f.v; of the last layer q of those asked for) and fills f.att.
 func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 	m, d, t := f.m, f.d, len(ids)
 	c, eps := m.HiddenSize, float32(m.RMSNormEps)
@@ -91,13 +98,21 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 		if l.QNorm != nil {
 			q, k = f.q0, f.k0
 		}
-		f.maps(f.normed, t, image{&l.Q, q}, image{&l.K, k}, image{&l.V, f.v})
+		all, asks := t, pos
+		if !f.fewIn(i) {
+			f.maps(f.normed, t, image{&l.Q, q}, image{&l.K, k}, image{&l.V, f.v})
+		} else {
+			f.maps(f.normed, t, image{&l.K, k}, image{&l.V, f.v})
+			asks = f.ask(pos)
+			t = len(asks)
+			f.maps(f.normed, t, image{&l.Q, q})
+		}
 		if l.QNorm != nil {
 			d.RMSNorm(f.q, f.rstd, q, l.QNorm, t*m.NumHeads, m.HeadDim, eps)
-			d.RMSNorm(f.k, f.rstd, k, l.KNorm, t*m.NumKVHeads, m.HeadDim, eps)
+			d.RMSNorm(f.k, f.rstd, k, l.KNorm, all*m.NumKVHeads, m.HeadDim, eps)
 		}
-		d.RoPE(f.q, m.Cos, m.Sin, pos, t, m.NumHeads, m.HeadDim, false)
-		d.RoPE(f.k, m.Cos, m.Sin, pos, t, m.NumKVHeads, m.HeadDim, false)
+		d.RoPE(f.q, m.Cos, m.Sin, asks, t, m.NumHeads, m.HeadDim, false)
+		d.RoPE(f.k, m.Cos, m.Sin, pos, all, m.NumKVHeads, m.HeadDim, false)
 		attend(i)
 		f.addTo(f.x, f.att, &l.O, t)
 		d.RMSNorm(f.normed, f.rstd, f.x, l.PostNorm, t, c, eps)
@@ -109,6 +124,20 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 		}
 	}
 }
+
+// ask leaves the rows that are asked for in f.x and f.normed and returns their positions.
+func (f *forward) ask(pos []int32) []int32 {
+	c := f.m.HiddenSize
+	f.asks = f.asks[:0]
+	for i, row := range f.asked {
+		copy(f.x[i*c:(i+1)*c], f.x[int(row)*c:])
+		copy(f.normed[i*c:(i+1)*c], f.normed[int(row)*c:])
+		f.asks = append(f.asks, pos[row])
+	}
+	return f.asks
+}
+
+func (f *forward) fewIn(layer int) bool { return f.few && layer == len(f.m.Layers)-1 }
 
 // image is y (t, N), where a map goes.
 type image struct {
@@ -178,9 +207,13 @@ func (f *forward) along(ids []int32, parts ...part) {
 }
 
 // packed attends within segments: f.cu bounds them.
-func (f *forward) packed(int) {
+func (f *forward) packed(layer int) {
 	grow(&f.lse, len(f.att)/f.m.HeadDim)
-	f.d.Attention(f.att, f.lse, f.q, f.k, f.v, f.cu, nil, f.m.NumHeads, f.m.NumKVHeads, f.m.HeadDim)
+	var first []int32
+	if f.fewIn(layer) {
+		first = f.first
+	}
+	f.d.Attention(f.att, f.lse, f.q, f.k, f.v, f.cu, nil, first, f.m.NumHeads, f.m.NumKVHeads, f.m.HeadDim)
 }
 
 // targets gives, after layers, the log-probability of target[i] after row i; 0
@@ -211,7 +244,7 @@ func (f *forward) keep(rows []int) {
 func (f *forward) eachLogits(t int, see func(row int, logits []float32) error) error {
 	f.normLast(t)
 	for at := 0; at < t; at += headRows {
-		for i := range f.block(at, t) {
+		for i := range f.blockOf(at, t) {
 			if err := see(at+i, f.row(i)); err != nil {
 				return err
 			}
@@ -223,13 +256,13 @@ func (f *forward) eachLogits(t int, see func(row int, logits []float32) error) e
 // eachRow is eachLogits for several rows at once: see may touch what is the row's own.
 func (f *forward) eachRow(t int, see func(row int, logits []float32)) {
 	if f.visit == nil {
-		f.visit = func(i int) { f.see(f.first+i, f.row(i)) } // once: a closure would allocate in every step
+		f.visit = func(i int) { f.see(f.block+i, f.row(i)) } // once: a closure would allocate in every step
 	}
 	f.normLast(t)
 	f.see = see
 	for at := 0; at < t; at += headRows {
-		f.first = at
-		n := f.block(at, t)
+		f.block = at
+		n := f.blockOf(at, t)
 		f.d.Parallel(n, 20*n*f.m.VocabSize, f.visit)
 	}
 	f.see = nil
@@ -241,8 +274,8 @@ func (f *forward) normLast(t int) {
 	grow(&f.logits, min(t, headRows)*m.VocabSize)
 }
 
-// block computes the logits of some of t rows, from row at on, and returns how many.
-func (f *forward) block(at, t int) int {
+// blockOf computes the logits of some of t rows, from row at on, and returns how many.
+func (f *forward) blockOf(at, t int) int {
 	n := min(headRows, t-at)
 	f.d.MatMul(f.logits, f.normed[at*f.m.HiddenSize:], f.m.Head, n, false)
 	return n

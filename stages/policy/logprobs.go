@@ -130,14 +130,32 @@ func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
 		}
 		return nil
 	}
+	f.askForTargets(seqs, at)
 	f.layers(f.ids, f.pos, f.packed)
+	f.few = false
 	logp, err := f.targets(f.target)
 	if err != nil {
 		return err
 	}
-	for n, i := range at {
-		end := int(f.cu[n+1])
-		out[i] = append([]float32{}, logp[end-len(seqs[i].Answer):end]...)
+	for _, i := range at {
+		n := len(seqs[i].Answer)
+		out[i] = append([]float32{}, logp[:n]...)
+		logp = logp[n:]
 	}
 	return nil
+}
+
+// askForTargets asks for the rows that predict an answer's token: the last ones of each segment.
+func (f *forward) askForTargets(seqs []Sequence, at []int) {
+	f.few, f.asked, f.first = true, f.asked[:0], f.first[:0]
+	for n, i := range at {
+		end := f.cu[n+1]
+		first := end - int32(len(seqs[i].Answer))
+		f.first = append(f.first, first)
+		for row := first; row < end; row++ {
+			f.target[len(f.asked)] = f.target[row]
+			f.asked = append(f.asked, row)
+		}
+	}
+	f.target = f.target[:len(f.asked)]
 }

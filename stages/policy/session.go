@@ -144,14 +144,18 @@ func (s *Session) compute(tokens, path []int32, known int) {
 		f.pos[i] = int32(known + i)
 	}
 	f.cu = append(f.cu[:0], 0, int32(len(tokens)))
+	f.few, f.asked = true, f.asked[:0] // none: only keys and values count
 	f.layers(more, f.pos, func(layer int) {
 		s.cache.write(layer, path[known:], f.k, f.v)
-		if known == 0 {
+		switch {
+		case f.fewIn(layer):
+		case known == 0:
 			f.packed(layer)
-			return
+		default:
+			f.d.AttendSuffix(f.att, f.q, s.cache.k[layer], s.cache.v[layer], path, len(more), m.NumHeads, m.NumKVHeads, m.HeadDim)
 		}
-		f.d.AttendSuffix(f.att, f.q, s.cache.k[layer], s.cache.v[layer], path, len(more), m.NumHeads, m.NumKVHeads, m.HeadDim)
 	})
+	f.few = false
 }
 
 // Root is the end of the prompt.

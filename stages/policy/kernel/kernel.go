@@ -91,10 +91,13 @@ type Device interface {
 	// with: rows of segment s from holes[2s+1] on do not see the rows from holes[2s]
 	// up to there. Both lie within the segment, ascending; both at its end: no hole. A
 	// row's result has the same bits as without what it does not see.
-	Attention(out, lse, q, k, v []float32, cu, holes []int32, h, g, d int)
+	//
+	// first (segments), or nil for all rows, says from which row on a segment's rows ask:
+	// q, out and lse then have those rows only, one segment's behind the other's.
+	Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int)
 	// AttentionBackward overwrites dq, dk, dv for the rows in cu, recomputing the probabilities
 	// from lse. No T × T matrix is kept.
-	AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes []int32, h, g, d int)
+	AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int)
 	// AttendPaths is attention while decoding along a tree: row r of q (R, H, D)
 	// sees the cache slots paths[r], in that order; an empty path gives zeros.
 	// k, v (slots, G, D); out (R, H, D). Slots outside k and v panic.

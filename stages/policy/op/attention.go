@@ -9,6 +9,7 @@ type AttentionParams struct {
 	Norm         Vector
 	Q, K, V, O   Linear
 	QNorm, KNorm Vector // (D), of each head before the rotation; only with Shape.HeadNorm
+	Last         bool   // of the layers: rows before a segment's first target are left alone in the result
 }
 
 type attention struct {
@@ -18,6 +19,12 @@ type attention struct {
 	q, k, v, o linear
 	qn, kn     vector
 	y, dx      []float32 // (T, C)
+
+	// Of the last layer.
+	targets int // index of the input; 0: it is not the last
+	asked   asked
+	pos     []int32   // of the rows that ask
+	hq, xq  []float32 // (T, C) their h, and their x or a gradient
 }
 
 // Attention is x + O(attend(rope(Q(h)), rope(K(h)), V(h))) with h = RMSNorm(x), or
@@ -32,6 +39,11 @@ func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p Attenti
 	a.norm = newVector(p.Norm, &s)
 	a.q, a.k, a.v, a.o = newLinear(p.Q, &s), newLinear(p.K, &s), newLinear(p.V, &s), newLinear(p.O, &s)
 	a.qn, a.kn = newVector(p.QNorm, &s), newVector(p.KNorm, &s)
+	if p.Last {
+		a.targets = len(s.nodes)
+		s.fixed(b.Targets)
+		a.hq, a.xq = make([]float32, c.T*c.C), make([]float32, c.T*c.C)
+	}
 	return Apply(Fused{Name: name, Inputs: s.nodes, Out: y, Forward: a.forward, Backward: a.backward, Grads: s.grads})
 }
 
@@ -40,10 +52,16 @@ func (a *attention) forward(in []G.Value) error {
 	if err != nil {
 		return err
 	}
-	n := len(r.Positions)
+	c, n := a.c, len(r.Positions)
 	a.activate(r, x)
-	copy(a.y[:n*a.c.C], x)
-	a.o.addTo(a.c.Device, a.y, a.s.out, a.s.xa[3], n)
+	if a.targets == 0 {
+		copy(a.y[:n*c.C], x)
+		a.o.addTo(c.Device, a.y, a.s.out, a.s.xa[3], n)
+		return nil
+	}
+	a.asked.gather(a.xq, x, c.C)
+	a.o.addTo(c.Device, a.xq, a.s.out, a.s.xa[3], len(a.asked.rows))
+	a.asked.scatter(a.y, a.xq, c.C)
 	return nil
 }
 
@@ -58,14 +76,22 @@ func (a *attention) activate(r Rows, x []float32) {
 	if c.HeadNorm {
 		q, k = s.q0, s.k0
 	}
-	c.work.forward(dev, s.h, n, image{&a.q, q, s.xa[0]}, image{&a.k, k, s.xa[1]}, image{&a.v, s.v, s.xa[2]})
+	asking, asks, first := n, pos, []int32(nil)
+	if a.targets == 0 {
+		c.work.forward(dev, s.h, n, image{&a.q, q, s.xa[0]}, image{&a.k, k, s.xa[1]}, image{&a.v, s.v, s.xa[2]})
+	} else {
+		asking, asks, first = len(a.asked.rows), a.pos, a.asked.first
+		a.asked.gather(a.hq, s.h, c.C)
+		c.work.forward(dev, a.hq, asking, image{&a.q, q, s.xa[0]})
+		c.work.forward(dev, s.h, n, image{&a.k, k, s.xa[1]}, image{&a.v, s.v, s.xa[2]})
+	}
 	if c.HeadNorm {
-		dev.RMSNorm(s.q, s.qrstd, q, a.qn.w, n*c.H, c.D, c.Eps)
+		dev.RMSNorm(s.q, s.qrstd, q, a.qn.w, asking*c.H, c.D, c.Eps)
 		dev.RMSNorm(s.k, s.krstd, k, a.kn.w, n*c.G, c.D, c.Eps)
 	}
-	dev.RoPE(s.q, c.Cos, c.Sin, pos, n, c.H, c.D, false)
+	dev.RoPE(s.q, c.Cos, c.Sin, asks, asking, c.H, c.D, false)
 	dev.RoPE(s.k, c.Cos, c.Sin, pos, n, c.G, c.D, false)
-	dev.Attention(s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, c.H, c.G, c.D)
+	dev.Attention(s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, first, c.H, c.G, c.D)
 }
 
 func (a *attention) backward(in []G.Value, grad G.Value) error {
@@ -76,25 +102,36 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 	c, s, w, pos := a.c, a.s, a.c.work, r.Positions
 	n := len(pos)
 	dev, dy := c.Device, floats(grad)
+	asking, asks, dyq, first := n, pos, dy, []int32(nil)
+	if a.targets != 0 {
+		asking, asks, dyq, first = len(a.asked.rows), a.pos, a.xq, a.asked.first
+		a.asked.gather(a.xq, dy, c.C)
+	}
 	if s.holder != a { // another layer has used the memory since
 		a.activate(r, x)
 		if a.o.a != nil {
-			dev.Gemm(false, true, n, a.o.Rank, a.o.K, 1, s.out, a.o.a, false, s.xa[3])
+			dev.Gemm(false, true, asking, a.o.Rank, a.o.K, 1, s.out, a.o.a, false, s.xa[3])
 		}
 	}
-	a.o.backward(dev, w.dout, dy, s.out, s.xa[3], w.g, n, false)
-	dev.AttentionBackward(w.dq, w.dk, w.dv, w.dout, s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, c.H, c.G, c.D)
-	dev.RoPE(w.dq, c.Cos, c.Sin, pos, n, c.H, c.D, true)
+	a.o.backward(dev, w.dout, dyq, s.out, s.xa[3], w.g, asking, false)
+	dev.AttentionBackward(w.dq, w.dk, w.dv, w.dout, s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, first, c.H, c.G, c.D)
+	dev.RoPE(w.dq, c.Cos, c.Sin, asks, asking, c.H, c.D, true)
 	dev.RoPE(w.dk, c.Cos, c.Sin, pos, n, c.G, c.D, true)
 	dq, dk := w.dq, w.dk
 	if c.HeadNorm {
-		dq, dk = w.dq0[:n*c.H*c.D], w.dk0[:n*c.G*c.D]
+		dq, dk = w.dq0[:asking*c.H*c.D], w.dk0[:n*c.G*c.D]
 		clear(dq)
 		clear(dk)
-		dev.RMSNormBackward(dq, a.qn.dw, w.dq, s.q0, a.qn.w, s.qrstd, n*c.H, c.D)
+		dev.RMSNormBackward(dq, a.qn.dw, w.dq, s.q0, a.qn.w, s.qrstd, asking*c.H, c.D)
 		dev.RMSNormBackward(dk, a.kn.dw, w.dk, s.k0, a.kn.w, s.krstd, n*c.G, c.D)
 	}
-	a.q.backward(dev, w.dh, dq, s.h, s.xa[0], w.g, n, false)
+	if a.targets == 0 {
+		a.q.backward(dev, w.dh, dq, s.h, s.xa[0], w.g, n, false)
+	} else {
+		a.q.backward(dev, a.xq, dq, a.hq, s.xa[0], w.g, asking, false)
+		clear(w.dh[:n*c.C])
+		a.asked.scatter(w.dh, a.xq, c.C)
+	}
 	a.k.backward(dev, w.dh, dk, s.h, s.xa[1], w.g, n, true)
 	a.v.backward(dev, w.dh, w.dv, s.h, s.xa[2], w.g, n, true)
 	carry(a.dx[:n*c.C], dy)
@@ -120,6 +157,13 @@ func (a *attention) load(in []G.Value, repack bool) (r Rows, x []float32, err er
 	}
 	for _, l := range []*linear{&a.q, &a.k, &a.v, &a.o} {
 		l.load(a.c.Device, in, repack)
+	}
+	if a.targets != 0 {
+		a.asked.find(ints(in[a.targets]), r.Cu)
+		a.pos = a.pos[:0]
+		for _, row := range a.asked.rows {
+			a.pos = append(a.pos, r.Positions[row])
+		}
 	}
 	return r, floats(in[3])[:len(r.Positions)*a.c.C], nil
 }

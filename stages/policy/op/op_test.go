@@ -1,6 +1,7 @@
 package op_test
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -293,5 +294,69 @@ func TestHeadWithoutGradients(t *testing.T) {
 	}
 	if err := must[*op.Program](t)(op.Compile(derivs...)).Run(); err == nil || !strings.Contains(err.Error(), "without Context.Gradients") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Of the last layer only rows from a segment's first target on are computed; what is learnt is the same.
+func TestLastLayer(t *testing.T) {
+	for _, mode := range []string{"frozen", "lora", "full"} {
+		for _, norm := range []bool{false, true} {
+			run := func(last bool) (logps []float32, grads map[string][]float32) {
+				shape := small
+				shape.HeadNorm = norm
+				b := shaped(t, shape, 1)
+				b.rows.Reset() // a long prompt, a pair, and nothing to learn
+				b.rows.Add([]int32{1, 2, 3, 4}, []int32{5})
+				b.rows.AddPair([]int32{6, 7}, []int32{8}, []int32{9})
+				b.rows.Add([]int32{10, 11}, nil)
+				p := op.AttentionParams{
+					Norm: b.vector("anorm", mode), Q: b.linear("q", mode, 16, 8), K: b.linear("k", mode, 8, 8), V: b.linear("v", mode, 8, 8), O: b.linear("o", mode, 8, 16), Last: last,
+				}
+				if norm {
+					p.QNorm, p.KNorm = b.sized("qn", mode, 4), b.sized("kn", mode, 4)
+				}
+				x := must[*G.Node](t)(op.Attention("a", b.c, 0, b.batch, b.param("x", 1, small.T, small.C), p))
+				x = must[*G.Node](t)(op.SwiGLU("m", b.c, 0, b.batch, x, op.SwiGLUParams{
+					Norm: b.vector("mnorm", mode), Gate: b.linear("gate", mode, 10, 8), Up: b.linear("up", mode, 10, 8), Down: b.linear("down", mode, 8, 10), Last: last,
+				}))
+				w := b.noise(small.V*small.C, 0.5)
+				logp := must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{Norm: b.vector("hnorm", "frozen"), W: w, M: b.c.Device.Pack(w, small.V, small.C)}))
+				cost, _ := b.dot(logp)
+				var names []string
+				var nodes G.Nodes
+				for _, name := range slices.Sorted(maps.Keys(b.params)) {
+					names, nodes = append(names, name), append(nodes, b.params[name])
+				}
+				derivs := must[G.Nodes](t)(G.Grad(cost, nodes...))
+				program := must[*op.Program](t)(op.Compile(append(G.Nodes{cost}, derivs...)...))
+				for range 2 { // what a run leaves must not matter to the next
+					for _, d := range derivs[:len(derivs)-1] { // all but x add up
+						clear(op.Value(d).Data().([]float32))
+					}
+					if err := program.Run(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				grads = map[string][]float32{}
+				for i, name := range names {
+					grads[name] = op.Value(derivs[i]).Data().([]float32)
+				}
+				grads["x"] = grads["x"][:b.rows.Len()*small.C]
+				return op.Value(logp).Data().([]float32)[:b.rows.Len()], grads
+			}
+			want, wantGrads := run(false)
+			got, grads := run(true)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s, norm %v: log-probabilities %v, want %v", mode, norm, got, want)
+			}
+			for name, w := range wantGrads {
+				for i := range w {
+					if math.Abs(float64(grads[name][i]-w[i])) > 1e-5*(1+math.Abs(float64(w[i]))) {
+						t.Errorf("%s, norm %v: gradient %s[%d] is %v, want %v", mode, norm, name, i, grads[name][i], w[i])
+						break
+					}
+				}
+			}
+		}
 	}
 }

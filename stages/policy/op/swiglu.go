@@ -8,6 +8,7 @@ import (
 type SwiGLUParams struct {
 	Norm           Vector
 	Gate, Up, Down Linear
+	Last           bool // as in AttentionParams
 }
 
 type swiglu struct {
@@ -16,6 +17,12 @@ type swiglu struct {
 	norm           vector
 	gate, up, down linear
 	y, dx          []float32 // (T, C)
+	rows           int       // of the batch
+
+	// Of the last layer.
+	targets int // index of the input; 0: it is not the last
+	asked   asked
+	xq, dyq []float32 // (T, C) of the rows that ask
 }
 
 // SwiGLU is x + Down(silu(Gate(h)) · Up(h)) with h = RMSNorm(x); layer chooses the
@@ -28,6 +35,11 @@ func SwiGLU(name string, c *Context, layer int, b Batch, x *G.Node, p SwiGLUPara
 	m := &swiglu{c: c, s: c.work.swiglu[min(layer, len(c.work.swiglu)-1)], y: floats(y), dx: floats(dx)}
 	m.norm = newVector(p.Norm, &s)
 	m.gate, m.up, m.down = newLinear(p.Gate, &s), newLinear(p.Up, &s), newLinear(p.Down, &s)
+	if p.Last {
+		m.targets = len(s.nodes)
+		s.fixed(b.Targets)
+		m.xq, m.dyq = make([]float32, c.T*c.C), make([]float32, c.T*c.C)
+	}
 	return Apply(Fused{Name: name, Inputs: s.nodes, Out: y, Forward: m.forward, Backward: m.backward, Grads: s.grads})
 }
 
@@ -36,9 +48,15 @@ func (m *swiglu) forward(in []G.Value) error {
 	if err != nil {
 		return err
 	}
+	c := m.c
 	m.activate(x, n)
-	copy(m.y[:n*m.c.C], x)
-	m.down.addTo(m.c.Device, m.y, m.s.act, m.s.xa[2], n)
+	if m.targets == 0 {
+		copy(m.y[:n*c.C], x)
+		m.down.addTo(c.Device, m.y, m.s.act, m.s.xa[2], n)
+		return nil
+	}
+	m.down.addTo(c.Device, x, m.s.act, m.s.xa[2], n)
+	m.asked.scatter(m.y, x, c.C)
 	return nil
 }
 
@@ -58,6 +76,12 @@ func (m *swiglu) backward(in []G.Value, grad G.Value) error {
 	}
 	c, s, w := m.c, m.s, m.c.work
 	dev, dy := c.Device, floats(grad)
+	carry(m.dx[:m.rows*c.C], dy)
+	dx := m.dx
+	if m.targets != 0 { // there is no gradient in other rows
+		m.asked.gather(m.dyq, dy, c.C)
+		dx, dy = m.dyq, m.dyq
+	}
 	if s.holder != m { // another layer has used the memory since
 		m.activate(x, n)
 		if m.down.a != nil {
@@ -68,11 +92,14 @@ func (m *swiglu) backward(in []G.Value, grad G.Value) error {
 	dev.SwiGLUBackward(w.dgate, w.dup, w.dact, s.gate, s.up, n*c.F)
 	m.gate.backward(dev, w.dh, w.dgate, s.h, s.xa[0], w.g, n, false)
 	m.up.backward(dev, w.dh, w.dup, s.h, s.xa[1], w.g, n, true)
-	carry(m.dx[:n*c.C], dy)
-	dev.RMSNormBackward(m.dx, m.norm.dw, w.dh, x, m.norm.w, s.rstd, n, c.C)
+	dev.RMSNormBackward(dx, m.norm.dw, w.dh, x, m.norm.w, s.rstd, n, c.C)
+	if m.targets != 0 {
+		m.asked.scatter(m.dx, dx, c.C)
+	}
 	return nil
 }
 
+// load returns the rows to compute, of the last layer those that ask, in memory of their own.
 func (m *swiglu) load(in []G.Value, repack bool) (x []float32, n int, err error) {
 	cu, err := segments(ints(in[0]), m.c.T)
 	if err != nil {
@@ -82,6 +109,13 @@ func (m *swiglu) load(in []G.Value, repack bool) (x []float32, n int, err error)
 	for _, l := range []*linear{&m.gate, &m.up, &m.down} {
 		l.load(m.c.Device, in, repack)
 	}
-	n = int(cu[len(cu)-1])
-	return floats(in[1])[:n*m.c.C], n, nil
+	n, x = int(cu[len(cu)-1]), floats(in[1])
+	m.rows = n
+	if m.targets != 0 {
+		m.asked.find(ints(in[m.targets]), cu)
+		n = len(m.asked.rows)
+		m.asked.gather(m.xq, x, m.c.C)
+		x = m.xq
+	}
+	return x[:n*m.c.C], n, nil
 }

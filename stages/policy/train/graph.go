@@ -110,12 +110,14 @@ func (b *builder) logProbs() (*G.Node, error) {
 		lin := func(j model.Module) op.Linear { return b.linear(at, i, j) }
 		x, err = op.Attention(at+"attention", b.c, i, b.batch, x, op.AttentionParams{
 			Norm: op.Vector{W: l.InputNorm, Node: b.nodes[at+"input_norm"]}, Q: lin(model.Q), K: lin(model.K), V: lin(model.V), O: lin(model.O),
+			Last:  i == len(m.Layers)-1,
 			QNorm: op.Vector{W: l.QNorm, Node: b.nodes[at+"q_norm"]}, KNorm: op.Vector{W: l.KNorm, Node: b.nodes[at+"k_norm"]},
 		})
 		if err != nil {
 			return nil, err
 		}
 		x, err = op.SwiGLU(at+"swiglu", b.c, i, b.batch, x, op.SwiGLUParams{
+			Last: i == len(m.Layers)-1,
 			Norm: op.Vector{W: l.PostNorm, Node: b.nodes[at+"post_norm"]}, Gate: lin(model.Gate), Up: lin(model.Up), Down: lin(model.Down),
 		})
 		if err != nil {

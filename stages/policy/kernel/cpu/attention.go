@@ -16,33 +16,67 @@ type heads struct {
 	q, k, v []float32
 	cu      []int32
 	holes   []int32 // nil: none
+	first   []int32 // rows that ask; nil: all
 	path    []int32 // cache slots of the rows of k and v, instead of cu
 	h, g, d int
 	scale   float32 // 1/√D
 }
 
-func (d *Device) heads(q, k, v []float32, cu, holes []int32, h, g, dim int) heads {
+func (d *Device) heads(q, k, v []float32, cu, holes, first []int32, h, g, dim int) heads {
 	rows := 0
 	if len(cu) > 0 {
 		rows = int(cu[len(cu)-1])
+	}
+	for s := 0; first != nil && s+1 < len(cu); s++ {
+		if first[s] < cu[s] || cu[s+1] < first[s] {
+			panic(fmt.Sprintf("cpu: attention: the first row %d is not within segment %d..%d", first[s], cu[s], cu[s+1]))
+		}
 	}
 	for s := 0; holes != nil && s+1 < len(cu); s++ {
 		if from, to := holes[2*s], holes[2*s+1]; from < cu[s] || to < from || cu[s+1] < to {
 			panic(fmt.Sprintf("cpu: attention: hole %d..%d is not within segment %d..%d", from, to, cu[s], cu[s+1]))
 		}
 	}
-	need("q", q, rows*h*dim)
 	need("k", k, rows*g*dim)
 	need("v", v, rows*g*dim)
-	return heads{level: d.level, q: q, k: k, v: v, cu: cu, holes: holes, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}
+	a := heads{level: d.level, q: q, k: k, v: v, cu: cu, holes: holes, first: first, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}
+	need("q", q, a.asking()*h*dim)
+	return a
+}
+
+// asking is how many rows q has.
+func (a *heads) asking() int {
+	if len(a.cu) == 0 {
+		return 0
+	}
+	last := len(a.cu) - 1
+	if last == 0 || a.first == nil {
+		return int(a.cu[last])
+	}
+	_, skip := a.asks(last - 1)
+	return int(a.cu[last]) - skip
+}
+
+// asks is the first row of a segment that asks; row r of the keys is row r − skip of q.
+func (a *heads) asks(segment int) (from, skip int) {
+	if a.first == nil {
+		return int(a.cu[segment]), 0
+	}
+	for s := range segment + 1 {
+		skip += int(a.first[s] - a.cu[s])
+	}
+	return int(a.first[segment]), skip
 }
 
 // work is the arithmetic of one product over all visible pairs.
 func (a *heads) work() int {
 	var pairs int
 	for s := 0; s+1 < len(a.cu); s++ {
-		n := int(a.cu[s+1] - a.cu[s])
-		pairs += n * n / 2
+		n, before := int(a.cu[s+1]-a.cu[s]), 0
+		if a.first != nil {
+			before = int(a.first[s] - a.cu[s])
+		}
+		pairs += (n*n - before*before) / 2
 	}
 	return 2 * pairs * a.h * a.d
 }
@@ -162,12 +196,12 @@ type forward struct {
 }
 
 // Attention is causal self-attention over packed segments.
-func (d *Device) Attention(out, lse, q, k, v []float32, cu, holes []int32, h, g, dim int) {
+func (d *Device) Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, dim int) {
 	t := d.forwards.take()
-	*t = forward{heads: d.heads(q, k, v, cu, holes, h, g, dim), out: out, lse: lse, unread: t.unread}
+	*t = forward{heads: d.heads(q, k, v, cu, holes, first, h, g, dim), out: out, lse: lse, unread: t.unread}
 	if segments := len(cu) - 1; segments > 0 {
-		need("out", out, int(cu[segments])*h*dim)
-		need("lse", lse, int(cu[segments])*h)
+		need("out", out, t.asking()*h*dim)
+		need("lse", lse, t.asking()*h)
 		d.pool.run(segments*h, 2*t.work(), t)
 	}
 	*t = forward{unread: t.unread}
@@ -197,18 +231,19 @@ func (d *Device) AttendSuffix(out, q, k, v []float32, path []int32, r, h, g, dim
 func (a *forward) part(i int, s *scratch) {
 	if a.path != nil {
 		rows := len(a.lse) / a.h
-		a.stretch(stretch{shared: len(a.path) - rows, last: rows}, i, s)
+		a.stretch(stretch{shared: len(a.path) - rows, last: rows}, 0, 0, i, s)
 		return
 	}
 	all, n := a.stretches(i / a.h)
+	from, skip := a.asks(i / a.h)
 	for _, part := range all[:n] {
-		if part.own < part.last {
-			a.stretch(part, i%a.h, s)
+		if max(part.own, from) < part.last {
+			a.stretch(part, from, skip, i%a.h, s)
 		}
 	}
 }
 
-func (a *forward) stretch(part stretch, head int, s *scratch) {
+func (a *forward) stretch(part stretch, from, skip, head int, s *scratch) {
 	l, group := a.level, head/(a.h/a.g)
 	k, kStep := a.gather(&s.d, a.k, group, part)
 	keys := a.transpose(&s.a, k, kStep, part.keys())
@@ -217,19 +252,19 @@ func (a *forward) stretch(part stretch, head int, s *scratch) {
 	block := a.rowsAtOnce(2)
 	pitch := l.padded(part.keys()) + 16 // never a power of two
 	scores := grow(&s.c, block*pitch)
-	for row := part.own; row < part.last; row += block {
+	for row := max(part.own, from); row < part.last; row += block {
 		rows := min(block, part.last-row)
 		before := part.shared + row - part.own // keys that the block's first row sees, but for its own
-		seen := before + rows
-		a.times(s, rows, l.padded(seen), a.d, a.q[(row*a.h+head)*a.d:], a.h*a.d, 1, keys, false, scores, pitch)
+		seen, asks := before+rows, row-skip
+		a.times(s, rows, l.padded(seen), a.d, a.q[(asks*a.h+head)*a.d:], a.h*a.d, 1, keys, false, scores, pitch)
 		var inverse [32]float32 // block rows are at most 32
 		for r := range rows {
 			p := scores[r*pitch : r*pitch+seen]
-			inverse[r] = a.softmax(p, before+r+1, &a.lse[(row+r)*a.h+head])
+			inverse[r] = a.softmax(p, before+r+1, &a.lse[(asks+r)*a.h+head])
 		}
-		a.times(s, rows, a.d, seen, scores, pitch, 1, values, false, a.out[(row*a.h+head)*a.d:], a.h*a.d)
+		a.times(s, rows, a.d, seen, scores, pitch, 1, values, false, a.out[(asks*a.h+head)*a.d:], a.h*a.d)
 		for r := range rows {
-			at := ((row+r)*a.h + head) * a.d
+			at := ((asks+r)*a.h + head) * a.d
 			l.scale(a.out[at:at+a.d], inverse[r])
 		}
 	}

@@ -9,17 +9,17 @@ type backward struct {
 }
 
 // AttentionBackward recomputes the probabilities, block of query rows by block.
-func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes []int32, h, g, dim int) {
+func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes, first []int32, h, g, dim int) {
 	t := d.backwards.take()
-	*t = backward{heads: d.heads(q, k, v, cu, holes, h, g, dim), dq: dq, dk: dk, dv: dv, dout: dout, out: out, lse: lse}
+	*t = backward{heads: d.heads(q, k, v, cu, holes, first, h, g, dim), dq: dq, dk: dk, dv: dv, dout: dout, out: out, lse: lse}
 	if segments := len(cu) - 1; segments > 0 {
-		rows := int(cu[segments])
-		need("dq", dq, rows*h*dim)
+		rows, asking := int(cu[segments]), t.asking()
+		need("dq", dq, asking*h*dim)
 		need("dk", dk, rows*g*dim)
 		need("dv", dv, rows*g*dim)
-		need("dout", dout, rows*h*dim)
-		need("out", out, rows*h*dim)
-		need("lse", lse, rows*h)
+		need("dout", dout, asking*h*dim)
+		need("out", out, asking*h*dim)
+		need("lse", lse, asking*h)
 		d.pool.run(segments*g, 5*t.work(), t)
 	}
 	*t = backward{}
@@ -38,14 +38,15 @@ func (a *backward) part(i int, s *scratch) {
 		clear(a.dv[at : at+a.d])
 	}
 	all, n := a.stretches(i / a.g)
+	from, skip := a.asks(i / a.g)
 	for _, part := range all[:n] {
-		if part.own < part.last {
-			a.stretch(part, group, s)
+		if max(part.own, from) < part.last {
+			a.stretch(part, from, skip, group, s)
 		}
 	}
 }
 
-func (a *backward) stretch(part stretch, group int, s *scratch) {
+func (a *backward) stretch(part stretch, from, skip, group int, s *scratch) {
 	v, step := a.gather(&s.f, a.v, group, part)
 	valuesT := a.transpose(&s.b, v, step, part.keys())
 	k, step := a.gather(&s.f, a.k, group, part)
@@ -53,32 +54,32 @@ func (a *backward) stretch(part stretch, group int, s *scratch) {
 	block := a.rowsAtOnce(4) // deeper than forward: dk and dv sum over these rows
 	share := a.h / a.g
 	for head := group * share; head < (group+1)*share; head++ {
-		for row := part.own; row < part.last; row += block {
-			a.rows(s, part, k, step, keysT, valuesT, head, row, min(block, part.last-row))
+		for row := max(part.own, from); row < part.last; row += block {
+			a.rows(s, part, k, step, keysT, valuesT, head, row, row-skip, min(block, part.last-row))
 		}
 	}
 }
 
-// rows handles one block of query rows of one head. k are the stretch's keys, step
-// floats apart.
-func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, valuesT factor, head, row, rows int) {
+// rows handles one block of query rows of one head, from row on, which is row asks of q. k
+// are the stretch's keys, step floats apart.
+func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, valuesT factor, head, row, asks, rows int) {
 	l, group := a.level, head/(a.h/a.g)
 	before := part.shared + row - part.own
 	seen := before + rows
 	wide, pitch := l.padded(seen), l.padded(part.keys())+16
 	qStep, kStep := a.h*a.d, a.g*a.d
-	q, dout := a.q[(row*a.h+head)*a.d:], a.dout[(row*a.h+head)*a.d:]
+	q, dout := a.q[(asks*a.h+head)*a.d:], a.dout[(asks*a.h+head)*a.d:]
 	p := grow(&s.c, a.rowsAtOnce(4)*pitch)
 	ds := grow(&s.d, a.rowsAtOnce(4)*pitch)
 
 	a.times(s, rows, wide, a.d, q, qStep, 1, keysT, false, p, pitch)
 	a.times(s, rows, wide, a.d, dout, qStep, 1, valuesT, false, ds, pitch)
 	for r := range rows {
-		at := ((row+r)*a.h + head) * a.d
+		at := ((asks+r)*a.h + head) * a.d
 		delta := l.dot(a.dout[at:at+a.d], a.out[at:at+a.d])
 		visible := before + r + 1
 		pr, dr := p[r*pitch:r*pitch+seen], ds[r*pitch:r*pitch+seen]
-		l.exp(pr[:visible], a.scale, a.lse[(row+r)*a.h+head])
+		l.exp(pr[:visible], a.scale, a.lse[(asks+r)*a.h+head])
 		l.softmaxGrad(dr[:visible], pr[:visible], delta, a.scale)
 		clear(pr[visible:])
 		clear(dr[visible:])
@@ -87,7 +88,7 @@ func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, 
 	shared, own := (part.first*a.g+group)*a.d, (part.own*a.g+group)*a.d // rows of dk and dv
 	n := seen - part.shared
 	right := a.rowsOf(&s.e, k, step, seen) // dq = ds · k
-	a.times(s, rows, a.d, seen, ds, pitch, 1, right, false, a.dq[(row*a.h+head)*a.d:], qStep)
+	a.times(s, rows, a.d, seen, ds, pitch, 1, right, false, a.dq[(asks*a.h+head)*a.d:], qStep)
 	right = a.rowsOf(&s.e, q, qStep, rows) // dk += dsᵀ · q
 	if part.shared > 0 {
 		a.times(s, part.shared, a.d, rows, ds, 1, pitch, right, true, a.dk[shared:], kStep)

@@ -89,16 +89,16 @@ func BenchmarkAttention(b *testing.B) {
 		out, lse := normal(t*h*d), normal(t*h)
 		dq, dk, dv := normal(t*h*d), normal(t*g*d), normal(t*g*d)
 		b.Run("forward", func(b *testing.B) {
-			measure(b, 4*pairs*h*d, func() { dev.Attention(out, lse, q, k, v, cu, nil, h, g, d) })
+			measure(b, 4*pairs*h*d, func() { dev.Attention(out, lse, q, k, v, cu, nil, nil, h, g, d) })
 		})
 		backward := func(b *testing.B) {
-			measure(b, 10*pairs*h*d, func() { dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, cu, nil, h, g, d) })
+			measure(b, 10*pairs*h*d, func() { dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, cu, nil, nil, h, g, d) })
 		}
 		b.Run("backward", backward)
 		for i := range q { // most probabilities vanish: they must not become subnormal numbers
 			q[i] *= 30
 		}
-		dev.Attention(out, lse, q, k, v, cu, nil, h, g, d)
+		dev.Attention(out, lse, q, k, v, cu, nil, nil, h, g, d)
 		b.Run("backwardSharp", backward)
 	})
 }

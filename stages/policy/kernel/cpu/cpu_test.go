@@ -82,8 +82,8 @@ func TestWrongSizesPanic(t *testing.T) {
 		"another level's": func() { dev.Repack(open(t, "go", 1).Pack(x, 3, 4), x[:3]) },
 		"slot outside":    func() { dev.AttendPaths(x, x, x, x, [][]int32{{12}}, 1, 1, 1) },
 		"negative slot":   func() { dev.AttendPaths(x, x, x, x, [][]int32{{-1}}, 1, 1, 1) },
-		"segment outside": func() { dev.Attention(x, x, x, x, x, []int32{0, 13}, nil, 1, 1, 1) },
-		"hole outside":    func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, []int32{1, 2, 2, 4}, 1, 1, 1) },
+		"segment outside": func() { dev.Attention(x, x, x, x, x, []int32{0, 13}, nil, nil, 1, 1, 1) },
+		"hole outside":    func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, []int32{1, 2, 2, 4}, nil, 1, 1, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -132,8 +132,8 @@ func TestNoAllocations(t *testing.T) {
 			"rope":               func() { dev.RoPE(x, y, y, targets, tokens, h, d, false) },
 			"swiglu":             func() { dev.SwiGLU(y, x, x, tokens*k) },
 			"swiglu backward":    func() { dev.SwiGLUBackward(dx, dy, x, x, x, tokens*k) },
-			"attention":          func() { dev.Attention(y, lse, x, dx, dy, cu, nil, h, g, d) },
-			"attention backward": func() { dev.AttentionBackward(dx, w, dw, dy, y, lse, x, x, x, cu, nil, h, g, d) },
+			"attention":          func() { dev.Attention(y, lse, x, dx, dy, cu, nil, nil, h, g, d) },
+			"attention backward": func() { dev.AttentionBackward(dx, w, dw, dy, y, lse, x, x, x, cu, nil, nil, h, g, d) },
 			"attend paths":       func() { dev.AttendPaths(y, x, dx, dy, paths, h, g, d) },
 			"logprobs":           func() { dev.LogProbs(y, lse, x, m, targets, tokens) },
 			"logprobs grad":      func() { dev.LogProbsGrad(dx, y, lse, x, m, w, targets, tokens) },

@@ -152,9 +152,9 @@ func probabilities(q, k []float32, seen []int, group, g, d int) (p []float32, in
 }
 
 // Attention rounds q, k, v, and the probabilities before they are normalised.
-func (r rounding) Attention(out, lse, q, k, v []float32, cu, holes []int32, h, g, d int) {
+func (r rounding) Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int) {
 	q, k, v = rounded(q), rounded(k), rounded(v)
-	visible(cu, holes, h, func(i, head int, seen []int) {
+	visible(cu, holes, first, h, func(i, head int, seen []int) {
 		at := (i*h + head) * d
 		lse[i*h+head] = float32(r.attend(out[at:at+d], q[at:at+d], k, v, seen, head/(h/g), g))
 	})
@@ -190,12 +190,12 @@ func (r rounding) AttendSuffix(out, q, k, v []float32, path []int32, rows, h, g,
 }
 
 // AttentionBackward rounds q, k, v, dout, the probabilities and the gradients of the scores.
-func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes []int32, h, g, d int) {
+func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int) {
 	rows := int(cu[len(cu)-1])
 	plain := dout
 	q, k, v, dout = rounded(q), rounded(k), rounded(v), rounded(dout)
 	sums := [3][]float64{make([]float64, rows*h*d), make([]float64, rows*g*d), make([]float64, rows*g*d)}
-	visible(cu, holes, h, func(i, head int, seen []int) {
+	asking := visible(cu, holes, first, h, func(i, head int, seen []int) {
 		group, at := head/(h/g), (i*h+head)*d
 		delta := dot(plain[at:at+d], out[at:at+d])
 		p, ds := make([]float32, len(seen)), make([]float32, len(seen))
@@ -214,6 +214,7 @@ func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float3
 			}
 		}
 	})
+	sums[0] = sums[0][:asking*h*d]
 	for i, to := range [][]float32{dq, dk, dv} {
 		for j, s := range sums[i] {
 			to[j] = float32(s)

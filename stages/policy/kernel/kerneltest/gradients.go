@@ -72,17 +72,17 @@ func ropeGradient(t *testing.T, dev kernel.Device) {
 
 func attentionGradient(t *testing.T, dev kernel.Device) {
 	in := newSource("attention gradient")
-	l := layout{"", []int32{0, 9, 9, 45}, []int32{9, 9, 9, 9, 25, 34}, 45, 4, 2, 32, 1}
+	l := layout{"", []int32{0, 9, 9, 45}, []int32{9, 9, 9, 9, 25, 34}, nil, 45, 4, 2, 32, 1}
 	q, k, v := l.tensors(in)
 	r := in.normal(len(q), 1)
 	out, lse := in.output(len(q)), in.output(l.t*l.h)
 	forward := func() float64 {
-		dev.Attention(out, lse, q, k, v, l.cu, l.holes, l.h, l.g, l.d)
+		dev.Attention(out, lse, q, k, v, l.cu, l.holes, l.first, l.h, l.g, l.d)
 		return dot(out, r)
 	}
 	forward()
 	dq, dk, dv := in.output(len(q)), in.output(len(k)), in.output(len(v))
-	dev.AttentionBackward(dq, dk, dv, r, out, lse, q, k, v, l.cu, l.holes, l.h, l.g, l.d)
+	dev.AttentionBackward(dq, dk, dv, r, out, lse, q, k, v, l.cu, l.holes, l.first, l.h, l.g, l.d)
 	slope(t, in, "q", forward, q, dq)
 	slope(t, in, "k", forward, k, dk)
 	slope(t, in, "v", forward, v, dv)

@@ -42,7 +42,7 @@ func notANumber(t *testing.T, dev kernel.Device) {
 
 		// n rows, one head of size one: key at is NaN, so the last row's softmax is.
 		lse := in.output(n)
-		dev.Attention(y, lse, in.normal(n, 1), poisoned(), in.normal(n, 1), []int32{0, n}, nil, 1, 1, 1)
+		dev.Attention(y, lse, in.normal(n, 1), poisoned(), in.normal(n, 1), []int32{0, n}, nil, nil, 1, 1, 1)
 		results["attention"], results["attention lse"] = y[n-1], lse[n-1]
 		dev.AttendPaths(y, in.normal(1, 1), poisoned(), in.normal(n, 1), [][]int32{{0, int32(at), 1}}, 1, 1, 1)
 		results["attend paths"] = y[0]

@@ -69,6 +69,7 @@ func rows(t *testing.T, dev kernel.Device) {
 	t.Run("swiglu", func(t *testing.T) { swigluRows(t, dev) })
 	t.Run("attention", func(t *testing.T) { segmentAlone(t, dev) })
 	t.Run("attention with holes", func(t *testing.T) { holesUnseen(t, dev) })
+	t.Run("attention of last rows", func(t *testing.T) { lastRows(t, dev) })
 	t.Run("attend suffix", func(t *testing.T) { suffixAlone(t, dev) })
 }
 
@@ -79,7 +80,7 @@ func suffixAlone(t *testing.T, dev kernel.Device) {
 	in := newSource("suffix")
 	q, k, v := in.normal(n*h*d, 1), in.normal(n*g*d, 1), in.normal(n*g*d, 1)
 	want := make([]float32, n*h*d)
-	dev.Attention(want, make([]float32, n*h), q, k, v, []int32{0, n}, nil, h, g, d)
+	dev.Attention(want, make([]float32, n*h), q, k, v, []int32{0, n}, nil, nil, h, g, d)
 	path := shuffled(in, slots)[:n]
 	keys, values := in.normal(slots*g*d, 1), in.normal(slots*g*d, 1)
 	for i, slot := range path {
@@ -127,8 +128,8 @@ func holesUnseen(t *testing.T, dev kernel.Device) {
 			cu := []int32{0, int32(n)}
 			out, lse, dq = make([]float32, n*h*d), make([]float32, n*h), make([]float32, n*h*d)
 			dk, dv := make([]float32, n*g*d), make([]float32, n*g*d)
-			dev.Attention(out, lse, q, k, v, cu, holes, h, g, d)
-			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, cu, holes, h, g, d)
+			dev.Attention(out, lse, q, k, v, cu, holes, nil, h, g, d)
+			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, cu, holes, nil, h, g, d)
 			return out, lse, dq
 		}
 		out, lse, dq := run(q, k, v, dout, []int32{int32(from), int32(to)})
@@ -144,6 +145,28 @@ func holesUnseen(t *testing.T, dev kernel.Device) {
 	}
 }
 
+// lastRows: rows that ask alone have the bits that they have among all.
+func lastRows(t *testing.T, dev kernel.Device) {
+	in := newSource("last rows")
+	const h, g, d = 4, 2, 32
+	cu, holes := []int32{0, 50, 127, 160}, []int32{30, 41, 127, 127, 140, 140}
+	q, k, v := in.normal(160*h*d, 1), in.normal(160*g*d, 1), in.normal(160*g*d, 1)
+	want, wantLse := make([]float32, 160*h*d), make([]float32, 160*h)
+	dev.Attention(want, wantLse, q, k, v, cu, holes, nil, h, g, d)
+	for _, first := range [][]int32{{29, 100, 127}, {45, 127, 159}, {0, 51, 160}} {
+		var asking, out, lse []float32
+		for s, from := range first {
+			to := int(cu[s+1])
+			asking = append(asking, q[int(from)*h*d:to*h*d]...)
+			out, lse = append(out, want[int(from)*h*d:to*h*d]...), append(lse, wantLse[int(from)*h:to*h]...)
+		}
+		got, gotLse := make([]float32, len(out)), make([]float32, len(lse))
+		dev.Attention(got, gotLse, asking, k, v, cu, holes, first, h, g, d)
+		sameBits(t, "out", got, out)
+		sameBits(t, "lse", gotLse, lse)
+	}
+}
+
 // segmentAlone compares a segment among others with the segment by itself, and
 // with the beginning of a longer one: later tokens must not change earlier rows.
 func segmentAlone(t *testing.T, dev kernel.Device) {
@@ -154,7 +177,7 @@ func segmentAlone(t *testing.T, dev kernel.Device) {
 	q, k, v := in.normal(total*h*d, 1), in.normal(total*g*d, 1), in.normal(total*g*d, 1)
 	run := func(cu []int32, first, count int) (out, lse []float32) {
 		out, lse = make([]float32, count*h*d), make([]float32, count*h)
-		dev.Attention(out, lse, q[first*h*d:], k[first*g*d:], v[first*g*d:], cu, nil, h, g, d)
+		dev.Attention(out, lse, q[first*h*d:], k[first*g*d:], v[first*g*d:], cu, nil, nil, h, g, d)
 		return out, lse
 	}
 	wantOut, wantLse := run(cu, 0, total)

@@ -37,7 +37,7 @@ func TestByHand(t *testing.T) {
 			dev.SwiGLU(y, []float32{0, ln(3)}, []float32{5, 4}, 2)
 		}, []float32{0, 3 * ln(3)}},
 		"attention averages equal keys, and starts anew per segment": {func(y []float32) {
-			dev.Attention(y, make([]float32, 3), make([]float32, 3), make([]float32, 3), []float32{2, 4, 7}, []int32{0, 2, 3}, nil, 1, 1, 1)
+			dev.Attention(y, make([]float32, 3), make([]float32, 3), make([]float32, 3), []float32{2, 4, 7}, []int32{0, 2, 3}, nil, nil, 1, 1, 1)
 		}, []float32{2, 3, 7}},
 		"paths follow the tree": {func(y []float32) {
 			dev.AttendPaths(y, make([]float32, 3), make([]float32, 3), []float32{2, 4, 9}, [][]int32{{0, 2}, {1}, {}}, 1, 1, 1)
