@@ -177,7 +177,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		s.chatStream(r.Context(), w, a, req, choices)
 		return
 	}
-	list, drawnTokens := make([]any, choices), make([]int, choices)
+	list, tallies := make([]any, choices), make([]tally, choices)
 	err = all(r.Context(), choices, func(ctx context.Context, i int) error {
 		req := req
 		req.Seed += uint64(i)
@@ -185,7 +185,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
-		drawnTokens[i] = len(d.tokens)
+		tallies[i] = d.tally()
 		words, calls := a.read(d)
 		message, finish := map[string]any{"role": "assistant", "content": words}, d.finish
 		if len(calls) > 0 {
@@ -206,12 +206,8 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	total := 0
-	for _, n := range drawnTokens {
-		total += n
-	}
 	out := a.object("chat.completion")
-	out["choices"], out["usage"] = list, usage(len(prompt), total)
+	out["choices"], out["usage"] = list, usage(len(prompt), tallies, choices)
 	s.reply(w, out)
 }
 
@@ -290,7 +286,7 @@ func (a *chatAnswer) callsAt(answer string) int {
 // chatStream sends words as they come, and calls when they are whole: half a call
 // is of no use to anyone.
 func (s *Server) chatStream(ctx context.Context, w http.ResponseWriter, a *chatAnswer, req policy.Request, choices int) {
-	e, drawnTokens := &events{w: w}, make([]int, choices)
+	e, tallies := &events{w: w}, make([]tally, choices)
 	send := func(i int, delta map[string]any, finish any, tokens []policy.Token) error {
 		choice := map[string]any{"index": i, "delta": delta, "finish_reason": finish, "logprobs": nil}
 		if a.in.LogProbs && len(tokens) > 0 {
@@ -333,7 +329,7 @@ func (s *Server) chatStream(ctx context.Context, w http.ResponseWriter, a *chatA
 		if err != nil {
 			return err
 		}
-		drawnTokens[i] = len(d.tokens)
+		tallies[i] = d.tally()
 		words, calls := a.read(d)
 		finish := d.finish
 		switch {
@@ -355,12 +351,8 @@ func (s *Server) chatStream(ctx context.Context, w http.ResponseWriter, a *chatA
 		return send(i, map[string]any{}, finish, tokens)
 	})
 	if err == nil && a.in.StreamWith.Usage {
-		total := 0
-		for _, n := range drawnTokens {
-			total += n
-		}
 		out := a.object("chat.completion.chunk")
-		out["choices"], out["usage"] = []any{}, usage(len(a.prompt), total)
+		out["choices"], out["usage"] = []any{}, usage(len(a.prompt), tallies, choices)
 		err = e.send(out)
 	}
 	s.end(e, err)

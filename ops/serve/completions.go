@@ -109,7 +109,7 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 	}
 	a := &completion{s: s, in: &in, id: s.random.name("cmpl-"), created: s.Clock().Unix()}
 	n := len(asks) * choices
-	list, before, after := make([]any, n), 0, make([]int, n)
+	list, before, after := make([]any, n), 0, make([]tally, n)
 	for _, ids := range asks {
 		before += len(ids)
 	}
@@ -132,7 +132,7 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 				return err
 			}
 		}
-		after[i] = len(d.tokens)
+		after[i] = d.tally()
 		words := d.text
 		var report tokenList
 		if in.Echo {
@@ -147,15 +147,11 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 		list[i] = choice
 		return nil
 	})
-	total := 0
-	for _, n := range after {
-		total += n
-	}
 	switch {
 	case in.Stream:
 		if err == nil && in.StreamWith.Usage {
 			out := a.object()
-			out["choices"], out["usage"] = []any{}, usage(before, total)
+			out["choices"], out["usage"] = []any{}, usage(before, after, choices)
 			err = e.send(out)
 		}
 		s.end(e, err)
@@ -163,7 +159,7 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 	default:
 		out := a.object()
-		out["choices"], out["usage"] = list, usage(before, total)
+		out["choices"], out["usage"] = list, usage(before, after, choices)
 		s.reply(w, out)
 	}
 }
@@ -177,7 +173,7 @@ type completion struct {
 }
 
 func (a *completion) object() map[string]any {
-	return map[string]any{"id": a.id, "object": "text_completion", "created": a.created, "model": a.s.Name}
+	return map[string]any{"id": a.id, "object": "text_completion", "created": a.created, "model": a.s.Name, "system_fingerprint": a.s.fingerprint}
 }
 
 // top is how many alternatives are wanted.
@@ -188,7 +184,7 @@ func (a *completion) top() int {
 	return *a.in.LogProbs
 }
 
-func (a *completion) stream(ctx context.Context, e *events, i int, prompt []int32, req policy.Request, after *int) error {
+func (a *completion) stream(ctx context.Context, e *events, i int, prompt []int32, req policy.Request, after *tally) error {
 	var tokens []policy.Token // not sent yet
 	at := 0                   // characters sent
 	send := func(words string, finish any) error {
@@ -215,7 +211,7 @@ func (a *completion) stream(ctx context.Context, e *events, i int, prompt []int3
 	if err != nil {
 		return err
 	}
-	*after = len(d.tokens)
+	*after = d.tally()
 	return send("", d.finish)
 }
 

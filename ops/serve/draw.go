@@ -15,6 +15,7 @@ type drawn struct {
 	text   string
 	finish string // stop or length
 	tokens []policy.Token
+	cached int // tokens of the prompt that were known from other prompts
 }
 
 // draw draws one answer. see, unless it is nil, gets the text and the tokens as they
@@ -60,6 +61,7 @@ func (s *Server) draw(ctx context.Context, prompt []int32, req policy.Request, t
 	}
 	rest := x.rest()
 	d.text += rest
+	d.cached = stream.Cached()
 	if see != nil && rest != "" {
 		return d, see(rest, policy.Token{ID: -1})
 	}
@@ -82,7 +84,26 @@ func all(ctx context.Context, choices int, f func(ctx context.Context, choice in
 	return context.Cause(ctx)
 }
 
-// usage counts tokens. What is drawn includes the end of the turn.
-func usage(prompt, completion int) map[string]any {
-	return map[string]any{"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+// tally is what one answer adds to the usage.
+type tally struct{ drawn, cached int }
+
+func (d *drawn) tally() tally { return tally{len(d.tokens), d.cached} }
+
+// usage counts tokens: of all prompts, each once, and of their answers, so many for each. What is
+// drawn includes the end of the turn; cached is the least that an answer of a prompt found, for what the
+// others find may be the first one's.
+func usage(prompt int, answers []tally, each int) map[string]any {
+	completion, cached := 0, 0
+	for i := 0; i < len(answers); i += each {
+		least := answers[i].cached
+		for _, a := range answers[i : i+each] {
+			completion += a.drawn
+			least = min(least, a.cached)
+		}
+		cached += least
+	}
+	return map[string]any{
+		"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
+		"prompt_tokens_details": map[string]any{"cached_tokens": cached},
+	}
 }

@@ -105,6 +105,9 @@ type answer struct {
 	Usage   *struct {
 		Prompt     int `json:"prompt_tokens"`
 		Completion int `json:"completion_tokens"`
+		Details    struct {
+			Cached int `json:"cached_tokens"`
+		} `json:"prompt_tokens_details"`
 	}
 	Error *struct {
 		Message string
@@ -214,7 +217,7 @@ func chats(t *testing.T, server *httptest.Server, body object, want string, call
 	if got := *a.Choices[0].Finish; got != finish {
 		t.Errorf("%s: finish reason %q, want %q", want, got, finish)
 	}
-	if a.Usage.Prompt != prompt || a.Usage.Completion != drawn {
+	if a.Usage.Prompt != prompt || a.Usage.Completion != drawn || a.Usage.Details.Cached >= prompt {
 		t.Errorf("usage %+v, want %d and %d", a.Usage, prompt, drawn)
 	}
 	streamed := object{"stream": true, "stream_options": object{"include_usage": true}}
@@ -227,7 +230,7 @@ func chats(t *testing.T, server *httptest.Server, body object, want string, call
 	events := stream(t, server, "/v1/chat/completions", streamed)
 	for i, e := range events {
 		if i == len(events)-1 {
-			if len(e.Choices) != 0 || e.Usage.Completion != drawn {
+			if len(e.Choices) != 0 || e.Usage.Completion != drawn || e.Usage.Details.Cached != prompt-1 { // all but the last was known
 				t.Errorf("the last event: %+v", e)
 			}
 			continue
