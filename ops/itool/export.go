@@ -208,7 +208,7 @@ func onBase(trained *policy.Policy, dir string, e *engine) (*policy.Policy, erro
 	// The same base gives the same four bits; what is fine-tuned a little gives others.
 	var as func(kernel.Weight) (kernel.Weight, error)
 	if trained.Model().NF4 && !m.NF4 {
-		as = func(w kernel.Weight) (kernel.Weight, error) { return nf4.Quantize(w, dtypeOf(m)) }
+		as = func(w kernel.Weight) (kernel.Weight, error) { return nf4.Quantize(w, m.StoredType()) }
 	}
 	far, err := m.Distance(trained.Model(), as)
 	if err != nil {
@@ -223,13 +223,6 @@ func onBase(trained *policy.Policy, dir string, e *engine) (*policy.Policy, erro
 // sameBase is what a base in another form may differ by: 16-bit formats round by 0.4 %,
 // and bitsandbytes' own kernels now and then choose another scale for four bits.
 const sameBase = 0.005
-
-func dtypeOf(m *model.Model) string {
-	if m.DType == "bfloat16" || m.DType == "float16" {
-		return m.DType
-	}
-	return "float32"
-}
 
 // mergeTolerance is what rounding the weights to 16 bits may cost: mean difference
 // of a sequence's log-probabilities, nats per token. A wrong merge is far beyond.

@@ -30,6 +30,7 @@ type Batcher struct {
 	// Of Run alone.
 	known []prefix  // the one used last stands last
 	ready []*Stream // those that a step draws for
+	picks func(i int, logits []float32)
 }
 
 // prefix is the beginning of prompts, in the cache.
@@ -51,6 +52,7 @@ var ErrStopped = errors.New("the engine has stopped")
 func NewBatcher(p *Policy, requests, tokens int) *Batcher {
 	b := &Batcher{p: p, session: newSession(p), arrive: make(chan *Stream), places: make(chan struct{}, requests), stopped: make(chan struct{})}
 	b.session.cache.limit = tokens
+	b.picks = b.pick // once: a method value allocates
 	if tokens <= 0 {
 		b.session.cache.limit = p.tokensIn(waveBytes, waveRows*p.ContextLength())
 	}
@@ -355,7 +357,7 @@ func (b *Batcher) step(running []*Stream) {
 		session.paths = append(session.paths, s.row.path)
 	}
 	session.pass(f.ids, session.paths)
-	f.eachRow(len(b.ready), b.pick)
+	f.eachRow(len(b.ready), b.picks)
 	for _, s := range b.ready {
 		b.take(s)
 	}

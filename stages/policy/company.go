@@ -109,17 +109,25 @@ func (c *company) leave(done func(*drawing) bool, leader *drawing) {
 func (c *company) handOver() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.running, c.arrived = append(c.running, c.arrived...), c.arrived[:0]
+	c.admit()
 	if c.led = len(c.running) > 0; c.led {
 		c.running[0].turn <- toLead
 	}
 }
 
+// admit takes in who has arrived.
+func (c *company) admit() {
+	c.running = append(c.running, c.arrived...)
+	clear(c.arrived)
+	c.arrived = c.arrived[:0]
+}
+
 // step draws one token for every row.
 func (c *company) step() {
 	c.mu.Lock()
-	c.running, c.arrived = append(c.running, c.arrived...), c.arrived[:0]
+	c.admit()
 	c.mu.Unlock()
+	defer c.forget()
 	f := c.f
 	f.ids, c.parts, c.owners = f.ids[:0], c.parts[:0], c.owners[:0]
 	for _, d := range c.running {
@@ -140,6 +148,12 @@ func (c *company) step() {
 	for _, at := range c.owners {
 		at.of.take(at.i)
 	}
+}
+
+// forget drops what leads to the caches of sessions, which may go before the next step.
+func (c *company) forget() {
+	clear(c.parts)
+	clear(c.owners)
 }
 
 // begin makes pick, once: a closure would allocate in every step.

@@ -39,7 +39,8 @@ type drawing struct {
 // with those of the policy's other sessions that draw at the same time. The draws are in
 // the order of the requests. On an error nothing is kept.
 //
-// Stop functions are called one at a time, maybe by a goroutine that draws for this one.
+// Stop functions are called one at a time, maybe by a goroutine that draws for this one; they
+// must not draw themselves, and while one takes its time so do the sessions beside it.
 func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
 	used := s.cache.used
 	d := &drawing{Session: s, ctx: ctx, reqs: reqs, draws: make([]Draw, len(reqs)), turn: make(chan turn, 1)}
@@ -119,6 +120,9 @@ func (d *drawing) pick(i int, logits []float32) {
 
 // take appends the token that row i has picked.
 func (d *drawing) take(i int) {
+	if d.err != nil {
+		return
+	}
 	r := &d.rows[i]
 	req, draw, id, logp := &d.reqs[r.at], &d.draws[r.at], r.picked.id, r.picked.logp
 	if logp-logp != 0 {

@@ -40,6 +40,7 @@ type forward struct {
 	asked []int32
 	first []int32 // by segment, for packed: all rows behind are asked for
 	asks  []int32 // positions of the rows that are asked for
+	paths [][]int32
 
 	// Of eachRow.
 	see   func(row int, logits []float32)
@@ -137,6 +138,9 @@ func (f *forward) ask(pos []int32) []int32 {
 	return f.asks
 }
 
+// askAll is how a forward is found and left.
+func (f *forward) askAll() { f.few = false }
+
 func (f *forward) fewIn(layer int) bool { return f.few && layer == len(f.m.Layers)-1 }
 
 // image is y (t, N), where a map goes.
@@ -196,14 +200,30 @@ func (f *forward) along(ids []int32, parts ...part) {
 	m := f.m
 	hd := m.NumHeads * m.HeadDim
 	f.layers(ids, f.pos, func(layer int) {
-		from := 0
+		from, asks := 0, 0 // rows, and rows that ask
 		for _, p := range parts {
-			c, to := p.cache, from+len(p.paths)
+			c, to, paths := p.cache, from+len(p.paths), p.paths
 			c.write(layer, f.slots[from:to], f.k[from*c.width:], f.v[from*c.width:])
-			f.d.AttendPaths(f.att[from*hd:to*hd], f.q[from*hd:to*hd], c.k[layer], c.v[layer], p.paths, m.NumHeads, m.NumKVHeads, m.HeadDim)
+			if f.fewIn(layer) {
+				paths = f.askedOf(p, from)
+			}
+			q := hd * asks
+			asks += len(paths)
+			f.d.AttendPaths(f.att[q:hd*asks], f.q[q:hd*asks], c.k[layer], c.v[layer], paths, m.NumHeads, m.NumKVHeads, m.HeadDim)
 			from = to
 		}
 	})
+}
+
+// askedOf are the paths of the rows of a part, which begins with row from, that are asked for.
+func (f *forward) askedOf(p part, from int) [][]int32 {
+	f.paths = f.paths[:0]
+	for _, row := range f.asked {
+		if i := int(row) - from; i >= 0 && i < len(p.paths) {
+			f.paths = append(f.paths, p.paths[i])
+		}
+	}
+	return f.paths
 }
 
 // packed attends within segments: f.cu bounds them.
@@ -230,14 +250,6 @@ func (f *forward) targets(target []int32) ([]float32, error) {
 		}
 	}
 	return f.logp, nil
-}
-
-// keep leaves, after layers, only these rows, in rising order.
-func (f *forward) keep(rows []int) {
-	c := f.m.HiddenSize
-	for i, row := range rows {
-		copy(f.x[i*c:(i+1)*c], f.x[row*c:])
-	}
 }
 
 // eachLogits calls see with the logits (V) of each row in turn, after layers.

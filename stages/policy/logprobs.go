@@ -131,8 +131,8 @@ func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
 		return nil
 	}
 	f.askForTargets(seqs, at)
+	defer f.askAll()
 	f.layers(f.ids, f.pos, f.packed)
-	f.few = false
 	logp, err := f.targets(f.target)
 	if err != nil {
 		return err

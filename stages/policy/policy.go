@@ -91,7 +91,7 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 	if n := p.tokenizer.Size(); n > p.model.VocabSize {
 		return fmt.Errorf("%s: ids up to %d, but the embedding has %d rows (vocab_size in config.json): it is the tokenizer of another model", tokenizer.File, n-1, p.model.VocabSize)
 	}
-	p.company.cached = 4*p.model.Parameters() < cachedBytes
+	p.company.cached = 4*int64(p.model.Parameters()) < cachedBytes
 	if p.options.SessionTokens <= 0 {
 		p.options.SessionTokens = p.tokensIn(4<<30, 16*p.ContextLength())
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"testing/fstest"
 
 	"itool/stages/policy"
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/sample"
@@ -327,5 +329,42 @@ func TestWith(t *testing.T) {
 	}
 	if own, err := a.LogProbs(t.Context(), seq); err != nil || slices.Equal(own[0], want[0]) {
 		t.Errorf("the policy itself has changed, or the two never differed: %v, %v", own, err)
+	}
+}
+
+// fragile panics in attention while it is armed.
+type fragile struct {
+	kernel.Device
+	armed bool
+}
+
+func (f *fragile) Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int) {
+	if f.armed && first != nil {
+		panic("armed")
+	}
+	f.Device.Attention(out, lse, q, k, v, cu, holes, first, h, g, d)
+}
+
+// What a panic leaves in the buffers must not matter to the next call.
+func TestAfterPanic(t *testing.T) {
+	dev := &fragile{Device: ref.New()}
+	p := policytest.OpenOn(t, 1, dev)
+	prompt := mustPrompt(t, p, talk)
+	want, err := p.Score(t.Context(), prompt, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		dev.armed = true
+		_, _ = p.LogProbs(t.Context(), []policy.Sequence{{Prompt: prompt, Answer: prompt[:3]}})
+	}()
+	got, err := p.Score(t.Context(), prompt, 2)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: got %v, want %v", err, got, want)
 	}
 }

@@ -145,6 +145,7 @@ func (s *Session) compute(tokens, path []int32, known int) {
 	}
 	f.cu = append(f.cu[:0], 0, int32(len(tokens)))
 	f.few, f.asked = true, f.asked[:0] // none: only keys and values count
+	defer f.askAll()
 	f.layers(more, f.pos, func(layer int) {
 		s.cache.write(layer, path[known:], f.k, f.v)
 		switch {
@@ -155,7 +156,6 @@ func (s *Session) compute(tokens, path []int32, known int) {
 			f.d.AttendSuffix(f.att, f.q, s.cache.k[layer], s.cache.v[layer], path, len(more), m.NumHeads, m.NumKVHeads, m.HeadDim)
 		}
 	})
-	f.few = false
 }
 
 // Root is the end of the prompt.
@@ -284,19 +284,20 @@ func (s *Session) choose(ctx context.Context, b Branch, continuations [][]int32,
 	defer s.cache.giveBack(len(tokens))
 	// Row 0 is the last token of b, which all continuations see; then one row per token.
 	start := append(append([]int32(nil), b.path...), int32(first))
-	paths, lasts := [][]int32{start}, make([]int, len(continuations))
-	for i, c := range continuations {
+	paths, f := [][]int32{start}, s.f
+	f.few, f.asked = true, f.asked[:0] // the last row of each
+	defer f.askAll()
+	for _, c := range continuations {
 		path := append(make([]int32, 0, len(start)+len(c)), start...)
 		for range c {
 			path = append(path, int32(first+len(paths)))
 			paths = append(paths, path)
 		}
-		lasts[i] = len(paths) - 1
+		f.asked = append(f.asked, int32(len(paths)-1))
 	}
 	s.pass(tokens, paths)
-	s.f.keep(lasts)
 	out := make([][]float32, len(continuations))
-	err = s.f.eachLogits(len(lasts), func(row int, logits []float32) error {
+	err = f.eachLogits(len(out), func(row int, logits []float32) error {
 		out[row], err = s.among(logits, ids)
 		return err
 	})

@@ -73,7 +73,7 @@ func (t *tensor) size() uint64 {
 	return 4 * values
 }
 
-// Write writes base and adapter merged. Matrices are bf16 if the checkpoint is, else
+// Write writes base and adapter merged. Matrices are of the checkpoint's type, bf16, fp16 or
 // float32, unless Options say otherwise.
 func Write(w io.Writer, p *policy.Policy, o Options) error {
 	m := p.Model().Merged()
@@ -373,7 +373,7 @@ func (e *encoder) halves(t *tensor, from int) {
 	for i, v := range e.rows {
 		h := kernel.ToHalf(v)
 		if h&0x7c00 == 0x7c00 && e.err == nil {
-			e.err = fmt.Errorf("tensor %s, row %d, value %d is %v: float16 reaches to 65,504", t.name, from+i/t.k, i%t.k, v)
+			e.err = fmt.Errorf("tensor %s, row %d, value %d is %v: float16 reaches to 65,504, and these weights further", t.name, from+i/t.k, i%t.k, v)
 		}
 		e.out = binary.LittleEndian.AppendUint16(e.out, h)
 	}

@@ -95,8 +95,8 @@ type Device interface {
 	// first (segments), or nil for all rows, says from which row on a segment's rows ask:
 	// q, out and lse then have those rows only, one segment's behind the other's.
 	Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int)
-	// AttentionBackward overwrites dq, dk, dv for the rows in cu, recomputing the probabilities
-	// from lse. No T × T matrix is kept.
+	// AttentionBackward overwrites dk and dv for the rows in cu, and dq for those that ask,
+	// recomputing the probabilities from lse; dout, too, has the rows that ask. No T × T matrix is kept.
 	AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int)
 	// AttendPaths is attention while decoding along a tree: row r of q (R, H, D)
 	// sees the cache slots paths[r], in that order; an empty path gives zeros.

@@ -53,7 +53,8 @@ func (s baseSum) add(t tensor) {
 // adapter, and the device that computes.
 func (m *Model) Fingerprint() string {
 	sum := newBaseSum()
-	fmt.Fprintf(sum, "%s %T %s\n", m.BaseDigest(), m.HeadWeight(), m.Device.Name())
+	maps := &m.Layers[0].Q
+	fmt.Fprintf(sum, "%s %T %t %T %t %s\n", m.BaseDigest(), m.HeadWeight(), m.Stored.Head != nil, maps.Weight(), maps.Stored != nil, m.Device.Name())
 	if a := m.Adapter; a != nil {
 		fmt.Fprintln(sum, a.Rank, a.Scale())
 		for _, l := range a.Layers {

@@ -2,8 +2,8 @@
 // checkpoints and PEFT adapters.
 //
 // A small model keeps each linear map both as plain rows and packed for the device,
-// with the adapter merged in. A large one keeps what its file has in bf16 or four bits
-// as it is, in mapped files, and its adapter beside it: see Form.
+// with the adapter merged in. A large one keeps what its file has, in its own type,
+// in mapped files, and its adapter beside it: see Form.
 //
 // It computes no logits; decoding and training do that with the fields here.
 //

@@ -224,7 +224,7 @@ const (
 
 // keeps tells whether matrices stay as they are stored.
 func (m *Model) keeps(form Form) bool {
-	return form == Stored || form == Int8 || form == Auto && 4*m.Parameters() > float32Bytes
+	return form == Stored || form == Int8 || form == Auto && 4*int64(m.Parameters()) > float32Bytes
 }
 
 // tensor is one stored weight: its name, its shape, and where it lies in the model.

@@ -27,6 +27,9 @@ func Dtype(name string) safetensors.Dtype {
 	return safetensors.F32
 }
 
+// StoredType is the name of the type that a checkpoint is stored in, one of the three.
+func (c Config) StoredType() string { return names[Dtype(c.DType)] }
+
 // Save writes config.json and model.safetensors: the base weights without the
 // adapter (save that beside them, or save Merged). A tied head is written once.
 func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype safetensors.Dtype) error {
@@ -54,7 +57,7 @@ func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error 
 	cfg := m.Config
 	cfg.NF4 = true
 	rest := Dtype(cfg.DType)
-	cfg.DType = names[rest]
+	cfg.DType = cfg.StoredType()
 	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
 		return err
 	}

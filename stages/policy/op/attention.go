@@ -35,7 +35,7 @@ func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p Attenti
 	y, dx := zeros(c.T, c.C), c.gradient()
 	s.fixed(b.Positions, b.Cu, b.Holes, x)
 	s.grads = append(s.grads, Grad{3, dx})
-	a := &attention{c: c, s: c.work.attention[min(layer, len(c.work.attention)-1)], y: floats(y), dx: floats(dx)}
+	a := &attention{c: c, s: c.work.attention[min(layer, len(c.work.attention)-1)], y: Floats(y), dx: Floats(dx)}
 	a.norm = newVector(p.Norm, &s)
 	a.q, a.k, a.v, a.o = newLinear(p.Q, &s), newLinear(p.K, &s), newLinear(p.V, &s), newLinear(p.O, &s)
 	a.qn, a.kn = newVector(p.QNorm, &s), newVector(p.KNorm, &s)
@@ -101,7 +101,7 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 	}
 	c, s, w, pos := a.c, a.s, a.c.work, r.Positions
 	n := len(pos)
-	dev, dy := c.Device, floats(grad)
+	dev, dy := c.Device, Floats(grad)
 	asking, asks, dyq, first := n, pos, dy, []int32(nil)
 	if a.targets != 0 {
 		asking, asks, dyq, first = len(a.asked.rows), a.pos, a.xq, a.asked.first
@@ -165,5 +165,5 @@ func (a *attention) load(in []G.Value, repack bool) (r Rows, x []float32, err er
 			a.pos = append(a.pos, r.Positions[row])
 		}
 	}
-	return r, floats(in[3])[:len(r.Positions)*a.c.C], nil
+	return r, Floats(in[3])[:len(r.Positions)*a.c.C], nil
 }

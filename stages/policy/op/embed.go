@@ -28,7 +28,7 @@ func Embed(name string, c *Context, b Batch, t Table) (x *G.Node, grad []float32
 	var s inputs
 	s.fixed(b.IDs, b.Cu)
 	out := zeros(c.T, c.C)
-	o := &embed{c: c, w: t.W, stored: t.Stored, out: floats(out)}
+	o := &embed{c: c, w: t.W, stored: t.Stored, out: Floats(out)}
 	o.at, o.dw = s.param(t.Node)
 	x, err = Apply(Fused{Name: name, Inputs: s.nodes, Out: out, Forward: o.forward, Backward: o.backward, Grads: s.grads})
 	return x, o.dw, err
@@ -56,7 +56,7 @@ func (o *embed) backward(in []G.Value, dy G.Value) error {
 	if err != nil {
 		return err
 	}
-	c, g := o.c.C, floats(dy)
+	c, g := o.c.C, Floats(dy)
 	for t, id := range ids {
 		dw := o.dw[int(id)*c : (int(id)+1)*c]
 		for i, v := range g[t*c : (t+1)*c] {

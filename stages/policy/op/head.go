@@ -46,7 +46,7 @@ func Head(name string, c *Context, b Batch, x *G.Node, p HeadParams) (*G.Node, e
 	logp, dx := zeros(c.T), c.gradient()
 	s.fixed(b.Targets, b.Cu, x)
 	s.grads = append(s.grads, Grad{2, dx})
-	o := &head{c: c, p: p, w: p.W, logp: floats(logp), dx: floats(dx)}
+	o := &head{c: c, p: p, w: p.W, logp: Floats(logp), dx: Floats(dx)}
 	o.norm = newVector(p.Norm, &s)
 	switch {
 	case p.TiedGrad != nil:
@@ -91,7 +91,7 @@ func (o *head) forward(in []G.Value) error {
 
 // backward uses what forward left: the head is the last to run before it.
 func (o *head) backward(in []G.Value, grad G.Value) error {
-	c, n, dlogp := o.c, len(o.rows), floats(grad)
+	c, n, dlogp := o.c, len(o.rows), Floats(grad)
 	clear(o.dx)
 	if n == 0 {
 		return nil
@@ -138,5 +138,5 @@ func (o *head) load(in []G.Value) (x []float32, err error) {
 	}
 	o.norm.load(in)
 	o.w = value(in, o.at, o.w)
-	return floats(in[2]), nil
+	return Floats(in[2]), nil
 }

@@ -42,7 +42,7 @@ func (s *inputs) param(n *G.Node) (at int, grad []float32) {
 	}
 	at, value := len(s.nodes), zeros(n.Shape()...)
 	s.nodes, s.grads = append(s.nodes, n), append(s.grads, Grad{at, value})
-	return at, floats(value)
+	return at, Floats(value)
 }
 
 // value is the run's value of an input, or the frozen one.
@@ -50,7 +50,7 @@ func value(in []G.Value, at int, frozen []float32) []float32 {
 	if at < 0 {
 		return frozen
 	}
-	return floats(in[at])
+	return Floats(in[at])
 }
 
 // vector is a Vector inside an operation.

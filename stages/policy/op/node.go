@@ -66,8 +66,8 @@ func (n *node) Do(in ...G.Value) (G.Value, error) { return n.out, n.run(in) }
 func (n *node) Arity() int                                     { return len(n.from) }
 func (n *node) Type() hm.Type                                  { return n.typ }
 func (n *node) InferShape(...G.DimSizer) (tensor.Shape, error) { return n.out.Shape().Clone(), nil }
-func (n *node) ReturnsPtr() bool                               { return false } // else the machine overwrites our buffers
-func (n *node) CallsExtern() bool                              { return false } // else it allocates in every run
+func (n *node) ReturnsPtr() bool                               { return false }
+func (n *node) CallsExtern() bool                              { return false }
 func (n *node) OverwritesInput() int                           { return -1 }
 func (n *node) WriteHash(h hash.Hash)                          { h.Write([]byte(n.name)) }
 func (n *node) String() string                                 { return n.name }
@@ -130,8 +130,9 @@ func Distinct(g *G.ExprGraph) error {
 	return nil
 }
 
-// floats and ints see through a value; the graph's types make them safe. Data would allocate.
-func floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }
+// Floats sees through a value of float32, as ints does of int32: the graph's types make them
+// safe. Data would allocate.
+func Floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }
 func ints(v G.Value) []int32     { return v.(*tensor.Dense).Int32s() }
 
 func zeros(shape ...int) *tensor.Dense {

@@ -1,6 +1,6 @@
 // Package op is the transformer as four fused gorgonia operations: embed, the
 // attention block, the SwiGLU block and the head. Each has a hand-written gradient
-// and owns its buffers, so a run of the graph allocates next to nothing.
+// and owns its buffers, so a run of a Program of them allocates nothing.
 //
 // All of them work on a packed batch: token rows of several sequences one behind
 // the other, with cu_seqlens as the borders. T is a capacity; rows behind the last

@@ -32,7 +32,7 @@ func SwiGLU(name string, c *Context, layer int, b Batch, x *G.Node, p SwiGLUPara
 	y, dx := zeros(c.T, c.C), c.gradient()
 	s.fixed(b.Cu, x)
 	s.grads = append(s.grads, Grad{1, dx})
-	m := &swiglu{c: c, s: c.work.swiglu[min(layer, len(c.work.swiglu)-1)], y: floats(y), dx: floats(dx)}
+	m := &swiglu{c: c, s: c.work.swiglu[min(layer, len(c.work.swiglu)-1)], y: Floats(y), dx: Floats(dx)}
 	m.norm = newVector(p.Norm, &s)
 	m.gate, m.up, m.down = newLinear(p.Gate, &s), newLinear(p.Up, &s), newLinear(p.Down, &s)
 	if p.Last {
@@ -75,7 +75,7 @@ func (m *swiglu) backward(in []G.Value, grad G.Value) error {
 		return err
 	}
 	c, s, w := m.c, m.s, m.c.work
-	dev, dy := c.Device, floats(grad)
+	dev, dy := c.Device, Floats(grad)
 	carry(m.dx[:m.rows*c.C], dy)
 	dx := m.dx
 	if m.targets != 0 { // there is no gradient in other rows
@@ -109,7 +109,7 @@ func (m *swiglu) load(in []G.Value, repack bool) (x []float32, n int, err error)
 	for _, l := range []*linear{&m.gate, &m.up, &m.down} {
 		l.load(m.c.Device, in, repack)
 	}
-	n, x = int(cu[len(cu)-1]), floats(in[1])
+	n, x = int(cu[len(cu)-1]), Floats(in[1])
 	m.rows = n
 	if m.targets != 0 {
 		m.asked.find(ints(in[m.targets]), cu)

@@ -12,9 +12,9 @@ import (
 	"math"
 
 	"itool/stages/policy/kernel"
+	"itool/stages/policy/op"
 
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // ErrNotFinite says that a gradient holds NaN or an infinity. Nothing was changed,
@@ -89,7 +89,7 @@ func (s *AdamW) Step(params []G.ValueGrad) error {
 		if w.Shape().Dims() > 1 {
 			a.Decay = float32(s.Decay)
 		}
-		s.Device.AdamW(floats(w), s.State.M[i], s.State.V[i], grads[i], len(grads[i]), a)
+		s.Device.AdamW(op.Floats(w), s.State.M[i], s.State.V[i], grads[i], len(grads[i]), a)
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (s *AdamW) gradients(params []G.ValueGrad) ([][]float32, error) {
 		if err != nil {
 			return nil, err
 		}
-		grad := floats(g)
+		grad := op.Floats(g)
 		s.grads = append(s.grads, grad)
 		if first {
 			s.State.M = append(s.State.M, make([]float32, len(grad)))
@@ -117,9 +117,6 @@ func (s *AdamW) gradients(params []G.ValueGrad) ([][]float32, error) {
 	}
 	return s.grads, nil
 }
-
-// floats sees through a value of float32; Data would allocate.
-func floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }
 
 // shortPhase is the number of steps under which warming up would eat too much.
 const shortPhase = 20

@@ -55,7 +55,7 @@ func newGraph(w *weights, cfg Config) (*graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.logp = floats(op.Value(logp))
+	g.logp = op.Floats(op.Value(logp))
 	cost, err := loss.Node("loss", logp, cfg.lossConfig(), &g.plan)
 	if err != nil {
 		return nil, err
@@ -76,9 +76,6 @@ func newGraph(w *weights, cfg Config) (*graph, error) {
 	}
 	return g, nil
 }
-
-// floats sees through a value of float32, without a copy.
-func floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }
 
 // input is a parameter as a node; its value is the parameter's own memory.
 func input(g *G.ExprGraph, p param) *G.Node {
@@ -211,7 +208,7 @@ func (g *graph) learn() error {
 func (g *graph) gradients(visit func([]float32)) {
 	for _, p := range g.params {
 		v, _ := p.Grad() // op.Trained has no errors
-		visit(floats(v))
+		visit(op.Floats(v))
 	}
 }
 

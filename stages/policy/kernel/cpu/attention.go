@@ -16,7 +16,7 @@ type heads struct {
 	q, k, v []float32
 	cu      []int32
 	holes   []int32 // nil: none
-	first   []int32 // rows that ask; nil: all
+	first   []int32 // by segment, the first row that asks; nil: all ask
 	path    []int32 // cache slots of the rows of k and v, instead of cu
 	h, g, d int
 	scale   float32 // 1/√D

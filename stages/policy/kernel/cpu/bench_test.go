@@ -130,6 +130,9 @@ func BenchmarkHead(b *testing.B) {
 		b.Run("forward", func(b *testing.B) {
 			measure(b, 2*t*k*n, func() { dev.LogProbs(logp, lse, x, w, targets, t) })
 		})
+		b.Run("forward with gradient", func(b *testing.B) {
+			measure(b, 4*t*k*n, func() { dev.LogProbsGrad(dx, logp, lse, x, w, raw, targets, t) })
+		})
 		b.Run("backward", func(b *testing.B) {
 			measure(b, 6*t*k*n, func() { dev.LogProbsBackward(dx, dw, logp, lse, x, w, raw, targets, t) })
 		})

@@ -61,6 +61,15 @@ func TestRoundsOnce(t *testing.T) {
 		if got := rounded.Load(); got != want {
 			t.Errorf("kept %v: %d rows were rounded, want %d", kept, got, want)
 		}
+		n, _ := outs[2].W.Shape()
+		rounded.Store(0)
+		d.MatMul(outs[2].Y, make([]float32, rows*k), outs[2].W, rows, false)
+		if want = rows; kept {
+			want += int64(n)
+		}
+		if got := rounded.Load(); got != want {
+			t.Errorf("one, kept %v: %d rows were rounded, want %d", kept, got, want)
+		}
 	}
 }
 

@@ -12,7 +12,8 @@
 // architecture: on arm64 the compiler fuses products and sums of plain Go, on amd64 not.
 //
 // The level "neon", of arm64, has run under emulation only (QEMU): all tests pass, its
-// speed is unknown. Of every kernel but packRows there is assembly.
+// speed is unknown. Of every kernel but packRows there is assembly, of weights only for bf16 and four bits:
+// those in fp16 and in eight bits are widened by plain Go there.
 //
 // The level "amx" rounds the factors of every matrix product, attention's too, to bf16
 // and multiplies them on the tile unit of recent Xeons. It must be asked for by name, because it

@@ -83,7 +83,11 @@ func TestWrongSizesPanic(t *testing.T) {
 		"slot outside":    func() { dev.AttendPaths(x, x, x, x, [][]int32{{12}}, 1, 1, 1) },
 		"negative slot":   func() { dev.AttendPaths(x, x, x, x, [][]int32{{-1}}, 1, 1, 1) },
 		"segment outside": func() { dev.Attention(x, x, x, x, x, []int32{0, 13}, nil, nil, 1, 1, 1) },
-		"hole outside":    func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, []int32{1, 2, 2, 4}, nil, 1, 1, 1) },
+		"first outside":   func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, nil, []int32{1, 2}, 1, 1, 1) },
+		"unlike weights": func() {
+			dev.MatMuls([]kernel.Out{{Y: x, W: dev.Pack(x, 3, 4)}, {Y: x, W: dev.Pack(x, 4, 3)}}, x, 1)
+		},
+		"hole outside": func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, []int32{1, 2, 2, 4}, nil, 1, 1, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -8,8 +8,8 @@ import (
 )
 
 // A kept weight stays in its own form and is widened a slab at a time into memory
-// that the caches hold, there to be multiplied like any other: one reading of two or
-// half a byte per weight from memory, and the bits of a packed one.
+// that the caches hold, there to be multiplied like any other: one reading of its own bytes
+// from memory, and the bits of a packed one.
 const slabFloats = 1 << 19 // 2 MiB
 
 // widening is the working memory of one product with a kept weight, and a task: each
@@ -287,6 +287,12 @@ func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool, roun
 	if d.packsOnce(m, t) {
 		d.multiply(p, m.right(y, add))
 		return
+	}
+	if d.level.bf16 != nil && rounded == nil { // once for all slabs
+		r := d.product(p)
+		r.round(d)
+		defer d.release(r)
+		p.blocks = r.blocks
 	}
 	w := d.takeWidening(m.stored)
 	defer d.putWidening(w)

@@ -3,7 +3,7 @@
 //
 // A file is hostile input: every number in the header is checked against the
 // bytes that are there before anything is allocated for it. The package knows no
-// model; it hands out named float32 tensors.
+// model; it hands out named tensors, in float32 or as they are stored.
 //
 //	f, err := safetensors.Read(fsys, "model.safetensors")
 //	w, err := f.Float32("model.norm.weight", 192)
@@ -110,7 +110,7 @@ func (f *File) Stored(tensor string, n, k int) (kernel.Weight, error) {
 		w, bad = &kernel.F16{N: n, K: k, Data: raw, Owner: f}, all(raw, 0x7c00)
 	default:
 		wide, ok := view(raw)
-		if dtype != F32 || !ok { // of a file whose header is of an odd length: read it
+		if dtype != F32 || !ok { // another type, which Float32 refuses, or values that lie otherwise than memory wants them
 			data, err := f.Float32(tensor, n, k)
 			if err != nil {
 				return nil, err

@@ -124,7 +124,7 @@ func writeData(b *bufio.Writer, data []float32, dtype Dtype) error {
 		case F16:
 			h := kernel.ToHalf(v)
 			if h&0x7c00 == 0x7c00 {
-				return fmt.Errorf("element %d is %v, float16 reaches to 65,504: write float32 or bfloat16", i, v)
+				return fmt.Errorf("element %d is %v, float16 reaches to 65,504, and these weights further", i, v)
 			}
 			binary.LittleEndian.PutUint16(buf[:], h)
 			b.Write(buf[:2])

@@ -102,13 +102,16 @@ func (f *file) widen256(name, sixteen string) {
 
 // turn256 turns eight columns of eight rows of 16 bits a value at a time, and widens them
 // at the end (bf16 by putting a zero below each): half the shuffles of turning float32.
-// All registers are of 128 bits, which is what the first Zen computes with.
+// Registers are of 128 bits, which is what the first Zen computes with.
 func (f *file) turn256(name, kind string) {
 	at := f.begin(name, "writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the "+kind+" src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.", "",
 		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"src", "*byte"}, param{"srcRow", "int"}, param{"eights", "int"}, param{"ahead", "int"})
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, DX\n\tMOVQ %s, SI\n\tMOVQ %s, R8\n\tMOVQ %s, CX", at["dst"], at["dstStep"], at["src"], at["srcRow"], at["eights"])
 	f.p("\tMOVQ %s, R11\n\tADDQ SI, R11", at["ahead"])
-	f.p("\tSHLQ $2, DX\n\tSHLQ $1, R8\n\tLEAQ (R8)(R8*2), R9\n\tLEAQ (SI)(R8*4), R10\n\tVPXOR X15, X15, X15")
+	f.p("\tSHLQ $2, DX\n\tSHLQ $1, R8\n\tLEAQ (R8)(R8*2), R9\n\tLEAQ (SI)(R8*4), R10")
+	if kind == "bf16" {
+		f.p("\tVPXOR X15, X15, X15")
+	}
 	loop, done := f.label("t"), f.label("t")
 	f.p("\tTESTQ CX, CX\n\tJZ %s\n%s:", done, loop)
 	for i, row := range []string{"", "(R8*1)", "(R8*2)", "(R9*1)"} {
