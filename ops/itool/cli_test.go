@@ -274,6 +274,7 @@ func TestRun(t *testing.T) {
 		{[]string{"export", "r1", "--round", "0", "--out", "warm"}, 0, "adapter in warm"},
 		{[]string{"export", "r1", "--round", "0", "--out", "warm"}, exitError, "there already"},
 		{[]string{"export", "r1", "--out", "whole", "--merged"}, 0, "merged model"},
+		{[]string{"synth", "--rows", "1", "-o", "nosuch/rows.jsonl"}, exitError, "the folder nosuch is not there: make it first"},
 		{[]string{"report", "r2", "--dir", "itool-runs/r1"}, exitError, "no run named r2; there are: r1"},
 		{[]string{"report", "r2"}, exitUsage, "no broker is given"},
 		{[]string{"work", "nosuch", "--dir", "itool-runs/r1"}, exitUsage, "expand"},

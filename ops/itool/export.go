@@ -368,6 +368,9 @@ func newFolder(dir string, replace bool, fill func(tmp string) error) error {
 // writeFile writes a file whole or not at all.
 func writeFile(path string, fill func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: the folder %s is not there: make it first", path, filepath.Dir(path))
+	}
 	if err != nil {
 		return err
 	}
