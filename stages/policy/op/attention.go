@@ -76,11 +76,11 @@ func (a *attention) activate(r Rows, x []float32) {
 	if c.HeadNorm {
 		q, k = s.q0, s.k0
 	}
-	asking, asks, first := n, pos, []int32(nil)
+	asks, first := a.queries(pos)
+	asking := len(asks)
 	if a.targets == 0 {
 		c.work.forward(dev, s.h, n, image{&a.q, q, s.xa[0]}, image{&a.k, k, s.xa[1]}, image{&a.v, s.v, s.xa[2]})
 	} else {
-		asking, asks, first = len(a.asked.rows), a.pos, a.asked.first
 		a.asked.gather(a.hq, s.h, c.C)
 		c.work.forward(dev, a.hq, asking, image{&a.q, q, s.xa[0]})
 		c.work.forward(dev, s.h, n, image{&a.k, k, s.xa[1]}, image{&a.v, s.v, s.xa[2]})
@@ -94,6 +94,15 @@ func (a *attention) activate(r Rows, x []float32) {
 	dev.Attention(s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, first, c.H, c.G, c.D)
 }
 
+// queries are the positions of the rows that ask, and the first of each segment, as
+// kernel.Device.Attention wants them; pos are those of all rows.
+func (a *attention) queries(pos []int32) (asks, first []int32) {
+	if a.targets == 0 {
+		return pos, nil
+	}
+	return a.pos, a.asked.first
+}
+
 func (a *attention) backward(in []G.Value, grad G.Value) error {
 	r, x, err := a.load(in, false)
 	if err != nil {
@@ -102,10 +111,11 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 	c, s, w, pos := a.c, a.s, a.c.work, r.Positions
 	n := len(pos)
 	dev, dy := c.Device, Floats(grad)
-	asking, asks, dyq, first := n, pos, dy, []int32(nil)
+	asks, first := a.queries(pos)
+	asking, dyq := len(asks), dy
 	if a.targets != 0 {
-		asking, asks, dyq, first = len(a.asked.rows), a.pos, a.xq, a.asked.first
-		a.asked.gather(a.xq, dy, c.C)
+		dyq = a.xq
+		a.asked.gather(dyq, dy, c.C)
 	}
 	if s.holder != a { // another layer has used the memory since
 		a.activate(r, x)

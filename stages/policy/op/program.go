@@ -10,10 +10,7 @@ import (
 // its own, so that where the others read is known before the first run, and a run
 // allocates nothing. (gorgonia's tape machine looks values up and writes log lines that
 // nobody reads: some 500 allocations a run.)
-type Program struct {
-	steps []step
-	place map[*G.Node]bool // what has a step, or is being given one
-}
+type Program struct{ steps []step }
 
 type step struct {
 	op *node
@@ -23,22 +20,21 @@ type step struct {
 // Compile is the program that computes outputs, which may be gradients: inputs first, in one fixed
 // order. The graph's inputs keep the values that they have now; their numbers may change.
 func Compile(outputs ...*G.Node) (*Program, error) {
-	p := &Program{place: map[*G.Node]bool{}}
+	p, placed := &Program{}, map[*G.Node]bool{}
 	for _, n := range outputs {
-		if err := p.add(n); err != nil {
+		if err := p.add(n, placed); err != nil {
 			return nil, err
 		}
 	}
-	p.place = nil
 	return p, nil
 }
 
-// add gives n its step, behind those of what it reads.
-func (p *Program) add(n *G.Node) error {
-	if p.place[n] {
+// add gives n its step, behind those of what it reads, unless it is placed already.
+func (p *Program) add(n *G.Node, placed map[*G.Node]bool) error {
+	if placed[n] {
 		return nil
 	}
-	p.place[n] = true
+	placed[n] = true
 	o := own(n)
 	if o == nil {
 		if n.Value() == nil {
@@ -48,7 +44,7 @@ func (p *Program) add(n *G.Node) error {
 	}
 	s := step{op: o}
 	for _, in := range o.from {
-		if err := p.add(in); err != nil {
+		if err := p.add(in, placed); err != nil {
 			return err
 		}
 		s.in = append(s.in, Value(in))

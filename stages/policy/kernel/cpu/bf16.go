@@ -109,6 +109,15 @@ func (p *product) round(d *Device) {
 	}
 }
 
+// rounded is p with its a rounded for products to come, at a level that rounds; release takes it back.
+func (d *Device) rounded(p product) *product {
+	r := d.product(p)
+	if d.level.bf16 != nil {
+		r.round(d)
+	}
+	return r
+}
+
 // rounding is a product whose blocks of a are rounded beforehand; a part is one.
 type rounding product
 

@@ -45,6 +45,11 @@ func (s *slab) gather(x []float32, targets []int32, from, t, k int) (next int) {
 	return from
 }
 
+// left is the slab's rows as the left side of a product.
+func (s *slab) left(k int) product {
+	return product{m: len(s.rows), k: k, alpha: 1, a: s.x, aRow: k}
+}
+
 // LogProbs keeps a running log-sum-exp over the slabs of the vocabulary.
 func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32, t int) {
 	d.head(nil, logp, lse, x, w, nil, targets, t)
@@ -75,7 +80,7 @@ func (d *Device) head(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []floa
 	defer d.returnHead(s, wide)
 	for from := 0; from < t; {
 		from = s.gather(x, targets, from, t, m.k)
-		rounded := d.round(s, m.k)
+		rounded := d.rounded(s.left(m.k))
 		for col := 0; col < m.n; col += slabCols {
 			width := min(slabCols, m.n-col)
 			d.logits(s, m, wide, rounded, col)
@@ -136,15 +141,6 @@ func (d *Device) returnHead(s *slab, wide *widening) {
 	}
 }
 
-// round rounds the slab's rows for all its products, at a level that rounds.
-func (d *Device) round(s *slab, k int) *product {
-	p := d.product(product{m: len(s.rows), k: k, alpha: 1, a: s.x, aRow: k})
-	if d.level.bf16 != nil {
-		p.round(d)
-	}
-	return p
-}
-
 // logits computes the slab's products with words col...
 func (d *Device) logits(s *slab, m *matrix, wide *widening, rounded *product, col int) {
 	r := right{n: min(slabCols, m.n-col), c: s.logits, cRow: slabCols}
@@ -153,7 +149,9 @@ func (d *Device) logits(s *slab, m *matrix, wide *widening, rounded *product, co
 	} else {
 		r.panels = m.panels[d.level.panels(col)*d.level.panelSize(m.k):]
 	}
-	d.multiply(product{m: len(s.rows), k: m.k, alpha: 1, a: s.x, aRow: m.k, blocks: rounded.blocks}, r)
+	p := s.left(m.k)
+	p.blocks = rounded.blocks
+	d.multiply(p, r)
 }
 
 // logSumExp folds one slab's words into the running sum of rows first..last−1, and
@@ -198,7 +196,7 @@ func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matr
 	defer d.slabs.put(s)
 	for from := 0; from < t; {
 		from = s.gather(x, targets, from, t, m.k)
-		n, rounded := len(s.rows), d.round(s, m.k)
+		n, rounded := len(s.rows), d.rounded(s.left(m.k))
 		for col := 0; col < m.n; col += slabCols {
 			width := min(slabCols, m.n-col)
 			d.logits(s, m, nil, rounded, col)

@@ -288,9 +288,8 @@ func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool, roun
 		d.multiply(p, m.right(y, add))
 		return
 	}
-	if d.level.bf16 != nil && rounded == nil { // once for all slabs
-		r := d.product(p)
-		r.round(d)
+	if rounded == nil { // once for all slabs
+		r := d.rounded(p)
 		defer d.release(r)
 		p.blocks = r.blocks
 	}
