@@ -34,8 +34,8 @@ type forward struct {
 	slots            []int32   // (T) that the rows write
 	outs             []kernel.Out
 
-	// With few, layers leaves the rows that are asked for, ascending, and computes nothing else of the last
-	// layer but keys and values.
+	// With few, the next run of layers leaves the rows that are asked for, ascending, and computes nothing
+	// else of the last layer but keys and values.
 	few   bool
 	asked []int32
 	first []int32 // by segment, for packed: all rows behind are asked for
@@ -88,6 +88,7 @@ func grow[E any](b *[]E, n int) {
 // asked for, before the final norm, in f.x. attend gets each layer's rotated q, and k, v of the rows (f.q,
 // f.k, f.v; of the last layer q of those asked for) and fills f.att.
 func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
+	defer func() { f.few = false }() // after a panic, too: forwards are used again
 	m, d, t := f.m, f.d, len(ids)
 	c, eps := m.HiddenSize, float32(m.RMSNormEps)
 	f.size(t)
@@ -137,9 +138,6 @@ func (f *forward) ask(pos []int32) []int32 {
 	}
 	return f.asks
 }
-
-// askAll is how a forward is found and left.
-func (f *forward) askAll() { f.few = false }
 
 func (f *forward) fewIn(layer int) bool { return f.few && layer == len(f.m.Layers)-1 }
 

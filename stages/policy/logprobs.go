@@ -131,7 +131,6 @@ func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
 		return nil
 	}
 	f.askForTargets(seqs, at)
-	defer f.askAll()
 	f.layers(f.ids, f.pos, f.packed)
 	logp, err := f.targets(f.target)
 	if err != nil {

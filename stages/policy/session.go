@@ -145,7 +145,6 @@ func (s *Session) compute(tokens, path []int32, known int) {
 	}
 	f.cu = append(f.cu[:0], 0, int32(len(tokens)))
 	f.few, f.asked = true, f.asked[:0] // none: only keys and values count
-	defer f.askAll()
 	f.layers(more, f.pos, func(layer int) {
 		s.cache.write(layer, path[known:], f.k, f.v)
 		switch {
@@ -286,7 +285,6 @@ func (s *Session) choose(ctx context.Context, b Branch, continuations [][]int32,
 	start := append(append([]int32(nil), b.path...), int32(first))
 	paths, f := [][]int32{start}, s.f
 	f.few, f.asked = true, f.asked[:0] // the last row of each
-	defer f.askAll()
 	for _, c := range continuations {
 		path := append(make([]int32, 0, len(start)+len(c)), start...)
 		for range c {
