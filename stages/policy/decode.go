@@ -142,7 +142,7 @@ func (d *drawing) take(i int) {
 		r.end = ReasonLength
 	}
 	if r.end != "" {
-		draw.Reason, draw.End = r.end, Branch{of: d.Session, epoch: d.epoch, path: r.path, last: r.last}
+		draw.Reason, draw.End = r.end, d.branch(r.path, r.last)
 	}
 }
 

@@ -1,9 +1,10 @@
 package policy
 
-// At is the place after the first n tokens of the draw, 1 ≤ n ≤ len(d.Tokens):
-// another branch can go on there without computing anything again. d.End must be
-// of a live session.
+// At is the place after the first n tokens of the draw, 1 ≤ n ≤ len(d.Tokens): another branch can go
+// on there, and nothing is computed again. Like d.End it is valid until the session restarts.
 func (d *Draw) At(n int) Branch {
-	keep := len(d.End.path) - (len(d.Tokens) - n)
-	return Branch{of: d.End.of, path: d.End.path[:keep:keep], last: d.Tokens[n-1]}
+	at := d.End // with its session and epoch
+	keep := len(at.path) - (len(d.Tokens) - n)
+	at.path, at.last = at.path[:keep:keep], d.Tokens[n-1]
+	return at
 }

@@ -110,8 +110,14 @@ func (s *Session) Restart(prompt []int32) error {
 	}
 	s.compute(prompt[:n], path, known)
 	s.epoch++
-	s.root, s.begun = Branch{of: s, epoch: s.epoch, path: path, last: prompt[n]}, slices.Clone(prompt)
+	s.root, s.begun = s.branch(path, prompt[n]), slices.Clone(prompt)
 	return nil
+}
+
+// branch is the place behind the tokens of path, where last is the next token. Only here is a
+// branch made, so that none lacks the session's epoch.
+func (s *Session) branch(path []int32, last int32) Branch {
+	return Branch{of: s, epoch: s.epoch, path: path, last: last}
 }
 
 // owns tells whether a branch is of the session's present prompt.
@@ -129,7 +135,7 @@ func (s *Session) prefill(prompt []int32) (Branch, error) {
 		return Branch{}, err
 	}
 	s.compute(prompt[:n], path, 0)
-	return Branch{of: s, path: path, last: prompt[n]}, nil
+	return s.branch(path, prompt[n]), nil
 }
 
 // compute computes a causal segment from token known on; those before it are in their
@@ -209,7 +215,7 @@ func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Bran
 		}
 		logps = append(logps, logp...)
 	}
-	return Branch{of: s, epoch: s.epoch, path: path, last: tokens[len(tokens)-1]}, logps, nil
+	return s.branch(path, tokens[len(tokens)-1]), logps, nil
 }
 
 // Next returns the log-probabilities of ids as the token after b. Nothing stays in

@@ -474,3 +474,37 @@ func TestRestart(t *testing.T) {
 		t.Error("an empty prompt is taken")
 	}
 }
+
+// TestDrawAtAfterRestart: a place inside a draw is as valid as the draw's end. The branches of
+// the present prompt are taken, also after a restart; those of an earlier prompt are refused.
+func TestDrawAtAfterRestart(t *testing.T) {
+	p := policytest.Open(t, 1)
+	prompt := mustPrompt(t, p, talk)
+	s, err := p.NewSession(prompt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	draw := func() *policy.Draw {
+		return &mustDraw(t, s, policy.Request{From: s.Root(), MaxTokens: 9})[0]
+	}
+	before := draw()
+	for range 2 {
+		if err := s.Restart(prompt[:len(prompt)-1]); err != nil {
+			t.Fatal(err)
+		}
+		after := draw()
+		for _, n := range []int{1, len(after.Tokens) - 1, len(after.Tokens)} {
+			rest, err := s.Draw(t.Context(), []policy.Request{{From: after.At(n), MaxTokens: 9}})
+			if err != nil {
+				t.Fatalf("after %d tokens of a draw of the present prompt: %v", n, err)
+			}
+			if want := after.Tokens[n:]; !slices.Equal(rest[0].Tokens[:len(want)], want) {
+				t.Errorf("after %d tokens: got %v, want it to begin with %v", n, rest[0].Tokens, want)
+			}
+			if _, err := s.Draw(t.Context(), []policy.Request{{From: before.At(n), MaxTokens: 1}}); err == nil {
+				t.Errorf("after %d tokens of a draw of an earlier prompt: not refused", n)
+			}
+		}
+		before = after
+	}
+}
