@@ -18,6 +18,7 @@ import (
 	"itool/stages/expand"
 	"itool/stages/filter"
 	"itool/stages/score"
+	"itool/stages/selection"
 	"itool/stages/split"
 	"itool/stages/update"
 	"itool/stages/warmup"
@@ -25,23 +26,23 @@ import (
 
 // Config has one section per stage, named like the stage, and one for the line.
 type Config struct {
-	Seed     uint64             `json:"seed"` // every random choice of the run derives from it
-	Line     line.Config        `json:"line"`
-	Split    split.Config       `json:"split"`
-	Warmup   warmup.Config      `json:"warmup"`
-	Score    score.Config       `json:"score"`
-	Select   score.SelectConfig `json:"select"`
-	Expand   expand.Config      `json:"expand"`
-	Filter   filter.Config      `json:"filter"`
-	Update   update.Config      `json:"update"`
-	Evaluate evaluate.Config    `json:"evaluate"`
+	Seed     uint64           `json:"seed"` // every random choice of the run derives from it
+	Line     line.Config      `json:"line"`
+	Split    split.Config     `json:"split"`
+	Warmup   warmup.Config    `json:"warmup"`
+	Score    score.Config     `json:"score"`
+	Select   selection.Config `json:"select"`
+	Expand   expand.Config    `json:"expand"`
+	Filter   filter.Config    `json:"filter"`
+	Update   update.Config    `json:"update"`
+	Evaluate evaluate.Config  `json:"evaluate"`
 }
 
 // Default is what the paper and the design say.
 func Default() Config {
 	return Config{
 		Seed: 1, Line: line.Default(), Split: split.Default(), Warmup: warmup.Default(),
-		Score: score.Default(), Select: score.DefaultSelect(), Expand: expand.Default(),
+		Score: score.Default(), Select: selection.Default(), Expand: expand.Default(),
 		Filter: filter.Default(), Update: update.Default(), Evaluate: evaluate.Default(),
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"itool/stages/filter"
 	"itool/stages/policy"
 	"itool/stages/score"
+	"itool/stages/selection"
 	"itool/stages/split"
 	"itool/stages/update"
 	"itool/stages/warmup"
@@ -34,7 +35,7 @@ func Stages(engine *policy.Engine) []stages.Stage {
 		split.New(engine),
 		warmup.New(engine),
 		score.New(engine),
-		score.NewSelect(engine),
+		selection.New(engine),
 		expand.New(engine),
 		filter.New(),
 		update.New(engine),

@@ -7,7 +7,7 @@ import (
 
 	"itool/schemas"
 	"itool/stages/evaluate/stats"
-	"itool/stages/score"
+	"itool/stages/selection"
 	"itool/stages/update"
 )
 
@@ -55,12 +55,12 @@ func (r *Report) diagnose() {
 
 // bars are the sections of the run's configuration that hold the others.
 type bars struct {
-	Select score.SelectConfig `json:"select"`
-	Update update.Config      `json:"update"`
+	Select selection.Config `json:"select"`
+	Update update.Config    `json:"update"`
 }
 
 func (r *Report) bars() bars {
-	b := bars{score.DefaultSelect(), update.Default()}
+	b := bars{selection.Default(), update.Default()}
 	_ = json.Unmarshal(r.Config, &b) // it was checked when the run was published
 	return b
 }

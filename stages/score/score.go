@@ -1,10 +1,9 @@
 // Package score measures how hard each example of the replay buffer is for the
-// policy of the round, and selects the hardest.
+// policy of the round: the perplexity of its reference answer, Eq. 4.
 //
-// score.go is the stage that scales with the batches: perplexity, Eq. 4.
-// select.go is the stage that sees the whole round: it ranks, stratifies, takes
-// the top, and asks the policy a few validation examples (panel.go): may its
-// self-evaluation count (calibrate.go), and how much is there to gain (headroom.go)?
+// One batch of examples comes in, one batch of scores goes out, so the stage
+// scales with the batches. Which examples are then expanded is decided by the
+// select stage, which sees the whole round.
 package score
 
 import (

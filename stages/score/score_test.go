@@ -2,7 +2,6 @@ package score_test
 
 import (
 	"math"
-	"slices"
 	"testing"
 
 	"itool/schemas"
@@ -50,76 +49,5 @@ func TestScore(t *testing.T) {
 	want := math.Exp(nll / float64(len(exs[1].AnswerIDs)))
 	if len(rows) != 2 || rows[0].ExampleID != "e1" || !rows[0].HasCall || rows[1].HasCall || math.Abs(rows[1].Perplexity-want) > 1e-6*want {
 		t.Errorf("got %+v, want perplexity %g for e2", rows, want)
-	}
-}
-
-func TestRank(t *testing.T) {
-	var scores []schemas.Score
-	for i := range 20 {
-		scores = append(scores, schemas.Score{ExampleID: string(rune('a' + i)), Perplexity: float64(i % 10), HasCall: i < 15})
-	}
-	base := score.DefaultSelect()
-	for name, c := range map[string]struct {
-		change func(*score.SelectConfig)
-		want   []string
-	}{
-		"the top tenth of each stratum, at least one":  {func(*score.SelectConfig) {}, []string{"j", "i", "t"}},
-		"three tenths, rounded":                        {func(c *score.SelectConfig) { c.Ratio = 0.3 }, []string{"j", "i", "h", "g", "f", "t", "s"}},
-		"ties go to the lower ID":                      {func(c *score.SelectConfig) { c.Ratio = 0.7 }, []string{"j", "i", "h", "g", "f", "e", "o", "d", "n", "c", "m", "t", "s", "r", "q"}},
-		"a bound that both strata would round up over": {func(c *score.SelectConfig) { c.Ratio, c.MaxTrees = 1, 10 }, []string{"j", "i", "h", "g", "f", "e", "o", "t", "s"}},
-		"a bound on the trees":                         {func(c *score.SelectConfig) { c.Ratio, c.MaxTrees = 1, 4 }, []string{"j", "i", "h", "t"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cfg := base
-			c.change(&cfg)
-			var got []string
-			rows := score.Rank(scores, cfg, 1)
-			for _, r := range rows {
-				if r.Selected {
-					got = append(got, r.ExampleID)
-				}
-			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("got %v, want %v", got, c.want)
-			}
-			if len(rows) != len(scores) {
-				t.Errorf("%d of %d examples have a row", len(rows), len(scores))
-			}
-		})
-	}
-	t.Run("random order differs by seed and not by input order", func(t *testing.T) {
-		cfg := base
-		cfg.Order = "random"
-		a := score.Rank(scores, cfg, 1)
-		slices.Reverse(scores)
-		if b := score.Rank(scores, cfg, 1); !slices.Equal(a, b) {
-			t.Error("the order of the scores matters")
-		}
-		if c := score.Rank(scores, cfg, 2); slices.Equal(a, c) {
-			t.Error("the seed does not matter")
-		}
-	})
-}
-
-func TestSelectCalibratesTheSelfEvaluation(t *testing.T) {
-	e := engine(t)
-	cfg := score.DefaultSelect()
-	cfg.MaxTokens = 12
-	item := stagetest.Item{
-		Policy: policytest.Tiny(1), Config: cfg,
-		Batches: []schemas.Batch{stagetest.Batch(t, "b0", schemas.Score{ExampleID: "e1", Perplexity: 3, HasCall: true})},
-		Rounds: []stagetest.Round{{Record: "example", Batches: []schemas.Batch{stagetest.Batch(t, "s0",
-			example(t, "v1", "[f(a=1)]", 1, schemas.PartValidation), example(t, "t1", "No.", 0, schemas.PartTrain))}}},
-	}
-	stagetest.Run(t, score.NewSelect(e), stagetest.Case{Item: item})
-	rows := stagetest.Rows[schemas.Selection](t, score.NewSelect(e), item)
-	// Noise puts about 4/256 of its probability on four letters.
-	if len(rows) != 1 || rows[0].JudgeWeight != 0 || !(rows[0].JudgeMass > 0 && rows[0].JudgeMass < 0.2) || rows[0].JudgeReason == "" {
-		t.Errorf("got %+v, want an opinion that does not count, with its mass and reason", rows)
-	}
-	cfg.SelfEvalReference = false
-	item.Config = cfg
-	if blind := stagetest.Rows[schemas.Selection](t, score.NewSelect(e), item); blind[0].JudgeMass == rows[0].JudgeMass {
-		t.Error("the prompt without the reference is calibrated as the one with it")
 	}
 }

@@ -1,4 +1,4 @@
-package score
+package selection
 
 import (
 	"context"
@@ -86,7 +86,7 @@ func fits(p *policy.Policy, ex *schemas.Example) bool {
 // ask has every example answered greedily and once at temperature 1: the drawn
 // answers make failures likelier where greedy nearly always passes, and the other
 // way round.
-func (a *panel) ask(ctx context.Context, cfg SelectConfig, in stages.Input, out stages.Output) (err error) {
+func (a *panel) ask(ctx context.Context, cfg Config, in stages.Input, out stages.Output) (err error) {
 	if len(a.examples) == 0 {
 		return ctx.Err()
 	}
@@ -103,7 +103,7 @@ func (a *panel) ask(ctx context.Context, cfg SelectConfig, in stages.Input, out 
 }
 
 // draws is how often the panel is asked in all.
-func (a *panel) draws(cfg SelectConfig) int {
+func (a *panel) draws(cfg Config) int {
 	if len(a.room) == 0 {
 		return 2
 	}

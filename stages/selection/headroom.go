@@ -1,4 +1,4 @@
-package score
+package selection
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 type headroom struct{ draws, cases, greedy, sampled, won int }
 
 // headroom asks the panel's examples k − 1 times more: the first draw is there.
-func (a *panel) headroom(ctx context.Context, cfg SelectConfig, in stages.Input, out stages.Output) (headroom, error) {
+func (a *panel) headroom(ctx context.Context, cfg Config, in stages.Input, out stages.Output) (headroom, error) {
 	if len(a.room) == 0 {
 		return headroom{}, nil
 	}

@@ -1,4 +1,4 @@
-package score
+package selection
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func (c calibration) stamp(s *schemas.Selection) {
 // calibrate decides whether this policy's opinion of answers may count in the
 // reward: it must put its probability on the letters, and its opinion must agree
 // with the outcome, on validation examples.
-func (a *panel) calibrate(ctx context.Context, cfg SelectConfig) (calibration, error) {
+func (a *panel) calibrate(ctx context.Context, cfg Config) (calibration, error) {
 	c := calibration{auc: math.NaN(), mass: math.NaN()}
 	if a.judged == 0 {
 		c.weight, c.reason = weight(cfg.SelfEval == "on"), "there are no validation examples to calibrate on"

@@ -1,4 +1,13 @@
-package score
+// Package selection chooses the examples that a round expands: it reads every
+// score of the round, ranks the examples of each stratum and marks the hardest.
+// On the wire the stage is called select.
+//
+// It also measures the policy of the round on validation examples (panel.go):
+// whether its self-evaluation may count in the reward (calibrate.go), and how much
+// the round can gain at most (headroom.go). Both stand in every row of the result.
+//
+// It does not compute perplexity; that is the score stage's.
+package selection
 
 import (
 	"context"
@@ -12,8 +21,8 @@ import (
 	"itool/stages/policy"
 )
 
-// SelectConfig says what is expanded in a round.
-type SelectConfig struct {
+// Config is the section "select": what is expanded in a round.
+type Config struct {
 	Ratio         float64 `json:"ratio"`          // share of each stratum to expand, 0..1; the paper's 10 %
 	Order         string  `json:"order"`          // "perplexity" (hardest first) or "random" (the baseline)
 	MaxTrees      int     `json:"max_trees"`      // most examples per round over both strata, 0 = no bound; a stratum keeps one all the same
@@ -29,16 +38,16 @@ type SelectConfig struct {
 	SelfEvalReference bool `json:"self_eval_reference"` // show the reference to the self-evaluation; as in expand
 }
 
-// DefaultSelect is what the paper and the design say.
-func DefaultSelect() SelectConfig {
-	return SelectConfig{
+// Default is what the paper and the design say.
+func Default() Config {
+	return Config{
 		Ratio: 0.10, Order: "perplexity", SelfEval: "auto", JudgeExamples: 32, MinMass: 0.5, MinAUC: 0.7, MaxTokens: 256,
 		HeadroomDraws: 4, HeadroomExamples: 128, SelfEvalReference: true,
 	}
 }
 
 // Validate names field, value and range.
-func (c SelectConfig) Validate() error {
+func (c Config) Validate() error {
 	switch {
 	case !(c.Ratio > 0 && c.Ratio <= 1):
 		return fmt.Errorf("select.ratio: %g is not within 0..1", c.Ratio)
@@ -64,14 +73,14 @@ func (c SelectConfig) Validate() error {
 	return nil
 }
 
-// Select is the stage that closes a round of scores.
-type Select struct{ engine *policy.Engine }
+// Stage closes a round of scores.
+type Stage struct{ engine *policy.Engine }
 
-// NewSelect returns the stage; it opens policies through engine.
-func NewSelect(engine *policy.Engine) *Select { return &Select{engine} }
+// New returns the stage; it opens policies through engine.
+func New(engine *policy.Engine) *Stage { return &Stage{engine} }
 
 // Spec implements stages.Stage.
-func (*Select) Spec() stages.Spec {
+func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "select", Wakes: "score", Gather: true, Reads: "score/v1", Also: []string{"example"},
 		Writes: "selection", Schema: "selection/v2",
@@ -79,8 +88,8 @@ func (*Select) Spec() stages.Spec {
 }
 
 // Process ranks all scores of the round; every scored example has a row in the result.
-func (s *Select) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	cfg := DefaultSelect()
+func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	cfg := Default()
 	if err := in.Decode(&cfg); err != nil {
 		return err
 	}
@@ -108,7 +117,7 @@ func (s *Select) Process(ctx context.Context, in stages.Input, out stages.Output
 }
 
 // measure asks the policy what the round should know of it before it searches.
-func (s *Select) measure(ctx context.Context, cfg SelectConfig, in stages.Input, out stages.Output) (cal calibration, room headroom, err error) {
+func (s *Stage) measure(ctx context.Context, cfg Config, in stages.Input, out stages.Output) (cal calibration, room headroom, err error) {
 	cal = calibration{auc: math.NaN(), mass: math.NaN(), reason: "switched off by select.self_eval"}
 	judged, asked := cfg.JudgeExamples, cfg.HeadroomExamples
 	if cfg.SelfEval == "off" {
@@ -146,7 +155,7 @@ func (s *Select) measure(ctx context.Context, cfg SelectConfig, in stages.Input,
 // Rank orders the examples of each stratum (the reference holds a call, or not),
 // hardest first, ties by example ID, and marks the top share of each: at least one
 // of a stratum that is not empty. With max_trees the strata shrink in proportion.
-func Rank(scores []schemas.Score, cfg SelectConfig, seed uint64) []schemas.Selection {
+func Rank(scores []schemas.Score, cfg Config, seed uint64) []schemas.Selection {
 	rows := make([]schemas.Selection, len(scores))
 	for i, s := range scores {
 		rows[i] = schemas.Selection{ExampleID: s.ExampleID, Perplexity: s.Perplexity, HasCall: s.HasCall}

@@ -1,4 +1,4 @@
-package score_test
+package selection_test
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/train"
-	"itool/stages/score"
+	"itool/stages/selection"
 	"itool/stages/stagetest"
 )
 
@@ -80,7 +80,7 @@ func (f *file) Close() error {
 }
 
 // room is a select item over these examples, with the pupil for a policy.
-func room(t testing.TB, files fs.FS, cfg score.SelectConfig, exs ...schemas.Example) stagetest.Item {
+func room(t testing.TB, files fs.FS, cfg selection.Config, exs ...schemas.Example) stagetest.Item {
 	t.Helper()
 	return stagetest.Item{
 		Policy: files, Config: cfg,
@@ -89,8 +89,8 @@ func room(t testing.TB, files fs.FS, cfg score.SelectConfig, exs ...schemas.Exam
 	}
 }
 
-func small() score.SelectConfig {
-	cfg := score.DefaultSelect()
+func small() selection.Config {
+	cfg := selection.Default()
 	cfg.MaxTokens, cfg.HeadroomDraws, cfg.JudgeExamples = 24, 3, 4
 	return cfg
 }
@@ -140,7 +140,7 @@ func TestHeadroom(t *testing.T) {
 		want.HeadroomSampled += one(right)
 		want.HeadroomWon += one(right && !greedy[i].Pass)
 	}
-	rows := stagetest.Rows[schemas.Selection](t, score.NewSelect(engine(t)), item)
+	rows := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), item)
 	t.Logf("draws, cases, greedy, sampled, won: %v", counts(want))
 	for _, r := range rows {
 		if got := counts(r); got != counts(want) {
@@ -150,17 +150,17 @@ func TestHeadroom(t *testing.T) {
 	if g := rows[0].HeadroomGreedy; g == 0 || g == rows[0].HeadroomCases {
 		t.Errorf("%d of %d greedy answers are right: this pupil shows nothing", g, rows[0].HeadroomCases)
 	}
-	stagetest.Run(t, score.NewSelect(engine(t)), stagetest.Case{Item: item})
+	stagetest.Run(t, selection.New(engine(t)), stagetest.Case{Item: item})
 
 	t.Run("with the calibration beside it", func(t *testing.T) {
 		item := room(t, files, small(), all...)
-		stagetest.Run(t, score.NewSelect(engine(t)), stagetest.Case{Item: item})
-		r := stagetest.Rows[schemas.Selection](t, score.NewSelect(engine(t)), item)[0]
+		stagetest.Run(t, selection.New(engine(t)), stagetest.Case{Item: item})
+		r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), item)[0]
 		if r.HeadroomCases != want.HeadroomCases || r.HeadroomGreedy != want.HeadroomGreedy || r.JudgeReason == "" {
 			t.Errorf("got %+v, want the same examples and greedy answers as without it, and a calibration", r)
 		}
-		item.Config = func() score.SelectConfig { c := small(); c.HeadroomDraws = 0; return c }()
-		alone := stagetest.Rows[schemas.Selection](t, score.NewSelect(engine(t)), item)[0]
+		item.Config = func() selection.Config { c := small(); c.HeadroomDraws = 0; return c }()
+		alone := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), item)[0]
 		if alone.JudgeMass != r.JudgeMass || alone.JudgeReason != r.JudgeReason {
 			t.Errorf("the headroom changes the calibration: %v %q, without it %v %q", r.JudgeMass, r.JudgeReason, alone.JudgeMass, alone.JudgeReason)
 		}
@@ -169,7 +169,7 @@ func TestHeadroom(t *testing.T) {
 		last := int32(-1)
 		for k := 1; k <= 6; k += 5 {
 			cfg.HeadroomDraws = k
-			r := stagetest.Rows[schemas.Selection](t, score.NewSelect(engine(t)), room(t, files, cfg, all...))[0]
+			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), room(t, files, cfg, all...))[0]
 			if r.HeadroomSampled < last || r.HeadroomSampled-r.HeadroomWon > r.HeadroomGreedy || r.HeadroomGreedy != want.HeadroomGreedy {
 				t.Errorf("k = %d: %v after %d sampled", k, counts(r), last)
 			}
@@ -203,25 +203,25 @@ func TestHeadroomEdges(t *testing.T) {
 	same := func(*schemas.Example) {}
 	for _, c := range []struct {
 		name         string
-		change       func(*score.SelectConfig)
+		change       func(*selection.Config)
 		exs          []schemas.Example
 		draws, cases int32
 		reason       string
 	}{
-		{"no validation examples", func(*score.SelectConfig) {}, valid(2, func(e *schemas.Example) { e.Part = "train" }), 0, 0, "no validation examples"},
-		{"none with calls", func(*score.SelectConfig) {}, valid(2, func(e *schemas.Example) { e.Calls, e.Reference = 0, "No." }), 0, 0, ""},
-		{"switched off", func(c *score.SelectConfig) { c.HeadroomDraws = 0 }, valid(2, same), 0, 0, ""},
-		{"on no examples", func(c *score.SelectConfig) { c.HeadroomExamples = 0 }, valid(2, same), 0, 0, ""},
-		{"on fewer than there are", func(c *score.SelectConfig) { c.HeadroomExamples = 3 }, valid(7, same), 3, 3, ""},
-		{"without self-evaluation", func(c *score.SelectConfig) { c.SelfEval = "off" }, valid(2, same), 3, 2, "switched off"},
-		{"neither", func(c *score.SelectConfig) { c.SelfEval, c.HeadroomDraws = "off", 0 }, valid(2, same), 0, 0, "switched off"},
-		{"what cannot be judged is left out and said", func(*score.SelectConfig) {}, append(valid(2, same), valid(3, func(e *schemas.Example) { e.Tools = "7" })...), 3, 2, "3 validation examples cannot be asked or judged"},
-		{"another template", func(*score.SelectConfig) {}, valid(2, func(e *schemas.Example) { e.Template = "cafe" }), 0, 0, "2 validation examples cannot be asked"},
+		{"no validation examples", func(*selection.Config) {}, valid(2, func(e *schemas.Example) { e.Part = "train" }), 0, 0, "no validation examples"},
+		{"none with calls", func(*selection.Config) {}, valid(2, func(e *schemas.Example) { e.Calls, e.Reference = 0, "No." }), 0, 0, ""},
+		{"switched off", func(c *selection.Config) { c.HeadroomDraws = 0 }, valid(2, same), 0, 0, ""},
+		{"on no examples", func(c *selection.Config) { c.HeadroomExamples = 0 }, valid(2, same), 0, 0, ""},
+		{"on fewer than there are", func(c *selection.Config) { c.HeadroomExamples = 3 }, valid(7, same), 3, 3, ""},
+		{"without self-evaluation", func(c *selection.Config) { c.SelfEval = "off" }, valid(2, same), 3, 2, "switched off"},
+		{"neither", func(c *selection.Config) { c.SelfEval, c.HeadroomDraws = "off", 0 }, valid(2, same), 0, 0, "switched off"},
+		{"what cannot be judged is left out and said", func(*selection.Config) {}, append(valid(2, same), valid(3, func(e *schemas.Example) { e.Tools = "7" })...), 3, 2, "3 validation examples cannot be asked or judged"},
+		{"another template", func(*selection.Config) {}, valid(2, func(e *schemas.Example) { e.Template = "cafe" }), 0, 0, "2 validation examples cannot be asked"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := small()
 			c.change(&cfg)
-			r := stagetest.Rows[schemas.Selection](t, score.NewSelect(engine(t)), room(t, policytest.Tiny(1), cfg, c.exs...))[0]
+			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), room(t, policytest.Tiny(1), cfg, c.exs...))[0]
 			if r.HeadroomDraws != c.draws || r.HeadroomCases != c.cases || !strings.Contains(r.JudgeReason, c.reason) {
 				t.Errorf("%d draws of %d cases, reason %q; want %d, %d, %q", r.HeadroomDraws, r.HeadroomCases, r.JudgeReason, c.draws, c.cases, c.reason)
 			}
@@ -229,12 +229,12 @@ func TestHeadroomEdges(t *testing.T) {
 	}
 }
 
-func TestSelectConfig(t *testing.T) {
-	for want, change := range map[string]func(*score.SelectConfig){
-		"select.headroom_draws: -1":    func(c *score.SelectConfig) { c.HeadroomDraws = -1 },
-		"select.headroom_examples: -1": func(c *score.SelectConfig) { c.HeadroomExamples = -1 },
+func TestConfig(t *testing.T) {
+	for want, change := range map[string]func(*selection.Config){
+		"select.headroom_draws: -1":    func(c *selection.Config) { c.HeadroomDraws = -1 },
+		"select.headroom_examples: -1": func(c *selection.Config) { c.HeadroomExamples = -1 },
 	} {
-		c := score.DefaultSelect()
+		c := selection.Default()
 		change(&c)
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("err = %v, want %q", err, want)
