@@ -38,7 +38,7 @@ func RunCheckpoint(t *testing.T, open Open, damage Damage) {
 	t.Run("Large", func(t *testing.T) { testLargePart(t, open(t)) })
 	t.Run("Inherit", func(t *testing.T) { testInherit(t, open(t)) })
 	t.Run("FailedWrite", func(t *testing.T) { testFailedWrite(t, open(t)) })
-	t.Run("ImportExport", func(t *testing.T) { testImportExport(t, open(t)) })
+	t.Run("Import", func(t *testing.T) { testImport(t, open(t)) })
 	t.Run("Writers", func(t *testing.T) { testWriters(t, open(t)) })
 }
 
@@ -223,11 +223,6 @@ func testDamaged(t *testing.T, s storage.Store, damage Damage, opts []checkpoint
 			t.Errorf("reading damaged %s: %d bytes, %v, want ErrCorrupt", p.Name, len(got), err)
 		}
 	}
-	to := filepath.Join(t.TempDir(), "out")
-	if err := checkpoint.ExportDir(t.Context(), s, prefix, m.Digest(), to); !errors.Is(err, storage.ErrCorrupt) {
-		t.Errorf("export: %v, want ErrCorrupt", err)
-	}
-	wantEmptyDir(t, filepath.Dir(to))
 	damage(t, s, prefix+"/manifests/"+m.Digest()+".json")
 	if _, _, err := checkpoint.Open(t.Context(), s, prefix, m.Digest(), opts...); !errors.Is(err, storage.ErrCorrupt) {
 		t.Errorf("open with a damaged manifest: %v, want ErrCorrupt", err)
@@ -303,7 +298,7 @@ func testFailedWrite(t *testing.T, s storage.Store) {
 	}
 }
 
-func testImportExport(t *testing.T, s storage.Store) {
+func testImport(t *testing.T, s storage.Store) {
 	const prefix = "import/cp"
 	from := t.TempDir()
 	for name, content := range folder() {
@@ -324,18 +319,6 @@ func testImportExport(t *testing.T, s storage.Store) {
 	written, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(wanted))
 	if err != nil || written.Digest() != m.Digest() {
 		t.Errorf("written: %s, %v, imported: %s, want the same", written.Digest(), err, m.Digest())
-	}
-
-	to := filepath.Join(t.TempDir(), "deep", "out")
-	if err := checkpoint.ExportDir(t.Context(), s, prefix, m.Digest(), to); err != nil {
-		t.Fatal(err)
-	}
-	wantFolder(t, os.DirFS(to), wanted)
-	if err := checkpoint.ExportDir(t.Context(), s, prefix, m.Digest(), to); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("second export: %v, want fs.ErrExist", err)
-	}
-	if entries, _ := os.ReadDir(filepath.Dir(to)); len(entries) != 1 {
-		t.Errorf("beside the exported folder there are %v", entries)
 	}
 
 	for name, fsys := range map[string]fs.FS{
@@ -390,12 +373,5 @@ func testWriters(t *testing.T, s storage.Store) {
 	wg.Wait()
 	if parts, manifests := count(t, s, prefix+"/parts/"), count(t, s, prefix+"/manifests/"); parts != 5 || manifests != 4 {
 		t.Errorf("%d parts and %d manifests, want 5 and 4", parts, manifests)
-	}
-}
-
-func wantEmptyDir(t *testing.T, dir string) {
-	t.Helper()
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		t.Errorf("%s: %v, %v, want nothing in it", dir, entries, err)
 	}
 }
