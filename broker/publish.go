@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 )
 
 // Publish stores a record unless it is there already. stored is false when it was:
@@ -26,31 +23,6 @@ func (b *Broker) Publish(ctx context.Context, at Address, header map[string]stri
 		return false, err
 	}
 	return b.put(ctx, streamRun+at.Run, "publish "+at.String(), msg)
-}
-
-// PublishAll publishes many records at once and says how many were new. They are
-// stored in no particular order; after an error, some are. Only Address, Header and
-// Data of a message are read.
-func (b *Broker) PublishAll(ctx context.Context, messages iter.Seq[Message]) (stored int, err error) {
-	var n atomic.Int64
-	g, c := errgroup.WithContext(ctx)
-	g.SetLimit(64) // hides the round trips; a server that syncs each record is still the bound
-	for m := range messages {
-		if c.Err() != nil {
-			break
-		}
-		g.Go(func() error {
-			ok, err := b.Publish(c, m.Address, m.Header, m.Data)
-			if ok {
-				n.Add(1)
-			}
-			return err
-		})
-	}
-	if err = g.Wait(); err == nil && ctx.Err() != nil {
-		err = fmt.Errorf("broker: publish all: %w", ctx.Err())
-	}
-	return int(n.Load()), err
 }
 
 // put publishes until the record is there, be it ours or another's.
