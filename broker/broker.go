@@ -134,8 +134,8 @@ func (b *Broker) Close() {
 	b.nc.Close()
 }
 
-// MaxDataBytes is the server's bound on one message, headers included.
-func (b *Broker) MaxDataBytes() int64 { return b.nc.MaxPayload() }
+// MaxMessageBytes is the size of the largest message that the server accepts, headers included.
+func (b *Broker) MaxMessageBytes() int64 { return b.nc.MaxPayload() }
 
 func (b *Broker) options(ctx context.Context, c Config) ([]nats.Option, error) {
 	wait := b.timeout

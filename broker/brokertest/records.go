@@ -354,7 +354,7 @@ func full(t *testing.T, s Server) {
 func tooLarge(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), within(t)
 	check(t, b.CreateRun(ctx, "r", 0))
-	_, err := b.Publish(ctx, at("r", "task", 0, "k"), nil, make([]byte, b.MaxDataBytes()+1))
+	_, err := b.Publish(ctx, at("r", "task", 0, "k"), nil, make([]byte, b.MaxMessageBytes()+1))
 	wantErr(t, "publish", err, broker.ErrTooLarge)
 	publish(t, b, at("r", "task", 0, "k"))
 }

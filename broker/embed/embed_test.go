@@ -126,8 +126,8 @@ func TestAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if b.MaxDataBytes() != embed.MaxPayloadBytes {
-		t.Errorf("payload %d", b.MaxDataBytes())
+	if b.MaxMessageBytes() != embed.MaxPayloadBytes {
+		t.Errorf("payload %d", b.MaxMessageBytes())
 	}
 	quiet := start(t, embed.Config{Dir: t.TempDir(), InProcessOnly: true})
 	if quiet.URL() != "" {

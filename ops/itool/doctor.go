@@ -104,8 +104,8 @@ func checkBroker(ctx context.Context, a *app, address string) finding {
 		return f
 	}
 	took := time.Since(start)
-	f.found = fmt.Sprintf("%s answers in %s, %d runs, messages up to %s", address, took.Round(time.Millisecond), len(runs), size(uint64(b.MaxDataBytes())))
-	if b.MaxDataBytes() < 1<<20 {
+	f.found = fmt.Sprintf("%s answers in %s, %d runs, messages up to %s", address, took.Round(time.Millisecond), len(runs), size(uint64(b.MaxMessageBytes())))
+	if b.MaxMessageBytes() < 1<<20 {
 		f.remedy = "batches of up to 256 KiB travel inside messages: set max_payload to 8MB at the server"
 	}
 	if took > 3*time.Second {
