@@ -11,7 +11,7 @@ import (
 	"itool/schemas"
 	"itool/stages"
 	"itool/stages/policy/train"
-	"itool/stages/policy/train/course"
+	"itool/stages/policy/train/loop"
 )
 
 // resumable reads which attempt the checkpoint belongs to. A checkpoint that does
@@ -20,7 +20,7 @@ func (r *round) resumable() (n notes) {
 	if r.in.Resume == nil {
 		return notes{}
 	}
-	if err := course.ReadNotes(r.in.Resume, r.in.PolicyDigest, &n); err != nil || n.Attempt < 0 || n.Attempt >= attempts || n.Attempt != len(n.Trips) {
+	if err := loop.ReadNotes(r.in.Resume, r.in.PolicyDigest, &n); err != nil || n.Attempt < 0 || n.Attempt >= attempts || n.Attempt != len(n.Trips) {
 		r.in.Resume = nil
 		return notes{}
 	}
@@ -28,8 +28,8 @@ func (r *round) resumable() (n notes) {
 }
 
 // train is one attempt from its first step, or from the checkpoint, to its last.
-func (r *round) train(ctx context.Context, n *notes, resume bool) (*course.Course, error) {
-	c, err := r.course(n)
+func (r *round) train(ctx context.Context, n *notes, resume bool) (*loop.Loop, error) {
+	c, err := r.loop(n)
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +49,9 @@ func (r *round) train(ctx context.Context, n *notes, resume bool) (*course.Cours
 	return c, nil
 }
 
-// course makes the trainer of an attempt. Each attempt starts from the round's
+// loop makes the trainer of an attempt. Each attempt starts from the round's
 // policy and sees the pairs in the same order.
-func (r *round) course(n *notes) (*course.Course, error) {
+func (r *round) loop(n *notes) (*loop.Loop, error) {
 	phase, longest, err := r.phase()
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (r *round) course(n *notes) (*course.Course, error) {
 		return nil, stages.Reject(fmt.Errorf("update: %w", err))
 	}
 	r.metrics["rate"] = phase.Rate
-	return &course.Course{
+	return &loop.Loop{
 		Trainer: t, Policy: r.in.PolicyDigest, Total: r.steps(), Before: n.Attempt * r.steps(), Every: r.cfg.CheckpointSteps,
 		Notes: n, Checkpoint: r.out.Checkpoint, Progress: r.out.Progress,
 	}, nil
@@ -76,7 +76,7 @@ func (r *round) course(n *notes) (*course.Course, error) {
 func (r *round) rate(attempt int) float64 {
 	rate := r.cfg.Rate
 	if rate == 0 {
-		rate = course.Rate(r.old.Model(), 1e-4, 5e-6)
+		rate = loop.Rate(r.old.Model(), 1e-4, 5e-6)
 	}
 	return math.Ldexp(rate, -attempt)
 }
@@ -142,7 +142,7 @@ func (r *round) references() ([]train.Example, error) {
 }
 
 // announce saves the policy and fills its row.
-func (r *round) announce(ctx context.Context, row *schemas.Policy, draft *overlay, c *course.Course, n notes) (err error) {
+func (r *round) announce(ctx context.Context, row *schemas.Policy, draft *overlay, c *loop.Loop, n notes) (err error) {
 	if row.Checkpoint, err = r.out.Save(ctx, draft.save); err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (r *round) announce(ctx context.Context, row *schemas.Policy, draft *overla
 	return nil
 }
 
-func curve(c *course.Course) (string, error) {
+func curve(c *loop.Loop) (string, error) {
 	text, err := json.Marshal(c.Curve)
 	if err != nil {
 		return "", fmt.Errorf("update: curve: %w", err)

@@ -12,7 +12,7 @@ import (
 	"itool/stages/judge"
 	"itool/stages/policy"
 	"itool/stages/policy/train"
-	"itool/stages/policy/train/course"
+	"itool/stages/policy/train/loop"
 )
 
 // probeDir is where a checkpoint of the probe holds it, beside the finished warm-up.
@@ -29,7 +29,7 @@ const probeRate = 0.5
 // for some epochs more, on all examples shuffled; both answer the same validation
 // examples with calls. The copy is thrown away. why says what kept it from being
 // measured; both are empty where it was not wanted.
-func (c Config) plateau(ctx context.Context, in stages.Input, out stages.Output, base *policy.Policy, data lessons, run *course.Course, rate float64) (m map[string]float64, why string, err error) {
+func (c Config) plateau(ctx context.Context, in stages.Input, out stages.Output, base *policy.Policy, data lessons, run *loop.Loop, rate float64) (m map[string]float64, why string, err error) {
 	if c.Plateau == 0 {
 		return nil, "", nil
 	}
@@ -71,10 +71,10 @@ func (c Config) plateau(ctx context.Context, in stages.Input, out stages.Output,
 
 // probe trains t to its end. Its checkpoints hold the finished warm-up as well, so that
 // a killed probe goes on from where it was.
-func (c Config) probe(ctx context.Context, in stages.Input, out stages.Output, run *course.Course, t *train.Trainer, total int) error {
-	probe := &course.Course{
+func (c Config) probe(ctx context.Context, in stages.Input, out stages.Output, run *loop.Loop, t *train.Trainer, total int) error {
+	probe := &loop.Loop{
 		Trainer: t, Policy: in.PolicyDigest, Total: total, Before: run.Total, Every: c.CheckpointSteps, Progress: out.Progress,
-		Checkpoint: func(ctx context.Context, step int, write func(course.Create) error) error {
+		Checkpoint: func(ctx context.Context, step int, write func(loop.Create) error) error {
 			return out.Checkpoint(ctx, step, func(create stages.Create) error {
 				if err := run.Save(create); err != nil {
 					return err
@@ -93,7 +93,7 @@ func (c Config) probe(ctx context.Context, in stages.Input, out stages.Output, r
 	return probe.Run(ctx)
 }
 
-func (c Config) resumeProbe(probe *course.Course, resume fs.FS) error {
+func (c Config) resumeProbe(probe *loop.Loop, resume fs.FS) error {
 	sub, err := fs.Sub(resume, probeDir)
 	if err != nil {
 		return err

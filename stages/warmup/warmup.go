@@ -33,7 +33,7 @@ import (
 	"itool/stages"
 	"itool/stages/policy"
 	"itool/stages/policy/train"
-	"itool/stages/policy/train/course"
+	"itool/stages/policy/train/loop"
 )
 
 // Stage warms a policy up.
@@ -101,7 +101,7 @@ type notes struct {
 func (c Config) train(ctx context.Context, in stages.Input, out stages.Output, base *policy.Policy, data lessons, row *schemas.Policy) error {
 	rate := c.Rate
 	if rate == 0 {
-		rate = course.Rate(base.Model(), 1e-3, 1e-4)
+		rate = loop.Rate(base.Model(), 1e-3, 1e-4)
 	}
 	phases := c.phases(data.train, rate)
 	t, err := train.New(base.Model(), c.training(stages.Seed(in.Header.Seed, "warmup", 0), max(c.Tokens, data.longest)), phases)
@@ -109,7 +109,7 @@ func (c Config) train(ctx context.Context, in stages.Input, out stages.Output, b
 		return stages.Reject(fmt.Errorf("warmup: %w", err))
 	}
 	var n notes
-	run := &course.Course{
+	run := &loop.Loop{
 		Trainer: t, Policy: in.PolicyDigest, Total: steps(phases), Every: c.CheckpointSteps,
 		Notes: &n, Checkpoint: out.Checkpoint, Progress: out.Progress,
 	}
@@ -119,7 +119,7 @@ func (c Config) train(ctx context.Context, in stages.Input, out stages.Output, b
 			return err
 		}
 	}
-	run.After = func(ctx context.Context, p *course.Point) error { return v.after(ctx, c, p) }
+	run.After = func(ctx context.Context, p *loop.Point) error { return v.after(ctx, c, p) }
 	if err := run.Run(ctx); errors.Is(err, train.ErrNotFinite) {
 		return stages.Reject(fmt.Errorf("warmup: %w", err))
 	} else if err != nil {
@@ -141,8 +141,8 @@ func (c Config) train(ctx context.Context, in stages.Input, out stages.Output, b
 }
 
 // resume goes on from a checkpoint. One that does not fit, left by another version
-// of this program, costs only time: the course begins anew and says so.
-func (c Config) resume(run *course.Course, n *notes, in stages.Input, out stages.Output) error {
+// of this program, costs only time: the training begins anew and says so.
+func (c Config) resume(run *loop.Loop, n *notes, in stages.Input, out stages.Output) error {
 	err := run.Resume(in.Resume)
 	if err != nil {
 		*n = notes{}
@@ -156,7 +156,7 @@ type validator struct {
 	trainer  *train.Trainer
 	examples []train.Example
 	notes    *notes
-	course   *course.Course
+	loop     *loop.Loop
 }
 
 // begin measures the base, which is the first best.
@@ -171,7 +171,7 @@ func (v validator) begin(ctx context.Context) error {
 }
 
 // after measures where the interval or the phase ends.
-func (v validator) after(ctx context.Context, c Config, p *course.Point) error {
+func (v validator) after(ctx context.Context, c Config, p *loop.Point) error {
 	every := c.ValidateSteps
 	if every == 0 {
 		every = p.OfPhase / c.Epochs
@@ -231,7 +231,7 @@ func detail(phases []train.Phase, data lessons, n notes, validated int, failed [
 }
 
 // report writes the numbers. A key is left out when it was not measured.
-func (c Config) report(row *schemas.Policy, run *course.Course, n notes, phases []train.Phase, rate float64, validated int, more map[string]float64) error {
+func (c Config) report(row *schemas.Policy, run *loop.Loop, n notes, phases []train.Phase, rate float64, validated int, more map[string]float64) error {
 	m := map[string]float64{"rate": rate, "validation_examples": float64(validated)}
 	for _, p := range phases {
 		m["examples_"+p.Name] = float64(len(p.Examples))

@@ -341,8 +341,8 @@ func TestForeignCheckpoint(t *testing.T) {
 	for name, resume := range map[string]fs.FS{
 		"empty":                 fstest.MapFS{},
 		"another configuration": foreign.Checkpoints[0].Files,
-		"no trainer":            fstest.MapFS{"course.json": files["course.json"]},
-		"cut":                   fstest.MapFS{"course.json": {Data: files["course.json"].Data[:20]}},
+		"no trainer":            fstest.MapFS{"loop.json": files["loop.json"]},
+		"cut":                   fstest.MapFS{"loop.json": {Data: files["loop.json"].Data[:20]}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			item := item

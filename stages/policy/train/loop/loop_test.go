@@ -1,4 +1,4 @@
-package course_test
+package loop_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"itool/stages/policy/model"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/train"
-	"itool/stages/policy/train/course"
+	"itool/stages/policy/train/loop"
 )
 
 // trainer has two phases of n and 2 steps.
@@ -32,12 +32,12 @@ func trainer(t *testing.T, n int) *train.Trainer {
 	return tr
 }
 
-// run makes a course of n + 2 steps, and what it leaves.
-func run(t *testing.T, n int, set func(*course.Course)) (*course.Course, map[int]fstest.MapFS, error) {
+// run makes a training of n + 2 steps, and what it leaves.
+func run(t *testing.T, n int, set func(*loop.Loop)) (*loop.Loop, map[int]fstest.MapFS, error) {
 	t.Helper()
 	left := map[int]fstest.MapFS{}
-	c := &course.Course{Trainer: trainer(t, n), Policy: "p", Total: n + 2}
-	c.Checkpoint = func(_ context.Context, step int, write func(course.Create) error) error {
+	c := &loop.Loop{Trainer: trainer(t, n), Policy: "p", Total: n + 2}
+	c.Checkpoint = func(_ context.Context, step int, write func(loop.Create) error) error {
 		left[step] = fstest.MapFS{}
 		return write(func(name string) (io.WriteCloser, error) { return &file{name: name, in: left[step]}, nil })
 	}
@@ -67,10 +67,10 @@ func TestCheckpoints(t *testing.T) {
 	}{
 		{"phase ends only", 0, 0, []int{5, 7}},
 		{"every three steps, too", 3, 0, []int{3, 5, 6, 7}},
-		{"after an earlier course", 4, 100, []int{104, 105, 107}},
+		{"after an earlier training", 4, 100, []int{104, 105, 107}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, left, err := run(t, 5, func(x *course.Course) { x.Every, x.Before = c.every, c.before })
+			_, left, err := run(t, 5, func(x *loop.Loop) { x.Every, x.Before = c.every, c.before })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,12 +86,12 @@ func TestCheckpoints(t *testing.T) {
 	}
 }
 
-// TestCurve: a short course keeps every point, a long one about a thousand, and
+// TestCurve: a short training keeps every point, a long one about a thousand, and
 // always those where something was validated or a phase ended.
 func TestCurve(t *testing.T) {
 	loss := 0.5
-	c, _, err := run(t, 2500, func(x *course.Course) {
-		x.After = func(_ context.Context, p *course.Point) error {
+	c, _, err := run(t, 2500, func(x *loop.Loop) {
+		x.After = func(_ context.Context, p *loop.Point) error {
 			if p.Step == 1000 {
 				p.Validation = &loss
 			}
@@ -101,7 +101,7 @@ func TestCurve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := map[int]course.Point{}
+	kept := map[int]loop.Point{}
 	for _, p := range c.Curve {
 		kept[p.Step] = p
 	}
@@ -122,16 +122,16 @@ func TestCurve(t *testing.T) {
 // TestResume: the curve and the notes come back, and one step is not taken twice.
 func TestResume(t *testing.T) {
 	type notes struct{ Best float64 }
-	whole, left, err := run(t, 5, func(c *course.Course) { c.Every, c.Notes = 3, &notes{0.25} })
+	whole, left, err := run(t, 5, func(c *loop.Loop) { c.Every, c.Notes = 3, &notes{0.25} })
 	if err != nil {
 		t.Fatal(err)
 	}
 	var n notes
-	if err := course.ReadNotes(left[3], "p", &n); err != nil || n.Best != 0.25 {
+	if err := loop.ReadNotes(left[3], "p", &n); err != nil || n.Best != 0.25 {
 		t.Errorf("notes %+v, %v", n, err)
 	}
 	n = notes{}
-	again, _, err := run(t, 5, func(c *course.Course) {
+	again, _, err := run(t, 5, func(c *loop.Loop) {
 		c.Notes = &n
 		if err := c.Resume(left[3]); err != nil {
 			t.Fatal(err)
@@ -149,13 +149,13 @@ func TestResume(t *testing.T) {
 		t.Errorf("the curves differ:\n%s\n%s", a, b)
 	}
 	for name, f := range map[string]fstest.MapFS{
-		"another policy": {"course.json": {Data: []byte(`{"policy":"q","notes":{}}`)}},
-		"too many steps": {"course.json": {Data: []byte(`{"policy":"p","done":99,"notes":{}}`)}},
-		"no trainer":     {"course.json": left[3]["course.json"]},
-		"no notes":       {"course.json": {Data: []byte(`{"policy":"p"}`)}},
+		"another policy": {"loop.json": {Data: []byte(`{"policy":"q","notes":{}}`)}},
+		"too many steps": {"loop.json": {Data: []byte(`{"policy":"p","done":99,"notes":{}}`)}},
+		"no trainer":     {"loop.json": left[3]["loop.json"]},
+		"no notes":       {"loop.json": {Data: []byte(`{"policy":"p"}`)}},
 		"nothing":        {},
 	} {
-		c := &course.Course{Trainer: trainer(t, 5), Policy: "p", Total: 7, Notes: &notes{}}
+		c := &loop.Loop{Trainer: trainer(t, 5), Policy: "p", Total: 7, Notes: &notes{}}
 		if err := c.Resume(f); err == nil || c.Done != 0 {
 			t.Errorf("%s: err = %v, %d steps done", name, err, c.Done)
 		}
@@ -164,18 +164,18 @@ func TestResume(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	broken := errors.New("the disk is full")
-	fail := func(context.Context, int, func(course.Create) error) error { return broken }
-	if _, _, err := run(t, 5, func(c *course.Course) { c.Checkpoint = fail }); !errors.Is(err, broken) {
+	fail := func(context.Context, int, func(loop.Create) error) error { return broken }
+	if _, _, err := run(t, 5, func(c *loop.Loop) { c.Checkpoint = fail }); !errors.Is(err, broken) {
 		t.Errorf("checkpoint: %v", err)
 	}
-	after := func(context.Context, *course.Point) error { return broken }
-	if c, left, err := run(t, 5, func(c *course.Course) { c.After, c.Every = after, 1 }); !errors.Is(err, broken) || len(left) != 0 {
+	after := func(context.Context, *loop.Point) error { return broken }
+	if c, left, err := run(t, 5, func(c *loop.Loop) { c.After, c.Every = after, 1 }); !errors.Is(err, broken) || len(left) != 0 {
 		t.Errorf("after: %v, %d checkpoints, %d steps", err, len(left), c.Done)
 	}
-	refuse := func(_ context.Context, _ int, write func(course.Create) error) error {
+	refuse := func(_ context.Context, _ int, write func(loop.Create) error) error {
 		return write(func(name string) (io.WriteCloser, error) { return nil, broken })
 	}
-	if _, _, err := run(t, 5, func(c *course.Course) { c.Checkpoint = refuse }); !errors.Is(err, broken) || !strings.Contains(err.Error(), "course") {
+	if _, _, err := run(t, 5, func(c *loop.Loop) { c.Checkpoint = refuse }); !errors.Is(err, broken) || !strings.Contains(err.Error(), "loop") {
 		t.Errorf("create: %v", err)
 	}
 }
@@ -191,7 +191,7 @@ func TestRate(t *testing.T) {
 		{1e4, 1e-3}, {1e7, 1e-3},
 		{4e7, 1e-3 * math.Pow(0.1, math.Log(4)/math.Log(800))},
 	} {
-		if got := course.Rate(sized(c.parameters), 1e-3, 1e-4); math.Abs(got/c.want-1) > 1e-9 {
+		if got := loop.Rate(sized(c.parameters), 1e-3, 1e-4); math.Abs(got/c.want-1) > 1e-9 {
 			t.Errorf("%d parameters: %g, want %g", c.parameters, got, c.want)
 		}
 	}
@@ -201,7 +201,7 @@ func TestRate(t *testing.T) {
 			l.N, l.K = 1<<13, 1<<13
 		}
 	}
-	if got := course.Rate(big, 1e-4, 5e-6); math.Abs(got/5e-6-1) > 1e-9 {
+	if got := loop.Rate(big, 1e-4, 5e-6); math.Abs(got/5e-6-1) > 1e-9 {
 		t.Errorf("8 B and more: %g, want 5e-6", got)
 	}
 }

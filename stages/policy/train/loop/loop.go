@@ -1,14 +1,14 @@
-// Package course takes a trainer from its first step to its last, for stages that
+// Package loop takes a trainer from its first step to its last, for stages that
 // train: it keeps the curve, tells the progress, and leaves checkpoints that hold
-// all that the outcome is made of. A course that was killed and resumed ends with
+// all that the outcome is made of. A training that was killed and resumed ends with
 // the same bytes, curve included.
 //
 // It knows no stage and no storage: where checkpoints go is a function.
 //
-//	c := course.Course{Trainer: t, Policy: digest, Every: 50, Checkpoint: out.Checkpoint, Progress: out.Progress}
-//	if resume != nil && c.Resume(resume) != nil { /* begin anew with a new trainer */ }
-//	err := c.Run(ctx)
-package course
+//	l := loop.Loop{Trainer: t, Policy: digest, Every: 50, Checkpoint: out.Checkpoint, Progress: out.Progress}
+//	if resume != nil && l.Resume(resume) != nil { /* begin anew with a new trainer */ }
+//	err := l.Run(ctx)
+package loop
 
 import (
 	"context"
@@ -26,12 +26,12 @@ import (
 // Create opens a file of a checkpoint for writing; it is complete once closed.
 type Create = func(name string) (io.WriteCloser, error)
 
-// Course is one training. It is used by one goroutine at a time.
-type Course struct {
+// Loop is one training. It is used by one goroutine at a time.
+type Loop struct {
 	Trainer *train.Trainer
 	Policy  string // digest of the policy that is trained; a checkpoint of another one is refused
-	Total   int    // optimiser steps of the whole course
-	Before  int    // steps of earlier courses of the same item: checkpoints of this one are numbered after them
+	Total   int    // optimiser steps of the whole training
+	Before  int    // steps of earlier trainings of the same item: checkpoints of this one are numbered after them
 	Every   int    // optimiser steps between checkpoints; 0: only where a phase ends, where there always is one
 
 	// Notes is a pointer to what the stage itself remembers; it is stored as JSON
@@ -45,12 +45,12 @@ type Course struct {
 	Progress   func(done, total int, unit, detail string)
 
 	Done  int     // optimiser steps taken
-	Curve []Point // every step of a short course, about a thousand of a long one
+	Curve []Point // every step of a short training, about a thousand of a long one
 }
 
 // Point is one step of the curve.
 type Point struct {
-	Step       int      `json:"step"` // of the course, from 1
+	Step       int      `json:"step"` // of the training, from 1
 	Phase      string   `json:"phase"`
 	Loss       float64  `json:"loss"` // before the step: per answer token (sft) or per pair, nats
 	Rate       float64  `json:"rate"`
@@ -64,38 +64,38 @@ type Point struct {
 	OfPhase int `json:"-"` // steps that the phase has
 }
 
-// points is about how many of a course's steps its curve keeps.
+// points is about how many of a training's steps its curve keeps.
 const points = 1000
 
 // Run goes on to the end. Errors are those of Trainer.Step, After and Checkpoint.
-func (c *Course) Run(ctx context.Context) error {
+func (l *Loop) Run(ctx context.Context) error {
 	for {
-		_, done, of := c.Trainer.Position()
-		stats, err := c.Trainer.Step(ctx)
+		_, done, of := l.Trainer.Position()
+		stats, err := l.Trainer.Step(ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		c.Done++
+		l.Done++
 		p := point(stats)
-		p.Step, p.InPhase, p.OfPhase = c.Done, done+1, of
-		if c.After != nil {
-			if err := c.After(ctx, &p); err != nil {
+		p.Step, p.InPhase, p.OfPhase = l.Done, done+1, of
+		if l.After != nil {
+			if err := l.After(ctx, &p); err != nil {
 				return err
 			}
 		}
 		last := p.InPhase == p.OfPhase
-		if last || p.Validation != nil || c.Done%(c.Total/points+1) == 0 {
-			c.Curve = append(c.Curve, p)
+		if last || p.Validation != nil || l.Done%(l.Total/points+1) == 0 {
+			l.Curve = append(l.Curve, p)
 		}
-		if last || c.Every > 0 && c.Done%c.Every == 0 {
-			if err := c.Checkpoint(ctx, c.Before+c.Done, c.Save); err != nil {
+		if last || l.Every > 0 && l.Done%l.Every == 0 {
+			if err := l.Checkpoint(ctx, l.Before+l.Done, l.Save); err != nil {
 				return err
 			}
 		}
-		c.Progress(c.Done, c.Total, "steps", p.String())
+		l.Progress(l.Done, l.Total, "steps", p.String())
 	}
 }
 
@@ -115,9 +115,9 @@ func (p Point) String() string {
 	return s
 }
 
-const fileName = "course.json"
+const fileName = "loop.json"
 
-// file is course.json, beside the trainer's own files.
+// file is loop.json, beside the trainer's own files.
 type file struct {
 	Policy string          `json:"policy"`
 	Done   int             `json:"done"`
@@ -126,46 +126,46 @@ type file struct {
 }
 
 // Save writes what Resume goes on from. Run calls it for its checkpoints; a stage may,
-// once a course is over, to keep it in the checkpoints of what follows.
-func (c *Course) Save(create Create) error {
-	notes, err := json.Marshal(c.Notes)
+// once a training is over, to keep it in the checkpoints of what follows.
+func (l *Loop) Save(create Create) error {
+	notes, err := json.Marshal(l.Notes)
 	if err != nil {
-		return fmt.Errorf("course: notes: %w", err)
+		return fmt.Errorf("loop: notes: %w", err)
 	}
-	text, err := json.Marshal(file{c.Policy, c.Done, c.Curve, notes})
+	text, err := json.Marshal(file{l.Policy, l.Done, l.Curve, notes})
 	if err != nil {
-		return fmt.Errorf("course: %w", err)
+		return fmt.Errorf("loop: %w", err)
 	}
 	w, err := create(fileName)
 	if err != nil {
-		return fmt.Errorf("course: %w", err)
+		return fmt.Errorf("loop: %w", err)
 	}
 	_, err = w.Write(text)
 	if err := errors.Join(err, w.Close()); err != nil {
-		return fmt.Errorf("course: %w", err)
+		return fmt.Errorf("loop: %w", err)
 	}
-	return c.Trainer.Save(create)
+	return l.Trainer.Save(create)
 }
 
 // Resume goes on from a checkpoint. After an error the trainer is as it was; Notes
 // may hold something, so that the caller who begins anew clears them.
-func (c *Course) Resume(fsys fs.FS) error {
-	f, err := read(fsys, c.Policy)
+func (l *Loop) Resume(fsys fs.FS) error {
+	f, err := read(fsys, l.Policy)
 	if err != nil {
 		return err
 	}
-	if f.Done < 0 || f.Done > c.Total {
-		return fmt.Errorf("course: %d steps are done of %d", f.Done, c.Total)
+	if f.Done < 0 || f.Done > l.Total {
+		return fmt.Errorf("loop: %d steps are done of %d", f.Done, l.Total)
 	}
-	if c.Notes != nil {
-		if err := json.Unmarshal(f.Notes, c.Notes); err != nil {
-			return fmt.Errorf("course: %s: notes: %w", fileName, err)
+	if l.Notes != nil {
+		if err := json.Unmarshal(f.Notes, l.Notes); err != nil {
+			return fmt.Errorf("loop: %s: notes: %w", fileName, err)
 		}
 	}
-	if err := c.Trainer.Restore(fsys); err != nil {
+	if err := l.Trainer.Restore(fsys); err != nil {
 		return err
 	}
-	c.Done, c.Curve = f.Done, f.Curve
+	l.Done, l.Curve = f.Done, f.Curve
 	return nil
 }
 
@@ -177,7 +177,7 @@ func ReadNotes(fsys fs.FS, policy string, into any) error {
 		return err
 	}
 	if err := json.Unmarshal(f.Notes, into); err != nil {
-		return fmt.Errorf("course: %s: notes: %w", fileName, err)
+		return fmt.Errorf("loop: %s: notes: %w", fileName, err)
 	}
 	return nil
 }
@@ -185,13 +185,13 @@ func ReadNotes(fsys fs.FS, policy string, into any) error {
 func read(fsys fs.FS, policy string) (f file, err error) {
 	text, err := fs.ReadFile(fsys, fileName)
 	if err != nil {
-		return f, fmt.Errorf("course: %w", err)
+		return f, fmt.Errorf("loop: %w", err)
 	}
 	if err := json.Unmarshal(text, &f); err != nil {
-		return f, fmt.Errorf("course: %s: %w", fileName, err)
+		return f, fmt.Errorf("loop: %s: %w", fileName, err)
 	}
 	if f.Policy != policy {
-		return f, fmt.Errorf("course: the checkpoint trains policy %.12s, not %.12s", f.Policy, policy)
+		return f, fmt.Errorf("loop: the checkpoint trains policy %.12s, not %.12s", f.Policy, policy)
 	}
 	return f, nil
 }
