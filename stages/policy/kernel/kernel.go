@@ -11,7 +11,7 @@
 //   - Batch invariance: a row's result has the same bits whatever rows stand
 //     beside it, however many there are, and however many threads work.
 //   - Outputs never alias inputs unless the method says so. Nothing is retained
-//     after the call, except by Pack and Keep.
+//     after the call, except by Pack and Wrap.
 //   - Sizes are the caller's invariants: a wrong one panics. User input is
 //     checked long before it gets here.
 //   - A NaN among the inputs of a result makes the result NaN: divergence must show.
@@ -21,7 +21,7 @@
 // heads, G key/value heads (H is a multiple of G), D head size, V vocabulary.
 package kernel
 
-// Matrix is a weight to multiply with, made by Device.Pack or Device.Keep.
+// Matrix is a weight to multiply with, made by Device.Pack or Device.Wrap.
 type Matrix interface {
 	Shape() (n, k int) // as given: y = x·Wᵀ maps k features to n
 }
@@ -44,10 +44,10 @@ type Device interface {
 	// Repack overwrites m, made by Pack with the same shape, with new values and
 	// allocates nothing.
 	Repack(m Matrix, w []float32)
-	// Keep makes a matrix of a weight that stays in its own form, which it retains: a
+	// Wrap makes a matrix of a weight that stays in its own form, which it retains: a
 	// product widens it a slab at a time. Results have the bits that Pack of the
 	// widened weight would give.
-	Keep(w Weight) Matrix
+	Wrap(w Weight) Matrix
 	// MatMul: y (T, N) = x (T, K) · Wᵀ, or y += … when add is set.
 	MatMul(y, x []float32, w Matrix, t int, add bool)
 	// MatMuls is MatMul of one x with several weights of the same K. The bits are those of
@@ -87,17 +87,20 @@ type Device interface {
 	// scaled scores; cu (segments + 1), cu[0] = 0, its last entry ≤ T; rows behind it are
 	// left alone. The scale is 1/√D.
 	//
-	// holes (2 · segments), or nil for none, lets two sequences share what they begin
-	// with: rows of segment s from holes[2s+1] on do not see the rows from holes[2s]
-	// up to there. Both lie within the segment, ascending; both at its end: no hole. A
-	// row's result has the same bits as without what it does not see.
+	// mask (2 · segments), the shared-prefix mask, lets two sequences share one prefix: a
+	// segment is prefix, first ending, second ending. The rows of segment s from mask[2s+1] on
+	// (the second ending) do not see the rows mask[2s] to mask[2s+1]−1 (the first ending). Both
+	// lie within the segment, in ascending order; both at its end mean no mask, as does a nil
+	// slice. A row's result has the same bits as if the rows that it does not see did not exist.
 	//
-	// first (segments), or nil for all rows, says from which row on a segment's rows ask:
-	// q, out and lse then have those rows only, one segment's behind the other's.
-	Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int)
-	// AttentionBackward overwrites dk and dv for the rows in cu, and dq for those that ask,
-	// recomputing the probabilities from lse; dout, too, has the rows that ask. No T × T matrix is kept.
-	AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int)
+	// selected (segments), nil for all rows: in segment s the rows from selected[s] to the
+	// segment's end are selected. Only they are computed: q, out and lse have only these rows,
+	// one segment's behind the other's.
+	Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int)
+	// AttentionBackward overwrites dk and dv for the rows in cu, and dq for the selected rows. It
+	// recomputes the probabilities from lse, so no T × T matrix is stored. dout has the selected
+	// rows only, like out.
+	AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int)
 	// AttendPaths is attention while decoding along a tree: row r of q (R, H, D)
 	// sees the cache slots paths[r], in that order; an empty path gives zeros.
 	// k, v (slots, G, D); out (R, H, D). Slots outside k and v panic.
@@ -113,7 +116,7 @@ type Device interface {
 	LogProbs(logp, lse, x []float32, w Matrix, targets []int32, t int)
 	// LogProbsGrad is LogProbs, to the same bits, and writes the gradient of each row's log-probability by its
 	// x: grad (T, K) = W[target] − Σ softmax·W; 0 for rows with a negative target. wRaw (V, K) is the weight as rows; it
-	// is not read when w was made by Keep.
+	// is not read when w was made by Wrap.
 	LogProbsGrad(grad, logp, lse, x []float32, w Matrix, wRaw []float32, targets []int32, t int)
 	// LogProbsBackward is for a head that is trained: given dlogp (T), dx (T, K) += gradient and
 	// dw (V, K) += gradient. w was made by Pack; wRaw (V, K) is the weight as rows.

@@ -76,12 +76,12 @@ func ToBF16(v float32) uint16 {
 	return uint16((u + 0x7fff + (u>>16)&1) >> 16)
 }
 
-// Coded is a weight in four bits: each 64 values, in the order of rows, are codes into
-// a table of their own.
-type Coded interface {
+// Quantized is a weight in four bits: every block of 64 values, counted row by row, has codes
+// that are indexes into the block's own table of 16 values.
+type Quantized interface {
 	Weight
-	// Block fills table with what the codes of values 64·b... stand for and returns these, two a
-	// byte, the first in the high half; of a last, shorter block all that are there.
+	// Block returns the codes of block b, two in a byte, the first in the high half, and fills
+	// table with the value of each code. The last block may be shorter.
 	Block(b int, table *[16]float32) (codes []byte)
 }
 

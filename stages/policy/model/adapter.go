@@ -129,7 +129,7 @@ func (m *Model) Merged() *Model {
 			}
 			if l.Stored != nil {
 				l.Stored, l.Beside = &merged{l.Stored, lora, m.Adapter.Rank, float32(m.Adapter.Scale()), m.Device}, nil
-				l.M = m.Device.Keep(l.Stored)
+				l.M = m.Device.Wrap(l.Stored)
 				continue
 			}
 			l.W = slices.Clone(l.W)

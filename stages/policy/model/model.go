@@ -208,7 +208,7 @@ func (m *Model) finish() {
 		}
 	}
 	if m.Stored.Head != nil {
-		m.Head = m.Device.Keep(m.Stored.Head)
+		m.Head = m.Device.Wrap(m.Stored.Head)
 	} else {
 		m.Head = m.Device.Pack(m.HeadW, m.VocabSize, m.HiddenSize)
 	}
@@ -230,7 +230,7 @@ func (m *Model) pack(like *Model) {
 			l.Beside = nil
 			if l.Stored != nil {
 				if l.Beside = lora; like == nil {
-					l.M = m.Device.Keep(l.Stored)
+					l.M = m.Device.Wrap(l.Stored)
 				}
 				continue
 			}

@@ -12,60 +12,60 @@ import (
 // are (rows, keys so far), never T × T. A row's result depends on the rows before
 // it in its segment only, always taken in the same order.
 type heads struct {
-	level   *level
-	q, k, v []float32
-	cu      []int32
-	holes   []int32 // nil: none
-	first   []int32 // by segment, the first row that asks; nil: all ask
-	path    []int32 // cache slots of the rows of k and v, instead of cu
-	h, g, d int
-	scale   float32 // 1/√D
+	level    *level
+	q, k, v  []float32
+	cu       []int32
+	mask     []int32 // shared-prefix mask; nil: none
+	selected []int32 // first selected row of each segment; nil: all rows
+	path     []int32 // cache slots of the rows of k and v, instead of cu
+	h, g, d  int
+	scale    float32 // 1/√D
 }
 
-func (d *Device) heads(q, k, v []float32, cu, holes, first []int32, h, g, dim int) heads {
+func (d *Device) heads(q, k, v []float32, cu, mask, selected []int32, h, g, dim int) heads {
 	rows := 0
 	if len(cu) > 0 {
 		rows = int(cu[len(cu)-1])
 	}
-	for s := 0; first != nil && s+1 < len(cu); s++ {
-		if first[s] < cu[s] || cu[s+1] < first[s] {
-			panic(fmt.Sprintf("cpu: attention: the first row %d is not within segment %d..%d", first[s], cu[s], cu[s+1]))
+	for s := 0; selected != nil && s+1 < len(cu); s++ {
+		if selected[s] < cu[s] || cu[s+1] < selected[s] {
+			panic(fmt.Sprintf("cpu: attention: the first selected row %d is not within segment %d..%d", selected[s], cu[s], cu[s+1]))
 		}
 	}
-	for s := 0; holes != nil && s+1 < len(cu); s++ {
-		if from, to := holes[2*s], holes[2*s+1]; from < cu[s] || to < from || cu[s+1] < to {
-			panic(fmt.Sprintf("cpu: attention: hole %d..%d is not within segment %d..%d", from, to, cu[s], cu[s+1]))
+	for s := 0; mask != nil && s+1 < len(cu); s++ {
+		if from, to := mask[2*s], mask[2*s+1]; from < cu[s] || to < from || cu[s+1] < to {
+			panic(fmt.Sprintf("cpu: attention: shared-prefix mask %d..%d is not within segment %d..%d", from, to, cu[s], cu[s+1]))
 		}
 	}
 	need("k", k, rows*g*dim)
 	need("v", v, rows*g*dim)
-	a := heads{level: d.level, q: q, k: k, v: v, cu: cu, holes: holes, first: first, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}
-	need("q", q, a.asking()*h*dim)
+	a := heads{level: d.level, q: q, k: k, v: v, cu: cu, mask: mask, selected: selected, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}
+	need("q", q, a.queries()*h*dim)
 	return a
 }
 
-// asking is how many rows q has.
-func (a *heads) asking() int {
+// queries is the number of rows of q: the selected rows of all segments.
+func (a *heads) queries() int {
 	if len(a.cu) == 0 {
 		return 0
 	}
 	last := len(a.cu) - 1
-	if last == 0 || a.first == nil {
+	if last == 0 || a.selected == nil {
 		return int(a.cu[last])
 	}
-	_, skip := a.asks(last - 1)
+	_, skip := a.firstSelected(last - 1)
 	return int(a.cu[last]) - skip
 }
 
-// asks is the first row of a segment that asks; row r of the keys is row r − skip of q.
-func (a *heads) asks(segment int) (from, skip int) {
-	if a.first == nil {
+// firstSelected is the first selected row of a segment; row r of the keys is row r − skip of q.
+func (a *heads) firstSelected(segment int) (from, skip int) {
+	if a.selected == nil {
 		return int(a.cu[segment]), 0
 	}
 	for s := range segment + 1 {
-		skip += int(a.first[s] - a.cu[s])
+		skip += int(a.selected[s] - a.cu[s])
 	}
-	return int(a.first[segment]), skip
+	return int(a.selected[segment]), skip
 }
 
 // work is the arithmetic of one product over all visible pairs.
@@ -73,8 +73,8 @@ func (a *heads) work() int {
 	var pairs int
 	for s := 0; s+1 < len(a.cu); s++ {
 		n, before := int(a.cu[s+1]-a.cu[s]), 0
-		if a.first != nil {
-			before = int(a.first[s] - a.cu[s])
+		if a.selected != nil {
+			before = int(a.selected[s] - a.cu[s])
 		}
 		pairs += (n*n - before*before) / 2
 	}
@@ -82,20 +82,20 @@ func (a *heads) work() int {
 }
 
 // stretch is a run of rows, own..last−1, whose queries see the keys of the rows
-// first..first+shared−1 and, up to each row itself, its own. Without a hole a segment
-// is one, and shares nothing.
+// first..first+shared−1 and, up to each row itself, its own. Without a mask a segment
+// is one stretch, and shares nothing.
 type stretch struct{ first, shared, own, last int }
 
 // keys is how many there are before the last row's end.
 func (s stretch) keys() int { return s.shared + s.last - s.own }
 
-// stretches are those of a segment: one, and the one behind the hole.
+// stretches cuts a segment: up to the end of the mask, and the rows behind it, which do not see what is masked.
 func (a *heads) stretches(segment int) (all [2]stretch, n int) {
 	first, last := int(a.cu[segment]), int(a.cu[segment+1])
-	if a.holes == nil || int(a.holes[2*segment+1]) == last {
+	if a.mask == nil || int(a.mask[2*segment+1]) == last {
 		return [2]stretch{{own: first, last: last}}, 1
 	}
-	from, to := int(a.holes[2*segment]), int(a.holes[2*segment+1])
+	from, to := int(a.mask[2*segment]), int(a.mask[2*segment+1])
 	return [2]stretch{{own: first, last: to}, {first: first, shared: from - first, own: to, last: last}}, 2
 }
 
@@ -196,12 +196,12 @@ type forward struct {
 }
 
 // Attention is causal self-attention over packed segments.
-func (d *Device) Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, dim int) {
+func (d *Device) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, dim int) {
 	t := d.forwards.take()
-	*t = forward{heads: d.heads(q, k, v, cu, holes, first, h, g, dim), out: out, lse: lse, unread: t.unread}
+	*t = forward{heads: d.heads(q, k, v, cu, mask, selected, h, g, dim), out: out, lse: lse, unread: t.unread}
 	if segments := len(cu) - 1; segments > 0 {
-		need("out", out, t.asking()*h*dim)
-		need("lse", lse, t.asking()*h)
+		need("out", out, t.queries()*h*dim)
+		need("lse", lse, t.queries()*h)
 		d.pool.run(segments*h, 2*t.work(), t)
 	}
 	*t = forward{unread: t.unread}
@@ -235,7 +235,7 @@ func (a *forward) part(i int, s *scratch) {
 		return
 	}
 	all, n := a.stretches(i / a.h)
-	from, skip := a.asks(i / a.h)
+	from, skip := a.firstSelected(i / a.h)
 	for _, part := range all[:n] {
 		if max(part.own, from) < part.last {
 			a.stretch(part, from, skip, i%a.h, s)
@@ -255,16 +255,16 @@ func (a *forward) stretch(part stretch, from, skip, head int, s *scratch) {
 	for row := max(part.own, from); row < part.last; row += block {
 		rows := min(block, part.last-row)
 		before := part.shared + row - part.own // keys that the block's first row sees, but for its own
-		seen, asks := before+rows, row-skip
-		a.times(s, rows, l.padded(seen), a.d, a.q[(asks*a.h+head)*a.d:], a.h*a.d, 1, keys, false, scores, pitch)
+		seen, query := before+rows, row-skip
+		a.times(s, rows, l.padded(seen), a.d, a.q[(query*a.h+head)*a.d:], a.h*a.d, 1, keys, false, scores, pitch)
 		var inverse [32]float32 // block rows are at most 32
 		for r := range rows {
 			p := scores[r*pitch : r*pitch+seen]
-			inverse[r] = a.softmax(p, before+r+1, &a.lse[(asks+r)*a.h+head])
+			inverse[r] = a.softmax(p, before+r+1, &a.lse[(query+r)*a.h+head])
 		}
-		a.times(s, rows, a.d, seen, scores, pitch, 1, values, false, a.out[(asks*a.h+head)*a.d:], a.h*a.d)
+		a.times(s, rows, a.d, seen, scores, pitch, 1, values, false, a.out[(query*a.h+head)*a.d:], a.h*a.d)
 		for r := range rows {
-			at := ((asks+r)*a.h + head) * a.d
+			at := ((query+r)*a.h + head) * a.d
 			l.scale(a.out[at:at+a.d], inverse[r])
 		}
 	}

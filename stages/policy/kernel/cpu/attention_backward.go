@@ -9,17 +9,17 @@ type backward struct {
 }
 
 // AttentionBackward recomputes the probabilities, block of query rows by block.
-func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes, first []int32, h, g, dim int) {
+func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, dim int) {
 	t := d.backwards.take()
-	*t = backward{heads: d.heads(q, k, v, cu, holes, first, h, g, dim), dq: dq, dk: dk, dv: dv, dout: dout, out: out, lse: lse}
+	*t = backward{heads: d.heads(q, k, v, cu, mask, selected, h, g, dim), dq: dq, dk: dk, dv: dv, dout: dout, out: out, lse: lse}
 	if segments := len(cu) - 1; segments > 0 {
-		rows, asking := int(cu[segments]), t.asking()
-		need("dq", dq, asking*h*dim)
+		rows, queries := int(cu[segments]), t.queries()
+		need("dq", dq, queries*h*dim)
 		need("dk", dk, rows*g*dim)
 		need("dv", dv, rows*g*dim)
-		need("dout", dout, asking*h*dim)
-		need("out", out, asking*h*dim)
-		need("lse", lse, asking*h)
+		need("dout", dout, queries*h*dim)
+		need("out", out, queries*h*dim)
+		need("lse", lse, queries*h)
 		d.pool.run(segments*g, 5*t.work(), t)
 	}
 	*t = backward{}
@@ -38,7 +38,7 @@ func (a *backward) part(i int, s *scratch) {
 		clear(a.dv[at : at+a.d])
 	}
 	all, n := a.stretches(i / a.g)
-	from, skip := a.asks(i / a.g)
+	from, skip := a.firstSelected(i / a.g)
 	for _, part := range all[:n] {
 		if max(part.own, from) < part.last {
 			a.stretch(part, from, skip, group, s)
@@ -60,26 +60,26 @@ func (a *backward) stretch(part stretch, from, skip, group int, s *scratch) {
 	}
 }
 
-// rows handles one block of query rows of one head, from row on, which is row asks of q. k
+// rows handles one block of query rows of one head, from row on, which is row query of q. k
 // are the stretch's keys, step floats apart.
-func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, valuesT factor, head, row, asks, rows int) {
+func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, valuesT factor, head, row, query, rows int) {
 	l, group := a.level, head/(a.h/a.g)
 	before := part.shared + row - part.own
 	seen := before + rows
 	wide, pitch := l.padded(seen), l.padded(part.keys())+16
 	qStep, kStep := a.h*a.d, a.g*a.d
-	q, dout := a.q[(asks*a.h+head)*a.d:], a.dout[(asks*a.h+head)*a.d:]
+	q, dout := a.q[(query*a.h+head)*a.d:], a.dout[(query*a.h+head)*a.d:]
 	p := grow(&s.c, a.rowsAtOnce(4)*pitch)
 	ds := grow(&s.d, a.rowsAtOnce(4)*pitch)
 
 	a.times(s, rows, wide, a.d, q, qStep, 1, keysT, false, p, pitch)
 	a.times(s, rows, wide, a.d, dout, qStep, 1, valuesT, false, ds, pitch)
 	for r := range rows {
-		at := ((asks+r)*a.h + head) * a.d
+		at := ((query+r)*a.h + head) * a.d
 		delta := l.dot(a.dout[at:at+a.d], a.out[at:at+a.d])
 		visible := before + r + 1
 		pr, dr := p[r*pitch:r*pitch+seen], ds[r*pitch:r*pitch+seen]
-		l.exp(pr[:visible], a.scale, a.lse[(asks+r)*a.h+head])
+		l.exp(pr[:visible], a.scale, a.lse[(query+r)*a.h+head])
 		l.softmaxGrad(dr[:visible], pr[:visible], delta, a.scale)
 		clear(pr[visible:])
 		clear(dr[visible:])
@@ -88,7 +88,7 @@ func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, 
 	shared, own := (part.first*a.g+group)*a.d, (part.own*a.g+group)*a.d // rows of dk and dv
 	n := seen - part.shared
 	right := a.rowsOf(&s.e, k, step, seen) // dq = ds · k
-	a.times(s, rows, a.d, seen, ds, pitch, 1, right, false, a.dq[(asks*a.h+head)*a.d:], qStep)
+	a.times(s, rows, a.d, seen, ds, pitch, 1, right, false, a.dq[(query*a.h+head)*a.d:], qStep)
 	right = a.rowsOf(&s.e, q, qStep, rows) // dk += dsᵀ · q
 	if part.shared > 0 {
 		a.times(s, part.shared, a.d, rows, ds, 1, pitch, right, true, a.dk[shared:], kStep)

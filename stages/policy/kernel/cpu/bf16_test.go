@@ -34,7 +34,7 @@ func twinBF16(x float32) uint32 {
 	return (bits + 0x7fff + bits>>16&1) >> 16
 }
 
-// What multiplies several weights, or a kept one in slabs, is rounded once.
+// What multiplies several weights, or a wrapped one in slabs, is rounded once.
 func TestRoundsOnce(t *testing.T) {
 	const rows, k = 70, 8192
 	d := twinDevice()
@@ -43,13 +43,13 @@ func TestRoundsOnce(t *testing.T) {
 		rounded.Add(1)
 		twinRow(dst, src, k)
 	}
-	for _, kept := range []bool{false, true} {
+	for _, wrapped := range []bool{false, true} {
 		var outs []kernel.Out
 		want := int64(rows)
 		for _, n := range []int{64, 32, 100} { // 64 rows are a slab
 			w := &kernel.BF16{N: n, K: k, Data: make([]byte, 2*n*k)}
-			m := d.Keep(w)
-			if kept {
+			m := d.Wrap(w)
+			if wrapped {
 				want += int64(n) // the weight's own
 			} else {
 				m = d.Pack(kernel.Widened(w), n, k)
@@ -59,16 +59,16 @@ func TestRoundsOnce(t *testing.T) {
 		rounded.Store(0)
 		d.MatMuls(outs, make([]float32, rows*k), rows)
 		if got := rounded.Load(); got != want {
-			t.Errorf("kept %v: %d rows were rounded, want %d", kept, got, want)
+			t.Errorf("wrapped %v: %d rows were rounded, want %d", wrapped, got, want)
 		}
 		n, _ := outs[2].W.Shape()
 		rounded.Store(0)
 		d.MatMul(outs[2].Y, make([]float32, rows*k), outs[2].W, rows, false)
-		if want = rows; kept {
+		if want = rows; wrapped {
 			want += int64(n)
 		}
 		if got := rounded.Load(); got != want {
-			t.Errorf("one, kept %v: %d rows were rounded, want %d", kept, got, want)
+			t.Errorf("one, wrapped %v: %d rows were rounded, want %d", wrapped, got, want)
 		}
 	}
 }

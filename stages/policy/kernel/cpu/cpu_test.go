@@ -87,7 +87,7 @@ func TestWrongSizesPanic(t *testing.T) {
 		"unlike weights": func() {
 			dev.MatMuls([]kernel.Out{{Y: x, W: dev.Pack(x, 3, 4)}, {Y: x, W: dev.Pack(x, 4, 3)}}, x, 1)
 		},
-		"hole outside": func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, []int32{1, 2, 2, 4}, nil, 1, 1, 1) },
+		"mask outside": func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, []int32{1, 2, 2, 4}, nil, 1, 1, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -118,33 +118,33 @@ func TestNoAllocations(t *testing.T) {
 	for _, level := range cpu.Levels() {
 		dev := open(t, level, 2)
 		m := dev.Pack(w, vocabulary, k)
-		stored := &kernel.BF16{N: vocabulary, K: k, Data: make([]byte, 2*vocabulary*k)}
-		kept := dev.Keep(stored)
-		packed, both := []kernel.Out{{Y: logits, W: m}, {Y: dw, W: m}}, []kernel.Out{{Y: logits, W: m}, {Y: dw, W: kept}}
+		weight := &kernel.BF16{N: vocabulary, K: k, Data: make([]byte, 2*vocabulary*k)}
+		wrapped := dev.Wrap(weight)
+		packed, both := []kernel.Out{{Y: logits, W: m}, {Y: dw, W: m}}, []kernel.Out{{Y: logits, W: m}, {Y: dw, W: wrapped}}
 		for name, call := range map[string]func(){
-			"repack":             func() { dev.Repack(m, w) },
-			"matmul":             func() { dev.MatMul(logits, x, m, tokens, false) },
-			"matmul kept":        func() { dev.MatMul(logits, x, kept, tokens, false) },
-			"matmuls":            func() { dev.MatMuls(packed, x, tokens) },
-			"matmuls kept":       func() { dev.MatMuls(both, x, tokens) },
-			"matmul rows":        func() { dev.MatMulRows(dx, logits, stored, tokens, false) },
-			"logprobs kept":      func() { dev.LogProbs(y, lse, x, kept, targets, tokens) },
-			"matmul one row":     func() { dev.MatMul(logits, x, m, 1, true) },
-			"gemm":               func() { dev.Gemm(true, true, k, tokens, tokens, 1, x, dw, true, y) },
-			"rmsnorm":            func() { dev.RMSNorm(y, lse, x, gain, tokens, k, 1) },
-			"rmsnorm backward":   func() { dev.RMSNormBackward(dx, gain, dy, x, gain, lse, tokens, k) },
-			"rope":               func() { dev.RoPE(x, y, y, targets, tokens, h, d, false) },
-			"swiglu":             func() { dev.SwiGLU(y, x, x, tokens*k) },
-			"swiglu backward":    func() { dev.SwiGLUBackward(dx, dy, x, x, x, tokens*k) },
-			"attention":          func() { dev.Attention(y, lse, x, dx, dy, cu, nil, nil, h, g, d) },
-			"attention backward": func() { dev.AttentionBackward(dx, w, dw, dy, y, lse, x, x, x, cu, nil, nil, h, g, d) },
-			"attend paths":       func() { dev.AttendPaths(y, x, dx, dy, paths, h, g, d) },
-			"logprobs":           func() { dev.LogProbs(y, lse, x, m, targets, tokens) },
-			"logprobs grad":      func() { dev.LogProbsGrad(dx, y, lse, x, m, w, targets, tokens) },
-			"logprobs grad kept": func() { dev.LogProbsGrad(dx, y, lse, x, kept, nil, targets, tokens) },
-			"logprobs backward":  func() { dev.LogProbsBackward(dx, dw, y, lse, x, m, w, targets, tokens) },
-			"adamw":              func() { dev.AdamW(w, dw, dw, dw, len(w), kernel.AdamW{C1: 1, C2: 1, Eps: 1}) },
-			"sum of squares":     func() { dev.SumSquares(w) },
+			"repack":                func() { dev.Repack(m, w) },
+			"matmul":                func() { dev.MatMul(logits, x, m, tokens, false) },
+			"matmul wrapped":        func() { dev.MatMul(logits, x, wrapped, tokens, false) },
+			"matmuls":               func() { dev.MatMuls(packed, x, tokens) },
+			"matmuls wrapped":       func() { dev.MatMuls(both, x, tokens) },
+			"matmul rows":           func() { dev.MatMulRows(dx, logits, weight, tokens, false) },
+			"logprobs wrapped":      func() { dev.LogProbs(y, lse, x, wrapped, targets, tokens) },
+			"matmul one row":        func() { dev.MatMul(logits, x, m, 1, true) },
+			"gemm":                  func() { dev.Gemm(true, true, k, tokens, tokens, 1, x, dw, true, y) },
+			"rmsnorm":               func() { dev.RMSNorm(y, lse, x, gain, tokens, k, 1) },
+			"rmsnorm backward":      func() { dev.RMSNormBackward(dx, gain, dy, x, gain, lse, tokens, k) },
+			"rope":                  func() { dev.RoPE(x, y, y, targets, tokens, h, d, false) },
+			"swiglu":                func() { dev.SwiGLU(y, x, x, tokens*k) },
+			"swiglu backward":       func() { dev.SwiGLUBackward(dx, dy, x, x, x, tokens*k) },
+			"attention":             func() { dev.Attention(y, lse, x, dx, dy, cu, nil, nil, h, g, d) },
+			"attention backward":    func() { dev.AttentionBackward(dx, w, dw, dy, y, lse, x, x, x, cu, nil, nil, h, g, d) },
+			"attend paths":          func() { dev.AttendPaths(y, x, dx, dy, paths, h, g, d) },
+			"logprobs":              func() { dev.LogProbs(y, lse, x, m, targets, tokens) },
+			"logprobs grad":         func() { dev.LogProbsGrad(dx, y, lse, x, m, w, targets, tokens) },
+			"logprobs grad wrapped": func() { dev.LogProbsGrad(dx, y, lse, x, wrapped, nil, targets, tokens) },
+			"logprobs backward":     func() { dev.LogProbsBackward(dx, dw, y, lse, x, m, w, targets, tokens) },
+			"adamw":                 func() { dev.AdamW(w, dw, dw, dw, len(w), kernel.AdamW{C1: 1, C2: 1, Eps: 1}) },
+			"sum of squares":        func() { dev.SumSquares(w) },
 		} {
 			// A helper's working memory grows when it first gets a part of a call, which may be
 			// any of these: over fifty, that is less than one allocation a call.

@@ -10,10 +10,10 @@ import (
 // k, the tileCols values W[p·tileCols + j][k]; the last panel is filled with zeros.
 // A level with bf16 products has its own panels, see bf16Kernels.
 type matrix struct {
-	n, k   int
-	level  *level
-	panels []float32     // (panels, K, tileCols)
-	stored kernel.Weight // instead of panels, see stored.go
+	n, k    int
+	level   *level
+	panels  []float32     // (panels, K, tileCols)
+	wrapped kernel.Weight // instead of panels, see wrapped.go
 }
 
 // panelCols is the output features of a panel, panelSize its floats.
@@ -46,8 +46,8 @@ func (d *Device) Pack(w []float32, n, k int) kernel.Matrix {
 // Repack writes w into m's panels.
 func (d *Device) Repack(to kernel.Matrix, w []float32) {
 	m := d.own(to)
-	if m.stored != nil {
-		panic("cpu: a kept weight cannot be packed anew")
+	if m.wrapped != nil {
+		panic("cpu: a wrapped weight cannot be packed anew")
 	}
 	need("weight", w, m.n*m.k)
 	if m.k > 0 {
@@ -87,16 +87,16 @@ func (d *Device) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
 	m := d.own(w)
 	need("x", x, t*m.k)
 	need("y", y, t*m.n)
-	if m.stored != nil {
-		d.multiplyStored(y, x, m, t, add, nil)
+	if m.wrapped != nil {
+		d.multiplyWrapped(y, x, m, t, add, nil)
 		return
 	}
 	d.multiply(product{m: t, k: m.k, alpha: 1, a: x, aRow: m.k}, m.right(y, add))
 }
 
-// right is a packed or a kept weight as the right side of a product.
+// right is a packed or a wrapped weight as the right side of a product.
 func (m *matrix) right(y []float32, add bool) right {
-	return right{n: m.n, panels: m.panels, stored: m.stored, c: y, cRow: m.n, add: add}
+	return right{n: m.n, panels: m.panels, wrapped: m.wrapped, c: y, cRow: m.n, add: add}
 }
 
 // MatMuls is MatMul for each of outs. Weights in panels, and those that are packed on the
@@ -114,7 +114,7 @@ func (d *Device) MatMuls(outs []kernel.Out, x []float32, t int) {
 			panic(fmt.Sprintf("cpu: weights of %d and of %d features multiply one x", k, m.k))
 		}
 		need("y", o.Y, t*m.n)
-		slabs = slabs || m.stored != nil && !d.packsOnce(m, t)
+		slabs = slabs || m.wrapped != nil && !d.packsOnce(m, t)
 		p.rights = append(p.rights, m.right(o.Y, o.Add))
 	}
 	if !slabs {
@@ -125,8 +125,8 @@ func (d *Device) MatMuls(outs []kernel.Out, x []float32, t int) {
 		p.round(d)
 	}
 	for i, o := range outs {
-		if m := d.own(o.W); m.stored != nil {
-			d.multiplyStored(o.Y, x, m, t, o.Add, p.blocks)
+		if m := d.own(o.W); m.wrapped != nil {
+			d.multiplyWrapped(o.Y, x, m, t, o.Add, p.blocks)
 		} else {
 			d.multiply(product{m: t, k: k, alpha: 1, a: x, aRow: k, blocks: p.blocks}, p.rights[i])
 		}
@@ -167,19 +167,19 @@ type product struct {
 	packed     []float32 // the memory of blocks
 }
 
-// right is a b with its c. b is packed panels, a kept weight, or a matrix that is packed
+// right is a b with its c. b is packed panels, a wrapped weight, or a matrix that is packed
 // on the way.
 type right struct {
-	n      int
-	panels []float32     // b in panels of all k, or nil
-	stored kernel.Weight // b as it is stored, or nil
-	b      []float32
-	bRow   int
-	transB bool
-	c      []float32
-	cRow   int
-	add    bool
-	first  int // the place of its first panel among those of all rights
+	n       int
+	panels  []float32     // b in panels of all k, or nil
+	wrapped kernel.Weight // b in its own type, or nil
+	b       []float32
+	bRow    int
+	transB  bool
+	c       []float32
+	cRow    int
+	add     bool
+	first   int // the place of its first panel among those of all rights
 }
 
 // between is which panels of r lie between p0 and p1 of all.
@@ -277,16 +277,16 @@ func (p *product) part(i int, s *scratch) {
 	tiles := (p.m + l.tileRows - 1) / l.tileRows
 	m0, m1 := row*tiles/p.rowParts*l.tileRows, min(p.m, (row+1)*tiles/p.rowParts*l.tileRows)
 	p0, p1 := column*p.panels/p.panelParts, (column+1)*p.panels/p.panelParts
-	step, kept := depth(p.k), false
+	step, wrapped := depth(p.k), false
 	for i := range p.rights {
 		r := &p.rights[i]
-		if r.panels != nil || r.stored != nil {
+		if r.panels != nil || r.wrapped != nil {
 			step = weightDepth(p.k)
 		}
-		kept = kept || r.stored != nil
+		wrapped = wrapped || r.wrapped != nil
 	}
-	if kept {
-		p.partStored(s, m0, m1, p0, p1, step)
+	if wrapped {
+		p.partWrapped(s, m0, m1, p0, p1, step)
 		return
 	}
 	for k0 := 0; k0 < p.k; k0 += step {

@@ -60,7 +60,7 @@ func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int
 func (d *Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	n, k := w.Shape()
 	need("grad", grad, t*k)
-	if d.own(w).stored == nil {
+	if d.own(w).wrapped == nil {
 		need("weight", wRaw, n*k)
 	}
 	clear(grad[:t*k])
@@ -113,8 +113,8 @@ func (d *Device) words(m *matrix, wide *widening, wRaw []float32, col, width int
 // minusMean: grad = the target's row of W − sum/Σ. What the products have seen rounded is
 // rounded here, too: else the difference would not vanish where the target is certain.
 func (d *Device) minusMean(grad, sum []float32, inverse float32, m *matrix, wRaw []float32, target int) {
-	if m.stored != nil {
-		d.level.rows(grad, m.stored, target, target+1)
+	if m.wrapped != nil {
+		d.level.rows(grad, m.wrapped, target, target+1)
 	} else {
 		copy(grad, wRaw[target*m.k:(target+1)*m.k])
 	}
@@ -126,12 +126,12 @@ func (d *Device) minusMean(grad, sum []float32, inverse float32, m *matrix, wRaw
 	}
 }
 
-// headWidening is the memory to widen a kept head in, or nil.
+// headWidening is the memory to widen a wrapped head in, or nil.
 func (d *Device) headWidening(m *matrix) *widening {
-	if m.stored == nil {
+	if m.wrapped == nil {
 		return nil
 	}
-	return d.takeWidening(m.stored)
+	return d.takeWidening(m.wrapped)
 }
 
 func (d *Device) returnHead(s *slab, wide *widening) {
@@ -182,8 +182,8 @@ func logSumExp(sp *span, first, last int) {
 // multiplies that into dx and dw.
 func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	m := d.own(w)
-	if m.stored != nil {
-		panic("cpu: a kept head has no gradient")
+	if m.wrapped != nil {
+		panic("cpu: a wrapped head has no gradient")
 	}
 	need("x", x, t*m.k)
 	need("dx", dx, t*m.k)

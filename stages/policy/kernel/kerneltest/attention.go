@@ -12,13 +12,13 @@ const attentionTolerance = 3e-5
 
 // layout is one packing of segments.
 type layout struct {
-	name    string
-	cu      []int32
-	holes   []int32
-	first   []int32
-	t       int // rows of the tensors; those behind the last segment are padding
-	h, g, d int
-	spread  float64 // of q: 1 is usual, 30 makes the softmax nearly one-hot
+	name     string
+	cu       []int32
+	mask     []int32 // shared-prefix mask
+	selected []int32 // first selected row of each segment
+	t        int     // rows of the tensors; those behind the last segment are padding
+	h, g, d  int
+	spread   float64 // of q: 1 is usual, 30 makes the softmax nearly one-hot
 }
 
 func layouts() []layout {
@@ -33,13 +33,13 @@ func layouts() []layout {
 		{"long segment", []int32{0, 300}, nil, nil, 300, 2, 1, 32, 1},
 		{"wide heads", []int32{0, 17, 50}, nil, nil, 50, 2, 2, 80, 1},
 		{"sharp", []int32{0, 90}, nil, nil, 90, 2, 1, 32, 30},
-		{"holes", []int32{0, 50, 120}, []int32{33, 40, 61, 115}, nil, 125, 6, 2, 32, 1},
-		{"holes of odd heads", []int32{0, 9, 40, 43}, []int32{9, 9, 10, 30, 42, 42}, nil, 43, 3, 1, 7, 1},
-		{"hole from the start", []int32{0, 70}, []int32{0, 33}, nil, 70, 2, 1, 64, 1},
-		{"hole to the end", []int32{0, 33}, []int32{20, 33}, nil, 33, 2, 2, 16, 1},
-		{"last rows", []int32{0, 50, 50, 120}, nil, []int32{41, 50, 50}, 125, 6, 2, 32, 1},
-		{"last rows of odd heads", []int32{0, 9, 40, 43}, nil, []int32{9, 12, 42}, 43, 3, 1, 7, 1},
-		{"last rows behind holes", []int32{0, 50, 120}, []int32{33, 40, 61, 115}, []int32{32, 100}, 125, 4, 2, 32, 1},
+		{"shared prefix", []int32{0, 50, 120}, []int32{33, 40, 61, 115}, nil, 125, 6, 2, 32, 1},
+		{"shared prefix, odd heads", []int32{0, 9, 40, 43}, []int32{9, 9, 10, 30, 42, 42}, nil, 43, 3, 1, 7, 1},
+		{"mask from the start", []int32{0, 70}, []int32{0, 33}, nil, 70, 2, 1, 64, 1},
+		{"mask to the end", []int32{0, 33}, []int32{20, 33}, nil, 33, 2, 2, 16, 1},
+		{"selected rows", []int32{0, 50, 50, 120}, nil, []int32{41, 50, 50}, 125, 6, 2, 32, 1},
+		{"selected rows, odd heads", []int32{0, 9, 40, 43}, nil, []int32{9, 12, 42}, 43, 3, 1, 7, 1},
+		{"selected rows, shared prefix", []int32{0, 50, 120}, []int32{33, 40, 61, 115}, []int32{32, 100}, 125, 4, 2, 32, 1},
 	}
 }
 
@@ -47,10 +47,10 @@ func layouts() []layout {
 // error into a relative one.
 func (l layout) tolerance() float64 { return attentionTolerance * max(1, l.spread/3) }
 
-// asking is how many rows of q are read.
-func (l layout) asking() int {
+// queries is the number of rows of q: the selected rows of all segments.
+func (l layout) queries() int {
 	n := int(l.cu[len(l.cu)-1])
-	for s, first := range l.first {
+	for s, first := range l.selected {
 		n -= int(first - l.cu[s])
 	}
 	return n
@@ -62,7 +62,7 @@ func (l layout) tensors(in *source) (q, k, v []float32) {
 	k = in.normal(l.t*l.g*l.d, 1)
 	v = in.normal(l.t*l.g*l.d, 1)
 	end := int(l.cu[len(l.cu)-1])
-	poison(q[l.asking()*l.h*l.d:])
+	poison(q[l.queries()*l.h*l.d:])
 	poison(k[end*l.g*l.d:])
 	poison(v[end*l.g*l.d:])
 	return q, k, v
@@ -80,7 +80,7 @@ func attentionChecks() []check {
 		all = append(all, check{"attention", l.name, l.tolerance(), func(dev kernel.Device, in *source) []tensor {
 			q, k, v := l.tensors(in)
 			out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
-			dev.Attention(out, lse, q, k, v, l.cu, l.holes, l.first, l.h, l.g, l.d)
+			dev.Attention(out, lse, q, k, v, l.cu, l.mask, l.selected, l.h, l.g, l.d)
 			return []tensor{{"out", out}, {"lse", lse}}
 		}})
 		all = append(all, check{"attention backward", l.name, l.tolerance(), func(dev kernel.Device, in *source) []tensor {
@@ -89,7 +89,7 @@ func attentionChecks() []check {
 			out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
 			attend(out, lse, q, k, v, l)
 			dq, dk, dv := in.output(l.t*l.h*l.d), in.output(l.t*l.g*l.d), in.output(l.t*l.g*l.d)
-			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, l.cu, l.holes, l.first, l.h, l.g, l.d)
+			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, l.cu, l.mask, l.selected, l.h, l.g, l.d)
 			return []tensor{{"dq", dq}, {"dk", dk}, {"dv", dv}}
 		}})
 	}

@@ -40,14 +40,14 @@ func RunBF16(t *testing.T, dev, judge kernel.Device) {
 	t.Run("gradients", func(t *testing.T) { elementGradients(t, dev) })
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
-	t.Run("kept", func(t *testing.T) { kept(t, dev, false) })
+	t.Run("wrapped", func(t *testing.T) { wrapped(t, dev, false) })
 	t.Run("together", func(t *testing.T) { together(t, dev) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
 }
 
 // Rounded is what a device of RunBF16 computes, as d computes it: slow, and on any
-// machine. A frozen head must not be kept in its own form.
+// machine. A frozen head must not be wrapped.
 func Rounded(d kernel.Device) kernel.Device { return rounding{d} }
 
 // rounding is a device that gets the factors of its matrix products rounded.
@@ -56,7 +56,7 @@ type rounding struct{ kernel.Device }
 func (r rounding) Pack(w []float32, n, k int) kernel.Matrix {
 	return r.Device.Pack(rounded(w[:n*k]), n, k)
 }
-func (r rounding) Keep(w kernel.Weight) kernel.Matrix {
+func (r rounding) Wrap(w kernel.Weight) kernel.Matrix {
 	n, k := w.Shape()
 	return r.Pack(kernel.Widened(w), n, k)
 }
@@ -152,9 +152,9 @@ func probabilities(q, k []float32, seen []int, group, g, d int) (p []float32, in
 }
 
 // Attention rounds q, k, v, and the probabilities before they are normalised.
-func (r rounding) Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int) {
+func (r rounding) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
 	q, k, v = rounded(q), rounded(k), rounded(v)
-	visible(cu, holes, first, h, func(i, head int, seen []int) {
+	visible(cu, mask, selected, h, func(i, head int, seen []int) {
 		at := (i*h + head) * d
 		lse[i*h+head] = float32(r.attend(out[at:at+d], q[at:at+d], k, v, seen, head/(h/g), g))
 	})
@@ -190,12 +190,12 @@ func (r rounding) AttendSuffix(out, q, k, v []float32, path []int32, rows, h, g,
 }
 
 // AttentionBackward rounds q, k, v, dout, the probabilities and the gradients of the scores.
-func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int) {
+func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
 	rows := int(cu[len(cu)-1])
 	plain := dout
 	q, k, v, dout = rounded(q), rounded(k), rounded(v), rounded(dout)
 	sums := [3][]float64{make([]float64, rows*h*d), make([]float64, rows*g*d), make([]float64, rows*g*d)}
-	asking := visible(cu, holes, first, h, func(i, head int, seen []int) {
+	queries := visible(cu, mask, selected, h, func(i, head int, seen []int) {
 		group, at := head/(h/g), (i*h+head)*d
 		delta := dot(plain[at:at+d], out[at:at+d])
 		p, ds := make([]float32, len(seen)), make([]float32, len(seen))
@@ -214,7 +214,7 @@ func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float3
 			}
 		}
 	})
-	sums[0] = sums[0][:asking*h*d]
+	sums[0] = sums[0][:queries*h*d]
 	for i, to := range [][]float32{dq, dk, dv} {
 		for j, s := range sums[i] {
 			to[j] = float32(s)

@@ -77,12 +77,12 @@ func attentionGradient(t *testing.T, dev kernel.Device) {
 	r := in.normal(len(q), 1)
 	out, lse := in.output(len(q)), in.output(l.t*l.h)
 	forward := func() float64 {
-		dev.Attention(out, lse, q, k, v, l.cu, l.holes, l.first, l.h, l.g, l.d)
+		dev.Attention(out, lse, q, k, v, l.cu, l.mask, l.selected, l.h, l.g, l.d)
 		return dot(out, r)
 	}
 	forward()
 	dq, dk, dv := in.output(len(q)), in.output(len(k)), in.output(len(v))
-	dev.AttentionBackward(dq, dk, dv, r, out, lse, q, k, v, l.cu, l.holes, l.first, l.h, l.g, l.d)
+	dev.AttentionBackward(dq, dk, dv, r, out, lse, q, k, v, l.cu, l.mask, l.selected, l.h, l.g, l.d)
 	slope(t, in, "q", forward, q, dq)
 	slope(t, in, "k", forward, k, dk)
 	slope(t, in, "v", forward, v, dv)

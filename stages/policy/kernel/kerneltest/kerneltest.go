@@ -38,7 +38,7 @@ type tensor struct {
 func checks() []check {
 	var all []check
 	all = append(all, linearChecks()...)
-	all = append(all, keptChecks()...)
+	all = append(all, wrappedChecks()...)
 	all = append(all, layerChecks()...)
 	all = append(all, attentionChecks()...)
 	all = append(all, headChecks()...)
@@ -58,7 +58,7 @@ func Run(t *testing.T, dev, judge kernel.Device) {
 	t.Run("gradients", func(t *testing.T) { gradients(t, dev) })
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
-	t.Run("kept", func(t *testing.T) { kept(t, dev, true) })
+	t.Run("wrapped", func(t *testing.T) { wrapped(t, dev, true) })
 	t.Run("together", func(t *testing.T) { together(t, dev) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })

@@ -68,8 +68,8 @@ func rows(t *testing.T, dev kernel.Device) {
 	}
 	t.Run("swiglu", func(t *testing.T) { swigluRows(t, dev) })
 	t.Run("attention", func(t *testing.T) { segmentAlone(t, dev) })
-	t.Run("attention with holes", func(t *testing.T) { holesUnseen(t, dev) })
-	t.Run("attention of last rows", func(t *testing.T) { lastRows(t, dev) })
+	t.Run("attention with a shared prefix", func(t *testing.T) { sharedPrefix(t, dev) })
+	t.Run("attention of selected rows", func(t *testing.T) { selectedRows(t, dev) })
 	t.Run("attend suffix", func(t *testing.T) { suffixAlone(t, dev) })
 }
 
@@ -108,10 +108,10 @@ func swigluRows(t *testing.T, dev kernel.Device) {
 	}
 }
 
-// holesUnseen compares two sequences that share their first rows with each of them by
+// sharedPrefix compares two sequences that share their first rows with each of them by
 // itself.
-func holesUnseen(t *testing.T, dev kernel.Device) {
-	in := newSource("holes")
+func sharedPrefix(t *testing.T, dev kernel.Device) {
+	in := newSource("shared prefix")
 	const h, g, d = 4, 2, 32
 	cut := func(x []float32, rows ...int) (out []float32) { // the rows from..to of pairs of them
 		per := len(x) / 160
@@ -123,13 +123,13 @@ func holesUnseen(t *testing.T, dev kernel.Device) {
 	q, k, v, dout := in.normal(160*h*d, 1), in.normal(160*g*d, 1), in.normal(160*g*d, 1), in.normal(160*h*d, 1)
 	for _, at := range [][2]int{{100, 128}, {96, 97}, {33, 150}, {0, 70}} {
 		from, to := at[0], at[1]
-		run := func(q, k, v, dout []float32, holes []int32) (out, lse, dq []float32) {
+		run := func(q, k, v, dout []float32, mask []int32) (out, lse, dq []float32) {
 			n := len(q) / (h * d)
 			cu := []int32{0, int32(n)}
 			out, lse, dq = make([]float32, n*h*d), make([]float32, n*h), make([]float32, n*h*d)
 			dk, dv := make([]float32, n*g*d), make([]float32, n*g*d)
-			dev.Attention(out, lse, q, k, v, cu, holes, nil, h, g, d)
-			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, cu, holes, nil, h, g, d)
+			dev.Attention(out, lse, q, k, v, cu, mask, nil, h, g, d)
+			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, cu, mask, nil, h, g, d)
 			return out, lse, dq
 		}
 		out, lse, dq := run(q, k, v, dout, []int32{int32(from), int32(to)})
@@ -145,23 +145,23 @@ func holesUnseen(t *testing.T, dev kernel.Device) {
 	}
 }
 
-// lastRows: rows that ask alone have the bits that they have among all.
-func lastRows(t *testing.T, dev kernel.Device) {
-	in := newSource("last rows")
+// selectedRows demands that selected rows have the same bits as when all rows are computed.
+func selectedRows(t *testing.T, dev kernel.Device) {
+	in := newSource("selected rows")
 	const h, g, d = 4, 2, 32
-	cu, holes := []int32{0, 50, 127, 160}, []int32{30, 41, 127, 127, 140, 140}
+	cu, mask := []int32{0, 50, 127, 160}, []int32{30, 41, 127, 127, 140, 140}
 	q, k, v := in.normal(160*h*d, 1), in.normal(160*g*d, 1), in.normal(160*g*d, 1)
 	want, wantLse := make([]float32, 160*h*d), make([]float32, 160*h)
-	dev.Attention(want, wantLse, q, k, v, cu, holes, nil, h, g, d)
-	for _, first := range [][]int32{{29, 100, 127}, {45, 127, 159}, {0, 51, 160}} {
-		var asking, out, lse []float32
-		for s, from := range first {
+	dev.Attention(want, wantLse, q, k, v, cu, mask, nil, h, g, d)
+	for _, selected := range [][]int32{{29, 100, 127}, {45, 127, 159}, {0, 51, 160}} {
+		var queries, out, lse []float32
+		for s, from := range selected {
 			to := int(cu[s+1])
-			asking = append(asking, q[int(from)*h*d:to*h*d]...)
+			queries = append(queries, q[int(from)*h*d:to*h*d]...)
 			out, lse = append(out, want[int(from)*h*d:to*h*d]...), append(lse, wantLse[int(from)*h:to*h]...)
 		}
 		got, gotLse := make([]float32, len(out)), make([]float32, len(lse))
-		dev.Attention(got, gotLse, asking, k, v, cu, holes, first, h, g, d)
+		dev.Attention(got, gotLse, queries, k, v, cu, mask, selected, h, g, d)
 		sameBits(t, "out", got, out)
 		sameBits(t, "lse", gotLse, lse)
 	}

@@ -31,7 +31,7 @@ func lseOf(x, w []float32, targets []int32, t, k, v int) []float32 {
 
 // attend fills out and lse for the rows inside l's segments.
 func attend(out, lse, q, k, v []float32, l layout) {
-	visible(l.cu, l.holes, l.first, l.h, func(i, head int, seen []int) {
+	visible(l.cu, l.mask, l.selected, l.h, func(i, head int, seen []int) {
 		group, at := head/(l.h/l.g), (i*l.h+head)*l.d
 		p := make([]float64, len(seen))
 		for n, j := range seen {
@@ -49,20 +49,20 @@ func attend(out, lse, q, k, v []float32, l layout) {
 	})
 }
 
-// visible calls see with every row of q, each of its heads, and the rows that it sees, and
-// returns how many rows there are.
-func visible(cu, holes, ask []int32, heads int, see func(i, head int, seen []int)) (rows int) {
+// visible calls see for every selected row, each of its heads, and the rows that it sees. It
+// returns the number of selected rows.
+func visible(cu, mask, selected []int32, heads int, see func(i, head int, seen []int)) (rows int) {
 	for s := 0; s+1 < len(cu); s++ {
 		first := int(cu[s])
-		asks := first
-		if ask != nil {
-			asks = int(ask[s])
+		query := first
+		if selected != nil {
+			query = int(selected[s])
 		}
 		from, to := int(cu[s+1]), int(cu[s+1])
-		if holes != nil {
-			from, to = int(holes[2*s]), int(holes[2*s+1])
+		if mask != nil {
+			from, to = int(mask[2*s]), int(mask[2*s+1])
 		}
-		for i := asks; i < int(cu[s+1]); i++ {
+		for i := query; i < int(cu[s+1]); i++ {
 			var seen []int
 			for j := first; j <= i; j++ {
 				if i < to || j < from || j >= to {

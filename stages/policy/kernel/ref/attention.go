@@ -3,8 +3,8 @@ package ref
 import "math"
 
 // Attention walks segment, head, row; a row's scores are its only scratch.
-func (Device) Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int) {
-	eachRow(cu, holes, first, h, g, func(head, group, i int, seen []int) {
+func (Device) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
+	eachRow(cu, mask, selected, h, g, func(head, group, i int, seen []int) {
 		at := (i*h + head) * d
 		p := make([]float64, len(seen))
 		for n, j := range seen {
@@ -24,14 +24,14 @@ func (Device) Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h
 
 // AttentionBackward: with p = exp(s − lse) and ds = p·(dout·v − dout·out):
 // dq = Σ ds·k/√D, dk = Σ ds·q/√D, dv = Σ p·dout.
-func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int) {
+func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
 	if len(cu) == 0 {
 		return
 	}
 	rows := int(cu[len(cu)-1])
 	scale := 1 / math.Sqrt(float64(d))
 	dk64, dv64 := make([]float64, rows*g*d), make([]float64, rows*g*d)
-	eachRow(cu, holes, first, h, g, func(head, group, i int, seen []int) {
+	eachRow(cu, mask, selected, h, g, func(head, group, i int, seen []int) {
 		at := (i*h + head) * d
 		inner := dot(dout[at:at+d], out[at:at+d])
 		dqi := make([]float64, d)
@@ -54,18 +54,18 @@ func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, c
 	}
 }
 
-// eachRow visits every (head, row of q) with the rows that it sees.
-func eachRow(cu, holes, first []int32, h, g int, visit func(head, group, row int, seen []int)) {
+// eachRow visits every head of every selected row, with the rows that it sees. row counts the selected rows.
+func eachRow(cu, mask, selected []int32, h, g int, visit func(head, group, row int, seen []int)) {
 	skip := 0
 	for s := 0; s+1 < len(cu); s++ {
-		asks := int(cu[s])
-		if first != nil {
-			asks = int(first[s])
+		query := int(cu[s])
+		if selected != nil {
+			query = int(selected[s])
 		}
-		skip += asks - int(cu[s])
+		skip += query - int(cu[s])
 		from, to := int(cu[s+1]), int(cu[s+1])
-		if holes != nil {
-			from, to = int(holes[2*s]), int(holes[2*s+1])
+		if mask != nil {
+			from, to = int(mask[2*s]), int(mask[2*s+1])
 		}
 		for head := range h {
 			var seen []int
@@ -74,7 +74,7 @@ func eachRow(cu, holes, first []int32, h, g int, visit func(head, group, row int
 					seen = seen[:from-int(cu[s])]
 				}
 				seen = append(seen, i)
-				if i >= asks {
+				if i >= query {
 					visit(head, head/(h/g), i-skip, seen)
 				}
 			}

@@ -29,7 +29,7 @@ func (Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32,
 func (d Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	d.LogProbs(logp, lse, x, w, targets, t)
 	m := w.(*matrix)
-	if m.kept {
+	if m.wrapped {
 		wRaw = m.w
 	}
 	clear(grad[:t*m.k])

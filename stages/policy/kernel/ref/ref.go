@@ -24,9 +24,9 @@ func (Device) Name() string { return "ref" }
 
 // matrix keeps the weight as given.
 type matrix struct {
-	n, k int
-	w    []float32 // (N, K)
-	kept bool      // made by Keep
+	n, k    int
+	w       []float32 // (N, K)
+	wrapped bool      // made by Wrap
 }
 
 func (m *matrix) Shape() (n, k int) { return m.n, m.k }
@@ -36,10 +36,10 @@ func (Device) Pack(w []float32, n, k int) kernel.Matrix {
 	return &matrix{n: n, k: k, w: append([]float32(nil), w[:n*k]...)}
 }
 
-// Keep widens all of w.
-func (Device) Keep(w kernel.Weight) kernel.Matrix {
+// Wrap widens all of w.
+func (Device) Wrap(w kernel.Weight) kernel.Matrix {
 	n, k := w.Shape()
-	return &matrix{n: n, k: k, w: kernel.Widened(w), kept: true}
+	return &matrix{n: n, k: k, w: kernel.Widened(w), wrapped: true}
 }
 
 // Repack copies w over m.

@@ -67,7 +67,7 @@ func linear(i, n int) float32 {
 	return float32(1 - step*float64(n-1-i))
 }
 
-var _ kernel.Coded = (*Weight)(nil)
+var _ kernel.Quantized = (*Weight)(nil)
 
 // Weight is a matrix (N, K) in four bits. It is read-only.
 type Weight struct {

@@ -28,12 +28,12 @@ func f16Weight(in *source, n, k int) *kernel.F16 {
 	return w
 }
 
-// codedWeight is a weight in four bits with another table for each block.
-type codedWeight struct{ n, k int }
+// quantizedWeight is a weight in four bits with another table for each block.
+type quantizedWeight struct{ n, k int }
 
-func (w *codedWeight) Shape() (n, k int) { return w.n, w.k }
+func (w *quantizedWeight) Shape() (n, k int) { return w.n, w.k }
 
-func (w *codedWeight) Block(b int, table *[16]float32) []byte {
+func (w *quantizedWeight) Block(b int, table *[16]float32) []byte {
 	codes := make([]byte, 32)
 	for i := range codes {
 		codes[i] = byte(7*b + 5*i)
@@ -44,7 +44,7 @@ func (w *codedWeight) Block(b int, table *[16]float32) []byte {
 	return codes
 }
 
-func (w *codedWeight) Rows(dst []float32, from, to int) {
+func (w *quantizedWeight) Rows(dst []float32, from, to int) {
 	var table [16]float32
 	for b := from * w.k / 64; b < to*w.k/64; b++ {
 		for i, c := range w.Block(b, &table) {
@@ -54,18 +54,18 @@ func (w *codedWeight) Rows(dst []float32, from, to int) {
 	}
 }
 
-// keptShapes are T, K, N: around a panel, a slab and a block of N.
-var keptShapes = [][3]int{{1, 1, 1}, {1, 64, 33}, {3, 192, 65}, {9, 64, 320}, {4, 32, 337}, {20, 96, 700}, {2, 2048, 600}, {0, 8, 8}, {2, 0, 5}, {2, 5, 0}}
+// wrappedShapes are T, K, N: around a panel, a slab and a block of N.
+var wrappedShapes = [][3]int{{1, 1, 1}, {1, 64, 33}, {3, 192, 65}, {9, 64, 320}, {4, 32, 337}, {20, 96, 700}, {2, 2048, 600}, {0, 8, 8}, {2, 0, 5}, {2, 5, 0}}
 
-func keptChecks() []check {
+func wrappedChecks() []check {
 	var all []check
-	for _, s := range keptShapes {
+	for _, s := range wrappedShapes {
 		for _, add := range []bool{false, true} {
 			t, k, n := s[0], s[1], s[2]
 			name := fmt.Sprintf("%dx%d→%d add=%v", t, k, n, add)
-			all = append(all, check{"kept matmul", name, linearTolerance, func(dev kernel.Device, in *source) []tensor {
+			all = append(all, check{"wrapped matmul", name, linearTolerance, func(dev kernel.Device, in *source) []tensor {
 				w, x, y := bf16Weight(in, n, k), in.normal(t*k, 1), in.output(t*n)
-				dev.MatMul(y, x, dev.Keep(w), t, add)
+				dev.MatMul(y, x, dev.Wrap(w), t, add)
 				return []tensor{{"y", y}}
 			}}, check{"matmul rows", name, linearTolerance, func(dev kernel.Device, in *source) []tensor {
 				w, dy, dx := bf16Weight(in, n, k), in.normal(t*n, 1), in.output(t*k)
@@ -77,23 +77,23 @@ func keptChecks() []check {
 	return all
 }
 
-// kept demands that a weight in its own form gives the bits of the widened one;
+// wrapped demands that a weight in its own form gives the bits of the widened one;
 // rowBits: also where it is multiplied by rows.
-func kept(t *testing.T, dev kernel.Device, rowBits bool) {
+func wrapped(t *testing.T, dev kernel.Device, rowBits bool) {
 	// Too many rows for a panel to be packed by the way, and weights of several slabs: larger
 	// than the judge is patient for.
-	shapes := append([][3]int{{400, 64, 150}, {2, 8192, 200}}, keptShapes...)
+	shapes := append([][3]int{{400, 64, 150}, {2, 8192, 200}}, wrappedShapes...)
 	shapes = append(shapes, [][3]int{{1, 100, 70}, {1, 896, 112}, {40, 70, 49}}...) // a short last block, and one row of codes
 	for i, s := range slices.Repeat(shapes, 5) {
 		rows, k, n := s[0], s[1], s[2]
-		in := newSource(fmt.Sprint("kept", s))
+		in := newSource(fmt.Sprint("wrapped", s))
 		var w kernel.Weight = bf16Weight(in, n, k)
 		switch i / len(shapes) {
 		case 1:
 			if k%64 != 0 {
 				continue
 			}
-			w = &codedWeight{n: n, k: k}
+			w = &quantizedWeight{n: n, k: k}
 		case 2:
 			eight, err := kernel.ToInt8(w)
 			if err != nil {
@@ -106,13 +106,13 @@ func kept(t *testing.T, dev kernel.Device, rowBits bool) {
 			w = &kernel.Dense{N: n, K: k, Data: in.normal(n*k, 1)}
 		}
 		wide := kernel.Widened(w)
-		keep, pack := dev.Keep(w), dev.Pack(wide, n, k)
-		if gotN, gotK := keep.Shape(); gotN != n || gotK != k {
+		wrap, pack := dev.Wrap(w), dev.Pack(wide, n, k)
+		if gotN, gotK := wrap.Shape(); gotN != n || gotK != k {
 			t.Errorf("Shape() = %d, %d; want %d, %d", gotN, gotK, n, k)
 		}
 		x, dy := in.normal(rows*k, 1), in.normal(rows*n, 1)
 		got, want := in.output(rows*n), in.output(rows*n)
-		dev.MatMul(got, x, keep, rows, false)
+		dev.MatMul(got, x, wrap, rows, false)
 		dev.MatMul(want, x, pack, rows, false)
 		sameBits(t, fmt.Sprintf("matmul %T %v", w, s), got, want)
 		if rowBits {
@@ -136,20 +136,20 @@ func kept(t *testing.T, dev kernel.Device, rowBits bool) {
 			sameBits(t, fmt.Sprint("log-probabilities with a gradient ", s), logp, alone)
 			return slices.Concat(logp, lse, grad)
 		}
-		sameBits(t, fmt.Sprint("head ", s), head(keep, nil), head(pack, wide))
-		in.checkGuards(t, "kept")
+		sameBits(t, fmt.Sprint("head ", s), head(wrap, nil), head(pack, wide))
+		in.checkGuards(t, "wrapped")
 	}
 }
 
 // together demands that products with one x have the bits that each has alone: of packed
-// weights, of kept ones, and of both; with few rows, and with so many that a kept weight is
+// weights, of wrapped ones, and of both; with few rows, and with so many that a wrapped weight is
 // widened a slab at a time.
 func together(t *testing.T, dev kernel.Device) {
 	for _, s := range [][2]int{{1, 64}, {3, 896}, {7, 128}, {33, 320}, {400, 64}, {5, 0}, {0, 64}} {
 		rows, k := s[0], s[1]
 		in := newSource(fmt.Sprint("together", s))
 		x := in.normal(rows*k, 1)
-		var kept, packed []kernel.Matrix
+		var wrapped, packed []kernel.Matrix
 		for i, n := range []int{96, 32, 33, 700} {
 			w := bf16Weight(in, n, k)
 			packed = append(packed, dev.Pack(kernel.Widened(w), n, k))
@@ -158,13 +158,13 @@ func together(t *testing.T, dev kernel.Device) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				kept = append(kept, dev.Keep(eight))
+				wrapped = append(wrapped, dev.Wrap(eight))
 				continue
 			}
-			kept = append(kept, dev.Keep(w))
+			wrapped = append(wrapped, dev.Wrap(w))
 		}
 		for name, weights := range map[string][]kernel.Matrix{
-			"packed": packed, "kept": kept, "both": {packed[0], kept[1], packed[3], kept[2]}, "one": packed[2:3], "none": nil,
+			"packed": packed, "wrapped": wrapped, "both": {packed[0], wrapped[1], packed[3], wrapped[2]}, "one": packed[2:3], "none": nil,
 		} {
 			var outs []kernel.Out
 			var want [][]float32

@@ -11,22 +11,22 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// coded is a weight in four bits with another table for each block.
-type coded struct {
+// quantized is a weight in four bits with another table for each block.
+type quantized struct {
 	n, k  int
 	codes []byte
 }
 
-func (w *coded) Shape() (n, k int) { return w.n, w.k }
+func (w *quantized) Shape() (n, k int) { return w.n, w.k }
 
-func (w *coded) Block(b int, table *[16]float32) []byte {
+func (w *quantized) Block(b int, table *[16]float32) []byte {
 	for i := range table {
 		table[i] = float32(b*16+i) + 0.5
 	}
 	return w.codes[32*b : 32*b+32]
 }
 
-func (w *coded) Rows(dst []float32, from, to int) {
+func (w *quantized) Rows(dst []float32, from, to int) {
 	for i := from * w.k; i < to*w.k; i++ {
 		c := w.codes[i/2]
 		if i%2 == 0 {
@@ -56,7 +56,7 @@ func TestRows(t *testing.T) {
 		}
 		return b
 	}
-	four := &coded{5, 192, bytes(5 * 96)}
+	four := &quantized{5, 192, bytes(5 * 96)}
 	for i := range 256 { // every byte
 		four.codes[i] = byte(i)
 	}
@@ -68,7 +68,7 @@ func TestRows(t *testing.T) {
 		for _, w := range []kernel.Weight{
 			eight,
 			&kernel.BF16{N: 7, K: 5, Data: bytes(70)}, &kernel.BF16{N: 3, K: 16, Data: bytes(96)}, &kernel.BF16{N: 4, K: 77, Data: bytes(4 * 154)},
-			&kernel.F16{N: 7, K: 5, Data: halves(35)}, &kernel.F16{N: 3, K: 16, Data: halves(48)}, &kernel.F16{N: 256, K: 248, Data: halves(248 << 8)}, four, &coded{2, 96, bytes(96)},
+			&kernel.F16{N: 7, K: 5, Data: halves(35)}, &kernel.F16{N: 3, K: 16, Data: halves(48)}, &kernel.F16{N: 256, K: 248, Data: halves(248 << 8)}, four, &quantized{2, 96, bytes(96)},
 		} {
 			n, k := w.Shape()
 			for from := range n {
@@ -94,7 +94,7 @@ func BenchmarkRows(b *testing.B) {
 		binary.LittleEndian.PutUint16(bf.Data[2*i:], uint16(0x3f80+i%64))
 	}
 	dst := make([]float32, 16*k)
-	for name, w := range map[string]kernel.Weight{"bf16": bf, "fp16": &kernel.F16{N: n, K: k, Data: bf.Data}, "four bits": &coded{n, k, make([]byte, n*k/2)}} {
+	for name, w := range map[string]kernel.Weight{"bf16": bf, "fp16": &kernel.F16{N: n, K: k, Data: bf.Data}, "four bits": &quantized{n, k, make([]byte, n*k/2)}} {
 		for _, l := range levels() {
 			b.Run(name+"/"+l.name, func(b *testing.B) {
 				for b.Loop() {
@@ -108,9 +108,9 @@ func BenchmarkRows(b *testing.B) {
 	}
 }
 
-// BenchmarkKept multiplies few rows with a weight that no cache holds; GB/s counts the
+// BenchmarkWrapped multiplies few rows with a weight that no cache holds; GB/s counts the
 // weight alone.
-func BenchmarkKept(b *testing.B) {
+func BenchmarkWrapped(b *testing.B) {
 	const n, k = 65536, 896
 	bf := &kernel.BF16{N: n, K: k, Data: make([]byte, 2*n*k)}
 	for i := range n * k {
@@ -129,7 +129,7 @@ func BenchmarkKept(b *testing.B) {
 			x, y := normal(t*k), make([]float32, t*n)
 			b.Run(fmt.Sprintf("%s/%d rows", f.name, t), func(b *testing.B) {
 				each(b, func(b *testing.B, dev kernel.Device) {
-					m := dev.Keep(f.w)
+					m := dev.Wrap(f.w)
 					measure(b, 2*t*n*k, func() { dev.MatMul(y, x, m, t, false) })
 					b.ReportMetric(float64(b.N)*f.bytes/b.Elapsed().Seconds()/1e9, "GB/s")
 				})

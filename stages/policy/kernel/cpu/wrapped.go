@@ -7,12 +7,12 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// A kept weight stays in its own form and is widened a slab at a time into memory
+// A wrapped weight stays in its own form and is widened a slab at a time into memory
 // that the caches hold, there to be multiplied like any other: one reading of its own bytes
 // from memory, and the bits of a packed one.
 const slabFloats = 1 << 19 // 2 MiB
 
-// widening is the working memory of one product with a kept weight, and a task: each
+// widening is the working memory of one product with a wrapped weight, and a task: each
 // part widens some rows.
 type widening struct {
 	weight kernel.Weight
@@ -24,10 +24,10 @@ type widening struct {
 	slab   []float32 // panels of rows, or rows (rows, K)
 }
 
-// Keep retains w.
-func (d *Device) Keep(w kernel.Weight) kernel.Matrix {
+// Wrap retains w.
+func (d *Device) Wrap(w kernel.Weight) kernel.Matrix {
 	n, k := w.Shape()
-	return &matrix{n: n, k: k, level: d.level, stored: w}
+	return &matrix{n: n, k: k, level: d.level, wrapped: w}
 }
 
 // widen fills the slab with rows first.. of the weight.
@@ -60,7 +60,7 @@ func (w *widening) part(i int, s *scratch) {
 		return
 	}
 	if l.packs(w.weight) {
-		l.packStored(s, panel, w.weight, w.first+from, 0, w.k, to-from)
+		l.packWrapped(s, panel, w.weight, w.first+from, 0, w.k, to-from)
 		return
 	}
 	rows := grow(&s.a, cols*w.k)
@@ -88,7 +88,7 @@ func (l *level) rows(dst []float32, weight kernel.Weight, from, to int) {
 			runtime.KeepAlive(w)
 			return
 		}
-	case kernel.Coded:
+	case kernel.Quantized:
 		if l.lookup == nil || k%64 != 0 {
 			break
 		}
@@ -103,7 +103,7 @@ func (l *level) rows(dst []float32, weight kernel.Weight, from, to int) {
 	weight.Rows(dst, from, to)
 }
 
-// packs tells whether packStored knows w.
+// packs tells whether packWrapped knows w.
 func (l *level) packs(w kernel.Weight) bool {
 	switch w.(type) {
 	case *kernel.BF16, *kernel.F16, *kernel.Dense:
@@ -114,9 +114,9 @@ func (l *level) packs(w kernel.Weight) bool {
 	return false
 }
 
-// packStored packs values k0..k0+k−1 of rows row.. of a weight as the columns of a panel,
+// packWrapped packs values k0..k0+k−1 of rows row.. of a weight as the columns of a panel,
 // zeros behind width. row and k0 begin a panel and a block of depth.
-func (l *level) packStored(s *scratch, dst []float32, w kernel.Weight, row, k0, k, width int) {
+func (l *level) packWrapped(s *scratch, dst []float32, w kernel.Weight, row, k0, k, width int) {
 	switch w := w.(type) {
 	case *kernel.BF16:
 		halves{w.Data, w.K, l.turnBF16, spreadBF16}.pack(l, dst, row, k0, k, width)
@@ -213,15 +213,15 @@ func spreadF16(dst []float32, step int, src []byte) {
 // aheadRows is how many rows later those are that are asked for: 64 KiB, in eights.
 func aheadRows(k int) int { return max(8, (64<<10)/(2*k)&^7) }
 
-// partStored is part with weights of which some are as they are stored: panels outside
+// partWrapped is part with weights of which some are wrapped: panels outside
 // and blocks of k inside, for those come from memory, and are read in the order in which
 // they lie there.
-func (p *product) partStored(s *scratch, m0, m1, p0, p1, step int) {
+func (p *product) partWrapped(s *scratch, m0, m1, p0, p1, step int) {
 	l := p.level
 	a, aRow, aStep, aTile := p.left(s, m0, m1, 0, p.k)
 	for i := range p.rights {
 		r := &p.rights[i]
-		eight, _ := r.stored.(*kernel.Int8)
+		eight, _ := r.wrapped.(*kernel.Int8)
 		for j, to := r.between(l, p0, p1); j < to; j++ {
 			n0 := j * l.tileCols
 			width := min(l.tileCols, r.n-n0)
@@ -233,9 +233,9 @@ func (p *product) partStored(s *scratch, m0, m1, p0, p1, step int) {
 					l.rowOf(eight, n0, k0, k, a[k0:], add, c)
 					continue
 				}
-				b := p.rightStored(&s.b, s, r, n0, k0, k, width)
+				b := p.rightWrapped(&s.b, s, r, n0, k0, k, width)
 				if pair {
-					b2 := p.rightStored(&s.c, s, r, n0+l.tileCols, k0, k, l.tileCols)
+					b2 := p.rightWrapped(&s.c, s, r, n0+l.tileCols, k0, k, l.tileCols)
 					l.blockPair(k, p.alpha, a[k0:], aStep, b, b2, add, c)
 					continue
 				}
@@ -248,13 +248,13 @@ func (p *product) partStored(s *scratch, m0, m1, p0, p1, step int) {
 	}
 }
 
-// rightStored is right with a weight that may be kept, into buf.
-func (p *product) rightStored(buf *[]float32, s *scratch, r *right, n0, k0, k, width int) []float32 {
-	if r.stored == nil {
+// rightWrapped is right with a weight that may be wrapped, into buf.
+func (p *product) rightWrapped(buf *[]float32, s *scratch, r *right, n0, k0, k, width int) []float32 {
+	if r.wrapped == nil {
 		return p.right(s, r, n0, k0, k0+k)
 	}
 	b := grow(buf, k*p.level.tileCols)
-	p.level.packStored(s, b, r.stored, n0, k0, k, width)
+	p.level.packWrapped(s, b, r.wrapped, n0, k0, k, width)
 	return b
 }
 
@@ -272,14 +272,14 @@ func (l *level) rowOf(w *kernel.Int8, n0, k0, k int, a []float32, add bool, c []
 	}
 }
 
-// packsOnce tells whether a product of t rows packs a kept weight on the way: with few
+// packsOnce tells whether a product of t rows packs a wrapped weight on the way: with few
 // rows each panel is needed once, so it need not be kept.
 func (d *Device) packsOnce(m *matrix, t int) bool {
-	return d.level.packs(m.stored) && d.level.bf16 == nil && d.level.rowParts(t) <= 1 && m.k > 0
+	return d.level.packs(m.wrapped) && d.level.bf16 == nil && d.level.rowParts(t) <= 1 && m.k > 0
 }
 
-// multiplyStored is MatMul with a kept weight; x may be rounded already.
-func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool, rounded []float32) {
+// multiplyWrapped is MatMul with a wrapped weight; x may be rounded already.
+func (d *Device) multiplyWrapped(y, x []float32, m *matrix, t int, add bool, rounded []float32) {
 	if t == 0 || m.n == 0 {
 		return
 	}
@@ -293,7 +293,7 @@ func (d *Device) multiplyStored(y, x []float32, m *matrix, t int, add bool, roun
 		defer d.release(r)
 		p.blocks = r.blocks
 	}
-	w := d.takeWidening(m.stored)
+	w := d.takeWidening(m.wrapped)
 	defer d.putWidening(w)
 	step := m.slabRows()
 	for n0 := 0; n0 < m.n; n0 += step {
