@@ -55,7 +55,7 @@ func TestPeersReadOurFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			half, err := model.OpenAs(os.DirFS(filepath.Join(dir, "half")), ours.Model().Device, model.Stored)
+			half, err := model.OpenAs(os.DirFS(filepath.Join(dir, "half")), ours.Model().Device, model.Mapped)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -208,7 +208,7 @@ func onBase(trained *policy.Policy, dir string, e *engine) (*policy.Policy, erro
 	// The same base gives the same four bits; what is fine-tuned a little gives others.
 	var as func(kernel.Weight) (kernel.Weight, error)
 	if trained.Model().NF4 && !m.NF4 {
-		as = func(w kernel.Weight) (kernel.Weight, error) { return nf4.Quantize(w, m.StoredType()) }
+		as = func(w kernel.Weight) (kernel.Weight, error) { return nf4.Quantize(w, m.CheckpointType()) }
 	}
 	far, err := m.Distance(trained.Model(), as)
 	if err != nil {

@@ -25,7 +25,7 @@ func (c *quantizeCmd) Run(_ context.Context, a *app) error {
 		return err
 	}
 	from := os.DirFS(c.Model)
-	p, err := policy.Open(from, policy.Options{Device: e.device, Form: model.Stored})
+	p, err := policy.Open(from, policy.Options{Device: e.device, Form: model.Mapped})
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Model, err)
 	}

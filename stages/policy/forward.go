@@ -171,7 +171,7 @@ func (f *forward) addTo(y, x []float32, l *model.Linear, t int) {
 
 // beside adds the part of an adapter that is not merged, by the products of training.
 func (f *forward) beside(y, x []float32, l *model.Linear, t int) {
-	if lora := l.Beside; lora != nil {
+	if lora := l.Unmerged; lora != nil {
 		r := len(lora.A) / l.K
 		grow(&f.xa, t*r)
 		f.d.Gemm(false, true, t, r, l.K, 1, x, lora.A, false, f.xa)

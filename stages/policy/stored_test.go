@@ -35,8 +35,8 @@ func TestStoredWeights(t *testing.T) {
 				}
 				return p
 			}
-			wide, stored := open(model.Float32), open(model.Stored)
-			if l := &stored.Model().Layers[0].Down; l.Stored == nil || l.W != nil || stored.Model().Stored.Embed == nil || (l.Beside != nil) != adapter {
+			wide, stored := open(model.Float32), open(model.Mapped)
+			if l := &stored.Model().Layers[0].Down; l.Wrapped == nil || l.W != nil || stored.Model().Wrapped.Embed == nil || (l.Unmerged != nil) != adapter {
 				t.Fatalf("%s: not as it is stored: %+v", g.Name, l)
 			}
 			var asked []policy.Sequence
@@ -90,8 +90,8 @@ func TestInt8Weights(t *testing.T) {
 		for kind, fsys := range map[string]fs.FS{"float32": g.Folder(false), "bf16": policytest.BF16(t, g.Folder(false)), "fp16": policytest.As(t, g.Folder(false), safetensors.F16)} {
 			eight := open(fsys, model.Int8)
 			m := eight.Model()
-			if _, ok := m.Layers[1].Down.Stored.(*kernel.Int8); !ok && !m.NF4 || m.Layers[1].Down.W != nil {
-				t.Fatalf("%s: not in eight bits: %T", g.Name, m.Layers[1].Down.Stored)
+			if _, ok := m.Layers[1].Down.Wrapped.(*kernel.Int8); !ok && !m.NF4 || m.Layers[1].Down.W != nil {
+				t.Fatalf("%s: not in eight bits: %T", g.Name, m.Layers[1].Down.Wrapped)
 			}
 			wide := eight.With(m.Clone())
 			var asked []policy.Sequence
@@ -151,7 +151,7 @@ func TestMappedFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := f.Stored("w", n, k)
+		w, err := f.Mapped("w", n, k)
 		if err != nil {
 			t.Fatal(err)
 		}

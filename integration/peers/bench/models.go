@@ -59,7 +59,7 @@ func (b *bench) gguf(dir, name string, int8 bool) error {
 	if _, err := os.Stat(name); err == nil {
 		return nil
 	}
-	p, err := policy.Open(os.DirFS(dir), policy.Options{Device: b.dev, Form: model.Stored})
+	p, err := policy.Open(os.DirFS(dir), policy.Options{Device: b.dev, Form: model.Mapped})
 	if err != nil {
 		return err
 	}

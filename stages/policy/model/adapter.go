@@ -96,7 +96,7 @@ func (m *Model) WithAdapter(a *Adapter) (*Model, error) {
 	return &n, nil
 }
 
-// merged is a stored weight with an adapter added, computed when it is read: a large
+// merged is a wrapped weight with an adapter added, computed when it is read: a large
 // model merges without ever being in memory.
 type merged struct {
 	kernel.Weight
@@ -127,9 +127,9 @@ func (m *Model) Merged() *Model {
 			if lora == nil {
 				continue
 			}
-			if l.Stored != nil {
-				l.Stored, l.Beside = &merged{l.Stored, lora, m.Adapter.Rank, float32(m.Adapter.Scale()), m.Device}, nil
-				l.M = m.Device.Wrap(l.Stored)
+			if l.Wrapped != nil {
+				l.Wrapped, l.Unmerged = &merged{l.Wrapped, lora, m.Adapter.Rank, float32(m.Adapter.Scale()), m.Device}, nil
+				l.M = m.Device.Wrap(l.Wrapped)
 				continue
 			}
 			l.W = slices.Clone(l.W)

@@ -143,7 +143,7 @@ func TestAdapterOfAnotherBase(t *testing.T) {
 		form model.Form
 		fits bool
 	}{
-		"bf16, packed": {rounded, model.Float32, true}, "bf16, stored": {rounded, model.Stored, true}, "eight bits": {rounded, model.Int8, true}, "float32": {finer, model.Auto, true}, "float32, stored": {finer, model.Stored, true},
+		"bf16, packed": {rounded, model.Float32, true}, "bf16, mapped": {rounded, model.Mapped, true}, "eight bits": {rounded, model.Int8, true}, "float32": {finer, model.Auto, true}, "float32, mapped": {finer, model.Mapped, true},
 		"unrounded": {saved(t, base), model.Auto, false}, "another": {saved(t, model.New(cfg, 2, ref.New())), model.Auto, false}, "trained on": {saved(t, near), model.Auto, false}, "four bits": {nf4, model.Auto, false},
 	} {
 		if err := a.Save(c.dir.create); err != nil {
@@ -160,7 +160,7 @@ func TestAdapterOfAnotherBase(t *testing.T) {
 			t.Errorf("%s: the base is %s, the adapter's %s", name, m.BaseDigest(), m.Adapter.Base)
 		}
 	}
-	if len(prints) != 4 { // float32 twice, stored in bf16 and in float32, eight bits
+	if len(prints) != 4 { // float32 twice, mapped in bf16 and in float32, eight bits
 		t.Errorf("%d fingerprints: %v", len(prints), prints)
 	}
 	a.Base = "" // as PEFT writes one

@@ -35,7 +35,7 @@ func newBaseSum() baseSum { return baseSum{sha256.New()} }
 // add takes the tensors in the order of Model.tensors.
 func (s baseSum) add(t tensor) {
 	fmt.Fprintln(s, t.name, t.shape)
-	if t.stored == nil {
+	if t.wrapped == nil {
 		s.floats(*t.data)
 		return
 	}
@@ -54,7 +54,7 @@ func (s baseSum) add(t tensor) {
 func (m *Model) Fingerprint() string {
 	sum := newBaseSum()
 	maps := &m.Layers[0].Q
-	fmt.Fprintf(sum, "%s %T %t %T %t %s\n", m.BaseDigest(), m.HeadWeight(), m.Stored.Head != nil, maps.Weight(), maps.Stored != nil, m.Device.Name())
+	fmt.Fprintf(sum, "%s %T %t %T %t %s\n", m.BaseDigest(), m.HeadWeight(), m.Wrapped.Head != nil, maps.Weight(), maps.Wrapped != nil, m.Device.Name())
 	if a := m.Adapter; a != nil {
 		fmt.Fprintln(sum, a.Rank, a.Scale())
 		for _, l := range a.Layers {

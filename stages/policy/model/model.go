@@ -3,7 +3,7 @@
 //
 // A small model keeps each linear map both as plain rows and packed for the device,
 // with the adapter merged in. A large one keeps what its file has, in its own type,
-// in mapped files, and its adapter beside it: see Form.
+// in mapped files, and does not merge its adapter: see Form.
 //
 // It computes no logits; decoding and training do that with the fields here.
 //
@@ -25,21 +25,21 @@ type Model struct {
 	Config
 	Device kernel.Device
 
-	Embed  []float32     // (V, C); nil when Stored.Embed is set
+	Embed  []float32     // (V, C); nil when Wrapped.Embed is set
 	Layers []Layer       //
 	Norm   []float32     // (C), final RMSNorm
-	HeadW  []float32     // (V, C); the same slice as Embed when tied; nil when Stored.Head is set
-	Head   kernel.Matrix // HeadW packed, or Stored.Head
+	HeadW  []float32     // (V, C); the same slice as Embed when tied; nil when Wrapped.Head is set
+	Head   kernel.Matrix // HeadW packed, or Wrapped.Head
 	Cos    []float32     // (MaxPositions, D/2)
 	Sin    []float32     // (MaxPositions, D/2)
 
-	Stored struct { // matrices that stay as they are stored
+	Wrapped struct { // matrices that the kernels read in their own type, instead of Embed and HeadW
 		Embed, Head kernel.Weight // (V, C); one and the same when tied
 	}
 
 	opened string // BaseDigest of the files, before eight bits; empty: not opened, or changed since
 
-	Adapter *Adapter // merged into every Linear.M, or beside it as Linear.Beside; nil for a plain model
+	Adapter *Adapter // merged into every Linear.M, or applied apart as Linear.Unmerged; nil for a plain model
 }
 
 // Layer is one transformer block.
@@ -53,20 +53,20 @@ type Layer struct {
 	Down                Linear    // (C, F)
 }
 
-// Linear is y = x·Wᵀ + Bias, or with an adapter beside it + Scale·(x·Aᵀ)·Bᵀ.
+// Linear is y = x·Wᵀ + Bias, or with an unmerged adapter + Scale·(x·Aᵀ)·Bᵀ.
 type Linear struct {
-	W      []float32     // (N, K) base weight, without the adapter; nil when Stored is set
-	Stored kernel.Weight // (N, K) base weight as it is stored, or nil
-	Bias   []float32     // (N); nil for none
-	N, K   int           // output and input features
-	M      kernel.Matrix // base + adapter, packed, or Stored: what inference multiplies with
-	Beside *LoRA         // the adapter, when it is not merged into M
+	W        []float32     // (N, K) base weight, without the adapter; nil when Wrapped is set
+	Wrapped  kernel.Weight // (N, K) base weight in its own type, or nil
+	Bias     []float32     // (N); nil for none
+	N, K     int           // output and input features
+	M        kernel.Matrix // base + adapter, packed, or Wrapped: what inference multiplies with
+	Unmerged *LoRA         // the adapter, when it is not merged into M
 }
 
 // Weight is the base weight in whichever form it is kept.
 func (l *Linear) Weight() kernel.Weight {
-	if l.Stored != nil {
-		return l.Stored
+	if l.Wrapped != nil {
+		return l.Wrapped
 	}
 	return &kernel.Dense{N: l.N, K: l.K, Data: l.W}
 }
@@ -144,11 +144,11 @@ func (m *Model) Clone() *Model {
 	n := *m
 	n.Layers = slices.Clone(m.Layers)
 	for _, t := range n.tensors() {
-		if *t.data = t.values(); t.stored != nil {
-			*t.stored = nil
+		if *t.data = t.values(); t.wrapped != nil {
+			*t.wrapped = nil
 		}
 	}
-	n.Stored.Head, n.opened = nil, ""
+	n.Wrapped.Head, n.opened = nil, ""
 	n.finish()
 	return &n
 }
@@ -200,15 +200,15 @@ func together(w, v kernel.Weight, visit func(x, y float32) bool) {
 // finish derives what is not stored: the tied head, the packed forms, the angles.
 func (m *Model) finish() {
 	if m.TieEmbeddings {
-		m.HeadW, m.Stored.Head = m.Embed, m.Stored.Embed
+		m.HeadW, m.Wrapped.Head = m.Embed, m.Wrapped.Embed
 	}
 	for i := range m.Layers {
 		for j, l := range m.Layers[i].Linears() {
 			l.N, l.K = m.shapes()[j][0], m.shapes()[j][1]
 		}
 	}
-	if m.Stored.Head != nil {
-		m.Head = m.Device.Wrap(m.Stored.Head)
+	if m.Wrapped.Head != nil {
+		m.Head = m.Device.Wrap(m.Wrapped.Head)
 	} else {
 		m.Head = m.Device.Pack(m.HeadW, m.VocabSize, m.HiddenSize)
 	}
@@ -219,18 +219,18 @@ func (m *Model) finish() {
 }
 
 // pack lays out base + adapter for the device, or takes over from a model with the
-// same base what the adapters of neither touch. A stored base is kept as it is, with
-// the adapter beside it.
+// same base what the adapters of neither touch. A wrapped base stays as it is, and
+// its adapter stays unmerged.
 func (m *Model) pack(like *Model) {
 	var effective []float32
 	for i := range m.Layers {
 		linears := m.Layers[i].Linears()
 		for j, l := range linears {
 			lora := m.Adapter.at(i, Module(j))
-			l.Beside = nil
-			if l.Stored != nil {
-				if l.Beside = lora; like == nil {
-					l.M = m.Device.Wrap(l.Stored)
+			l.Unmerged = nil
+			if l.Wrapped != nil {
+				if l.Unmerged = lora; like == nil {
+					l.M = m.Device.Wrap(l.Wrapped)
 				}
 				continue
 			}
@@ -302,16 +302,16 @@ func (s *Llama3Scaling) scale(freq float32) float32 {
 
 // EmbedWeight is the embedding (V, C) in whichever form it is kept.
 func (m *Model) EmbedWeight() kernel.Weight {
-	if m.Stored.Embed != nil {
-		return m.Stored.Embed
+	if m.Wrapped.Embed != nil {
+		return m.Wrapped.Embed
 	}
 	return &kernel.Dense{N: m.VocabSize, K: m.HiddenSize, Data: m.Embed}
 }
 
 // HeadWeight is the head (V, C) in whichever form it is kept.
 func (m *Model) HeadWeight() kernel.Weight {
-	if m.Stored.Head != nil {
-		return m.Stored.Head
+	if m.Wrapped.Head != nil {
+		return m.Wrapped.Head
 	}
 	return &kernel.Dense{N: m.VocabSize, K: m.HiddenSize, Data: m.HeadW}
 }
@@ -320,8 +320,8 @@ func (m *Model) HeadWeight() kernel.Weight {
 func (m *Model) Embedding(dst []float32, ids []int32) {
 	c := m.HiddenSize
 	for i, id := range ids {
-		if row := dst[i*c : (i+1)*c]; m.Stored.Embed != nil {
-			m.Stored.Embed.Rows(row, int(id), int(id)+1)
+		if row := dst[i*c : (i+1)*c]; m.Wrapped.Embed != nil {
+			m.Wrapped.Embed.Rows(row, int(id), int(id)+1)
 		} else {
 			copy(row, m.Embed[int(id)*c:])
 		}

@@ -21,9 +21,9 @@ type Form string
 
 // The forms.
 const (
-	Auto    Form = ""        // Float32 if the matrices take at most a GiB so, else Stored
+	Auto    Form = ""        // Float32 if the matrices take at most a GiB so, else Mapped
 	Float32 Form = "float32" // as rows and packed: eight bytes a weight, the fastest for small models
-	Stored  Form = "stored"  // in the type of the file; a large local one is mapped, not read
+	Mapped  Form = "stored"  // in the type of the file; a large local one is mapped, not read
 	Int8    Form = "int8"    // rounded to eight bits, as kernel.ToInt8 does: nearly half the memory of bf16
 )
 
@@ -131,7 +131,7 @@ func openWeights(fsys fs.FS) (weights, error) {
 // read fills the model and refuses tensors that it would ignore: a bias or a
 // q_norm left out gives another model without any error.
 func (m *Model) read(files weights, form Form) error {
-	stored := m.keeps(form)
+	wraps := m.wraps(form)
 	quantised := nf4.Files(func(name string) *safetensors.File { return files[name] })
 	known := map[string]bool{}
 	sum, inFour := newBaseSum(), false
@@ -144,7 +144,7 @@ func (m *Model) read(files weights, form Form) error {
 		if have, _ := f.Shape(t.name); t.data == &m.Embed && len(have) == 2 && have[0] < m.VocabSize {
 			return fmt.Errorf("config.json: vocab_size %d is larger than the embedding: tensor %q has %d rows", m.VocabSize, t.name, have[0])
 		}
-		if t.stored != nil && quantised.Has(t.name) {
+		if t.wrapped != nil && quantised.Has(t.name) {
 			w, err := m.quantised(quantised, t)
 			if err != nil {
 				return err
@@ -152,7 +152,7 @@ func (m *Model) read(files weights, form Form) error {
 			if form == Float32 {
 				*t.data = kernel.Widened(w)
 			} else {
-				*t.stored = w
+				*t.wrapped = w
 			}
 			inFour = true
 			for _, name := range nf4.Companions(t.name) {
@@ -161,12 +161,12 @@ func (m *Model) read(files weights, form Form) error {
 			sum.add(t)
 			continue
 		}
-		if stored && t.stored != nil {
-			w, err := f.Stored(t.name, t.shape[0], t.shape[1])
+		if wraps && t.wrapped != nil {
+			w, err := f.Mapped(t.name, t.shape[0], t.shape[1])
 			if err != nil {
 				return err
 			}
-			*t.stored = w
+			*t.wrapped = w
 		} else {
 			data, err := f.Float32(t.name, t.shape...)
 			if err != nil {
@@ -175,12 +175,12 @@ func (m *Model) read(files weights, form Form) error {
 			*t.data = data
 		}
 		sum.add(t)
-		if form == Int8 && t.stored != nil {
+		if form == Int8 && t.wrapped != nil {
 			w, err := kernel.ToInt8(t.weight())
 			if err != nil {
 				return fmt.Errorf("tensor %q does not go into eight bits: %w", t.name, err)
 			}
-			*t.stored, *t.data = w, nil
+			*t.wrapped, *t.data = w, nil
 		}
 	}
 	if m.NF4 && !inFour {
@@ -222,9 +222,9 @@ const (
 	headName  = "lm_head.weight"
 )
 
-// keeps tells whether matrices stay as they are stored.
-func (m *Model) keeps(form Form) bool {
-	return form == Stored || form == Int8 || form == Auto && 4*int64(m.Parameters()) > float32Bytes
+// wraps tells whether kernels read the matrices in their own type, without a packed copy.
+func (m *Model) wraps(form Form) bool {
+	return form == Mapped || form == Int8 || form == Auto && 4*int64(m.Parameters()) > float32Bytes
 }
 
 // tensor is one stored weight: its name, its shape, and where it lies in the model.
@@ -232,7 +232,7 @@ type tensor struct {
 	name     string
 	shape    []int
 	data     *[]float32
-	stored   *kernel.Weight // where it lies when it stays as it is stored; nil for what never does
+	wrapped  *kernel.Weight // the place of a wrapped weight; nil for a tensor that is never wrapped
 	linear   bool           // a linear map of a layer
 	residual bool           // adds to the residual stream
 	bias     bool
@@ -240,15 +240,15 @@ type tensor struct {
 
 // weight is a matrix in whichever form it is kept.
 func (t tensor) weight() kernel.Weight {
-	if *t.stored != nil {
-		return *t.stored
+	if *t.wrapped != nil {
+		return *t.wrapped
 	}
 	return &kernel.Dense{N: t.shape[0], K: t.shape[1], Data: *t.data}
 }
 
 // values are the tensor in float32, in memory of its own.
 func (t tensor) values() []float32 {
-	if t.stored != nil {
+	if t.wrapped != nil {
 		return kernel.Widened(t.weight())
 	}
 	return slices.Clone(*t.data)
@@ -273,11 +273,11 @@ func (c Config) shapes() [Modules][2]int {
 func (m *Model) tensors() []tensor {
 	c := m.HiddenSize
 	ts := []tensor{
-		{name: embedName, shape: []int{m.VocabSize, c}, data: &m.Embed, stored: &m.Stored.Embed},
+		{name: embedName, shape: []int{m.VocabSize, c}, data: &m.Embed, wrapped: &m.Wrapped.Embed},
 		{name: "model.norm.weight", shape: []int{c}, data: &m.Norm},
 	}
 	if !m.TieEmbeddings {
-		ts = append(ts, tensor{name: headName, shape: []int{m.VocabSize, c}, data: &m.HeadW, stored: &m.Stored.Head})
+		ts = append(ts, tensor{name: headName, shape: []int{m.VocabSize, c}, data: &m.HeadW, wrapped: &m.Wrapped.Head})
 	}
 	shapes := m.shapes()
 	for i := range m.Layers {
@@ -288,7 +288,7 @@ func (m *Model) tensors() []tensor {
 		for j, lin := range l.Linears() {
 			ts = append(ts, tensor{
 				name:  at + moduleNames[j].group + "." + moduleNames[j].name + ".weight",
-				shape: shapes[j][:], data: &lin.W, stored: &lin.Stored, linear: true, residual: Module(j) == O || Module(j) == Down,
+				shape: shapes[j][:], data: &lin.W, wrapped: &lin.Wrapped, linear: true, residual: Module(j) == O || Module(j) == Down,
 			})
 			if m.Family == Qwen2 && Module(j) <= V {
 				ts = append(ts, tensor{name: at + "self_attn." + moduleNames[j].name + ".bias", shape: shapes[j][:1], data: &lin.Bias, bias: true})

@@ -27,8 +27,8 @@ func Dtype(name string) safetensors.Dtype {
 	return safetensors.F32
 }
 
-// StoredType is the name of the type that a checkpoint is stored in, one of the three.
-func (c Config) StoredType() string { return names[Dtype(c.DType)] }
+// CheckpointType is the name of the type of a checkpoint's weights: float32, bfloat16 or float16.
+func (c Config) CheckpointType() string { return names[Dtype(c.DType)] }
 
 // Save writes config.json and model.safetensors: the base weights without the
 // adapter (save that beside them, or save Merged). A tied head is written once.
@@ -42,7 +42,7 @@ func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype saf
 	var ts []safetensors.Tensor
 	for _, t := range m.tensors() {
 		out := safetensors.Tensor{Name: t.name, Shape: t.shape, Data: *t.data}
-		if t.stored != nil && *t.stored != nil {
+		if t.wrapped != nil && *t.wrapped != nil {
 			out.Make = t.values // one at a time in float32
 		}
 		ts = append(ts, out)
@@ -57,7 +57,7 @@ func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error 
 	cfg := m.Config
 	cfg.NF4 = true
 	rest := Dtype(cfg.DType)
-	cfg.DType = cfg.StoredType()
+	cfg.DType = cfg.CheckpointType()
 	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
 		return err
 	}
@@ -81,11 +81,11 @@ func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error 
 // release lets the system take back the memory of a mapped tensor until it is read
 // again.
 func (t tensor) release() {
-	if t.stored == nil {
+	if t.wrapped == nil {
 		return
 	}
 	var owner any
-	switch w := (*t.stored).(type) {
+	switch w := (*t.wrapped).(type) {
 	case *kernel.BF16:
 		owner = w.Owner
 	case *kernel.F16:

@@ -26,12 +26,12 @@ func TestStoredTrains(t *testing.T) {
 	for _, g := range policytest.Goldens(t) {
 		fsys := policytest.BF16(t, g.Folder(true))
 		trained := map[model.Form][]float32{}
-		for _, form := range []model.Form{model.Float32, model.Stored} {
+		for _, form := range []model.Form{model.Float32, model.Mapped} {
 			m, err := model.OpenAs(fsys, dev, form)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if (m.Layers[1].Up.Stored != nil) != (form == model.Stored) {
+			if (m.Layers[1].Up.Wrapped != nil) != (form == model.Mapped) {
 				t.Fatalf("%s: asked for %q", g.Name, form)
 			}
 			c := goldenConfig(g, m, "simpo")
@@ -65,8 +65,8 @@ func TestStoredTrains(t *testing.T) {
 				t.Errorf("%s: without the adapter a clone says %v, the base %v", g.Name, got, want)
 			}
 		}
-		if !slices.Equal(trained[model.Float32], trained[model.Stored]) {
-			t.Errorf("%s: the adapters differ by %g", g.Name, distance(trained[model.Float32], trained[model.Stored]))
+		if !slices.Equal(trained[model.Float32], trained[model.Mapped]) {
+			t.Errorf("%s: the adapters differ by %g", g.Name, distance(trained[model.Float32], trained[model.Mapped]))
 		}
 	}
 }
@@ -105,7 +105,7 @@ func inferredNLL(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) f
 func TestStoredTrainsFully(t *testing.T) {
 	g := policytest.Goldens(t)[0]
 	var losses []string
-	for _, form := range []model.Form{model.Float32, model.Stored} {
+	for _, form := range []model.Form{model.Float32, model.Mapped} {
 		dev, err := cpu.New(cpu.Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -158,7 +158,7 @@ func subjects(t *testing.T) (all []subject) {
 		t.Fatal(err)
 	}
 	for _, g := range policytest.Goldens(t) {
-		stored, err := model.OpenAs(policytest.BF16(t, g.Folder(true)), dev, model.Stored)
+		stored, err := model.OpenAs(policytest.BF16(t, g.Folder(true)), dev, model.Mapped)
 		if err != nil {
 			t.Fatal(err)
 		}

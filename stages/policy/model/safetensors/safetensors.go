@@ -94,9 +94,9 @@ func (f *File) Shape(tensor string) ([]int, bool) {
 // Dtype is the tensor's, or "" when it is not there.
 func (f *File) Dtype(tensor string) Dtype { return Dtype(f.tensors[tensor].Dtype) }
 
-// Stored returns a matrix (n, k) where it lies in the file, in its own dtype: BF16, F16 or
+// Mapped returns a matrix (n, k) where it lies in the file, in its own dtype: BF16, F16 or
 // F32. It refuses what Float32 does.
-func (f *File) Stored(tensor string, n, k int) (kernel.Weight, error) {
+func (f *File) Mapped(tensor string, n, k int) (kernel.Weight, error) {
 	raw, dtype, err := f.tensor(tensor, n, k)
 	if err != nil {
 		return nil, err

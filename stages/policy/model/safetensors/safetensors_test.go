@@ -105,9 +105,9 @@ func TestFloat32Refuses(t *testing.T) {
 	}
 }
 
-// Stored gives what Float32 gives, without a copy where values lie as memory wants them: not
+// Mapped gives what Float32 gives, without a copy where values lie as memory wants them: not
 // those of a header of an odd length.
-func TestStored(t *testing.T) {
+func TestMapped(t *testing.T) {
 	for name, bits := range map[string][]byte{
 		"BF16": {0xc0, 0xbf, 0, 0}, "F16": {0x00, 0xbe, 0xff, 0x7b}, "F32": {0, 0, 0xc0, 0xbf, 0, 0, 0x80, 0x3f},
 	} {
@@ -121,7 +121,7 @@ func TestStored(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, err := f.Stored("x", 1, 2)
+			w, err := f.Mapped("x", 1, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +131,7 @@ func TestStored(t *testing.T) {
 			if dense, ok := w.(*kernel.Dense); ok && (dense.Owner != nil) != (len(header)%4 == 0) {
 				t.Errorf("header of %d: a copy: %v", len(header), dense.Owner == nil)
 			}
-			if _, err := f.Stored("x", 2, 1); err == nil || !strings.Contains(err.Error(), "has shape [1 2]") {
+			if _, err := f.Mapped("x", 2, 1); err == nil || !strings.Contains(err.Error(), "has shape [1 2]") {
 				t.Errorf("another shape: %v", err)
 			}
 		}
@@ -192,9 +192,9 @@ func FuzzRead(f *testing.F) {
 				continue
 			}
 			data, err := w.Float32(name, shape...)
-			stored, storedErr := w.Stored(name, shape[0], shape[1])
-			if (err == nil) != (storedErr == nil) || err == nil && !slices.Equal(kernel.Widened(stored), data) {
-				t.Errorf("%q: %v as float32, %v as stored", name, err, storedErr)
+			mapped, mappedErr := w.Mapped(name, shape[0], shape[1])
+			if (err == nil) != (mappedErr == nil) || err == nil && !slices.Equal(kernel.Widened(mapped), data) {
+				t.Errorf("%q: %v as float32, %v mapped", name, err, mappedErr)
 			}
 		}
 	})
