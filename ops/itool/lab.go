@@ -134,7 +134,7 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base
 			}
 			return h.await(ctx, run)
 		},
-		Told: func(ev lab.Event) error {
+		OnEvent: func(ev lab.Event) error {
 			c.told(a, ev, time.Since(began))
 			if !plan.Tuning || ev.End == (line.State{}) {
 				return nil
@@ -163,8 +163,8 @@ func (c *labCmd) told(a *app, ev lab.Event, since time.Duration) {
 	switch {
 	case ev.End != (line.State{}):
 		fmt.Fprintf(a.errs, "%s: %s%s\n", at, ev.End.Status, ev.End.Stalled)
-	case ev.Shared > 0:
-		fmt.Fprintf(a.errs, "%s: begins with %d records of %s\n", at, ev.Shared, ev.From)
+	case ev.Reused > 0:
+		fmt.Fprintf(a.errs, "%s: begins with %d records of %s\n", at, ev.Reused, ev.From)
 	default:
 		fmt.Fprintf(a.errs, "%s: begins\n", at)
 	}
@@ -261,7 +261,7 @@ func labVerdict(r *lab.Result, dir string) error {
 
 func printPlan(w io.Writer, plan *lab.Plan) error {
 	fmt.Fprintf(w, "%s: %d arms × %d seeds, %d runs, measured on %s\n", plan.Name, len(plan.Arms), len(plan.Seeds), len(plan.Runs), plan.Part)
-	fmt.Fprintf(w, "  every arm: %s\n", orNone(strings.Join(plan.Shared, " ")))
+	fmt.Fprintf(w, "  every arm: %s\n", orNone(strings.Join(plan.Settings, " ")))
 	for _, a := range plan.Arms {
 		var runs []string
 		for _, at := range a.Runs {

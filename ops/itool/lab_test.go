@@ -75,8 +75,8 @@ func TestLab(t *testing.T) {
 	if got, want := numbers(t, killed), numbers(t, whole); got != want {
 		t.Errorf("killed and resumed:\n%s\nundisturbed:\n%s", got, want)
 	}
-	if whole.Work.Shared == 0 || len(whole.Differences) != 2 || whole.Differences[1].Difference.Seeds != 2 || whole.Arms[0].Accuracy.N == 0 {
-		t.Errorf("%d records shared, differences %+v", whole.Work.Shared, whole.Differences)
+	if whole.Work.Reused == 0 || len(whole.Differences) != 2 || whole.Differences[1].Difference.Seeds != 2 || whole.Arms[0].Accuracy.N == 0 {
+		t.Errorf("%d records shared, differences %+v", whole.Work.Reused, whole.Differences)
 	}
 	for _, f := range []string{"report.html", "report.json", "arms.csv", "differences.csv", "runs.csv"} {
 		if b, err := os.ReadFile(filepath.Join(dir, runsDir, "lab-try", f)); err != nil || !bytes.Contains(b, []byte("SFT goes on")) {
@@ -134,14 +134,14 @@ func numbers(t *testing.T, r lab.Result) string {
 	return string(b)
 }
 
-func tuningLog(t *testing.T, file string) (all []lab.Tried) {
+func tuningLog(t *testing.T, file string) (all []lab.Trial) {
 	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var l lab.Tried
+		var l lab.Trial
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			t.Fatal(err)
 		}

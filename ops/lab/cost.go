@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// Cost is what a run has taken of this machine, all its sittings together. A sitting
+// Cost is what a run has taken of this machine, all its sessions together. A session
 // that is killed is counted up to its last note, which is written every few seconds.
 type Cost struct {
 	WallSeconds float64  `json:"wall_seconds"`
 	CPUSeconds  *float64 `json:"cpu_seconds"` // of this process, user and system; nil: not known, as when runs went side by side. Other workers' is not in it
-	Sittings    int      `json:"sittings"`
+	Sessions    int      `json:"sittings"`
 }
 
-const noteEvery = 5 * time.Second
+const saveEvery = 5 * time.Second
 
 func costFile(dir, run string) string { return filepath.Join(dir, "costs", run+".json") }
 
@@ -43,7 +43,7 @@ type meter struct {
 	stop func() // writes the last note; it may be called again
 }
 
-// startMeter goes on from what earlier sittings have noted.
+// startMeter goes on from what earlier sessions have noted.
 func (l *Lab) startMeter(run string) (*meter, error) {
 	before, err := readCost(l.Dir, run)
 	if err != nil {
@@ -57,8 +57,8 @@ func (l *Lab) startMeter(run string) (*meter, error) {
 		cpuBegan, known = cpuSeconds()
 	}
 	note := func() {
-		c := Cost{WallSeconds: before.WallSeconds + time.Since(began).Seconds(), Sittings: before.Sittings + 1}
-		if now, ok := cpuSeconds(); ok && known && (before.Sittings == 0 || before.CPUSeconds != nil) {
+		c := Cost{WallSeconds: before.WallSeconds + time.Since(began).Seconds(), Sessions: before.Sessions + 1}
+		if now, ok := cpuSeconds(); ok && known && (before.Sessions == 0 || before.CPUSeconds != nil) {
 			sum := now - cpuBegan
 			if before.CPUSeconds != nil {
 				sum += *before.CPUSeconds
@@ -72,7 +72,7 @@ func (l *Lab) startMeter(run string) (*meter, error) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(noteEvery)
+		tick := time.NewTicker(saveEvery)
 		defer tick.Stop()
 		for {
 			select {

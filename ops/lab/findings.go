@@ -34,7 +34,7 @@ func (r *Result) findings() (out []string) {
 		}
 	}
 	for _, a := range r.Arms {
-		if a.Alike != a.Name {
+		if a.SameRuns != a.Name {
 			continue
 		}
 		for _, rd := range a.Rounds {
@@ -43,9 +43,9 @@ func (r *Result) findings() (out []string) {
 			}
 		}
 	}
-	if w := r.Work; w.Shared > 0 {
+	if w := r.Work; w.Reused > 0 {
 		out = append(out, fmt.Sprintf("%d of %d items were taken from runs that had computed the same: %.0f of %.0f item seconds saved",
-			w.Shared, w.Shared+w.Items, w.SharedSeconds, w.SharedSeconds+w.Seconds))
+			w.Reused, w.Reused+w.Items, w.ReusedSeconds, w.ReusedSeconds+w.Seconds))
 	}
 	return out
 }

@@ -27,13 +27,13 @@ const colors = 8
 
 // HTML writes one self-contained page: no script, no font, no link to elsewhere.
 func (r *Result) HTML(w io.Writer) error {
-	v := view{Result: r, Points: r.dots(), Curves: r.curves()}
+	v := view{Result: r, ArmScale: r.armScale(), Curves: r.curves()}
 	for _, d := range r.Differences {
 		if d.Difference.N > 0 {
-			v.Gaps = append(v.Gaps, d)
+			v.Measured = append(v.Measured, d)
 		}
 	}
-	v.Gap = gapScale(v.Gaps)
+	v.DifferenceScale = differenceScale(v.Measured)
 	if err := page.Execute(w, v); err != nil {
 		return fmt.Errorf("lab: page: %w", err)
 	}
@@ -42,16 +42,16 @@ func (r *Result) HTML(w io.Writer) error {
 
 type view struct {
 	*Result
-	Points dots
-	Curves curves
-	Gaps   []DifferenceResult // that were measured
-	Gap    scale
+	ArmScale        scale
+	Curves          curves
+	Measured        []DifferenceResult // the differences that have cases
+	DifferenceScale scale
 }
 
-// Own are the arms with runs of their own: the others are other measures of them.
-func (v view) Own() (out []ArmResult) {
+// OwnRuns are the arms with runs of their own: the others are other measures of them.
+func (v view) OwnRuns() (out []ArmResult) {
 	for _, a := range v.Arms {
-		if a.Alike == a.Name && len(a.Rounds) > 0 {
+		if a.SameRuns == a.Name && len(a.Rounds) > 0 {
 			out = append(out, a)
 		}
 	}
@@ -90,19 +90,17 @@ func floorTo(x, step float64) float64 {
 	return n * step
 }
 
-// Left is where a share lies, in percent of the width; Wide how wide an interval is.
+// Left is where a share lies, in percent of the width; Width how wide an interval is.
 func (s scale) Left(x float64) string {
 	return fmt.Sprintf("%.2f", min(max(100*(x-s.Low)/(s.High-s.Low), 0), 100))
 }
 
-func (s scale) Wide(i stats.Interval) string {
+func (s scale) Width(i stats.Interval) string {
 	return fmt.Sprintf("%.2f", max(100*(i.High-i.Low)/(s.High-s.Low), 0.3))
 }
 
-// dots is the plot of the arms.
-type dots struct{ scale }
-
-func (r *Result) dots() dots {
+// armScale is that of the plot of the arms.
+func (r *Result) armScale() scale {
 	low, high := 1.0, 0.0
 	for _, a := range r.Arms {
 		if a.Accuracy.N > 0 {
@@ -112,10 +110,10 @@ func (r *Result) dots() dots {
 	if low > high {
 		low, high = 0, 1
 	}
-	return dots{newScale(low, high)}
+	return newScale(low, high)
 }
 
-func gapScale(ds []DifferenceResult) scale {
+func differenceScale(ds []DifferenceResult) scale {
 	low, high := 0.0, 0.0 // zero is always seen
 	for _, d := range ds {
 		low, high = min(low, d.Difference.Low), max(high, d.Difference.High)
@@ -157,7 +155,7 @@ func (r *Result) curves() (c curves) {
 	low, high, rounds := 1.0, 0.0, 0
 	var own []ArmResult
 	for _, a := range r.Arms {
-		if a.Alike != a.Name || len(a.Rounds) == 0 {
+		if a.SameRuns != a.Name || len(a.Rounds) == 0 {
 			continue
 		}
 		own, rounds = append(own, a), max(rounds, len(a.Rounds))
@@ -181,12 +179,12 @@ func (r *Result) curves() (c curves) {
 	}
 	for n, a := range own {
 		l := curve{Name: a.Name}
-		beside := min(step*0.6/float64(len(own)), 14) * (float64(n) - float64(len(own)-1)/2)
+		offset := min(step*0.6/float64(len(own)), 14) * (float64(n) - float64(len(own)-1)/2)
 		for i, rd := range a.Rounds {
 			if rd.Accuracy.N == 0 {
 				continue
 			}
-			d := dot{c.Names[i].X + beside, y(rd.Accuracy.Mean), y(rd.Accuracy.High), y(rd.Accuracy.Low)}
+			d := dot{c.Names[i].X + offset, y(rd.Accuracy.Mean), y(rd.Accuracy.High), y(rd.Accuracy.Low)}
 			l.Dots = append(l.Dots, d)
 			l.Points += fmt.Sprintf("%.1f,%.1f ", d.X, d.Y)
 		}

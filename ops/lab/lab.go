@@ -6,7 +6,7 @@
 //	err = (&lab.Lab{Plan: plan, …}).Run(ctx)      // resumable: what is done stays done
 //	result, err := lab.Measure(ctx, courier, dir, plan) // at any time
 //
-// spec.go and plan.go say what is asked, share.go lets a run take from another one
+// spec.go and plan.go say what is asked, reuse.go lets a run take from another one
 // what it would compute itself, byte for byte, measure.go and result.go say what came
 // out, with intervals over cases and seeds. tuning.go keeps a list of everything that
 // was tried while settings were chosen.
@@ -46,12 +46,12 @@ type Lab struct {
 	// Await waits until a run has ended or is stalled. Whoever fills it in runs keeper
 	// and workers.
 	Await func(ctx context.Context, run string) (line.State, error)
-	// Told hears of every run that begins and ends, also of those that were done before;
+	// OnEvent hears of every run that begins and ends, also of those that were done before;
 	// its error ends the work. It may be nil. With AtOnce above 1 it is called by several
 	// goroutines, one at a time.
-	Told func(Event) error
+	OnEvent func(Event) error
 
-	telling sync.Mutex
+	notifying sync.Mutex
 }
 
 // Event is the begin or the end of a run.
@@ -59,7 +59,7 @@ type Event struct {
 	Run    *Run
 	Number int        // from 1
 	Of     int        // runs of the plan
-	Shared int        // records that were taken from another run, From
+	Reused int        // records that were taken from another run, From
 	From   string     // … that other run; "": none
 	End    line.State // zero at the begin
 }
@@ -67,7 +67,7 @@ type Event struct {
 // Run does all runs that are not done. A run that fails or stalls does not keep the
 // others from being done: Measure says what became of it.
 func (l *Lab) Run(ctx context.Context) error {
-	if err := l.alike(ctx); err != nil {
+	if err := l.checkSource(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -86,7 +86,7 @@ func (l *Lab) Run(ctx context.Context) error {
 		}
 		wait.Go(func() {
 			defer func() { <-room }()
-			if err := l.seed(ctx, seed); err != nil {
+			if err := l.runSeed(ctx, seed); err != nil {
 				mu.Lock()
 				failed = errors.Join(failed, err)
 				mu.Unlock()
@@ -101,9 +101,9 @@ func (l *Lab) Run(ctx context.Context) error {
 	return failed
 }
 
-// alike refuses runs of an earlier sitting that were made from something else: a name
+// checkSource refuses runs of an earlier session that were made from something else: a name
 // tells settings apart, not datasets.
-func (l *Lab) alike(ctx context.Context) error {
+func (l *Lab) checkSource(ctx context.Context) error {
 	runs, err := started(ctx, l.Courier)
 	if err != nil || len(runs) == 0 {
 		return err
@@ -127,11 +127,11 @@ func (l *Lab) request(r *Run, created time.Time) line.Request {
 	}
 }
 
-// seed does the runs of one seed, one after the other.
-func (l *Lab) seed(ctx context.Context, seed uint64) error {
+// runSeed does the runs of one seed, one after the other.
+func (l *Lab) runSeed(ctx context.Context, seed uint64) error {
 	for i := range l.Plan.Runs {
 		if r := &l.Plan.Runs[i]; r.Seed == seed {
-			if err := l.one(ctx, r, i+1); err != nil {
+			if err := l.runOne(ctx, r, i+1); err != nil {
 				return fmt.Errorf("run %s: %w", r.Name, err)
 			}
 		}
@@ -139,8 +139,8 @@ func (l *Lab) seed(ctx context.Context, seed uint64) error {
 	return nil
 }
 
-// one takes a run to its end.
-func (l *Lab) one(ctx context.Context, r *Run, number int) error {
+// runOne takes a run to its end.
+func (l *Lab) runOne(ctx context.Context, r *Run, number int) error {
 	ev := Event{Run: r, Number: number, Of: len(l.Plan.Runs)}
 	runs, err := started(ctx, l.Courier)
 	if err != nil {
@@ -156,13 +156,13 @@ func (l *Lab) one(ctx context.Context, r *Run, number int) error {
 			return err
 		}
 		defer func() { m.stop() }()
-		if ev.Shared, ev.From, err = l.begin(ctx, r, runs); err != nil {
+		if ev.Reused, ev.From, err = l.begin(ctx, r, runs); err != nil {
 			return err
 		}
 	} else if _, there := runs[r.Name]; !there {
 		return fmt.Errorf("it has an end, but nobody started it; take another --dir")
 	}
-	if err := l.tell(ev); err != nil {
+	if err := l.notify(ev); err != nil {
 		return err
 	}
 	if ev.End, err = l.Await(ctx, r.Name); err != nil {
@@ -174,7 +174,7 @@ func (l *Lab) one(ctx context.Context, r *Run, number int) error {
 			return err
 		}
 	}
-	return l.tell(ev)
+	return l.notify(ev)
 }
 
 // release gives back the room that a run reserved and did not use: a broker counts
@@ -193,18 +193,18 @@ func (l *Lab) release(ctx context.Context, run string) error {
 	return nil
 }
 
-func (l *Lab) tell(e Event) error {
-	if l.Told == nil {
+func (l *Lab) notify(e Event) error {
+	if l.OnEvent == nil {
 		return nil
 	}
-	l.telling.Lock()
-	defer l.telling.Unlock()
-	return l.Told(e)
+	l.notifying.Lock()
+	defer l.notifying.Unlock()
+	return l.OnEvent(e)
 }
 
 // begin starts a run, after it has taken from the run that is nearest what the two
 // have in common.
-func (l *Lab) begin(ctx context.Context, r *Run, runs map[string]schemas.Run) (shared int, from string, err error) {
+func (l *Lab) begin(ctx context.Context, r *Run, runs map[string]schemas.Run) (reused int, from string, err error) {
 	created := time.Now()
 	old, there := runs[r.Name]
 	if there { // the same request gives the same bytes only with the same time
@@ -217,11 +217,11 @@ func (l *Lab) begin(ctx context.Context, r *Run, runs map[string]schemas.Run) (s
 		return 0, "", err
 	}
 	if !there {
-		if shared, from, err = l.share(ctx, r, run, runs); err != nil {
+		if reused, from, err = l.reuse(ctx, r, run, runs); err != nil {
 			return 0, "", err
 		}
 	}
-	return shared, from, line.Start(ctx, l.Courier, run)
+	return reused, from, line.Start(ctx, l.Courier, run)
 }
 
 // started are the descriptions of all runs that were started, by name.

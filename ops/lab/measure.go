@@ -32,9 +32,9 @@ type RunResult struct {
 // as the one who made them measured it.
 type Work struct {
 	Items         int     `json:"items"`  // computed in this run
-	Shared        int     `json:"shared"` // taken from another run
+	Reused        int     `json:"shared"` // taken from another run
 	Seconds       float64 `json:"seconds"`
-	SharedSeconds float64 `json:"shared_seconds"` // what the taken ones would have cost
+	ReusedSeconds float64 `json:"shared_seconds"` // what the taken ones would have cost
 }
 
 // PolicyResult is one policy of a run and the round that made it.
@@ -60,8 +60,8 @@ type PolicyResult struct {
 // all rows where none does.
 type answers map[string]bool
 
-// look reads a run; one that nobody has started yet is no error.
-func look(ctx context.Context, c *courier.Courier, dir string, r *Run) (RunResult, error) {
+// readRun reads a run; one that nobody has started yet is no error.
+func readRun(ctx context.Context, c *courier.Courier, dir string, r *Run) (RunResult, error) {
 	out := RunResult{Run: r.Name, Arm: r.Arm, Seed: r.Seed, Status: "not started", Digest: r.Digest, verdicts: map[int]answers{}}
 	var err error
 	if out.Cost, err = readCost(dir, r.Name); err != nil {
@@ -88,14 +88,14 @@ func look(ctx context.Context, c *courier.Courier, dir string, r *Run) (RunResul
 		}
 		out.Policies = append(out.Policies, pr)
 	}
-	if err := out.judge(ctx, c); err != nil {
+	if err := out.readVerdicts(ctx, c); err != nil {
 		return out, fmt.Errorf("run %s: %w", r.Name, err)
 	}
-	return out, out.count(ctx, c)
+	return out, out.countWork(ctx, c)
 }
 
-// judge reads the verdicts.
-func (r *RunResult) judge(ctx context.Context, c *courier.Courier) error {
+// readVerdicts reads the verdicts.
+func (r *RunResult) readVerdicts(ctx context.Context, c *courier.Courier) error {
 	for i, p := range r.Policies {
 		keys, err := c.Broker.Keys(ctx, r.Run, "verdict", p.Round)
 		if err != nil {
@@ -135,8 +135,8 @@ func headline(all []schemas.Verdict) answers {
 	return calls
 }
 
-// count sums the work of every record by the policy that it was done for.
-func (r *RunResult) count(ctx context.Context, c *courier.Courier) error {
+// countWork sums the work of every record by the policy that it was done for.
+func (r *RunResult) countWork(ctx context.Context, c *courier.Courier) error {
 	for _, record := range []string{"example", "policy", "score", "selection", "candidate", "pair", "verdict"} {
 		for m, err := range c.Broker.List(ctx, r.Run, record+".*.*") {
 			if err != nil {
@@ -146,15 +146,15 @@ func (r *RunResult) count(ctx context.Context, c *courier.Courier) error {
 				continue // the keeper copies the base, nobody makes it
 			}
 			seconds, _ := strconv.ParseFloat(m.Header[courier.HeaderSeconds], 64)
-			shared := m.Header[HeaderShared] != ""
-			r.Work.add(seconds, shared)
+			reused := m.Header[HeaderReused] != ""
+			r.Work.add(seconds, reused)
 			round := m.Round
 			if record == "score" || record == "selection" || record == "candidate" || record == "pair" {
 				round++ // of the policy that comes of it
 			}
 			for i := range r.Policies {
 				if r.Policies[i].Round == round {
-					r.Policies[i].Work.add(seconds, shared)
+					r.Policies[i].Work.add(seconds, reused)
 				}
 			}
 		}
@@ -162,10 +162,10 @@ func (r *RunResult) count(ctx context.Context, c *courier.Courier) error {
 	return nil
 }
 
-func (w *Work) add(seconds float64, shared bool) {
-	if shared {
-		w.Shared++
-		w.SharedSeconds += seconds
+func (w *Work) add(seconds float64, reused bool) {
+	if reused {
+		w.Reused++
+		w.ReusedSeconds += seconds
 		return
 	}
 	w.Items++
@@ -175,9 +175,9 @@ func (w *Work) add(seconds float64, shared bool) {
 // policy is the one that a measure names. A run that ended early, stopped by the guard,
 // has its last policy for every later round: that is the one that stands.
 func (r *RunResult) policy(measure string) *PolicyResult {
-	n, lastOne, _ := round(measure)
+	n, isLast, _ := round(measure)
 	for i := len(r.Policies) - 1; i >= 0; i-- {
-		if lastOne || r.Policies[i].Round <= n {
+		if isLast || r.Policies[i].Round <= n {
 			return &r.Policies[i]
 		}
 	}

@@ -17,11 +17,11 @@ import (
 // come to the same share their runs.
 type Plan struct {
 	Spec
-	Start  config.Config // what all settings are laid over
-	Part   string        // that is evaluated: test, or validation while tuning
-	Shared []string      // the common settings that are not those of Start, "section.key=value"
-	Arms   []PlannedArm
-	Runs   []Run // in the order in which they are done: arm by arm within a seed
+	Start    config.Config // what all settings are laid over
+	Part     string        // that is evaluated: test, or validation while tuning
+	Settings []string      // the common settings that are not those of Start, "section.key=value"
+	Arms     []PlannedArm
+	Runs     []Run // in the order in which they are done: arm by arm within a seed
 }
 
 // PlannedArm is an arm with its runs.
@@ -41,9 +41,9 @@ type Run struct {
 	Digest string // of Text
 }
 
-// held are the settings that say what is asked of a policy. An arm that had its own
+// fixedSettings are the settings that say what is asked of a policy. An arm that had its own
 // would be measured on other rows, or on another way of asking.
-var held = []string{
+var fixedSettings = []string{
 	"seed", "split.share_seed", "split.test_share", "split.validation_share", "split.test_files", "split.validation_files", "split.max_tokens",
 	"line.shard_rows", "line.evaluate", "line.evaluate_rows", "evaluate.",
 }
@@ -90,7 +90,7 @@ func (s *Spec) checkNames() error {
 		}
 		names[a.Name] = true
 		for _, x := range a.Settings {
-			for _, h := range held {
+			for _, h := range fixedSettings {
 				if x.Path == h || strings.HasSuffix(h, ".") && strings.HasPrefix(x.Path, h) {
 					return fmt.Errorf("%s: %s cannot differ between arms: they would be asked other questions; put it into set: at the top", x.At, x.Path)
 				}
@@ -125,7 +125,7 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Shared = differing(start, common)
+	p.Settings = differing(start, common)
 	index := map[string]int{} // of a run by its configuration
 	for _, a := range s.Arms {
 		p.Arms = append(p.Arms, PlannedArm{Arm: a})
@@ -133,7 +133,7 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 	for _, seed := range s.Seeds {
 		for i := range p.Arms {
 			a := &p.Arms[i]
-			r, err := p.run(a, common, seed)
+			r, err := p.planRun(a, common, seed)
 			if err != nil {
 				return nil, err
 			}
@@ -148,7 +148,7 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 	return p, nil
 }
 
-func (p *Plan) run(a *PlannedArm, common config.Config, seed uint64) (Run, error) {
+func (p *Plan) planRun(a *PlannedArm, common config.Config, seed uint64) (Run, error) {
 	cfg, err := config.Overlay(common, a.Settings)
 	if err != nil {
 		return Run{}, err
@@ -160,7 +160,7 @@ func (p *Plan) run(a *PlannedArm, common config.Config, seed uint64) (Run, error
 	if share == 0 && len(files) == 0 {
 		return Run{}, fmt.Errorf("split.%s_share is 0, so there is nothing to measure on: set split.%s_share: 0.2 for every arm", p.Part, p.Part)
 	}
-	if n, lastOne, _ := round(a.measure(p)); !lastOne && n > cfg.Line.Rounds {
+	if n, isLast, _ := round(a.measure(p)); !isLast && n > cfg.Line.Rounds {
 		return Run{}, fmt.Errorf("%s: arm %s measures round %d, but line.rounds is %d", a.at, a.Name, n, cfg.Line.Rounds)
 	}
 	a.Differs = differing(common, cfg)

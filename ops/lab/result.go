@@ -35,19 +35,19 @@ type Result struct {
 
 // ArmResult is one arm, over all its seeds that are done.
 type ArmResult struct {
-	Name     string        `json:"name"`
-	Note     string        `json:"note,omitempty"`
-	Measure  string        `json:"measure"`
-	Settings []string      `json:"settings"` // other than those of every arm
-	Runs     []string      `json:"runs"`
-	Seeds    []uint64      `json:"seeds"`             // that are in the numbers
-	Missing  []string      `json:"missing,omitempty"` // seeds that are not, and why
-	Accuracy stats.Crossed `json:"accuracy"`
-	Parsed   float64       `json:"parsed"`
-	Rounds   []RoundResult `json:"rounds"`       // base, warm-up, round 1 …
-	Cost     ArmCost       `json:"cost"`         // means over seeds
-	Alike    string        `json:"alike"`        // the first arm with the same runs; its own name mostly
-	Reach    int           `json:"last_measure"` // the last round that its measure takes in; −1 base
+	Name      string        `json:"name"`
+	Note      string        `json:"note,omitempty"`
+	Measure   string        `json:"measure"`
+	Settings  []string      `json:"settings"` // other than those of every arm
+	Runs      []string      `json:"runs"`
+	Seeds     []uint64      `json:"seeds"`             // that are in the numbers
+	Missing   []string      `json:"missing,omitempty"` // seeds that are not, and why
+	Accuracy  stats.Crossed `json:"accuracy"`
+	Parsed    float64       `json:"parsed"`
+	Rounds    []RoundResult `json:"rounds"`       // base, warm-up, round 1 …
+	Cost      ArmCost       `json:"cost"`         // means over seeds
+	SameRuns  string        `json:"alike"`        // the first arm with the same runs; its own name mostly
+	LastRound int           `json:"last_measure"` // the last round that its measure takes in; −1 base
 }
 
 // ArmCost is what one seed of an arm takes, on average.
@@ -55,7 +55,7 @@ type ArmCost struct {
 	WallSeconds   float64  `json:"wall_seconds"`
 	CPUSeconds    *float64 `json:"cpu_seconds"`    // nil: of some run not known
 	ItemSeconds   float64  `json:"item_seconds"`   // computed, summed over workers
-	SharedSeconds float64  `json:"shared_seconds"` // taken from other runs: what they would have cost besides
+	ReusedSeconds float64  `json:"shared_seconds"` // taken from other runs: what they would have cost besides
 }
 
 // RoundResult is one policy of an arm, over seeds. What the funnel says are means.
@@ -88,17 +88,17 @@ type DifferenceResult struct {
 // Measure reads all runs and says what they show. Runs that are not done are left out
 // and named.
 func Measure(ctx context.Context, c *courier.Courier, dir string, p *Plan) (*Result, error) {
-	r := &Result{Name: p.Name, Question: p.Question, Tuning: p.Tuning, Part: p.Part, Seeds: p.Seeds, Settings: p.Shared, Headline: "exact match of calls"}
+	r := &Result{Name: p.Name, Question: p.Question, Tuning: p.Tuning, Part: p.Part, Seeds: p.Seeds, Settings: p.Settings, Headline: "exact match of calls"}
 	for i := range p.Runs {
-		run, err := look(ctx, c, dir, &p.Runs[i])
+		run, err := readRun(ctx, c, dir, &p.Runs[i])
 		if err != nil {
 			return nil, err
 		}
 		r.Runs = append(r.Runs, run)
 		r.Work.Items += run.Work.Items
-		r.Work.Shared += run.Work.Shared
+		r.Work.Reused += run.Work.Reused
 		r.Work.Seconds += run.Work.Seconds
-		r.Work.SharedSeconds += run.Work.SharedSeconds
+		r.Work.ReusedSeconds += run.Work.ReusedSeconds
 	}
 	alike := map[int]string{} // first run → the first arm with it
 	for _, a := range p.Arms {
@@ -106,7 +106,7 @@ func Measure(ctx context.Context, c *courier.Courier, dir string, p *Plan) (*Res
 		if alike[a.Runs[0]] == "" {
 			alike[a.Runs[0]] = a.Name
 		}
-		res.Alike = alike[a.Runs[0]]
+		res.SameRuns = alike[a.Runs[0]]
 		r.Arms = append(r.Arms, res)
 	}
 	for _, pair := range p.Compare {
@@ -141,14 +141,14 @@ func (r *Result) arm(p *Plan, a PlannedArm) ArmResult {
 		out.Parsed += pol.Parsed / n
 		out.Cost.WallSeconds += run.Cost.WallSeconds / n
 		out.Cost.ItemSeconds += run.Work.Seconds / n
-		out.Cost.SharedSeconds += run.Work.SharedSeconds / n
+		out.Cost.ReusedSeconds += run.Work.ReusedSeconds / n
 		if known = known && run.Cost.CPUSeconds != nil; known {
 			cpu += *run.Cost.CPUSeconds / n
 		}
-		out.Reach = max(out.Reach, pol.Round)
+		out.LastRound = max(out.LastRound, pol.Round)
 	}
-	if n, lastOne, _ := round(out.Measure); !lastOne {
-		out.Reach = n
+	if n, isLast, _ := round(out.Measure); !isLast {
+		out.LastRound = n
 	}
 	if known {
 		out.Cost.CPUSeconds = &cpu
@@ -206,9 +206,9 @@ func table(all, minus []answers) [][]float64 {
 	x := make([][]float64, len(all))
 	for s := range all {
 		for _, c := range cases {
-			v := one(all[s][c])
+			v := indicator(all[s][c])
 			if minus != nil {
-				v -= one(minus[s][c])
+				v -= indicator(minus[s][c])
 			}
 			x[s] = append(x[s], v)
 		}
@@ -216,7 +216,7 @@ func table(all, minus []answers) [][]float64 {
 	return x
 }
 
-func one(b bool) float64 {
+func indicator(b bool) float64 {
 	if b {
 		return 1
 	}

@@ -64,7 +64,7 @@ func Read(file string) (*Spec, error) {
 		if doc.Body == nil {
 			continue
 		}
-		if err := r.mapping(doc.Body, "the file", r.top()); err != nil {
+		if err := r.mapping(doc.Body, "the file", r.topLevel()); err != nil {
 			return nil, err
 		}
 	}
@@ -75,10 +75,10 @@ func Read(file string) (*Spec, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if s.Base != "" {
-		s.Base = r.beside(s.Base)
+		s.Base = r.resolve(s.Base)
 	}
 	for i, d := range s.Datasets {
-		s.Datasets[i] = r.beside(d)
+		s.Datasets[i] = r.resolve(d)
 	}
 	return s, nil
 }
@@ -99,11 +99,11 @@ type axis struct {
 
 type fields map[string]func(ast.Node) error
 
-func (r *reader) top() fields {
+func (r *reader) topLevel() fields {
 	s := r.spec
 	return fields{
-		"name": r.into(&s.Name), "question": r.into(&s.Question), "base": r.into(&s.Base), "datasets": r.into(&s.Datasets),
-		"seeds": r.into(&s.Seeds), "measure": r.into(&s.Measure), "tuning": r.into(&s.Tuning),
+		"name": r.decode(&s.Name), "question": r.decode(&s.Question), "base": r.decode(&s.Base), "datasets": r.decode(&s.Datasets),
+		"seeds": r.decode(&s.Seeds), "measure": r.decode(&s.Measure), "tuning": r.decode(&s.Tuning),
 		"demo": r.demo,
 		"set":  func(n ast.Node) (err error) { s.Common, err = r.settings(n); return err },
 		"arms": func(n ast.Node) error { return r.list(n, "arms", r.arm) },
@@ -118,8 +118,8 @@ func (r *reader) at(n ast.Node) string {
 	return fmt.Sprintf("%s:%d", r.file, n.GetToken().Position.Line)
 }
 
-// into decodes a plain value.
-func (r *reader) into(to any) func(ast.Node) error {
+// decode decodes a plain value.
+func (r *reader) decode(to any) func(ast.Node) error {
 	return func(n ast.Node) error {
 		if err := yaml.NodeToValue(n, to); err != nil {
 			return fmt.Errorf("%s: %s", r.at(n), firstLine(err))
@@ -191,7 +191,7 @@ func (r *reader) list(n ast.Node, what string, visit func(ast.Node) error) error
 
 func (r *reader) demo(n ast.Node) error {
 	var x any
-	if err := r.into(&x)(n); err != nil {
+	if err := r.decode(&x)(n); err != nil {
 		return err
 	}
 	switch x {
@@ -209,7 +209,7 @@ func (r *reader) demo(n ast.Node) error {
 func (r *reader) arm(n ast.Node) error {
 	a := Arm{at: r.at(n)}
 	err := r.mapping(n, "an arm", fields{
-		"name": r.into(&a.Name), "note": r.into(&a.Note), "measure": r.into(&a.Measure),
+		"name": r.decode(&a.Name), "note": r.decode(&a.Note), "measure": r.decode(&a.Measure),
 		"set": func(n ast.Node) (err error) { a.Settings, err = r.settings(n); return err },
 	})
 	r.spec.Arms = append(r.spec.Arms, a)
@@ -220,7 +220,7 @@ func (r *reader) arm(n ast.Node) error {
 func (r *reader) settings(n ast.Node) (out []config.Setting, err error) {
 	err = r.settingsOf(n, "set", func(at, path string, v ast.Node) error {
 		var x any
-		if err := r.into(&x)(v); err != nil {
+		if err := r.decode(&x)(v); err != nil {
 			return err
 		}
 		out = append(out, config.Setting{At: at, Path: path, Value: x})
@@ -242,7 +242,7 @@ func (r *reader) settingsOf(n ast.Node, what string, visit func(at, path string,
 
 func (r *reader) axis(at, path string, n ast.Node) error {
 	a := axis{at: at, path: path}
-	if err := r.into(&a.values)(n); err != nil || len(a.values) == 0 {
+	if err := r.decode(&a.values)(n); err != nil || len(a.values) == 0 {
 		return fmt.Errorf("%s: grid: %s needs a list of values", at, path)
 	}
 	r.axes = append(r.axes, a)
@@ -278,7 +278,7 @@ func (r *reader) pair(n ast.Node) error {
 	p := Pair{at: r.at(n)}
 	read := func(n ast.Node) error {
 		var x any
-		if err := r.into(&x)(n); err != nil {
+		if err := r.decode(&x)(n); err != nil {
 			return err
 		}
 		switch x := x.(type) {
@@ -298,7 +298,7 @@ func (r *reader) pair(n ast.Node) error {
 	var err error
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
-		err = r.mapping(n, "a comparison", fields{"pair": read, "note": r.into(&p.Note)})
+		err = r.mapping(n, "a comparison", fields{"pair": read, "note": r.decode(&p.Note)})
 	default:
 		err = read(n)
 	}
@@ -306,7 +306,7 @@ func (r *reader) pair(n ast.Node) error {
 	return err
 }
 
-func (r *reader) beside(path string) string {
+func (r *reader) resolve(path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
@@ -317,7 +317,7 @@ const last = "last"
 
 // round reads which policy counts; ok is false when the text names none. Last is the
 // last one, whatever its number.
-func round(measure string) (n int, lastOne, ok bool) {
+func round(measure string) (n int, isLast, ok bool) {
 	switch measure {
 	case "", last:
 		return 0, true, true

@@ -60,7 +60,7 @@ func (c ArmCost) CPU() string {
 
 // saved says how the item seconds divide.
 func (c ArmCost) saved() string {
-	return fmt.Sprintf("%s items + %s taken", duration(c.ItemSeconds), duration(c.SharedSeconds))
+	return fmt.Sprintf("%s items + %s taken", duration(c.ItemSeconds), duration(c.ReusedSeconds))
 }
 
 func duration(seconds float64) string {
@@ -77,12 +77,12 @@ func (r *Result) ArmsCSV(out io.Writer) error {
 	for _, a := range r.Arms {
 		measured := a.Rounds // of the arm itself
 		for i, rd := range measured {
-			is := rd.Round == a.Reach || a.Reach > rd.Round && i == len(measured)-1
+			is := rd.Round == a.LastRound || a.LastRound > rd.Round && i == len(measured)-1
 			x := rd.Accuracy
 			rows = append(rows, []string{
-				a.Name, rd.Name, fmt.Sprint(is), of(x.N, x.Mean), of(x.N, x.Low), of(x.N, x.High), of(x.N, x.Cases.Low), of(x.N, x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
-				num(rd.Trees), num(rd.Mixed), num(rd.Pairs), num(rd.Steps), num(rd.Chosen), num(rd.Rejected),
-				num(a.Cost.WallSeconds), known(a.Cost.CPUSeconds), num(a.Cost.ItemSeconds), num(a.Cost.SharedSeconds), strings.Join(a.Settings, " "),
+				a.Name, rd.Name, fmt.Sprint(is), shareOf(x.N, x.Mean), shareOf(x.N, x.Low), shareOf(x.N, x.High), shareOf(x.N, x.Cases.Low), shareOf(x.N, x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
+				number(rd.Trees), number(rd.Mixed), number(rd.Pairs), number(rd.Steps), number(rd.Chosen), number(rd.Rejected),
+				number(a.Cost.WallSeconds), orEmpty(a.Cost.CPUSeconds), number(a.Cost.ItemSeconds), number(a.Cost.ReusedSeconds), strings.Join(a.Settings, " "),
 			})
 		}
 	}
@@ -94,7 +94,7 @@ func (r *Result) DifferencesCSV(out io.Writer) error {
 	rows := [][]string{{"a", "b", "difference", "low", "high", "cases_low", "cases_high", "cases", "seeds", "by_seed", "won", "lost", "same_policy", "note"}}
 	for _, d := range r.Differences {
 		x := d.Difference
-		rows = append(rows, []string{d.A, d.B, of(x.N, x.Mean), of(x.N, x.Low), of(x.N, x.High), of(x.N, x.Cases.Low), of(x.N, x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
+		rows = append(rows, []string{d.A, d.B, shareOf(x.N, x.Mean), shareOf(x.N, x.Low), shareOf(x.N, x.High), shareOf(x.N, x.Cases.Low), shareOf(x.N, x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
 			fmt.Sprint(d.Won), fmt.Sprint(d.Lost), fmt.Sprint(d.Same), d.Note})
 	}
 	return csv.NewWriter(out).WriteAll(rows)
@@ -107,9 +107,9 @@ func (r *Result) RunsCSV(out io.Writer) error {
 		"items", "items_shared", "item_seconds", "shared_seconds", "run_wall_seconds", "run_cpu_seconds", "digest"}}
 	for _, run := range r.Runs {
 		for _, p := range run.Policies {
-			rows = append(rows, []string{run.Run, run.Arm, fmt.Sprint(run.Seed), run.Status, p.Name, p.Status, of(p.N, p.Accuracy), fmt.Sprint(p.N), of(p.N, p.Parsed),
-				fmt.Sprint(p.Trees), fmt.Sprint(p.Mixed), fmt.Sprint(p.Pairs), fmt.Sprint(p.Steps), num(p.Chosen), num(p.Rejected),
-				fmt.Sprint(p.Work.Items), fmt.Sprint(p.Work.Shared), num(p.Work.Seconds), num(p.Work.SharedSeconds), num(run.Cost.WallSeconds), known(run.Cost.CPUSeconds), p.Digest})
+			rows = append(rows, []string{run.Run, run.Arm, fmt.Sprint(run.Seed), run.Status, p.Name, p.Status, shareOf(p.N, p.Accuracy), fmt.Sprint(p.N), shareOf(p.N, p.Parsed),
+				fmt.Sprint(p.Trees), fmt.Sprint(p.Mixed), fmt.Sprint(p.Pairs), fmt.Sprint(p.Steps), number(p.Chosen), number(p.Rejected),
+				fmt.Sprint(p.Work.Items), fmt.Sprint(p.Work.Reused), number(p.Work.Seconds), number(p.Work.ReusedSeconds), number(run.Cost.WallSeconds), orEmpty(run.Cost.CPUSeconds), p.Digest})
 		}
 	}
 	return csv.NewWriter(out).WriteAll(rows)
@@ -117,15 +117,15 @@ func (r *Result) RunsCSV(out io.Writer) error {
 
 func share(x float64) string { return fmt.Sprintf("%.5f", x) }
 
-// of is a share over n cases; empty over none, for nothing was measured.
-func of(n int, x float64) string {
+// shareOf is a share over n cases; empty over none, for nothing was measured.
+func shareOf(n int, x float64) string {
 	if n == 0 {
 		return ""
 	}
 	return share(x)
 }
 
-func num(x float64) string { return fmt.Sprintf("%.5g", x) }
+func number(x float64) string { return fmt.Sprintf("%.5g", x) }
 
 func shares(xs []float64) string {
 	var parts []string
@@ -135,10 +135,10 @@ func shares(xs []float64) string {
 	return strings.Join(parts, " ")
 }
 
-// known is empty where a number is not.
-func known(x *float64) string {
+// orEmpty is empty where a number is not.
+func orEmpty(x *float64) string {
 	if x == nil {
 		return ""
 	}
-	return num(*x)
+	return number(*x)
 }

@@ -15,10 +15,10 @@ import (
 	"itool/ops/courier"
 )
 
-// Tried is one line of the tuning log: one arm with one seed, whatever came of it. A
+// Trial is one line of the tuning log: one arm with one seed, whatever came of it. A
 // setting that was chosen as the best of many is worth less than one that was tried
 // alone, and only a list of everything that was tried can say how many there were.
-type Tried struct {
+type Trial struct {
 	Time     string   `json:"time"` // RFC 3339
 	Lab      string   `json:"lab"`
 	Question string   `json:"question"`
@@ -43,11 +43,11 @@ type Tried struct {
 // LogTuning appends to the log what it does not hold of one run that has ended: a line
 // for every arm that the run belongs to. It may be called again at any time.
 func LogTuning(ctx context.Context, c *courier.Courier, dir, log, spec string, p *Plan, run int, now time.Time) error {
-	there, err := tried(log)
+	there, err := readTrials(log)
 	if err != nil {
 		return err
 	}
-	r, err := look(ctx, c, dir, &p.Runs[run])
+	r, err := readRun(ctx, c, dir, &p.Runs[run])
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func LogTuning(ctx context.Context, c *courier.Courier, dir, log, spec string, p
 		if !slices.Contains(a.Runs, run) {
 			continue
 		}
-		t := p.tried(a, r)
+		t := p.trial(a, r)
 		t.Time, t.Spec = now.UTC().Format(time.RFC3339), spec
 		if slices.ContainsFunc(there, t.same) {
 			continue
@@ -79,10 +79,10 @@ func LogTuning(ctx context.Context, c *courier.Courier, dir, log, spec string, p
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// tried is the line of one arm.
-func (p *Plan) tried(a PlannedArm, r RunResult) Tried {
-	t := Tried{
-		Lab: p.Name, Question: p.Question, Arm: a.Name, Note: a.Note, Settings: slices.Concat(p.Shared, a.Differs),
+// trial is the line of one arm.
+func (p *Plan) trial(a PlannedArm, r RunResult) Trial {
+	t := Trial{
+		Lab: p.Name, Question: p.Question, Arm: a.Name, Note: a.Note, Settings: slices.Concat(p.Settings, a.Differs),
 		Seed: r.Seed, Run: r.Run, Config: r.Digest, Status: r.Status, Part: p.Part, Measure: a.measure(p),
 		Seconds: r.Cost.WallSeconds, CPU: r.Cost.CPUSeconds,
 	}
@@ -93,11 +93,11 @@ func (p *Plan) tried(a PlannedArm, r RunResult) Tried {
 }
 
 // same tells whether two lines speak of the same try.
-func (t Tried) same(o Tried) bool {
+func (t Trial) same(o Trial) bool {
 	return t.Lab == o.Lab && t.Arm == o.Arm && t.Run == o.Run && t.Config == o.Config && t.Measure == o.Measure && t.Status == o.Status && t.Adapter == o.Adapter
 }
 
-func tried(log string) (out []Tried, err error) {
+func readTrials(log string) (out []Trial, err error) {
 	f, err := os.Open(log)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -109,7 +109,7 @@ func tried(log string) (out []Tried, err error) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
-		var t Tried
+		var t Trial
 		if err := json.Unmarshal(lines.Bytes(), &t); err != nil {
 			return nil, fmt.Errorf("%s:%d: no line of a tuning log: %w; mend or move the file", log, n, err)
 		}

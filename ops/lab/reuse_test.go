@@ -207,16 +207,16 @@ func (s site) records(t *testing.T, run string) (all map[string]record, taken in
 			r.sha = ""
 		}
 		all[strings.TrimPrefix(m.Address.String(), "itool.run."+run+".")] = r
-		if h[lab.HeaderShared] != "" {
+		if h[lab.HeaderReused] != "" {
 			taken++
 		}
 	}
 	return all, taken
 }
 
-// TestSharingChangesNothing: every arm has, record by record, what it has when it runs
+// TestReuseChangesNothing: every arm has, record by record, what it has when it runs
 // alone in a folder of its own; and what it could take over it did not compute.
-func TestSharingChangesNothing(t *testing.T) {
+func TestReuseChangesNothing(t *testing.T) {
 	base, data := policytest.Tiny(1), dataset(t, 24)
 	together := open(t)
 	p, res := together.do(t, head+strings.Join(arms, ""), base, data)
@@ -241,8 +241,8 @@ func TestSharingChangesNothing(t *testing.T) {
 		if taken < least[i] || i == 0 && taken != 0 {
 			t.Errorf("%s: %d records were taken over, want at least %d", name, taken, least[i])
 		}
-		if w := res.Runs[i].Work; w.Shared != taken || w.Items+w.Shared != aloneRes.Runs[0].Work.Items {
-			t.Errorf("%s: %d items computed and %d taken over are told, want %d of %d", name, w.Items, w.Shared, taken, aloneRes.Runs[0].Work.Items)
+		if w := res.Runs[i].Work; w.Reused != taken || w.Items+w.Reused != aloneRes.Runs[0].Work.Items {
+			t.Errorf("%s: %d items computed and %d taken over are told, want %d of %d", name, w.Items, w.Reused, taken, aloneRes.Runs[0].Work.Items)
 		}
 	}
 	adapters := map[string]bool{}

@@ -36,8 +36,8 @@ import (
 // computes meanwhile what is about to come. A crash in between leaves some of them; the
 // next try writes the rest, perhaps from another run, with the same bytes.
 
-// HeaderShared names the run whose worker made a record that was taken over.
-const HeaderShared = "itool-shared"
+// HeaderReused names the run whose worker made a record that was taken over.
+const HeaderReused = "itool-shared"
 
 // link is one step of the chain: a record of a round, and the settings that it depends
 // on beside those of all links before it.
@@ -59,12 +59,12 @@ func chain(rounds int) []link {
 	return links
 }
 
-// judged is what a policy's verdicts depend on beside the policy.
-var judged = []string{"evaluate", "line.evaluate", "line.evaluate_rows", "line.batch_rows"}
+// verdictSettings is what a policy's verdicts depend on beside the policy.
+var verdictSettings = []string{"evaluate", "line.evaluate", "line.evaluate_rows", "line.batch_rows"}
 
-// common returns the records that run can take from donor: those of the links up to the
+// commonLinks returns the records that run can take from donor: those of the links up to the
 // first that differs, and the verdicts on their policies.
-func common(run, donor schemas.Run) ([]link, error) {
+func commonLinks(run, donor schemas.Run) ([]link, error) {
 	if run.Seed != donor.Seed || run.Base != donor.Base || run.Dataset != donor.Dataset {
 		return nil, nil
 	}
@@ -84,7 +84,7 @@ func common(run, donor schemas.Run) ([]link, error) {
 		return nil, nil
 	}
 	verdict := func(round int) {
-		if same(judged) {
+		if same(verdictSettings) {
 			out = append(out, link{record: "verdict", round: round})
 		}
 	}
@@ -137,20 +137,20 @@ func (f frozen) rounds() (n int) {
 	return n
 }
 
-// share copies what can be taken from the run that has most of it.
-func (l *Lab) share(ctx context.Context, r *Run, run schemas.Run, runs map[string]schemas.Run) (n int, from string, err error) {
+// reuse copies what can be taken from the run that has most of it.
+func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[string]schemas.Run) (n int, from string, err error) {
 	var best []link
 	for _, name := range slices.Sorted(maps.Keys(runs)) {
-		links, err := common(run, runs[name])
+		links, err := commonLinks(run, runs[name])
 		if err != nil {
 			return 0, "", fmt.Errorf("run %s: %w", name, err)
 		}
 		if len(links) <= len(best) {
 			continue
 		}
-		if fit, err := l.fit(ctx, name); err != nil {
+		if ok, err := l.reusable(ctx, name); err != nil {
 			return 0, "", err
-		} else if fit {
+		} else if ok {
 			best, from = links, name
 		}
 	}
@@ -169,7 +169,7 @@ func (l *Lab) share(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 		return 0, "", err
 	}
 	for _, k := range best {
-		m, err := l.copy(ctx, run, from, k)
+		m, err := l.copyRecords(ctx, run, from, k)
 		if err != nil {
 			return 0, "", fmt.Errorf("take %s.%d from run %s: %w", k.record, k.round, from, err)
 		}
@@ -178,9 +178,9 @@ func (l *Lab) share(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 	return n, from, nil
 }
 
-// fit tells whether a run may be taken from: it ran to its end, nothing in it failed,
+// reusable tells whether a run may be taken from: it ran to its end, nothing in it failed,
 // and all of it was made at our kernel level, whose bytes are its own.
-func (l *Lab) fit(ctx context.Context, run string) (bool, error) {
+func (l *Lab) reusable(ctx context.Context, run string) (bool, error) {
 	end, _, err := courier.Rows[schemas.End](ctx, l.Courier, run, "end", 0, "end")
 	switch {
 	case errors.Is(err, broker.ErrNotExist), errors.Is(err, broker.ErrNoRun):
@@ -207,9 +207,9 @@ func (l *Lab) fit(ctx context.Context, run string) (bool, error) {
 	return true, nil
 }
 
-// copy puts the records of one link into the run, under its name and configuration.
+// copyRecords puts the records of one link into the run, under its name and configuration.
 // Who made them, and in how much time, stays.
-func (l *Lab) copy(ctx context.Context, run schemas.Run, from string, k link) (n int, err error) {
+func (l *Lab) copyRecords(ctx context.Context, run schemas.Run, from string, k link) (n int, err error) {
 	keys, err := l.Courier.Broker.Keys(ctx, from, k.record, k.round)
 	if err != nil {
 		return 0, err
@@ -227,8 +227,8 @@ func (l *Lab) copy(ctx context.Context, run schemas.Run, from string, k link) (n
 				return err
 			}
 			b.Header.Run, b.Header.Config = run.Name, run.ConfigDigest
-			extra := map[string]string{HeaderShared: from}
-			for _, h := range []string{courier.HeaderSeconds, HeaderShared} { // a maker of its own goes before from
+			extra := map[string]string{HeaderReused: from}
+			for _, h := range []string{courier.HeaderSeconds, HeaderReused} { // a maker of its own goes before from
 				if v := m.Header[h]; v != "" {
 					extra[h] = v
 				}
