@@ -11,9 +11,9 @@ import (
 // bootstrapSeed is fixed: the same verdicts give the same intervals in every report.
 const bootstrapSeed = 1
 
-// accuracies judges every policy by its verdicts. A policy with the weights of the
+// evaluatePolicies judges every policy by its verdicts. A policy with the weights of the
 // one before was not asked again; it has its predecessor's answers.
-func (r *Report) accuracies(verdicts map[int][]schemas.Verdict) {
+func (r *Report) evaluatePolicies(verdicts map[int][]schemas.Verdict) {
 	for i := range r.Policies {
 		p := &r.Policies[i]
 		if i > 0 && p.Digest == r.Policies[i-1].Digest && len(verdicts[p.Round]) == 0 {

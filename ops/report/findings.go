@@ -11,7 +11,7 @@ import (
 // Findings are the sentences that a reader should not miss, the effect first.
 func (r *Report) Findings() []string {
 	var out []string
-	if base, final := r.first(), r.last(); base != nil && final != nil && base != final {
+	if base, final := r.firstEvaluated(), r.lastChanged(); base != nil && final != nil && base != final {
 		out = append(out, fmt.Sprintf("%s went from %.1f %% (%s) to %.1f %% (%s)", r.headlineName(),
 			100*base.Accuracy.Headline().Mean, base.Name, 100*final.Accuracy.Headline().Mean, final.Name))
 	}
@@ -19,7 +19,7 @@ func (r *Report) Findings() []string {
 		out = append(out, effect("warm-up", e.WarmUp, nil)...)
 		out = append(out, effect("the rounds after it", e.Rounds, e.RoundsOfHeadroom)...)
 	}
-	out = append(out, r.said()...)
+	out = append(out, r.stageRemarks()...)
 	for _, b := range []string{"easy", "medium", "hard"} {
 		if r.Rows.Parts["train"] > 0 && r.Rows.Difficulty[b] == 0 {
 			out = append(out, fmt.Sprintf("no %s row by the paper's thresholds (warmup.mode tertile cuts the set in three instead)", b))
@@ -29,7 +29,7 @@ func (r *Report) Findings() []string {
 }
 
 func (r *Report) headlineName() string {
-	if p := r.first(); p != nil && p.Accuracy.Calls.N == 0 {
+	if p := r.firstEvaluated(); p != nil && p.Accuracy.Calls.N == 0 {
 		return "exact match"
 	}
 	return "exact match of calls"
@@ -49,9 +49,9 @@ func effect(what string, i *stats.Difference, ofHeadroom *float64) []string {
 	return []string{s}
 }
 
-// said gathers what the stages said of their own work; rounds with the same words
+// stageRemarks gathers what the stages said of their own work; rounds with the same words
 // share a line.
-func (r *Report) said() []string {
+func (r *Report) stageRemarks() []string {
 	var texts []string
 	names := map[string][]string{}
 	add := func(text, name string) {
@@ -103,7 +103,7 @@ func (r *Report) said() []string {
 var warnings = map[string]string{
 	"plateau":             "more plain fine-tuning would have gained over a point: what the rounds gain may be what the warm-up left (warmup.epochs)",
 	"headroom":            "the headroom is below 10 points: the search had little to find",
-	"|Δ log-probability|": fmt.Sprintf("the update moved its pairs by less than %g nats: the policy is hardly another one (update.rate)", barMoved),
+	"|Δ log-probability|": fmt.Sprintf("the update moved its pairs by less than %g nats: the policy is hardly another one (update.rate)", movedBar),
 	"margin":              "the update did not widen the margin of its pairs: it learnt nothing from them (update.rate)",
 }
 
@@ -122,9 +122,9 @@ func (r *Report) categories() ([]stats.Category, []Policy) {
 	return cats, policies
 }
 
-// first is the first policy that was evaluated, last the last one of them that has
+// firstEvaluated is the first policy that was evaluated, lastChanged the last one of them that has
 // weights of its own: a round without an update is no result.
-func (r *Report) first() *Policy {
+func (r *Report) firstEvaluated() *Policy {
 	for i := range r.Policies {
 		if r.Policies[i].Accuracy != nil {
 			return &r.Policies[i]
@@ -133,7 +133,7 @@ func (r *Report) first() *Policy {
 	return nil
 }
 
-func (r *Report) last() *Policy {
+func (r *Report) lastChanged() *Policy {
 	for i := len(r.Policies) - 1; i >= 0; i-- {
 		if r.Policies[i].Accuracy != nil && r.Policies[i].Changed() {
 			return &r.Policies[i]

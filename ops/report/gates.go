@@ -36,9 +36,9 @@ const (
 
 // The bars that no setting moves.
 const (
-	barPlateau  = 0.01 // of exact match: more than a point left is no plateau
-	barHeadroom = 0.10 // of exact match: rounds gain a fraction of it, and single points are noise
-	barMoved    = 0.1  // nats; an answer's odds change by a tenth
+	plateauBar  = 0.01 // of exact match: more than a point left is no plateau
+	headroomBar = 0.10 // of exact match: rounds gain a fraction of it, and single points are noise
+	movedBar    = 0.1  // nats; an answer's odds change by a tenth
 )
 
 // diagnose fills what the gates need, then the gates.
@@ -48,7 +48,7 @@ func (r *Report) diagnose() {
 			r.Plateau = plateauOf(r.Policies[i].Metrics)
 		}
 	}
-	r.shares()
+	r.gainsOfHeadroom()
 	b := r.bars()
 	r.Gates = []Gate{r.gatePlateau(), r.gateHeadroom(), r.gateShare(), r.gateJudge(b), r.gateFunnel(b), r.gateMoved(), r.gateMargin(), r.gateSides()}
 }
@@ -65,14 +65,14 @@ func (r *Report) bars() bars {
 	return b
 }
 
-// mostCases bounds what a record may claim to have counted: an interval over a
+// maxCases bounds what a record may claim to have counted: an interval over a
 // billion cases would never be done.
-const mostCases = 1 << 20
+const maxCases = 1 << 20
 
 // paired is the difference of two shares over the same n cases, of which won are right
 // only after and lost only before; nil where the counts are none.
 func paired(n, won, lost int) *stats.Difference {
-	if n <= 0 || n > mostCases || won < 0 || lost < 0 || won > n || lost > n-won {
+	if n <= 0 || n > maxCases || won < 0 || lost < 0 || won > n || lost > n-won {
 		return nil
 	}
 	x := make([]float64, n)
@@ -95,7 +95,7 @@ func plateauOf(m map[string]float64) *Plateau {
 
 // count reads a count from a number of another program; −1 is none.
 func count(x float64) int {
-	if !(x >= 0 && x <= mostCases) {
+	if !(x >= 0 && x <= maxCases) {
 		return -1
 	}
 	return int(x)
@@ -110,21 +110,21 @@ func headroomOf(s schemas.Selection) *Headroom {
 	return &Headroom{Draws: int(s.HeadroomDraws), Greedy: float64(s.HeadroomGreedy) / n, Sampled: float64(s.HeadroomSampled) / n, Gap: *d}
 }
 
-// shares says what part of its headroom every round has gained, and all rounds of the
+// gainsOfHeadroom says what part of its headroom every round has gained, and all rounds of the
 // first one's. Where there is no headroom there is no such part.
-func (r *Report) shares() {
+func (r *Report) gainsOfHeadroom() {
 	for i := range r.Rounds {
 		rd := &r.Rounds[i]
-		if p := r.made(rd.Round); p != nil && p.Accuracy != nil {
-			rd.GainOfHeadroom = partOf(p.Accuracy.Gain, rd.Headroom)
+		if p := r.policyAfter(rd.Round); p != nil && p.Accuracy != nil {
+			rd.GainOfHeadroom = shareOfHeadroom(p.Accuracy.Gain, rd.Headroom)
 		}
 		if rd.Round == 0 && r.Effect != nil {
-			r.Effect.RoundsOfHeadroom = partOf(r.Effect.Rounds, rd.Headroom)
+			r.Effect.RoundsOfHeadroom = shareOfHeadroom(r.Effect.Rounds, rd.Headroom)
 		}
 	}
 }
 
-func partOf(gain *stats.Difference, h *Headroom) *float64 {
+func shareOfHeadroom(gain *stats.Difference, h *Headroom) *float64 {
 	if gain == nil || h == nil || h.Gap.Mean <= 0 {
 		return nil
 	}
@@ -132,8 +132,8 @@ func partOf(gain *stats.Difference, h *Headroom) *float64 {
 	return &s
 }
 
-// made is the policy that a round of search made; nil while there is none.
-func (r *Report) made(round int) *Policy {
+// policyAfter is the policy that a round of search made; nil while there is none.
+func (r *Report) policyAfter(round int) *Policy {
 	for i := range r.Policies {
 		if r.Policies[i].Round == round+1 {
 			return &r.Policies[i]
@@ -157,12 +157,12 @@ func (r *Report) gatePlateau() Gate {
 	}
 	verdict := passed
 	switch {
-	case p.Change.Low > barPlateau:
+	case p.Change.Low > plateauBar:
 		verdict = missed
-	case p.Change.Mean >= barPlateau-1e-9:
+	case p.Change.Mean >= plateauBar-1e-9:
 		verdict = unclear
 	}
-	g.Values = []Value{{PolicyName(0), inPoints(p.Change), verdict}}
+	g.Values = []Value{{PolicyName(0), wholePoints(p.Change), verdict}}
 	return g
 }
 
@@ -180,12 +180,12 @@ func (r *Report) gateHeadroom() Gate {
 		draws = fmt.Sprintf("%d draws at temperature 1", h.Draws)
 		verdict := passed
 		switch {
-		case h.Gap.High < barHeadroom:
+		case h.Gap.High < headroomBar:
 			verdict = missed
-		case h.Gap.Mean < barHeadroom-1e-9:
+		case h.Gap.Mean < headroomBar-1e-9:
 			verdict = unclear
 		}
-		g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), inPoints(h.Gap), verdict})
+		g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), wholePoints(h.Gap), verdict})
 	}
 	g.Means = fmt.Sprintf(g.Means, draws)
 	if len(g.Values) == 0 && len(r.Rounds) > 0 {
@@ -226,7 +226,7 @@ func (r *Report) gateFunnel(b bars) Gate {
 		Means: "Branching nodes → pairs → steps. With fewer it is “no update”, never a result. Few branches: raise expand.width or select.ratio; few pairs: see what dropped them.",
 	}
 	for _, rd := range r.Rounds {
-		if p := r.made(rd.Round); p != nil {
+		if p := r.policyAfter(rd.Round); p != nil {
 			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%d → %d → %d", rd.Branching, rd.Pairs, rd.Steps), verdictOf(p.Status != update.StatusNone)})
 		}
 	}
@@ -235,12 +235,12 @@ func (r *Report) gateFunnel(b bars) Gate {
 
 func (r *Report) gateMoved() Gate {
 	g := Gate{
-		Name: "|Δ log-probability|", Bar: fmt.Sprintf("≥ %g nats", barMoved),
+		Name: "|Δ log-probability|", Bar: fmt.Sprintf("≥ %g nats", movedBar),
 		Means: "How far the update moved the pairs' answers, mean over both sides. Below the bar the policy is hardly another one: raise update.rate or update.epochs, or find more pairs.",
 	}
 	for _, rd := range r.Rounds {
 		if rd.Sides != nil {
-			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%.3f", rd.moved()), verdictOf(rd.moved() >= barMoved)})
+			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%.3f", rd.moved()), verdictOf(rd.moved() >= movedBar)})
 		}
 	}
 	return g
@@ -276,8 +276,8 @@ func (r *Report) gateSides() Gate {
 	return g
 }
 
-// inPoints is a difference for a narrow table, its interval in whole points.
-func inPoints(d stats.Difference) string {
+// wholePoints is a difference for a narrow table, its interval in whole points.
+func wholePoints(d stats.Difference) string {
 	return fmt.Sprintf("%+.1f [%+.0f, %+.0f]", 100*d.Mean, 100*d.Low, 100*d.High)
 }
 
@@ -303,7 +303,7 @@ func (r *Report) gateColumns() []string {
 		}
 	}
 	for _, rd := range r.Rounds { // the round at work has no policy yet
-		if name := PolicyName(rd.Round + 1); seen[name] && r.made(rd.Round) == nil {
+		if name := PolicyName(rd.Round + 1); seen[name] && r.policyAfter(rd.Round) == nil {
 			out = append(out, name)
 		}
 	}

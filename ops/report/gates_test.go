@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write testdata anew")
 
 // measured writes a run in which every gate has a value: round 1 moves the policy and
 // gains, round 2 is no update, round 3 is at work.
-func measured(b book) {
+func measured(b fixture) {
 	write(b, "run", 0, "run", schemas.Run{
 		Name: run, Created: "2026-01-02T03:04:05Z", Seed: 7, Dataset: "[]", ConfigDigest: "cd",
 		Config: `{"filter":{"mode":"proven"},"select":{"min_auc":0.6},"update":{"min_pairs":2,"min_steps":1}}`,
@@ -56,7 +56,7 @@ func measured(b book) {
 
 // TestDiagnostics: what is shown of a run that measured everything.
 func TestDiagnostics(t *testing.T) {
-	b := newBook(t)
+	b := newFixture(t)
 	measured(b)
 	r, err := report.Gather(t.Context(), b.c, run)
 	if err != nil {
@@ -158,7 +158,7 @@ func TestVerdicts(t *testing.T) {
 		{"endless", plateau(1e12, 1, 1), headroom(4, math.MaxInt32, 5, 9, 6), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBook(t)
+			b := newFixture(t)
 			write(b, "run", 0, "run", schemas.Run{Name: run, Config: "{}", Dataset: "[]"})
 			c.policy.Status, c.policy.Curve = "trained", "[]"
 			c.room.JudgeAUC, c.room.JudgeMass = math.NaN(), math.NaN()

@@ -26,14 +26,14 @@ var stageOf = []struct{ record, stage string }{
 func Gather(ctx context.Context, c *courier.Courier, run string) (*Report, error) {
 	g := &gatherer{c: c, run: run, r: &Report{Run: run}, verdicts: map[int][]schemas.Verdict{}}
 	for _, step := range []func(context.Context) error{
-		g.description, g.examples, g.policies, g.rounds, g.judgements, g.failures, g.times,
+		g.readRun, g.readExamples, g.readPolicies, g.readRounds, g.readVerdicts, g.readFailures, g.readTimes,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("report of run %s: %w", run, err)
 		}
 	}
-	g.r.closeFunnels()
-	g.r.accuracies(g.verdicts)
+	g.r.completeFunnels()
+	g.r.evaluatePolicies(g.verdicts)
 	g.r.diagnose()
 	return g.r, nil
 }
@@ -45,8 +45,8 @@ type gatherer struct {
 	verdicts map[int][]schemas.Verdict // by round
 }
 
-// description reads how the run was started and how it ended.
-func (g *gatherer) description(ctx context.Context) error {
+// readRun reads how the run was started and how it ended.
+func (g *gatherer) readRun(ctx context.Context) error {
 	rows, _, err := courier.Rows[schemas.Run](ctx, g.c, g.run, "run", 0, "run")
 	if err != nil {
 		return err
@@ -75,9 +75,9 @@ func (g *gatherer) description(ctx context.Context) error {
 	return nil
 }
 
-// each decodes all results of one record in one round, in key order, one batch in
+// eachBatch decodes all results of one record in one round, in key order, one batch in
 // memory at a time.
-func each[R schemas.Record](ctx context.Context, g *gatherer, record string, round int, visit func(schemas.Header, []R)) error {
+func eachBatch[R schemas.Record](ctx context.Context, g *gatherer, record string, round int, visit func(schemas.Header, []R)) error {
 	keys, err := g.c.Broker.Keys(ctx, g.run, record, round)
 	if err != nil {
 		return err
@@ -95,19 +95,19 @@ func each[R schemas.Record](ctx context.Context, g *gatherer, record string, rou
 	return nil
 }
 
-// examples counts the rows of the dataset.
-func (g *gatherer) examples(ctx context.Context) error {
+// readExamples counts the rows of the dataset.
+func (g *gatherer) readExamples(ctx context.Context) error {
 	rows := Rows{Dropped: map[string]int{}, Example: map[string]Row{}, Parts: map[string]int{}, Difficulty: map[string]int{}}
-	err := each(ctx, g, "example", 0, func(_ schemas.Header, examples []schemas.Example) {
+	err := eachBatch(ctx, g, "example", 0, func(_ schemas.Header, examples []schemas.Example) {
 		for i := range examples {
-			rows.count(&examples[i])
+			rows.add(&examples[i])
 		}
 	})
 	g.r.Rows = rows
 	return err
 }
 
-func (r *Rows) count(e *schemas.Example) {
+func (r *Rows) add(e *schemas.Example) {
 	r.Total++
 	if schemas.Part(e.Part) == schemas.PartDropped {
 		if r.Dropped[e.Reason]++; r.Dropped[e.Reason] == 1 {
@@ -125,8 +125,8 @@ func (r *Rows) count(e *schemas.Example) {
 	}
 }
 
-// policies reads one policy after the other until there is none.
-func (g *gatherer) policies(ctx context.Context) error {
+// readPolicies reads one policy after the other until there is none.
+func (g *gatherer) readPolicies(ctx context.Context) error {
 	for round := -1; ; round++ {
 		rows, _, err := courier.Rows[schemas.Policy](ctx, g.c, g.run, "policy", round, "policy")
 		if errors.Is(err, broker.ErrNotExist) {
@@ -165,8 +165,8 @@ func curve(text string) []Point {
 	return points
 }
 
-// rounds reads the funnel of every round that has begun.
-func (g *gatherer) rounds(ctx context.Context) error {
+// readRounds reads the funnel of every round that has begun.
+func (g *gatherer) readRounds(ctx context.Context) error {
 	mode := struct{ Filter struct{ Mode string } }{}
 	_ = json.Unmarshal(g.r.Config, &mode)
 	for _, p := range g.r.Policies {
@@ -174,7 +174,7 @@ func (g *gatherer) rounds(ctx context.Context) error {
 			continue
 		}
 		rd := Round{Round: p.Round, Mode: mode.Filter.Mode, PairsReason: map[string]int{}}
-		if err := g.round(ctx, &rd); err != nil {
+		if err := g.readRound(ctx, &rd); err != nil {
 			return err
 		}
 		if rd.Scored > 0 {
@@ -184,9 +184,9 @@ func (g *gatherer) rounds(ctx context.Context) error {
 	return nil
 }
 
-func (g *gatherer) round(ctx context.Context, rd *Round) error {
+func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 	nats := 0.0
-	if err := each(ctx, g, "score", rd.Round, func(_ schemas.Header, rows []schemas.Score) {
+	if err := eachBatch(ctx, g, "score", rd.Round, func(_ schemas.Header, rows []schemas.Score) {
 		for _, s := range rows {
 			rd.Scored++
 			nats += math.Log(s.Perplexity)
@@ -195,7 +195,7 @@ func (g *gatherer) round(ctx context.Context, rd *Round) error {
 		return err
 	}
 	rd.Perplexity = math.Exp(nats / float64(rd.Scored))
-	if err := each(ctx, g, "selection", rd.Round, func(_ schemas.Header, rows []schemas.Selection) {
+	if err := eachBatch(ctx, g, "selection", rd.Round, func(_ schemas.Header, rows []schemas.Selection) {
 		for _, s := range rows {
 			if s.Selected {
 				rd.Selected++
@@ -207,10 +207,10 @@ func (g *gatherer) round(ctx context.Context, rd *Round) error {
 	}); err != nil {
 		return err
 	}
-	if err := each(ctx, g, "candidate", rd.Round, func(_ schemas.Header, tree []schemas.Candidate) { rd.tree(tree) }); err != nil {
+	if err := eachBatch(ctx, g, "candidate", rd.Round, func(_ schemas.Header, tree []schemas.Candidate) { rd.addTree(tree) }); err != nil {
 		return err
 	}
-	return each(ctx, g, "pair", rd.Round, func(_ schemas.Header, rows []schemas.Pair) {
+	return eachBatch(ctx, g, "pair", rd.Round, func(_ schemas.Header, rows []schemas.Pair) {
 		for _, p := range rows {
 			if p.Reason == "" {
 				rd.Pairs++
@@ -235,8 +235,8 @@ func judgeOf(s schemas.Selection) *Judge {
 	return j
 }
 
-// tree adds one search tree to the funnel.
-func (rd *Round) tree(nodes []schemas.Candidate) {
+// addTree adds one search tree to the funnel.
+func (rd *Round) addTree(nodes []schemas.Candidate) {
 	finished := make([]bool, len(nodes)) // a terminal is at or below the node
 	children := make([]int, len(nodes))  // that are finished
 	passing, failing := 0, 0
@@ -271,10 +271,10 @@ func (rd *Round) tree(nodes []schemas.Candidate) {
 	}
 }
 
-// judgements reads the verdicts of every policy.
-func (g *gatherer) judgements(ctx context.Context) error {
+// readVerdicts reads the verdicts of every policy.
+func (g *gatherer) readVerdicts(ctx context.Context) error {
 	for _, p := range g.r.Policies {
-		if err := each(ctx, g, "verdict", p.Round, func(_ schemas.Header, rows []schemas.Verdict) {
+		if err := eachBatch(ctx, g, "verdict", p.Round, func(_ schemas.Header, rows []schemas.Verdict) {
 			g.verdicts[p.Round] = append(g.verdicts[p.Round], rows...)
 		}); err != nil {
 			return err
@@ -283,7 +283,7 @@ func (g *gatherer) judgements(ctx context.Context) error {
 	return nil
 }
 
-func (g *gatherer) failures(ctx context.Context) (err error) {
+func (g *gatherer) readFailures(ctx context.Context) (err error) {
 	g.r.Failures, err = Failures(ctx, g.c, g.run)
 	return err
 }
@@ -322,8 +322,8 @@ func Failures(ctx context.Context, c *courier.Courier, run string) ([]Failure, e
 	return out, nil
 }
 
-// times sums what the workers measured.
-func (g *gatherer) times(ctx context.Context) error {
+// readTimes sums what the workers measured.
+func (g *gatherer) readTimes(ctx context.Context) error {
 	workers := map[string]bool{}
 	for _, s := range stageOf {
 		t := StageTime{Stage: s.stage}

@@ -70,7 +70,7 @@ type view struct {
 	Categories   []stats.Category // of the first policy; the others have the same
 	MostErrors   int
 	LongestStage float64
-	Curves       []drawing
+	Curves       []lossCurve
 	Settings     string
 }
 
@@ -96,17 +96,16 @@ func (v view) Guarded() bool {
 // Category is one policy's share of one category.
 func (v view) Category(p Policy, i int) stats.Interval { return p.Accuracy.Categories[i].Pass }
 
-// drawing is a polyline of the loss in a box of 300 by 90.
-type drawing struct {
-	Name              string
-	Points            string
-	First, Last       string
-	Steps             int
-	Lowest, Highest   string
-	LossName, Caption string
+// lossCurve is a polyline of the loss in a box of 300 by 90.
+type lossCurve struct {
+	Name        string
+	Points      string
+	Steps       int
+	First, Last string
+	Lowest      string
 }
 
-func drawCurve(p Policy) drawing {
+func drawCurve(p Policy) lossCurve {
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, c := range p.Curve {
 		low, high = min(low, c.Loss), max(high, c.Loss)
@@ -117,10 +116,10 @@ func drawCurve(p Policy) drawing {
 		fmt.Fprintf(&b, "%.1f,%.1f ", x, 85-80*share(c.Loss-low, high-low))
 	}
 	first, last := p.Curve[0], p.Curve[len(p.Curve)-1]
-	return drawing{
+	return lossCurve{
 		Name: p.Name, Points: b.String(), Steps: p.Steps,
 		First: fmt.Sprintf("%.3g", first.Loss), Last: fmt.Sprintf("%.3g", last.Loss),
-		Lowest: fmt.Sprintf("%.3g", low), Highest: fmt.Sprintf("%.3g", high),
+		Lowest: fmt.Sprintf("%.3g", low),
 	}
 }
 

@@ -17,13 +17,13 @@ import (
 
 const run = "r1"
 
-// book writes records as the keeper and the stages do.
-type book struct {
+// fixture writes records as the keeper and the stages do.
+type fixture struct {
 	*testing.T
 	c *courier.Courier
 }
 
-func newBook(t *testing.T) book {
+func newFixture(t *testing.T) fixture {
 	t.Helper()
 	server, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
 	if err != nil {
@@ -42,10 +42,10 @@ func newBook(t *testing.T) book {
 	if err := b.CreateRun(t.Context(), run, 1<<30); err != nil {
 		t.Fatal(err)
 	}
-	return book{t, &courier.Courier{Broker: b, Store: store}}
+	return fixture{t, &courier.Courier{Broker: b, Store: store}}
 }
 
-func write[R schemas.Record](b book, record string, round int, key string, rows ...R) {
+func write[R schemas.Record](b fixture, record string, round int, key string, rows ...R) {
 	b.Helper()
 	batch, err := schemas.Encode(schemas.Header{Run: run, Round: round, Key: key, Worker: "w1"}, rows)
 	if err != nil {
@@ -61,7 +61,7 @@ const hostile = "<script>alert(1)</script>\x1b[2J\"'&\u202e"
 
 // fill writes a run of two rounds: the warm-up helps on one row of four, round 1
 // does not change the policy.
-func fill(b book) {
+func fill(b fixture) {
 	write(b, "run", 0, "run", schemas.Run{
 		Name: run, Created: "2026-01-02T03:04:05Z", Seed: 7, Config: `{"filter":{"mode":"proven"}}`, ConfigDigest: "cd",
 		Dataset: `[{"Key":"s0","Name":"a.jsonl","Format":"openai","SHA256":"d1","First":0,"Rows":3},{"Key":"s1","Name":"a.jsonl","Format":"openai","SHA256":"d1","First":3,"Rows":4}]`,
@@ -111,7 +111,7 @@ func fill(b book) {
 
 // TestGather: every number of a small run, worked out by hand.
 func TestGather(t *testing.T) {
-	b := newBook(t)
+	b := newFixture(t)
 	fill(b)
 	r, err := report.Gather(t.Context(), b.c, run)
 	if err != nil {
@@ -175,7 +175,7 @@ func TestGather(t *testing.T) {
 // TestShown: what a person must see is there, and what a model wrote can harm
 // neither a browser nor a terminal.
 func TestShown(t *testing.T) {
-	b := newBook(t)
+	b := newFixture(t)
 	fill(b)
 	write(b, "end", 0, "end", schemas.End{Status: "done", Rounds: 0})
 	r, err := report.Gather(t.Context(), b.c, run)
@@ -225,7 +225,7 @@ func TestShown(t *testing.T) {
 
 // TestNothingReads: where no answer decodes, 0 % is a fault of the format, not of skill.
 func TestNothingReads(t *testing.T) {
-	b := newBook(t)
+	b := newFixture(t)
 	write(b, "run", 0, "run", schemas.Run{Name: run, Config: "{}", Dataset: "[]"})
 	write(b, "policy", -1, "policy", schemas.Policy{Checkpoint: "p-base", Status: "base", Metrics: "{}", Curve: "[]"})
 	write(b, "verdict", -1, "c0", schemas.Verdict{ExampleID: "t1", Part: "test", HasCall: true, ErrorType: "code syntax"})
@@ -240,7 +240,7 @@ func TestNothingReads(t *testing.T) {
 
 // TestEarly: a run that has only begun can be looked at.
 func TestEarly(t *testing.T) {
-	b := newBook(t)
+	b := newFixture(t)
 	if _, err := report.Gather(t.Context(), b.c, run); err == nil {
 		t.Error("a stream without a run record gave a report")
 	}

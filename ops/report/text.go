@@ -16,7 +16,7 @@ import (
 // Text writes the report for a terminal. What came from models or files is
 // printed without control characters.
 func (r *Report) Text(out io.Writer) error {
-	w := &pen{w: out}
+	w := &printer{w: out}
 	w.line("run %s · %s · seed %d", r.Run, r.Status, r.Seed)
 	if r.Detail != "" {
 		w.line("%s", Plain(r.Detail))
@@ -24,26 +24,26 @@ func (r *Report) Text(out io.Writer) error {
 	for _, s := range r.Findings() {
 		w.line("%s", s)
 	}
-	for _, section := range []func(*pen){r.textRows, r.textAccuracy, r.textCategories, r.textErrors, r.textGates, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures} {
+	for _, section := range []func(*printer){r.textRows, r.textAccuracy, r.textCategories, r.textErrors, r.textGates, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures} {
 		section(w)
 	}
 	return w.err
 }
 
-// pen remembers the first error, so that the sections need not.
-type pen struct {
+// printer remembers the first error, so that the sections need not.
+type printer struct {
 	w   io.Writer
 	err error
 }
 
-func (p *pen) line(format string, args ...any) {
+func (p *printer) line(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
 	}
 }
 
 // table aligns rows of cells; the first row is the head.
-func (p *pen) table(title string, rows [][]string) {
+func (p *printer) table(title string, rows [][]string) {
 	if p.err != nil || len(rows) < 2 {
 		return
 	}
@@ -57,7 +57,7 @@ func (p *pen) table(title string, rows [][]string) {
 	}
 }
 
-func (r *Report) textRows(w *pen) {
+func (r *Report) textRows(w *printer) {
 	w.line("\nrows: kept %d of %d assistant turns (train %d, of which replay %d; validation %d; test %d)",
 		r.Rows.Kept, r.Rows.Total, r.Rows.Parts["train"], r.Rows.Replay, r.Rows.Parts["validation"], r.Rows.Parts["test"])
 	for _, c := range counts(r.Rows.Dropped) {
@@ -69,7 +69,7 @@ func (r *Report) textRows(w *pen) {
 	}
 }
 
-func (r *Report) textAccuracy(w *pen) {
+func (r *Report) textAccuracy(w *printer) {
 	rows := [][]string{{"policy", "calls", "change", "all rows", "parses", "status"}}
 	n, parts := 0, ""
 	for _, p := range r.Policies {
@@ -86,7 +86,7 @@ func (r *Report) textAccuracy(w *pen) {
 	}
 }
 
-func (r *Report) textCategories(w *pen) {
+func (r *Report) textCategories(w *printer) {
 	cats, policies := r.categories()
 	head := []string{"category", "rows"}
 	for _, p := range policies {
@@ -103,7 +103,7 @@ func (r *Report) textCategories(w *pen) {
 	w.table("exact match by category", rows)
 }
 
-func (r *Report) textErrors(w *pen) {
+func (r *Report) textErrors(w *printer) {
 	types, policies := r.errorTypes()
 	head := []string{"error type"}
 	for _, p := range policies {
@@ -120,7 +120,7 @@ func (r *Report) textErrors(w *pen) {
 	w.table("wrong answers by error type", rows)
 }
 
-func (r *Report) textGates(w *pen) {
+func (r *Report) textGates(w *printer) {
 	columns := r.gateColumns()
 	if len(columns) == 0 {
 		return
@@ -140,7 +140,7 @@ func (r *Report) textGates(w *pen) {
 	}
 }
 
-func (r *Report) textFunnel(w *pen) {
+func (r *Report) textFunnel(w *printer) {
 	rows := [][]string{{"to make", "scored", "selected", "trees", "with both", "branching", "pairs", "steps", "|Δ| chosen", "|Δ| rejected", "other mode", "dropped"}}
 	for _, rd := range r.Rounds {
 		var dropped []string
@@ -156,7 +156,7 @@ func (r *Report) textFunnel(w *pen) {
 	w.table("the funnel of every round (with both: trees with right and wrong answers; |Δ|: nats that the update moved a side; other mode: pairs if it were in force)", rows)
 }
 
-func (r *Report) textJudge(w *pen) {
+func (r *Report) textJudge(w *printer) {
 	rows := [][]string{{"to make", "self-evaluation", "AUC", "mass", "why"}}
 	for _, rd := range r.Rounds {
 		if j := rd.Judge; j != nil {
@@ -166,7 +166,7 @@ func (r *Report) textJudge(w *pen) {
 	w.table("self-evaluation, calibrated on validation", rows)
 }
 
-func (r *Report) textTraining(w *pen) {
+func (r *Report) textTraining(w *printer) {
 	w.line("\ntraining")
 	for _, p := range r.Policies {
 		if p.Round >= 0 {
@@ -197,7 +197,7 @@ func wrap(s, sep, indent string, width int) string {
 	return strings.Join(append(lines, line), "\n")
 }
 
-func (r *Report) textTime(w *pen) {
+func (r *Report) textTime(w *printer) {
 	var parts []string
 	for _, t := range r.Seconds {
 		parts = append(parts, fmt.Sprintf("%s %s", t.Stage, Duration(t.Seconds)))
@@ -207,7 +207,7 @@ func (r *Report) textTime(w *pen) {
 	}
 }
 
-func (r *Report) textFailures(w *pen) {
+func (r *Report) textFailures(w *printer) {
 	if len(r.Failures) > 0 {
 		w.line("\n%d items were given up: `itool failed %s` lists them", len(r.Failures), r.Run)
 	}

@@ -60,9 +60,9 @@ func (p Policy) Measured() string {
 
 func words(key string) string { return strings.ReplaceAll(Plain(key), "_", " ") }
 
-// closeFunnels fills what a round's funnel ends in: the steps of the policy that it made,
+// completeFunnels fills what a round's funnel ends in: the steps of the policy that it made,
 // and how far they moved the pairs' probabilities.
-func (r *Report) closeFunnels() {
+func (r *Report) completeFunnels() {
 	made := map[int]Policy{}
 	for _, p := range r.Policies {
 		made[p.Round] = p
@@ -74,7 +74,7 @@ func (r *Report) closeFunnels() {
 			continue
 		}
 		rd.Steps = p.Steps
-		rd.together(p.Metrics)
+		rd.correctPairs(p.Metrics)
 		if p.Changed() {
 			m := p.Metrics
 			rd.ChosenChange, rd.RejectedChange = m["chosen_change"], m["rejected_change"]
@@ -85,9 +85,9 @@ func (r *Report) closeFunnels() {
 	}
 }
 
-// together moves what only the whole round could see from the pairs to the reasons:
+// correctPairs moves what only the whole round could see from the pairs to the reasons:
 // the same pair in two trees, and pairs that were searched with another policy.
-func (rd *Round) together(m map[string]float64) {
+func (rd *Round) correctPairs(m map[string]float64) {
 	kept, distinct, foreign := int(m["pairs_kept"]), int(m["pairs_distinct"]), int(m["pairs_foreign"])
 	if kept != rd.Pairs || distinct < 0 || foreign < 0 || distinct+foreign > kept {
 		return // another stage's numbers, which do not add up to what the filter gave
