@@ -152,7 +152,7 @@ func policies(t *testing.T, c *courier.Courier) (digests []string) {
 	t.Helper()
 	trained := 0
 	for r := line.Base; ; r++ {
-		rows, _, err := courier.Rows[schemas.Policy](context.WithoutCancel(t.Context()), c, name, "policy", r, line.PolicyKey)
+		rows, _, err := courier.Rows[schemas.Policy](context.WithoutCancel(t.Context()), c, name, "policy", r, schemas.KeyPolicy)
 		if errors.Is(err, broker.ErrNotExist) {
 			if trained < 2 {
 				t.Fatalf("only %d policies were trained; the test shows nothing", trained)

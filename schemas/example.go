@@ -1,17 +1,5 @@
 package schemas
 
-// Part says what an example may be used for. Every row of the input is in
-// exactly one part; a dropped row stays in its batch with its reason, so that
-// nothing is lost between reading and reporting.
-type Part string
-
-const (
-	PartTrain      Part = "train"      // warm-up, and the replay buffer when Replay is set
-	PartValidation Part = "validation" // settings, the guard, calibration; never trained on
-	PartTest       Part = "test"       // held out; only evaluate reads it
-	PartDropped    Part = "dropped"    // Reason says why
-)
-
 // Example is one assistant turn with all that stands before it. split writes
 // it; tasks of score, expand and evaluate carry it again.
 type Example struct {

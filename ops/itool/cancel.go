@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"itool/broker"
+	"itool/schemas"
 )
 
 // cancelCmd is `itool cancel`.
@@ -23,7 +24,7 @@ func (c *cancelCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	// Only the mark counts; its body is empty.
-	if _, err := s.Broker.Publish(ctx, broker.Address{Run: c.RunName, Record: "cancel", Key: "run"}, nil, nil); err != nil {
+	if _, err := s.Broker.Publish(ctx, broker.Address{Run: c.RunName, Record: schemas.RecordCancel, Key: schemas.KeyCancel}, nil, nil); err != nil {
 		return notYet(c.RunName, err)
 	}
 	_ = s.Broker.Announce(ctx, broker.Hint, c.RunName, nil) // else the keeper sees it at its next turn

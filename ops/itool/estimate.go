@@ -16,6 +16,7 @@ import (
 
 	"itool/ops/config"
 	"itool/ops/report"
+	"itool/schemas"
 	"itool/stages/split/format"
 )
 
@@ -87,7 +88,7 @@ func (c *estimateCmd) Run(ctx context.Context, a *app) error {
 		return fmt.Errorf("the pilot: %w", err)
 	}
 	e := scaled(r, full, share, orCores(c.Slots))
-	e.Pilot = pilot{Share: share, Rows: r.Rows.Parts["train"], Seconds: took.Seconds()}
+	e.Pilot = pilot{Share: share, Rows: r.Rows.Parts[schemas.PartTrain], Seconds: took.Seconds()}
 	e.Bytes, e.Cost = peakMemory(), c.Price*e.Seconds/3600
 	if c.JSON {
 		return json.NewEncoder(a.out).Encode(e)
@@ -192,7 +193,7 @@ func scaled(r *report.Report, full config.Config, share float64, slots int) esti
 		return float64(max(n, 1))
 	}
 	small := smaller(full, share)
-	validation, test := r.Rows.Parts["validation"], r.Rows.Parts["test"]
+	validation, test := r.Rows.Parts[schemas.PartValidation], r.Rows.Parts[schemas.PartTest]
 	held := test
 	if full.Line.Evaluate == "validation" || full.Line.Evaluate == "auto" && test == 0 {
 		held = validation

@@ -230,12 +230,12 @@ const mergeTolerance = 0.05
 
 // probes are a few examples of the run.
 func (c *exportCmd) probes(ctx context.Context, s *site) ([]policy.Sequence, error) {
-	keys, err := s.Broker.Keys(ctx, c.RunName, "example", 0)
+	keys, err := s.Broker.Keys(ctx, c.RunName, schemas.RecordExample, 0)
 	if err != nil {
 		return nil, err
 	}
 	var out []policy.Sequence
-	for b, err := range s.Round(ctx, c.RunName, "example", 0, keys) {
+	for b, err := range s.Round(ctx, c.RunName, schemas.RecordExample, 0, keys) {
 		if err != nil {
 			return nil, err
 		}
@@ -244,7 +244,7 @@ func (c *exportCmd) probes(ctx context.Context, s *site) ([]policy.Sequence, err
 			return nil, err
 		}
 		for _, e := range rows {
-			if len(out) < 8 && schemas.Part(e.Part) != schemas.PartDropped {
+			if len(out) < 8 && e.Part != schemas.PartDropped {
 				out = append(out, policy.Sequence{Prompt: e.PromptIDs, Answer: e.AnswerIDs})
 			}
 		}

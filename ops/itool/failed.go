@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"itool/ops/report"
+	"itool/schemas"
 )
 
 // failedCmd is `itool failed`.
@@ -38,7 +39,7 @@ func (c *failedCmd) Run(ctx context.Context, a *app) error {
 
 // remedy says what a person can do; the runbook says more.
 func remedy(f report.Failure) string {
-	if f.Reason == "rejected" {
+	if f.Reason == schemas.ReasonRejected {
 		return "no retry cures this: mend the data or the setting that the error names and start a new run under another name"
 	}
 	return "it failed on every attempt: mend the cause (memory, disk, a bug of the stage) and start a new run; " +

@@ -148,9 +148,9 @@ func (j job) conclude(ctx context.Context, a *app, s *site, end line.State) erro
 // verdict turns the end of a run into an exit code.
 func verdict(run, status, detail string) error {
 	switch status {
-	case "done":
+	case schemas.StatusDone:
 		return nil
-	case line.StatusGuard:
+	case schemas.StatusGuard:
 		return coded(exitGuard, "run %s was stopped by the guard, its last good policy stands: %s", run, detail)
 	case "stalled":
 		return coded(exitStalled, "run %s is stalled: %s", run, detail)

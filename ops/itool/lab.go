@@ -17,6 +17,7 @@ import (
 	"itool/ops/demo"
 	"itool/ops/lab"
 	"itool/ops/line"
+	"itool/schemas"
 )
 
 // labCmd is `itool lab`.
@@ -249,8 +250,8 @@ func (c *labCmd) report(ctx context.Context, a *app, s *site, plan *lab.Plan) (*
 func labVerdict(r *lab.Result, dir string) error {
 	for _, run := range r.Runs {
 		switch run.Status {
-		case "done", line.StatusGuard:
-		case "failed", "cancelled":
+		case schemas.StatusDone, schemas.StatusGuard:
+		case schemas.StatusFailed, schemas.StatusCancelled:
 			return coded(exitFailed, "run %s %s: %s", run.Run, run.Status, run.Detail)
 		default:
 			return coded(exitStalled, "run %s is not done (%s): `itool failed %s --dir %s` says what failed", run.Run, run.Status, run.Run, dir)

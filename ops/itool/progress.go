@@ -121,13 +121,13 @@ func roundID(r line.RoundView) string { return fmt.Sprintf("%s.%d", r.Record, r.
 func work(r line.RoundView) string {
 	policy := report.PolicyName(r.Round)
 	switch r.Record {
-	case "example":
+	case schemas.RecordExample:
 		return "read the dataset"
-	case "verdict":
+	case schemas.RecordVerdict:
 		return "evaluate " + policy
-	case "score":
+	case schemas.RecordScore:
 		return "score with " + policy
-	case "pair":
+	case schemas.RecordPair:
 		return "search with " + policy
 	}
 	return r.Record + " " + policy

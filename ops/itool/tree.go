@@ -30,9 +30,9 @@ func (c *treeCmd) Run(ctx context.Context, a *app) error {
 	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
 		return err
 	}
-	nodes, _, err := courier.Rows[schemas.Candidate](ctx, s.Courier, c.RunName, "candidate", c.Round, c.Example)
+	nodes, _, err := courier.Rows[schemas.Candidate](ctx, s.Courier, c.RunName, schemas.RecordCandidate, c.Round, c.Example)
 	if errors.Is(err, broker.ErrNotExist) || errors.Is(err, broker.ErrBadName) {
-		keys, err := s.Broker.Keys(ctx, c.RunName, "candidate", c.Round)
+		keys, err := s.Broker.Keys(ctx, c.RunName, schemas.RecordCandidate, c.Round)
 		if err != nil {
 			return notYet(c.RunName, err)
 		}

@@ -42,7 +42,7 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 // awaitEnd waits for the end record.
 func awaitEnd(ctx context.Context, c *courier.Courier, run string) (schemas.End, error) {
 	for {
-		rows, _, err := courier.Rows[schemas.End](ctx, c, run, "end", 0, "end")
+		rows, _, err := courier.Rows[schemas.End](ctx, c, run, schemas.RecordEnd, 0, schemas.KeyEnd)
 		if err == nil && len(rows) == 1 {
 			return rows[0], nil
 		}

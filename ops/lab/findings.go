@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"itool/schemas"
 	"itool/stages/evaluate/stats"
 )
 
@@ -29,7 +30,7 @@ func (r *Result) findings() (out []string) {
 		}
 	}
 	for _, run := range r.Runs {
-		if run.Status == guarded {
+		if run.Status == schemas.StatusGuard {
 			out = append(out, fmt.Sprintf("%s, seed %d: the guard stopped the run; its last good policy counts", run.Arm, run.Seed))
 		}
 	}

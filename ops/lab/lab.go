@@ -169,7 +169,7 @@ func (l *Lab) runOne(ctx context.Context, r *Run, number int) error {
 		return err
 	}
 	m.stop() // what is told of the end includes its cost
-	if st := ev.End.Status; st == "done" || st == guarded {
+	if st := ev.End.Status; st == schemas.StatusDone || st == schemas.StatusGuard {
 		if err := l.release(ctx, r.Name); err != nil {
 			return err
 		}
@@ -248,7 +248,7 @@ func started(ctx context.Context, c *courier.Courier) (map[string]schemas.Run, e
 }
 
 func isEnded(ctx context.Context, c *courier.Courier, run string) (bool, error) {
-	_, _, err := courier.Rows[schemas.End](ctx, c, run, "end", 0, "end")
+	_, _, err := courier.Rows[schemas.End](ctx, c, run, schemas.RecordEnd, 0, schemas.KeyEnd)
 	if errors.Is(err, broker.ErrNotExist) || errors.Is(err, broker.ErrNoRun) {
 		return false, nil
 	}

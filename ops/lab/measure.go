@@ -97,12 +97,12 @@ func readRun(ctx context.Context, c *courier.Courier, dir string, r *Run) (RunRe
 // readVerdicts reads the verdicts.
 func (r *RunResult) readVerdicts(ctx context.Context, c *courier.Courier) error {
 	for i, p := range r.Policies {
-		keys, err := c.Broker.Keys(ctx, r.Run, "verdict", p.Round)
+		keys, err := c.Broker.Keys(ctx, r.Run, schemas.RecordVerdict, p.Round)
 		if err != nil {
 			return err
 		}
 		var all []schemas.Verdict
-		for b, err := range c.Round(ctx, r.Run, "verdict", p.Round, keys) {
+		for b, err := range c.Round(ctx, r.Run, schemas.RecordVerdict, p.Round, keys) {
 			if err != nil {
 				return err
 			}
@@ -137,19 +137,22 @@ func headline(all []schemas.Verdict) answers {
 
 // countWork sums the work of every record by the policy that it was done for.
 func (r *RunResult) countWork(ctx context.Context, c *courier.Courier) error {
-	for _, record := range []string{"example", "policy", "score", "selection", "candidate", "pair", "verdict"} {
+	for _, record := range []string{
+		schemas.RecordExample, schemas.RecordPolicy, schemas.RecordScore, schemas.RecordSelection,
+		schemas.RecordCandidate, schemas.RecordPair, schemas.RecordVerdict,
+	} {
 		for m, err := range c.Broker.List(ctx, r.Run, record+".*.*") {
 			if err != nil {
 				return err
 			}
-			if record == "policy" && m.Round < 0 {
+			if record == schemas.RecordPolicy && m.Round < 0 {
 				continue // the keeper copies the base, nobody makes it
 			}
 			seconds, _ := strconv.ParseFloat(m.Header[courier.HeaderSeconds], 64)
 			reused := m.Header[HeaderReused] != ""
 			r.Work.add(seconds, reused)
 			round := m.Round
-			if record == "score" || record == "selection" || record == "candidate" || record == "pair" {
+			if record == schemas.RecordScore || record == schemas.RecordSelection || record == schemas.RecordCandidate || record == schemas.RecordPair {
 				round++ // of the policy that comes of it
 			}
 			for i := range r.Policies {
@@ -185,7 +188,9 @@ func (r *RunResult) policy(measure string) *PolicyResult {
 }
 
 // done tells whether the run ended with a policy.
-func (r *RunResult) done() bool { return r.Status == "done" || r.Status == guarded }
+func (r *RunResult) done() bool {
+	return r.Status == schemas.StatusDone || r.Status == schemas.StatusGuard
+}
 
 // LastPolicy is the last one, or nil; the page asks for it.
 func (r RunResult) LastPolicy() *PolicyResult {

@@ -117,9 +117,9 @@ func (s *Spec) checkNames() error {
 
 // Plan resolves every arm's settings over start, for every seed.
 func (s *Spec) Plan(start config.Config) (*Plan, error) {
-	p := &Plan{Spec: *s, Start: start, Part: "test"}
+	p := &Plan{Spec: *s, Start: start, Part: schemas.PartTest}
 	if s.Tuning {
-		p.Part = "validation"
+		p.Part = schemas.PartValidation
 	}
 	common, err := config.Overlay(start, s.Common)
 	if err != nil {
@@ -154,7 +154,7 @@ func (p *Plan) planRun(a *PlannedArm, common config.Config, seed uint64) (Run, e
 		return Run{}, err
 	}
 	share, files := cfg.Split.TestShare, cfg.Split.TestFiles
-	if p.Part == "validation" {
+	if p.Part == schemas.PartValidation {
 		share, files = cfg.Split.ValidationShare, cfg.Split.ValidationFiles
 	}
 	if share == 0 && len(files) == 0 {

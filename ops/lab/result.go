@@ -9,10 +9,9 @@ import (
 	"itool/ops/courier"
 	"itool/ops/line"
 	"itool/ops/report"
+	"itool/schemas"
 	"itool/stages/evaluate/stats"
 )
-
-const guarded = line.StatusGuard
 
 // bootstrapSeed is fixed: the same verdicts give the same intervals in every report.
 const bootstrapSeed = 1
@@ -177,7 +176,7 @@ func rounds(runs []*RunResult) (out []RoundResult) {
 			if pol.Round != at {
 				continue
 			}
-			if pol.Status == "trained" {
+			if pol.Status == schemas.StatusTrained {
 				rr.Trained++
 			}
 			rr.Trees += float64(pol.Trees) / n

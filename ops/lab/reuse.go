@@ -50,11 +50,14 @@ type link struct {
 // chain is what a run writes, in the order in which one follows from the other.
 // Verdicts hang beside it.
 func chain(rounds int) []link {
-	links := []link{{"example", 0, []string{"split"}}, {"policy", 0, []string{"warmup"}}}
+	links := []link{{schemas.RecordExample, 0, []string{"split"}}, {schemas.RecordPolicy, 0, []string{"warmup"}}}
 	for r := range rounds {
 		links = append(links,
-			link{"score", r, []string{"score", "line.batch_rows"}}, link{"selection", r, []string{"select"}},
-			link{"candidate", r, []string{"expand"}}, link{"pair", r, []string{"filter"}}, link{"policy", r + 1, []string{"update"}})
+			link{schemas.RecordScore, r, []string{"score", "line.batch_rows"}},
+			link{schemas.RecordSelection, r, []string{"select"}},
+			link{schemas.RecordCandidate, r, []string{"expand"}},
+			link{schemas.RecordPair, r, []string{"filter"}},
+			link{schemas.RecordPolicy, r + 1, []string{"update"}})
 	}
 	return links
 }
@@ -85,7 +88,7 @@ func commonLinks(run, donor schemas.Run) ([]link, error) {
 	}
 	verdict := func(round int) {
 		if same(verdictSettings) {
-			out = append(out, link{record: "verdict", round: round})
+			out = append(out, link{record: schemas.RecordVerdict, round: round})
 		}
 	}
 	verdict(line.Base)
@@ -94,7 +97,7 @@ func commonLinks(run, donor schemas.Run) ([]link, error) {
 			break
 		}
 		out = append(out, l)
-		if l.record == "policy" {
+		if l.record == schemas.RecordPolicy {
 			verdict(l.round)
 		}
 	}
@@ -161,11 +164,11 @@ func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 		return 0, "", err
 	}
 	// A worker needs the description, and may look before the keeper has come.
-	b, err := schemas.Encode(schemas.Header{Run: r.Name, Key: "run", Seed: stages.Seed(run.Seed, "run/run", 0), Config: run.ConfigDigest, Worker: "lab"}, []schemas.Run{run})
+	b, err := schemas.Encode(schemas.Header{Run: r.Name, Key: schemas.KeyRun, Seed: stages.Seed(run.Seed, "run/run", 0), Config: run.ConfigDigest, Worker: "lab"}, []schemas.Run{run})
 	if err != nil {
 		return 0, "", err
 	}
-	if _, err := l.Courier.Publish(ctx, "run", b, nil); err != nil {
+	if _, err := l.Courier.Publish(ctx, schemas.RecordRun, b, nil); err != nil {
 		return 0, "", err
 	}
 	for _, k := range best {
@@ -181,13 +184,13 @@ func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 // reusable tells whether a run may be taken from: it ran to its end, nothing in it failed,
 // and all of it was made at our kernel level, whose bytes are its own.
 func (l *Lab) reusable(ctx context.Context, run string) (bool, error) {
-	end, _, err := courier.Rows[schemas.End](ctx, l.Courier, run, "end", 0, "end")
+	end, _, err := courier.Rows[schemas.End](ctx, l.Courier, run, schemas.RecordEnd, 0, schemas.KeyEnd)
 	switch {
 	case errors.Is(err, broker.ErrNotExist), errors.Is(err, broker.ErrNoRun):
 		return false, nil
 	case err != nil:
 		return false, err
-	case len(end) != 1 || end[0].Status != "done" && end[0].Status != line.StatusGuard:
+	case len(end) != 1 || end[0].Status != schemas.StatusDone && end[0].Status != schemas.StatusGuard:
 		return false, nil
 	}
 	if failed, err := l.Courier.Broker.Count(ctx, run, "failed.*.*"); err != nil || failed > 0 {

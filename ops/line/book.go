@@ -127,11 +127,11 @@ func (k *Keeper) create(ctx context.Context, b *book) error {
 	if err := k.Courier.Broker.CreateRun(ctx, b.run.Name, b.cfg.StreamMaxByte); err != nil {
 		return err
 	}
-	if err := publish(ctx, k, b, "run", 0, "run", "", []schemas.Run{b.run}); err != nil {
+	if err := publish(ctx, k, b, schemas.RecordRun, 0, schemas.KeyRun, "", []schemas.Run{b.run}); err != nil {
 		return err
 	}
-	base := schemas.Policy{Checkpoint: b.run.Base, Base: b.run.Base, Status: "base", Metrics: "{}", Curve: "[]"}
-	if err := publish(ctx, k, b, "policy", Base, PolicyKey, b.run.Base, []schemas.Policy{base}); err != nil {
+	base := schemas.Policy{Checkpoint: b.run.Base, Base: b.run.Base, Status: schemas.StatusBase, Metrics: "{}", Curve: "[]"}
+	if err := publish(ctx, k, b, schemas.RecordPolicy, Base, schemas.KeyPolicy, b.run.Base, []schemas.Policy{base}); err != nil {
 		return err
 	}
 	for _, s := range k.Specs {

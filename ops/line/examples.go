@@ -40,7 +40,7 @@ func (k *Keeper) each(ctx context.Context, b *book, visit func(*schemas.Example)
 // exampleKeys are the shards with a result: those of the gather once it is
 // written (what comes later does not count), those in the stream before.
 func (k *Keeper) exampleKeys(ctx context.Context, b *book) ([]string, error) {
-	rows, _, err := courier.Rows[schemas.Gather](ctx, k.Courier, b.run.Name, "gather", 0, roundExamples.result)
+	rows, _, err := courier.Rows[schemas.Gather](ctx, k.Courier, b.run.Name, schemas.RecordGather, 0, roundExamples.result)
 	if errors.Is(err, broker.ErrNotExist) {
 		return k.Courier.Broker.Keys(ctx, b.run.Name, roundExamples.result, 0)
 	}
@@ -92,7 +92,7 @@ func (k *Keeper) checkDropped(ctx context.Context, b *book) error {
 			return true
 		}
 		total++
-		switch schemas.Part(e.Part) {
+		switch e.Part {
 		case schemas.PartDropped:
 			dropped++
 			if reasons[e.Reason]++; reasons[e.Reason] == 1 {

@@ -243,7 +243,7 @@ func TestAFailedJudgementStallsTheEndOnly(t *testing.T) {
 	if !strings.Contains(got.Stalled, "case items") {
 		t.Errorf("got %+v", got)
 	}
-	if there, err := c.Broker.Has(t.Context(), broker.Address{Run: "r", Record: "policy", Round: 3, Key: line.PolicyKey}); err != nil || !there {
+	if there, err := c.Broker.Has(t.Context(), broker.Address{Run: "r", Record: "policy", Round: 3, Key: schemas.KeyPolicy}); err != nil || !there {
 		t.Errorf("the last policy is there: %v, %v", there, err)
 	}
 }

@@ -72,7 +72,7 @@ func (k *Keeper) step(ctx context.Context, b *book) (State, error) {
 	if err := k.create(ctx, b); err != nil {
 		return k.settle(ctx, b, nil, err)
 	}
-	end, _, err := courier.Rows[schemas.End](ctx, k.Courier, b.run.Name, "end", 0, "end")
+	end, _, err := courier.Rows[schemas.End](ctx, k.Courier, b.run.Name, schemas.RecordEnd, 0, schemas.KeyEnd)
 	if err == nil && len(end) == 1 {
 		b.state = State{Run: b.run.Name, Ended: true, Status: end[0].Status, Detail: end[0].Detail}
 		return b.state, nil
@@ -91,7 +91,7 @@ func (k *Keeper) settle(ctx context.Context, b *book, done *schemas.End, err err
 	var failed errFailed
 	switch {
 	case errors.As(err, &failed):
-		done = &schemas.End{Status: "failed", Detail: strings.ToValidUTF8(failed.why, "�")}
+		done = &schemas.End{Status: schemas.StatusFailed, Detail: strings.ToValidUTF8(failed.why, "�")}
 	case errors.As(err, &stalled):
 		st.Stalled = stalled.why
 	case errors.Is(err, broker.ErrFull):
@@ -110,7 +110,7 @@ func (k *Keeper) settle(ctx context.Context, b *book, done *schemas.End, err err
 		if err := k.Courier.Broker.CreateRun(ctx, b.run.Name, b.cfg.StreamMaxByte); err != nil {
 			return st, err
 		}
-		if err := publish(ctx, k, b, "end", 0, "end", "", []schemas.End{*done}); err != nil {
+		if err := publish(ctx, k, b, schemas.RecordEnd, 0, schemas.KeyEnd, "", []schemas.End{*done}); err != nil {
 			return st, err
 		}
 		k.hint(ctx, b)
@@ -125,10 +125,10 @@ func (k *Keeper) settle(ctx context.Context, b *book, done *schemas.End, err err
 // advance is the line: from the published dataset to the end, as far as the
 // results that are there allow. It returns the end once it is reached.
 func (k *Keeper) advance(ctx context.Context, b *book) (*schemas.End, error) {
-	if cancelled, err := k.has(ctx, b, "cancel", 0, "run"); err != nil {
+	if cancelled, err := k.has(ctx, b, schemas.RecordCancel, 0, schemas.KeyCancel); err != nil {
 		return nil, err
 	} else if cancelled {
-		return &schemas.End{Status: "cancelled", Detail: "cancelled by its user"}, nil
+		return &schemas.End{Status: schemas.StatusCancelled, Detail: "cancelled by its user"}, nil
 	}
 	if closed, err := k.splitRound(ctx, b); err != nil || !closed {
 		return nil, err
@@ -154,10 +154,10 @@ func (k *Keeper) advance(ctx context.Context, b *book) (*schemas.End, error) {
 			}
 		}
 		before = p.Checkpoint
-		if r > 0 && p.Status == "trained" {
+		if r > 0 && p.Status == schemas.StatusTrained {
 			rounds++
 		}
-		stopped := r > 0 && p.Status == StatusGuard
+		stopped := r > 0 && p.Status == schemas.StatusGuard
 		if r == b.cfg.Rounds || stopped {
 			if judging {
 				return nil, nil
@@ -165,9 +165,9 @@ func (k *Keeper) advance(ctx context.Context, b *book) (*schemas.End, error) {
 			if stalled != nil {
 				return nil, stalled
 			}
-			end := &schemas.End{Status: "done", Rounds: rounds}
+			end := &schemas.End{Status: schemas.StatusDone, Rounds: rounds}
 			if stopped {
-				end.Status, end.Detail = StatusGuard, p.Detail
+				end.Status, end.Detail = schemas.StatusGuard, p.Detail
 			}
 			return end, nil
 		}
@@ -179,9 +179,6 @@ func (k *Keeper) advance(ctx context.Context, b *book) (*schemas.End, error) {
 		}
 	}
 }
-
-// StatusGuard is the status of a policy, and of a run, that the guard stopped.
-const StatusGuard = "stopped: guard"
 
 // splitRound opens one task per shard and gathers the examples, which wakes warmup.
 func (k *Keeper) splitRound(ctx context.Context, b *book) (closed bool, err error) {
@@ -219,7 +216,7 @@ func (k *Keeper) searchRound(ctx context.Context, b *book, r int, p *schemas.Pol
 		return false, err
 	}
 	if !b.opened[roundPairs.id(r)] {
-		rows, _, err := courier.Rows[schemas.Selection](ctx, k.Courier, b.run.Name, "selection", r, "selection")
+		rows, _, err := courier.Rows[schemas.Selection](ctx, k.Courier, b.run.Name, schemas.RecordSelection, r, schemas.KeySelection)
 		if errors.Is(err, broker.ErrNotExist) {
 			return false, k.checkFailed(ctx, b, "select", r, roundScores.result)
 		} else if err != nil {
@@ -258,13 +255,13 @@ func (k *Keeper) evaluateRound(ctx context.Context, b *book, r int, p *schemas.P
 func (c Config) cases(parts map[string]int) func(*schemas.Example) bool {
 	if c.Evaluate == "auto" {
 		c.Evaluate = "test"
-		if parts[string(schemas.PartTest)] == 0 {
+		if parts[schemas.PartTest] == 0 {
 			c.Evaluate = "validation"
 		}
 	}
 	seen := map[string]int{}
 	return func(e *schemas.Example) bool {
-		switch schemas.Part(e.Part) {
+		switch e.Part {
 		case schemas.PartTest:
 			if c.Evaluate != "test" && c.Evaluate != "both" {
 				return false
@@ -287,7 +284,7 @@ func (k *Keeper) policy(ctx context.Context, b *book, r int) (*schemas.Policy, e
 	if p := b.policies[r]; p != nil {
 		return p, nil
 	}
-	rows, _, err := courier.Rows[schemas.Policy](ctx, k.Courier, b.run.Name, "policy", r, PolicyKey)
+	rows, _, err := courier.Rows[schemas.Policy](ctx, k.Courier, b.run.Name, schemas.RecordPolicy, r, schemas.KeyPolicy)
 	switch {
 	case errors.Is(err, broker.ErrNotExist) && r == 0:
 		return nil, k.checkFailed(ctx, b, "warmup", 0, roundExamples.result)
@@ -305,7 +302,7 @@ func (k *Keeper) policy(ctx context.Context, b *book, r int) (*schemas.Policy, e
 // checkFailed ends the run when a whole-round stage was given up: without its
 // result nothing can follow.
 func (k *Keeper) checkFailed(ctx context.Context, b *book, stage string, round int, key string) error {
-	rows, _, err := courier.Rows[schemas.Failed](ctx, k.Courier, b.run.Name, "failed", round, key)
+	rows, _, err := courier.Rows[schemas.Failed](ctx, k.Courier, b.run.Name, schemas.RecordFailed, round, key)
 	if errors.Is(err, broker.ErrNotExist) {
 		return nil
 	}

@@ -120,7 +120,7 @@ func (w *world) line() []stages.Stage {
 			}
 			status := "trained"
 			if in.Header.Round+1 == w.guardAt {
-				status = line.StatusGuard
+				status = schemas.StatusGuard
 			}
 			return []schemas.Policy{{Checkpoint: fmt.Sprintf("p%d-%d", in.Header.Round+1, len(p)), Status: status, Metrics: "{}", Curve: "[]"}}, nil
 		}),
@@ -294,7 +294,7 @@ func TestHowRunsEnd(t *testing.T) {
 	}{
 		"rows that were not wanted":   {world: &world{dropped: 5, reason: "not_drawn"}, status: "done"},
 		"too many dropped rows":       {world: &world{dropped: 5}, status: "failed", detail: "no_answer (first: row 0: no answer)"},
-		"the guard stops":             {world: &world{guardAt: 2}, status: line.StatusGuard},
+		"the guard stops":             {world: &world{guardAt: 2}, status: schemas.StatusGuard},
 		"no rounds":                   {cfg: func(c *line.Config) { c.Rounds = 0 }, status: "done"},
 		"nothing to evaluate":         {cfg: func(c *line.Config) { c.Evaluate = "none" }, status: "done"},
 		"an update that is given up":  {world: &world{updateFails: true}, status: "failed", detail: "update gave up round 0: no memory"},

@@ -17,6 +17,7 @@ package line
 import (
 	"fmt"
 
+	"itool/schemas"
 	"itool/stages"
 	"itool/stages/evaluate"
 	"itool/stages/expand"
@@ -46,19 +47,16 @@ func Stages(engine *policy.Engine) []stages.Stage {
 // The rounds of the line: tasks that the keeper writes, and the results that it
 // waits for before it gathers them.
 var (
-	roundExamples = round{task: "shard", result: "example"}
-	roundScores   = round{task: "buffer", result: "score"}
-	roundPairs    = round{task: "root", result: "pair"}
-	roundVerdicts = round{task: "case", result: "verdict"}
+	roundExamples = round{task: schemas.RecordShard, result: schemas.RecordExample}
+	roundScores   = round{task: schemas.RecordBuffer, result: schemas.RecordScore}
+	roundPairs    = round{task: schemas.RecordRoot, result: schemas.RecordPair}
+	roundVerdicts = round{task: schemas.RecordCase, result: schemas.RecordVerdict}
 )
 
 type round struct{ task, result string }
 
 // Base is the round of the base policy, before anything was trained.
 const Base = -1
-
-// PolicyKey is the item key of every policy record.
-const PolicyKey = "policy"
 
 // Config is the keeper's section of a run's configuration.
 type Config struct {

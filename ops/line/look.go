@@ -45,7 +45,7 @@ func Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
 		if rv.Done, err = c.Broker.Count(ctx, run, broker.Filter(m.Key, m.Round)); err != nil {
 			return v, err
 		}
-		if rv.Gathered, err = c.Broker.Has(ctx, broker.Address{Run: run, Record: "gather", Round: m.Round, Key: m.Key}); err != nil {
+		if rv.Gathered, err = c.Broker.Has(ctx, broker.Address{Run: run, Record: schemas.RecordGather, Round: m.Round, Key: m.Key}); err != nil {
 			return v, err
 		}
 		v.Rounds = append(v.Rounds, rv)
@@ -62,7 +62,7 @@ func Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
 	if v.Failed, err = c.Broker.Count(ctx, run, "failed.*.*"); err != nil {
 		return v, err
 	}
-	end, _, err := courier.Rows[schemas.End](ctx, c, run, "end", 0, "end")
+	end, _, err := courier.Rows[schemas.End](ctx, c, run, schemas.RecordEnd, 0, schemas.KeyEnd)
 	if err == nil && len(end) == 1 {
 		v.End = &end[0]
 	} else if err != nil && !errors.Is(err, broker.ErrNotExist) {

@@ -92,7 +92,7 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 
 // Start is the second half: it writes the message that the keeper wakes on.
 func Start(ctx context.Context, c *courier.Courier, run schemas.Run) error {
-	b, err := schemas.Encode(schemas.Header{Run: run.Name, Key: "run", Seed: run.Seed, Config: run.ConfigDigest, Policy: run.Base}, []schemas.Run{run})
+	b, err := schemas.Encode(schemas.Header{Run: run.Name, Key: schemas.KeyRun, Seed: run.Seed, Config: run.ConfigDigest, Policy: run.Base}, []schemas.Run{run})
 	if err != nil {
 		return err
 	}
@@ -186,11 +186,11 @@ func shardName(path string) string { return strings.ToValidUTF8(filepath.Base(pa
 // Cancel ends a run: the keeper writes its end, workers drop its items at their
 // next heartbeat. What is done stays readable.
 func Cancel(ctx context.Context, c *courier.Courier, run string) error {
-	b, err := schemas.Encode(schemas.Header{Run: run, Key: "run"}, []schemas.End{{Status: "cancelled"}})
+	b, err := schemas.Encode(schemas.Header{Run: run, Key: schemas.KeyCancel}, []schemas.End{{Status: schemas.StatusCancelled}})
 	if err != nil {
 		return err
 	}
-	if _, err := c.Publish(ctx, "cancel", b, nil); err != nil {
+	if _, err := c.Publish(ctx, schemas.RecordCancel, b, nil); err != nil {
 		return fmt.Errorf("cancel %s: %w", run, err)
 	}
 	_ = c.Broker.Announce(ctx, broker.Hint, run, nil)

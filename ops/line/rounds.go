@@ -32,7 +32,7 @@ func (k *Keeper) openRound(ctx context.Context, b *book, rd round, r int, policy
 	if b.opened[id] {
 		return nil
 	}
-	if there, err := k.has(ctx, b, "gather", r, rd.result); err != nil {
+	if there, err := k.has(ctx, b, schemas.RecordGather, r, rd.result); err != nil {
 		return err
 	} else if there {
 		b.opened[id], b.closed[id] = true, true
@@ -43,7 +43,7 @@ func (k *Keeper) openRound(ctx context.Context, b *book, rd round, r int, policy
 	for i, key := range list {
 		rows[i].Key = key
 	}
-	if err := publish(ctx, k, b, "manifest", r, rd.result, policy, rows); err != nil {
+	if err := publish(ctx, k, b, schemas.RecordManifest, r, rd.result, policy, rows); err != nil {
 		return err
 	}
 	there, err := k.Courier.Broker.Count(ctx, b.run.Name, broker.Filter(rd.task, r))
@@ -113,7 +113,7 @@ func (k *Keeper) closeRound(ctx context.Context, b *book, rd round, r int, polic
 	if b.closed[id] {
 		return true, nil
 	}
-	if there, err := k.has(ctx, b, "gather", r, rd.result); err != nil || there {
+	if there, err := k.has(ctx, b, schemas.RecordGather, r, rd.result); err != nil || there {
 		b.close(id, there)
 		return there, err
 	}
@@ -136,7 +136,7 @@ func (k *Keeper) closeRound(ctx context.Context, b *book, rd round, r int, polic
 			return false, err
 		}
 	}
-	if err := publish(ctx, k, b, "gather", r, rd.result, policy, rows); err != nil {
+	if err := publish(ctx, k, b, schemas.RecordGather, r, rd.result, policy, rows); err != nil {
 		return false, err
 	}
 	k.Log.Info("gathered a round", "run", b.run.Name, "round", r, "record", rd.result, "items", len(rows), "failed", failed)
@@ -160,7 +160,7 @@ func (k *Keeper) outcome(ctx context.Context, b *book, rd round, r int) ([]schem
 	if err != nil {
 		return nil, err
 	}
-	failures, err := k.Courier.Broker.Count(ctx, b.run.Name, broker.Filter("failed", r))
+	failures, err := k.Courier.Broker.Count(ctx, b.run.Name, broker.Filter(schemas.RecordFailed, r))
 	if err != nil || results+failures < len(keys) {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (k *Keeper) outcome(ctx context.Context, b *book, rd round, r int) ([]schem
 	if err != nil {
 		return nil, err
 	}
-	failed, err := k.Courier.Broker.Keys(ctx, b.run.Name, "failed", r)
+	failed, err := k.Courier.Broker.Keys(ctx, b.run.Name, schemas.RecordFailed, r)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 
+	"itool/schemas"
 	"itool/stages/evaluate/stats"
 )
 
@@ -20,8 +21,8 @@ func (r *Report) Findings() []string {
 		out = append(out, effect("the rounds after it", e.Rounds, e.RoundsOfHeadroom)...)
 	}
 	out = append(out, r.stageRemarks()...)
-	for _, b := range []string{"easy", "medium", "hard"} {
-		if r.Rows.Parts["train"] > 0 && r.Rows.Difficulty[b] == 0 {
+	for _, b := range []string{schemas.DifficultyEasy, schemas.DifficultyMedium, schemas.DifficultyHard} {
+		if r.Rows.Parts[schemas.PartTrain] > 0 && r.Rows.Difficulty[b] == 0 {
 			out = append(out, fmt.Sprintf("no %s row by the paper's thresholds (warmup.mode tertile cuts the set in three instead)", b))
 		}
 	}
@@ -146,7 +147,7 @@ func (r *Report) whyNoAccuracy() string {
 	switch {
 	case r.Status == running:
 		return "not yet"
-	case r.Rows.Parts["test"] == 0 && r.Rows.Parts["validation"] == 0:
+	case r.Rows.Parts[schemas.PartTest] == 0 && r.Rows.Parts[schemas.PartValidation] == 0:
 		return "no rows were held out: set split.test_share"
 	}
 	return "set split.test_share, or line.evaluate to validation"

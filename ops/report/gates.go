@@ -227,7 +227,7 @@ func (r *Report) gateFunnel(b bars) Gate {
 	}
 	for _, rd := range r.Rounds {
 		if p := r.policyAfter(rd.Round); p != nil {
-			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%d → %d → %d", rd.Branching, rd.Pairs, rd.Steps), verdictOf(p.Status != update.StatusNone)})
+			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%d → %d → %d", rd.Branching, rd.Pairs, rd.Steps), verdictOf(p.Status != schemas.StatusNoUpdate)})
 		}
 	}
 	return g

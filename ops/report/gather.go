@@ -17,8 +17,9 @@ import (
 
 // stageOf names the stage that writes a record; the order is that of the line.
 var stageOf = []struct{ record, stage string }{
-	{"example", "split"}, {"policy", "warmup, update"}, {"score", "score"}, {"selection", "select"},
-	{"candidate", "expand"}, {"pair", "filter"}, {"verdict", "evaluate"},
+	{schemas.RecordExample, "split"}, {schemas.RecordPolicy, "warmup, update"}, {schemas.RecordScore, "score"},
+	{schemas.RecordSelection, "select"}, {schemas.RecordCandidate, "expand"}, {schemas.RecordPair, "filter"},
+	{schemas.RecordVerdict, "evaluate"},
 }
 
 // Gather reads a run's records. What is not there yet is left out, so it may be
@@ -47,7 +48,7 @@ type gatherer struct {
 
 // readRun reads how the run was started and how it ended.
 func (g *gatherer) readRun(ctx context.Context) error {
-	rows, _, err := courier.Rows[schemas.Run](ctx, g.c, g.run, "run", 0, "run")
+	rows, _, err := courier.Rows[schemas.Run](ctx, g.c, g.run, schemas.RecordRun, 0, schemas.KeyRun)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func (g *gatherer) readRun(ctx context.Context) error {
 		}
 		g.r.Datasets = append(g.r.Datasets, Dataset{Name: s.Name, Format: s.Format, SHA256: s.SHA256, Rows: int(s.Rows)})
 	}
-	end, _, err := courier.Rows[schemas.End](ctx, g.c, g.run, "end", 0, "end")
+	end, _, err := courier.Rows[schemas.End](ctx, g.c, g.run, schemas.RecordEnd, 0, schemas.KeyEnd)
 	if err != nil && !errors.Is(err, broker.ErrNotExist) {
 		return err
 	}
@@ -98,7 +99,7 @@ func eachBatch[R schemas.Record](ctx context.Context, g *gatherer, record string
 // readExamples counts the rows of the dataset.
 func (g *gatherer) readExamples(ctx context.Context) error {
 	rows := Rows{Dropped: map[string]int{}, Example: map[string]Row{}, Parts: map[string]int{}, Difficulty: map[string]int{}}
-	err := eachBatch(ctx, g, "example", 0, func(_ schemas.Header, examples []schemas.Example) {
+	err := eachBatch(ctx, g, schemas.RecordExample, 0, func(_ schemas.Header, examples []schemas.Example) {
 		for i := range examples {
 			rows.add(&examples[i])
 		}
@@ -109,7 +110,7 @@ func (g *gatherer) readExamples(ctx context.Context) error {
 
 func (r *Rows) add(e *schemas.Example) {
 	r.Total++
-	if schemas.Part(e.Part) == schemas.PartDropped {
+	if e.Part == schemas.PartDropped {
 		if r.Dropped[e.Reason]++; r.Dropped[e.Reason] == 1 {
 			r.Example[e.Reason] = Row{e.Source, int(e.Row), e.Detail}
 		}
@@ -117,7 +118,7 @@ func (r *Rows) add(e *schemas.Example) {
 	}
 	r.Kept++
 	r.Parts[e.Part]++
-	if schemas.Part(e.Part) == schemas.PartTrain {
+	if e.Part == schemas.PartTrain {
 		r.Difficulty[e.Difficulty]++
 	}
 	if e.Replay {
@@ -128,7 +129,7 @@ func (r *Rows) add(e *schemas.Example) {
 // readPolicies reads one policy after the other until there is none.
 func (g *gatherer) readPolicies(ctx context.Context) error {
 	for round := -1; ; round++ {
-		rows, _, err := courier.Rows[schemas.Policy](ctx, g.c, g.run, "policy", round, "policy")
+		rows, _, err := courier.Rows[schemas.Policy](ctx, g.c, g.run, schemas.RecordPolicy, round, schemas.KeyPolicy)
 		if errors.Is(err, broker.ErrNotExist) {
 			return nil
 		}
@@ -186,7 +187,7 @@ func (g *gatherer) readRounds(ctx context.Context) error {
 
 func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 	nats := 0.0
-	if err := eachBatch(ctx, g, "score", rd.Round, func(_ schemas.Header, rows []schemas.Score) {
+	if err := eachBatch(ctx, g, schemas.RecordScore, rd.Round, func(_ schemas.Header, rows []schemas.Score) {
 		for _, s := range rows {
 			rd.Scored++
 			nats += math.Log(s.Perplexity)
@@ -195,7 +196,7 @@ func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 		return err
 	}
 	rd.Perplexity = math.Exp(nats / float64(rd.Scored))
-	if err := eachBatch(ctx, g, "selection", rd.Round, func(_ schemas.Header, rows []schemas.Selection) {
+	if err := eachBatch(ctx, g, schemas.RecordSelection, rd.Round, func(_ schemas.Header, rows []schemas.Selection) {
 		for _, s := range rows {
 			if s.Selected {
 				rd.Selected++
@@ -207,10 +208,10 @@ func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 	}); err != nil {
 		return err
 	}
-	if err := eachBatch(ctx, g, "candidate", rd.Round, func(_ schemas.Header, tree []schemas.Candidate) { rd.addTree(tree) }); err != nil {
+	if err := eachBatch(ctx, g, schemas.RecordCandidate, rd.Round, func(_ schemas.Header, tree []schemas.Candidate) { rd.addTree(tree) }); err != nil {
 		return err
 	}
-	return eachBatch(ctx, g, "pair", rd.Round, func(_ schemas.Header, rows []schemas.Pair) {
+	return eachBatch(ctx, g, schemas.RecordPair, rd.Round, func(_ schemas.Header, rows []schemas.Pair) {
 		for _, p := range rows {
 			if p.Reason == "" {
 				rd.Pairs++
@@ -274,7 +275,7 @@ func (rd *Round) addTree(nodes []schemas.Candidate) {
 // readVerdicts reads the verdicts of every policy.
 func (g *gatherer) readVerdicts(ctx context.Context) error {
 	for _, p := range g.r.Policies {
-		if err := eachBatch(ctx, g, "verdict", p.Round, func(_ schemas.Header, rows []schemas.Verdict) {
+		if err := eachBatch(ctx, g, schemas.RecordVerdict, p.Round, func(_ schemas.Header, rows []schemas.Verdict) {
 			g.verdicts[p.Round] = append(g.verdicts[p.Round], rows...)
 		}); err != nil {
 			return err
@@ -308,7 +309,7 @@ func Failures(ctx context.Context, c *courier.Courier, run string) ([]Failure, e
 		return 1
 	})
 	for _, at := range places {
-		rows, _, err := courier.Rows[schemas.Failed](ctx, c, run, "failed", at.Round, at.Key)
+		rows, _, err := courier.Rows[schemas.Failed](ctx, c, run, schemas.RecordFailed, at.Round, at.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -332,7 +333,7 @@ func (g *gatherer) readTimes(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if s.record == "policy" && m.Round < 0 {
+			if s.record == schemas.RecordPolicy && m.Round < 0 {
 				continue // the keeper copies the base, nobody makes it
 			}
 			if w := m.Header["itool-worker"]; w != "" {
@@ -340,7 +341,7 @@ func (g *gatherer) readTimes(ctx context.Context) error {
 			}
 			seconds, _ := strconv.ParseFloat(m.Header[courier.HeaderSeconds], 64)
 			into := &t
-			if s.record == "policy" {
+			if s.record == schemas.RecordPolicy {
 				t.Stage = "update"
 				if m.Round == 0 {
 					into = &warmup

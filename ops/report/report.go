@@ -83,10 +83,7 @@ type Policy struct {
 
 // Changed tells whether the policy has weights of its own: it is not the base, and
 // no round without an update, whose policy is the one before.
-func (p Policy) Changed() bool { return p.Round >= 0 && p.Status == trained }
-
-// trained is the status of a policy with new weights; see schemas.Policy.
-const trained = "trained"
+func (p Policy) Changed() bool { return p.Round >= 0 && p.Status == schemas.StatusTrained }
 
 // Point is one step of training.
 type Point struct {

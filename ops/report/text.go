@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"itool/schemas"
 	"itool/stages/evaluate/stats"
 )
 
@@ -59,13 +60,13 @@ func (p *printer) table(title string, rows [][]string) {
 
 func (r *Report) textRows(w *printer) {
 	w.line("\nrows: kept %d of %d assistant turns (train %d, of which replay %d; validation %d; test %d)",
-		r.Rows.Kept, r.Rows.Total, r.Rows.Parts["train"], r.Rows.Replay, r.Rows.Parts["validation"], r.Rows.Parts["test"])
+		r.Rows.Kept, r.Rows.Total, r.Rows.Parts[schemas.PartTrain], r.Rows.Replay, r.Rows.Parts[schemas.PartValidation], r.Rows.Parts[schemas.PartTest])
 	for _, c := range counts(r.Rows.Dropped) {
 		at := r.Rows.Example[c.Name]
 		w.line("  dropped %d: %s (first: %s row %d: %s)", c.N, Plain(c.Name), Plain(at.Source), at.Row, Plain(shorten(at.Detail, 120)))
 	}
 	if len(r.Rows.Difficulty) > 0 {
-		w.line("difficulty of train: easy %d, medium %d, hard %d", r.Rows.Difficulty["easy"], r.Rows.Difficulty["medium"], r.Rows.Difficulty["hard"])
+		w.line("difficulty of train: easy %d, medium %d, hard %d", r.Rows.Difficulty[schemas.DifficultyEasy], r.Rows.Difficulty[schemas.DifficultyMedium], r.Rows.Difficulty[schemas.DifficultyHard])
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"itool/broker"
+	"itool/schemas"
 	"itool/stages"
 )
 
@@ -155,7 +156,10 @@ func (b *board) refresh(ctx context.Context) error {
 }
 
 func (b *board) isOver(ctx context.Context, run string) (bool, error) {
-	for _, at := range []broker.Address{{Run: run, Record: "end", Key: "end"}, {Run: run, Record: "cancel", Key: "run"}} {
+	for _, at := range []broker.Address{
+		{Run: run, Record: schemas.RecordEnd, Key: schemas.KeyEnd},
+		{Run: run, Record: schemas.RecordCancel, Key: schemas.KeyCancel},
+	} {
 		if there, err := b.worker.Courier.Broker.Has(ctx, at); there || err != nil {
 			return there, err
 		}

@@ -80,7 +80,7 @@ func (it *item) description(ctx context.Context) (*description, error) {
 			return d, nil
 		}
 	}
-	rows, h, err := courier.Rows[schemas.Run](ctx, it.w.Courier, it.runName, "run", 0, "run")
+	rows, h, err := courier.Rows[schemas.Run](ctx, it.w.Courier, it.runName, schemas.RecordRun, 0, schemas.KeyRun)
 	if err != nil {
 		return nil, badItem(err)
 	}
@@ -174,7 +174,7 @@ func (it *item) also(ctx context.Context, record string, round int) iter.Seq2[sc
 }
 
 func (it *item) gathered(ctx context.Context, record string, round int) ([]string, error) {
-	rows, _, err := courier.Rows[schemas.Gather](ctx, it.w.Courier, it.runName, "gather", round, record)
+	rows, _, err := courier.Rows[schemas.Gather](ctx, it.w.Courier, it.runName, schemas.RecordGather, round, record)
 	var keys []string
 	for _, g := range rows {
 		if !g.Failed {

@@ -67,10 +67,10 @@ func (it *item) run(ctx context.Context) {
 		}
 	case stages.IsReject(err):
 		log.Error("rejected", "error", err)
-		err = it.giveUp(ctx, "rejected", err)
+		err = it.giveUp(ctx, schemas.ReasonRejected, err)
 	case it.failures+1 >= MaxAttempts:
 		log.Error("gave up", "attempts", it.failures+1, "error", err)
-		err = it.giveUp(ctx, "attempts", err)
+		err = it.giveUp(ctx, schemas.ReasonAttempts, err)
 	}
 	if l := it.lease.Load(); l != nil {
 		_ = l.Release(context.WithoutCancel(ctx)) // best effort: it expires anyway
@@ -156,10 +156,10 @@ func (it *item) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) {
 
 // over reports whether the run was cancelled or has ended.
 func (it *item) over(ctx context.Context) error {
-	if there, err := it.has(ctx, "cancel", 0, "run"); err == nil && there {
+	if there, err := it.has(ctx, schemas.RecordCancel, 0, schemas.KeyCancel); err == nil && there {
 		return errCancelled
 	}
-	there, err := it.has(ctx, "end", 0, "end")
+	there, err := it.has(ctx, schemas.RecordEnd, 0, schemas.KeyEnd)
 	if there || errors.Is(err, broker.ErrNoRun) {
 		return errEnded
 	}

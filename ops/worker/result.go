@@ -115,7 +115,7 @@ func (it *item) giveUp(ctx context.Context, reason string, cause error) error {
 		return err
 	}
 	err = it.hold(ctx, func(ctx context.Context) error {
-		_, err := it.w.Courier.Publish(ctx, "failed", b, nil)
+		_, err := it.w.Courier.Publish(ctx, schemas.RecordFailed, b, nil)
 		return it.unpublished(ctx, err)
 	})
 	if err == nil {

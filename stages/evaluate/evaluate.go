@@ -40,7 +40,10 @@ var _ stages.Stage = (*Stage)(nil)
 
 // Spec implements stages.Stage.
 func (*Stage) Spec() stages.Spec {
-	return stages.Spec{Name: "evaluate", Wakes: "case", Reads: "example/v1", Writes: "verdict", Schema: "verdict/v1"}
+	return stages.Spec{
+		Name: "evaluate", Wakes: schemas.RecordCase, Reads: schemas.Example{}.Schema(),
+		Writes: schemas.RecordVerdict, Schema: schemas.Verdict{}.Schema(),
+	}
 }
 
 // Process gives every case exactly one verdict, in order. A case that cannot be

@@ -38,8 +38,8 @@ func New(engine *policy.Engine) *Stage { return &Stage{engine: engine} }
 // Spec implements stages.Stage.
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
-		Name: "expand", Wakes: "root", Reads: "example/v1", Also: []string{"selection"},
-		Writes: "candidate", Schema: "candidate/v1",
+		Name: "expand", Wakes: schemas.RecordRoot, Reads: schemas.Example{}.Schema(), Also: []string{schemas.RecordSelection},
+		Writes: schemas.RecordCandidate, Schema: schemas.Candidate{}.Schema(),
 	}
 }
 
@@ -155,7 +155,7 @@ func (s *Stage) judgeWeight(in stages.Input) (float64, error) {
 	if s.round == round {
 		return s.weight, nil
 	}
-	rows, err := stages.Rows[schemas.Selection](in.Round("selection", in.Header.Round))
+	rows, err := stages.Rows[schemas.Selection](in.Round(schemas.RecordSelection, in.Header.Round))
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}

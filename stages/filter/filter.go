@@ -28,8 +28,8 @@ var _ stages.Stage = (*Stage)(nil)
 // Spec: each tree is filtered as soon as it is there.
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
-		Name: "filter", Wakes: "candidate", Reads: "candidate/v1",
-		Writes: "pair", Schema: "pair/v1", NoPolicy: true,
+		Name: "filter", Wakes: schemas.RecordCandidate, Reads: schemas.Candidate{}.Schema(),
+		Writes: schemas.RecordPair, Schema: schemas.Pair{}.Schema(), NoPolicy: true,
 	}
 }
 

@@ -34,7 +34,10 @@ func New(engine *policy.Engine) *Stage { return &Stage{engine} }
 
 // Spec implements stages.Stage.
 func (*Stage) Spec() stages.Spec {
-	return stages.Spec{Name: "score", Wakes: "buffer", Reads: "example/v1", Writes: "score", Schema: "score/v1"}
+	return stages.Spec{
+		Name: "score", Wakes: schemas.RecordBuffer, Reads: schemas.Example{}.Schema(),
+		Writes: schemas.RecordScore, Schema: schemas.Score{}.Schema(),
+	}
 }
 
 // Process gives every example of the batch exactly one score.

@@ -20,7 +20,7 @@ func engine(t testing.TB) *policy.Engine {
 	return e
 }
 
-func example(t testing.TB, id, answer string, calls int32, part schemas.Part) schemas.Example {
+func example(t testing.TB, id, answer string, calls int32, part string) schemas.Example {
 	t.Helper()
 	p := policytest.Open(t, 1)
 	ids, err := p.Prompt([]policy.Message{{Role: "user", Content: "call f"}}, nil)
@@ -29,7 +29,7 @@ func example(t testing.TB, id, answer string, calls int32, part schemas.Part) sc
 	}
 	return schemas.Example{
 		ID: id, Messages: `[{"role":"user","content":"call f"}]`, Tools: "[]", Reference: answer, PromptIDs: ids,
-		AnswerIDs: p.Answer(answer), Template: p.TemplateHash(), Calls: calls, Part: string(part),
+		AnswerIDs: p.Answer(answer), Template: p.TemplateHash(), Calls: calls, Part: part,
 	}
 }
 

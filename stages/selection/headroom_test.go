@@ -22,7 +22,7 @@ import (
 const tools = `[{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}]`
 
 // question asks for a call of f with a letter; n decides which.
-func question(t testing.TB, p *policy.Policy, n int, part schemas.Part) schemas.Example {
+func question(t testing.TB, p *policy.Policy, n int, part string) schemas.Example {
 	t.Helper()
 	letter := string(rune('A' + n%10))
 	ids, err := p.Prompt([]policy.Message{{Role: "user", Content: letter}}, nil)
@@ -32,7 +32,7 @@ func question(t testing.TB, p *policy.Policy, n int, part schemas.Part) schemas.
 	answer := "[f(a='" + letter + "')]"
 	return schemas.Example{
 		ID: fmt.Sprintf("e%03d", n), Messages: `[{"role":"user","content":"` + letter + `"}]`, Tools: tools, Reference: answer,
-		PromptIDs: ids, AnswerIDs: p.Answer(answer), Template: p.TemplateHash(), Calls: 1, Part: string(part),
+		PromptIDs: ids, AnswerIDs: p.Answer(answer), Template: p.TemplateHash(), Calls: 1, Part: part,
 	}
 }
 
@@ -108,7 +108,7 @@ func TestHeadroom(t *testing.T) {
 		ex := question(t, p, n, schemas.PartValidation)
 		switch n % 4 {
 		case 1:
-			ex.Part = string(schemas.PartTrain)
+			ex.Part = schemas.PartTrain
 		case 2:
 			ex.Calls, ex.Reference = 0, "No."
 		default:

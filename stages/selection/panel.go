@@ -54,7 +54,7 @@ func newPanel(in stages.Input, p *policy.Policy, judged, room int) (*panel, erro
 // validation returns the validation examples in key order, and how many more cannot
 // be asked or judged: a measurement must not end a run that can do without it.
 func validation(in stages.Input, p *policy.Policy) (exs []schemas.Example, unfit int, err error) {
-	for b, err := range in.Round("example", 0) {
+	for b, err := range in.Round(schemas.RecordExample, 0) {
 		if err != nil {
 			return nil, 0, err
 		}
@@ -64,7 +64,7 @@ func validation(in stages.Input, p *policy.Policy) (exs []schemas.Example, unfit
 		}
 		for _, ex := range rows {
 			switch {
-			case ex.Part != string(schemas.PartValidation):
+			case ex.Part != schemas.PartValidation:
 			case !fits(p, &ex):
 				unfit++
 			default:

@@ -82,8 +82,9 @@ func New(engine *policy.Engine) *Stage { return &Stage{engine} }
 // Spec implements stages.Stage.
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
-		Name: "select", Wakes: "score", Gather: true, Reads: "score/v1", Also: []string{"example"},
-		Writes: "selection", Schema: "selection/v2",
+		Name: "select", Wakes: schemas.RecordScore, Gather: true, Reads: schemas.Score{}.Schema(),
+		Also:   []string{schemas.RecordExample},
+		Writes: schemas.RecordSelection, Schema: schemas.Selection{}.Schema(),
 	}
 }
 

@@ -4,28 +4,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"unicode/utf8"
+
+	"itool/schemas"
 )
 
-// Difficulty is the paper's grade of an example.
-type Difficulty string
-
-const (
-	Easy   Difficulty = "easy"
-	Medium Difficulty = "medium"
-	Hard   Difficulty = "hard"
-)
-
-// Grade takes a, the number of candidate tools, b, the characters of the serialised
+// Grade returns the difficulty of an example, a value of schemas.Example.Difficulty.
+// It takes a, the number of candidate tools, b, the characters of the serialised
 // tool set, and c, the calls in the reference. The paper's three rules overlap; this
 // order makes them a partition. (warmup can rank by a, b, c instead.)
-func Grade(a, b, c int) Difficulty {
+func Grade(a, b, c int) string {
 	switch {
 	case a >= 4 || b > 2000 || c >= 4:
-		return Hard
+		return schemas.DifficultyHard
 	case a <= 1 && b < 1000 && c <= 1:
-		return Easy
+		return schemas.DifficultyEasy
 	}
-	return Medium
+	return schemas.DifficultyMedium
 }
 
 // serialise writes a tool set as Python's json.dumps does, a blank behind every

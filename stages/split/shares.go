@@ -17,7 +17,7 @@ import (
 // on two sides, unless a file is named to be held out; the replay buffer is drawn by
 // example.
 
-func (c Config) part(file, group string) schemas.Part {
+func (c Config) part(file, group string) string {
 	switch {
 	case slices.Contains(c.TestFiles, file):
 		return schemas.PartTest

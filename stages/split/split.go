@@ -35,7 +35,10 @@ var _ stages.Stage = (*Stage)(nil)
 
 // Spec: each shard of the dataset is an item.
 func (*Stage) Spec() stages.Spec {
-	return stages.Spec{Name: "split", Wakes: "shard", Reads: "shard/v1", Writes: "example", Schema: "example/v1"}
+	return stages.Spec{
+		Name: "split", Wakes: schemas.RecordShard, Reads: schemas.Shard{}.Schema(),
+		Writes: schemas.RecordExample, Schema: schemas.Example{}.Schema(),
+	}
 }
 
 // Process answers a shard with its examples.

@@ -112,7 +112,7 @@ func TestReasons(t *testing.T) {
 				if e.Reason != reason || !strings.Contains(e.Detail, detail) {
 					t.Errorf("row %d: %q, %s; want %q, %s", i, e.Reason, e.Detail, reason, detail)
 				}
-				if dropped := e.Part == string(schemas.PartDropped); dropped != (reason != "") || dropped && e.Replay {
+				if dropped := e.Part == schemas.PartDropped; dropped != (reason != "") || dropped && e.Replay {
 					t.Errorf("row %d: part %s, replay %v, reason %q", i, e.Part, e.Replay, e.Reason)
 				}
 				if want := fmt.Sprintf("s0000000-%05d", i); e.ID != want {
@@ -208,11 +208,11 @@ func TestCallFormatHolds(t *testing.T) {
 func TestGrade(t *testing.T) {
 	for _, c := range []struct {
 		a, b, c int
-		want    split.Difficulty
+		want    string
 	}{
-		{1, 999, 1, split.Easy}, {0, 0, 0, split.Easy},
-		{2, 500, 1, split.Medium}, {1, 1000, 1, split.Medium}, {1, 500, 2, split.Medium}, {3, 2000, 3, split.Medium},
-		{4, 500, 1, split.Hard}, {1, 2001, 1, split.Hard}, {1, 500, 4, split.Hard},
+		{1, 999, 1, schemas.DifficultyEasy}, {0, 0, 0, schemas.DifficultyEasy},
+		{2, 500, 1, schemas.DifficultyMedium}, {1, 1000, 1, schemas.DifficultyMedium}, {1, 500, 2, schemas.DifficultyMedium}, {3, 2000, 3, schemas.DifficultyMedium},
+		{4, 500, 1, schemas.DifficultyHard}, {1, 2001, 1, schemas.DifficultyHard}, {1, 500, 4, schemas.DifficultyHard},
 	} {
 		if got := split.Grade(c.a, c.b, c.c); got != c.want {
 			t.Errorf("Grade(%d, %d, %d) = %s, want %s", c.a, c.b, c.c, got, c.want)
@@ -301,7 +301,7 @@ func TestShares(t *testing.T) {
 // shares are of the others.
 func TestFiles(t *testing.T) {
 	data := many(40)
-	for part, setting := range map[schemas.Part]string{schemas.PartTest: "test_files", schemas.PartValidation: "validation_files"} {
+	for part, setting := range map[string]string{schemas.PartTest: "test_files", schemas.PartValidation: "validation_files"} {
 		it := item(t, format.OpenAI, data, map[string]any{setting: []string{"other.jsonl", "x.jsonl"}})
 		for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), it) {
 			if e.Part != string(part) || e.Replay {
@@ -311,7 +311,7 @@ func TestFiles(t *testing.T) {
 		it.Config = map[string]any{setting: []string{"other.jsonl"}}
 		train := 0
 		for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), it) {
-			if e.Part == string(schemas.PartTrain) {
+			if e.Part == schemas.PartTrain {
 				train++
 			}
 		}
@@ -334,11 +334,11 @@ func TestDataShare(t *testing.T) {
 		rows := stagetest.Rows[schemas.Example](t, newStage(t), it)
 		train, all := 0, 0
 		for i, e := range rows {
-			if before != nil && before[i].Part != string(schemas.PartTrain) && e.Part != before[i].Part {
+			if before != nil && before[i].Part != schemas.PartTrain && e.Part != before[i].Part {
 				t.Fatalf("share %g: row %d is %s, with more data %s", share, i, e.Part, before[i].Part)
 			}
 			switch {
-			case e.Part == string(schemas.PartTrain):
+			case e.Part == schemas.PartTrain:
 				train++
 				if before != nil && !used[e.ID] {
 					t.Fatalf("share %g: %s is not part of the larger share", share, e.ID)
@@ -486,7 +486,7 @@ func TestToolACESample(t *testing.T) {
 	replay := 0
 	for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), it) {
 		parts[e.Part]++
-		if e.Part == string(schemas.PartDropped) {
+		if e.Part == schemas.PartDropped {
 			reasons[e.Reason]++
 			t.Logf("%s: %s", e.Reason, e.Detail)
 			continue

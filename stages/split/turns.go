@@ -85,7 +85,7 @@ func (t *turns) add(row format.Row) {
 		}
 		e.Part = string(t.cfg.part(t.shard.Name, group))
 		identity := e.Messages + "\n" + e.Tools + "\n" + e.Reference
-		if train := e.Part == string(schemas.PartTrain); train && !t.cfg.drawn(identity) {
+		if train := e.Part == schemas.PartTrain; train && !t.cfg.drawn(identity) {
 			t.drop(e, row, NotDrawn, fmt.Errorf("split.data_share %g leaves it out", t.cfg.DataShare))
 			continue
 		} else if train {
@@ -151,7 +151,7 @@ func (t *turns) turn(e *schemas.Example, before []format.Message, tools []toolca
 		return BadAnswer, fmt.Errorf("its calls cannot be written as %s: a number without bounds, or a key that is no text", t.calls)
 	}
 	e.Calls = int32(len(calls))
-	e.Difficulty = string(Grade(int(e.Candidates), int(e.ToolChars), int(e.Calls)))
+	e.Difficulty = Grade(int(e.Candidates), int(e.ToolChars), int(e.Calls))
 	if tooLong {
 		return Overlong, fmt.Errorf("an earlier turn of the conversation is too long already")
 	}
@@ -234,7 +234,7 @@ func checkAnswer(e *schemas.Example, tools []toolcall.Tool) ([]toolcall.Call, er
 // drop keeps the row with its reason. What made it long is left out: a dropped row
 // is read by people, who have the file.
 func (t *turns) drop(e schemas.Example, row format.Row, reason Reason, why error) {
-	e.Part, e.Reason = string(schemas.PartDropped), string(reason)
+	e.Part, e.Reason = schemas.PartDropped, string(reason)
 	detail := why.Error()
 	if row.Err == nil {
 		detail = fmt.Sprintf("row %d (line %d): turn %d: %s", row.Number, row.Line, e.Turn, detail)

@@ -181,7 +181,7 @@ func (s suite) testJunk(t *testing.T) {
 	}
 	good := s.item.Batches[0]
 	half := len(good.Body) / 2
-	other := Batch(t, good.Header.Key, schemas.End{Status: "done"})
+	other := Batch(t, good.Header.Key, schemas.End{Status: schemas.StatusDone})
 	for _, c := range []struct {
 		name  string
 		batch schemas.Batch
@@ -316,19 +316,19 @@ var errUnknown = errors.New("stagetest: unknown record")
 func count(b schemas.Batch) (int, error) {
 	name, _, _ := strings.Cut(b.Header.Schema, "/")
 	switch name {
-	case "example":
+	case schemas.RecordExample:
 		return countOf[schemas.Example](b)
-	case "policy":
+	case schemas.RecordPolicy:
 		return countOf[schemas.Policy](b)
-	case "score":
+	case schemas.RecordScore:
 		return countOf[schemas.Score](b)
-	case "selection":
+	case schemas.RecordSelection:
 		return countOf[schemas.Selection](b)
-	case "candidate":
+	case schemas.RecordCandidate:
 		return countOf[schemas.Candidate](b)
-	case "pair":
+	case schemas.RecordPair:
 		return countOf[schemas.Pair](b)
-	case "verdict":
+	case schemas.RecordVerdict:
 		return countOf[schemas.Verdict](b)
 	}
 	return 0, errUnknown

@@ -69,7 +69,7 @@ func (r *round) newGuard(ctx context.Context) (*guard, error) {
 
 // validation returns up to guard_prompts examples and how many are unfit.
 func (r *round) validation() (exs []schemas.Example, unfit int, err error) {
-	for b, err := range r.in.Round("example", 0) {
+	for b, err := range r.in.Round(schemas.RecordExample, 0) {
 		if err != nil {
 			return nil, 0, err
 		}
@@ -79,7 +79,7 @@ func (r *round) validation() (exs []schemas.Example, unfit int, err error) {
 		}
 		for _, ex := range rows {
 			switch {
-			case ex.Part != string(schemas.PartValidation):
+			case ex.Part != schemas.PartValidation:
 			case !r.fits(&ex):
 				unfit++
 			default:

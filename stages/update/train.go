@@ -116,7 +116,7 @@ func (r *round) references() ([]train.Example, error) {
 	for _, id := range r.funnel.example {
 		wanted[id] = train.Example{}
 	}
-	for b, err := range r.in.Round("example", 0) {
+	for b, err := range r.in.Round(schemas.RecordExample, 0) {
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +149,7 @@ func (r *round) announce(ctx context.Context, row *schemas.Policy, draft *overla
 	if row.Curve, err = curve(c); err != nil {
 		return err
 	}
-	row.Status, row.Steps = StatusTrained, int32(c.Done)
+	row.Status, row.Steps = schemas.StatusTrained, int32(c.Done)
 	row.Detail = fmt.Sprintf("%s on %d pairs", r.cfg.Loss, len(r.funnel.pairs))
 	if len(n.Trips) > 0 {
 		row.Detail += ", at half the rate, for the guard refused the first attempt: " + strings.Join(n.Trips, "; ")

@@ -38,13 +38,6 @@ import (
 	"itool/stages/policy"
 )
 
-// Statuses of the answer; see schemas.Policy.
-const (
-	StatusTrained = "trained"
-	StatusNone    = "no update"
-	StatusGuard   = "stopped: guard"
-)
-
 // attempts at passing the guard, each at half the rate of the one before.
 const attempts = 2
 
@@ -60,8 +53,9 @@ var _ stages.Stage = (*Stage)(nil)
 // digest of the base.
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
-		Name: "update", Wakes: "pair", Gather: true, Reads: "pair/v1", Also: []string{"example", "policy"},
-		Writes: "policy", Schema: "policy/v1", NextRound: true,
+		Name: "update", Wakes: schemas.RecordPair, Gather: true, Reads: schemas.Pair{}.Schema(),
+		Also:   []string{schemas.RecordExample, schemas.RecordPolicy},
+		Writes: schemas.RecordPolicy, Schema: schemas.Policy{}.Schema(), NextRound: true,
 	}
 }
 
@@ -94,7 +88,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	}
 	row := schemas.Policy{Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: base, Curve: "[]", Examples: int32(len(f.pairs))}
 	if row.Detail = r.tooSmall(); row.Detail != "" {
-		row.Status, row.Examples = StatusNone, 0 // nothing was trained on
+		row.Status, row.Examples = schemas.StatusNoUpdate, 0 // nothing was trained on
 	} else if err := r.run(ctx, &row); err != nil {
 		return err
 	}
@@ -119,7 +113,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 
 // baseOf is the base that the run stands on: every policy record hands it on.
 func baseOf(in stages.Input) (string, error) {
-	rows, err := stages.Rows[schemas.Policy](in.Round("policy", in.Header.Round))
+	rows, err := stages.Rows[schemas.Policy](in.Round(schemas.RecordPolicy, in.Header.Round))
 	if err != nil {
 		return "", err
 	}
@@ -199,7 +193,7 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 			return err
 		}
 	}
-	row.Status = StatusGuard
+	row.Status = schemas.StatusGuard
 	row.Detail = fmt.Sprintf("the guard refused %d attempts, the policy of before stands: %s", len(n.Trips), strings.Join(n.Trips, "; then at half the rate: "))
 	r.metrics["attempts"] = float64(attempts)
 	return nil

@@ -46,7 +46,7 @@ func TestLosses(t *testing.T) {
 			cfg.Loss, cfg.SFTWeight = c.loss, 0
 			row, out := w.run(w.item(cfg, w.pairs(wrong, right), w.examples()))
 			m := metrics(t, row)
-			if row.Status != update.StatusTrained || row.Steps != 8 || row.Examples != 16 {
+			if row.Status != schemas.StatusTrained || row.Steps != 8 || row.Examples != 16 {
 				t.Fatalf("status %q, %d steps, %d pairs: %s; want trained, 8, 16", row.Status, row.Steps, row.Examples, row.Detail)
 			}
 			if got := curve(t, row)[0].Loss; !math.IsNaN(c.first) && math.Abs(got-c.first) > 1e-4*c.first {
@@ -135,7 +135,7 @@ func TestNoUpdate(t *testing.T) {
 			cfg := config()
 			cfg.MinPairs, cfg.MinSteps = c.minPairs, c.minSteps
 			row, out := w.run(w.item(cfg, c.pairs, w.examples()))
-			if row.Status != update.StatusNone || row.Checkpoint != row.Parent || row.Checkpoint == "" || row.Steps != 0 || row.Examples != 0 || row.Base != "b0" {
+			if row.Status != schemas.StatusNoUpdate || row.Checkpoint != row.Parent || row.Checkpoint == "" || row.Steps != 0 || row.Examples != 0 || row.Base != "b0" {
 				t.Errorf("row %+v: want no update and the policy as it is", row)
 			}
 			if !strings.Contains(row.Detail, c.detail) {
@@ -191,13 +191,13 @@ func TestGuard(t *testing.T) {
 		attempts float64
 		detail   string
 	}{
-		{"a gentle rate passes", 1e-4, wrong, nil, w.examples(), update.StatusTrained, 1, "simpo on 16 pairs"},
-		{"half the rate passes", 3e-3, wrong, nil, w.examples(), update.StatusTrained, 2, "at half the rate, for the guard refused the first attempt: parse rate fell by"},
-		{"a wild rate is stopped", 4e-2, "zzzzzzzz", nil, w.examples(), update.StatusGuard, 2, "the guard refused 2 attempts, the policy of before stands: parse rate fell by"},
-		{"switched off", 4e-2, "zzzzzzzz", func(c *update.Config) { c.GuardPrompts = 0 }, w.examples(), update.StatusTrained, 1, "the guard is switched off"},
-		{"no validation examples", 4e-2, "zzzzzzzz", nil, none, update.StatusTrained, 1, "the guard was skipped: there are no validation examples"},
-		{"unfit ones are counted", 4e-2, "zzzzzzzz", nil, unfit, update.StatusTrained, 1, "the guard left out 24 validation examples that cannot be asked or judged; the guard was skipped"},
-		{"four prompts show nothing", 4e-2, "zzzzzzzz", func(c *update.Config) { c.GuardPrompts = 4 }, w.examples(), update.StatusTrained, 1, "simpo on 16 pairs"},
+		{"a gentle rate passes", 1e-4, wrong, nil, w.examples(), schemas.StatusTrained, 1, "simpo on 16 pairs"},
+		{"half the rate passes", 3e-3, wrong, nil, w.examples(), schemas.StatusTrained, 2, "at half the rate, for the guard refused the first attempt: parse rate fell by"},
+		{"a wild rate is stopped", 4e-2, "zzzzzzzz", nil, w.examples(), schemas.StatusGuard, 2, "the guard refused 2 attempts, the policy of before stands: parse rate fell by"},
+		{"switched off", 4e-2, "zzzzzzzz", func(c *update.Config) { c.GuardPrompts = 0 }, w.examples(), schemas.StatusTrained, 1, "the guard is switched off"},
+		{"no validation examples", 4e-2, "zzzzzzzz", nil, none, schemas.StatusTrained, 1, "the guard was skipped: there are no validation examples"},
+		{"unfit ones are counted", 4e-2, "zzzzzzzz", nil, unfit, schemas.StatusTrained, 1, "the guard left out 24 validation examples that cannot be asked or judged; the guard was skipped"},
+		{"four prompts show nothing", 4e-2, "zzzzzzzz", func(c *update.Config) { c.GuardPrompts = 4 }, w.examples(), schemas.StatusTrained, 1, "simpo on 16 pairs"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := config()
@@ -213,7 +213,7 @@ func TestGuard(t *testing.T) {
 			if want := math.Ldexp(c.rate, 1-int(c.attempts)); m["rate"] != want {
 				t.Errorf("the last rate is %g, want %g", m["rate"], want)
 			}
-			stopped := c.status == update.StatusGuard
+			stopped := c.status == schemas.StatusGuard
 			if (row.Checkpoint == row.Parent) != stopped || (len(out.Saved) == 0) != stopped {
 				t.Errorf("checkpoint %.8s of parent %.8s, %d saved", row.Checkpoint, row.Parent, len(out.Saved))
 			}

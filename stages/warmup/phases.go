@@ -14,7 +14,7 @@ import (
 )
 
 // levels in the order of the curriculum.
-var levels = []string{"easy", "medium", "hard"}
+var levels = []string{schemas.DifficultyEasy, schemas.DifficultyMedium, schemas.DifficultyHard}
 
 // lesson is what training needs of an example; the texts are not kept.
 type lesson struct {
@@ -55,8 +55,7 @@ func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed b
 }
 
 func (l *lessons) add(ex schemas.Example, template string) error {
-	part := schemas.Part(ex.Part)
-	if part != schemas.PartTrain && part != schemas.PartValidation {
+	if ex.Part != schemas.PartTrain && ex.Part != schemas.PartValidation {
 		return nil
 	}
 	if ex.Template != template {
@@ -64,7 +63,7 @@ func (l *lessons) add(ex schemas.Example, template string) error {
 	}
 	e := train.Example{ID: ex.ID, Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
 	l.longest = max(l.longest, len(e.Prompt)+len(e.Answer))
-	if part == schemas.PartValidation {
+	if ex.Part == schemas.PartValidation {
 		l.validation = append(l.validation, e)
 		return nil
 	}

@@ -103,7 +103,7 @@ func (c Config) resumeProbe(probe *loop.Loop, resume fs.FS) error {
 
 // askable tells whether the probe can ask an example and judge the answer.
 func askable(p *policy.Policy, ex *schemas.Example) bool {
-	if ex.Part != string(schemas.PartValidation) || ex.Calls == 0 || len(ex.PromptIDs) == 0 || len(ex.PromptIDs) >= p.ContextLength() {
+	if ex.Part != schemas.PartValidation || ex.Calls == 0 || len(ex.PromptIDs) == 0 || len(ex.PromptIDs) >= p.ContextLength() {
 		return false
 	}
 	_, err := judge.NewExaminer(ex)

@@ -28,7 +28,7 @@ func probed() warmup.Config {
 func TestPlateau(t *testing.T) {
 	c := newClass(t)
 	rows := c.examples(6, 0, 0, 9)
-	rows[0].Part = string(schemas.PartValidation)
+	rows[0].Part = schemas.PartValidation
 	rows[0].Calls, rows[0].Reference = 0, "No." // prose: not asked
 	cfg := probed()
 	item := c.item(cfg, rows...)
@@ -37,7 +37,7 @@ func TestPlateau(t *testing.T) {
 
 	var cases []schemas.Example
 	for _, ex := range rows {
-		if ex.Part == string(schemas.PartValidation) && ex.Calls > 0 {
+		if ex.Part == schemas.PartValidation && ex.Calls > 0 {
 			cases = append(cases, ex)
 		}
 	}

@@ -47,8 +47,8 @@ var _ stages.Stage = (*Stage)(nil)
 // Spec implements stages.Stage.
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
-		Name: "warmup", Wakes: "example", Gather: true, Reads: "example/v1",
-		Writes: "policy", Schema: "policy/v1",
+		Name: "warmup", Wakes: schemas.RecordExample, Gather: true, Reads: schemas.Example{}.Schema(),
+		Writes: schemas.RecordPolicy, Schema: schemas.Policy{}.Schema(),
 	}
 }
 
@@ -75,7 +75,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	}
 	row := schemas.Policy{Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: in.PolicyDigest, Metrics: "{}", Curve: "[]"}
 	if cfg.Mode == ModeNone {
-		row.Status, row.Detail = "base", "warm-up is switched off by warmup.mode: the base opens the rounds"
+		row.Status, row.Detail = schemas.StatusBase, "warm-up is switched off by warmup.mode: the base opens the rounds"
 	} else if err := cfg.train(ctx, in, out, base, data, &row); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (c Config) train(ctx context.Context, in stages.Input, out stages.Output, b
 	if row.Checkpoint, err = out.Save(ctx, t.Adapter(true).Save); err != nil {
 		return err
 	}
-	row.Status, row.Steps, row.Examples = "trained", int32(run.Done), int32(len(data.train))
+	row.Status, row.Steps, row.Examples = schemas.StatusTrained, int32(run.Done), int32(len(data.train))
 	row.Detail = detail(phases, data, n, len(v.examples), in.Failed)
 	m, why, err := c.plateau(ctx, in, out, base, data, run, rate)
 	if err != nil {

@@ -40,7 +40,7 @@ func newClass(t *testing.T) class {
 }
 
 // example asks for the weather in a city that depends on n.
-func (c class) example(n int, part schemas.Part, difficulty string) schemas.Example {
+func (c class) example(n int, part string, difficulty string) schemas.Example {
 	c.t.Helper()
 	city := string(rune('A' + n%7))
 	prompt, err := c.policy.Prompt([]policy.Message{{Role: "user", Content: "weather in " + city}}, nil)
@@ -50,7 +50,7 @@ func (c class) example(n int, part schemas.Part, difficulty string) schemas.Exam
 	answer := "[get_weather(city='" + city + "')]"
 	return schemas.Example{
 		ID: fmt.Sprintf("e%03d", n), Tools: tools, Reference: answer, PromptIDs: prompt, AnswerIDs: c.policy.Answer(answer),
-		Template: c.policy.TemplateHash(), Candidates: int32(n % 3), ToolChars: int32(n), Calls: 1, Difficulty: difficulty, Part: string(part),
+		Template: c.policy.TemplateHash(), Candidates: int32(n % 3), ToolChars: int32(n), Calls: 1, Difficulty: difficulty, Part: part,
 	}
 }
 
@@ -58,7 +58,7 @@ func (c class) example(n int, part schemas.Part, difficulty string) schemas.Exam
 func (c class) examples(easy, medium, hard, validation int) (all []schemas.Example) {
 	for _, g := range []struct {
 		n          int
-		part       schemas.Part
+		part       string
 		difficulty string
 	}{
 		{hard, schemas.PartTrain, "hard"}, {easy, schemas.PartTrain, "easy"}, {validation, schemas.PartValidation, "easy"}, {medium, schemas.PartTrain, "medium"},
@@ -214,7 +214,7 @@ func TestLearns(t *testing.T) {
 	}
 	var seqs []policy.Sequence
 	for _, ex := range rows {
-		if ex.Part == string(schemas.PartValidation) {
+		if ex.Part == schemas.PartValidation {
 			seqs = append(seqs, policy.Sequence{Prompt: ex.PromptIDs, Answer: ex.AnswerIDs})
 		}
 	}
@@ -259,7 +259,7 @@ func TestKeepsBest(t *testing.T) {
 	cfg.Rate = 0.05
 	rows := c.examples(4, 4, 4, 3)
 	for i := range rows {
-		if rows[i].Part == string(schemas.PartValidation) {
+		if rows[i].Part == schemas.PartValidation {
 			draws, err := c.policy.Generate(t.Context(), [][]int32{rows[i].PromptIDs}, policy.Request{MaxTokens: 8})
 			if err != nil {
 				t.Fatal(err)
