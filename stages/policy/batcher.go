@@ -1,104 +1,62 @@
 package policy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 
 	"itool/stages/policy/sample"
 )
 
-// Batcher answers requests that come at any time: those that run draw their next
-// tokens together, a new one joins as soon as its tokens have room, and what one gets
-// has the same bits whoever runs beside it. Run must run; Start may be called by many
-// goroutines at once. A long prompt is computed a part at a time, between the tokens of
-// the others.
+// Batcher answers requests that arrive at any time, as a server needs it. It implements continuous
+// batching: running requests draw their next tokens in one batch, and a new request joins between two
+// tokens, as soon as the KV cache has room for it. A request draws the same bits whatever else runs.
 //
-// What prompts begin with is computed once, as long as the cache has room for it: the
-// instructions and tools of many conversations, the turns so far of one.
+// Prompts are computed with chunked prefill: while others draw, a long prompt is computed in parts
+// between their tokens. Tokens that prompts begin with are computed once, as long as the cache has
+// room for them: see prefixCache.
+//
+// Run must run in a goroutine; many goroutines may call Start at once.
 type Batcher struct {
-	p       *Policy
-	session *Session
-	arrive  chan *Stream
-	places  chan struct{} // one for every request that waits or runs
-	stopped chan struct{} // closed when Run returns
+	p        *Policy
+	session  *Session // for its cache and its buffers
+	arrivals chan *Stream
+	slots    chan struct{} // one for every request that waits or runs
+	stopped  chan struct{} // closed when Run returns
 
-	// Of Run alone.
-	known []prefix  // the one used last stands last
-	ready []*Stream // those that a step draws for
-	picks func(i int, logits []float32)
+	// Used by Run only.
+	prefixes prefixCache
+	drawing  []*Stream // those that the current step draws for
+	pickFunc func(i int, logits []float32)
 }
 
-// prefix is the beginning of prompts, in the cache.
-type prefix struct {
-	tokens []int32
-	path   []int32
-}
-
-const mostKnown = 256
-
-// ErrBusy: as many requests wait as may.
+// ErrBusy says that the limit of requests that wait or run is reached.
 var ErrBusy = errors.New("too many requests are waiting")
 
-// ErrStopped: the batcher has stopped.
+// ErrStopped says that Run has returned.
 var ErrStopped = errors.New("the engine has stopped")
 
-// NewBatcher bounds what waits and runs together: requests, and the tokens of those
-// that run (0: what 1 GiB holds, one context at least).
+// NewBatcher limits the number of requests that wait or run together, and the tokens that the running
+// ones may hold (0: as many as fit into 1 GiB, but at least one context).
 func NewBatcher(p *Policy, requests, tokens int) *Batcher {
-	b := &Batcher{p: p, session: newSession(p), arrive: make(chan *Stream), places: make(chan struct{}, requests), stopped: make(chan struct{})}
-	b.session.cache.limit = tokens
-	b.picks = b.pick // once: a method value allocates
-	if tokens <= 0 {
-		b.session.cache.limit = p.tokensIn(waveBytes, waveRows*p.ContextLength())
+	b := &Batcher{
+		p: p, session: newSession(p), arrivals: make(chan *Stream), slots: make(chan struct{}, requests),
+		stopped: make(chan struct{}),
 	}
+	b.session.cache.limit = tokens
+	if tokens <= 0 {
+		b.session.cache.limit = p.tokensIn(maxBatchBytes, maxBatchRows*p.ContextLength())
+	}
+	b.prefixes.cache = &b.session.cache
+	b.pickFunc = b.pick // once: a method value allocates
 	return b
 }
 
-// Token is one token of a stream.
-type Token struct {
-	ID      int32
-	LogProb float64 // nats, raw: temperature 1, nothing cut
-	Top     []Alternative
-}
-
-// Alternative is a likely token in a token's place.
-type Alternative struct {
-	ID      int32
-	LogProb float64
-}
-
-// Stream is a request that waits or runs.
-type Stream struct {
-	ctx    context.Context
-	prompt []int32
-	req    Request
-	top    int
-	most   int // tokens that it may need, prompt included
-
-	// Of Run alone.
-	row      row
-	computed int  // tokens of the prompt
-	ready    bool // all but the last are
-	next     Token
-	broken   error
-
-	mu     sync.Mutex
-	tokens []Token
-	cached int
-	reason Reason
-	err    error         // why it ended early; io.EOF: it did not
-	change chan struct{} // something above is new
-	read   int
-}
-
-// Start hands in a request; req.From is not used. top asks for the likeliest tokens in
-// each place. What is wrong with the request is an error here, ErrBusy too. When ctx
-// ends, so does the stream.
+// Start hands in a request; req.From is not used. top is the number of likeliest tokens to return with
+// each token. A wrong request is an error here, and so are ErrBusy and ErrStopped. The stream ends when
+// ctx ends.
 func (b *Batcher) Start(ctx context.Context, prompt []int32, req Request, top int) (*Stream, error) {
 	if err := b.p.checkSequence(Sequence{Prompt: prompt}); err != nil {
 		return nil, fmt.Errorf("policy: start: %w", err)
@@ -110,107 +68,61 @@ func (b *Batcher) Start(ctx context.Context, prompt []int32, req Request, top in
 	if req.MaxTokens > 0 {
 		limit = min(limit, req.MaxTokens)
 	}
-	s := &Stream{ctx: ctx, prompt: prompt, req: req, top: min(top, b.p.VocabSize()), most: len(prompt) + limit, change: make(chan struct{}, 1)}
+	s := &Stream{
+		ctx: ctx, prompt: prompt, req: req, top: min(top, b.p.VocabSize()),
+		maxTokens: len(prompt) + limit, change: make(chan struct{}, 1),
+	}
 	switch {
 	case limit <= 0:
-		return nil, fmt.Errorf("policy: start: %d tokens: %w of %d: nothing is left for an answer", len(prompt), ErrTooLong, b.p.ContextLength())
-	case s.most > b.session.cache.limit:
-		return nil, fmt.Errorf("policy: start: %d tokens of prompt and answer are more than the %d that the engine holds: ask for a shorter answer", s.most, b.session.cache.limit)
+		return nil, fmt.Errorf("policy: start: %d tokens: %w of %d: nothing is left for an answer",
+			len(prompt), ErrTooLong, b.p.ContextLength())
+	case s.maxTokens > b.session.cache.limit:
+		return nil, fmt.Errorf("policy: start: %d tokens of prompt and answer are more than the %d that the engine holds: "+
+			"ask for a shorter answer", s.maxTokens, b.session.cache.limit)
 	}
 	s.row = row{limit: limit, sampler: sample.New(req.Seed)}
 	select {
-	case b.places <- struct{}{}:
+	case b.slots <- struct{}{}:
 	default:
-		return nil, fmt.Errorf("policy: start: %w: %d", ErrBusy, cap(b.places))
+		return nil, fmt.Errorf("policy: start: %w: %d", ErrBusy, cap(b.slots))
 	}
 	select {
-	case b.arrive <- s:
+	case b.arrivals <- s:
 		return s, nil
 	case <-b.stopped:
-		<-b.places
+		<-b.slots
 		return nil, fmt.Errorf("policy: start: %w", ErrStopped)
 	case <-ctx.Done():
-		<-b.places
+		<-b.slots
 		return nil, ctx.Err()
 	}
 }
 
-// Next waits for the next token; after the last one it returns io.EOF.
-func (s *Stream) Next() (Token, error) {
-	for {
-		s.mu.Lock()
-		if s.read < len(s.tokens) {
-			s.read++
-			t := s.tokens[s.read-1]
-			s.mu.Unlock()
-			return t, nil
-		}
-		err := s.err
-		s.mu.Unlock()
-		if err != nil {
-			return Token{}, err
-		}
-		<-s.change
-	}
-}
-
-// Reason says why the stream ended, once Next has returned io.EOF.
-func (s *Stream) Reason() Reason {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reason
-}
-
-// Cached is how many of the prompt's tokens were known from other prompts, once Next
-// has returned.
-func (s *Stream) Cached() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cached
-}
-
-// tell adds what is new and wakes Next.
-func (s *Stream) tell(change func()) {
-	s.mu.Lock()
-	change()
-	s.mu.Unlock()
-	select {
-	case s.change <- struct{}{}:
-	default:
-	}
-}
-
-// Run draws until ctx ends; what still waits or runs then ends with an error.
+// Run draws until ctx ends. Requests that still wait or run then end with ErrStopped.
 func (b *Batcher) Run(ctx context.Context) {
 	var waiting, running []*Stream
-	end := func(s *Stream, err error) {
-		b.session.cache.free(s.row.path)
-		s.row.path = nil
-		s.tell(func() { s.err, s.reason = err, s.row.end })
-		<-b.places
-	}
 	cancelled := func(s *Stream) bool {
 		err := s.ctx.Err()
 		if err != nil {
-			end(s, err)
+			b.end(s, err)
 		}
 		return err != nil
 	}
 	defer func() {
 		close(b.stopped)
 		for _, s := range append(running, waiting...) {
-			end(s, ErrStopped)
+			b.end(s, ErrStopped)
 		}
 	}()
 	for {
-		var idle <-chan struct{}
+		var idle <-chan struct{} // with nothing to do, wait for an arrival
 		if len(waiting)+len(running) > 0 {
 			idle = closed
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case s := <-b.arrive:
+		case s := <-b.arrivals:
 			waiting = append(waiting, s)
 			continue
 		case <-idle:
@@ -219,58 +131,77 @@ func (b *Batcher) Run(ctx context.Context) {
 		for len(waiting) > 0 && b.fits(running, waiting[0]) {
 			running, waiting = append(running, waiting[0]), waiting[1:]
 		}
-		most := b.p.ContextLength()
-		if slices.ContainsFunc(running, func(s *Stream) bool { return s.ready }) {
-			most = blockRows
+		chunk := b.p.ContextLength()
+		if slices.ContainsFunc(running, func(s *Stream) bool { return s.prefilled }) {
+			chunk = blockRows // others wait for their next token
 		}
-		b.prompt(running, most)
+		b.prefill(running, chunk)
 		b.step(running)
-		running = slices.DeleteFunc(running, func(s *Stream) bool {
-			switch {
-			case s.broken != nil:
-				end(s, s.broken)
-			case s.row.end != "":
-				end(s, io.EOF)
-			default:
-				return false
-			}
-			return true
-		})
+		running = slices.DeleteFunc(running, b.ended)
 	}
 }
 
-// closed is always ready.
+// ended ends a stream whose last step was its last, and tells whether it was.
+func (b *Batcher) ended(s *Stream) bool {
+	switch {
+	case s.failed != nil:
+		b.end(s, s.failed)
+	case s.row.end != "":
+		b.end(s, io.EOF)
+	default:
+		return false
+	}
+	return true
+}
+
+// end returns a stream's slots and tells its reader.
+func (b *Batcher) end(s *Stream, err error) {
+	b.session.cache.release(s.row.path)
+	s.row.path = nil
+	s.publish(func() { s.err, s.reason = err, s.row.end })
+	<-b.slots
+}
+
+// closed is always ready to receive from.
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// fits says whether what s may need has room beside what the others may need.
+// fits says whether the tokens that s may need have room next to those that the others may need.
 func (b *Batcher) fits(running []*Stream, s *Stream) bool {
-	need := s.most
+	need := s.maxTokens
 	for _, r := range running {
-		need += r.most
+		need += r.maxTokens
 	}
-	return len(running) < waveRows && need <= b.session.cache.limit
+	return len(running) < maxBatchRows && need <= b.session.cache.limit
 }
 
-// begin takes the slots of a prompt, with the keys of what is known of it.
-func (b *Batcher) begin(s *Stream) {
-	c, n := &b.session.cache, len(s.prompt)-1
-	best, shared := -1, 0
-	for i, k := range b.known {
-		if same := common(k.tokens, s.prompt[:n]); same > shared {
-			best, shared = i, same
+// prefill computes up to chunk tokens of the first prompt that is not computed yet.
+func (b *Batcher) prefill(running []*Stream, chunk int) {
+	for _, s := range running {
+		n := len(s.prompt) - 1
+		if s.prefilled {
+			continue
 		}
-	}
-	path := make([]int32, 0, n)
-	if best >= 0 {
-		path = append(path, b.known[best].path[:shared]...)
-		c.share(path)
-		if len(b.known[best].tokens) == shared { // this one will say it all
-			b.forget(best)
+		if s.row.path == nil { // only now: the prefix cache has more by then
+			b.takeSlots(s)
 		}
+		to := min(n, s.computed+chunk)
+		b.session.prefillFrom(s.prompt[:to], s.row.path[:to], s.computed)
+		if s.computed = to; to == n {
+			s.prefilled, s.row.last = true, s.prompt[n]
+			b.prefixes.add(s.prompt[:n], s.row.path[:n:n])
+		}
+		return
 	}
-	b.clear(n - shared)
+}
+
+// takeSlots gives a stream the slots of its prompt: those that the prefix cache has, and new ones.
+func (b *Batcher) takeSlots(s *Stream) {
+	n := len(s.prompt) - 1
+	path := b.prefixes.share(make([]int32, 0, n), s.prompt[:n])
+	shared := len(path)
+	b.prefixes.makeRoom(n - shared)
 	var err error
-	if s.row.path, err = c.slots(path, n-shared); err != nil {
+	if s.row.path, err = b.session.cache.slots(path, n-shared); err != nil {
 		panic("policy: " + err.Error()) // fits has counted
 	}
 	s.computed = shared
@@ -279,76 +210,22 @@ func (b *Batcher) begin(s *Stream) {
 	s.mu.Unlock()
 }
 
-// prompt computes most tokens of the first prompt that is not whole yet.
-func (b *Batcher) prompt(running []*Stream, most int) {
-	for _, s := range running {
-		n := len(s.prompt) - 1
-		if s.ready {
-			continue
-		}
-		if s.row.path == nil { // not before its turn: more is known by then
-			b.begin(s)
-		}
-		to := min(n, s.computed+most)
-		b.session.compute(s.prompt[:to], s.row.path[:to], s.computed)
-		if s.computed = to; to == n {
-			s.ready, s.row.last = true, s.prompt[n]
-			b.know(s)
-		}
-		return
-	}
-}
-
-// know keeps a prompt for those that begin like it.
-func (b *Batcher) know(s *Stream) {
-	if len(b.known) == mostKnown {
-		b.forget(0)
-	}
-	n := len(s.row.path)
-	b.session.cache.share(s.row.path)
-	b.known = append(b.known, prefix{s.prompt[:n], s.row.path[:n:n]})
-}
-
-// clear makes room for n slots: fits has seen to it that there is some without what is
-// only known.
-func (b *Batcher) clear(n int) {
-	for len(b.known) > 0 && b.session.cache.room() < n {
-		b.forget(0)
-	}
-}
-
-func (b *Batcher) forget(i int) {
-	b.session.cache.free(b.known[i].path)
-	b.known = slices.Delete(b.known, i, i+1)
-}
-
-// common is the number of tokens that a and b begin with.
-func common(a, b []int32) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return n
-}
-
 // step draws one token for every stream whose prompt is computed. An error, of broken
-// weights, ends the stream that met it.
+// weights, ends the stream that it happened to.
 func (b *Batcher) step(running []*Stream) {
-	b.ready = b.ready[:0]
+	b.drawing = b.drawing[:0]
 	for _, s := range running {
-		if s.ready {
-			b.ready = append(b.ready, s)
+		if s.prefilled {
+			b.drawing = append(b.drawing, s)
 		}
 	}
-	if len(b.ready) == 0 {
+	if len(b.drawing) == 0 {
 		return
 	}
 	f, session := b.session.f, b.session
 	f.ids, session.paths = f.ids[:0], session.paths[:0]
-	b.clear(len(b.ready))
-	for _, s := range b.ready {
+	b.prefixes.makeRoom(len(b.drawing))
+	for _, s := range b.drawing {
 		var err error
 		if s.row.path, err = session.cache.slots(s.row.path, 1); err != nil {
 			panic("policy: " + err.Error()) // fits has counted
@@ -356,26 +233,26 @@ func (b *Batcher) step(running []*Stream) {
 		f.ids = append(f.ids, s.row.last)
 		session.paths = append(session.paths, s.row.path)
 	}
-	session.pass(f.ids, session.paths)
-	f.eachRow(len(b.ready), b.picks)
-	for _, s := range b.ready {
+	session.treeDecode(f.ids, session.paths)
+	f.eachRow(len(b.drawing), b.pickFunc)
+	for _, s := range b.drawing {
 		b.take(s)
 	}
 }
 
 // pick draws the next token of stream i, for take. It may run for several streams at once.
 func (b *Batcher) pick(i int, logits []float32) {
-	s := b.ready[i]
+	s := b.drawing[i]
 	id, logp := s.row.sampler.Pick(logits, s.req.settings())
 	s.next = Token{ID: id, LogProb: logp, Top: alternatives(logits, s.top, float64(logits[id])-logp)}
-	s.next.same()
+	s.next.alignTop()
 }
 
-// take tells a stream the token that it has picked.
+// take publishes the token that a stream has picked, and decides whether it was the last.
 func (b *Batcher) take(s *Stream) {
 	r, t := &s.row, s.next
 	if t.LogProb-t.LogProb != 0 {
-		s.broken = fmt.Errorf("policy: log-probability %v: the weights are broken, or overflow", t.LogProb)
+		s.failed = fmt.Errorf("policy: log-probability %v: the weights are broken, or overflow", t.LogProb)
 		return
 	}
 	r.last = t.ID
@@ -388,34 +265,5 @@ func (b *Batcher) take(s *Stream) {
 	case r.limit == 0:
 		r.end = ReasonLength
 	}
-	s.tell(func() { s.tokens = append(s.tokens, t) })
-}
-
-// same gives a token among its own alternatives the very same log-probability.
-func (t *Token) same() {
-	for i := range t.Top {
-		if t.Top[i].ID == t.ID {
-			t.Top[i].LogProb = t.LogProb
-		}
-	}
-}
-
-// alternatives are the n likeliest tokens, likeliest first; lse is log Σ exp of the
-// logits.
-func alternatives(logits []float32, n int, lse float64) []Alternative {
-	if n == 0 {
-		return nil
-	}
-	var best []Alternative
-	for id, l := range logits {
-		if len(best) == n && float64(l)-lse <= best[n-1].LogProb {
-			continue
-		}
-		a := Alternative{int32(id), float64(l) - lse}
-		at, _ := slices.BinarySearchFunc(best, a, func(x, y Alternative) int {
-			return cmp.Or(cmp.Compare(y.LogProb, x.LogProb), cmp.Compare(x.ID, y.ID))
-		})
-		best = slices.Insert(best, at, a)[:min(n, len(best)+1)]
-	}
-	return best
+	s.publish(func() { s.tokens = append(s.tokens, t) })
 }

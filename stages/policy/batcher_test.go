@@ -74,13 +74,13 @@ func TestBatcherDrawsTheSameBits(t *testing.T) {
 	wg.Wait()
 }
 
-// TestBatcherKnowsPrompts: a prompt that begins as another did is computed from where
+// TestBatcherCachesPrefixes: a prompt that begins as another did is computed from where
 // they part, to the same bits; the answers' own tokens are computed anew.
-func TestBatcherKnowsPrompts(t *testing.T) {
+func TestBatcherCachesPrefixes(t *testing.T) {
 	p := policytest.Open(t, 1)
 	prompt := mustPrompt(t, p, talk)
 	b := batcher(t, p, 10, 0)
-	ask := func(prompt []int32, seed uint64, known int) policy.Draw {
+	ask := func(prompt []int32, seed uint64, cached int) policy.Draw {
 		t.Helper()
 		req := policy.Request{Seed: seed, Temperature: 1, MaxTokens: 6}
 		s, err := b.Start(context.Background(), prompt, req, 0)
@@ -98,8 +98,8 @@ func TestBatcherKnowsPrompts(t *testing.T) {
 		if !same(got, want[0]) {
 			t.Errorf("request %d: got %v, alone %v", seed, got, want[0])
 		}
-		if s.Cached() != known {
-			t.Errorf("request %d: %d tokens of the prompt were known, want %d", seed, s.Cached(), known)
+		if s.Cached() != cached {
+			t.Errorf("request %d: %d tokens of the prompt were known, want %d", seed, s.Cached(), cached)
 		}
 		return got
 	}

@@ -10,7 +10,7 @@ import (
 
 // row is a request while it is drawn.
 type row struct {
-	at      int // in requests and draws
+	request int // index in requests and draws
 	path    []int32
 	last    int32
 	limit   int // tokens it may still draw
@@ -25,14 +25,14 @@ type picked struct {
 	logp float64
 }
 
-// drawing is a Draw at work: the rows of its session.
-type drawing struct {
+// decoder is a Draw at work: the rows of its session.
+type decoder struct {
 	*Session
-	ctx   context.Context
-	reqs  []Request
-	draws []Draw
-	err   error     // why it ended before its rows did
-	turn  chan turn // what its goroutine waits for while another one draws for it
+	ctx     context.Context
+	reqs    []Request
+	draws   []Draw
+	err     error       // why it ended before its rows did
+	signals chan signal // what its goroutine waits for while another one draws for it
 }
 
 // Draw continues every request, token by token: all of them in one batch, and in one
@@ -43,17 +43,17 @@ type drawing struct {
 // must not draw themselves, and while one takes its time so do the sessions beside it.
 func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
 	used := s.cache.used
-	d := &drawing{Session: s, ctx: ctx, reqs: reqs, draws: make([]Draw, len(reqs)), turn: make(chan turn, 1)}
+	d := &decoder{Session: s, ctx: ctx, reqs: reqs, draws: make([]Draw, len(reqs)), signals: make(chan signal, 1)}
 	s.rows = s.rows[:0]
 	for i := range reqs {
-		if err := d.admit(i); err != nil {
+		if err := d.add(i); err != nil {
 			return nil, fmt.Errorf("policy: draw: request %d: %w", i, err)
 		}
 	}
 	if len(s.rows) == 0 {
 		return d.draws, nil
 	}
-	s.p.company.draw(d)
+	s.p.batch.decode(d)
 	switch {
 	case d.err == nil:
 		return d.draws, nil
@@ -66,8 +66,8 @@ func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
 	}
 }
 
-func (d *drawing) admit(at int) error {
-	r := &d.reqs[at]
+func (d *decoder) add(request int) error {
+	r := &d.reqs[request]
 	if err := r.settings().Validate(); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (d *drawing) admit(at int) error {
 	if r.MaxTokens < 0 {
 		return fmt.Errorf("max_tokens: %d: negative", r.MaxTokens)
 	}
-	draw := &d.draws[at]
+	draw := &d.draws[request]
 	*draw = Draw{End: r.From, Reason: ReasonLength}
 	limit := d.p.ContextLength() - r.From.Len()
 	if r.MaxTokens > 0 {
@@ -90,12 +90,12 @@ func (d *drawing) admit(at int) error {
 	room := min(limit, 64)
 	draw.Tokens, draw.LogProbs = make([]int32, 0, room), make([]float32, 0, room)
 	path := append(make([]int32, 0, len(r.From.path)+room), r.From.path...)
-	d.rows = append(d.rows, row{at: at, path: path, last: r.From.last, limit: limit, sampler: sample.New(r.Seed)})
+	d.rows = append(d.rows, row{request: request, path: path, last: r.From.last, limit: limit, sampler: sample.New(r.Seed)})
 	return nil
 }
 
 // extend gives every row a slot for its last token.
-func (d *drawing) extend() error {
+func (d *decoder) extend() error {
 	if err := d.ctx.Err(); err != nil {
 		return err
 	}
@@ -113,20 +113,20 @@ func (d *drawing) extend() error {
 }
 
 // pick draws the next token of row i, for take. It may run for several rows at once.
-func (d *drawing) pick(i int, logits []float32) {
+func (d *decoder) pick(i int, logits []float32) {
 	r := &d.rows[i]
-	r.picked.id, r.picked.logp = r.sampler.Pick(logits, d.reqs[r.at].settings())
+	r.picked.id, r.picked.logp = r.sampler.Pick(logits, d.reqs[r.request].settings())
 }
 
 // take appends the token that row i has picked.
-func (d *drawing) take(i int) {
+func (d *decoder) take(i int) {
 	if d.err != nil {
 		return
 	}
 	r := &d.rows[i]
-	req, draw, id, logp := &d.reqs[r.at], &d.draws[r.at], r.picked.id, r.picked.logp
+	req, draw, id, logp := &d.reqs[r.request], &d.draws[r.request], r.picked.id, r.picked.logp
 	if logp-logp != 0 {
-		d.err = fmt.Errorf("request %d: log-probability %v: the weights are broken, or overflow", r.at, logp)
+		d.err = fmt.Errorf("request %d: log-probability %v: the weights are broken, or overflow", r.request, logp)
 		return
 	}
 	draw.Tokens = append(draw.Tokens, id)
@@ -146,8 +146,8 @@ func (d *drawing) take(i int) {
 	}
 }
 
-// done drops the rows that have ended and tells whether the drawing has.
-func (d *drawing) done() bool {
+// done drops the rows that have ended and tells whether the decoder has.
+func (d *decoder) done() bool {
 	d.rows = slices.DeleteFunc(d.rows, func(r row) bool { return r.end != "" })
 	return d.err != nil || len(d.rows) == 0
 }

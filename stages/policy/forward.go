@@ -34,13 +34,13 @@ type forward struct {
 	slots            []int32   // (T) that the rows write
 	outs             []kernel.Out
 
-	// With few, the next run of layers leaves the rows that are asked for, ascending, and computes nothing
+	// With selecting, the next run of layers leaves the rows that are asked for, ascending, and computes nothing
 	// else of the last layer but keys and values.
-	few   bool
-	asked []int32
-	first []int32 // by segment, for packed: all rows behind are asked for
-	asks  []int32 // positions of the rows that are asked for
-	paths [][]int32
+	selecting     bool
+	selected      []int32
+	firstSelected []int32 // by segment, for attendPacked: all rows behind are asked for
+	selectedPos   []int32 // positions of the rows that are asked for
+	paths         [][]int32
 
 	// Of eachRow.
 	see   func(row int, logits []float32)
@@ -88,7 +88,7 @@ func grow[E any](b *[]E, n int) {
 // asked for, before the final norm, in f.x. attend gets each layer's rotated q, and k, v of the rows (f.q,
 // f.k, f.v; of the last layer q of those asked for) and fills f.att.
 func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
-	defer func() { f.few = false }() // after a panic, too: forwards are used again
+	defer func() { f.selecting = false }() // after a panic, too: forwards are used again
 	m, d, t := f.m, f.d, len(ids)
 	c, eps := m.HiddenSize, float32(m.RMSNormEps)
 	f.size(t)
@@ -100,57 +100,57 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 		if l.QNorm != nil {
 			q, k = f.q0, f.k0
 		}
-		all, asks := t, pos
-		if !f.fewIn(i) {
-			f.maps(f.normed, t, image{&l.Q, q}, image{&l.K, k}, image{&l.V, f.v})
+		all, queryPos := t, pos
+		if !f.selectsIn(i) {
+			f.linears(f.normed, t, linearOut{&l.Q, q}, linearOut{&l.K, k}, linearOut{&l.V, f.v})
 		} else {
-			f.maps(f.normed, t, image{&l.K, k}, image{&l.V, f.v})
-			asks = f.ask(pos)
-			t = len(asks)
-			f.maps(f.normed, t, image{&l.Q, q})
+			f.linears(f.normed, t, linearOut{&l.K, k}, linearOut{&l.V, f.v})
+			queryPos = f.keepSelected(pos)
+			t = len(queryPos)
+			f.linears(f.normed, t, linearOut{&l.Q, q})
 		}
 		if l.QNorm != nil {
 			d.RMSNorm(f.q, f.rstd, q, l.QNorm, t*m.NumHeads, m.HeadDim, eps)
 			d.RMSNorm(f.k, f.rstd, k, l.KNorm, all*m.NumKVHeads, m.HeadDim, eps)
 		}
-		d.RoPE(f.q, m.Cos, m.Sin, asks, t, m.NumHeads, m.HeadDim, false)
+		d.RoPE(f.q, m.Cos, m.Sin, queryPos, t, m.NumHeads, m.HeadDim, false)
 		d.RoPE(f.k, m.Cos, m.Sin, pos, all, m.NumKVHeads, m.HeadDim, false)
 		attend(i)
 		f.addTo(f.x, f.att, &l.O, t)
 		d.RMSNorm(f.normed, f.rstd, f.x, l.PostNorm, t, c, eps)
 		for at := 0; at < t; at += mlpRows {
 			n := min(mlpRows, t-at)
-			f.maps(f.normed[at*c:], n, image{&l.Gate, f.gate}, image{&l.Up, f.up})
+			f.linears(f.normed[at*c:], n, linearOut{&l.Gate, f.gate}, linearOut{&l.Up, f.up})
 			d.SwiGLU(f.act, f.gate, f.up, n*m.IntermediateSize)
 			f.addTo(f.x[at*c:], f.act, &l.Down, n)
 		}
 	}
 }
 
-// ask leaves the rows that are asked for in f.x and f.normed and returns their positions.
-func (f *forward) ask(pos []int32) []int32 {
+// keepSelected leaves the rows that are asked for in f.x and f.normed and returns their positions.
+func (f *forward) keepSelected(pos []int32) []int32 {
 	c := f.m.HiddenSize
-	f.asks = f.asks[:0]
-	for i, row := range f.asked {
+	f.selectedPos = f.selectedPos[:0]
+	for i, row := range f.selected {
 		copy(f.x[i*c:(i+1)*c], f.x[int(row)*c:])
 		copy(f.normed[i*c:(i+1)*c], f.normed[int(row)*c:])
-		f.asks = append(f.asks, pos[row])
+		f.selectedPos = append(f.selectedPos, pos[row])
 	}
-	return f.asks
+	return f.selectedPos
 }
 
-func (f *forward) fewIn(layer int) bool { return f.few && layer == len(f.m.Layers)-1 }
+func (f *forward) selectsIn(layer int) bool { return f.selecting && layer == len(f.m.Layers)-1 }
 
-// image is y (t, N), where a map goes.
-type image struct {
+// linearOut is y (t, N), where a map goes.
+type linearOut struct {
 	of *model.Linear
 	y  []float32
 }
 
-// maps fills the images of x (t, K).
-func (f *forward) maps(x []float32, t int, images ...image) {
+// linears fills the images of x (t, K).
+func (f *forward) linears(x []float32, t int, outs ...linearOut) {
 	f.outs = f.outs[:0]
-	for _, i := range images {
+	for _, i := range outs {
 		bias := i.of.Bias
 		for row := 0; bias != nil && row < t; row++ {
 			copy(i.y[row*i.of.N:(row+1)*i.of.N], bias)
@@ -158,19 +158,19 @@ func (f *forward) maps(x []float32, t int, images ...image) {
 		f.outs = append(f.outs, kernel.Out{Y: i.y, W: i.of.M, Add: bias != nil})
 	}
 	f.d.MatMuls(f.outs, x, t)
-	for _, i := range images {
-		f.beside(i.y, x, i.of, t)
+	for _, i := range outs {
+		f.addUnmerged(i.y, x, i.of, t)
 	}
 }
 
 // addTo: y (t, N) += the map of x (t, K), which has no bias.
 func (f *forward) addTo(y, x []float32, l *model.Linear, t int) {
 	f.d.MatMul(y, x, l.M, t, true)
-	f.beside(y, x, l, t)
+	f.addUnmerged(y, x, l, t)
 }
 
-// beside adds the part of an adapter that is not merged, by the products of training.
-func (f *forward) beside(y, x []float32, l *model.Linear, t int) {
+// addUnmerged adds the part of an adapter that is not merged, by the products of training.
+func (f *forward) addUnmerged(y, x []float32, l *model.Linear, t int) {
 	if lora := l.Unmerged; lora != nil {
 		r := len(lora.A) / l.K
 		grow(&f.xa, t*r)
@@ -179,17 +179,17 @@ func (f *forward) beside(y, x []float32, l *model.Linear, t int) {
 	}
 }
 
-// part is rows that read and write one cache, each along its own path, the last slot
+// treeRows is rows that read and write one cache, each along its own path, the last slot
 // of which is its own.
-type part struct {
-	cache *cache
+type treeRows struct {
+	cache *kvCache
 	paths [][]int32
 }
 
-// along runs rows of tokens, those of one part behind those of the other.
-func (f *forward) along(ids []int32, parts ...part) {
+// treeDecode runs rows of tokens, those of one part behind those of the other.
+func (f *forward) treeDecode(ids []int32, trees ...treeRows) {
 	f.pos, f.slots = f.pos[:0], f.slots[:0]
-	for _, p := range parts {
+	for _, p := range trees {
 		for _, path := range p.paths {
 			f.pos = append(f.pos, int32(len(path)-1))
 			f.slots = append(f.slots, path[len(path)-1])
@@ -198,25 +198,25 @@ func (f *forward) along(ids []int32, parts ...part) {
 	m := f.m
 	hd := m.NumHeads * m.HeadDim
 	f.layers(ids, f.pos, func(layer int) {
-		from, asks := 0, 0 // rows, and rows that ask
-		for _, p := range parts {
+		from, queryPos := 0, 0 // rows, and rows that ask
+		for _, p := range trees {
 			c, to, paths := p.cache, from+len(p.paths), p.paths
 			c.write(layer, f.slots[from:to], f.k[from*c.width:], f.v[from*c.width:])
-			if f.fewIn(layer) {
-				paths = f.askedOf(p, from)
+			if f.selectsIn(layer) {
+				paths = f.pathsOfSelected(p, from)
 			}
-			q := hd * asks
-			asks += len(paths)
-			f.d.AttendPaths(f.att[q:hd*asks], f.q[q:hd*asks], c.k[layer], c.v[layer], paths, m.NumHeads, m.NumKVHeads, m.HeadDim)
+			q := hd * queryPos
+			queryPos += len(paths)
+			f.d.AttendPaths(f.att[q:hd*queryPos], f.q[q:hd*queryPos], c.k[layer], c.v[layer], paths, m.NumHeads, m.NumKVHeads, m.HeadDim)
 			from = to
 		}
 	})
 }
 
-// askedOf are the paths of the rows of a part, which begins with row from, that are asked for.
-func (f *forward) askedOf(p part, from int) [][]int32 {
+// pathsOfSelected are the paths of the rows of a part, which begins with row from, that are asked for.
+func (f *forward) pathsOfSelected(p treeRows, from int) [][]int32 {
 	f.paths = f.paths[:0]
-	for _, row := range f.asked {
+	for _, row := range f.selected {
 		if i := int(row) - from; i >= 0 && i < len(p.paths) {
 			f.paths = append(f.paths, p.paths[i])
 		}
@@ -224,19 +224,19 @@ func (f *forward) askedOf(p part, from int) [][]int32 {
 	return f.paths
 }
 
-// packed attends within segments: f.cu bounds them.
-func (f *forward) packed(layer int) {
+// attendPacked attends within segments: f.cu bounds them.
+func (f *forward) attendPacked(layer int) {
 	grow(&f.lse, len(f.att)/f.m.HeadDim)
 	var first []int32
-	if f.fewIn(layer) {
-		first = f.first
+	if f.selectsIn(layer) {
+		first = f.firstSelected
 	}
 	f.d.Attention(f.att, f.lse, f.q, f.k, f.v, f.cu, nil, first, f.m.NumHeads, f.m.NumKVHeads, f.m.HeadDim)
 }
 
-// targets gives, after layers, the log-probability of target[i] after row i; 0
+// targetLogProbs gives, after layers, the log-probability of target[i] after row i; 0
 // where it is negative. The slice is f's own.
-func (f *forward) targets(target []int32) ([]float32, error) {
+func (f *forward) targetLogProbs(target []int32) ([]float32, error) {
 	t := len(target)
 	f.d.RMSNorm(f.normed, f.rstd, f.x, f.m.Norm, t, f.m.HiddenSize, float32(f.m.RMSNormEps))
 	grow(&f.logp, t)

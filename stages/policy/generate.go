@@ -10,8 +10,8 @@ import (
 // Prompts that decode together, and the cache they may fill: past a few dozen rows a CPU
 // gains nothing from more, and memory is bounded by both.
 const (
-	waveRows  = 64
-	waveBytes = 1 << 30
+	maxBatchRows  = 64
+	maxBatchBytes = 1 << 30
 )
 
 // Generate continues many prompts, as evaluation does. req.From is not used; prompt
@@ -26,7 +26,7 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(prompts[b]), len(prompts[a])) })
-	// What one prompt may need at most; admitted by that, no wave runs full.
+	// What one prompt may need at most; admitted by that, no batch runs full.
 	most := func(i int) int {
 		if req.MaxTokens > 0 {
 			return min(len(prompts[i])+req.MaxTokens, p.ContextLength())
@@ -34,15 +34,15 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 		return p.ContextLength()
 	}
 	s := newSession(p)
-	s.cache.limit = p.tokensIn(waveBytes, waveRows*p.ContextLength())
+	s.cache.limit = p.tokensIn(maxBatchBytes, maxBatchRows*p.ContextLength())
 	draws := make([]Draw, len(prompts))
 	for from := 0; from < len(order); {
 		to, tokens := from, 0
-		for to < len(order) && to-from < waveRows && (to == from || tokens+most(order[to]) <= s.cache.limit) {
+		for to < len(order) && to-from < maxBatchRows && (to == from || tokens+most(order[to]) <= s.cache.limit) {
 			tokens += most(order[to])
 			to++
 		}
-		if err := s.wave(ctx, prompts, order[from:to], req, draws); err != nil {
+		if err := s.generateBatch(ctx, prompts, order[from:to], req, draws); err != nil {
 			return nil, err
 		}
 		from = to
@@ -50,8 +50,8 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 	return draws, nil
 }
 
-// wave computes the prompts at which and draws from all of them together.
-func (s *Session) wave(ctx context.Context, prompts [][]int32, at []int, req Request, draws []Draw) error {
+// generateBatch computes the prompts at which and draws from all of them together.
+func (s *Session) generateBatch(ctx context.Context, prompts [][]int32, at []int, req Request, draws []Draw) error {
 	s.cache.used = 0
 	reqs := make([]Request, len(at))
 	for n, i := range at {

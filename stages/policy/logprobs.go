@@ -34,7 +34,7 @@ func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, erro
 		f.pos[i] = int32(i)
 	}
 	f.cu = append(f.cu[:0], 0, int32(n))
-	f.layers(ids[:n], f.pos, f.packed)
+	f.layers(ids[:n], f.pos, f.attendPacked)
 	var sampler sample.Sampler // for its buffers only
 	out := make([]Token, 0, n)
 	err := f.eachLogits(n, func(row int, logits []float32) error {
@@ -47,7 +47,7 @@ func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, erro
 		}
 		id := ids[row+1]
 		t := Token{ID: id, LogProb: float64(logits[id]) - lse, Top: alternatives(logits, min(top, len(logits)), lse)}
-		t.same()
+		t.alignTop()
 		out = append(out, t)
 		return nil
 	})
@@ -130,9 +130,9 @@ func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
 		}
 		return nil
 	}
-	f.askForTargets(seqs, at)
-	f.layers(f.ids, f.pos, f.packed)
-	logp, err := f.targets(f.target)
+	f.selectTargets(seqs, at)
+	f.layers(f.ids, f.pos, f.attendPacked)
+	logp, err := f.targetLogProbs(f.target)
 	if err != nil {
 		return err
 	}
@@ -144,17 +144,17 @@ func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
 	return nil
 }
 
-// askForTargets asks for the rows that predict an answer's token: the last ones of each segment.
-func (f *forward) askForTargets(seqs []Sequence, at []int) {
-	f.few, f.asked, f.first = true, f.asked[:0], f.first[:0]
+// selectTargets selects the rows that predict an answer's token: the last ones of each segment.
+func (f *forward) selectTargets(seqs []Sequence, at []int) {
+	f.selecting, f.selected, f.firstSelected = true, f.selected[:0], f.firstSelected[:0]
 	for n, i := range at {
 		end := f.cu[n+1]
 		first := end - int32(len(seqs[i].Answer))
-		f.first = append(f.first, first)
+		f.firstSelected = append(f.firstSelected, first)
 		for row := first; row < end; row++ {
-			f.target[len(f.asked)] = f.target[row]
-			f.asked = append(f.asked, row)
+			f.target[len(f.selected)] = f.target[row]
+			f.selected = append(f.selected, row)
 		}
 	}
-	f.target = f.target[:len(f.asked)]
+	f.target = f.target[:len(f.selected)]
 }

@@ -45,20 +45,20 @@ type Options struct {
 
 // Policy is read-only; many goroutines may use one.
 type Policy struct {
-	model     *model.Model
-	tokenizer *tokenizer.Tokenizer
-	template  *template.Template
-	options   Options
-	bos       int32          // -1: the template names none
-	once      bool           // bos begins a conversation; else it may open every turn
-	before    []int32        // what the tokenizer puts before a text that is no conversation
-	endOfTurn []int32        // what closes an assistant's turn, control token last
-	ends      map[int32]bool // any of them ends an answer
+	model      *model.Model
+	tokenizer  *tokenizer.Tokenizer
+	template   *template.Template
+	options    Options
+	bos        int32          // -1: the template names none
+	bosOnce    bool           // bos begins a conversation; else it may open every turn
+	textPrefix []int32        // what the tokenizer puts before a text that is no conversation
+	endOfTurn  []int32        // what closes an assistant's turn, control token last
+	ends       map[int32]bool // any of them ends an answer
 
 	generation Generation
 
-	forwards sync.Pool // *forward: the buffers of calls gone by
-	company  company   // of the sessions that draw
+	forwards sync.Pool       // *forward: the buffers of calls gone by
+	batch    continuousBatch // of the sessions that draw
 }
 
 // Open reads config.json, the weights, the adapter if there is one, tokenizer.json
@@ -91,7 +91,7 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 	if n := p.tokenizer.Size(); n > p.model.VocabSize {
 		return fmt.Errorf("%s: ids up to %d, but the embedding has %d rows (vocab_size in config.json): it is the tokenizer of another model", tokenizer.File, n-1, p.model.VocabSize)
 	}
-	p.company.cached = 4*int64(p.model.Parameters()) < cachedBytes
+	p.batch.separate = 4*int64(p.model.Parameters()) < processorCacheBytes
 	if p.options.SessionTokens <= 0 {
 		p.options.SessionTokens = p.tokensIn(4<<30, 16*p.ContextLength())
 	}
@@ -109,7 +109,7 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 func (p *Policy) findBOS(fsys fs.FS) error {
 	p.bos = -1
 	before, said := p.tokenizer.Before()
-	p.before = before
+	p.textPrefix = before
 	text := p.template.BOS()
 	if text == "" {
 		if _, err := fs.Stat(fsys, template.ConfigFile); errors.Is(err, fs.ErrNotExist) && len(p.model.BOS) > 0 {
@@ -123,10 +123,10 @@ func (p *Policy) findBOS(fsys fs.FS) error {
 	}
 	p.bos = id
 	if !said && p.template.AddBOS() {
-		p.before = []int32{id}
+		p.textPrefix = []int32{id}
 	}
 	var err error
-	p.once, err = p.probeBOS(text)
+	p.bosOnce, err = p.probeBOS(text)
 	return err
 }
 
@@ -164,9 +164,9 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 // trainer holds. Tokenizer and template are shared.
 func (p *Policy) With(m *model.Model) *Policy {
 	return &Policy{
-		company: company{cached: p.company.cached},
-		model:   m, tokenizer: p.tokenizer, template: p.template, options: p.options,
-		bos: p.bos, once: p.once, before: p.before, endOfTurn: p.endOfTurn, ends: p.ends, generation: p.generation,
+		batch: continuousBatch{separate: p.batch.separate},
+		model: m, tokenizer: p.tokenizer, template: p.template, options: p.options,
+		bos: p.bos, bosOnce: p.bosOnce, textPrefix: p.textPrefix, endOfTurn: p.endOfTurn, ends: p.ends, generation: p.generation,
 	}
 }
 

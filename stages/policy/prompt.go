@@ -34,7 +34,7 @@ func (p *Policy) render(msgs []Message, tools json.RawMessage, prompt bool) ([]i
 	}
 	ids := p.tokenizer.EncodeShielded(text)
 	for i, id := range ids {
-		if p.once && id == p.bos && i > 0 {
+		if p.bosOnce && id == p.bos && i > 0 {
 			return nil, fmt.Errorf("policy: template: bos_token stands at token %d: it belongs at the start, and once", i)
 		}
 	}
@@ -57,8 +57,8 @@ func (p *Policy) Answer(text string) []int32 {
 // belongs into Prompt.
 func (p *Policy) Raw(text string) []int32 {
 	ids := p.tokenizer.EncodeRendered(text)
-	if n := len(p.before); len(ids) < n || !slices.Equal(ids[:n], p.before) {
-		ids = slices.Concat(p.before, ids)
+	if n := len(p.textPrefix); len(ids) < n || !slices.Equal(ids[:n], p.textPrefix) {
+		ids = slices.Concat(p.textPrefix, ids)
 	}
 	return ids
 }

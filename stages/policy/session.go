@@ -19,17 +19,17 @@ const blockRows = 256
 // What a request draws has the same bits alone or among others: rows do not see
 // one another, and each has its own random numbers.
 type Session struct {
-	p     *Policy
-	f     *forward
-	cache cache
-	root  Branch
-	begun []int32 // the prompt
-	epoch int     // how many prompts there have been
+	p      *Policy
+	f      *forward
+	cache  kvCache
+	root   Branch
+	prompt []int32 // the prompt
+	epoch  int     // how many prompts there have been
 
-	rows    []row          // the requests of a Draw that still run
-	paths   [][]int32      // of the rows of a pass
-	sampler sample.Sampler // for its buffers only
-	tail    []int32        // a path that is being extended by known tokens
+	rows        []row          // the requests of a Draw that still run
+	paths       [][]int32      // of the rows of a pass
+	sampler     sample.Sampler // for its buffers only
+	scratchPath []int32        // a path that is being extended by known tokens
 }
 
 // Branch is a place in the tree: a value, valid as long as its session.
@@ -89,7 +89,7 @@ func (p *Policy) NewSession(prompt []int32) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy: session: %w", err)
 	}
-	s.root, s.begun = root, slices.Clone(prompt)
+	s.root, s.prompt = root, slices.Clone(prompt)
 	return s, nil
 }
 
@@ -100,17 +100,17 @@ func (s *Session) Restart(prompt []int32) error {
 		return fmt.Errorf("policy: restart: %w", err)
 	}
 	n := len(prompt) - 1
-	known := common(s.begun[:len(s.root.path)], prompt[:n])
+	cached := commonPrefix(s.prompt[:len(s.root.path)], prompt[:n])
 	used := s.cache.used
-	s.cache.used = known // a session's prompt has its first slots
-	path, err := s.cache.slots(slices.Clone(s.root.path[:known]), n-known)
+	s.cache.used = cached // a session's prompt has its first slots
+	path, err := s.cache.slots(slices.Clone(s.root.path[:cached]), n-cached)
 	if err != nil {
 		s.cache.used = used
 		return fmt.Errorf("policy: restart: %w", err)
 	}
-	s.compute(prompt[:n], path, known)
+	s.prefillFrom(prompt[:n], path, cached)
 	s.epoch++
-	s.root, s.begun = s.branch(path, prompt[n]), slices.Clone(prompt)
+	s.root, s.prompt = s.branch(path, prompt[n]), slices.Clone(prompt)
 	return nil
 }
 
@@ -134,29 +134,29 @@ func (s *Session) prefill(prompt []int32) (Branch, error) {
 	if err != nil {
 		return Branch{}, err
 	}
-	s.compute(prompt[:n], path, 0)
+	s.prefillFrom(prompt[:n], path, 0)
 	return s.branch(path, prompt[n]), nil
 }
 
-// compute computes a causal segment from token known on; those before it are in their
+// prefillFrom computes a causal segment from token cached on; those before it are in their
 // slots already. The bits are the same however a segment is cut.
-func (s *Session) compute(tokens, path []int32, known int) {
-	f, m, more := s.f, s.p.model, tokens[known:]
+func (s *Session) prefillFrom(tokens, path []int32, cached int) {
+	f, m, more := s.f, s.p.model, tokens[cached:]
 	if len(more) == 0 {
 		return
 	}
 	grow(&f.pos, len(more))
 	for i := range more {
-		f.pos[i] = int32(known + i)
+		f.pos[i] = int32(cached + i)
 	}
 	f.cu = append(f.cu[:0], 0, int32(len(tokens)))
-	f.few, f.asked = true, f.asked[:0] // none: only keys and values count
+	f.selecting, f.selected = true, f.selected[:0] // none: only keys and values count
 	f.layers(more, f.pos, func(layer int) {
-		s.cache.write(layer, path[known:], f.k, f.v)
+		s.cache.write(layer, path[cached:], f.k, f.v)
 		switch {
-		case f.fewIn(layer):
-		case known == 0:
-			f.packed(layer)
+		case f.selectsIn(layer):
+		case cached == 0:
+			f.attendPacked(layer)
 		default:
 			f.d.AttendSuffix(f.att, f.q, s.cache.k[layer], s.cache.v[layer], path, len(more), m.NumHeads, m.NumKVHeads, m.HeadDim)
 		}
@@ -169,9 +169,11 @@ func (s *Session) Root() Branch { return s.root }
 // Tokens is the number of tokens in the cache.
 func (s *Session) Tokens() int { return s.cache.used }
 
-// pass computes rows of tokens, each seeing its own path, the last slot of which
+// treeDecode computes rows of tokens, each seeing its own path, the last slot of which
 // is its own.
-func (s *Session) pass(ids []int32, paths [][]int32) { s.f.along(ids, part{&s.cache, paths}) }
+func (s *Session) treeDecode(ids []int32, paths [][]int32) {
+	s.f.treeDecode(ids, treeRows{&s.cache, paths})
+}
 
 // Append goes from a branch along given tokens and returns the log-probability of
 // each.
@@ -208,8 +210,8 @@ func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Bran
 		for i := range n {
 			s.paths = append(s.paths, path[:len(from.path)+at+i+1])
 		}
-		s.pass(read[at:at+n], s.paths)
-		logp, err := s.f.targets(tokens[at : at+n])
+		s.treeDecode(read[at:at+n], s.paths)
+		logp, err := s.f.targetLogProbs(tokens[at : at+n])
 		if err != nil {
 			return Branch{}, nil, fmt.Errorf("policy: append: %w", err)
 		}
@@ -234,13 +236,13 @@ func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, e
 	if err != nil {
 		return nil, fmt.Errorf("policy: next: %w", err)
 	}
-	defer s.cache.giveBack(1)
-	s.tail = append(append(s.tail[:0], b.path...), int32(slot))
-	s.paths = append(s.paths[:0], s.tail)
-	s.pass([]int32{b.last}, s.paths)
+	defer s.cache.dropLast(1)
+	s.scratchPath = append(append(s.scratchPath[:0], b.path...), int32(slot))
+	s.paths = append(s.paths[:0], s.scratchPath)
+	s.treeDecode([]int32{b.last}, s.paths)
 	var out []float32
 	err = s.f.eachLogits(1, func(_ int, logits []float32) error {
-		out, err = s.among(logits, ids)
+		out, err = s.logProbsOf(logits, ids)
 		return err
 	})
 	if err != nil {
@@ -286,30 +288,30 @@ func (s *Session) choose(ctx context.Context, b Branch, continuations [][]int32,
 	if err != nil {
 		return nil, err
 	}
-	defer s.cache.giveBack(len(tokens))
+	defer s.cache.dropLast(len(tokens))
 	// Row 0 is the last token of b, which all continuations see; then one row per token.
 	start := append(append([]int32(nil), b.path...), int32(first))
 	paths, f := [][]int32{start}, s.f
-	f.few, f.asked = true, f.asked[:0] // the last row of each
+	f.selecting, f.selected = true, f.selected[:0] // the last row of each
 	for _, c := range continuations {
 		path := append(make([]int32, 0, len(start)+len(c)), start...)
 		for range c {
 			path = append(path, int32(first+len(paths)))
 			paths = append(paths, path)
 		}
-		f.asked = append(f.asked, int32(len(paths)-1))
+		f.selected = append(f.selected, int32(len(paths)-1))
 	}
-	s.pass(tokens, paths)
+	s.treeDecode(tokens, paths)
 	out := make([][]float32, len(continuations))
 	err = f.eachLogits(len(out), func(row int, logits []float32) error {
-		out[row], err = s.among(logits, ids)
+		out[row], err = s.logProbsOf(logits, ids)
 		return err
 	})
 	return out, err
 }
 
-// among are the log-probabilities of ids.
-func (s *Session) among(logits []float32, ids []int32) ([]float32, error) {
+// logProbsOf are the log-probabilities of ids.
+func (s *Session) logProbsOf(logits []float32, ids []int32) ([]float32, error) {
 	lse := s.sampler.LogSumExp(logits)
 	if lse-lse != 0 {
 		return nil, fmt.Errorf("logits sum to %v: the weights are broken, or overflow", lse)

@@ -70,9 +70,9 @@ func requests(s *policy.Session, i, round int) []policy.Request {
 	return reqs
 }
 
-// beside draws one row until the others have returned, so that no chance decides whether they meet, and checks
+// whileDecoding draws one row until the others have returned, so that no chance decides whether they meet, and checks
 // that it gets what it gets alone.
-func beside(t *testing.T, p *policy.Policy, others ...func()) {
+func whileDecoding(t *testing.T, p *policy.Policy, others ...func()) {
 	t.Helper()
 	var all sync.WaitGroup
 	for _, do := range others {
@@ -130,11 +130,11 @@ func TestSessionsDrawTogether(t *testing.T) {
 			}
 		})
 	}
-	beside(t, p, others...)
+	whileDecoding(t, p, others...)
 }
 
 // Two sessions of one row each make products of two rows.
-func TestTogetherIsOnePass(t *testing.T) {
+func TestSessionsShareOnePass(t *testing.T) {
 	p, dev := large(t)
 	sessions := []*policy.Session{at(t, p, 0), at(t, p, 1)}
 	dev.most.Store(0) // prompts have more
@@ -154,11 +154,11 @@ func TestTogetherIsOnePass(t *testing.T) {
 }
 
 // What goes wrong in one session is that session's alone.
-func TestFaultsBeside(t *testing.T) {
+func TestFaultStaysInItsSession(t *testing.T) {
 	p, _ := large(t)
 	full, gone := at(t, p, 0), at(t, p, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	beside(t, p, func() {
+	whileDecoding(t, p, func() {
 		wide := make([]policy.Request, 20)
 		for i := range wide {
 			wide[i] = policy.Request{From: full.Root(), Seed: uint64(i), Temperature: 1}
@@ -180,7 +180,7 @@ func TestFaultsBeside(t *testing.T) {
 
 // A panic leaves nobody waiting: whoever drew at that time gets an error or the panic, and the next
 // one draws as ever.
-func TestPanicBeside(t *testing.T) {
+func TestPanicInOneSession(t *testing.T) {
 	p, dev := large(t)
 	sessions := []*policy.Session{at(t, p, 0), at(t, p, 1), at(t, p, 2)}
 	dev.most.Store(0)
@@ -211,7 +211,7 @@ func TestPanicBeside(t *testing.T) {
 	if panics.Load() != 1 || errs.Load() != 2 {
 		t.Errorf("%d panics, %d errors; want 1, 2", panics.Load(), errs.Load())
 	}
-	beside(t, p)
+	whileDecoding(t, p)
 }
 
 // Trees at once, as a worker's slots hold them: four rows each.
