@@ -23,6 +23,7 @@ var floors = []struct{ pkg, may, why string }{
 	{"stages/*", ". schemas stages= stages/judge stages/policy= stages/policy/train stages/policy/policytest stages/stagetest", "a stage meets its neighbours only in schemas, and the engine only at its door"},
 	{"stages/stagetest", ". schemas stages=", "judges any stage through its contract alone"},
 	{"ops/courier", "schemas broker= storage=", "the claim check: messages and objects become records"},
+	{"ops/courier/couriertest", "broker= broker/embed storage/disk ops/courier", "a real broker and a real store for the tests of ops"},
 	{"ops/worker", ". schemas stages= broker= storage= storage/checkpoint ops/courier", "the one place where stage, broker and storage meet"},
 	{"ops/line", ". schemas stages broker= storage= storage/checkpoint ops/courier", "the one place that names every stage"},
 	{"ops", ". schemas stages broker storage", "wires everything, is imported by nothing below"},

@@ -9,11 +9,10 @@ import (
 	"testing"
 
 	"itool/broker"
-	"itool/broker/embed"
 	"itool/ops/courier"
+	"itool/ops/courier/couriertest"
 	"itool/schemas"
 	"itool/storage"
-	"itool/storage/disk"
 )
 
 const run = "r1"
@@ -33,25 +32,13 @@ func (s *shut) Get(ctx context.Context, key string) (io.ReadCloser, storage.Info
 
 func open(t *testing.T) (*courier.Courier, *shut) {
 	t.Helper()
-	s, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
-	if err != nil {
+	c := couriertest.Open(t)
+	if err := c.Broker.CreateRun(t.Context(), run, 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Shutdown)
-	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	d, err := disk.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.CreateRun(t.Context(), run, 0); err != nil {
-		t.Fatal(err)
-	}
-	store := &shut{Store: d}
-	return &courier.Courier{Broker: b, Store: store}, store
+	store := &shut{Store: c.Store}
+	c.Store = store
+	return c, store
 }
 
 // large gives a batch that is claim-checked.

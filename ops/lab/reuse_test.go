@@ -14,25 +14,23 @@ import (
 	"testing"
 	"time"
 
-	"itool/broker"
-	"itool/broker/embed"
 	"itool/ops/config"
 	"itool/ops/courier"
+	"itool/ops/courier/couriertest"
 	"itool/ops/lab"
 	"itool/ops/line"
 	"itool/ops/synth"
 	"itool/ops/worker"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
-	"itool/storage/disk"
 )
 
 const device = "cpu/test"
 
-// site is a folder with broker, store, keeper and worker at work.
+// site is a broker and a store with a keeper and a worker at work.
 type site struct {
 	*courier.Courier
-	dir    string
+	dir    string // of the lab
 	engine *policy.Engine
 	states chan line.State
 }
@@ -42,24 +40,11 @@ func open(t *testing.T) site { return openWith(t, 0) }
 // openWith bounds what the broker may keep, in bytes; 0: it does not.
 func openWith(t *testing.T, most int64) site {
 	t.Helper()
-	dir := t.TempDir()
-	server, err := embed.Start(embed.Config{Dir: filepath.Join(dir, "broker"), InProcessOnly: true, MaxStoreBytes: most})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := broker.Connect(t.Context(), broker.Config{InProcess: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := disk.Open(filepath.Join(dir, "store"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	engine, err := policy.NewEngine(policy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := site{&courier.Courier{Broker: b, Store: store}, dir, engine, make(chan line.State)}
+	s := site{couriertest.Start(t, most).Connect(t), t.TempDir(), engine, make(chan line.State)}
 	log := slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &worker.Worker{Courier: s.Courier, Stages: line.Stages(engine), Name: "w itool test " + device, Slots: 2, AckWait: 3 * time.Second, Log: log}
@@ -82,8 +67,6 @@ func openWith(t *testing.T, most int64) site {
 		for range 2 {
 			<-done
 		}
-		b.Close()
-		server.Shutdown()
 	})
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"itool/ops/courier/couriertest"
 	"itool/ops/line"
 )
 
@@ -17,7 +18,7 @@ func TestKeepersMayDieAnywhere(t *testing.T) {
 	cfg := line.Default()
 	cfg.BatchRows = 2
 	run := func(lifetime func() time.Duration) (records []string, deaths int) {
-		c := open(t)
+		c := couriertest.Open(t)
 		start(t, c, cfg)
 		work(t, c, &world{})
 		ended := false

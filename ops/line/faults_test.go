@@ -12,6 +12,7 @@ import (
 
 	"itool/broker"
 	"itool/ops/courier"
+	"itool/ops/courier/couriertest"
 	"itool/ops/line"
 	"itool/schemas"
 	"itool/stages"
@@ -117,7 +118,7 @@ func TestJunkStarts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cr := open(t)
+			cr := couriertest.Open(t)
 			h, body := c.start(t)
 			if err := cr.Broker.Start(t.Context(), "a", h, body); err != nil { // before the good one
 				t.Fatal(err)
@@ -142,7 +143,7 @@ func TestJunkStarts(t *testing.T) {
 
 // A keeper lives for months: a name that is given to another run is another run.
 func TestANameGivenAgain(t *testing.T) {
-	c := open(t)
+	c := couriertest.Open(t)
 	w := &world{}
 	cfg := line.Default()
 	cfg.Rounds, cfg.Evaluate = 0, "none"
@@ -163,7 +164,7 @@ func TestANameGivenAgain(t *testing.T) {
 
 // Tasks, gathers and results wake whoever waits for them: no turn is waited for.
 func TestHintsCarryARun(t *testing.T) {
-	c := open(t)
+	c := couriertest.Open(t)
 	start(t, c, line.Default())
 	work(t, c, &world{})
 	began := time.Now()
@@ -214,7 +215,7 @@ func TestStrangeRecords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cr := open(t)
+			cr := couriertest.Open(t)
 			start(t, cr, line.Default())
 			s := (&world{}).line()
 			c.change(cr, s)
@@ -228,7 +229,7 @@ func TestStrangeRecords(t *testing.T) {
 
 // What is judged beside the line does not hold up the line.
 func TestAFailedJudgementStallsTheEndOnly(t *testing.T) {
-	c := open(t)
+	c := couriertest.Open(t)
 	start(t, c, line.Default())
 	s := (&world{}).line()
 	for i := range s {

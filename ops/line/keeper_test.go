@@ -14,14 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"itool/broker"
-	"itool/broker/embed"
 	"itool/ops/courier"
+	"itool/ops/courier/couriertest"
 	"itool/ops/line"
 	"itool/ops/worker"
 	"itool/schemas"
 	"itool/stages"
-	"itool/storage/disk"
 )
 
 // The keeper needs no engine: here the line's stages are functions that answer at
@@ -133,25 +131,6 @@ func (w *world) line() []stages.Stage {
 	}
 }
 
-func open(t *testing.T) *courier.Courier {
-	t.Helper()
-	s, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	store, err := disk.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &courier.Courier{Broker: b, Store: store}
-}
-
 func start(t *testing.T, c *courier.Courier, cfg line.Config) {
 	t.Helper()
 	section, err := json.Marshal(map[string]any{"line": cfg})
@@ -243,7 +222,7 @@ func TestARunEndsWithTheSameRecordsHoweverManyKeepersForget(t *testing.T) {
 	cfg.BatchRows = 8
 	var first []string
 	for _, keepers := range []int{1, 3} {
-		c := open(t)
+		c := couriertest.Open(t)
 		w := &world{}
 		start(t, c, cfg)
 		work(t, c, w)
@@ -303,7 +282,7 @@ func TestHowRunsEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cr := open(t)
+			cr := couriertest.Open(t)
 			cfg := line.Default()
 			if c.cfg != nil {
 				c.cfg(&cfg)
@@ -330,7 +309,7 @@ func TestAutoEvaluatesValidationWhereNothingIsHeldOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cr := open(t)
+			cr := couriertest.Open(t)
 			start(t, cr, line.Default())
 			work(t, cr, &world{heldOut: c.share})
 			if s := keep(t, cr, 1); s.Status != "done" {
@@ -345,7 +324,7 @@ func TestAutoEvaluatesValidationWhereNothingIsHeldOut(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	c := open(t)
+	c := couriertest.Open(t)
 	start(t, c, line.Default())
 	k := &line.Keeper{Courier: c, Worker: "k", Log: quiet}
 	step := func() (s line.State) {

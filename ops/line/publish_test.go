@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"itool/ops/courier/couriertest"
 	"itool/ops/line"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
@@ -17,7 +18,7 @@ import (
 // TestPrepareBrokenBase: nothing of a request with a broken base is stored, even if one
 // with a good base came before it in the same process.
 func TestPrepareBrokenBase(t *testing.T) {
-	c := open(t)
+	c := couriertest.Open(t)
 	engine, err := policy.NewEngine(policy.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -7,12 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"itool/broker"
-	"itool/broker/embed"
 	"itool/ops/courier"
+	"itool/ops/courier/couriertest"
 	"itool/ops/report"
 	"itool/schemas"
-	"itool/storage/disk"
 )
 
 const run = "r1"
@@ -25,24 +23,11 @@ type fixture struct {
 
 func newFixture(t *testing.T) fixture {
 	t.Helper()
-	server, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
-	if err != nil {
+	c := couriertest.Open(t)
+	if err := c.Broker.CreateRun(t.Context(), run, 1<<30); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(server.Shutdown)
-	b, err := broker.Connect(t.Context(), broker.Config{InProcess: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	store, err := disk.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.CreateRun(t.Context(), run, 1<<30); err != nil {
-		t.Fatal(err)
-	}
-	return fixture{t, &courier.Courier{Broker: b, Store: store}}
+	return fixture{t, c}
 }
 
 func write[R schemas.Record](b fixture, record string, round int, key string, rows ...R) {

@@ -12,37 +12,29 @@ import (
 	"testing"
 	"time"
 
-	"itool/broker"
-	"itool/broker/embed"
 	"itool/ops/courier"
+	"itool/ops/courier/couriertest"
 	"itool/ops/worker"
 	"itool/schemas"
 	"itool/stages"
-	"itool/storage/disk"
 )
 
 // mortal is a worker that can die like a killed process: from one moment on neither
 // broker nor store hear anything of it, whatever it was about to say.
 type mortal struct {
-	broker *broker.Broker
-	store  *flaky
-	cancel context.CancelFunc
-	done   chan error
+	courier *courier.Courier
+	store   *flaky
+	cancel  context.CancelFunc
+	done    chan error
 }
 
-func spawn(t *testing.T, s *embed.Server, dir string, line ...stages.Stage) *mortal {
+func spawn(t *testing.T, s *couriertest.Site, line ...stages.Stage) *mortal {
 	t.Helper()
-	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := disk.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mortal{broker: b, store: &flaky{store: store}, done: make(chan error, 1)}
+	c := s.Connect(t)
+	m := &mortal{courier: c, store: &flaky{store: c.Store}, done: make(chan error, 1)}
+	c.Store = m.store
 	wk := &worker.Worker{
-		Courier: &courier.Courier{Broker: b, Store: m.store}, Stages: line, Name: "mortal", Slots: 2,
+		Courier: c, Stages: line, Name: "mortal", Slots: 2,
 		AckWait: time.Second, Log: slog.New(slog.DiscardHandler),
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -53,7 +45,7 @@ func spawn(t *testing.T, s *embed.Server, dir string, line ...stages.Stage) *mor
 
 func (m *mortal) kill() {
 	m.store.fail.Store(1 << 60)
-	m.broker.Close()
+	m.courier.Broker.Close()
 	m.cancel()
 	<-m.done
 }
@@ -66,22 +58,8 @@ func TestDyingAnywhere(t *testing.T) {
 		t.Skip("kills workers for some 15 seconds")
 	}
 	t.Parallel()
-	s, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	dir := t.TempDir()
-	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	store, err := disk.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t, &courier.Courier{Broker: b, Store: store}}
+	s := couriertest.Start(t, 0)
+	w := &world{t, s.Connect(t)}
 	w.another(run)
 	const items, steps = 40, 60
 	rows := make([]schemas.Score, 12000) // claim-checked
@@ -131,7 +109,7 @@ func TestDyingAnywhere(t *testing.T) {
 
 	rng, deaths := rand.New(rand.NewPCG(1, 2)), 0
 	for ; deaths < worker.MaxAttempts+2; deaths++ {
-		m := spawn(t, s, dir, slow, trains)
+		m := spawn(t, s, slow, trains)
 		newest := func() string { return slices.Max(append(holding(w.keys(resumes), "/steps/"), "")) }
 		before := newest()
 		for end := time.Now().Add(5 * time.Second); newest() == before && time.Now().Before(end); { // until the trainer is at work
@@ -140,7 +118,7 @@ func TestDyingAnywhere(t *testing.T) {
 		time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
 		m.kill()
 	}
-	m := spawn(t, s, dir, slow, trains)
+	m := spawn(t, s, slow, trains)
 	defer m.kill()
 	want := 0
 	for i := range steps {

@@ -14,12 +14,11 @@ import (
 	"time"
 
 	"itool/broker"
-	"itool/broker/embed"
 	"itool/ops/courier"
+	"itool/ops/courier/couriertest"
 	"itool/ops/worker"
 	"itool/schemas"
 	"itool/stages"
-	"itool/storage/disk"
 )
 
 // doer is a stage made of a function.
@@ -59,22 +58,8 @@ const run = "r1"
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	s, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	store, err := disk.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t, &courier.Courier{Broker: b, Store: store}}
-	if err := b.CreateRun(t.Context(), run, 64<<20); err != nil {
+	w := &world{t, couriertest.Open(t)}
+	if err := w.c.Broker.CreateRun(t.Context(), run, 64<<20); err != nil {
 		t.Fatal(err)
 	}
 	put(w, "run", 0, "run", []schemas.Run{{Name: run, Config: `{"expand":{"width":3}}`, ConfigDigest: "cfg"}})
