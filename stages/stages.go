@@ -1,13 +1,20 @@
-// Package stages is the contract between a stage and whoever runs it.
+// Package stages is the contract between a stage and the program that runs it.
 //
-// A stage turns one item into exactly one result. It knows its neighbours only
-// as records of package schemas: not the broker that carries them, not the
-// store that keeps them, not the other stages.
+// A stage turns one item into exactly one result. It knows its neighbours only as
+// records of package schemas. It does not know the broker that carries those
+// records, the store that keeps them, or the other stages.
 //
-// What redelivery demands: the same item may arrive again after a crash, even
-// while another worker still holds it, and must then give the same bytes (on one
-// kind of CPU). So every random choice comes from Input.Header.Seed, and nothing
-// else may be random: no clock, no map order, no worker name.
+// A crash can deliver an item twice, even while another worker still holds it.
+// Both times the stage must give the same bytes (on one kind of CPU). So every
+// random choice derives from Input.Header.Seed, and nothing else may be random:
+// no clock, no map order, no worker name.
+//
+// # Where the engine lives
+//
+// The engine, stages/policy, is what stages compute with, so it lives below them.
+// Only stages use it, and the programs in ops that serve or measure their results.
+// It is a leaf: it knows no broker, no storage and no record. It has no folder at
+// the top level because the top level is given and complete.
 package stages
 
 import (
@@ -25,13 +32,13 @@ import (
 	"itool/schemas"
 )
 
-// A Stage is called by many goroutines at once unless its Spec gathers a round.
+// A Stage is called by many goroutines at once, unless its Spec gathers a round.
 type Stage interface {
 	Spec() Spec
 	// Process reads in and calls out.Result exactly once before it returns nil.
 	//
-	// Errors: a plain error means try again (it counts as a failed attempt),
-	// Reject means never, ctx.Err() means stop, it is nobody's fault.
+	// A plain error means: try again; it counts as a failed attempt. Reject means:
+	// never try again. ctx.Err() means: stop; this is not a failure.
 	Process(ctx context.Context, in Input, out Output) error
 }
 
@@ -44,14 +51,15 @@ type Spec struct {
 	Also   []string // further records of the run that it reads through Input.Round
 	Writes string   // record of its result
 	Schema string   // schema of its result
-	// NextRound is set by the stages that answer with the policy of the round
-	// after the one that woke them.
+	// NextRound is set by a stage whose result is the policy of the next round, the
+	// one after the round that woke it.
 	NextRound bool
 	// NoPolicy is set by stages that need no weights.
 	NoPolicy bool
 }
 
-// Filter is what the stage's queue holds: "record.round.key" with * for any.
+// Filter says which messages the stage's queue holds: "record.round.key", where *
+// stands for any.
 func (s Spec) Filter() string {
 	if s.Gather {
 		return "gather.*." + s.Wakes
@@ -62,20 +70,20 @@ func (s Spec) Filter() string {
 // Input is one item, or one gathered round. It is valid until Process returns.
 type Input struct {
 	Header schemas.Header  // of the message that woke the stage
-	Config json.RawMessage // the stage's section of the run's frozen configuration; see Decode
+	Config json.RawMessage // the stage's section of the run's frozen configuration; read it with Config
 
-	// Policy is the checkpoint whose digest is Header.Policy: config.json,
-	// weights, tokenizer.json, chat template and, after the first training, a
-	// PEFT adapter. nil when Spec.NoPolicy.
+	// Policy is the checkpoint whose digest is PolicyDigest: config.json, weights,
+	// tokenizer.json, chat template and, after the first training, a PEFT adapter.
+	// nil when Spec.NoPolicy.
 	Policy       fs.FS
 	PolicyDigest string
 
-	// Resume is the newest checkpoint that an earlier try at this item left, or nil.
+	// Resume is the newest checkpoint that an earlier attempt at this item left, or nil.
 	Resume fs.FS
 
-	// Batches is the one batch that woke the stage, or, for a stage that gathers,
-	// the results of the round in key order. Failed is what the gather lists
-	// without a result.
+	// Batches is the one batch that woke the stage or, for a stage that gathers,
+	// the results of the round in key order. Failed holds the keys of the round's
+	// items that have no result.
 	Batches iter.Seq2[schemas.Batch, error]
 	Failed  []string
 
@@ -87,8 +95,22 @@ type Input struct {
 	Dataset func(key string) (io.ReadCloser, error)
 }
 
-// Decode reads the stage's configuration over into, which holds the defaults.
-// An unknown key is an error.
+// Config reads the stage's section over defaults and validates it. A key that the
+// section leaves out keeps its default; an unknown key is an error. Every error is
+// a reject: a run's configuration is frozen, so no retry can change it.
+func Config[C interface{ Validate() error }](in Input, defaults C) (C, error) {
+	cfg := defaults
+	if err := in.Decode(&cfg); err != nil {
+		return defaults, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return defaults, Reject(err)
+	}
+	return cfg, nil
+}
+
+// Decode reads the section over into, which holds the defaults, and does not
+// validate it. An unknown key is an error.
 func (in Input) Decode(into any) error {
 	if len(in.Config) == 0 {
 		return nil
@@ -104,27 +126,26 @@ func (in Input) Decode(into any) error {
 // Create opens a file of a checkpoint for writing; it is complete once closed.
 type Create = func(name string) (io.WriteCloser, error)
 
-// Output takes what a stage has to say. Its methods may be called from one
-// goroutine at a time.
+// Output takes what a stage produces. Only one goroutine at a time may call it.
 type Output interface {
-	// Result deposits the item's result. The header's Run, Round, Key and digests
-	// are filled in by whoever runs the stage.
+	// Result deposits the item's result; the function Result encodes it first. The
+	// program that runs the stage fills in the header's Run, Round, Key and digests.
 	Result(b schemas.Batch) error
 	// Attach stores a document beside the result, for people: a log, a picture.
 	Attach(ctx context.Context, name string, r io.Reader) error
-	// Save stores a policy: the files of Input.Policy, less those named in drop,
-	// with those that write creates added or replaced. It returns the checkpoint's
-	// digest. While the store is away write may be called again: it must write the
-	// same bytes.
+	// Save stores a policy: the files of Input.Policy without those named in drop,
+	// and with those that write creates added or replaced. It returns the
+	// checkpoint's digest. If the store fails, write can be called again: it must
+	// write the same bytes.
 	Save(ctx context.Context, write func(Create) error, drop ...string) (digest string, err error)
-	// Checkpoint stores how far a long item has come; after a crash the newest one
-	// comes back as Input.Resume. write may be called again, as in Save.
+	// Checkpoint stores the state of a long item. After a crash the newest one comes
+	// back as Input.Resume. write can be called again, as in Save.
 	Checkpoint(ctx context.Context, step int, write func(Create) error) error
-	// Progress says how far the item is. It costs nothing and may be lost.
+	// Progress reports how far the item is. It costs nothing, and a report can be lost.
 	Progress(done, total int, unit, detail string)
 }
 
-// rejected marks an error that no retry will cure.
+// rejected marks an error that no retry can cure.
 type rejected struct{ error }
 
 func (r rejected) Unwrap() error { return r.error }
@@ -139,27 +160,67 @@ func IsReject(err error) bool {
 	return errors.As(err, &r)
 }
 
-// Rows decodes and concatenates all batches of seq, in order.
+// Each decodes the batches of seq one after the other and yields their rows in
+// order, so that a round need not fit into memory. It ends after the first error;
+// a batch that does not decode is a reject.
+func Each[R schemas.Record](seq iter.Seq2[schemas.Batch, error]) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
+		var none R
+		for b, err := range seq {
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			rows, err := schemas.Decode[R](b)
+			if err != nil {
+				yield(none, Reject(err))
+				return
+			}
+			for _, row := range rows {
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Rows returns the rows of all batches of seq, in order. Errors are those of Each.
 func Rows[R schemas.Record](seq iter.Seq2[schemas.Batch, error]) ([]R, error) {
 	var all []R
-	for b, err := range seq {
+	for row, err := range Each[R](seq) {
 		if err != nil {
 			return nil, err
 		}
-		rows, err := schemas.Decode[R](b)
-		if err != nil {
-			return nil, Reject(err)
-		}
-		all = append(all, rows...)
+		all = append(all, row)
 	}
 	return all, nil
 }
 
-// One returns the rows of a stage that is woken by a single batch.
-func One[R schemas.Record](in Input) ([]R, error) { return Rows[R](in.Batches) }
+// One returns the only row of seq. Any other number of rows is a reject.
+func One[R schemas.Record](seq iter.Seq2[schemas.Batch, error]) (row R, err error) {
+	rows, err := Rows[R](seq)
+	if err != nil {
+		return row, err
+	}
+	if len(rows) != 1 {
+		return row, Reject(fmt.Errorf("%s: %d rows, want 1", row.Schema(), len(rows)))
+	}
+	return rows[0], nil
+}
 
-// Seed derives a seed from another one and a purpose, so that no two choices of
-// a run share their randomness and none depends on the order of work.
+// Result encodes rows and deposits them as the item's result. Rows that cannot be
+// encoded are a reject: the item would give the same rows again.
+func Result[R schemas.Record](in Input, out Output, rows []R) error {
+	b, err := schemas.Encode(in.Header, rows)
+	if err != nil {
+		return Reject(err)
+	}
+	return out.Result(b)
+}
+
+// Seed derives a seed from another one, a purpose and a number. No two choices of
+// a run share their randomness, and none depends on the order of work.
 func Seed(parent uint64, purpose string, n int) uint64 {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:8], parent)

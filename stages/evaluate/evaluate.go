@@ -49,14 +49,11 @@ func (*Stage) Spec() stages.Spec {
 // Process gives every case exactly one verdict, in order. A case that cannot be
 // judged is refused by name: counted as a failure it would be blamed on the policy.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	cfg := Default()
-	if err := in.Decode(&cfg); err != nil {
+	cfg, err := stages.Config(in, Default())
+	if err != nil {
 		return err
 	}
-	if err := cfg.Validate(); err != nil {
-		return stages.Reject(err)
-	}
-	cases, err := stages.One[schemas.Example](in)
+	cases, err := stages.Rows[schemas.Example](in.Batches)
 	if err != nil {
 		return err
 	}
@@ -65,7 +62,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return err
 	}
 	for i := range cases {
-		if err := check(&cases[i], p.TemplateHash()); err != nil {
+		if err := check(p, &cases[i]); err != nil {
 			return stages.Reject(fmt.Errorf("evaluate: %w", err))
 		}
 	}
@@ -82,18 +79,14 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b, err := schemas.Encode(in.Header, verdicts)
-	if err != nil {
-		return err
-	}
-	return out.Result(b)
+	return stages.Result(in, out, verdicts)
 }
 
 // check refuses what would waste the answers of the whole batch. Its errors name the
 // example.
-func check(ex *schemas.Example, template string) error {
-	if ex.Template != template {
-		return fmt.Errorf("example %s was rendered by template %.12s, the policy has %.12s", ex.ID, ex.Template, template)
+func check(p *policy.Policy, ex *schemas.Example) error {
+	if err := judge.CheckTemplate(p, ex); err != nil {
+		return err
 	}
 	_, err := judge.NewExaminer(ex)
 	return err

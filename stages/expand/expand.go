@@ -45,21 +45,15 @@ func (*Stage) Spec() stages.Spec {
 
 // Process searches from the one example of the item.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	cfg := Default()
-	if err := in.Decode(&cfg); err != nil {
-		return err
-	}
-	if err := cfg.Validate(); err != nil {
-		return stages.Reject(err)
-	}
-	exs, err := stages.Rows[schemas.Example](in.Batches)
+	cfg, err := stages.Config(in, Default())
 	if err != nil {
 		return err
 	}
-	if len(exs) != 1 {
-		return stages.Reject(fmt.Errorf("expand: %d examples in one item, 1 is expected", len(exs)))
+	ex, err := stages.One[schemas.Example](in.Batches)
+	if err != nil {
+		return err
 	}
-	g, err := s.grower(in, cfg, &exs[0])
+	g, err := s.grower(in, cfg, &ex)
 	if err != nil {
 		return err
 	}
@@ -69,16 +63,12 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return true
 	})
 	if errors.Is(err, policy.ErrFull) { // the same seed fills it again
-		return stages.Reject(fmt.Errorf("expand: example %s: %w: lower expand.token_budget, width or iterations", exs[0].ID, err))
+		return stages.Reject(fmt.Errorf("expand: example %s: %w: lower expand.token_budget, width or iterations", ex.ID, err))
 	}
 	if err != nil {
-		return fmt.Errorf("expand: example %s: %w", exs[0].ID, err)
+		return fmt.Errorf("expand: example %s: %w", ex.ID, err)
 	}
-	b, err := schemas.Encode(in.Header, g.rows(tree))
-	if err != nil {
-		return err
-	}
-	return out.Result(b)
+	return stages.Result(in, out, g.rows(tree))
 }
 
 // Oracle is the search that Process runs for one example, without its records: for those
@@ -116,8 +106,8 @@ func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*growe
 	if err != nil {
 		return nil, err
 	}
-	if ex.Template != p.TemplateHash() {
-		return nil, stages.Reject(fmt.Errorf("expand: example %s was rendered by template %.12s, the policy has %.12s", ex.ID, ex.Template, p.TemplateHash()))
+	if err := judge.CheckTemplate(p, ex); err != nil {
+		return nil, stages.Reject(fmt.Errorf("expand: %w", err))
 	}
 	g := &grower{cfg: cfg, ex: ex, p: p, faults: map[int]string{}}
 	if g.exam, err = judge.NewExaminer(ex); err != nil {

@@ -36,12 +36,9 @@ func (*Stage) Spec() stages.Spec {
 // Process answers a tree with its pairs; a tree that never branched gives an
 // empty batch, which is a result, too.
 func (*Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	cfg := Default()
-	if err := in.Decode(&cfg); err != nil {
+	cfg, err := stages.Config(in, Default())
+	if err != nil {
 		return err
-	}
-	if err := cfg.Validate(); err != nil {
-		return stages.Reject(err)
 	}
 	var pairs []schemas.Pair
 	for b, err := range in.Batches {
@@ -61,11 +58,7 @@ func (*Stage) Process(ctx context.Context, in stages.Input, out stages.Output) e
 		}
 		pairs = append(pairs, made...)
 	}
-	result, err := schemas.Encode(schemas.Header{}, pairs)
-	if err != nil {
-		return stages.Reject(err)
-	}
-	return out.Result(result)
+	return stages.Result(in, out, pairs)
 }
 
 // maxIDs bounds the token ids of one tree's kept pairs: each repeats its prompt,

@@ -14,6 +14,7 @@ import (
 
 	"itool/schemas"
 	"itool/stages"
+	"itool/stages/judge"
 	"itool/stages/policy"
 )
 
@@ -42,7 +43,7 @@ func (*Stage) Spec() stages.Spec {
 
 // Process gives every example of the batch exactly one score.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	if err := in.Decode(&Config{}); err != nil {
+	if _, err := stages.Config(in, Default()); err != nil {
 		return err
 	}
 	exs, err := stages.Rows[schemas.Example](in.Batches)
@@ -58,8 +59,8 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		if len(ex.AnswerIDs) == 0 {
 			return stages.Reject(fmt.Errorf("score: example %s has no answer tokens", ex.ID))
 		}
-		if ex.Template != p.TemplateHash() {
-			return stages.Reject(fmt.Errorf("score: example %s was rendered by template %.12s, the policy has %.12s", ex.ID, ex.Template, p.TemplateHash()))
+		if err := judge.CheckTemplate(p, &ex); err != nil {
+			return stages.Reject(fmt.Errorf("score: %w", err))
 		}
 		seqs[i] = policy.Sequence{Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
 	}
@@ -78,11 +79,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		}
 		rows[i] = schemas.Score{ExampleID: ex.ID, Perplexity: h, Tokens: int32(len(logps[i])), HasCall: ex.Calls > 0}
 	}
-	b, err := schemas.Encode(in.Header, rows)
-	if err != nil {
-		return err
-	}
-	return out.Result(b)
+	return stages.Result(in, out, rows)
 }
 
 // perplexity is h = exp(−(1/n) Σ log π), Eq. 4. It is capped well above any

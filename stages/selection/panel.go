@@ -27,7 +27,7 @@ type panel struct {
 // the headroom is measured on some whose reference holds a call, spread evenly over all of
 // them, so that a dataset sorted by kind is not measured by one kind.
 func newPanel(in stages.Input, p *policy.Policy, judged, room int) (*panel, error) {
-	exs, unfit, err := validation(in, p)
+	exs, unfit, err := judge.Validation(p, in.Round(schemas.RecordExample, 0))
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +39,7 @@ func newPanel(in stages.Input, p *policy.Policy, judged, room int) (*panel, erro
 			calls = append(calls, i)
 		}
 	}
-	for n := range min(room, len(calls)) {
-		i := calls[n*len(calls)/min(room, len(calls))]
+	for _, i := range judge.Spread(calls, room) {
 		if i < a.judged {
 			a.room = append(a.room, i)
 			continue
@@ -49,38 +48,6 @@ func newPanel(in stages.Input, p *policy.Policy, judged, room int) (*panel, erro
 		a.examples = append(a.examples, exs[i])
 	}
 	return a, nil
-}
-
-// validation returns the validation examples in key order, and how many more cannot
-// be asked or judged: a measurement must not end a run that can do without it.
-func validation(in stages.Input, p *policy.Policy) (exs []schemas.Example, unfit int, err error) {
-	for b, err := range in.Round(schemas.RecordExample, 0) {
-		if err != nil {
-			return nil, 0, err
-		}
-		rows, err := schemas.Decode[schemas.Example](b)
-		if err != nil {
-			return nil, 0, stages.Reject(err)
-		}
-		for _, ex := range rows {
-			switch {
-			case ex.Part != schemas.PartValidation:
-			case !fits(p, &ex):
-				unfit++
-			default:
-				exs = append(exs, ex)
-			}
-		}
-	}
-	return exs, unfit, nil
-}
-
-func fits(p *policy.Policy, ex *schemas.Example) bool {
-	if ex.Template != p.TemplateHash() || len(ex.PromptIDs) == 0 || len(ex.PromptIDs) >= p.ContextLength() {
-		return false
-	}
-	_, err := judge.NewExaminer(ex)
-	return err == nil
 }
 
 // ask has every example answered greedily and once at temperature 1: the drawn

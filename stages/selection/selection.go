@@ -90,12 +90,9 @@ func (*Stage) Spec() stages.Spec {
 
 // Process ranks all scores of the round; every scored example has a row in the result.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	cfg := Default()
-	if err := in.Decode(&cfg); err != nil {
+	cfg, err := stages.Config(in, Default())
+	if err != nil {
 		return err
-	}
-	if err := cfg.Validate(); err != nil {
-		return stages.Reject(err)
 	}
 	scores, err := stages.Rows[schemas.Score](in.Batches)
 	if err != nil {
@@ -110,11 +107,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		cal.stamp(&rows[i])
 		room.stamp(&rows[i])
 	}
-	b, err := schemas.Encode(in.Header, rows)
-	if err != nil {
-		return err
-	}
-	return out.Result(b)
+	return stages.Result(in, out, rows)
 }
 
 // measure asks the policy what the round should know of it before it searches.

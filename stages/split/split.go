@@ -43,12 +43,9 @@ func (*Stage) Spec() stages.Spec {
 
 // Process answers a shard with its examples.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	cfg := Default()
-	if err := in.Decode(&cfg); err != nil {
+	cfg, err := stages.Config(in, Default())
+	if err != nil {
 		return err
-	}
-	if err := cfg.Validate(); err != nil {
-		return stages.Reject(err)
 	}
 	shard, err := shardOf(in)
 	if err != nil {
@@ -68,23 +65,15 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err := t.read(ctx, in, out); err != nil {
 		return err
 	}
-	b, err := schemas.Encode(schemas.Header{}, t.out)
-	if err != nil {
-		return stages.Reject(fmt.Errorf("split: %s: %w", shard.Name, err))
-	}
-	return out.Result(b)
+	return stages.Result(in, out, t.out)
 }
 
 // shardOf reads the task.
 func shardOf(in stages.Input) (schemas.Shard, error) {
-	rows, err := stages.One[schemas.Shard](in)
+	s, err := stages.One[schemas.Shard](in.Batches)
 	if err != nil {
-		return schemas.Shard{}, err
+		return s, err
 	}
-	if len(rows) != 1 {
-		return schemas.Shard{}, stages.Reject(fmt.Errorf("split: the task has %d shards, want one", len(rows)))
-	}
-	s := rows[0]
 	err = schemas.ValidName(s.Key)
 	switch {
 	case err != nil:

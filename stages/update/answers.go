@@ -47,10 +47,11 @@ func (r *round) newGuard(ctx context.Context) (*guard, error) {
 		r.said = append(r.said, "the guard is switched off (update.guard_prompts)")
 		return nil, nil
 	}
-	exs, unfit, err := r.validation()
+	exs, unfit, err := judge.Validation(r.old, r.in.Round(schemas.RecordExample, 0))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("update: guard: %w", err)
 	}
+	exs = judge.Spread(exs, r.cfg.GuardPrompts)
 	if unfit > 0 {
 		r.said = append(r.said, fmt.Sprintf("the guard left out %d validation examples that cannot be asked or judged", unfit))
 	}
@@ -65,43 +66,6 @@ func (r *round) newGuard(ctx context.Context) (*guard, error) {
 	}
 	r.metrics["guard_prompts"] = float64(len(exs))
 	return g, nil
-}
-
-// validation returns up to guard_prompts examples and how many are unfit.
-func (r *round) validation() (exs []schemas.Example, unfit int, err error) {
-	for b, err := range r.in.Round(schemas.RecordExample, 0) {
-		if err != nil {
-			return nil, 0, err
-		}
-		rows, err := schemas.Decode[schemas.Example](b)
-		if err != nil {
-			return nil, 0, stages.Reject(fmt.Errorf("update: guard: %w", err))
-		}
-		for _, ex := range rows {
-			switch {
-			case ex.Part != schemas.PartValidation:
-			case !r.fits(&ex):
-				unfit++
-			default:
-				exs = append(exs, ex)
-			}
-		}
-	}
-	if n := r.cfg.GuardPrompts; n < len(exs) {
-		for i := range n {
-			exs[i] = exs[i*len(exs)/n]
-		}
-		exs = exs[:n]
-	}
-	return exs, unfit, nil
-}
-
-func (r *round) fits(ex *schemas.Example) bool {
-	if ex.Template != r.old.TemplateHash() || len(ex.PromptIDs) == 0 || len(ex.PromptIDs) >= r.old.ContextLength() {
-		return false
-	}
-	_, err := judge.NewExaminer(ex)
-	return err == nil
 }
 
 // check asks the new policy and compares. trip is why it is refused, "" if not.

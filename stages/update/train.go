@@ -116,18 +116,12 @@ func (r *round) references() ([]train.Example, error) {
 	for _, id := range r.funnel.example {
 		wanted[id] = train.Example{}
 	}
-	for b, err := range r.in.Round(schemas.RecordExample, 0) {
+	for ex, err := range stages.Each[schemas.Example](r.in.Round(schemas.RecordExample, 0)) {
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("update: %w", err)
 		}
-		rows, err := schemas.Decode[schemas.Example](b)
-		if err != nil {
-			return nil, stages.Reject(fmt.Errorf("update: %w", err))
-		}
-		for _, ex := range rows {
-			if _, ok := wanted[ex.ID]; ok {
-				wanted[ex.ID] = train.Example{ID: ex.ID, Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
-			}
+		if _, ok := wanted[ex.ID]; ok {
+			wanted[ex.ID] = train.Example{ID: ex.ID, Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
 		}
 	}
 	var out []train.Example

@@ -61,12 +61,9 @@ func (*Stage) Spec() stages.Spec {
 
 // Process answers with one policy row, whatever became of the round.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	cfg := Default()
-	if err := in.Decode(&cfg); err != nil {
+	cfg, err := stages.Config(in, Default())
+	if err != nil {
 		return err
-	}
-	if err := cfg.Validate(); err != nil {
-		return stages.Reject(err)
 	}
 	f, err := collect(in.Batches, in.PolicyDigest)
 	if err != nil {
@@ -104,23 +101,16 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return fmt.Errorf("update: metrics: %w", err)
 	}
 	row.Metrics = string(metrics)
-	b, err := schemas.Encode(in.Header, []schemas.Policy{row})
-	if err != nil {
-		return err
-	}
-	return out.Result(b)
+	return stages.Result(in, out, []schemas.Policy{row})
 }
 
 // baseOf is the base that the run stands on: every policy record hands it on.
 func baseOf(in stages.Input) (string, error) {
-	rows, err := stages.Rows[schemas.Policy](in.Round(schemas.RecordPolicy, in.Header.Round))
+	row, err := stages.One[schemas.Policy](in.Round(schemas.RecordPolicy, in.Header.Round))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("update: the policy that opened round %d: %w", in.Header.Round, err)
 	}
-	if len(rows) != 1 {
-		return "", stages.Reject(fmt.Errorf("update: round %d has %d policy rows instead of one; whoever opened the round is at fault", in.Header.Round, len(rows)))
-	}
-	return rows[0].Base, nil
+	return row.Base, nil
 }
 
 // round is one update in the making.

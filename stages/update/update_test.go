@@ -263,7 +263,7 @@ func TestRejects(t *testing.T) {
 		{"a side without tokens", func(_ *stagetest.Item, _ *update.Config, p []schemas.Pair) { p[3].RejectedIDs = nil }, "pair e03 node 1: prompt, chosen and rejected have"},
 		{"foreign tokens", func(_ *stagetest.Item, _ *update.Config, p []schemas.Pair) { p[3].ChosenIDs = []int32{-1} }, "is not in the vocabulary"},
 		{"longer than the context", func(_ *stagetest.Item, _ *update.Config, p []schemas.Pair) { p[3].PromptIDs = make([]int32, 1<<13) }, "longer than the model's context"},
-		{"no policy row", func(i *stagetest.Item, _ *update.Config, _ []schemas.Pair) { i.Rounds = i.Rounds[1:] }, "round 2 has 0 policy rows"},
+		{"no policy row", func(i *stagetest.Item, _ *update.Config, _ []schemas.Pair) { i.Rounds = i.Rounds[1:] }, "the policy that opened round 2: policy/v1: 0 rows, want 1"},
 		{"an example that is not there", func(_ *stagetest.Item, c *update.Config, p []schemas.Pair) { c.Loss, p[5].ExampleID = "sft", "e99" }, "example e99 of a pair is not among the run's examples"},
 		{"a rate that moves nothing", func(_ *stagetest.Item, c *update.Config, _ []schemas.Pair) { c.Rate = 1e-300 }, "training changed no probability"},
 	} {

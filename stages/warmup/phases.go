@@ -9,6 +9,7 @@ import (
 
 	"itool/schemas"
 	"itool/stages"
+	"itool/stages/judge"
 	"itool/stages/policy"
 	"itool/stages/policy/train"
 )
@@ -34,44 +35,32 @@ type lessons struct {
 // collect reads the round. An example that another template rendered would teach
 // tokens that the policy is never asked with. What the probe asks is kept if probed.
 func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed bool) (l lessons, err error) {
-	for b, err := range batches {
+	for ex, err := range stages.Each[schemas.Example](batches) {
 		if err != nil {
-			return l, err
+			return l, fmt.Errorf("warmup: %w", err)
 		}
-		rows, err := schemas.Decode[schemas.Example](b)
-		if err != nil {
+		validation := ex.Part == schemas.PartValidation
+		if !validation && ex.Part != schemas.PartTrain {
+			continue
+		}
+		if err := judge.CheckTemplate(p, &ex); err != nil {
 			return l, stages.Reject(fmt.Errorf("warmup: %w", err))
 		}
-		for _, ex := range rows {
-			if err := l.add(ex, p.TemplateHash()); err != nil {
-				return l, stages.Reject(fmt.Errorf("warmup: example %s: %w", ex.ID, err))
-			}
-			if probed && askable(p, &ex) {
-				l.asked = append(l.asked, ex)
-			}
+		e := train.Example{ID: ex.ID, Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
+		l.longest = max(l.longest, len(e.Prompt)+len(e.Answer))
+		switch {
+		case !validation && !slices.Contains(levels, ex.Difficulty):
+			return l, stages.Reject(fmt.Errorf("warmup: example %s: difficulty: %q is none of easy, medium, hard", ex.ID, ex.Difficulty))
+		case !validation:
+			l.train = append(l.train, lesson{e, ex.Difficulty, [3]int32{ex.Candidates, ex.ToolChars, ex.Calls}})
+			continue
+		}
+		l.validation = append(l.validation, e)
+		if probed && ex.Calls > 0 && judge.Askable(p, &ex) {
+			l.asked = append(l.asked, ex)
 		}
 	}
 	return l, nil
-}
-
-func (l *lessons) add(ex schemas.Example, template string) error {
-	if ex.Part != schemas.PartTrain && ex.Part != schemas.PartValidation {
-		return nil
-	}
-	if ex.Template != template {
-		return fmt.Errorf("it was rendered by template %.12s, the policy has %.12s: split it again with this base", ex.Template, template)
-	}
-	e := train.Example{ID: ex.ID, Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
-	l.longest = max(l.longest, len(e.Prompt)+len(e.Answer))
-	if ex.Part == schemas.PartValidation {
-		l.validation = append(l.validation, e)
-		return nil
-	}
-	if !slices.Contains(levels, ex.Difficulty) {
-		return fmt.Errorf("difficulty: %q is none of easy, medium, hard", ex.Difficulty)
-	}
-	l.train = append(l.train, lesson{e, ex.Difficulty, [3]int32{ex.Candidates, ex.ToolChars, ex.Calls}})
-	return nil
 }
 
 // phases lays the training examples out in time. Empty phases stay, so that they
@@ -114,19 +103,6 @@ func tertiles(all []lesson) []lesson {
 		all[i].difficulty = levels[i*len(levels)/len(all)]
 	}
 	return all
-}
-
-// spread takes at most n examples, evenly over all of them, so that a dataset
-// sorted by kind is not judged by one kind.
-func spread[E any](all []E, n int) []E {
-	if n >= len(all) {
-		return all
-	}
-	out := make([]E, n)
-	for i := range out {
-		out[i] = all[i*len(all)/n]
-	}
-	return out
 }
 
 // warnings name the phases without examples.

@@ -33,7 +33,7 @@ func (c Config) plateau(ctx context.Context, in stages.Input, out stages.Output,
 	if c.Plateau == 0 {
 		return nil, "", nil
 	}
-	exs := spread(data.asked, c.ValidationRows)
+	exs := judge.Spread(data.asked, c.ValidationRows)
 	if len(exs) == 0 {
 		return nil, "no validation example with calls can be asked (split.validation_share, warmup.validation_rows)", nil
 	}
@@ -99,15 +99,6 @@ func (c Config) resumeProbe(probe *loop.Loop, resume fs.FS) error {
 		return err
 	}
 	return probe.Resume(sub)
-}
-
-// askable tells whether the probe can ask an example and judge the answer.
-func askable(p *policy.Policy, ex *schemas.Example) bool {
-	if ex.Part != schemas.PartValidation || ex.Calls == 0 || len(ex.PromptIDs) == 0 || len(ex.PromptIDs) >= p.ContextLength() {
-		return false
-	}
-	_, err := judge.NewExaminer(ex)
-	return err == nil
 }
 
 // ask judges greedy answers, which may be twice as long as the longest reference and a

@@ -31,6 +31,7 @@ import (
 
 	"itool/schemas"
 	"itool/stages"
+	"itool/stages/judge"
 	"itool/stages/policy"
 	"itool/stages/policy/train"
 	"itool/stages/policy/train/loop"
@@ -55,12 +56,9 @@ func (*Stage) Spec() stages.Spec {
 // Process answers with one policy row. A round without a training example is
 // rejected: nothing that follows could work.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	cfg := Default()
-	if err := in.Decode(&cfg); err != nil {
+	cfg, err := stages.Config(in, Default())
+	if err != nil {
 		return err
-	}
-	if err := cfg.Validate(); err != nil {
-		return stages.Reject(err)
 	}
 	base, err := s.engine.Open(in.PolicyDigest, in.Policy)
 	if err != nil {
@@ -82,11 +80,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b, err := schemas.Encode(in.Header, []schemas.Policy{row})
-	if err != nil {
-		return err
-	}
-	return out.Result(b)
+	return stages.Result(in, out, []schemas.Policy{row})
 }
 
 // notes are what the result says beside the weights.
@@ -113,7 +107,7 @@ func (c Config) train(ctx context.Context, in stages.Input, out stages.Output, b
 		Trainer: t, Policy: in.PolicyDigest, Total: steps(phases), Every: c.CheckpointSteps,
 		Notes: &n, Checkpoint: out.Checkpoint, Progress: out.Progress,
 	}
-	v := validator{t, spread(data.validation, c.ValidationRows), &n, run}
+	v := validator{t, judge.Spread(data.validation, c.ValidationRows), &n, run}
 	if in.Resume == nil || c.resume(run, &n, in, out) != nil {
 		if err := v.begin(ctx); err != nil {
 			return err

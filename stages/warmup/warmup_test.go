@@ -386,7 +386,7 @@ func TestRejects(t *testing.T) {
 	}{
 		{"no training example", func(e *schemas.Example) { e.Part = "test" }, "no example is for training"},
 		{"only dropped ones", func(e *schemas.Example) { e.Part = "dropped" }, "no example is for training"},
-		{"another template", func(e *schemas.Example) { e.Template = "cafe" }, "example e000: it was rendered by template cafe"},
+		{"another template", func(e *schemas.Example) { e.Template = "cafe" }, "example e000 was rendered by template cafe"},
 		{"no answer", func(e *schemas.Example) { e.AnswerIDs = nil }, "an answer is empty"},
 		{"foreign tokens", func(e *schemas.Example) { e.PromptIDs = []int32{1 << 20} }, "is not within the vocabulary"},
 		{"longer than the context", func(e *schemas.Example) { e.PromptIDs = make([]int32, policytest.ContextLength) }, "more than the model's"},
