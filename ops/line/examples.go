@@ -15,12 +15,12 @@ import (
 )
 
 // each walks over all examples of the run in key order, one batch in memory.
-func (k *Keeper) each(ctx context.Context, b *book, visit func(*schemas.Example) (more bool)) error {
-	keys, err := k.exampleKeys(ctx, b)
+func (k *Keeper) each(ctx context.Context, s *runState, visit func(*schemas.Example) (more bool)) error {
+	keys, err := k.exampleKeys(ctx, s)
 	if err != nil {
 		return err
 	}
-	for batch, err := range k.Courier.Round(ctx, b.run.Name, roundExamples.result, 0, keys) {
+	for batch, err := range k.Courier.Round(ctx, s.run.Name, roundExamples.result, 0, keys) {
 		if err != nil {
 			return err
 		}
@@ -39,10 +39,10 @@ func (k *Keeper) each(ctx context.Context, b *book, visit func(*schemas.Example)
 
 // exampleKeys are the shards with a result: those of the gather once it is
 // written (what comes later does not count), those in the stream before.
-func (k *Keeper) exampleKeys(ctx context.Context, b *book) ([]string, error) {
-	rows, _, err := courier.Rows[schemas.Gather](ctx, k.Courier, b.run.Name, schemas.RecordGather, 0, roundExamples.result)
+func (k *Keeper) exampleKeys(ctx context.Context, s *runState) ([]string, error) {
+	rows, _, err := courier.Rows[schemas.Gather](ctx, k.Courier, s.run.Name, schemas.RecordGather, 0, roundExamples.result)
 	if errors.Is(err, broker.ErrNotExist) {
-		return k.Courier.Broker.Keys(ctx, b.run.Name, roundExamples.result, 0)
+		return k.Courier.Broker.Keys(ctx, s.run.Name, roundExamples.result, 0)
 	}
 	if err != nil {
 		return nil, err
@@ -57,36 +57,36 @@ func (k *Keeper) exampleKeys(ctx context.Context, b *book) ([]string, error) {
 }
 
 // countExamples learns how many tasks the rounds will have.
-func (k *Keeper) countExamples(ctx context.Context, b *book) error {
-	if b.counted {
+func (k *Keeper) countExamples(ctx context.Context, s *runState) error {
+	if s.counted {
 		return nil
 	}
-	b.replay, b.cases, b.parts = 0, 0, map[string]int{}
-	err := k.each(ctx, b, func(e *schemas.Example) bool {
-		b.parts[e.Part]++
+	s.replay, s.cases, s.parts = 0, 0, map[string]int{}
+	err := k.each(ctx, s, func(e *schemas.Example) bool {
+		s.parts[e.Part]++
 		if e.Replay {
-			b.replay++
+			s.replay++
 		}
 		return true
 	})
-	isCase := b.cfg.cases(b.parts)
-	for part, n := range b.parts {
+	isCase := s.cfg.cases(s.parts)
+	for part, n := range s.parts {
 		for range n {
 			if isCase(&schemas.Example{Part: part}) {
-				b.cases++
+				s.cases++
 			}
 		}
 	}
-	b.counted = err == nil
+	s.counted = err == nil
 	return err
 }
 
 // checkDropped fails the run when too much of the dataset was unusable: a run on
 // the rest would look like a success.
-func (k *Keeper) checkDropped(ctx context.Context, b *book) error {
+func (k *Keeper) checkDropped(ctx context.Context, s *runState) error {
 	total, dropped, train, spare := 0, 0, 0, 0
 	reasons, first := map[string]int{}, map[string]string{}
-	err := k.each(ctx, b, func(e *schemas.Example) bool {
+	err := k.each(ctx, s, func(e *schemas.Example) bool {
 		if e.Reason == string(split.NotDrawn) {
 			spare++ // asked for, and no fault of the dataset
 			return true
@@ -114,8 +114,8 @@ func (k *Keeper) checkDropped(ctx context.Context, b *book) error {
 	switch {
 	case total+spare == 0:
 		return errFailed{"the dataset holds no assistant turn; publish one that does"}
-	case float64(dropped) > b.cfg.MaxDropped*float64(total):
-		return errFailed{fmt.Sprintf("%d of %d examples were dropped and line.max_dropped is %g: %s", dropped, total, b.cfg.MaxDropped, strings.Join(why, "; "))}
+	case float64(dropped) > s.cfg.MaxDropped*float64(total):
+		return errFailed{fmt.Sprintf("%d of %d examples were dropped and line.max_dropped is %g: %s", dropped, total, s.cfg.MaxDropped, strings.Join(why, "; "))}
 	case train == 0:
 		return errFailed{"no example is left to train on; lower split.test_share or split.validation_share, raise split.data_share, or publish more tool sets"}
 	}
@@ -124,7 +124,7 @@ func (k *Keeper) checkDropped(ctx context.Context, b *book) error {
 
 // examples yields tasks of up to n of the examples that pick takes, in key
 // order. With an empty prefix every task is one example under its own ID.
-func (k *Keeper) examples(ctx context.Context, b *book, prefix string, n int, pick func(*schemas.Example) bool) iter.Seq2[task, error] {
+func (k *Keeper) examples(ctx context.Context, s *runState, prefix string, n int, pick func(*schemas.Example) bool) iter.Seq2[task, error] {
 	return func(yield func(task, error) bool) {
 		var rows []schemas.Example
 		count, stopped := 0, false
@@ -138,7 +138,7 @@ func (k *Keeper) examples(ctx context.Context, b *book, prefix string, n int, pi
 			rows = rows[:0]
 			return ok
 		}
-		err := k.each(ctx, b, func(e *schemas.Example) bool {
+		err := k.each(ctx, s, func(e *schemas.Example) bool {
 			if !pick(e) {
 				return true
 			}

@@ -27,15 +27,15 @@ func encode[R schemas.Record](key string, rows []R) (task, error) {
 // openRound writes the manifest, then the tasks. A keeper that died in between
 // left a manifest with too few tasks: the next one writes the rest. Every key needs
 // its task, or the round would be waited for without end.
-func (k *Keeper) openRound(ctx context.Context, b *book, rd round, r int, policy string, keys func() []string, tasks iter.Seq2[task, error]) error {
+func (k *Keeper) openRound(ctx context.Context, s *runState, rd round, r int, policy string, keys func() []string, tasks iter.Seq2[task, error]) error {
 	id := rd.id(r)
-	if b.opened[id] {
+	if s.opened[id] {
 		return nil
 	}
-	if there, err := k.has(ctx, b, schemas.RecordGather, r, rd.result); err != nil {
+	if there, err := k.has(ctx, s, schemas.RecordGather, r, rd.result); err != nil {
 		return err
 	} else if there {
-		b.opened[id], b.closed[id] = true, true
+		s.opened[id], s.closed[id] = true, true
 		return nil
 	}
 	list := keys()
@@ -43,15 +43,15 @@ func (k *Keeper) openRound(ctx context.Context, b *book, rd round, r int, policy
 	for i, key := range list {
 		rows[i].Key = key
 	}
-	if err := publish(ctx, k, b, schemas.RecordManifest, r, rd.result, policy, rows); err != nil {
+	if err := publish(ctx, k, s, schemas.RecordManifest, r, rd.result, policy, rows); err != nil {
 		return err
 	}
-	there, err := k.Courier.Broker.Count(ctx, b.run.Name, broker.Filter(rd.task, r))
+	there, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.task, r))
 	if err != nil {
 		return err
 	}
 	if there < len(list) {
-		missing, err := k.publishTasks(ctx, b, rd, r, policy, list, tasks)
+		missing, err := k.publishTasks(ctx, s, rd, r, policy, list, tasks)
 		if err != nil {
 			return err
 		}
@@ -59,16 +59,16 @@ func (k *Keeper) openRound(ctx context.Context, b *book, rd round, r int, policy
 			return errFailed{fmt.Sprintf("%d of %d %s items of round %d are no examples of the dataset, such as %q; the stage that chose them is at fault",
 				len(missing), len(list), rd.task, r, slices.Min(slices.Collect(maps.Keys(missing))))}
 		}
-		k.Log.Info("opened a round", "run", b.run.Name, "round", r, "tasks", rd.task, "count", len(list))
+		k.Log.Info("opened a round", "run", s.run.Name, "round", r, "tasks", rd.task, "count", len(list))
 	}
-	k.hint(ctx, b)
-	b.keys[id], b.opened[id] = list, true
+	k.hint(ctx, s)
+	s.keys[id], s.opened[id] = list, true
 	return nil
 }
 
 // publishTasks publishes those tasks that the manifest lists, some at a time: over a
 // network each takes a round trip. It returns the keys without a task.
-func (k *Keeper) publishTasks(ctx context.Context, b *book, rd round, r int, policy string, keys []string, tasks iter.Seq2[task, error]) (missing map[string]bool, err error) {
+func (k *Keeper) publishTasks(ctx context.Context, s *runState, rd round, r int, policy string, keys []string, tasks iter.Seq2[task, error]) (missing map[string]bool, err error) {
 	missing = make(map[string]bool, len(keys))
 	for _, key := range keys {
 		missing[key] = true
@@ -83,7 +83,7 @@ func (k *Keeper) publishTasks(ctx context.Context, b *book, rd round, r int, pol
 			continue // an example that is there twice: the first stands
 		}
 		delete(missing, t.key)
-		h := k.header(b, rd.task, r, t.key, policy)
+		h := k.header(s, rd.task, r, t.key, policy)
 		h.Schema, h.SHA256, h.Rows = t.batch.Header.Schema, t.batch.Header.SHA256, t.batch.Header.Rows
 		t.batch.Header = h
 		g.Go(func() error {
@@ -101,23 +101,23 @@ func (k *Keeper) publishTasks(ctx context.Context, b *book, rd round, r int, pol
 }
 
 // hint tells workers and keepers that there is something new in the run.
-func (k *Keeper) hint(ctx context.Context, b *book) {
-	_ = k.Courier.Broker.Announce(ctx, broker.Hint, b.run.Name, nil) // lost hints cost seconds, nothing else
+func (k *Keeper) hint(ctx context.Context, s *runState) {
+	_ = k.Courier.Broker.Announce(ctx, broker.Hint, s.run.Name, nil) // lost hints cost seconds, nothing else
 }
 
 // closeRound gathers the round once each key of its manifest has a result or a
 // failure marker, and the quorum is met. A result beats a failure marker. check,
 // when not nil, runs before the gather and may end the run.
-func (k *Keeper) closeRound(ctx context.Context, b *book, rd round, r int, policy string, check func() error) (closed bool, err error) {
+func (k *Keeper) closeRound(ctx context.Context, s *runState, rd round, r int, policy string, check func() error) (closed bool, err error) {
 	id := rd.id(r)
-	if b.closed[id] {
+	if s.closed[id] {
 		return true, nil
 	}
-	if there, err := k.has(ctx, b, schemas.RecordGather, r, rd.result); err != nil || there {
-		b.close(id, there)
+	if there, err := k.has(ctx, s, schemas.RecordGather, r, rd.result); err != nil || there {
+		s.close(id, there)
 		return there, err
 	}
-	rows, err := k.outcome(ctx, b, rd, r)
+	rows, err := k.outcome(ctx, s, rd, r)
 	if err != nil || rows == nil {
 		return false, err
 	}
@@ -127,48 +127,48 @@ func (k *Keeper) closeRound(ctx context.Context, b *book, rd round, r int, polic
 			failed++
 		}
 	}
-	if failed > 0 && float64(len(rows)-failed) < b.cfg.Quorum*float64(len(rows)) {
+	if failed > 0 && float64(len(rows)-failed) < s.cfg.Quorum*float64(len(rows)) {
 		return false, errStalled{fmt.Sprintf("%d of %d %s items of round %d failed and line.quorum is %g: see `itool failed %s`",
-			failed, len(rows), rd.task, r, b.cfg.Quorum, b.run.Name)}
+			failed, len(rows), rd.task, r, s.cfg.Quorum, s.run.Name)}
 	}
 	if check != nil {
 		if err := check(); err != nil {
 			return false, err
 		}
 	}
-	if err := publish(ctx, k, b, schemas.RecordGather, r, rd.result, policy, rows); err != nil {
+	if err := publish(ctx, k, s, schemas.RecordGather, r, rd.result, policy, rows); err != nil {
 		return false, err
 	}
-	k.Log.Info("gathered a round", "run", b.run.Name, "round", r, "record", rd.result, "items", len(rows), "failed", failed)
-	k.hint(ctx, b)
-	b.close(id, true)
+	k.Log.Info("gathered a round", "run", s.run.Name, "round", r, "record", rd.result, "items", len(rows), "failed", failed)
+	k.hint(ctx, s)
+	s.close(id, true)
 	return true, nil
 }
 
 // close remembers that a round is gathered; its keys are needed no more.
-func (b *book) close(id string, gathered bool) {
-	if b.closed[id] = gathered; gathered {
-		delete(b.keys, id)
+func (s *runState) close(id string, gathered bool) {
+	if s.closed[id] = gathered; gathered {
+		delete(s.keys, id)
 	}
 }
 
 // outcome returns what became of every key of the manifest, or nil while some
 // are still open.
-func (k *Keeper) outcome(ctx context.Context, b *book, rd round, r int) ([]schemas.Gather, error) {
-	keys := b.keys[rd.id(r)]
-	results, err := k.Courier.Broker.Count(ctx, b.run.Name, broker.Filter(rd.result, r))
+func (k *Keeper) outcome(ctx context.Context, s *runState, rd round, r int) ([]schemas.Gather, error) {
+	keys := s.keys[rd.id(r)]
+	results, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.result, r))
 	if err != nil {
 		return nil, err
 	}
-	failures, err := k.Courier.Broker.Count(ctx, b.run.Name, broker.Filter(schemas.RecordFailed, r))
+	failures, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(schemas.RecordFailed, r))
 	if err != nil || results+failures < len(keys) {
 		return nil, err
 	}
-	there, err := k.Courier.Broker.Keys(ctx, b.run.Name, rd.result, r)
+	there, err := k.Courier.Broker.Keys(ctx, s.run.Name, rd.result, r)
 	if err != nil {
 		return nil, err
 	}
-	failed, err := k.Courier.Broker.Keys(ctx, b.run.Name, schemas.RecordFailed, r)
+	failed, err := k.Courier.Broker.Keys(ctx, s.run.Name, schemas.RecordFailed, r)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (k *Keeper) outcome(ctx context.Context, b *book, rd round, r int) ([]schem
 				return nil, nil
 			}
 			// A replica may lag behind: before a key is frozen as failed, ask for it.
-			if ok, err = k.has(ctx, b, rd.result, r, key); err != nil {
+			if ok, err = k.has(ctx, s, rd.result, r, key); err != nil {
 				return nil, err
 			}
 		}
@@ -191,16 +191,16 @@ func (k *Keeper) outcome(ctx context.Context, b *book, rd round, r int) ([]schem
 
 // header is what every message of the keeper carries. Seeds derive from the run's
 // seed, the round and the key, never from the order of work.
-func (k *Keeper) header(b *book, record string, r int, key, policy string) schemas.Header {
+func (k *Keeper) header(s *runState, record string, r int, key, policy string) schemas.Header {
 	return schemas.Header{
-		Run: b.run.Name, Round: r, Key: key, Policy: policy, Config: b.run.ConfigDigest, Worker: k.Worker,
-		Seed: stages.Seed(b.run.Seed, fmt.Sprintf("%s/%s", record, key), r),
+		Run: s.run.Name, Round: r, Key: key, Policy: policy, Config: s.run.ConfigDigest, Worker: k.Worker,
+		Seed: stages.Seed(s.run.Seed, fmt.Sprintf("%s/%s", record, key), r),
 	}
 }
 
 // publish writes one of the keeper's own records; to find it there already is fine.
-func publish[R schemas.Record](ctx context.Context, k *Keeper, b *book, record string, r int, key, policy string, rows []R) error {
-	batch, err := schemas.Encode(k.header(b, record, r, key, policy), rows)
+func publish[R schemas.Record](ctx context.Context, k *Keeper, s *runState, record string, r int, key, policy string, rows []R) error {
+	batch, err := schemas.Encode(k.header(s, record, r, key, policy), rows)
 	if err != nil {
 		return err
 	}
@@ -208,8 +208,8 @@ func publish[R schemas.Record](ctx context.Context, k *Keeper, b *book, record s
 	return err
 }
 
-func (k *Keeper) has(ctx context.Context, b *book, record string, r int, key string) (bool, error) {
-	return k.Courier.Broker.Has(ctx, broker.Address{Run: b.run.Name, Record: record, Round: r, Key: key})
+func (k *Keeper) has(ctx context.Context, s *runState, record string, r int, key string) (bool, error) {
+	return k.Courier.Broker.Has(ctx, broker.Address{Run: s.run.Name, Record: record, Round: r, Key: key})
 }
 
 func (rd round) id(r int) string { return fmt.Sprintf("%s.%d", rd.result, r) }

@@ -36,7 +36,7 @@ func (k *Keeper) Run(ctx context.Context, interval time.Duration, onState func(S
 				hints, listen = nil, nil // the connection was closed
 				continue
 			}
-			k.hear(ctx, m, listen, onState)
+			k.onHint(ctx, m, listen, onState)
 		}
 		// A step costs the server something, and every result is a hint: what a crowd of
 		// hints may take is a quarter of the time.
@@ -57,28 +57,28 @@ func (k *Keeper) turn(ctx context.Context, onState func(State)) {
 		there[m.Run] = true
 		k.report(ctx, onState)(k.Step(ctx, m))
 	}
-	for run := range k.books {
+	for run := range k.runs {
 		if !there[run] {
-			delete(k.books, run)
+			delete(k.runs, run)
 		}
 	}
 }
 
-// hear steps the runs of this hint and of those that wait behind it.
-func (k *Keeper) hear(ctx context.Context, m broker.Message, more <-chan broker.Message, onState func(State)) {
+// onHint steps the runs of this hint and of those that wait behind it.
+func (k *Keeper) onHint(ctx context.Context, m broker.Message, more <-chan broker.Message, onState func(State)) {
 	runs := map[string]bool{m.Run: true}
 	for len(more) > 0 {
 		m := <-more
 		runs[m.Run] = true
 	}
 	for run := range runs {
-		b := k.books[run]
-		if b == nil || !b.read {
+		s := k.runs[run]
+		if s == nil || !s.read {
 			k.turn(ctx, onState) // a new one
 			return
 		}
-		if !b.state.Ended {
-			k.report(ctx, onState)(k.step(ctx, b))
+		if !s.state.Ended {
+			k.report(ctx, onState)(k.step(ctx, s))
 		}
 	}
 }

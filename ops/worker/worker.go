@@ -54,7 +54,7 @@ type Worker struct {
 	busy    atomic.Int64
 	lastHit atomic.Int64  // unix nanoseconds of the last item's end
 	runs    sync.Map      // run name → *description
-	bell    chan struct{} // holds one stroke for whichever slot is idle
+	wake    chan struct{} // holds one stroke for whichever slot is idle
 }
 
 // Pauses between looks for work while there is none: a hint wakes at once, but a
@@ -77,15 +77,15 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	w.lastHit.Store(time.Now().UnixNano())
-	w.bell = make(chan struct{}, 1)
-	board := newBoard(w)
+	w.wake = make(chan struct{}, 1)
+	s := newScheduler(w)
 	var slots sync.WaitGroup
 	defer slots.Wait()
 	defer cancel()
 	for range w.Slots {
-		slots.Go(func() { w.slot(ctx, board) })
+		slots.Go(func() { w.slot(ctx, s) })
 	}
-	w.ringing(ctx, board, hints)
+	w.wakes(ctx, s, hints)
 	return nil
 }
 
@@ -109,9 +109,9 @@ func (w *Worker) check() error {
 	return nil
 }
 
-// ringing wakes an idle slot on hints and from time to time, until ctx ends or the
+// wakes wakes an idle slot on hints and from time to time, until ctx ends or the
 // worker was idle for long enough.
-func (w *Worker) ringing(ctx context.Context, b *board, hints <-chan broker.Message) {
+func (w *Worker) wakes(ctx context.Context, s *scheduler, hints <-chan broker.Message) {
 	pause, seen := shortPause, w.lastHit.Load()
 	next := time.NewTimer(pause)
 	defer next.Stop()
@@ -124,8 +124,8 @@ func (w *Worker) ringing(ctx context.Context, b *board, hints <-chan broker.Mess
 			if listen, again = nil, time.After(shortPause); !ok {
 				hints, again = nil, nil // the connection was closed
 			}
-			b.hear(m.Run)
-			w.ring()
+			s.onHint(m.Run)
+			w.wakeOne()
 		case <-again:
 			listen, again = hints, nil
 		case <-next.C:
@@ -136,17 +136,17 @@ func (w *Worker) ringing(ctx context.Context, b *board, hints <-chan broker.Mess
 			if w.IdleUntil > 0 && w.busy.Load() == 0 && idle > w.IdleUntil {
 				return
 			}
-			w.ring()
+			w.wakeOne()
 			next.Reset(pause/2 + rand.N(pause))
 			pause = min(2*pause, longPause)
 		}
 	}
 }
 
-// ring wakes one idle slot, now or when it has looked for work in vain.
-func (w *Worker) ring() {
+// wakeOne wakes one idle slot, now or when it has looked for work in vain.
+func (w *Worker) wakeOne() {
 	select {
-	case w.bell <- struct{}{}:
+	case w.wake <- struct{}{}:
 	default:
 	}
 }
@@ -154,14 +154,14 @@ func (w *Worker) ring() {
 // slot takes one item after the other, and waits for the bell while there is none.
 // Only one idle slot looks at a time; where it finds an item there may be more, so
 // it wakes the next. Many idle slots cost no more than one.
-func (w *Worker) slot(ctx context.Context, b *board) {
+func (w *Worker) slot(ctx context.Context, s *scheduler) {
 	for ctx.Err() == nil {
-		item, err := b.next(ctx)
+		item, err := s.next(ctx)
 		if err == nil {
-			w.ring()
+			w.wakeOne()
 			w.busy.Add(1)
 			item.run(ctx)
-			b.done(item)
+			s.done(item)
 			w.lastHit.Store(time.Now().UnixNano())
 			w.busy.Add(-1)
 			continue
@@ -171,7 +171,7 @@ func (w *Worker) slot(ctx context.Context, b *board) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-w.bell:
+		case <-w.wake:
 		}
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"itool/stages"
 )
 
-// book is what the keeper has read of a run. All of it is write-once in the
+// runState is what the keeper has read of a run. All of it is write-once in the
 // stream, so it may be remembered for ever and lost at any time.
-type book struct {
+type runState struct {
 	start broker.Message // without its body; another message under the name is another run
 	state State          // of the last step
 
@@ -34,30 +34,30 @@ type book struct {
 	parts    map[string]int // examples by part
 }
 
-// book returns the run's book, a new one when the name was given to another run.
-func (k *Keeper) book(start broker.Message) *book {
+// runState returns what is remembered of the run, a new one when the name was given to another run.
+func (k *Keeper) runState(start broker.Message) *runState {
 	const sha = "itool-sha256"
-	b := k.books[start.Run]
-	if b != nil && b.start.Sequence == start.Sequence && b.start.Header[sha] == start.Header[sha] {
-		return b
+	s := k.runs[start.Run]
+	if s != nil && s.start.Sequence == start.Sequence && s.start.Header[sha] == start.Header[sha] {
+		return s
 	}
 	start.Data = nil
-	b = &book{start: start, run: schemas.Run{Name: start.Run}, state: State{Run: start.Run}, cfg: Default()}
-	if k.books == nil {
-		k.books = map[string]*book{}
+	s = &runState{start: start, run: schemas.Run{Name: start.Run}, state: State{Run: start.Run}, cfg: Default()}
+	if k.runs == nil {
+		k.runs = map[string]*runState{}
 	}
-	k.books[start.Run] = b
-	return b
+	k.runs[start.Run] = s
+	return s
 }
 
 // forget frees what an ended run does not need.
-func (b *book) forget() {
-	*b = book{start: b.start, state: b.state, read: b.read, run: schemas.Run{Name: b.run.Name}, cfg: b.cfg}
+func (s *runState) forget() {
+	*s = runState{start: s.start, state: s.state, read: s.read, run: schemas.Run{Name: s.run.Name}, cfg: s.cfg}
 }
 
 // open reads the start message. One that nobody will ever understand fails its run;
 // one that another version may understand stalls it.
-func (k *Keeper) open(ctx context.Context, b *book, start broker.Message) error {
+func (k *Keeper) open(ctx context.Context, s *runState, start broker.Message) error {
 	batch, err := k.Courier.Open(ctx, start)
 	var rows []schemas.Run
 	if err == nil {
@@ -93,8 +93,8 @@ func (k *Keeper) open(ctx context.Context, b *book, start broker.Message) error 
 	if err != nil {
 		return junk(fmt.Errorf("dataset: %w", err))
 	}
-	b.run, b.cfg, b.shards, b.read = rows[0], cfg, shards, true
-	b.keys, b.opened, b.closed, b.policies = map[string][]string{}, map[string]bool{}, map[string]bool{}, map[int]*schemas.Policy{}
+	s.run, s.cfg, s.shards, s.read = rows[0], cfg, shards, true
+	s.keys, s.opened, s.closed, s.policies = map[string][]string{}, map[string]bool{}, map[string]bool{}, map[int]*schemas.Policy{}
 	return nil
 }
 
@@ -120,25 +120,25 @@ func readShards(text string) (shards []schemas.Shard, err error) {
 }
 
 // create makes the run's stream, its first two records and its queues.
-func (k *Keeper) create(ctx context.Context, b *book) error {
-	if b.created {
+func (k *Keeper) create(ctx context.Context, s *runState) error {
+	if s.created {
 		return nil
 	}
-	if err := k.Courier.Broker.CreateRun(ctx, b.run.Name, b.cfg.StreamMaxByte); err != nil {
+	if err := k.Courier.Broker.CreateRun(ctx, s.run.Name, s.cfg.StreamMaxByte); err != nil {
 		return err
 	}
-	if err := publish(ctx, k, b, schemas.RecordRun, 0, schemas.KeyRun, "", []schemas.Run{b.run}); err != nil {
+	if err := publish(ctx, k, s, schemas.RecordRun, 0, schemas.KeyRun, "", []schemas.Run{s.run}); err != nil {
 		return err
 	}
-	base := schemas.Policy{Checkpoint: b.run.Base, Base: b.run.Base, Status: schemas.StatusBase, Metrics: "{}", Curve: "[]"}
-	if err := publish(ctx, k, b, schemas.RecordPolicy, Base, schemas.KeyPolicy, b.run.Base, []schemas.Policy{base}); err != nil {
+	base := schemas.Policy{Checkpoint: s.run.Base, Base: s.run.Base, Status: schemas.StatusBase, Metrics: "{}", Curve: "[]"}
+	if err := publish(ctx, k, s, schemas.RecordPolicy, Base, schemas.KeyPolicy, s.run.Base, []schemas.Policy{base}); err != nil {
 		return err
 	}
-	for _, s := range k.Specs {
-		if _, err := k.Courier.Broker.Pull(ctx, b.run.Name, s.Name, []string{s.Filter()}, broker.PullOptions{AckWait: k.AckWait}); err != nil {
+	for _, spec := range k.Specs {
+		if _, err := k.Courier.Broker.Pull(ctx, s.run.Name, spec.Name, []string{spec.Filter()}, broker.PullOptions{AckWait: k.AckWait}); err != nil {
 			return err
 		}
 	}
-	b.created = true
+	s.created = true
 	return nil
 }

@@ -1,0 +1,207 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"itool/broker"
+	"itool/schemas"
+	"itool/stages"
+)
+
+// scheduler visits the runs round-robin, so that runs share the workers fairly. Runs
+// that were cancelled or have ended are passed over: what they left in their queues
+// stays there.
+type scheduler struct {
+	worker    *Worker
+	exclusive map[string]*sync.Mutex // held while this worker does a whole round of the stage
+
+	mu      sync.Mutex
+	runs    []string // those to serve, sorted
+	listed  time.Time
+	over    map[string]time.Time // runs that are over, and when we asked
+	last    string               // the run that was served last
+	pullers map[string]map[string]*broker.Puller
+}
+
+const (
+	listEvery = time.Second
+	// An end is for ever, but a name can be given to another run.
+	askOverEvery = time.Minute
+)
+
+func newScheduler(w *Worker) *scheduler {
+	s := &scheduler{worker: w, exclusive: map[string]*sync.Mutex{}, over: map[string]time.Time{}, pullers: map[string]map[string]*broker.Puller{}}
+	for _, stage := range w.Stages {
+		if spec := stage.Spec(); spec.Gather {
+			s.exclusive[spec.Name] = new(sync.Mutex)
+		}
+	}
+	return s
+}
+
+// next fetches one item of one of the worker's stages, beginning with the run after
+// the one that was served last. broker.ErrEmpty: there is none now. A run in trouble
+// does not hold up the others.
+func (s *scheduler) next(ctx context.Context) (*item, error) {
+	runs, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result := broker.ErrEmpty
+	for _, run := range runs {
+		it, err := s.fetch(ctx, run)
+		if err == nil {
+			s.mu.Lock()
+			s.last = run
+			s.mu.Unlock()
+			return it, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		if !errors.Is(err, broker.ErrEmpty) {
+			result = fmt.Errorf("run %s: %w", run, err)
+		}
+	}
+	return nil, result
+}
+
+// fetch takes one item of a run.
+func (s *scheduler) fetch(ctx context.Context, run string) (*item, error) {
+	for _, stage := range s.worker.Stages {
+		spec := stage.Spec()
+		// A stage that gathers is not made for two rounds at once in one process.
+		exclusive := s.exclusive[spec.Name]
+		if exclusive != nil && !exclusive.TryLock() {
+			continue
+		}
+		d, err := s.pull(ctx, run, spec)
+		if err == nil {
+			return &item{w: s.worker, stage: stage, spec: spec, d: d, runName: run}, nil
+		}
+		if exclusive != nil {
+			exclusive.Unlock()
+		}
+		if errors.Is(err, broker.ErrNoRun) {
+			s.forget(run) // retired meanwhile
+			return nil, broker.ErrEmpty
+		}
+		if !errors.Is(err, broker.ErrEmpty) {
+			return nil, err
+		}
+	}
+	return nil, broker.ErrEmpty
+}
+
+// done must follow every item.
+func (s *scheduler) done(it *item) {
+	if exclusive := s.exclusive[it.spec.Name]; exclusive != nil {
+		exclusive.Unlock()
+	}
+}
+
+// list returns the runs to serve, beginning after the one that was served last.
+func (s *scheduler) list(ctx context.Context) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.listed) > listEvery {
+		if err := s.refresh(ctx); err != nil {
+			return nil, err
+		}
+	}
+	first, _ := slices.BinarySearch(s.runs, s.last+"\x00")
+	return slices.Concat(s.runs[first:], s.runs[:first]), nil
+}
+
+// refresh asks for the runs there are, and forgets the others.
+func (s *scheduler) refresh(ctx context.Context) error {
+	all, err := s.worker.Courier.Broker.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	var runs []string
+	over := map[string]time.Time{}
+	for _, run := range all {
+		if at, ok := s.over[run]; ok && time.Since(at) < askOverEvery {
+			over[run] = at
+			continue
+		}
+		switch ended, err := s.isOver(ctx, run); {
+		case err != nil && ctx.Err() != nil:
+			return err
+		case ended:
+			over[run] = time.Now()
+		default: // also when it cannot be known now
+			runs = append(runs, run)
+		}
+	}
+	s.runs, s.over, s.listed = runs, over, time.Now()
+	for run := range s.pullers {
+		if _, there := slices.BinarySearch(runs, run); !there {
+			delete(s.pullers, run)
+		}
+	}
+	s.worker.runs.Range(func(run, _ any) bool {
+		if _, there := slices.BinarySearch(runs, run.(string)); !there {
+			s.worker.runs.Delete(run)
+		}
+		return true
+	})
+	return nil
+}
+
+func (s *scheduler) isOver(ctx context.Context, run string) (bool, error) {
+	for _, at := range []broker.Address{
+		{Run: run, Record: schemas.RecordEnd, Key: schemas.KeyEnd},
+		{Run: run, Record: schemas.RecordCancel, Key: schemas.KeyCancel},
+	} {
+		if there, err := s.worker.Courier.Broker.Has(ctx, at); there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
+// pull asks the stage's queue for one item. Its durable consumer is made when it is
+// first asked: on the results of one record, or on their gather.
+func (s *scheduler) pull(ctx context.Context, run string, spec stages.Spec) (*broker.Delivery, error) {
+	s.mu.Lock()
+	p := s.pullers[run][spec.Name]
+	s.mu.Unlock()
+	if p == nil {
+		var err error
+		p, err = s.worker.Courier.Broker.Pull(ctx, run, spec.Name, []string{spec.Filter()}, broker.PullOptions{AckWait: s.worker.AckWait})
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		if s.pullers[run] == nil {
+			s.pullers[run] = map[string]*broker.Puller{}
+		}
+		s.pullers[run][spec.Name] = p
+		s.mu.Unlock()
+	}
+	return p.Next(ctx)
+}
+
+// onHint takes a hint: a run that is not known yet is asked for at the next look.
+func (s *scheduler) onHint(run string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := slices.BinarySearch(s.runs, run)
+	if _, over := s.over[run]; !known && !over {
+		s.listed = time.Time{}
+	}
+}
+
+func (s *scheduler) forget(run string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pullers, run)
+	s.listed = time.Time{}
+}
