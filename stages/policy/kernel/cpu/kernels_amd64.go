@@ -7,77 +7,91 @@ package cpu
 // tile1xAVX512 multiplies 1 rows; strides in floats.
 //
 //go:noescape
-func tile1xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile1xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile2xAVX512 multiplies 2 rows; strides in floats.
 //
 //go:noescape
-func tile2xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile2xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile3xAVX512 multiplies 3 rows; strides in floats.
 //
 //go:noescape
-func tile3xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile3xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile4xAVX512 multiplies 4 rows; strides in floats.
 //
 //go:noescape
-func tile4xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile4xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile5xAVX512 multiplies 5 rows; strides in floats.
 //
 //go:noescape
-func tile5xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile5xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile6xAVX512 multiplies 6 rows; strides in floats.
 //
 //go:noescape
-func tile6xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile6xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile7xAVX512 multiplies 7 rows; strides in floats.
 //
 //go:noescape
-func tile7xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile7xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile8xAVX512 multiplies 8 rows; strides in floats.
 //
 //go:noescape
-func tile8xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile8xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile9xAVX512 multiplies 9 rows; strides in floats.
 //
 //go:noescape
-func tile9xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile9xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile10xAVX512 multiplies 10 rows; strides in floats.
 //
 //go:noescape
-func tile10xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile10xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile11xAVX512 multiplies 11 rows; strides in floats.
 //
 //go:noescape
-func tile11xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile11xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile12xAVX512 multiplies 12 rows; strides in floats.
 //
 //go:noescape
-func tile12xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile12xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile13xAVX512 multiplies 13 rows; strides in floats.
 //
 //go:noescape
-func tile13xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile13xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile14xAVX512 multiplies 14 rows; strides in floats.
 //
 //go:noescape
-func tile14xAVX512(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile14xAVX512(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // expAVX512 is described at type level.
 //
 //go:noescape
-func expAVX512(x []float32, scale float32, bias float32) float32
+func expAVX512(x []float32, scale, bias float32) float32
 
 // maxAVX512 is described at type level.
 //
@@ -87,12 +101,12 @@ func maxAVX512(x []float32) float32
 // dotAVX512 is described at type level.
 //
 //go:noescape
-func dotAVX512(a []float32, b []float32) float32
+func dotAVX512(a, b []float32) float32
 
 // dot3AVX512 is described at type level.
 //
 //go:noescape
-func dot3AVX512(a []float32, b []float32, c []float32) float32
+func dot3AVX512(a, b, c []float32) float32
 
 // scaleAVX512 is described at type level.
 //
@@ -102,47 +116,48 @@ func scaleAVX512(x []float32, a float32)
 // addAVX512 is described at type level.
 //
 //go:noescape
-func addAVX512(y []float32, x []float32)
+func addAVX512(y, x []float32)
 
 // normAVX512 is described at type level.
 //
 //go:noescape
-func normAVX512(y []float32, x []float32, w []float32, a float32)
+func normAVX512(y, x, w []float32, a float32)
 
 // normGradAVX512 is described at type level.
 //
 //go:noescape
-func normGradAVX512(dx []float32, dy []float32, w []float32, x []float32, a float32, c float32)
+func normGradAVX512(dx, dy, w, x []float32, a, c float32)
 
 // mulAddAVX512 is described at type level.
 //
 //go:noescape
-func mulAddAVX512(y []float32, p []float32, q []float32, a float32)
+func mulAddAVX512(y, p, q []float32, a float32)
 
 // softmaxGradAVX512 is described at type level.
 //
 //go:noescape
-func softmaxGradAVX512(dp []float32, p []float32, delta float32, scale float32)
+func softmaxGradAVX512(dp, p []float32, delta, scale float32)
 
 // siluAVX512 is described at type level.
 //
 //go:noescape
-func siluAVX512(y []float32, gate []float32, up []float32)
+func siluAVX512(y, gate, up []float32)
 
 // siluGradAVX512 is described at type level.
 //
 //go:noescape
-func siluGradAVX512(dGate []float32, dUp []float32, dy []float32, gate []float32, up []float32)
+func siluGradAVX512(dGate, dUp, dy, gate, up []float32)
 
 // ropeAVX512 is described at type level.
 //
 //go:noescape
-func ropeAVX512(a []float32, b []float32, cos []float32, sin []float32, sign float32)
+func ropeAVX512(a, b, cos, sin []float32, sign float32)
 
 // adamwAVX512 is described at type level.
 //
 //go:noescape
-func adamwAVX512(w []float32, m []float32, v []float32, g []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, gradScale float32, rate float32, decay float32, inverseC1 float32, inverseC2 float32, eps float32)
+func adamwAVX512(w, m, v, g []float32, beta1, rest1, beta2, rest2, gradScale, rate, decay, inverseC1, inverseC2,
+	eps float32)
 
 // sumSquaresAVX512 adds x² over whole registers of x; the caller adds the rest.
 //
@@ -152,27 +167,27 @@ func sumSquaresAVX512(x []float32) float64
 // pathScoresAVX512 is described at type level.
 //
 //go:noescape
-func pathScoresAVX512(scores *float32, q *float32, k *float32, path *int64, fours int, d int)
+func pathScoresAVX512(scores, q, k *float32, path *int64, fours, d int)
 
 // pathScores2AVX512 is described at type level.
 //
 //go:noescape
-func pathScores2AVX512(scores *float32, step int, q *float32, k *float32, path *int64, fours int, d int)
+func pathScores2AVX512(scores *float32, step int, q, k *float32, path *int64, fours, d int)
 
 // pathMixAVX512 is described at type level.
 //
 //go:noescape
-func pathMixAVX512(out *float32, p *float32, v *float32, path *int64, fours int, d int)
+func pathMixAVX512(out, p, v *float32, path *int64, fours, d int)
 
 // packRowsAVX512 is described at type level.
 //
 //go:noescape
-func packRowsAVX512(dst *float32, dstStep int, src *float32, srcStep int, rows int, width int)
+func packRowsAVX512(dst *float32, dstStep int, src *float32, srcStep, rows, width int)
 
 // packColumnsAVX512 is described at type level.
 //
 //go:noescape
-func packColumnsAVX512(dst *float32, src *float32, srcRow int, k int, width int)
+func packColumnsAVX512(dst, src *float32, srcRow, k, width int)
 
 // peakAVX512 runs n rounds of 12 fused multiply-adds.
 //
@@ -182,42 +197,48 @@ func peakAVX512(n int)
 // tile1xAVX2 multiplies 1 rows; strides in floats.
 //
 //go:noescape
-func tile1xAVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile1xAVX2(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile2xAVX2 multiplies 2 rows; strides in floats.
 //
 //go:noescape
-func tile2xAVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile2xAVX2(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile3xAVX2 multiplies 3 rows; strides in floats.
 //
 //go:noescape
-func tile3xAVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile3xAVX2(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile4xAVX2 multiplies 4 rows; strides in floats.
 //
 //go:noescape
-func tile4xAVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile4xAVX2(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile5xAVX2 multiplies 5 rows; strides in floats.
 //
 //go:noescape
-func tile5xAVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile5xAVX2(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile6xAVX2 multiplies 6 rows; strides in floats.
 //
 //go:noescape
-func tile6xAVX2(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile6xAVX2(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tilePairAVX2 multiplies one row with two whole panels; c is 32 columns.
 //
 //go:noescape
-func tilePairAVX2(k int, a *float32, aStep int, b *float32, b2 *float32, c *float32, alpha float32, add int)
+func tilePairAVX2(k int, a *float32, aStep int, b, b2, c *float32, alpha float32, add int)
 
 // expAVX2 is described at type level.
 //
 //go:noescape
-func expAVX2(x []float32, scale float32, bias float32) float32
+func expAVX2(x []float32, scale, bias float32) float32
 
 // maxAVX2 is described at type level.
 //
@@ -227,12 +248,12 @@ func maxAVX2(x []float32) float32
 // dotAVX2 is described at type level.
 //
 //go:noescape
-func dotAVX2(a []float32, b []float32) float32
+func dotAVX2(a, b []float32) float32
 
 // dot3AVX2 is described at type level.
 //
 //go:noescape
-func dot3AVX2(a []float32, b []float32, c []float32) float32
+func dot3AVX2(a, b, c []float32) float32
 
 // scaleAVX2 is described at type level.
 //
@@ -242,47 +263,48 @@ func scaleAVX2(x []float32, a float32)
 // addAVX2 is described at type level.
 //
 //go:noescape
-func addAVX2(y []float32, x []float32)
+func addAVX2(y, x []float32)
 
 // normAVX2 is described at type level.
 //
 //go:noescape
-func normAVX2(y []float32, x []float32, w []float32, a float32)
+func normAVX2(y, x, w []float32, a float32)
 
 // normGradAVX2 is described at type level.
 //
 //go:noescape
-func normGradAVX2(dx []float32, dy []float32, w []float32, x []float32, a float32, c float32)
+func normGradAVX2(dx, dy, w, x []float32, a, c float32)
 
 // mulAddAVX2 is described at type level.
 //
 //go:noescape
-func mulAddAVX2(y []float32, p []float32, q []float32, a float32)
+func mulAddAVX2(y, p, q []float32, a float32)
 
 // softmaxGradAVX2 is described at type level.
 //
 //go:noescape
-func softmaxGradAVX2(dp []float32, p []float32, delta float32, scale float32)
+func softmaxGradAVX2(dp, p []float32, delta, scale float32)
 
 // siluAVX2 is described at type level.
 //
 //go:noescape
-func siluAVX2(y []float32, gate []float32, up []float32)
+func siluAVX2(y, gate, up []float32)
 
 // siluGradAVX2 is described at type level.
 //
 //go:noescape
-func siluGradAVX2(dGate []float32, dUp []float32, dy []float32, gate []float32, up []float32)
+func siluGradAVX2(dGate, dUp, dy, gate, up []float32)
 
 // ropeAVX2 is described at type level.
 //
 //go:noescape
-func ropeAVX2(a []float32, b []float32, cos []float32, sin []float32, sign float32)
+func ropeAVX2(a, b, cos, sin []float32, sign float32)
 
 // adamwAVX2 is described at type level.
 //
 //go:noescape
-func adamwAVX2(w []float32, m []float32, v []float32, g []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, gradScale float32, rate float32, decay float32, inverseC1 float32, inverseC2 float32, eps float32)
+func adamwAVX2(w, m, v, g []float32, beta1, rest1, beta2, rest2, gradScale, rate, decay, inverseC1, inverseC2,
+	eps float32)
 
 // sumSquaresAVX2 adds x² over whole registers of x; the caller adds the rest.
 //
@@ -292,27 +314,27 @@ func sumSquaresAVX2(x []float32) float64
 // pathScoresAVX2 is described at type level.
 //
 //go:noescape
-func pathScoresAVX2(scores *float32, q *float32, k *float32, path *int64, fours int, d int)
+func pathScoresAVX2(scores, q, k *float32, path *int64, fours, d int)
 
 // pathScores2AVX2 is described at type level.
 //
 //go:noescape
-func pathScores2AVX2(scores *float32, step int, q *float32, k *float32, path *int64, fours int, d int)
+func pathScores2AVX2(scores *float32, step int, q, k *float32, path *int64, fours, d int)
 
 // pathMixAVX2 is described at type level.
 //
 //go:noescape
-func pathMixAVX2(out *float32, p *float32, v *float32, path *int64, fours int, d int)
+func pathMixAVX2(out, p, v *float32, path *int64, fours, d int)
 
 // packRowsAVX2 is described at type level.
 //
 //go:noescape
-func packRowsAVX2(dst *float32, dstStep int, src *float32, srcStep int, rows int, width int)
+func packRowsAVX2(dst *float32, dstStep int, src *float32, srcStep, rows, width int)
 
 // transposeAVX2 writes 4·fours steps of eight values, 16 apart: value j of step p is src[j·srcRow + p].
 //
 //go:noescape
-func transposeAVX2(dst *float32, src *float32, srcRow int, fours int)
+func transposeAVX2(dst, src *float32, srcRow, fours int)
 
 // widenAVX2 is described at type level.
 //
@@ -324,15 +346,17 @@ func widenAVX2(dst *float32, src *byte, sixteens int)
 //go:noescape
 func widenF16AVX2(dst *float32, src *byte, sixteens int)
 
-// turnBF16AVX2 writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the bf16 src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.
+// turnBF16AVX2 writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the bf16
+// src[j·srcRow + p]. Every eight steps prefetch two more cache lines, beginning ahead bytes behind src.
 //
 //go:noescape
-func turnBF16AVX2(dst *float32, dstStep int, src *byte, srcRow int, eights int, ahead int)
+func turnBF16AVX2(dst *float32, dstStep int, src *byte, srcRow, eights, ahead int)
 
-// turnF16AVX2 writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the half src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.
+// turnF16AVX2 writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the half src[j·srcRow
+// + p]. Every eight steps prefetch two more cache lines, beginning ahead bytes behind src.
 //
 //go:noescape
-func turnF16AVX2(dst *float32, dstStep int, src *byte, srcRow int, eights int, ahead int)
+func turnF16AVX2(dst *float32, dstStep int, src *byte, srcRow, eights, ahead int)
 
 // lookupAVX2 is described at type level.
 //
@@ -357,12 +381,12 @@ func peakAVX2(n int)
 // bf16RowAMX is described at type bf16Kernels.
 //
 //go:noescape
-func bf16RowAMX(dst *float32, src *float32, k int)
+func bf16RowAMX(dst, src *float32, k int)
 
 // bf16PairsAMX is described at type bf16Kernels.
 //
 //go:noescape
-func bf16PairsAMX(dst *float32, src *float32, srcRow int, k int, width int)
+func bf16PairsAMX(dst, src *float32, srcRow, k, width int)
 
 // bf16TurnAMX is described at type bf16Kernels.
 //
@@ -372,9 +396,9 @@ func bf16TurnAMX(tiles *float32, n int)
 // bf16TilesAMX is described at type bf16Kernels.
 //
 //go:noescape
-func bf16TilesAMX(a *float32, b *float32, acc *float32, steps int, panels int, bPanel int, add int)
+func bf16TilesAMX(a, b, acc *float32, steps, panels, bPanel, add int)
 
 // bf16OutAMX is described at type bf16Kernels.
 //
 //go:noescape
-func bf16OutAMX(c *float32, cRow int, acc *float32, rows int, cols int, alpha float32, add int)
+func bf16OutAMX(c *float32, cRow int, acc *float32, rows, cols int, alpha float32, add int)

@@ -7,37 +7,43 @@ package cpu
 // tile1xNEON multiplies 1 rows; strides in floats.
 //
 //go:noescape
-func tile1xNEON(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile1xNEON(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile2xNEON multiplies 2 rows; strides in floats.
 //
 //go:noescape
-func tile2xNEON(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile2xNEON(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile3xNEON multiplies 3 rows; strides in floats.
 //
 //go:noescape
-func tile3xNEON(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile3xNEON(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile4xNEON multiplies 4 rows; strides in floats.
 //
 //go:noescape
-func tile4xNEON(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile4xNEON(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile5xNEON multiplies 5 rows; strides in floats.
 //
 //go:noescape
-func tile5xNEON(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile5xNEON(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // tile6xNEON multiplies 6 rows; strides in floats.
 //
 //go:noescape
-func tile6xNEON(k int, a *float32, aRow int, aStep int, b *float32, bStep int, c *float32, cRow int, cols int, alpha float32, add int)
+func tile6xNEON(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int,
+	alpha float32, add int)
 
 // expNEON is described at type level.
 //
 //go:noescape
-func expNEON(x []float32, scale float32, bias float32) float32
+func expNEON(x []float32, scale, bias float32) float32
 
 // maxNEON is described at type level.
 //
@@ -47,12 +53,12 @@ func maxNEON(x []float32) float32
 // dotNEON is described at type level.
 //
 //go:noescape
-func dotNEON(a []float32, b []float32) float32
+func dotNEON(a, b []float32) float32
 
 // dot3NEON is described at type level.
 //
 //go:noescape
-func dot3NEON(a []float32, b []float32, c []float32) float32
+func dot3NEON(a, b, c []float32) float32
 
 // scaleNEON is described at type level.
 //
@@ -62,47 +68,48 @@ func scaleNEON(x []float32, a float32)
 // addNEON is described at type level.
 //
 //go:noescape
-func addNEON(y []float32, x []float32)
+func addNEON(y, x []float32)
 
 // normNEON is described at type level.
 //
 //go:noescape
-func normNEON(y []float32, x []float32, w []float32, a float32)
+func normNEON(y, x, w []float32, a float32)
 
 // normGradNEON is described at type level.
 //
 //go:noescape
-func normGradNEON(dx []float32, dy []float32, w []float32, x []float32, a float32, c float32)
+func normGradNEON(dx, dy, w, x []float32, a, c float32)
 
 // mulAddNEON is described at type level.
 //
 //go:noescape
-func mulAddNEON(y []float32, p []float32, q []float32, a float32)
+func mulAddNEON(y, p, q []float32, a float32)
 
 // softmaxGradNEON is described at type level.
 //
 //go:noescape
-func softmaxGradNEON(dp []float32, p []float32, delta float32, scale float32)
+func softmaxGradNEON(dp, p []float32, delta, scale float32)
 
 // siluNEON is described at type level.
 //
 //go:noescape
-func siluNEON(y []float32, gate []float32, up []float32)
+func siluNEON(y, gate, up []float32)
 
 // siluGradNEON is described at type level.
 //
 //go:noescape
-func siluGradNEON(dGate []float32, dUp []float32, dy []float32, gate []float32, up []float32)
+func siluGradNEON(dGate, dUp, dy, gate, up []float32)
 
 // ropeNEON is described at type level.
 //
 //go:noescape
-func ropeNEON(a []float32, b []float32, cos []float32, sin []float32, sign float32)
+func ropeNEON(a, b, cos, sin []float32, sign float32)
 
 // adamwNEON is described at type level.
 //
 //go:noescape
-func adamwNEON(w []float32, m []float32, v []float32, g []float32, beta1 float32, rest1 float32, beta2 float32, rest2 float32, gradScale float32, rate float32, decay float32, inverseC1 float32, inverseC2 float32, eps float32)
+func adamwNEON(w, m, v, g []float32, beta1, rest1, beta2, rest2, gradScale, rate, decay, inverseC1, inverseC2,
+	eps float32)
 
 // sumSquaresNEON adds x² over whole registers of x; the caller adds the rest.
 //
@@ -112,22 +119,23 @@ func sumSquaresNEON(x []float32) float64
 // pathScoresNEON is described at type level.
 //
 //go:noescape
-func pathScoresNEON(scores *float32, q *float32, k *float32, path *int64, fours int, d int)
+func pathScoresNEON(scores, q, k *float32, path *int64, fours, d int)
 
 // pathMixNEON is described at type level.
 //
 //go:noescape
-func pathMixNEON(out *float32, p *float32, v *float32, path *int64, fours int, d int)
+func pathMixNEON(out, p, v *float32, path *int64, fours, d int)
 
 // transposeNEON writes 4·fours steps of four values, 16 apart: value j of step p is src[j·srcRow + p].
 //
 //go:noescape
-func transposeNEON(dst *float32, src *float32, srcRow int, fours int)
+func transposeNEON(dst, src *float32, srcRow, fours int)
 
-// turnBF16NEON writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the bf16 src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.
+// turnBF16NEON writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the bf16
+// src[j·srcRow + p]. Every eight steps prefetch two more cache lines, beginning ahead bytes behind src.
 //
 //go:noescape
-func turnBF16NEON(dst *float32, dstStep int, src *byte, srcRow int, eights int, ahead int)
+func turnBF16NEON(dst *float32, dstStep int, src *byte, srcRow, eights, ahead int)
 
 // widenNEON is described at type level.
 //

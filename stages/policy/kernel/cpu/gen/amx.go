@@ -48,12 +48,14 @@ func (f *file) tileZero(tile int) {
 
 // tileMultiply: d += a·b.
 func (f *file) tileMultiply(d, a, b int) {
-	f.bytes(fmt.Sprintf("TDPBF16PS TMM%d += TMM%d · TMM%d", d, a, b), 0xc4, 0xe2, (^byte(b)&15)<<3|2, 0x5c, 0xc0|byte(d)<<3|byte(a))
+	f.bytes(fmt.Sprintf("TDPBF16PS TMM%d += TMM%d · TMM%d", d, a, b),
+		0xc4, 0xe2, (^byte(b)&15)<<3|2, 0x5c, 0xc0|byte(d)<<3|byte(a))
 }
 
 // toBF16 rounds low and high (16 values each) to the nearest even into d.
 func (f *file) toBF16(low, high, d int) {
-	f.bytes(fmt.Sprintf("VCVTNE2PS2BF16 Z%d, Z%d, Z%d", low, high, d), 0x62, 0xf2, 0x07|(^byte(high)&15)<<3, 0x48, 0x72, 0xc0|byte(d)<<3|byte(low))
+	f.bytes(fmt.Sprintf("VCVTNE2PS2BF16 Z%d, Z%d, Z%d", low, high, d),
+		0x62, 0xf2, 0x07|(^byte(high)&15)<<3, 0x48, 0x72, 0xc0|byte(d)<<3|byte(low))
 }
 
 // toHalfBF16 rounds 16 values into the half register d.
@@ -82,9 +84,10 @@ func (f *file) bf16() {
 }
 
 func (f *file) bf16Row() {
-	at := f.begin("bf16Row", "is described at type bf16Kernels.", "", param{"dst", "*float32"}, param{"src", "*float32"}, param{"k", "int"})
+	at := f.begin("bf16Row", "is described at type bf16Kernels.", "", args("dst, src *float32, k int"))
 	loop, rest, done := f.label("row"), f.label("row"), f.label("row")
-	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, CX\n\tMOVQ CX, BX\n\tSHRQ $5, BX\n\tJZ %s\n%s:", at["dst"], at["src"], at["k"], rest, loop)
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, CX", at["dst"], at["src"], at["k"])
+	f.p("\tMOVQ CX, BX\n\tSHRQ $5, BX\n\tJZ %s\n%s:", rest, loop)
 	convert := func() {
 		f.toBF16(0, 1, 2)
 		f.p("\tVMOVUPS Z2, (DI)")
@@ -100,8 +103,9 @@ func (f *file) bf16Row() {
 }
 
 func (f *file) bf16Pairs() {
-	at := f.begin("bf16Pairs", "is described at type bf16Kernels.", "", param{"dst", "*float32"}, param{"src", "*float32"}, param{"srcRow", "int"}, param{"k", "int"}, param{"width", "int"})
-	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, R8\n\tSHLQ $2, R8\n\tMOVQ %s, CX", at["dst"], at["src"], at["srcRow"], at["width"])
+	at := f.begin("bf16Pairs", "is described at type bf16Kernels.", "", args("dst, src *float32, srcRow, k, width int"))
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI", at["dst"], at["src"])
+	f.p("\tMOVQ %s, R8\n\tSHLQ $2, R8\n\tMOVQ %s, CX", at["srcRow"], at["width"])
 	f.masks512()
 	f.p("\tMOVQ %s, CX\n\tMOVQ CX, DX\n\tSHRQ $1, DX\n\tMOVQ $16, BX", at["k"])
 	loop, rest, same, done := f.label("pairs"), f.label("pairs"), f.label("pairs"), f.label("pairs")
@@ -116,8 +120,10 @@ func (f *file) bf16Pairs() {
 	f.p("\tVMOVUPS.Z (SI)(R8*1), K1, Z2\n\tVMOVUPS.Z 64(SI)(R8*1), K2, Z3")
 	f.toHalfBF16(2, 6)
 	f.toHalfBF16(3, 7)
-	f.p("\tVPMOVZXWD Y6, Z6\n\tVPMOVZXWD Y7, Z7\n\tVPSLLD $16, Z6, Z6\n\tVPSLLD $16, Z7, Z7\n\tVPORD Z6, Z4, Z4\n\tVPORD Z7, Z5, Z5")
-	f.p("\tVMOVUPS Z4, (DI)\n\tVMOVUPS Z5, 1024(DI)\n\tADDQ $64, DI\n\tDECQ BX\n\tJNZ %s\n\tADDQ $1024, DI\n\tMOVQ $16, BX", same)
+	f.p("\tVPMOVZXWD Y6, Z6\n\tVPMOVZXWD Y7, Z7\n\tVPSLLD $16, Z6, Z6")
+	f.p("\tVPSLLD $16, Z7, Z7\n\tVPORD Z6, Z4, Z4\n\tVPORD Z7, Z5, Z5")
+	f.p("\tVMOVUPS Z4, (DI)\n\tVMOVUPS Z5, 1024(DI)\n\tADDQ $64, DI")
+	f.p("\tDECQ BX\n\tJNZ %s\n\tADDQ $1024, DI\n\tMOVQ $16, BX", same)
 	f.p("%s:\n\tLEAQ (SI)(R8*2), SI\n\tDECQ DX\n\tJNZ %s\n%s:\n\tTESTQ $1, CX\n\tJZ %s", same, loop, rest, done)
 	first()
 	f.p("\tVMOVUPS Z4, (DI)\n\tVMOVUPS Z5, 1024(DI)\n%s:", done)
@@ -126,7 +132,7 @@ func (f *file) bf16Pairs() {
 
 // bf16Turn: words, pairs of words, then quarters of the register change places.
 func (f *file) bf16Turn() {
-	at := f.begin("bf16Turn", "is described at type bf16Kernels.", "", param{"tiles", "*float32"}, param{"n", "int"})
+	at := f.begin("bf16Turn", "is described at type bf16Kernels.", "", args("tiles *float32, n int"))
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, CX", at["tiles"], at["n"])
 	loop, done := f.label("turn"), f.label("turn")
 	f.p("\tTESTQ CX, CX\n\tJZ %s\n%s:", done, loop)
@@ -154,10 +160,12 @@ func (f *file) bf16Turn() {
 
 // bf16Tiles configures the unit and releases it again: nobody else ever sees it in use.
 func (f *file) bf16Tiles() {
-	at := f.begin("bf16Tiles", "is described at type bf16Kernels.", "", param{"a", "*float32"}, param{"b", "*float32"}, param{"acc", "*float32"},
-		param{"steps", "int"}, param{"panels", "int"}, param{"bPanel", "int"}, param{"add", "int"})
-	f.p("\tMOVQ %s, SI\n\tMOVQ %s, DI\n\tMOVQ %s, DX\n\tMOVQ %s, CX\n\tMOVQ %s, R10", at["a"], at["b"], at["acc"], at["steps"], at["panels"])
-	f.p("\tMOVQ %s, R12\n\tSHLQ $2, R12\n\tMOVQ %s, R8\n\tMOVQ $64, R9\n\tMOVQ $128, R11\n\tLEAQ ·tileConfig<>(SB), AX", at["bPanel"], at["add"])
+	at := f.begin("bf16Tiles", "is described at type bf16Kernels.", "",
+		args("a, b, acc *float32, steps, panels, bPanel, add int"))
+	f.p("\tMOVQ %s, SI\n\tMOVQ %s, DI\n\tMOVQ %s, DX", at["a"], at["b"], at["acc"])
+	f.p("\tMOVQ %s, CX\n\tMOVQ %s, R10", at["steps"], at["panels"])
+	f.p("\tMOVQ %s, R12\n\tSHLQ $2, R12\n\tMOVQ %s, R8", at["bPanel"], at["add"])
+	f.p("\tMOVQ $64, R9\n\tMOVQ $128, R11\n\tLEAQ ·tileConfig<>(SB), AX")
 	f.bytes("LDTILECFG (AX)", 0xc4, 0xe2, 0x78, 0x49, 0x00)
 	panel, zero, ready, loop := f.label("panel"), f.label("panel"), f.label("panel"), f.label("panel")
 	quarters := []int32{0, 64, 2048, 2112} // of a block of 32×32 sums
@@ -188,15 +196,18 @@ func (f *file) bf16Tiles() {
 }
 
 func (f *file) bf16Out() {
-	at := f.begin("bf16Out", "is described at type bf16Kernels.", "", param{"c", "*float32"}, param{"cRow", "int"}, param{"acc", "*float32"},
-		param{"rows", "int"}, param{"cols", "int"}, param{"alpha", "float32"}, param{"add", "int"})
-	f.p("\tMOVQ %s, DX\n\tMOVQ %s, R8\n\tSHLQ $2, R8\n\tMOVQ %s, SI\n\tMOVQ %s, BX\n\tMOVQ %s, CX", at["c"], at["cRow"], at["acc"], at["rows"], at["cols"])
+	at := f.begin("bf16Out", "is described at type bf16Kernels.", "",
+		args("c *float32, cRow int, acc *float32, rows, cols int, alpha float32, add int"))
+	f.p("\tMOVQ %s, DX\n\tMOVQ %s, R8\n\tSHLQ $2, R8", at["c"], at["cRow"])
+	f.p("\tMOVQ %s, SI\n\tMOVQ %s, BX\n\tMOVQ %s, CX", at["acc"], at["rows"], at["cols"])
 	f.masks512()
 	f.p("\tVBROADCASTSS %s, Z4\n\tMOVQ %s, R9", at["alpha"], at["add"])
 	loop, plain, next := f.label("out"), f.label("out"), f.label("out")
 	f.p("%s:\n\tVMOVUPS (SI), Z0\n\tVMOVUPS 64(SI), Z1\n\tTESTQ R9, R9\n\tJZ %s", loop, plain)
-	f.p("\tVMOVUPS.Z (DX), K1, Z2\n\tVMOVUPS.Z 64(DX), K2, Z3\n\tVFMADD213PS Z2, Z4, Z0\n\tVFMADD213PS Z3, Z4, Z1\n\tJMP %s", next)
+	f.p("\tVMOVUPS.Z (DX), K1, Z2\n\tVMOVUPS.Z 64(DX), K2, Z3")
+	f.p("\tVFMADD213PS Z2, Z4, Z0\n\tVFMADD213PS Z3, Z4, Z1\n\tJMP %s", next)
 	f.p("%s:\n\tVMULPS Z4, Z0, Z0\n\tVMULPS Z4, Z1, Z1", plain)
-	f.p("%s:\n\tVMOVUPS Z0, K1, (DX)\n\tVMOVUPS Z1, K2, 64(DX)\n\tADDQ R8, DX\n\tADDQ $128, SI\n\tDECQ BX\n\tJNZ %s", next, loop)
+	f.p("%s:\n\tVMOVUPS Z0, K1, (DX)\n\tVMOVUPS Z1, K2, 64(DX)", next)
+	f.p("\tADDQ R8, DX\n\tADDQ $128, SI\n\tDECQ BX\n\tJNZ %s", loop)
 	f.end()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // isa is an instruction set and the shape of its matrix tile.
@@ -25,13 +26,34 @@ func (i isa) r(n int) string { return fmt.Sprintf("%s%d", i.reg, n) }
 // param is an argument of an assembly function.
 type param struct{ name, typ string }
 
+// args reads parameters in Go's notation: "dst, src *float32, k int".
+func args(list string) []param {
+	var all []param
+	untyped := 0 // from here on, names that wait for their type
+	for item := range strings.SplitSeq(list, ", ") {
+		name, typ, typed := strings.Cut(item, " ")
+		all = append(all, param{name: name})
+		for ; typed && untyped < len(all); untyped++ {
+			all[untyped].typ = typ
+		}
+	}
+	return all
+}
+
+// sizes are the bytes of an argument of each type.
+var sizes = map[string]int{
+	"[]float32": 24, "[]int32": 24,
+	"*float32": 8, "*int32": 8, "*int64": 8, "*byte": 8, "*int8": 8, "*uint16": 8,
+	"int": 8, "float32": 4,
+}
+
 // begin opens a function, declares it in Go and returns where each argument lies.
-func (f *file) begin(name, doc string, result string, params ...param) map[string]string {
+func (f *file) begin(name, doc, result string, params []param) map[string]string {
 	at := map[string]string{}
 	offset := 0
 	var list []string
 	for _, p := range params {
-		size := map[string]int{"[]float32": 24, "[]int32": 24, "*float32": 8, "*int32": 8, "*int64": 8, "*byte": 8, "*int8": 8, "*uint16": 8, "int": 8, "float32": 4}[p.typ]
+		size := sizes[p.typ]
 		if size == 0 {
 			panic("unknown type " + p.typ)
 		}
@@ -54,10 +76,46 @@ func (f *file) begin(name, doc string, result string, params ...param) map[strin
 		total += map[string]int{"float32": 4, "float64": 8}[result]
 	}
 	name += f.suffix
-	signature := fmt.Sprintf("func %s(%s) %s", name, strings.Join(list, ", "), result)
-	fmt.Fprintf(&f.decl, "\n// %s\n//\n//go:noescape\n%s\n", name+" "+doc, signature)
-	f.p("\n// %s\nTEXT ·%s(SB), NOSPLIT, $%d-%d", strings.TrimSpace(signature), name, f.frame, total)
+	f.declare(name, doc, result, params)
+	f.p("\n// %s", strings.TrimSpace(fmt.Sprintf("func %s(%s) %s", name, strings.Join(list, ", "), result)))
+	f.p("TEXT ·%s(SB), NOSPLIT, $%d-%d", name, f.frame, total)
 	return at
+}
+
+// declare writes the function's Go declaration, with its documentation.
+func (f *file) declare(name, doc, result string, params []param) {
+	var list []string
+	for i, p := range params {
+		if i+1 < len(params) && params[i+1].typ == p.typ {
+			list = append(list, p.name)
+		} else {
+			list = append(list, p.name+" "+p.typ)
+		}
+	}
+	signature := fmt.Sprintf("func %s(%s) %s", name, strings.Join(list, ", "), result)
+	fmt.Fprintf(&f.decl, "\n// %s\n//\n//go:noescape\n%s\n",
+		wrap(name+" "+doc, " ", "\n// "), wrap(signature, ", ", ",\n\t"))
+}
+
+// wrap breaks lines at gaps, so that none is wider than 120 columns. The first line of the
+// text and those behind a break begin with at most four columns.
+func wrap(text, gap, lineBreak string) string {
+	var all strings.Builder
+	column := 4
+	for i, word := range strings.Split(text, gap) {
+		width := utf8.RuneCountInString(word + gap)
+		switch {
+		case i == 0:
+		case column+width > 120:
+			all.WriteString(lineBreak)
+			column = 4
+		default:
+			all.WriteString(gap)
+		}
+		all.WriteString(word)
+		column += width
+	}
+	return all.String()
 }
 
 func (f *file) end() { f.p("\tVZEROUPPER\n\tRET") }

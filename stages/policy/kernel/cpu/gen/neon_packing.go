@@ -10,9 +10,10 @@ func (f *file) zip(arrangement string, a, b, low, high int) {
 
 // neonTranspose turns four columns of four rows at a time.
 func (f *file) neonTranspose() {
-	at := f.begin("transpose", "writes 4·fours steps of four values, 16 apart: value j of step p is src[j·srcRow + p].", "",
-		param{"dst", "*float32"}, param{"src", "*float32"}, param{"srcRow", "int"}, param{"fours", "int"})
-	f.p("\tMOVD %s, R0\n\tMOVD %s, R2\n\tMOVD %s, R1\n\tLSL $2, R1\n\tMOVD %s, R6", at["dst"], at["src"], at["srcRow"], at["fours"])
+	at := f.begin("transpose", transposeDoc("four"), "",
+		args("dst, src *float32, srcRow, fours int"))
+	f.p("\tMOVD %s, R0\n\tMOVD %s, R2", at["dst"], at["src"])
+	f.p("\tMOVD %s, R1\n\tLSL $2, R1\n\tMOVD %s, R6", at["srcRow"], at["fours"])
 	f.p("\tADD R1, R2, R3\n\tADD R1, R3, R4\n\tADD R1, R4, R5\n\tMOVD $64, R7")
 	loop, done := f.label("t"), f.label("t")
 	f.p("\tCBZ R6, %s\n%s:", done, loop)
@@ -32,9 +33,10 @@ func (f *file) neonTranspose() {
 // neonTurn is turnBF16: eight columns of eight rows at a time, in 16 bits, widened at
 // the end by putting a zero below each.
 func (f *file) neonTurn() {
-	at := f.begin("turnBF16", "writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the bf16 src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.", "",
-		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"src", "*byte"}, param{"srcRow", "int"}, param{"eights", "int"}, param{"ahead", "int"})
-	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tLSL $2, R1\n\tMOVD %s, R8\n\tMOVD %s, R2\n\tLSL $1, R2", at["dst"], at["dstStep"], at["src"], at["srcRow"])
+	at := f.begin("turnBF16", turnDoc("bf16"), "",
+		args("dst *float32, dstStep int, src *byte, srcRow, eights, ahead int"))
+	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tLSL $2, R1", at["dst"], at["dstStep"])
+	f.p("\tMOVD %s, R8\n\tMOVD %s, R2\n\tLSL $1, R2", at["src"], at["srcRow"])
 	f.p("\tMOVD %s, R3\n\tMOVD %s, R4\n\tADD R8, R4", at["eights"], at["ahead"])
 	for r := 9; r < 16; r++ {
 		f.p("\tADD R2, R%d, R%d", r-1, r)
@@ -65,7 +67,7 @@ func (f *file) neonTurn() {
 
 // neonWiden puts 16 bits into the high half of 32.
 func (f *file) neonWiden() {
-	at := f.begin("widen", "is described at type level.", "", param{"dst", "*float32"}, param{"src", "*byte"}, param{"sixteens", "int"})
+	at := f.begin("widen", "is described at type level.", "", args("dst *float32, src *byte, sixteens int"))
 	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tMOVD %s, R2", at["dst"], at["src"], at["sixteens"])
 	f.neonZero(6, 1)
 	loop, done := f.label("w"), f.label("w")
@@ -79,7 +81,8 @@ func (f *file) neonWiden() {
 // for each byte of its values; storing four registers interleaved puts the bytes
 // together again.
 func (f *file) neonLookup() {
-	at := f.begin("lookup", "is described at type level.", "", param{"dst", "*float32"}, param{"codes", "*byte"}, param{"table", "*float32"}, param{"eights", "int"})
+	at := f.begin("lookup", "is described at type level.", "",
+		args("dst *float32, codes *byte, table *float32, eights int"))
 	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tMOVD %s, R2\n\tMOVD %s, R3", at["dst"], at["codes"], at["table"], at["eights"])
 	loop, done := f.label("l"), f.label("l")
 	f.p("\tVLD4 (R2), %s\n\tVMOVI $15, V6.B16\n\tCBZ R3, %s\n%s:\n\tFMOVD.P 8(R1), F4", these(16, 4, "B16"), done, loop)

@@ -9,7 +9,7 @@ func (f *file) neonAddress(reg string) {
 // neonPathScores is pathScores, one slot per accumulator.
 func (f *file) neonPathScores() {
 	at := f.begin("pathScores", "is described at type level.", "",
-		param{"scores", "*float32"}, param{"q", "*float32"}, param{"k", "*float32"}, param{"path", "*int64"}, param{"fours", "int"}, param{"d", "int"})
+		args("scores, q, k *float32, path *int64, fours, d int"))
 	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tMOVD %s, R2\n\tMOVD %s, R3", at["scores"], at["q"], at["k"], at["path"])
 	f.p("\tMOVD %s, R4\n\tMOVD %s, R6\n\tLSR $2, R6", at["fours"], at["d"])
 	slots, chunk, done := f.label("p"), f.label("p"), f.label("p")
@@ -34,7 +34,7 @@ func (f *file) neonPathScores() {
 // accumulators.
 func (f *file) neonPathMix() {
 	at := f.begin("pathMix", "is described at type level.", "",
-		param{"out", "*float32"}, param{"p", "*float32"}, param{"v", "*float32"}, param{"path", "*int64"}, param{"fours", "int"}, param{"d", "int"})
+		args("out, p, v *float32, path *int64, fours, d int"))
 	f.p("\tMOVD %s, R0\n\tMOVD %s, R2\n\tMOVD %s, R6\n\tLSR $4, R6", at["out"], at["v"], at["d"])
 	columns, slots, done := f.label("m"), f.label("m"), f.label("m")
 	f.p("%s:\n\tMOVD %s, R1\n\tMOVD %s, R3\n\tMOVD %s, R4", columns, at["p"], at["path"], at["fours"])

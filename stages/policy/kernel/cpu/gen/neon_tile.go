@@ -11,9 +11,7 @@ const neonTileRows = 6
 func (f *file) neonTile(rows int) {
 	f.frame = 64 * rows
 	at := f.begin(fmt.Sprintf("tile%dx", rows), fmt.Sprintf("multiplies %d rows; strides in floats.", rows), "",
-		param{"k", "int"}, param{"a", "*float32"}, param{"aRow", "int"}, param{"aStep", "int"},
-		param{"b", "*float32"}, param{"bStep", "int"}, param{"c", "*float32"}, param{"cRow", "int"},
-		param{"cols", "int"}, param{"alpha", "float32"}, param{"add", "int"})
+		args(tileArgs))
 	f.frame = 0
 	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tMOVD %s, R7\n\tMOVD %s, R8", at["k"], at["a"], at["aRow"], at["aStep"])
 	f.p("\tMOVD %s, R9\n\tMOVD %s, R10\n\tLSL $2, R7\n\tLSL $2, R8\n\tLSL $2, R10", at["b"], at["bStep"])
@@ -38,7 +36,8 @@ func (f *file) neonTile(rows int) {
 // neonStore writes rows of 16 columns in whole registers, and of fewer by way of the
 // stack, value by value.
 func (f *file) neonStore(rows int, at map[string]string) {
-	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tLSL $2, R1\n\tMOVD %s, R2\n\tMOVD %s, R3\n\tFMOVS %s, F28", at["c"], at["cRow"], at["cols"], at["add"], at["alpha"])
+	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tLSL $2, R1", at["c"], at["cRow"])
+	f.p("\tMOVD %s, R2\n\tMOVD %s, R3\n\tFMOVS %s, F28", at["cols"], at["add"], at["alpha"])
 	for r := range 4 * rows {
 		f.op("FMUL.4S.S[0]", r, r, 28)
 	}

@@ -14,7 +14,7 @@ type neonVector struct {
 
 // neonLoop emits a vector function, see vectors.
 func (f *file) neonLoop(name, doc, result string, params []param, setup, body, finish func(v vector)) {
-	v := &neonVector{file: f, at: f.begin(name, doc, result, params...), ptr: map[string]string{}}
+	v := &neonVector{file: f, at: f.begin(name, doc, result, params), ptr: map[string]string{}}
 	length := ""
 	for _, p := range params {
 		if p.typ == "[]float32" {
@@ -144,7 +144,7 @@ func (v *neonVector) returnMax(r int) {
 
 // neonSumSquares adds in float64, of every register its low and its high half apart.
 func (f *file) neonSumSquares() {
-	at := f.begin("sumSquares", "adds x² over whole registers of x; the caller adds the rest.", "float64", param{"x", "[]float32"})
+	at := f.begin("sumSquares", sumSquaresDoc, "float64", args("x []float32"))
 	loop, done := f.label("q"), f.label("q")
 	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tLSR $2, R1", at["x"], at["x.len"])
 	f.neonZero(0, 2)

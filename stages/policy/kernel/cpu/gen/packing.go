@@ -19,21 +19,23 @@ func (f *file) packing() {
 
 func (f *file) packing512() {
 	at := f.begin("packRows", "is described at type level.", "",
-		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"src", "*float32"}, param{"srcStep", "int"}, param{"rows", "int"}, param{"width", "int"})
+		args("dst *float32, dstStep int, src *float32, srcStep, rows, width int"))
 	masks := func() {
 		f.p("\tMOVQ %s, CX", at["width"])
 		f.masks512()
 	}
-	f.p("\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, SI\n\tMOVQ %s, R9\n\tMOVQ %s, DX", at["dst"], at["dstStep"], at["src"], at["srcStep"], at["rows"])
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, SI", at["dst"], at["dstStep"], at["src"])
+	f.p("\tMOVQ %s, R9\n\tMOVQ %s, DX", at["srcStep"], at["rows"])
 	masks()
 	f.p("\tSHLQ $2, R8\n\tSHLQ $2, R9\n\tTESTQ DX, DX\n\tJZ packRowsDone\n\tCMPQ R8, $64\n\tJEQ packRowsNarrow")
 	f.p("packRowsWide:\n\tVMOVUPS.Z (SI), K1, Z0\n\tVMOVUPS.Z 64(SI), K2, Z1\n\tVMOVUPS Z0, (DI)\n\tVMOVUPS Z1, 64(DI)")
 	f.p("\tADDQ R9, SI\n\tADDQ R8, DI\n\tDECQ DX\n\tJNZ packRowsWide\n\tJMP packRowsDone")
-	f.p("packRowsNarrow:\n\tVMOVUPS.Z (SI), K1, Z0\n\tVMOVUPS Z0, (DI)\n\tADDQ R9, SI\n\tADDQ R8, DI\n\tDECQ DX\n\tJNZ packRowsNarrow\npackRowsDone:")
+	f.p("packRowsNarrow:\n\tVMOVUPS.Z (SI), K1, Z0\n\tVMOVUPS Z0, (DI)")
+	f.p("\tADDQ R9, SI\n\tADDQ R8, DI\n\tDECQ DX\n\tJNZ packRowsNarrow\npackRowsDone:")
 	f.end()
 
 	at = f.begin("packColumns", "is described at type level.", "",
-		param{"dst", "*float32"}, param{"src", "*float32"}, param{"srcRow", "int"}, param{"k", "int"}, param{"width", "int"})
+		args("dst, src *float32, srcRow, k, width int"))
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, AX\n\tMOVQ %s, DX", at["dst"], at["src"], at["srcRow"], at["k"])
 	// Lane j reads row j: its index is j·srcRow.
 	f.p("\tVPBROADCASTD AX, Z2\n\tVPMULLD ·iota<>(SB), Z2, Z0\n\tVPSLLD $4, Z2, Z2\n\tVPADDD Z2, Z0, Z1")
@@ -49,17 +51,20 @@ func (f *file) packing512() {
 // registers behind masks.
 func (f *file) packRows256() {
 	at := f.begin("packRows", "is described at type level.", "",
-		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"src", "*float32"}, param{"srcStep", "int"}, param{"rows", "int"}, param{"width", "int"})
-	f.p("\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, SI\n\tMOVQ %s, R9\n\tMOVQ %s, DX\n\tMOVQ %s, CX", at["dst"], at["dstStep"], at["src"], at["srcStep"], at["rows"], at["width"])
+		args("dst *float32, dstStep int, src *float32, srcStep, rows, width int"))
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, SI", at["dst"], at["dstStep"], at["src"])
+	f.p("\tMOVQ %s, R9\n\tMOVQ %s, DX\n\tMOVQ %s, CX", at["srcStep"], at["rows"], at["width"])
 	f.masks256()
 	wide, masked, narrow, done := f.label("pack"), f.label("pack"), f.label("pack"), f.label("pack")
-	f.p("\tSHLQ $2, R9\n\tTESTQ DX, DX\n\tJZ %s\n\tCMPQ R8, $8\n\tJEQ %s\n\tCMPQ CX, $16\n\tJNE %s", done, narrow, masked)
+	f.p("\tSHLQ $2, R9\n\tTESTQ DX, DX\n\tJZ %s\n\tCMPQ R8, $8", done)
+	f.p("\tJEQ %s\n\tCMPQ CX, $16\n\tJNE %s", narrow, masked)
 	next := func(step int, again string) {
 		f.p("\tADDQ R9, SI\n\tADDQ $%d, DI\n\tDECQ DX\n\tJNZ %s\n\tJMP %s", 4*step, again, done)
 	}
 	f.p("%s:\n\tVMOVUPS (SI), Y0\n\tVMOVUPS 32(SI), Y1\n\tVMOVUPS Y0, (DI)\n\tVMOVUPS Y1, 32(DI)", wide)
 	next(16, wide)
-	f.p("%s:\n\tVMASKMOVPS (SI), Y14, Y0\n\tVMASKMOVPS 32(SI), Y15, Y1\n\tVMOVUPS Y0, (DI)\n\tVMOVUPS Y1, 32(DI)", masked)
+	f.p("%s:\n\tVMASKMOVPS (SI), Y14, Y0\n\tVMASKMOVPS 32(SI), Y15, Y1", masked)
+	f.p("\tVMOVUPS Y0, (DI)\n\tVMOVUPS Y1, 32(DI)")
 	next(16, masked)
 	f.p("%s:\n\tVMASKMOVPS (SI), Y14, Y0\n\tVMOVUPS Y0, (DI)", narrow)
 	next(8, narrow)
@@ -67,12 +72,17 @@ func (f *file) packRows256() {
 	f.end()
 }
 
+// transposeDoc documents the kernels that transpose float32 values.
+func transposeDoc(group string) string {
+	return "writes 4·fours steps of " + group + " values, 16 apart: value j of step p is src[j·srcRow + p]."
+}
+
 // transpose256 turns four columns of eight rows at a time. Each register takes four
 // values of a row and of the fourth row after it: permuting whole halves instead
 // costs eight micro-operations on the first Zen.
 func (f *file) transpose256() {
-	at := f.begin("transpose", "writes 4·fours steps of eight values, 16 apart: value j of step p is src[j·srcRow + p].", "",
-		param{"dst", "*float32"}, param{"src", "*float32"}, param{"srcRow", "int"}, param{"fours", "int"})
+	at := f.begin("transpose", transposeDoc("eight"), "",
+		args("dst, src *float32, srcRow, fours int"))
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, R8\n\tMOVQ %s, CX", at["dst"], at["src"], at["srcRow"], at["fours"])
 	f.p("\tSHLQ $2, R8\n\tLEAQ (R8)(R8*2), R9\n\tLEAQ (SI)(R8*4), R10")
 	loop, done := f.label("t"), f.label("t")
@@ -81,7 +91,8 @@ func (f *file) transpose256() {
 		f.p("\tVMOVUPS (SI)%s, X%d\n\tVINSERTF128 $1, (R10)%s, Y%d, Y%d", row, i, row, i, i)
 	}
 	f.p("\tVUNPCKLPS Y1, Y0, Y4\n\tVUNPCKHPS Y1, Y0, Y5\n\tVUNPCKLPS Y3, Y2, Y6\n\tVUNPCKHPS Y3, Y2, Y7")
-	f.p("\tVSHUFPS $0x44, Y6, Y4, Y0\n\tVSHUFPS $0xee, Y6, Y4, Y1\n\tVSHUFPS $0x44, Y7, Y5, Y2\n\tVSHUFPS $0xee, Y7, Y5, Y3")
+	f.p("\tVSHUFPS $0x44, Y6, Y4, Y0\n\tVSHUFPS $0xee, Y6, Y4, Y1")
+	f.p("\tVSHUFPS $0x44, Y7, Y5, Y2\n\tVSHUFPS $0xee, Y7, Y5, Y3")
 	for i := range 4 {
 		f.p("\tVMOVUPS Y%d, %d(DI)", i, 64*i)
 	}
@@ -91,7 +102,7 @@ func (f *file) transpose256() {
 
 // widen256 makes sixteen values of 16 bits in Y0 and Y1.
 func (f *file) widen256(name, sixteen string) {
-	at := f.begin(name, "is described at type level.", "", param{"dst", "*float32"}, param{"src", "*byte"}, param{"sixteens", "int"})
+	at := f.begin(name, "is described at type level.", "", args("dst *float32, src *byte, sixteens int"))
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, CX", at["dst"], at["src"], at["sixteens"])
 	loop, done := f.label("w"), f.label("w")
 	f.p("\tTESTQ CX, CX\n\tJZ %s\n\tPCALIGN $32\n%s:", done, loop)
@@ -100,13 +111,20 @@ func (f *file) widen256(name, sixteen string) {
 	f.end()
 }
 
+// turnDoc documents the kernels that transpose and widen values of 16 bits.
+func turnDoc(kind string) string {
+	return "writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the " + kind +
+		" src[j·srcRow + p]. Every eight steps prefetch two more cache lines, beginning ahead bytes behind src."
+}
+
 // turn256 turns eight columns of eight rows of 16 bits a value at a time, and widens them
 // at the end (bf16 by putting a zero below each): half the shuffles of turning float32.
 // Registers are of 128 bits, which is what the first Zen computes with.
 func (f *file) turn256(name, kind string) {
-	at := f.begin(name, "writes 8·eights steps of eight values, dstStep floats apart: value j of step p is the "+kind+" src[j·srcRow + p]. Each eight asks for two more cache lines, from ahead bytes behind src on.", "",
-		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"src", "*byte"}, param{"srcRow", "int"}, param{"eights", "int"}, param{"ahead", "int"})
-	f.p("\tMOVQ %s, DI\n\tMOVQ %s, DX\n\tMOVQ %s, SI\n\tMOVQ %s, R8\n\tMOVQ %s, CX", at["dst"], at["dstStep"], at["src"], at["srcRow"], at["eights"])
+	at := f.begin(name, turnDoc(kind), "",
+		args("dst *float32, dstStep int, src *byte, srcRow, eights, ahead int"))
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, DX\n\tMOVQ %s, SI", at["dst"], at["dstStep"], at["src"])
+	f.p("\tMOVQ %s, R8\n\tMOVQ %s, CX", at["srcRow"], at["eights"])
 	f.p("\tMOVQ %s, R11\n\tADDQ SI, R11", at["ahead"])
 	f.p("\tSHLQ $2, DX\n\tSHLQ $1, R8\n\tLEAQ (R8)(R8*2), R9\n\tLEAQ (SI)(R8*4), R10")
 	if kind == "bf16" {
@@ -132,7 +150,8 @@ func (f *file) turn256(name, kind string) {
 			unpack("QDQ", two[0], two[1], 5, 6)
 			for _, r := range []int{5, 6} {
 				if kind == "bf16" {
-					f.p("\tVPUNPCKLWD X%d, X15, X7\n\tVMOVDQU X7, (DI)\n\tVPUNPCKHWD X%d, X15, X7\n\tVMOVDQU X7, 16(DI)\n\tADDQ DX, DI", r, r)
+					f.p("\tVPUNPCKLWD X%d, X15, X7\n\tVMOVDQU X7, (DI)", r)
+					f.p("\tVPUNPCKHWD X%d, X15, X7\n\tVMOVDQU X7, 16(DI)\n\tADDQ DX, DI", r)
 				} else {
 					f.p("\tVCVTPH2PS X%d, Y7\n\tVMOVUPS Y7, (DI)\n\tADDQ DX, DI", r)
 				}
@@ -148,7 +167,8 @@ func (f *file) turn256(name, kind string) {
 // interleaved at the end. A table of sixteen is two registers; bit 3 of a code, shifted
 // to the sign, chooses between what the other bits find in each.
 func (f *file) lookup256() {
-	at := f.begin("lookup", "is described at type level.", "", param{"dst", "*float32"}, param{"codes", "*byte"}, param{"table", "*float32"}, param{"eights", "int"})
+	at := f.begin("lookup", "is described at type level.", "",
+		args("dst *float32, codes *byte, table *float32, eights int"))
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, AX\n\tMOVQ %s, CX", at["dst"], at["codes"], at["table"], at["eights"])
 	f.p("\tVMOVUPS (AX), Y8\n\tVMOVUPS 32(AX), Y9")
 	loop, done := f.label("l"), f.label("l")
@@ -170,7 +190,8 @@ func (f *file) lookup256() {
 // clears X13. A shifted half may be subnormal, the product is exact all the same.
 func (f *file) scalesInt8() {
 	for i := range 4 {
-		f.p("\tVPMOVZXWD %d(R8), X%d\n\tVPSLLD $13, X%d, X%d\n\tVMULPS %s, X%d, X%d", 8*i, 4+i, 4+i, 4+i, constant("codeUp"), 4+i, 4+i)
+		f.p("\tVPMOVZXWD %d(R8), X%d\n\tVPSLLD $13, X%d, X%d", 8*i, 4+i, 4+i, 4+i)
+		f.p("\tVMULPS %s, X%d, X%d", constant("codeUp"), 4+i, 4+i)
 		f.p("\tVMULPS %s, X%d, X%d", constant("codeBias"), 4+i, 8+i)
 	}
 	f.p("\tADDQ $32, R8\n\tVPXOR X13, X13, X13")
@@ -193,7 +214,8 @@ func (f *file) blocks256(scales, step func()) {
 	block, loop, last, done := f.label("b"), f.label("b"), f.label("b"), f.label("b")
 	f.p("\tTESTQ CX, CX\n\tJZ %s\n%s:", done, block)
 	scales()
-	f.p("\tMOVQ $32, R10\n\tCMPQ CX, R10\n\tJGE %s\n\tMOVQ CX, R10\n%s:\n\tSUBQ R10, CX\n\tPCALIGN $32\n%s:", last, last, loop)
+	f.p("\tMOVQ $32, R10\n\tCMPQ CX, R10\n\tJGE %s\n\tMOVQ CX, R10", last)
+	f.p("%s:\n\tSUBQ R10, CX\n\tPCALIGN $32\n%s:", last, loop)
 	step()
 	f.p("\tDECQ R10\n\tJNZ %s\n\tTESTQ CX, CX\n\tJNZ %s\n%s:", loop, block, done)
 }
@@ -201,8 +223,9 @@ func (f *file) blocks256(scales, step func()) {
 // widenInt8 makes sixteen columns of a panel.
 func (f *file) widenInt8() {
 	at := f.begin("widenInt8", "is described at type level.", "",
-		param{"dst", "*float32"}, param{"dstStep", "int"}, param{"codes", "*byte"}, param{"scales", "*uint16"}, param{"k", "int"})
-	f.p("\tMOVQ %s, DX\n\tMOVQ %s, AX\n\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, CX\n\tSHLQ $2, AX", at["dst"], at["dstStep"], at["codes"], at["scales"], at["k"])
+		args("dst *float32, dstStep int, codes *byte, scales *uint16, k int"))
+	f.p("\tMOVQ %s, DX\n\tMOVQ %s, AX\n\tMOVQ %s, DI", at["dst"], at["dstStep"], at["codes"])
+	f.p("\tMOVQ %s, R8\n\tMOVQ %s, CX\n\tSHLQ $2, AX", at["scales"], at["k"])
 	f.blocks256(f.scalesInt8, func() {
 		f.codesInt8(func(register, four int) { f.p("\tVMOVUPS X%d, %d(DX)", register, 16*four) })
 		f.p("\tADDQ AX, DX")
@@ -214,8 +237,9 @@ func (f *file) widenInt8() {
 // the codes stand for, in its order.
 func (f *file) rowInt8() {
 	at := f.begin("rowInt8", "is described at type level.", "",
-		param{"k", "int"}, param{"a", "*float32"}, param{"codes", "*byte"}, param{"scales", "*uint16"}, param{"c", "*float32"}, param{"add", "int"})
-	f.p("\tMOVQ %s, CX\n\tMOVQ %s, SI\n\tMOVQ %s, DI\n\tMOVQ %s, R8\n\tMOVQ %s, DX", at["k"], at["a"], at["codes"], at["scales"], at["c"])
+		args("k int, a *float32, codes *byte, scales *uint16, c *float32, add int"))
+	f.p("\tMOVQ %s, CX\n\tMOVQ %s, SI\n\tMOVQ %s, DI", at["k"], at["a"], at["codes"])
+	f.p("\tMOVQ %s, R8\n\tMOVQ %s, DX", at["scales"], at["c"])
 	for i := range 4 {
 		f.p("\tVXORPS X%d, X%d, X%d", i, i, i)
 	}
@@ -243,7 +267,7 @@ func (f *file) rowInt8() {
 
 // peak emits the register-only loop benchmarks are measured against.
 func (f *file) peak() {
-	at := f.begin("peak", "runs n rounds of 12 fused multiply-adds.", "", param{"n", "int"})
+	at := f.begin("peak", "runs n rounds of 12 fused multiply-adds.", "", args("n int"))
 	f.p("\tMOVQ %s, CX", at["n"])
 	for i := range 14 {
 		f.p("\tVXORPS X%d, X%d, X%d", i, i, i)

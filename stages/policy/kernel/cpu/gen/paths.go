@@ -13,11 +13,11 @@ func (f *file) paths() {
 
 // pathScores: scores[j] = q · k[path[j]], of one head, or of two with the same keys.
 func (f *file) pathScores(heads int) {
-	name, params := "pathScores", []param{{"scores", "*float32"}, {"q", "*float32"}, {"k", "*float32"}, {"path", "*int64"}, {"fours", "int"}, {"d", "int"}}
+	name, params := "pathScores", args("scores, q, k *float32, path *int64, fours, d int")
 	if heads == 2 {
-		name, params = "pathScores2", slices.Insert(params, 1, param{"step", "int"})
+		name, params = "pathScores2", slices.Insert(params, 1, args("step int")...)
 	}
-	at := f.begin(name, "is described at type level.", "", params...)
+	at := f.begin(name, "is described at type level.", "", params)
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, DX\n\tMOVQ %s, R9", at["scores"], at["q"], at["k"], at["path"])
 	f.p("\tMOVQ %s, CX\n\tMOVQ %s, R8\n\tSHLQ $2, R8", at["fours"], at["d"])
 	if heads == 2 {
@@ -41,7 +41,8 @@ func (f *file) pathScores(heads int) {
 			f.p("\tVFMADD231PS (%s)(AX*1), %s, %s", r, f.r(8), f.r(i))
 			continue
 		}
-		f.p("\tVMOVUPS (%s)(AX*1), %s\n\tVFMADD231PS %s, %s, %s\n\tVFMADD231PS %s, %s, %s", r, f.r(10), f.r(10), f.r(8), f.r(i), f.r(10), f.r(9), f.r(4+i))
+		f.p("\tVMOVUPS (%s)(AX*1), %s\n\tVFMADD231PS %s, %s, %s", r, f.r(10), f.r(10), f.r(8), f.r(i))
+		f.p("\tVFMADD231PS %s, %s, %s", f.r(10), f.r(9), f.r(4+i))
 	}
 	f.p("\tADDQ $%d, AX\n\tCMPQ AX, R8\n\tJLT %s", 4*f.lanes, chunk)
 	for h, to := range []string{"DI", "BX"}[:heads] {
@@ -52,8 +53,8 @@ func (f *file) pathScores(heads int) {
 	f.end()
 }
 
-// sumLanes sums the lanes of registers a to a+3 into the four lanes of Xa. Two shuffles and a sum are what
-// VHADDPS does, and faster on the first Zen.
+// sumLanes sums the lanes of registers a to a+3 into the four lanes of Xa. Two shuffles and a
+// sum do the work of VHADDPS, and faster on the first Zen.
 func (f *file) sumLanes(a int) {
 	if f.wide() {
 		for i := range 4 {
@@ -73,7 +74,7 @@ func (f *file) sumLanes(a int) {
 // every fourth slot into the same accumulators.
 func (f *file) pathMix() {
 	at := f.begin("pathMix", "is described at type level.", "",
-		param{"out", "*float32"}, param{"p", "*float32"}, param{"v", "*float32"}, param{"path", "*int64"}, param{"fours", "int"}, param{"d", "int"})
+		args("out, p, v *float32, path *int64, fours, d int"))
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, DX\n\tMOVQ %s, R8\n\tSHLQ $2, R8\n\tADDQ DI, R8", at["out"], at["v"], at["d"])
 	last, done := f.label("m"), f.label("m")
 	for _, registers := range []int{2, 1} {
@@ -98,7 +99,8 @@ func (f *file) pathMix() {
 		f.p("\tADDQ $16, SI\n\tADDQ $32, R9\n\tDECQ CX\n\tJNZ %s\n%s:", slots, sum)
 		for c := range registers {
 			a := 4 * c
-			f.p("\tVADDPS %s, %s, %s\n\tVADDPS %s, %s, %s\n\tVADDPS %s, %s, %s", f.r(a+1), f.r(a), f.r(a), f.r(a+3), f.r(a+2), f.r(a+2), f.r(a+2), f.r(a), f.r(a))
+			f.p("\tVADDPS %s, %s, %s", f.r(a+1), f.r(a), f.r(a))
+			f.p("\tVADDPS %s, %s, %s\n\tVADDPS %s, %s, %s", f.r(a+3), f.r(a+2), f.r(a+2), f.r(a+2), f.r(a), f.r(a))
 			f.p("\tVMOVUPS %s, %d(DI)", f.r(a), 4*f.lanes*c)
 		}
 		f.p("\tADDQ $%d, DI\n\tADDQ $%d, DX\n\tJMP %s", width, width, columns)

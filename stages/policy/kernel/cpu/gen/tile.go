@@ -2,6 +2,10 @@ package main
 
 import "fmt"
 
+// tileArgs are the parameters of a tile, as level.tileFunc has them; steps count floats.
+const tileArgs = "k int, a *float32, aRow, aStep int, b *float32, bStep int, " +
+	"c *float32, cRow, cols int, alpha float32, add int"
+
 // tile emits the heart of every matrix product:
 //
 //	c (rows, cols) = alpha · a (rows, k) · b (k, 2 registers) + (add ? c : 0)
@@ -11,13 +15,12 @@ import "fmt"
 // sum over k in the same order, each product into its own accumulator.
 func (f *file) tile(rows int) {
 	at := f.begin(fmt.Sprintf("tile%dx", rows), fmt.Sprintf("multiplies %d rows; strides in floats.", rows), "",
-		param{"k", "int"}, param{"a", "*float32"}, param{"aRow", "int"}, param{"aStep", "int"},
-		param{"b", "*float32"}, param{"bStep", "int"}, param{"c", "*float32"}, param{"cRow", "int"},
-		param{"cols", "int"}, param{"alpha", "float32"}, param{"add", "int"})
+		args(tileArgs))
 	f.p("\tMOVQ %s, CX\n\tMOVQ %s, SI\n\tMOVQ %s, R8\n\tMOVQ %s, AX", at["k"], at["a"], at["aRow"], at["aStep"])
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, BX\n\tMOVQ %s, DX", at["b"], at["bStep"], at["c"])
 	f.p("\tSHLQ $2, R8\n\tSHLQ $2, AX\n\tSHLQ $2, BX")
-	f.p("\tLEAQ (R8)(R8*2), R9\n\tLEAQ (R8)(R8*4), R10\n\tLEAQ (R9)(R8*4), R11\n\tLEAQ (R8)(R8*8), R12\n\tLEAQ (R9)(R8*8), R13\n\tLEAQ (R10)(R8*8), R15")
+	f.p("\tLEAQ (R8)(R8*2), R9\n\tLEAQ (R8)(R8*4), R10\n\tLEAQ (R9)(R8*4), R11")
+	f.p("\tLEAQ (R8)(R8*8), R12\n\tLEAQ (R9)(R8*8), R13\n\tLEAQ (R10)(R8*8), R15")
 	rowAt := []string{"(SI)", "(SI)(R8*1)", "(SI)(R8*2)", "(SI)(R9*1)", "(SI)(R8*4)", "(SI)(R10*1)", "(SI)(R9*2)",
 		"(SI)(R11*1)", "(SI)(R8*8)", "(SI)(R12*1)", "(SI)(R10*2)", "(SI)(R13*1)", "(SI)(R9*4)", "(SI)(R15*1)"}
 	left, right, spread := 2*f.tileRows, 2*f.tileRows+1, 2*f.tileRows+2
@@ -52,15 +55,16 @@ func (f *file) tile(rows int) {
 // another less than two. Every sum is that of tile, in its order.
 func (f *file) pair256() {
 	at := f.begin("tilePair", "multiplies one row with two whole panels; c is 32 columns.", "",
-		param{"k", "int"}, param{"a", "*float32"}, param{"aStep", "int"}, param{"b", "*float32"}, param{"b2", "*float32"},
-		param{"c", "*float32"}, param{"alpha", "float32"}, param{"add", "int"})
-	f.p("\tMOVQ %s, CX\n\tMOVQ %s, SI\n\tMOVQ %s, AX\n\tMOVQ %s, DI\n\tMOVQ %s, BX\n\tMOVQ %s, DX\n\tSHLQ $2, AX", at["k"], at["a"], at["aStep"], at["b"], at["b2"], at["c"])
+		args("k int, a *float32, aStep int, b, b2, c *float32, alpha float32, add int"))
+	f.p("\tMOVQ %s, CX\n\tMOVQ %s, SI\n\tMOVQ %s, AX", at["k"], at["a"], at["aStep"])
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, BX\n\tMOVQ %s, DX\n\tSHLQ $2, AX", at["b"], at["b2"], at["c"])
 	for i := range 4 {
 		f.p("\tVXORPS X%d, X%d, X%d", i, i, i)
 	}
 	loop, done, plain := f.label("k"), f.label("k"), f.label("store")
 	f.p("\tTESTQ CX, CX\n\tJZ %s\n\tPCALIGN $32\n%s:", done, loop)
-	f.p("\tVBROADCASTSS (SI), Y4\n\tVFMADD231PS (DI), Y4, Y0\n\tVFMADD231PS 32(DI), Y4, Y1\n\tVFMADD231PS (BX), Y4, Y2\n\tVFMADD231PS 32(BX), Y4, Y3")
+	f.p("\tVBROADCASTSS (SI), Y4\n\tVFMADD231PS (DI), Y4, Y0\n\tVFMADD231PS 32(DI), Y4, Y1")
+	f.p("\tVFMADD231PS (BX), Y4, Y2\n\tVFMADD231PS 32(BX), Y4, Y3")
 	f.p("\tADDQ $64, DI\n\tADDQ $64, BX\n\tADDQ AX, SI\n\tDECQ CX\n\tJNZ %s\n%s:", loop, done)
 	f.p("\tVBROADCASTSS %s, Y4\n\tMOVQ %s, AX", at["alpha"], at["add"])
 	for i := range 4 {

@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 // vector is what the elementwise kernels are described in, once for all instruction
 // sets: a loop over slices of equal length, a register of each at a time, the rest
 // behind the last whole one in the same instructions. Arguments are numbers of
@@ -29,20 +31,6 @@ type vector interface {
 	returnMax(r int)
 }
 
-// slices names parameters of type []float32, scalars of type float32.
-func args(slices []string, scalars ...string) []param {
-	var all []param
-	for _, s := range slices {
-		all = append(all, param{s, "[]float32"})
-	}
-	for _, s := range scalars {
-		all = append(all, param{s, "float32"})
-	}
-	return all
-}
-
-func s(names ...string) []string { return names }
-
 // sigmoid: d = 1/(1 + e^−x); t, u scratch.
 func sigmoid(v vector, x, d, t, u int) {
 	v.neg(x, d)
@@ -59,7 +47,7 @@ func vectors(loop func(name, doc, result string, params []param, setup, body, fi
 	doc := "is described at type level."
 	none := func(vector) {}
 
-	loop("exp", doc, "float32", args(s("x"), "scale", "bias"),
+	loop("exp", doc, "float32", args("x []float32, scale, bias float32"),
 		func(v vector) { v.constants(); v.scalar("scale", 0); v.scalar("bias", 1); v.zero(2) },
 		func(v vector) {
 			v.load("x", 3)
@@ -72,7 +60,7 @@ func vectors(loop func(name, doc, result string, params []param, setup, body, fi
 		},
 		func(v vector) { v.returnSum(2) })
 
-	loop("max", doc, "float32", args(s("x")),
+	loop("max", doc, "float32", args("x []float32"),
 		func(v vector) { v.constants(); v.fill("lowest", 0); v.fill("lowest", 1) },
 		func(v vector) {
 			v.load("x", 2)
@@ -81,28 +69,28 @@ func vectors(loop func(name, doc, result string, params []param, setup, body, fi
 		},
 		func(v vector) { v.returnMax(0) })
 
-	loop("dot", doc, "float32", args(s("a", "b")),
+	loop("dot", doc, "float32", args("a, b []float32"),
 		func(v vector) { v.zero(0) },
 		func(v vector) { v.load("a", 1); v.load("b", 2); v.fma(1, 2, 0) },
 		func(v vector) { v.returnSum(0) })
 
-	loop("dot3", doc, "float32", args(s("a", "b", "c")),
+	loop("dot3", doc, "float32", args("a, b, c []float32"),
 		func(v vector) { v.zero(0) },
 		func(v vector) { v.load("a", 1); v.load("b", 2); v.load("c", 3); v.mul(1, 2, 1); v.fma(1, 3, 0) },
 		func(v vector) { v.returnSum(0) })
 
-	loop("scale", doc, "", args(s("x"), "a"),
+	loop("scale", doc, "", args("x []float32, a float32"),
 		func(v vector) { v.scalar("a", 0) },
 		func(v vector) { v.load("x", 1); v.mul(1, 0, 1); v.store(1, "x") }, nil)
 
-	loop("add", doc, "", args(s("y", "x")), none,
+	loop("add", doc, "", args("y, x []float32"), none,
 		func(v vector) { v.load("y", 0); v.load("x", 1); v.add(0, 1, 0); v.store(0, "y") }, nil)
 
-	loop("norm", doc, "", args(s("y", "x", "w"), "a"),
+	loop("norm", doc, "", args("y, x, w []float32, a float32"),
 		func(v vector) { v.scalar("a", 0) },
 		func(v vector) { v.load("x", 1); v.load("w", 2); v.mul(1, 0, 1); v.mul(1, 2, 1); v.store(1, "y") }, nil)
 
-	loop("normGrad", doc, "", args(s("dx", "dy", "w", "x"), "a", "c"),
+	loop("normGrad", doc, "", args("dx, dy, w, x []float32, a, c float32"),
 		func(v vector) { v.scalar("a", 0); v.scalar("c", 1) },
 		func(v vector) {
 			v.load("dx", 2)
@@ -115,7 +103,7 @@ func vectors(loop func(name, doc, result string, params []param, setup, body, fi
 			v.store(2, "dx")
 		}, nil)
 
-	loop("mulAdd", doc, "", args(s("y", "p", "q"), "a"),
+	loop("mulAdd", doc, "", args("y, p, q []float32, a float32"),
 		func(v vector) { v.scalar("a", 0) },
 		func(v vector) {
 			v.load("y", 1)
@@ -126,7 +114,7 @@ func vectors(loop func(name, doc, result string, params []param, setup, body, fi
 			v.store(1, "y")
 		}, nil)
 
-	loop("softmaxGrad", doc, "", args(s("dp", "p"), "delta", "scale"),
+	loop("softmaxGrad", doc, "", args("dp, p []float32, delta, scale float32"),
 		func(v vector) { v.scalar("delta", 0); v.scalar("scale", 1) },
 		func(v vector) {
 			v.load("dp", 2)
@@ -137,7 +125,7 @@ func vectors(loop func(name, doc, result string, params []param, setup, body, fi
 			v.store(2, "dp")
 		}, nil)
 
-	loop("silu", doc, "", args(s("y", "gate", "up")), vector.constants,
+	loop("silu", doc, "", args("y, gate, up []float32"), vector.constants,
 		func(v vector) {
 			v.load("gate", 0)
 			v.load("up", 1)
@@ -147,7 +135,7 @@ func vectors(loop func(name, doc, result string, params []param, setup, body, fi
 			v.store(0, "y")
 		}, nil)
 
-	loop("siluGrad", doc, "", args(s("dGate", "dUp", "dy", "gate", "up")), vector.constants,
+	loop("siluGrad", doc, "", args("dGate, dUp, dy, gate, up []float32"), vector.constants,
 		func(v vector) {
 			v.load("gate", 0)
 			v.load("up", 1)
@@ -164,7 +152,7 @@ func vectors(loop func(name, doc, result string, params []param, setup, body, fi
 			v.store(2, "dGate")
 		}, nil)
 
-	loop("rope", doc, "", args(s("a", "b", "cos", "sin"), "sign"),
+	loop("rope", doc, "", args("a, b, cos, sin []float32, sign float32"),
 		func(v vector) { v.scalar("sign", 0) },
 		func(v vector) {
 			v.load("a", 1)
@@ -180,9 +168,10 @@ func vectors(loop func(name, doc, result string, params []param, setup, body, fi
 			v.store(6, "b")
 		}, nil)
 
-	loop("adamw", doc, "", args(s("w", "m", "v", "g"), "beta1", "rest1", "beta2", "rest2", "gradScale", "rate", "decay", "inverseC1", "inverseC2", "eps"),
+	scalars := "beta1, rest1, beta2, rest2, gradScale, rate, decay, inverseC1, inverseC2"
+	loop("adamw", doc, "", args("w, m, v, g []float32, "+scalars+", eps float32"),
 		func(v vector) {
-			for i, name := range s("beta1", "rest1", "beta2", "rest2", "gradScale", "rate", "decay", "inverseC1", "inverseC2") {
+			for i, name := range strings.Split(scalars, ", ") {
 				v.scalar(name, i)
 			}
 		},

@@ -13,7 +13,7 @@ var pointerRegisters = []string{"SI", "DI", "DX", "R8", "R9", "R10", "R11"}
 
 // x86Loop emits a vector function, see vectors.
 func (f *file) x86Loop(name, doc, result string, params []param, setup, body, finish func(v vector)) {
-	v := &x86Vector{file: f, at: f.begin(name, doc, result, params...), ptr: map[string]string{}}
+	v := &x86Vector{file: f, at: f.begin(name, doc, result, params), ptr: map[string]string{}}
 	length := ""
 	for _, p := range params {
 		if p.typ == "[]float32" {
