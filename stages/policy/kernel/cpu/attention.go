@@ -29,17 +29,20 @@ func (d *Device) heads(q, k, v []float32, cu, mask, selected []int32, h, g, dim 
 	}
 	for s := 0; selected != nil && s+1 < len(cu); s++ {
 		if selected[s] < cu[s] || cu[s+1] < selected[s] {
-			panic(fmt.Sprintf("cpu: attention: the first selected row %d is not within segment %d..%d", selected[s], cu[s], cu[s+1]))
+			panic(fmt.Sprintf("cpu: attention: the first selected row %d is not within segment %d..%d",
+				selected[s], cu[s], cu[s+1]))
 		}
 	}
 	for s := 0; mask != nil && s+1 < len(cu); s++ {
 		if from, to := mask[2*s], mask[2*s+1]; from < cu[s] || to < from || cu[s+1] < to {
-			panic(fmt.Sprintf("cpu: attention: shared-prefix mask %d..%d is not within segment %d..%d", from, to, cu[s], cu[s+1]))
+			panic(fmt.Sprintf("cpu: attention: shared-prefix mask %d..%d is not within segment %d..%d",
+				from, to, cu[s], cu[s+1]))
 		}
 	}
 	need("k", k, rows*g*dim)
 	need("v", v, rows*g*dim)
-	a := heads{level: d.level, q: q, k: k, v: v, cu: cu, mask: mask, selected: selected, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}
+	a := heads{level: d.level, q: q, k: k, v: v, cu: cu, mask: mask, selected: selected, h: h, g: g, d: dim,
+		scale: float32(1 / math.Sqrt(float64(dim)))}
 	need("q", q, a.queries()*h*dim)
 	return a
 }
@@ -180,7 +183,8 @@ func (a *heads) rowsAtOnce(tiles int) int {
 
 // times multiplies: c (m, n) = left · right, or c += … when add is set. left (m, k) has its
 // rows row floats apart and their values step; one of the two is 1.
-func (a *heads) times(s *scratch, m, n, k int, left []float32, row, step int, right factor, add bool, c []float32, cRow int) {
+func (a *heads) times(s *scratch, m, n, k int, left []float32, row, step int,
+	right factor, add bool, c []float32, cRow int) {
 	if l := a.level; l.bf16 != nil {
 		l.timesBF16(s, m, n, k, left, row, step, right, add, c, cRow)
 	} else {
@@ -220,8 +224,9 @@ func (d *Device) AttendSuffix(out, q, k, v []float32, path []int32, r, h, g, dim
 	need("v", v, slots*g*dim)
 	t := d.forwards.take()
 	*t = forward{
-		heads: heads{level: d.level, q: q, k: k, v: v, path: path, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))},
-		out:   out, lse: grow(&t.unread, r*h), unread: t.unread,
+		heads: heads{level: d.level, q: q, k: k, v: v, path: path, h: h, g: g, d: dim,
+			scale: float32(1 / math.Sqrt(float64(dim)))},
+		out: out, lse: grow(&t.unread, r*h), unread: t.unread,
 	}
 	d.pool.run(h, 4*r*len(path)*h*dim, t)
 	*t = forward{unread: t.unread}

@@ -9,9 +9,11 @@ type backward struct {
 }
 
 // AttentionBackward recomputes the probabilities, block of query rows by block.
-func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, dim int) {
+func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32,
+	cu, mask, selected []int32, h, g, dim int) {
 	t := d.backwards.take()
-	*t = backward{heads: d.heads(q, k, v, cu, mask, selected, h, g, dim), dq: dq, dk: dk, dv: dv, dout: dout, out: out, lse: lse}
+	*t = backward{heads: d.heads(q, k, v, cu, mask, selected, h, g, dim), dq: dq, dk: dk, dv: dv,
+		dout: dout, out: out, lse: lse}
 	if segments := len(cu) - 1; segments > 0 {
 		rows, queries := int(cu[segments]), t.queries()
 		need("dq", dq, queries*h*dim)
@@ -62,7 +64,8 @@ func (a *backward) stretch(part stretch, from, skip, group int, s *scratch) {
 
 // rows handles one block of query rows of one head, from row on, which is row query of q. k
 // are the stretch's keys, step floats apart.
-func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, valuesT factor, head, row, query, rows int) {
+func (a *backward) rows(s *scratch, part stretch, k []float32, step int, keysT, valuesT factor,
+	head, row, query, rows int) {
 	l, group := a.level, head/(a.h/a.g)
 	before := part.shared + row - part.own
 	seen := before + rows

@@ -50,7 +50,8 @@ func normal(n int) []float32 {
 }
 
 func BenchmarkMatMul(b *testing.B) {
-	for _, s := range [][3]int{{512, 192, 512}, {512, 512, 192}, {2048, 192, 2048}, {512, 256, 1024}, {4, 192, 512}, {1, 192, 512}, {1, 1024, 16384}, {8, 1024, 16384}, {256, 896, 4864}, {256, 4864, 896}} {
+	for _, s := range [][3]int{{512, 192, 512}, {512, 512, 192}, {2048, 192, 2048}, {512, 256, 1024}, {4, 192, 512},
+		{1, 192, 512}, {1, 1024, 16384}, {8, 1024, 16384}, {256, 896, 4864}, {256, 4864, 896}} {
 		t, k, n := s[0], s[1], s[2]
 		b.Run(fmt.Sprintf("%dx%d→%d", t, k, n), func(b *testing.B) {
 			each(b, func(b *testing.B, dev kernel.Device) {
@@ -92,7 +93,9 @@ func BenchmarkAttention(b *testing.B) {
 			measure(b, 4*pairs*h*d, func() { dev.Attention(out, lse, q, k, v, cu, nil, nil, h, g, d) })
 		})
 		backward := func(b *testing.B) {
-			measure(b, 10*pairs*h*d, func() { dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, cu, nil, nil, h, g, d) })
+			measure(b, 10*pairs*h*d, func() {
+				dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, cu, nil, nil, h, g, d)
+			})
 		}
 		b.Run("backward", backward)
 		for i := range q { // most probabilities vanish: they must not become subnormal numbers
@@ -156,7 +159,8 @@ func BenchmarkElementwise(b *testing.B) {
 			"swigluBackward":  {t * ffn, func() { dev.SwiGLUBackward(wide, wide2, wide3, gate, up, t*ffn) }},
 			"rope":            {t * k, func() { dev.RoPE(y, x, x, pos, t, 6, 32, false) }},
 			"adamw": {t * ffn, func() {
-				dev.AdamW(wide, wide2, wide3, gate, t*ffn, kernel.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1, C1: 1, C2: 1e6, GradScale: 1})
+				dev.AdamW(wide, wide2, wide3, gate, t*ffn,
+					kernel.AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1, C1: 1, C2: 1e6, GradScale: 1})
 			}},
 			"sumSquares": {t * ffn, func() { dev.SumSquares(gate) }},
 		} {

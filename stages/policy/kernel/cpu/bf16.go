@@ -151,7 +151,8 @@ func (p *product) blockBF16(s *scratch, r *right, a, b []float32, m0, panel, pan
 	steps := bf16Steps(p.k)
 	acc := grow(&s.c, groupPanels*blockRows*blockRows)
 	for s0, more := 0, 0; s0 < steps; s0, more = s0+deepSteps, 1 {
-		p.level.bf16.tiles(&a[s0*stepFloats], &b[s0*stepFloats], &acc[0], min(deepSteps, steps-s0), panels, steps*stepFloats, more)
+		p.level.bf16.tiles(&a[s0*stepFloats], &b[s0*stepFloats], &acc[0], min(deepSteps, steps-s0), panels,
+			steps*stepFloats, more)
 	}
 	add := 0
 	if r.add {
@@ -159,7 +160,8 @@ func (p *product) blockBF16(s *scratch, r *right, a, b []float32, m0, panel, pan
 	}
 	for i := range panels {
 		n0 := (panel + i) * blockRows
-		p.level.bf16.out(&r.c[m0*r.cRow+n0], r.cRow, &acc[i*blockRows*blockRows], min(blockRows, p.m-m0), min(blockRows, r.n-n0), p.alpha, add)
+		p.level.bf16.out(&r.c[m0*r.cRow+n0], r.cRow, &acc[i*blockRows*blockRows], min(blockRows, p.m-m0),
+			min(blockRows, r.n-n0), p.alpha, add)
 	}
 }
 
@@ -168,7 +170,8 @@ func (p *product) blockBF16(s *scratch, r *right, a, b []float32, m0, panel, pan
 // thread.
 //
 //go:noinline
-func (l *level) timesBF16(s *scratch, m, n, k int, left []float32, row, step int, right factor, add bool, c []float32, cRow int) {
+func (l *level) timesBF16(s *scratch, m, n, k int, left []float32, row, step int,
+	right factor, add bool, c []float32, cRow int) {
 	steps, along, stride, accumulate := bf16Steps(k), step == 1, row, 0
 	if !along {
 		stride = step
@@ -183,11 +186,13 @@ func (l *level) timesBF16(s *scratch, m, n, k int, left []float32, row, step int
 			panels := min(groupPanels, (n-j+blockRows-1)/blockRows)
 			b := right.b[j/blockRows*right.panel:]
 			for s0, more := 0, 0; s0 < steps; s0, more = s0+deepSteps, 1 {
-				l.bf16.tiles(&a[s0*stepFloats], &b[s0*stepFloats], &acc[0], min(deepSteps, steps-s0), panels, right.panel, more)
+				l.bf16.tiles(&a[s0*stepFloats], &b[s0*stepFloats], &acc[0], min(deepSteps, steps-s0), panels,
+					right.panel, more)
 			}
 			for p := range panels {
 				at := j + p*blockRows
-				l.bf16.out(&c[i*cRow+at], cRow, &acc[p*blockRows*blockRows], min(blockRows, m-i), min(blockRows, n-at), 1, accumulate)
+				l.bf16.out(&c[i*cRow+at], cRow, &acc[p*blockRows*blockRows],
+					min(blockRows, m-i), min(blockRows, n-at), 1, accumulate)
 			}
 		}
 	}

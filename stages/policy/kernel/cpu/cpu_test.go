@@ -120,24 +120,27 @@ func TestNoAllocations(t *testing.T) {
 		m := dev.Pack(w, vocabulary, k)
 		weight := &kernel.BF16{N: vocabulary, K: k, Data: make([]byte, 2*vocabulary*k)}
 		wrapped := dev.Wrap(weight)
-		packed, both := []kernel.Out{{Y: logits, W: m}, {Y: dw, W: m}}, []kernel.Out{{Y: logits, W: m}, {Y: dw, W: wrapped}}
+		packed, both := []kernel.Out{{Y: logits, W: m}, {Y: dw, W: m}},
+			[]kernel.Out{{Y: logits, W: m}, {Y: dw, W: wrapped}}
 		for name, call := range map[string]func(){
-			"repack":                func() { dev.Repack(m, w) },
-			"matmul":                func() { dev.MatMul(logits, x, m, tokens, false) },
-			"matmul wrapped":        func() { dev.MatMul(logits, x, wrapped, tokens, false) },
-			"matmuls":               func() { dev.MatMuls(packed, x, tokens) },
-			"matmuls wrapped":       func() { dev.MatMuls(both, x, tokens) },
-			"matmul rows":           func() { dev.MatMulRows(dx, logits, weight, tokens, false) },
-			"logprobs wrapped":      func() { dev.LogProbs(y, lse, x, wrapped, targets, tokens) },
-			"matmul one row":        func() { dev.MatMul(logits, x, m, 1, true) },
-			"gemm":                  func() { dev.Gemm(true, true, k, tokens, tokens, 1, x, dw, true, y) },
-			"rmsnorm":               func() { dev.RMSNorm(y, lse, x, gain, tokens, k, 1) },
-			"rmsnorm backward":      func() { dev.RMSNormBackward(dx, gain, dy, x, gain, lse, tokens, k) },
-			"rope":                  func() { dev.RoPE(x, y, y, targets, tokens, h, d, false) },
-			"swiglu":                func() { dev.SwiGLU(y, x, x, tokens*k) },
-			"swiglu backward":       func() { dev.SwiGLUBackward(dx, dy, x, x, x, tokens*k) },
-			"attention":             func() { dev.Attention(y, lse, x, dx, dy, cu, nil, nil, h, g, d) },
-			"attention backward":    func() { dev.AttentionBackward(dx, w, dw, dy, y, lse, x, x, x, cu, nil, nil, h, g, d) },
+			"repack":           func() { dev.Repack(m, w) },
+			"matmul":           func() { dev.MatMul(logits, x, m, tokens, false) },
+			"matmul wrapped":   func() { dev.MatMul(logits, x, wrapped, tokens, false) },
+			"matmuls":          func() { dev.MatMuls(packed, x, tokens) },
+			"matmuls wrapped":  func() { dev.MatMuls(both, x, tokens) },
+			"matmul rows":      func() { dev.MatMulRows(dx, logits, weight, tokens, false) },
+			"logprobs wrapped": func() { dev.LogProbs(y, lse, x, wrapped, targets, tokens) },
+			"matmul one row":   func() { dev.MatMul(logits, x, m, 1, true) },
+			"gemm":             func() { dev.Gemm(true, true, k, tokens, tokens, 1, x, dw, true, y) },
+			"rmsnorm":          func() { dev.RMSNorm(y, lse, x, gain, tokens, k, 1) },
+			"rmsnorm backward": func() { dev.RMSNormBackward(dx, gain, dy, x, gain, lse, tokens, k) },
+			"rope":             func() { dev.RoPE(x, y, y, targets, tokens, h, d, false) },
+			"swiglu":           func() { dev.SwiGLU(y, x, x, tokens*k) },
+			"swiglu backward":  func() { dev.SwiGLUBackward(dx, dy, x, x, x, tokens*k) },
+			"attention":        func() { dev.Attention(y, lse, x, dx, dy, cu, nil, nil, h, g, d) },
+			"attention backward": func() {
+				dev.AttentionBackward(dx, w, dw, dy, y, lse, x, x, x, cu, nil, nil, h, g, d)
+			},
 			"attend paths":          func() { dev.AttendPaths(y, x, dx, dy, paths, h, g, d) },
 			"logprobs":              func() { dev.LogProbs(y, lse, x, m, targets, tokens) },
 			"logprobs grad":         func() { dev.LogProbsGrad(dx, y, lse, x, m, w, targets, tokens) },

@@ -51,7 +51,8 @@ func (d *Device) Repack(to kernel.Matrix, w []float32) {
 	}
 	need("weight", w, m.n*m.k)
 	if m.k > 0 {
-		d.spread(span{work: packPanels, n: d.level.panels(m.n), whole: m.n, k: m.k, f: [7][]float32{m.panels, w}}, 4*d.level.panelCols()*m.k)
+		d.spread(span{work: packPanels, n: d.level.panels(m.n), whole: m.n, k: m.k, f: [7][]float32{m.panels, w}},
+			4*d.level.panelCols()*m.k)
 	}
 }
 
@@ -297,12 +298,14 @@ func (p *product) part(i int, s *scratch) {
 			for j, to := r.between(l, p0, p1); j < to; j++ {
 				n0 := j * l.tileCols
 				if r.panels != nil && r.pairs(l, m1-m0, j, to) {
-					l.blockPair(k1-k0, p.alpha, a, aStep, p.right(s, r, n0, k0, k1), p.right(s, r, n0+l.tileCols, k0, k1), r.add || k0 > 0, r.c[m0*r.cRow+n0:])
+					l.blockPair(k1-k0, p.alpha, a, aStep, p.right(s, r, n0, k0, k1),
+						p.right(s, r, n0+l.tileCols, k0, k1), r.add || k0 > 0, r.c[m0*r.cRow+n0:])
 					j++
 					continue
 				}
 				b := p.right(s, r, n0, k0, k1)
-				l.block(m1-m0, min(l.tileCols, r.n-n0), k1-k0, p.alpha, a, aRow, aStep, aTile, b, l.tileCols, 0, r.add || k0 > 0, r.c[m0*r.cRow+n0:], r.cRow)
+				l.block(m1-m0, min(l.tileCols, r.n-n0), k1-k0, p.alpha, a, aRow, aStep, aTile, b, l.tileCols, 0,
+					r.add || k0 > 0, r.c[m0*r.cRow+n0:], r.cRow)
 			}
 		}
 	}

@@ -84,7 +84,8 @@ func (d *Device) head(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []floa
 		for col := 0; col < m.n; col += slabCols {
 			width := min(slabCols, m.n-col)
 			d.logits(s, m, wide, rounded, col)
-			d.spread(span{work: logSumExp, n: len(s.rows), k: width, col: col, whole: m.k, slab: s, pos: targets, f: [7][]float32{logp, grad}}, 20*slabCols)
+			d.spread(span{work: logSumExp, n: len(s.rows), k: width, col: col, whole: m.k, slab: s, pos: targets,
+				f: [7][]float32{logp, grad}}, 20*slabCols)
 			if grad != nil {
 				d.multiply(product{m: len(s.rows), k: width, alpha: 1, a: s.logits, aRow: slabCols},
 					right{n: m.k, b: d.words(m, wide, wRaw, col, width), bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
@@ -180,7 +181,8 @@ func logSumExp(sp *span, first, last int) {
 
 // LogProbsBackward recomputes each slab of logits, turns it into its gradient, and
 // multiplies that into dx and dw.
-func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
+func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32,
+	w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	m := d.own(w)
 	if m.wrapped != nil {
 		panic("cpu: a wrapped head has no gradient")
@@ -200,9 +202,12 @@ func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matr
 		for col := 0; col < m.n; col += slabCols {
 			width := min(slabCols, m.n-col)
 			d.logits(s, m, nil, rounded, col)
-			d.spread(span{work: logitGrad, n: n, k: width, col: col, slab: s, pos: targets, f: [7][]float32{dlogp, lse}}, 20*slabCols)
-			d.multiply(product{m: n, k: width, alpha: 1, a: s.logits, aRow: slabCols}, right{n: m.k, b: wRaw[col*m.k:], bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
-			d.multiply(product{m: width, k: n, alpha: 1, a: s.logits, aRow: slabCols, transA: true}, right{n: m.k, b: s.x, bRow: m.k, c: dw[col*m.k:], cRow: m.k, add: true})
+			d.spread(span{work: logitGrad, n: n, k: width, col: col, slab: s, pos: targets,
+				f: [7][]float32{dlogp, lse}}, 20*slabCols)
+			d.multiply(product{m: n, k: width, alpha: 1, a: s.logits, aRow: slabCols},
+				right{n: m.k, b: wRaw[col*m.k:], bRow: m.k, c: s.dx, cRow: m.k, add: col > 0})
+			d.multiply(product{m: width, k: n, alpha: 1, a: s.logits, aRow: slabCols, transA: true},
+				right{n: m.k, b: s.x, bRow: m.k, c: dw[col*m.k:], cRow: m.k, add: true})
 		}
 		d.release(rounded)
 		for i, r := range s.rows {

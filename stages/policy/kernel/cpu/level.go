@@ -63,7 +63,8 @@ type level struct {
 	pathMix     func(out, p, v *float32, path *int64, fours, d int)
 }
 
-type tileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int, alpha float32, add int)
+type tileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int,
+	c *float32, cRow, cols int, alpha float32, add int)
 
 // block multiplies any m and n with tiles:
 // c (m, n) = alpha · a (m, k) · b (k, n) + (add ? c : 0).
@@ -72,7 +73,8 @@ type tileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int, c 
 // thread that otherwise stays in assembly.
 //
 //go:noinline
-func (l *level) block(m, n, k int, alpha float32, a []float32, aRow, aStep, aTile int, b []float32, bStep, bPanel int, add bool, c []float32, cRow int) {
+func (l *level) block(m, n, k int, alpha float32, a []float32, aRow, aStep, aTile int, b []float32, bStep, bPanel int,
+	add bool, c []float32, cRow int) {
 	accumulate := 0
 	if add {
 		accumulate = 1
@@ -82,7 +84,8 @@ func (l *level) block(m, n, k int, alpha float32, a []float32, aRow, aStep, aTil
 		cols := min(l.tileCols, n-j)
 		for i := 0; i < m; i += l.tileRows {
 			rows := min(l.tileRows, m-i)
-			l.tiles[rows](k, &a[i/l.tileRows*aTile], aRow, aStep, panel, bStep, &c[i*cRow+j], cRow, cols, alpha, accumulate)
+			l.tiles[rows](k, &a[i/l.tileRows*aTile], aRow, aStep, panel, bStep, &c[i*cRow+j], cRow, cols,
+				alpha, accumulate)
 		}
 	}
 }

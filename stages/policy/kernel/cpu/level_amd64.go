@@ -32,7 +32,8 @@ var avx512Level = &level{
 	norm: normAVX512, normGrad: normGradAVX512, mulAdd: mulAddAVX512, softmaxGrad: softmaxGradAVX512,
 	silu: siluAVX512, siluGrad: siluGradAVX512, rope: ropeAVX512, adamw: adamwAVX512, sumSquares: sumSquaresAVX512,
 	pathScores: pathScoresAVX512, pathScores2: pathScores2AVX512, pathMix: pathMixAVX512,
-	widen: widenAVX2, widenF16: widenF16AVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, turnF16: turnF16AVX2, // wider registers would not read memory faster
+	// Wider registers would not read memory faster
+	widen: widenAVX2, widenF16: widenF16AVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, turnF16: turnF16AVX2,
 	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }
 

@@ -16,17 +16,20 @@ var goLevel = &level{
 	pathScores: goPathScores, pathMix: goPathMix,
 }
 
-func goTile1(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int, alpha float32, add int) {
+func goTile1(k int, a *float32, aRow, aStep int, b *float32, bStep int,
+	c *float32, cRow, cols int, alpha float32, add int) {
 	goTile(1, k, a, aRow, aStep, b, bStep, c, cRow, cols, alpha, add)
 }
 
-func goTile2(k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int, alpha float32, add int) {
+func goTile2(k int, a *float32, aRow, aStep int, b *float32, bStep int,
+	c *float32, cRow, cols int, alpha float32, add int) {
 	goTile(2, k, a, aRow, aStep, b, bStep, c, cRow, cols, alpha, add)
 }
 
 // goTile computes two rows even when one is wanted (the first, twice), so that one
 // row and two go through the same instructions and get the same bits.
-func goTile(rows, k int, a *float32, aRow, aStep int, b *float32, bStep int, c *float32, cRow, cols int, alpha float32, add int) {
+func goTile(rows, k int, a *float32, aRow, aStep int, b *float32, bStep int,
+	c *float32, cRow, cols int, alpha float32, add int) {
 	if k == 0 {
 		return
 	}

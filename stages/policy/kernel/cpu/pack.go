@@ -6,7 +6,9 @@ import "unsafe"
 
 // packColumnsBy returns packColumns for panels of 16 columns, of which transpose turns
 // group at a time over 4·fours steps; edges are left to plain Go.
-func packColumnsBy(group int, transpose func(dst, src *float32, srcRow, fours int)) func(dst, src *float32, srcRow, k, width int) {
+func packColumnsBy(
+	group int, transpose func(dst, src *float32, srcRow, fours int),
+) func(dst, src *float32, srcRow, k, width int) {
 	return func(dst, src *float32, srcRow, k, width int) {
 		const cols = 16
 		whole, to, from := k&^3, unsafe.Slice(dst, k*cols), unsafe.Slice(src, (width-1)*srcRow+k)

@@ -22,7 +22,8 @@ func (d *Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, dim 
 	need("k", k, all*g*dim)
 	need("v", v, all*g*dim)
 	t := d.decodes.take()
-	*t = decode{heads: heads{level: d.level, q: q, k: k, v: v, h: h, g: g, d: dim, scale: float32(1 / math.Sqrt(float64(dim)))}, out: out, paths: paths}
+	*t = decode{heads: heads{level: d.level, q: q, k: k, v: v, h: h, g: g, d: dim,
+		scale: float32(1 / math.Sqrt(float64(dim)))}, out: out, paths: paths}
 	d.pool.run(len(paths)*g, 4*slots*h*dim, t)
 	*t = decode{}
 	d.decodes.put(t)

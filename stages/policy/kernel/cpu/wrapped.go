@@ -330,7 +330,8 @@ func (d *Device) MatMulRows(dx, dy []float32, weight kernel.Weight, t int, add b
 	for n0 := 0; n0 < n; n0 += step {
 		rows := min(step, n-n0)
 		b := d.widen(w, n0, rows, false)
-		d.multiply(product{m: t, k: rows, alpha: 1, a: dy[n0:], aRow: n}, right{n: k, b: b, bRow: k, c: dx, cRow: k, add: add || n0 > 0})
+		d.multiply(product{m: t, k: rows, alpha: 1, a: dy[n0:], aRow: n},
+			right{n: k, b: b, bRow: k, c: dx, cRow: k, add: add || n0 > 0})
 	}
 }
 

@@ -67,8 +67,10 @@ func TestRows(t *testing.T) {
 		}
 		for _, w := range []kernel.Weight{
 			eight,
-			&kernel.BF16{N: 7, K: 5, Data: bytes(70)}, &kernel.BF16{N: 3, K: 16, Data: bytes(96)}, &kernel.BF16{N: 4, K: 77, Data: bytes(4 * 154)},
-			&kernel.F16{N: 7, K: 5, Data: halves(35)}, &kernel.F16{N: 3, K: 16, Data: halves(48)}, &kernel.F16{N: 256, K: 248, Data: halves(248 << 8)}, four, &quantized{2, 96, bytes(96)},
+			&kernel.BF16{N: 7, K: 5, Data: bytes(70)}, &kernel.BF16{N: 3, K: 16, Data: bytes(96)},
+			&kernel.BF16{N: 4, K: 77, Data: bytes(4 * 154)},
+			&kernel.F16{N: 7, K: 5, Data: halves(35)}, &kernel.F16{N: 3, K: 16, Data: halves(48)},
+			&kernel.F16{N: 256, K: 248, Data: halves(248 << 8)}, four, &quantized{2, 96, bytes(96)},
 		} {
 			n, k := w.Shape()
 			for from := range n {
@@ -77,8 +79,10 @@ func TestRows(t *testing.T) {
 					w.Rows(want, from, to)
 					l.rows(got, w, from, to)
 					same := func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
-					if !slices.EqualFunc(got[:len(want)], want, same) || slices.Max(got[len(want):]) != 0 || slices.Min(got[len(want):]) != 0 {
-						t.Fatalf("%s: %T (%d, %d), rows %d..%d:\ngot  %v\nwant %v", l.name, w, n, k, from, to, got, want)
+					if !slices.EqualFunc(got[:len(want)], want, same) || slices.Max(got[len(want):]) != 0 ||
+						slices.Min(got[len(want):]) != 0 {
+						t.Fatalf("%s: %T (%d, %d), rows %d..%d:\ngot  %v\nwant %v", l.name, w, n, k, from, to,
+							got, want)
 					}
 				}
 			}
@@ -94,7 +98,8 @@ func BenchmarkRows(b *testing.B) {
 		binary.LittleEndian.PutUint16(bf.Data[2*i:], uint16(0x3f80+i%64))
 	}
 	dst := make([]float32, 16*k)
-	for name, w := range map[string]kernel.Weight{"bf16": bf, "fp16": &kernel.F16{N: n, K: k, Data: bf.Data}, "four bits": &quantized{n, k, make([]byte, n*k/2)}} {
+	for name, w := range map[string]kernel.Weight{"bf16": bf, "fp16": &kernel.F16{N: n, K: k, Data: bf.Data},
+		"four bits": &quantized{n, k, make([]byte, n*k/2)}} {
 		for _, l := range levels() {
 			b.Run(name+"/"+l.name, func(b *testing.B) {
 				for b.Loop() {
@@ -124,7 +129,8 @@ func BenchmarkWrapped(b *testing.B) {
 		name  string
 		w     kernel.Weight
 		bytes float64
-	}{{"bf16", bf, 2 * n * k}, {"fp16", &kernel.F16{N: n, K: k, Data: bf.Data}, 2 * n * k}, {"fp32", &kernel.Dense{N: n, K: k, Data: normal(n * k)}, 4 * n * k}, {"int8", eight, n * k * (1 + 1.0/16)}} {
+	}{{"bf16", bf, 2 * n * k}, {"fp16", &kernel.F16{N: n, K: k, Data: bf.Data}, 2 * n * k},
+		{"fp32", &kernel.Dense{N: n, K: k, Data: normal(n * k)}, 4 * n * k}, {"int8", eight, n * k * (1 + 1.0/16)}} {
 		for _, t := range []int{1, 4, 32} {
 			x, y := normal(t*k), make([]float32, t*n)
 			b.Run(fmt.Sprintf("%s/%d rows", f.name, t), func(b *testing.B) {

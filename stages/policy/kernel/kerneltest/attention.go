@@ -39,7 +39,8 @@ func layouts() []layout {
 		{"mask to the end", []int32{0, 33}, []int32{20, 33}, nil, 33, 2, 2, 16, 1},
 		{"selected rows", []int32{0, 50, 50, 120}, nil, []int32{41, 50, 50}, 125, 6, 2, 32, 1},
 		{"selected rows, odd heads", []int32{0, 9, 40, 43}, nil, []int32{9, 12, 42}, 43, 3, 1, 7, 1},
-		{"selected rows, shared prefix", []int32{0, 50, 120}, []int32{33, 40, 61, 115}, []int32{32, 100}, 125, 4, 2, 32, 1},
+		{"selected rows, shared prefix", []int32{0, 50, 120}, []int32{33, 40, 61, 115}, []int32{32, 100},
+			125, 4, 2, 32, 1},
 	}
 }
 
@@ -83,17 +84,19 @@ func attentionChecks() []check {
 			dev.Attention(out, lse, q, k, v, l.cu, l.mask, l.selected, l.h, l.g, l.d)
 			return []tensor{{"out", out}, {"lse", lse}}
 		}})
-		all = append(all, check{"attention backward", l.name, l.tolerance(), func(dev kernel.Device, in *source) []tensor {
-			q, k, v := l.tensors(in)
-			dout := in.normal(l.t*l.h*l.d, 1)
-			out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
-			attend(out, lse, q, k, v, l)
-			dq, dk, dv := in.output(l.t*l.h*l.d), in.output(l.t*l.g*l.d), in.output(l.t*l.g*l.d)
-			dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, l.cu, l.mask, l.selected, l.h, l.g, l.d)
-			return []tensor{{"dq", dq}, {"dk", dk}, {"dv", dv}}
-		}})
+		all = append(all, check{"attention backward", l.name, l.tolerance(),
+			func(dev kernel.Device, in *source) []tensor {
+				q, k, v := l.tensors(in)
+				dout := in.normal(l.t*l.h*l.d, 1)
+				out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
+				attend(out, lse, q, k, v, l)
+				dq, dk, dv := in.output(l.t*l.h*l.d), in.output(l.t*l.g*l.d), in.output(l.t*l.g*l.d)
+				dev.AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v, l.cu, l.mask, l.selected, l.h, l.g, l.d)
+				return []tensor{{"dq", dq}, {"dk", dk}, {"dv", dv}}
+			}})
 	}
-	for _, s := range [][4]int{{1, 1, 1, 8}, {3, 4, 2, 32}, {2, 2, 1, 7}, {17, 6, 2, 32}, {4, 3, 1, 64}, {0, 2, 1, 16}, {3, 2, 2, 80}} {
+	for _, s := range [][4]int{{1, 1, 1, 8}, {3, 4, 2, 32}, {2, 2, 1, 7}, {17, 6, 2, 32}, {4, 3, 1, 64},
+		{0, 2, 1, 16}, {3, 2, 2, 80}} {
 		rows, h, g, d := s[0], s[1], s[2], s[3]
 		all = append(all, check{"attend paths", fmt.Sprintf("R%d H%d G%d D%d", rows, h, g, d), attentionTolerance,
 			func(dev kernel.Device, in *source) []tensor {
@@ -104,10 +107,11 @@ func attentionChecks() []check {
 				return []tensor{{"out", out}}
 			}})
 	}
-	for _, s := range [][5]int{{1, 1, 1, 1, 8}, {40, 3, 4, 2, 32}, {57, 57, 2, 1, 7}, {90, 33, 6, 2, 32}, {5, 0, 2, 1, 16}} {
+	for _, s := range [][5]int{{1, 1, 1, 1, 8}, {40, 3, 4, 2, 32}, {57, 57, 2, 1, 7},
+		{90, 33, 6, 2, 32}, {5, 0, 2, 1, 16}} {
 		n, rows, h, g, d := s[0], s[1], s[2], s[3], s[4]
-		all = append(all, check{"attend suffix", fmt.Sprintf("N%d R%d H%d G%d D%d", n, rows, h, g, d), attentionTolerance,
-			func(dev kernel.Device, in *source) []tensor {
+		all = append(all, check{"attend suffix", fmt.Sprintf("N%d R%d H%d G%d D%d", n, rows, h, g, d),
+			attentionTolerance, func(dev kernel.Device, in *source) []tensor {
 				q, k, v := in.normal(rows*h*d, 1), in.normal(100*g*d, 1), in.normal(100*g*d, 1)
 				out := in.output(rows * h * d)
 				dev.AttendSuffix(out, q, k, v, shuffled(in, 100)[:n], rows, h, g, d)

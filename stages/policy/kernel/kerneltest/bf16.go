@@ -114,7 +114,8 @@ func (r rounding) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wR
 }
 
 // LogProbsBackward writes the gradient of the logits down, to round it like every factor.
-func (r rounding) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
+func (r rounding) LogProbsBackward(dx, dw, dlogp, lse, x []float32,
+	w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	n, k := w.Shape()
 	logits := make([]float32, t*n)
 	r.Gemm(false, true, t, n, k, 1, x, wRaw, false, logits)
@@ -190,7 +191,8 @@ func (r rounding) AttendSuffix(out, q, k, v []float32, path []int32, rows, h, g,
 }
 
 // AttentionBackward rounds q, k, v, dout, the probabilities and the gradients of the scores.
-func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
+func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32,
+	cu, mask, selected []int32, h, g, d int) {
 	rows := int(cu[len(cu)-1])
 	plain := dout
 	q, k, v, dout = rounded(q), rounded(k), rounded(v), rounded(dout)

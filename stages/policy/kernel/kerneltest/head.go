@@ -16,7 +16,8 @@ const (
 func headChecks() []check {
 	var all []check
 	// Vocabularies around a tile, a chunk, and several chunks.
-	for _, s := range [][3]int{{1, 1, 1}, {3, 8, 5}, {20, 33, 97}, {64, 40, 513}, {9, 64, 2100}, {1100, 4, 20}, {0, 4, 4}} {
+	for _, s := range [][3]int{{1, 1, 1}, {3, 8, 5}, {20, 33, 97}, {64, 40, 513}, {9, 64, 2100},
+		{1100, 4, 20}, {0, 4, 4}} {
 		t, k, v := s[0], s[1], s[2]
 		size := fmt.Sprintf("T%d K%d V%d", t, k, v)
 		all = append(all, check{"logprobs", size, headTolerance, func(dev kernel.Device, in *source) []tensor {

@@ -58,11 +58,12 @@ func layerChecks() []check {
 				dev.SwiGLU(y, in.normal(n, spread), in.normal(n, 1), n)
 				return []tensor{{"y", y}}
 			}})
-			all = append(all, check{"swiglu backward", name, layerTolerance, func(dev kernel.Device, in *source) []tensor {
-				dGate, dUp := in.output(n), in.output(n)
-				dev.SwiGLUBackward(dGate, dUp, in.normal(n, 1), in.normal(n, spread), in.normal(n, 1), n)
-				return []tensor{{"dGate", dGate}, {"dUp", dUp}}
-			}})
+			all = append(all, check{"swiglu backward", name, layerTolerance,
+				func(dev kernel.Device, in *source) []tensor {
+					dGate, dUp := in.output(n), in.output(n)
+					dev.SwiGLUBackward(dGate, dUp, in.normal(n, 1), in.normal(n, spread), in.normal(n, 1), n)
+					return []tensor{{"dGate", dGate}, {"dUp", dUp}}
+				}})
 		}
 	}
 	return all

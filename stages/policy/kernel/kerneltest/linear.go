@@ -14,8 +14,9 @@ const linearTolerance = 2e-5
 func linearChecks() []check {
 	var all []check
 	// Around every tile height (1..16), tile width (8, 16, 32), and block of K.
-	for _, s := range append(shapes(), [][3]int{{1, 1, 1}, {1, 64, 33}, {2, 31, 7}, {3, 192, 65}, {5, 16, 32}, {8, 192, 512},
-		{13, 100, 70}, {14, 256, 64}, {15, 257, 31}, {29, 801, 129}, {70, 512, 96}, {700, 20, 40}, {40, 512, 40}, {0, 8, 8}}...) {
+	for _, s := range append(shapes(), [][3]int{{1, 1, 1}, {1, 64, 33}, {2, 31, 7}, {3, 192, 65}, {5, 16, 32},
+		{8, 192, 512}, {13, 100, 70}, {14, 256, 64}, {15, 257, 31}, {29, 801, 129}, {70, 512, 96},
+		{700, 20, 40}, {40, 512, 40}, {0, 8, 8}}...) {
 		for _, add := range []bool{false, true} {
 			t, k, n := s[0], s[1], s[2]
 			all = append(all, check{"matmul", fmt.Sprintf("%dx%d→%d add=%v", t, k, n, add), linearTolerance,
@@ -28,11 +29,13 @@ func linearChecks() []check {
 				}})
 		}
 	}
-	for _, s := range append(shapes(), [][3]int{{1, 1, 1}, {1, 33, 5}, {17, 1, 9}, {9, 40, 1}, {14, 32, 256}, {15, 31, 257}, {61, 97, 400}, {350, 70, 33}, {6, 5, 0}}...) {
+	for _, s := range append(shapes(), [][3]int{{1, 1, 1}, {1, 33, 5}, {17, 1, 9}, {9, 40, 1}, {14, 32, 256},
+		{15, 31, 257}, {61, 97, 400}, {350, 70, 33}, {6, 5, 0}}...) {
 		for flags := range 8 {
 			m, n, k := s[0], s[1], s[2]
 			transA, transB, add := flags&1 != 0, flags&2 != 0, flags&4 != 0
-			all = append(all, check{"gemm", fmt.Sprintf("%dx%dx%d transA=%v transB=%v add=%v", m, n, k, transA, transB, add), linearTolerance,
+			all = append(all, check{"gemm",
+				fmt.Sprintf("%dx%dx%d transA=%v transB=%v add=%v", m, n, k, transA, transB, add), linearTolerance,
 				func(dev kernel.Device, in *source) []tensor {
 					a, b, c := in.normal(m*k, 1), in.normal(k*n, 1), in.output(m*n)
 					dev.Gemm(transA, transB, m, n, k, 0.37, a, b, add, c)

@@ -29,7 +29,8 @@ func notANumber(t *testing.T, dev kernel.Device) {
 		results["swiglu dGate"], results["swiglu dUp"] = y[at], d[at]
 		dev.RMSNorm(y, d, poisoned(), in.normal(n, 1), 1, n, 1e-5)
 		results["rmsnorm"] = y[0]
-		dev.AdamW(y, in.normal(n, 0), in.normal(n, 0), poisoned(), n, kernel.AdamW{Rate: 1, Eps: 1, C1: 1, C2: 1, GradScale: 1})
+		dev.AdamW(y, in.normal(n, 0), in.normal(n, 0), poisoned(), n,
+			kernel.AdamW{Rate: 1, Eps: 1, C1: 1, C2: 1, GradScale: 1})
 		results["adamw"] = y[at]
 		results["sum of squares"] = float32(dev.SumSquares(poisoned()))
 

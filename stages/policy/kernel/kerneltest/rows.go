@@ -43,7 +43,8 @@ func rows(t *testing.T, dev kernel.Device) {
 			dev.LogProbs(y, make([]float32, count), x[first*k:(first+count)*k], packed, targets[first:], count)
 		}},
 		"logprobs grad": {k, func(y []float32, first, count int) {
-			dev.LogProbsGrad(y, make([]float32, count), make([]float32, count), x[first*k:(first+count)*k], packed, w, targets[first:], count)
+			dev.LogProbsGrad(y, make([]float32, count), make([]float32, count), x[first*k:(first+count)*k], packed, w,
+				targets[first:], count)
 		}},
 		"attend paths": {k, func(y []float32, first, count int) {
 			p := make([][]int32, count)

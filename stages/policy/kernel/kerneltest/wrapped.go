@@ -55,7 +55,8 @@ func (w *quantizedWeight) Rows(dst []float32, from, to int) {
 }
 
 // wrappedShapes are T, K, N: around a panel, a slab and a block of N.
-var wrappedShapes = [][3]int{{1, 1, 1}, {1, 64, 33}, {3, 192, 65}, {9, 64, 320}, {4, 32, 337}, {20, 96, 700}, {2, 2048, 600}, {0, 8, 8}, {2, 0, 5}, {2, 5, 0}}
+var wrappedShapes = [][3]int{{1, 1, 1}, {1, 64, 33}, {3, 192, 65}, {9, 64, 320}, {4, 32, 337}, {20, 96, 700},
+	{2, 2048, 600}, {0, 8, 8}, {2, 0, 5}, {2, 5, 0}}
 
 func wrappedChecks() []check {
 	var all []check
@@ -63,11 +64,13 @@ func wrappedChecks() []check {
 		for _, add := range []bool{false, true} {
 			t, k, n := s[0], s[1], s[2]
 			name := fmt.Sprintf("%dx%d→%d add=%v", t, k, n, add)
-			all = append(all, check{"wrapped matmul", name, linearTolerance, func(dev kernel.Device, in *source) []tensor {
-				w, x, y := bf16Weight(in, n, k), in.normal(t*k, 1), in.output(t*n)
-				dev.MatMul(y, x, dev.Wrap(w), t, add)
-				return []tensor{{"y", y}}
-			}}, check{"matmul rows", name, linearTolerance, func(dev kernel.Device, in *source) []tensor {
+			all = append(all, check{"wrapped matmul", name, linearTolerance,
+				func(dev kernel.Device, in *source) []tensor {
+					w, x, y := bf16Weight(in, n, k), in.normal(t*k, 1), in.output(t*n)
+					dev.MatMul(y, x, dev.Wrap(w), t, add)
+					return []tensor{{"y", y}}
+				}})
+			all = append(all, check{"matmul rows", name, linearTolerance, func(dev kernel.Device, in *source) []tensor {
 				w, dy, dx := bf16Weight(in, n, k), in.normal(t*n, 1), in.output(t*k)
 				dev.MatMulRows(dx, dy, w, t, add)
 				return []tensor{{"dx", dx}}
@@ -83,7 +86,8 @@ func wrapped(t *testing.T, dev kernel.Device, rowBits bool) {
 	// Too many rows for a panel to be packed by the way, and weights of several slabs: larger
 	// than the judge is patient for.
 	shapes := append([][3]int{{400, 64, 150}, {2, 8192, 200}}, wrappedShapes...)
-	shapes = append(shapes, [][3]int{{1, 100, 70}, {1, 896, 112}, {40, 70, 49}}...) // a short last block, and one row of codes
+	// a short last block, and one row of codes
+	shapes = append(shapes, [][3]int{{1, 100, 70}, {1, 896, 112}, {40, 70, 49}}...)
 	for i, s := range slices.Repeat(shapes, 5) {
 		rows, k, n := s[0], s[1], s[2]
 		in := newSource(fmt.Sprint("wrapped", s))
@@ -164,7 +168,8 @@ func together(t *testing.T, dev kernel.Device) {
 			wrapped = append(wrapped, dev.Wrap(w))
 		}
 		for name, weights := range map[string][]kernel.Matrix{
-			"packed": packed, "wrapped": wrapped, "both": {packed[0], wrapped[1], packed[3], wrapped[2]}, "one": packed[2:3], "none": nil,
+			"packed": packed, "wrapped": wrapped, "both": {packed[0], wrapped[1], packed[3], wrapped[2]},
+			"one": packed[2:3], "none": nil,
 		} {
 			var outs []kernel.Out
 			var want [][]float32

@@ -24,7 +24,8 @@ func (Device) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32,
 
 // AttentionBackward: with p = exp(s − lse) and ds = p·(dout·v − dout·out):
 // dq = Σ ds·k/√D, dk = Σ ds·q/√D, dv = Σ p·dout.
-func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
+func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32,
+	cu, mask, selected []int32, h, g, d int) {
 	if len(cu) == 0 {
 		return
 	}

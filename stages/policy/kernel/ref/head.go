@@ -55,7 +55,8 @@ func (d Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw
 }
 
 // LogProbsBackward: dlogit = dlogp·(1[v = target] − softmax).
-func (Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
+func (Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32,
+	w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	n, k := w.Shape()
 	dw64 := make([]float64, n*k)
 	for r := range t {

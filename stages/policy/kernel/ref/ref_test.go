@@ -37,10 +37,12 @@ func TestByHand(t *testing.T) {
 			dev.SwiGLU(y, []float32{0, ln(3)}, []float32{5, 4}, 2)
 		}, []float32{0, 3 * ln(3)}},
 		"attention averages equal keys, and starts anew per segment": {func(y []float32) {
-			dev.Attention(y, make([]float32, 3), make([]float32, 3), make([]float32, 3), []float32{2, 4, 7}, []int32{0, 2, 3}, nil, nil, 1, 1, 1)
+			dev.Attention(y, make([]float32, 3), make([]float32, 3), make([]float32, 3), []float32{2, 4, 7},
+				[]int32{0, 2, 3}, nil, nil, 1, 1, 1)
 		}, []float32{2, 3, 7}},
 		"paths follow the tree": {func(y []float32) {
-			dev.AttendPaths(y, make([]float32, 3), make([]float32, 3), []float32{2, 4, 9}, [][]int32{{0, 2}, {1}, {}}, 1, 1, 1)
+			dev.AttendPaths(y, make([]float32, 3), make([]float32, 3), []float32{2, 4, 9},
+				[][]int32{{0, 2}, {1}, {}}, 1, 1, 1)
 		}, []float32{5.5, 4, 0}},
 		"logprobs, negative target skipped": {func(y []float32) {
 			w := dev.Pack([]float32{0, ln(3)}, 2, 1)
