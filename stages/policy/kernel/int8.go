@@ -7,24 +7,25 @@ import (
 	"sync"
 )
 
-// Int8 is a weight in eight bits: 32 neighbouring values of a row are codes times one
-// scale, which is an IEEE half. These are the values of llama.cpp's Q8_0.
+// Int8 is a weight in eight bits: each block of 32 neighbouring values of a row has one scale, an
+// IEEE half, and a value is its code times that scale. These are the values of llama.cpp's Q8_0.
 //
-// Sixteen rows lie side by side, value by value, as a product reads them.
+// Groups of sixteen rows are interleaved value by value, in the order in which a product reads them.
 type Int8 struct {
 	N, K   int
-	Codes  []byte   // (⌈N/16⌉, K, 16), each plus 128; anything behind the last row
+	Codes  []byte   // (⌈N/16⌉, K, 16), each plus 128; undefined behind the last row
 	Scales []uint16 // (⌈N/16⌉, ⌈K/32⌉, 16); 0 behind the last row
 }
 
-// Int8Rows lie side by side in an Int8, and Int8Block of their values share a scale.
+// The layout of an Int8.
 const (
-	Int8Rows  = 16
-	Int8Block = 32
+	Int8Rows  = 16 // rows that are interleaved
+	Int8Block = 32 // values of a row that share a scale
 )
 
 // ToInt8 rounds w as llama.cpp's quantize_row_q8_0_ref does: the scale is the largest
-// magnitude ÷ 127. It refuses, by row, what is not finite or too large for a scale.
+// magnitude of the block ÷ 127. The error names the row and the values if one of them is not
+// finite or too large for a scale.
 func ToInt8(w Weight) (*Int8, error) {
 	n, k := w.Shape()
 	groups, blocks := (n+Int8Rows-1)/Int8Rows, (k+Int8Block-1)/Int8Block
@@ -48,7 +49,7 @@ func ToInt8(w Weight) (*Int8, error) {
 	return q, nil
 }
 
-// at is where row r's codes and scales begin; steps of Int8Rows lead on.
+// at returns row r's codes and scales: the first of each, and then every Int8Rows-th.
 func (w *Int8) at(r int) (codes []byte, scales []uint16) {
 	g, j := r/Int8Rows, r%Int8Rows
 	blocks := (w.K + Int8Block - 1) / Int8Block
@@ -64,13 +65,14 @@ func (w *Int8) encode(r int, values []float32) error {
 		block := values[b*Int8Block : min(len(values), (b+1)*Int8Block)]
 		var top float32
 		for _, v := range block {
-			top = max(top, v, -v) // NaN if one is
+			top = max(top, v, -v) // NaN if one of them is
 		}
 		scale := ToHalf(top / 127)
 		switch {
 		case !(float64(FromHalf(scale)) < math.Inf(1)):
-			return fmt.Errorf("row %d, values %d to %d: the largest magnitude is %g, and eight bits reach to 127 × 65,504", r, b*Int8Block, b*Int8Block+len(block)-1, top)
-		case scale == 0: // all stand for 0, whatever their codes
+			return fmt.Errorf("row %d, values %d to %d: the largest magnitude is %g, "+
+				"but eight bits reach only 127 × 65,504", r, b*Int8Block, b*Int8Block+len(block)-1, top)
+		case scale == 0: // every value becomes 0, so the codes do not matter
 			continue
 		}
 		scales[b*Int8Rows] = scale
@@ -86,7 +88,7 @@ func (w *Int8) encode(r int, values []float32) error {
 // Shape returns N and K.
 func (w *Int8) Shape() (n, k int) { return w.N, w.K }
 
-// Rows widens: the products are exact.
+// Rows converts to float32: code times scale is exact.
 func (w *Int8) Rows(dst []float32, from, to int) {
 	for r := from; r < to; r++ {
 		codes, scales := w.at(r)
@@ -100,7 +102,7 @@ func (w *Int8) Rows(dst []float32, from, to int) {
 	}
 }
 
-// Block is block b of row r: a scale, and its codes into dst.
+// Block copies the codes of block b of row r to dst and returns the block's scale, an IEEE half.
 func (w *Int8) Block(dst *[Int8Block]int8, r, b int) (scale uint16) {
 	codes, scales := w.at(r)
 	for i := range dst {
@@ -109,7 +111,8 @@ func (w *Int8) Block(dst *[Int8Block]int8, r, b int) (scale uint16) {
 	return scales[b*Int8Rows]
 }
 
-// Spread cuts 0..n−1 into ranges, one for each processor, and does them at once.
+// Spread cuts 0 to n−1 into one range for each processor and calls do for all of them at once. It
+// returns when all calls have returned.
 func Spread(n int, do func(first, last int)) {
 	workers := min(n, runtime.GOMAXPROCS(0))
 	var wait sync.WaitGroup

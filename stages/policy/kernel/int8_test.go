@@ -9,7 +9,7 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// TestHalf: every half survives, and what lies between two goes to the nearer.
+// TestHalf: every half survives a round trip, and a value between two halves goes to the nearer one.
 func TestHalf(t *testing.T) {
 	for h := range 1 << 16 {
 		v := kernel.FromHalf(uint16(h))
@@ -25,21 +25,23 @@ func TestHalf(t *testing.T) {
 		for _, c := range []struct {
 			v    float32
 			want int
-		}{{middle, want}, {math.Nextafter32(middle, v), h}, {math.Nextafter32(middle, kernel.FromHalf(uint16(h+1))), h + 1}} {
+		}{{middle, want}, {math.Nextafter32(middle, v), h},
+			{math.Nextafter32(middle, kernel.FromHalf(uint16(h+1))), h + 1}} {
 			if got := kernel.ToHalf(c.v); int(got) != c.want {
 				t.Fatalf("%g (behind %#x) is %#x, want %#x", c.v, h, got, c.want)
 			}
 		}
 	}
-	for v, want := range map[float32]uint16{65519: 0x7bff, 65520: 0x7c00, -1e9: 0xfc00, 1e-9: 0, float32(math.Inf(-1)): 0xfc00} {
+	for v, want := range map[float32]uint16{65519: 0x7bff, 65520: 0x7c00, -1e9: 0xfc00, 1e-9: 0,
+		float32(math.Inf(-1)): 0xfc00} {
 		if got := kernel.ToHalf(v); got != want {
 			t.Errorf("%g is %#x, want %#x", v, got, want)
 		}
 	}
 }
 
-// TestToInt8: a value is at most half a step from what stands for it, and the scale's
-// own rounding; the largest of a block has a code of 127; what is rounded once stays.
+// TestToInt8: a rounded value is at most half a step off, plus the rounding of the scale; the
+// largest value of a block has the code 127; rounding a second time changes nothing.
 func TestToInt8(t *testing.T) {
 	const n, k = 21, 100 // no whole sixteen, no whole block
 	r := rand.New(rand.NewPCG(1, 2))
@@ -63,13 +65,16 @@ func TestToInt8(t *testing.T) {
 				top = max(top, math.Abs(float64(v)))
 			}
 			for i := r*k + b; i < r*k+end; i++ {
-				if far := math.Abs(float64(wide[i]) - float64(data[i])); far > top/127*0.5001+math.Abs(float64(data[i]))/2048+127.0/(1<<25) { // the scale is a half, maybe a subnormal one
+				// Half a step, and the rounding of the scale: it is an IEEE half, perhaps a subnormal one.
+				most := top/127*0.5001 + math.Abs(float64(data[i]))/2048 + 127.0/(1<<25)
+				if far := math.Abs(float64(wide[i]) - float64(data[i])); far > most {
 					t.Fatalf("row %d, value %d: %g for %g, the largest being %g", r, i-r*k, wide[i], data[i], top)
 				}
 			}
 		}
 	}
-	if got := wide[6*k : 6*k+6]; got[0] != 127 || got[1] != 3 || got[2] != -3 || got[3] != 2 || got[4] != 126 || got[5] != 0 {
+	if got := wide[6*k : 6*k+6]; got[0] != 127 || got[1] != 3 || got[2] != -3 || got[3] != 2 ||
+		got[4] != 126 || got[5] != 0 {
 		t.Errorf("halves: %v", got)
 	}
 	var codes [kernel.Int8Block]int8
@@ -90,7 +95,7 @@ func TestToInt8(t *testing.T) {
 	}
 }
 
-// TestToInt8Refuses: no value is lost in silence.
+// TestToInt8Refuses: a value that eight bits cannot hold is an error that names its row.
 func TestToInt8Refuses(t *testing.T) {
 	for _, v := range []float32{float32(math.NaN()), float32(math.Inf(-1)), 1e7} {
 		data := make([]float32, 40*70)

@@ -6,42 +6,41 @@ import (
 	"runtime"
 )
 
-// Weight is a frozen matrix (N, K) in the form in which it is kept, such as bf16 or
-// four bits. Every form stands for exact float32 values. Many goroutines may use one.
+// Weight is a frozen matrix (N, K) in its own type, such as bfloat16 or four bits. Every value of
+// every type converts to float32 exactly. Many goroutines may use a Weight at once.
 type Weight interface {
 	Shape() (n, k int)
-	// Rows fills dst (to−from, K) with rows from..to−1.
+	// Rows fills dst (to−from, K) with rows from to to−1, in float32.
 	Rows(dst []float32, from, to int)
 }
 
 // Dense is a weight in float32.
 type Dense struct {
 	N, K  int
-	Data  []float32 // (N, K); may be a part of a mapped file
-	Owner any       // keeps Data mapped; nil when it is plain memory
+	Data  []float32 // (N, K); may lie in a mapped file
+	Owner any       // while it is reachable, Data stays mapped; nil for plain memory
 }
 
 // Shape returns N and K.
 func (w *Dense) Shape() (n, k int) { return w.N, w.K }
 
-// Rows copies.
+// Rows copies the rows.
 func (w *Dense) Rows(dst []float32, from, to int) {
 	copy(dst, w.Data[from*w.K:to*w.K])
 	runtime.KeepAlive(w.Owner)
 }
 
-// BF16 is a weight in bfloat16, little-endian, as weight files have it: Data may be
-// a part of a mapped file.
+// BF16 is a weight in bfloat16, little-endian, as in weight files: Data may lie in a mapped file.
 type BF16 struct {
 	N, K  int
 	Data  []byte // (N, K, 2)
-	Owner any    // keeps Data mapped; nil when it is plain memory
+	Owner any    // while it is reachable, Data stays mapped; nil for plain memory
 }
 
 // Shape returns N and K.
 func (w *BF16) Shape() (n, k int) { return w.N, w.K }
 
-// Rows widens: the 16 bits are the high half of a float32.
+// Rows converts to float32: the 16 bits are the high half of a float32.
 func (w *BF16) Rows(dst []float32, from, to int) {
 	src := w.Data[2*from*w.K : 2*to*w.K]
 	for i := range dst[:len(src)/2] {
@@ -50,7 +49,7 @@ func (w *BF16) Rows(dst []float32, from, to int) {
 	runtime.KeepAlive(w.Owner)
 }
 
-// F16 is a weight in IEEE halves, little-endian, otherwise like BF16.
+// F16 is a weight in IEEE half precision, little-endian, otherwise like BF16.
 type F16 struct {
 	N, K  int
 	Data  []byte // (N, K, 2)
@@ -60,7 +59,7 @@ type F16 struct {
 // Shape returns N and K.
 func (w *F16) Shape() (n, k int) { return w.N, w.K }
 
-// Rows widens.
+// Rows converts to float32.
 func (w *F16) Rows(dst []float32, from, to int) {
 	src := w.Data[2*from*w.K : 2*to*w.K]
 	for i := range dst[:len(src)/2] {
@@ -69,8 +68,8 @@ func (w *F16) Rows(dst []float32, from, to int) {
 	runtime.KeepAlive(w.Owner)
 }
 
-// ToBF16 rounds to the nearest bfloat16, ties to even. A finite value stays finite
-// unless it is beyond the largest bfloat16 by more than half a step.
+// ToBF16 rounds to the nearest bfloat16, ties to even. A finite value becomes infinite only if it
+// exceeds the largest bfloat16 by at least half a step.
 func ToBF16(v float32) uint16 {
 	u := math.Float32bits(v)
 	return uint16((u + 0x7fff + (u>>16)&1) >> 16)
@@ -85,7 +84,7 @@ type Quantized interface {
 	Block(b int, table *[16]float32) (codes []byte)
 }
 
-// Widened returns all of w in float32, freshly allocated.
+// Widened returns all of w (N, K) in float32, in newly allocated memory.
 func Widened(w Weight) []float32 {
 	n, k := w.Shape()
 	all := make([]float32, n*k)
