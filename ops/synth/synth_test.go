@@ -11,6 +11,7 @@ import (
 
 	"itool/ops/synth"
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl"
 	"itool/stages/split/format"
 )
 
@@ -70,7 +71,7 @@ func TestAnswersPass(t *testing.T) {
 			}
 			kinds["prose"]++
 			calls = nil
-		} else if m := toolcall.Check(calls, tools, toolcall.Reference(calls), toolcall.RuleFor(calls)); m != nil {
+		} else if m := bfcl.Check(calls, tools, bfcl.Reference(calls), bfcl.RuleFor(calls)); m != nil {
 			t.Errorf("row %d: %q: %v", i, r.Answer(), m)
 		}
 		for _, call := range calls {

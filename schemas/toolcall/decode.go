@@ -120,7 +120,7 @@ func (d *decoder) value(n *node) (Value, error) {
 			return source(n)
 		}
 		call, err := d.call(n)
-		return asDict(Value{Kind: Nested, Call: &call}), err
+		return Value{Kind: Nested, Call: &call}.CallsAsDicts(), err
 	case indexForm:
 		return indexSource(n)
 	}

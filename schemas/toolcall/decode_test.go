@@ -115,8 +115,7 @@ func TestHostileLengths(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			start := time.Now()
 			toolcall.Read(tc.in)
-			toolcall.DecodeJava(tc.in)
-			toolcall.DecodeJavaScript(tc.in)
+			toolcall.DecodeSource(tc.in, "\"'`")
 			toolcall.IsProse(tc.in)
 			if d := time.Since(start); d > 5*time.Second {
 				t.Errorf("took %v", d)
@@ -164,8 +163,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			checkRoundTrip(t, append([]toolcall.Call(nil), calls...))
 		}
-		toolcall.DecodeJava(s)
-		toolcall.DecodeJavaScript(s)
+		toolcall.DecodeSource(s, "\"'`")
 		toolcall.IsProse(s)
 	})
 }

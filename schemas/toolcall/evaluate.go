@@ -136,7 +136,7 @@ func whole(v Value) (*big.Int, bool) {
 }
 
 func integer(n *big.Int) (Value, error) {
-	if n.BitLen() > maxDigits*10/3 {
+	if n.BitLen() > MaxDigits*10/3 {
 		return Value{}, errors.New("toolcall: an int of too many digits")
 	}
 	return Value{Kind: Int, Text: n.String()}, nil

@@ -5,7 +5,7 @@ import (
 	"math/big"
 )
 
-// Operations of ints and bools; results stay within maxDigits.
+// Operations of ints and bools; results stay within MaxDigits.
 
 func wholeOp(op string, a, b Value, x, y *big.Int) (Value, error) {
 	zero := y.Sign() == 0
@@ -39,7 +39,7 @@ func wholeOp(op string, a, b Value, x, y *big.Int) (Value, error) {
 			return floatOp(op, a, b)
 		}
 		// The exponent alone says how long the result gets, before the work is done.
-		if x.BitLen() > 1 && (!y.IsInt64() || y.Int64() > maxDigits*10/3 || int64(x.BitLen()-1)*y.Int64() > maxDigits*10/3) {
+		if x.BitLen() > 1 && (!y.IsInt64() || y.Int64() > MaxDigits*10/3 || int64(x.BitLen()-1)*y.Int64() > MaxDigits*10/3) {
 			return Value{}, errEvaluate
 		}
 		if x.BitLen() <= 1 { // 0, 1, -1: only the parity counts, and 0**0 is 1
@@ -77,7 +77,7 @@ func shift(op string, x, by *big.Int) (Value, error) {
 	if x.Sign() == 0 {
 		return Integer(0), nil
 	}
-	if !by.IsInt64() || by.Int64() > maxDigits*10/3 {
+	if !by.IsInt64() || by.Int64() > MaxDigits*10/3 {
 		return Value{}, errEvaluate
 	}
 	return integer(x.Lsh(x, uint(by.Int64())))

@@ -54,7 +54,7 @@ func (c *cursor) grow(f form, text string, kids ...*node) (*node, error) {
 			n.depth = kid.depth + 1
 		}
 	}
-	if n.depth > maxDepth {
+	if n.depth > MaxDepth {
 		return nil, c.want("at most 200 levels of nesting")
 	}
 	return n, nil

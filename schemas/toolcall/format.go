@@ -233,7 +233,7 @@ func jsonTo(b *strings.Builder, v Value) {
 		}
 		b.WriteByte('}')
 	case Nested:
-		jsonTo(b, asDict(v))
+		jsonTo(b, v.CallsAsDicts())
 	default: // numbers are the same in both
 		writeValue(b, v, false)
 	}

@@ -35,7 +35,7 @@ func fromJSON(dec *json.Decoder, depth int) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	if depth > maxDepth {
+	if depth > MaxDepth {
 		return Value{}, errors.New("more than 200 levels of nesting")
 	}
 	switch t := token.(type) {
@@ -61,11 +61,11 @@ func jsonNumber(s string) (Value, error) {
 		return Number(f), err
 	}
 	n, ok := new(big.Int), false
-	if len(s) <= maxDigits {
+	if len(s) <= MaxDigits {
 		n, ok = n.SetString(s, 10)
 	}
 	if !ok {
-		return Value{}, fmt.Errorf("an int of more than %d digits", maxDigits)
+		return Value{}, fmt.Errorf("an int of more than %d digits", MaxDigits)
 	}
 	return Value{Kind: Int, Text: n.String()}, nil
 }

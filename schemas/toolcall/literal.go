@@ -58,7 +58,7 @@ func (c *cursor) number() (Value, error) {
 	digits := strings.TrimLeft(literal, "0")
 	if digits == "" {
 		digits = "0"
-	} else if len(digits) != len(literal) || len(digits) > maxDigits {
+	} else if len(digits) != len(literal) || len(digits) > MaxDigits {
 		c.pos = start
 		return Value{}, c.want("an int without leading zeros and of at most 4300 digits")
 	}
@@ -87,10 +87,10 @@ func (c *cursor) prefixedInt() (Value, error) {
 	}
 	literal := c.text[start:c.pos]
 	n, ok := new(big.Int), false
-	if len(literal) <= maxDigits {
+	if len(literal) <= MaxDigits {
 		n, ok = n.SetString(literal, 0)
 	}
-	if !ok || len(n.Text(10)) > maxDigits {
+	if !ok || len(n.Text(10)) > MaxDigits {
 		c.pos = start
 		return Value{}, c.want("an int")
 	}

@@ -164,8 +164,5 @@ func FuzzParse(f *testing.F) {
 		if toolcall.IsProse(s) {
 			t.Fatalf("%q holds calls and is prose", s)
 		}
-		if m := toolcall.Check(calls, nil, toolcall.Reference(calls), toolcall.RuleFor(calls)); m != nil {
-			t.Fatalf("%q does not pass against itself: %s", s, m)
-		}
 	})
 }

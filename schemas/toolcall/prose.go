@@ -21,7 +21,7 @@ var (
 // cut off by length only the caller knows. A link such as [f()](url) is prose.
 func IsProse(answer string) bool {
 	text := strings.Trim(answer, "` \t\r\n")
-	if !strings.ContainsFunc(text, unicode.IsLetter) || len(text) > maxBytes || opensWithCall.MatchString(text) {
+	if !strings.ContainsFunc(text, unicode.IsLetter) || len(text) > MaxBytes || opensWithCall.MatchString(text) {
 		return false
 	}
 	if jsonCall.MatchString(text) || callMark.MatchString(text) {

@@ -9,12 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// The cursor and the literals that both grammars share.
+// Limits of every reader.
 
 const (
-	maxBytes  = 1 << 20 // of one answer
-	maxDepth  = 200     // of brackets and operators, as CPython's tokenizer
-	maxDigits = 4300    // of one int, as CPython: longer ones cost quadratic time
+	MaxBytes  = 1 << 20 // of one answer
+	MaxDepth  = 200     // of brackets and operators, as CPython's tokenizer
+	MaxDigits = 4300    // of one int, as CPython: longer ones cost quadratic time
 )
 
 // A SyntaxError says where an answer stops being a tool call and what was expected
@@ -47,8 +47,8 @@ type cursor struct {
 // newCursor refuses texts that no parser should spend time on.
 func newCursor(text string) (*cursor, error) {
 	c := &cursor{text: text}
-	if len(text) > maxBytes {
-		return nil, &SyntaxError{Offset: maxBytes, Want: "at most 1 MiB", Got: strconv.Itoa(len(text)) + " bytes"}
+	if len(text) > MaxBytes {
+		return nil, &SyntaxError{Offset: MaxBytes, Want: "at most 1 MiB", Got: strconv.Itoa(len(text)) + " bytes"}
 	}
 	if !utf8.ValidString(text) {
 		for c.pos < len(text) {
@@ -99,7 +99,7 @@ func (c *cursor) take(token string) bool {
 
 func (c *cursor) enter() error {
 	c.depth++
-	if c.depth > maxDepth {
+	if c.depth > MaxDepth {
 		return c.want("at most 200 levels of nesting")
 	}
 	return nil

@@ -74,7 +74,7 @@ func parseTool(v Value) (Tool, error) {
 	name, _ := v.get("name")
 	tool := Tool{Name: strings.TrimSpace(name.Text)}
 	if name.Kind != String || tool.Name == "" {
-		return tool, fmt.Errorf("name: want a text that is not empty, got %s", shorten(name))
+		return tool, fmt.Errorf("name: want a text that is not empty, got %s", name.Short())
 	}
 	var err error
 	if tool.Description, err = optionalText(v, "description"); err != nil {
@@ -103,7 +103,7 @@ func parametersObject(v Value) error {
 	_, listed := v.get("properties")
 	switch {
 	case typed && typ.Kind == String && typ.Text != "dict" && typ.Text != "object":
-		return fmt.Errorf(`type: want "dict" or "object", got %s`, shorten(typ))
+		return fmt.Errorf(`type: want "dict" or "object", got %s`, typ.Short())
 	case !listed && (!typed || typ.Kind != String) && len(v.Pairs) > 0:
 		return fmt.Errorf("want type and properties, got other fields")
 	}
@@ -149,7 +149,7 @@ func requiredNames(v Value) ([]string, error) {
 	var names []string
 	for _, name := range list.Items {
 		if name.Kind != String {
-			return nil, fmt.Errorf("required: want a name, got %s", shorten(name))
+			return nil, fmt.Errorf("required: want a name, got %s", name.Short())
 		}
 		names = append(names, name.Text)
 	}
@@ -203,19 +203,19 @@ func typeName(v Value) (string, error) {
 	case String, None:
 		return typ.Text, nil
 	}
-	return "", fmt.Errorf("type: want a name, got %s", shorten(typ))
+	return "", fmt.Errorf("type: want a name, got %s", typ.Short())
 }
 
 func optionalText(v Value, key string) (string, error) {
 	text, _ := v.get(key)
 	if text.Kind != String && text.Kind != None {
-		return "", fmt.Errorf("%s: want a text, got %s", key, shorten(text))
+		return "", fmt.Errorf("%s: want a text, got %s", key, text.Short())
 	}
 	return text.Text, nil
 }
 
-// shorten prints a value for an error.
-func shorten(v Value) string {
+// Short prints a value for an error: String, cut after 60 characters.
+func (v Value) Short() string {
 	s := []rune(printValue(v))
 	if len(s) > 60 {
 		s = append(s[:60], '…')

@@ -1,5 +1,5 @@
-// Package toolcall is the grammar of an answer: it parses, prints, compares and
-// judges tool calls such as
+// Package toolcall is the grammar of an answer: it reads, prints and compares tool
+// calls such as
 //
 //	[get_weather(city='Paris', days=3), Market Trends API(country='us')]
 //
@@ -8,18 +8,19 @@
 //   - [Parse] reads our own grammar, strictly: names with blanks (ToolACE), keywords
 //     as parameter names, true/null beside True/None, nothing evaluated.
 //   - [Decode] reads what BFCL's checker reads: lenient at the rim (fences, missing
-//     brackets), then a Python expression; [DecodeJava] and [DecodeJavaScript] are its
-//     siblings.
+//     brackets), then a Python expression; [DecodeSource] is its sibling for Java and
+//     JavaScript.
 //
 // [Read] tries the first, then the second: right for a model's answer when the
-// judgement need not equal BFCL's to the letter. [Judge] is BFCL's to the letter.
+// judgement need not equal BFCL's to the letter.
 //
-// The package knows no model, no file and no clock; it never panics on input, and
-// every reader is bounded in size and depth. The smallest use:
+// The package does not judge: package bfcl compares calls with the expected ones. It
+// knows no model, no file and no clock; it never panics on input, and every reader is
+// bounded in size and depth. The smallest use:
 //
 //	calls, err := toolcall.Read(answer)
 //	if err != nil { ... }
-//	m := toolcall.Check(calls, tools, toolcall.Reference(want), toolcall.RuleFor(want))
+//	fmt.Println(toolcall.Print(calls))
 package toolcall
 
 // A Call is one tool call: its name and its keyword arguments in written order.

@@ -72,17 +72,6 @@ func (v Value) get(key string) (Value, bool) {
 	return Value{}, false
 }
 
-// put sets a key as a Python dict does: the last value wins, at the first place.
-func put(pairs []Pair, key, value Value) []Pair {
-	for i := range pairs {
-		if alike(pairs[i].Key, key) {
-			pairs[i].Value = value
-			return pairs
-		}
-	}
-	return append(pairs, Pair{key, value})
-}
-
 // hashable says whether Python would take v as a dict key.
 func hashable(v Value) bool {
 	switch v.Kind {
@@ -97,9 +86,9 @@ func hashable(v Value) bool {
 	return true
 }
 
-// alike is Python's ==: 1 == 1.0 == True, lists by element, dicts without order, a
+// PythonEqual is Python's ==: 1 == 1.0 == True, lists by element, dicts without order, a
 // list never equal to a tuple.
-func alike(a, b Value) bool {
+func PythonEqual(a, b Value) bool {
 	if x, ok := number(a); ok {
 		y, ok := number(b)
 		return ok && x.Cmp(y) == 0
@@ -117,19 +106,19 @@ func alike(a, b Value) bool {
 			return false
 		}
 		for i := range a.Items {
-			if !alike(a.Items[i], b.Items[i]) {
+			if !PythonEqual(a.Items[i], b.Items[i]) {
 				return false
 			}
 		}
 	case Dict:
-		return alikeDicts(a, b)
+		return equalDicts(a, b)
 	case Nested:
-		return alike(asDict(a), asDict(b))
+		return PythonEqual(a.CallsAsDicts(), b.CallsAsDicts())
 	}
 	return true
 }
 
-func alikeDicts(a, b Value) bool {
+func equalDicts(a, b Value) bool {
 	if len(a.Pairs) != len(b.Pairs) {
 		return false
 	}
@@ -139,14 +128,14 @@ func alikeDicts(a, b Value) bool {
 	}
 	for _, p := range a.Pairs {
 		other, ok := byKey[hashKey(p.Key)]
-		if !ok || !alike(p.Value, other) {
+		if !ok || !PythonEqual(p.Value, other) {
 			return false
 		}
 	}
 	return true
 }
 
-// hashKey gives equal texts to values that are alike, as Python's hash does.
+// hashKey gives equal texts to values that are PythonEqual, as Python's hash does.
 func hashKey(v Value) string {
 	if x, ok := number(v); ok {
 		return "n" + x.RatString()
@@ -161,16 +150,6 @@ func hashKey(v Value) string {
 		return s.String()
 	}
 	return "v" + printValue(v)
-}
-
-// in is Python's "v in list".
-func in(v Value, list []Value) bool {
-	for _, item := range list {
-		if alike(v, item) {
-			return true
-		}
-	}
-	return false
 }
 
 // number gives the exact value of a bool, an int or a finite float.
@@ -194,26 +173,26 @@ func number(v Value) (*big.Rat, bool) {
 	return nil, false
 }
 
-// asDict turns nested calls into {name: {argument: value}}, the form in which BFCL's
+// CallsAsDicts turns nested calls into {name: {argument: value}}, the form in which BFCL's
 // checker sees them.
-func asDict(v Value) Value {
+func (v Value) CallsAsDicts() Value {
 	switch v.Kind {
 	case List, Tuple:
 		items := make([]Value, len(v.Items))
 		for i, item := range v.Items {
-			items[i] = asDict(item)
+			items[i] = item.CallsAsDicts()
 		}
 		return Value{Kind: v.Kind, Items: items}
 	case Dict:
 		pairs := make([]Pair, len(v.Pairs))
 		for i, p := range v.Pairs {
-			pairs[i] = Pair{p.Key, asDict(p.Value)}
+			pairs[i] = Pair{p.Key, p.Value.CallsAsDicts()}
 		}
 		return Value{Kind: Dict, Pairs: pairs}
 	case Nested:
 		var pairs []Pair
 		for _, a := range v.Call.Args {
-			pairs = append(pairs, Pair{Text(a.Name), asDict(a.Value)})
+			pairs = append(pairs, Pair{Text(a.Name), a.Value.CallsAsDicts()})
 		}
 		inner := Value{Kind: Dict, Pairs: pairs}
 		return Value{Kind: Dict, Pairs: []Pair{{Text(v.Call.Name), inner}}}

@@ -12,6 +12,7 @@ import (
 
 	"itool/schemas"
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl"
 	"itool/stages/policy"
 )
 
@@ -34,8 +35,8 @@ const (
 // reference once; a tree asks it hundreds of times.
 type Examiner struct {
 	tools   []toolcall.Tool
-	want    toolcall.Expected
-	rule    toolcall.Rule
+	want    bfcl.Expected
+	rule    bfcl.Rule
 	hasCall bool
 	format  toolcall.Format // that the reference is written in, and the answer must be
 }
@@ -53,17 +54,17 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 		return e, nil
 	}
 	if ex.Acceptable != "" {
-		if e.want, err = toolcall.ParseExpected(json.RawMessage(ex.Acceptable)); err != nil {
+		if e.want, err = bfcl.ParseExpected(json.RawMessage(ex.Acceptable)); err != nil {
 			return nil, fmt.Errorf("example %s: acceptable: %w", ex.ID, err)
 		}
-		e.rule = toolcall.RuleOf(ex.Category)
+		e.rule = bfcl.RuleOf(ex.Category)
 		return e, nil
 	}
 	calls, err := e.format.Read(ex.Reference)
 	if err != nil {
 		return nil, fmt.Errorf("example %s: reference: %w", ex.ID, err)
 	}
-	e.want, e.rule = toolcall.Reference(calls), toolcall.RuleFor(calls)
+	e.want, e.rule = bfcl.Reference(calls), bfcl.RuleFor(calls)
 	return e, nil
 }
 
@@ -78,15 +79,15 @@ func (e *Examiner) Outcome(answer string, cut bool) Result {
 	}
 	calls, err := e.format.Read(answer)
 	if err != nil {
-		m := toolcall.Undecodable(err)
+		m := bfcl.Undecodable(err)
 		return Result{ErrorName: m.Name, ErrorType: string(m.Type)}
 	}
-	m := toolcall.Check(calls, e.tools, e.want, e.rule)
+	m := bfcl.Check(calls, e.tools, e.want, e.rule)
 	switch {
 	case m != nil:
 		return Result{Parsed: !cut, ErrorName: m.Name, ErrorType: string(m.Type)}
 	case cut:
-		return Result{ErrorName: ErrCut, ErrorType: string(toolcall.Other)}
+		return Result{ErrorName: ErrCut, ErrorType: string(bfcl.Other)}
 	}
 	return Result{Pass: true, Parsed: true}
 }
@@ -96,14 +97,14 @@ func (e *Examiner) Outcome(answer string, cut bool) Result {
 func prose(answer string, cut bool) Result {
 	switch {
 	case cut:
-		return Result{ErrorName: ErrCut, ErrorType: string(toolcall.Other)}
+		return Result{ErrorName: ErrCut, ErrorType: string(bfcl.Other)}
 	case toolcall.IsProse(answer):
 		return Result{Pass: true, Parsed: true}
 	case answer == "":
-		return Result{ErrorName: ErrEmpty, ErrorType: string(toolcall.Other)}
+		return Result{ErrorName: ErrEmpty, ErrorType: string(bfcl.Other)}
 	}
 	_, err := toolcall.FormatOf(answer).Read(answer)
-	return Result{Parsed: err == nil, ErrorName: ErrCallUnwanted, ErrorType: string(toolcall.ToolsCount)}
+	return Result{Parsed: err == nil, ErrorName: ErrCallUnwanted, ErrorType: string(bfcl.ToolsCount)}
 }
 
 // Greedy answers every example greedily and judges the answers, in order.

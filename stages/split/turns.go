@@ -8,6 +8,7 @@ import (
 
 	"itool/schemas"
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl"
 	"itool/stages/policy"
 	"itool/stages/split/format"
 )
@@ -221,11 +222,11 @@ func checkAnswer(e *schemas.Example, tools []toolcall.Tool) ([]toolcall.Call, er
 		}
 		return calls, nil
 	}
-	want, err := toolcall.ParseExpected(json.RawMessage(e.Acceptable))
+	want, err := bfcl.ParseExpected(json.RawMessage(e.Acceptable))
 	if err != nil {
 		return nil, err
 	}
-	if m := toolcall.Check(calls, tools, want, toolcall.RuleOf(e.Category)); m != nil {
+	if m := bfcl.Check(calls, tools, want, bfcl.RuleOf(e.Category)); m != nil {
 		return nil, fmt.Errorf("the benchmark's own answer fails its check: %s", m)
 	}
 	return calls, nil

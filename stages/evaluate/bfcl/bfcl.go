@@ -1,6 +1,7 @@
 // Package bfcl adds category scores up as the Berkeley Function Calling Leaderboard
 // v3 does. It runs nothing: what was not run is "not run", never 0, and neither is
-// a group with a category missing.
+// a group with a category missing. Single answers are checked elsewhere: see
+// schemas/toolcall/bfcl.
 //
 //	table := bfcl.Aggregate(bfcl.Tally(verdicts))
 //	fmt.Println(table.Live) // 74.99 %, or: not run (live_relevance)

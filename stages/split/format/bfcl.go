@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl"
 )
 
 // categories of BFCL that have answers to learn, in Python's notation.
@@ -67,7 +68,7 @@ func readBFCL(raw []byte) (Row, error) {
 // its values) is left out, for the question then does not ask for it, unless the
 // tool's schema requires it.
 func reference(truth, function json.RawMessage) ([]toolcall.Call, error) {
-	expected, err := toolcall.ParseExpected(truth)
+	expected, err := bfcl.ParseExpected(truth)
 	if err != nil {
 		return nil, fail(BadRow, "ground_truth", "%v", err)
 	}

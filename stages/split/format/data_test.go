@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl"
 	"itool/stages/split/format"
 )
 
@@ -132,7 +133,7 @@ func checkReference(t *testing.T, row format.Row) {
 	if err != nil {
 		t.Fatalf("row %d: %v", row.Number, err)
 	}
-	want, err := toolcall.ParseExpected(row.Acceptable)
+	want, err := bfcl.ParseExpected(row.Acceptable)
 	if err != nil {
 		t.Fatalf("row %d: %v", row.Number, err)
 	}
@@ -140,7 +141,7 @@ func checkReference(t *testing.T, row format.Row) {
 	if _, err := toolcall.Parse(answer); err != nil {
 		t.Errorf("row %d: %v: %s", row.Number, err, answer)
 	}
-	m := toolcall.Judge(answer, tools, want, toolcall.RuleOf(row.Category))
+	m := bfcl.Judge(answer, tools, want, bfcl.RuleOf(row.Category))
 	fault := faulty[fmt.Sprintf("%s %d", row.Category, row.Number)]
 	if fault == "" && m != nil || fault != "" && (m == nil || !strings.HasSuffix(m.Name, fault)) {
 		t.Errorf("row %d: the reference does not pass: %v\n%s\n%s", row.Number, m, answer, row.Acceptable)

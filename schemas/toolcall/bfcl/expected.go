@@ -1,8 +1,10 @@
-package toolcall
+package bfcl
 
 import (
 	"encoding/json"
 	"fmt"
+
+	"itool/schemas/toolcall"
 )
 
 // Expected is what an answer is held against: the wanted calls in order.
@@ -14,14 +16,14 @@ type Want struct {
 	Name string
 	Args []Accept
 
-	reference *Call // the call this was made from; it passes whatever the schema says
+	reference *toolcall.Call // the call this was made from; it passes whatever the schema says
 }
 
 // Accept lists the values that an argument may have.
 type Accept struct {
 	Name     string
-	Values   []Value // within a dict, each key holds again a list of acceptable values
-	Optional bool    // it may be left out
+	Values   []toolcall.Value // within a dict, each key holds again a list of acceptable values
+	Optional bool             // it may be left out
 }
 
 // arg returns the acceptable values of one argument.
@@ -37,16 +39,16 @@ func (w Want) arg(name string) (Accept, bool) {
 // ParseExpected reads BFCL's possible answer: [{function: {argument: [acceptable,
 // ...]}}]. "" among the acceptable values means that the argument may be left out.
 func ParseExpected(groundTruth json.RawMessage) (Expected, error) {
-	list, err := FromJSON(groundTruth)
+	list, err := toolcall.FromJSON(groundTruth)
 	if err != nil {
 		return nil, fmt.Errorf("toolcall: ground truth: %w", err)
 	}
-	if list.Kind != List {
+	if list.Kind != toolcall.List {
 		return nil, fmt.Errorf("toolcall: ground truth: want a list, got a %s", list.Kind)
 	}
 	expected := make(Expected, 0, len(list.Items))
 	for i, item := range list.Items {
-		if item.Kind != Dict || len(item.Pairs) != 1 {
+		if item.Kind != toolcall.Dict || len(item.Pairs) != 1 {
 			return nil, fmt.Errorf("toolcall: ground truth %d: want an object with one function", i)
 		}
 		want, err := parseWant(item.Pairs[0])
@@ -58,16 +60,16 @@ func ParseExpected(groundTruth json.RawMessage) (Expected, error) {
 	return expected, nil
 }
 
-func parseWant(function Pair) (Want, error) {
+func parseWant(function toolcall.Pair) (Want, error) {
 	want := Want{Name: function.Key.Text}
-	if function.Value.Kind != Dict {
+	if function.Value.Kind != toolcall.Dict {
 		return want, fmt.Errorf("want an object of arguments, got a %s", function.Value.Kind)
 	}
 	for _, p := range function.Value.Pairs {
-		if p.Value.Kind != List {
+		if p.Value.Kind != toolcall.List {
 			return want, fmt.Errorf("%s: want a list of values, got a %s", p.Key.Text, p.Value.Kind)
 		}
-		optional := in(Text(""), p.Value.Items)
+		optional := in(toolcall.Text(""), p.Value.Items)
 		want.Args = append(want.Args, Accept{p.Key.Text, p.Value.Items, optional})
 	}
 	return want, nil
@@ -79,12 +81,12 @@ func parseWant(function Pair) (Want, error) {
 // out, optional or not, even with its default value: the reference is all we know
 // about what was wanted. The reference itself always passes, also where it breaks its
 // tool's schema.
-func Reference(calls []Call) Expected {
+func Reference(calls []toolcall.Call) Expected {
 	expected := make(Expected, 0, len(calls))
 	for _, call := range calls {
 		want := Want{Name: call.Name, reference: &call}
 		for _, a := range call.Args {
-			want.Args = append(want.Args, Accept{Name: a.Name, Values: []Value{acceptOnly(asDict(a.Value))}})
+			want.Args = append(want.Args, Accept{Name: a.Name, Values: []toolcall.Value{acceptOnly(a.Value.CallsAsDicts())}})
 		}
 		expected = append(expected, want)
 	}
@@ -93,18 +95,18 @@ func Reference(calls []Call) Expected {
 
 // acceptOnly puts a dict, or each dict of a list, into BFCL's form: a list of
 // acceptable values for each key.
-func acceptOnly(v Value) Value {
+func acceptOnly(v toolcall.Value) toolcall.Value {
 	switch v.Kind {
-	case Dict:
-		dict := Value{Kind: Dict}
+	case toolcall.Dict:
+		dict := toolcall.Value{Kind: toolcall.Dict}
 		for _, p := range v.Pairs {
-			dict.Pairs = append(dict.Pairs, Pair{p.Key, ListOf(p.Value)})
+			dict.Pairs = append(dict.Pairs, toolcall.Pair{Key: p.Key, Value: toolcall.ListOf(p.Value)})
 		}
 		return dict
-	case List, Tuple:
-		list := Value{Kind: v.Kind}
+	case toolcall.List, toolcall.Tuple:
+		list := toolcall.Value{Kind: v.Kind}
 		for _, item := range v.Items {
-			if item.Kind == Dict {
+			if item.Kind == toolcall.Dict {
 				item = acceptOnly(item)
 			}
 			list.Items = append(list.Items, item)

@@ -1,78 +1,14 @@
-package toolcall
+package bfcl
 
-import "strings"
+import (
+	"strconv"
 
-// The AST check: BFCL v3's rules, in BFCL's order, oddities included, so that verdicts
-// and error names agree with the original's.
-
-// Rule says how calls are held against the expectation.
-type Rule uint8
-
-const (
-	Simple           Rule = iota // one call; its tool is the first one
-	Multiple                     // as many calls as expected; the first is judged
-	Parallel                     // as many calls as expected, in any order
-	Irrelevance                  // no call
-	Relevance                    // at least one call
-	SimpleJava                   // Simple, with Java's literals (see DecodeJava)
-	SimpleJavaScript             // Simple, with JavaScript's literals
+	"itool/schemas/toolcall"
 )
-
-// RuleOf gives the rule of a BFCL category, such as "live_parallel_multiple".
-func RuleOf(category string) Rule {
-	switch {
-	case strings.Contains(category, "irrelevance"):
-		return Irrelevance
-	case strings.Contains(category, "relevance"):
-		return Relevance
-	case strings.Contains(category, "parallel"):
-		return Parallel
-	case strings.Contains(category, "multiple"):
-		return Multiple
-	case strings.Contains(category, "javascript"):
-		return SimpleJavaScript
-	case strings.Contains(category, "java"):
-		return SimpleJava
-	}
-	return Simple
-}
-
-// RuleFor gives the rule for the calls of a reference answer: Multiple for one (the
-// tool is found by name), Parallel for several, Irrelevance for none.
-func RuleFor(reference []Call) Rule {
-	switch len(reference) {
-	case 0:
-		return Irrelevance
-	case 1:
-		return Multiple
-	}
-	return Parallel
-}
-
-// Judge decodes a raw answer as BFCL does for the rule and checks it.
-func Judge(raw string, tools []Tool, want Expected, rule Rule) *Mismatch {
-	decode := Decode
-	switch rule {
-	case SimpleJava:
-		decode = DecodeJava
-	case SimpleJavaScript:
-		decode = DecodeJavaScript
-	}
-	calls, err := decode(raw)
-	switch {
-	case err == nil:
-		return Check(calls, tools, want, rule)
-	case rule == Irrelevance:
-		return nil // BFCL: what does not decode is no call
-	case rule == Relevance:
-		return mismatch(relevanceSilent, "", "%v", err)
-	}
-	return Undecodable(err)
-}
 
 // Check holds calls against what is wanted; nil is a pass. The same input gives the
 // same verdict; nothing is changed or kept.
-func Check(calls []Call, tools []Tool, want Expected, rule Rule) *Mismatch {
+func Check(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rule) *Mismatch {
 	switch rule {
 	case Irrelevance:
 		if len(calls) > 0 {
@@ -98,14 +34,14 @@ func Check(calls []Call, tools []Tool, want Expected, rule Rule) *Mismatch {
 	return checkSimple(calls, tools, want, rule)
 }
 
-func checkSimple(calls []Call, tools []Tool, want Expected, rule Rule) *Mismatch {
+func checkSimple(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rule) *Mismatch {
 	if len(calls) != 1 || len(want) == 0 {
 		if len(calls) == len(want) {
 			return nil
 		}
 		return mismatch(wrongCountSimple, "", "want one call, got %d", len(calls))
 	}
-	tool := Tool{Name: want[0].Name}
+	tool := toolcall.Tool{Name: want[0].Name}
 	if len(tools) > 0 {
 		tool = tools[0]
 	}
@@ -120,18 +56,18 @@ func checkSimple(calls []Call, tools []Tool, want Expected, rule Rule) *Mismatch
 }
 
 // describe finds a tool by name. Without one every argument is unexpected.
-func describe(tools []Tool, name string) Tool {
+func describe(tools []toolcall.Tool, name string) toolcall.Tool {
 	for _, tool := range tools {
 		if tool.Name == name {
 			return tool
 		}
 	}
-	return Tool{Name: name}
+	return toolcall.Tool{Name: name}
 }
 
 // checkParallel matches greedily: each wanted call takes the first call still free
 // that passes, and none is ever given back.
-func checkParallel(calls []Call, tools []Tool, want Expected) *Mismatch {
+func checkParallel(calls []toolcall.Call, tools []toolcall.Tool, want Expected) *Mismatch {
 	if len(calls) != len(want) {
 		return mismatch(wrongCountParallel, "", "want %d calls, got %d", len(want), len(calls))
 	}
@@ -175,8 +111,8 @@ func rank(m *Mismatch) int {
 
 // checkCall judges one call in BFCL's order: name, required parameters, each given
 // parameter (known, type, value), absent parameters.
-func checkCall(call Call, tool Tool, want Want, lang language) *Mismatch {
-	if want.reference != nil && Equal([]Call{call}, []Call{*want.reference}) {
+func checkCall(call toolcall.Call, tool toolcall.Tool, want Want, lang language) *Mismatch {
+	if want.reference != nil && toolcall.Equal([]toolcall.Call{call}, []toolcall.Call{*want.reference}) {
 		return nil
 	}
 	m := checkArgs(call, tool, want, lang)
@@ -186,7 +122,7 @@ func checkCall(call Call, tool Tool, want Want, lang language) *Mismatch {
 	return m
 }
 
-func checkArgs(call Call, tool Tool, want Want, lang language) *Mismatch {
+func checkArgs(call toolcall.Call, tool toolcall.Tool, want Want, lang language) *Mismatch {
 	if call.Name != tool.Name {
 		return mismatch(wrongFuncName, "", "want %s", tool.Name)
 	}
@@ -201,7 +137,7 @@ func checkArgs(call Call, tool Tool, want Want, lang language) *Mismatch {
 		if !known || !wanted {
 			return mismatch(unexpectedParam, arg.Name, "neither asked for nor known, or not wanted here")
 		}
-		if m := checkArg(asDict(arg.Value), param, accept, lang); m != nil {
+		if m := checkArg(arg.Value.CallsAsDicts(), param, accept, lang); m != nil {
 			m.Param = arg.Name
 			return m
 		}
@@ -215,8 +151,8 @@ func checkArgs(call Call, tool Tool, want Want, lang language) *Mismatch {
 }
 
 // checkArg judges type, then value.
-func checkArg(v Value, param Param, accept Accept, lang language) *Mismatch {
-	if lang != python && v.Kind != String {
+func checkArg(v toolcall.Value, param toolcall.Param, accept Accept, lang language) *Mismatch {
+	if lang != python && v.Kind != toolcall.String {
 		name := typeJava
 		if lang == javaScript {
 			name = typeJavaScript
@@ -228,12 +164,12 @@ func checkArg(v Value, param Param, accept Accept, lang language) *Mismatch {
 	if param.Type == "tuple" {
 		v, accept = untuple(v), untupled(accept)
 	}
-	if want.kind == Float && v.Kind == Int && lang == python { // Python's one automatic conversion
-		f, err := asFloat(v)
-		if err != nil {
-			return mismatch(typeSimple, "", "%s is too large for a float", shorten(v))
+	if want.kind == toolcall.Float && v.Kind == toolcall.Int && lang == python { // Python's one automatic conversion
+		f, err := strconv.ParseFloat(v.Text, 64)
+		if err != nil { // no float holds it
+			return mismatch(typeSimple, "", "%s is too large for a float", v.Short())
 		}
-		v = Number(f)
+		v = toolcall.Number(f)
 	}
 	variable, m := checkType(v, want, accept)
 	if m != nil {
@@ -242,16 +178,16 @@ func checkArg(v Value, param Param, accept Accept, lang language) *Mismatch {
 	return checkValue(v, want, variable, accept)
 }
 
-func untuple(v Value) Value {
-	if v.Kind == Tuple {
-		v.Kind = List
+func untuple(v toolcall.Value) toolcall.Value {
+	if v.Kind == toolcall.Tuple {
+		v.Kind = toolcall.List
 	}
 	return v
 }
 
 // untupled does the same for references; BFCL's answers are JSON and have no tuples.
 func untupled(accept Accept) Accept {
-	values := make([]Value, len(accept.Values))
+	values := make([]toolcall.Value, len(accept.Values))
 	for i, v := range accept.Values {
 		values[i] = untuple(v)
 	}

@@ -1,25 +1,27 @@
-package toolcall
+package bfcl
 
 import (
 	"strings"
 	"unicode/utf8"
+
+	"itool/schemas/toolcall"
 )
 
 // checkValue judges a value whose type has passed.
-func checkValue(v Value, want shape, variable bool, accept Accept) *Mismatch {
+func checkValue(v toolcall.Value, want shape, variable bool, accept Accept) *Mismatch {
 	switch {
 	case variable:
-	case want.kind == Dict:
+	case want.kind == toolcall.Dict:
 		return checkDict(v, accept.Values)
-	case want.kind == List && want.nested && want.element == Dict:
+	case want.kind == toolcall.List && want.nested && want.element == toolcall.Dict:
 		return checkDicts(v, accept.Values)
-	case want.kind == String:
+	case want.kind == toolcall.String:
 		return checkString(v, accept.Values)
-	case want.kind == List:
+	case want.kind == toolcall.List:
 		return checkList(v, accept.Values)
 	}
 	if !in(v, accept.Values) {
-		return mismatch(valueOthers, "", "want one of %s, got %s", shorten(ListOf(accept.Values...)), shorten(v))
+		return mismatch(valueOthers, "", "want one of %s, got %s", toolcall.ListOf(accept.Values...).Short(), v.Short())
 	}
 	return nil
 }
@@ -28,63 +30,63 @@ var dropped = strings.NewReplacer(" ", "", ",", "", ".", "", "/", "", "-", "", "
 
 // standard forgives what BFCL forgives in a string: blanks, , . / - _ * ^, case, and
 // the kind of quotes.
-func standard(v Value) Value {
-	if v.Kind == String {
+func standard(v toolcall.Value) toolcall.Value {
+	if v.Kind == toolcall.String {
 		v.Text = strings.ToLower(dropped.Replace(v.Text))
 	}
 	return v
 }
 
-func standardAll(values []Value) []Value {
-	all := make([]Value, len(values))
+func standardAll(values []toolcall.Value) []toolcall.Value {
+	all := make([]toolcall.Value, len(values))
 	for i, v := range values {
 		all[i] = standard(v)
 	}
 	return all
 }
 
-func checkString(v Value, values []Value) *Mismatch {
+func checkString(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	if !in(standard(v), standardAll(values)) {
-		return mismatch(valueString, "", "want one of %s, got %s", shorten(ListOf(values...)), shorten(v))
+		return mismatch(valueString, "", "want one of %s, got %s", toolcall.ListOf(values...).Short(), v.Short())
 	}
 	return nil
 }
 
 // elements gives what a value holds when Python walks it: a text holds its characters,
 // so that "" is as good as an empty list.
-func elements(v Value) []Value {
-	if v.Kind != String {
+func elements(v toolcall.Value) []toolcall.Value {
+	if v.Kind != toolcall.String {
 		return v.Items
 	}
-	var items []Value
+	var items []toolcall.Value
 	for rest := v.Text; rest != ""; {
 		_, size := utf8.DecodeRuneInString(rest)
-		items = append(items, Text(rest[:size]))
+		items = append(items, toolcall.Text(rest[:size]))
 		rest = rest[size:]
 	}
 	return items
 }
 
 // checkList compares in order, with strings standardised one level deep.
-func checkList(v Value, values []Value) *Mismatch {
-	given := Value{Kind: List, Items: standardAll(v.Items)}
+func checkList(v toolcall.Value, values []toolcall.Value) *Mismatch {
+	given := toolcall.Value{Kind: toolcall.List, Items: standardAll(v.Items)}
 	for _, candidate := range values {
-		if candidate.Kind != List && candidate.Kind != Tuple && candidate.Kind != String {
+		if candidate.Kind != toolcall.List && candidate.Kind != toolcall.Tuple && candidate.Kind != toolcall.String {
 			continue // the original would stop with an exception
 		}
-		if alike(given, Value{Kind: List, Items: standardAll(elements(candidate))}) {
+		if toolcall.PythonEqual(given, toolcall.Value{Kind: toolcall.List, Items: standardAll(elements(candidate))}) {
 			return nil
 		}
 	}
-	return mismatch(valueList, "", "want one of %s, got %s", shorten(ListOf(values...)), shorten(v))
+	return mismatch(valueList, "", "want one of %s, got %s", toolcall.ListOf(values...).Short(), v.Short())
 }
 
 // checkDict wants some acceptable dict that knows every key, accepts its value, and
 // whose absent keys may be left out. The name of the last failure counts.
-func checkDict(v Value, values []Value) *Mismatch {
+func checkDict(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	m := mismatch(dictUnclear, "", "no dict is acceptable here")
 	for _, candidate := range values {
-		if candidate.Kind != Dict {
+		if candidate.Kind != toolcall.Dict {
 			continue // "", or what the original would stop at with an exception
 		}
 		if m = matchDict(v, candidate); m == nil {
@@ -94,40 +96,40 @@ func checkDict(v Value, values []Value) *Mismatch {
 	return m
 }
 
-func matchDict(v, candidate Value) *Mismatch {
+func matchDict(v, candidate toolcall.Value) *Mismatch {
 	var m *Mismatch
 	for _, p := range v.Pairs {
 		accepted, known := lookup(candidate, p.Key)
 		if !known {
-			m = mismatch(valueDictKey, "", "key %s is unknown", shorten(p.Key))
+			m = mismatch(valueDictKey, "", "key %s is unknown", p.Key.Short())
 			break
 		}
 		if !in(standard(p.Value), standardAll(elements(accepted))) {
-			m = mismatch(valueDictValue, "", "key %s: want one of %s, got %s", shorten(p.Key), shorten(accepted), shorten(p.Value))
+			m = mismatch(valueDictValue, "", "key %s: want one of %s, got %s", p.Key.Short(), accepted.Short(), p.Value.Short())
 			break
 		}
 	}
 	for _, p := range candidate.Pairs {
 		// Python finds "" in every text.
-		optional := p.Value.Kind == String || in(Text(""), p.Value.Items)
+		optional := p.Value.Kind == toolcall.String || in(toolcall.Text(""), p.Value.Items)
 		if _, given := lookup(v, p.Key); !given && !optional {
-			return mismatch(valueDictKey, "", "key %s is missing", shorten(p.Key))
+			return mismatch(valueDictKey, "", "key %s is missing", p.Key.Short())
 		}
 	}
 	return m
 }
 
-func lookup(dict, key Value) (Value, bool) {
+func lookup(dict, key toolcall.Value) (toolcall.Value, bool) {
 	for _, p := range dict.Pairs {
-		if alike(p.Key, key) {
+		if toolcall.PythonEqual(p.Key, key) {
 			return p.Value, true
 		}
 	}
-	return Value{}, false
+	return toolcall.Value{}, false
 }
 
 // checkDicts wants the dicts of some acceptable list, in order.
-func checkDicts(v Value, values []Value) *Mismatch {
+func checkDicts(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	m := mismatch(listDictUnclear, "", "no list of dicts is acceptable here")
 	for _, candidate := range values {
 		items := elements(candidate)
@@ -150,9 +152,19 @@ func checkDicts(v Value, values []Value) *Mismatch {
 
 // untext makes an element that is no dict (possible next to a variable) one that no
 // key fits; the original would stop with an exception.
-func untext(v Value) Value {
-	if v.Kind == Dict {
+func untext(v toolcall.Value) toolcall.Value {
+	if v.Kind == toolcall.Dict {
 		return v
 	}
-	return Value{Kind: Dict, Pairs: []Pair{{v, v}}}
+	return toolcall.Value{Kind: toolcall.Dict, Pairs: []toolcall.Pair{{Key: v, Value: v}}}
+}
+
+// in is Python's "v in list".
+func in(v toolcall.Value, list []toolcall.Value) bool {
+	for _, item := range list {
+		if toolcall.PythonEqual(v, item) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,9 +1,10 @@
-package toolcall_test
+package bfcl_test
 
 import (
 	"fmt"
 
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl"
 )
 
 func Example() {
@@ -16,7 +17,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	want, rule := toolcall.Reference(reference), toolcall.RuleFor(reference)
+	want, rule := bfcl.Reference(reference), bfcl.RuleFor(reference)
 	for _, answer := range []string{
 		`[Get Weather(days=3, city="new york")]`,
 		`[Get Weather(city="Boston", days=3)]`,
@@ -24,10 +25,10 @@ func Example() {
 	} {
 		calls, err := toolcall.Read(answer)
 		if err != nil {
-			fmt.Println(toolcall.Undecodable(err).Type)
+			fmt.Println(bfcl.Undecodable(err).Type)
 			continue
 		}
-		if m := toolcall.Check(calls, tools, want, rule); m != nil {
+		if m := bfcl.Check(calls, tools, want, rule); m != nil {
 			fmt.Println(m.Type, "-", m)
 			continue
 		}

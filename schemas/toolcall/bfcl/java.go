@@ -1,9 +1,11 @@
-package toolcall
+package bfcl
 
 import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"itool/schemas/toolcall"
 )
 
 // Java's literals, as BFCL converts them.
@@ -24,7 +26,7 @@ var (
 
 // javaValue reads a literal of a declared type; element is the declared type of a
 // list's elements, "" if undeclared. What does not fit stays a string.
-func javaValue(s, typ, element string) Value {
+func javaValue(s, typ, element string) toolcall.Value {
 	switch typ {
 	case "byte", "short", "integer":
 		if v, ok := wholeText(s, ""); ok {
@@ -38,45 +40,45 @@ func javaValue(s, typ, element string) Value {
 		return javaNumber(s, typ)
 	case "boolean":
 		if s == "true" || s == "false" {
-			return Truth(s == "true")
+			return toolcall.Truth(s == "true")
 		}
 	case "ArrayList":
 		return javaList(s, element)
 	case "Array":
 		if m := javaArray.FindStringSubmatch(s); m != nil {
-			return ListOf(pieces(m[1], func(p string) Value { return javaElement(p, element) })...)
+			return toolcall.ListOf(pieces(m[1], func(p string) toolcall.Value { return javaElement(p, element) })...)
 		}
 	case "HashMap":
 		return javaMap(s)
 	}
-	return Text(s)
+	return toolcall.Text(s)
 }
 
-func javaNumber(s, typ string) Value {
+func javaNumber(s, typ string) toolcall.Value {
 	pattern := javaDouble
 	if typ == "float" {
 		pattern = javaFloat
 	}
 	if pattern.MatchString(s) {
 		if f, err := strconv.ParseFloat(strings.TrimRight(s, "fF"), 64); err == nil {
-			return Number(f)
+			return toolcall.Number(f)
 		}
 	}
-	return Text(s)
+	return toolcall.Text(s)
 }
 
 // javaElement reads an element: by its declared type, or by its looks.
-func javaElement(s, element string) Value {
+func javaElement(s, element string) toolcall.Value {
 	if element == "" {
 		return javaGuess(s)
 	}
 	if element == "String" || element == "char" || element == "any" {
-		return Text(unquote(s))
+		return toolcall.Text(unquote(s))
 	}
 	return javaValue(s, element, "")
 }
 
-func javaGuess(s string) Value {
+func javaGuess(s string) toolcall.Value {
 	if v, ok := wholeText(s, "lL"); ok {
 		return v
 	}
@@ -86,34 +88,34 @@ func javaGuess(s string) Value {
 	return guess(s)
 }
 
-func javaList(s, element string) Value {
-	read := func(p string) Value { return javaElement(p, element) }
+func javaList(s, element string) toolcall.Value {
+	read := func(p string) toolcall.Value { return javaElement(p, element) }
 	if m := javaAsList.FindStringSubmatch(s); m != nil {
-		return ListOf(pieces(m[1], read)...)
+		return toolcall.ListOf(pieces(m[1], read)...)
 	}
 	if m := javaAddBlock.FindStringSubmatch(s); m != nil {
-		list := ListOf()
+		list := toolcall.ListOf()
 		for _, add := range javaAdd.FindAllStringSubmatch(m[1], -1) {
 			list.Items = append(list.Items, read(strings.TrimSpace(add[1])))
 		}
 		return list
 	}
 	if javaEmptyList.MatchString(s) {
-		return ListOf()
+		return toolcall.ListOf()
 	}
-	return Text(s)
+	return toolcall.Text(s)
 }
 
-func javaMap(s string) Value {
-	dict := Value{Kind: Dict}
+func javaMap(s string) toolcall.Value {
+	dict := toolcall.Value{Kind: toolcall.Dict}
 	if m := javaMapBlock.FindStringSubmatch(s); m != nil {
 		for _, entry := range javaPut.FindAllStringSubmatch(m[1], -1) {
-			dict.Pairs = put(dict.Pairs, Text(entry[1]), javaGuess(strings.TrimSpace(entry[2])))
+			dict.Pairs = put(dict.Pairs, toolcall.Text(entry[1]), javaGuess(strings.TrimSpace(entry[2])))
 		}
 		return dict
 	}
 	if javaEmptyMap.MatchString(s) {
 		return dict
 	}
-	return Text(s)
+	return toolcall.Text(s)
 }

@@ -1,9 +1,11 @@
-package toolcall
+package bfcl
 
 import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"itool/schemas/toolcall"
 )
 
 // JavaScript's literals, as BFCL converts them.
@@ -18,10 +20,10 @@ var (
 
 // scriptValue reads a literal of a declared type; element is the declared type of an
 // array's elements. What does not fit stays a string.
-func scriptValue(s, typ, element string) Value {
+func scriptValue(s, typ, element string) toolcall.Value {
 	switch typ {
 	case "String":
-		return Text(unquote(s))
+		return toolcall.Text(unquote(s))
 	case "integer":
 		if v, ok := wholeText(s, ""); ok {
 			return v
@@ -33,58 +35,58 @@ func scriptValue(s, typ, element string) Value {
 	case "float":
 		if scriptFloat.MatchString(s) {
 			if f, err := strconv.ParseFloat(s, 64); err == nil {
-				return Number(f)
+				return toolcall.Number(f)
 			}
 		}
 	case "Boolean":
 		if s == "true" || s == "false" {
-			return Truth(s == "true")
+			return toolcall.Truth(s == "true")
 		}
 	case "array":
 		return scriptList(strings.TrimSpace(s), element)
 	case "dict":
 		return scriptDict(strings.TrimSpace(s), 0)
 	}
-	return Text(s)
+	return toolcall.Text(s)
 }
 
-func scriptList(s, element string) Value {
+func scriptList(s, element string) toolcall.Value {
 	if m := scriptMatrix.FindString(s); m != "" {
-		list := ListOf()
+		list := toolcall.ListOf()
 		for _, row := range scriptRow.FindAllStringSubmatch(m, -1) {
 			inside := strings.TrimPrefix(strings.TrimSpace(row[1]), "[")
-			list.Items = append(list.Items, ListOf(pieces(inside, guess)...))
+			list.Items = append(list.Items, toolcall.ListOf(pieces(inside, guess)...))
 		}
 		return list
 	}
 	m := scriptArray.FindStringSubmatch(s)
 	if m == nil {
-		return Text(s)
+		return toolcall.Text(s)
 	}
 	read := guess
 	if element != "" {
-		read = func(p string) Value { return scriptValue(p, element, "") }
+		read = func(p string) toolcall.Value { return scriptValue(p, element, "") }
 	}
-	return ListOf(pieces(m[1]+m[2], read)...)
+	return toolcall.ListOf(pieces(m[1]+m[2], read)...)
 }
 
 // scriptDict reads {key: value, ...}; a comma ends an entry only where another key and
 // its colon follow, so that an array may be a value. Like BFCL it stops at the first }.
-func scriptDict(s string, depth int) Value {
+func scriptDict(s string, depth int) toolcall.Value {
 	m := scriptObject.FindStringSubmatch(s)
-	if m == nil || depth > maxDepth {
-		return Text(s)
+	if m == nil || depth > toolcall.MaxDepth {
+		return toolcall.Text(s)
 	}
-	dict := Value{Kind: Dict}
+	dict := toolcall.Value{Kind: toolcall.Dict}
 	for _, entry := range entries(m[1]) {
 		key, value, _ := strings.Cut(entry, ":")
 		key = strings.Trim(strings.TrimSpace(key), `'"`)
-		dict.Pairs = put(dict.Pairs, Text(key), scriptEntry(strings.TrimSpace(value), depth))
+		dict.Pairs = put(dict.Pairs, toolcall.Text(key), scriptEntry(strings.TrimSpace(value), depth))
 	}
 	return dict
 }
 
-func scriptEntry(value string, depth int) Value {
+func scriptEntry(value string, depth int) toolcall.Value {
 	switch {
 	case strings.HasPrefix(value, "[") && strings.HasSuffix(value, "]"):
 		return scriptList(value, "")

@@ -1,10 +1,12 @@
-package toolcall_test
+package bfcl_test
 
 import (
 	"encoding/json"
 	"testing"
 
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl"
+	"itool/schemas/toolcall/toolcalltest"
 )
 
 type goldenRow struct {
@@ -19,7 +21,7 @@ type goldenRow struct {
 
 type question struct {
 	tools []toolcall.Tool
-	want  toolcall.Expected
+	want  bfcl.Expected
 }
 
 var categories = []string{
@@ -39,15 +41,15 @@ func questions(t testing.TB) map[string]question {
 			ID          string
 			GroundTruth json.RawMessage `json:"ground_truth"`
 		}
-		for _, row := range rows[doc](t, "bfcl_v3/BFCL_v3_"+category+".json") {
+		for _, row := range toolcalltest.Rows[doc](t, "bfcl_v3/BFCL_v3_"+category+".json") {
 			tools, err := toolcall.ParseTools(row.Function)
 			if err != nil {
 				t.Fatalf("%s: %v", row.ID, err)
 			}
 			byID[row.ID] = question{tools: tools}
 		}
-		for _, row := range rows[answer](t, "bfcl_v3/possible_answer/BFCL_v3_"+category+".json") {
-			want, err := toolcall.ParseExpected(row.GroundTruth)
+		for _, row := range toolcalltest.Rows[answer](t, "bfcl_v3/possible_answer/BFCL_v3_"+category+".json") {
+			want, err := bfcl.ParseExpected(row.GroundTruth)
 			if err != nil {
 				t.Fatalf("%s: %v", row.ID, err)
 			}
@@ -68,7 +70,7 @@ func TestGolden(t *testing.T) {
 			t.Logf("%s %s (%s): "+format, append([]any{row.Category, row.ID, row.Variant}, args...)...)
 		}
 	}
-	all := rows[goldenRow](t, "bfcl_checker/golden.jsonl")
+	all := toolcalltest.Rows[goldenRow](t, "bfcl_checker/golden.jsonl")
 	for _, row := range all {
 		calls, err := toolcall.Decode(row.Raw)
 		if err != nil {
@@ -80,7 +82,7 @@ func TestGolden(t *testing.T) {
 			continue
 		}
 		q := byID[row.ID]
-		m := toolcall.Check(calls, q.tools, q.want, toolcall.RuleOf(row.Category))
+		m := bfcl.Check(calls, q.tools, q.want, bfcl.RuleOf(row.Category))
 		switch {
 		case m == nil && !row.Valid:
 			report(row, "check %q: passes, want %s", row.Raw, *row.ErrorType)
@@ -130,26 +132,6 @@ func retuple(v toolcall.Value) toolcall.Value {
 	return v
 }
 
-func BenchmarkParse(b *testing.B) {
-	const answer = `[Market Trends API(trend_type="MARKET_INDEXES", country="us"), get(a=[1, 2.5, {'k': (True, None)}])]`
-	b.SetBytes(int64(len(answer)))
-	for b.Loop() {
-		if _, err := toolcall.Parse(answer); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	const answer = "```\n[get_weather(city='Paris', days=3), get(a=[1, 2.5, {'k': (True, None)}])]\n```"
-	b.SetBytes(int64(len(answer)))
-	for b.Loop() {
-		if _, err := toolcall.Decode(answer); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkCheck(b *testing.B) {
 	tools, err := toolcall.ParseTools([]byte(`[{"name": "get_weather", "parameters": {"type": "dict",
 		"properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}}]`))
@@ -164,9 +146,9 @@ func BenchmarkCheck(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	expected := toolcall.Reference(want)
+	expected := bfcl.Reference(want)
 	for b.Loop() {
-		if m := toolcall.Check(calls, tools, expected, toolcall.Parallel); m != nil {
+		if m := bfcl.Check(calls, tools, expected, bfcl.Parallel); m != nil {
 			b.Fatal(m)
 		}
 	}

@@ -1,0 +1,101 @@
+// Package bfcl is the checker of the Berkeley Function Calling Leaderboard v3: it
+// compares tool calls with the calls that are expected and names what differs. The
+// rules and their order are BFCL's, oddities included, so that verdicts and error names
+// agree with the original's.
+//
+// In come the calls that package toolcall read, the tools' schemas and the expectation:
+// BFCL's possible answers ([ParseExpected]) or a reference answer ([Reference]). Out
+// comes nil for a pass, or a [Mismatch] with BFCL's error name and the paper's
+// deficiency type. For Java and JavaScript it also reads the literals of the arguments.
+//
+// The package knows no file, no category score (see stages/evaluate/bfcl) and no model.
+// It never panics on input. The smallest use:
+//
+//	calls, err := toolcall.Read(answer)
+//	if err != nil { ... }
+//	m := bfcl.Check(calls, tools, bfcl.Reference(want), bfcl.RuleFor(want))
+package bfcl
+
+import (
+	"strings"
+
+	"itool/schemas/toolcall"
+)
+
+// Rule says how calls are held against the expectation.
+type Rule uint8
+
+const (
+	Simple           Rule = iota // one call; its tool is the first one
+	Multiple                     // as many calls as expected; the first is judged
+	Parallel                     // as many calls as expected, in any order
+	Irrelevance                  // no call
+	Relevance                    // at least one call
+	SimpleJava                   // Simple, with Java's literals
+	SimpleJavaScript             // Simple, with JavaScript's literals
+)
+
+// RuleOf gives the rule of a BFCL category, such as "live_parallel_multiple".
+func RuleOf(category string) Rule {
+	switch {
+	case strings.Contains(category, "irrelevance"):
+		return Irrelevance
+	case strings.Contains(category, "relevance"):
+		return Relevance
+	case strings.Contains(category, "parallel"):
+		return Parallel
+	case strings.Contains(category, "multiple"):
+		return Multiple
+	case strings.Contains(category, "javascript"):
+		return SimpleJavaScript
+	case strings.Contains(category, "java"):
+		return SimpleJava
+	}
+	return Simple
+}
+
+// RuleFor gives the rule for the calls of a reference answer: Multiple for one (the
+// tool is found by name), Parallel for several, Irrelevance for none.
+func RuleFor(reference []toolcall.Call) Rule {
+	switch len(reference) {
+	case 0:
+		return Irrelevance
+	case 1:
+		return Multiple
+	}
+	return Parallel
+}
+
+// Judge decodes a raw answer as BFCL does for the rule and checks it.
+func Judge(raw string, tools []toolcall.Tool, want Expected, rule Rule) *Mismatch {
+	calls, err := decode(raw, rule)
+	switch {
+	case err == nil:
+		return Check(calls, tools, want, rule)
+	case rule == Irrelevance:
+		return nil // BFCL: what does not decode is no call
+	case rule == Relevance:
+		return mismatch(relevanceSilent, "", "%v", err)
+	}
+	return Undecodable(err)
+}
+
+// decode reads a raw answer in the language of the rule.
+func decode(raw string, rule Rule) ([]toolcall.Call, error) {
+	quotes := ""
+	switch rule {
+	case SimpleJava:
+		quotes = "\"'"
+	case SimpleJavaScript:
+		quotes = "\"'`"
+	default:
+		return toolcall.Decode(raw)
+	}
+	calls, err := toolcall.DecodeSource(raw, quotes)
+	for _, call := range calls {
+		for i, arg := range call.Args {
+			call.Args[i].Value = toolcall.Text(unquote(arg.Value.Text))
+		}
+	}
+	return calls, err
+}
