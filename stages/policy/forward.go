@@ -34,12 +34,12 @@ type forward struct {
 	slots            []int32   // (T) that the rows write
 	outs             []kernel.Out
 
-	// With selecting, the next run of layers leaves the rows that are asked for, ascending, and computes nothing
+	// With selecting, the next run of layers leaves the selected rows, ascending, and computes nothing
 	// else of the last layer but keys and values.
 	selecting     bool
 	selected      []int32
-	firstSelected []int32 // by segment, for attendPacked: all rows behind are asked for
-	selectedPos   []int32 // positions of the rows that are asked for
+	firstSelected []int32 // by segment, for attendPacked: all rows from there to its end are selected
+	selectedPos   []int32 // positions of the selected rows
 	paths         [][]int32
 
 	// Of eachRow.
@@ -84,9 +84,9 @@ func grow[E any](b *[]E, n int) {
 	*b = (*b)[:n]
 }
 
-// layers runs rows of tokens at their positions and leaves the residual stream of those that are
-// asked for, before the final norm, in f.x. attend gets each layer's rotated q, and k, v of the rows (f.q,
-// f.k, f.v; of the last layer q of those asked for) and fills f.att.
+// layers runs rows of tokens at their positions and leaves the residual stream of the selected rows,
+// before the final norm, in f.x. attend gets each layer's rotated q, and k, v of the rows (f.q,
+// f.k, f.v; of the last layer q of the selected rows) and fills f.att.
 func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 	defer func() { f.selecting = false }() // after a panic, too: forwards are used again
 	m, d, t := f.m, f.d, len(ids)
@@ -127,7 +127,7 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 	}
 }
 
-// keepSelected leaves the rows that are asked for in f.x and f.normed and returns their positions.
+// keepSelected leaves the selected rows in f.x and f.normed and returns their positions.
 func (f *forward) keepSelected(pos []int32) []int32 {
 	c := f.m.HiddenSize
 	f.selectedPos = f.selectedPos[:0]
@@ -198,7 +198,7 @@ func (f *forward) treeDecode(ids []int32, trees ...treeRows) {
 	m := f.m
 	hd := m.NumHeads * m.HeadDim
 	f.layers(ids, f.pos, func(layer int) {
-		from, queryPos := 0, 0 // rows, and rows that ask
+		from, queryPos := 0, 0 // rows, and selected rows
 		for _, p := range trees {
 			c, to, paths := p.cache, from+len(p.paths), p.paths
 			c.write(layer, f.slots[from:to], f.k[from*c.width:], f.v[from*c.width:])
@@ -213,7 +213,7 @@ func (f *forward) treeDecode(ids []int32, trees ...treeRows) {
 	})
 }
 
-// pathsOfSelected are the paths of the rows of a part, which begins with row from, that are asked for.
+// pathsOfSelected are the paths of the rows of a part, which begins with row from, that are selected.
 func (f *forward) pathsOfSelected(p treeRows, from int) [][]int32 {
 	f.paths = f.paths[:0]
 	for _, row := range f.selected {

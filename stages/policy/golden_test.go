@@ -25,15 +25,15 @@ func TestGoldenLogProbs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var asked []policy.Sequence
+				var seqs []policy.Sequence
 				for _, e := range g.Examples {
-					asked = append(asked, policy.Sequence{Prompt: e.Prompt, Answer: e.Answer})
+					seqs = append(seqs, policy.Sequence{Prompt: e.Prompt, Answer: e.Answer})
 				}
-				got, err := p.LogProbs(ctx, asked)
+				got, err := p.LogProbs(ctx, seqs)
 				if err != nil {
 					t.Fatal(err)
 				}
-				for i, s := range asked {
+				for i, s := range seqs {
 					want := g.Tensor(t, kind+".answer."+string(rune('0'+i)))
 					near(t, "at once", got[i], want)
 					session, err := p.NewSession(s.Prompt)

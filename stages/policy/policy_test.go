@@ -338,11 +338,11 @@ type fragile struct {
 	armed bool
 }
 
-func (f *fragile) Attention(out, lse, q, k, v []float32, cu, holes, first []int32, h, g, d int) {
-	if f.armed && first != nil {
+func (f *fragile) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
+	if f.armed && selected != nil {
 		panic("armed")
 	}
-	f.Device.Attention(out, lse, q, k, v, cu, holes, first, h, g, d)
+	f.Device.Attention(out, lse, q, k, v, cu, mask, selected, h, g, d)
 }
 
 // What a panic leaves in the buffers must not matter to the next call.

@@ -177,7 +177,7 @@ func TestRaw(t *testing.T) {
 	const template = `"post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
 		{"type": "TemplateProcessing", "single": [%s{"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {}}]}`
 	bos := `{"SpecialToken": {"id": "<|begin_of_text|>", "type_id": 0}}, `
-	asked := func(add string) string { return strings.Replace(llama3Config, "{", `{"add_bos_token": `+add+", ", 1) }
+	withBOS := func(add string) string { return strings.Replace(llama3Config, "{", `{"add_bos_token": `+add+", ", 1) }
 	for _, c := range []struct {
 		name, source, config string
 		special              []string
@@ -185,9 +185,9 @@ func TestRaw(t *testing.T) {
 		want                 string
 	}{
 		{"llama 3", llama3, llama3Config, llama3Special, fmt.Sprintf(template, bos), "<|begin_of_text|>Hi"},
-		{"the post-processor decides", llama3, asked("true"), llama3Special, fmt.Sprintf(template, ""), "Hi"},
-		{"both", llama3, asked("false"), llama3Special, fmt.Sprintf(template, bos), "<|begin_of_text|>Hi"},
-		{"the settings alone", llama3, asked("true"), llama3Special, "", "<|begin_of_text|>Hi"},
+		{"the post-processor decides", llama3, withBOS("true"), llama3Special, fmt.Sprintf(template, ""), "Hi"},
+		{"both", llama3, withBOS("false"), llama3Special, fmt.Sprintf(template, bos), "<|begin_of_text|>Hi"},
+		{"the settings alone", llama3, withBOS("true"), llama3Special, "", "<|begin_of_text|>Hi"},
 		{"neither", llama3, llama3Config, llama3Special, "", "Hi"},
 		{"a mark of turns", smollm2, smollm2Config, chatML, "", "Hi"},
 	} {

@@ -21,10 +21,10 @@ type attention struct {
 	y, dx      []float32 // (T, C)
 
 	// Of the last layer.
-	targets int // index of the input; 0: it is not the last
-	asked   asked
-	pos     []int32   // of the rows that ask
-	hq, xq  []float32 // (T, C) their h, and their x or a gradient
+	targets  int // index of the input; 0: it is not the last
+	selected selection
+	queryPos []int32   // positions of the selected rows
+	hq, xq   []float32 // (T, C) their h, and their x or a gradient
 }
 
 // Attention is x + O(attend(rope(Q(h)), rope(K(h)), V(h))) with h = RMSNorm(x), or
@@ -33,7 +33,7 @@ type attention struct {
 func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p AttentionParams) (*G.Node, error) {
 	var s inputs
 	y, dx := zeros(c.T, c.C), c.gradient()
-	s.fixed(b.Positions, b.Cu, b.Holes, x)
+	s.fixed(b.Positions, b.Cu, b.Mask, x)
 	s.grads = append(s.grads, Grad{3, dx})
 	a := &attention{c: c, s: c.work.attention[min(layer, len(c.work.attention)-1)], y: Floats(y), dx: Floats(dx)}
 	a.norm = newVector(p.Norm, &s)
@@ -59,9 +59,9 @@ func (a *attention) forward(in []G.Value) error {
 		a.o.addTo(c.Device, a.y, a.s.out, a.s.xa[3], n)
 		return nil
 	}
-	a.asked.gather(a.xq, x, c.C)
-	a.o.addTo(c.Device, a.xq, a.s.out, a.s.xa[3], len(a.asked.rows))
-	a.asked.scatter(a.y, a.xq, c.C)
+	a.selected.gather(a.xq, x, c.C)
+	a.o.addTo(c.Device, a.xq, a.s.out, a.s.xa[3], len(a.selected.rows))
+	a.selected.scatter(a.y, a.xq, c.C)
 	return nil
 }
 
@@ -76,31 +76,31 @@ func (a *attention) activate(r Rows, x []float32) {
 	if c.HeadNorm {
 		q, k = s.q0, s.k0
 	}
-	asks, first := a.queries(pos)
-	asking := len(asks)
+	queryPos, first := a.queries(pos)
+	rows := len(queryPos)
 	if a.targets == 0 {
-		c.work.forward(dev, s.h, n, image{&a.q, q, s.xa[0]}, image{&a.k, k, s.xa[1]}, image{&a.v, s.v, s.xa[2]})
+		c.work.forward(dev, s.h, n, linearOut{&a.q, q, s.xa[0]}, linearOut{&a.k, k, s.xa[1]}, linearOut{&a.v, s.v, s.xa[2]})
 	} else {
-		a.asked.gather(a.hq, s.h, c.C)
-		c.work.forward(dev, a.hq, asking, image{&a.q, q, s.xa[0]})
-		c.work.forward(dev, s.h, n, image{&a.k, k, s.xa[1]}, image{&a.v, s.v, s.xa[2]})
+		a.selected.gather(a.hq, s.h, c.C)
+		c.work.forward(dev, a.hq, rows, linearOut{&a.q, q, s.xa[0]})
+		c.work.forward(dev, s.h, n, linearOut{&a.k, k, s.xa[1]}, linearOut{&a.v, s.v, s.xa[2]})
 	}
 	if c.HeadNorm {
-		dev.RMSNorm(s.q, s.qrstd, q, a.qn.w, asking*c.H, c.D, c.Eps)
+		dev.RMSNorm(s.q, s.qrstd, q, a.qn.w, rows*c.H, c.D, c.Eps)
 		dev.RMSNorm(s.k, s.krstd, k, a.kn.w, n*c.G, c.D, c.Eps)
 	}
-	dev.RoPE(s.q, c.Cos, c.Sin, asks, asking, c.H, c.D, false)
+	dev.RoPE(s.q, c.Cos, c.Sin, queryPos, rows, c.H, c.D, false)
 	dev.RoPE(s.k, c.Cos, c.Sin, pos, n, c.G, c.D, false)
-	dev.Attention(s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, first, c.H, c.G, c.D)
+	dev.Attention(s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Mask, first, c.H, c.G, c.D)
 }
 
-// queries are the positions of the rows that ask, and the first of each segment, as
+// queries are the positions of the selected rows, and the first of each segment, as
 // kernel.Device.Attention wants them; pos are those of all rows.
-func (a *attention) queries(pos []int32) (asks, first []int32) {
+func (a *attention) queries(pos []int32) (queryPos, first []int32) {
 	if a.targets == 0 {
 		return pos, nil
 	}
-	return a.pos, a.asked.first
+	return a.queryPos, a.selected.first
 }
 
 func (a *attention) backward(in []G.Value, grad G.Value) error {
@@ -111,36 +111,36 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 	c, s, w, pos := a.c, a.s, a.c.work, r.Positions
 	n := len(pos)
 	dev, dy := c.Device, Floats(grad)
-	asks, first := a.queries(pos)
-	asking, dyq := len(asks), dy
+	queryPos, first := a.queries(pos)
+	rows, dyq := len(queryPos), dy
 	if a.targets != 0 {
 		dyq = a.xq
-		a.asked.gather(dyq, dy, c.C)
+		a.selected.gather(dyq, dy, c.C)
 	}
 	if s.holder != a { // another layer has used the memory since
 		a.activate(r, x)
 		if a.o.a != nil {
-			dev.Gemm(false, true, asking, a.o.Rank, a.o.K, 1, s.out, a.o.a, false, s.xa[3])
+			dev.Gemm(false, true, rows, a.o.Rank, a.o.K, 1, s.out, a.o.a, false, s.xa[3])
 		}
 	}
-	a.o.backward(dev, w.dout, dyq, s.out, s.xa[3], w.g, asking, false)
-	dev.AttentionBackward(w.dq, w.dk, w.dv, w.dout, s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Holes, first, c.H, c.G, c.D)
-	dev.RoPE(w.dq, c.Cos, c.Sin, asks, asking, c.H, c.D, true)
+	a.o.backward(dev, w.dout, dyq, s.out, s.xa[3], w.g, rows, false)
+	dev.AttentionBackward(w.dq, w.dk, w.dv, w.dout, s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Mask, first, c.H, c.G, c.D)
+	dev.RoPE(w.dq, c.Cos, c.Sin, queryPos, rows, c.H, c.D, true)
 	dev.RoPE(w.dk, c.Cos, c.Sin, pos, n, c.G, c.D, true)
 	dq, dk := w.dq, w.dk
 	if c.HeadNorm {
-		dq, dk = w.dq0[:asking*c.H*c.D], w.dk0[:n*c.G*c.D]
+		dq, dk = w.dq0[:rows*c.H*c.D], w.dk0[:n*c.G*c.D]
 		clear(dq)
 		clear(dk)
-		dev.RMSNormBackward(dq, a.qn.dw, w.dq, s.q0, a.qn.w, s.qrstd, asking*c.H, c.D)
+		dev.RMSNormBackward(dq, a.qn.dw, w.dq, s.q0, a.qn.w, s.qrstd, rows*c.H, c.D)
 		dev.RMSNormBackward(dk, a.kn.dw, w.dk, s.k0, a.kn.w, s.krstd, n*c.G, c.D)
 	}
 	if a.targets == 0 {
 		a.q.backward(dev, w.dh, dq, s.h, s.xa[0], w.g, n, false)
 	} else {
-		a.q.backward(dev, a.xq, dq, a.hq, s.xa[0], w.g, asking, false)
+		a.q.backward(dev, a.xq, dq, a.hq, s.xa[0], w.g, rows, false)
 		clear(w.dh[:n*c.C])
-		a.asked.scatter(w.dh, a.xq, c.C)
+		a.selected.scatter(w.dh, a.xq, c.C)
 	}
 	a.k.backward(dev, w.dh, dk, s.h, s.xa[1], w.g, n, true)
 	a.v.backward(dev, w.dh, w.dv, s.h, s.xa[2], w.g, n, true)
@@ -149,17 +149,16 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 	return nil
 }
 
-// load reads and checks the run's inputs: of r the positions, the segments and their
-// holes.
+// load reads and checks the inputs of a run: of r the positions, the segments and their masks.
 func (a *attention) load(in []G.Value, repack bool) (r Rows, x []float32, err error) {
 	if r.Cu, err = segments(ints(in[1]), a.c.T); err != nil {
 		return r, nil, err
 	}
-	r.Positions, r.Holes = ints(in[0])[:r.Cu[len(r.Cu)-1]], ints(in[2])[:2*len(r.Cu)-2]
+	r.Positions, r.Mask = ints(in[0])[:r.Cu[len(r.Cu)-1]], ints(in[2])[:2*len(r.Cu)-2]
 	if err := within("position", r.Positions, 0, len(a.c.Cos)/(a.c.D/2)); err != nil {
 		return r, nil, err
 	}
-	if err := checkHoles(r.Holes, r.Cu); err != nil {
+	if err := checkMask(r.Mask, r.Cu); err != nil {
 		return r, nil, err
 	}
 	for _, v := range []*vector{&a.norm, &a.qn, &a.kn} {
@@ -169,10 +168,10 @@ func (a *attention) load(in []G.Value, repack bool) (r Rows, x []float32, err er
 		l.load(a.c.Device, in, repack)
 	}
 	if a.targets != 0 {
-		a.asked.find(ints(in[a.targets]), r.Cu)
-		a.pos = a.pos[:0]
-		for _, row := range a.asked.rows {
-			a.pos = append(a.pos, r.Positions[row])
+		a.selected.find(ints(in[a.targets]), r.Cu)
+		a.queryPos = a.queryPos[:0]
+		for _, row := range a.selected.rows {
+			a.queryPos = append(a.queryPos, r.Positions[row])
 		}
 	}
 	return r, Floats(in[3])[:len(r.Positions)*a.c.C], nil

@@ -26,7 +26,7 @@ func TestBadBatches(t *testing.T) {
 				r.Cu[2+i] = 13
 			}
 		}, "capacity"},
-		{"hole", func(r op.Rows) { r.Holes[0], r.Holes[1] = 2, 6 }, "hole 2..6"},
+		{"mask", func(r op.Rows) { r.Mask[0], r.Mask[1] = 2, 6 }, "mask 2..6"},
 		{"descending", func(r op.Rows) { r.Cu[3] = 2 }, "behind the last end"},
 	}
 	for _, tt := range tests {
@@ -78,7 +78,7 @@ func TestPairRows(t *testing.T) {
 		"targets":   {r.Targets[:11], {-1, -1, 4, 5, -1, 6, -1, 8, -1, 10, -1}},
 		"positions": {r.Positions[:11], {0, 1, 2, 3, 4, 2, 3, 0, 1, 0, 1}},
 		"cu":        {r.Cu[:4], {0, 7, 11, 11}},
-		"holes":     {r.Holes[:4], {2, 5, 7, 9}},
+		"mask":      {r.Mask[:4], {2, 5, 7, 9}},
 	} {
 		if !slices.Equal(c[0], c[1]) {
 			t.Errorf("%s %v, want %v", name, c[0], c[1])

@@ -8,18 +8,18 @@ import (
 
 // Table is the embedding (V, C): a frozen field or a trained input of the graph.
 type Table struct {
-	W      []float32
-	Stored kernel.Weight // frozen, in its own form, instead of W
-	Node   *G.Node       // nil = frozen
+	W       []float32
+	Wrapped kernel.Weight // frozen, in its own form, instead of W
+	Node    *G.Node       // nil = frozen
 }
 
 type embed struct {
-	c      *Context
-	w      []float32
-	stored kernel.Weight
-	at     int
-	dw     []float32
-	out    []float32 // (T, C)
+	c       *Context
+	w       []float32
+	wrapped kernel.Weight
+	at      int
+	dw      []float32
+	out     []float32 // (T, C)
 }
 
 // Embed looks the ids up: (T, C). Its gradient for a trained table is returned too:
@@ -28,7 +28,7 @@ func Embed(name string, c *Context, b Batch, t Table) (x *G.Node, grad []float32
 	var s inputs
 	s.fixed(b.IDs, b.Cu)
 	out := zeros(c.T, c.C)
-	o := &embed{c: c, w: t.W, stored: t.Stored, out: Floats(out)}
+	o := &embed{c: c, w: t.W, wrapped: t.Wrapped, out: Floats(out)}
 	o.at, o.dw = s.param(t.Node)
 	x, err = Apply(Fused{Name: name, Inputs: s.nodes, Out: out, Forward: o.forward, Backward: o.backward, Grads: s.grads})
 	return x, o.dw, err
@@ -41,8 +41,8 @@ func (o *embed) forward(in []G.Value) error {
 	}
 	w, c := value(in, o.at, o.w), o.c.C
 	for t, id := range ids {
-		if row := o.out[t*c : (t+1)*c]; o.stored != nil {
-			o.stored.Rows(row, int(id), int(id)+1)
+		if row := o.out[t*c : (t+1)*c]; o.wrapped != nil {
+			o.wrapped.Rows(row, int(id), int(id)+1)
 		} else {
 			copy(row, w[int(id)*c:])
 		}

@@ -9,15 +9,15 @@ import (
 // Linear are the parameters of y = x·Wᵀ + Bias + Scale·(x·Aᵀ)·Bᵀ. A frozen weight is
 // a field; a trained one, and A and B, are inputs of the graph.
 type Linear struct {
-	N, K   int
-	W      []float32     // (N, K) frozen weight; not read when Weight or Stored is set
-	Stored kernel.Weight // (N, K) frozen weight in its own form, instead of W
-	M      kernel.Matrix // W packed; with Weight: overwritten by every forward pass
-	Weight *G.Node       // (N, K) trained weight; nil = frozen
-	Bias   Vector        // (N); without W and Node: none
-	A, B   *G.Node       // (R, K), (N, R); nil = no LoRA
-	Rank   int
-	Scale  float32
+	N, K    int
+	W       []float32     // (N, K) frozen weight; not read when Weight or Wrapped is set
+	Wrapped kernel.Weight // (N, K) frozen weight in its own form, instead of W
+	M       kernel.Matrix // W packed; with Weight: overwritten by every forward pass
+	Weight  *G.Node       // (N, K) trained weight; nil = frozen
+	Bias    Vector        // (N); without W and Node: none
+	A, B    *G.Node       // (R, K), (N, R); nil = no LoRA
+	Rank    int
+	Scale   float32
 }
 
 // Vector is the weight of an RMSNorm (C or D), or a bias (N).
@@ -118,20 +118,20 @@ func (l *linear) adapt(dev kernel.Device, y, x, xa []float32, n int) {
 	}
 }
 
-// image is y (n, N), where a map goes; xa (n, R) gets x·Aᵀ.
-type image struct {
+// linearOut is y (n, N), where a map goes; xa (n, R) gets x·Aᵀ.
+type linearOut struct {
 	of    *linear
 	y, xa []float32
 }
 
 // forward is that of several maps of one x (n, K).
-func (w *workspace) forward(dev kernel.Device, x []float32, n int, images ...image) {
+func (w *workspace) forward(dev kernel.Device, x []float32, n int, outs ...linearOut) {
 	w.outs = w.outs[:0]
-	for _, i := range images {
+	for _, i := range outs {
 		w.outs = append(w.outs, kernel.Out{Y: i.y, W: i.of.M, Add: i.of.begin(i.y, n)})
 	}
 	dev.MatMuls(w.outs, x, n)
-	for _, i := range images {
+	for _, i := range outs {
 		i.of.adapt(dev, i.y, x, i.xa, n)
 	}
 }
@@ -139,8 +139,8 @@ func (w *workspace) forward(dev kernel.Device, x []float32, n int, images ...ima
 // backward: dx (n, K) = or += the gradient, the parameters' gradients are added to.
 // xa is as forward left it, g (n, R) is scratch.
 func (l *linear) backward(dev kernel.Device, dx, dy, x, xa, g []float32, n int, add bool) {
-	if l.Stored != nil {
-		dev.MatMulRows(dx, dy, l.Stored, n, add)
+	if l.Wrapped != nil {
+		dev.MatMulRows(dx, dy, l.Wrapped, n, add)
 	} else {
 		dev.Gemm(false, false, n, l.K, l.N, 1, dy, l.w, add, dx)
 	}

@@ -70,18 +70,18 @@ type Batch struct {
 	Targets   *G.Node // (T) int32, the id to predict at this row, or −1
 	Positions *G.Node // (T) int32, from 0 in every segment
 	Cu        *G.Node // (T + 1) int32: 0, then the end of each segment; the last end repeats to the end
-	Holes     *G.Node // (2·T) int32: for each segment the rows that those behind them do not see, see kernel.Device.Attention
+	Mask      *G.Node // (2·T) int32: for each segment the rows that those behind them do not see, see kernel.Device.Attention
 }
 
 // NewBatch adds the inputs for packed batches of up to t tokens to a graph and
 // returns the slices behind them, to be filled before a run.
 func NewBatch(g *G.ExprGraph, t int) (Batch, Rows) {
-	r := Rows{IDs: make([]int32, t), Targets: make([]int32, t), Positions: make([]int32, t), Cu: make([]int32, t+1), Holes: make([]int32, 2*t)}
+	r := Rows{IDs: make([]int32, t), Targets: make([]int32, t), Positions: make([]int32, t), Cu: make([]int32, t+1), Mask: make([]int32, 2*t)}
 	input := func(name string, data []int32) *G.Node {
 		return G.NewVector(g, tensor.Int32, G.WithName(name), G.WithShape(len(data)),
 			G.WithValue(tensor.New(tensor.WithShape(len(data)), tensor.WithBacking(data))))
 	}
-	b := Batch{IDs: input("ids", r.IDs), Targets: input("targets", r.Targets), Positions: input("positions", r.Positions), Cu: input("cu_seqlens", r.Cu), Holes: input("holes", r.Holes)}
+	b := Batch{IDs: input("ids", r.IDs), Targets: input("targets", r.Targets), Positions: input("positions", r.Positions), Cu: input("cu_seqlens", r.Cu), Mask: input("mask", r.Mask)}
 	return b, r
 }
 
@@ -89,7 +89,7 @@ func NewBatch(g *G.ExprGraph, t int) (Batch, Rows) {
 type Rows struct {
 	IDs, Targets, Positions []int32 // (T)
 	Cu                      []int32 // (T + 1)
-	Holes                   []int32 // (2·T)
+	Mask                    []int32 // (2·T)
 }
 
 // Reset empties the batch.
@@ -144,7 +144,7 @@ func (r Rows) write(at, position int, prompt, answer []int32) {
 	}
 }
 
-// close ends a segment with its hole.
+// close ends a segment with its mask.
 func (r Rows) close(end, from, to int) {
 	segment := 1
 	for r.Cu[segment] > r.Cu[segment-1] {
@@ -153,7 +153,7 @@ func (r Rows) close(end, from, to int) {
 	for i := segment; i < len(r.Cu); i++ {
 		r.Cu[i] = int32(end)
 	}
-	r.Holes[2*segment-2], r.Holes[2*segment-1] = int32(from), int32(to)
+	r.Mask[2*segment-2], r.Mask[2*segment-1] = int32(from), int32(to)
 }
 
 // segments drops the repeated end of cu and checks the borders.
@@ -176,11 +176,11 @@ func segments(cu []int32, t int) ([]int32, error) {
 	return cu[:n], nil
 }
 
-// checkHoles refuses holes that do not lie within their segments.
-func checkHoles(holes, cu []int32) error {
+// checkMask refuses masks that do not lie within their segments.
+func checkMask(mask, cu []int32) error {
 	for s := 0; s+1 < len(cu); s++ {
-		if from, to := holes[2*s], holes[2*s+1]; from < cu[s] || to < from || cu[s+1] < to {
-			return fmt.Errorf("hole %d..%d is not within segment %d, rows %d..%d", from, to, s, cu[s], cu[s+1])
+		if from, to := mask[2*s], mask[2*s+1]; from < cu[s] || to < from || cu[s+1] < to {
+			return fmt.Errorf("mask %d..%d is not within segment %d, rows %d..%d", from, to, s, cu[s], cu[s+1])
 		}
 	}
 	return nil

@@ -20,9 +20,9 @@ type swiglu struct {
 	rows           int       // of the batch
 
 	// Of the last layer.
-	targets int // index of the input; 0: it is not the last
-	asked   asked
-	xq, dyq []float32 // (T, C) of the rows that ask
+	targets  int // index of the input; 0: it is not the last
+	selected selection
+	xq, dyq  []float32 // (T, C) of the selected rows
 }
 
 // SwiGLU is x + Down(silu(Gate(h)) · Up(h)) with h = RMSNorm(x); layer chooses the
@@ -56,7 +56,7 @@ func (m *swiglu) forward(in []G.Value) error {
 		return nil
 	}
 	m.down.addTo(c.Device, x, m.s.act, m.s.xa[2], n)
-	m.asked.scatter(m.y, x, c.C)
+	m.selected.scatter(m.y, x, c.C)
 	return nil
 }
 
@@ -65,7 +65,7 @@ func (m *swiglu) activate(x []float32, n int) {
 	c, s := m.c, m.s
 	s.holder = m
 	c.Device.RMSNorm(s.h, s.rstd, x, m.norm.w, n, c.C, c.Eps)
-	c.work.forward(c.Device, s.h, n, image{&m.gate, s.gate, s.xa[0]}, image{&m.up, s.up, s.xa[1]})
+	c.work.forward(c.Device, s.h, n, linearOut{&m.gate, s.gate, s.xa[0]}, linearOut{&m.up, s.up, s.xa[1]})
 	c.Device.SwiGLU(s.act, s.gate, s.up, n*c.F)
 }
 
@@ -79,7 +79,7 @@ func (m *swiglu) backward(in []G.Value, grad G.Value) error {
 	carry(m.dx[:m.rows*c.C], dy)
 	dx := m.dx
 	if m.targets != 0 { // there is no gradient in other rows
-		m.asked.gather(m.dyq, dy, c.C)
+		m.selected.gather(m.dyq, dy, c.C)
 		dx, dy = m.dyq, m.dyq
 	}
 	if s.holder != m { // another layer has used the memory since
@@ -94,12 +94,12 @@ func (m *swiglu) backward(in []G.Value, grad G.Value) error {
 	m.up.backward(dev, w.dh, w.dup, s.h, s.xa[1], w.g, n, true)
 	dev.RMSNormBackward(dx, m.norm.dw, w.dh, x, m.norm.w, s.rstd, n, c.C)
 	if m.targets != 0 {
-		m.asked.scatter(m.dx, dx, c.C)
+		m.selected.scatter(m.dx, dx, c.C)
 	}
 	return nil
 }
 
-// load returns the rows to compute, of the last layer those that ask, in memory of their own.
+// load returns the rows to compute, of the last layer the selected ones, in memory of their own.
 func (m *swiglu) load(in []G.Value, repack bool) (x []float32, n int, err error) {
 	cu, err := segments(ints(in[0]), m.c.T)
 	if err != nil {
@@ -112,9 +112,9 @@ func (m *swiglu) load(in []G.Value, repack bool) (x []float32, n int, err error)
 	n, x = int(cu[len(cu)-1]), Floats(in[1])
 	m.rows = n
 	if m.targets != 0 {
-		m.asked.find(ints(in[m.targets]), cu)
-		n = len(m.asked.rows)
-		m.asked.gather(m.xq, x, m.c.C)
+		m.selected.find(ints(in[m.targets]), cu)
+		n = len(m.selected.rows)
+		m.selected.gather(m.xq, x, m.c.C)
 		x = m.xq
 	}
 	return x[:n*m.c.C], n, nil

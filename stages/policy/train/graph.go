@@ -98,7 +98,7 @@ type builder struct {
 // logProbs is the whole model: ids in, log-probabilities of the targets out.
 func (b *builder) logProbs() (*G.Node, error) {
 	m := b.w.base
-	x, tied, err := op.Embed("embed/op", b.c, b.batch, op.Table{W: m.Embed, Stored: m.Wrapped.Embed, Node: b.nodes["embed"]})
+	x, tied, err := op.Embed("embed/op", b.c, b.batch, op.Table{W: m.Embed, Wrapped: m.Wrapped.Embed, Node: b.nodes["embed"]})
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (b *builder) logProbs() (*G.Node, error) {
 
 func (b *builder) linear(at string, layer int, j model.Module) op.Linear {
 	l := b.w.base.Layers[layer].Linears()[j]
-	p := op.Linear{N: l.N, K: l.K, W: l.W, Stored: l.Wrapped, M: l.M, Weight: b.nodes[at+j.String()],
+	p := op.Linear{N: l.N, K: l.K, W: l.W, Wrapped: l.Wrapped, M: l.M, Weight: b.nodes[at+j.String()],
 		Bias: op.Vector{W: l.Bias, Node: b.nodes[at+j.String()+".bias"]}}
 	if a := b.w.adapter; a != nil && a.Layers[layer][j] != nil {
 		p.A, p.B, p.Rank, p.Scale = b.nodes[at+j.String()+".A"], b.nodes[at+j.String()+".B"], a.Rank, float32(a.Scale())

@@ -15,10 +15,10 @@ import (
 	"itool/stages/policy/train"
 )
 
-// TestStoredTrains: an adapter on a base that stays in bf16 gets the weights that it
+// TestMappedTrains: an adapter on a base that stays in bf16 gets the weights that it
 // gets on the same base in float32, bit by bit, by steps of every family. The model
 // with it, and a clone and a merged one of that, say what training says.
-func TestStoredTrains(t *testing.T) {
+func TestMappedTrains(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -101,8 +101,8 @@ func inferredNLL(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) f
 	return sum / float64(n)
 }
 
-// TestStoredTrainsFully: full training takes a copy in float32.
-func TestStoredTrainsFully(t *testing.T) {
+// TestMappedTrainsFully: full training takes a copy in float32.
+func TestMappedTrainsFully(t *testing.T) {
 	g := policytest.Goldens(t)[0]
 	var losses []string
 	for _, form := range []model.Form{model.Float32, model.Mapped} {

@@ -19,10 +19,10 @@ import (
 	"itool/stages/policy/policytest"
 )
 
-// TestStoredWeights: a policy whose weights stay in the type of their file says the same, bit
+// TestMappedWeights: a policy whose weights stay in the type of their file says the same, bit
 // by bit, as one that holds them in float32 and packed; with its adapter beside the maps instead of in
 // them, as near as float32 rounds.
-func TestStoredWeights(t *testing.T) {
+func TestMappedWeights(t *testing.T) {
 	ctx := context.Background()
 	for _, g := range policytest.Goldens(t) {
 		for i, dtype := range []safetensors.Dtype{safetensors.BF16, safetensors.F16, safetensors.F32, safetensors.BF16, safetensors.F16, safetensors.F32} {
@@ -35,25 +35,25 @@ func TestStoredWeights(t *testing.T) {
 				}
 				return p
 			}
-			wide, stored := open(model.Float32), open(model.Mapped)
-			if l := &stored.Model().Layers[0].Down; l.Wrapped == nil || l.W != nil || stored.Model().Wrapped.Embed == nil || (l.Unmerged != nil) != adapter {
+			wide, mapped := open(model.Float32), open(model.Mapped)
+			if l := &mapped.Model().Layers[0].Down; l.Wrapped == nil || l.W != nil || mapped.Model().Wrapped.Embed == nil || (l.Unmerged != nil) != adapter {
 				t.Fatalf("%s: not as it is stored: %+v", g.Name, l)
 			}
-			var asked []policy.Sequence
+			var seqs []policy.Sequence
 			for _, e := range g.Examples {
-				asked = append(asked, policy.Sequence{Prompt: e.Prompt, Answer: e.Answer})
+				seqs = append(seqs, policy.Sequence{Prompt: e.Prompt, Answer: e.Answer})
 			}
-			want, err := wide.LogProbs(ctx, asked)
+			want, err := wide.LogProbs(ctx, seqs)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := stored.LogProbs(ctx, asked)
+			got, err := mapped.LogProbs(ctx, seqs)
 			if err != nil {
 				t.Fatal(err)
 			}
 			req := policy.Request{Temperature: 1, Seed: 3, MaxTokens: 20}
 			drawn := func(p *policy.Policy) []policy.Draw {
-				all, err := p.Generate(ctx, [][]int32{asked[0].Prompt, asked[1].Prompt}, req)
+				all, err := p.Generate(ctx, [][]int32{seqs[0].Prompt, seqs[1].Prompt}, req)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -68,7 +68,7 @@ func TestStoredWeights(t *testing.T) {
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("%s: log-probabilities %v, want %v", g.Name, got, want)
 			}
-			if one, other := drawn(wide), drawn(stored); fmt.Sprint(one) != fmt.Sprint(other) {
+			if one, other := drawn(wide), drawn(mapped); fmt.Sprint(one) != fmt.Sprint(other) {
 				t.Errorf("%s: drew %v, want %v", g.Name, other, one)
 			}
 		}
@@ -94,16 +94,16 @@ func TestInt8Weights(t *testing.T) {
 				t.Fatalf("%s: not in eight bits: %T", g.Name, m.Layers[1].Down.Wrapped)
 			}
 			wide := eight.With(m.Clone())
-			var asked []policy.Sequence
+			var seqs []policy.Sequence
 			for _, e := range g.Examples {
-				asked = append(asked, policy.Sequence{Prompt: e.Prompt, Answer: e.Answer})
+				seqs = append(seqs, policy.Sequence{Prompt: e.Prompt, Answer: e.Answer})
 			}
 			say := func(p *policy.Policy) string {
-				logps, err := p.LogProbs(ctx, asked)
+				logps, err := p.LogProbs(ctx, seqs)
 				if err != nil {
 					t.Fatal(err)
 				}
-				draws, err := p.Generate(ctx, [][]int32{asked[0].Prompt, asked[1].Prompt}, policy.Request{Temperature: 1, Seed: 3, MaxTokens: 20})
+				draws, err := p.Generate(ctx, [][]int32{seqs[0].Prompt, seqs[1].Prompt}, policy.Request{Temperature: 1, Seed: 3, MaxTokens: 20})
 				if err != nil {
 					t.Fatal(err)
 				}
