@@ -10,26 +10,30 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Plan says whose tokens the rows of a packed batch are, and what the loss is
-// divided by. It is filled before a run of the graph, and read after it.
+// Plan tells the loss node which unit each row of a packed batch belongs to, and what the loss is
+// divided by. The trainer fills it before a run of the graph and reads Units after it.
 type Plan struct {
-	Side        []int32 // (T): 2·unit for an example or a chosen side, 2·unit + 1 for a rejected side, −1 without loss
-	Denominator float64 // tokens (SFT) or pairs of the whole optimiser step, over all its batches
+	// Side (T) is 2·unit for a row of an example or a chosen side, 2·unit + 1 for a row of a rejected
+	// side, and −1 for a row without loss.
+	Side []int32
+	// Denominator is the number of tokens (SFT) or pairs in the whole optimiser step, over all its
+	// micro-batches.
+	Denominator float64
 
 	Units []Unit // of this batch
 }
 
-// Unit is an example or a pair of a packed batch.
+// Unit is one example or one pair of a packed batch.
 type Unit struct {
-	RefChosen, RefRejected float64 // given, DPO and IPO only
+	RefChosen, RefRejected float64 // input: S of the reference model in nats; DPO and IPO only
 
-	Pair Pair    // what the run found; an example is the chosen side
-	Loss float64 // its loss before the division; an example's is the sum of its tokens
+	Pair Pair    // output: the sums over the unit's rows; an example counts as a chosen side
+	Loss float64 // output: the unit's loss before the division, in nats; of an example, summed over its tokens
 }
 
-// Node is the scalar loss of a batch: Σ over units of loss / denominator. logp (T)
-// are the rows' log-probabilities. A unit whose loss is not finite makes the
-// batch's loss so, never an error: the trainer finds and names it.
+// Node is the scalar loss of a batch: the sum of its units' losses, divided by the denominator. logp (T)
+// holds the log-probability of each row's target. If the loss of a unit is not finite, then neither is
+// the batch's. That is not an error here: the trainer looks for the unit and names it.
 func Node(name string, logp *G.Node, cfg Config, plan *Plan) (*G.Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -48,13 +52,13 @@ type node struct {
 	plan *Plan
 	out  *G.F32
 	grad []float32 // (T)
-	by   []float64 // (2 · units): d loss / d S of each side
+	by   []float64 // (2·units): derivative of the loss with respect to S of each side
 }
 
 func (l *node) forward(in []G.Value) error {
 	logp, p := in[0].(*tensor.Dense).Float32s(), l.plan
 	if len(p.Side) != len(logp) || !(p.Denominator > 0) {
-		return fmt.Errorf("plan: %d rows for %d, denominator %v", len(p.Side), len(logp), p.Denominator)
+		return fmt.Errorf("plan: %d rows for a batch of %d, denominator %v", len(p.Side), len(logp), p.Denominator)
 	}
 	if err := p.sum(logp); err != nil {
 		return err
@@ -75,8 +79,8 @@ func (l *node) forward(in []G.Value) error {
 	return nil
 }
 
-// of is one unit's loss; an example's is −S, so that its tokens weigh the same
-// whatever the others' lengths are.
+// of is the loss of one unit. An example's is −S, not −a: every token of a step then has the same
+// weight, in short examples and in long ones.
 func (l *node) of(p Pair) (Value, error) {
 	if l.cfg.Kind != SFT {
 		return l.cfg.Of(p)
@@ -87,7 +91,7 @@ func (l *node) of(p Pair) (Value, error) {
 	return Value{Loss: -p.Chosen, DChosen: -1}, nil
 }
 
-// sum adds the log-probabilities of each side.
+// sum adds up the log-probabilities of each side.
 func (p *Plan) sum(logp []float32) error {
 	for i, u := range p.Units {
 		p.Units[i].Pair = Pair{RefChosen: u.RefChosen, RefRejected: u.RefRejected}
@@ -97,7 +101,7 @@ func (p *Plan) sum(logp []float32) error {
 			continue
 		}
 		if int(side) >= 2*len(p.Units) {
-			return fmt.Errorf("plan: row %d is of side %d, there are %d units", row, side, len(p.Units))
+			return fmt.Errorf("plan: row %d belongs to side %d, but the batch has %d units", row, side, len(p.Units))
 		}
 		u := &p.Units[side/2].Pair
 		if side%2 == 0 {
@@ -109,7 +113,7 @@ func (p *Plan) sum(logp []float32) error {
 	return nil
 }
 
-// backward: every token of a side gets the derivative by that side's sum.
+// backward gives every token of a side the derivative with respect to that side's sum.
 func (l *node) backward(_ []G.Value, dy G.Value) error {
 	scale := float64(*dy.(*G.F32)) / l.plan.Denominator
 	for row, side := range l.plan.Side {
@@ -122,5 +126,5 @@ func (l *node) backward(_ []G.Value, dy G.Value) error {
 	return nil
 }
 
-// Finite reports whether a unit's numbers can be trained on.
+// Finite reports whether the loss of a unit is a finite number, so that it can be trained on.
 func (u Unit) Finite() bool { return !math.IsNaN(u.Loss) && !math.IsInf(u.Loss, 0) }

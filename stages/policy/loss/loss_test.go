@@ -16,8 +16,8 @@ import (
 
 func close(got, want, tol float64) bool { return math.Abs(got-want) <= tol*math.Max(1, math.Abs(want)) }
 
-// TestGolden compares with testdata/golden.json: formulas of TRL and
-// LLaMA-Factory worked out independently.
+// TestGolden compares with testdata/golden.json, which holds the formulas of TRL and LLaMA-Factory,
+// computed independently.
 func TestGolden(t *testing.T) {
 	kinds := map[string]loss.Config{
 		"simpo_b2.5_g0.5":            {Kind: loss.SimPO, Beta: 2.5, Gamma: 0.5},
@@ -52,7 +52,10 @@ func TestGolden(t *testing.T) {
 			}
 			return v
 		}
-		p := loss.Pair{Chosen: num(in.W), Rejected: num(in.L), NChosen: in.NW, NRejected: in.NL, RefChosen: num(in.RW), RefRejected: num(in.RL)}
+		p := loss.Pair{
+			Chosen: num(in.W), Rejected: num(in.L), NChosen: in.NW, NRejected: in.NL,
+			RefChosen: num(in.RW), RefRejected: num(in.RL),
+		}
 		for name, cfg := range kinds {
 			var want struct{ Loss, DW, DL float64 }
 			if err := json.Unmarshal(c[name], &want); err != nil {
@@ -62,7 +65,9 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !close(got.Loss, want.Loss, 1e-9) || !close(got.DChosen, want.DW, 1e-9) || !close(got.DRejected, want.DL, 1e-9) {
+			ok := close(got.Loss, want.Loss, 1e-9)
+			ok = ok && close(got.DChosen, want.DW, 1e-9) && close(got.DRejected, want.DL, 1e-9)
+			if !ok {
 				t.Errorf("case %d %s: got %+v, want %+v", i, name, got, want)
 			}
 			compared++
@@ -76,7 +81,8 @@ func TestGolden(t *testing.T) {
 func TestGradientsMatchDifferences(t *testing.T) {
 	p := loss.Pair{Chosen: -3.2, Rejected: -2.9, NChosen: 4, NRejected: 7, RefChosen: -3, RefRejected: -3.1}
 	for _, cfg := range []loss.Config{
-		{Kind: loss.SimPO, Beta: 2.5, Gamma: 0.5, SFTWeight: 0.2}, {Kind: loss.DPO, Beta: 0.3}, {Kind: loss.IPO, Beta: 0.3}, {Kind: loss.ORPO, Beta: 0.5, SFTWeight: 0.1},
+		{Kind: loss.SimPO, Beta: 2.5, Gamma: 0.5, SFTWeight: 0.2}, {Kind: loss.DPO, Beta: 0.3},
+		{Kind: loss.IPO, Beta: 0.3}, {Kind: loss.ORPO, Beta: 0.5, SFTWeight: 0.1},
 	} {
 		at := func(w, l float64) float64 {
 			q := p
@@ -89,19 +95,21 @@ func TestGradientsMatchDifferences(t *testing.T) {
 		}
 		v, _ := cfg.Of(p)
 		const h = 1e-5
-		if dw, dl := (at(h, 0)-at(-h, 0))/(2*h), (at(0, h)-at(0, -h))/(2*h); !close(v.DChosen, dw, 1e-8) || !close(v.DRejected, dl, 1e-8) {
-			t.Errorf("%s: got %v %v, differences give %v %v", cfg.Kind, v.DChosen, v.DRejected, dw, dl)
+		dw, dl := (at(h, 0)-at(-h, 0))/(2*h), (at(0, h)-at(0, -h))/(2*h)
+		if !close(v.DChosen, dw, 1e-8) || !close(v.DRejected, dl, 1e-8) {
+			t.Errorf("%s: got %v %v, finite differences give %v %v", cfg.Kind, v.DChosen, v.DRejected, dw, dl)
 		}
 	}
 }
 
-// TestExtremes: certain and impossible answers stay finite, an empty side is an error.
+// TestExtremes: the losses of certain and of impossible answers are finite, and an empty side is an error.
 func TestExtremes(t *testing.T) {
 	for _, kind := range []loss.Kind{loss.SimPO, loss.DPO, loss.IPO, loss.ORPO} {
 		cfg := loss.Config{Kind: kind, Beta: 2.5}
 		for _, s := range [][2]float64{{0, 0}, {0, -1e5}, {-1e5, 0}, {-1e-9, -1e-9}} {
 			v, err := cfg.Of(loss.Pair{Chosen: s[0], Rejected: s[1], NChosen: 3, NRejected: 5})
-			if sum := v.Loss + v.DChosen + v.DRejected; err != nil || math.IsNaN(sum) || math.IsInf(sum, 0) {
+			sum := v.Loss + v.DChosen + v.DRejected
+			if err != nil || math.IsNaN(sum) || math.IsInf(sum, 0) {
 				t.Errorf("%s at %v: %+v %v", kind, s, v, err)
 			}
 		}
@@ -124,8 +132,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestNode runs the loss inside a graph: rows are grouped by side, and the
-// gradient of each row is the derivative of its side's sum.
+// TestNode runs the loss inside a graph: rows are grouped by side, and the gradient of a row is the
+// derivative of the loss with respect to its side's sum.
 func TestNode(t *testing.T) {
 	logp := []float32{-1, -2, -3, -0.5, -0.25, 9}
 	tests := []struct {
@@ -136,7 +144,10 @@ func TestNode(t *testing.T) {
 		den  float64
 	}{
 		{"sft", loss.Config{Kind: loss.SFT}, []int32{0, -1, 0, 2, 2, -1}, 2, 4},
-		{"simpo", loss.Config{Kind: loss.SimPO, Beta: 2.5, Gamma: 0.5, SFTWeight: 0.2}, []int32{0, 0, 1, -1, 1, -1}, 1, 3},
+		{
+			"simpo", loss.Config{Kind: loss.SimPO, Beta: 2.5, Gamma: 0.5, SFTWeight: 0.2},
+			[]int32{0, 0, 1, -1, 1, -1}, 1, 3,
+		},
 		{"ipo", loss.Config{Kind: loss.IPO, Beta: 1}, []int32{1, 0, 3, 2, 2, -1}, 2, 2},
 	}
 	for _, tt := range tests {
@@ -147,7 +158,8 @@ func TestNode(t *testing.T) {
 			}
 			x := append([]float32(nil), logp...)
 			g := G.NewGraph()
-			in := G.NewVector(g, tensor.Float32, G.WithName("logp"), G.WithShape(6), G.WithValue(tensor.New(tensor.WithShape(6), tensor.WithBacking(x))))
+			value := tensor.New(tensor.WithShape(6), tensor.WithBacking(x))
+			in := G.NewVector(g, tensor.Float32, G.WithName("logp"), G.WithShape(6), G.WithValue(value))
 			cost, err := loss.Node("loss", in, tt.cfg, plan)
 			if err != nil {
 				t.Fatal(err)
@@ -177,7 +189,7 @@ func TestNode(t *testing.T) {
 				down := run()
 				x[i] = logp[i]
 				if d := (up - down) / (2 * h); !close(float64(got[i]), d, 2e-3) {
-					t.Errorf("row %d: gradient %v, differences give %v", i, got[i], d)
+					t.Errorf("row %d: gradient %v, finite differences give %v", i, got[i], d)
 				}
 				if tt.side[i] >= 0 {
 					nll, n = nll-float64(logp[i]), n+1

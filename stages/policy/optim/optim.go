@@ -1,5 +1,6 @@
-// Package optim moves weights: AdamW as a gorgonia Solver, and the schedule of its
-// rate. gorgonia's own AdamW never updates, and its clipping is element by element.
+// Package optim updates weights from their gradients. It has AdamW with clipping by the global norm, as
+// a gorgonia Solver, and the schedule of the learning rate: linear warm-up, then cosine decay. It knows
+// neither the model nor the loss. (gorgonia's own AdamW never updates, and it clips element by element.)
 //
 //	s := &optim.AdamW{Device: dev, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Clip: 1}
 //	s.Rate = optim.Factor(step, total, 0.1) * rate
@@ -17,35 +18,35 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// ErrNotFinite says that a gradient holds NaN or an infinity. Nothing was changed,
-// except that the gradients are cleared.
+// ErrNotFinite says that a gradient holds NaN or an infinity. Step has then changed nothing, except
+// that it has cleared the gradients.
 var ErrNotFinite = errors.New("gradient is not finite")
 
-// AdamW is a solver with decoupled weight decay and clipping by the global norm.
-// Decay applies to matrices only, as in the reference: norms keep their scale.
+// AdamW is Adam with decoupled weight decay, and with clipping by the global norm of the gradient. As
+// in the reference implementation, decay applies to matrices only, not to biases and norms.
 type AdamW struct {
 	Device       kernel.Device
 	Rate         float64 // of the next step
 	Beta1, Beta2 float64
 	Eps          float64
 	Decay        float64
-	Clip         float64 // largest global norm of the gradient; 0 = no limit
+	Clip         float64 // largest global norm of the gradient; 0: no limit
 
 	State State
 	Norm  float64 // of the last step's gradient, before clipping
 
-	grads [][]float32 // of a step, for their memory
+	grads [][]float32 // of the current step; the slice is reused
 }
 
-// State is all that a solver remembers.
+// State is what a solver remembers between steps. A checkpoint holds it.
 type State struct {
 	Step int         // steps taken
-	M, V [][]float32 // first and second moments, in the parameters' order
+	M, V [][]float32 // first and second moments, in the order of the parameters
 }
 
 var _ G.Solver = (*AdamW)(nil)
 
-// Reset forgets the moments and keeps their memory.
+// Reset sets the step count and the moments to zero, in the same memory.
 func (s *AdamW) Reset() {
 	s.State.Step = 0
 	for i := range s.State.M {
@@ -54,8 +55,8 @@ func (s *AdamW) Reset() {
 	}
 }
 
-// Step updates the parameters from their gradients and clears those: operations
-// add to them over several runs. params must have the same order in every call.
+// Step updates the parameters from their gradients. It then clears the gradients, because operations
+// add to them over several runs. Every call must pass the same parameters in the same order.
 func (s *AdamW) Step(params []G.ValueGrad) error {
 	grads, err := s.gradients(params)
 	if err != nil {
@@ -83,8 +84,8 @@ func (s *AdamW) Step(params []G.ValueGrad) error {
 	for i, p := range params {
 		w := p.Value()
 		a := kernel.AdamW{
-			Rate: float32(s.Rate), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2), Eps: float32(s.Eps), GradScale: float32(scale),
-			C1: float32(1 - math.Pow(s.Beta1, t)), C2: float32(1 - math.Pow(s.Beta2, t)),
+			Rate: float32(s.Rate), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2), Eps: float32(s.Eps),
+			GradScale: float32(scale), C1: float32(1 - math.Pow(s.Beta1, t)), C2: float32(1 - math.Pow(s.Beta2, t)),
 		}
 		if w.Shape().Dims() > 1 {
 			a.Decay = float32(s.Decay)
@@ -94,11 +95,11 @@ func (s *AdamW) Step(params []G.ValueGrad) error {
 	return nil
 }
 
-// gradients collects the slices and makes the moments at the first call.
+// gradients collects the gradients' slices. The first call allocates the moments.
 func (s *AdamW) gradients(params []G.ValueGrad) ([][]float32, error) {
 	first := s.State.M == nil
 	if !first && len(s.State.M) != len(params) {
-		return nil, fmt.Errorf("optim: %d parameters, the state has %d", len(params), len(s.State.M))
+		return nil, fmt.Errorf("optim: %d parameters, but the state has %d", len(params), len(s.State.M))
 	}
 	s.grads = s.grads[:0]
 	for i, p := range params {
@@ -112,19 +113,20 @@ func (s *AdamW) gradients(params []G.ValueGrad) ([][]float32, error) {
 			s.State.M = append(s.State.M, make([]float32, len(grad)))
 			s.State.V = append(s.State.V, make([]float32, len(grad)))
 		} else if len(s.State.M[i]) != len(grad) {
-			return nil, fmt.Errorf("optim: parameter %d has %d values, the state %d", i, len(grad), len(s.State.M[i]))
+			return nil, fmt.Errorf("optim: parameter %d has %d values, but the state has %d",
+				i, len(grad), len(s.State.M[i]))
 		}
 	}
 	return s.grads, nil
 }
 
-// shortPhase is the number of steps under which warming up would eat too much.
+// shortPhase is a number of steps. In a phase with fewer, a warm-up would waste too large a share.
 const shortPhase = 20
 
-// Factor is what the rate is multiplied with at a step, counted from 0, of a phase
-// of total steps: up linearly from 0 over the first ⌈total·warmup⌉ steps (none in
-// a phase under 20 steps), then down half a cosine to 0 at total. The first step
-// of a warm-up runs at rate 0, as in the reference.
+// Factor is the factor of the learning rate at a step, counted from 0, of a phase with total steps. It
+// rises linearly from 0 over the first ⌈total·warmup⌉ steps, and then falls along half a cosine, to 0
+// at step total. A phase of fewer than 20 steps has no warm-up. As in the reference implementation, the
+// first step of a warm-up has rate 0.
 func Factor(step, total int, warmup float64) float64 {
 	up := int(math.Ceil(float64(total) * warmup))
 	if total < shortPhase {
