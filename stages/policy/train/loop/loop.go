@@ -1,12 +1,19 @@
-// Package loop takes a trainer from its first step to its last, for stages that
-// train: it keeps the curve, tells the progress, and leaves checkpoints that hold
-// all that the outcome is made of. A training that was killed and resumed ends with
-// the same bytes, curve included.
+// Package loop is the training loop of the stages that train. It takes a trainer from its first step to
+// its last, keeps the loss curve, reports progress, and writes checkpoints. A checkpoint holds everything
+// that the result depends on: a training that was killed and resumed ends with the same bytes, curve
+// included.
 //
-// It knows no stage and no storage: where checkpoints go is a function.
+// The package knows no stage and no storage: the caller passes functions that store a checkpoint and
+// report progress.
 //
-//	l := loop.Loop{Trainer: t, Policy: digest, Every: 50, Checkpoint: out.Checkpoint, Progress: out.Progress}
-//	if resume != nil && l.Resume(resume) != nil { /* begin anew with a new trainer */ }
+//	l := loop.Loop{
+//		Trainer: t, Policy: digest, Total: steps, Every: 50, Checkpoint: out.Checkpoint, Progress: out.Progress,
+//	}
+//	if checkpoint != nil {
+//		if err := l.Resume(checkpoint); err != nil {
+//			log.Print("starting from the first step: ", err) // the trainer is unchanged
+//		}
+//	}
 //	err := l.Run(ctx)
 package loop
 
@@ -26,26 +33,30 @@ import (
 // Create opens a file of a checkpoint for writing; it is complete once closed.
 type Create = func(name string) (io.WriteCloser, error)
 
-// Loop is one training. It is used by one goroutine at a time.
+// Loop is one training. Only one goroutine may use it at a time. The caller sets the fields up to
+// Progress; Run and Resume set the others.
 type Loop struct {
 	Trainer *train.Trainer
-	Policy  string // digest of the policy that is trained; a checkpoint of another one is refused
+	Policy  string // digest of the policy that is trained; a checkpoint of another policy is refused
 	Total   int    // optimiser steps of the whole training
-	Before  int    // steps of earlier trainings of the same item: checkpoints of this one are numbered after them
-	Every   int    // optimiser steps between checkpoints; 0: only where a phase ends, where there always is one
+	Before  int    // steps of earlier trainings of the same item; added to the step numbers of checkpoints
+	Every   int    // optimiser steps between checkpoints; 0: only at the end of each phase, where there is always one
 
-	// Notes is a pointer to what the stage itself remembers; it is stored as JSON
-	// with every checkpoint and read back by Resume. nil: nothing.
+	// Notes is a pointer to what the stage itself remembers. Every checkpoint stores it as JSON, and
+	// Resume reads it back. nil: nothing.
 	Notes any
-	// After is called after every step, before its checkpoint, and may add to the
-	// point. nil: nothing.
+	// After is called after every step, before the step's checkpoint. It may change the point, for
+	// example to add a validation loss. nil: not called.
 	After func(ctx context.Context, p *Point) error
 
+	// Checkpoint stores a checkpoint under a step number: it calls write once with a function that
+	// creates the checkpoint's files.
 	Checkpoint func(ctx context.Context, step int, write func(Create) error) error
-	Progress   func(done, total int, unit, detail string)
+	// Progress is called after every step. unit names what is counted.
+	Progress func(done, total int, unit, detail string)
 
 	Done  int     // optimiser steps taken
-	Curve []Point // every step of a short training, about a thousand of a long one
+	Curve []Point // every step of a short training, about a thousand steps of a long one
 }
 
 // Point is one step of the curve.
@@ -57,17 +68,17 @@ type Point struct {
 	Norm       float64  `json:"norm"`                 // of the gradient, before clipping
 	Validation *float64 `json:"validation,omitempty"` // loss after the step, nats per token
 	Chosen     float64  `json:"chosen,omitempty"`     // mean log-probability per token of the step's pairs, nats
-	Rejected   float64  `json:"rejected,omitempty"`
-	Accuracy   float64  `json:"accuracy,omitempty"` // share of the step's pairs with the chosen side ahead
+	Rejected   float64  `json:"rejected,omitempty"`   // the same of the rejected sides
+	Accuracy   float64  `json:"accuracy,omitempty"`   // share of the step's pairs with the chosen side ahead
 
-	InPhase int `json:"-"` // steps done in the phase, this one included
-	OfPhase int `json:"-"` // steps that the phase has
+	InPhase int `json:"-"` // steps done in the phase, this one included; for After
+	OfPhase int `json:"-"` // steps of the whole phase; for After
 }
 
-// points is about how many of a training's steps its curve keeps.
+// points is about the number of steps that a curve keeps.
 const points = 1000
 
-// Run goes on to the end. Errors are those of Trainer.Step, After and Checkpoint.
+// Run takes all steps that are left. Its errors are those of Trainer.Step, After and Checkpoint.
 func (l *Loop) Run(ctx context.Context) error {
 	for {
 		_, done, of := l.Trainer.Position()
@@ -106,7 +117,7 @@ func point(s train.Stats) Point {
 	}
 }
 
-// String is a point for people.
+// String is the text of a progress report.
 func (p Point) String() string {
 	s := fmt.Sprintf("%s: loss %.4f", p.Phase, p.Loss)
 	if p.Validation != nil {
@@ -117,7 +128,7 @@ func (p Point) String() string {
 
 const fileName = "loop.json"
 
-// file is loop.json, beside the trainer's own files.
+// file is the content of loop.json. The trainer's own files are in the same folder.
 type file struct {
 	Policy string          `json:"policy"`
 	Done   int             `json:"done"`
@@ -125,8 +136,8 @@ type file struct {
 	Notes  json.RawMessage `json:"notes"`
 }
 
-// Save writes what Resume goes on from. Run calls it for its checkpoints; a stage may,
-// once a training is over, to keep it in the checkpoints of what follows.
+// Save writes the files that Resume reads. Run calls it for its checkpoints. A stage may call it when
+// the training is over, to include the finished training in later checkpoints of its own.
 func (l *Loop) Save(create Create) error {
 	notes, err := json.Marshal(l.Notes)
 	if err != nil {
@@ -147,15 +158,16 @@ func (l *Loop) Save(create Create) error {
 	return l.Trainer.Save(create)
 }
 
-// Resume goes on from a checkpoint. After an error the trainer is as it was; Notes
-// may hold something, so that the caller who begins anew clears them.
+// Resume restores the state of a checkpoint, so that Run continues from there. After an error the trainer
+// is unchanged, but Notes may hold values of the checkpoint: a caller who then starts from the first step
+// must clear them.
 func (l *Loop) Resume(fsys fs.FS) error {
 	f, err := read(fsys, l.Policy)
 	if err != nil {
 		return err
 	}
 	if f.Done < 0 || f.Done > l.Total {
-		return fmt.Errorf("loop: %d steps are done of %d", f.Done, l.Total)
+		return fmt.Errorf("loop: the checkpoint has %d steps done, but the training has %d steps", f.Done, l.Total)
 	}
 	if l.Notes != nil {
 		if err := json.Unmarshal(f.Notes, l.Notes); err != nil {
@@ -169,8 +181,8 @@ func (l *Loop) Resume(fsys fs.FS) error {
 	return nil
 }
 
-// ReadNotes reads only the stage's own part of a checkpoint, for a stage that must
-// know it before it can make the trainer.
+// ReadNotes reads only the stage's notes from a checkpoint, for a stage that needs them to make the
+// trainer.
 func ReadNotes(fsys fs.FS, policy string, into any) error {
 	f, err := read(fsys, policy)
 	if err != nil {
@@ -191,19 +203,20 @@ func read(fsys fs.FS, policy string) (f file, err error) {
 		return f, fmt.Errorf("loop: %s: %w", fileName, err)
 	}
 	if f.Policy != policy {
-		return f, fmt.Errorf("loop: the checkpoint trains policy %.12s, not %.12s", f.Policy, policy)
+		return f, fmt.Errorf("loop: the checkpoint is of a training of policy %.12s, not of %.12s", f.Policy, policy)
 	}
 	return f, nil
 }
 
-// Sizes between which Rate interpolates, in parameters.
+// Rate interpolates between these numbers of parameters.
 const (
 	small = 1e7
 	large = 8e9
 )
 
-// Rate is the learning rate for a model between two that are known to do well: one
-// of at most 10 M parameters and one of at least 8 B, linear in the logarithms.
+// Rate chooses a learning rate by the size of a model. It interpolates linearly in the logarithms of size
+// and rate, between two rates that are known to work: atSmall for models of up to 10 M parameters, and
+// atLarge for models of 8 B parameters and more.
 func Rate(m *model.Model, atSmall, atLarge float64) float64 {
 	n := float64(m.VocabSize) * float64(m.HiddenSize)
 	for i := range m.Layers {

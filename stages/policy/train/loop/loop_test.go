@@ -24,7 +24,8 @@ func trainer(t *testing.T, n int) *train.Trainer {
 	cfg := train.Default()
 	cfg.Rank, cfg.Tokens = 1, 16
 	tr, err := train.New(policytest.Open(t, 1).Model(), cfg, []train.Phase{
-		{Name: "first", Examples: e, Epochs: n, Rate: 1e-3, BatchSize: 1}, {Name: "second", Examples: e, Epochs: 2, Rate: 1e-3, BatchSize: 1},
+		{Name: "first", Examples: e, Epochs: n, Rate: 1e-3, BatchSize: 1},
+		{Name: "second", Examples: e, Epochs: 2, Rate: 1e-3, BatchSize: 1},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -32,20 +33,20 @@ func trainer(t *testing.T, n int) *train.Trainer {
 	return tr
 }
 
-// run makes a training of n + 2 steps, and what it leaves.
+// run runs a training of n + 2 steps, and returns its checkpoints by step.
 func run(t *testing.T, n int, set func(*loop.Loop)) (*loop.Loop, map[int]fstest.MapFS, error) {
 	t.Helper()
 	left := map[int]fstest.MapFS{}
-	c := &loop.Loop{Trainer: trainer(t, n), Policy: "p", Total: n + 2}
-	c.Checkpoint = func(_ context.Context, step int, write func(loop.Create) error) error {
+	l := &loop.Loop{Trainer: trainer(t, n), Policy: "p", Total: n + 2}
+	l.Checkpoint = func(_ context.Context, step int, write func(loop.Create) error) error {
 		left[step] = fstest.MapFS{}
 		return write(func(name string) (io.WriteCloser, error) { return &file{name: name, in: left[step]}, nil })
 	}
-	c.Progress = func(int, int, string, string) {}
+	l.Progress = func(int, int, string, string) {}
 	if set != nil {
-		set(c)
+		set(l)
 	}
-	return c, left, c.Run(t.Context())
+	return l, left, l.Run(t.Context())
 }
 
 type file struct {
@@ -66,11 +67,11 @@ func TestCheckpoints(t *testing.T) {
 		want          []int
 	}{
 		{"phase ends only", 0, 0, []int{5, 7}},
-		{"every three steps, too", 3, 0, []int{3, 5, 6, 7}},
+		{"every three steps, and phase ends", 3, 0, []int{3, 5, 6, 7}},
 		{"after an earlier training", 4, 100, []int{104, 105, 107}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, left, err := run(t, 5, func(x *loop.Loop) { x.Every, x.Before = c.every, c.before })
+			_, left, err := run(t, 5, func(l *loop.Loop) { l.Every, l.Before = c.every, c.before })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,12 +87,12 @@ func TestCheckpoints(t *testing.T) {
 	}
 }
 
-// TestCurve: a short training keeps every point, a long one about a thousand, and
-// always those where something was validated or a phase ended.
+// TestCurve: a short training keeps every point, a long one about a thousand. A point with a validation
+// loss is always kept, and so is the last one of a phase.
 func TestCurve(t *testing.T) {
 	loss := 0.5
-	c, _, err := run(t, 2500, func(x *loop.Loop) {
-		x.After = func(_ context.Context, p *loop.Point) error {
+	l, _, err := run(t, 2500, func(l *loop.Loop) {
+		l.After = func(_ context.Context, p *loop.Point) error {
 			if p.Step == 1000 {
 				p.Validation = &loss
 			}
@@ -102,7 +103,7 @@ func TestCurve(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := map[int]loop.Point{}
-	for _, p := range c.Curve {
+	for _, p := range l.Curve {
 		kept[p.Step] = p
 	}
 	if len(kept) < 800 || len(kept) > 1100 {
@@ -111,18 +112,20 @@ func TestCurve(t *testing.T) {
 	if p := kept[1000]; p.Validation == nil || *p.Validation != loss {
 		t.Error("the validated step is not kept")
 	}
-	if kept[2500].Phase != "first" || kept[2502].Phase != "second" || kept[2502].InPhase != 2 || kept[2502].OfPhase != 2 {
-		t.Errorf("ends of the phases: %+v, %+v", kept[2500], kept[2502])
+	first, second := kept[2500], kept[2502]
+	if first.Phase != "first" || second.Phase != "second" || second.InPhase != 2 || second.OfPhase != 2 {
+		t.Errorf("ends of the phases: %+v, %+v", first, second)
 	}
 	if short, _, _ := run(t, 3, nil); len(short.Curve) != 5 || short.Done != 5 {
-		t.Errorf("%d points of %d steps, want all five", len(short.Curve), short.Done)
+		t.Errorf("%d points of %d steps, want 5 of 5", len(short.Curve), short.Done)
 	}
 }
 
-// TestResume: the curve and the notes come back, and one step is not taken twice.
+// TestResume: a resumed training ends with the same curve, and the notes are read back. A checkpoint
+// that does not fit changes nothing.
 func TestResume(t *testing.T) {
 	type notes struct{ Best float64 }
-	whole, left, err := run(t, 5, func(c *loop.Loop) { c.Every, c.Notes = 3, &notes{0.25} })
+	whole, left, err := run(t, 5, func(l *loop.Loop) { l.Every, l.Notes = 3, &notes{0.25} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,13 +134,13 @@ func TestResume(t *testing.T) {
 		t.Errorf("notes %+v, %v", n, err)
 	}
 	n = notes{}
-	again, _, err := run(t, 5, func(c *loop.Loop) {
-		c.Notes = &n
-		if err := c.Resume(left[3]); err != nil {
+	again, _, err := run(t, 5, func(l *loop.Loop) {
+		l.Notes = &n
+		if err := l.Resume(left[3]); err != nil {
 			t.Fatal(err)
 		}
-		if c.Done != 3 || n.Best != 0.25 {
-			t.Errorf("resumed with %d steps done and notes %+v", c.Done, n)
+		if l.Done != 3 || n.Best != 0.25 {
+			t.Errorf("resumed with %d steps done and notes %+v", l.Done, n)
 		}
 	})
 	if err != nil {
@@ -155,9 +158,9 @@ func TestResume(t *testing.T) {
 		"no notes":       {"loop.json": {Data: []byte(`{"policy":"p"}`)}},
 		"nothing":        {},
 	} {
-		c := &loop.Loop{Trainer: trainer(t, 5), Policy: "p", Total: 7, Notes: &notes{}}
-		if err := c.Resume(f); err == nil || c.Done != 0 {
-			t.Errorf("%s: err = %v, %d steps done", name, err, c.Done)
+		l := &loop.Loop{Trainer: trainer(t, 5), Policy: "p", Total: 7, Notes: &notes{}}
+		if err := l.Resume(f); err == nil || l.Done != 0 {
+			t.Errorf("%s: err = %v, %d steps done", name, err, l.Done)
 		}
 	}
 }
@@ -165,17 +168,19 @@ func TestResume(t *testing.T) {
 func TestErrors(t *testing.T) {
 	broken := errors.New("the disk is full")
 	fail := func(context.Context, int, func(loop.Create) error) error { return broken }
-	if _, _, err := run(t, 5, func(c *loop.Loop) { c.Checkpoint = fail }); !errors.Is(err, broken) {
+	if _, _, err := run(t, 5, func(l *loop.Loop) { l.Checkpoint = fail }); !errors.Is(err, broken) {
 		t.Errorf("checkpoint: %v", err)
 	}
 	after := func(context.Context, *loop.Point) error { return broken }
-	if c, left, err := run(t, 5, func(c *loop.Loop) { c.After, c.Every = after, 1 }); !errors.Is(err, broken) || len(left) != 0 {
-		t.Errorf("after: %v, %d checkpoints, %d steps", err, len(left), c.Done)
+	l, left, err := run(t, 5, func(l *loop.Loop) { l.After, l.Every = after, 1 })
+	if !errors.Is(err, broken) || len(left) != 0 {
+		t.Errorf("after: %v, %d checkpoints, %d steps", err, len(left), l.Done)
 	}
 	refuse := func(_ context.Context, _ int, write func(loop.Create) error) error {
 		return write(func(name string) (io.WriteCloser, error) { return nil, broken })
 	}
-	if _, _, err := run(t, 5, func(c *loop.Loop) { c.Checkpoint = refuse }); !errors.Is(err, broken) || !strings.Contains(err.Error(), "loop") {
+	_, _, err = run(t, 5, func(l *loop.Loop) { l.Checkpoint = refuse })
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "loop") {
 		t.Errorf("create: %v", err)
 	}
 }
@@ -195,7 +200,7 @@ func TestRate(t *testing.T) {
 			t.Errorf("%d parameters: %g, want %g", c.parameters, got, c.want)
 		}
 	}
-	big := &model.Model{Layers: make([]model.Layer, 32)} // an 8 B model's maps, without the weights
+	big := &model.Model{Layers: make([]model.Layer, 32)} // the shapes of an 8 B model, without weights
 	for i := range big.Layers {
 		for _, l := range big.Layers[i].Linears() {
 			l.N, l.K = 1<<13, 1<<13
