@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"reflect"
@@ -302,14 +301,6 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-func Example() {
-	p, _ := policy.Open(policytest.Tiny(1), policy.Options{})
-	prompt, _ := p.Prompt([]policy.Message{{Role: "user", Content: "Hi"}}, nil)
-	logps, _ := p.LogProbs(context.Background(), []policy.Sequence{{Prompt: prompt, Answer: p.Answer("Oslo")}})
-	fmt.Println(p.Text(prompt), len(logps[0]))
-	// Output: <|bos|><|user|>Hi<|end|><|assistant|> 5
 }
 
 // TestWith: a policy with another one's weights says what that one says.

@@ -45,40 +45,6 @@ var errForeign = errors.New("the branch is not of this session (start at Root)")
 // Len is the number of tokens from the start of the prompt.
 func (b Branch) Len() int { return len(b.path) + 1 }
 
-// Reason says why a draw ended.
-type Reason string
-
-// The reasons.
-const (
-	ReasonStop      Reason = "stop"        // Request.Stop asked for it
-	ReasonEndOfTurn Reason = "end-of-turn" // the model did
-	ReasonLength    Reason = "length"      // MaxTokens or the context
-)
-
-// Request asks for one continuation.
-type Request struct {
-	From        Branch
-	Seed        uint64
-	Temperature float64             // 1e-6..1e6; 0: greedy
-	TopP        float64             // (0, 1); 0 or 1: all
-	TopK        int                 // 0: all
-	MinP        float64             // [0, 1], of the likeliest token's probability; 0: all
-	MaxTokens   int                 // 0: as the context allows
-	Stop        func(id int32) bool // asked after each token; true ends the draw, token included; nil: never
-}
-
-func (r *Request) settings() sample.Settings {
-	return sample.Settings{Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, MinP: r.MinP}
-}
-
-// Draw is a continuation.
-type Draw struct {
-	Tokens   []int32   // what ended it included; empty when the context was full already
-	LogProbs []float32 // of each token in nats, raw: temperature 1, nothing cut
-	End      Branch    // where it may go on
-	Reason   Reason
-}
-
 // NewSession computes the prompt.
 func (p *Policy) NewSession(prompt []int32) (*Session, error) {
 	if err := p.checkSequence(Sequence{Prompt: prompt}); err != nil {

@@ -29,7 +29,7 @@ func TestFrequencies(t *testing.T) {
 		{"min-p", sample.Settings{Temperature: 1, MinP: .49}, []float64{2. / 3, 1. / 3, 0, 0}},
 		{"min-p under", sample.Settings{Temperature: 1, MinP: .24}, []float64{.5, .25, .125, .125}},
 		{"min-p one", sample.Settings{Temperature: 1, MinP: 1}, []float64{1, 0, 0, 0}},
-		{"min-p of the hot", sample.Settings{Temperature: 2, MinP: .7}, []float64{2 / 3.41421, 1.41421 / 3.41421, 0, 0}},
+		{"min-p when hot", sample.Settings{Temperature: 2, MinP: .7}, []float64{2 / 3.41421, 1.41421 / 3.41421, 0, 0}},
 		{"p then min-p", sample.Settings{Temperature: 1, TopP: .76, MinP: .3}, []float64{2. / 3, 1. / 3, 0, 0}},
 		{"k then p", sample.Settings{Temperature: 1, TopK: 2, TopP: .6}, []float64{1, 0, 0, 0}},
 	} {
@@ -125,7 +125,10 @@ func TestExponentials(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	for _, bad := range []sample.Settings{{Temperature: -1}, {Temperature: 1e-300}, {Temperature: math.Inf(1)}, {Temperature: math.NaN()}, {TopP: 1.1}, {TopK: -1}, {MinP: -.1}, {MinP: 1.1}, {MinP: math.NaN()}} {
+	for _, bad := range []sample.Settings{
+		{Temperature: -1}, {Temperature: 1e-300}, {Temperature: math.Inf(1)}, {Temperature: math.NaN()},
+		{TopP: 1.1}, {TopK: -1}, {MinP: -.1}, {MinP: 1.1}, {MinP: math.NaN()},
+	} {
 		if bad.Validate() == nil {
 			t.Errorf("%+v was accepted", bad)
 		}
