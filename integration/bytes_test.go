@@ -134,7 +134,7 @@ func (k *cluster) during(stage string, done int64) {
 func (k *cluster) end() {
 	k.t.Helper()
 	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		v, err := line.Look(k.t.Context(), k.site.Courier, name)
+		v, err := line.Rows(nil).Look(k.t.Context(), k.site.Courier, name)
 		if err == nil && v.End != nil {
 			if v.End.Status != "done" || v.Failed != 0 {
 				k.t.Fatalf("the run ended as %+v with %d failed items", v.End, v.Failed)

@@ -48,11 +48,7 @@ func cores() int { return runtime.GOMAXPROCS(0) }
 const keeperInterval = 2 * time.Second
 
 func newKeeper(a *app, s *site, name string, ackWait time.Duration) *line.Keeper {
-	k := &line.Keeper{Courier: s.Courier, Worker: name, AckWait: ackWait, Log: a.log}
-	for _, stage := range line.Stages(nil) { // a Spec needs no engine
-		k.Specs = append(k.Specs, stage.Spec())
-	}
-	return k
+	return &line.Keeper{Courier: s.Courier, Worker: name, AckWait: ackWait, Log: a.log}
 }
 
 func newWorker(a *app, s *site, name string, work []stages.Stage, slots int) *worker.Worker {

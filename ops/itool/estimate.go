@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"itool/ops/config"
+	"itool/ops/line"
 	"itool/ops/report"
 	"itool/schemas"
 	"itool/stages/split/format"
@@ -211,7 +212,7 @@ func scaled(r *report.Report, full config.Config, share float64, slots int) esti
 		"split": 1, "warmup": 1 / share, "score": rounds / share, "select": rounds * answers(full) / answers(small), "expand": rounds * trees, "filter": rounds * trees,
 		"update": rounds * trees, "evaluate": (2 + rounds) / (2 + min(1, rounds)) * most(held, full.Line.EvaluateRows) / most(held, small.Line.EvaluateRows),
 	}
-	alone := map[string]bool{"warmup": true, "select": true, "update": true}
+	table := line.Rows(nil)
 	e := estimate{Trains: true}
 	if len(r.Rounds) > 0 {
 		e.Pairs = float64(r.Rounds[0].Pairs) * trees
@@ -224,7 +225,7 @@ func scaled(r *report.Report, full config.Config, share float64, slots int) esti
 	}
 	for _, t := range r.Seconds {
 		beside := 1.0
-		if !alone[t.Stage] {
+		if !table.Gathers(t.Stage) {
 			beside = float64(max(1, min(slots, t.Items)))
 		}
 		s := estimateStage{Stage: t.Stage, Pilot: t.Seconds / beside, Scale: scale[t.Stage]}

@@ -18,11 +18,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/lmittmann/tint"
+
+	"itool/ops/line"
 )
 
 // commands is the command line. A command's Run gets the context and the app.
@@ -102,7 +105,8 @@ func main() {
 func realMain(args []string, stdout, stderr *os.File) int {
 	var cmds commands
 	parser, err := kong.New(&cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(),
-		kong.Vars{"version": version()}, kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Vars{"version": version(), "stages": strings.Join(stageNames(line.Stages(nil)), ", ")},
+		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		fmt.Fprintln(stderr, "itool:", err)
 		return exitError

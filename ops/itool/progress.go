@@ -44,7 +44,7 @@ func follow(ctx context.Context, a *app, c *courier.Courier, run string) error {
 		case <-tick.C:
 		}
 		start := time.Now()
-		v, err := line.Look(ctx, c, run)
+		v, err := line.Rows(nil).Look(ctx, c, run)
 		// A look costs with the number of records: a tenth of the time is enough.
 		tick.Reset(max(interval, 10*time.Since(start)))
 		switch {
@@ -119,18 +119,10 @@ func roundID(r line.RoundView) string { return fmt.Sprintf("%s.%d", r.Record, r.
 
 // work says in words what a round of results is about.
 func work(r line.RoundView) string {
-	policy := report.PolicyName(r.Round)
-	switch r.Record {
-	case schemas.RecordExample:
-		return "read the dataset"
-	case schemas.RecordVerdict:
-		return "evaluate " + policy
-	case schemas.RecordScore:
-		return "score with " + policy
-	case schemas.RecordPair:
-		return "search with " + policy
+	if !r.OfPolicy {
+		return r.Title
 	}
-	return r.Record + " " + policy
+	return r.Title + " " + report.PolicyName(r.Round)
 }
 
 // table is the whole picture.
@@ -177,8 +169,9 @@ func (b *board) lines(w io.Writer, now time.Time) {
 // fresh are the long items that were heard of lately.
 func (b *board) fresh(now time.Time) []heardOf {
 	var out []heardOf
+	table := line.Rows(nil)
 	for _, h := range b.heard {
-		if now.Sub(h.at) < 15*time.Second && (h.Stage == "warmup" || h.Stage == "update" || h.Stage == "select") {
+		if now.Sub(h.at) < 15*time.Second && table.Gathers(h.Stage) {
 			out = append(out, h)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 func TestBoard(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 1, 1, 12, 0, s, 0, time.UTC) }
 	b := newBoard("r1")
-	round := line.RoundView{Round: 0, Record: "pair", Total: 100, Done: 10}
+	round := line.RoundView{Round: 0, Record: "pair", Title: "search with", OfPolicy: true, Total: 100, Done: 10}
 	b.see(line.View{Rounds: []line.RoundView{round}}, at(0))
 	round.Done = 30
 	b.see(line.View{Rounds: []line.RoundView{round}, Failed: 1}, at(10))

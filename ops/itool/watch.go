@@ -72,7 +72,7 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		n++
-		v, err := line.Look(ctx, s.Courier, m.Run)
+		v, err := line.Rows(nil).Look(ctx, s.Courier, m.Run)
 		switch {
 		case errors.Is(err, broker.ErrNoRun):
 			fmt.Fprintf(a.out, "%-32s published, no keeper has opened it yet\n", m.Run)

@@ -17,7 +17,7 @@ import (
 // workCmd is `itool work`: a worker of some stages of all runs.
 type workCmd struct {
 	target
-	Stages    []string      `arg:"" name:"stage" help:"Stages to work on: split, warmup, score, select, expand, filter, update, evaluate; keeper; or all (of these)."`
+	Stages    []string      `arg:"" name:"stage" help:"Stages to work on: ${stages}; keeper; or all (of these)."`
 	Slots     int           `help:"Items in work at once; default: the number of cores."`
 	AckWait   time.Duration `default:"60s" help:"How long a dead worker's item waits for another. At least 3s; heartbeats come three times as often."`
 	UntilIdle time.Duration `help:"Leave after so long without work; default: stay."`
@@ -66,10 +66,7 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 
 // choose picks stages by name; keep tells whether the keeper is among them.
 func choose(all []stages.Stage, names []string) (chosen []stages.Stage, keep bool, err error) {
-	known := []string{"keeper", "all"}
-	for _, s := range all {
-		known = append(known, s.Spec().Name)
-	}
+	known := append([]string{"keeper", "all"}, stageNames(all)...)
 	for _, n := range names {
 		if !slices.Contains(known, n) {
 			return nil, false, coded(exitUsage, "there is no stage %q; there are: %s", n, strings.Join(known, ", "))
@@ -82,4 +79,11 @@ func choose(all []stages.Stage, names []string) (chosen []stages.Stage, keep boo
 		}
 	}
 	return chosen, everything || slices.Contains(names, "keeper"), nil
+}
+
+func stageNames(all []stages.Stage) (names []string) {
+	for _, s := range all {
+		names = append(names, s.Spec().Name)
+	}
+	return names
 }

@@ -8,6 +8,7 @@ import (
 
 	"itool/broker"
 	"itool/ops/courier"
+	"itool/ops/line"
 	"itool/ops/report"
 	"itool/schemas"
 )
@@ -137,23 +138,22 @@ func headline(all []schemas.Verdict) answers {
 
 // countWork sums the work of every record by the policy that it was done for.
 func (r *RunResult) countWork(ctx context.Context, c *courier.Courier) error {
-	for _, record := range []string{
-		schemas.RecordExample, schemas.RecordPolicy, schemas.RecordScore, schemas.RecordSelection,
-		schemas.RecordCandidate, schemas.RecordPair, schemas.RecordVerdict,
-	} {
+	table := line.Rows(nil)
+	for _, record := range table.Records() {
 		for m, err := range c.Broker.List(ctx, r.Run, record+".*.*") {
 			if err != nil {
 				return err
 			}
-			if record == schemas.RecordPolicy && m.Round < 0 {
-				continue // the keeper copies the base, nobody makes it
+			row, made := table.Maker(record, m.Round)
+			if !made {
+				continue // the base policy: the keeper copies it
 			}
 			seconds, _ := strconv.ParseFloat(m.Header[courier.HeaderSeconds], 64)
 			reused := m.Header[HeaderReused] != ""
 			r.Work.add(seconds, reused)
 			round := m.Round
-			if record == schemas.RecordScore || record == schemas.RecordSelection || record == schemas.RecordCandidate || record == schemas.RecordPair {
-				round++ // of the policy that comes of it
+			if row.When == line.EachRound && !row.Spec().NextRound {
+				round++ // of the policy that is made from it
 			}
 			for i := range r.Policies {
 				if r.Policies[i].Round == round {

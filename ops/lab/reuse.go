@@ -47,23 +47,30 @@ type link struct {
 	settings []string // "section" or "section.key"
 }
 
-// chain is what a run writes, in the order in which one follows from the other.
-// Verdicts hang beside it.
-func chain(rounds int) []link {
-	links := []link{{schemas.RecordExample, 0, []string{"split"}}, {schemas.RecordPolicy, 0, []string{"warmup"}}}
+// chain is what a run writes, in the order in which one follows from the other. What is made
+// of every policy, such as its verdicts, is not in it.
+func chain(table line.Table, rounds int) []link {
+	links := linksOf(table, line.Once, 0)
 	for r := range rounds {
-		links = append(links,
-			link{schemas.RecordScore, r, []string{"score", "line.batch_rows"}},
-			link{schemas.RecordSelection, r, []string{"select"}},
-			link{schemas.RecordCandidate, r, []string{"expand"}},
-			link{schemas.RecordPair, r, []string{"filter"}},
-			link{schemas.RecordPolicy, r + 1, []string{"update"}})
+		links = append(links, linksOf(table, line.EachRound, r)...)
 	}
 	return links
 }
 
-// verdictSettings is what a policy's verdicts depend on beside the policy.
-var verdictSettings = []string{"evaluate", "line.evaluate", "line.evaluate_rows", "line.batch_rows"}
+// linksOf are the links of one round of the line.
+func linksOf(table line.Table, when line.When, round int) (links []link) {
+	for _, row := range table {
+		if row.When != when {
+			continue
+		}
+		l := link{row.Spec().Writes, round, row.Settings()}
+		if row.Spec().NextRound {
+			l.round++
+		}
+		links = append(links, l)
+	}
+	return links
+}
 
 // commonLinks returns the records that run can take from donor: those of the links up to the
 // first that differs, and the verdicts on their policies.
@@ -82,23 +89,27 @@ func commonLinks(run, donor schemas.Run) ([]link, error) {
 	same := func(settings []string) bool {
 		return !slices.ContainsFunc(settings, func(s string) bool { return a.at(s) != b.at(s) })
 	}
-	var out []link
-	if !same([]string{"split"}) {
-		return nil, nil
+	table := line.Rows(nil)
+	links := chain(table, min(a.rounds(), b.rounds()))
+	if !same(links[0].settings) {
+		return nil, nil // not even the examples
 	}
-	verdict := func(round int) {
-		if same(verdictSettings) {
-			out = append(out, link{record: schemas.RecordVerdict, round: round})
+	var out []link
+	verdicts := func(round int) {
+		for _, l := range linksOf(table, line.EachPolicy, round) {
+			if same(l.settings) {
+				out = append(out, l)
+			}
 		}
 	}
-	verdict(line.Base)
-	for _, l := range chain(min(a.rounds(), b.rounds())) {
+	verdicts(line.Base)
+	for _, l := range links {
 		if !same(l.settings) {
 			break
 		}
 		out = append(out, l)
 		if l.record == schemas.RecordPolicy {
-			verdict(l.round)
+			verdicts(l.round)
 		}
 	}
 	return out, nil
@@ -196,8 +207,11 @@ func (l *Lab) reusable(ctx context.Context, run string) (bool, error) {
 	if failed, err := l.Courier.Broker.Count(ctx, run, "failed.*.*"); err != nil || failed > 0 {
 		return false, err
 	}
-	for _, record := range []string{"policy.*.*", "score.*.*", "selection.*.*", "candidate.*.*", "verdict.*.*"} {
-		for m, err := range l.Courier.Broker.List(ctx, run, record) {
+	for _, record := range line.Rows(nil).Records() {
+		if record == schemas.RecordExample || record == schemas.RecordPair {
+			continue // made without the kernels: the same bytes at every level
+		}
+		for m, err := range l.Courier.Broker.List(ctx, run, record+".*.*") {
 			if err != nil {
 				return false, err
 			}

@@ -49,9 +49,6 @@ func openWith(t *testing.T, most int64) site {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &worker.Worker{Courier: s.Courier, Stages: line.Stages(engine), Name: "w itool test " + device, Slots: 2, AckWait: 3 * time.Second, Log: log}
 	k := &line.Keeper{Courier: s.Courier, Worker: "k", AckWait: 3 * time.Second, Log: log}
-	for _, stage := range line.Stages(nil) {
-		k.Specs = append(k.Specs, stage.Spec())
-	}
 	done := make(chan error, 2)
 	go func() { done <- w.Run(ctx) }()
 	go func() {

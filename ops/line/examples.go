@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"sort"
 	"strings"
 
@@ -20,7 +19,7 @@ func (k *Keeper) each(ctx context.Context, s *runState, visit func(*schemas.Exam
 	if err != nil {
 		return err
 	}
-	for batch, err := range k.Courier.Round(ctx, s.run.Name, roundExamples.result, 0, keys) {
+	for batch, err := range k.Courier.Round(ctx, s.run.Name, schemas.RecordExample, 0, keys) {
 		if err != nil {
 			return err
 		}
@@ -40,9 +39,9 @@ func (k *Keeper) each(ctx context.Context, s *runState, visit func(*schemas.Exam
 // exampleKeys are the shards with a result: those of the gather once it is
 // written (what comes later does not count), those in the stream before.
 func (k *Keeper) exampleKeys(ctx context.Context, s *runState) ([]string, error) {
-	rows, _, err := courier.Rows[schemas.Gather](ctx, k.Courier, s.run.Name, schemas.RecordGather, 0, roundExamples.result)
+	rows, _, err := courier.Rows[schemas.Gather](ctx, k.Courier, s.run.Name, schemas.RecordGather, 0, schemas.RecordExample)
 	if errors.Is(err, broker.ErrNotExist) {
-		return k.Courier.Broker.Keys(ctx, s.run.Name, roundExamples.result, 0)
+		return k.Courier.Broker.Keys(ctx, s.run.Name, schemas.RecordExample, 0)
 	}
 	if err != nil {
 		return nil, err
@@ -120,55 +119,4 @@ func (k *Keeper) checkDropped(ctx context.Context, s *runState) error {
 		return errFailed{"no example is left to train on; lower split.test_share or split.validation_share, raise split.data_share, or publish more tool sets"}
 	}
 	return nil
-}
-
-// examples yields tasks of up to n of the examples that pick takes, in key
-// order. With an empty prefix every task is one example under its own ID.
-func (k *Keeper) examples(ctx context.Context, s *runState, prefix string, n int, pick func(*schemas.Example) bool) iter.Seq2[task, error] {
-	return func(yield func(task, error) bool) {
-		var rows []schemas.Example
-		count, stopped := 0, false
-		flush := func() bool {
-			key := rows[0].ID
-			if prefix != "" {
-				key = batchKey(prefix, count)
-			}
-			count++
-			ok := yield(encode(key, rows))
-			rows = rows[:0]
-			return ok
-		}
-		err := k.each(ctx, s, func(e *schemas.Example) bool {
-			if !pick(e) {
-				return true
-			}
-			if rows = append(rows, *e); len(rows) == n {
-				stopped = !flush()
-			}
-			return !stopped
-		})
-		if stopped {
-			return
-		}
-		if err != nil {
-			yield(task{}, err)
-			return
-		}
-		if len(rows) > 0 {
-			flush()
-		}
-	}
-}
-
-func batchKey(prefix string, i int) string { return fmt.Sprintf("%s%06d", prefix, i) }
-
-// batchKeys gives the keys that examples will give for total rows.
-func batchKeys(prefix string, total, n int) func() []string {
-	return func() []string {
-		keys := make([]string, (total+n-1)/n)
-		for i := range keys {
-			keys[i] = batchKey(prefix, i)
-		}
-		return keys
-	}
 }

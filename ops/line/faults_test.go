@@ -133,7 +133,7 @@ func TestJunkStarts(t *testing.T) {
 			if c.failed == "" {
 				return
 			}
-			v, err := line.Look(t.Context(), cr, "a")
+			v, err := line.Rows(nil).Look(t.Context(), cr, "a")
 			if err != nil || v.End == nil || v.End.Status != "failed" || !strings.Contains(v.End.Detail, c.failed) {
 				t.Errorf("looks like %+v, %v; want it failed with %q", v.End, err, c.failed)
 			}

@@ -1,12 +1,11 @@
 package line
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,10 +22,12 @@ import (
 // A Keeper is used by one goroutine.
 type Keeper struct {
 	Courier *courier.Courier
-	Worker  string        // this process, for the headers
-	Specs   []stages.Spec // of the line; their queues are made with the run, so that there is a depth to scale on before the first worker comes
-	// AckWait of these queues, 60 s by default: a foreign worker may come first and
-	// ask for nothing. Of several wishes the longest holds.
+	Worker  string // this process, for the headers
+	// Line is what the keeper keeps; nil: Rows(nil). The queues of all its stages are made with the
+	// run, so that a scaler finds their depth before the first worker comes.
+	Line Table
+	// AckWait of these queues, 60 s by default: a foreign worker may come first and ask for
+	// nothing. If several ask for different values, the longest wins.
 	AckWait time.Duration
 	Log     *slog.Logger
 
@@ -130,7 +131,7 @@ func (k *Keeper) advance(ctx context.Context, s *runState) (*schemas.End, error)
 	} else if cancelled {
 		return &schemas.End{Status: schemas.StatusCancelled, Detail: "cancelled by its user"}, nil
 	}
-	if closed, err := k.splitRound(ctx, s); err != nil || !closed {
+	if done, err := k.follow(ctx, s, Once, 0, s.run.Base); err != nil || !done {
 		return nil, err
 	}
 	rounds, before := int32(0), ""
@@ -144,7 +145,7 @@ func (k *Keeper) advance(ctx context.Context, s *runState) (*schemas.End, error)
 			return nil, nil // a trainer is at work, or will be
 		}
 		if p.Checkpoint != before { // a round without an update needs no second judgement
-			judged, err := k.evaluateRound(ctx, s, r, p)
+			judged, err := k.follow(ctx, s, EachPolicy, r, p.Checkpoint)
 			if errors.As(err, new(errStalled)) {
 				stalled = err
 			} else if err != nil {
@@ -172,111 +173,46 @@ func (k *Keeper) advance(ctx context.Context, s *runState) (*schemas.End, error)
 			return end, nil
 		}
 		if r == Base {
-			continue // warmup wakes on the gather of the examples
+			continue // the gather of the examples has woken what trains policy 0
 		}
-		if closed, err := k.searchRound(ctx, s, r, p); err != nil || !closed {
+		if done, err := k.follow(ctx, s, EachRound, r, p.Checkpoint); err != nil || !done {
 			return nil, err
 		}
 	}
 }
 
-// splitRound opens one task per shard and gathers the examples, which wakes warmup.
-func (k *Keeper) splitRound(ctx context.Context, s *runState) (closed bool, err error) {
-	tasks := func(yield func(task, error) bool) {
-		for _, s := range s.shards {
-			if !yield(encode(s.Key, []schemas.Shard{s})) {
-				return
-			}
+// follow opens and closes the rounds of the rows of one kind, in the order of the table, as far as
+// the results that are there allow. done is false while one of them is open.
+func (k *Keeper) follow(ctx context.Context, s *runState, when When, r int, policy string) (done bool, err error) {
+	for _, row := range k.Line {
+		if row.When != when {
+			continue
 		}
-	}
-	keys := func() []string {
-		keys := make([]string, len(s.shards))
-		for i, s := range s.shards {
-			keys[i] = s.Key
+		if row.Round == nil {
+			done, err = k.answered(ctx, s, row.Spec(), r)
+		} else if err = k.openRound(ctx, s, *row.Round, r, policy); err == nil {
+			done, err = k.closeRound(ctx, s, *row.Round, r, policy)
 		}
-		return keys
-	}
-	if err := k.openRound(ctx, s, roundExamples, 0, s.run.Base, keys, tasks); err != nil {
-		return false, err
-	}
-	return k.closeRound(ctx, s, roundExamples, 0, s.run.Base, func() error { return k.checkDropped(ctx, s) })
-}
-
-// searchRound takes policy r through score, select, expand and filter up to the
-// gather of the pairs, which wakes update.
-func (k *Keeper) searchRound(ctx context.Context, s *runState, r int, p *schemas.Policy) (closed bool, err error) {
-	if err := k.countExamples(ctx, s); err != nil {
-		return false, err
-	}
-	buffer := k.examples(ctx, s, "b", s.cfg.BatchRows, func(e *schemas.Example) bool { return e.Replay })
-	if err := k.openRound(ctx, s, roundScores, r, p.Checkpoint, batchKeys("b", s.replay, s.cfg.BatchRows), buffer); err != nil {
-		return false, err
-	}
-	if closed, err := k.closeRound(ctx, s, roundScores, r, p.Checkpoint, nil); err != nil || !closed {
-		return false, err
-	}
-	if !s.opened[roundPairs.id(r)] {
-		rows, _, err := courier.Rows[schemas.Selection](ctx, k.Courier, s.run.Name, schemas.RecordSelection, r, schemas.KeySelection)
-		if errors.Is(err, broker.ErrNotExist) {
-			return false, k.checkFailed(ctx, s, "select", r, roundScores.result)
-		} else if err != nil {
-			return false, err
-		}
-		selected := map[string]bool{}
-		for _, s := range rows {
-			if s.Selected {
-				selected[s.ExampleID] = true
-			}
-		}
-		keys := func() []string { return slices.Sorted(maps.Keys(selected)) }
-		roots := k.examples(ctx, s, "", 1, func(e *schemas.Example) bool { return selected[e.ID] })
-		if err := k.openRound(ctx, s, roundPairs, r, p.Checkpoint, keys, roots); err != nil {
+		if err != nil || !done {
 			return false, err
 		}
 	}
-	return k.closeRound(ctx, s, roundPairs, r, p.Checkpoint, nil)
+	return true, nil
 }
 
-// evaluateRound judges policy r on the held-out part, beside the line.
-func (k *Keeper) evaluateRound(ctx context.Context, s *runState, r int, p *schemas.Policy) (closed bool, err error) {
-	if err := k.countExamples(ctx, s); err != nil {
-		return false, err
+// answered waits for the one result of a stage that gathers: the rows behind it may need it. The
+// results of other stages belong to a round, and advance itself waits for the policies.
+func (k *Keeper) answered(ctx context.Context, s *runState, spec stages.Spec, r int) (bool, error) {
+	id := roundID(spec.Writes, r)
+	if !spec.Gather || spec.Writes == schemas.RecordPolicy || s.closed[id] {
+		return true, nil
 	}
-	tasks := k.examples(ctx, s, "c", s.cfg.BatchRows, s.cfg.cases(s.parts))
-	if err := k.openRound(ctx, s, roundVerdicts, r, p.Checkpoint, batchKeys("c", s.cases, s.cfg.BatchRows), tasks); err != nil {
-		return false, err
+	there, err := k.has(ctx, s, spec.Writes, r, spec.Writes)
+	if err == nil && !there {
+		err = k.checkFailed(ctx, s, spec, r)
 	}
-	return k.closeRound(ctx, s, roundVerdicts, r, p.Checkpoint, nil)
-}
-
-// cases returns a filter that takes the examples to evaluate: of each part that is
-// evaluated EvaluateRows, spread evenly over the part, so that no file of a dataset
-// is left out. parts has the size of each. The filter counts: it serves one walk.
-func (c Config) cases(parts map[string]int) func(*schemas.Example) bool {
-	if c.Evaluate == "auto" {
-		c.Evaluate = "test"
-		if parts[schemas.PartTest] == 0 {
-			c.Evaluate = "validation"
-		}
-	}
-	seen := map[string]int{}
-	return func(e *schemas.Example) bool {
-		switch e.Part {
-		case schemas.PartTest:
-			if c.Evaluate != "test" && c.Evaluate != "both" {
-				return false
-			}
-		case schemas.PartValidation:
-			if c.Evaluate != "validation" && c.Evaluate != "both" {
-				return false
-			}
-		default:
-			return false
-		}
-		i, n := seen[e.Part], parts[e.Part]
-		seen[e.Part]++
-		return c.EvaluateRows == 0 || n <= c.EvaluateRows || i*c.EvaluateRows/n != (i+1)*c.EvaluateRows/n
-	}
+	s.closed[id] = there
+	return there, err
 }
 
 // policy returns the policy that opens round r, or nil when there is none yet.
@@ -286,10 +222,16 @@ func (k *Keeper) policy(ctx context.Context, s *runState, r int) (*schemas.Polic
 	}
 	rows, _, err := courier.Rows[schemas.Policy](ctx, k.Courier, s.run.Name, schemas.RecordPolicy, r, schemas.KeyPolicy)
 	switch {
-	case errors.Is(err, broker.ErrNotExist) && r == 0:
-		return nil, k.checkFailed(ctx, s, "warmup", 0, roundExamples.result)
 	case errors.Is(err, broker.ErrNotExist):
-		return nil, k.checkFailed(ctx, s, "update", r-1, roundPairs.result)
+		maker, ok := k.Line.Maker(schemas.RecordPolicy, r)
+		if !ok {
+			return nil, nil // the base policy, which this keeper has just written
+		}
+		woken := r
+		if maker.Spec().NextRound {
+			woken--
+		}
+		return nil, k.checkFailed(ctx, s, maker.Spec(), woken)
 	case err != nil:
 		return nil, err
 	case len(rows) != 1:
@@ -299,19 +241,19 @@ func (k *Keeper) policy(ctx context.Context, s *runState, r int) (*schemas.Polic
 	return s.policies[r], nil
 }
 
-// checkFailed ends the run when a whole-round stage was given up: without its
-// result nothing can follow.
-func (k *Keeper) checkFailed(ctx context.Context, s *runState, stage string, round int, key string) error {
-	rows, _, err := courier.Rows[schemas.Failed](ctx, k.Courier, s.run.Name, schemas.RecordFailed, round, key)
+// checkFailed ends the run if a stage that gathers gave up the round that woke it: nothing can
+// follow without its result.
+func (k *Keeper) checkFailed(ctx context.Context, s *runState, spec stages.Spec, r int) error {
+	rows, _, err := courier.Rows[schemas.Failed](ctx, k.Courier, s.run.Name, schemas.RecordFailed, r, spec.Wakes)
 	if errors.Is(err, broker.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	why := "its failure record says nothing"
-	if len(rows) > 0 {
-		why = rows[0].Error
+	stage, why := spec.Name, "its failure record says nothing"
+	if len(rows) > 0 { // the record may be that of another stage that the same gather wakes
+		stage, why = cmp.Or(rows[0].Stage, stage), rows[0].Error
 	}
-	return errFailed{fmt.Sprintf("%s gave up round %d: %s", stage, round, why)}
+	return errFailed{fmt.Sprintf("%s gave up round %d: %s", stage, r, why)}
 }

@@ -131,6 +131,15 @@ func (w *world) line() []stages.Stage {
 	}
 }
 
+// table is the real line with these stages in the place of its own.
+func (w *world) table() line.Table {
+	table := line.Rows(nil)
+	for i, s := range w.line() {
+		table[i].Stage = s
+	}
+	return table
+}
+
 func start(t *testing.T, c *courier.Courier, cfg line.Config) {
 	t.Helper()
 	section, err := json.Marshal(map[string]any{"line": cfg})
@@ -174,12 +183,17 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // remembers nothing, and by several at once: what is written does not depend on it.
 func keep(t *testing.T, c *courier.Courier, keepers int) line.State {
 	t.Helper()
+	return keepLine(t, c, keepers, nil)
+}
+
+func keepLine(t *testing.T, c *courier.Courier, keepers int, table line.Table) line.State {
+	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline) && !t.Failed(); {
 		states := make([]line.State, keepers)
 		var wg sync.WaitGroup
 		for i := range keepers {
 			wg.Go(func() {
-				k := &line.Keeper{Courier: c, Worker: "k", Log: quiet}
+				k := &line.Keeper{Courier: c, Worker: "k", Line: table, Log: quiet}
 				for m, err := range c.Broker.Started(t.Context()) {
 					if err != nil {
 						t.Error(err)
@@ -241,7 +255,7 @@ func TestARunEndsWithTheSameRecordsHoweverManyKeepersForget(t *testing.T) {
 		if err != nil || end[0].Rounds != 3 {
 			t.Errorf("end: %+v, %v", end, err)
 		}
-		v, err := line.Look(t.Context(), c, "r")
+		v, err := line.Rows(nil).Look(t.Context(), c, "r")
 		if err != nil {
 			t.Fatal(err)
 		}

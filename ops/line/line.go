@@ -8,14 +8,17 @@
 //
 //	case ─evaluate→ verdict          beside it, for every policy
 //
-// A thin arrow takes one item to one result; a double arrow wakes on the gather
-// of a whole round. shard, buffer, root and case are tasks: only the keeper
-// writes them, with the manifests and the gathers. All else is a stage's result,
-// and a result is the next stage's task.
+// A thin arrow takes one item to one result. A double arrow wakes on the gather of a whole
+// round. shard, buffer, root and case are tasks: only the keeper writes them, with the manifests
+// and the gathers. Everything else is the result of a stage, and a result is the task of the
+// next stage.
+//
+// Rows is this picture as a table. It is the only place that states the order: the keeper, the
+// views of a run, the report and the lab read it.
 package line
 
 import (
-	"fmt"
+	"slices"
 
 	"itool/schemas"
 	"itool/stages"
@@ -30,72 +33,126 @@ import (
 	"itool/stages/warmup"
 )
 
-// Stages are all stages of the line, in its order. To swap one, change its row.
-func Stages(engine *policy.Engine) []stages.Stage {
-	return []stages.Stage{
-		split.New(engine),
-		warmup.New(engine),
-		score.New(engine),
-		selection.New(engine),
-		expand.New(engine),
-		filter.New(),
-		update.New(engine),
-		evaluate.New(engine),
+// Rows are the stages in the order of the line. To add a stage, add a row; to swap one, change
+// its row. What wakes a stage, whether it gathers a round and which record it writes are in its
+// Spec. engine may be nil if only Specs are read.
+func Rows(engine *policy.Engine) Table {
+	return Table{
+		{split.New(engine), Once, &Round{Task: schemas.RecordShard, Result: schemas.RecordExample, Items: Shards, Title: "read the dataset"}},
+		{warmup.New(engine), Once, nil},
+		{score.New(engine), EachRound, &Round{Task: schemas.RecordBuffer, Result: schemas.RecordScore, Items: Buffer, Title: "score with",
+			Settings: []string{"line.batch_rows"}}},
+		{selection.New(engine), EachRound, nil},
+		{expand.New(engine), EachRound, &Round{Task: schemas.RecordRoot, Result: schemas.RecordPair, Items: Selected, Title: "search with"}},
+		{filter.New(), EachRound, nil},
+		{update.New(engine), EachRound, nil},
+		{evaluate.New(engine), EachPolicy, &Round{Task: schemas.RecordCase, Result: schemas.RecordVerdict, Items: HeldOut, Title: "evaluate",
+			Settings: []string{"line.evaluate", "line.evaluate_rows", "line.batch_rows"}}},
 	}
 }
 
-// The rounds of the line: tasks that the keeper writes, and the results that it
-// waits for before it gathers them.
-var (
-	roundExamples = round{task: schemas.RecordShard, result: schemas.RecordExample}
-	roundScores   = round{task: schemas.RecordBuffer, result: schemas.RecordScore}
-	roundPairs    = round{task: schemas.RecordRoot, result: schemas.RecordPair}
-	roundVerdicts = round{task: schemas.RecordCase, result: schemas.RecordVerdict}
+// Stages are all stages of the line, in its order.
+func Stages(engine *policy.Engine) []stages.Stage { return Rows(engine).Stages() }
+
+// Table is a line: its stages in order.
+type Table []Row
+
+// Row is one stage of the line. A stage must follow those whose results it reads.
+type Row struct {
+	stages.Stage
+	When When
+	// Round is what the keeper does for the stage: it writes tasks and waits for their results.
+	// nil: the result of a stage before it wakes this one, or the gather of such results. The
+	// keeper then waits for its result only if the stage gathers.
+	Round *Round
+}
+
+// When says how often a row's turn comes.
+type When int
+
+const (
+	Once       When = iota // before the first round, with the base policy; the last such stage writes policy 0
+	EachRound              // in every round from 0 on, with policy r; the last such stage writes policy r+1
+	EachPolicy             // beside the line, for every policy from Base on; only the end of the run waits for it
 )
 
-type round struct{ task, result string }
+// Round is a set of tasks that the keeper writes and gathers.
+type Round struct {
+	Task     string   // record of the tasks
+	Result   string   // record that the keeper waits for, one per task: the row's own, or that of a stage behind it
+	Items    Items    // what the tasks hold
+	Title    string   // what the round does, for people; unless it comes Once, the name of its policy follows
+	Settings []string // "line.key": settings of the keeper that decide how the tasks are cut
+}
+
+// Items says what the tasks of a round hold. The keeper makes them: items.go.
+type Items int
+
+const (
+	Shards   Items = iota // the shards of the dataset, one per task
+	Buffer                // the examples of the replay buffer, line.batch_rows per task
+	Selected              // the examples that the round's selection names, one per task
+	HeldOut               // the examples to evaluate, line.batch_rows per task
+)
 
 // Base is the round of the base policy, before anything was trained.
 const Base = -1
 
-// Config is the keeper's section of a run's configuration.
-type Config struct {
-	Rounds        int     `json:"rounds"`           // rounds of search and preference after the warm-up, ≥ 0
-	ShardRows     int     `json:"shard_rows"`       // rows of the dataset per split task, > 0
-	BatchRows     int     `json:"batch_rows"`       // examples per score and evaluate task, > 0
-	MaxDropped    float64 `json:"max_dropped"`      // share of dropped rows above which the run fails, 0..1
-	Quorum        float64 `json:"quorum"`           // share of a round's items that must succeed, 0..1; below 1 the same-bytes promise ends
-	Evaluate      string  `json:"evaluate"`         // parts to evaluate: "auto" (test, or validation where nothing is held out), "test", "validation", "both" or "none"
-	EvaluateRows  int     `json:"evaluate_rows"`    // most examples per evaluated part, spread evenly, 0 = all
-	StreamMaxByte int64   `json:"stream_max_bytes"` // quota of the run's stream
+// Stages are the stages of the table, in its order.
+func (t Table) Stages() []stages.Stage {
+	all := make([]stages.Stage, len(t))
+	for i, row := range t {
+		all[i] = row.Stage
+	}
+	return all
 }
 
-// Default is what the paper and the design say.
-func Default() Config {
-	return Config{Rounds: 3, ShardRows: 2000, BatchRows: 32, MaxDropped: 0.05, Quorum: 1, Evaluate: "auto", StreamMaxByte: 4 << 30}
+// Gathers reports whether the stage of this name works on whole rounds: one long item at a time.
+func (t Table) Gathers(stage string) bool {
+	return slices.ContainsFunc(t, func(row Row) bool { return row.Spec().Name == stage && row.Spec().Gather })
 }
 
-// Validate names the field, the value and the range.
-func (c Config) Validate() error {
-	switch {
-	case c.Rounds < 0:
-		return fmt.Errorf("line.rounds: %d is below 0", c.Rounds)
-	case c.ShardRows <= 0:
-		return fmt.Errorf("line.shard_rows: %d is not positive", c.ShardRows)
-	case c.BatchRows <= 0:
-		return fmt.Errorf("line.batch_rows: %d is not positive", c.BatchRows)
-	case !(c.MaxDropped >= 0 && c.MaxDropped <= 1):
-		return fmt.Errorf("line.max_dropped: %g is not within 0..1", c.MaxDropped)
-	case !(c.Quorum > 0 && c.Quorum <= 1):
-		return fmt.Errorf("line.quorum: %g is not within 0..1", c.Quorum)
-	case c.EvaluateRows < 0:
-		return fmt.Errorf("line.evaluate_rows: %d is below 0", c.EvaluateRows)
-	case c.StreamMaxByte < 1<<20:
-		return fmt.Errorf("line.stream_max_bytes: %d is below 1 MiB", c.StreamMaxByte)
+// Records are the records that the stages write, each once, in the order of the line.
+func (t Table) Records() []string {
+	var all []string
+	for _, row := range t {
+		if record := row.Spec().Writes; !slices.Contains(all, record) {
+			all = append(all, record)
+		}
 	}
-	switch c.Evaluate {
-	case "auto", "test", "validation", "both", "none":
-		return nil
+	return all
+}
+
+// Maker is the row whose stage writes the record in this round. ok is false if no stage does:
+// the keeper writes the base policy.
+func (t Table) Maker(record string, round int) (row Row, ok bool) {
+	for _, row := range t {
+		if row.Spec().Writes == record && row.writesIn(round) {
+			return row, true
+		}
 	}
-	return fmt.Errorf("line.evaluate: %q is none of auto, test, validation, both, none", c.Evaluate)
+	return Row{}, false
+}
+
+func (r Row) writesIn(round int) bool {
+	if r.Spec().NextRound {
+		round--
+	}
+	switch r.When {
+	case Once:
+		return round == 0
+	case EachRound:
+		return round >= 0
+	}
+	return round >= Base
+}
+
+// Settings are the parts of the configuration that the row's results depend on, beside those of
+// the rows before it: "section" or "section.key".
+func (r Row) Settings() []string {
+	own := []string{r.Spec().Name}
+	if r.Round == nil {
+		return own
+	}
+	return append(own, r.Round.Settings...)
 }

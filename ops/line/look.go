@@ -24,14 +24,15 @@ type View struct {
 type RoundView struct {
 	Round       int
 	Record      string // example, score, pair, verdict
+	Title       string // what the round does, such as "score with"; the name of its policy follows if OfPolicy
+	OfPolicy    bool
 	Total, Done int
 	Gathered    bool
 }
 
-// Look reads a run's standing; what it costs grows with the rounds, not with their
-// items. broker.ErrNoRun: the keeper has not opened it yet,
-// or it was retired.
-func Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
+// Look reads where a run stands. Its cost grows with the rounds, not with their items.
+// broker.ErrNoRun: the keeper has not opened the run yet, or it was retired.
+func (t Table) Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
 	v := View{Run: run}
 	for m, err := range c.Broker.List(ctx, run, "manifest.*.*") {
 		if err != nil {
@@ -42,6 +43,7 @@ func Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
 			return v, err
 		}
 		rv := RoundView{Round: m.Round, Record: m.Key, Total: total}
+		rv.Title, rv.OfPolicy = t.title(m.Key)
 		if rv.Done, err = c.Broker.Count(ctx, run, broker.Filter(m.Key, m.Round)); err != nil {
 			return v, err
 		}
@@ -50,13 +52,12 @@ func Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
 		}
 		v.Rounds = append(v.Rounds, rv)
 	}
-	order := map[string]int{roundVerdicts.result: 0, roundExamples.result: 1, roundScores.result: 2, roundPairs.result: 3}
-	sort.Slice(v.Rounds, func(i, j int) bool {
+	sort.SliceStable(v.Rounds, func(i, j int) bool {
 		a, b := v.Rounds[i], v.Rounds[j]
 		if a.Round != b.Round {
 			return a.Round < b.Round
 		}
-		return order[a.Record] < order[b.Record]
+		return t.position(a.Record) < t.position(b.Record)
 	})
 	var err error
 	if v.Failed, err = c.Broker.Count(ctx, run, "failed.*.*"); err != nil {
@@ -69,4 +70,29 @@ func Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
 		return v, err
 	}
 	return v, nil
+}
+
+// position orders the rounds of one number: first the evaluation of policy r, then the rounds that
+// begin with it, in the order of the table.
+func (t Table) position(record string) int {
+	for i, row := range t {
+		switch {
+		case row.Round == nil || row.Round.Result != record:
+		case row.When == EachPolicy:
+			return i - len(t)
+		default:
+			return i
+		}
+	}
+	return len(t)
+}
+
+// title says what a round does. A round that is not in the table is called by its record.
+func (t Table) title(record string) (title string, ofPolicy bool) {
+	for _, row := range t {
+		if row.Round != nil && row.Round.Result == record {
+			return row.Round.Title, row.When != Once
+		}
+	}
+	return record, true
 }

@@ -27,26 +27,29 @@ func encode[R schemas.Record](key string, rows []R) (task, error) {
 // openRound writes the manifest, then the tasks. A keeper that died in between
 // left a manifest with too few tasks: the next one writes the rest. Every key needs
 // its task, or the round would be waited for without end.
-func (k *Keeper) openRound(ctx context.Context, s *runState, rd round, r int, policy string, keys func() []string, tasks iter.Seq2[task, error]) error {
-	id := rd.id(r)
+func (k *Keeper) openRound(ctx context.Context, s *runState, rd Round, r int, policy string) error {
+	id := roundID(rd.Result, r)
 	if s.opened[id] {
 		return nil
 	}
-	if there, err := k.has(ctx, s, schemas.RecordGather, r, rd.result); err != nil {
+	if there, err := k.has(ctx, s, schemas.RecordGather, r, rd.Result); err != nil {
 		return err
 	} else if there {
 		s.opened[id], s.closed[id] = true, true
 		return nil
 	}
-	list := keys()
+	list, tasks, err := k.items(ctx, s, rd, r)
+	if err != nil {
+		return err
+	}
 	rows := make([]schemas.Manifest, len(list))
 	for i, key := range list {
 		rows[i].Key = key
 	}
-	if err := publish(ctx, k, s, schemas.RecordManifest, r, rd.result, policy, rows); err != nil {
+	if err := publish(ctx, k, s, schemas.RecordManifest, r, rd.Result, policy, rows); err != nil {
 		return err
 	}
-	there, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.task, r))
+	there, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.Task, r))
 	if err != nil {
 		return err
 	}
@@ -57,9 +60,9 @@ func (k *Keeper) openRound(ctx context.Context, s *runState, rd round, r int, po
 		}
 		if len(missing) > 0 {
 			return errFailed{fmt.Sprintf("%d of %d %s items of round %d are no examples of the dataset, such as %q; the stage that chose them is at fault",
-				len(missing), len(list), rd.task, r, slices.Min(slices.Collect(maps.Keys(missing))))}
+				len(missing), len(list), rd.Task, r, slices.Min(slices.Collect(maps.Keys(missing))))}
 		}
-		k.Log.Info("opened a round", "run", s.run.Name, "round", r, "tasks", rd.task, "count", len(list))
+		k.Log.Info("opened a round", "run", s.run.Name, "round", r, "tasks", rd.Task, "count", len(list))
 	}
 	k.hint(ctx, s)
 	s.keys[id], s.opened[id] = list, true
@@ -68,7 +71,7 @@ func (k *Keeper) openRound(ctx context.Context, s *runState, rd round, r int, po
 
 // publishTasks publishes those tasks that the manifest lists, some at a time: over a
 // network each takes a round trip. It returns the keys without a task.
-func (k *Keeper) publishTasks(ctx context.Context, s *runState, rd round, r int, policy string, keys []string, tasks iter.Seq2[task, error]) (missing map[string]bool, err error) {
+func (k *Keeper) publishTasks(ctx context.Context, s *runState, rd Round, r int, policy string, keys []string, tasks iter.Seq2[task, error]) (missing map[string]bool, err error) {
 	missing = make(map[string]bool, len(keys))
 	for _, key := range keys {
 		missing[key] = true
@@ -83,11 +86,11 @@ func (k *Keeper) publishTasks(ctx context.Context, s *runState, rd round, r int,
 			continue // an example that is there twice: the first stands
 		}
 		delete(missing, t.key)
-		h := k.header(s, rd.task, r, t.key, policy)
+		h := k.header(s, rd.Task, r, t.key, policy)
 		h.Schema, h.SHA256, h.Rows = t.batch.Header.Schema, t.batch.Header.SHA256, t.batch.Header.Rows
 		t.batch.Header = h
 		g.Go(func() error {
-			_, err := k.Courier.Publish(c, rd.task, t.batch, nil)
+			_, err := k.Courier.Publish(c, rd.Task, t.batch, nil)
 			return err
 		})
 	}
@@ -106,14 +109,14 @@ func (k *Keeper) hint(ctx context.Context, s *runState) {
 }
 
 // closeRound gathers the round once each key of its manifest has a result or a
-// failure marker, and the quorum is met. A result beats a failure marker. check,
-// when not nil, runs before the gather and may end the run.
-func (k *Keeper) closeRound(ctx context.Context, s *runState, rd round, r int, policy string, check func() error) (closed bool, err error) {
-	id := rd.id(r)
+// failure marker, and the quorum is met. A result beats a failure marker. A dataset of
+// which too little is left fails the run instead.
+func (k *Keeper) closeRound(ctx context.Context, s *runState, rd Round, r int, policy string) (closed bool, err error) {
+	id := roundID(rd.Result, r)
 	if s.closed[id] {
 		return true, nil
 	}
-	if there, err := k.has(ctx, s, schemas.RecordGather, r, rd.result); err != nil || there {
+	if there, err := k.has(ctx, s, schemas.RecordGather, r, rd.Result); err != nil || there {
 		s.close(id, there)
 		return there, err
 	}
@@ -129,17 +132,17 @@ func (k *Keeper) closeRound(ctx context.Context, s *runState, rd round, r int, p
 	}
 	if failed > 0 && float64(len(rows)-failed) < s.cfg.Quorum*float64(len(rows)) {
 		return false, errStalled{fmt.Sprintf("%d of %d %s items of round %d failed and line.quorum is %g: see `itool failed %s`",
-			failed, len(rows), rd.task, r, s.cfg.Quorum, s.run.Name)}
+			failed, len(rows), rd.Task, r, s.cfg.Quorum, s.run.Name)}
 	}
-	if check != nil {
-		if err := check(); err != nil {
+	if rd.Items == Shards {
+		if err := k.checkDropped(ctx, s); err != nil {
 			return false, err
 		}
 	}
-	if err := publish(ctx, k, s, schemas.RecordGather, r, rd.result, policy, rows); err != nil {
+	if err := publish(ctx, k, s, schemas.RecordGather, r, rd.Result, policy, rows); err != nil {
 		return false, err
 	}
-	k.Log.Info("gathered a round", "run", s.run.Name, "round", r, "record", rd.result, "items", len(rows), "failed", failed)
+	k.Log.Info("gathered a round", "run", s.run.Name, "round", r, "record", rd.Result, "items", len(rows), "failed", failed)
 	k.hint(ctx, s)
 	s.close(id, true)
 	return true, nil
@@ -154,9 +157,9 @@ func (s *runState) close(id string, gathered bool) {
 
 // outcome returns what became of every key of the manifest, or nil while some
 // are still open.
-func (k *Keeper) outcome(ctx context.Context, s *runState, rd round, r int) ([]schemas.Gather, error) {
-	keys := s.keys[rd.id(r)]
-	results, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.result, r))
+func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int) ([]schemas.Gather, error) {
+	keys := s.keys[roundID(rd.Result, r)]
+	results, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.Result, r))
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +167,7 @@ func (k *Keeper) outcome(ctx context.Context, s *runState, rd round, r int) ([]s
 	if err != nil || results+failures < len(keys) {
 		return nil, err
 	}
-	there, err := k.Courier.Broker.Keys(ctx, s.run.Name, rd.result, r)
+	there, err := k.Courier.Broker.Keys(ctx, s.run.Name, rd.Result, r)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +183,7 @@ func (k *Keeper) outcome(ctx context.Context, s *runState, rd round, r int) ([]s
 				return nil, nil
 			}
 			// A replica may lag behind: before a key is frozen as failed, ask for it.
-			if ok, err = k.has(ctx, s, rd.result, r, key); err != nil {
+			if ok, err = k.has(ctx, s, rd.Result, r, key); err != nil {
 				return nil, err
 			}
 		}
@@ -212,4 +215,5 @@ func (k *Keeper) has(ctx context.Context, s *runState, record string, r int, key
 	return k.Courier.Broker.Has(ctx, broker.Address{Run: s.run.Name, Record: record, Round: r, Key: key})
 }
 
-func (rd round) id(r int) string { return fmt.Sprintf("%s.%d", rd.result, r) }
+// roundID names a round in what the keeper remembers.
+func roundID(result string, r int) string { return fmt.Sprintf("%s.%d", result, r) }

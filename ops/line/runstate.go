@@ -26,7 +26,7 @@ type runState struct {
 	created  bool
 	keys     map[string][]string     // manifest keys of the open rounds, by "<result>.<round>"
 	opened   map[string]bool         // all tasks of "<result>.<round>" are in the stream
-	closed   map[string]bool         // "<result>.<round>" is gathered
+	closed   map[string]bool         // "<result>.<round>" is gathered, or its only record is there
 	policies map[int]*schemas.Policy // what the line asks of a policy
 	counted  bool
 	replay   int            // examples in the replay buffer
@@ -45,6 +45,9 @@ func (k *Keeper) runState(start broker.Message) *runState {
 	s = &runState{start: start, run: schemas.Run{Name: start.Run}, state: State{Run: start.Run}, cfg: Default()}
 	if k.runs == nil {
 		k.runs = map[string]*runState{}
+	}
+	if k.Line == nil {
+		k.Line = Rows(nil)
 	}
 	k.runs[start.Run] = s
 	return s
@@ -134,7 +137,8 @@ func (k *Keeper) create(ctx context.Context, s *runState) error {
 	if err := publish(ctx, k, s, schemas.RecordPolicy, Base, schemas.KeyPolicy, s.run.Base, []schemas.Policy{base}); err != nil {
 		return err
 	}
-	for _, spec := range k.Specs {
+	for _, row := range k.Line {
+		spec := row.Spec()
 		if _, err := k.Courier.Broker.Pull(ctx, s.run.Name, spec.Name, []string{spec.Filter()}, broker.PullOptions{AckWait: k.AckWait}); err != nil {
 			return err
 		}

@@ -12,15 +12,9 @@ import (
 
 	"itool/broker"
 	"itool/ops/courier"
+	"itool/ops/line"
 	"itool/schemas"
 )
-
-// stageOf names the stage that writes a record; the order is that of the line.
-var stageOf = []struct{ record, stage string }{
-	{schemas.RecordExample, "split"}, {schemas.RecordPolicy, "warmup, update"}, {schemas.RecordScore, "score"},
-	{schemas.RecordSelection, "select"}, {schemas.RecordCandidate, "expand"}, {schemas.RecordPair, "filter"},
-	{schemas.RecordVerdict, "evaluate"},
-}
 
 // Gather reads a run's records. What is not there yet is left out, so it may be
 // called while the run goes on. broker.ErrNoRun: the run has no stream.
@@ -326,33 +320,28 @@ func Failures(ctx context.Context, c *courier.Courier, run string) ([]Failure, e
 // readTimes sums what the workers measured.
 func (g *gatherer) readTimes(ctx context.Context) error {
 	workers := map[string]bool{}
-	for _, s := range stageOf {
-		t := StageTime{Stage: s.stage}
-		warmup := StageTime{Stage: "warmup"}
-		for m, err := range g.c.Broker.List(ctx, g.run, s.record+".*.*") {
+	table := line.Rows(nil)
+	for _, record := range table.Records() {
+		times := map[string]StageTime{} // by stage: two stages write policies
+		for m, err := range g.c.Broker.List(ctx, g.run, record+".*.*") {
 			if err != nil {
 				return err
 			}
-			if s.record == schemas.RecordPolicy && m.Round < 0 {
-				continue // the keeper copies the base, nobody makes it
+			maker, made := table.Maker(record, m.Round)
+			if !made {
+				continue // the base policy: the keeper copies it
 			}
 			if w := m.Header["itool-worker"]; w != "" {
 				workers[w] = true
 			}
 			seconds, _ := strconv.ParseFloat(m.Header[courier.HeaderSeconds], 64)
-			into := &t
-			if s.record == schemas.RecordPolicy {
-				t.Stage = "update"
-				if m.Round == 0 {
-					into = &warmup
-				}
-			}
-			into.Items++
-			into.Seconds += seconds
+			t := times[maker.Spec().Name]
+			t.Stage, t.Items, t.Seconds = maker.Spec().Name, t.Items+1, t.Seconds+seconds
+			times[t.Stage] = t
 		}
-		for _, x := range []StageTime{warmup, t} {
-			if x.Items > 0 {
-				g.r.Seconds = append(g.r.Seconds, x)
+		for _, row := range table {
+			if t, ok := times[row.Spec().Name]; ok {
+				g.r.Seconds = append(g.r.Seconds, t)
 			}
 		}
 	}

@@ -1,0 +1,45 @@
+package line
+
+import "fmt"
+
+// Config is the keeper's section of a run's configuration.
+type Config struct {
+	Rounds        int     `json:"rounds"`           // rounds of search and preference after the warm-up, ≥ 0
+	ShardRows     int     `json:"shard_rows"`       // rows of the dataset per split task, > 0
+	BatchRows     int     `json:"batch_rows"`       // examples per score and evaluate task, > 0
+	MaxDropped    float64 `json:"max_dropped"`      // share of dropped rows above which the run fails, 0..1
+	Quorum        float64 `json:"quorum"`           // share of a round's items that must succeed, 0..1; below 1 the same-bytes promise ends
+	Evaluate      string  `json:"evaluate"`         // parts to evaluate: "auto" (test, or validation where nothing is held out), "test", "validation", "both" or "none"
+	EvaluateRows  int     `json:"evaluate_rows"`    // most examples per evaluated part, spread evenly, 0 = all
+	StreamMaxByte int64   `json:"stream_max_bytes"` // quota of the run's stream
+}
+
+// Default is what the paper and the design say.
+func Default() Config {
+	return Config{Rounds: 3, ShardRows: 2000, BatchRows: 32, MaxDropped: 0.05, Quorum: 1, Evaluate: "auto", StreamMaxByte: 4 << 30}
+}
+
+// Validate names the field, the value and the range.
+func (c Config) Validate() error {
+	switch {
+	case c.Rounds < 0:
+		return fmt.Errorf("line.rounds: %d is below 0", c.Rounds)
+	case c.ShardRows <= 0:
+		return fmt.Errorf("line.shard_rows: %d is not positive", c.ShardRows)
+	case c.BatchRows <= 0:
+		return fmt.Errorf("line.batch_rows: %d is not positive", c.BatchRows)
+	case !(c.MaxDropped >= 0 && c.MaxDropped <= 1):
+		return fmt.Errorf("line.max_dropped: %g is not within 0..1", c.MaxDropped)
+	case !(c.Quorum > 0 && c.Quorum <= 1):
+		return fmt.Errorf("line.quorum: %g is not within 0..1", c.Quorum)
+	case c.EvaluateRows < 0:
+		return fmt.Errorf("line.evaluate_rows: %d is below 0", c.EvaluateRows)
+	case c.StreamMaxByte < 1<<20:
+		return fmt.Errorf("line.stream_max_bytes: %d is below 1 MiB", c.StreamMaxByte)
+	}
+	switch c.Evaluate {
+	case "auto", "test", "validation", "both", "none":
+		return nil
+	}
+	return fmt.Errorf("line.evaluate: %q is none of auto, test, validation, both, none", c.Evaluate)
+}

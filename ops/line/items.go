@@ -1,0 +1,140 @@
+package line
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"itool/ops/courier"
+	"itool/schemas"
+)
+
+// items makes the tasks of a round and lists their keys. Every key needs its task. The same run
+// gives the same tasks, whichever keeper makes them.
+func (k *Keeper) items(ctx context.Context, s *runState, rd Round, r int) ([]string, iter.Seq2[task, error], error) {
+	if rd.Items == Buffer || rd.Items == HeldOut {
+		if err := k.countExamples(ctx, s); err != nil {
+			return nil, nil, err
+		}
+	}
+	switch rd.Items {
+	case Shards:
+		keys, tasks := s.shardTasks()
+		return keys, tasks, nil
+	case Buffer:
+		tasks := k.examples(ctx, s, "b", s.cfg.BatchRows, func(e *schemas.Example) bool { return e.Replay })
+		return batchKeys("b", s.replay, s.cfg.BatchRows), tasks, nil
+	case HeldOut:
+		return batchKeys("c", s.cases, s.cfg.BatchRows), k.examples(ctx, s, "c", s.cfg.BatchRows, s.cfg.cases(s.parts)), nil
+	case Selected:
+		rows, _, err := courier.Rows[schemas.Selection](ctx, k.Courier, s.run.Name, schemas.RecordSelection, r, schemas.KeySelection)
+		if err != nil {
+			return nil, nil, err
+		}
+		selected := map[string]bool{}
+		for _, x := range rows {
+			if x.Selected {
+				selected[x.ExampleID] = true
+			}
+		}
+		roots := k.examples(ctx, s, "", 1, func(e *schemas.Example) bool { return selected[e.ID] })
+		return slices.Sorted(maps.Keys(selected)), roots, nil
+	}
+	return nil, nil, fmt.Errorf("round of %s: there are no items of kind %d", rd.Task, rd.Items)
+}
+
+// shardTasks are the shards of the dataset, one per task.
+func (s *runState) shardTasks() ([]string, iter.Seq2[task, error]) {
+	keys := make([]string, len(s.shards))
+	for i, shard := range s.shards {
+		keys[i] = shard.Key
+	}
+	return keys, func(yield func(task, error) bool) {
+		for _, shard := range s.shards {
+			if !yield(encode(shard.Key, []schemas.Shard{shard})) {
+				return
+			}
+		}
+	}
+}
+
+// cases returns a filter that takes the examples to evaluate: of each part that is
+// evaluated EvaluateRows, spread evenly over the part, so that no file of a dataset
+// is left out. parts has the size of each. The filter counts: it serves one walk.
+func (c Config) cases(parts map[string]int) func(*schemas.Example) bool {
+	if c.Evaluate == "auto" {
+		c.Evaluate = "test"
+		if parts[schemas.PartTest] == 0 {
+			c.Evaluate = "validation"
+		}
+	}
+	seen := map[string]int{}
+	return func(e *schemas.Example) bool {
+		switch e.Part {
+		case schemas.PartTest:
+			if c.Evaluate != "test" && c.Evaluate != "both" {
+				return false
+			}
+		case schemas.PartValidation:
+			if c.Evaluate != "validation" && c.Evaluate != "both" {
+				return false
+			}
+		default:
+			return false
+		}
+		i, n := seen[e.Part], parts[e.Part]
+		seen[e.Part]++
+		return c.EvaluateRows == 0 || n <= c.EvaluateRows || i*c.EvaluateRows/n != (i+1)*c.EvaluateRows/n
+	}
+}
+
+// examples yields tasks of up to n of the examples that pick takes, in key
+// order. With an empty prefix every task is one example under its own ID.
+func (k *Keeper) examples(ctx context.Context, s *runState, prefix string, n int, pick func(*schemas.Example) bool) iter.Seq2[task, error] {
+	return func(yield func(task, error) bool) {
+		var rows []schemas.Example
+		count, stopped := 0, false
+		flush := func() bool {
+			key := rows[0].ID
+			if prefix != "" {
+				key = batchKey(prefix, count)
+			}
+			count++
+			ok := yield(encode(key, rows))
+			rows = rows[:0]
+			return ok
+		}
+		err := k.each(ctx, s, func(e *schemas.Example) bool {
+			if !pick(e) {
+				return true
+			}
+			if rows = append(rows, *e); len(rows) == n {
+				stopped = !flush()
+			}
+			return !stopped
+		})
+		if stopped {
+			return
+		}
+		if err != nil {
+			yield(task{}, err)
+			return
+		}
+		if len(rows) > 0 {
+			flush()
+		}
+	}
+}
+
+func batchKey(prefix string, i int) string { return fmt.Sprintf("%s%06d", prefix, i) }
+
+// batchKeys gives the keys that examples will give for total rows.
+func batchKeys(prefix string, total, n int) []string {
+	keys := make([]string, (total+n-1)/n)
+	for i := range keys {
+		keys[i] = batchKey(prefix, i)
+	}
+	return keys
+}
