@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"itool/ops/line"
@@ -24,7 +25,8 @@ import (
 	"itool/stages/warmup"
 )
 
-// Config has one section per stage, named like the stage, and one for the line.
+// Config has one section for the line and one for each stage that has settings, under the name of
+// the stage. To add a section, add its field and its default.
 type Config struct {
 	Seed     uint64           `json:"seed"` // every random choice of the run derives from it
 	Line     line.Config      `json:"line"`
@@ -49,22 +51,23 @@ func Default() Config {
 
 // Validate checks every section. Its error begins with section and field.
 func (c Config) Validate() error {
-	for _, s := range []struct {
-		name string
-		v    interface{ Validate() error }
-	}{
-		{"line", c.Line}, {"split", c.Split}, {"warmup", c.Warmup}, {"score", c.Score}, {"select", c.Select},
-		{"expand", c.Expand}, {"filter", c.Filter}, {"update", c.Update}, {"evaluate", c.Evaluate},
-	} {
-		if err := s.v.Validate(); err != nil {
-			if msg := err.Error(); !strings.HasPrefix(msg, s.name+".") {
-				return fmt.Errorf("%s.%s", s.name, strings.TrimPrefix(msg, s.name+": "))
+	all := reflect.ValueOf(c)
+	for i := range all.NumField() {
+		section, ok := all.Field(i).Interface().(interface{ Validate() error })
+		if !ok {
+			continue // the seed
+		}
+		if err := section.Validate(); err != nil {
+			name := all.Type().Field(i).Tag.Get("json")
+			if msg := err.Error(); !strings.HasPrefix(msg, name+".") {
+				return fmt.Errorf("%s.%s", name, strings.TrimPrefix(msg, name+": "))
 			}
 			return err
 		}
 	}
 	if c.Select.SelfEvalReference != c.Expand.SelfEvalReference {
-		return fmt.Errorf("select.self_eval_reference: %t, but expand.self_eval_reference is %t: what is calibrated must be what counts", c.Select.SelfEvalReference, c.Expand.SelfEvalReference)
+		return fmt.Errorf("select.self_eval_reference: %t, but expand.self_eval_reference is %t: "+
+			"what is calibrated must be what counts", c.Select.SelfEvalReference, c.Expand.SelfEvalReference)
 	}
 	return nil
 }

@@ -5,10 +5,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"itool/ops/config"
+	"itool/ops/line"
 )
 
 func TestLoad(t *testing.T) {
@@ -102,5 +104,27 @@ func TestBaselines(t *testing.T) {
 	}
 	if arms < 12 {
 		t.Errorf("%d arms found in the guide, want at least 12", arms)
+	}
+}
+
+// Every section has the name of a stage, or else the stage would never see its settings, and is
+// checked.
+func TestSections(t *testing.T) {
+	names := []string{"line"}
+	for _, row := range line.Rows(nil) {
+		names = append(names, row.Spec().Name)
+	}
+	sections := reflect.TypeFor[config.Config]()
+	for i := range sections.NumField() {
+		name := sections.Field(i).Tag.Get("json")
+		if name == "seed" {
+			continue
+		}
+		if !slices.Contains(names, name) {
+			t.Errorf("section %s has the name of no stage; there are %q", name, names)
+		}
+		if !sections.Field(i).Type.Implements(reflect.TypeFor[interface{ Validate() error }]()) {
+			t.Errorf("section %s has no Validate", name)
+		}
 	}
 }
