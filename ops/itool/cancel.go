@@ -15,14 +15,11 @@ type cancelCmd struct {
 }
 
 func (c *cancelCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.open(ctx, a, c.RunName)
+	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
-		return err
-	}
+	defer s.Close()
 	// Only the mark counts; its body is empty.
 	if _, err := s.Broker.Publish(ctx, broker.Address{Run: c.RunName, Record: schemas.RecordCancel, Key: schemas.KeyCancel}, nil, nil); err != nil {
 		return notYet(c.RunName, err)

@@ -32,6 +32,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0], args...)

@@ -8,6 +8,7 @@ import (
 
 	"itool/ops/config"
 	"itool/ops/demo"
+	"itool/ops/job"
 )
 
 // demoCmd is `itool demo`: a run of the demo's own dataset, base and configuration.
@@ -37,9 +38,9 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer cleanup()
-	return job{
-		name: name, dir: dir, base: demo.Base(), files: files, cfg: cfg, slots: orCores(c.Slots), json: c.JSON,
-		again: strings.Join(os.Args, " "),
+	return wholeRun{
+		Request: job.Request{Name: name, Base: demo.Base(), Files: files, Config: cfg},
+		dir:     dir, slots: orCores(c.Slots), json: c.JSON, again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
 }
 

@@ -1,13 +1,8 @@
 package main
 
 import (
-	"context"
 	"runtime"
-	"time"
 
-	"itool/ops/line"
-	"itool/ops/worker"
-	"itool/stages"
 	"itool/stages/policy"
 	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/cpu"
@@ -40,29 +35,11 @@ func newDevice(a *app) (kernel.Device, error) {
 	return d, nil
 }
 
-// cores is how many items a worker holds at once unless told otherwise: trees that
-// are decoded side by side keep all cores busy.
-func cores() int { return runtime.GOMAXPROCS(0) }
-
-// keeperInterval bounds how late a keeper is when a hint was lost.
-const keeperInterval = 2 * time.Second
-
-func newKeeper(a *app, s *site, name string, ackWait time.Duration) *line.Keeper {
-	return &line.Keeper{Courier: s.Courier, Worker: name, AckWait: ackWait, Log: a.log}
-}
-
-func newWorker(a *app, s *site, name string, work []stages.Stage, slots int) *worker.Worker {
-	return &worker.Worker{Courier: s.Courier, Stages: work, Name: name, Slots: slots, Log: a.log}
-}
-
-// until runs f with a context that ends when the returned stop is called; stop
-// waits for f.
-func until(ctx context.Context, f func(context.Context) error) (stop func() error) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- f(ctx) }()
-	return func() error {
-		cancel()
-		return <-done
+// orCores is the number of items in work at once: as many as asked for, else one for each
+// core. Trees that are decoded in parallel keep all cores busy.
+func orCores(slots int) int {
+	if slots > 0 {
+		return slots
 	}
+	return runtime.GOMAXPROCS(0)
 }

@@ -7,52 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"itool/ops/config"
-	"itool/ops/report"
+	"itool/ops/estimate"
 )
-
-// TestScaled: each stage's time grows with what it works on.
-func TestScaled(t *testing.T) {
-	full := config.Default()
-	full.Select.MaxTrees, full.Line.EvaluateRows = 30, 100
-	r := &report.Report{
-		Rows:   report.Rows{Parts: map[string]int{"train": 100, "validation": 50, "test": 400}, Replay: 50},
-		Rounds: []report.Round{{Trees: 5, Pairs: 20}},
-		Seconds: []report.StageTime{{Stage: "split", Items: 1, Seconds: 1}, {Stage: "warmup", Items: 1, Seconds: 10}, {Stage: "score", Items: 2, Seconds: 4},
-			{Stage: "expand", Items: 5, Seconds: 10}, {Stage: "update", Items: 1, Seconds: 2}, {Stage: "evaluate", Items: 3, Seconds: 6}},
-	}
-	e := scaled(r, full, 0.1, 2) // a tenth of the rows, one of three rounds, two slots
-	want := map[string]float64{
-		"split": 1, "warmup": 100, "score": 4. / 2 * 10 * 3, // ten times the rows, three rounds
-		"expand": 10. / 2 * 30 / 5 * 3, "update": 2. * 30 / 5 * 3, // 30 trees of a round, not 50: max_trees
-		"evaluate": 6. / 2 * 100 / 16 * 5 / 3, // 100 rows instead of 16, five policies instead of three
-	}
-	if e.Pairs != 20*6 || !e.Trains {
-		t.Errorf("%v pairs of a round, enough: %v", e.Pairs, e.Trains)
-	}
-	sum := 0.0
-	for _, s := range e.Stages {
-		if math.Abs(s.Seconds-want[s.Stage]) > 1e-9 {
-			t.Errorf("%s: %v, want %v", s.Stage, s.Seconds, want[s.Stage])
-		}
-		sum += want[s.Stage]
-	}
-	if len(e.Stages) != len(want) || math.Abs(e.Seconds-sum) > 1e-9 {
-		t.Errorf("%d stages, %v seconds, want %d and %v", len(e.Stages), e.Seconds, len(want), sum)
-	}
-}
-
-// TestScaledFewPairs: rounds that would train nothing are foreseen.
-func TestScaledFewPairs(t *testing.T) {
-	full := config.Default()
-	full.Select.MaxTrees = 30
-	for pairs, trains := range map[int]bool{7: false, 8: false, 10: false, 11: true} { // 48 and 42 pairs are too few, 60 make 8 steps
-		e := scaled(&report.Report{Rows: report.Rows{Replay: 50}, Rounds: []report.Round{{Trees: 5, Pairs: pairs}}, Seconds: []report.StageTime{{Stage: "update", Items: 1, Seconds: 2}}}, full, 0.1, 2)
-		if e.Trains != trains || (e.Seconds > 0) != trains {
-			t.Errorf("%d pairs of 5 trees, %v of 30: %v, %v s", pairs, e.Pairs, e.Trains, e.Seconds)
-		}
-	}
-}
 
 // TestEstimate: a pilot that leaves nothing behind.
 func TestEstimate(t *testing.T) {
@@ -71,7 +27,7 @@ func TestEstimate(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
-	var e estimate
+	var e estimate.Estimate
 	if err := json.Unmarshal([]byte(out), &e); err != nil {
 		t.Fatal(err, out)
 	}

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"itool/stages/policy"
 	"itool/stages/policy/model/safetensors"
 	"itool/stages/policy/policytest"
 )
@@ -92,16 +90,4 @@ func emptyAdapter(t *testing.T, dir string) bool {
 		t.Fatal("no adapter")
 	}
 	return true
-}
-
-// TestSameAnswers: what a merge is probed with tells another model from it.
-func TestSameAnswers(t *testing.T) {
-	p, other := policytest.Open(t, 1), policytest.Open(t, 2)
-	probes := []policy.Sequence{{Prompt: []int32{1, 2, 3}, Answer: []int32{4, 5}}}
-	if far, err := sameAnswers(context.Background(), p, p.With(p.Model().Merged()), probes); err != nil || far > 1e-6 {
-		t.Errorf("itself: %v, %v", far, err)
-	}
-	if _, err := sameAnswers(context.Background(), p, p.With(other.Model()), probes); err == nil || !strings.Contains(err.Error(), "nothing was written") {
-		t.Errorf("another model: got %v", err)
-	}
 }

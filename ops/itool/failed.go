@@ -15,14 +15,11 @@ type failedCmd struct {
 }
 
 func (c *failedCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.open(ctx, a, c.RunName)
+	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
-		return err
-	}
+	defer s.Close()
 	failed, err := report.Failures(ctx, s.Courier, c.RunName)
 	if err != nil {
 		return notYet(c.RunName, err)

@@ -14,9 +14,14 @@ import (
 	"time"
 
 	"itool/ops/config"
+	"itool/ops/dataset"
 	"itool/ops/demo"
+	"itool/ops/job"
 	"itool/ops/lab"
 	"itool/ops/line"
+	"itool/ops/progress"
+	"itool/ops/site"
+	"itool/ops/whole"
 	"itool/schemas"
 )
 
@@ -58,7 +63,7 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 	if c.Dir == "" {
 		c.Dir = filepath.Join(runsDir, "lab-"+plan.Name)
 	}
-	if c.Report && !exists(filepath.Join(c.Dir, "broker")) {
+	if c.Report && !site.HasRuns(c.Dir) {
 		return fmt.Errorf("%s holds no laboratory: run it first", c.Dir)
 	}
 	base, files, cleanup, err := labSource(spec)
@@ -66,15 +71,15 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer cleanup()
-	port := anyPort
+	port := site.AnyPort
 	if c.Report {
-		port = 0 // a look at a laboratory that may be at work
+		port = site.NoPort // a look at a laboratory that may be at work
 	}
-	s, err := openFolder(ctx, a, c.Dir, port)
+	s, err := site.OpenFolder(ctx, c.Dir, port, a.log)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	var failed error
 	if !c.Report {
 		failed = c.work(ctx, a, s, plan, base, files)
@@ -96,7 +101,7 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 // labSource opens what the runs are made from.
 func labSource(spec *lab.Spec) (base fs.FS, files []string, cleanup func(), err error) {
 	if spec.Demo == "" {
-		files, cleanup, err = joined(spec.Datasets)
+		files, cleanup, err = dataset.WithAnswers(spec.Datasets)
 		return os.DirFS(spec.Base), files, cleanup, err
 	}
 	files, cleanup, err = demoFiles(spec.Demo == "quick")
@@ -104,7 +109,7 @@ func labSource(spec *lab.Spec) (base fs.FS, files []string, cleanup func(), err 
 }
 
 // work runs keeper, worker and laboratory until all runs have ended.
-func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base fs.FS, files []string) error {
+func (c *labCmd) work(ctx context.Context, a *app, s *site.Site, plan *lab.Plan, base fs.FS, files []string) error {
 	e, err := newEngine(a)
 	if err != nil {
 		return err
@@ -112,15 +117,15 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	name := workerName(e.device.Name())
-	w := newWorker(a, s, name, line.Stages(e.Engine), orCores(c.Slots))
-	w.AckWait = localAckWait
+	w := job.NewWorker(s.Courier, name, line.Stages(e.Engine), orCores(c.Slots), a.log)
+	w.AckWait = job.AckWait
 	h := &states{last: map[string]line.State{}, changed: make(chan struct{})}
-	kept := until(ctx, func(ctx context.Context) error {
-		err := newKeeper(a, s, name, localAckWait).Run(ctx, keeperInterval, h.hear)
+	kept := job.Until(ctx, func(ctx context.Context) error {
+		err := job.NewKeeper(s.Courier, name, job.AckWait, a.log).Run(ctx, job.KeeperInterval, h.hear)
 		cancel(err)
 		return err
 	})
-	worked := until(ctx, func(ctx context.Context) error {
+	worked := job.Until(ctx, func(ctx context.Context) error {
 		err := w.Run(ctx)
 		cancel(err)
 		return err
@@ -130,7 +135,7 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site, plan *lab.Plan, base
 		Plan: plan, Courier: s.Courier, Engine: e.Engine, Base: base, Files: files, Dir: c.Dir, Device: e.device.Name(), AtOnce: c.AtOnce, Log: a.log,
 		Await: func(ctx context.Context, run string) (line.State, error) {
 			if c.AtOnce <= 1 {
-				stop := until(ctx, func(ctx context.Context) error { return follow(ctx, a, s.Courier, run) })
+				stop := job.Until(ctx, func(ctx context.Context) error { return progress.Follow(ctx, s.Courier, run, a.display()) })
 				defer func() { _ = stop() }() // a display
 			}
 			return h.await(ctx, run)
@@ -219,7 +224,7 @@ func fromHere(file string) string {
 }
 
 // report writes all that a laboratory leaves behind.
-func (c *labCmd) report(ctx context.Context, a *app, s *site, plan *lab.Plan) (*lab.Result, error) {
+func (c *labCmd) report(ctx context.Context, a *app, s *site.Site, plan *lab.Plan) (*lab.Result, error) {
 	r, err := lab.Measure(ctx, s.Courier, c.Dir, plan)
 	if err != nil {
 		return nil, err
@@ -232,7 +237,7 @@ func (c *labCmd) report(ctx context.Context, a *app, s *site, plan *lab.Plan) (*
 			return e.Encode(r)
 		},
 	} {
-		if err := writeFile(filepath.Join(c.Dir, name), write); err != nil {
+		if err := whole.File(filepath.Join(c.Dir, name), write); err != nil {
 			return nil, err
 		}
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/lmittmann/tint"
 
 	"itool/ops/line"
+	"itool/ops/site"
 )
 
 // commands is the command line. A command's Run gets the context and the app.
@@ -128,12 +129,16 @@ func realMain(args []string, stdout, stderr *os.File) int {
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(a)
 	var c *codedError
+	var usage *site.UsageError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &c):
 		fmt.Fprintln(stderr, "itool:", err)
 		return c.code
+	case errors.As(err, &usage):
+		fmt.Fprintln(stderr, "itool:", err)
+		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "itool: interrupted")
 		return exitInterrupted

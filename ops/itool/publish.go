@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"itool/ops/config"
+	"itool/ops/dataset"
+	"itool/ops/job"
 )
 
 // publishCmd is `itool publish`: it starts a run for workers elsewhere.
@@ -19,7 +20,7 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	files, cleanup, err := joined(c.Datasets)
+	files, cleanup, err := dataset.WithAnswers(c.Datasets)
 	if err != nil {
 		return err
 	}
@@ -28,26 +29,16 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	e, err := newEngine(a)
 	if err != nil {
 		return err
 	}
 	name := c.runName()
-	if err := publish(ctx, s.Courier, e, request{name, c.base(a), files, cfg}); err != nil {
+	req := job.Request{Name: name, Base: c.base(a), Files: files, Config: cfg}
+	if err := job.Publish(ctx, s.Courier, e.Engine, req); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "published run %s\nwatch it with: itool watch %s%s\n", name, name, c.flags())
 	return nil
-}
-
-// flags are those that reach the same place again; the environment needs none.
-func (t target) flags() string {
-	out := ""
-	for _, f := range []struct{ name, value, env string }{{"broker", t.Broker, "ITOOL_BROKER"}, {"store", t.Store, "ITOOL_STORE"}, {"dir", t.Dir, ""}} {
-		if f.value != "" && f.value != os.Getenv(f.env) {
-			out += " --" + f.name + " " + f.value
-		}
-	}
-	return out
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"itool/ops/report"
+	"itool/ops/whole"
 )
 
 // reportCmd is `itool report`.
@@ -17,20 +18,17 @@ type reportCmd struct {
 }
 
 func (c *reportCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.open(ctx, a, c.RunName)
+	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
-		return err
-	}
+	defer s.Close()
 	r, err := report.Gather(ctx, s.Courier, c.RunName)
 	if err != nil {
 		return notYet(c.RunName, err)
 	}
 	if c.HTML != "" {
-		if err := writeFile(c.HTML, r.HTML); err != nil {
+		if err := whole.File(c.HTML, r.HTML); err != nil {
 			return err
 		}
 		fmt.Fprintf(a.errs, "wrote %s\n", c.HTML)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"itool/ops/config"
+	"itool/ops/dataset"
+	"itool/ops/job"
 )
 
 // runCmd is `itool run`: everything in one process, resumable.
@@ -22,7 +24,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	files, cleanup, err := joined(c.Datasets)
+	files, cleanup, err := dataset.WithAnswers(c.Datasets)
 	if err != nil {
 		return err
 	}
@@ -32,15 +34,8 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if dir == "" {
 		dir = filepath.Join(runsDir, name)
 	}
-	return job{
-		name: name, dir: dir, base: c.base(a), files: files, cfg: cfg, slots: orCores(c.Slots), json: c.JSON,
-		again: strings.Join(os.Args, " "),
+	return wholeRun{
+		Request: job.Request{Name: name, Base: c.base(a), Files: files, Config: cfg},
+		dir:     dir, slots: orCores(c.Slots), json: c.JSON, again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
-}
-
-func orCores(slots int) int {
-	if slots > 0 {
-		return slots
-	}
-	return cores()
 }

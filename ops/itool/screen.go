@@ -6,7 +6,18 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"itool/ops/progress"
 )
+
+// display shows the progress of a run on the app's stderr.
+func (a *app) display() progress.Display {
+	d := progress.Display{Lines: a.errs, Log: a.log}
+	if a.screen.live {
+		d.Table = a.screen.show
+	}
+	return d
+}
 
 // screen is stderr. On a terminal it keeps a few status lines at the bottom, which
 // logs push up instead of tearing apart; elsewhere it only writes.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"itool/ops/demo"
+	"itool/ops/export"
+	"itool/ops/job"
 	"itool/ops/line"
 	"itool/ops/report"
 	"itool/ops/serve"
@@ -63,7 +65,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	s := serve.New(p, serve.Options{
 		Name: name, Key: c.Key, Calls: calls, Requests: c.Requests, Tokens: c.Tokens, Answer: c.Answer, Log: a.log,
 	})
-	stop := until(context.WithoutCancel(ctx), func(ctx context.Context) error { s.Run(ctx); return nil })
+	stop := job.Until(context.WithoutCancel(ctx), func(ctx context.Context) error { s.Run(ctx); return nil })
 	defer func() { _ = stop() }()
 	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	fmt.Fprintf(a.out, "%s at http://%s/v1\n", name, listener.Addr())
@@ -108,10 +110,10 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 	fsys := os.DirFS(c.Model)
 	if c.Adapter != "" {
 		adapter := os.DirFS(c.Adapter)
-		if _, err := fs.Stat(adapter, adapterFiles[0]); err != nil {
+		if _, err := fs.Stat(adapter, export.AdapterConfig); err != nil {
 			return nil, "", fmt.Errorf("--adapter %s: %w", c.Adapter, err)
 		}
-		fsys = withAdapter{fsys, adapter}
+		fsys = export.WithAdapter(fsys, adapter)
 	}
 	p, err := policy.Open(fsys, opt)
 	if err != nil {
@@ -123,19 +125,16 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 
 // ofRun opens a policy from the run's store.
 func (c *serveCmd) ofRun(ctx context.Context, a *app, opt policy.Options) (*policy.Policy, error) {
-	s, err := c.target.open(ctx, a, c.RunName)
+	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
-		return nil, err
-	}
+	defer s.Close()
 	r, err := report.Gather(ctx, s.Courier, c.RunName)
 	if err != nil {
 		return nil, notYet(c.RunName, err)
 	}
-	which, err := policyOf(r, c.RunName, c.Round)
+	which, err := policyOf(r, c.Round)
 	if err != nil {
 		return nil, err
 	}
@@ -159,33 +158,4 @@ func callFormat(config []byte) (string, error) {
 	}
 	err := json.Unmarshal(config, &c)
 	return cmp.Or(c.Split.CallFormat, string(toolcall.Pythonic)), err
-}
-
-// policyOf is a run's policy of a round; −2: the last one.
-func policyOf(r *report.Report, run string, round int) (*report.Policy, error) {
-	p := r.Final()
-	if round >= -1 {
-		p = nil
-		for i := range r.Policies {
-			if r.Policies[i].Round == round {
-				p = &r.Policies[i]
-			}
-		}
-	}
-	if p == nil {
-		return nil, fmt.Errorf("run %s has no policy of that round yet: see itool report %s", run, run)
-	}
-	return p, nil
-}
-
-// withAdapter is a model's folder with the adapter of another.
-type withAdapter struct{ model, adapter fs.FS }
-
-func (f withAdapter) Open(name string) (fs.File, error) {
-	for _, own := range adapterFiles {
-		if name == own {
-			return f.adapter.Open(name)
-		}
-	}
-	return f.model.Open(name)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"itool/ops/synth"
+	"itool/ops/whole"
 )
 
 // synthCmd is `itool synth`.
@@ -30,7 +31,7 @@ func (c *synthCmd) Run(_ context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	err = writeFile(c.Out, func(w io.Writer) error {
+	err = whole.File(c.Out, func(w io.Writer) error {
 		b := bufio.NewWriter(w)
 		if err := synth.Write(b, rows); err != nil {
 			return err

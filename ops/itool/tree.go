@@ -9,6 +9,7 @@ import (
 
 	"itool/broker"
 	"itool/ops/courier"
+	"itool/ops/progress"
 	"itool/ops/report"
 	"itool/schemas"
 )
@@ -22,21 +23,18 @@ type treeCmd struct {
 }
 
 func (c *treeCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.open(ctx, a, c.RunName)
+	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
-		return err
-	}
+	defer s.Close()
 	nodes, _, err := courier.Rows[schemas.Candidate](ctx, s.Courier, c.RunName, schemas.RecordCandidate, c.Round, c.Example)
 	if errors.Is(err, broker.ErrNotExist) || errors.Is(err, broker.ErrBadName) {
 		keys, err := s.Broker.Keys(ctx, c.RunName, schemas.RecordCandidate, c.Round)
 		if err != nil {
 			return notYet(c.RunName, err)
 		}
-		return fmt.Errorf("example %q was not searched in round %d; there are: %s", c.Example, c.Round, orNone(short(strings.Join(keys, " "), 600)))
+		return fmt.Errorf("example %q was not searched in round %d; there are: %s", c.Example, c.Round, orNone(progress.Short(strings.Join(keys, " "), 600)))
 	}
 	if err != nil {
 		return notYet(c.RunName, err)

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"itool/ops/job"
+	"itool/ops/site"
 )
 
 // upCmd is `itool up`: what workers on this machine need besides themselves.
@@ -19,23 +20,23 @@ type upCmd struct {
 }
 
 func (c *upCmd) Run(ctx context.Context, a *app) error {
-	if c.Port != anyPort && (c.Port < 1 || c.Port > 65535) {
+	if c.Port != site.AnyPort && (c.Port < 1 || c.Port > 65535) {
 		return coded(exitUsage, "--port %d is not within 1..65535, or -1 for any free one", c.Port)
 	}
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {
 		return err
 	}
-	store, err := chooseStore(ctx, dir, c.Store)
+	store, err := site.ChooseStore(ctx, dir, c.Store)
 	if err != nil {
 		return err
 	}
-	s, err := openFolder(ctx, a, dir, c.Port)
+	s, err := site.OpenFolder(ctx, dir, c.Port, a.log)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	where := fmt.Sprintf("--broker %s --store %s", s.server.URL(), store)
+	defer s.Close()
+	where := fmt.Sprintf("--broker %s --store %s", s.URL(), store)
 	fmt.Fprintf(a.out, `broker, store and keeper are up in %s; stop them with Ctrl-C, the runs stay.
 
 workers, as many as you like, on this machine:
@@ -44,38 +45,10 @@ start a run:
   itool publish DATASET --base DIR %s
 watch it:
   itool watch RUN %s
-`, s.dir, where, where, where)
-	err = newKeeper(a, s, workerName("keeper"), c.AckWait).Run(ctx, keeperInterval, nil)
+`, s.Dir, where, where, where)
+	err = job.NewKeeper(s.Courier, workerName("keeper"), c.AckWait, a.log).Run(ctx, job.KeeperInterval, nil)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
-}
-
-// chooseStore settles where the runs of a folder keep their files. Once there are
-// runs it stays: they would not find them elsewhere.
-func chooseStore(ctx context.Context, dir, wish string) (spec string, err error) {
-	spec, err = folderStore(dir)
-	if err != nil || wish == "" {
-		return spec, err
-	}
-	if path, ok := strings.CutPrefix(wish, "disk:"); ok { // workers may stand in another folder
-		if path, err = filepath.Abs(path); err != nil {
-			return "", err
-		}
-		wish = "disk:" + path
-	}
-	if wish == spec {
-		return spec, nil
-	}
-	if exists(filepath.Join(dir, "broker")) {
-		return "", fmt.Errorf("the runs in %s have their files in %s: give that as --store, or another --dir", dir, spec)
-	}
-	if _, err := openStore(ctx, wish); err != nil { // before anything is written down
-		return "", err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	return wish, os.WriteFile(storeFile(dir), []byte(wish), 0o600)
 }

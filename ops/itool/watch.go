@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"itool/broker"
-	"itool/ops/courier"
+	"itool/ops/job"
 	"itool/ops/line"
-	"itool/schemas"
+	"itool/ops/progress"
 )
 
 // watchCmd is `itool watch`.
@@ -19,16 +18,15 @@ type watchCmd struct {
 }
 
 func (c *watchCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.open(ctx, a, c.RunName)
+	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	if err := mustExist(ctx, s.Courier, c.RunName); err != nil {
-		return err
-	}
-	stop := until(ctx, func(ctx context.Context) error { return follow(ctx, a, s.Courier, c.RunName) })
-	end, err := awaitEnd(ctx, s.Courier, c.RunName)
+	defer s.Close()
+	stop := job.Until(ctx, func(ctx context.Context) error {
+		return progress.Follow(ctx, s.Courier, c.RunName, a.display())
+	})
+	end, err := progress.AwaitEnd(ctx, s.Courier, c.RunName)
 	if shown := stop(); err == nil {
 		err = shown
 	}
@@ -39,24 +37,6 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 	return verdict(c.RunName, end.Status, end.Detail)
 }
 
-// awaitEnd waits for the end record.
-func awaitEnd(ctx context.Context, c *courier.Courier, run string) (schemas.End, error) {
-	for {
-		rows, _, err := courier.Rows[schemas.End](ctx, c, run, schemas.RecordEnd, 0, schemas.KeyEnd)
-		if err == nil && len(rows) == 1 {
-			return rows[0], nil
-		}
-		if err != nil && !errors.Is(err, broker.ErrNotExist) && !errors.Is(err, broker.ErrNoRun) && !errors.Is(err, broker.ErrUnavailable) {
-			return schemas.End{}, err
-		}
-		select {
-		case <-ctx.Done():
-			return schemas.End{}, ctx.Err()
-		case <-time.After(time.Second):
-		}
-	}
-}
-
 // runsCmd is `itool runs`.
 type runsCmd struct{ target }
 
@@ -65,7 +45,7 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	n := 0
 	for m, err := range s.Broker.Started(ctx) {
 		if err != nil {
@@ -93,7 +73,7 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 func where(v line.View) string {
 	for i := len(v.Rounds) - 1; i >= 0; i-- {
 		if r := v.Rounds[i]; !r.Gathered {
-			return fmt.Sprintf("%s %d/%d", work(r), r.Done, r.Total)
+			return fmt.Sprintf("%s %d/%d", progress.Work(r), r.Done, r.Total)
 		}
 	}
 	return "between rounds"

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"itool/ops/job"
 	"itool/ops/line"
 	"itool/stages"
 )
@@ -39,19 +40,21 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	name := workerName(e.device.Name())
 	fmt.Fprintf(a.errs, "itool: %s works on %s\n", name, strings.Join(c.Stages, ", "))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stopKeeper := func() error { return nil }
 	if keep {
-		stopKeeper = until(ctx, func(ctx context.Context) error { return newKeeper(a, s, name, c.AckWait).Run(ctx, keeperInterval, nil) })
+		stopKeeper = job.Until(ctx, func(ctx context.Context) error {
+			return job.NewKeeper(s.Courier, name, c.AckWait, a.log).Run(ctx, job.KeeperInterval, nil)
+		})
 	}
 	if len(chosen) == 0 {
 		<-ctx.Done()
 	} else {
-		w := newWorker(a, s, name, chosen, orCores(c.Slots))
+		w := job.NewWorker(s.Courier, name, chosen, orCores(c.Slots), a.log)
 		w.AckWait, w.IdleUntil = c.AckWait, c.UntilIdle
 		if dir, err := os.UserCacheDir(); err == nil {
 			w.Cache = filepath.Join(dir, "itool", "policies")

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bufio"
@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is what the kernel calls available, and all of it, in bytes.
+// memory is the memory that the kernel calls available, and the total, in bytes.
 func memory() (free, total uint64) {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
@@ -27,7 +27,7 @@ func memory() (free, total uint64) {
 	return free, total
 }
 
-// diskFree is what an ordinary user may still write there, in bytes.
+// diskFree is how much an ordinary user can still write to the disk of dir, in bytes.
 func diskFree(dir string) (uint64, bool) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {

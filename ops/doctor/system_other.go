@@ -1,7 +1,7 @@
 //go:build !linux
 
-package main
+package doctor
 
-// memory and diskFree are only known on Linux; the doctor leaves the lines out.
+// memory and diskFree are known on Linux only. Zero means unknown: the lines are left out.
 func memory() (free, total uint64)       { return 0, 0 }
 func diskFree(dir string) (uint64, bool) { return 0, false }

@@ -1,0 +1,158 @@
+// Package dataset prepares the files that a user names for a run: it finds the answers of
+// BFCL's question files, counts rows, and names the run after a file.
+//
+//	files, cleanup, err := dataset.WithAnswers([]string{"BFCL_v3_simple.json"})
+//	defer cleanup()
+//	rows, err := dataset.CountRows(files)
+//
+// What the rows mean, and what is wrong with them, is the business of stages/split/format
+// and of the split stage.
+package dataset
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"itool/stages/split/format"
+)
+
+// headBytes is how much of a file format.Detect gets to see.
+const headBytes = 64 << 10
+
+// RunName makes a name that the broker accepts out of a file's name: its extension is cut,
+// other characters than letters, digits, _ and - become -, and it has at most 64 bytes.
+func RunName(file string) string {
+	base := filepath.Base(file)
+	notInName := regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+	name := notInName.ReplaceAllString(strings.TrimSuffix(base, filepath.Ext(base)), "-")
+	return name[:min(len(name), 64)]
+}
+
+// WithAnswers replaces BFCL question files by files that hold questions and answers, in a
+// temporary folder that cleanup removes. The answers are looked for in possible_answer/
+// beside the questions; without them it fails. Other files are returned as they are, also
+// those that cannot be read: publishing them says what is wrong.
+func WithAnswers(files []string) (out []string, cleanup func(), err error) {
+	dir, err := os.MkdirTemp("", "itool-bfcl-")
+	if err != nil {
+		return nil, nil, err
+	}
+	cleanup = func() { os.RemoveAll(dir) }
+	for i, file := range files {
+		bare, err := bareQuestions(file)
+		if err != nil || !bare {
+			out = append(out, file)
+			continue
+		}
+		folder := filepath.Join(dir, fmt.Sprint(i)) // files of two folders may have the same name
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			cleanup()
+			return nil, nil, err
+		}
+		to := filepath.Join(folder, filepath.Base(file))
+		if err := join(file, to); err != nil {
+			cleanup()
+			return nil, nil, err
+		}
+		out = append(out, to)
+	}
+	return out, cleanup, nil
+}
+
+// bareQuestions tells whether a file is BFCL's questions without answers.
+func bareQuestions(file string) (bool, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	head := make([]byte, headBytes)
+	n, err := io.ReadFull(f, head)
+	if err != nil && n == 0 {
+		return false, err
+	}
+	kind, err := format.Detect(filepath.Base(file), head[:n])
+	if err != nil || kind != format.BFCL {
+		return false, err
+	}
+	line, _, _ := bytes.Cut(bytes.TrimSpace(head[:n]), []byte("\n"))
+	var row map[string]json.RawMessage
+	if json.Unmarshal(line, &row) != nil { // the line is longer than the head: search its text
+		return !bytes.Contains(line, []byte(`"ground_truth"`)), nil
+	}
+	return row["ground_truth"] == nil, nil
+}
+
+// join writes the questions of file with their answers to a new file.
+func join(file, to string) error {
+	answers := filepath.Join(filepath.Dir(file), "possible_answer", filepath.Base(file))
+	a, err := os.Open(answers)
+	if err != nil {
+		return fmt.Errorf("dataset %s: BFCL questions without answers, and none are in %s: put the answer file there "+
+			"(relevance and irrelevance files have none and cannot be used)", file, answers)
+	}
+	defer a.Close()
+	q, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	f, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := bufio.NewWriter(f)
+	for row, err := range format.JoinBFCL(q, a) {
+		if err != nil {
+			return fmt.Errorf("dataset %s: %w", file, err)
+		}
+		w.Write(row.Row)
+		w.WriteByte('\n')
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// CountRows counts the rows of all files.
+func CountRows(files []string) (total int, err error) {
+	for _, name := range files {
+		n, err := countFile(name)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
+func countFile(name string) (int, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	head := make([]byte, headBytes)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	kind, err := format.Detect(filepath.Base(name), head[:n])
+	if err != nil {
+		return 0, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return 0, err
+	}
+	return format.Count(f, kind)
+}

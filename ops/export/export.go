@@ -1,0 +1,114 @@
+// Package export writes policies and models in the formats of other programs: a PEFT
+// adapter (Adapter), a whole model with the adapter merged in, as a Hugging Face folder or
+// as one GGUF file (Merge), and a base with its weights in four bits (Quantize).
+//
+// Everything is checked before it appears: a merged model must give the log-probabilities
+// of base + adapter on examples of the run, and a written folder must open. An error means
+// that nothing was written.
+package export
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"itool/ops/courier"
+	"itool/ops/line"
+	"itool/ops/report"
+	"itool/ops/whole"
+	"itool/storage/checkpoint"
+)
+
+// AdapterConfig and AdapterWeights are the files of an adapter as PEFT reads it.
+const (
+	AdapterConfig  = "adapter_config.json"
+	AdapterWeights = "adapter_model.safetensors"
+)
+
+// origin is the file that says from which run an adapter comes. A folder that holds it was
+// written by Adapter.
+const origin = "itool.json"
+
+// Adapter writes the adapter of policy p, and a file that says where it comes from, into a
+// new folder. version is that of the program that writes. With replace, a folder of an
+// older export is replaced; other folders never are. The base itself has no adapter: an
+// error.
+func Adapter(ctx context.Context, c *courier.Courier, r *report.Report, p report.Policy, dir, version string,
+	replace bool) error {
+	fsys, _, err := checkpoint.Open(ctx, c.Store, line.Checkpoints, p.Digest)
+	if err != nil {
+		return err
+	}
+	if _, err := fs.Stat(fsys, AdapterConfig); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s of run %s is the base model itself: there is no adapter to export", p.Name, r.Run)
+	}
+	about, err := json.MarshalIndent(map[string]any{
+		"run": r.Run, "policy": p.Name, "round": p.Round, "digest": p.Digest, "base_digest": r.Policies[0].Digest,
+		"config_digest": r.ConfigDigest, "seed": r.Seed, "made_by": "itool " + version,
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, origin)); err != nil {
+		replace = false
+	}
+	return whole.Folder(dir, replace, func(tmp string) error {
+		for _, name := range []string{AdapterConfig, AdapterWeights} {
+			if err := copyFile(fsys, name, filepath.Join(tmp, name)); err != nil {
+				return err
+			}
+		}
+		return os.WriteFile(filepath.Join(tmp, origin), append(about, '\n'), 0o644)
+	})
+}
+
+// WithAdapter is a model's folder with the adapter of another folder, such as one that
+// Adapter wrote.
+func WithAdapter(model, adapter fs.FS) fs.FS { return withAdapter{model, adapter} }
+
+type withAdapter struct{ model, adapter fs.FS }
+
+func (f withAdapter) Open(name string) (fs.File, error) {
+	if name == AdapterConfig || name == AdapterWeights {
+		return f.adapter.Open(name)
+	}
+	return f.model.Open(name)
+}
+
+// copyModelFiles copies what belongs to a model besides its config and weights, as far as
+// it exists. Weights in the formats of other programs, which many folders hold, do not.
+func copyModelFiles(fsys fs.FS, dir string) error {
+	for _, name := range []string{
+		"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+		"merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json",
+		"LICENSE", "LICENSE.txt", "README.md",
+	} {
+		err := copyFile(fsys, name, filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyFile(fsys fs.FS, name, to string) error {
+	in, err := fsys.Open(name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
+}

@@ -1,0 +1,78 @@
+package export
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"itool/ops/courier"
+	"itool/schemas"
+	"itool/stages/policy"
+)
+
+// maxProbes is how many examples a merge is compared on.
+const maxProbes = 8
+
+// mergeTolerance is what rounding the weights to 16 bits may cost, in nats per token (see
+// distance). A wrong merge is far beyond it.
+const mergeTolerance = 0.05
+
+// readProbes reads a few examples of the run.
+func readProbes(ctx context.Context, c *courier.Courier, run string) ([]policy.Sequence, error) {
+	keys, err := c.Broker.Keys(ctx, run, schemas.RecordExample, 0)
+	if err != nil {
+		return nil, err
+	}
+	var out []policy.Sequence
+	for b, err := range c.Round(ctx, run, schemas.RecordExample, 0, keys) {
+		if err != nil {
+			return nil, err
+		}
+		rows, err := schemas.Decode[schemas.Example](b)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range rows {
+			if len(out) < maxProbes && e.Part != schemas.PartDropped {
+				out = append(out, policy.Sequence{Prompt: e.PromptIDs, Answer: e.AnswerIDs})
+			}
+		}
+		if len(out) == maxProbes {
+			break
+		}
+	}
+	return out, nil
+}
+
+// sameAnswers refuses a merged model that does not answer as base + adapter do, and
+// returns their distance.
+func sameAnswers(ctx context.Context, unmerged, merged *policy.Policy, probes []policy.Sequence) (float64, error) {
+	nats, err := distance(ctx, unmerged, merged, probes)
+	if err == nil && nats > mergeTolerance {
+		err = fmt.Errorf("the merged model differs from base + adapter by %.3g nats per token on %d examples "+
+			"(bound %g): nothing was written; export the adapter instead", nats, len(probes), mergeTolerance)
+	}
+	return nats, err
+}
+
+// distance compares two policies: the mean over an answer's tokens of |Δ log-probability|,
+// in nats per token, of the answer where it is largest.
+func distance(ctx context.Context, a, b *policy.Policy, probes []policy.Sequence) (float64, error) {
+	x, err := a.LogProbs(ctx, probes)
+	if err != nil {
+		return 0, err
+	}
+	y, err := b.LogProbs(ctx, probes)
+	if err != nil {
+		return 0, err
+	}
+	largest := 0.0
+	for i := range x {
+		sum := 0.0
+		for j := range x[i] {
+			sum += math.Abs(float64(x[i][j] - y[i][j]))
+		}
+		largest = max(largest, sum/float64(max(len(x[i]), 1)))
+	}
+	return largest, nil
+}

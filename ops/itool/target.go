@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"itool/broker"
+	"itool/ops/courier"
+	"itool/ops/job"
+	"itool/ops/site"
+)
+
+// target says where runs live: a broker and a store anywhere, or the folder of
+// `itool run` and `itool up`, which holds both.
+type target struct {
+	Broker string `env:"ITOOL_BROKER" placeholder:"URL" help:"The broker: nats://HOST:PORT, with TOKEN@ before the host if it wants one."`
+	Store  string `env:"ITOOL_STORE" placeholder:"STORE" help:"The store: disk:PATH or minio://HOST:PORT/BUCKET (keys: ITOOL_MINIO_ACCESS_KEY, ITOOL_MINIO_SECRET_KEY; minios:// for TLS)."`
+	Dir    string `placeholder:"DIR" help:"The folder of a run made by itool run, or of itool up, instead of broker and store."`
+}
+
+// runsDir is where `run` and `demo` put their folders.
+const runsDir = "itool-runs"
+
+// open connects to the given broker and store, or opens the run's folder.
+func (t target) open(ctx context.Context, a *app, run string) (*site.Site, error) {
+	if t.Dir == "" && t.Broker == "" {
+		if run == "" || !site.HasRuns(filepath.Join(runsDir, run)) {
+			return nil, coded(exitUsage, "no broker is given: say --broker and --store as `itool up` prints them, "+
+				"or --dir with the folder of a run%s", localRuns())
+		}
+		t.Dir = filepath.Join(runsDir, run)
+	}
+	if t.Dir != "" {
+		if !site.HasRuns(t.Dir) {
+			return nil, fmt.Errorf("%s holds no run: give the folder that `itool run` or `itool up` wrote", t.Dir)
+		}
+		return site.OpenFolder(ctx, t.Dir, site.NoPort, a.log)
+	}
+	if t.Store == "" {
+		return nil, coded(exitUsage, "--store is missing: disk:PATH of the folder that the other workers use, "+
+			"or minio://HOST:PORT/BUCKET")
+	}
+	return site.Open(ctx, t.Broker, t.Store, a.log)
+}
+
+// openRun opens the place of a run and checks that it holds the run. Close it.
+func (t target) openRun(ctx context.Context, a *app, run string) (*site.Site, error) {
+	s, err := t.open(ctx, a, run)
+	if err != nil {
+		return nil, err
+	}
+	if err := mustExist(ctx, s.Courier, run); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// flags are those that reach the same place again; the environment needs none.
+func (t target) flags() string {
+	out := ""
+	for _, f := range []struct{ name, value, env string }{
+		{"broker", t.Broker, "ITOOL_BROKER"}, {"store", t.Store, "ITOOL_STORE"}, {"dir", t.Dir, ""},
+	} {
+		if f.value != "" && f.value != os.Getenv(f.env) {
+			out += " --" + f.name + " " + f.value
+		}
+	}
+	return out
+}
+
+// localRuns lists the runs in ./itool-runs, for an error.
+func localRuns() string {
+	found, _ := filepath.Glob(filepath.Join(runsDir, "*", "broker"))
+	var names []string
+	for _, f := range found {
+		names = append(names, filepath.Base(filepath.Dir(f)))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (in ./" + runsDir + ": " + strings.Join(names, ", ") + ")"
+}
+
+// mustExist is an error that lists the runs when there is no run of that name.
+func mustExist(ctx context.Context, c *courier.Courier, run string) error {
+	old, err := job.Started(ctx, c, run)
+	if err != nil || old != nil {
+		return err
+	}
+	var names []string
+	for m, err := range c.Broker.Started(ctx) {
+		if err != nil {
+			return err
+		}
+		names = append(names, m.Run)
+	}
+	return fmt.Errorf("there is no run named %s; there are: %s", run, orNone(strings.Join(names, ", ")))
+}
+
+// notYet explains the error of a run that no keeper has opened.
+func notYet(run string, err error) error {
+	if errors.Is(err, broker.ErrNoRun) {
+		return fmt.Errorf("run %s was published, but no keeper has opened it: start `itool work keeper`, or `itool up`", run)
+	}
+	return err
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}

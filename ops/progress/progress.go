@@ -1,0 +1,266 @@
+// Package progress shows how far a run is: a Tracker turns what is seen of the run into
+// rates, times to go and lines of text, and Follow feeds one from a broker.
+//
+//	t := progress.NewTracker("r1")
+//	t.See(view, time.Now())             // a line.View of the run
+//	fmt.Println(t.Table(time.Now()))
+package progress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"itool/broker"
+	"itool/ops/courier"
+	"itool/ops/line"
+	"itool/ops/report"
+	"itool/schemas"
+)
+
+// Display is where Follow shows progress: with Table on a terminal, else as lines.
+type Display struct {
+	Table func(lines []string) // replaces the table that is shown; nil: there is no terminal
+	Lines io.Writer            // gets lines when Table is nil
+	Log   *slog.Logger         // hears of a broker that does not answer
+}
+
+// Follow shows how far a run is, until ctx ends: a table on a terminal; otherwise a line
+// when a round closes, and one a minute. A run that the keeper has not opened yet is
+// waited for.
+func Follow(ctx context.Context, c *courier.Courier, run string, d Display) error {
+	news, err := c.ListenProgress(ctx, run)
+	if err != nil {
+		return err
+	}
+	t := NewTracker(run)
+	interval := 2 * time.Second
+	if d.Table != nil {
+		interval = time.Second
+		defer d.Table(nil)
+	}
+	tick := time.NewTimer(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case p, ok := <-news:
+			if !ok {
+				return nil
+			}
+			t.Hear(p, time.Now())
+			continue
+		case <-tick.C:
+		}
+		start := time.Now()
+		v, err := line.Rows(nil).Look(ctx, c, run)
+		// A look costs the broker more, the more records there are: use a tenth of the time.
+		tick.Reset(max(interval, 10*time.Since(start)))
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, broker.ErrNoRun):
+			continue // the keeper has not opened it yet
+		case err != nil:
+			d.Log.Warn("look at the run; trying again", "error", err)
+			continue
+		}
+		t.See(v, time.Now())
+		if d.Table != nil {
+			d.Table(t.Table(time.Now()))
+		} else {
+			t.Lines(d.Lines, time.Now())
+		}
+	}
+}
+
+// AwaitEnd waits for the end record of a run. It waits for a run that is not opened yet
+// and for a broker that does not answer.
+func AwaitEnd(ctx context.Context, c *courier.Courier, run string) (schemas.End, error) {
+	waitable := func(err error) bool {
+		return errors.Is(err, broker.ErrNotExist) || errors.Is(err, broker.ErrNoRun) ||
+			errors.Is(err, broker.ErrUnavailable)
+	}
+	for {
+		rows, _, err := courier.Rows[schemas.End](ctx, c, run, schemas.RecordEnd, 0, schemas.KeyEnd)
+		if err == nil && len(rows) == 1 {
+			return rows[0], nil
+		}
+		if err != nil && !waitable(err) {
+			return schemas.End{}, err
+		}
+		select {
+		case <-ctx.Done():
+			return schemas.End{}, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// Tracker remembers what it saw of one run and computes rates from it. It has no clock:
+// every method gets the time. Not safe for concurrent use.
+type Tracker struct {
+	run     string
+	start   time.Time
+	view    line.View
+	first   map[string]mark     // where a round stood when it was first seen, by roundID
+	items   map[string]longItem // the last item that each stage reported
+	printed map[string]bool     // rounds whose end was printed, by roundID
+	last    time.Time           // when a line was last printed
+}
+
+// mark is a count at a time: the start of a rate.
+type mark struct {
+	at   time.Time
+	done int
+}
+
+// longItem is an item that reports its own progress, such as a training.
+type longItem struct {
+	schemas.Progress
+	at    time.Time // of the last report
+	first mark
+}
+
+// NewTracker makes a tracker that has seen nothing.
+func NewTracker(run string) *Tracker {
+	return &Tracker{
+		run: run, first: map[string]mark{}, items: map[string]longItem{}, printed: map[string]bool{},
+	}
+}
+
+// Hear takes the progress of one item.
+func (t *Tracker) Hear(p schemas.Progress, now time.Time) {
+	h, ok := t.items[p.Stage]
+	if !ok || h.Key != p.Key || p.Done < h.Done {
+		h.first = mark{now, int(p.Done)}
+	}
+	h.Progress, h.at = p, now
+	t.items[p.Stage] = h
+}
+
+// See takes the counts of all rounds.
+func (t *Tracker) See(v line.View, now time.Time) {
+	if t.start.IsZero() {
+		t.start, t.last = now, now
+	}
+	t.view = v
+	for _, r := range v.Rounds {
+		if _, ok := t.first[roundID(r)]; !ok {
+			t.first[roundID(r)] = mark{now, r.Done}
+		}
+	}
+}
+
+func roundID(r line.RoundView) string { return fmt.Sprintf("%s.%d", r.Record, r.Round) }
+
+// Work says in words what the results of a round are about, such as "evaluate warm-up".
+func Work(r line.RoundView) string {
+	if !r.OfPolicy {
+		return r.Title
+	}
+	return r.Title + " " + report.PolicyName(r.Round)
+}
+
+// Table shows all rounds, and the long items that reported in the last seconds.
+func (t *Tracker) Table(now time.Time) []string {
+	out := []string{fmt.Sprintf("%s  %s%s", t.run, now.Sub(t.start).Round(time.Second), t.failures())}
+	for _, r := range t.view.Rounds {
+		state := ""
+		if !r.Gathered {
+			state = t.pace(r.Done, r.Total, t.first[roundID(r)], now)
+		}
+		out = append(out, fmt.Sprintf("  %-22s %s %6d/%-6d %s",
+			Work(r), bar(r.Done, r.Total, barWidth), r.Done, r.Total, state))
+	}
+	for _, h := range t.recent(now) {
+		done, total := int(h.Done), int(h.Total)
+		out = append(out, fmt.Sprintf("  %-22s %s %6d/%-6d %s %s", h.Stage, bar(done, total, barWidth), done, total,
+			t.pace(done, total, h.first, now), Short(report.Plain(h.Detail), 40)))
+	}
+	return out
+}
+
+// Lines prints each round once when it has closed, and once a minute the open ones.
+func (t *Tracker) Lines(w io.Writer, now time.Time) {
+	var open []string
+	for _, r := range t.view.Rounds {
+		id := roundID(r)
+		if r.Gathered {
+			if !t.printed[id] {
+				t.printed[id] = true
+				fmt.Fprintf(w, "%s %s: %s done (%d)\n", now.Format(time.TimeOnly), t.run, Work(r), r.Done)
+			}
+			continue
+		}
+		pace := t.pace(r.Done, r.Total, t.first[id], now)
+		open = append(open, fmt.Sprintf("%s %d/%d %s", Work(r), r.Done, r.Total, pace))
+	}
+	if now.Sub(t.last) < time.Minute {
+		return
+	}
+	t.last = now
+	for _, h := range t.recent(now) {
+		open = append(open, fmt.Sprintf("%s %d/%d %s", h.Stage, h.Done, h.Total, h.Unit))
+	}
+	fmt.Fprintf(w, "%s %s: %s%s\n", now.Format(time.TimeOnly), t.run, strings.Join(open, "; "), t.failures())
+}
+
+// recent are the long items that reported in the last 15 seconds. Of stages that work on
+// many items at once, the counts of the round say more than the progress of one item.
+func (t *Tracker) recent(now time.Time) []longItem {
+	table := line.Rows(nil)
+	var out []longItem
+	for _, h := range t.items {
+		if now.Sub(h.at) < 15*time.Second && table.Gathers(h.Stage) {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(x, y longItem) int { return strings.Compare(x.Stage, y.Stage) })
+	return out
+}
+
+func (t *Tracker) failures() string {
+	if t.view.Failed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("  %d failed (itool failed %s)", t.view.Failed, t.run)
+}
+
+// pace is the rate since the mark, and the time to go at that rate; "" when unknown.
+func (t *Tracker) pace(done, total int, from mark, now time.Time) string {
+	seconds := now.Sub(from.at).Seconds()
+	if done <= from.done || seconds < 1 {
+		return ""
+	}
+	rate := float64(done-from.done) / seconds
+	left := time.Duration(float64(total-done) / rate * float64(time.Second)).Round(time.Second)
+	return fmt.Sprintf("%.3g/s ETA %s", rate, left)
+}
+
+// barWidth is the width of a bar in characters.
+const barWidth = 24
+
+func bar(done, total, width int) string {
+	n := 0
+	if total > 0 {
+		n = min(width, width*done/total)
+	} else if done == total {
+		n = width
+	}
+	return strings.Repeat("█", n) + strings.Repeat("░", width-n)
+}
+
+// Short cuts s to n characters at most, the last of them … if something is missing.
+func Short(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,177 @@
+// Package site opens the place where runs live: a broker and a store.
+//
+// They are anywhere on the network (Open), or both in one folder that this process
+// serves (OpenFolder):
+//
+//	s, err := site.OpenFolder(ctx, "itool-runs/demo", site.AnyPort, log)
+//	defer s.Close()
+//	r, err := report.Gather(ctx, s.Courier, "demo")
+//
+// A folder has one server at a time. Its lock is in the folder, and so is the address
+// that other processes connect to. The package does not know what a run is.
+package site
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"itool/broker"
+	"itool/broker/embed"
+	"itool/ops/courier"
+	"itool/storage"
+)
+
+// Site is an open broker with its store. Close it.
+type Site struct {
+	*courier.Courier
+	Dir    string        // of a folder that this process serves, absolute; else ""
+	server *embed.Server // nil when another process runs the broker
+}
+
+// URL is the address of the broker that this process serves, without its token; else "".
+func (s *Site) URL() string {
+	if s.server == nil {
+		return ""
+	}
+	return s.server.URL()
+}
+
+// Close disconnects, and stops the broker if this process serves it. Runs stay on disk.
+func (s *Site) Close() {
+	s.Broker.Close()
+	if s.server != nil {
+		os.Remove(addressFile(s.Dir))
+		s.server.Shutdown()
+	}
+}
+
+// UsageError says that an address cannot be read: the user must write another one.
+type UsageError struct{ text string }
+
+func (e *UsageError) Error() string { return e.text }
+
+func usage(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+
+// Open connects to a broker (see Connect) and opens a store (see OpenStore).
+func Open(ctx context.Context, address, store string, log *slog.Logger) (*Site, error) {
+	s, err := OpenStore(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	b, err := Connect(ctx, address, log)
+	if err != nil {
+		return nil, err
+	}
+	return &Site{Courier: &courier.Courier{Broker: b, Store: s}}, nil
+}
+
+// Connect connects to nats://[TOKEN@]HOST:PORT.
+func Connect(ctx context.Context, address string, log *slog.Logger) (*broker.Broker, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return nil, usage("--broker %q is no address such as nats://127.0.0.1:4222", address)
+	}
+	token := u.User.Username()
+	u.User = nil
+	b, err := broker.Connect(ctx, broker.Config{URL: u.String(), Token: token, Name: "itool", Log: log})
+	if errors.Is(err, broker.ErrUnavailable) {
+		return nil, fmt.Errorf("%w; `itool up` starts a broker on this machine", err)
+	}
+	return b, err
+}
+
+// The ports of a folder's broker besides 1..65535.
+const (
+	NoPort  = 0  // only this process reaches it: for a look that must not disturb
+	AnyPort = -1 // a free one, with a token, so that others can watch a run
+)
+
+// HasRuns tells whether dir is a folder that OpenFolder has made.
+func HasRuns(dir string) bool { return exists(filepath.Join(dir, "broker")) }
+
+// OpenFolder opens broker and store in dir, and makes dir if it is missing. With NoPort,
+// it connects to the process that serves the folder, if there is one; with a port, a
+// folder that is served already is an error (fs.ErrExist).
+func OpenFolder(ctx context.Context, dir string, port int, log *slog.Logger) (*Site, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := FolderStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	store, err := OpenStore(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	cfg := embed.Config{Dir: filepath.Join(dir, "broker"), Port: port, InProcessOnly: port == NoPort, Log: log}
+	if port == AnyPort {
+		cfg.Token = newToken() // keeps other users of this machine out of the run
+	}
+	server, err := embed.Start(cfg)
+	if errors.Is(err, fs.ErrExist) && port == NoPort {
+		return joinFolder(ctx, dir, store, log, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Site{server: server, Dir: dir}
+	if port != NoPort {
+		if err := os.WriteFile(addressFile(dir), []byte(withToken(server.URL(), cfg.Token)), 0o600); err != nil {
+			server.Shutdown()
+			return nil, err
+		}
+	}
+	b, err := broker.Connect(ctx, broker.Config{InProcess: server, Token: cfg.Token, Name: "itool", Log: log})
+	if err != nil {
+		server.Shutdown()
+		return nil, err
+	}
+	s.Courier = &courier.Courier{Broker: b, Store: store}
+	return s, nil
+}
+
+// joinFolder connects to the process that serves the folder. locked is the error to
+// return when that process has not written down its address.
+func joinFolder(ctx context.Context, dir string, s storage.Store, log *slog.Logger, locked error) (*Site, error) {
+	address, err := os.ReadFile(addressFile(dir))
+	if err != nil {
+		return nil, locked
+	}
+	b, err := Connect(ctx, string(address), log)
+	if err != nil {
+		return nil, err
+	}
+	return &Site{Courier: &courier.Courier{Broker: b, Store: s}}, nil
+}
+
+// addressFile holds the address of the process that serves a folder, while it does.
+func addressFile(dir string) string { return filepath.Join(dir, "address") }
+
+func newToken() string {
+	b := make([]byte, 16)
+	rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+func withToken(address, token string) string {
+	if token == "" {
+		return address
+	}
+	return strings.Replace(address, "://", "://"+token+"@", 1)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,91 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"itool/storage"
+	"itool/storage/disk"
+	"itool/storage/minio"
+)
+
+// OpenStore opens disk:PATH, minio://HOST:PORT/BUCKET[/PREFIX] or, for TLS, minios://….
+// The keys of MinIO come from the environment alone: addresses are printed and written
+// down, keys must not be.
+func OpenStore(ctx context.Context, spec string) (storage.Store, error) {
+	if path, ok := strings.CutPrefix(spec, "disk:"); ok {
+		return disk.Open(path)
+	}
+	if at := strings.LastIndex(spec, "@"); at >= 0 {
+		return nil, usage("--store has keys in its address: write SCHEME://%s, and put the keys into "+
+			"ITOOL_MINIO_ACCESS_KEY and ITOOL_MINIO_SECRET_KEY", spec[at+1:])
+	}
+	u, err := url.Parse(spec)
+	if err != nil || u.Scheme != "minio" && u.Scheme != "minios" {
+		return nil, usage("--store %q is neither disk:PATH nor minio://HOST:PORT/BUCKET", spec)
+	}
+	bucket, prefix, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
+	cfg := minio.Config{
+		Endpoint: u.Host, Bucket: bucket, Prefix: prefix, Secure: u.Scheme == "minios",
+		AccessKey: minio.Secret(os.Getenv("ITOOL_MINIO_ACCESS_KEY")),
+		SecretKey: minio.Secret(os.Getenv("ITOOL_MINIO_SECRET_KEY")),
+	}
+	if cfg.AccessKey == "" || cfg.SecretKey == "" {
+		return nil, errors.New("store: set ITOOL_MINIO_ACCESS_KEY and ITOOL_MINIO_SECRET_KEY in the environment")
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("store %s: %w", u.Redacted(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return minio.Open(ctx, cfg)
+}
+
+// FolderStore names the store of a folder's runs: the one that ChooseStore wrote down, or
+// the folder's own.
+func FolderStore(dir string) (spec string, err error) {
+	b, err := os.ReadFile(storeFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "disk:" + filepath.Join(dir, "store"), nil
+	}
+	return string(b), err
+}
+
+// ChooseStore makes wish the store of a folder's runs, writes it down in the folder and
+// returns it; "" keeps the store that the folder has. Once the folder has runs, another
+// store is an error: the runs would not find their files there.
+func ChooseStore(ctx context.Context, dir, wish string) (spec string, err error) {
+	spec, err = FolderStore(dir)
+	if err != nil || wish == "" {
+		return spec, err
+	}
+	if path, ok := strings.CutPrefix(wish, "disk:"); ok { // workers may be started in another folder
+		if path, err = filepath.Abs(path); err != nil {
+			return "", err
+		}
+		wish = "disk:" + path
+	}
+	if wish == spec {
+		return spec, nil
+	}
+	if HasRuns(dir) {
+		return "", fmt.Errorf("the runs in %s have their files in %s: give that as --store, or another --dir",
+			dir, spec)
+	}
+	if _, err := OpenStore(ctx, wish); err != nil { // before anything is written down
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return wish, os.WriteFile(storeFile(dir), []byte(wish), 0o600)
+}
+
+func storeFile(dir string) string { return filepath.Join(dir, "store-address") }
