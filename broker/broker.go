@@ -77,9 +77,9 @@ type Broker struct {
 	log      *slog.Logger
 	denied   denials
 
-	ensure  sync.Mutex // guards what is known to be there
-	runs    bool       // the stream of starts
-	buckets map[string]jetstream.KeyValue
+	mu          sync.Mutex // guards what is known to be there
+	startStream bool       // the stream of starts
+	buckets     map[string]jetstream.KeyValue
 }
 
 // Connect tries once and says plainly why it could not. Afterwards the connection
@@ -103,7 +103,7 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 	var err error
 	if c.InProcess != nil {
 		b.server = "the server in this process"
-	} else if b.server, err = printable(c.URL); err != nil {
+	} else if b.server, err = redactURLs(c.URL); err != nil {
 		return nil, fmt.Errorf("broker: connect: %w", err)
 	}
 	opts, err := b.options(ctx, c)
@@ -114,7 +114,7 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("broker: connect %s: %w: is the server up (itool up), and are the address and the credentials right?", b.server, err)
 	}
-	if err := newEnough(b.nc.ConnectedServerVersion()); err != nil {
+	if err := checkServerVersion(b.nc.ConnectedServerVersion()); err != nil {
 		b.nc.Close()
 		return nil, fmt.Errorf("broker: connect %s: %w", b.server, err)
 	}
@@ -179,24 +179,24 @@ func (b *Broker) options(ctx context.Context, c Config) ([]nats.Option, error) {
 			return nil, fmt.Errorf("broker: connect: credentials: %w", err)
 		}
 	}
-	who := 0
+	identities := 0
 	if c.Token != "" {
-		who++
+		identities++
 		opts = append(opts, nats.Token(c.Token))
 	}
 	if c.Creds != "" {
-		who++
+		identities++
 		opts = append(opts, nats.UserCredentials(c.Creds))
 	}
 	if c.NKeySeed != "" {
-		who++
+		identities++
 		o, err := nats.NkeyOptionFromSeed(c.NKeySeed)
 		if err != nil {
 			return nil, fmt.Errorf("broker: connect: nkey seed %s: %w", c.NKeySeed, err)
 		}
 		opts = append(opts, o)
 	}
-	if who > 1 {
+	if identities > 1 {
 		return nil, errors.New("broker: connect: set only one of token, credentials file and nkey seed")
 	}
 	if (c.Cert == "") != (c.Key == "") {
@@ -211,8 +211,8 @@ func (b *Broker) options(ctx context.Context, c Config) ([]nats.Option, error) {
 	return opts, nil
 }
 
-// newEnough refuses servers without per-message time limits, which leases need.
-func newEnough(version string) error {
+// checkServerVersion refuses servers without per-message time limits, which leases need.
+func checkServerVersion(version string) error {
 	major, rest, _ := strings.Cut(version, ".")
 	minor, _, _ := strings.Cut(rest, ".")
 	x, err1 := strconv.Atoi(major)
@@ -224,8 +224,8 @@ func newEnough(version string) error {
 	return fmt.Errorf("the server is NATS %s: 2.11 or newer is needed", version)
 }
 
-// printable leaves passwords out of the addresses that errors and logs name.
-func printable(urls string) (string, error) {
+// redactURLs leaves passwords out of the addresses that errors and logs name.
+func redactURLs(urls string) (string, error) {
 	var list []string
 	for text := range strings.SplitSeq(urls, ",") {
 		text = strings.TrimSpace(text)

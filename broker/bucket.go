@@ -17,8 +17,8 @@ type bucket struct {
 // keyValue opens a bucket and makes it when it is first needed, so that workers
 // without the right to make streams do not need it.
 func (b *Broker) keyValue(ctx context.Context, want bucket) (jetstream.KeyValue, error) {
-	b.ensure.Lock()
-	defer b.ensure.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if kv := b.buckets[want.name]; kv != nil {
 		return kv, nil
 	}

@@ -12,7 +12,7 @@ import (
 
 // A pull that waits at a saturated queue is being withdrawn when the connection
 // closes: the client then reports the end of the subscription twice.
-func TestCloseWhileAPullIsWithdrawn(t *testing.T) {
+func TestCloseDuringPull(t *testing.T) {
 	s := start(t, embed.Config{Dir: t.TempDir(), InProcessOnly: true})
 	keep := connect(t, broker.Config{InProcess: s})
 	if err := keep.CreateRun(t.Context(), "r", 1<<20); err != nil {

@@ -37,16 +37,16 @@ func (d *Delivery) FailedAttempts(ctx context.Context) (int, error) {
 
 // Heartbeat says that the item is still in work.
 func (d *Delivery) Heartbeat(ctx context.Context) error {
-	return d.tell(ctx, "heartbeat for", "+WPI", false)
+	return d.send(ctx, "heartbeat for", "+WPI", false)
 }
 
 // Ack says that the item's result is stored. The server has confirmed when it returns.
-func (d *Delivery) Ack(ctx context.Context) error { return d.tell(ctx, "ack", "+ACK", true) }
+func (d *Delivery) Ack(ctx context.Context) error { return d.send(ctx, "ack", "+ACK", true) }
 
 // Retry gives the item back after an error of the work; it counts as a failed attempt,
 // and it comes back after the delay.
 func (d *Delivery) Retry(ctx context.Context, delay time.Duration) error {
-	return d.tell(ctx, "retry", fmt.Sprintf(`-NAK {"delay": %d}`, max(delay, 0).Nanoseconds()), true)
+	return d.send(ctx, "retry", fmt.Sprintf(`-NAK {"delay": %d}`, max(delay, 0).Nanoseconds()), true)
 }
 
 // HandBack gives the item back unharmed, as a worker does that was told to stop; it
@@ -62,12 +62,12 @@ func (d *Delivery) HandBack(ctx context.Context) error {
 		}
 		d.counted.Store(true)
 	}
-	return d.tell(ctx, "hand back", "-NAK", true)
+	return d.send(ctx, "hand back", "-NAK", true)
 }
 
-// tell sends a signal and waits until the server has it. What comes after the signal
+// send sends a signal and waits until the server has it. What comes after the signal
 // that settled the item is not sent: it would touch the next holder's delivery.
-func (d *Delivery) tell(ctx context.Context, what, signal string, settles bool) error {
+func (d *Delivery) send(ctx context.Context, what, signal string, settles bool) error {
 	if d.settled.Load() {
 		return nil
 	}
@@ -78,7 +78,7 @@ func (d *Delivery) tell(ctx context.Context, what, signal string, settles bool) 
 		_, err := b.js.Consumer(c, streamRun+d.Run, d.p.stage)
 		return err
 	}
-	_, err := patiently(c, find, func() (*nats.Msg, error) {
+	_, err := retryUnanswered(c, find, func() (*nats.Msg, error) {
 		return b.nc.RequestWithContext(c, d.reply, []byte(signal))
 	})
 	if err == nil && settles {

@@ -86,9 +86,9 @@ func (b *Broker) explainAPI(op string, api *jetstream.APIError) error {
 	return fmt.Errorf("broker: %s: %w", op, api)
 }
 
-// patiently asks again while nobody answers and yet look finds what is asked: a stream
+// retryUnanswered asks again while nobody answers and yet look finds what is asked: a stream
 // without a leader is as silent as a deleted one. c is already bounded.
-func patiently[T any](c context.Context, look func(context.Context) error, ask func() (T, error)) (T, error) {
+func retryUnanswered[T any](c context.Context, look func(context.Context) error, ask func() (T, error)) (T, error) {
 	for {
 		v, err := ask()
 		if !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrNoStreamResponse) {

@@ -77,7 +77,7 @@ func TestConnectErrors(t *testing.T) {
 // is told of the refusal all the same, and so is the log.
 func TestDenied(t *testing.T) {
 	t.Parallel()
-	s := bare(t, func(o *server.Options) {
+	s := startBareServer(t, func(o *server.Options) {
 		o.Users = []*server.User{
 			{Username: "all", Password: "p"},
 			{Username: "few", Password: "p", Permissions: &server.Permissions{
@@ -120,7 +120,7 @@ func TestDenied(t *testing.T) {
 // TestNoJetStream: a plain NATS server is not enough, and says so.
 func TestNoJetStream(t *testing.T) {
 	t.Parallel()
-	s := bare(t, func(o *server.Options) { o.JetStream = false })
+	s := startBareServer(t, func(o *server.Options) { o.JetStream = false })
 	b := connect(t, broker.Config{URL: s.ClientURL(), Timeout: time.Second})
 	err := b.CreateRun(t.Context(), "r", 0)
 	if err == nil || !strings.Contains(err.Error(), "JetStream") {
@@ -149,7 +149,7 @@ func TestQuotaBeyondDisk(t *testing.T) {
 // and comes back to nobody.
 func TestForeignSubjects(t *testing.T) {
 	t.Parallel()
-	s := bare(t, func(*server.Options) {})
+	s := startBareServer(t, func(*server.Options) {})
 	b, ctx := connect(t, broker.Config{URL: s.ClientURL()}), t.Context()
 	if err := b.CreateRun(ctx, "r", 0); err != nil {
 		t.Fatal(err)
@@ -217,8 +217,8 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// bare is a server as operators run it, with its own settings.
-func bare(t *testing.T, change func(*server.Options)) *server.Server {
+// startBareServer is a server as operators run it, with its own settings.
+func startBareServer(t *testing.T, change func(*server.Options)) *server.Server {
 	t.Helper()
 	o := &server.Options{ServerName: "bare", Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true}
 	change(o)

@@ -15,7 +15,7 @@ import (
 const bucketHandBacks = "itool_handbacks"
 
 // An item that nobody touched for so long counts from zero again.
-const handBackMemory = 30 * 24 * time.Hour
+const handBackTTL = 30 * 24 * time.Hour
 
 func (b *Broker) handBacks(ctx context.Context, key string) (n int, revision uint64, err error) {
 	kv, err := b.handBackBucket(ctx)
@@ -64,5 +64,5 @@ func (b *Broker) recordHandBack(ctx context.Context, key string) error {
 }
 
 func (b *Broker) handBackBucket(ctx context.Context) (jetstream.KeyValue, error) {
-	return b.keyValue(ctx, bucket{name: bucketHandBacks, ttl: handBackMemory})
+	return b.keyValue(ctx, bucket{name: bucketHandBacks, ttl: handBackTTL})
 }

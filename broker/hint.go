@@ -41,10 +41,10 @@ func (b *Broker) Listen(ctx context.Context, topic Topic, run string) (<-chan Me
 		}
 	}
 	op := "listen to " + subject
-	news := make(chan Message, 64)
+	messages := make(chan Message, 64)
 	sub, err := b.nc.Subscribe(subject, func(m *nats.Msg) {
 		select {
-		case news <- Message{Address: Address{Run: m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]}, Data: m.Data}:
+		case messages <- Message{Address: Address{Run: m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]}, Data: m.Data}:
 		default: // never hold up the connection
 		}
 	})
@@ -53,7 +53,7 @@ func (b *Broker) Listen(ctx context.Context, topic Topic, run string) (<-chan Me
 	}
 	// Called after the last message, so nobody sends on a closed channel; once only,
 	// though a closing connection may call twice.
-	end := sync.OnceFunc(func() { close(news) })
+	end := sync.OnceFunc(func() { close(messages) })
 	sub.SetClosedHandler(func(string) { end() })
 	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
 	c, cancel := b.call(ctx)
@@ -63,7 +63,7 @@ func (b *Broker) Listen(ctx context.Context, topic Topic, run string) (<-chan Me
 		_ = sub.Unsubscribe()
 		return nil, b.explain(ctx, op, err)
 	}
-	return news, nil
+	return messages, nil
 }
 
 func (t Topic) subject(run string) (string, error) {

@@ -31,25 +31,25 @@ const (
 const (
 	killAckWait  = 800 * time.Millisecond
 	killItems    = 150
-	killRounds   = 5 * time.Second // how long things are killed
-	killPatience = 40 * time.Second
+	killDuration = 5 * time.Second // how long things are killed
+	killTimeout  = 40 * time.Second
 )
 
-func play(role string) error {
+func runRole(role string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	switch role {
 	case "server":
-		return playServer(ctx)
+		return runServer(ctx)
 	case "worker":
-		return playWorker(ctx)
+		return runWorker(ctx)
 	case "trainer":
-		return playTrainer(ctx)
+		return runTrainer(ctx)
 	}
 	return errors.New("no such role")
 }
 
-func playServer(ctx context.Context) error {
+func runServer(ctx context.Context) error {
 	c := embed.Config{Dir: os.Getenv(dirVar)}
 	if _, err := fmt.Sscan(os.Getenv(portVar), &c.Port); err != nil {
 		return err
@@ -83,7 +83,7 @@ func result(key string) []byte {
 	return fmt.Appendf(nil, "%x", sha256.Sum256([]byte(key)))
 }
 
-func playWorker(ctx context.Context) error {
+func runWorker(ctx context.Context) error {
 	b, err := dial(ctx, os.Getenv(portVar))
 	if err != nil {
 		return nil // told to stop first
@@ -96,7 +96,7 @@ func playWorker(ctx context.Context) error {
 		}
 		if p != nil {
 			if d, err := p.Next(ctx); err == nil {
-				workOn(ctx, b, d)
+				processItem(ctx, b, d)
 				continue
 			}
 		}
@@ -105,28 +105,28 @@ func playWorker(ctx context.Context) error {
 	return nil
 }
 
-// workOn holds on to its item through every trouble of the server, and hands it back
+// processItem holds on to its item through every trouble of the server, and hands it back
 // when told to stop.
-func workOn(ctx context.Context, b *broker.Broker, d *broker.Delivery) {
-	free := context.WithoutCancel(ctx)
+func processItem(ctx context.Context, b *broker.Broker, d *broker.Delivery) {
+	uncancelled := context.WithoutCancel(ctx)
 	end := time.Now().Add(time.Duration(20+rand.IntN(200)) * time.Millisecond)
 	for time.Now().Before(end) {
 		time.Sleep(20 * time.Millisecond)
-		_ = d.Heartbeat(free)
+		_ = d.Heartbeat(uncancelled)
 		if ctx.Err() != nil {
-			_ = d.HandBack(free)
+			_ = d.HandBack(uncancelled)
 			return
 		}
 	}
 	to := d.Address
 	to.Record = "result"
 	for {
-		if _, err := b.Publish(free, to, map[string]string{"itool-worker": os.Getenv(nameVar)}, result(d.Key)); err == nil {
+		if _, err := b.Publish(uncancelled, to, map[string]string{"itool-worker": os.Getenv(nameVar)}, result(d.Key)); err == nil {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	_ = d.Ack(free) // lost: it comes again, finds its result there, and is acked then
+	_ = d.Ack(uncancelled) // lost: it comes again, finds its result there, and is acked then
 }
 
 // TestKill runs alone: while it starts processes, a listener that another test has just
@@ -145,9 +145,9 @@ func TestKill(t *testing.T) {
 
 // killQueue: every item has exactly one result, the right one, whoever dies.
 func killQueue(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), killPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), killTimeout)
 	defer cancel()
-	c := newCrowd(t)
+	c := newProcesses(t)
 	c.spawn("server")
 	b, err := dial(ctx, c.port)
 	if err != nil {
@@ -176,7 +176,7 @@ func killQueue(t *testing.T) {
 			}
 		}
 	}()
-	c.rage(workers)
+	c.disturbAll(workers)
 	waitUntil(ctx, t, "all results, and nothing left to do", func() bool {
 		n, err := b.Count(ctx, "r", "result.0.*")
 		waiting, inWork, err2 := b.Depth(ctx, "r", "work")
@@ -197,9 +197,9 @@ func killQueue(t *testing.T) {
 
 // frozenServer: a server that does not answer holds nobody for longer than Timeout.
 func frozenServer(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), killPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), killTimeout)
 	defer cancel()
-	c := newCrowd(t)
+	c := newProcesses(t)
 	c.spawn("server")
 	ready, err := dial(ctx, c.port)
 	if err != nil {
@@ -270,8 +270,8 @@ func prepare(ctx context.Context, t *testing.T, b *broker.Broker, a broker.Addre
 	return p, d, l
 }
 
-// playTrainer does whole rounds: take the lease, read the head, train, commit.
-func playTrainer(ctx context.Context) error {
+// runTrainer does whole rounds: take the lease, read the head, train, commit.
+func runTrainer(ctx context.Context) error {
 	b, err := dial(ctx, os.Getenv(portVar))
 	if err != nil {
 		return nil
@@ -282,15 +282,15 @@ func playTrainer(ctx context.Context) error {
 		if err != nil {
 			continue
 		}
-		train(ctx, b)
+		commitPolicy(ctx, b)
 		_ = l.Renew(ctx) // who has lost it finds its commit refused, if another was quicker
 		_ = l.Release(ctx)
 	}
 	return nil
 }
 
-// train commits the next policy: its parent's name and its own.
-func train(ctx context.Context, b *broker.Broker) {
+// commitPolicy commits the next policy: its parent's name and its own.
+func commitPolicy(ctx context.Context, b *broker.Broker) {
 	n, err := b.Count(ctx, "r", "policy.*.*")
 	if err != nil {
 		return
@@ -307,9 +307,9 @@ func train(ctx context.Context, b *broker.Broker) {
 
 // killTrainers: the policies form one chain without a fork, whoever dies or sleeps.
 func killTrainers(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), killPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), killTimeout)
 	defer cancel()
-	c := newCrowd(t)
+	c := newProcesses(t)
 	c.spawn("server")
 	b, err := dial(ctx, c.port)
 	if err != nil {
@@ -326,7 +326,7 @@ func killTrainers(t *testing.T) {
 	for _, n := range trainers {
 		c.spawn(n)
 	}
-	c.rage(trainers)
+	c.disturbAll(trainers)
 	rounds := 0
 	waitUntil(ctx, t, "some commits", func() bool {
 		n, err := b.Count(ctx, "r", "policy.*.*")

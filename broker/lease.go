@@ -82,7 +82,7 @@ func (l *Lease) Renew(ctx context.Context) error {
 		jetstream.WithExpectLastSequencePerSubject(l.revision), jetstream.WithMsgTTL(l.ttl))
 	var api *jetstream.APIError
 	if errors.As(err, &api) && conflict(api) {
-		return l.adopt(ctx, op)
+		return l.confirmHolder(ctx, op)
 	}
 	if err != nil {
 		return l.b.explain(ctx, op, err)
@@ -91,8 +91,8 @@ func (l *Lease) Renew(ctx context.Context) error {
 	return nil
 }
 
-// adopt: the conflict may be with our own renewal, whose answer was lost.
-func (l *Lease) adopt(ctx context.Context, op string) error {
+// confirmHolder: the conflict may be with our own renewal, whose answer was lost.
+func (l *Lease) confirmHolder(ctx context.Context, op string) error {
 	kv, err := l.b.leases(ctx)
 	if err != nil {
 		return l.b.explain(ctx, op, err)

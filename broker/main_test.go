@@ -14,7 +14,7 @@ const roleVar = "ITOOL_BROKER_TEST_ROLE"
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVar); role != "" {
-		if err := play(role); err != nil {
+		if err := runRole(role); err != nil {
 			log.Fatal(role, ": ", err)
 		}
 		return

@@ -30,7 +30,7 @@ func (b *Broker) put(ctx context.Context, stream, op string, msg *nats.Msg) (sto
 	c, cancel := b.call(ctx)
 	defer cancel()
 	for {
-		_, err = patiently(c, b.findStream(stream), func() (*jetstream.PubAck, error) {
+		_, err = retryUnanswered(c, b.findStream(stream), func() (*jetstream.PubAck, error) {
 			return b.js.PublishMsg(c, msg,
 				jetstream.WithExpectStream(stream),
 				jetstream.WithExpectLastSequencePerSubject(0),
@@ -43,8 +43,8 @@ func (b *Broker) put(ctx context.Context, stream, op string, msg *nats.Msg) (sto
 		case !errors.As(err, &api) || !conflict(api):
 			return false, b.explain(ctx, op, err)
 		}
-		there, err := b.confirm(ctx, stream, op, msg.Subject, api)
-		if there || err != nil {
+		exists, err := b.confirm(ctx, stream, op, msg.Subject, api)
+		if exists || err != nil {
 			return false, err
 		}
 		select { // another's publish of the same subject is under way
@@ -66,11 +66,11 @@ func conflict(api *jetstream.APIError) bool {
 // confirm makes sure that a refused record is really there. The server also says
 // 10071 with sequence 0 when it could not read its own disk, and 10164 while another
 // publish of the same subject is under way and may yet fail.
-func (b *Broker) confirm(ctx context.Context, stream, op, subject string, api *jetstream.APIError) (there bool, err error) {
+func (b *Broker) confirm(ctx context.Context, stream, op, subject string, api *jetstream.APIError) (exists bool, err error) {
 	if api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence && !strings.HasSuffix(api.Description, ": 0") {
 		return true, nil
 	}
-	_, err = b.last(ctx, stream, subject, op)
+	_, err = b.getRecord(ctx, stream, subject, op)
 	if errors.Is(err, ErrNotExist) {
 		return false, nil
 	}

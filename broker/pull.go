@@ -118,7 +118,7 @@ func (p *Puller) Next(ctx context.Context) (*Delivery, error) {
 	case status == "409" && strings.Contains(m.Header.Get("Description"), "Exceeded MaxWaiting"):
 		return nil, ErrEmpty
 	case status == "503", status == "409" && strings.Contains(m.Header.Get("Description"), "Consumer"):
-		return nil, p.gone(ctx)
+		return nil, p.reopen(ctx)
 	default:
 		return nil, fmt.Errorf("broker: %s: %w: the server says %s %s", p.op(), ErrUnavailable, status, m.Header.Get("Description"))
 	}
@@ -129,14 +129,14 @@ func (p *Puller) Next(ctx context.Context) (*Delivery, error) {
 	d := &Delivery{p: p, reply: m.Reply, delivered: int(meta.NumDelivered)}
 	d.Message, err = message(m.Subject, m.Header, m.Data, meta.Sequence.Stream)
 	if err != nil {
-		return nil, p.refuse(m, err)
+		return nil, p.dropItem(m, err)
 	}
 	return d, nil
 }
 
-// refuse ends an item whose subject is not ours to understand: a foreign client can
+// dropItem ends an item whose subject is not ours to understand: a foreign client can
 // publish one, and it would come back for ever.
-func (p *Puller) refuse(m *nats.Msg, why error) error {
+func (p *Puller) dropItem(m *nats.Msg, why error) error {
 	p.b.log.Warn("broker: item dropped", "stage", p.stage, "err", why)
 	if err := p.b.nc.Publish(m.Reply, []byte("+TERM not a record's subject")); err != nil {
 		p.b.log.Warn("broker: item not dropped, it comes again", "err", err)
@@ -145,7 +145,7 @@ func (p *Puller) refuse(m *nats.Msg, why error) error {
 }
 
 // A consumer with items but with MaxAckPending in work does not answer at all.
-const saturated = time.Second
+const saturatedWait = time.Second
 
 // pull asks for one message on an inbox of its own. A shared inbox would not do: when
 // we stop waiting, the server must see that nobody listens, or it would deliver an item
@@ -156,8 +156,8 @@ func (p *Puller) pull(ctx context.Context) (*nats.Msg, error) {
 	}
 	nc := p.b.nc
 	inbox := nc.NewInbox()
-	box := make(chan *nats.Msg, 4)
-	sub, err := nc.ChanSubscribe(inbox, box)
+	replies := make(chan *nats.Msg, 4)
+	sub, err := nc.ChanSubscribe(inbox, replies)
 	if err != nil {
 		return nil, p.b.explain(ctx, p.op(), err)
 	}
@@ -166,21 +166,21 @@ func (p *Puller) pull(ctx context.Context) (*nats.Msg, error) {
 		_ = sub.Unsubscribe()
 		return nil, p.b.explain(ctx, p.op(), err)
 	}
-	timer := time.NewTimer(min(saturated, p.b.timeout))
+	timer := time.NewTimer(min(saturatedWait, p.b.timeout))
 	defer timer.Stop()
 	select {
-	case m := <-box:
+	case m := <-replies:
 		_ = sub.Unsubscribe()
 		return m, nil
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return p.withdraw(ctx, sub, box)
+	return p.stopWaiting(ctx, sub, replies)
 }
 
-// withdraw stops listening without losing a message that is already on its way: the
+// stopWaiting stops listening without losing a message that is already on its way: the
 // drained subscription stays alive here until the server has confirmed its end.
-func (p *Puller) withdraw(ctx context.Context, sub *nats.Subscription, box chan *nats.Msg) (*nats.Msg, error) {
+func (p *Puller) stopWaiting(ctx context.Context, sub *nats.Subscription, replies chan *nats.Msg) (*nats.Msg, error) {
 	closed := make(chan struct{})
 	// When the connection closes meanwhile, the client calls the handler twice.
 	end := sync.OnceFunc(func() { close(closed) })
@@ -191,14 +191,14 @@ func (p *Puller) withdraw(ctx context.Context, sub *nats.Subscription, box chan 
 	timer := time.NewTimer(p.b.timeout)
 	defer timer.Stop()
 	select {
-	case m := <-box:
+	case m := <-replies:
 		return m, nil
 	case <-timer.C:
 		return nil, p.b.explain(ctx, p.op(), errNoAnswer)
 	case <-closed:
 	}
 	select {
-	case m := <-box:
+	case m := <-replies:
 		return m, nil
 	default:
 	}
@@ -211,9 +211,9 @@ func (p *Puller) withdraw(ctx context.Context, sub *nats.Subscription, box chan 
 	return nil, ErrEmpty
 }
 
-// gone: nobody serves this queue. Either the run was deleted, or the queue alone,
+// reopen: nobody serves this queue. Either the run was deleted, or the queue alone,
 // and then it is made again.
-func (p *Puller) gone(ctx context.Context) error {
+func (p *Puller) reopen(ctx context.Context) error {
 	if err := p.ensure(ctx); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func (b *Broker) Get(ctx context.Context, at Address) (Message, error) {
 	if err := at.validate(); err != nil {
 		return Message{}, err
 	}
-	return b.last(ctx, streamRun+at.Run, at.String(), "get "+at.String())
+	return b.getRecord(ctx, streamRun+at.Run, at.String(), "get "+at.String())
 }
 
 // Has says whether a record is there.
@@ -31,20 +31,20 @@ func (b *Broker) Has(ctx context.Context, at Address) (bool, error) {
 	return err == nil, err
 }
 
-// last reads directly from any replica: a record is written once and never deleted,
+// getRecord reads directly from any replica: a record is written once and never deleted,
 // so what is found is right. A miss may be a replica lagging behind; on a cluster the
 // leader must confirm it.
-func (b *Broker) last(ctx context.Context, stream, subject, op string) (Message, error) {
+func (b *Broker) getRecord(ctx context.Context, stream, subject, op string) (Message, error) {
 	c, cancel := b.call(ctx)
 	defer cancel()
-	m, err := patiently(c, b.findStream(stream), func() (*nats.Msg, error) {
+	m, err := retryUnanswered(c, b.findStream(stream), func() (*nats.Msg, error) {
 		return b.nc.RequestWithContext(c, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
 	})
 	if err != nil {
 		return Message{}, b.explain(ctx, op, err)
 	}
 	if status := m.Header.Get("Status"); status == "404" && b.nc.ConnectedClusterName() != "" {
-		return b.lastOfLeader(ctx, stream, subject, op)
+		return b.getFromLeader(ctx, stream, subject, op)
 	} else if status == "404" {
 		return Message{}, fmt.Errorf("broker: %s: %w", op, ErrNotExist)
 	} else if status != "" {
@@ -57,14 +57,14 @@ func (b *Broker) last(ctx context.Context, stream, subject, op string) (Message,
 	return message(subject, m.Header, m.Data, seq)
 }
 
-func (b *Broker) lastOfLeader(ctx context.Context, stream, subject, op string) (Message, error) {
-	old, err := b.nc.JetStream() // the newer client cannot ask the leader of a stream that allows direct reads
+func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) (Message, error) {
+	legacy, err := b.nc.JetStream() // the newer client cannot ask the leader of a stream that allows direct reads
 	if err != nil {
 		return Message{}, b.explain(ctx, op, err)
 	}
 	c, cancel := b.call(ctx)
 	defer cancel()
-	m, err := old.GetLastMsg(stream, subject, nats.Context(c))
+	m, err := legacy.GetLastMsg(stream, subject, nats.Context(c))
 	switch {
 	case errors.Is(err, nats.ErrMsgNotFound):
 		return Message{}, fmt.Errorf("broker: %s: %w", op, ErrNotExist)

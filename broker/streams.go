@@ -147,7 +147,7 @@ func (b *Broker) Start(ctx context.Context, run string, header map[string]string
 		return err
 	}
 	op := "start run " + run
-	if err := b.ensureRuns(ctx); err != nil {
+	if err := b.ensureStartStream(ctx); err != nil {
 		return b.explain(ctx, op, err)
 	}
 	msg, err := newMsg(startPrefix+run, header, data)
@@ -158,7 +158,7 @@ func (b *Broker) Start(ctx context.Context, run string, header map[string]string
 	if stored || err != nil {
 		return err
 	}
-	old, err := b.last(ctx, streamRuns, startPrefix+run, op)
+	old, err := b.getRecord(ctx, streamRuns, startPrefix+run, op)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (b *Broker) Start(ctx context.Context, run string, header map[string]string
 // address only Run is set. It ends after the first error.
 func (b *Broker) Started(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
-		if err := b.ensureRuns(ctx); err != nil {
+		if err := b.ensureStartStream(ctx); err != nil {
 			yield(Message{}, b.explain(ctx, "list started runs", err))
 			return
 		}
@@ -180,18 +180,18 @@ func (b *Broker) Started(ctx context.Context) iter.Seq2[Message, error] {
 	}
 }
 
-// ensureRuns makes the stream of starts when it is first needed, so that workers
+// ensureStartStream makes the stream of starts when it is first needed, so that workers
 // without the right to make streams do not need it.
-func (b *Broker) ensureRuns(ctx context.Context) error {
-	b.ensure.Lock()
-	defer b.ensure.Unlock()
-	if b.runs {
+func (b *Broker) ensureStartStream(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.startStream {
 		return nil
 	}
 	if err := b.ensureStream(ctx, b.writeOnce(streamRuns, startPrefix+"*")); err != nil {
 		return err
 	}
-	b.runs = true
+	b.startStream = true
 	return nil
 }
 

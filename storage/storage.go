@@ -116,7 +116,7 @@ func CheckKey(key string) error {
 		case len(name) > maxName:
 			return fmt.Errorf("%w: %q has a name of %d bytes, at most %d are allowed", ErrBadKey, key, len(name), maxName)
 		}
-		if i := strings.IndexFunc(name, foreign); i >= 0 {
+		if i := strings.IndexFunc(name, notAllowed); i >= 0 {
 			return fmt.Errorf("%w: %q: only letters, digits and . _ = - are allowed between slashes", ErrBadKey, key)
 		}
 	}
@@ -139,7 +139,7 @@ func CheckPrefix(prefix string) error {
 	return CheckKey(prefix + "x")
 }
 
-func foreign(r rune) bool {
+func notAllowed(r rune) bool {
 	switch {
 	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
 		return false

@@ -38,8 +38,8 @@ func Run(t *testing.T, open func(t *testing.T) Server) {
 		{"lists, counts and keys agree", listing},
 		{"runs and starts", runs},
 		{"a deleted run refuses late publishes", deletedRun},
-		{"a full stream refuses and loses nothing", full},
-		{"too large a message", tooLarge},
+		{"a full stream refuses and loses nothing", fullStream},
+		{"too large a message", messageTooLarge},
 		{"empty pulls are quick", emptyPulls},
 		{"a pull takes one and no more", noPrefetch},
 		{"saturated: no item is lost", saturated},
@@ -52,7 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Server) {
 		{"a lease has one holder", leaseExclusive},
 		{"a lease runs out and is taken over", leaseExpiry},
 		{"a renewed lease lasts", leaseRenew},
-		{"news", news},
+		{"announcements", announcements},
 		{"a done context stops every call", cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -62,11 +62,11 @@ func Run(t *testing.T, open func(t *testing.T) Server) {
 	}
 }
 
-// patience bounds every wait of the suite; nothing takes that long unless it is broken.
-const patience = 30 * time.Second
+// maxWait bounds every wait of the suite; nothing takes that long unless it is broken.
+const maxWait = 30 * time.Second
 
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+func testContext(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -85,37 +85,37 @@ func wantErr(t *testing.T, what string, err, want error) {
 	}
 }
 
-func at(run, record string, round int, key string) broker.Address {
+func address(run, record string, round int, key string) broker.Address {
 	return broker.Address{Run: run, Record: record, Round: round, Key: key}
 }
 
-// fill makes a run with n tasks of round 0 whose data is their key.
-func fill(t *testing.T, b *broker.Broker, run string, n int) {
+// createTasks makes a run with n tasks of round 0 whose data is their key.
+func createTasks(t *testing.T, b *broker.Broker, run string, n int) {
 	t.Helper()
-	ctx := within(t)
+	ctx := testContext(t)
 	check(t, b.CreateRun(ctx, run, 0))
 	for i := range n {
-		publish(t, b, at(run, "task", 0, fmt.Sprintf("k%03d", i)))
+		publish(t, b, address(run, "task", 0, fmt.Sprintf("k%03d", i)))
 	}
 }
 
 func publish(t *testing.T, b *broker.Broker, a broker.Address) {
 	t.Helper()
-	stored, err := b.Publish(within(t), a, nil, []byte(a.Key))
+	stored, err := b.Publish(testContext(t), a, nil, []byte(a.Key))
 	if err != nil || !stored {
 		t.Fatalf("publish %s: stored %v, %v", a, stored, err)
 	}
 }
 
-func pull(t *testing.T, b *broker.Broker, run string, ackWait time.Duration) *broker.Puller {
+func openQueue(t *testing.T, b *broker.Broker, run string, ackWait time.Duration) *broker.Puller {
 	t.Helper()
-	p, err := b.Pull(within(t), run, "work", []string{"task.*.*"}, broker.PullOptions{AckWait: ackWait})
+	p, err := b.Pull(testContext(t), run, "work", []string{"task.*.*"}, broker.PullOptions{AckWait: ackWait})
 	check(t, err)
 	return p
 }
 
-// next waits for an item that is due.
-func next(t *testing.T, p *broker.Puller) *broker.Delivery {
+// nextItem waits for an item that is due.
+func nextItem(t *testing.T, p *broker.Puller) *broker.Delivery {
 	t.Helper()
 	var d *broker.Delivery
 	poll(t, "an item", func(ctx context.Context) (err error) {
@@ -128,7 +128,7 @@ func next(t *testing.T, p *broker.Puller) *broker.Delivery {
 // poll repeats try until it succeeds; only "not yet" errors are repeated.
 func poll(t *testing.T, what string, try func(context.Context) error) {
 	t.Helper()
-	ctx := within(t)
+	ctx := testContext(t)
 	for {
 		err := try(ctx)
 		if err == nil {
@@ -144,12 +144,12 @@ func poll(t *testing.T, what string, try func(context.Context) error) {
 
 func wantEmpty(t *testing.T, p *broker.Puller) {
 	t.Helper()
-	if d, err := p.Next(within(t)); !errors.Is(err, broker.ErrEmpty) {
+	if d, err := p.Next(testContext(t)); !errors.Is(err, broker.ErrEmpty) {
 		t.Fatalf("next: got %v, %v, want nothing", d, err)
 	}
 }
 
-func needRestart(t *testing.T, s Server) {
+func requireRestart(t *testing.T, s Server) {
 	if s.Restart == nil {
 		t.Skip("this server cannot be restarted by a test")
 	}

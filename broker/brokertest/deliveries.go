@@ -10,12 +10,12 @@ import (
 	"itool/broker"
 )
 
-// short is an AckWait that a test can wait for.
-const short = 300 * time.Millisecond
+// shortAckWait is an AckWait that a test can wait for.
+const shortAckWait = 300 * time.Millisecond
 
 func wantDepth(t *testing.T, b *broker.Broker, pending, inFlight int) {
 	t.Helper()
-	p, f, err := b.Depth(within(t), "r", "work")
+	p, f, err := b.Depth(testContext(t), "r", "work")
 	if err != nil || p != pending || f != inFlight {
 		t.Errorf("depth: got %d waiting, %d in work, %v, want %d, %d", p, f, err, pending, inFlight)
 	}
@@ -23,17 +23,17 @@ func wantDepth(t *testing.T, b *broker.Broker, pending, inFlight int) {
 
 func wantAttempts(t *testing.T, d *broker.Delivery, want int) {
 	t.Helper()
-	if n, err := d.FailedAttempts(within(t)); n != want || err != nil {
+	if n, err := d.FailedAttempts(testContext(t)); n != want || err != nil {
 		t.Errorf("failed attempts: got %d, %v, want %d", n, err, want)
 	}
 }
 
 func emptyPulls(t *testing.T, s Server) {
 	b := s.Connect(t)
-	fill(t, b, "r", 0)
-	_, _, err := b.Depth(within(t), "r", "work")
+	createTasks(t, b, "r", 0)
+	_, _, err := b.Depth(testContext(t), "r", "work")
 	wantErr(t, "depth before the first pull", err, broker.ErrNoStage)
-	p := pull(t, b, "r", patience)
+	p := openQueue(t, b, "r", maxWait)
 	wantDepth(t, b, 0, 0)
 	start := time.Now()
 	for range 50 {
@@ -47,19 +47,19 @@ func emptyPulls(t *testing.T, s Server) {
 
 func noPrefetch(t *testing.T, s Server) {
 	b := s.Connect(t)
-	fill(t, b, "r", 4)
-	p := pull(t, b, "r", patience)
+	createTasks(t, b, "r", 4)
+	p := openQueue(t, b, "r", maxWait)
 	wantDepth(t, b, 4, 0)
 	seen := map[string]bool{}
 	for i := range 4 {
-		d := next(t, p)
+		d := nextItem(t, p)
 		if string(d.Data) != d.Key || seen[d.Key] {
 			t.Errorf("item %d: %+v", i, d.Message)
 		}
 		seen[d.Key] = true
 		wantAttempts(t, d, 0)
 		wantDepth(t, b, 3-i, 1)
-		check(t, d.Ack(within(t)))
+		check(t, d.Ack(testContext(t)))
 		wantDepth(t, b, 3-i, 0)
 	}
 	wantEmpty(t, p)
@@ -68,11 +68,11 @@ func noPrefetch(t *testing.T, s Server) {
 // A consumer that may have no more in work stays silent; what it then sends to a
 // puller that has just stopped waiting must not be lost.
 func saturated(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
-	fill(t, b, "r", 3)
+	b, ctx := s.Connect(t), testContext(t)
+	createTasks(t, b, "r", 3)
 	p, err := b.Pull(ctx, "r", "work", []string{"task.0.*"}, broker.PullOptions{AckWait: time.Minute, MaxAckPending: 1})
 	check(t, err)
-	d := next(t, p)
+	d := nextItem(t, p)
 	wantEmpty(t, p)
 	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
@@ -81,7 +81,7 @@ func saturated(t *testing.T, s Server) {
 	for i := range 3 {
 		check(t, d.Ack(ctx))
 		if i < 2 {
-			d = next(t, p)
+			d = nextItem(t, p)
 			wantAttempts(t, d, 0) // it was not delivered to nobody meanwhile
 		}
 	}
@@ -90,12 +90,12 @@ func saturated(t *testing.T, s Server) {
 
 func missedHeartbeat(t *testing.T, s Server) {
 	b := s.Connect(t)
-	fill(t, b, "r", 1)
-	p := pull(t, b, "r", short)
-	first := next(t, p)
+	createTasks(t, b, "r", 1)
+	p := openQueue(t, b, "r", shortAckWait)
+	first := nextItem(t, p)
 	wantEmpty(t, p)
 	for i := 1; i <= 3; i++ {
-		d := next(t, p)
+		d := nextItem(t, p)
 		if d.Address != first.Address || d.Sequence != first.Sequence {
 			t.Fatalf("got %+v, want %+v again", d.Message, first.Message)
 		}
@@ -104,10 +104,10 @@ func missedHeartbeat(t *testing.T, s Server) {
 }
 
 func heartbeat(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
-	fill(t, b, "r", 1)
-	p := pull(t, b, "r", short)
-	d := next(t, p)
+	b, ctx := s.Connect(t), testContext(t)
+	createTasks(t, b, "r", 1)
+	p := openQueue(t, b, "r", shortAckWait)
+	d := nextItem(t, p)
 	beat := time.NewTicker(p.AckWait() / 4)
 	defer beat.Stop()
 	last, lost := time.Now(), 0
@@ -129,12 +129,12 @@ func heartbeat(t *testing.T, s Server) {
 }
 
 func staleHolder(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
-	fill(t, b, "r", 2)
-	p := pull(t, b, "r", short)
-	stale, other := next(t, p), next(t, p)
+	b, ctx := s.Connect(t), testContext(t)
+	createTasks(t, b, "r", 2)
+	p := openQueue(t, b, "r", shortAckWait)
+	stale, other := nextItem(t, p), nextItem(t, p)
 	check(t, other.Ack(ctx))
-	holder := next(t, p) // the first came back
+	holder := nextItem(t, p) // the first came back
 	check(t, stale.Ack(ctx))
 	check(t, stale.Heartbeat(ctx))
 	check(t, stale.Retry(ctx, 0))
@@ -150,10 +150,10 @@ func staleHolder(t *testing.T, s Server) {
 }
 
 func attempts(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
-	fill(t, b, "r", 1)
-	p := pull(t, b, "r", patience)
-	d := next(t, p)
+	b, ctx := s.Connect(t), testContext(t)
+	createTasks(t, b, "r", 1)
+	p := openQueue(t, b, "r", maxWait)
+	d := nextItem(t, p)
 	for i, step := range []struct {
 		name   string
 		settle func(*broker.Delivery) error
@@ -171,7 +171,7 @@ func attempts(t *testing.T, s Server) {
 			t.Fatalf("step %d, %s: %v", i, step.name, err)
 		}
 		wantDepth(t, b, 0, 1) // on its way back is still to do
-		d = next(t, p)
+		d = nextItem(t, p)
 		if step.name == "error with delay" && time.Since(start) < 200*time.Millisecond {
 			t.Errorf("it came back after %v", time.Since(start))
 		}
@@ -179,7 +179,7 @@ func attempts(t *testing.T, s Server) {
 	}
 	// What has been settled is out of our hands: nothing more is said about it.
 	check(t, d.HandBack(ctx))
-	now := next(t, p)
+	now := nextItem(t, p)
 	check(t, errors.Join(d.Retry(ctx, 0), d.HandBack(ctx), d.Ack(ctx)))
 	wantEmpty(t, p)
 	wantDepth(t, b, 0, 1)
@@ -189,16 +189,16 @@ func attempts(t *testing.T, s Server) {
 }
 
 func queueRestart(t *testing.T, s Server) {
-	needRestart(t, s)
-	b, ctx := s.Connect(t), within(t)
-	fill(t, b, "r", 3)
-	p := pull(t, b, "r", 2*time.Second)
-	done, inHand := next(t, p), next(t, p)
+	requireRestart(t, s)
+	b, ctx := s.Connect(t), testContext(t)
+	createTasks(t, b, "r", 3)
+	p := openQueue(t, b, "r", 2*time.Second)
+	done, inHand := nextItem(t, p), nextItem(t, p)
 	check(t, done.Ack(ctx))
 	s.Restart(t)
 	poll(t, "the server", func(ctx context.Context) error { return inHand.Heartbeat(ctx) })
 	check(t, inHand.Ack(ctx))
-	d := next(t, p)
+	d := nextItem(t, p)
 	if d.Key == done.Key || d.Key == inHand.Key {
 		t.Errorf("%s came again", d.Key)
 	}
@@ -208,18 +208,18 @@ func queueRestart(t *testing.T, s Server) {
 }
 
 func filters(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 0))
 	for round := range 2 {
 		for _, record := range []string{"task", "pair", "policy"} {
-			publish(t, b, at("r", record, round, fmt.Sprint(record, round)))
+			publish(t, b, address("r", record, round, fmt.Sprint(record, round)))
 		}
 	}
 	p, err := b.Pull(ctx, "r", "work", []string{"pair.1.*", "policy.*.*"}, broker.PullOptions{AckWait: time.Minute})
 	check(t, err)
 	var got []string
 	for range 3 {
-		d := next(t, p)
+		d := nextItem(t, p)
 		got = append(got, d.Key)
 		check(t, d.Ack(ctx))
 	}
@@ -232,8 +232,8 @@ func filters(t *testing.T, s Server) {
 	if p2.AckWait() != 2*time.Minute {
 		t.Errorf("AckWait %v", p2.AckWait())
 	}
-	publish(t, b, at("r", "pair", 1, "more"))
-	if d := next(t, p); d.Key != "more" {
+	publish(t, b, address("r", "pair", 1, "more"))
+	if d := nextItem(t, p); d.Key != "more" {
 		t.Errorf("got %s", d.Key)
 	}
 	_, err = b.Pull(ctx, "r", "clash", []string{"pair.*.*", "pair.1.*"}, broker.PullOptions{})
@@ -246,7 +246,7 @@ func filters(t *testing.T, s Server) {
 	}
 	other, err := b.Pull(ctx, "r", "other", []string{"pair.1.*"}, broker.PullOptions{})
 	check(t, err)
-	if d := next(t, other); d.Key != "pair1" {
+	if d := nextItem(t, other); d.Key != "pair1" {
 		t.Errorf("a second stage on the same record got %s", d.Key)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func leaseExclusive(t *testing.T, s Server) {
-	ctx := within(t)
+	ctx := testContext(t)
 	var won atomic.Int32
 	var wg sync.WaitGroup
 	for range 8 {
@@ -48,7 +48,7 @@ func leaseExclusive(t *testing.T, s Server) {
 }
 
 func leaseExpiry(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+	b, ctx := s.Connect(t), testContext(t)
 	stale, err := b.Acquire(ctx, "r.update.1", "frozen", time.Second)
 	check(t, err)
 	check(t, stale.Renew(ctx)) // a renewal has its time limit too
@@ -63,7 +63,7 @@ func leaseExpiry(t *testing.T, s Server) {
 }
 
 func leaseRenew(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+	b, ctx := s.Connect(t), testContext(t)
 	l, err := b.Acquire(ctx, "r.update.1", "me", time.Second)
 	check(t, err)
 	tick := time.NewTicker(time.Second / 3)
@@ -76,8 +76,8 @@ func leaseRenew(t *testing.T, s Server) {
 	}
 }
 
-func news(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+func announcements(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.Announce(ctx, broker.Hint, "r1", nil)) // nobody listens
 	listen, stop := context.WithCancel(ctx)
 	defer stop()
@@ -120,14 +120,14 @@ func news(t *testing.T, s Server) {
 
 func cancelled(t *testing.T, s Server) {
 	b := s.Connect(t)
-	fill(t, b, "r", 1)
-	p := pull(t, b, "r", patience)
-	d := next(t, p)
-	l, err := b.Acquire(within(t), "l", "me", time.Minute)
+	createTasks(t, b, "r", 1)
+	p := openQueue(t, b, "r", maxWait)
+	d := nextItem(t, p)
+	l, err := b.Acquire(testContext(t), "l", "me", time.Minute)
 	check(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	a := at("r", "task", 0, "k000")
+	a := address("r", "task", 0, "k000")
 	for name, call := range map[string]func() error{
 		"create run": func() error { return b.CreateRun(ctx, "x", 0) },
 		"delete run": func() error { return b.DeleteRun(ctx, "r") },
@@ -153,6 +153,6 @@ func cancelled(t *testing.T, s Server) {
 	} {
 		wantErr(t, name, call(), context.Canceled)
 	}
-	check(t, d.Ack(within(t))) // the item and the lease are still ours
-	check(t, l.Renew(within(t)))
+	check(t, d.Ack(testContext(t))) // the item and the lease are still ours
+	check(t, l.Renew(testContext(t)))
 }

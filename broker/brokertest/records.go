@@ -16,9 +16,9 @@ import (
 )
 
 func writeOnce(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 0))
-	a := at("r", "pair", -1, "k")
+	a := address("r", "pair", -1, "k")
 	for i, want := range []bool{true, false, false} {
 		stored, err := b.Publish(ctx, a, nil, []byte{byte('a' + i)})
 		if err != nil || stored != want {
@@ -32,7 +32,7 @@ func writeOnce(t *testing.T, s Server) {
 }
 
 func writeOnceRace(t *testing.T, s Server) {
-	ctx := within(t)
+	ctx := testContext(t)
 	const writers, keys = 8, 25
 	check(t, s.Connect(t).CreateRun(ctx, "r", 0))
 	var wins [keys]atomic.Int32
@@ -42,7 +42,7 @@ func writeOnceRace(t *testing.T, s Server) {
 		b := s.Connect(t)
 		wg.Go(func() {
 			for k := range keys {
-				stored, err := b.Publish(ctx, at("r", "pair", 0, fmt.Sprint(k)), nil, []byte{byte(w)})
+				stored, err := b.Publish(ctx, address("r", "pair", 0, fmt.Sprint(k)), nil, []byte{byte(w)})
 				if err != nil {
 					t.Errorf("writer %d: %v", w, err)
 				}
@@ -56,7 +56,7 @@ func writeOnceRace(t *testing.T, s Server) {
 	wg.Wait()
 	b := s.Connect(t)
 	for k := range keys {
-		m, err := b.Get(ctx, at("r", "pair", 0, fmt.Sprint(k)))
+		m, err := b.Get(ctx, address("r", "pair", 0, fmt.Sprint(k)))
 		check(t, err)
 		if n := wins[k].Load(); n != 1 || int32(m.Data[0]) != winner[k].Load() {
 			t.Errorf("key %d: %d writers were told stored, the last was %d, there is %d", k, n, winner[k].Load(), m.Data[0])
@@ -65,12 +65,12 @@ func writeOnceRace(t *testing.T, s Server) {
 }
 
 func writeOnceRestart(t *testing.T, s Server) {
-	needRestart(t, s)
-	b, ctx := s.Connect(t), within(t)
-	fill(t, b, "r", 5)
+	requireRestart(t, s)
+	b, ctx := s.Connect(t), testContext(t)
+	createTasks(t, b, "r", 5)
 	s.Restart(t)
 	for i := range 5 {
-		a := at("r", "task", 0, fmt.Sprintf("k%03d", i))
+		a := address("r", "task", 0, fmt.Sprintf("k%03d", i))
 		poll(t, "the server", func(ctx context.Context) error {
 			stored, err := b.Publish(ctx, a, nil, []byte("other"))
 			if stored {
@@ -85,7 +85,7 @@ func writeOnceRestart(t *testing.T, s Server) {
 }
 
 func roundTrip(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 0))
 	for _, c := range []struct {
 		name   string
@@ -93,13 +93,13 @@ func roundTrip(t *testing.T, s Server) {
 		header map[string]string
 		data   []byte
 	}{
-		{"empty", at("r", "a", 0, "k"), nil, nil},
-		{"round −1", at("r", "a", -1, "k"), nil, []byte("x")},
-		{"big round", at("r", "a", 1<<30, "k"), nil, []byte("x")},
-		{"longest key", at("r", "a", 0, strings.Repeat("k", broker.MaxName)), nil, []byte("x")},
-		{"headers keep their case", at("r", "b", 0, "k"), map[string]string{"itool-seed": "7", "traceparent": "00-4b-00", "Mixed": "é: ü"}, []byte("x")},
-		{"empty header", at("r", "b", 1, "k"), map[string]string{"itool-policy": ""}, nil},
-		{"every byte", at("r", "c", 0, "k"), nil, everyByte()},
+		{"empty", address("r", "a", 0, "k"), nil, nil},
+		{"round −1", address("r", "a", -1, "k"), nil, []byte("x")},
+		{"big round", address("r", "a", 1<<30, "k"), nil, []byte("x")},
+		{"longest key", address("r", "a", 0, strings.Repeat("k", broker.MaxName)), nil, []byte("x")},
+		{"headers keep their case", address("r", "b", 0, "k"), map[string]string{"itool-seed": "7", "traceparent": "00-4b-00", "Mixed": "é: ü"}, []byte("x")},
+		{"empty header", address("r", "b", 1, "k"), map[string]string{"itool-policy": ""}, nil},
+		{"every byte", address("r", "c", 0, "k"), nil, everyByte()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if has, err := b.Has(ctx, c.at); has || err != nil {
@@ -130,9 +130,9 @@ func everyByte() []byte {
 }
 
 func badNames(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 0))
-	good := at("r", "task", 0, "k")
+	good := address("r", "task", 0, "k")
 	for _, name := range []string{"", "a.b", "*", ">", "a b", "é", "a\n", "a/b", strings.Repeat("x", broker.MaxName+1)} {
 		t.Run(fmt.Sprintf("%.12q", name), func(t *testing.T) {
 			run, record, key := good, good, good
@@ -150,7 +150,7 @@ func badNames(t *testing.T, s Server) {
 			wantErr(t, "pull", err, broker.ErrBadName)
 			_, _, err = b.Depth(ctx, "r", name)
 			wantErr(t, "depth", err, broker.ErrBadName)
-			_, err = b.Acquire(ctx, name+".", "me", patience)
+			_, err = b.Acquire(ctx, name+".", "me", maxWait)
 			wantErr(t, "acquire", err, broker.ErrBadName)
 		})
 	}
@@ -175,7 +175,7 @@ func badNames(t *testing.T, s Server) {
 }
 
 func listing(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 0))
 	const n = 2100 // more than one batch of a reader
 	want := make([]string, n)
@@ -183,8 +183,8 @@ func listing(t *testing.T, s Server) {
 		want[i] = fmt.Sprintf("%05d", (i*7919)%n)
 	}
 	publishTasks(t, b, "r", want)
-	publish(t, b, at("r", "task", -1, "before"))
-	publish(t, b, at("r", "tas", 0, "other"))
+	publish(t, b, address("r", "task", -1, "before"))
+	publish(t, b, address("r", "tas", 0, "other"))
 	slices.Sort(want)
 	poll(t, "all keys on every replica", func(ctx context.Context) error {
 		keys, err := b.Keys(ctx, "r", "task", 0)
@@ -227,13 +227,13 @@ func listing(t *testing.T, s Server) {
 // publishTasks publishes one task per key, 64 at a time: one by one the round trips would take seconds.
 func publishTasks(t *testing.T, b *broker.Broker, run string, keys []string) {
 	t.Helper()
-	ctx := within(t)
+	ctx := testContext(t)
 	var wg sync.WaitGroup
 	for w := range 64 {
 		wg.Go(func() {
 			for i := w; i < len(keys); i += 64 {
 				header := map[string]string{"itool-key": keys[i]}
-				stored, err := b.Publish(ctx, at(run, "task", 0, keys[i]), header, []byte(keys[i]))
+				stored, err := b.Publish(ctx, address(run, "task", 0, keys[i]), header, []byte(keys[i]))
 				if err != nil || !stored {
 					t.Errorf("publish task %s: stored %v, %v", keys[i], stored, err)
 				}
@@ -244,11 +244,11 @@ func publishTasks(t *testing.T, b *broker.Broker, run string, keys []string) {
 }
 
 func runs(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+	b, ctx := s.Connect(t), testContext(t)
 	if list, err := b.Runs(ctx); err != nil || len(list) != 0 {
 		t.Fatalf("runs at first: %v, %v", list, err)
 	}
-	check(t, started(ctx, b, nil))
+	check(t, checkStarted(ctx, b, nil))
 	for _, r := range []string{"r2", "r1", "r2"} { // the second time changes nothing
 		check(t, b.CreateRun(ctx, r, 1<<20))
 		check(t, b.Start(ctx, r, map[string]string{"itool-run": r}, []byte("config of "+r)))
@@ -258,8 +258,8 @@ func runs(t *testing.T, s Server) {
 	if err != nil || !slices.Equal(list, []string{"r1", "r2"}) {
 		t.Fatalf("runs: %v, %v", list, err)
 	}
-	check(t, started(ctx, b, []string{"r2", "r1"}))
-	publish(t, b, at("r1", "task", 0, "k"))
+	check(t, checkStarted(ctx, b, []string{"r2", "r1"}))
+	publish(t, b, address("r1", "task", 0, "k"))
 	check(t, b.SetQuota(ctx, "r1", 2<<20))
 	u, err := b.Usage(ctx, "r1")
 	if err != nil || u.Messages != 1 || u.Bytes == 0 || u.QuotaBytes != 2<<20 {
@@ -269,10 +269,10 @@ func runs(t *testing.T, s Server) {
 	wantErr(t, "usage of no run", err, broker.ErrNoRun)
 	check(t, b.DeleteRun(ctx, "r2"))
 	check(t, b.DeleteRun(ctx, "r2"))
-	check(t, started(ctx, b, []string{"r1"}))
+	check(t, checkStarted(ctx, b, []string{"r1"}))
 }
 
-func started(ctx context.Context, b *broker.Broker, want []string) error {
+func checkStarted(ctx context.Context, b *broker.Broker, want []string) error {
 	var got []string
 	for m, err := range b.Started(ctx) {
 		if err != nil {
@@ -290,14 +290,14 @@ func started(ctx context.Context, b *broker.Broker, want []string) error {
 }
 
 func deletedRun(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
-	a := at("r", "task", 0, "late")
+	b, ctx := s.Connect(t), testContext(t)
+	a := address("r", "task", 0, "late")
 	_, err := b.Publish(ctx, a, nil, nil)
 	wantErr(t, "publish before there is a run", err, broker.ErrNoRun)
-	fill(t, b, "r", 1)
-	p := pull(t, b, "r", patience)
-	check(t, next(t, p).HandBack(ctx))
-	d := next(t, p)
+	createTasks(t, b, "r", 1)
+	p := openQueue(t, b, "r", maxWait)
+	check(t, nextItem(t, p).HandBack(ctx))
+	d := nextItem(t, p)
 	check(t, b.DeleteRun(ctx, "r"))
 	for range 2 {
 		_, err = b.Publish(ctx, a, nil, nil)
@@ -314,20 +314,20 @@ func deletedRun(t *testing.T, s Server) {
 	_, _, err = b.Depth(ctx, "r", "work")
 	wantErr(t, "depth", err, broker.ErrNoRun)
 	// The name may be used again, and what was counted under it is forgotten.
-	fill(t, b, "r", 1)
-	p = pull(t, b, "r", patience)
-	check(t, next(t, p).Retry(ctx, 0))
-	wantAttempts(t, next(t, p), 1)
+	createTasks(t, b, "r", 1)
+	p = openQueue(t, b, "r", maxWait)
+	check(t, nextItem(t, p).Retry(ctx, 0))
+	wantAttempts(t, nextItem(t, p), 1)
 }
 
-func full(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+func fullStream(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 64<<10))
 	data := make([]byte, 5000)
 	var there []string
 	for i := range 20 {
 		k := fmt.Sprintf("k%03d", i)
-		stored, err := b.Publish(ctx, at("r", "task", 0, k), nil, data)
+		stored, err := b.Publish(ctx, address("r", "task", 0, k), nil, data)
 		if errors.Is(err, broker.ErrFull) {
 			break
 		}
@@ -339,22 +339,22 @@ func full(t *testing.T, s Server) {
 	if len(there) == 0 || len(there) == 20 {
 		t.Fatalf("%d of 20 messages went into the quota", len(there))
 	}
-	_, err := b.Publish(ctx, at("r", "task", 0, "new"), nil, data)
+	_, err := b.Publish(ctx, address("r", "task", 0, "new"), nil, data)
 	wantErr(t, "publish when full", err, broker.ErrFull)
-	if stored, err := b.Publish(ctx, at("r", "task", 0, there[0]), nil, data); stored || err != nil {
+	if stored, err := b.Publish(ctx, address("r", "task", 0, there[0]), nil, data); stored || err != nil {
 		t.Errorf("what is there, when full: %v, %v, want not stored and no error", stored, err)
 	}
 	if keys, err := b.Keys(ctx, "r", "task", 0); err != nil || !slices.Equal(keys, there) {
 		t.Errorf("keys: %v, %v, want %v", keys, err, there)
 	}
 	check(t, b.SetQuota(ctx, "r", 1<<20))
-	publish(t, b, at("r", "task", 0, "new"))
+	publish(t, b, address("r", "task", 0, "new"))
 }
 
-func tooLarge(t *testing.T, s Server) {
-	b, ctx := s.Connect(t), within(t)
+func messageTooLarge(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 0))
-	_, err := b.Publish(ctx, at("r", "task", 0, "k"), nil, make([]byte, b.MaxMessageBytes()+1))
+	_, err := b.Publish(ctx, address("r", "task", 0, "k"), nil, make([]byte, b.MaxMessageBytes()+1))
 	wantErr(t, "publish", err, broker.ErrTooLarge)
-	publish(t, b, at("r", "task", 0, "k"))
+	publish(t, b, address("r", "task", 0, "k"))
 }

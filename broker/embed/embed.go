@@ -45,7 +45,7 @@ type Server struct {
 
 // Start returns when clients can connect and all streams are recovered.
 func Start(c Config) (*Server, error) {
-	c, err := complete(c)
+	c, err := withDefaults(c)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func Start(c Config) (*Server, error) {
 	return s, nil
 }
 
-func complete(c Config) (Config, error) {
+func withDefaults(c Config) (Config, error) {
 	if c.Dir == "" {
 		return c, errors.New("embed: no data folder given")
 	}
@@ -84,12 +84,12 @@ func complete(c Config) (Config, error) {
 	if c.InProcessOnly {
 		return c, nil
 	}
-	return c, portFree(c.Host, c.Port)
+	return c, checkPortFree(c.Host, c.Port)
 }
 
-// portFree tells in our words what the server would only log. A listener that was just
+// checkPortFree tells in our messages what the server would only log. A listener that was just
 // closed may live on for a moment in a child process that is being started.
-func portFree(host string, port int) error {
+func checkPortFree(host string, port int) error {
 	addr := net.JoinHostPort(host, strconv.Itoa(max(port, 0)))
 	l, err := net.Listen("tcp", addr)
 	for tries := 0; errors.Is(err, syscall.EADDRINUSE) && tries < 5; tries++ {
@@ -123,9 +123,9 @@ func start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embed: %w", err)
 	}
-	words := &serverLog{log: c.Log, fatal: make(chan string, 1)}
-	s.SetLoggerV2(words, false, false, false)
-	if err := ready(s, words.fatal); err != nil {
+	messages := &serverLog{log: c.Log, fatal: make(chan string, 1)}
+	s.SetLoggerV2(messages, false, false, false)
+	if err := startAndWait(s, messages.fatal); err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("embed: the server did not come up on %s: %w", c.Dir, err)
@@ -137,8 +137,8 @@ func start(c Config) (*Server, error) {
 	return e, nil
 }
 
-// ready starts the server; its way to report a failure is a fatal line in its log.
-func ready(s *server.Server, fatal <-chan string) error {
+// startAndWait starts the server; its way to report a failure is a fatal line in its log.
+func startAndWait(s *server.Server, fatal <-chan string) error {
 	s.Start() // recovers the streams, then listens, or complains; a second per million records
 	select {
 	case text := <-fatal:

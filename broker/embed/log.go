@@ -12,18 +12,18 @@ type serverLog struct {
 	fatal chan string // holds the first
 }
 
-func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
-func (l *serverLog) Warnf(format string, v ...any)   { l.log.Warn(line(format, v)) }
-func (l *serverLog) Errorf(format string, v ...any)  { l.log.Error(line(format, v)) }
+func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug(logLine(format, v)) }
+func (l *serverLog) Warnf(format string, v ...any)   { l.log.Warn(logLine(format, v)) }
+func (l *serverLog) Errorf(format string, v ...any)  { l.log.Error(logLine(format, v)) }
 func (l *serverLog) Debugf(string, ...any)           {}
 func (l *serverLog) Tracef(string, ...any)           {}
 
 func (l *serverLog) Fatalf(format string, v ...any) {
-	l.log.Error(line(format, v))
+	l.log.Error(logLine(format, v))
 	select {
 	case l.fatal <- fmt.Sprintf(format, v...):
 	default:
 	}
 }
 
-func line(format string, v []any) string { return "broker server: " + fmt.Sprintf(format, v...) }
+func logLine(format string, v []any) string { return "broker server: " + fmt.Sprintf(format, v...) }

@@ -121,7 +121,7 @@ func TestCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &counting{Store: d}
+	s := &countingStore{Store: d}
 	files := map[string][]byte{"a": []byte("part a"), "same-as-a": []byte("part a"), "b": bytes.Repeat([]byte("b"), 2<<20)}
 	m := write(t, d, files)
 	cache := filepath.Join(t.TempDir(), "not", "yet", "there")
@@ -169,16 +169,16 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// counting counts the parts that are read; it is a remote store.
-type counting struct {
+// countingStore counts the parts that are read; it is a remote store.
+type countingStore struct {
 	storage.Store
 	mu    sync.Mutex
 	parts int
 }
 
-func (c *counting) reset() { c.parts = 0 }
+func (c *countingStore) reset() { c.parts = 0 }
 
-func (c *counting) Get(ctx context.Context, key string) (io.ReadCloser, storage.Info, error) {
+func (c *countingStore) Get(ctx context.Context, key string) (io.ReadCloser, storage.Info, error) {
 	if strings.Contains(key, "/parts/") {
 		c.mu.Lock()
 		c.parts++

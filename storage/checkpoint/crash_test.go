@@ -186,28 +186,28 @@ func crashChild(dir string) error {
 	ended := make(chan struct{})
 	go func() { io.Copy(io.Discard, os.Stdin); close(ended) }()
 
-	say := ackWriter()
+	acknowledge := ackWriter()
 	pid := os.Getpid()
 	writers := []func(i int) error{
 		func(i int) error {
-			return say(s.Put(context.Background(), fmt.Sprintf("raw/%d/%d", pid, i), noise(i), -1))
+			return acknowledge(s.Put(context.Background(), fmt.Sprintf("raw/%d/%d", pid, i), randomContent(i), -1))
 		},
 		func(i int) error {
-			_, err := s.Put(context.Background(), "raw/same", noise(i), -1)
+			_, err := s.Put(context.Background(), "raw/same", randomContent(i), -1)
 			return err
 		},
 		func(i int) error { // both children want the same keys
-			info, err := s.PutIfAbsent(context.Background(), fmt.Sprintf("absent/%d", i), noise(i), -1)
+			info, err := s.PutIfAbsent(context.Background(), fmt.Sprintf("absent/%d", i), randomContent(i), -1)
 			if errors.Is(err, storage.ErrExists) {
 				return nil
 			}
-			return say(info, err)
+			return acknowledge(info, err)
 		},
 		func(i int) error {
 			m, err := checkpoint.Write(context.Background(), s, "cp", nil, func(create func(string) (io.WriteCloser, error)) error {
 				return errors.Join(part(create, "shared", i/4), part(create, "own/x", i+pid), part(create, "own/y", i))
 			})
-			return say(storage.Info{Key: "cp/manifests/" + m.Digest() + ".json", SHA256: m.Digest()}, err)
+			return acknowledge(storage.Info{Key: "cp/manifests/" + m.Digest() + ".json", SHA256: m.Digest()}, err)
 		},
 	}
 	errs := make(chan error, len(writers))
@@ -252,12 +252,12 @@ func part(create func(string) (io.WriteCloser, error), name string, seed int) er
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(w, noise(seed))
+	_, err = io.Copy(w, randomContent(seed))
 	return errors.Join(err, w.Close())
 }
 
-// noise gives up to 60 kB that depend on seed only.
-func noise(seed int) io.Reader {
+// randomContent gives up to 60 kB that depend on seed only.
+func randomContent(seed int) io.Reader {
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	p := make([]byte, random.IntN(60_000))
 	for i := range p {

@@ -29,7 +29,7 @@ func Write(ctx context.Context, s storage.Store, prefix string, parent *Manifest
 		p := Part{name, sp.SHA256(), sp.Size()}
 		return p, putPart(ctx, s, prefix, p, sp.Reader())
 	}
-	w.alive = ctx.Err
+	w.ctxErr = ctx.Err
 
 	m, err := w.run(write)
 	if err == nil && parent != nil {
@@ -46,8 +46,8 @@ func Write(ctx context.Context, s storage.Store, prefix string, parent *Manifest
 
 // writer collects the parts that a callback creates.
 type writer struct {
-	put   func(name string, sp *spool.Spool) (Part, error)
-	alive func() error // the context's error
+	put    func(name string, sp *spool.Spool) (Part, error)
+	ctxErr func() error // the context's error
 
 	mu    sync.Mutex
 	parts map[string]*partWriter
@@ -63,7 +63,7 @@ func (w *writer) run(write func(create func(name string) (io.WriteCloser, error)
 
 	var m Manifest
 	for name, p := range w.parts {
-		closed, closeErr := p.abandon()
+		closed, closeErr := p.discard()
 		switch {
 		case closeErr != nil && !errors.Is(err, closeErr):
 			err = errors.Join(err, fmt.Errorf("part %s: %w", name, closeErr))
@@ -110,7 +110,7 @@ func (p *partWriter) Write(b []byte) (int, error) {
 	if p.sp == nil {
 		return 0, os.ErrClosed
 	}
-	if err := p.w.alive(); err != nil {
+	if err := p.w.ctxErr(); err != nil {
 		return 0, err
 	}
 	n, err := p.sp.Write(b)
@@ -134,8 +134,8 @@ func (p *partWriter) Close() error {
 	return p.err
 }
 
-// abandon frees what was not closed, and says whether it was.
-func (p *partWriter) abandon() (closed bool, err error) {
+// discard frees what was not closed, and says whether it was.
+func (p *partWriter) discard() (closed bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.sp != nil {
@@ -274,12 +274,12 @@ func importFile(ctx context.Context, s storage.Store, prefix string, fsys fs.FS,
 
 // contextReader stops reading when the context ends.
 type contextReader struct {
-	alive func() error
-	r     io.Reader
+	ctxErr func() error
+	r      io.Reader
 }
 
 func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.alive(); err != nil {
+	if err := c.ctxErr(); err != nil {
 		return 0, err
 	}
 	return c.r.Read(p)

@@ -148,7 +148,7 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, storage.Info, e
 		return nil, storage.Info{}, err
 	}
 	f, err := os.Open(s.path(key))
-	if absent(err) {
+	if isAbsent(err) {
 		return nil, storage.Info{}, storage.ErrNotExist
 	}
 	if err != nil {
@@ -176,16 +176,16 @@ func (s *Store) remove(ctx context.Context, key string) error {
 		return err
 	}
 	path := s.path(key)
-	if st, err := os.Lstat(path); absent(err) || err == nil && st.IsDir() {
+	if st, err := os.Lstat(path); isAbsent(err) || err == nil && st.IsDir() {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !absent(err) {
+	if err := os.Remove(path); err != nil && !isAbsent(err) {
 		return err
 	}
 	dir := filepath.Dir(path)
-	if err := tempfile.SyncDir(dir); err != nil && !absent(err) {
+	if err := tempfile.SyncDir(dir); err != nil && !isAbsent(err) {
 		return err
 	}
 	// Removing a folder fails when it is not empty, as it should; a writer that

@@ -145,7 +145,7 @@ func TestDamagedFiles(t *testing.T) {
 }
 
 // Folders that a killed writer left empty do not reserve a name.
-func TestEmptyFoldersAreInNobodysWay(t *testing.T) {
+func TestEmptyFoldersDoNotBlockKeys(t *testing.T) {
 	dir := t.TempDir()
 	s, err := disk.Open(dir)
 	if err != nil {

@@ -38,7 +38,7 @@ func (s *Store) walk(ctx context.Context, folder, prefix string, yield func(stor
 		return fail(err)
 	}
 	entries, err := os.ReadDir(filepath.Join(s.objects, filepath.FromSlash(folder)))
-	if absent(err) {
+	if isAbsent(err) {
 		return true // deleted meanwhile, or never there
 	}
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Store) walk(ctx context.Context, folder, prefix string, yield func(stor
 			continue
 		}
 		st, err := e.Info()
-		if absent(err) {
+		if isAbsent(err) {
 			continue
 		}
 		if err != nil {

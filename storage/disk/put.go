@@ -59,7 +59,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, pu
 		}
 	}()
 
-	info, err := fill(f, &contextReader{ctx, r}, size)
+	info, err := writeContent(f, &contextReader{ctx, r}, size)
 	if err != nil {
 		return storage.Info{}, err
 	}
@@ -87,8 +87,8 @@ func link(from, to string) error {
 	return os.Remove(from)
 }
 
-// fill copies content and trailer into f.
-func fill(f *os.File, r io.Reader, size int64) (storage.Info, error) {
+// writeContent copies content and trailer into f.
+func writeContent(f *os.File, r io.Reader, size int64) (storage.Info, error) {
 	sum := sha256.New()
 	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, sum)}, r, make([]byte, 128<<10))
 	if err != nil {
@@ -152,8 +152,8 @@ func (s *Store) makeFolders(dir string) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	up := filepath.Dir(dir)
-	if err := s.makeFolders(up); err != nil {
+	parent := filepath.Dir(dir)
+	if err := s.makeFolders(parent); err != nil {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -162,7 +162,7 @@ func (s *Store) makeFolders(dir string) error {
 		}
 		return err
 	}
-	return tempfile.SyncDir(up)
+	return tempfile.SyncDir(parent)
 }
 
 // removeEmpty removes dir when there are only folders in it.
@@ -182,8 +182,8 @@ func removeEmpty(dir string) error {
 	return os.Remove(dir)
 }
 
-// absent reports errors that mean: there is no such object, be it that a name
+// isAbsent reports errors that mean: there is no such object, be it that a name
 // on the way is missing or is itself an object.
-func absent(err error) bool {
+func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

@@ -77,10 +77,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fake) object(w http.ResponseWriter, r *http.Request, path string, body object) {
-	o, there := f.objects[path]
+	o, exists := f.objects[path]
 	switch r.Method {
 	case http.MethodPut:
-		if there && r.Header.Get("If-None-Match") == "*" {
+		if exists && r.Header.Get("If-None-Match") == "*" {
 			fail(w, http.StatusPreconditionFailed, "PreconditionFailed")
 			return
 		}
@@ -93,7 +93,7 @@ func (f *fake) object(w http.ResponseWriter, r *http.Request, path string, body 
 		delete(f.objects, path)
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		if !there {
+		if !exists {
 			fail(w, http.StatusNotFound, "NoSuchKey")
 			return
 		}

@@ -19,8 +19,8 @@ const (
 	stallAfter  = time.Minute // without a byte in either direction
 )
 
-// fault turns the client's errors into the contract's.
-func fault(ctx context.Context, err error) error {
+// storageError turns the client's errors into the contract's.
+func storageError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -61,23 +61,23 @@ func transport(secure bool) (*http.Transport, error) {
 		if err != nil {
 			return nil, err
 		}
-		return movingConn{c}, nil
+		return stallConn{c}, nil
 	}
 	return t, nil
 }
 
-// movingConn fails when nothing moves for stallAfter. A write puts off the
+// stallConn fails when nothing moves for stallAfter. A write puts off the
 // reader's deadline too: it waits for the answer to what is being written.
-type movingConn struct{ net.Conn }
+type stallConn struct{ net.Conn }
 
-func (c movingConn) Read(p []byte) (int, error) {
+func (c stallConn) Read(p []byte) (int, error) {
 	if err := c.SetReadDeadline(time.Now().Add(stallAfter)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
-func (c movingConn) Write(p []byte) (int, error) {
+func (c stallConn) Write(p []byte) (int, error) {
 	if err := c.SetDeadline(time.Now().Add(stallAfter)); err != nil {
 		return 0, err
 	}
@@ -94,7 +94,7 @@ type content struct {
 func (c *content) Read(p []byte) (int, error) {
 	n, err := c.contextReader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("storage/minio: get %s: %w", c.key, fault(c.ctx, err))
+		err = fmt.Errorf("storage/minio: get %s: %w", c.key, storageError(c.ctx, err))
 	}
 	return n, err
 }

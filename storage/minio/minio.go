@@ -76,14 +76,14 @@ func (s *Store) connect(ctx context.Context, c Config) error {
 		return err
 	}
 	s.core = mc.Core{Client: client}
-	there, err := client.BucketExists(ctx, c.Bucket)
-	if err == nil && !there {
+	exists, err := client.BucketExists(ctx, c.Bucket)
+	if err == nil && !exists {
 		err = client.MakeBucket(ctx, c.Bucket, mc.MakeBucketOptions{Region: c.Region})
 		if code := mc.ToErrorResponse(err).Code; code == "BucketAlreadyOwnedByYou" || code == "BucketAlreadyExists" {
 			err = nil // another process was faster
 		}
 	}
-	return fault(ctx, err)
+	return storageError(ctx, err)
 }
 
 // String names the store in logs.
@@ -129,7 +129,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, if
 	if err := check(ctx, key); err != nil {
 		return storage.Info{}, err
 	}
-	body, sum, done, err := measure(ctx, r)
+	body, sum, done, err := hashBody(ctx, r)
 	if err != nil {
 		return storage.Info{}, err
 	}
@@ -159,15 +159,15 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, if
 			break
 		}
 	}
-	if err = fault(ctx, err); err != nil {
+	if err = storageError(ctx, err); err != nil {
 		return storage.Info{}, err
 	}
 	return info, nil
 }
 
-// measure finds size and digest of what r gives, without changing r if it can
+// hashBody finds size and digest of what r gives, without changing r if it can
 // seek. The result reads the content as often as needed, until done is called.
-func measure(ctx context.Context, r io.Reader) (body *io.SectionReader, sum []byte, done func() error, err error) {
+func hashBody(ctx context.Context, r io.Reader) (body *io.SectionReader, sum []byte, done func() error, err error) {
 	if f, ok := r.(interface {
 		io.ReaderAt
 		io.Seeker
@@ -199,10 +199,10 @@ func (s *Store) Get(ctx context.Context, key string) (io.ReadCloser, storage.Inf
 		return nil, storage.Info{}, fmt.Errorf("storage/minio: get %.600q: %w", key, err)
 	}
 	r, object, _, err := s.core.GetObject(ctx, s.bucket, s.prefix+key, mc.GetObjectOptions{})
-	if err = fault(ctx, err); err != nil {
+	if err = storageError(ctx, err); err != nil {
 		return nil, storage.Info{}, fmt.Errorf("storage/minio: get %s: %w", key, err)
 	}
-	info, err := describe(key, object)
+	info, err := objectInfo(key, object)
 	if err != nil {
 		r.Close()
 		return nil, storage.Info{}, fmt.Errorf("storage/minio: get %s: %w", key, err)
@@ -224,13 +224,13 @@ func (s *Store) stat(ctx context.Context, key string) (storage.Info, error) {
 		return storage.Info{}, err
 	}
 	object, err := s.core.Client.StatObject(ctx, s.bucket, s.prefix+key, mc.StatObjectOptions{})
-	if err = fault(ctx, err); err != nil {
+	if err = storageError(ctx, err); err != nil {
 		return storage.Info{}, err
 	}
-	return describe(key, object)
+	return objectInfo(key, object)
 }
 
-func describe(key string, object mc.ObjectInfo) (storage.Info, error) {
+func objectInfo(key string, object mc.ObjectInfo) (storage.Info, error) {
 	info := storage.Info{Key: key, Size: object.Size, SHA256: object.UserMetadata[digestHeader]}
 	if info.SHA256 == "" {
 		return info, fmt.Errorf("%w: it has no digest, so this program has not put it there; put it through the program", storage.ErrCorrupt)
@@ -254,7 +254,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Info,
 			ask = folder // MinIO refuses such a prefix, though names may begin so
 		}
 		for object := range s.core.Client.ListObjectsIter(ctx, s.bucket, mc.ListObjectsOptions{Prefix: ask, Recursive: true}) {
-			if err := fault(ctx, object.Err); err != nil {
+			if err := storageError(ctx, object.Err); err != nil {
 				fail(err)
 				return
 			}
@@ -276,7 +276,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Info,
 func (s *Store) Delete(ctx context.Context, key string) error {
 	err := check(ctx, key)
 	if err == nil {
-		err = fault(ctx, s.core.Client.RemoveObject(ctx, s.bucket, s.prefix+key, mc.RemoveObjectOptions{}))
+		err = storageError(ctx, s.core.Client.RemoveObject(ctx, s.bucket, s.prefix+key, mc.RemoveObjectOptions{}))
 	}
 	if err != nil && !errors.Is(err, storage.ErrNotExist) {
 		return fmt.Errorf("storage/minio: delete %.600q: %w", key, err)

@@ -93,7 +93,7 @@ func TestForeignObjects(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestServerUnreachable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestSecretsStayHidden(t *testing.T) {
 // digest that is not its own.
 func TestChangingContent(t *testing.T) {
 	s := open(t, startFake(t), "")
-	_, err := s.Put(t.Context(), "k", &changing{Reader: strings.NewReader("some content")}, -1)
+	_, err := s.Put(t.Context(), "k", &changingReader{Reader: strings.NewReader("some content")}, -1)
 	if err == nil || !strings.Contains(err.Error(), "changed") {
 		t.Errorf("%v, want an error that says so", err)
 	}
@@ -167,13 +167,13 @@ func TestChangingContent(t *testing.T) {
 	}
 }
 
-// changing gives other bytes each time it is read from the start.
-type changing struct {
+// changingReader gives other bytes each time it is read from the start.
+type changingReader struct {
 	*strings.Reader
 	n byte
 }
 
-func (c *changing) ReadAt(p []byte, off int64) (int, error) {
+func (c *changingReader) ReadAt(p []byte, off int64) (int, error) {
 	n, err := c.Reader.ReadAt(p, off)
 	if off == 0 && n > 0 {
 		c.n++

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-func TestConnectionThatStandsStill(t *testing.T) {
+func TestStalledConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer far.Close()
-		c := movingConn{near}
+		c := stallConn{near}
 		defer c.Close()
 
 		// One byte every 50 seconds is slow, and moves.

@@ -27,7 +27,7 @@ func RunCheckpoint(t *testing.T, open Open, damage Damage) {
 		"cached": func(t *testing.T) []checkpoint.Option { return []checkpoint.Option{checkpoint.Cache(t.TempDir())} },
 	} {
 		t.Run("Open/"+name, func(t *testing.T) { testOpen(t, open(t), opts(t)) })
-		t.Run("Lost/"+name, func(t *testing.T) { testLost(t, open(t), opts(t)) })
+		t.Run("MissingPart/"+name, func(t *testing.T) { testMissingPart(t, open(t), opts(t)) })
 		t.Run("Damaged/"+name, func(t *testing.T) {
 			if damage == nil {
 				t.Skip("this store has no hook to damage an object")
@@ -39,7 +39,7 @@ func RunCheckpoint(t *testing.T, open Open, damage Damage) {
 	t.Run("Inherit", func(t *testing.T) { testInherit(t, open(t)) })
 	t.Run("FailedWrite", func(t *testing.T) { testFailedWrite(t, open(t)) })
 	t.Run("Import", func(t *testing.T) { testImport(t, open(t)) })
-	t.Run("Writers", func(t *testing.T) { testWriters(t, open(t)) })
+	t.Run("ConcurrentWriters", func(t *testing.T) { testConcurrentWriters(t, open(t)) })
 }
 
 // folder is what most tests store: name → content.
@@ -161,7 +161,7 @@ func testLargePart(t *testing.T, s storage.Store) {
 	}
 }
 
-func testLost(t *testing.T, s storage.Store, opts []checkpoint.Option) {
+func testMissingPart(t *testing.T, s storage.Store, opts []checkpoint.Option) {
 	const prefix = "lost/cp"
 	m, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(folder()))
 	if err != nil {
@@ -346,8 +346,8 @@ func linkTo(t *testing.T, target string) string {
 	return dir
 }
 
-// testWriters lets many write checkpoints that share parts: all open.
-func testWriters(t *testing.T, s storage.Store) {
+// testConcurrentWriters lets many write checkpoints that share parts: all open.
+func testConcurrentWriters(t *testing.T, s storage.Store) {
 	const prefix = "writers/cp"
 	var wg sync.WaitGroup
 	for i := range 8 {

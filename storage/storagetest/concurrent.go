@@ -53,7 +53,7 @@ func testCancel(t *testing.T, s storage.Store) {
 	if _, err := s.Put(ctx, key, &cancelAfter{2 << 20, cancel}, -1); !errors.Is(err, context.Canceled) {
 		t.Errorf("overwrite: %v, want context.Canceled", err)
 	}
-	want(t, s, key, []byte("old"))
+	wantContent(t, s, key, []byte("old"))
 
 	// Every method answers a dead context with its error.
 	_, putErr := s.Put(ctx, key, strings.NewReader("new"), 3)
@@ -69,7 +69,7 @@ func testCancel(t *testing.T, s storage.Store) {
 			t.Errorf("%s with a cancelled context: %v", op, err)
 		}
 	}
-	want(t, s, key, []byte("old"))
+	wantContent(t, s, key, []byte("old"))
 
 	// A reader that is open when its context ends stops.
 	put(t, s, "cancel/large", pattern(4<<20, 1))
@@ -88,7 +88,7 @@ func testCancel(t *testing.T, s storage.Store) {
 	}
 }
 
-func testRace(t *testing.T, s storage.Store) {
+func testPutIfAbsentRace(t *testing.T, s storage.Store) {
 	const writers = 16
 	for round := range 5 {
 		key := fmt.Sprintf("race/%d/key", round)
@@ -118,7 +118,7 @@ func testRace(t *testing.T, s storage.Store) {
 			t.Fatalf("%d of %d writers won, want 1", wins.Load(), writers)
 		}
 		w := winner.Load()
-		want(t, s, key, pattern(20_000+int(w), byte(w)))
+		wantContent(t, s, key, pattern(20_000+int(w), byte(w)))
 	}
 }
 
@@ -151,8 +151,8 @@ func testReadersAndWriters(t *testing.T, s storage.Store) {
 	wg.Wait()
 }
 
-// testPutAndDelete lets folders come and go under writers.
-func testPutAndDelete(t *testing.T, s storage.Store) {
+// testConcurrentPutAndDelete lets folders come and go under writers.
+func testConcurrentPutAndDelete(t *testing.T, s storage.Store) {
 	var wg sync.WaitGroup
 	for w := range 6 {
 		wg.Go(func() {

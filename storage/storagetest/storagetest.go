@@ -33,7 +33,7 @@ func Run(t *testing.T, open Open, damage Damage) {
 		{"Overwrite", testOverwrite},
 		{"PutIfAbsent", testPutIfAbsent},
 		{"Missing", testMissing},
-		{"OddKeys", testOddKeys},
+		{"BadKeys", testBadKeys},
 		{"Sizes", testSizes},
 		{"WrongSize", testWrongSize},
 		{"ReaderFails", testReaderFails},
@@ -41,9 +41,9 @@ func Run(t *testing.T, open Open, damage Damage) {
 		{"List", testList},
 		{"ListStops", testListStops},
 		{"Cancel", testCancel},
-		{"Race", testRace},
+		{"PutIfAbsentRace", testPutIfAbsentRace},
 		{"ReadersAndWriters", testReadersAndWriters},
-		{"PutAndDelete", testPutAndDelete},
+		{"ConcurrentPutAndDelete", testConcurrentPutAndDelete},
 		{"Large", testLarge},
 	}
 	for _, c := range tests {
@@ -80,7 +80,7 @@ func testCorrupt(t *testing.T, s storage.Store, damage Damage) {
 			r.Close()
 		}
 		put(t, s, key, pattern(size, 2))
-		want(t, s, key, pattern(size, 2))
+		wantContent(t, s, key, pattern(size, 2))
 	}
 }
 
@@ -124,7 +124,7 @@ func get(ctx context.Context, s storage.Store, key string) ([]byte, error) {
 	return p, err
 }
 
-func want(t *testing.T, s storage.Store, key string, p []byte) {
+func wantContent(t *testing.T, s storage.Store, key string, p []byte) {
 	t.Helper()
 	got, err := get(t.Context(), s, key)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"os"
 )
 
-// inMemory is the size up to which no file is made.
-const inMemory = 1 << 20 // bytes
+// maxMemory is the size up to which no file is made.
+const maxMemory = 1 << 20 // bytes
 
 // Spool is written once, then read. Close frees it. It is not for concurrent use.
 type Spool struct {
@@ -31,7 +31,7 @@ func (s *Spool) Write(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	if s.file == nil && s.mem.Len()+len(p) > inMemory {
+	if s.file == nil && s.mem.Len()+len(p) > maxMemory {
 		if s.err = s.spill(); s.err != nil {
 			return 0, s.err
 		}

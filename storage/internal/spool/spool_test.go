@@ -54,7 +54,7 @@ func TestSpool(t *testing.T) {
 	}
 }
 
-func TestNoRoomForTheFile(t *testing.T) {
+func TestMissingTempFolder(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()+"/gone")
 	s := spool.New()
 	defer s.Close()

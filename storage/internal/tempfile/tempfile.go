@@ -18,7 +18,7 @@ func Create(dir string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := hold(f); err != nil {
+		if err := lockFile(f); err != nil {
 			f.Close()
 			os.Remove(f.Name())
 			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
@@ -46,7 +46,7 @@ func Sweep(dir string) error {
 		if err != nil {
 			return err
 		}
-		if orphaned(f) {
+		if isOrphan(f) {
 			err = os.Remove(name) // while the lock is held: see Create
 		}
 		f.Close()

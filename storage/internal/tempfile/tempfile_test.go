@@ -13,7 +13,7 @@ import (
 
 // Creating and sweeping at once: a file that Create returned is never swept
 // while it is open, and always afterwards.
-func TestSweepSparesTheLiving(t *testing.T) {
+func TestSweepKeepsOpenFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "not-ours"), nil, 0o644); err != nil {
 		t.Fatal(err)

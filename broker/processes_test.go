@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// crowd is a server and others that can be killed.
-type crowd struct {
+// processes is a server and others that can be killed.
+type processes struct {
 	t     *testing.T
 	port  string
 	env   []string
@@ -24,8 +24,8 @@ type crowd struct {
 	next  int
 }
 
-func newCrowd(t *testing.T) *crowd {
-	c := &crowd{t: t, port: fmt.Sprint(freePort(t)), procs: map[string]*exec.Cmd{}, kills: map[string]int{}}
+func newProcesses(t *testing.T) *processes {
+	c := &processes{t: t, port: fmt.Sprint(freePort(t)), procs: map[string]*exec.Cmd{}, kills: map[string]int{}}
 	c.env = append(os.Environ(), dirVar+"="+filepath.Join(t.TempDir(), "data"), portVar+"="+c.port)
 	t.Cleanup(func() {
 		for name := range c.procs {
@@ -35,7 +35,7 @@ func newCrowd(t *testing.T) *crowd {
 	return c
 }
 
-func (c *crowd) spawn(name string) {
+func (c *processes) spawn(name string) {
 	c.t.Helper()
 	role, _, _ := strings.Cut(name, "-")
 	c.next++
@@ -49,13 +49,13 @@ func (c *crowd) spawn(name string) {
 	c.procs[name] = cmd
 }
 
-func (c *crowd) kill(name string) {
+func (c *processes) kill(name string) {
 	_ = c.procs[name].Process.Kill()
 	_ = c.procs[name].Wait()
 }
 
-// hurt does one bad thing to one of the crowd.
-func (c *crowd) hurt(name string) {
+// disturb does one bad thing to one of the processes.
+func (c *processes) disturb(name string) {
 	switch n := rand.IntN(4); {
 	case n == 0 && name != "server":
 		c.kills["terminated"]++
@@ -74,14 +74,14 @@ func (c *crowd) hurt(name string) {
 	}
 }
 
-// rage hurts the crowd for a while, the server less often than the others.
-func (c *crowd) rage(names []string) {
-	for end := time.Now().Add(killRounds); time.Now().Before(end); {
+// disturbAll disturbs the processes for a while, the server less often than the others.
+func (c *processes) disturbAll(names []string) {
+	for end := time.Now().Add(killDuration); time.Now().Before(end); {
 		time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
 		if rand.IntN(8) == 0 {
-			c.hurt("server")
+			c.disturb("server")
 		} else {
-			c.hurt(names[rand.IntN(len(names))])
+			c.disturb(names[rand.IntN(len(names))])
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 // Without flock, age decides: a writer touches its file far more often.
 const orphanAge = 24 * time.Hour
 
-func hold(*os.File) error { return nil }
+func lockFile(*os.File) error { return nil }
 
-func orphaned(f *os.File) bool {
+func isOrphan(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && time.Since(info.ModTime()) > orphanAge
 }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// hold takes the lock that the kernel gives back when the process dies.
-func hold(f *os.File) error {
+// lockFile takes the lock that the kernel gives back when the process dies.
+func lockFile(f *os.File) error {
 	for {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != syscall.EINTR {
 			return err
@@ -16,6 +16,6 @@ func hold(f *os.File) error {
 	}
 }
 
-func orphaned(f *os.File) bool {
+func isOrphan(f *os.File) bool {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }
