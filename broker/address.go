@@ -8,21 +8,21 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Address says which record: the subject itool.run.<Run>.<Record>.<Round>.<Key>.
-// Run, Record and Key are 1 to 128 of [A-Za-z0-9_-].
+// Address names one record. Its subject is itool.run.<Run>.<Record>.<Round>.<Key>.
+// Run, Record and Key have 1 to 128 characters of [A-Za-z0-9_-].
 type Address struct {
 	Run    string
 	Record string
-	Round  int // ≥ −1; −1 is what happens before the rounds
+	Round  int // ≥ −1; −1 is for records that are written before the first round
 	Key    string
 }
 
 // Message is one record as it was stored.
 type Message struct {
 	Address
-	Header   map[string]string // the publisher's own, without the server's
-	Data     []byte            // the receiver's to keep
-	Sequence uint64            // place in the run's stream, from 1
+	Header   map[string]string // as published; the headers that the server adds are removed
+	Data     []byte            // the receiver owns it
+	Sequence uint64            // position in the run's stream, from 1
 }
 
 const (
@@ -32,7 +32,8 @@ const (
 	streamRun   = "RUN_" // + run
 )
 
-// MaxName bounds run names, record names, keys, stages and lease tokens.
+// MaxName is the longest name of a run, record, key or stage, and the longest part of
+// the name of a lease, in characters.
 const MaxName = 128
 
 func (a Address) String() string { return runPrefix + a.Run + "." + a.filter() }
@@ -54,12 +55,12 @@ func (a Address) validate() error {
 	return validToken("key", a.Key)
 }
 
-// parseAddress reads a subject of a run's stream; the stream takes no other shapes.
+// parseAddress reads a subject of a run's stream.
 func parseAddress(subject string) (Address, error) {
 	rest, ok := strings.CutPrefix(subject, runPrefix)
 	f := strings.Split(rest, ".")
 	if !ok || len(f) != 4 {
-		return Address{}, fmt.Errorf("broker: subject %q: not of the form itool.run.<run>.<record>.<round>.<key>", subject)
+		return Address{}, fmt.Errorf("broker: subject %q: want itool.run.<run>.<record>.<round>.<key>", subject)
 	}
 	round, err := strconv.Atoi(f[2])
 	if err != nil || f[2] != strconv.Itoa(round) {
@@ -69,16 +70,16 @@ func parseAddress(subject string) (Address, error) {
 	return a, a.validate()
 }
 
-// Filter is the filter for all keys of one record in one round; see [Broker.Pull].
+// Filter returns the filter for all keys of one record in one round; see [Broker.Pull].
 func Filter(record string, round int) string {
 	return record + "." + strconv.Itoa(round) + ".*"
 }
 
-// filterSubject makes a subject of "record.round.key", each part a name or "*".
+// filterSubject turns the filter "record.round.key", each part a name or "*", into a subject.
 func filterSubject(run, filter string) (string, error) {
 	f := strings.Split(filter, ".")
 	if len(f) != 3 {
-		return "", fmt.Errorf("broker: filter %q: %w: want record.round.key, each perhaps *", filter, ErrBadName)
+		return "", fmt.Errorf("broker: filter %q: %w: want record.round.key; each part may be *", filter, ErrBadName)
 	}
 	for i, what := range []string{"record", "round", "key"} {
 		if f[i] == "*" {
@@ -88,7 +89,7 @@ func filterSubject(run, filter string) (string, error) {
 			return "", fmt.Errorf("broker: filter %q: %w", filter, err)
 		}
 		if n, err := strconv.Atoi(f[i]); i == 1 && (err != nil || n < -1 || strconv.Itoa(n) != f[i]) {
-			return "", fmt.Errorf("broker: filter %q: %w: round is a number from -1", filter, ErrBadName)
+			return "", fmt.Errorf("broker: filter %q: %w: the round must be a number from -1", filter, ErrBadName)
 		}
 	}
 	return runPrefix + run + "." + filter, nil
@@ -96,7 +97,8 @@ func filterSubject(run, filter string) (string, error) {
 
 func validToken(what, s string) error {
 	if s == "" || len(s) > MaxName {
-		return fmt.Errorf("broker: %s %.40q: %w: it has %d characters, 1 to %d are allowed", what, s, ErrBadName, len(s), MaxName)
+		return fmt.Errorf("broker: %s %.40q: %w: it has %d characters, 1 to %d are allowed",
+			what, s, ErrBadName, len(s), MaxName)
 	}
 	for i := range len(s) {
 		c := s[i]
@@ -108,7 +110,8 @@ func validToken(what, s string) error {
 	return nil
 }
 
-// newMsg refuses headers that NATS would change on the way, or the server would obey.
+// newMsg builds a message. It refuses headers that NATS would change on the way, and
+// headers that the server would take for its own instructions.
 func newMsg(subject string, header map[string]string, data []byte) (*nats.Msg, error) {
 	m := &nats.Msg{Subject: subject, Data: data}
 	if len(header) > 0 {
@@ -119,22 +122,22 @@ func newMsg(subject string, header map[string]string, data []byte) (*nats.Msg, e
 			return nil, err
 		}
 		if len(k) >= 5 && strings.EqualFold(k[:5], "nats-") || k == "Status" || k == "Description" {
-			return nil, fmt.Errorf("broker: header %q: %w: it is the server's", k, ErrBadName)
+			return nil, fmt.Errorf("broker: header %q: %w: it is reserved for the server", k, ErrBadName)
 		}
 		for i := range len(v) {
 			if v[i] < ' ' || v[i] == 0x7f {
-				return nil, fmt.Errorf("broker: header %s: byte %d: control character", k, i)
+				return nil, fmt.Errorf("broker: header %s: byte %d is a control character", k, i)
 			}
 		}
 		if strings.TrimSpace(v) != v {
-			return nil, fmt.Errorf("broker: header %s: space at an end of %q", k, v)
+			return nil, fmt.Errorf("broker: header %s: %q begins or ends with a space", k, v)
 		}
 		m.Header[k] = []string{v}
 	}
 	return m, nil
 }
 
-// ownHeader drops what the server added.
+// ownHeader drops the headers that the server added.
 func ownHeader(h nats.Header) map[string]string {
 	own := make(map[string]string, len(h))
 	for k, v := range h {

@@ -1,16 +1,16 @@
-// Package broker carries bytes between the stages and knows not what they mean.
+// Package broker carries bytes between the stages. It does not know what they mean.
 //
 // It is the only package that knows NATS JetStream. What it promises:
 //
-//   - Every run is one stream of write-once records, addressed by record, round and
-//     key. Publishing twice is safe: the first stands, the second is told so.
-//   - A stage pulls its work one item at a time. An item that is neither acked nor
-//     kept alive comes back to somebody, so every item is delivered at least once.
-//   - A lease says who may do a whole round's work; it saves work, it fences nothing.
-//     What fences is the write-once record.
-//   - Hints and progress are lossy.
+//   - Every run is one stream of write-once records, addressed by record, round and key.
+//     Publishing twice is safe: the first record stays, and the second call is told so.
+//   - A stage pulls its work one item at a time. An item that is neither acked nor kept
+//     alive by heartbeats is delivered again, so every item is delivered at least once.
+//   - A lease says who may do the work of a whole round. It saves duplicate work, but it
+//     does not protect results: only the write-once record decides which result counts.
+//   - Hints and progress may get lost.
 //
-// What it does not know: Arrow, schemas, stages, how often an item may fail.
+// It does not know Arrow, schemas, stages, or how often an item may fail.
 //
 // The smallest use, with a server in this process:
 //
@@ -19,8 +19,8 @@
 //	err = b.CreateRun(ctx, "r1", 1<<30)
 //	stored, err := b.Publish(ctx, broker.Address{Run: "r1", Record: "pair", Key: "41af"}, nil, data)
 //
-// Nothing waits in a buffer while the server is away: a call then fails at once with
-// [ErrUnavailable], and whoever wants to hold tries again. A call never takes longer
+// Nothing is buffered while the server is away: a call then fails at once with
+// [ErrUnavailable], and the caller decides whether to try again. No call takes longer
 // than Config.Timeout.
 package broker
 
@@ -41,25 +41,25 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Config says where the server is and who we are. The zero value of a field is its
-// default; exactly one of URL and InProcess is needed.
+// Config says where the server is and how to log in. The zero value of a field is its
+// default. Exactly one of URL and InProcess is needed.
 type Config struct {
 	URL       string    // nats://host:4222, or several with commas between
-	InProcess InProcess // a server in this process; goes before URL
+	InProcess InProcess // a server in this process; if it is set, URL is ignored
 
 	Name string // shown in the server's list of connections
 
-	// At most one of these says who we are.
+	// How to log in: at most one of Token, Creds and NKeySeed.
 	Token      string // a shared secret
 	Creds      string // path of a .creds file
 	NKeySeed   string // path of a file with an nkey seed
 	CA         string // path of a PEM file; with it the connection uses TLS
 	Cert, Key  string // paths of PEM files: our own certificate
-	InboxToken string // answers come on _INBOX_<InboxToken>.>, for per-stage permissions
+	InboxToken string // answers arrive on _INBOX_<InboxToken>.>, so that each stage can have its own permissions
 
-	Replicas int           // copies of every stream made here; default 1, on a cluster 3
-	Timeout  time.Duration // bound of one exchange with the server; default 5 s
-	Log      *slog.Logger  // connection lost, permission denied; default: nowhere
+	Replicas int           // copies of every stream that this connection makes; default 1; use 3 on a cluster
+	Timeout  time.Duration // limit of one exchange with the server; default 5 s
+	Log      *slog.Logger  // lost connections, denied permissions; default: no log
 }
 
 // InProcess is a server that hands out connections without a socket; embed.Server is one.
@@ -67,7 +67,7 @@ type InProcess interface {
 	InProcessConn() (net.Conn, error)
 }
 
-// Broker is one connection to a server; many goroutines may use it at once.
+// Broker is one connection to a server. Many goroutines may use it at once.
 type Broker struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
@@ -77,13 +77,13 @@ type Broker struct {
 	log      *slog.Logger
 	denied   denials
 
-	mu          sync.Mutex // guards what is known to be there
-	startStream bool       // the stream of starts
+	mu          sync.Mutex // guards the two fields below
+	startStream bool       // the stream of starts is known to exist
 	buckets     map[string]jetstream.KeyValue
 }
 
-// Connect tries once and says plainly why it could not. Afterwards the connection
-// mends itself for as long as it takes.
+// Connect tries once; its error says why it failed and what to check. A connection that
+// is lost later reconnects by itself, without a limit on the number of attempts.
 func Connect(ctx context.Context, c Config) (*Broker, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("broker: connect: %w", err)
@@ -112,7 +112,8 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 	}
 	b.nc, err = nats.Connect(c.URL, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("broker: connect %s: %w: is the server up (itool up), and are the address and the credentials right?", b.server, err)
+		return nil, fmt.Errorf("broker: connect %s: %w: is the server up (itool up), and are the address"+
+			" and the credentials right?", b.server, err)
 	}
 	if err := checkServerVersion(b.nc.ConnectedServerVersion()); err != nil {
 		b.nc.Close()
@@ -125,11 +126,11 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 	return b, nil
 }
 
-// Close sends what hints are still on their way and ends the connection. Deliveries
-// in hand come back to others after their AckWait: hand them back first.
+// Close sends the hints that are still buffered and ends the connection. An item that
+// is still in work is delivered to another worker after its AckWait: hand it back first.
 func (b *Broker) Close() {
 	if b.nc.IsConnected() {
-		_ = b.nc.FlushTimeout(min(b.timeout, time.Second)) // only lossy hints can be lost here
+		_ = b.nc.FlushTimeout(min(b.timeout, time.Second)) // an error loses only hints, which may get lost
 	}
 	b.nc.Close()
 }
@@ -150,7 +151,7 @@ func (b *Broker) options(ctx context.Context, c Config) ([]nats.Option, error) {
 		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
 		nats.PingInterval(20 * time.Second),
 		// No buffer while the server is away: a heartbeat or an ack that is sent minutes
-		// late would touch somebody else's delivery.
+		// late would act on another worker's delivery.
 		nats.ReconnectBufSize(-1),
 		nats.ErrorHandler(b.asyncError),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -217,14 +218,14 @@ func checkServerVersion(version string) error {
 	minor, _, _ := strings.Cut(rest, ".")
 	x, err1 := strconv.Atoi(major)
 	y, err2 := strconv.Atoi(minor)
-	readable := err1 == nil && err2 == nil // a version we cannot read is no reason to refuse
+	readable := err1 == nil && err2 == nil // an unreadable version is no reason to refuse
 	if !readable || x > 2 || x == 2 && y >= 11 {
 		return nil
 	}
 	return fmt.Errorf("the server is NATS %s: 2.11 or newer is needed", version)
 }
 
-// redactURLs leaves passwords out of the addresses that errors and logs name.
+// redactURLs removes the passwords from addresses that errors and logs show.
 func redactURLs(urls string) (string, error) {
 	var list []string
 	for text := range strings.SplitSeq(urls, ",") {
@@ -234,16 +235,19 @@ func redactURLs(urls string) (string, error) {
 		}
 		u, err := url.Parse(text)
 		if err != nil || u.Host == "" {
-			return "", errors.New("the broker's URL cannot be read: want nats://host:4222, or several with commas between")
+			return "", errors.New("the broker's URL is invalid: want nats://host:4222, or several with commas between")
 		}
 		list = append(list, u.Redacted())
 	}
 	return strings.Join(list, ","), nil
 }
 
-// openOrCreate finds what one of several simultaneous callers has created. On a cluster
-// the answer to such a creation may never come, so it looks again before it gives up.
-func openOrCreate[T any](ctx context.Context, b *Broker, missing error, open, create func(context.Context) (T, error)) (T, error) {
+// openOrCreate opens a stream, consumer or bucket, and creates it if open answers with
+// the error missing. Several callers may do so at once. On a cluster the answer to a
+// creation can get lost, so it tries again until the time of one call is over.
+func openOrCreate[T any](
+	ctx context.Context, b *Broker, missing error, open, create func(context.Context) (T, error),
+) (T, error) {
 	c, cancel := b.call(ctx)
 	defer cancel()
 	for {
@@ -261,7 +265,8 @@ func openOrCreate[T any](ctx context.Context, b *Broker, missing error, open, cr
 	}
 }
 
-// call bounds one exchange with the server; the caller's own deadline stays in force.
+// call limits one exchange with the server to Config.Timeout. The caller's own deadline
+// still applies.
 func (b *Broker) call(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, b.timeout)
 }

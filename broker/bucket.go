@@ -7,15 +7,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// bucket is a small map from key to last value, shared by all.
+// bucket is a small map from a key to its last value, shared by all connections.
 type bucket struct {
 	name      string
-	ttl       time.Duration // of every key; 0 keeps them
-	markerTTL time.Duration // > 0: single keys may have a time limit; how long their end is remembered
+	ttl       time.Duration // how long every key is kept; 0: without limit
+	markerTTL time.Duration // > 0: single keys may have a time limit; how long an expired key leaves a marker
 }
 
-// keyValue opens a bucket and makes it when it is first needed, so that workers
-// without the right to make streams do not need it.
+// keyValue opens a bucket and creates it if it does not exist. That happens on first
+// use only, so that a worker that never uses it needs no permission to create streams.
 func (b *Broker) keyValue(ctx context.Context, want bucket) (jetstream.KeyValue, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -36,15 +36,15 @@ func (b *Broker) keyValue(ctx context.Context, want bucket) (jetstream.KeyValue,
 	return kv, err
 }
 
-// bucketStream is what the client's own CreateKeyValue makes but for one thing: no
-// direct reads. A replica that lags would tell a holder that its lease is lost.
+// bucketStream has the settings of the client's own CreateKeyValue, but without direct
+// reads: a replica that lags behind would tell a holder that its lease is lost.
 func (b *Broker) bucketStream(want bucket) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:                   "KV_" + want.name,
 		Subjects:               []string{"$KV." + want.name + ".>"},
 		Storage:                jetstream.FileStorage,
 		Discard:                jetstream.DiscardNew,
-		MaxMsgsPerSubject:      1, // more history would stretch time limits
+		MaxMsgsPerSubject:      1, // with more history, keys would outlive their time limit
 		MaxBytes:               -1,
 		MaxAge:                 want.ttl,
 		AllowRollup:            true,

@@ -10,20 +10,21 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Delivery is one item in hand. It is somebody else's again when no heartbeat comes
-// for AckWait; then nothing done to it here is an error, and nothing is to be trusted:
-// only the write-once record says whose result counts.
+// Delivery is one item that this worker has in work. If it sends no heartbeat for
+// AckWait, the server delivers the item to another worker. The methods then still answer
+// without an error although they no longer have an effect that can be relied on: only
+// the write-once record decides whose result counts.
 type Delivery struct {
 	Message
 	p         *Puller
 	reply     string
 	delivered int
-	settled   atomic.Bool
-	counted   atomic.Bool // the hand-back, so that trying again does not count twice
+	settled   atomic.Bool // Ack, Retry or HandBack succeeded
+	counted   atomic.Bool // the hand-back was recorded: a second attempt does not count twice
 }
 
-// FailedAttempts counts the deliveries before this one that were not handed back
-// cleanly: errors, crashes, lost heartbeats. It asks the server only when there were any.
+// FailedAttempts counts the earlier deliveries of this item that were not handed back:
+// errors, crashes, missed heartbeats. It asks the server only if there were earlier ones.
 func (d *Delivery) FailedAttempts(ctx context.Context) (int, error) {
 	if d.delivered <= 1 {
 		return 0, nil
@@ -35,27 +36,28 @@ func (d *Delivery) FailedAttempts(ctx context.Context) (int, error) {
 	return max(d.delivered-1-n, 0), nil
 }
 
-// Heartbeat says that the item is still in work.
+// Heartbeat tells the server that the item is still in work.
 func (d *Delivery) Heartbeat(ctx context.Context) error {
 	return d.send(ctx, "heartbeat for", "+WPI", false)
 }
 
-// Ack says that the item's result is stored. The server has confirmed when it returns.
+// Ack tells the server that the item's result is stored. It returns when the server has
+// confirmed it.
 func (d *Delivery) Ack(ctx context.Context) error { return d.send(ctx, "ack", "+ACK", true) }
 
-// Retry gives the item back after an error of the work; it counts as a failed attempt,
-// and it comes back after the delay.
+// Retry gives the item back after the work on it failed. It counts as a failed attempt.
+// The item is delivered again after the delay.
 func (d *Delivery) Retry(ctx context.Context, delay time.Duration) error {
 	return d.send(ctx, "retry", fmt.Sprintf(`-NAK {"delay": %d}`, max(delay, 0).Nanoseconds()), true)
 }
 
-// HandBack gives the item back unharmed, as a worker does that was told to stop; it
-// does not count as a failed attempt.
+// HandBack gives the item back without a failure, as a worker does that was told to
+// stop. It does not count as a failed attempt.
 func (d *Delivery) HandBack(ctx context.Context) error {
 	if d.settled.Load() {
 		return nil
 	}
-	// Recorded first: a crash in between costs an AckWait, not an attempt.
+	// Recorded first: a crash before the signal then costs one AckWait, not an attempt.
 	if !d.counted.Load() {
 		if err := d.p.b.recordHandBack(ctx, d.handBackKey()); err != nil {
 			return d.p.b.explain(ctx, d.op("hand back"), err)
@@ -65,8 +67,8 @@ func (d *Delivery) HandBack(ctx context.Context) error {
 	return d.send(ctx, "hand back", "-NAK", true)
 }
 
-// send sends a signal and waits until the server has it. What comes after the signal
-// that settled the item is not sent: it would touch the next holder's delivery.
+// send sends a signal about the item and waits until the server confirms it. After the
+// signal that settled the item nothing is sent: it would act on the next delivery.
 func (d *Delivery) send(ctx context.Context, what, signal string, settles bool) error {
 	if d.settled.Load() {
 		return nil

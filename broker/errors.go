@@ -12,32 +12,32 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Where callers branch. Everything else is text.
+// The errors that callers can branch on. All other errors are only text.
 var (
-	ErrExists      = errors.New("already there with other bytes")
-	ErrNotExist    = errors.New("not there")
+	ErrExists      = errors.New("already exists with other bytes")
+	ErrNotExist    = errors.New("does not exist")
 	ErrNoRun       = errors.New("no such run, or it was deleted")
 	ErrNoStage     = errors.New("no such queue: no worker has asked for it yet, or it was deleted")
-	ErrFull        = errors.New("stream full")           // hold; raise the quota or retire a run
+	ErrFull        = errors.New("stream full")           // wait; raise the quota or delete a run
 	ErrTooLarge    = errors.New("message too large")     // put the body into storage
 	ErrEmpty       = errors.New("nothing to do")         // ask again later
-	ErrHeld        = errors.New("lease held")            // somebody else is at work
-	ErrLost        = errors.New("lease lost")            // stop: somebody else may be at work
-	ErrUnavailable = errors.New("broker unavailable")    // hold and try again
+	ErrHeld        = errors.New("lease held")            // another process does the work
+	ErrLost        = errors.New("lease lost")            // stop: another process may do the work
+	ErrUnavailable = errors.New("broker unavailable")    // wait and try again
 	ErrDenied      = errors.New("permission denied")     // an operator must act
 	ErrBadName     = errors.New("not a legal name")      // see [Address]
-	errNoAnswer    = errors.New("no answer from server") // only inside
+	errNoAnswer    = errors.New("no answer from server") // internal; explain turns it into ErrUnavailable
 )
 
 // Codes of the JetStream API that have no constant in the client.
 const (
 	codeResourcesExceeded = 10002 // the account's limit
 	codeStorageExceeded   = 10047 // the server's limit
-	codeStoreFailed       = 10077 // any reason to refuse a message, told in words
+	codeStoreFailed       = 10077 // a message was refused; the description says why
 )
 
-// explain turns what NATS says into our errors. op is the whole place, as in
-// "publish itool.run.r1.pair.0.41af"; ctx is the caller's, before call bounded it.
+// explain turns an error of the NATS client into one of ours. op names the operation, as
+// in "publish itool.run.r1.pair.0.41af". ctx is the caller's, without the limit of call.
 func (b *Broker) explain(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
@@ -59,9 +59,11 @@ func (b *Broker) explain(ctx context.Context, op string, err error) error {
 		}
 		return fmt.Errorf("broker: %s: %w: no answer within %v from %s", op, ErrUnavailable, b.timeout, b.server)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
-		return fmt.Errorf("broker: %s: %w: nobody answers at %s; perhaps JetStream is off, or a leader is being elected", op, ErrUnavailable, b.server)
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionReconnecting),
-		errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrStaleConnection):
+		return fmt.Errorf("broker: %s: %w: JetStream does not answer at %s; perhaps it is off,"+
+			" or a leader is being elected", op, ErrUnavailable, b.server)
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected),
+		errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrConnectionDraining),
+		errors.Is(err, nats.ErrStaleConnection):
 		return fmt.Errorf("broker: %s: %w: the connection to %s is down", op, ErrUnavailable, b.server)
 	}
 	return fmt.Errorf("broker: %s: %w", op, err)
@@ -77,17 +79,19 @@ func (b *Broker) explainAPI(op string, api *jetstream.APIError) error {
 		return fmt.Errorf("broker: %s: %w: %s", op, ErrTooLarge, api.Description)
 	case api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "maximum bytes"),
 		api.ErrorCode == codeStorageExceeded, api.ErrorCode == codeResourcesExceeded:
-		return fmt.Errorf("broker: %s: %w: %s: raise the quota, or retire runs", op, ErrFull, api.Description)
-	case api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled, api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount:
-		return fmt.Errorf("broker: %s: JetStream is off at %s: switch it on in the server's configuration", op, b.server)
+		return fmt.Errorf("broker: %s: %w: %s: raise the quota, or delete runs", op, ErrFull, api.Description)
+	case api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled,
+		api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount:
+		return fmt.Errorf("broker: %s: JetStream is off at %s: enable it in the server's configuration", op, b.server)
 	case api.Code == 503, api.ErrorCode == codeStoreFailed:
 		return fmt.Errorf("broker: %s: %w: %s", op, ErrUnavailable, api.Description)
 	}
 	return fmt.Errorf("broker: %s: %w", op, api)
 }
 
-// retryUnanswered asks again while nobody answers and yet look finds what is asked: a stream
-// without a leader is as silent as a deleted one. c is already bounded.
+// retryUnanswered repeats ask as long as it gets no answer although look finds the stream
+// or consumer: a request to a stream that has no leader at the moment goes unanswered
+// just like a request to a deleted one. c already has the time limit of a call.
 func retryUnanswered[T any](c context.Context, look func(context.Context) error, ask func() (T, error)) (T, error) {
 	for {
 		v, err := ask()
@@ -99,7 +103,7 @@ func retryUnanswered[T any](c context.Context, look func(context.Context) error,
 			return v, missing
 		}
 		if missing != nil {
-			return v, err // we cannot know
+			return v, err // look could not find out either
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
@@ -116,8 +120,8 @@ func (b *Broker) findStream(stream string) func(context.Context) error {
 	}
 }
 
-// asyncError hears what no call hears: the server tells of a denied publish on the
-// side, and the call itself only sees that no answer comes.
+// asyncError receives the errors that belong to no call. The server reports a denied
+// publish this way; the call itself only sees that no answer comes.
 func (b *Broker) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
 		b.denied.add(err.Error())
@@ -126,10 +130,11 @@ func (b *Broker) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	if sub != nil {
 		subject = sub.Subject
 	}
-	b.log.Warn("broker: the server says", "err", err, "subject", subject)
+	b.log.Warn("broker: the server reports an error", "err", err, "subject", subject)
 }
 
-// denials remembers the last refusal, to name it when a call goes unanswered.
+// denials remembers the last denied permission, so that the error of an unanswered call
+// can name it.
 type denials struct {
 	mu   sync.Mutex
 	text string

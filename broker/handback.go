@@ -10,11 +10,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// The server counts deliveries and cannot tell a worker that was told to stop from one
-// that crashed. So clean hand-backs are counted beside it, per run, stage and item.
+// The server counts deliveries. It cannot tell a worker that handed its item back from a
+// worker that crashed. So hand-backs are counted in a bucket, per run, stage and item.
 const bucketHandBacks = "itool_handbacks"
 
-// An item that nobody touched for so long counts from zero again.
+// The count of an item starts again at zero if it was not handed back for this long.
 const handBackTTL = 30 * 24 * time.Hour
 
 func (b *Broker) handBacks(ctx context.Context, key string) (n int, revision uint64, err error) {
@@ -38,7 +38,7 @@ func (b *Broker) handBacks(ctx context.Context, key string) (n int, revision uin
 	return n, e.Revision(), nil
 }
 
-// recordHandBack adds one; two holders of the same item may do so at once.
+// recordHandBack adds one to the count. Two holders of the same item may do so at once.
 func (b *Broker) recordHandBack(ctx context.Context, key string) error {
 	for {
 		n, revision, err := b.handBacks(ctx, key)
@@ -59,7 +59,7 @@ func (b *Broker) recordHandBack(ctx context.Context, key string) error {
 		cancel()
 		if !errors.Is(err, jetstream.ErrKeyExists) {
 			return err
-		} // else somebody was quicker: read again; each round one of us succeeds
+		} // another holder was faster: read the count again; in each attempt one holder succeeds
 	}
 }
 

@@ -9,15 +9,17 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Topic is a kind of news that may be lost: nothing may depend on it but speed.
+// Topic is a kind of announcement. Announcements may get lost: they may make work start
+// sooner, but nothing may depend on their arrival.
 type Topic string
 
 const (
-	Hint     Topic = "hint"     // something changed: look
-	Progress Topic = "progress" // how far a worker is
+	Hint     Topic = "hint"     // something changed in a run: look for work
+	Progress Topic = "progress" // how far a worker has come
 )
 
-// Announce tells whoever listens now. That nobody does is not an error.
+// Announce sends a message to all who listen at this moment. It is no error if there
+// are no listeners.
 func (b *Broker) Announce(ctx context.Context, topic Topic, run string, data []byte) error {
 	subject, err := topic.subject(run)
 	if err != nil {
@@ -29,9 +31,9 @@ func (b *Broker) Announce(ctx context.Context, topic Topic, run string, data []b
 	return b.explain(ctx, "announce "+subject, b.nc.Publish(subject, data))
 }
 
-// Listen yields news of one run, or of all with run "*", until ctx is done or the
-// Broker is closed; then the channel closes. Of a message only Run and Data are set.
-// Who reads slowly misses some.
+// Listen yields the announcements of one run, or of all runs with run "*", until ctx is
+// done or the Broker is closed; then the channel closes. Only Run and Data of a message
+// are set. A reader that is too slow misses announcements.
 func (b *Broker) Listen(ctx context.Context, topic Topic, run string) (<-chan Message, error) {
 	subject := "itool." + string(topic) + ".*"
 	if run != "*" {
@@ -43,22 +45,23 @@ func (b *Broker) Listen(ctx context.Context, topic Topic, run string) (<-chan Me
 	op := "listen to " + subject
 	messages := make(chan Message, 64)
 	sub, err := b.nc.Subscribe(subject, func(m *nats.Msg) {
+		run := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 		select {
-		case messages <- Message{Address: Address{Run: m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]}, Data: m.Data}:
-		default: // never hold up the connection
+		case messages <- Message{Address: Address{Run: run}, Data: m.Data}:
+		default: // the reader is too slow; waiting for it would block the whole connection
 		}
 	})
 	if err != nil {
 		return nil, b.explain(ctx, op, err)
 	}
-	// Called after the last message, so nobody sends on a closed channel; once only,
-	// though a closing connection may call twice.
+	// The handler runs after the last message, so nothing is sent on a closed channel.
+	// OnceFunc, because a closing connection may call the handler twice.
 	end := sync.OnceFunc(func() { close(messages) })
 	sub.SetClosedHandler(func(string) { end() })
 	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
 	c, cancel := b.call(ctx)
 	defer cancel()
-	// What is announced after we return shall arrive.
+	// Flush, so that the subscription is active at the server when Listen returns.
 	if err := b.nc.FlushWithContext(c); err != nil && !errors.Is(err, context.Canceled) {
 		_ = sub.Unsubscribe()
 		return nil, b.explain(ctx, op, err)

@@ -14,21 +14,22 @@ import (
 
 const bucketLeases = "itool_leases"
 
-// Lease is the right to do a piece of work alone, for a while. A holder that was
-// frozen may believe in it longer than it lasts: it saves double work and no more.
+// Lease is the right to do a piece of work alone, for a limited time. A holder that was
+// suspended may believe that it still has the lease after it ran out. So a lease saves
+// duplicate work and guarantees nothing more.
 type Lease struct {
 	b     *Broker
 	name  string
-	value string // who and which acquisition
+	value string // holder and a random text that is different for each acquisition
 	ttl   time.Duration
 
 	mu       sync.Mutex
 	revision uint64
 }
 
-// Acquire takes the lease or says who has it (ErrHeld). name is one or more names with
-// dots between; ttl is at least a second, and the server frees the lease within about
-// a second after it. Renew three times as often.
+// Acquire takes the lease, or answers ErrHeld and names the holder. name consists of one
+// or more names with dots between them. ttl is at least a second; the server frees the
+// lease within about a second after it. Renew it at least every third of ttl.
 func (b *Broker) Acquire(ctx context.Context, name, holder string, ttl time.Duration) (*Lease, error) {
 	for token := range strings.SplitSeq(name, ".") {
 		if err := validToken("lease", token); err != nil {
@@ -43,8 +44,8 @@ func (b *Broker) Acquire(ctx context.Context, name, holder string, ttl time.Dura
 	if err != nil {
 		return nil, b.explain(ctx, op, err)
 	}
-	// The random part tells our own lost answers from another's success, and never
-	// reaches a result.
+	// If an answer gets lost, the random part tells whether we or another process took
+	// the lease. It never reaches a result.
 	l := &Lease{b: b, name: name, value: holder + "\n" + rand.Text(), ttl: ttl}
 	c, cancel := b.call(ctx)
 	defer cancel()
@@ -63,21 +64,21 @@ func (b *Broker) heldBy(ctx context.Context, kv jetstream.KeyValue, name string)
 	defer cancel()
 	e, err := kv.Get(c, name)
 	if err != nil {
-		return "" // it has just been freed, or we cannot know
+		return "" // it was freed just now, or the holder cannot be read
 	}
 	holder, _, _ := strings.Cut(string(e.Value()), "\n")
 	return " by " + holder
 }
 
-// Renew makes the lease last its whole time from now. ErrLost: it ran out, and
-// somebody else may have it. ErrUnavailable: try again, until the time is over.
+// Renew makes the lease last its full ttl from now. ErrLost means that it ran out and
+// that another process may have it. ErrUnavailable means try again until ttl is over.
 func (l *Lease) Renew(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	op := "renew lease " + l.name
 	c, cancel := l.b.call(ctx)
 	defer cancel()
-	// The client's Update knows no time limit; this is what it would send, with one.
+	// The client's Update has no time limit; this sends the same message with one.
 	ack, err := l.b.js.Publish(c, "$KV."+bucketLeases+"."+l.name, []byte(l.value),
 		jetstream.WithExpectLastSequencePerSubject(l.revision), jetstream.WithMsgTTL(l.ttl))
 	var api *jetstream.APIError
@@ -91,7 +92,8 @@ func (l *Lease) Renew(ctx context.Context) error {
 	return nil
 }
 
-// confirmHolder: the conflict may be with our own renewal, whose answer was lost.
+// confirmHolder reads the lease after a conflict: it may be a conflict with our own
+// renewal, whose answer was lost. Then the lease is still ours.
 func (l *Lease) confirmHolder(ctx context.Context, op string) error {
 	kv, err := l.b.leases(ctx)
 	if err != nil {
@@ -110,7 +112,7 @@ func (l *Lease) confirmHolder(ctx context.Context, op string) error {
 	return nil
 }
 
-// Release frees the lease at once. A lease that was lost already is not touched.
+// Release frees the lease at once. If the lease was lost before, it does nothing.
 func (l *Lease) Release(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,10 +11,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Publish stores a record unless it is there already. stored is false when it was:
-// that is success too, and who needs the record's bytes must then Get and adopt them.
-// After an error the record may or may not be stored; publishing again is safe.
-func (b *Broker) Publish(ctx context.Context, at Address, header map[string]string, data []byte) (stored bool, err error) {
+// Publish stores a record unless it exists. stored is false if it existed. That is a
+// success too, but the stored bytes may be other ones: a caller that goes on with the
+// record's content must Get it. After an error the record may or may not be stored;
+// publishing again is safe.
+func (b *Broker) Publish(
+	ctx context.Context, at Address, header map[string]string, data []byte,
+) (stored bool, err error) {
 	if err := at.validate(); err != nil {
 		return false, err
 	}
@@ -25,7 +28,7 @@ func (b *Broker) Publish(ctx context.Context, at Address, header map[string]stri
 	return b.put(ctx, streamRun+at.Run, "publish "+at.String(), msg)
 }
 
-// put publishes until the record is there, be it ours or another's.
+// put publishes until the record exists, published by this call or by another one.
 func (b *Broker) put(ctx context.Context, stream, op string, msg *nats.Msg) (stored bool, err error) {
 	c, cancel := b.call(ctx)
 	defer cancel()
@@ -47,26 +50,30 @@ func (b *Broker) put(ctx context.Context, stream, op string, msg *nats.Msg) (sto
 		if exists || err != nil {
 			return false, err
 		}
-		select { // another's publish of the same subject is under way
+		select { // another publish of the same subject is under way: wait for its outcome
 		case <-time.After(10 * time.Millisecond):
 		case <-c.Done():
-			return false, b.explain(ctx, op, fmt.Errorf("%w: refused (%s), yet not there", ErrUnavailable, api.Description))
+			err := fmt.Errorf("%w: the record was refused (%s) but does not exist", ErrUnavailable, api.Description)
+			return false, b.explain(ctx, op, err)
 		}
 	}
 }
 
-// conflict: 10071 names the sequence that is there; 10164 comes from replicated
-// streams; 10077 comes when the stream's own limit was quicker than our condition.
+// conflict reports the errors that mean: a message with this subject exists. 10071 names
+// its sequence; 10164 comes from replicated streams; 10077 comes if the server checks the
+// stream's limit per subject before our condition.
 func conflict(api *jetstream.APIError) bool {
 	return api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
 		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant ||
 		api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "per subject")
 }
 
-// confirm makes sure that a refused record is really there. The server also says
-// 10071 with sequence 0 when it could not read its own disk, and 10164 while another
-// publish of the same subject is under way and may yet fail.
-func (b *Broker) confirm(ctx context.Context, stream, op, subject string, api *jetstream.APIError) (exists bool, err error) {
+// confirm checks that a refused record really exists. The server also answers 10071 with
+// sequence 0 if it could not read its own disk, and 10164 while another publish of the
+// same subject is under way that may still fail.
+func (b *Broker) confirm(
+	ctx context.Context, stream, op, subject string, api *jetstream.APIError,
+) (exists bool, err error) {
 	if api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence && !strings.HasSuffix(api.Description, ": 0") {
 		return true, nil
 	}

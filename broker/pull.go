@@ -12,14 +12,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// PullOptions are a stage's settings at the server. Two workers that ask for
-// different ones get the larger, so neither can hurt the other.
+// PullOptions are a stage's settings at the server. If two workers ask for different
+// values, the larger value wins for both, so that neither can harm the other.
 type PullOptions struct {
-	AckWait       time.Duration // an item without a heartbeat for so long comes back; default 60 s
+	AckWait       time.Duration // an item without a heartbeat for this long is delivered again; default 60 s
 	MaxAckPending int           // items in work at once, over all workers; default 8192; ≥ 2 × workers × slots
 }
 
-// Puller takes one stage's items from one run; many goroutines may use it at once.
+// Puller takes one stage's items from one run. Many goroutines may use it at once.
 type Puller struct {
 	b          *Broker
 	run, stage string
@@ -27,10 +27,11 @@ type Puller struct {
 	options    PullOptions
 }
 
-// Pull opens a stage's queue in a run and makes it if need be; the keeper calls it too,
-// so that there is a depth to scale on before the first worker comes. filters are
-// "record.round.key", each part perhaps "*", and may not overlap. Filters replace those
-// of an earlier Pull, but what has been delivered is not delivered again for that.
+// Pull opens a stage's queue in a run and creates it if it does not exist. The keeper
+// calls it too, so that the queue has a depth to scale on before the first worker comes.
+// filters have the form "record.round.key", where each part may be "*". They must not
+// overlap. They replace the filters of an earlier Pull; an item that was delivered and
+// acked before is not delivered again because of that.
 func (b *Broker) Pull(ctx context.Context, run, stage string, filters []string, o PullOptions) (*Puller, error) {
 	if err := validToken("run", run); err != nil {
 		return nil, err
@@ -39,7 +40,7 @@ func (b *Broker) Pull(ctx context.Context, run, stage string, filters []string, 
 		return nil, err
 	}
 	if len(filters) == 0 {
-		return nil, fmt.Errorf("broker: pull %s of run %s: no filters: nothing would wake it", stage, run)
+		return nil, fmt.Errorf("broker: pull %s of run %s: no filters: the queue would stay empty", stage, run)
 	}
 	if o.AckWait <= 0 {
 		o.AckWait = time.Minute
@@ -59,12 +60,13 @@ func (b *Broker) Pull(ctx context.Context, run, stage string, filters []string, 
 	return p, p.ensure(ctx)
 }
 
-// AckWait is how long an item may go without a heartbeat: beat three times as often.
+// AckWait is how long an item may be in work without a heartbeat: send one at least every
+// third of it.
 func (p *Puller) AckWait() time.Duration { return p.options.AckWait }
 
 func (p *Puller) op() string { return "pull " + p.stage + " of run " + p.run }
 
-// ensure makes the durable consumer, or widens the one that is there.
+// ensure creates the durable consumer, or raises the limits of the one that exists.
 func (p *Puller) ensure(ctx context.Context) error {
 	stream := streamRun + p.run
 	want := jetstream.ConsumerConfig{
@@ -72,7 +74,7 @@ func (p *Puller) ensure(ctx context.Context) error {
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		AckWait:        p.options.AckWait,
-		MaxDeliver:     -1, // the worker counts: a server that gives up leaves no trace
+		MaxDeliver:     -1, // the worker counts attempts: a server that gives up on an item leaves no trace of it
 		MaxAckPending:  p.options.MaxAckPending,
 		MaxWaiting:     4096,
 		FilterSubjects: p.filters,
@@ -80,18 +82,20 @@ func (p *Puller) ensure(ctx context.Context) error {
 	write := func(c context.Context) (jetstream.Consumer, error) {
 		return p.b.js.CreateOrUpdateConsumer(c, stream, want)
 	}
-	_, err := openOrCreate(ctx, p.b, jetstream.ErrConsumerNotFound, func(c context.Context) (jetstream.Consumer, error) {
+	open := func(c context.Context) (jetstream.Consumer, error) {
 		cons, err := p.b.js.Consumer(c, stream, p.stage)
 		if err == nil && p.widen(&want, cons.CachedInfo().Config) {
 			return write(c)
 		}
 		return cons, err
-	}, write)
+	}
+	_, err := openOrCreate(ctx, p.b, jetstream.ErrConsumerNotFound, open, write)
 	return p.b.explain(ctx, p.op(), err)
 }
 
-// widen says whether the consumer that is there must change. An AckWait never shrinks:
-// who heartbeats slowly, trusting the longer one, would lose its items.
+// widen raises want to the limits of the existing consumer and says whether that one must
+// change. An AckWait never shrinks: a worker that sends its heartbeats at the pace of the
+// longer one would lose its items.
 func (p *Puller) widen(want *jetstream.ConsumerConfig, have jetstream.ConsumerConfig) bool {
 	want.AckWait = max(want.AckWait, have.AckWait)
 	want.MaxAckPending = max(want.MaxAckPending, have.MaxAckPending)
@@ -104,8 +108,8 @@ func (p *Puller) widen(want *jetstream.ConsumerConfig, have jetstream.ConsumerCo
 		strings.Join(old, " ") != strings.Join(want.FilterSubjects, " ")
 }
 
-// Next takes one item, or says at once that there is none (ErrEmpty). It never takes
-// more than the one it returns. The caller must settle it: Ack, Retry or HandBack.
+// Next takes one item, or answers ErrEmpty at once if the queue is empty. It never takes
+// more than the item it returns. The caller must call Ack, Retry or HandBack on it.
 func (p *Puller) Next(ctx context.Context) (*Delivery, error) {
 	m, err := p.pull(ctx)
 	if err != nil {
@@ -120,7 +124,8 @@ func (p *Puller) Next(ctx context.Context) (*Delivery, error) {
 	case status == "503", status == "409" && strings.Contains(m.Header.Get("Description"), "Consumer"):
 		return nil, p.reopen(ctx)
 	default:
-		return nil, fmt.Errorf("broker: %s: %w: the server says %s %s", p.op(), ErrUnavailable, status, m.Header.Get("Description"))
+		return nil, fmt.Errorf("broker: %s: %w: the server answers %s %s",
+			p.op(), ErrUnavailable, status, m.Header.Get("Description"))
 	}
 	meta, err := m.Metadata()
 	if err != nil {
@@ -134,22 +139,23 @@ func (p *Puller) Next(ctx context.Context) (*Delivery, error) {
 	return d, nil
 }
 
-// dropItem ends an item whose subject is not ours to understand: a foreign client can
-// publish one, and it would come back for ever.
+// dropItem removes an item with an invalid subject from the queue. A foreign client can
+// publish one, and the server would deliver it again and again.
 func (p *Puller) dropItem(m *nats.Msg, why error) error {
 	p.b.log.Warn("broker: item dropped", "stage", p.stage, "err", why)
 	if err := p.b.nc.Publish(m.Reply, []byte("+TERM not a record's subject")); err != nil {
-		p.b.log.Warn("broker: item not dropped, it comes again", "err", err)
+		p.b.log.Warn("broker: item not dropped, it will be delivered again", "err", err)
 	}
 	return ErrEmpty
 }
 
-// A consumer with items but with MaxAckPending in work does not answer at all.
+// How long to wait for an answer. A consumer that already has MaxAckPending items in work
+// does not answer at all.
 const saturatedWait = time.Second
 
-// pull asks for one message on an inbox of its own. A shared inbox would not do: when
-// we stop waiting, the server must see that nobody listens, or it would deliver an item
-// to nobody, and that would count as a failed attempt.
+// pull asks for one message on a new inbox. A shared inbox would not do: when this call
+// stops waiting, the server must see that the inbox has no listener. Otherwise it would
+// deliver an item that no worker receives, and that would count as a failed attempt.
 func (p *Puller) pull(ctx context.Context) (*nats.Msg, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, p.b.explain(ctx, p.op(), err)
@@ -161,7 +167,8 @@ func (p *Puller) pull(ctx context.Context) (*nats.Msg, error) {
 	if err != nil {
 		return nil, p.b.explain(ctx, p.op(), err)
 	}
-	err = nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+streamRun+p.run+"."+p.stage, inbox, []byte(`{"batch":1,"no_wait":true}`))
+	subject := "$JS.API.CONSUMER.MSG.NEXT." + streamRun + p.run + "." + p.stage
+	err = nc.PublishRequest(subject, inbox, []byte(`{"batch":1,"no_wait":true}`))
 	if err != nil {
 		_ = sub.Unsubscribe()
 		return nil, p.b.explain(ctx, p.op(), err)
@@ -178,11 +185,11 @@ func (p *Puller) pull(ctx context.Context) (*nats.Msg, error) {
 	return p.stopWaiting(ctx, sub, replies)
 }
 
-// stopWaiting stops listening without losing a message that is already on its way: the
-// drained subscription stays alive here until the server has confirmed its end.
+// stopWaiting ends the subscription without losing a message that is already on its way:
+// it drains the subscription and waits until the server has confirmed its end.
 func (p *Puller) stopWaiting(ctx context.Context, sub *nats.Subscription, replies chan *nats.Msg) (*nats.Msg, error) {
 	closed := make(chan struct{})
-	// When the connection closes meanwhile, the client calls the handler twice.
+	// If the connection closes meanwhile, the client calls the handler twice.
 	end := sync.OnceFunc(func() { close(closed) })
 	sub.SetClosedHandler(func(string) { end() })
 	if err := sub.Drain(); err != nil {
@@ -211,8 +218,8 @@ func (p *Puller) stopWaiting(ctx context.Context, sub *nats.Subscription, replie
 	return nil, ErrEmpty
 }
 
-// reopen: nobody serves this queue. Either the run was deleted, or the queue alone,
-// and then it is made again.
+// reopen is called when the queue does not exist any more. Either the run was deleted:
+// then it answers ErrNoRun. Or only the queue was deleted: then it creates it again.
 func (p *Puller) reopen(ctx context.Context) error {
 	if err := p.ensure(ctx); err != nil {
 		return err
@@ -220,8 +227,8 @@ func (p *Puller) reopen(ctx context.Context) error {
 	return ErrEmpty
 }
 
-// Depth says how many items wait and how many are in work; their sum is what is left
-// to do, items on their way back included. ErrNoStage before the first Pull.
+// Depth says how many items wait and how many are in work. Their sum is what is left to
+// do, including the items that will be delivered again. ErrNoStage before the first Pull.
 func (b *Broker) Depth(ctx context.Context, run, stage string) (pending, inFlight int, err error) {
 	if err := validToken("run", run); err != nil {
 		return 0, 0, err

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Get reads a record; ErrNotExist when it is not there.
+// Get reads a record; ErrNotExist if it was not published.
 func (b *Broker) Get(ctx context.Context, at Address) (Message, error) {
 	if err := at.validate(); err != nil {
 		return Message{}, err
@@ -22,7 +22,7 @@ func (b *Broker) Get(ctx context.Context, at Address) (Message, error) {
 	return b.getRecord(ctx, streamRun+at.Run, at.String(), "get "+at.String())
 }
 
-// Has says whether a record is there.
+// Has says whether a record was published.
 func (b *Broker) Has(ctx context.Context, at Address) (bool, error) {
 	_, err := b.Get(ctx, at)
 	if errors.Is(err, ErrNotExist) {
@@ -32,8 +32,8 @@ func (b *Broker) Has(ctx context.Context, at Address) (bool, error) {
 }
 
 // getRecord reads directly from any replica: a record is written once and never deleted,
-// so what is found is right. A miss may be a replica lagging behind; on a cluster the
-// leader must confirm it.
+// so what a replica has is right. If it has nothing, it may lag behind; on a cluster the
+// leader must confirm that the record does not exist.
 func (b *Broker) getRecord(ctx context.Context, stream, subject, op string) (Message, error) {
 	c, cancel := b.call(ctx)
 	defer cancel()
@@ -48,7 +48,7 @@ func (b *Broker) getRecord(ctx context.Context, stream, subject, op string) (Mes
 	} else if status == "404" {
 		return Message{}, fmt.Errorf("broker: %s: %w", op, ErrNotExist)
 	} else if status != "" {
-		return Message{}, fmt.Errorf("broker: %s: the server says %s %s", op, status, m.Header.Get("Description"))
+		return Message{}, fmt.Errorf("broker: %s: the server answers %s %s", op, status, m.Header.Get("Description"))
 	}
 	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil {
@@ -58,7 +58,8 @@ func (b *Broker) getRecord(ctx context.Context, stream, subject, op string) (Mes
 }
 
 func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) (Message, error) {
-	legacy, err := b.nc.JetStream() // the newer client cannot ask the leader of a stream that allows direct reads
+	// The newer client cannot ask the leader of a stream that allows direct reads.
+	legacy, err := b.nc.JetStream()
 	if err != nil {
 		return Message{}, b.explain(ctx, op, err)
 	}
@@ -76,7 +77,7 @@ func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) 
 	return message(subject, m.Header, m.Data, m.Sequence)
 }
 
-// message builds what we hand out; a start has no address but its run.
+// message builds a Message from one of the server. A start has no address except its run.
 func message(subject string, h nats.Header, data []byte, seq uint64) (Message, error) {
 	m := Message{Header: ownHeader(h), Data: data, Sequence: seq}
 	if run, ok := strings.CutPrefix(subject, startPrefix); ok {
@@ -88,9 +89,9 @@ func message(subject string, h nats.Header, data []byte, seq uint64) (Message, e
 	return m, err
 }
 
-// Keys lists the keys of one record in one round, sorted. Like List and Count it may
-// miss what was published a moment ago, on a cluster even by ourselves; it never
-// names what is not there.
+// Keys lists the keys of one record in one round, sorted. Like List and Count it may miss
+// a record that was published a moment ago; on a cluster it may even be our own. It never
+// names a record that does not exist.
 func (b *Broker) Keys(ctx context.Context, run, record string, round int) ([]string, error) {
 	keys := []string{}
 	for m, err := range b.List(ctx, run, Filter(record, round)) {
@@ -103,8 +104,8 @@ func (b *Broker) Keys(ctx context.Context, run, record string, round int) ([]str
 	return keys, nil
 }
 
-// Count says how many records a filter matches, without reading them; filters are
-// those of [Broker.Pull].
+// Count says how many records a filter matches, without reading them. See [Broker.Pull]
+// for the form of filters.
 func (b *Broker) Count(ctx context.Context, run, filter string) (int, error) {
 	subject, err := b.runFilter(run, filter)
 	if err != nil {
@@ -118,9 +119,10 @@ func (b *Broker) Count(ctx context.Context, run, filter string) (int, error) {
 	return int(cons.CachedInfo().NumPending), nil
 }
 
-// List yields what a filter matches, address, header and sequence but no data. It is
-// in the order of the stream, which no result may depend on: sort by key first. What
-// is published meanwhile may be missing. It ends after the first error.
+// List yields the records that a filter matches: address, header and sequence, but no
+// data. They come in the order of the stream, on which no result may depend: sort them
+// by key first. Records published during the call may be missing. It ends after the
+// first error.
 func (b *Broker) List(ctx context.Context, run, filter string) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		subject, err := b.runFilter(run, filter)
@@ -139,7 +141,8 @@ func (b *Broker) runFilter(run, filter string) (string, error) {
 	return filterSubject(run, filter)
 }
 
-// scan reads everything a subject filter matches now, through a consumer of its own.
+// scan yields every message that a subject filter matches now. It reads them through a
+// temporary consumer.
 func (b *Broker) scan(ctx context.Context, stream, subject string, withData bool, yield func(Message, error) bool) {
 	op := "list " + subject
 	cons, err := b.reader(ctx, stream, subject, withData)
@@ -159,16 +162,18 @@ func (b *Broker) scan(ctx context.Context, stream, subject string, withData bool
 			return
 		}
 		if got < n {
-			yield(Message{}, fmt.Errorf("broker: %s: %w: the list broke off", op, ErrUnavailable))
+			yield(Message{}, fmt.Errorf("broker: %s: %w: a message of the list was lost", op, ErrUnavailable))
 			return
 		}
 		next, left = next+got, left-got
 	}
 }
 
-// scanBatch yields up to n messages, the first of which is number next of this reader;
-// more is false when the caller has enough or got an error.
-func (b *Broker) scanBatch(ctx context.Context, cons jetstream.Consumer, op string, next, n uint64, yield func(Message, error) bool) (got uint64, more bool) {
+// scanBatch yields up to n messages; next is the number of the first, counted by this
+// consumer. more is false if the caller has stopped or got an error.
+func (b *Broker) scanBatch(
+	ctx context.Context, cons jetstream.Consumer, op string, next, n uint64, yield func(Message, error) bool,
+) (got uint64, more bool) {
 	c, cancel := b.call(ctx)
 	defer cancel()
 	msgs, err := cons.Fetch(int(n), jetstream.FetchContext(c))
@@ -183,11 +188,11 @@ func (b *Broker) scanBatch(ctx context.Context, cons jetstream.Consumer, op stri
 			return got, false
 		}
 		if meta.Sequence.Consumer != next+got {
-			return got, true // one was lost on the way; nobody sends it again
+			return got, true // a message was lost on the way, and the server does not send it again
 		}
 		got++
 		record, err := message(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
-		if err != nil { // a foreign client's; it must not hide the others
+		if err != nil { // published by a foreign client; it must not hide the other records
 			b.log.Warn("broker: record skipped", "err", err)
 			continue
 		}
@@ -202,8 +207,8 @@ func (b *Broker) scanBatch(ctx context.Context, cons jetstream.Consumer, op stri
 	return got, true
 }
 
-// reader makes a consumer that lives in the server's memory and acks nothing; its
-// NumPending is the exact count, since every subject holds one message.
+// reader creates a consumer in the server's memory that acks nothing. Its NumPending is
+// the exact number of records, because every subject holds one message.
 func (b *Broker) reader(ctx context.Context, stream, subject string, withData bool) (jetstream.Consumer, error) {
 	c, cancel := b.call(ctx)
 	defer cancel()
@@ -213,16 +218,16 @@ func (b *Broker) reader(ctx context.Context, stream, subject string, withData bo
 		HeadersOnly:       !withData,
 		MemoryStorage:     true,
 		Replicas:          1,
-		InactiveThreshold: 30 * time.Second, // if we die, the server forgets it by itself
+		InactiveThreshold: 30 * time.Second, // if this process dies, the server removes the consumer
 	})
 }
 
 func (b *Broker) dropReader(ctx context.Context, cons jetstream.Consumer) {
-	// Also when ctx is done; if it fails, the inactivity limit removes the reader.
+	// Even if ctx is done. If this fails, the server removes the reader after InactiveThreshold.
 	c, cancel := b.call(context.WithoutCancel(ctx))
 	defer cancel()
 	i := cons.CachedInfo()
 	if err := b.js.DeleteConsumer(c, i.Stream, i.Name); err != nil {
-		b.log.Debug("broker: reader left behind", "stream", i.Stream, "err", err)
+		b.log.Debug("broker: could not delete a reader; the server removes it later", "stream", i.Stream, "err", err)
 	}
 }

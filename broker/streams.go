@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// CreateRun makes the run's stream. A run that is there already stays as it is, with
-// its quota. quotaBytes bounds everything the run ever says; ≤ 0 means no bound.
+// CreateRun creates the run's stream. A run that exists stays as it is and keeps its
+// quota. quotaBytes limits the size of all its records together; ≤ 0 means no limit.
 func (b *Broker) CreateRun(ctx context.Context, run string, quotaBytes int64) error {
 	if err := validToken("run", run); err != nil {
 		return err
@@ -21,7 +21,7 @@ func (b *Broker) CreateRun(ctx context.Context, run string, quotaBytes int64) er
 	return b.explain(ctx, "create run "+run, b.ensureStream(ctx, b.runStream(run, quotaBytes)))
 }
 
-// SetQuota is the remedy for a full stream.
+// SetQuota changes the quota of a run, for example after ErrFull; ≤ 0 means no limit.
 func (b *Broker) SetQuota(ctx context.Context, run string, quotaBytes int64) error {
 	if err := validToken("run", run); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (b *Broker) SetQuota(ctx context.Context, run string, quotaBytes int64) err
 	defer cancel()
 	s, err := b.js.Stream(c, streamRun+run)
 	if err == nil {
-		config := s.CachedInfo().Config // keep what an operator changed
+		config := s.CachedInfo().Config // keeps settings that an operator changed
 		config.MaxBytes = quota(quotaBytes)
 		_, err = b.js.UpdateStream(c, config)
 	}
@@ -40,13 +40,13 @@ func (b *Broker) SetQuota(ctx context.Context, run string, quotaBytes int64) err
 func (b *Broker) runStream(run string, quotaBytes int64) jetstream.StreamConfig {
 	c := b.writeOnce(streamRun+run, runPrefix+run+".*.*.*")
 	c.MaxBytes = quota(quotaBytes)
-	// Without a way to delete one record, no late writer can publish it a second time.
+	// Records cannot be deleted, so that a late writer cannot publish one a second time.
 	c.DenyDelete, c.DenyPurge = true, true
 	return c
 }
 
-// writeOnce: one message per subject, and the newcomer is the one refused, also when
-// a client forgets to ask for it.
+// writeOnce configures a stream with one message per subject. A second message for a
+// subject is refused, even if its publisher did not ask for that.
 func (b *Broker) writeOnce(name, subjects string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:                 name,
@@ -69,14 +69,14 @@ func quota(bytes int64) int64 {
 	return bytes
 }
 
-// DeleteRun retires a run and everything it said; whoever publishes afterwards gets
-// ErrNoRun. Deleting a run that is not there is no error, so it may run again after
-// a crash in its middle.
+// DeleteRun deletes a run with all its records. Publishing to it afterwards answers
+// ErrNoRun. Deleting a run that does not exist is no error, so a deletion that was
+// interrupted by a crash can be repeated.
 func (b *Broker) DeleteRun(ctx context.Context, run string) error {
 	if err := validToken("run", run); err != nil {
 		return err
 	}
-	// The start goes first: nobody shall open the run again while it is being deleted.
+	// The start is deleted first, so that the run is not opened again during its deletion.
 	if err := b.purge(ctx, streamRuns, startPrefix+run); err != nil {
 		return b.explain(ctx, "delete run "+run, err)
 	}
@@ -85,10 +85,11 @@ func (b *Broker) DeleteRun(ctx context.Context, run string) error {
 	if err := b.js.DeleteStream(c, streamRun+run); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return b.explain(ctx, "delete run "+run, err)
 	}
-	return b.explain(ctx, "delete run "+run, b.purge(ctx, "KV_"+bucketHandBacks, "$KV."+bucketHandBacks+"."+run+".>"))
+	handBacks := "$KV." + bucketHandBacks + "." + run + ".>"
+	return b.explain(ctx, "delete run "+run, b.purge(ctx, "KV_"+bucketHandBacks, handBacks))
 }
 
-// purge removes what a filter matches; a stream that is not there holds nothing.
+// purge removes the messages that a filter matches. A stream that does not exist is no error.
 func (b *Broker) purge(ctx context.Context, stream, filter string) error {
 	c, cancel := b.call(ctx)
 	defer cancel()
@@ -124,9 +125,10 @@ func (b *Broker) Runs(ctx context.Context) ([]string, error) {
 type Usage struct {
 	Messages   uint64
 	Bytes      uint64
-	QuotaBytes int64 // −1: no bound
+	QuotaBytes int64 // −1: no limit
 }
 
+// Usage reads how full a run's stream is; ErrNoRun if the run does not exist.
 func (b *Broker) Usage(ctx context.Context, run string) (Usage, error) {
 	if err := validToken("run", run); err != nil {
 		return Usage{}, err
@@ -141,7 +143,8 @@ func (b *Broker) Usage(ctx context.Context, run string) (Usage, error) {
 	return Usage{Messages: i.State.Msgs, Bytes: i.State.Bytes, QuotaBytes: i.Config.MaxBytes}, nil
 }
 
-// Start announces a run. The same bytes again are no error; other bytes are ErrExists.
+// Start publishes the start of a run: a write-once message from which all processes learn
+// of the run. The same bytes a second time are no error; other bytes are ErrExists.
 func (b *Broker) Start(ctx context.Context, run string, header map[string]string, data []byte) error {
 	if err := validToken("run", run); err != nil {
 		return err
@@ -168,8 +171,8 @@ func (b *Broker) Start(ctx context.Context, run string, header map[string]string
 	return nil
 }
 
-// Started yields every announced run, in the order of the announcements; of the
-// address only Run is set. It ends after the first error.
+// Started yields the start of every run, in the order in which they were published. Only
+// Run of the address is set. It ends after the first error.
 func (b *Broker) Started(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		if err := b.ensureStartStream(ctx); err != nil {
@@ -180,8 +183,8 @@ func (b *Broker) Started(ctx context.Context) iter.Seq2[Message, error] {
 	}
 }
 
-// ensureStartStream makes the stream of starts when it is first needed, so that workers
-// without the right to make streams do not need it.
+// ensureStartStream creates the stream of starts if it does not exist. That happens on
+// first use only, so that a worker that never uses it needs no permission to create streams.
 func (b *Broker) ensureStartStream(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -195,7 +198,7 @@ func (b *Broker) ensureStartStream(ctx context.Context) error {
 	return nil
 }
 
-// ensureStream makes a stream that is not there, and leaves one that is as it is.
+// ensureStream creates a stream unless it exists. An existing stream is not changed.
 func (b *Broker) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
 	_, err := openOrCreate(ctx, b, jetstream.ErrStreamNotFound,
 		func(c context.Context) (jetstream.Stream, error) { return b.js.Stream(c, want.Name) },

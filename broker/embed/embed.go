@@ -1,5 +1,5 @@
-// Package embed runs the broker's server inside this process: for a laptop, for one
-// machine, and for tests. It knows nothing of runs and records.
+// Package embed runs the broker's server, NATS with JetStream, inside this process: for a
+// laptop, for a single machine, and for tests. It does not know runs and records.
 //
 //	s, err := embed.Start(embed.Config{Dir: dir, Port: 4222})
 //	defer s.Shutdown()
@@ -21,19 +21,19 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// MaxPayloadBytes bounds one message; larger bodies go to storage.
+// MaxPayloadBytes limits the size of one message. Larger bodies go to storage.
 const MaxPayloadBytes = 8 << 20
 
 // Config says where the data lies and who may connect.
 type Config struct {
-	Dir           string // the data folder, made if need be; one server at a time
+	Dir           string // the data folder; created if it does not exist; one server at a time
 	Host          string // default 127.0.0.1
-	Port          int    // 0: 4222; −1: any free one
-	InProcessOnly bool   // no socket at all; Host and Port are not read
-	Token         string // what clients must know; set it when Host is not this machine alone
+	Port          int    // 0: 4222; −1: any free port
+	InProcessOnly bool   // no socket at all; Host and Port are ignored
+	Token         string // the secret that clients must know; set it if other machines can reach Host
 
-	MaxStoreBytes int64        // bound of all streams; default three quarters of the free disk
-	Log           *slog.Logger // what the server says; default: nowhere
+	MaxStoreBytes int64        // limit of all streams together; default three quarters of the free disk
+	Log           *slog.Logger // the server's log messages; default: no log
 }
 
 // Server is a running server; broker.Config.InProcess takes it.
@@ -43,7 +43,8 @@ type Server struct {
 	url  string
 }
 
-// Start returns when clients can connect and all streams are recovered.
+// Start starts a server. It returns when clients can connect and all streams are
+// recovered. It fails if the port or the data folder is in use.
 func Start(c Config) (*Server, error) {
 	c, err := withDefaults(c)
 	if err != nil {
@@ -87,8 +88,9 @@ func withDefaults(c Config) (Config, error) {
 	return c, checkPortFree(c.Host, c.Port)
 }
 
-// checkPortFree tells in our messages what the server would only log. A listener that was just
-// closed may live on for a moment in a child process that is being started.
+// checkPortFree returns an error for a port in use, which the server would only log. It
+// tries several times: a socket that was just closed may stay open for a moment in a child
+// process that is being started.
 func checkPortFree(host string, port int) error {
 	addr := net.JoinHostPort(host, strconv.Itoa(max(port, 0)))
 	l, err := net.Listen("tcp", addr)
@@ -97,7 +99,8 @@ func checkPortFree(host string, port int) error {
 		l, err = net.Listen("tcp", addr)
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("embed: port %d on %s is in use: stop what listens there (perhaps another itool), or choose another port; -1 takes any free one", port, host)
+		return fmt.Errorf("embed: port %d on %s is in use: stop the program that uses it (perhaps another itool),"+
+			" or choose another port; -1 takes any free one", port, host)
 	}
 	if err != nil {
 		return fmt.Errorf("embed: %w", err)
@@ -114,11 +117,11 @@ func start(c Config) (*Server, error) {
 		Authorization: c.Token,
 		MaxPayload:    MaxPayloadBytes,
 		JetStream:     true,
-		StoreDir:      c.Dir, // it makes a folder jetstream there
-		// The default writes to disk every two minutes: too late for a single server.
+		StoreDir:      c.Dir, // the server creates a folder "jetstream" in it
+		// By default the server syncs to disk every two minutes only: too rarely without replicas.
 		SyncAlways:        true,
 		JetStreamMaxStore: c.MaxStoreBytes,
-		NoSigs:            true, // signals are the program's own
+		NoSigs:            true, // the program handles signals itself
 	})
 	if err != nil {
 		return nil, fmt.Errorf("embed: %w", err)
@@ -137,16 +140,17 @@ func start(c Config) (*Server, error) {
 	return e, nil
 }
 
-// startAndWait starts the server; its way to report a failure is a fatal line in its log.
+// startAndWait starts the server and waits until clients can connect. The server reports
+// a failure as a fatal message in its log only.
 func startAndWait(s *server.Server, fatal <-chan string) error {
-	s.Start() // recovers the streams, then listens, or complains; a second per million records
+	s.Start() // recovers the streams (a second per million records), then listens, or logs a fatal message
 	select {
 	case text := <-fatal:
 		return errors.New(text)
 	default:
 	}
 	if !s.ReadyForConnections(10 * time.Second) {
-		return errors.New("it does not listen")
+		return errors.New("it accepts no connections")
 	}
 	if !s.JetStreamEnabled() {
 		return errors.New("it cannot use its data folder: see its log")
@@ -154,21 +158,21 @@ func startAndWait(s *server.Server, fatal <-chan string) error {
 	return nil
 }
 
-// URL is where clients connect; empty without a socket.
+// URL is the address for clients; empty if the server has no socket.
 func (s *Server) URL() string { return s.url }
 
-// InProcessConn is for broker.Connect.
+// InProcessConn opens a connection without a socket; broker.Connect calls it.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.s.InProcessConn() }
 
-// Shutdown ends the server and returns when its files are closed. Clients see a lost
-// connection. It may be called twice.
+// Shutdown stops the server and returns when its files are closed. Clients lose their
+// connection. It may be called more than once.
 func (s *Server) Shutdown() {
 	s.s.Shutdown()
 	s.s.WaitForShutdown()
 	s.lock.release()
 }
 
-// lockDir keeps a second server away: two on one folder would corrupt it.
+// lockDir locks the data folder: two servers on one folder would corrupt it.
 func lockDir(dir string) (*lock, error) {
 	path := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -182,9 +186,10 @@ func lockDir(dir string) (*lock, error) {
 		if !errors.Is(err, errLocked) {
 			return nil, fmt.Errorf("embed: lock %s: %w", path, err)
 		}
-		return nil, fmt.Errorf("embed: data folder %s is in use by process %s: stop that one, or give another folder: %w", dir, holder[:n], fs.ErrExist)
+		return nil, fmt.Errorf("embed: data folder %s is in use by process %s: stop it, or give another folder: %w",
+			dir, holder[:n], fs.ErrExist)
 	}
-	// The number is for people; what counts is the lock, which ends with the process.
+	// The process number is only for the error above. The lock itself ends with the process.
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
 	}

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-var errLocked = errors.New("locked by another")
+var errLocked = errors.New("locked by another process")
 
-// lock is held for as long as its file is open.
+// lock is held as long as its file is open.
 type lock struct {
 	f    *os.File
 	once sync.Once

@@ -5,11 +5,12 @@ import (
 	"log/slog"
 )
 
-// serverLog passes on what the server says. A fatal line means that it cannot start;
-// its own logger would end the process, here Start returns an error.
+// serverLog passes the server's log messages on. A fatal message means that the server
+// cannot start: the server's own logger would end the process, but here Start returns an
+// error.
 type serverLog struct {
 	log   *slog.Logger
-	fatal chan string // holds the first
+	fatal chan string // buffered: the first fatal message
 }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug(logLine(format, v)) }
