@@ -39,8 +39,8 @@ func publishTasks(b *testing.B, br *broker.Broker, n, size int) {
 	wg.Wait()
 }
 
-// One item's whole way: pull, publish the result, ack. It is what the queue adds to
-// every item of a stage.
+// BenchmarkItem measures what the queue costs per item of a stage: pull, publish the
+// result, ack.
 func BenchmarkItem(b *testing.B) {
 	br := bench(b)
 	publishTasks(b, br, b.N, 1024)
@@ -86,12 +86,12 @@ func BenchmarkEmptyPull(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		if _, err := p.Next(b.Context()); err == nil {
-			b.Fatal("an item")
+			b.Fatal("got an item from an empty queue")
 		}
 	}
 }
 
-// A round of 47,619 items, as a run of a million over 21 rounds has.
+// BenchmarkRound uses a round of 47,619 items: a million items over 21 rounds.
 func BenchmarkRound(b *testing.B) {
 	br := bench(b)
 	publishTasks(b, br, 47_619, 200)

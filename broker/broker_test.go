@@ -9,7 +9,7 @@ import (
 	"itool/broker/embed"
 )
 
-// TestSocket runs the suite over TCP, where connections outlive a restart.
+// TestSocket runs the suite over TCP, where connections survive a restart of the server.
 func TestSocket(t *testing.T) {
 	t.Parallel()
 	brokertest.Run(t, func(t *testing.T) brokertest.Server {
@@ -27,7 +27,7 @@ func TestSocket(t *testing.T) {
 	})
 }
 
-// TestInProcess runs it without a socket.
+// TestInProcess runs the suite without a socket.
 func TestInProcess(t *testing.T) {
 	t.Parallel()
 	brokertest.Run(t, func(t *testing.T) brokertest.Server {

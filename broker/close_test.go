@@ -10,8 +10,8 @@ import (
 	"itool/broker/embed"
 )
 
-// A pull that waits at a saturated queue is being withdrawn when the connection
-// closes: the client then reports the end of the subscription twice.
+// TestCloseDuringPull closes the connection while a pull from a saturated queue stops
+// waiting: the client then reports the end of the subscription twice.
 func TestCloseDuringPull(t *testing.T) {
 	s := start(t, embed.Config{Dir: t.TempDir(), InProcessOnly: true})
 	keep := connect(t, broker.Config{InProcess: s})

@@ -15,9 +15,9 @@ import (
 	"itool/broker/brokertest"
 )
 
-// TestCluster runs the suite on three servers with three copies of everything: other
-// error codes, elections, replicas that lag. Every test has an account of its own, so
-// that one cluster serves them all.
+// TestCluster runs the suite on three servers with three replicas: it meets other error
+// codes, elections, and replicas that lag behind. Every test has its own account, so that
+// all tests can share one cluster.
 func TestCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: a cluster takes seconds to come up")
@@ -95,8 +95,8 @@ func cluster(t *testing.T, accounts int) []*server.Server {
 	return servers
 }
 
-// freePort is below the range from which the system takes ports for clients: one of
-// those could take it while its server restarts.
+// freePort finds a port below the range from which the system takes ports for clients: a
+// client could otherwise take the port while its server restarts.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {

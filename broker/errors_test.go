@@ -19,12 +19,12 @@ import (
 	"itool/broker/embed"
 )
 
-// TestConnectErrors: every way not to get a connection says what to do, soon, and
-// never shows a password.
+// TestConnectErrors: every failed connection returns soon, with an error that says what
+// to do and shows no password.
 func TestConnectErrors(t *testing.T) {
 	t.Parallel()
 	up := start(t, embed.Config{Dir: t.TempDir(), Port: -1, Token: "secret"}).URL()
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, says nothing
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections but sends nothing
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +40,10 @@ func TestConnectErrors(t *testing.T) {
 	}{
 		{"no address", broker.Config{}, "URL"},
 		{"not an address", broker.Config{URL: "nats://u:hunter2@[::1"}, "want nats://host:4222"},
-		{"nobody there", broker.Config{URL: "nats://u:hunter2@127.0.0.1:1"}, "is the server up"},
-		{"nobody speaks", broker.Config{URL: "nats://" + silent.Addr().String(), Timeout: 200 * time.Millisecond}, "timeout"},
+		{"no server", broker.Config{URL: "nats://u:hunter2@127.0.0.1:1"}, "is the server up"},
+		{"silent server", broker.Config{
+			URL: "nats://" + silent.Addr().String(), Timeout: 200 * time.Millisecond,
+		}, "timeout"},
 		{"wrong token", broker.Config{URL: up, Token: "hunter2"}, "Authorization"},
 		{"no token", broker.Config{URL: up}, "Authorization"},
 		{"missing credentials", broker.Config{URL: up, Creds: file + "-not"}, "no such file"},
@@ -62,7 +64,7 @@ func TestConnectErrors(t *testing.T) {
 				t.Errorf("got %q, want %q in it and no password", err, c.want)
 			}
 			if took := time.Since(began); took > 3*time.Second {
-				t.Errorf("it took %v", took)
+				t.Errorf("Connect took %v, want less than 3s", took)
 			}
 		})
 	}
@@ -73,17 +75,18 @@ func TestConnectErrors(t *testing.T) {
 	}
 }
 
-// TestDenied: the server refuses on the side and lets the call time out; the caller
-// is told of the refusal all the same, and so is the log.
+// TestDenied: the server reports a denied publish asynchronously, and the call times out.
+// The caller's error and the log must name the denied permission all the same.
 func TestDenied(t *testing.T) {
 	t.Parallel()
+	permissions := &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: []string{"itool.run.r.result.>", "$JS.API.DIRECT.GET.RUN_r.>"}},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_few.>"}},
+	}
 	s := startBareServer(t, func(o *server.Options) {
 		o.Users = []*server.User{
 			{Username: "all", Password: "p"},
-			{Username: "few", Password: "p", Permissions: &server.Permissions{
-				Publish:   &server.SubjectPermission{Allow: []string{"itool.run.r.result.>", "$JS.API.DIRECT.GET.RUN_r.>"}},
-				Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_few.>"}},
-			}},
+			{Username: "few", Password: "p", Permissions: permissions},
 		}
 	})
 	ctx := t.Context()
@@ -101,7 +104,7 @@ func TestDenied(t *testing.T) {
 	}
 	allowed := broker.Address{Run: "r", Record: "result", Key: "k"}
 	if stored, err := few.Publish(ctx, allowed, nil, nil); !stored || err != nil {
-		t.Errorf("what is allowed: %v, %v", stored, err)
+		t.Errorf("an allowed publish: %v, %v", stored, err)
 	}
 	if _, err := few.Get(ctx, allowed); err != nil {
 		t.Errorf("get: %v", err)
@@ -109,7 +112,7 @@ func TestDenied(t *testing.T) {
 	denied := broker.Address{Run: "r", Record: "task", Key: "k"}
 	_, err = few.Publish(ctx, denied, nil, nil)
 	if !errors.Is(err, broker.ErrDenied) || !strings.Contains(err.Error(), denied.String()) {
-		t.Errorf("what is not: %v, want denied, with the subject", err)
+		t.Errorf("a denied publish: %v, want ErrDenied with the subject", err)
 	}
 	few.Close() // its log is complete now
 	if !strings.Contains(log.String(), "Permissions Violation") || strings.Contains(log.String(), ":p@") {
@@ -117,7 +120,7 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// TestNoJetStream: a plain NATS server is not enough, and says so.
+// TestNoJetStream: with a NATS server without JetStream, the errors say what is missing.
 func TestNoJetStream(t *testing.T) {
 	t.Parallel()
 	s := startBareServer(t, func(o *server.Options) { o.JetStream = false })
@@ -128,11 +131,11 @@ func TestNoJetStream(t *testing.T) {
 	}
 	_, err = b.Publish(t.Context(), broker.Address{Run: "r", Record: "task", Key: "k"}, nil, nil)
 	if !errors.Is(err, broker.ErrUnavailable) || !strings.Contains(err.Error(), "JetStream") {
-		t.Errorf("publish: %v, want unavailable, not a missing run", err)
+		t.Errorf("publish: %v, want ErrUnavailable naming JetStream, not ErrNoRun", err)
 	}
 }
 
-// TestQuotaBeyondDisk: a quota that the server cannot set aside is refused at once.
+// TestQuotaBeyondDisk: a quota beyond the server's storage limit is refused at once.
 func TestQuotaBeyondDisk(t *testing.T) {
 	t.Parallel()
 	s := start(t, embed.Config{Dir: t.TempDir(), InProcessOnly: true, MaxStoreBytes: 1 << 20})
@@ -145,8 +148,8 @@ func TestQuotaBeyondDisk(t *testing.T) {
 	}
 }
 
-// TestForeignSubjects: what a careless client puts into a run's stream hides nothing
-// and comes back to nobody.
+// TestForeignSubjects: a message with an invalid subject that a foreign client puts into a
+// run's stream hides no records, and no worker gets it as an item.
 func TestForeignSubjects(t *testing.T) {
 	t.Parallel()
 	s := startBareServer(t, func(*server.Options) {})
@@ -159,7 +162,10 @@ func TestForeignSubjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	for _, rest := range []string{"task.x.k", "task.00.k", "task.-2.k", "ta/sk.0.k", "task.99999999999999999999.k", "task.0." + strings.Repeat("k", 200)} {
+	for _, rest := range []string{
+		"task.x.k", "task.00.k", "task.-2.k", "ta/sk.0.k", "task.99999999999999999999.k",
+		"task.0." + strings.Repeat("k", 200),
+	} {
 		if _, err := nc.Request("itool.run.r."+rest, []byte("junk"), 5*time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +183,7 @@ func TestForeignSubjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the only good item", func() bool {
+	waitFor(t, "item with a valid subject", func() bool {
 		d, err := p.Next(ctx)
 		if err == nil && d.Address == good && d.Ack(ctx) == nil {
 			return true
@@ -187,26 +193,26 @@ func TestForeignSubjects(t *testing.T) {
 		}
 		return false
 	})
-	waitFor(t, "an empty queue", func() bool {
+	waitFor(t, "empty queue", func() bool {
 		waiting, inWork, err := b.Depth(ctx, "r", "work")
 		return err == nil && waiting+inWork == 0
 	})
 }
 
-// TestClosed: after Close every call says so and none hangs.
+// TestClosed: after Close, calls return an error that says so, and listeners end.
 func TestClosed(t *testing.T) {
 	t.Parallel()
 	s := start(t, embed.Config{Dir: t.TempDir(), InProcessOnly: true})
 	b := connect(t, broker.Config{InProcess: s})
-	news, err := b.Listen(t.Context(), broker.Hint, "*")
+	hints, err := b.Listen(t.Context(), broker.Hint, "*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.Close()
 	select {
-	case _, open := <-news:
+	case _, open := <-hints:
 		if open {
-			t.Error("news after the end")
+			t.Error("got a hint after Close")
 		}
 	case <-time.After(5 * time.Second):
 		t.Error("the channel stays open")
@@ -217,10 +223,14 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// startBareServer is a server as operators run it, with its own settings.
+// startBareServer starts a server without package embed, as an operator would, with other
+// settings.
 func startBareServer(t *testing.T, change func(*server.Options)) *server.Server {
 	t.Helper()
-	o := &server.Options{ServerName: "bare", Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true}
+	o := &server.Options{
+		ServerName: "bare", Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(),
+		NoSigs: true, NoLog: true,
+	}
 	change(o)
 	s, err := server.NewServer(o)
 	if err != nil {

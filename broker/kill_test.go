@@ -20,8 +20,8 @@ import (
 	"itool/broker/embed"
 )
 
-// The killing tests run the server, workers and trainers as processes of their own and
-// kill them while they work. Everything they need is in these variables.
+// TestKill runs the server, workers and trainers as child processes and kills them while
+// they work. The child processes get their settings from these environment variables.
 const (
 	dirVar  = "ITOOL_BROKER_TEST_DIR"
 	portVar = "ITOOL_BROKER_TEST_PORT"
@@ -31,7 +31,7 @@ const (
 const (
 	killAckWait  = 800 * time.Millisecond
 	killItems    = 150
-	killDuration = 5 * time.Second // how long things are killed
+	killDuration = 5 * time.Second // how long processes are disturbed
 	killTimeout  = 40 * time.Second
 )
 
@@ -56,7 +56,7 @@ func runServer(ctx context.Context) error {
 	}
 	s, err := embed.Start(c)
 	for end := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(end); {
-		time.Sleep(20 * time.Millisecond) // the killed one's lock goes with its process
+		time.Sleep(20 * time.Millisecond) // until the killed server's process and its lock are gone
 		s, err = embed.Start(c)
 	}
 	if err != nil {
@@ -67,10 +67,11 @@ func runServer(ctx context.Context) error {
 	return nil
 }
 
-// dial tries until the server is there: it may be dead just now.
+// dial tries until the server answers: it may be down at the moment.
 func dial(ctx context.Context, port string) (*broker.Broker, error) {
 	for {
-		b, err := broker.Connect(ctx, broker.Config{URL: "nats://127.0.0.1:" + port, Name: os.Getenv(nameVar), Timeout: 2 * time.Second})
+		config := broker.Config{URL: "nats://127.0.0.1:" + port, Name: os.Getenv(nameVar), Timeout: 2 * time.Second}
+		b, err := broker.Connect(ctx, config)
 		if err == nil || ctx.Err() != nil {
 			return b, err
 		}
@@ -78,7 +79,7 @@ func dial(ctx context.Context, port string) (*broker.Broker, error) {
 	}
 }
 
-// result is what every worker makes of an item, however often it runs.
+// result is a worker's result for an item. It is the same in every attempt.
 func result(key string) []byte {
 	return fmt.Appendf(nil, "%x", sha256.Sum256([]byte(key)))
 }
@@ -86,7 +87,7 @@ func result(key string) []byte {
 func runWorker(ctx context.Context) error {
 	b, err := dial(ctx, os.Getenv(portVar))
 	if err != nil {
-		return nil // told to stop first
+		return nil // stopped before the server answered
 	}
 	defer b.Close()
 	var p *broker.Puller
@@ -105,8 +106,8 @@ func runWorker(ctx context.Context) error {
 	return nil
 }
 
-// processItem holds on to its item through every trouble of the server, and hands it back
-// when told to stop.
+// processItem keeps trying to publish its item's result while the server is down, and
+// hands the item back when the process is told to stop.
 func processItem(ctx context.Context, b *broker.Broker, d *broker.Delivery) {
 	uncancelled := context.WithoutCancel(ctx)
 	end := time.Now().Add(time.Duration(20+rand.IntN(200)) * time.Millisecond)
@@ -120,22 +121,25 @@ func processItem(ctx context.Context, b *broker.Broker, d *broker.Delivery) {
 	}
 	to := d.Address
 	to.Record = "result"
+	header := map[string]string{"itool-worker": os.Getenv(nameVar)}
 	for {
-		if _, err := b.Publish(uncancelled, to, map[string]string{"itool-worker": os.Getenv(nameVar)}, result(d.Key)); err == nil {
+		if _, err := b.Publish(uncancelled, to, header, result(d.Key)); err == nil {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	_ = d.Ack(uncancelled) // lost: it comes again, finds its result there, and is acked then
+	_ = d.Ack(uncancelled) // if the ack gets lost, the item is delivered again and acked then
 }
 
-// TestKill runs alone: while it starts processes, a listener that another test has just
-// closed may live on in one of them, and its port stay taken.
+// TestKill does not run in parallel with other tests: while it starts processes, a socket
+// that another test has just closed may stay open in one of them and keep its port.
 func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: kills processes for seconds")
 	}
-	for name, test := range map[string]func(*testing.T){"queue": killQueue, "trainers": killTrainers, "frozen server": frozenServer} {
+	for name, test := range map[string]func(*testing.T){
+		"queue": killQueue, "trainers": killTrainers, "frozen server": frozenServer,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t)
@@ -143,7 +147,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// killQueue: every item has exactly one result, the right one, whoever dies.
+// killQueue: every item has exactly one result, and the right one, no matter which
+// processes are killed.
 func killQueue(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), killTimeout)
 	defer cancel()
@@ -162,7 +167,7 @@ func killQueue(t *testing.T) {
 		c.spawn(w)
 	}
 	var published atomic.Bool
-	go func() { // the publisher lives through it all, and says everything twice
+	go func() { // the publisher is never killed; it publishes everything twice
 		defer published.Store(true)
 		for range 2 {
 			for i := range killItems {
@@ -177,7 +182,7 @@ func killQueue(t *testing.T) {
 		}
 	}()
 	c.disturbAll(workers)
-	waitUntil(ctx, t, "all results, and nothing left to do", func() bool {
+	waitUntil(ctx, t, "all results and an empty queue", func() bool {
 		n, err := b.Count(ctx, "r", "result.0.*")
 		waiting, inWork, err2 := b.Depth(ctx, "r", "work")
 		return published.Load() && err == nil && err2 == nil && n == killItems && waiting+inWork == 0
@@ -195,7 +200,7 @@ func killQueue(t *testing.T) {
 	t.Logf("%d items, %v", killItems, c.kills)
 }
 
-// frozenServer: a server that does not answer holds nobody for longer than Timeout.
+// frozenServer: no call waits longer than about Timeout for a server that does not answer.
 func frozenServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), killTimeout)
 	defer cancel()
@@ -226,14 +231,17 @@ func frozenServer(t *testing.T) {
 		"get":        func() error { _, err := b.Get(ctx, a); return err },
 		"keys":       func() error { _, err := b.Keys(ctx, "r", "task", 0); return err },
 		"count":      func() error { _, err := b.Count(ctx, "r", "task.0.*"); return err },
-		"pull":       func() error { _, err := b.Pull(ctx, "r", "s", []string{"task.0.*"}, broker.PullOptions{}); return err },
-		"next":       func() error { _, err := p.Next(ctx); return err },
-		"depth":      func() error { _, _, err := b.Depth(ctx, "r", "work"); return err },
-		"heartbeat":  func() error { return d.Heartbeat(ctx) },
-		"hand back":  func() error { return d.HandBack(ctx) },
-		"ack":        func() error { return d.Ack(ctx) },
-		"acquire":    func() error { _, err := b.Acquire(ctx, "m", "me", time.Minute); return err },
-		"renew":      func() error { return l.Renew(ctx) },
+		"pull": func() error {
+			_, err := b.Pull(ctx, "r", "s", []string{"task.0.*"}, broker.PullOptions{})
+			return err
+		},
+		"next":      func() error { _, err := p.Next(ctx); return err },
+		"depth":     func() error { _, _, err := b.Depth(ctx, "r", "work"); return err },
+		"heartbeat": func() error { return d.Heartbeat(ctx) },
+		"hand back": func() error { return d.HandBack(ctx) },
+		"ack":       func() error { return d.Ack(ctx) },
+		"acquire":   func() error { _, err := b.Acquire(ctx, "m", "me", time.Minute); return err },
+		"renew":     func() error { return l.Renew(ctx) },
 	} {
 		start := time.Now()
 		if err := call(); !errors.Is(err, broker.ErrUnavailable) {
@@ -245,8 +253,10 @@ func frozenServer(t *testing.T) {
 	}
 }
 
-// prepare puts an item and a lease into our hands.
-func prepare(ctx context.Context, t *testing.T, b *broker.Broker, a broker.Address) (*broker.Puller, *broker.Delivery, *broker.Lease) {
+// prepare creates a run, takes one item from its queue, and acquires a lease.
+func prepare(
+	ctx context.Context, t *testing.T, b *broker.Broker, a broker.Address,
+) (*broker.Puller, *broker.Delivery, *broker.Lease) {
 	t.Helper()
 	err := b.CreateRun(ctx, a.Run, 0)
 	if err == nil {
@@ -270,7 +280,7 @@ func prepare(ctx context.Context, t *testing.T, b *broker.Broker, a broker.Addre
 	return p, d, l
 }
 
-// runTrainer does whole rounds: take the lease, read the head, train, commit.
+// runTrainer repeats: take the lease, read the last policy, train, commit the next policy.
 func runTrainer(ctx context.Context) error {
 	b, err := dial(ctx, os.Getenv(portVar))
 	if err != nil {
@@ -283,13 +293,13 @@ func runTrainer(ctx context.Context) error {
 			continue
 		}
 		commitPolicy(ctx, b)
-		_ = l.Renew(ctx) // who has lost it finds its commit refused, if another was quicker
+		_ = l.Renew(ctx) // an error does not matter: if another trainer was faster, the commit was refused
 		_ = l.Release(ctx)
 	}
 	return nil
 }
 
-// commitPolicy commits the next policy: its parent's name and its own.
+// commitPolicy publishes the next policy: its parent's name and its own.
 func commitPolicy(ctx context.Context, b *broker.Broker) {
 	n, err := b.Count(ctx, "r", "policy.*.*")
 	if err != nil {
@@ -302,10 +312,12 @@ func commitPolicy(ctx context.Context, b *broker.Broker) {
 	_, parent, _ := strings.Cut(string(m.Data), " ")
 	time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond)
 	mine := fmt.Sprintf("%s.%d", os.Getenv(nameVar), rand.Uint64())
-	_, _ = b.Publish(ctx, broker.Address{Run: "r", Record: "policy", Round: n, Key: "policy"}, nil, []byte(parent+" "+mine))
+	next := broker.Address{Run: "r", Record: "policy", Round: n, Key: "policy"}
+	_, _ = b.Publish(ctx, next, nil, []byte(parent+" "+mine))
 }
 
-// killTrainers: the policies form one chain without a fork, whoever dies or sleeps.
+// killTrainers: the policies form one chain without a fork, no matter which trainers are
+// killed or frozen.
 func killTrainers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), killTimeout)
 	defer cancel()
@@ -319,7 +331,8 @@ func killTrainers(t *testing.T) {
 	if err := b.CreateRun(ctx, "r", 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Publish(ctx, broker.Address{Run: "r", Record: "policy", Key: "policy"}, nil, []byte("- root")); err != nil {
+	first := broker.Address{Run: "r", Record: "policy", Key: "policy"}
+	if _, err := b.Publish(ctx, first, nil, []byte("- root")); err != nil {
 		t.Fatal(err)
 	}
 	trainers := []string{"trainer-1", "trainer-2", "trainer-3"}
@@ -352,7 +365,7 @@ func waitUntil(ctx context.Context, t *testing.T, what string, done func() bool)
 	t.Helper()
 	for !done() {
 		if ctx.Err() != nil {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("waiting for %s: %v", what, ctx.Err())
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

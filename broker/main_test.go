@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// roleVar makes this test binary a part of the killing tests instead.
+// roleVar is set in the child processes of TestKill: the test binary then plays that role
+// instead of running the tests.
 const roleVar = "ITOOL_BROKER_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	flag.Parse()
-	// These tests wait far more than they work; two at a time would take a minute.
+	// These tests mostly wait. With the default of one per core they would take a minute.
 	if err := flag.Set("test.parallel", "12"); err != nil {
 		log.Fatal(err)
 	}

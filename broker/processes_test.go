@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// processes is a server and others that can be killed.
+// processes is a server and its clients, as child processes that a test can kill.
 type processes struct {
 	t     *testing.T
 	port  string
@@ -42,7 +42,7 @@ func (c *processes) spawn(name string) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(c.env, roleVar+"="+role, fmt.Sprintf("%s=%s.%d", nameVar, name, c.next))
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // none outlives the test
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it dies with the test
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func (c *processes) kill(name string) {
 	_ = c.procs[name].Wait()
 }
 
-// disturb does one bad thing to one of the processes.
+// disturb terminates, freezes or kills one of the processes; the choice is random.
 func (c *processes) disturb(name string) {
 	switch n := rand.IntN(4); {
 	case n == 0 && name != "server":
@@ -63,7 +63,7 @@ func (c *processes) disturb(name string) {
 		_ = c.procs[name].Wait()
 		c.spawn(name)
 	case n == 1 && name != "server":
-		c.kills["frozen"]++ // long enough to lose the item, then it goes on as if nothing were
+		c.kills["frozen"]++ // long enough to lose the item; then the process continues unaware
 		p := c.procs[name].Process
 		_ = p.Signal(syscall.SIGSTOP)
 		time.AfterFunc(2*killAckWait, func() { _ = p.Signal(syscall.SIGCONT) })
@@ -74,7 +74,7 @@ func (c *processes) disturb(name string) {
 	}
 }
 
-// disturbAll disturbs the processes for a while, the server less often than the others.
+// disturbAll disturbs the processes for killDuration, the server less often than the others.
 func (c *processes) disturbAll(names []string) {
 	for end := time.Now().Add(killDuration); time.Now().Before(end); {
 		time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)

@@ -1,8 +1,12 @@
-// Package brokertest proves what package broker promises, against any server.
+// Package brokertest is the test suite for what package broker promises. It runs against
+// any kind of server: embedded, over a socket, a cluster, or a server of your own.
 //
 //	func TestBroker(t *testing.T) {
 //		brokertest.Run(t, func(t *testing.T) brokertest.Server { ... })
 //	}
+//
+// A new kind of server starts by passing this suite. A server that a test cannot restart
+// leaves Restart nil; the tests that need it are then skipped and say so.
 package brokertest
 
 import (
@@ -15,45 +19,45 @@ import (
 	"itool/broker"
 )
 
-// Server is an empty server of the test's own.
+// Server is an empty server that only one test uses.
 type Server struct {
-	// Connect opens a new connection, closed when the test ends.
+	// Connect opens a new connection, which is closed when the test ends.
 	Connect func(t *testing.T) *broker.Broker
-	// Restart stops the server and starts it again on the same data and address;
-	// connections mend themselves. Nil where that cannot be: those tests are skipped.
+	// Restart stops the server and starts it again with the same data and address. Open
+	// connections must reconnect by themselves. Nil if a test cannot restart the server.
 	Restart func(t *testing.T)
 }
 
-// Run runs the whole suite; open is called once for each test.
+// Run runs the whole suite. It calls open once for each test; the tests run in parallel.
 func Run(t *testing.T, open func(t *testing.T) Server) {
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, Server)
 	}{
 		{"write once", writeOnce},
-		{"write once among many at a time", writeOnceRace},
+		{"write once with many writers at a time", writeOnceRace},
 		{"write once after a restart", writeOnceRestart},
-		{"records come back as they were", roundTrip},
-		{"names that are not legal", badNames},
+		{"a record is read as it was published", roundTrip},
+		{"illegal names are refused", badNames},
 		{"lists, counts and keys agree", listing},
 		{"runs and starts", runs},
 		{"a deleted run refuses late publishes", deletedRun},
 		{"a full stream refuses and loses nothing", fullStream},
-		{"too large a message", messageTooLarge},
-		{"empty pulls are quick", emptyPulls},
-		{"a pull takes one and no more", noPrefetch},
-		{"saturated: no item is lost", saturated},
-		{"a missed heartbeat brings an item back", missedHeartbeat},
-		{"a heartbeat keeps an item", heartbeat},
+		{"a message that is too large is refused", messageTooLarge},
+		{"pulls from an empty queue are fast", emptyPulls},
+		{"a pull takes one item and no more", noPrefetch},
+		{"no item of a saturated queue is lost", saturated},
+		{"an item without heartbeats is delivered again", missedHeartbeat},
+		{"heartbeats keep an item", heartbeat},
 		{"a stale holder is harmless", staleHolder},
-		{"attempts: errors count, hand-backs do not", attempts},
-		{"a queue outlives a restart", queueRestart},
-		{"filters choose, and a second pull widens", filters},
+		{"errors count as attempts, hand-backs do not", attempts},
+		{"a queue survives a restart", queueRestart},
+		{"filters select, and a second pull raises limits", filters},
 		{"a lease has one holder", leaseExclusive},
 		{"a lease runs out and is taken over", leaseExpiry},
 		{"a renewed lease lasts", leaseRenew},
-		{"announcements", announcements},
-		{"a done context stops every call", cancelled},
+		{"announcements reach their listeners", announcements},
+		{"a cancelled context stops every call", cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -62,9 +66,10 @@ func Run(t *testing.T, open func(t *testing.T) Server) {
 	}
 }
 
-// maxWait bounds every wait of the suite; nothing takes that long unless it is broken.
+// maxWait limits every wait of the suite. Only a broken server takes that long.
 const maxWait = 30 * time.Second
 
+// testContext returns the test's context with the deadline maxWait.
 func testContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	t.Cleanup(cancel)
@@ -89,7 +94,7 @@ func address(run, record string, round int, key string) broker.Address {
 	return broker.Address{Run: run, Record: record, Round: round, Key: key}
 }
 
-// createTasks makes a run with n tasks of round 0 whose data is their key.
+// createTasks creates a run with n tasks in round 0. The data of a task is its key.
 func createTasks(t *testing.T, b *broker.Broker, run string, n int) {
 	t.Helper()
 	ctx := testContext(t)
@@ -107,6 +112,7 @@ func publish(t *testing.T, b *broker.Broker, a broker.Address) {
 	}
 }
 
+// openQueue opens the queue of a stage "work" that takes all tasks of the run.
 func openQueue(t *testing.T, b *broker.Broker, run string, ackWait time.Duration) *broker.Puller {
 	t.Helper()
 	p, err := b.Pull(testContext(t), run, "work", []string{"task.*.*"}, broker.PullOptions{AckWait: ackWait})
@@ -114,7 +120,7 @@ func openQueue(t *testing.T, b *broker.Broker, run string, ackWait time.Duration
 	return p
 }
 
-// nextItem waits for an item that is due.
+// nextItem waits for the next item, which must arrive within maxWait.
 func nextItem(t *testing.T, p *broker.Puller) *broker.Delivery {
 	t.Helper()
 	var d *broker.Delivery
@@ -125,7 +131,8 @@ func nextItem(t *testing.T, p *broker.Puller) *broker.Delivery {
 	return d
 }
 
-// poll repeats try until it succeeds; only "not yet" errors are repeated.
+// poll repeats try until it succeeds. It repeats only after errors that can pass: an empty
+// queue, an unavailable server, a lease that another holder has.
 func poll(t *testing.T, what string, try func(context.Context) error) {
 	t.Helper()
 	ctx := testContext(t)
@@ -134,8 +141,9 @@ func poll(t *testing.T, what string, try func(context.Context) error) {
 		if err == nil {
 			return
 		}
-		again := errors.Is(err, broker.ErrEmpty) || errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrHeld)
-		if !again || ctx.Err() != nil {
+		passes := errors.Is(err, broker.ErrEmpty) || errors.Is(err, broker.ErrUnavailable) ||
+			errors.Is(err, broker.ErrHeld)
+		if !passes || ctx.Err() != nil {
 			t.Fatalf("waiting for %s: %v", what, err)
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -145,12 +153,12 @@ func poll(t *testing.T, what string, try func(context.Context) error) {
 func wantEmpty(t *testing.T, p *broker.Puller) {
 	t.Helper()
 	if d, err := p.Next(testContext(t)); !errors.Is(err, broker.ErrEmpty) {
-		t.Fatalf("next: got %v, %v, want nothing", d, err)
+		t.Fatalf("next: got %v, %v, want ErrEmpty", d, err)
 	}
 }
 
 func requireRestart(t *testing.T, s Server) {
 	if s.Restart == nil {
-		t.Skip("this server cannot be restarted by a test")
+		t.Skip("a test cannot restart this server")
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"itool/broker"
 )
 
-// shortAckWait is an AckWait that a test can wait for.
+// shortAckWait is short enough for a test to wait until it is over.
 const shortAckWait = 300 * time.Millisecond
 
 func wantDepth(t *testing.T, b *broker.Broker, pending, inFlight int) {
@@ -39,7 +39,7 @@ func emptyPulls(t *testing.T, s Server) {
 	for range 50 {
 		wantEmpty(t, p)
 	}
-	// One that waited for an answer that never comes would take a second alone.
+	// A single pull that waits for an answer until its time limit takes a second.
 	if d := time.Since(start); d > 50*50*time.Millisecond {
 		t.Errorf("50 empty pulls took %v", d)
 	}
@@ -65,12 +65,13 @@ func noPrefetch(t *testing.T, s Server) {
 	wantEmpty(t, p)
 }
 
-// A consumer that may have no more in work stays silent; what it then sends to a
-// puller that has just stopped waiting must not be lost.
+// saturated: a consumer that has MaxAckPending items in work does not answer a pull. An
+// item that it sends later, when the puller has just stopped waiting, must not be lost.
 func saturated(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), testContext(t)
 	createTasks(t, b, "r", 3)
-	p, err := b.Pull(ctx, "r", "work", []string{"task.0.*"}, broker.PullOptions{AckWait: time.Minute, MaxAckPending: 1})
+	options := broker.PullOptions{AckWait: time.Minute, MaxAckPending: 1}
+	p, err := b.Pull(ctx, "r", "work", []string{"task.0.*"}, options)
 	check(t, err)
 	d := nextItem(t, p)
 	wantEmpty(t, p)
@@ -82,7 +83,7 @@ func saturated(t *testing.T, s Server) {
 		check(t, d.Ack(ctx))
 		if i < 2 {
 			d = nextItem(t, p)
-			wantAttempts(t, d, 0) // it was not delivered to nobody meanwhile
+			wantAttempts(t, d, 0) // it was not delivered before without a receiver
 		}
 	}
 	wantDepth(t, b, 0, 0)
@@ -116,8 +117,8 @@ func heartbeat(t *testing.T, s Server) {
 		check(t, d.Heartbeat(ctx))
 		again, err := p.Next(ctx)
 		if gap := time.Since(last); err == nil && gap < p.AckWait() {
-			t.Fatalf("it came again %v after a heartbeat", gap)
-		} else if err == nil { // this machine was too busy to beat in time: once more
+			t.Fatalf("the item was delivered again %v after a heartbeat", gap)
+		} else if err == nil { // this machine was too busy to send heartbeats in time: start again
 			d, beats = again, 0
 			lost++
 		}
@@ -134,16 +135,16 @@ func staleHolder(t *testing.T, s Server) {
 	p := openQueue(t, b, "r", shortAckWait)
 	stale, other := nextItem(t, p), nextItem(t, p)
 	check(t, other.Ack(ctx))
-	holder := nextItem(t, p) // the first came back
+	holder := nextItem(t, p) // the stale one's item, delivered again
 	check(t, stale.Ack(ctx))
 	check(t, stale.Heartbeat(ctx))
 	check(t, stale.Retry(ctx, 0))
-	// The item was acked once, by whomever; nothing done now brings it back or hangs.
+	// The item was acked once, no matter by which holder. No later call brings it back or hangs.
 	check(t, holder.Heartbeat(ctx))
 	start := time.Now()
 	check(t, holder.Ack(ctx))
 	if d := time.Since(start); d > 2*time.Second {
-		t.Errorf("an ack of what is acked took %v", d)
+		t.Errorf("a second ack of the item took %v", d)
 	}
 	wantDepth(t, b, 0, 0)
 	wantEmpty(t, p)
@@ -161,7 +162,9 @@ func attempts(t *testing.T, s Server) {
 	}{
 		{"hand back", func(d *broker.Delivery) error { return d.HandBack(ctx) }, 0},
 		{"error", func(d *broker.Delivery) error { return d.Retry(ctx, 0) }, 1},
-		{"hand back twice by one holder", func(d *broker.Delivery) error { return errors.Join(d.HandBack(ctx), d.HandBack(ctx)) }, 1},
+		{"hand back twice by one holder", func(d *broker.Delivery) error {
+			return errors.Join(d.HandBack(ctx), d.HandBack(ctx))
+		}, 1},
 		{"hand back", func(d *broker.Delivery) error { return d.HandBack(ctx) }, 1},
 		{"error with delay", func(d *broker.Delivery) error { return d.Retry(ctx, 200*time.Millisecond) }, 2},
 		{"error with a negative delay", func(d *broker.Delivery) error { return d.Retry(ctx, -1) }, 3},
@@ -170,14 +173,14 @@ func attempts(t *testing.T, s Server) {
 		if err := step.settle(d); err != nil {
 			t.Fatalf("step %d, %s: %v", i, step.name, err)
 		}
-		wantDepth(t, b, 0, 1) // on its way back is still to do
+		wantDepth(t, b, 0, 1) // an item that will be delivered again counts as in work
 		d = nextItem(t, p)
 		if step.name == "error with delay" && time.Since(start) < 200*time.Millisecond {
-			t.Errorf("it came back after %v", time.Since(start))
+			t.Errorf("the item came back after %v, want at least 200ms", time.Since(start))
 		}
 		wantAttempts(t, d, step.want)
 	}
-	// What has been settled is out of our hands: nothing more is said about it.
+	// After the first call that settles a delivery, further calls send nothing.
 	check(t, d.HandBack(ctx))
 	now := nextItem(t, p)
 	check(t, errors.Join(d.Retry(ctx, 0), d.HandBack(ctx), d.Ack(ctx)))
@@ -200,7 +203,7 @@ func queueRestart(t *testing.T, s Server) {
 	check(t, inHand.Ack(ctx))
 	d := nextItem(t, p)
 	if d.Key == done.Key || d.Key == inHand.Key {
-		t.Errorf("%s came again", d.Key)
+		t.Errorf("%s was delivered again", d.Key)
 	}
 	check(t, d.Ack(ctx))
 	wantEmpty(t, p)
@@ -227,26 +230,27 @@ func filters(t *testing.T, s Server) {
 	if fmt.Sprint(got) != "[policy0 pair1 policy1]" {
 		t.Errorf("got %v", got)
 	}
-	p2, err := b.Pull(ctx, "r", "work", []string{"policy.*.*", "pair.1.*"}, broker.PullOptions{AckWait: 2 * time.Minute, MaxAckPending: 5})
+	longer := broker.PullOptions{AckWait: 2 * time.Minute, MaxAckPending: 5}
+	p2, err := b.Pull(ctx, "r", "work", []string{"policy.*.*", "pair.1.*"}, longer)
 	check(t, err)
 	if p2.AckWait() != 2*time.Minute {
-		t.Errorf("AckWait %v", p2.AckWait())
+		t.Errorf("AckWait %v, want 2m0s", p2.AckWait())
 	}
 	publish(t, b, address("r", "pair", 1, "more"))
 	if d := nextItem(t, p); d.Key != "more" {
-		t.Errorf("got %s", d.Key)
+		t.Errorf("got %s, want more", d.Key)
 	}
 	_, err = b.Pull(ctx, "r", "clash", []string{"pair.*.*", "pair.1.*"}, broker.PullOptions{})
 	if err == nil {
-		t.Error("overlapping filters were taken")
+		t.Error("overlapping filters were accepted")
 	}
 	_, err = b.Pull(ctx, "r", "nothing", nil, broker.PullOptions{})
 	if err == nil {
-		t.Error("no filters were taken")
+		t.Error("an empty list of filters was accepted")
 	}
 	other, err := b.Pull(ctx, "r", "other", []string{"pair.1.*"}, broker.PullOptions{})
 	check(t, err)
 	if d := nextItem(t, other); d.Key != "pair1" {
-		t.Errorf("a second stage on the same record got %s", d.Key)
+		t.Errorf("a second stage on the same record got %s, want pair1", d.Key)
 	}
 }

@@ -29,21 +29,21 @@ func leaseExclusive(t *testing.T, s Server) {
 	}
 	wg.Wait()
 	if n := won.Load(); n != 1 {
-		t.Errorf("%d holders", n)
+		t.Errorf("%d holders, want 1", n)
 	}
 	b := s.Connect(t)
 	l, err := b.Acquire(ctx, "r.update.4", "me", time.Minute)
 	check(t, err)
 	check(t, l.Release(ctx))
 	check(t, l.Release(ctx))
-	wantErr(t, "renew what was released", l.Renew(ctx), broker.ErrLost)
+	wantErr(t, "renew a released lease", l.Renew(ctx), broker.ErrLost)
 	l2, err := b.Acquire(ctx, "r.update.4", "me", time.Minute)
 	check(t, err)
-	check(t, l.Release(ctx)) // the stale one does not free the new one
+	check(t, l.Release(ctx)) // releasing the old lease does not free the new one
 	check(t, l2.Renew(ctx))
 	_, err = b.Acquire(ctx, "r.update.5", "me", time.Second/2)
 	if err == nil {
-		t.Error("half a second was taken")
+		t.Error("a lease of half a second was accepted, want an error")
 	}
 }
 
@@ -51,15 +51,15 @@ func leaseExpiry(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), testContext(t)
 	stale, err := b.Acquire(ctx, "r.update.1", "frozen", time.Second)
 	check(t, err)
-	check(t, stale.Renew(ctx)) // a renewal has its time limit too
-	var heir *broker.Lease
+	check(t, stale.Renew(ctx)) // a renewed lease runs out too
+	var successor *broker.Lease
 	poll(t, "the lease to run out", func(ctx context.Context) (err error) {
-		heir, err = b.Acquire(ctx, "r.update.1", "heir", time.Minute)
+		successor, err = b.Acquire(ctx, "r.update.1", "successor", time.Minute)
 		return err
 	})
 	wantErr(t, "the frozen holder's renewal", stale.Renew(ctx), broker.ErrLost)
 	check(t, stale.Release(ctx))
-	check(t, heir.Renew(ctx))
+	check(t, successor.Renew(ctx))
 }
 
 func leaseRenew(t *testing.T, s Server) {
@@ -68,7 +68,7 @@ func leaseRenew(t *testing.T, s Server) {
 	check(t, err)
 	tick := time.NewTicker(time.Second / 3)
 	defer tick.Stop()
-	for range 9 { // three times its length
+	for range 9 { // three times its ttl
 		<-tick.C
 		check(t, l.Renew(ctx))
 		_, err = b.Acquire(ctx, "r.update.1", "other", time.Second)
@@ -78,17 +78,17 @@ func leaseRenew(t *testing.T, s Server) {
 
 func announcements(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), testContext(t)
-	check(t, b.Announce(ctx, broker.Hint, "r1", nil)) // nobody listens
+	check(t, b.Announce(ctx, broker.Hint, "r1", nil)) // no error without a listener
 	listen, stop := context.WithCancel(ctx)
 	defer stop()
 	one, err := b.Listen(listen, broker.Progress, "r1")
 	check(t, err)
 	all, err := b.Listen(listen, broker.Progress, "*")
 	check(t, err)
-	speaker := s.Connect(t)
-	check(t, speaker.Announce(ctx, broker.Hint, "r1", []byte("no")))
-	check(t, speaker.Announce(ctx, broker.Progress, "r2", []byte("two")))
-	check(t, speaker.Announce(ctx, broker.Progress, "r1", []byte("one")))
+	sender := s.Connect(t)
+	check(t, sender.Announce(ctx, broker.Hint, "r1", []byte("no")))
+	check(t, sender.Announce(ctx, broker.Progress, "r2", []byte("two")))
+	check(t, sender.Announce(ctx, broker.Progress, "r1", []byte("one")))
 	for _, c := range []struct {
 		from      <-chan broker.Message
 		run, data string
@@ -99,7 +99,7 @@ func announcements(t *testing.T, s Server) {
 				t.Errorf("got %s %q, want %s %q", m.Run, m.Data, c.run, c.data)
 			}
 		case <-ctx.Done():
-			t.Fatalf("no news of %s", c.run)
+			t.Fatalf("no announcement of %s arrived", c.run)
 		}
 	}
 	stop()
@@ -107,13 +107,13 @@ func announcements(t *testing.T, s Server) {
 		select {
 		case m, open := <-c:
 			if open {
-				t.Errorf("after the end: %+v", m)
+				t.Errorf("after the context was cancelled: got %+v, want a closed channel", m)
 			}
 		case <-ctx.Done():
 			t.Fatal("the channel stays open")
 		}
 	}
-	wantErr(t, "announce to two words", b.Announce(ctx, broker.Hint, "a.b", nil), broker.ErrBadName)
+	wantErr(t, "announce to a name with a dot", b.Announce(ctx, broker.Hint, "a.b", nil), broker.ErrBadName)
 	_, err = b.Listen(ctx, broker.Hint, ">")
 	wantErr(t, "listen to >", err, broker.ErrBadName)
 }
@@ -139,20 +139,23 @@ func cancelled(t *testing.T, s Server) {
 		"get":        func() error { _, err := b.Get(ctx, a); return err },
 		"keys":       func() error { _, err := b.Keys(ctx, "r", "task", 0); return err },
 		"count":      func() error { _, err := b.Count(ctx, "r", "task.0.*"); return err },
-		"pull":       func() error { _, err := b.Pull(ctx, "r", "s", []string{"task.0.*"}, broker.PullOptions{}); return err },
-		"next":       func() error { _, err := p.Next(ctx); return err },
-		"depth":      func() error { _, _, err := b.Depth(ctx, "r", "work"); return err },
-		"heartbeat":  func() error { return d.Heartbeat(ctx) },
-		"ack":        func() error { return d.Ack(ctx) },
-		"retry":      func() error { return d.Retry(ctx, 0) },
-		"hand back":  func() error { return d.HandBack(ctx) },
-		"acquire":    func() error { _, err := b.Acquire(ctx, "m", "me", time.Minute); return err },
-		"renew":      func() error { return l.Renew(ctx) },
-		"release":    func() error { return l.Release(ctx) },
-		"announce":   func() error { return b.Announce(ctx, broker.Hint, "r", nil) },
+		"pull": func() error {
+			_, err := b.Pull(ctx, "r", "s", []string{"task.0.*"}, broker.PullOptions{})
+			return err
+		},
+		"next":      func() error { _, err := p.Next(ctx); return err },
+		"depth":     func() error { _, _, err := b.Depth(ctx, "r", "work"); return err },
+		"heartbeat": func() error { return d.Heartbeat(ctx) },
+		"ack":       func() error { return d.Ack(ctx) },
+		"retry":     func() error { return d.Retry(ctx, 0) },
+		"hand back": func() error { return d.HandBack(ctx) },
+		"acquire":   func() error { _, err := b.Acquire(ctx, "m", "me", time.Minute); return err },
+		"renew":     func() error { return l.Renew(ctx) },
+		"release":   func() error { return l.Release(ctx) },
+		"announce":  func() error { return b.Announce(ctx, broker.Hint, "r", nil) },
 	} {
 		wantErr(t, name, call(), context.Canceled)
 	}
-	check(t, d.Ack(testContext(t))) // the item and the lease are still ours
+	check(t, d.Ack(testContext(t))) // the item and the lease still belong to this holder
 	check(t, l.Renew(testContext(t)))
 }

@@ -27,7 +27,7 @@ func writeOnce(t *testing.T, s Server) {
 	}
 	m, err := b.Get(ctx, a)
 	if err != nil || string(m.Data) != "a" {
-		t.Fatalf("get: %q, %v, want the first", m.Data, err)
+		t.Fatalf("get: %q, %v, want the data of the first publish", m.Data, err)
 	}
 }
 
@@ -35,8 +35,8 @@ func writeOnceRace(t *testing.T, s Server) {
 	ctx := testContext(t)
 	const writers, keys = 8, 25
 	check(t, s.Connect(t).CreateRun(ctx, "r", 0))
-	var wins [keys]atomic.Int32
-	var winner [keys]atomic.Int32
+	var wins [keys]atomic.Int32   // how many writers were told that their record is stored
+	var winner [keys]atomic.Int32 // the last of them
 	var wg sync.WaitGroup
 	for w := range writers {
 		b := s.Connect(t)
@@ -59,7 +59,8 @@ func writeOnceRace(t *testing.T, s Server) {
 		m, err := b.Get(ctx, address("r", "pair", 0, fmt.Sprint(k)))
 		check(t, err)
 		if n := wins[k].Load(); n != 1 || int32(m.Data[0]) != winner[k].Load() {
-			t.Errorf("key %d: %d writers were told stored, the last was %d, there is %d", k, n, winner[k].Load(), m.Data[0])
+			t.Errorf("key %d: %d writers were told that they stored it, the last was writer %d, but writer %d did",
+				k, n, winner[k].Load(), m.Data[0])
 		}
 	}
 }
@@ -97,7 +98,9 @@ func roundTrip(t *testing.T, s Server) {
 		{"round −1", address("r", "a", -1, "k"), nil, []byte("x")},
 		{"big round", address("r", "a", 1<<30, "k"), nil, []byte("x")},
 		{"longest key", address("r", "a", 0, strings.Repeat("k", broker.MaxName)), nil, []byte("x")},
-		{"headers keep their case", address("r", "b", 0, "k"), map[string]string{"itool-seed": "7", "traceparent": "00-4b-00", "Mixed": "é: ü"}, []byte("x")},
+		{"headers keep their case", address("r", "b", 0, "k"), map[string]string{
+			"itool-seed": "7", "traceparent": "00-4b-00", "Mixed": "é: ü",
+		}, []byte("x")},
 		{"empty header", address("r", "b", 1, "k"), map[string]string{"itool-policy": ""}, nil},
 		{"every byte", address("r", "c", 0, "k"), nil, everyByte()},
 	} {
@@ -133,7 +136,8 @@ func badNames(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 0))
 	good := address("r", "task", 0, "k")
-	for _, name := range []string{"", "a.b", "*", ">", "a b", "é", "a\n", "a/b", strings.Repeat("x", broker.MaxName+1)} {
+	tooLong := strings.Repeat("x", broker.MaxName+1)
+	for _, name := range []string{"", "a.b", "*", ">", "a b", "é", "a\n", "a/b", tooLong} {
 		t.Run(fmt.Sprintf("%.12q", name), func(t *testing.T) {
 			run, record, key := good, good, good
 			run.Run, record.Record, key.Key = name, name, name
@@ -154,7 +158,9 @@ func badNames(t *testing.T, s Server) {
 			wantErr(t, "acquire", err, broker.ErrBadName)
 		})
 	}
-	for _, filter := range []string{"", "task", "task.0", "task.x.*", "task.01.*", "task.-2.*", "task.*.>", "task.0.k.l", "ta*.0.k"} {
+	for _, filter := range []string{
+		"", "task", "task.0", "task.x.*", "task.01.*", "task.-2.*", "task.*.>", "task.0.k.l", "ta*.0.k",
+	} {
 		_, err := b.Pull(ctx, "r", "work", []string{filter}, broker.PullOptions{})
 		wantErr(t, "pull "+filter, err, broker.ErrBadName)
 		_, err = b.Count(ctx, "r", filter)
@@ -164,20 +170,23 @@ func badNames(t *testing.T, s Server) {
 	low.Round = -2
 	_, err := b.Publish(ctx, low, nil, nil)
 	wantErr(t, "round -2", err, broker.ErrBadName)
-	for _, h := range []map[string]string{{"a b": "x"}, {"": "x"}, {"Nats-TTL": "1s"}, {"nats-rollup": "all"}, {"Status": "404"}, {"a": "b\r\nc"}, {"a": " b"}} {
+	for _, h := range []map[string]string{
+		{"a b": "x"}, {"": "x"}, {"Nats-TTL": "1s"}, {"nats-rollup": "all"}, {"Status": "404"},
+		{"a": "b\r\nc"}, {"a": " b"},
+	} {
 		if _, err := b.Publish(ctx, good, h, nil); err == nil {
-			t.Errorf("header %q was taken", h)
+			t.Errorf("header %q was accepted", h)
 		}
 	}
 	if n, err := b.Count(ctx, "r", "*.*.*"); n != 0 || err != nil {
-		t.Errorf("after all that: %d records, %v", n, err)
+		t.Errorf("after the refused calls: %d records, %v, want none", n, err)
 	}
 }
 
 func listing(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 0))
-	const n = 2100 // more than one batch of a reader
+	const n = 2100 // more than a list reads in one batch
 	want := make([]string, n)
 	for i := range want {
 		want[i] = fmt.Sprintf("%05d", (i*7919)%n)
@@ -192,11 +201,13 @@ func listing(t *testing.T, s Server) {
 			return broker.ErrUnavailable
 		}
 		if err == nil && !slices.Equal(keys, want) {
-			t.Errorf("%d keys, want %d, sorted", len(keys), n)
+			t.Errorf("got %d keys, want the %d published ones, sorted", len(keys), n)
 		}
 		return err
 	})
-	for filter, want := range map[string]int{"task.0.*": n, "task.-1.*": 1, "task.*.*": n + 1, "*.*.*": n + 2, "task.5.*": 0, "*.0.00007": 1} {
+	for filter, want := range map[string]int{
+		"task.0.*": n, "task.-1.*": 1, "task.*.*": n + 1, "*.*.*": n + 2, "task.5.*": 0, "*.0.00007": 1,
+	} {
 		got, err := b.Count(ctx, "r", filter)
 		if err != nil || got != want {
 			t.Errorf("count %s: got %d, %v, want %d", filter, got, err, want)
@@ -204,7 +215,9 @@ func listing(t *testing.T, s Server) {
 		listed := 0
 		for m, err := range b.List(ctx, "r", filter) {
 			check(t, err)
-			if listed++; m.Sequence == 0 || len(m.Data) > 0 || m.Run != "r" || m.Header["itool-key"] != "" && m.Header["itool-key"] != m.Key {
+			listed++
+			key := m.Header["itool-key"]
+			if m.Sequence == 0 || len(m.Data) > 0 || m.Run != "r" || key != "" && key != m.Key {
 				t.Fatalf("listed %+v", m)
 			}
 		}
@@ -216,12 +229,12 @@ func listing(t *testing.T, s Server) {
 		break // leaving early is allowed
 	}
 	if keys, err := b.Keys(ctx, "r", "none", 0); err != nil || keys == nil || len(keys) != 0 {
-		t.Errorf("no keys: %v, %v", keys, err)
+		t.Errorf("keys of a record without entries: %v, %v, want an empty list", keys, err)
 	}
 	_, err := b.Keys(ctx, "nowhere", "task", 0)
-	wantErr(t, "keys of no run", err, broker.ErrNoRun)
+	wantErr(t, "keys of a run that does not exist", err, broker.ErrNoRun)
 	_, err = b.Count(ctx, "nowhere", "task.0.*")
-	wantErr(t, "count of no run", err, broker.ErrNoRun)
+	wantErr(t, "count in a run that does not exist", err, broker.ErrNoRun)
 }
 
 // publishTasks publishes one task per key, 64 at a time: one by one the round trips would take seconds.
@@ -246,7 +259,7 @@ func publishTasks(t *testing.T, b *broker.Broker, run string, keys []string) {
 func runs(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), testContext(t)
 	if list, err := b.Runs(ctx); err != nil || len(list) != 0 {
-		t.Fatalf("runs at first: %v, %v", list, err)
+		t.Fatalf("runs of an empty server: %v, %v, want none", list, err)
 	}
 	check(t, checkStarted(ctx, b, nil))
 	for _, r := range []string{"r2", "r1", "r2"} { // the second time changes nothing
@@ -266,7 +279,7 @@ func runs(t *testing.T, s Server) {
 		t.Errorf("usage: %+v, %v", u, err)
 	}
 	_, err = b.Usage(ctx, "r3")
-	wantErr(t, "usage of no run", err, broker.ErrNoRun)
+	wantErr(t, "usage of a run that does not exist", err, broker.ErrNoRun)
 	check(t, b.DeleteRun(ctx, "r2"))
 	check(t, b.DeleteRun(ctx, "r2"))
 	check(t, checkStarted(ctx, b, []string{"r1"}))
@@ -293,7 +306,7 @@ func deletedRun(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), testContext(t)
 	a := address("r", "task", 0, "late")
 	_, err := b.Publish(ctx, a, nil, nil)
-	wantErr(t, "publish before there is a run", err, broker.ErrNoRun)
+	wantErr(t, "publish before the run exists", err, broker.ErrNoRun)
 	createTasks(t, b, "r", 1)
 	p := openQueue(t, b, "r", maxWait)
 	check(t, nextItem(t, p).HandBack(ctx))
@@ -313,7 +326,7 @@ func deletedRun(t *testing.T, s Server) {
 	wantErr(t, "pull", err, broker.ErrNoRun)
 	_, _, err = b.Depth(ctx, "r", "work")
 	wantErr(t, "depth", err, broker.ErrNoRun)
-	// The name may be used again, and what was counted under it is forgotten.
+	// The name may be used again; the hand-backs of the deleted run do not count any more.
 	createTasks(t, b, "r", 1)
 	p = openQueue(t, b, "r", maxWait)
 	check(t, nextItem(t, p).Retry(ctx, 0))
@@ -324,28 +337,28 @@ func fullStream(t *testing.T, s Server) {
 	b, ctx := s.Connect(t), testContext(t)
 	check(t, b.CreateRun(ctx, "r", 64<<10))
 	data := make([]byte, 5000)
-	var there []string
+	var stored []string
 	for i := range 20 {
 		k := fmt.Sprintf("k%03d", i)
-		stored, err := b.Publish(ctx, address("r", "task", 0, k), nil, data)
+		isNew, err := b.Publish(ctx, address("r", "task", 0, k), nil, data)
 		if errors.Is(err, broker.ErrFull) {
 			break
 		}
-		if err != nil || !stored {
-			t.Fatalf("publish %d: %v, %v", i, stored, err)
+		if err != nil || !isNew {
+			t.Fatalf("publish %d: %v, %v", i, isNew, err)
 		}
-		there = append(there, k)
+		stored = append(stored, k)
 	}
-	if len(there) == 0 || len(there) == 20 {
-		t.Fatalf("%d of 20 messages went into the quota", len(there))
+	if len(stored) == 0 || len(stored) == 20 {
+		t.Fatalf("%d of 20 messages fit into the quota, want some and not all", len(stored))
 	}
 	_, err := b.Publish(ctx, address("r", "task", 0, "new"), nil, data)
 	wantErr(t, "publish when full", err, broker.ErrFull)
-	if stored, err := b.Publish(ctx, address("r", "task", 0, there[0]), nil, data); stored || err != nil {
-		t.Errorf("what is there, when full: %v, %v, want not stored and no error", stored, err)
+	if isNew, err := b.Publish(ctx, address("r", "task", 0, stored[0]), nil, data); isNew || err != nil {
+		t.Errorf("publish an existing record when full: %v, %v, want not stored and no error", isNew, err)
 	}
-	if keys, err := b.Keys(ctx, "r", "task", 0); err != nil || !slices.Equal(keys, there) {
-		t.Errorf("keys: %v, %v, want %v", keys, err, there)
+	if keys, err := b.Keys(ctx, "r", "task", 0); err != nil || !slices.Equal(keys, stored) {
+		t.Errorf("keys: %v, %v, want %v", keys, err, stored)
 	}
 	check(t, b.SetQuota(ctx, "r", 1<<20))
 	publish(t, b, address("r", "task", 0, "new"))

@@ -24,7 +24,7 @@ func start(t *testing.T, c embed.Config) *embed.Server {
 	return s
 }
 
-// wantErr: every failed start says what is wrong and what to do, soon.
+// wantErr starts a server that must fail soon, with an error that contains all words.
 func wantErr(t *testing.T, c embed.Config, words ...string) {
 	t.Helper()
 	began := time.Now()
@@ -39,7 +39,7 @@ func wantErr(t *testing.T, c embed.Config, words ...string) {
 		}
 	}
 	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("the failed start took %v, want less than 5s", took)
 	}
 }
 
@@ -51,8 +51,9 @@ func TestPortInUse(t *testing.T) {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	dir := t.TempDir()
-	wantErr(t, embed.Config{Dir: dir, Port: l.Addr().(*net.TCPAddr).Port}, "port "+port, "in use", "choose another port")
-	start(t, embed.Config{Dir: dir, Port: -1}) // the failure left nothing locked
+	taken := embed.Config{Dir: dir, Port: l.Addr().(*net.TCPAddr).Port}
+	wantErr(t, taken, "port "+port, "in use", "choose another port")
+	start(t, embed.Config{Dir: dir, Port: -1}) // the failed start left no lock
 }
 
 func TestFolderInUse(t *testing.T) {
@@ -84,7 +85,8 @@ func TestBadConfig(t *testing.T) {
 	}
 }
 
-// A folder that was damaged, or cut off by a crash, must not hang the start.
+// TestDamagedStream: a stream that a crash damaged must not block the start, and the
+// other streams must be readable.
 func TestDamagedStream(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, embed.Config{Dir: dir, InProcessOnly: true})
@@ -93,7 +95,8 @@ func TestDamagedStream(t *testing.T) {
 		if err := b.CreateRun(t.Context(), run, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.Publish(t.Context(), broker.Address{Run: run, Record: "task", Key: "k"}, nil, []byte("x")); err != nil {
+		at := broker.Address{Run: run, Record: "task", Key: "k"}
+		if _, err := b.Publish(t.Context(), at, nil, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,14 +108,15 @@ func TestDamagedStream(t *testing.T) {
 	if err := os.WriteFile(metas[0], []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var said bytes.Buffer
-	s = start(t, embed.Config{Dir: dir, InProcessOnly: true, Log: slog.New(slog.NewTextHandler(&said, nil))})
-	if ok, err := connect(t, s).Has(t.Context(), broker.Address{Run: "r2", Record: "task", Key: "k"}); !ok || err != nil {
-		t.Errorf("the other run: %v, %v", ok, err)
+	var log bytes.Buffer
+	s = start(t, embed.Config{Dir: dir, InProcessOnly: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	other := broker.Address{Run: "r2", Record: "task", Key: "k"}
+	if ok, err := connect(t, s).Has(t.Context(), other); !ok || err != nil {
+		t.Errorf("the record of the other run: %v, %v, want it to exist", ok, err)
 	}
 	s.Shutdown()
-	if !strings.Contains(said.String(), "RUN_r1") {
-		t.Errorf("the damage is not named in the log: %s", said.String())
+	if !strings.Contains(log.String(), "RUN_r1") {
+		t.Errorf("the log does not name the damaged stream: %s", log.String())
 	}
 }
 
@@ -127,13 +131,13 @@ func TestAddress(t *testing.T) {
 	}
 	defer b.Close()
 	if b.MaxMessageBytes() != embed.MaxPayloadBytes {
-		t.Errorf("payload %d", b.MaxMessageBytes())
+		t.Errorf("largest message: %d bytes, want %d", b.MaxMessageBytes(), embed.MaxPayloadBytes)
 	}
-	quiet := start(t, embed.Config{Dir: t.TempDir(), InProcessOnly: true})
-	if quiet.URL() != "" {
-		t.Errorf("URL without a socket: %q", quiet.URL())
+	inProcess := start(t, embed.Config{Dir: t.TempDir(), InProcessOnly: true})
+	if inProcess.URL() != "" {
+		t.Errorf("URL without a socket: %q, want none", inProcess.URL())
 	}
-	connect(t, quiet)
+	connect(t, inProcess)
 }
 
 func connect(t *testing.T, s *embed.Server) *broker.Broker {
