@@ -13,19 +13,19 @@ import (
 func (s *searcher) expand(ctx context.Context, leaf int) (int, error) {
 	old := len(s.tree.Nodes[leaf].Children)
 	if err := s.widen(ctx, leaf); err != nil {
-		return 0, s.place(ctx, leaf, "draw", err)
+		return 0, s.locate(ctx, leaf, "draw", err)
 	}
-	s.prior(leaf)
+	s.setPriors(leaf)
 	s.tree.Expansions++
 	s.tree.Distinct += len(s.tree.Nodes[leaf].Children)
 
 	// The oracle may run the roll-outs as one batch, and so the judgements.
 	ends := slices.Clone(s.tree.Nodes[leaf].Children[old:])
 	if err := s.rollOut(ctx, ends); err != nil {
-		return 0, s.place(ctx, leaf, "roll out", err)
+		return 0, s.locate(ctx, leaf, "roll out", err)
 	}
 	if err := s.judge(ctx, ends); err != nil {
-		return 0, s.place(ctx, leaf, "evaluate", err)
+		return 0, s.locate(ctx, leaf, "evaluate", err)
 	}
 	for _, end := range ends {
 		s.backup(end)
@@ -33,9 +33,9 @@ func (s *searcher) expand(ctx context.Context, leaf int) (int, error) {
 	return len(ends), nil
 }
 
-// place adds to an error where the search stood. A cancelled context is
+// locate adds to an error where the search stood. A cancelled context is
 // nobody's fault and comes back bare.
-func (s *searcher) place(ctx context.Context, node int, doing string, err error) error {
+func (s *searcher) locate(ctx context.Context, node int, doing string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -45,7 +45,7 @@ func (s *searcher) place(ctx context.Context, node int, doing string, err error)
 // widen draws single fragments for a node. Duplicates are dropped: the first
 // keeps its one prior.
 func (s *searcher) widen(ctx context.Context, leaf int) error {
-	s.cover(leaf) // a roll-out may have left a child here
+	s.updateCovered(leaf) // a roll-out may have left a child here
 	for s.open(&s.tree.Nodes[leaf]) {
 		n := &s.tree.Nodes[leaf]
 		missing := min(s.params.Width-len(n.Children), s.params.Width*s.params.DrawsPerChild-n.Draws)
@@ -58,15 +58,15 @@ func (s *searcher) widen(ctx context.Context, leaf int) error {
 			return err
 		}
 		for _, path := range paths {
-			s.adopt(leaf, path[0])
+			s.addDistinct(leaf, path[0])
 		}
-		s.cover(leaf)
+		s.updateCovered(leaf)
 	}
 	return nil
 }
 
-// adopt hangs a drawn fragment under the node unless a sibling has its tokens.
-func (s *searcher) adopt(parent int, f Fragment) {
+// addDistinct hangs a drawn fragment under the node unless a sibling has its tokens.
+func (s *searcher) addDistinct(parent int, f Fragment) {
 	for _, child := range s.tree.Nodes[parent].Children {
 		if slices.Equal(s.tree.Nodes[child].Tokens, f.Tokens) {
 			if s.oracle.Release != nil {
@@ -78,9 +78,9 @@ func (s *searcher) adopt(parent int, f Fragment) {
 	s.tree.add(parent, f)
 }
 
-// cover marks a node whose children hold nearly all of the probability. The
+// updateCovered marks a node whose children hold nearly all of the probability. The
 // fragments of a node are prefix-free, so that their probabilities add up.
-func (s *searcher) cover(node int) {
+func (s *searcher) updateCovered(node int) {
 	if s.params.Coverage == 0 {
 		return
 	}
@@ -92,10 +92,10 @@ func (s *searcher) cover(node int) {
 	s.tree.Nodes[node].Covered = share >= s.params.Coverage
 }
 
-// prior sets p(a|s) of a node's children: exp of the mean token log-probability,
+// setPriors sets p(a|s) of a node's children: exp of the mean token log-probability,
 // normalised over the siblings. The greatest is taken out first, so that a row
 // of very unlikely fragments does not underflow to 0/0.
-func (s *searcher) prior(node int) {
+func (s *searcher) setPriors(node int) {
 	children := s.tree.Nodes[node].Children
 	top, sum := math.Inf(-1), 0.0
 	for _, child := range children {
@@ -162,13 +162,13 @@ func (s *searcher) judge(ctx context.Context, ends []int) error {
 		if err := rewards[i].check(n.Terminal); err != nil {
 			return fmt.Errorf("node %d: %w", end, err)
 		}
-		s.settle(end, rewards[i])
+		s.record(end, rewards[i])
 	}
 	return nil
 }
 
-// settle writes a judgement into its node and counts finished roll-outs upward.
-func (s *searcher) settle(end int, r Reward) {
+// record writes a judgement into its node and counts finished roll-outs upward.
+func (s *searcher) record(end int, r Reward) {
 	n := &s.tree.Nodes[end]
 	n.Outcome, n.SelfEval, n.Pass = r.Outcome, r.SelfEval, r.Pass
 	n.R = r.Outcome + r.SelfEval

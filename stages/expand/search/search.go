@@ -177,7 +177,7 @@ func (s *searcher) best(n *Node) int {
 func (s *searcher) stop(progress func(Progress) bool) Stop {
 	t, p := s.tree, s.params
 	root := &t.Nodes[0]
-	s.heat()
+	s.raiseTemperature()
 	s.rank()
 	if progress != nil && !progress(Progress{t.Iterations, len(t.Nodes), t.Tokens, root.Finished, root.Passing}) {
 		return StopCaller
@@ -193,9 +193,9 @@ func (s *searcher) stop(progress func(Progress) bool) Stop {
 	return ""
 }
 
-// heat raises the temperature, for good, once the expansions so far brought
+// raiseTemperature raises the temperature, for good, once the expansions so far brought
 // fewer distinct fragments on average than MinDistinct.
-func (s *searcher) heat() {
+func (s *searcher) raiseTemperature() {
 	// At width 1 one distinct fragment is all that can come.
 	wanted := min(s.params.MinDistinct, float64(s.params.Width))
 	if s.tree.Expansions > 0 && s.tree.MeanDistinct() < wanted {

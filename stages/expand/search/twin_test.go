@@ -114,7 +114,7 @@ func (tw *twin) expand(n *twinNode) bool {
 		batch := min(tw.p.Width-len(n.children), tw.p.Width*tw.p.DrawsPerChild-n.draws)
 		for range batch {
 			n.draws++
-			tw.adopt(n, tw.draw(n, 1)[0])
+			tw.addDistinct(n, tw.draw(n, 1)[0])
 		}
 	}
 	fresh := n.children[old:]
@@ -135,7 +135,7 @@ func (tw *twin) expand(n *twinNode) bool {
 	return len(fresh) > 0
 }
 
-func (tw *twin) adopt(n *twinNode, f search.Fragment) {
+func (tw *twin) addDistinct(n *twinNode, f search.Fragment) {
 	for _, c := range n.children {
 		if string(runes(c.f.Tokens)) == string(runes(f.Tokens)) {
 			return
