@@ -8,7 +8,7 @@ import (
 )
 
 // request queues one draw. Its seed is element Draws+1 of the SplitMix64
-// sequence that starts at Params.Seed: a bijection of the counter, so that no two
+// sequence that starts at Params.Seed. That is a bijection of the counter, so no two
 // draws of a search share a seed.
 func (s *searcher) request(node, fragments int) {
 	s.tree.Draws++
@@ -27,7 +27,8 @@ func splitMix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// draw answers the queued requests and refuses what would break the tree.
+// draw has the oracle answer the queued requests and refuses paths that would break
+// the tree.
 func (s *searcher) draw(ctx context.Context) ([][]Fragment, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -50,8 +51,8 @@ func (s *searcher) draw(ctx context.Context) ([][]Fragment, error) {
 	return paths, nil
 }
 
-// checkPath holds an answer of Draw against its request: it ends at a terminal
-// and nowhere else, unless it reached the limit (0 = none).
+// checkPath checks a path of Draw against its request: it must end at its first
+// terminal, or have exactly limit fragments (0 = no limit).
 func checkPath(path []Fragment, limit int) error {
 	if limit > 0 && len(path) > limit {
 		return fmt.Errorf("%d fragments, asked for %d", len(path), limit)
@@ -75,7 +76,7 @@ func (f Fragment) check(last bool) error {
 		return errors.New("cut but not terminal")
 	case len(f.Tokens) == 0 && !f.Terminal:
 		return errors.New("no tokens: the answer would never end")
-	case math.IsNaN(f.LogProb) || math.IsInf(f.LogProb, 0) || f.LogProb > 1e-3: // float32 sums may end a little above 0
+	case math.IsNaN(f.LogProb) || math.IsInf(f.LogProb, 0) || f.LogProb > 1e-3: // sums of float32 can exceed 0 slightly
 		return fmt.Errorf("mean log-probability is %v, want finite and at most 0", f.LogProb)
 	}
 	return nil

@@ -1,13 +1,13 @@
 package search
 
 // backup counts one visit of the node where a descent or a roll-out ended, and
-// brings every node above it up to date, bottom-up:
+// updates that node and every node above it, bottom-up:
 //
 //	Eq. 8  V(s) = Σₐ N(s')·Q(s,a) / Σₐ N(s')
 //	Eq. 9  Q(s,a) = r(s,a) + γ·V(s')
 //
-// V is summed anew each time, not kept as a running mean, so that it never
-// drifts from its definition.
+// V is a fresh sum each time instead of a running mean, so it cannot drift from its
+// definition.
 func (s *searcher) backup(end int) {
 	for at := end; at >= 0; at = s.tree.Nodes[at].Parent {
 		n := &s.tree.Nodes[at]
@@ -18,7 +18,7 @@ func (s *searcher) backup(end int) {
 }
 
 // value is Eq. 8, and whether nothing is left to draw at or below the node.
-// Siblings whose first roll-out is not backed up yet weigh 0.
+// A child whose first roll-out is not backed up yet has N = 0, so it weighs nothing.
 func (s *searcher) value(n *Node) (v float64, done bool) {
 	visits, sum := 0, 0.0
 	done = !s.open(n)

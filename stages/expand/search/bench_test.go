@@ -6,8 +6,8 @@ import (
 	"itool/stages/expand/search"
 )
 
-// One descent and one backup through a tree with nothing left to draw: the
-// search alone. A visit is one node of the path.
+// BenchmarkVisit measures descents and backups through a tree with nothing left to
+// draw, that is the search alone. A visit is one node of the path.
 func BenchmarkVisit(b *testing.B) {
 	p := search.Default()
 	p.Iterations, p.Patience = 50_000, 0
@@ -23,7 +23,7 @@ func BenchmarkVisit(b *testing.B) {
 	b.ReportMetric(1e9/perVisit, "visits/s")
 }
 
-// The default search of one answer, made-up oracle included.
+// BenchmarkTree measures the default search of one answer, with a made-up oracle.
 func BenchmarkTree(b *testing.B) {
 	p := search.Default()
 	for b.Loop() {
@@ -32,7 +32,7 @@ func BenchmarkTree(b *testing.B) {
 	}
 }
 
-// Visits allocate nothing: 25 times the iterations, the same allocations.
+// Visits allocate nothing: 25 times the iterations need the same allocations.
 func TestVisitAllocatesNothing(t *testing.T) {
 	allocations := func(iterations int) float64 {
 		p := search.Default()

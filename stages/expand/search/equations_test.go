@@ -7,7 +7,7 @@ import (
 	"itool/stages/expand/search"
 )
 
-// The equations, worked out by hand.
+// TestEquations compares a small tree with the equations worked out by hand.
 func TestEquations(t *testing.T) {
 	p := search.Default()
 	p.Width, p.Patience, p.MinDistinct, p.Gamma = 2, 0, 0, 0.5
@@ -33,8 +33,8 @@ func TestEquations(t *testing.T) {
 
 	// Iteration 2. Eq. 5 at the root, N = 2, c = 1:
 	//   a: ±0.5 + 0.75·√2/2 = ±0.5 + 0.530   b: −1 + 0.25·√2/2 = −0.823
-	// a wins either way. It has one child and is widened by the other one. The
-	// two are x and y, in some order: V(a) = 0, Q(a) = 0.
+	// a wins either way. It has one child and gets the other one. The two are x and
+	// y, in some order: V(a) = 0, Q(a) = 0.
 	tree = at(2)
 	if got := len(tree.Nodes[a].Children); got != 2 {
 		t.Fatalf("children of a: %d, want 2", got)
@@ -59,8 +59,8 @@ func TestEquations(t *testing.T) {
 	}
 }
 
-// Eq. 6 at a state that a capped roll-out left unfinished: C counts there, and
-// leaves again through the rewards of the children (r = R(s') − R(s)).
+// Eq. 6 at a state that a capped roll-out left unfinished: C counts there, and the
+// rewards of the children subtract it again (r = R(s') − R(s)).
 func TestCappedRollOut(t *testing.T) {
 	p := search.Paper()
 	p.Width, p.Simulation = 2, 1
@@ -91,7 +91,7 @@ func TestMaxDepthLimitsWidthNotLength(t *testing.T) {
 		}
 	}
 	if deepest <= 2 {
-		t.Errorf("deepest node at %d: roll-outs should run on", deepest)
+		t.Errorf("deepest node at %d: roll-outs should continue below max depth", deepest)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"itool/stages/expand/search"
 )
 
-// A policy that flips a coin per fragment, and a task that wants two heads.
+// The policy flips a coin per fragment; the answer is right if both show heads (1).
 func ExampleSearch() {
 	flip := func(_ context.Context, tree *search.Tree, requests []search.Request) ([][]search.Fragment, error) {
 		paths := make([][]search.Fragment, len(requests))

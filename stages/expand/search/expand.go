@@ -8,8 +8,8 @@ import (
 )
 
 // expand draws new children for a leaf until it has Width distinct ones or its
-// draws are used up, rolls each out and backs it up. It returns how many there
-// were; afterwards the node is open no more.
+// draws are used up. It rolls each new child out, has the ends judged and backs the
+// rewards up. It returns the number of new children; the node is then closed.
 func (s *searcher) expand(ctx context.Context, leaf int) (int, error) {
 	old := len(s.tree.Nodes[leaf].Children)
 	if err := s.widen(ctx, leaf); err != nil {
@@ -19,7 +19,8 @@ func (s *searcher) expand(ctx context.Context, leaf int) (int, error) {
 	s.tree.Expansions++
 	s.tree.Distinct += len(s.tree.Nodes[leaf].Children)
 
-	// The oracle may run the roll-outs as one batch, and so the judgements.
+	// All roll-outs in one call, and all judgements in one call, so that the oracle
+	// can batch them.
 	ends := slices.Clone(s.tree.Nodes[leaf].Children[old:])
 	if err := s.rollOut(ctx, ends); err != nil {
 		return 0, s.locate(ctx, leaf, "roll out", err)
@@ -33,8 +34,8 @@ func (s *searcher) expand(ctx context.Context, leaf int) (int, error) {
 	return len(ends), nil
 }
 
-// locate adds to an error where the search stood. A cancelled context is
-// nobody's fault and comes back bare.
+// locate adds to an error where in the tree it happened. A cancelled context is not
+// a failure and gives ctx.Err() itself.
 func (s *searcher) locate(ctx context.Context, node int, doing string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -42,10 +43,10 @@ func (s *searcher) locate(ctx context.Context, node int, doing string, err error
 	return fmt.Errorf("search: node %d at depth %d: %s: %w", node, s.tree.Nodes[node].Depth, doing, err)
 }
 
-// widen draws single fragments for a node. Duplicates are dropped: the first
-// keeps its one prior.
+// widen draws single fragments for a node until it is closed. Duplicates are
+// dropped, so each distinct fragment has one prior.
 func (s *searcher) widen(ctx context.Context, leaf int) error {
-	s.updateCovered(leaf) // a roll-out may have left a child here
+	s.updateCovered(leaf) // a roll-out can have added a child here
 	for s.open(&s.tree.Nodes[leaf]) {
 		n := &s.tree.Nodes[leaf]
 		missing := min(s.params.Width-len(n.Children), s.params.Width*s.params.DrawsPerChild-n.Draws)
@@ -65,7 +66,7 @@ func (s *searcher) widen(ctx context.Context, leaf int) error {
 	return nil
 }
 
-// addDistinct hangs a drawn fragment under the node unless a sibling has its tokens.
+// addDistinct adds a drawn fragment as a child, unless a sibling has the same tokens.
 func (s *searcher) addDistinct(parent int, f Fragment) {
 	for _, child := range s.tree.Nodes[parent].Children {
 		if slices.Equal(s.tree.Nodes[child].Tokens, f.Tokens) {
@@ -78,8 +79,8 @@ func (s *searcher) addDistinct(parent int, f Fragment) {
 	s.tree.add(parent, f)
 }
 
-// updateCovered marks a node whose children hold nearly all of the probability. The
-// fragments of a node are prefix-free, so that their probabilities add up.
+// updateCovered marks a node whose children hold nearly all of the probability. No
+// fragment of a node is a prefix of another one, so their probabilities add up.
 func (s *searcher) updateCovered(node int) {
 	if s.params.Coverage == 0 {
 		return
@@ -93,8 +94,8 @@ func (s *searcher) updateCovered(node int) {
 }
 
 // setPriors sets p(a|s) of a node's children: exp of the mean token log-probability,
-// normalised over the siblings. The greatest is taken out first, so that a row
-// of very unlikely fragments does not underflow to 0/0.
+// normalised over the siblings. The greatest log-probability is subtracted first, so
+// that several very unlikely fragments do not underflow to 0/0.
 func (s *searcher) setPriors(node int) {
 	children := s.tree.Nodes[node].Children
 	top, sum := math.Inf(-1), 0.0
@@ -111,8 +112,8 @@ func (s *searcher) setPriors(node int) {
 	}
 }
 
-// rollOut continues each node of ends on one path to its end, and replaces it
-// in ends by the last node of that path. The nodes stay in the tree.
+// rollOut continues each node of ends by one path and replaces it in ends by the
+// last node of that path. The nodes of the paths stay in the tree.
 func (s *searcher) rollOut(ctx context.Context, ends []int) error {
 	s.requests = s.requests[:0]
 	for _, end := range ends {
@@ -133,7 +134,7 @@ func (s *searcher) rollOut(ctx context.Context, ends []int) error {
 		}
 		for at, f := range paths[0] {
 			if at > 0 {
-				s.tree.Nodes[ends[i]].Draws++ // the request counted for its first fragment only
+				s.tree.Nodes[ends[i]].Draws++ // the request counted its first fragment only
 			}
 			ends[i] = s.tree.add(ends[i], f)
 		}
@@ -142,7 +143,7 @@ func (s *searcher) rollOut(ctx context.Context, ends []int) error {
 	return nil
 }
 
-// judge asks for R(s) of the nodes where roll-outs ended (Eq. 6).
+// judge asks for R(s), Eq. 6, of the nodes where roll-outs ended.
 func (s *searcher) judge(ctx context.Context, ends []int) error {
 	if len(ends) == 0 {
 		return nil
@@ -167,7 +168,8 @@ func (s *searcher) judge(ctx context.Context, ends []int) error {
 	return nil
 }
 
-// record writes a judgement into its node and counts finished roll-outs upward.
+// record writes a reward into its node and counts the finished roll-out in all nodes
+// above it.
 func (s *searcher) record(end int, r Reward) {
 	n := &s.tree.Nodes[end]
 	n.Outcome, n.SelfEval, n.Pass = r.Outcome, r.SelfEval, r.Pass

@@ -14,37 +14,37 @@ func TestOracleErrors(t *testing.T) {
 	boom := errors.New("boom")
 	ok := search.Fragment{Tokens: []int32{1}, LogProb: -1}
 	end := search.Fragment{Tokens: []int32{2}, LogProb: -1, Terminal: true}
-	paths := func(ps ...[]search.Fragment) ([][]search.Fragment, error) { return ps, nil }
+	type draws = [][]search.Fragment
+	paths := func(ps ...[]search.Fragment) (draws, error) { return ps, nil }
+	always := func(ps ...[]search.Fragment) func(search.Request) (draws, error) {
+		return func(search.Request) (draws, error) { return ps, nil }
+	}
 	for _, c := range []struct {
 		name     string
-		draw     func(search.Request) ([][]search.Fragment, error)
+		draw     func(search.Request) (draws, error)
 		evaluate func() ([]search.Reward, error)
 		want     string
 	}{
-		{"draw", func(search.Request) ([][]search.Fragment, error) { return nil, boom }, nil, "node 0 at depth 0: draw: boom"},
+		{"draw", func(search.Request) (draws, error) { return nil, boom }, nil, "node 0 at depth 0: draw: boom"},
 		{"evaluate", nil, func() ([]search.Reward, error) { return nil, boom }, "node 0 at depth 0: evaluate: boom"},
-		{"too few paths", func(search.Request) ([][]search.Fragment, error) { return paths() }, nil, "draw: 0 paths for 1 requests"},
-		{"no fragment", func(search.Request) ([][]search.Fragment, error) { return paths(nil) }, nil, "ends after 0 fragments"},
-		{"too long", func(search.Request) ([][]search.Fragment, error) { return paths([]search.Fragment{ok, end}) }, nil, "2 fragments, asked for 1"},
-		{"empty fragment", func(search.Request) ([][]search.Fragment, error) { return paths([]search.Fragment{{}}) }, nil, "no tokens"},
-		{"NaN", func(search.Request) ([][]search.Fragment, error) {
-			return paths([]search.Fragment{{Tokens: []int32{1}, LogProb: math.NaN()}})
-		}, nil, "log-probability is NaN"},
-		{"positive", func(search.Request) ([][]search.Fragment, error) {
-			return paths([]search.Fragment{{Tokens: []int32{1}, LogProb: 2}})
-		}, nil, "log-probability is 2"},
-		{"cut alone", func(search.Request) ([][]search.Fragment, error) {
-			return paths([]search.Fragment{{Tokens: []int32{1}, Cut: true}})
-		}, nil, "cut but not terminal"},
-		{"endless roll-out", func(r search.Request) ([][]search.Fragment, error) { return paths([]search.Fragment{ok}) }, nil, "roll out: path 1 of 1: ends after 1 fragments"},
-		{"terminal inside", func(r search.Request) ([][]search.Fragment, error) {
+		{"too few paths", always(), nil, "draw: 0 paths for 1 requests"},
+		{"no fragment", always(nil), nil, "ends after 0 fragments"},
+		{"too long", always([]search.Fragment{ok, end}), nil, "2 fragments, asked for 1"},
+		{"empty fragment", always([]search.Fragment{{}}), nil, "no tokens"},
+		{"NaN", always([]search.Fragment{{Tokens: []int32{1}, LogProb: math.NaN()}}), nil, "log-probability is NaN"},
+		{"positive", always([]search.Fragment{{Tokens: []int32{1}, LogProb: 2}}), nil, "log-probability is 2"},
+		{"cut, not terminal", always([]search.Fragment{{Tokens: []int32{1}, Cut: true}}), nil, "cut but not terminal"},
+		{"endless roll-out", always([]search.Fragment{ok}), nil, "roll out: path 1 of 1: ends after 1 fragments"},
+		{"terminal inside", func(r search.Request) (draws, error) {
 			if r.Fragments == 1 {
 				return paths([]search.Fragment{ok})
 			}
 			return paths([]search.Fragment{end, end})
 		}, nil, "fragment 1: terminal before the end"},
 		{"too few rewards", nil, func() ([]search.Reward, error) { return nil, nil }, "0 rewards for 1 nodes"},
-		{"infinite reward", nil, func() ([]search.Reward, error) { return []search.Reward{{SelfEval: math.Inf(1)}}, nil }, "not finite"},
+		{"infinite reward", nil, func() ([]search.Reward, error) {
+			return []search.Reward{{SelfEval: math.Inf(1)}}, nil
+		}, "not finite"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := search.Oracle{
@@ -88,19 +88,20 @@ func TestUnfinishedOutcomeIsRefused(t *testing.T) {
 		}
 		return rs, nil
 	}
-	if _, err := search.Search(t.Context(), o, p, nil); err == nil || !strings.Contains(err.Error(), "unfinished answer has outcome -1") {
-		t.Errorf("error %v", err)
+	_, err := search.Search(t.Context(), o, p, nil)
+	if err == nil || !strings.Contains(err.Error(), "unfinished answer has outcome -1") {
+		t.Errorf("error %v, want one that names the outcome", err)
 	}
 }
 
 func TestCancel(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		at   int // calls of the oracle before the cancel; each call returns its own error then, or none
-		err  error
+		at   int   // the call of the oracle that cancels
+		err  error // that this call returns
 	}{
 		{"before the start", 0, nil},
-		{"in a draw that goes on", 1, nil},
+		{"in a draw that succeeds", 1, nil},
 		{"in a draw that fails", 3, errors.New("connection closed")},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden trees in testdata")
 
-// Whole trees, kept. TestEquations works one of them (fork) out by hand and
-// TestTwin recomputes such trees from scratch; these hold them still.
+// TestGolden compares whole trees with stored ones. TestEquations works one of them
+// (fork) out by hand and TestTwin recomputes such trees; this test notices any change.
 func TestGolden(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -37,7 +37,7 @@ func TestGolden(t *testing.T) {
 				writeGolden(t, path, got)
 			}
 			want := readGolden(t, path)
-			// exp and log may differ in the last bit from one kind of CPU to another.
+			// exp and log can differ in the last bit between kinds of CPU.
 			nearly := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= 1e-12*max(1, math.Abs(a)) })
 			if diff := cmp.Diff(want, got, nearly); diff != "" {
 				t.Errorf("-want +got (go test -run Golden -update rewrites %s):\n%s", path, diff)
@@ -52,7 +52,7 @@ func writeGolden(t *testing.T, path string, tree *search.Tree) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = bytes.ReplaceAll(text, []byte(`{"parent"`), []byte("\n{\"parent\"")) // a node a line, for people
+	text = bytes.ReplaceAll(text, []byte(`{"parent"`), []byte("\n{\"parent\"")) // one node a line, for people
 	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}

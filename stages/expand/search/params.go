@@ -7,33 +7,36 @@ import (
 
 // Params are the settings of one search.
 type Params struct {
-	Width      int // children a node may have, 1 to 64
-	Iterations int // select–expand–backup rounds, at least 1
-	MaxDepth   int // fragments; nodes this deep are not expanded, only rolled out; 0 = no limit
-	Simulation int // fragments a roll-out may take; 0 = to the end of the answer
+	Width      int // most children of a node, 1 to 64
+	Iterations int // iterations of select, expand and backup, at least 1
+	MaxDepth   int // fragments; nodes this deep are rolled out but not expanded; 0 = no limit
+	Simulation int // most fragments of a roll-out; 0 = to the end of the answer
 
-	C     float64 // c of Eq. 5: weight of exploration, ≥ 0
-	Gamma float64 // γ of Eq. 9: discount, 0 to 1; below 1 the inner self-evaluations, which are not asked for, would matter
+	C float64 // c of Eq. 5: weight of exploration, ≥ 0
+	// Gamma is γ of Eq. 9, the discount, 0 to 1. At 1 the rewards on a path telescope,
+	// so the self-evaluations of inner nodes cancel out. That is why the search does not
+	// ask for them; below 1 they are missing from Q.
+	Gamma float64
 
-	DrawsPerChild int // a node is drawn from at most Width × DrawsPerChild times, 1 to 64
+	DrawsPerChild int // at most Width × DrawsPerChild draws at a node, 1 to 64
 	TokenBudget   int // sampled tokens after which no iteration begins; 0 = no budget
-	Patience      int // converged: iterations for which the root's ranking must stand; 0 = never stop early
+	Patience      int // iterations without a change of the root's ranking before a stop; 0 = never stop early
 
-	// Coverage ends the drawing at a node once its distinct fragments hold this
-	// share of the probability at temperature 1: what is left will hardly be
-	// drawn. 0 to 1; 0 = draw on to the limit. On the tests' made-up tool calls 0.99
-	// spares two tokens in five and loses no pair.
+	// Coverage ends the drawing at a node when its distinct fragments hold this share
+	// of the probability at temperature 1, since another fragment is then unlikely.
+	// 0 to 1; 0 = draw up to the limit. On the made-up tool calls of the tests, 0.99
+	// saves two tokens in five and loses no pair.
 	Coverage float64
 
 	Temperature       float64 // to sample at, > 0
-	MinDistinct       float64 // raise it when fewer distinct fragments come per expanded node; 0 = never
-	RaisedTemperature float64 // … to this, > 0 when MinDistinct is
+	MinDistinct       float64 // fewer distinct fragments per expansion raise the temperature; 0 = never
+	RaisedTemperature float64 // … to this value, > 0 if MinDistinct is
 
-	Seed uint64 // the only source of chance
+	Seed uint64 // the only source of randomness
 }
 
-// Default is the setting of this project: roll-outs to the end, no depth limit.
-// Callers raise Iterations to twice the fragments of the reference answer.
+// Default are the settings of this project: roll-outs to the end of the answer, no
+// depth limit. Callers raise Iterations to twice the fragments of the reference.
 func Default() Params {
 	return Params{
 		Width: 4, Iterations: 8,
@@ -43,7 +46,7 @@ func Default() Params {
 	}
 }
 
-// Paper is the setting of the authors' script: shallow trees, short roll-outs.
+// Paper are the settings of the authors' script: shallow trees and short roll-outs.
 func Paper() Params {
 	return Params{
 		Width: 3, Iterations: 5, MaxDepth: 3, Simulation: 2,
@@ -53,7 +56,7 @@ func Paper() Params {
 	}
 }
 
-// Validate names the first setting that is out of its range.
+// Validate names the first setting that is out of its range, with its value.
 func (p Params) Validate() error {
 	for _, check := range []struct {
 		name            string
@@ -71,7 +74,7 @@ func (p Params) Validate() error {
 		{"coverage", p.Coverage, 0, 1},
 		{"minDistinct", p.MinDistinct, 0, 64},
 	} {
-		// Written so that NaN is refused, too.
+		// In this form the condition refuses NaN as well.
 		if !(check.value >= check.min && check.value <= check.max) {
 			return fmt.Errorf("search: %s is %v, want %v to %v", check.name, check.value, check.min, check.max)
 		}
@@ -80,7 +83,8 @@ func (p Params) Validate() error {
 		return fmt.Errorf("search: temperature is %v, want more than 0, at most 100", p.Temperature)
 	}
 	if p.MinDistinct > 0 && !validTemperature(p.RaisedTemperature) {
-		return fmt.Errorf("search: raisedTemperature is %v, want more than 0, at most 100 (or minDistinct 0)", p.RaisedTemperature)
+		return fmt.Errorf("search: raisedTemperature is %v, want more than 0, at most 100 (or minDistinct 0)",
+			p.RaisedTemperature)
 	}
 	return nil
 }

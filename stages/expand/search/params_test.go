@@ -31,18 +31,19 @@ func TestParams(t *testing.T) {
 		{"coverage in percent", func(p *search.Params) { p.Coverage = 99 }, "coverage is 99, want 0 to 1"},
 		{"cold", func(p *search.Params) { p.Temperature = 0 }, "temperature is 0, want more than 0"},
 		{"infinitely hot", func(p *search.Params) { p.Temperature = math.Inf(1) }, "temperature is +Inf"},
-		{"raised to nothing", func(p *search.Params) { p.RaisedTemperature = 0 }, "raisedTemperature is 0"},
-		{"never raised, to nothing", func(p *search.Params) { p.RaisedTemperature, p.MinDistinct = 0, 0 }, ""},
+		{"raised to zero", func(p *search.Params) { p.RaisedTemperature = 0 }, "raisedTemperature is 0"},
+		{"never raised, to zero", func(p *search.Params) { p.RaisedTemperature, p.MinDistinct = 0, 0 }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := search.Default()
 			c.edit(&p)
 			err := p.Validate()
-			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
-			if _, again := search.Search(context.Background(), fork().oracle(), p, nil); (again == nil) != (err == nil) {
-				t.Errorf("Validate says %v, Search says %v", err, again)
+			_, failed := search.Search(context.Background(), fork().oracle(), p, nil)
+			if (failed == nil) != (err == nil) {
+				t.Errorf("Validate says %v, Search says %v", err, failed)
 			}
 		})
 	}
@@ -51,9 +52,9 @@ func TestParams(t *testing.T) {
 	}
 }
 
-// Coverage spares the draws that only repeat a near-certain fragment, and keeps
-// the pairs: nodes whose best child leads to a pass and whose worst does not.
-func TestCoverageSparesTokens(t *testing.T) {
+// Coverage saves the draws that only repeat a near-certain fragment, and keeps the
+// pairs: nodes whose best child leads to a pass and whose worst does not.
+func TestCoverageSavesTokens(t *testing.T) {
 	p := search.Default()
 	p.MinDistinct, p.Iterations = 0, 16
 	pairs, tokens := map[float64]int{}, map[float64]int{}

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// What holds for every tree, whatever the world and the settings.
+// TestProperties checks what must hold for every tree, in any world and setting.
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, w := drawParams(t), drawWorld(t)
@@ -26,13 +26,13 @@ func TestProperties(t *testing.T) {
 		checkJudged(t, judged, tree, p)
 
 		if diff := cmp.Diff(tree, mustSearch(t, w.oracle(), p)); diff != "" {
-			t.Fatalf("same seed, another tree:\n%s", diff)
+			t.Fatalf("the same seed gave another tree:\n%s", diff)
 		}
 	})
 }
 
-// More iterations of the same seed extend the tree and change none of its
-// states: the way in which a search is watched or cut short cannot bend it.
+// More iterations of the same seed extend the tree and change none of its states,
+// so it does not matter how a search is observed or where it is stopped.
 func TestPrefixProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, w := drawParams(t), drawWorld(t)
@@ -41,7 +41,8 @@ func TestPrefixProperty(t *testing.T) {
 		p.Iterations += rapid.IntRange(1, 10).Draw(t, "more")
 		long := mustSearch(t, w.oracle(), p)
 		for i, n := range short.Nodes {
-			if m := long.Nodes[i]; n.Parent != m.Parent || !slices.Equal(n.Tokens, m.Tokens) || n.R != m.R || n.N > m.N {
+			m := long.Nodes[i]
+			if n.Parent != m.Parent || !slices.Equal(n.Tokens, m.Tokens) || n.R != m.R || n.N > m.N {
 				t.Fatalf("node %d: %+v became %+v", i, n, m)
 			}
 		}
@@ -51,7 +52,7 @@ func TestPrefixProperty(t *testing.T) {
 func checkShape(t *rapid.T, tree *search.Tree, p search.Params) {
 	for i, n := range tree.Nodes {
 		if i > 0 && (n.Parent < 0 || n.Parent >= i || !slices.Contains(tree.Nodes[n.Parent].Children, i)) {
-			t.Fatalf("node %d: parent %d does not stand before it and hold it", i, n.Parent)
+			t.Fatalf("node %d: parent %d does not come before it or does not list it", i, n.Parent)
 		}
 		if len(n.Children) > p.Width {
 			t.Fatalf("node %d: %d children, width %d", i, len(n.Children), p.Width)
@@ -82,8 +83,8 @@ func checkShape(t *rapid.T, tree *search.Tree, p search.Params) {
 	}
 }
 
-// N(s) ≥ Σ N(children), the difference being the visits that ended at s: none at
-// an expanded state, unless a capped roll-out ended there first.
+// checkCounts: N(s) ≥ Σ N(children). The difference is the visits that ended at s. An
+// expanded state has none, unless a capped roll-out ended there before it was expanded.
 func checkCounts(t *rapid.T, tree *search.Tree) {
 	for i, n := range tree.Nodes {
 		below, finished, passing := 0, 0, 0
@@ -109,8 +110,8 @@ func checkCounts(t *rapid.T, tree *search.Tree) {
 }
 
 func checkValues(t *rapid.T, tree *search.Tree, p search.Params) {
-	// With γ ≤ 1 the rewards on a path are differences of R in [−3, 2], and so
-	// bounded is every Q: |r| ≤ 5 at each level at most.
+	// Rewards are differences of R, which lies in [−3, 2], so |r| ≤ 5 at each level.
+	// With γ ≤ 1 this bounds every Q.
 	for i, n := range tree.Nodes {
 		sum, visits, priors := 0.0, 0, 0.0
 		for _, child := range n.Children {
@@ -132,8 +133,8 @@ func checkValues(t *rapid.T, tree *search.Tree, p search.Params) {
 		if i > 0 && !close(n.Q, n.R-tree.Nodes[n.Parent].R+p.Gamma*n.V) {
 			t.Fatalf("node %d: Q %v is not r + γV", i, n.Q)
 		}
-		// At γ = 1 rewards telescope: R(parent) + Q is a mean of the R where
-		// roll-outs ended, which lie in [−3, 2].
+		// At γ = 1 rewards telescope: R(parent) + Q is a mean of R at the ends of
+		// roll-outs, which lie in [−3, 2].
 		if i > 0 && p.Gamma == 1 && p.Simulation == 0 && (n.Q < -3 || n.Q > 2) {
 			t.Fatalf("node %d: Q %v out of bounds", i, n.Q)
 		}
@@ -164,8 +165,8 @@ func checkSeeds(t *rapid.T, asked []search.Request, tree *search.Tree) {
 	}
 }
 
-// Terminals are judged, each once; unfinished states only where a capped
-// roll-out ended.
+// checkJudged: every terminal is judged, none twice. An unfinished state is judged
+// only where a capped roll-out ended.
 func checkJudged(t *rapid.T, judged []int, tree *search.Tree, p search.Params) {
 	slices.Sort(judged)
 	if twice := len(judged) - len(slices.Compact(slices.Clone(judged))); twice > 0 {
@@ -177,12 +178,12 @@ func checkJudged(t *rapid.T, judged []int, tree *search.Tree, p search.Params) {
 			t.Fatalf("node %d: terminal %v, judged %v", i, n.Terminal, asked)
 		}
 		if !asked && n.R != 0 {
-			t.Fatalf("node %d: R is %v but nobody judged it", i, n.R)
+			t.Fatalf("node %d: R is %v but it was not judged", i, n.R)
 		}
 	}
 }
 
-// spy notes what the oracle is asked, and refuses to be asked for nothing.
+// spy records what the oracle is asked, and fails on a call without questions.
 func spy(t *rapid.T, w world, asked *[]search.Request, judged *[]int) search.Oracle {
 	return search.Oracle{
 		Draw: func(ctx context.Context, tree *search.Tree, rs []search.Request) ([][]search.Fragment, error) {
@@ -231,5 +232,6 @@ func TestBranching(t *testing.T) {
 }
 
 func leadsToEnd(tree *search.Tree, node int) bool {
-	return tree.Nodes[node].Terminal || slices.ContainsFunc(tree.Nodes[node].Children, func(c int) bool { return leadsToEnd(tree, c) })
+	below := func(child int) bool { return leadsToEnd(tree, child) }
+	return tree.Nodes[node].Terminal || slices.ContainsFunc(tree.Nodes[node].Children, below)
 }

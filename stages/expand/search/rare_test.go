@@ -43,9 +43,9 @@ func maze(hint float64) world {
 	}
 }
 
-// The search finds the rare right answer more often than random sampling does
-// for the same number of sampled tokens, and much more so when the judge prefers
-// answers that are nearly right.
+// With the same number of sampled tokens, the search finds a rare right answer more
+// often than random sampling, and much more often if the judge prefers answers that
+// are nearly right.
 func TestFindsTheRarePath(t *testing.T) {
 	const trials = 300
 	for _, c := range []struct {
@@ -69,7 +69,8 @@ func TestFindsTheRarePath(t *testing.T) {
 			}
 			t.Logf("of %d: search %d, sampling %d", trials, found, sampled)
 			if float64(found) < c.ahead*float64(max(1, sampled)) {
-				t.Errorf("search found it in %d of %d trials, sampling in %d; want %v times as many", found, trials, sampled, c.ahead)
+				t.Errorf("search found it in %d of %d trials, sampling in %d; want %v times as many",
+					found, trials, sampled, c.ahead)
 			}
 		})
 	}

@@ -2,16 +2,18 @@
 // selection, expansion by sampled fragments, one roll-out per new child, and a
 // bottom-up backup (Eq. 5, 6, 8 and 9 of the iTool paper).
 //
-// A state is the answer so far, an action is a fragment: a run of tokens that
-// the policy sampled. The search is a pure function of the Oracle's answers and
-// the Params. It knows no model, no text and no clock, starts no goroutine,
-// reads and writes nothing.
+// A state is the answer so far; an action is a fragment, a run of tokens that the
+// policy sampled. An Oracle samples the fragments and judges the answers, Params
+// set the search, and the result is the whole Tree. The search is a pure function
+// of the Oracle's answers and the Params: it knows no model, no text and no clock,
+// starts no goroutine, and does no I/O. It fails when the Oracle fails or breaks
+// its contract, or when the context is cancelled.
 //
 //	tree, err := search.Search(ctx, search.Oracle{Draw: draw, Evaluate: judge}, search.Default(), nil)
 //
-// Determinism: ties go to the lowest index, sums run in child order, and every
-// product that feeds a sum stands in a float64 conversion, which forbids the
-// compiler to fuse the two (a fused result differs in its last bit).
+// Determinism: ties go to the lowest index and sums run in child order. Every
+// product that is part of a sum is converted to float64, because then the compiler
+// must not fuse the two operations; a fused result differs in its last bit.
 package search
 
 import (
@@ -21,55 +23,55 @@ import (
 	"slices"
 )
 
-// Oracle is what the search asks about the world. Draw and Evaluate must be
-// pure: the same tree and arguments give the same answer. They may read the
-// tree during the call and must keep neither it nor their other arguments.
+// Oracle answers the questions of the search. Draw and Evaluate must be pure: the
+// same tree and arguments give the same answer. They may read the tree during the
+// call, and must not keep it or their other arguments.
 type Oracle struct {
-	// Draw continues each request's node by sampling and returns one path per
-	// request, in order. The requests of one call are independent of each other:
+	// Draw samples one continuation of each request's node and returns one path per
+	// request, in order. The requests of one call do not depend on each other, so
 	// they can run as one batch.
 	Draw func(ctx context.Context, tree *Tree, requests []Request) ([][]Fragment, error)
 
-	// Evaluate scores the nodes where roll-outs ended, in order: terminals, and
-	// unfinished states only where Simulation cut the roll-out short. At an
-	// unfinished state Outcome is 0 and Pass false. Called once per node.
+	// Evaluate scores the nodes where roll-outs ended, in order. They are terminals,
+	// or unfinished states if Params.Simulation cut the roll-out short. For an
+	// unfinished state Outcome must be 0 and Pass false. No node is scored twice.
 	Evaluate func(ctx context.Context, tree *Tree, ends []int) ([]Reward, error)
 
-	// Release, unless nil, is told the handle of each fragment that was drawn but
-	// did not enter the tree, so that its cache branch can be freed. The handles in
-	// the tree, and all of them after an error, are the caller's to free.
+	// Release, unless nil, gets the handle of each drawn fragment that did not enter
+	// the tree, so that its cache branch can be freed. The caller frees the handles in
+	// the tree and, after an error, all handles.
 	Release func(handle int64)
 }
 
 // Request asks for one sampled continuation.
 type Request struct {
 	Node        int     // index of the node to continue; Tree.Prefix gives its tokens
-	Fragments   int     // at most so many fragments; 0 = to the end of the answer
+	Fragments   int     // most fragments; 0 = to the end of the answer
 	Seed        uint64  // no other request of this search has the same
-	Temperature float64 // to sample at; Fragment.LogProb is at 1 all the same
+	Temperature float64 // to sample at; Fragment.LogProb is always at temperature 1
 }
 
 // Fragment is one sampled action.
 type Fragment struct {
-	Tokens   []int32 // the tree keeps the slice; may be empty only when Terminal
+	Tokens   []int32 // the tree keeps the slice; empty only when Terminal
 	LogProb  float64 // nats per token: mean over Tokens at temperature 1; 0 when empty
 	Terminal bool    // the answer ends here
-	Cut      bool    // … because it grew too long; only with Terminal
-	Handle   int64   // the caller's own, e.g. a cache branch; kept in Node.Handle
+	Cut      bool    // … because it reached the length limit; only with Terminal
+	Handle   int64   // chosen by the caller, e.g. a cache branch; kept in Node.Handle
 }
 
-// Reward is the judgement of a state: R = Outcome + SelfEval (Eq. 6).
+// Reward is the judgement of a state: R = Outcome + SelfEval, Eq. 6.
 type Reward struct {
 	Outcome  float64 // O: +1 pass, −1 fail or cut, 0 unfinished
-	SelfEval float64 // C: the policy's own opinion (Eq. 7); 0 when not used
+	SelfEval float64 // C: the policy's self-evaluation, Eq. 7; 0 when not used
 	Pass     bool    // the answer is right
 }
 
-// Progress is what a long search tells between iterations.
+// Progress is what a search reports after each iteration.
 type Progress struct {
-	Iteration int // done so far
-	Nodes     int
-	Tokens    int // sampled so far
+	Iteration int // iterations done
+	Nodes     int // in the tree
+	Tokens    int // sampled, duplicates included
 	Finished  int // terminals found
 	Passing   int // terminals that pass
 }
@@ -80,14 +82,14 @@ type Stop string
 const (
 	StopIterations Stop = "iterations" // Params.Iterations were done
 	StopBudget     Stop = "budget"     // Params.TokenBudget was reached
-	StopConverged  Stop = "converged"  // nothing left to draw and the root's ranking stood still
+	StopConverged  Stop = "converged"  // nothing is left to draw, and the root's ranking no longer changes
 	StopCaller     Stop = "caller"     // progress returned false
 )
 
-// Search grows a tree from the empty answer. progress, unless nil, is called
-// after each iteration; false ends the search, and the tree is whole (the way to
-// cap time). After an error there is no tree: it is grown again from its seed.
-// A cancelled context returns ctx.Err() as it is.
+// Search grows a tree from the empty answer. progress, unless nil, is called after
+// each iteration; if it returns false the search ends with a complete tree, which is
+// how a caller limits time. An error gives no tree: the same seed grows it again.
+// A cancelled context returns ctx.Err() itself.
 func Search(ctx context.Context, oracle Oracle, params Params, progress func(Progress) bool) (*Tree, error) {
 	if oracle.Draw == nil || oracle.Evaluate == nil {
 		return nil, errors.New("search: the oracle needs both Draw and Evaluate")
@@ -105,18 +107,18 @@ func Search(ctx context.Context, oracle Oracle, params Params, progress func(Pro
 	return s.tree, nil
 }
 
-// searcher is one search under way.
+// searcher is one running search.
 type searcher struct {
 	oracle   Oracle
 	params   Params
 	tree     *Tree
-	requests []Request // scratch of expand
+	requests []Request // of the next call of Draw; reused
 	ranking  []int     // the root's children by Q after the last iteration
-	scratch  []int     // the ranking before it
-	stable   int       // iterations in a row that left the ranking as it was
+	scratch  []int     // the ranking before that; reused
+	stable   int       // iterations in a row that did not change the ranking
 }
 
-// iterate selects a leaf, expands it and backs up, once.
+// iterate does one iteration: it selects a leaf, expands it and backs up the rewards.
 func (s *searcher) iterate(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -131,15 +133,15 @@ func (s *searcher) iterate(ctx context.Context) error {
 		if added > 0 {
 			return nil
 		}
-		leaf = s.descend(leaf) // every draw was a duplicate: the node is closed, go on below
+		leaf = s.descend(leaf) // all draws were duplicates: the node is closed, continue below it
 	}
-	// Nothing to draw here. The visit still counts, as in any tree search.
+	// Nothing is left to draw here. The visit still counts, as in any tree search.
 	s.tree.Revisits++
 	s.backup(leaf)
 	return nil
 }
 
-// open says whether the node is a leaf: children may still be drawn for it.
+// open reports whether the node is a leaf: more children can be drawn for it.
 func (s *searcher) open(n *Node) bool {
 	return !n.Terminal && !n.Covered &&
 		len(n.Children) < s.params.Width &&
@@ -147,7 +149,7 @@ func (s *searcher) open(n *Node) bool {
 		(s.params.MaxDepth == 0 || n.Depth < s.params.MaxDepth)
 }
 
-// descend follows Eq. 5 from a node to the first leaf or end.
+// descend follows Eq. 5 from a node to the first leaf or terminal.
 func (s *searcher) descend(from int) int {
 	at := from
 	for {
@@ -173,7 +175,7 @@ func (s *searcher) best(n *Node) int {
 	return best
 }
 
-// stop decides, between two iterations, whether the search ends, and why.
+// stop says, after an iteration, why the search ends; "" if it goes on.
 func (s *searcher) stop(progress func(Progress) bool) Stop {
 	t, p := s.tree, s.params
 	root := &t.Nodes[0]
@@ -193,18 +195,18 @@ func (s *searcher) stop(progress func(Progress) bool) Stop {
 	return ""
 }
 
-// raiseTemperature raises the temperature, for good, once the expansions so far brought
-// fewer distinct fragments on average than MinDistinct.
+// raiseTemperature raises the temperature for the rest of the search if the
+// expansions so far gave fewer distinct fragments on average than MinDistinct.
 func (s *searcher) raiseTemperature() {
-	// At width 1 one distinct fragment is all that can come.
+	// Width bounds the distinct fragments of a node.
 	wanted := min(s.params.MinDistinct, float64(s.params.Width))
 	if s.tree.Expansions > 0 && s.tree.MeanDistinct() < wanted {
 		s.tree.Temperature = max(s.tree.Temperature, s.params.RaisedTemperature)
 	}
 }
 
-// rank orders the root's children by Q, ties by index, and counts for how many
-// iterations the order has stood.
+// rank orders the root's children by Q, ties by index, and counts the iterations
+// since the order last changed.
 func (s *searcher) rank() {
 	s.scratch, s.ranking = s.ranking, s.scratch[:0]
 	for _, child := range s.tree.Nodes[0].Children {

@@ -26,16 +26,16 @@ func TestDegenerate(t *testing.T) {
 		draws int
 		stop  search.Stop
 	}{
-		// One draw, then one roll-out; nothing is ever open again: converged.
+		// One draw, then one roll-out; then no node is open: converged.
 		{"width 1", same(), func(p *search.Params) { p.Width = 1 }, 4, 2, search.StopConverged},
-		// Every node is drawn from 4 × 4 times before it is believed: 3 × 16, less
-		// one because the first roll-out drew at two nodes in one request.
+		// Each of three nodes is drawn from 4 × 4 times before it is closed. One request
+		// fewer, because the first roll-out drew at two nodes in one request.
 		{"always the same fragment", same(), func(*search.Params) {}, 4, 47, search.StopConverged},
-		{"always the same, known by its probability", same(), func(p *search.Params) { p.Coverage = 0.99 }, 4, 5, search.StopConverged},
+		{"the same, with coverage", same(), func(p *search.Params) { p.Coverage = 0.99 }, 4, 5, search.StopConverged},
 		{"answer ends at once", empty, func(*search.Params) {}, 2, 16, search.StopConverged},
 		{"no early stop", empty, func(p *search.Params) { p.Patience = 0 }, 2, 16, search.StopIterations},
 		{"budget of one token", same(), func(p *search.Params) { p.TokenBudget = 1 }, 4, 17, search.StopBudget},
-		{"budget zero is none", same(), func(p *search.Params) { p.TokenBudget = 0; p.Patience = 0 }, 4, 47, search.StopIterations},
+		{"budget zero is none", same(), func(p *search.Params) { p.Patience = 0 }, 4, 47, search.StopIterations},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := search.Default()
@@ -64,7 +64,7 @@ func TestTemperature(t *testing.T) {
 		{"monotonous", one, func(*search.Params) {}, 1.3},
 		{"never raised", one, func(p *search.Params) { p.MinDistinct = 0 }, 1},
 		{"width 1 cannot vary", one, func(p *search.Params) { p.Width = 1 }, 1},
-		{"hotter already", one, func(p *search.Params) { p.Temperature = 1.5 }, 1.5},
+		{"already higher", one, func(p *search.Params) { p.Temperature = 1.5 }, 1.5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := search.Default()
@@ -119,7 +119,9 @@ func TestProgress(t *testing.T) {
 	}
 	last := seen[len(seen)-1]
 	root := stopped.Nodes[0]
-	want := search.Progress{Iteration: 3, Nodes: len(stopped.Nodes), Tokens: stopped.Tokens, Finished: root.Finished, Passing: root.Passing}
+	want := search.Progress{
+		Iteration: 3, Nodes: len(stopped.Nodes), Tokens: stopped.Tokens, Finished: root.Finished, Passing: root.Passing,
+	}
 	if len(seen) != 3 || last != want || stopped.Stop != search.StopCaller {
 		t.Errorf("stop %q after %d calls; last %+v, want %+v", stopped.Stop, len(seen), last, want)
 	}

@@ -5,19 +5,18 @@ import (
 	"slices"
 )
 
-// Tree is the outcome of a search, flat: nodes refer to each other by index,
-// and a parent always stands before its children. Nodes[0] is the root, the
-// empty answer.
+// Tree is the result of a search. It is flat: nodes refer to each other by index,
+// and a parent comes before its children. Nodes[0] is the root, the empty answer.
 type Tree struct {
 	Nodes []Node `json:"nodes"`
 
 	Stop       Stop `json:"stop"`
 	Iterations int  `json:"iterations"`
-	Revisits   int  `json:"revisits"` // iterations that ended where nothing was left to draw
+	Revisits   int  `json:"revisits"` // iterations that found nothing left to draw
 	Tokens     int  `json:"tokens"`   // sampled, duplicates included
 	Draws      int  `json:"draws"`    // requests made, roll-outs included
 
-	Expansions  int     `json:"expansions"`  // nodes that were expanded or widened
+	Expansions  int     `json:"expansions"`  // times that a node was expanded or widened
 	Distinct    int     `json:"distinct"`    // children that those nodes have
 	Temperature float64 `json:"temperature"` // at the end of the search
 }
@@ -25,7 +24,7 @@ type Tree struct {
 // Node is a state and, except for the root, the action that led to it.
 type Node struct {
 	Parent   int   `json:"parent"`             // −1 at the root
-	Children []int `json:"children,omitempty"` // in the order drawn; the tree's own, do not change
+	Children []int `json:"children,omitempty"` // in the order drawn; read only
 
 	// The action.
 	Tokens  []int32 `json:"tokens,omitempty"`
@@ -37,7 +36,7 @@ type Node struct {
 	Depth    int     `json:"depth"`  // fragments from the root
 	Length   int     `json:"length"` // tokens from the root, this node's included
 	Terminal bool    `json:"terminal,omitempty"`
-	Cut      bool    `json:"cut,omitempty"`  // terminal because it grew too long
+	Cut      bool    `json:"cut,omitempty"`  // terminal because it reached the length limit
 	Pass     bool    `json:"pass,omitempty"` // terminal and right
 	Outcome  float64 `json:"outcome"`        // O
 	SelfEval float64 `json:"selfeval"`       // C
@@ -46,14 +45,14 @@ type Node struct {
 	// The statistics.
 	N      int     `json:"n"`      // visits, at least 1
 	Reward float64 `json:"reward"` // r(s,a) = R(s') − R(s), with this node as s'
-	Q      float64 `json:"q"`      // Q(s,a) = r + γ·V(s'); at the root γ·V, no action leads there
+	Q      float64 `json:"q"`      // Q(s,a) = r + γ·V(s'); at the root, which no action leads to, γ·V
 	V      float64 `json:"v"`      // V(s) = Σ N·Q / Σ N over the children; 0 without children
 
 	Draws    int  `json:"draws"`             // continuations drawn from this node
 	Covered  bool `json:"covered,omitempty"` // its children hold Params.Coverage of the probability
-	Done     bool `json:"done,omitempty"`    // neither here nor below is anything left to draw
-	Finished int  `json:"finished"`          // terminals at or below: the finished roll-outs
-	Passing  int  `json:"passing"`           // those that pass
+	Done     bool `json:"done,omitempty"`    // nothing is left to draw at or below this node
+	Finished int  `json:"finished"`          // terminals at or below: finished roll-outs
+	Passing  int  `json:"passing"`           // terminals at or below that pass
 }
 
 func newTree(p Params) *Tree {
@@ -70,8 +69,8 @@ func (t *Tree) Prefix(dst []int32, node int) []int32 {
 	return dst
 }
 
-// Branching yields, in index order, the nodes at which at least two children
-// have finished roll-outs: those that can give a pair.
+// Branching yields, in index order, the nodes at which at least two children have
+// finished roll-outs. Only these can give a preference pair.
 func (t *Tree) Branching() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range t.Nodes {
@@ -86,8 +85,8 @@ func (t *Tree) Branching() iter.Seq[int] {
 	}
 }
 
-// MeanDistinct is the mean number of children of the expanded nodes: how
-// varied the policy's answers are. 0 before the first expansion.
+// MeanDistinct is the mean number of children per expansion. It measures how varied
+// the policy's answers are. 0 before the first expansion.
 func (t *Tree) MeanDistinct() float64 {
 	if t.Expansions == 0 {
 		return 0
@@ -95,7 +94,7 @@ func (t *Tree) MeanDistinct() float64 {
 	return float64(t.Distinct) / float64(t.Expansions)
 }
 
-// add hangs a fragment under a node and returns the new node's index.
+// add appends a child that a fragment leads to, and returns its index.
 func (t *Tree) add(parent int, f Fragment) int {
 	child := len(t.Nodes)
 	p := &t.Nodes[parent]

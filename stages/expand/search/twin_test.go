@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// twin is the slow, obvious search: nodes are pointers, and N, V and Q are
-// worked out recursively from nothing but the visits that ended at each node.
+// twin is the slow, obvious search: nodes are pointers, and N, V and Q are computed
+// recursively from the visits that ended at each node.
 type twin struct {
 	p     search.Params
 	w     world
@@ -60,8 +60,8 @@ func (tw *twin) q(n *twinNode) float64 {
 	return reward + float64(tw.p.Gamma*tw.v(n))
 }
 
-// p(a|s), for each child from the start. The greatest is taken out as in the
-// search, so that the last bit agrees: it decides between near ties.
+// p(a|s), computed again for each child. The greatest log-probability is subtracted as
+// in the search, so that the last bit agrees: it decides between near ties.
 func (n *twinNode) prior() float64 {
 	if n.parent == nil {
 		return 1
@@ -109,8 +109,8 @@ func (tw *twin) iterate() {
 func (tw *twin) expand(n *twinNode) bool {
 	old := len(n.children)
 	for tw.leaf(n) {
-		// Drawn in batches of what is missing: the seeds of a batch are spent
-		// even where its first duplicates would have changed the next batch.
+		// A batch draws as many as are missing, and uses up all of its seeds even if
+		// its first draws are duplicates.
 		batch := min(tw.p.Width-len(n.children), tw.p.Width*tw.p.DrawsPerChild-n.draws)
 		for range batch {
 			n.draws++
@@ -158,7 +158,7 @@ func (n *twinNode) prefix() []int32 {
 	return append(n.parent.prefix(), n.f.Tokens...)
 }
 
-// draw asks the world by way of a tree of one node that holds the whole prefix.
+// draw asks the world with a tree in which one node holds the whole prefix.
 func (tw *twin) draw(n *twinNode, fragments int) []search.Fragment {
 	tw.seeds++
 	z := tw.p.Seed + tw.seeds*0x9e3779b97f4a7c15
@@ -197,8 +197,8 @@ func TestTwin(t *testing.T) {
 			for i, n := range tw.nodes {
 				got := tree.Nodes[i]
 				if got.N != n.visits() || got.V != tw.v(n) || got.Q != tw.q(n) || got.Prior != n.prior() {
-					t.Fatalf("iteration %d, node %d: N %d V %v Q %v p %v; twin has N %d V %v Q %v p %v", p.Iterations, i,
-						got.N, got.V, got.Q, got.Prior, n.visits(), tw.v(n), tw.q(n), n.prior())
+					t.Fatalf("iteration %d, node %d: N %d V %v Q %v p %v; twin has N %d V %v Q %v p %v",
+						p.Iterations, i, got.N, got.V, got.Q, got.Prior, n.visits(), tw.v(n), tw.q(n), n.prior())
 				}
 			}
 		}
@@ -225,5 +225,6 @@ func drawParams(t *rapid.T) search.Params {
 }
 
 func drawWorld(t *rapid.T) world {
-	return hashed(rapid.Uint64().Draw(t, "salt"), rapid.IntRange(1, 5).Draw(t, "options"), rapid.IntRange(1, 6).Draw(t, "depth"))
+	options, depth := rapid.IntRange(1, 5), rapid.IntRange(1, 6)
+	return hashed(rapid.Uint64().Draw(t, "salt"), options.Draw(t, "options"), depth.Draw(t, "depth"))
 }

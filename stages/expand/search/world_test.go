@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A world is a made-up policy over tiny answers: what may follow a prefix, with
+// A world is a made-up policy over tiny answers: what can follow a prefix and with
 // which probability, and how good a finished answer is.
 type world struct {
 	options func(prefix []int32) []option
@@ -75,8 +75,8 @@ func (w world) evaluate(_ context.Context, t *search.Tree, ends []int) ([]search
 	return rewards, nil
 }
 
-// hashed is a world without structure: everything follows from a hash of the
-// prefix. Answers have at most maxDepth fragments.
+// hashed is a world without structure: a hash of the prefix decides everything.
+// Answers have at most maxDepth fragments.
 func hashed(salt uint64, maxOptions, maxDepth int) world {
 	return world{
 		options: func(prefix []int32) []option {
@@ -124,8 +124,8 @@ func hash(salt uint64, tokens []int32) uint64 {
 	return h.Sum64()
 }
 
-// fork is the smallest world worth a search: "a" (¾) then "x" passes, "a" then
-// "y" fails, "b" (¼) fails at once.
+// fork is the smallest world worth a search: "a" (¾) and then "x" passes, "a" and
+// then "y" fails, and "b" (¼) fails at once.
 func fork() world {
 	return world{
 		options: func(prefix []int32) []option {
@@ -160,9 +160,9 @@ func binary(levels int) world {
 	}
 }
 
-// call is like an answer with one tool call: near-certain syntax in turn with
-// doubtful values, eight fragments of four tokens. The first option is right;
-// one wrong value spoils the answer.
+// call is like an answer with one tool call: eight fragments of four tokens, where
+// near-certain syntax alternates with uncertain values. The first option is right at
+// each level, and one wrong value makes the answer wrong.
 func call() world {
 	certainty := []float64{0.95, 0.6, 0.999, 0.5, 0.999, 0.5, 0.999, 0.6}
 	return world{
@@ -183,7 +183,8 @@ func call() world {
 				}
 			}
 			pass := right == len(certainty)
-			return search.Reward{Outcome: outcome(pass), Pass: pass, SelfEval: 0.5 * float64(right) / float64(len(certainty))}
+			share := float64(right) / float64(len(certainty))
+			return search.Reward{Outcome: outcome(pass), Pass: pass, SelfEval: 0.5 * share}
 		},
 	}
 }
