@@ -14,12 +14,13 @@ import (
 	"itool/stages/policy"
 )
 
-// BenchmarkTree grows a tree for each of eight rows of the demonstration's world with
-// its base, which answers a quarter of such rows rightly. sampled-tokens/s counts what
-// the policy drew, duplicates included, over all the time of the trees: prompts,
-// statistics and the checking of answers too.
+// BenchmarkTree grows a tree for each of eight rows of the demo's world with the demo's
+// base, which answers a quarter of such rows rightly. sampled-tokens/s divides the
+// sampled tokens, duplicates included, by the whole time of the trees, in which prompts,
+// statistics and the judging of answers are included.
 //
-// testdata/rows.jsonl: itool synth --rows 24 --seed 5 --any-order --folds 3 --fold 1, the first eight that call.
+// testdata/rows.jsonl are the first eight rows with calls of
+// itool synth --rows 24 --seed 5 --any-order --folds 3 --fold 1.
 func BenchmarkTree(b *testing.B) {
 	engine, err := policy.NewEngine(policy.Options{})
 	if err != nil {
@@ -44,7 +45,9 @@ func BenchmarkTree(b *testing.B) {
 		if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
 			b.Fatal(err)
 		}
-		ex := schemas.Example{Tools: string(row.Tools), Reference: row.Messages[1].Content, Calls: 1, Template: p.TemplateHash()}
+		ex := schemas.Example{
+			Tools: string(row.Tools), Reference: row.Messages[1].Content, Calls: 1, Template: p.TemplateHash(),
+		}
 		if ex.PromptIDs, err = p.Prompt(row.Messages[:1], row.Tools); err != nil {
 			b.Fatal(err)
 		}
@@ -62,7 +65,8 @@ func BenchmarkTree(b *testing.B) {
 				b.Fatal(err)
 			}
 			params := Default().params(fragments(exs[i].AnswerIDs, p.TokenBytes), uint64(i))
-			tree, err := search.Search(context.Background(), search.Oracle{Draw: g.draw, Evaluate: g.evaluate}, params, nil)
+			oracle := search.Oracle{Draw: g.draw, Evaluate: g.evaluate}
+			tree, err := search.Search(context.Background(), oracle, params, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

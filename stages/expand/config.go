@@ -7,8 +7,8 @@ import (
 )
 
 // Presets. Samples is the paper's baseline without MCTS: of four answers the likeliest
-// is preferred to the least likely. It wants filter.mode paper with min_chosen_q and
-// min_q_difference 0, for its Q is a probability and knows nothing of right and wrong.
+// is preferred to the least likely. It needs filter.mode paper with min_chosen_q and
+// min_q_difference 0, because its Q is a probability and not a measure of success.
 const (
 	PresetPaper   = "paper"
 	PresetSamples = "samples"
@@ -16,25 +16,31 @@ const (
 
 // Config sets one tree.
 type Config struct {
-	Preset            string  `json:"preset"`              // "" | "paper": the shallow trees of the authors' script, over all fields of the search | "samples": no search, width whole answers, whose Q is their probability
-	Width             int     `json:"width"`               // children a node may have, 1..64
-	Iterations        int     `json:"iterations"`          // 0 = max(8, 2 × the reference's fragments)
-	C                 float64 `json:"c"`                   // weight of exploration in Eq. 5, ≥ 0
-	Gamma             float64 `json:"gamma"`               // discount γ of Eq. 9, 0..1
-	Depth             int     `json:"depth"`               // fragments below which no node branches, 0 = no limit
-	Simulation        int     `json:"simulation"`          // fragments a roll-out may take, 0 = to the end of the answer
-	Temperature       float64 `json:"temperature"`         // to sample at, > 0
-	RaisedTemperature float64 `json:"raised_temperature"`  // … when fragments are too alike, > 0
-	MinDistinct       float64 `json:"min_distinct"`        // distinct fragments per expanded node below which the temperature rises, 0 = never
-	Coverage          float64 `json:"coverage"`            // probability after which no more is drawn at a node, 0..1, 0 = draw to the limit
-	Patience          int     `json:"patience"`            // iterations a converged tree must stand before it stops early, 0 = never
-	TokenBudget       int     `json:"token_budget"`        // sampled tokens per tree, 0 = no budget
-	MaxAnswerTokens   int     `json:"max_answer_tokens"`   // longer answers are cut, which fails them; > 0; raised to the length of the reference
-	SelfEvalReference bool    `json:"self_eval_reference"` // show the reference to the self-evaluation
+	// Preset is "" or one of:
+	//   - "paper": the shallow trees of the authors' script; overrides the fields of the search
+	//   - "samples": no search, but width whole answers; Q is their probability
+	Preset      string  `json:"preset"`
+	Width       int     `json:"width"`       // most children of a node, 1..64
+	Iterations  int     `json:"iterations"`  // 0 = max(8, 2 × the reference's fragments)
+	C           float64 `json:"c"`           // weight of exploration in Eq. 5, ≥ 0
+	Gamma       float64 `json:"gamma"`       // discount γ of Eq. 9, 0..1
+	Depth       int     `json:"depth"`       // nodes this many fragments deep do not branch, 0 = no limit
+	Simulation  int     `json:"simulation"`  // most fragments of a roll-out, 0 = to the end of the answer
+	Temperature float64 `json:"temperature"` // to sample at, > 0
+
+	RaisedTemperature float64 `json:"raised_temperature"` // … if fragments are too alike, > 0
+	MinDistinct       float64 `json:"min_distinct"`       // distinct fragments per expansion that are enough, 0 = any
+	Coverage          float64 `json:"coverage"`           // probability that ends the draws at a node, 0..1, 0 = no end
+
+	Patience        int `json:"patience"`          // iterations without a change before an early stop, 0 = never
+	TokenBudget     int `json:"token_budget"`      // sampled tokens per tree, 0 = no budget
+	MaxAnswerTokens int `json:"max_answer_tokens"` // longer answers are cut and fail; > 0; raised to the reference
+
+	SelfEvalReference bool `json:"self_eval_reference"` // show the reference to the self-evaluation
 }
 
-// Default is what the paper and the design say, but for coverage: on the quick demo
-// it takes 15 % off the time of the search and leaves the pairs (162 against 163).
+// Default is what the paper and the design say, except for Coverage: on the quick demo
+// it saves 15 % of the search's time and keeps the pairs (162 instead of 163).
 func Default() Config {
 	p := search.Default()
 	return Config{
@@ -60,7 +66,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// params are the settings of the search for a reference of so many fragments.
+// params are the settings of the search; fragments are those of the reference.
 func (c Config) params(fragments int, seed uint64) search.Params {
 	switch c.Preset {
 	case PresetPaper:

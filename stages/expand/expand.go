@@ -1,9 +1,12 @@
 // Package expand searches for answers to one example: a tree of the policy's own
 // continuations, grown by MCTS, in which filter finds pairs.
 //
-// search knows the algorithm and nothing of models; fragment.go knows where a
-// fragment of an answer ends; this file brings both together with the engine. The
-// result is the whole tree, one row per node.
+// One example comes in; the whole tree goes out, one row per node. Package search is
+// the algorithm and knows no model. fragment.go decides where a fragment of an answer
+// ends. This file connects both with the engine.
+//
+// An example is rejected if another chat template rendered it, if its answers cannot
+// be judged, or if its tree does not fit into the engine's cache.
 package expand
 
 import (
@@ -25,8 +28,8 @@ import (
 type Stage struct {
 	engine *policy.Engine
 
-	// The weight of the self-evaluation stands in the round's selection, a record as
-	// long as the buffer: it is read once a round, not once a tree.
+	// The weight of the self-evaluation is in the round's selection. That record has a
+	// row per example, so it is read once a round and not once a tree.
 	mu     sync.Mutex
 	round  string
 	weight float64
@@ -38,7 +41,8 @@ func New(engine *policy.Engine) *Stage { return &Stage{engine: engine} }
 // Spec implements stages.Stage.
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
-		Name: "expand", Wakes: schemas.RecordRoot, Reads: schemas.Example{}.Schema(), Also: []string{schemas.RecordSelection},
+		Name: "expand", Wakes: schemas.RecordRoot, Reads: schemas.Example{}.Schema(),
+		Also:   []string{schemas.RecordSelection},
 		Writes: schemas.RecordCandidate, Schema: schemas.Candidate{}.Schema(),
 	}
 }
@@ -59,11 +63,13 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	}
 	oracle, p := g.search(in.Header.Seed)
 	tree, err := search.Search(ctx, oracle, p, func(at search.Progress) bool {
-		out.Progress(at.Iteration, p.Iterations, "iterations", fmt.Sprintf("%d nodes, %d of %d answers pass", at.Nodes, at.Passing, at.Finished))
+		out.Progress(at.Iteration, p.Iterations, "iterations",
+			fmt.Sprintf("%d nodes, %d of %d answers pass", at.Nodes, at.Passing, at.Finished))
 		return true
 	})
-	if errors.Is(err, policy.ErrFull) { // the same seed fills it again
-		return stages.Reject(fmt.Errorf("expand: example %s: %w: lower expand.token_budget, width or iterations", ex.ID, err))
+	if errors.Is(err, policy.ErrFull) { // the same seed would fill it again
+		return stages.Reject(fmt.Errorf("expand: example %s: %w: lower expand.token_budget, width or iterations",
+			ex.ID, err))
 	}
 	if err != nil {
 		return fmt.Errorf("expand: example %s: %w", ex.ID, err)
@@ -71,8 +77,8 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	return stages.Result(in, out, g.rows(tree))
 }
 
-// Oracle is the search that Process runs for one example, without its records: for those
-// who watch a tree grow. It answers one search only.
+// Oracle returns what Process passes to search.Search for one example, for programs that
+// show how a tree grows. It is good for one search.
 func (s *Stage) Oracle(in stages.Input, cfg Config, ex *schemas.Example) (search.Oracle, search.Params, error) {
 	g, err := s.grower(in, cfg, ex)
 	if err != nil {
@@ -82,7 +88,7 @@ func (s *Stage) Oracle(in stages.Input, cfg Config, ex *schemas.Example) (search
 	return oracle, p, nil
 }
 
-// grower is what the search asks about one example.
+// grower answers the search's questions about one example.
 type grower struct {
 	cfg     Config
 	ex      *schemas.Example
@@ -91,7 +97,7 @@ type grower struct {
 	exam    *judge.Examiner
 	self    *judge.SelfEvaluator // nil: C does not count
 	weight  float64              // of C
-	places  []place              // by handle; 0 is the root
+	places  []place              // by Fragment.Handle; 0 is the root
 	faults  map[int]string       // error type by node
 }
 
@@ -131,7 +137,7 @@ func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*growe
 	return g, nil
 }
 
-// search is what a search of the example takes, from the seed of the item.
+// search returns the arguments of the example's search; seed is the item's.
 func (g *grower) search(seed uint64) (search.Oracle, search.Params) {
 	p := g.cfg.params(fragments(g.ex.AnswerIDs, g.p.TokenBytes), stages.Seed(seed, "expand/search", 0))
 	return search.Oracle{Draw: g.draw, Evaluate: g.evaluate}, p
@@ -153,14 +159,14 @@ func (s *Stage) judgeWeight(in stages.Input) (float64, error) {
 	return s.weight, nil
 }
 
-// draw continues every request in one batch. A roll-out is one draw, cut into its
-// fragments afterwards: their places in the cache are known.
+// draw continues all requests in one batch. A roll-out is one draw that is cut into
+// fragments afterwards, since the engine can branch from any token of a draw.
 func (g *grower) draw(ctx context.Context, tree *search.Tree, requests []search.Request) ([][]search.Fragment, error) {
-	// An answer as long as the reference must have room, or the tree could never pass.
+	// There must be room for an answer as long as the reference, or none could pass.
 	longest := max(g.cfg.MaxAnswerTokens, len(g.ex.AnswerIDs))
 	reqs := make([]policy.Request, len(requests))
-	scans := make([][]scanner, len(requests)) // the state at each end
-	ends := make([][]int, len(requests))      // tokens up to each end
+	scans := make([][]scanner, len(requests)) // the scanner at the end of each fragment
+	ends := make([][]int, len(requests))      // tokens up to the end of each fragment
 	for i, r := range requests {
 		node := &tree.Nodes[r.Node]
 		at := g.places[node.Handle]
@@ -189,13 +195,13 @@ func (g *grower) draw(ctx context.Context, tree *search.Tree, requests []search.
 	return paths, nil
 }
 
-// split cuts a draw into fragments and remembers their places.
+// split cuts a draw into fragments and keeps their places.
 func (g *grower) split(d *policy.Draw, ends []int, scans []scanner) []search.Fragment {
 	var path []search.Fragment
 	from := 0
 	for k, end := range ends {
 		if end > len(d.Tokens) || (end == len(d.Tokens) && d.Reason == policy.ReasonEndOfTurn) {
-			break // the token that ends the turn closed a fragment, too: it is the last one
+			break // the token that ends the turn also ends this fragment: it is the last one
 		}
 		path = append(path, g.fragment(d, from, end, scans[k]))
 		from = end
@@ -219,10 +225,12 @@ func (g *grower) fragment(d *policy.Draw, from, end int, scan scanner) search.Fr
 		sum += float64(l)
 	}
 	g.places = append(g.places, place{d.At(end), scan})
-	return search.Fragment{Tokens: d.Tokens[from:end:end], LogProb: sum / float64(end-from), Handle: int64(len(g.places) - 1)}
+	return search.Fragment{
+		Tokens: d.Tokens[from:end:end], LogProb: sum / float64(end-from), Handle: int64(len(g.places) - 1),
+	}
 }
 
-// evaluate is Eq. 6 at the ends of roll-outs: O and, when it counts, C.
+// evaluate is Eq. 6 at the ends of roll-outs: O and, if it counts, C.
 func (g *grower) evaluate(ctx context.Context, tree *search.Tree, ends []int) ([]search.Reward, error) {
 	rewards := make([]search.Reward, len(ends))
 	var tokens []int32
@@ -243,7 +251,7 @@ func (g *grower) evaluate(ctx context.Context, tree *search.Tree, ends []int) ([
 		}
 		reading, err := g.self.Evaluate(ctx, g.ex, answer, g.cfg.SelfEvalReference)
 		if errors.Is(err, policy.ErrTooLong) {
-			continue // no room for the judging prompt: no opinion
+			continue // no room for the judging prompt: C stays 0
 		}
 		if err != nil {
 			return nil, err
@@ -259,7 +267,8 @@ func (g *grower) rows(tree *search.Tree) []schemas.Candidate {
 	for i := range tree.Nodes {
 		n := &tree.Nodes[i]
 		rows[i] = schemas.Candidate{
-			Node: int32(i), Parent: int32(n.Parent), Tokens: n.Tokens, Text: text(g.p, n.Tokens), LogProb: n.LogProb, Prior: n.Prior,
+			Node: int32(i), Parent: int32(n.Parent), Tokens: n.Tokens, Text: text(g.p, n.Tokens),
+			LogProb: n.LogProb, Prior: n.Prior,
 			Visits: int32(n.N), Q: n.Q, V: n.V, Reward: n.Reward, Outcome: n.Outcome, SelfEval: n.SelfEval,
 			Terminal: n.Terminal, Cut: n.Cut, Pass: n.Pass, ErrorType: g.faults[i], ExampleID: g.ex.ID,
 		}
@@ -273,5 +282,6 @@ func (g *grower) rows(tree *search.Tree) []schemas.Candidate {
 	return rows
 }
 
-// text is a fragment for people: it may begin or end inside a character.
+// text is a fragment for people. It can begin or end inside a character, which then
+// becomes a replacement character.
 func text(p *policy.Policy, tokens []int32) string { return strings.ToValidUTF8(p.Text(tokens), "�") }

@@ -39,8 +39,9 @@ func example(t testing.TB, reference string) schemas.Example {
 		t.Fatal(err)
 	}
 	ex := schemas.Example{
-		ID: "s-00001", Messages: string(m), Tools: tools, Reference: reference, PromptIDs: ids, AnswerIDs: p.Answer(reference),
-		Template: p.TemplateHash(), Candidates: 1, Part: "train", Replay: true,
+		ID: "s-00001", Messages: string(m), Tools: tools, Reference: reference,
+		PromptIDs: ids, AnswerIDs: p.Answer(reference), Template: p.TemplateHash(),
+		Candidates: 1, Part: "train", Replay: true,
 	}
 	if reference[0] == '[' {
 		ex.Calls = 1
@@ -58,7 +59,7 @@ func item(t testing.TB, ex schemas.Example, judge float64, config any) stagetest
 	}
 }
 
-// config keeps the trees of noise small.
+// config keeps the trees small: the policy's answers are noise.
 func config() expand.Config {
 	c := expand.Default()
 	c.MaxAnswerTokens, c.Width, c.Iterations = 24, 3, 6
@@ -75,11 +76,11 @@ func TestTheResultIsAWholeTree(t *testing.T) {
 		judge     float64
 		preset    string
 	}{
-		"a call is wanted":                  {"[f(a=1)]", 0, ""},
-		"prose is wanted":                   {"I cannot do that.", 0, ""},
-		"self-evaluation counts":            {"[f(a=1)]", 1, ""},
-		"the authors' shallow trees":        {"[f(a=1)]", 0, "paper"},
-		"… whose reward is self-evaluation": {"[f(a=1)]", 1, "paper"},
+		"a call is wanted":               {"[f(a=1)]", 0, ""},
+		"prose is wanted":                {"I cannot do that.", 0, ""},
+		"self-evaluation counts":         {"[f(a=1)]", 1, ""},
+		"the authors' shallow trees":     {"[f(a=1)]", 0, "paper"},
+		"shallow trees, self-evaluation": {"[f(a=1)]", 1, "paper"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config()
@@ -92,7 +93,8 @@ func TestTheResultIsAWholeTree(t *testing.T) {
 			p := policytest.Open(t, 1)
 			terminals, opinions := 0, 0
 			for i, r := range rows[1:] {
-				if r.Node != int32(i+1) || r.Parent < 0 || r.Parent >= r.Node || r.Visits < 1 || r.Prior <= 0 || r.Prior > 1 {
+				if r.Node != int32(i+1) || r.Parent < 0 || r.Parent >= r.Node ||
+					r.Visits < 1 || r.Prior <= 0 || r.Prior > 1 {
 					t.Fatalf("node %d: %+v", i+1, r)
 				}
 				if r.SelfEval != 0 {
@@ -122,8 +124,8 @@ func TestTheResultIsAWholeTree(t *testing.T) {
 	}
 }
 
-// A path through the tree is what the policy would have been given: the tokens'
-// log-probabilities along it are those of the whole sequence.
+// The log-probabilities of the tokens along a path through the tree are those of the
+// same tokens in one sequence.
 func TestFragmentsContinueTheirPrefix(t *testing.T) {
 	ex := example(t, "[f(a=1)]")
 	rows := stagetest.Rows[schemas.Candidate](t, expand.New(engine(t)), item(t, ex, 0, config()))
@@ -154,7 +156,7 @@ func TestSamples(t *testing.T) {
 	cfg.Preset, cfg.Width = expand.PresetSamples, 4
 	rows := stagetest.Rows[schemas.Candidate](t, expand.New(engine(t)), item(t, example(t, "[f(a=1)]"), 1, cfg))
 	if len(rows) < 3 || len(rows) > 5 {
-		t.Fatalf("%d nodes, want the root and at most four answers, which noise hardly repeats", len(rows))
+		t.Fatalf("%d nodes, want the root and at most four answers; noise rarely repeats one", len(rows))
 	}
 	for _, r := range rows[1:] {
 		if r.Parent != 0 || !r.Terminal || r.Q != math.Exp(r.LogProb) || r.Outcome == 0 || r.SelfEval != 0 {
@@ -163,8 +165,8 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// TestRoomForTheReference: a limit below the reference's length would fail every
-// right answer.
+// TestRoomForTheReference: the limit is raised to the reference's length, because a
+// lower one would fail every right answer.
 func TestRoomForTheReference(t *testing.T) {
 	cfg := config()
 	cfg.MaxAnswerTokens, cfg.Preset = 2, expand.PresetSamples
@@ -179,7 +181,7 @@ func TestRoomForTheReference(t *testing.T) {
 	}
 }
 
-// A tree that outgrows the cache does so at every try.
+// A tree that does not fit into the cache does not fit at the next attempt either.
 func TestATreeTooLargeForTheCacheIsRejected(t *testing.T) {
 	e, err := policy.NewEngine(policy.Options{SessionTokens: policytest.ContextLength})
 	if err != nil {

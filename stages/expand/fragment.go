@@ -1,26 +1,28 @@
 package expand
 
-// scanner finds where the fragments of an answer end, byte by byte. It knows the
-// formats of toolcall by how they begin: pythonic, [f(a=1, b='x')], and the two that
-// write JSON, <tool_call>{"name": "f", "arguments": {"a": 1, "b": "x"}}</tool_call>, which
-// may stand behind words, and {"name": "f", "parameters": {…}}. A fragment ends after the parenthesis or brace
-// that opens a call's arguments, after an argument's comma, and after the
-// parenthesis or brace that closes the arguments. Nothing inside quotes, and nothing
-// inside a nested value, ends anything. Any other answer is prose: it ends after a
-// full stop with a blank behind it, and after a newline.
+// scanner finds where the fragments of an answer end, byte by byte. It tells the
+// formats of toolcall apart by their beginning: pythonic, [f(a=1, b='x')], and two
+// that write JSON, <tool_call>{"name": "f", "arguments": {"a": 1, "b": "x"}}</tool_call>,
+// which can come after words, and {"name": "f", "parameters": {…}}.
 //
-// It is a small value: a branch of the tree copies its parent's.
+// A fragment ends after the parenthesis or brace that opens a call's arguments, after
+// the comma behind an argument, and after the parenthesis or brace that closes the
+// arguments. Nothing inside quotes or inside a nested value ends a fragment. Any other
+// answer is prose: there a fragment ends after a full stop and a blank, and after a
+// newline.
+//
+// It is a small value, so that a branch of the tree can copy its parent's.
 type scanner struct {
 	kind    kind
 	quote   byte // the quote that is open, or 0
 	escaped bool // the byte before was a backslash inside quotes
-	depth   int  // open brackets: 1 is the list, or a call's object, 2 a call's arguments, more is inside a value
+	depth   int  // open brackets: 1 in the list or a call's object, 2 in a call's arguments, more in a value
 	dot     bool // the byte before was a full stop in prose
 
-	marked [len(marks)]uint8 // bytes of each mark that prose ends in
+	marked [len(marks)]uint8 // how many bytes of each mark the prose so far ends with
 }
 
-// marks are what calls in JSON stand behind.
+// marks announce calls in JSON.
 var marks = [...]string{"<tool_call>", "<|python_tag|>"}
 
 type kind uint8
@@ -32,9 +34,9 @@ const (
 	prose
 )
 
-// feed takes the bytes of the next token and reports whether a fragment ends in
-// it. The cut is behind the token: the first token boundary at or after the
-// separator, so that fragments are whole tokens and their bytes are the answer's.
+// feed takes the bytes of the next token and reports whether a fragment ends in it.
+// The cut is behind the token, even if the separator is inside it, so that fragments
+// are whole tokens and together have the answer's bytes.
 func (s *scanner) feed(token []byte) (ends bool) {
 	for _, c := range token {
 		if s.next(c) {
@@ -91,7 +93,7 @@ func (s *scanner) next(c byte) (ends bool) {
 		s.depth++
 		return s.depth == 2
 	case '[', '{':
-		// Outside of arguments a bracket belongs to a name; counting it would hide the call.
+		// Outside of arguments a bracket is part of a name; counting it would hide the call.
 		if s.depth >= 2 {
 			s.depth++
 		}
@@ -110,11 +112,12 @@ func (s *scanner) next(c byte) (ends bool) {
 	return false
 }
 
-// mark reports whether c completes a mark. Both begin with a byte that they hold once.
+// mark reports whether c completes a mark. The first byte of a mark occurs only once in
+// it, so a mismatch can only restart at the beginning.
 func (s *scanner) mark(c byte) (complete bool) {
 	for i, m := range marks {
 		if c != m[s.marked[i]] {
-			s.marked[i] = 0 // and it may begin here
+			s.marked[i] = 0 // the mark can begin again with this byte
 		}
 		if c == m[s.marked[i]] {
 			s.marked[i]++
@@ -126,7 +129,7 @@ func (s *scanner) mark(c byte) (complete bool) {
 	return complete
 }
 
-// inObjects: what stands between the objects ends nothing.
+// inObjects scans calls in JSON. Text between the objects ends no fragment.
 func (s *scanner) inObjects(c byte) (ends bool) {
 	switch c {
 	case '"':
@@ -147,8 +150,8 @@ func (s *scanner) inObjects(c byte) (ends bool) {
 	return false
 }
 
-// fragments returns the number of fragments that an answer's tokens make; the last one
-// runs to the end.
+// fragments counts the fragments of an answer's tokens. bytes gives a token's bytes; the
+// last fragment extends to the end of the answer.
 func fragments(tokens []int32, bytes func(int32) []byte) int {
 	var s scanner
 	n, open := 0, false

@@ -30,27 +30,53 @@ func TestFragments(t *testing.T) {
 		text string
 		want []string
 	}{
-		"a call":                       {"[f(a=1, b='x')]", []string{"[f(", "a=1,", " b='x')", "]"}},
-		"two calls":                    {"[f(a=1), g()]", []string{"[f(", "a=1)", ", g(", ")", "]"}},
-		"separators inside quotes":     {`[f(a='x, (y)', b="it's")]`, []string{"[f(", "a='x, (y)',", ` b="it's")`, "]"}},
-		"an escaped quote":             {`[f(a='it\'s, so', b=2)]`, []string{"[f(", `a='it\'s, so',`, " b=2)", "]"}},
-		"a nested list and dict":       {"[f(a=[1, 2], b={'k': (3, 4)})]", []string{"[f(", "a=[1, 2],", " b={'k': (3, 4)})", "]"}},
-		"a nested call":                {"[f(a=g(1, 2), b=3)]", []string{"[f(", "a=g(1, 2),", " b=3)", "]"}},
-		"a name with an apostrophe":    {"[Today's News(a=1)]", []string{"[Today's News(", "a=1)", "]"}},
-		"a name with a bracket":        {"[get[x](a=1, b=2)]", []string{"[get[x](", "a=1,", " b=2)", "]"}},
-		"an unfinished answer":         {"[f(a='never ends, never", []string{"[f(", "a='never ends, never"}},
-		"too many closing parentheses": {"[f(a=1))), g(b=2)]", []string{"[f(", "a=1)", ")), g(", "b=2)", "]"}},
-		"blanks before the list":       {"\n [f(a=1)]", []string{"\n [f(", "a=1)", "]"}},
-		"hermes": {"<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [1, {\"k\": 2}], \"b\": \"x, {y}\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>", []string{
-			"<tool_call>\n{\"name\": \"f\", \"arguments\": {", "\"a\": [1, {\"k\": 2}],", " \"b\": \"x, {y}\"}",
-			"}\n</tool_call>\n<tool_call>\n{\"name\": \"g\", \"arguments\": {", "}", "}\n</tool_call>"}},
-		"llama": {`{"name": "f", "parameters": {"a": "\"", "b": 1}}; {"name": "g", "parameters": {}}`, []string{
-			`{"name": "f", "parameters": {`, `"a": "\"",`, ` "b": 1}`, `}; {"name": "g", "parameters": {`, "}", "}"}},
-		"hermes behind words": {"Let me see. Now\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"Hello. World\"}}\n</tool_call>", []string{
-			"Let me see. ", "Now\n", "<tool_call>\n{\"name\": \"f\", \"arguments\": {", "\"a\": \"Hello. World\"}", "}\n</tool_call>"}},
-		"prose with a bracket":          {"<b>No. <tool_<tool_call", []string{"<b>No. ", "<tool_<tool_call"}},
-		"llama's mark":                  {`<|python_tag|>{"name": "f", "parameters": {"a": 1}}`, []string{`<|python_tag|>{"name": "f", "parameters": {`, `"a": 1}`, "}"}},
-		"prose":                         {"I cannot. Sorry, (really)\nbye", []string{"I cannot. ", "Sorry, (really)\n", "bye"}},
+		"a call":                   {"[f(a=1, b='x')]", []string{"[f(", "a=1,", " b='x')", "]"}},
+		"two calls":                {"[f(a=1), g()]", []string{"[f(", "a=1)", ", g(", ")", "]"}},
+		"separators inside quotes": {`[f(a='x, (y)', b="it's")]`, []string{"[f(", "a='x, (y)',", ` b="it's")`, "]"}},
+		"an escaped quote": {
+			`[f(a='it\'s, so', b=2)]`, []string{"[f(", `a='it\'s, so',`, " b=2)", "]"},
+		},
+		"a nested list and dict": {
+			"[f(a=[1, 2], b={'k': (3, 4)})]", []string{"[f(", "a=[1, 2],", " b={'k': (3, 4)})", "]"},
+		},
+		"a nested call":             {"[f(a=g(1, 2), b=3)]", []string{"[f(", "a=g(1, 2),", " b=3)", "]"}},
+		"a name with an apostrophe": {"[Today's News(a=1)]", []string{"[Today's News(", "a=1)", "]"}},
+		"a name with a bracket":     {"[get[x](a=1, b=2)]", []string{"[get[x](", "a=1,", " b=2)", "]"}},
+		"an unfinished answer":      {"[f(a='never ends, never", []string{"[f(", "a='never ends, never"}},
+		"too many closing parentheses": {
+			"[f(a=1))), g(b=2)]", []string{"[f(", "a=1)", ")), g(", "b=2)", "]"},
+		},
+		"blanks before the list": {"\n [f(a=1)]", []string{"\n [f(", "a=1)", "]"}},
+		"hermes": {
+			"<tool_call>\n" + `{"name": "f", "arguments": {"a": [1, {"k": 2}], "b": "x, {y}"}}` + "\n</tool_call>\n" +
+				"<tool_call>\n" + `{"name": "g", "arguments": {}}` + "\n</tool_call>",
+			[]string{
+				"<tool_call>\n" + `{"name": "f", "arguments": {`, `"a": [1, {"k": 2}],`, ` "b": "x, {y}"}`,
+				"}\n</tool_call>\n<tool_call>\n" + `{"name": "g", "arguments": {`, "}", "}\n</tool_call>",
+			},
+		},
+		"llama": {
+			`{"name": "f", "parameters": {"a": "\"", "b": 1}}; {"name": "g", "parameters": {}}`,
+			[]string{
+				`{"name": "f", "parameters": {`, `"a": "\"",`, ` "b": 1}`,
+				`}; {"name": "g", "parameters": {`, "}", "}",
+			},
+		},
+		"hermes behind words": {
+			"Let me see. Now\n<tool_call>\n" + `{"name": "f", "arguments": {"a": "Hello. World"}}` + "\n</tool_call>",
+			[]string{
+				"Let me see. ", "Now\n", "<tool_call>\n" + `{"name": "f", "arguments": {`, `"a": "Hello. World"}`,
+				"}\n</tool_call>",
+			},
+		},
+		"prose with a bracket": {"<b>No. <tool_<tool_call", []string{"<b>No. ", "<tool_<tool_call"}},
+		"llama's mark": {
+			`<|python_tag|>{"name": "f", "parameters": {"a": 1}}`,
+			[]string{`<|python_tag|>{"name": "f", "parameters": {`, `"a": 1}`, "}"},
+		},
+		"prose": {
+			"I cannot. Sorry, (really)\nbye", []string{"I cannot. ", "Sorry, (really)\n", "bye"},
+		},
 		"a decimal point ends nothing":  {"It is 3.5 km", []string{"It is 3.5 km"}},
 		"multibyte characters in prose": {"Größe. É", []string{"Größe. ", "É"}},
 		"nothing":                       {"", nil},
@@ -63,9 +89,9 @@ func TestFragments(t *testing.T) {
 	}
 }
 
-// TestFragmentsOfEveryFormat: a fragment for the beginning of each call, one for each
-// argument, or for their end where there are none, and one for what closes the answer: no
-// quote, bracket or comma within a value cuts.
+// TestFragmentsOfEveryFormat: each call has a fragment for its beginning and one for each
+// argument, or one for the end of empty arguments; one more closes the answer. No quote,
+// bracket or comma inside a value ends a fragment.
 func TestFragmentsOfEveryFormat(t *testing.T) {
 	for name, calls := range toolcalltest.Calls(t) {
 		want := 1
@@ -93,9 +119,12 @@ func TestACutLiesBehindTheTokenThatHoldsTheSeparator(t *testing.T) {
 	}
 }
 
-// Whatever the text, the fragments are its bytes.
+// The fragments of any text have exactly its bytes.
 func FuzzFragments(f *testing.F) {
-	for _, s := range []string{"[f(a=1, b='x')]", "No. I cannot.", `[f(a="\"")`, "[((((", "]]]", "[f(a='é,')]\x00\xff", `<tool_call>{"name": "f"]}}}</tool_call>`, `{"a": {"b`} {
+	for _, s := range []string{
+		"[f(a=1, b='x')]", "No. I cannot.", `[f(a="\"")`, "[((((", "]]]", "[f(a='é,')]\x00\xff",
+		`<tool_call>{"name": "f"]}}}</tool_call>`, `{"a": {"b`,
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
