@@ -7,11 +7,11 @@ type Config struct {
 	Similarity     float64 `json:"similarity"`       // drop pairs above it; 1 − normalised token edit distance, 0..1
 	MinQDifference float64 `json:"min_q_difference"` // least chosen Q − rejected Q, ≥ 0
 	MinChosenQ     float64 `json:"min_chosen_q"`     // least chosen Q in mode paper; any number
-	Mode           string  `json:"mode"`             // proven: by what the roll-outs below a side showed | paper: by the chosen side's Q
-	MaxTokens      int     `json:"max_tokens"`       // most tokens of prompt and longer side, ≥ 0; 0: the search's own limit, the context
+	Mode           string  `json:"mode"`             // proven: by the roll-outs below both sides | paper: by Q
+	MaxTokens      int     `json:"max_tokens"`       // most tokens of prompt and longer side, ≥ 0; 0: no limit
 }
 
-// Default is the paper's bounds and our acceptance mode.
+// Default are the paper's bounds and our acceptance mode.
 func Default() Config {
 	return Config{Similarity: 0.95, MinQDifference: 0.1, MinChosenQ: 0.3, Mode: ModeProven}
 }

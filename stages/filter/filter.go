@@ -1,10 +1,12 @@
 // Package filter turns a search tree into preference pairs.
 //
-// Every node at which two continuations were followed to the end gives one row:
-// the best against the worst, or the reason why that pair is not worth training
-// on. rules.go holds the rules, tree.go what a batch of nodes implies.
+// One candidate tree comes in, one batch of pairs goes out. Every node at which at
+// least two continuations were followed to the end gives one row: the best child
+// against the worst, and the reason if that pair is not worth training on. rules.go
+// holds the rules; tree.go checks the rows of a tree and reads it.
 //
-// It needs no weights: the tree carries token ids and text.
+// It needs no weights, since the tree carries token ids and text. Rows that are not
+// one tree are rejected.
 package filter
 
 import (
@@ -25,7 +27,7 @@ func New() *Stage { return &Stage{} }
 
 var _ stages.Stage = (*Stage)(nil)
 
-// Spec: each tree is filtered as soon as it is there.
+// Spec implements stages.Stage: each tree is an item.
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "filter", Wakes: schemas.RecordCandidate, Reads: schemas.Candidate{}.Schema(),
@@ -33,8 +35,8 @@ func (*Stage) Spec() stages.Spec {
 	}
 }
 
-// Process answers a tree with its pairs; a tree that never branched gives an
-// empty batch, which is a result, too.
+// Process answers a tree with its pairs. A tree without a branching node gives an
+// empty batch, which is a result as well.
 func (*Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
 	cfg, err := stages.Config(in, Default())
 	if err != nil {
@@ -49,8 +51,8 @@ func (*Stage) Process(ctx context.Context, in stages.Input, out stages.Output) e
 		if err != nil {
 			return stages.Reject(err)
 		}
-		// Where the runner takes both from one header they cannot differ; the update then
-		// holds the round's pairs against the round's own policy.
+		// In the worker both come from one header and cannot differ. There the update
+		// stage compares the pairs' policy with the round's.
 		foreign := in.PolicyDigest != "" && b.Header.Policy != "" && b.Header.Policy != in.PolicyDigest
 		made, err := cfg.pairs(ctx, rows, foreign)
 		if err != nil {
@@ -61,12 +63,12 @@ func (*Stage) Process(ctx context.Context, in stages.Input, out stages.Output) e
 	return stages.Result(in, out, pairs)
 }
 
-// maxIDs bounds the token ids of one tree's kept pairs: each repeats its prompt,
-// so that a deep tree from elsewhere could fill the memory.
+// maxIDs bounds the token ids of one tree's kept pairs. Each pair repeats its prompt,
+// so a deep tree of unknown origin could otherwise fill the memory.
 const maxIDs = 32 << 20
 
-// pairs gives one row for every branching node, in node order. Only kept rows
-// carry token ids; of the others the stored tree knows more.
+// pairs gives one row for every branching node, in node order. Only kept rows carry
+// token ids; for the others they can be found in the stored tree.
 func (c Config) pairs(ctx context.Context, rows []schemas.Candidate, foreign bool) ([]schemas.Pair, error) {
 	t, err := newTree(rows)
 	if err != nil {
@@ -75,7 +77,7 @@ func (c Config) pairs(ctx context.Context, rows []schemas.Candidate, foreign boo
 	var pairs []schemas.Pair
 	inForce, inOther, ids := seen{}, seen{}, 0
 	for node := range rows {
-		if err := ctx.Err(); err != nil { // an edit distance can take a while
+		if err := ctx.Err(); err != nil { // an edit distance can take long
 			return nil, err
 		}
 		best, worst, ok := t.ends(node)
@@ -89,7 +91,8 @@ func (c Config) pairs(ctx context.Context, rows []schemas.Candidate, foreign boo
 			p.PromptIDs, p.ChosenIDs, p.RejectedIDs = nil, nil, nil
 		}
 		if ids += len(p.PromptIDs) + len(p.ChosenIDs) + len(p.RejectedIDs); ids > maxIDs {
-			return nil, stages.Reject(fmt.Errorf("filter: candidate tree: its pairs hold more than %d token ids", maxIDs))
+			err := fmt.Errorf("filter: candidate tree: its pairs hold more than %d token ids", maxIDs)
+			return nil, stages.Reject(err)
 		}
 		pairs = append(pairs, p)
 	}
@@ -99,6 +102,8 @@ func (c Config) pairs(ctx context.Context, rows []schemas.Candidate, foreign boo
 // seen holds the pairs that one mode has kept so far.
 type seen map[[sha256.Size]byte]bool
 
+// first returns the reason of a pair, which is Duplicate if the mode has kept the same
+// pair before.
 func (s seen) first(key [sha256.Size]byte, reason string) string {
 	if reason == string(Kept) && s[key] {
 		return string(Duplicate)
@@ -107,9 +112,9 @@ func (s seen) first(key [sha256.Size]byte, reason string) string {
 	return reason
 }
 
-// pair judges one branching node. What the fragments have in common belongs to
-// the prompt: on both sides of a loss it would carry weight where it cannot matter.
-// End-of-turn needs no care, for only a terminal fragment holds it.
+// pair judges one branching node. The common prefix of the fragments becomes part of the
+// prompt: on both sides of a loss it would add weight without a difference. The end of
+// the turn needs no care, because only a terminal fragment holds it.
 func (c Config) pair(t *tree, node, best, worst int, foreign bool) schemas.Pair {
 	chosen, rejected := t.side(best), t.side(worst)
 	prompt, text := t.path(node)
@@ -138,7 +143,7 @@ func (c Config) pair(t *tree, node, best, worst int, foreign bool) schemas.Pair 
 	}
 }
 
-// identity is a digest of all that training sees of a pair.
+// identity is a digest of everything that training sees of a pair.
 func identity(p schemas.Pair) [sha256.Size]byte {
 	var b []byte
 	for _, ids := range [][]int32{p.PromptIDs, p.ChosenIDs, p.RejectedIDs} {

@@ -21,8 +21,12 @@ type node struct {
 	end    string // "pass" | "fail" | "": not terminal
 }
 
-// tree makes the rows of a candidate batch. A token is the sum of a word's bytes
-// with its length on top: different enough here.
+// passes, fails and goesOn are children of the root: two terminals, and one that is none.
+func passes(text string, q float64) node { return node{0, text, q, "pass"} }
+func fails(text string, q float64) node  { return node{0, text, q, "fail"} }
+func goesOn(text string, q float64) node { return node{0, text, q, ""} }
+
+// tree makes the rows of a candidate batch. A token is a hash of a word.
 func tree(nodes ...node) []schemas.Candidate {
 	rows := []schemas.Candidate{{Parent: -1, Tokens: []int32{1, 2, 3}, ExampleID: "s-00001"}}
 	for i, n := range nodes {
@@ -57,41 +61,51 @@ func item(t *testing.T, config any, rows []schemas.Candidate) stagetest.Item {
 }
 
 func TestContract(t *testing.T) {
-	rows := tree(node{0, "[f( ", 0.5, ""}, node{0, "Sorry, no.", -1, "fail"}, node{1, "a=1)]", 1, "pass"}, node{1, "a=2)]", -1, "fail"})
+	rows := tree(
+		goesOn("[f( ", 0.5), fails("Sorry, no.", -1), node{1, "a=1)]", 1, "pass"}, node{1, "a=2)]", -1, "fail"},
+	)
 	stagetest.Run(t, filter.New(), stagetest.Case{Item: item(t, nil, rows)})
 }
 
-// TestRules: each case is the two children of the root. Where the fragment is not
-// terminal, one terminal stands below it.
+// TestRules: the sides of each case are the two children of the root. A child that is
+// not terminal gets a failing terminal below it.
 func TestRules(t *testing.T) {
-	long := strings.Repeat("word ", 40)
+	long, almost := strings.Repeat("word ", 40), strings.Repeat("word ", 19)
+	const equal = "equal_after_parsing"
+	const hermes = "<tool_call>\n" + `{"name": "f", "arguments": {"a": 1,`
 	cases := []struct {
-		name             string
-		a, b             node
-		reason, otherwas string // in mode proven, and what mode paper says
+		name          string
+		a, b          node
+		proven, paper string // the reason in each mode
 	}{
-		{"a good pair", node{0, "[f(a=1)]", 0.9, "pass"}, node{0, "[f(a=2)]", -1, "fail"}, "", ""},
-		{"the better one stands second", node{0, "[f(a=2)]", -1, "fail"}, node{0, "[f(a=1)]", 0.9, "pass"}, "", ""},
-		{"common prefix", node{0, "[f( a=1, ", 0.9, "pass"}, node{0, "[f( a=2)]", 0, "fail"}, "", ""},
-		{"one is the other's beginning", node{0, "[f( ", 0.9, "pass"}, node{0, "[f( a=2)]", -1, "fail"}, "empty_side", "empty_side"},
-		{"empty fragment", node{0, "", 0.9, "pass"}, node{0, "[f(a=2)]", -1, "fail"}, "empty_side", "empty_side"},
-		{"40 of 41 tokens alike: 0.976", node{0, long + "x", 0.9, "pass"}, node{0, long + "y", -1, "fail"}, "similar", "similar"},
-		{"19 of 20 tokens alike: exactly 0.95", node{0, strings.Repeat("word ", 19) + "x", 0.9, "pass"}, node{0, strings.Repeat("word ", 19) + "y", -1, "fail"}, "", ""},
-		{"quotes differ", node{0, `[f(a='x')]`, 0.9, "pass"}, node{0, `[f(a="x")]`, -1, "fail"}, "equal_after_parsing", "equal_after_parsing"},
-		{"order of arguments differs", node{0, `[f(a=1, b=2)]`, 0.9, "pass"}, node{0, `[f(b=2, a=1)]`, -1, "fail"}, "equal_after_parsing", "equal_after_parsing"},
-		{"the same call of Hermes", node{0, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1,", 0.9, ""}, node{0, "<tool_call>\n{\"name\":  \"f\", \"arguments\": {\"a\": 1,", -1, ""}, "equal_after_parsing", "equal_after_parsing"},
-		{"the same call of Llama", node{0, `{"name": "f", "parameters": {"a": 1}`, 0.9, ""}, node{0, `{"parameters": {"a": 1}, "name": "f"`, -1, ""}, "equal_after_parsing", "equal_after_parsing"},
-		{"fragments differ in blanks", node{0, `[f(a=1,`, 0.9, ""}, node{0, `[f(a=1 , `, -1, ""}, "equal_after_parsing", "equal_after_parsing"},
-		{"to end here or to go on is a choice", node{0, "[f(a=1)]", 0.9, "pass"}, node{0, "[f(a=1)] ", -1, ""}, "", ""},
-		{"fragments of two arguments", node{0, `[f(a='x',`, 0.9, ""}, node{0, `[f(a='y',`, -1, ""}, "chosen_unproven", ""},
-		{"to go on or to stop is a choice", node{0, `[f(a=1,`, 0.9, ""}, node{0, `[f(a=1)`, -1, ""}, "chosen_unproven", ""},
-		{"kind of value differs", node{0, `[f(a=1)]`, 0.9, "pass"}, node{0, `[f(a=1.0)]`, -1, "fail"}, "", ""},
-		{"too close in Q", node{0, "[f(a=1)]", 0.5, "pass"}, node{0, "[f(a=2)]", 0.45, "fail"}, "small_q_difference", "small_q_difference"},
-		{"exactly the least difference", node{0, "[f(a=1)]", 0.5, "pass"}, node{0, "[f(a=2)]", 0.375, "fail"}, "", ""},
-		{"low Q, yet proven", node{0, "[f(a=1)]", 0.2, "pass"}, node{0, "[f(a=2)]", -1, "fail"}, "", "chosen_low_q"},
-		{"the worse one passes as well", node{0, "[f(a=1)]", 0.9, "pass"}, node{0, "[f(a=2)]", -1, "pass"}, "rejected_viable", ""},
-		{"neither passes", node{0, "[f(a=1)]", 0.9, "fail"}, node{0, "[f(a=2)]", -1, "fail"}, "chosen_unproven", ""},
-		{"neither passes and low Q", node{0, "[f(a=1)]", -0.5, "fail"}, node{0, "[f(a=2)]", -1, "fail"}, "chosen_unproven", "chosen_low_q"},
+		{"a good pair", passes("[f(a=1)]", 0.9), fails("[f(a=2)]", -1), "", ""},
+		{"the better one is second", fails("[f(a=2)]", -1), passes("[f(a=1)]", 0.9), "", ""},
+		{"common prefix", passes("[f( a=1, ", 0.9), fails("[f( a=2)]", 0), "", ""},
+		{"one is a prefix of the other", passes("[f( ", 0.9), fails("[f( a=2)]", -1), "empty_side", "empty_side"},
+		{"empty fragment", passes("", 0.9), fails("[f(a=2)]", -1), "empty_side", "empty_side"},
+		{"40 of 41 tokens equal: 0.976", passes(long+"x", 0.9), fails(long+"y", -1), "similar", "similar"},
+		{"19 of 20 tokens equal: exactly 0.95", passes(almost+"x", 0.9), fails(almost+"y", -1), "", ""},
+		{"quotes differ", passes(`[f(a='x')]`, 0.9), fails(`[f(a="x")]`, -1), equal, equal},
+		{"order of arguments differs", passes(`[f(a=1, b=2)]`, 0.9), fails(`[f(b=2, a=1)]`, -1), equal, equal},
+		{
+			"the same call of Hermes", goesOn(hermes, 0.9),
+			goesOn(strings.Replace(hermes, ": ", ":  ", 1), -1), equal, equal,
+		},
+		{
+			"the same call of Llama", goesOn(`{"name": "f", "parameters": {"a": 1}`, 0.9),
+			goesOn(`{"parameters": {"a": 1}, "name": "f"`, -1), equal, equal,
+		},
+		{"fragments differ in blanks", goesOn(`[f(a=1,`, 0.9), goesOn(`[f(a=1 , `, -1), equal, equal},
+		{"one ends the answer", passes("[f(a=1)]", 0.9), goesOn("[f(a=1)] ", -1), "", ""},
+		{"fragments of two arguments", goesOn(`[f(a='x',`, 0.9), goesOn(`[f(a='y',`, -1), "chosen_unproven", ""},
+		{"one ends the arguments", goesOn(`[f(a=1,`, 0.9), goesOn(`[f(a=1)`, -1), "chosen_unproven", ""},
+		{"kind of value differs", passes(`[f(a=1)]`, 0.9), fails(`[f(a=1.0)]`, -1), "", ""},
+		{"too close in Q", passes("[f(a=1)]", 0.5), fails("[f(a=2)]", 0.45), "small_q_difference", "small_q_difference"},
+		{"exactly the least difference", passes("[f(a=1)]", 0.5), fails("[f(a=2)]", 0.375), "", ""},
+		{"low Q but proven", passes("[f(a=1)]", 0.2), fails("[f(a=2)]", -1), "", "chosen_low_q"},
+		{"the worse one passes as well", passes("[f(a=1)]", 0.9), passes("[f(a=2)]", -1), "rejected_viable", ""},
+		{"neither passes", fails("[f(a=1)]", 0.9), fails("[f(a=2)]", -1), "chosen_unproven", ""},
+		{"neither passes and low Q", fails("[f(a=1)]", -0.5), fails("[f(a=2)]", -1), "chosen_unproven", "chosen_low_q"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -101,7 +115,8 @@ func TestRules(t *testing.T) {
 					nodes = append(nodes, node{i + 1, "…", 0, "fail"})
 				}
 			}
-			for mode, want := range map[string][2]string{"proven": {c.reason, c.otherwas}, "paper": {c.otherwas, c.reason}} {
+			wants := map[string][2]string{"proven": {c.proven, c.paper}, "paper": {c.paper, c.proven}}
+			for mode, want := range wants {
 				pairs := run(t, map[string]any{"mode": mode, "min_q_difference": 0.125}, tree(nodes...))
 				if len(pairs) != 1 {
 					t.Fatalf("%s: %d rows, want 1: %+v", mode, len(pairs), pairs)
@@ -118,11 +133,11 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestPair: prompt = prompt + path + what both fragments begin with; both sides
-// are what is left. The fragments joined again are the nodes' own tokens.
+// TestPair: the pair's prompt is the prompt, the path and the common prefix of both
+// fragments; the sides are the rest of the fragments.
 func TestPair(t *testing.T) {
 	rows := tree(
-		node{0, "[f( ", 0.5, ""},
+		goesOn("[f( ", 0.5),
 		node{1, "a=1, b='x')]", 1, "pass"},
 		node{1, "a=1, b='y')]", -1, "fail"},
 	)
@@ -143,12 +158,12 @@ func TestPair(t *testing.T) {
 	}
 }
 
-// TestPath: what stands before the fragments and what comes after them count. Below
-// node 1 the same argument is written in two ways; the pair at the root is proven by
-// a terminal two fragments further down.
+// TestPath: what comes before and after the fragments counts. Below node 1 the same
+// argument is written in two ways; the pair at the root is proven by a terminal two
+// fragments further down.
 func TestPath(t *testing.T) {
 	rows := tree(
-		node{0, "[f(", 0.5, ""}, node{0, "No.", -1, "fail"},
+		goesOn("[f(", 0.5), fails("No.", -1),
 		node{1, "a='x',", 0.6, ""}, node{1, `a="x",`, 0.2, ""},
 		node{3, "b=1)]", 1, "pass"}, node{4, "b=2)]", -1, "fail"},
 	)
@@ -161,24 +176,24 @@ func TestPath(t *testing.T) {
 	}
 }
 
-// TestSameText: other tokens of the same prose are no choice.
+// TestSameText: the same prose in other tokens is no difference to learn.
 func TestSameText(t *testing.T) {
-	rows := tree(node{0, "No idea.", 1, "pass"}, node{0, "No idea.", -1, "fail"})
+	rows := tree(passes("No idea.", 1), fails("No idea.", -1))
 	rows[2].Tokens = []int32{7, 8, 9}
 	if p := run(t, nil, rows)[0]; p.Reason != "equal_after_parsing" {
 		t.Errorf("reason %q, want equal_after_parsing", p.Reason)
 	}
 }
 
-// TestBranching: only children with a finished roll-out count; of more than two
-// the best and the worst make the pair; the earlier of equals.
+// TestBranching: only children with a finished roll-out count. If there are more than two,
+// the best and the worst make the pair; of equal children the earlier one is taken.
 func TestBranching(t *testing.T) {
 	rows := tree(
-		node{0, "[f(a=0)]", 9, ""}, // best Q, but nothing below it ever ended
-		node{0, "[f(a=1)]", 0.9, "pass"},
-		node{0, "[f(a=2)]", 0, "fail"},
-		node{0, "[f(a=3)]", -1, "fail"},
-		node{0, "[g()]", -1, "fail"},
+		goesOn("[f(a=0)]", 9), // best Q, but without a finished roll-out
+		passes("[f(a=1)]", 0.9),
+		fails("[f(a=2)]", 0),
+		fails("[f(a=3)]", -1),
+		fails("[g()]", -1),
 	)
 	pairs := run(t, nil, rows)
 	if len(pairs) != 1 || pairs[0].ChosenText != "[f(a=1)]" || pairs[0].RejectedText != "[f(a=3)]" {
@@ -187,30 +202,31 @@ func TestBranching(t *testing.T) {
 	if pairs := run(t, nil, tree()); len(pairs) != 0 {
 		t.Errorf("a root alone gave %d rows", len(pairs))
 	}
-	if pairs := run(t, nil, tree(node{0, "[f()]", 1, "pass"})); len(pairs) != 0 {
+	if pairs := run(t, nil, tree(passes("[f()]", 1))); len(pairs) != 0 {
 		t.Errorf("a single child gave %d rows", len(pairs))
 	}
 }
 
-// TestDuplicate: two paths of the same tokens give one pair; the dropped row
-// carries no ids.
+// TestDuplicate: two paths of the same tokens give one pair; the dropped row has no
+// token ids.
 func TestDuplicate(t *testing.T) {
 	under := func(parent int) []node {
 		return []node{{parent, "x)]", 1, "pass"}, {parent, "y)]", -1, "fail"}}
 	}
-	rows := tree(slices.Concat([]node{{0, "[f( a= ", 0, ""}, {0, "[f( ", 0, ""}, {2, "a= ", 0, ""}}, under(1), under(3))...)
+	paths := []node{goesOn("[f( a= ", 0), goesOn("[f( ", 0), {2, "a= ", 0, ""}}
+	rows := tree(slices.Concat(paths, under(1), under(3))...)
 	var got []string
 	for _, p := range run(t, nil, rows) {
 		got = append(got, fmt.Sprintf("%d:%s:%s:%d", p.Node, p.Reason, p.OtherMode, len(p.PromptIDs)))
 	}
-	// At the root one side is the other's beginning.
+	// At the root one side is a prefix of the other.
 	if want := []string{"0:empty_side:empty_side:0", "1:::5", "3:duplicate:duplicate:0"}; !slices.Equal(got, want) {
 		t.Errorf("rows %v, want %v", got, want)
 	}
 }
 
 func TestForeignPolicy(t *testing.T) {
-	it := item(t, nil, tree(node{0, "[f(a=1)]", 0.9, "pass"}, node{0, "[f(a=2)]", -1, "fail"}))
+	it := item(t, nil, tree(passes("[f(a=1)]", 0.9), fails("[f(a=2)]", -1)))
 	it.Batches[0].Header.Policy = "other"
 	it.Digest = "this"
 	pairs := stagetest.Rows[schemas.Pair](t, filter.New(), it)
@@ -220,20 +236,20 @@ func TestForeignPolicy(t *testing.T) {
 }
 
 func TestOverLength(t *testing.T) {
-	rows := tree(node{0, "[f(a=1)]", 0.9, "pass"}, node{0, "[f( a= 2)]", -1, "fail"})
+	rows := tree(passes("[f(a=1)]", 0.9), fails("[f( a= 2)]", -1))
 	for limit, want := range map[int]string{0: "", 6: "", 5: "over_length"} { // 3 of prompt, 3 of the longer side
 		if p := run(t, map[string]any{"max_tokens": limit}, rows); p[0].Reason != want {
 			t.Errorf("max_tokens %d: reason %q, want %q", limit, p[0].Reason, want)
 		}
 	}
 	huge := strings.Repeat("a ", 5000)
-	if p := run(t, nil, tree(node{0, huge + "x", 0.9, "pass"}, node{0, huge + "y", -1, "fail"})); p[0].Reason != "over_length" {
+	if p := run(t, nil, tree(passes(huge+"x", 0.9), fails(huge+"y", -1))); p[0].Reason != "over_length" {
 		t.Errorf("sides of 5,001 tokens: reason %q, want over_length", p[0].Reason)
 	}
 }
 
 func TestBrokenTree(t *testing.T) {
-	good := func() []schemas.Candidate { return tree(node{0, "a", 0, "fail"}, node{1, "b", 0, "fail"}) }
+	good := func() []schemas.Candidate { return tree(fails("a", 0), node{1, "b", 0, "fail"}) }
 	for name, spoil := range map[string]func([]schemas.Candidate){
 		"row 2: parent 2":  func(r []schemas.Candidate) { r[2].Parent = 2 },
 		"row 2: parent -1": func(r []schemas.Candidate) { r[2].Parent = -1 },

@@ -6,17 +6,17 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// The rules alone: no I/O, no context, no tree. A side is one child of the
-// branching node.
+// This file holds only the rules: no I/O, no context, no tree. A side is one child of
+// the branching node.
 
-// Reason says why a pair was dropped; "" means kept. The texts are what reports count.
+// Reason says why a pair was dropped; "" means kept. Reports count these texts.
 type Reason string
 
 const (
 	Kept             Reason = ""
 	ForeignPolicy    Reason = "foreign_policy"      // searched with other weights than this round's
-	EmptySide        Reason = "empty_side"          // nothing is left of a side once the common prefix is gone
-	OverLength       Reason = "over_length"         // prompt and longer side exceed max_tokens, or a side has more tokens than can be compared
+	EmptySide        Reason = "empty_side"          // a side has no tokens beyond the common prefix
+	OverLength       Reason = "over_length"         // prompt and longer side exceed max_tokens, or a side maxSide
 	Similar          Reason = "similar"             // similarity above the bound
 	EqualAfterParse  Reason = "equal_after_parsing" // the same text or the same calls, written differently
 	SmallQDifference Reason = "small_q_difference"  // below the bound
@@ -32,8 +32,8 @@ const (
 	ModeProven = "proven"
 )
 
-// maxSide bounds the edit distance, which costs the product of both lengths. No
-// fragment of an answer comes near it.
+// maxSide bounds the edit distance, whose cost is the product of both lengths. No
+// fragment of a real answer is nearly as long.
 const maxSide = 4096 // tokens
 
 // side is one of the two continuations of a branching node.
@@ -45,9 +45,9 @@ type side struct {
 	passing  int // terminals at or below it that pass
 }
 
-// judge applies the common rules in the order of the constants above: what makes
-// a pair meaningless comes first, what makes it weak later. promptTokens and the
-// lengths count as trained: the common prefix belongs to the prompt.
+// judge applies the rules that both modes share, in the order of the constants above:
+// what makes a pair meaningless comes before what makes it weak. path is the answer's
+// text up to the node. It also returns the similarity of the whole fragments.
 func (c Config) judge(path string, promptTokens int, chosen, rejected side) (Reason, float64) {
 	shared := commonPrefix(chosen.tokens, rejected.tokens)
 	longer := max(len(chosen.tokens), len(rejected.tokens))
@@ -109,8 +109,8 @@ func similarity(a, b []int32) float64 {
 	return 1 - float64(distance(a, b))/float64(longer)
 }
 
-// distance is Levenshtein's, in one row of memory. What both begin and end with
-// costs nothing and is left out first.
+// distance is Levenshtein's edit distance, computed in one row of memory. A common
+// prefix and a common suffix do not change it and are removed first.
 func distance(a, b []int32) int {
 	n := commonPrefix(a, b)
 	a, b = a[n:], b[n:]
@@ -135,18 +135,18 @@ func distance(a, b []int32) int {
 	return row[len(b)]
 }
 
-// closings complete an answer that a fragment leaves open: nothing, a list or a
-// call's object, or an argument list within it.
+// closings complete an answer that ends with a fragment: a complete answer needs
+// nothing, others the end of a list, of a call's object or of its arguments.
 var closings = map[toolcall.Format][]string{
 	toolcall.Pythonic:  {"", "]", ")]"},
 	toolcall.Hermes:    {"", "</tool_call>", "}</tool_call>", "}}</tool_call>"},
 	toolcall.LlamaJSON: {"", "}", "}}"},
 }
 
-// equal compares two answers, whole or begun, up to the end of the two fragments: as
-// text, for other tokens of the same text are no choice, and as calls. Both must be
-// completed in the same way: "f(a=1," goes on with another argument and "f(a=1)" does
-// not, which is a decision worth learning, as it is to end an answer or not.
+// equal compares two answers, complete or not, up to the end of the two fragments. They
+// are equal as text even if their tokens differ, or as calls. As calls both need the same
+// closing: "f(a=1," continues with another argument and "f(a=1)" does not, and that
+// difference is worth learning, like the one between ending an answer and going on.
 func equal(a, b string) bool {
 	if a == b {
 		return true
@@ -156,8 +156,8 @@ func equal(a, b string) bool {
 		return false
 	}
 	a, b = strings.TrimRight(a, " \n"), strings.TrimRight(b, " \n")
-	if f != toolcall.Pythonic && strings.HasSuffix(a, ",") && strings.HasSuffix(b, ",") { // JSON has no comma before a brace
-		a, b = a[:len(a)-1], b[:len(b)-1]
+	if f != toolcall.Pythonic && strings.HasSuffix(a, ",") && strings.HasSuffix(b, ",") {
+		a, b = a[:len(a)-1], b[:len(b)-1] // JSON has no comma before a brace
 	}
 	for _, end := range closings[f] {
 		x, errX := parse(f, a+end)
@@ -171,7 +171,7 @@ func equal(a, b string) bool {
 
 func parse(f toolcall.Format, text string) ([]toolcall.Call, error) {
 	if f == toolcall.Pythonic {
-		return toolcall.Parse(text) // Read mends what is missing
+		return toolcall.Parse(text) // Read would complete what is missing
 	}
 	return f.Read(text)
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// slowDistance is the definition of the edit distance, without any economy.
+// slowDistance is the edit distance by its definition, in a whole table.
 func slowDistance(a, b []int32) int {
 	table := make([][]int, len(a)+1)
 	for i := range table {

@@ -8,8 +8,7 @@ import (
 	"itool/schemas"
 )
 
-// tree is a candidate batch with what its rows imply. The rows come from a queue,
-// so nothing about them is taken for granted.
+// tree is a candidate batch and what follows from its rows.
 type tree struct {
 	rows     []schemas.Candidate
 	children [][]int
@@ -17,9 +16,11 @@ type tree struct {
 	passing  []int // those that pass
 }
 
-// newTree checks that the rows are one tree, parents before their children.
+// newTree checks that the rows are one tree, with parents before their children. The
+// rows come from a queue, so it assumes nothing about them.
 func newTree(rows []schemas.Candidate) (*tree, error) {
-	t := &tree{rows: rows, children: make([][]int, len(rows)), finished: make([]int, len(rows)), passing: make([]int, len(rows))}
+	n := len(rows)
+	t := &tree{rows: rows, children: make([][]int, n), finished: make([]int, n), passing: make([]int, n)}
 	for i, r := range rows {
 		first := i == 0
 		switch {
@@ -28,11 +29,11 @@ func newTree(rows []schemas.Candidate) (*tree, error) {
 		case first && r.Parent != -1:
 			return nil, fmt.Errorf("row 0: parent %d: the first row is the root, with parent -1", r.Parent)
 		case !first && (r.Parent < 0 || int(r.Parent) >= i):
-			return nil, fmt.Errorf("row %d: parent %d: parents stand before their children", i, r.Parent)
+			return nil, fmt.Errorf("row %d: parent %d: parents come before their children", i, r.Parent)
 		case r.ExampleID != rows[0].ExampleID:
 			return nil, fmt.Errorf("row %d: example %q: the tree is of %q", i, r.ExampleID, rows[0].ExampleID)
 		case math.IsNaN(r.Q) || math.IsInf(r.Q, 0):
-			return nil, fmt.Errorf("row %d: q: %g is no finite number", i, r.Q)
+			return nil, fmt.Errorf("row %d: q: %g is not a finite number", i, r.Q)
 		}
 		if !first {
 			t.children[r.Parent] = append(t.children[r.Parent], i)
@@ -53,8 +54,8 @@ func newTree(rows []schemas.Candidate) (*tree, error) {
 	return t, nil
 }
 
-// ends returns the best and the worst child by Q among those with a finished
-// roll-out, the earlier one of equals; ok is false unless there are two.
+// ends returns the best and the worst child by Q among those with a finished roll-out,
+// and the earlier one if several are equal. ok is false if fewer than two have one.
 func (t *tree) ends(node int) (best, worst int, ok bool) {
 	var done []int
 	for _, c := range t.children[node] {
@@ -80,8 +81,8 @@ func (t *tree) ends(node int) (best, worst int, ok bool) {
 	return best, worst, true
 }
 
-// path returns the prompt's tokens with the answer's up to the node, and the
-// answer's text up to there.
+// path returns the tokens of the prompt and of the answer up to the node, and the
+// answer's text up to the node.
 func (t *tree) path(node int) (tokens []int32, text string) {
 	var nodes []int
 	for n := node; n > 0; n = int(t.rows[n].Parent) {
