@@ -7,16 +7,15 @@ import (
 	"reflect"
 )
 
-// Batch is some rows of one record as they travel.
+// Batch holds rows of one record in the form in which they travel.
 type Batch struct {
 	Header Header
 	Body   []byte // Arrow IPC stream, not compressed
 }
 
-// Encode packs rows and completes the header with schema, rows and digest. The
-// same rows give the same bytes, on any machine; a nil slice in a row is
-// written as an empty list. It refuses what Decode would refuse, such as text
-// that is not UTF-8.
+// Encode packs rows and sets Schema, Rows and SHA256 of the header. The same rows give
+// the same bytes on every machine. A nil slice in a row is written as an empty list.
+// Encode refuses what Decode would refuse, such as text that is not UTF-8.
 func Encode[R Record](h Header, rows []R) (Batch, error) {
 	l, err := layoutOf[R]()
 	if err != nil {
@@ -36,13 +35,13 @@ func Encode[R Record](h Header, rows []R) (Batch, error) {
 	return Batch{Header: h, Body: body}, nil
 }
 
-// Decode unpacks a batch that may come from anywhere. The header must name the
-// record and the number of rows; the digest is compared when it is there. A
-// *NewerError says to hold the batch, any other error that it is damaged or
-// foreign.
+// Decode unpacks a batch that may come from anywhere. The header must name the record
+// and the number of rows; the digest is compared if the header has one. A *NewerError
+// means: hold the batch until a newer worker comes. Any other error means that the
+// batch is damaged or holds another record.
 //
-// The rows own their memory: nothing points into the body. Rows share arrays
-// among each other, so to keep one text of a large batch for long, clone it.
+// The rows own their memory: nothing points into the body. The rows of a batch share
+// arrays: clone a text that you keep for long, or it keeps the whole batch in memory.
 // Empty lists are nil.
 func Decode[R Record](b Batch) ([]R, error) {
 	l, err := layoutOf[R]()
@@ -60,11 +59,13 @@ func Decode[R Record](b Batch) ([]R, error) {
 		if u, ok := any(zero).(Upgrader[R]); ok && newer == -1 {
 			return u.Upgrade(b)
 		}
-		return nil, place(fmt.Errorf("%s is too old to be read: start the run again, or finish it with the version of itool that began it", b.Header.Schema))
+		return nil, place(fmt.Errorf("%s is too old to be read: start the run again, "+
+			"or finish it with the version of itool that began it", b.Header.Schema))
 	}
 	if want := b.Header.SHA256; want != "" {
 		if got := digest(b.Body); got != want {
-			return nil, place(fmt.Errorf("body of %d bytes has digest %s, the header says %.64s", len(b.Body), got, want))
+			return nil, place(fmt.Errorf("body of %d bytes has digest %s, the header says %.64s",
+				len(b.Body), got, want))
 		}
 	}
 	n, err := l.inspect(b.Body)

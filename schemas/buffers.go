@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// recordBatch finds the buffers of each column. After it, every buffer lies in
-// the body and no two overlap, so that a small message cannot stand for much.
+// recordBatch finds the buffers of each column. It checks that every buffer lies in the
+// body and that no two overlap: otherwise a small message could claim much memory.
 func (l layout) recordBatch(m message, arrays *[]buffers) (rows int, err error) {
 	f := m.header.f
 	length := m.header.int64(0)
@@ -43,7 +43,7 @@ func (l layout) recordBatch(m message, arrays *[]buffers) (rows int, err error) 
 	return int(length), f.err
 }
 
-// counts says how many arrays and buffers a record batch has.
+// counts returns how many arrays and buffers a record batch must have.
 func (l layout) counts() (arrays, places int) {
 	for _, c := range l.columns {
 		arrays, places = arrays+1, places+2
@@ -57,7 +57,7 @@ func (l layout) counts() (arrays, places int) {
 	return arrays, places
 }
 
-// buffers are the values of one array as they lie in the message.
+// buffers hold the values of one array as the message stores them.
 type buffers struct {
 	n       int
 	offsets []byte // n+1 int32, or empty when n is 0; nil for fixed-width values
@@ -69,7 +69,7 @@ type bufferReader struct {
 	f           *flat
 	body        []byte
 	node, place int // in the metadata, of the next array and the next buffer
-	used        int // bytes of the body that are taken
+	used        int // bytes of the body up to the end of the last buffer
 	err         error
 }
 
@@ -124,7 +124,8 @@ func (r *bufferReader) fail(format string, args ...any) {
 	}
 }
 
-// allSet says whether a validity bitmap calls all n values valid. None is needed.
+// allSet reports whether a validity bitmap marks all n values as valid. An empty bitmap
+// does.
 func allSet(bitmap []byte, n int) bool {
 	if len(bitmap) == 0 {
 		return true

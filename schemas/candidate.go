@@ -1,8 +1,8 @@
 package schemas
 
-// Candidate is one node of a search tree; a batch is the whole tree in creation
-// order, the root first. The root's tokens are the prompt, every other node's
-// tokens are one fragment, so that a prefix is never repeated.
+// Candidate is one node of a search tree. A batch is the whole tree in the order of
+// creation, the root first. The root's tokens are the prompt; every other node's tokens are
+// one fragment, so that no prefix is repeated.
 type Candidate struct {
 	Node      int32   `arrow:"node"`       // index in the batch
 	Parent    int32   `arrow:"parent"`     // −1 for the root

@@ -31,7 +31,10 @@ type every struct {
 func (every) Schema() string { return "every/v3" }
 
 var everyRows = []every{
-	{"héllo 調べる", true, math.MinInt32, math.MaxInt64, math.MaxUint64, -0.5, math.Inf(1), []byte{0, 255}, []int32{1, -2, 3}, []float32{0.25}, []string{"a", "", "ß"}},
+	{
+		"héllo 調べる", true, math.MinInt32, math.MaxInt64, math.MaxUint64, -0.5, math.Inf(1),
+		[]byte{0, 255}, []int32{1, -2, 3}, []float32{0.25}, []string{"a", "", "ß"},
+	},
 	{},
 	{Text: "x", F64: math.NaN(), Ints: []int32{7}, Texts: []string{""}},
 	{Yes: true, Raw: []byte("raw"), Floats: []float32{1, 2, 3}},
@@ -68,7 +71,8 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestEmptyListsAreNil(t *testing.T) {
-	got, err := schemas.Decode[every](encode(t, []every{{Raw: []byte{}, Ints: []int32{}, Texts: []string{}, Floats: []float32{}}}))
+	empty := every{Raw: []byte{}, Ints: []int32{}, Texts: []string{}, Floats: []float32{}}
+	got, err := schemas.Decode[every](encode(t, []every{empty}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,9 +81,10 @@ func TestEmptyListsAreNil(t *testing.T) {
 	}
 }
 
-// Rows share arrays; growing one row's list must not write into its neighbour.
-func TestAppendLeavesTheNextRowAlone(t *testing.T) {
-	rows, err := schemas.Decode[every](encode(t, []every{{Ints: []int32{1}, Raw: []byte{1}}, {Ints: []int32{2}, Raw: []byte{2}}}))
+// Rows share arrays; an append to one row's list must not write into the next row's.
+func TestAppendDoesNotChangeTheNextRow(t *testing.T) {
+	two := []every{{Ints: []int32{1}, Raw: []byte{1}}, {Ints: []int32{2}, Raw: []byte{2}}}
+	rows, err := schemas.Decode[every](encode(t, two))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +94,8 @@ func TestAppendLeavesTheNextRowAlone(t *testing.T) {
 	}
 }
 
-// Arrow's own reader, the reference of other languages' readers, understands our bytes.
-func TestArrowReadsOurs(t *testing.T) {
+// Arrow's own reader is the reference for readers in other languages: it reads our bytes.
+func TestArrowReadsOurBytes(t *testing.T) {
 	r, err := ipc.NewReader(bytes.NewReader(encode(t, everyRows).Body))
 	if err != nil {
 		t.Fatal(err)

@@ -46,8 +46,7 @@ const (
 	codeList   = 12
 )
 
-// elems says of each elem what Arrow calls it, how the schema message spells it
-// and how large it is.
+// elems lists for each elem its Arrow type, its code in the schema message and its sizes.
 var elems = [...]struct {
 	arrow   arrow.DataType
 	code    byte // union code of the type table
@@ -65,11 +64,11 @@ var elems = [...]struct {
 	elemFloat64: {arrow.PrimitiveTypes.Float64, codeFloat, 64, false, 8},
 }
 
-// variable says whether values differ in length and so have offsets.
+// variable reports whether values differ in length and so have offsets.
 func (e elem) variable() bool { return elems[e].bits == 0 }
 
-// layoutOf reads the struct tags. Its errors are the record author's, not the
-// input's. It takes a few microseconds, so nothing is cached.
+// layoutOf reads the struct tags. Its errors are faults of the record's struct, not of
+// the input. It takes a few microseconds, so nothing is cached.
 func layoutOf[R Record]() (layout, error) {
 	var zero R
 	t := reflect.TypeFor[R]()
@@ -85,7 +84,8 @@ func layoutOf[R Record]() (layout, error) {
 		f := t.Field(i)
 		c := column{name: f.Tag.Get("arrow"), field: i}
 		if c.name == "" || seen[c.name] || !f.IsExported() {
-			return layout{}, fmt.Errorf("schemas: record %v: field %s needs an arrow tag of its own and an upper-case name", t, f.Name)
+			return layout{}, fmt.Errorf(
+				"schemas: record %v: field %s needs an arrow tag of its own and an upper-case name", t, f.Name)
 		}
 		seen[c.name] = true
 		var ok bool
@@ -135,8 +135,8 @@ func (c column) arrowType() arrow.DataType {
 	return elems[c.elem].arrow
 }
 
-// cell points at a column's field in row i. Going through a pointer in an
-// interface allocates nothing.
+// cell returns a pointer to a column's field in row i. A pointer in an interface needs no
+// allocation.
 func cell[T any](rows reflect.Value, i, field int) *T {
 	return rows.Index(i).Field(field).Addr().Interface().(*T)
 }

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// Decoding goes over the stream twice: inspect proves that all of it is sound
-// and counts what the rows will need, then fill copies and cannot fail.
+// Decoding reads the stream twice: inspect checks everything and computes how much
+// memory the rows need, then fill copies and cannot fail.
 
-// inspect says how many rows the stream holds.
+// inspect checks the stream and returns how many rows it holds.
 func (l layout) inspect(stream []byte) (rows int, err error) {
 	need := 0
 	err = l.batches(stream, func(n int, arrays []buffers) error {
@@ -27,21 +27,21 @@ func (l layout) inspect(stream []byte) (rows int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// Empty lists take 4 bytes on the wire and 24 in memory, so a stream of
-	// nothing could still fill the memory of a worker. Encode inspects too:
-	// what it lets pass can be read.
+	// Empty lists take 4 bytes on the wire and 24 in memory, so a stream of empty lists
+	// could fill the memory of a worker. Encode inspects, too: what it writes can be read.
 	need += allocated(rows * l.rowBytes)
 	if limit := 4*len(stream) + 1<<20 - reserve; need > limit {
-		return 0, fmt.Errorf("%d rows need %d bytes of memory, a stream of %d bytes may need %d: write fewer rows per batch", rows, need, len(stream), limit)
+		return 0, fmt.Errorf("%d rows need %d bytes of memory, a stream of %d bytes may need %d: "+
+			"write fewer rows per batch", rows, need, len(stream), limit)
 	}
 	return rows, nil
 }
 
-// reserve is what a decode allocates beside the rows: layout, arrays, errors.
+// reserve is what a decode allocates besides the rows: layout, arrays, errors.
 const reserve = 64 << 10 // bytes
 
-// allocated bounds what the allocator takes for n bytes: whole pages of 8 KiB
-// above 32 KiB, below it the next size class, less than a quarter larger.
+// allocated returns an upper bound of what Go's allocator takes for n bytes: above 32 KiB
+// whole pages of 8 KiB, below that the next size class, which is less than a quarter larger.
 func allocated(n int) int {
 	switch {
 	case n == 0:
@@ -52,7 +52,7 @@ func allocated(n int) int {
 	return (n + 8<<10 - 1) &^ (8<<10 - 1)
 }
 
-// arrays is how many arrays of a record batch the column takes.
+// arrays returns how many arrays of a record batch belong to the column.
 func (c column) arrays() int {
 	if c.list {
 		return 2
@@ -60,8 +60,8 @@ func (c column) arrays() int {
 	return 1
 }
 
-// check proves that each value of a column lies inside its buffers and gives
-// the bytes that fill will allocate. Row numbers in errors count from first.
+// check verifies that each value of a column lies inside its buffers and returns how many
+// bytes fill will allocate. Row numbers in errors count from first.
 func (c column) check(arrays []buffers, first int) (need int, err error) {
 	a := arrays[0]
 	if !c.list {
@@ -97,12 +97,12 @@ func checkValues(e elem, a buffers, unit string, first int) (need int, err error
 	return allocated(a.span()), nil
 }
 
-// checkOffsets proves that a has n+1 offsets which never fall and end within
-// limit, the number of things they point into. Errors name the unit, row or
-// item, counted from first.
+// checkOffsets verifies that a has n+1 offsets, that they never decrease and that none
+// exceeds limit, the length of what they point into. Errors name the row or item (the
+// unit), counted from first.
 func checkOffsets(a buffers, limit int, unit string, first int) error {
 	if a.n == 0 {
-		return nil // then span and offset are not looked at
+		return nil // no code reads the offsets then
 	}
 	if 4*(int64(a.n)+1) > int64(len(a.offsets)) {
 		return fmt.Errorf("%d %ss need %d offsets, the buffer has %d", a.n, unit, a.n+1, len(a.offsets)/4)
@@ -122,10 +122,10 @@ func checkOffsets(a buffers, limit int, unit string, first int) error {
 	return nil
 }
 
-// offset is where value i begins and value i−1 ends. checkOffsets has passed.
+// offset returns where value i begins and value i−1 ends. checkOffsets must have passed.
 func (a buffers) offset(i int) int { return int(binary.LittleEndian.Uint32(a.offsets[4*i:])) }
 
-// span is what all values take together; 0 without values.
+// span returns the length of all values together; 0 without values.
 func (a buffers) span() int {
 	if a.n == 0 {
 		return 0

@@ -14,7 +14,7 @@ import (
 )
 
 // stream writes rows, a slice of records, as one Arrow IPC stream: schema, one
-// record batch, end marker. The bytes depend on nothing but the rows.
+// record batch, end marker. The bytes depend only on the rows.
 func (l layout) stream(rows reflect.Value) ([]byte, error) {
 	fields := make([]arrow.Field, len(l.columns))
 	arrays := make([]arrow.Array, len(l.columns))
@@ -45,7 +45,7 @@ func (l layout) stream(rows reflect.Value) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// A writer lays the cells of one column out as Arrow wants them.
+// A writer collects the cells of one column in Arrow's layout.
 type writer struct {
 	rows  values // the column; of a list, only its ends are used
 	items values // of a list
@@ -66,7 +66,7 @@ func (v *values) text(s string) {
 	v.end(len(v.data))
 }
 
-// newWriter makes room for the column. Growing step by step would cost three
+// newWriter allocates the memory of the whole column. Growing step by step would cost three
 // times the memory and twice the time for rows of a thousand tokens.
 func newWriter(c column, rows reflect.Value) *writer {
 	n := rows.Len()
@@ -139,7 +139,7 @@ func (w *writer) add(cell any) {
 	}
 }
 
-// data hands the buffers to Arrow.
+// data makes an Arrow array of the buffers.
 func (w *writer) data(c column, rows int) (arrow.ArrayData, error) {
 	// Offsets are int32. Longer columns must be split into several batches.
 	if max(len(w.rows.data), len(w.items.data)) > math.MaxInt32 {
@@ -153,7 +153,8 @@ func (w *writer) data(c column, rows int) (arrow.ArrayData, error) {
 	return array.NewData(c.arrowType(), rows, list, []arrow.ArrayData{items}, 0, 0), nil
 }
 
-// buffers are validity (none: nothing is null), offsets where lengths differ, values.
+// buffers returns Arrow's buffers: validity (nil, because no value is null), offsets if
+// lengths differ, values.
 func (v *values) buffers(e elem) []*memory.Buffer {
 	if e.variable() {
 		return []*memory.Buffer{nil, v.offsets(), memory.NewBufferBytes(v.data)}
@@ -161,7 +162,7 @@ func (v *values) buffers(e elem) []*memory.Buffer {
 	return []*memory.Buffer{nil, memory.NewBufferBytes(v.data)}
 }
 
-// offsets are the ends with a 0 before them.
+// offsets returns the ends with a 0 before them.
 func (v *values) offsets() *memory.Buffer {
 	return memory.NewBufferBytes(append(make([]byte, 4, 4+len(v.ends)), v.ends...))
 }

@@ -20,10 +20,10 @@ import (
 	"itool/schemas"
 )
 
-// Only `task golden` sets it, and what it changes goes into a commit of its own.
-var update = flag.Bool("update", false, "write testdata/v*/*.arrow of the present versions and the columns in README.md anew")
+// Only `task golden` sets update. The files that it changes go into a commit of their own.
+var update = flag.Bool("update", false, "write testdata/v*/*.arrow of the current versions and README.md's columns")
 
-// A released record, as far as a test needs it without its type.
+// released is a record in the form in which tests use it, without its type.
 type released struct {
 	schema string
 	row    reflect.Type
@@ -44,7 +44,7 @@ func release[R schemas.Record]() released {
 	}
 }
 
-// records are all words of the line. TestRecordsAreComplete compares the source.
+// records are all records. TestRecordsAreComplete compares them with the source.
 var records = []released{
 	release[schemas.Candidate](),
 	release[schemas.End](),
@@ -62,9 +62,9 @@ var records = []released{
 	release[schemas.Verdict](),
 }
 
-// sample gives three rows: every field set, every field zero, every field set
-// otherwise. Each value depends on column name and row alone, so a column that
-// is read from another's bytes shows.
+// sample returns three rows: every field set, every field zero, every field set to another
+// value. Each value depends only on the column's name and the row, so that a test notices
+// a column that is read from another column's bytes.
 func sample[R schemas.Record]() []R {
 	rows := make([]R, 3)
 	for i := range rows {
@@ -106,9 +106,8 @@ func sample[R schemas.Record]() []R {
 	return rows
 }
 
-// The released bytes of every record, whatever wrote them then, still give the
-// same rows; and we still write the same bytes, so that a message repeated by a
-// newer worker is the same message.
+// The released bytes of every record still give the same rows, and the same rows still give
+// the same bytes: a message that a newer worker repeats is the same message.
 func TestReleasedBytesStillRead(t *testing.T) {
 	for _, r := range records {
 		t.Run(r.schema, func(t *testing.T) {
@@ -132,13 +131,13 @@ func TestReleasedBytesStillRead(t *testing.T) {
 			}
 			rows, err := r.decode(schemas.Batch{Header: schemas.Header{Schema: r.schema, Rows: 3}, Body: body})
 			if err != nil {
-				t.Fatalf("%v\na released version is frozen: give a record with other columns the next version", err)
+				t.Fatalf("%v\na released version never changes: a record with other columns gets the next version", err)
 			}
 			if diff := cmp.Diff(r.sample, rows); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if !bytes.Equal(b.Body, body) {
-				t.Errorf("the rows of %s encode to other bytes than were released", file)
+				t.Errorf("the rows of %s encode to other bytes than the released ones", file)
 			}
 		})
 	}
@@ -158,9 +157,8 @@ func TestRecordsAreComplete(t *testing.T) {
 	}
 }
 
-// What a worker of the version before has written is read as it was meant, and its
-// bytes are never written anew.
-func TestReleasedBytesOfTheVersionBefore(t *testing.T) {
+// Batches of the previous version are still read correctly. Their bytes are never rewritten.
+func TestReleasedBytesOfThePreviousVersion(t *testing.T) {
 	want := sample[schemas.Selection]()
 	for i := range want {
 		s := &want[i]
@@ -170,19 +168,21 @@ func TestReleasedBytesOfTheVersionBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := schemas.Decode[schemas.Selection](schemas.Batch{Header: schemas.Header{Schema: "selection/v1", Rows: 3}, Body: body})
+	header := schemas.Header{Schema: "selection/v1", Rows: 3}
+	got, err := schemas.Decode[schemas.Selection](schemas.Batch{Header: header, Body: body})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("selection/v1 read as v2: -want +got:\n%s", diff)
 	}
-	if _, err := schemas.Decode[schemas.Selection](schemas.Batch{Header: schemas.Header{Schema: "selection/v1", Rows: 3}, Body: body[:len(body)/2]}); err == nil || !strings.Contains(err.Error(), "selection/v1") {
+	_, err = schemas.Decode[schemas.Selection](schemas.Batch{Header: header, Body: body[:len(body)/2]})
+	if err == nil || !strings.Contains(err.Error(), "selection/v1") {
 		t.Errorf("half of selection/v1: err = %v, want one that names it", err)
 	}
 }
 
-// A sourceRecord is a record as its author wrote it, comments included.
+// A sourceRecord is a record as it stands in the source, with its comments.
 type sourceRecord struct {
 	name   string
 	doc    string
@@ -191,8 +191,8 @@ type sourceRecord struct {
 
 type sourceField struct{ name, comment string }
 
-// source finds all exported structs of the package that have a method Schema, by file
-// name; the others are versions of before.
+// source finds all exported structs of the package that have a method Schema, in the order
+// of file names. Unexported ones are previous versions.
 func source(t *testing.T) []sourceRecord {
 	t.Helper()
 	files, err := fs.Glob(os.DirFS("."), "*.go")

@@ -1,7 +1,7 @@
 package schemas
 
-// Example is one assistant turn with all that stands before it. split writes
-// it; tasks of score, expand and evaluate carry it again.
+// Example is one assistant turn and everything before it. split writes it; tasks of
+// score, expand and evaluate carry it again.
 type Example struct {
 	ID         string  `arrow:"id"`         // <shard key>-<row number>; also the item key
 	Source     string  `arrow:"source"`     // file name of the dataset

@@ -66,8 +66,9 @@ func fillEach[T any](rows reflect.Value, field int, value func(i int) T) {
 	}
 }
 
-// fillLists gives every row its part of one slice, cut so that an append to one
-// row's list copies and never writes into the next row's. Empty lists stay nil.
+// fillLists gives every row its part of one slice. The capacity of a part is its length,
+// so that an append to one row's list copies and does not write into the next row's.
+// Empty lists stay nil.
 func fillLists[T any](rows reflect.Value, field int, lists buffers, item func(i int) T) {
 	first := lists.offset(0)
 	items := make([]T, lists.span())
@@ -82,7 +83,8 @@ func fillLists[T any](rows reflect.Value, field int, lists buffers, item func(i 
 	}
 }
 
-// texts gives the values from ≤ i < to, which are some, as parts of one string.
+// texts returns a function that gives value i, from ≤ i < to, as a part of one string.
+// There must be at least one value.
 func (a buffers) texts(from, to int) func(i int) string {
 	first := a.offset(from)
 	all := string(a.data[first:a.offset(to)])

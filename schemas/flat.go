@@ -6,13 +6,13 @@ import (
 	"math"
 )
 
-// A flat reads one flatbuffer that may be hostile. Every read goes through
-// bytes, which checks bounds. The first error sticks, and from then on every
-// read gives zero. Nothing is allocated for what the buffer says, and nothing
-// recurses, so neither counts nor depth can hurt. Alignment is not required.
+// A flat reads one flatbuffer that may be hostile. Every read goes through bytes, which
+// checks bounds. The first error is kept, and every later read returns zero. Counts in the
+// buffer cause no allocation, and nothing recurses, so neither large counts nor deep nesting
+// can do harm. Alignment is not required.
 //
-// A flatbuffer is tables. A table begins with the distance back to its vtable,
-// which lists where each field of the table lies; 0 there means the default.
+// A flatbuffer consists of tables. A table begins with the distance back to its vtable. The
+// vtable lists the place of each field in the table; 0 means that the field has its default.
 type flat struct {
 	b   []byte
 	err error
@@ -24,10 +24,10 @@ func (f *flat) fail(format string, args ...any) {
 	}
 }
 
-// zeros stand in for what cannot be read. No read is longer.
+// zeros is what a failed read returns. No read is longer than 8 bytes.
 var zeros [8]byte
 
-// bytes gives n ≤ 8 bytes.
+// bytes returns n ≤ 8 bytes.
 func (f *flat) bytes(at, n int) []byte {
 	if f.err == nil && (at < 0 || at > len(f.b)-n) {
 		f.fail("byte %d is beyond its %d", at, len(f.b))
@@ -42,7 +42,7 @@ func (f *flat) uint16(at int) int { return int(binary.LittleEndian.Uint16(f.byte
 
 func (f *flat) int64(at int) int64 { return int64(binary.LittleEndian.Uint64(f.bytes(at, 8))) }
 
-// follow gives the place that an offset points to: always forward.
+// follow returns the place that an offset points to. Offsets point forward only.
 func (f *flat) follow(at int) int {
 	o := binary.LittleEndian.Uint32(f.bytes(at, 4))
 	if uint64(o) > uint64(len(f.b)-at) && f.err == nil {
@@ -67,7 +67,8 @@ func (f *flat) table(at int) table {
 	back := int32(binary.LittleEndian.Uint32(f.bytes(at, 4)))
 	vtable := at - int(back)
 	length, size := f.uint16(vtable), f.uint16(vtable+2)
-	if f.err == nil && (length < 4 || length%2 != 0 || size < 4 || vtable > len(f.b)-length || at > len(f.b)-size) {
+	bad := length < 4 || length%2 != 0 || size < 4 || vtable > len(f.b)-length || at > len(f.b)-size
+	if f.err == nil && bad {
 		f.fail("table at byte %d has a bad vtable", at)
 	}
 	if f.err != nil {
@@ -76,7 +77,7 @@ func (f *flat) table(at int) table {
 	return table{f: f, at: at, size: size, vtable: vtable, slots: (length - 4) / 2}
 }
 
-// slot says where a field of width bytes lies.
+// slot returns the place of a field of width bytes; ok is false if the field has its default.
 func (t table) slot(i, width int) (at int, ok bool) {
 	if i >= t.slots {
 		return 0, false
@@ -129,8 +130,8 @@ func (t table) table(i int) table {
 
 func (t table) present() bool { return t.f != nil }
 
-// vector gives the place of the first element and their number. All of them
-// lie inside.
+// vector returns the place of the first element and the number of elements. All of them
+// lie inside the buffer.
 func (t table) vector(i, width int) (at, n int) {
 	at, ok := t.slot(i, 4)
 	if !ok {

@@ -11,8 +11,8 @@ import (
 	"itool/schemas"
 )
 
-// No body panics or hangs, and one that is accepted says something definite: its
-// rows encode and decode to themselves.
+// Decode does not panic or hang on any body. The rows of an accepted body encode and decode
+// to the same rows.
 func FuzzDecode(f *testing.F) {
 	good := encode(f, everyRows).Body
 	f.Add(good, 4)
@@ -58,7 +58,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Bytes compare where floats would not: NaN is unequal to itself.
+		// Compare bytes, not rows: NaN is not equal to itself.
 		if second := encode(t, again); !bytes.Equal(first.Body, second.Body) {
 			t.Errorf("rows changed on the way:\n%v\n%v", got, again)
 		}

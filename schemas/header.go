@@ -14,7 +14,7 @@ const (
 	maxText = 1024 // bytes of any other header value
 )
 
-// Header says what a batch is, without opening its body.
+// Header describes a batch, so that its body need not be opened.
 type Header struct {
 	Run         string // name of the run
 	Round       int    // −1 is the base policy, 0 the warm-up's
@@ -30,9 +30,8 @@ type Header struct {
 	Traceparent string // W3C trace context
 }
 
-// Map gives the header as message headers, all keys in lower case. Empty texts
-// are left out; the numbers round, seed and rows are always there, for 0 says
-// something.
+// Map returns the header as message headers, all keys in lower case. Empty texts are left
+// out. The numbers round, seed and rows are always written, because 0 has a meaning.
 func (h Header) Map() map[string]string {
 	m := make(map[string]string)
 	for _, f := range h.fields() {
@@ -43,9 +42,9 @@ func (h Header) Map() map[string]string {
 	return m
 }
 
-// ParseHeader reads what Map wrote. It is strict about each value that is there
-// and its errors name the key. A missing key is an empty value. Keys that it
-// does not know are ignored, so that a newer writer can add some.
+// ParseHeader reads what Map wrote. It checks every value that is present strictly, and its
+// errors name the key. A missing key is an empty value. Unknown keys are ignored, so that a
+// newer writer can add some.
 func ParseHeader(m map[string]string) (Header, error) {
 	var h Header
 	known := h.fields()
@@ -56,8 +55,8 @@ func ParseHeader(m map[string]string) (Header, error) {
 			}
 		}
 	}
-	// Message headers are case-sensitive. A client that writes Itool-Run would
-	// otherwise lose its headers without a word.
+	// Message headers are case-sensitive. A client that writes Itool-Run would otherwise
+	// lose its headers and see no error.
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		lower := strings.ToLower(key)
 		if key != lower && strings.HasPrefix(lower, "itool-") {
@@ -67,9 +66,9 @@ func ParseHeader(m map[string]string) (Header, error) {
 	return h, nil
 }
 
-// ValidName says whether s can be a run name or an item key: 1 to 128 bytes of
-// A–Z, a–z, 0–9, _ and -. Such a name is one token of a subject, one part of a
-// storage key and one file name.
+// ValidName returns nil if s can be a run name or an item key: 1 to 128 bytes of A–Z, a–z,
+// 0–9, _ and -. Such a name can be one token of a subject, one part of a storage key and
+// one file name.
 func ValidName(s string) error {
 	if s == "" {
 		return fmt.Errorf("empty name")
@@ -87,7 +86,7 @@ func ValidName(s string) error {
 	return nil
 }
 
-// check finds values that ParseHeader would refuse at the other end.
+// check refuses values that ParseHeader would refuse at the receiver.
 func (h Header) check() error {
 	for _, f := range h.fields() {
 		if s := f.text(); s != "" {
@@ -99,7 +98,7 @@ func (h Header) check() error {
 	return nil
 }
 
-// headerField ties one field of a Header to its key, for writing and reading alike.
+// headerField connects one field of a Header with its key, for writing and for reading.
 type headerField struct {
 	key   string
 	text  func() string
@@ -168,7 +167,7 @@ func validDigest(s string) error {
 	return nil
 }
 
-// validText refuses what would break a header line apart.
+// validText refuses characters that would end a header line, such as line breaks.
 func validText(s string) error {
 	if s == "" {
 		return fmt.Errorf("empty; leave the key out")

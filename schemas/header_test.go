@@ -11,7 +11,8 @@ import (
 
 var fullHeader = schemas.Header{
 	Run: "demo-1", Round: -1, Key: "s0-17", Seed: math.MaxUint64, Policy: "sha256:ab", Config: "c1", Input: "d2",
-	Schema: "score/v1", SHA256: strings.Repeat("0af9", 16), Rows: 64, Worker: "host/12 itool 0.1 avx512", Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+	Schema: "score/v1", SHA256: strings.Repeat("0af9", 16), Rows: 64, Worker: "host/12 itool 0.1 avx512",
+	Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 }
 
 func TestHeaderMap(t *testing.T) {
@@ -42,14 +43,20 @@ func TestParseHeader(t *testing.T) {
 		err  string // part of the error; "" = none
 	}{
 		{"nothing", nil, schemas.Header{}, ""},
-		{"others' keys", map[string]string{"Nats-Msg-Id": "\x00", "Traceparent": "?", "itool-colour": "of a newer writer"}, schemas.Header{}, ""},
+		{"others' keys",
+			map[string]string{"Nats-Msg-Id": "\x00", "Traceparent": "?", "itool-colour": "of a newer writer"},
+			schemas.Header{}, ""},
 		{"round of the base", map[string]string{"itool-round": "-1"}, schemas.Header{Round: -1}, ""},
-		{"upper case", map[string]string{"Itool-Run": "x"}, schemas.Header{}, `schemas: header "Itool-Run": must be written in lower case`},
+		{"upper case", map[string]string{"Itool-Run": "x"}, schemas.Header{},
+			`schemas: header "Itool-Run": must be written in lower case`},
 		{"empty run", map[string]string{"itool-run": ""}, schemas.Header{}, "schemas: header itool-run: empty name"},
-		{"dot in run", map[string]string{"itool-run": "a.b"}, schemas.Header{}, `schemas: header itool-run: name "a.b": byte 1`},
+		{"dot in run", map[string]string{"itool-run": "a.b"}, schemas.Header{},
+			`schemas: header itool-run: name "a.b": byte 1`},
 		{"wildcard key", map[string]string{"itool-key": ">"}, schemas.Header{}, "schemas: header itool-key: "},
-		{"long key", map[string]string{"itool-key": strings.Repeat("k", 129)}, schemas.Header{}, "itool-key: name of 129 bytes, at most 128"},
-		{"round -2", map[string]string{"itool-round": "-2"}, schemas.Header{}, `itool-round: "-2" is not a number from -1`},
+		{"long key", map[string]string{"itool-key": strings.Repeat("k", 129)}, schemas.Header{},
+			"itool-key: name of 129 bytes, at most 128"},
+		{"round -2", map[string]string{"itool-round": "-2"}, schemas.Header{},
+			`itool-round: "-2" is not a number from -1`},
 		{"round +1", map[string]string{"itool-round": "+1"}, schemas.Header{}, "itool-round: "},
 		{"round 01", map[string]string{"itool-round": "01"}, schemas.Header{}, "itool-round: "},
 		{"round empty", map[string]string{"itool-round": ""}, schemas.Header{}, "itool-round: "},
@@ -59,15 +66,20 @@ func TestParseHeader(t *testing.T) {
 		{"seed -1", map[string]string{"itool-seed": "-1"}, schemas.Header{}, "itool-seed: "},
 		{"seed hex", map[string]string{"itool-seed": "0x1"}, schemas.Header{}, "itool-seed: "},
 		{"seed too large", map[string]string{"itool-seed": "18446744073709551616"}, schemas.Header{}, "itool-seed: "},
-		{"digest in capitals", map[string]string{"itool-sha256": strings.Repeat("AB", 32)}, schemas.Header{}, "itool-sha256: "},
+		{"digest in capitals", map[string]string{"itool-sha256": strings.Repeat("AB", 32)}, schemas.Header{},
+			"itool-sha256: "},
 		{"short digest", map[string]string{"itool-sha256": "ab"}, schemas.Header{}, "itool-sha256: "},
-		{"schema without version", map[string]string{"itool-schema": "pair"}, schemas.Header{}, `itool-schema: schema "pair" is not of the form name/v1`},
+		{"schema without version", map[string]string{"itool-schema": "pair"}, schemas.Header{},
+			`itool-schema: schema "pair" is not of the form name/v1`},
 		{"schema version 0", map[string]string{"itool-schema": "pair/v0"}, schemas.Header{}, "itool-schema: "},
 		{"schema version 01", map[string]string{"itool-schema": "pair/v01"}, schemas.Header{}, "itool-schema: "},
 		{"schema without name", map[string]string{"itool-schema": "/v1"}, schemas.Header{}, "itool-schema: "},
-		{"long schema", map[string]string{"itool-schema": strings.Repeat("x", 200) + "/v1"}, schemas.Header{}, "itool-schema: schema of 203 bytes"},
-		{"line break", map[string]string{"itool-worker": "a\r\nitool-run: b"}, schemas.Header{}, "itool-worker: byte 1 is not printable"},
-		{"long text", map[string]string{"itool-policy": strings.Repeat("p", 1025)}, schemas.Header{}, "itool-policy: 1025 bytes, at most 1024"},
+		{"long schema", map[string]string{"itool-schema": strings.Repeat("x", 200) + "/v1"}, schemas.Header{},
+			"itool-schema: schema of 203 bytes"},
+		{"line break", map[string]string{"itool-worker": "a\r\nitool-run: b"}, schemas.Header{},
+			"itool-worker: byte 1 is not printable"},
+		{"long text", map[string]string{"itool-policy": strings.Repeat("p", 1025)}, schemas.Header{},
+			"itool-policy: 1025 bytes, at most 1024"},
 		{"trace with a zero byte", map[string]string{"traceparent": "00-\x00"}, schemas.Header{}, "traceparent: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -104,7 +116,7 @@ func TestValidName(t *testing.T) {
 	}
 }
 
-// What parses is written back as it was, so nothing is lost between two hops.
+// A header that parses is written back unchanged, so that nothing is lost on the way.
 func FuzzParseHeader(f *testing.F) {
 	for key, value := range fullHeader.Map() {
 		f.Add(key, value)

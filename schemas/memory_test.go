@@ -12,8 +12,8 @@ import (
 	"itool/schemas"
 )
 
-// The promise of the package, on every cut and every flipped bit of a batch.
-func TestDamageCostsLittle(t *testing.T) {
+// Decode keeps its limit of memory for every cut and every flipped bit of a batch.
+func TestDamagedBatchesStayWithinTheLimit(t *testing.T) {
 	good := encode(t, everyRows)
 	for n := range good.Body {
 		cost[every](t, good.Body[:n], len(everyRows), true)
@@ -23,7 +23,7 @@ func TestDamageCostsLittle(t *testing.T) {
 		flipped[bit/8] ^= 1 << (bit % 8)
 		if bit%8 != bit/8%8 {
 			_, _ = bare[every](flipped, len(everyRows))
-		} else { // measuring stops the world, so it is done for one bit in eight
+		} else { // measuring stops all goroutines, so it is done for one bit in eight
 			cost[every](t, flipped, len(everyRows), false)
 			b := schemas.Batch{Header: good.Header, Body: flipped}
 			if _, err := schemas.Decode[every](b); err == nil || !strings.Contains(err.Error(), "digest") {
@@ -57,8 +57,8 @@ func cost[R schemas.Record](t *testing.T, body []byte, rows int, refused bool) {
 	}
 }
 
-// lists is the record with the worst ratio of memory to message: an empty list
-// is 4 bytes there and 24 here.
+// lists is the record with the worst ratio of memory to message: an empty list takes 4
+// bytes in the message and 24 in memory.
 type lists struct {
 	A []int32   `arrow:"a"`
 	B []float32 `arrow:"b"`
@@ -98,12 +98,13 @@ func capped[R schemas.Record](t *testing.T, few, many []R) {
 	if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(4*len(b.Body)+1<<20); got > limit {
 		t.Errorf("%d bytes allocated %d, limit %d", len(b.Body), got, limit)
 	}
-	if _, err := schemas.Encode(schemas.Header{}, many); err == nil || !strings.Contains(err.Error(), "write fewer rows per batch") {
+	_, err = schemas.Encode(schemas.Header{}, many)
+	if err == nil || !strings.Contains(err.Error(), "write fewer rows per batch") {
 		t.Errorf("%d rows: err = %v, want advice to write fewer", len(many), err)
 	}
 }
 
-// A stream may hold many batches; each costs little and they all count.
+// A stream may hold many record batches. Each needs little memory, and all rows count.
 func TestManySmallBatches(t *testing.T) {
 	t.Run("all types", func(t *testing.T) {
 		repeat(t, every{Text: "x", Raw: []byte{1}, Ints: []int32{1}, Floats: []float32{1}, Texts: []string{"y"}})

@@ -1,6 +1,6 @@
 package schemas
 
-// Record names, as they stand in the subject itool.run.<run>.<record>.<round>.<key>.
+// Record names, as they appear in the subject itool.run.<run>.<record>.<round>.<key>.
 // A name is the part of Schema before the version, except where a comment says
 // otherwise. Progress has none: it is never stored.
 const (
@@ -38,8 +38,8 @@ const (
 const (
 	StatusBase     = "base"           // the weights are the base model's: nothing was trained
 	StatusTrained  = "trained"        // the round has weights of its own
-	StatusNoUpdate = "no update"      // too few pairs: the parent's weights stand
-	StatusGuard    = "stopped: guard" // the guard refused the new weights, the parent's stand; also a value of End.Status
+	StatusNoUpdate = "no update"      // too few pairs: the parent's weights remain
+	StatusGuard    = "stopped: guard" // the guard refused the new weights: the parent's remain; also in End.Status
 )
 
 // Values of End.Status, with StatusGuard.
@@ -55,7 +55,7 @@ const (
 	ReasonAttempts = "attempts" // every attempt failed
 )
 
-// Values of Example.Part and Verdict.Part: what an example may be used for. Every
+// Values of Example.Part and Verdict.Part: what an example is used for. Every
 // row of the input is in exactly one part; a dropped row stays in its batch with
 // its reason, so that nothing is lost between reading and reporting.
 const (

@@ -1,13 +1,13 @@
 package schemas
 
-// Pair is two continuations of one prefix, or the reason why a branching node
-// gave none. The prompt holds the conversation, the path to the node and what
-// the two fragments have in common.
+// Pair is two continuations of one prefix, or the reason why a branching node gave none.
+// The prompt holds the conversation, the path to the node and what the two fragments have
+// in common.
 type Pair struct {
 	ExampleID    string  `arrow:"example_id"`    // the example whose tree it comes from
 	Node         int32   `arrow:"node"`          // the branching node in the candidate batch
-	PromptIDs    []int32 `arrow:"prompt_ids"`    // token ids: conversation, path to the node, common beginning of both sides
-	ChosenIDs    []int32 `arrow:"chosen_ids"`    // token ids of the better side; the loss is on these and the next alone
+	PromptIDs    []int32 `arrow:"prompt_ids"`    // token ids: conversation, path to the node, what both sides share
+	ChosenIDs    []int32 `arrow:"chosen_ids"`    // token ids of the better side; only the two sides count in the loss
 	RejectedIDs  []int32 `arrow:"rejected_ids"`  // token ids of the worse side
 	ChosenText   string  `arrow:"chosen_text"`   // of chosen_ids, for people
 	RejectedText string  `arrow:"rejected_text"` // of rejected_ids, for people
@@ -15,7 +15,7 @@ type Pair struct {
 	RejectedQ    float64 `arrow:"rejected_q"`    // Q of the rejected child
 	Similarity   float64 `arrow:"similarity"`    // 1 − normalised token edit distance of the whole fragments
 	Reason       string  `arrow:"reason"`        // "" = kept; else why it was dropped
-	OtherMode    string  `arrow:"other_mode"`    // the reason that the acceptance mode not in force would give, so that a report shows the yield of both
+	OtherMode    string  `arrow:"other_mode"`    // the reason that the other acceptance mode would give; for the report
 }
 
 func (Pair) Schema() string { return "pair/v1" }

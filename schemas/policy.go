@@ -1,12 +1,13 @@
 package schemas
 
-// Policy announces the weights of a round. This write-once message is the
-// commit: whichever trainer writes it first has decided the round. Round −1 is
-// the base, round 0 the warmed-up policy, round r+1 the outcome of round r.
+// Policy announces the weights of a round. This write-once message is the commit: the
+// trainer that writes it first decides the round. Round −1 is the base, round 0 the
+// warmed-up policy, round r+1 the outcome of round r. The checkpoint opens as config.json,
+// weights, tokenizer, template and adapter.
 type Policy struct {
-	Checkpoint string `arrow:"checkpoint"` // digest of the checkpoint manifest; opens as config.json, weights, tokenizer, template, adapter
+	Checkpoint string `arrow:"checkpoint"` // digest of the checkpoint manifest
 	Parent     string `arrow:"parent"`     // the policy it was trained from; "" for the base
-	Base       string `arrow:"base"`       // digest of the base representation it stands on
+	Base       string `arrow:"base"`       // digest of the base model that its adapter belongs to
 	Status     string `arrow:"status"`     // base | trained | no update | stopped: guard
 	Detail     string `arrow:"detail"`     // a sentence for the report
 	Steps      int32  `arrow:"steps"`      // optimiser steps taken

@@ -1,12 +1,11 @@
 package schemas
 
-// Progress says how far a long item is. It is sent, never stored: losing one
-// costs nothing.
+// Progress says how far a long item is. It is sent, never stored: losing one does no harm.
 type Progress struct {
 	Stage  string `arrow:"stage"`  // the stage at work
 	Key    string `arrow:"key"`    // its item
-	Done   int64  `arrow:"done"`   // so many units are done
-	Total  int64  `arrow:"total"`  // of so many; 0: unknown
+	Done   int64  `arrow:"done"`   // units done
+	Total  int64  `arrow:"total"`  // units in all; 0: unknown
 	Unit   string `arrow:"unit"`   // steps | nodes | rows
 	Detail string `arrow:"detail"` // for people
 }

@@ -8,10 +8,13 @@ import (
 	"testing"
 )
 
-const columnsBegin, columnsEnd = "<!-- columns: written by `go test ./schemas -update` from the structs -->\n", "<!-- end of columns -->\n"
+const (
+	columnsBegin = "<!-- columns: written by `go test ./schemas -update` from the structs -->\n"
+	columnsEnd   = "<!-- end of columns -->\n"
+)
 
-// The README is the contract for other languages: it names every record, and its
-// columns are those of the code.
+// README.md is the contract for other languages: it names every record and has the columns
+// of the code.
 func TestReadmeNamesEveryColumn(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {
@@ -53,16 +56,18 @@ func columns(t *testing.T) string {
 	var out strings.Builder
 	for _, s := range source(t) {
 		row := byName[s.name]
-		fmt.Fprintf(&out, "\n### %s\n\n%s\n| column | type | meaning, unit |\n|---|---|---|\n", types[row].schema, s.doc)
+		fmt.Fprintf(&out, "\n### %s\n\n%s\n", types[row].schema, s.doc)
+		out.WriteString("| column | type | meaning, unit |\n|---|---|---|\n")
 		for i, f := range s.fields {
 			field := row.Field(i)
-			fmt.Fprintf(&out, "| `%s` | %s | %s |\n", field.Tag.Get("arrow"), arrowName(field.Type), escape.Replace(f.comment))
+			column, meaning := field.Tag.Get("arrow"), escape.Replace(f.comment)
+			fmt.Fprintf(&out, "| `%s` | %s | %s |\n", column, arrowName(field.Type), meaning)
 		}
 	}
 	return out.String() + "\n"
 }
 
-// escape keeps a comment from reading as table or markup.
+// escape replaces what Markdown would read as a table or as HTML.
 var escape = strings.NewReplacer("|", `\|`, "<", "&lt;")
 
 func arrowName(t reflect.Type) string {

@@ -35,7 +35,7 @@ func (plainInt) Schema() string    { return "int/v1" }
 func (noFields) Schema() string    { return "none/v1" }
 func (noVersion) Schema() string   { return "record" }
 
-// A record that cannot be a batch says so at its first use, whatever the rows.
+// A struct that cannot be a record is refused at its first use, even without rows.
 func TestEncodeRefusesBadRecords(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -63,7 +63,7 @@ func encodeNothing[R schemas.Record]() error {
 	return err
 }
 
-// What cannot be read must not be written.
+// Encode refuses rows that Decode would refuse.
 func TestEncodeRefusesBadRows(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -72,7 +72,8 @@ func TestEncodeRefusesBadRows(t *testing.T) {
 		want   string
 	}{
 		{"text", schemas.Header{}, every{Text: "a\xff"}, "schemas: encode every/v3: column text: row 1: not UTF-8"},
-		{"text in a list", schemas.Header{}, every{Texts: []string{"ok", "\xc3"}}, "schemas: encode every/v3: column texts: item 1: not UTF-8"},
+		{"text in a list", schemas.Header{}, every{Texts: []string{"ok", "\xc3"}},
+			"schemas: encode every/v3: column texts: item 1: not UTF-8"},
 		{"run name", schemas.Header{Run: "a b"}, every{}, "schemas: encode every/v3: header itool-run: "},
 		{"round", schemas.Header{Round: -2}, every{}, "schemas: encode every/v3: header itool-round: "},
 		{"worker", schemas.Header{Worker: "a\nb"}, every{}, "schemas: encode every/v3: header itool-worker: "},

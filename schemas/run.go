@@ -1,7 +1,7 @@
 package schemas
 
-// Run starts a run and stays its frozen description. The publisher writes it to
-// itool.start.<run>; nothing in it changes afterwards.
+// Run starts a run and describes it. The publisher writes it to itool.start.<run>;
+// nothing in it changes afterwards.
 type Run struct {
 	Name         string `arrow:"name"`          // the run
 	Created      string `arrow:"created"`       // RFC 3339; for people, nothing derives from it

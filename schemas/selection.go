@@ -1,7 +1,7 @@
 package schemas
 
-// Selection lists the examples that a round expands, hardest first within each
-// stratum. Every scored example has a row, so that none is lost silently.
+// Selection lists the examples that a round expands, hardest first within each stratum.
+// Every scored example has a row, so that none is lost silently.
 //
 // Version 1 had no headroom_ columns; it is read as if nothing had been measured.
 type Selection struct {
@@ -18,8 +18,8 @@ type Selection struct {
 	JudgeReason string  `arrow:"judge_reason"` // why C does or does not count
 
 	// Headroom of this round's policy, on validation examples whose reference holds a
-	// call; the same on every row. Counts, so that whoever reads them can say how sure
-	// they are: greedy right and every draw wrong are Greedy − (Sampled − Won).
+	// call; the same on every row. These are counts, so that a reader can compute how
+	// certain they are. Greedy right and every draw wrong: Greedy − (Sampled − Won).
 	HeadroomDraws   int32 `arrow:"headroom_draws"`   // answers per example drawn at temperature 1; 0: not measured
 	HeadroomCases   int32 `arrow:"headroom_cases"`   // examples asked
 	HeadroomGreedy  int32 `arrow:"headroom_greedy"`  // … whose greedy answer is right
@@ -45,7 +45,7 @@ func (Selection) Upgrade(b Batch) ([]Selection, error) {
 	return rows, nil
 }
 
-// selectionV1 is what selections were before the headroom was measured.
+// selectionV1 is the record before the headroom was measured.
 type selectionV1 struct {
 	ExampleID   string  `arrow:"example_id"`
 	Perplexity  float64 `arrow:"perplexity"`

@@ -20,16 +20,16 @@ const (
 
 var kindNames = [...]string{"empty", "schema", "dictionary batch", "record batch", "tensor", "sparse tensor"}
 
-// A message is one verified frame; its header is not yet.
+// A message is one frame of the stream. The frame is verified, the contents of header are not.
 type message struct {
 	kind   byte
 	header table
 	body   []byte
 }
 
-// batches walks the stream, compares its schema with the layout and shows each
-// record batch. The arrays are the columns in order; a list is followed by its
-// items. They are reused for the next batch.
+// batches walks the stream, compares its schema with the layout and calls visit for each
+// record batch. The arrays are the columns in order; a list is followed by its items. They
+// are reused for the next batch.
 func (l layout) batches(stream []byte, visit func(rows int, arrays []buffers) error) error {
 	var arrays []buffers
 	for at, number := 0, 0; ; number++ {
@@ -68,9 +68,9 @@ func (l layout) batches(stream []byte, visit func(rows int, arrays []buffers) er
 	}
 }
 
-// readMessage reads the frame at a place of the stream and says where the next
-// one begins. At the end marker the message has kind 0 and next is the length
-// of the stream; a message proper cannot have kind 0.
+// readMessage reads the frame at a place of the stream and returns where the next one
+// begins. At the end marker the message has kind 0 and next is the length of the stream;
+// no other message has kind 0.
 func readMessage(stream []byte, at int) (m message, next int, err error) {
 	rest := stream[at:]
 	if len(rest) < 8 {
@@ -109,9 +109,9 @@ func readMessage(stream []byte, at int) (m message, next int, err error) {
 	return m, len(stream) - len(rest) + int(bodyLength), nil
 }
 
-// checkSchema compares by meaning, not by bytes: each language's writer spells
-// the same schema differently. Metadata and the name of a list's items say
-// nothing, and a nullable column will do as long as it holds no null.
+// checkSchema compares by meaning, not by bytes: each language's writer spells the same
+// schema differently. Metadata and the name of a list's items are ignored. A nullable
+// column is accepted; recordBatch refuses the nulls themselves.
 func (l layout) checkSchema(schema table) error {
 	if schema.int16(0) != 0 {
 		return fmt.Errorf("big-endian streams are not supported")
@@ -125,7 +125,7 @@ func (l layout) checkSchema(schema table) error {
 		name, got := string(field.text(0)), fieldType(field)
 		item := table{}
 		if c.list && field.byte(2) == codeList {
-			// Only a list has an item, and only one: there is no deeper to go.
+			// A list has one item type. Lists of lists are not accepted, so one level is enough.
 			items, n := field.vector(5, 4)
 			if schema.f.err == nil && n != 1 {
 				return fmt.Errorf("column %d %.64q: list of %d types", i, name, n)

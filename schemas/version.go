@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// NewerError says that a batch is written in a version which this program does
-// not know yet. The batch is fine: hold it until a newer worker comes, never
-// park it.
+// NewerError says that a batch has a version that this program does not know yet. The batch
+// is sound: hold it until a newer worker comes; do not park it.
 type NewerError struct {
 	Have string // the newest version known here, such as "pair/v1"
 	Want string // the version of the batch, such as "pair/v2"
@@ -23,14 +22,14 @@ func (e *NewerError) Error() string {
 //
 //	func (Pair) Upgrade(b Batch) ([]Pair, error) { old, err := Decode[pairV1](b); … }
 //
-// The struct of the previous version is unexported: nobody writes it any more. See
+// The struct of the previous version is unexported, because it is never written again. See
 // Selection.
 type Upgrader[R Record] interface {
 	Upgrade(b Batch) ([]R, error)
 }
 
-// compareVersions says how the version of a batch stands to the version known
-// here: negative is older, 0 the same, positive newer.
+// compareVersions compares the version of a batch, want, with the version known here, have:
+// negative means that the batch is older, 0 the same, positive newer.
 func compareVersions(have, want string) (int, error) {
 	haveName, haveVersion, err := splitSchema(have)
 	if err != nil {
@@ -63,9 +62,9 @@ func splitSchema(s string) (name string, version int, err error) {
 	return name, version, nil
 }
 
-// Readable says whether a program that knows the schema have can read a batch
-// that says want: nil, a *NewerError, or what is wrong with want. Older versions
-// pass: Decode upgrades or refuses them.
+// Readable returns nil if a program that knows the schema have can read a batch of the
+// schema want. Otherwise it returns a *NewerError or says what is wrong with want. Older
+// versions pass: Decode upgrades or refuses them.
 func Readable(have, want string) error {
 	newer, err := compareVersions(have, want)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"itool/schemas"
 )
 
-// word is a record that has moved on twice; it still reads its previous version.
+// word is a record in its third version; it still reads the second.
 type word struct {
 	Text string `arrow:"text"`
 	Size int32  `arrow:"size"`
