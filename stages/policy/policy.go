@@ -108,7 +108,7 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 // was trained with one would silently go without.
 func (p *Policy) findBOS(fsys fs.FS) error {
 	p.bos = -1
-	before, said := p.tokenizer.Before()
+	before, said := p.tokenizer.PrefixTokens()
 	p.textPrefix = before
 	text := p.template.BOS()
 	if text == "" {

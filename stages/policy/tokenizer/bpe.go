@@ -5,19 +5,19 @@ import (
 	"sync/atomic"
 )
 
-// Bounds of the cache: words seen before are most of any text. 16384 slots of at
-// most 64 bytes and their IDs stay under 8 MiB. A slot is overwritten by the next word with
-// the same hash: no lock, no eviction list.
+// The cache has the IDs of words that were encoded before, which are most of any text. 16384 slots
+// with at most 64 bytes and their IDs stay below 8 MiB. A word overwrites the slot of its hash, so the
+// cache needs no lock and no eviction list.
 const (
 	cacheSlots    = 1 << 14
 	cacheWordSize = 64 // bytes
 )
 
-// bpe merges the bytes of one word into tokens, lowest rank first.
+// bpe is byte-pair encoding: it merges the bytes of one word into tokens, lowest rank first.
 type bpe struct {
-	single [256]int32        // the token of a byte; -1: none, the byte is dropped
-	merges map[uint64]merged // by pair
-	words  map[string]int32  // set when a word of the vocabulary needs no merges (ignore_merges)
+	single [256]int32        // the token of a byte; -1: it has none and is dropped
+	merges map[uint64]merged // by the pair of IDs
+	words  map[string]int32  // set by ignore_merges: words of the vocabulary, which need no merges
 	seed   maphash.Seed
 	cache  *[cacheSlots]atomic.Pointer[cached]
 }
@@ -41,7 +41,7 @@ func (b *bpe) encode(ids []int32, word string) []int32 {
 	}
 	start := len(ids)
 	ids = b.merge(ids, word)
-	// The word is a part of a larger text: keep a copy, not the text.
+	// The word is a part of a larger text: copy it, so that the cache does not keep that text in memory.
 	slot.Store(&cached{word: string([]byte(word)), ids: append([]int32(nil), ids[start:]...)})
 	return ids
 }
@@ -49,8 +49,8 @@ func (b *bpe) encode(ids []int32, word string) []int32 {
 // symbol is one token of a word while it is merged: a doubly linked list in a slice.
 type symbol struct{ previous, next, id int32 }
 
-// candidate is a merge that was possible when it was queued; it is stale when
-// one of its two symbols has changed since.
+// candidate is a merge that was possible when it was queued. It is stale if one of its two symbols
+// has changed since then.
 type candidate struct{ rank, at, id, left, right int32 }
 
 func (c candidate) before(d candidate) bool {
@@ -73,7 +73,7 @@ func (b *bpe) merge(ids []int32, word string) []int32 {
 	}
 	symbols[len(symbols)-1].next = -1
 
-	// A heap keeps a hostile word of a million bytes at n log n.
+	// With a heap a hostile word of a million bytes takes n log n, not n².
 	var queue candidates
 	push := func(at int32) {
 		if at < 0 || symbols[at].next < 0 {
@@ -108,8 +108,8 @@ func (b *bpe) merge(ids []int32, word string) []int32 {
 	return ids
 }
 
-// candidates is a binary heap of candidates, first to merge on top. container/heap
-// would box every candidate.
+// candidates is a binary heap with the first candidate to merge on top. container/heap would
+// allocate for every candidate.
 type candidates []candidate
 
 func (h *candidates) push(c candidate) {

@@ -17,21 +17,20 @@ const File = "tokenizer.json"
 
 const (
 	maxFile  = 256 << 20 // bytes
-	maxToken = 1 << 20   // IDs; the largest vocabulary in use has 2^18
+	maxToken = 1 << 20   // IDs; the largest vocabulary in use has 2¹⁸
 )
 
-// file is tokenizer.json. Everything that changes IDs is read and checked;
-// truncation and padding are settings of a call, which the models' own tools
-// override too.
+// file is tokenizer.json. Every field that changes IDs is read and checked. Truncation and padding
+// are ignored: they are settings of a call, and callers of Hugging Face tokenizers override them too.
 type file struct {
 	Version       string          `json:"version"`
 	Truncation    json.RawMessage `json:"truncation"`
 	Padding       json.RawMessage `json:"padding"`
 	Added         []addedToken    `json:"added_tokens"`
-	Normalizer    *part           `json:"normalizer"`
-	PreTokenizer  *part           `json:"pre_tokenizer"`
-	PostProcessor *part           `json:"post_processor"`
-	Decoder       *part           `json:"decoder"`
+	Normalizer    *component      `json:"normalizer"`
+	PreTokenizer  *component      `json:"pre_tokenizer"`
+	PostProcessor *component      `json:"post_processor"`
+	Decoder       *component      `json:"decoder"`
 	Model         model           `json:"model"`
 }
 
@@ -45,13 +44,13 @@ type addedToken struct {
 	Special    bool   `json:"special"`
 }
 
-// part is one step of the pipeline. Type says which; the other fields belong to
-// the types that we know.
-type part struct {
+// component is one step of the pipeline. Type says which one; the other fields are the settings of
+// all supported types.
+type component struct {
 	Type           string          `json:"type"`
-	Normalizers    []part          `json:"normalizers,omitempty"`
-	PreTokenizers  []part          `json:"pretokenizers,omitempty"`
-	Processors     []part          `json:"processors,omitempty"`
+	Normalizers    []component     `json:"normalizers,omitempty"`
+	PreTokenizers  []component     `json:"pretokenizers,omitempty"`
+	Processors     []component     `json:"processors,omitempty"`
 	Pattern        *pattern        `json:"pattern,omitempty"`
 	Behavior       string          `json:"behavior,omitempty"`
 	Invert         *bool           `json:"invert,omitempty"`
@@ -81,14 +80,15 @@ type model struct {
 	Merges       []json.RawMessage `json:"merges"`
 }
 
-// Open reads tokenizer.json.
+// Open reads tokenizer.json. Errors name the field that is broken or not supported.
 func Open(fsys fs.FS) (*Tokenizer, error) {
 	info, err := fs.Stat(fsys, File)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	if info.Size() > maxFile {
-		return nil, fmt.Errorf("tokenizer: %s: %d bytes, more than %d: not a tokenizer", File, info.Size(), maxFile)
+		return nil, fmt.Errorf("tokenizer: %s: %d bytes, more than %d: this is not a tokenizer",
+			File, info.Size(), maxFile)
 	}
 	data, err := fs.ReadFile(fsys, File)
 	if err != nil {
@@ -103,27 +103,30 @@ func Open(fsys fs.FS) (*Tokenizer, error) {
 
 func parse(data []byte) (*Tokenizer, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields() // a field that we do not know may change IDs
+	d.DisallowUnknownFields() // an unknown field may change IDs
 	var f file
 	if err := d.Decode(&f); err != nil {
 		return nil, err
 	}
 	t := &Tokenizer{added: map[string]int32{}, vocab: map[string]int32{}, control: map[int32]bool{}}
-	if err := errors.Join(t.normalizer(f.Normalizer), t.preTokenizer(f.PreTokenizer), t.postProcessor(f.PostProcessor), decoder(f.Decoder), t.model(&f.Model)); err != nil {
+	err := errors.Join(t.normalizer(f.Normalizer), t.preTokenizer(f.PreTokenizer),
+		t.postProcessor(f.PostProcessor), decoder(f.Decoder), t.model(&f.Model))
+	if err != nil {
 		return nil, err
 	}
 	if err := t.addedTokens(f.Added); err != nil {
 		return nil, err
 	}
-	for _, token := range t.before {
+	for _, token := range t.prefix {
 		if _, ok := t.ID(token); !ok {
-			return nil, fmt.Errorf("post_processor: single: SpecialToken %q is in neither added_tokens nor vocab", token)
+			return nil, fmt.Errorf("post_processor: single: SpecialToken %q is neither in added_tokens nor in vocab",
+				token)
 		}
 	}
 	return t, nil
 }
 
-func (t *Tokenizer) normalizer(p *part) error {
+func (t *Tokenizer) normalizer(p *component) error {
 	switch {
 	case p == nil:
 	case p.Type == "NFC":
@@ -140,7 +143,7 @@ func (t *Tokenizer) normalizer(p *part) error {
 	return nil
 }
 
-func (t *Tokenizer) preTokenizer(p *part) error {
+func (t *Tokenizer) preTokenizer(p *component) error {
 	if p == nil || p.Type != "Sequence" || len(p.PreTokenizers) != 2 {
 		return errors.New("pre_tokenizer: not supported (a Sequence of Split and ByteLevel is)")
 	}
@@ -151,7 +154,8 @@ func (t *Tokenizer) preTokenizer(p *part) error {
 	case split.Pattern == nil || split.Pattern.Regex == "":
 		return errors.New("pre_tokenizer: pretokenizers[0]: pattern: not a Regex")
 	case split.Behavior != "Isolated" || split.Invert != nil && *split.Invert:
-		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: behavior %q, or invert, is not supported (Isolated without it is)", split.Behavior)
+		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: behavior %q or invert is not supported "+
+			"(Isolated without invert is)", split.Behavior)
 	case level.Type != "ByteLevel":
 		return fmt.Errorf("pre_tokenizer: pretokenizers[1]: type %q is not supported (ByteLevel is)", level.Type)
 	case level.AddPrefixSpace == nil || *level.AddPrefixSpace:
@@ -161,14 +165,15 @@ func (t *Tokenizer) preTokenizer(p *part) error {
 	}
 	t.pattern = split.Pattern.Regex
 	if t.split = scanners[t.pattern]; t.split == nil {
-		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: pattern %q is not supported (those of Llama 3, Qwen 2 and %q are)", split.Pattern.Regex, Pattern)
+		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: pattern %q is not supported "+
+			"(those of Llama 3, Qwen 2 and %q are)", t.pattern, Pattern)
 	}
 	return nil
 }
 
-// postProcessor keeps what is put before a text. In a conversation that is the chat
-// template's business, as in apply_chat_template.
-func (t *Tokenizer) postProcessor(p *part) error {
+// postProcessor remembers the special tokens before a text. For a conversation the chat template
+// writes them, as in apply_chat_template.
+func (t *Tokenizer) postProcessor(p *component) error {
 	switch {
 	case p == nil || p.Type == "ByteLevel":
 	case p.Type == "TemplateProcessing":
@@ -194,17 +199,17 @@ func (t *Tokenizer) templateProcessing(single json.RawMessage) error {
 	if err := json.Unmarshal(single, &pieces); err != nil {
 		return fmt.Errorf("post_processor: single: %w", err)
 	}
-	t.before = []string{}
+	t.prefix = []string{}
 	for _, piece := range pieces {
-		if piece.Special == nil { // the text; what is put behind it would end it
+		if piece.Special == nil { // the text itself; tokens after it would end it, so they are left out
 			break
 		}
-		t.before = append(t.before, piece.Special.ID)
+		t.prefix = append(t.prefix, piece.Special.ID)
 	}
 	return nil
 }
 
-func decoder(p *part) error {
+func decoder(p *component) error {
 	if p == nil || p.Type != "ByteLevel" {
 		return errors.New("decoder: not supported (ByteLevel is)")
 	}
@@ -227,9 +232,9 @@ func (t *Tokenizer) model(m *model) error {
 	case len(m.Vocab) == 0:
 		return errors.New("model: vocab: empty")
 	}
-	inAlphabet := make(map[string]int32, len(m.Vocab)) // as written in the file
+	inAlphabet := make(map[string]int32, len(m.Vocab)) // spelled as in the file
 	for word, id := range m.Vocab {
-		if err := t.place(word, id, alphabetBytes(word)); err != nil {
+		if err := t.setToken(word, id, alphabetBytes(word)); err != nil {
 			return fmt.Errorf("model: vocab: %w", err)
 		}
 		t.vocab[string(t.bytes[id])] = id
@@ -253,7 +258,7 @@ func (t *Tokenizer) model(m *model) error {
 	return t.readMerges(m.Merges, inAlphabet)
 }
 
-// readMerges takes both forms in use: ["a", "b"] and "a b".
+// readMerges accepts both forms in use: ["a", "b"] and "a b".
 func (t *Tokenizer) readMerges(merges []json.RawMessage, vocab map[string]int32) error {
 	t.merges = make(map[uint64]merged, len(merges))
 	for rank, raw := range merges {
@@ -296,24 +301,25 @@ func (t *Tokenizer) addedTokens(tokens []addedToken) error {
 			return fmt.Errorf("added_tokens: %q: rstrip: not supported", a.Content)
 		}
 		if _, twice := t.added[a.Content]; twice {
-			return fmt.Errorf("added_tokens: %q stands twice", a.Content)
+			return fmt.Errorf("added_tokens: %q is listed twice", a.Content)
 		}
-		if string(t.Bytes(a.ID)) != a.Content { // it may stand in the vocabulary too
-			if err := t.place(a.Content, a.ID, []byte(a.Content)); err != nil {
+		if string(t.Bytes(a.ID)) != a.Content { // it may be in the vocabulary as well
+			if err := t.setToken(a.Content, a.ID, []byte(a.Content)); err != nil {
 				return fmt.Errorf("added_tokens: %w", err)
 			}
 		}
 		t.added[a.Content] = a.ID
 		t.all.add(a)
 		if a.Special {
-			t.controls = append(t.controls, a.Content)
+			t.specials = append(t.specials, a.Content)
 			t.control[a.ID] = true
-			t.shields = t.shields.add(a.Content, a.ID)
-			// After normalisation a lifted shield cannot be told from a control token.
-			t.armed.raw = t.armed.raw.add(a.Content, a.ID)
+			t.special = t.special.add(a.Content, a.ID)
+			// Not in shielded.normal: after normalisation the marks are removed, and a special
+			// token of a user would look like one of the template.
+			t.shielded.raw = t.shielded.raw.add(a.Content, a.ID)
 		} else {
 			t.plain.add(a)
-			t.armed.add(a)
+			t.shielded.add(a)
 		}
 	}
 	return nil
@@ -327,8 +333,8 @@ func (m *matchers) add(a addedToken) {
 	}
 }
 
-// place sets the bytes of id.
-func (t *Tokenizer) place(word string, id int32, content []byte) error {
+// setToken sets the bytes of id.
+func (t *Tokenizer) setToken(word string, id int32, content []byte) error {
 	if id < 0 || id >= maxToken {
 		return fmt.Errorf("%q: id %d is out of range", word, id)
 	}
@@ -342,8 +348,8 @@ func (t *Tokenizer) place(word string, id int32, content []byte) error {
 	return nil
 }
 
-// alphabet writes each byte as a visible character, so that a vocabulary is
-// text: GPT-2's table, in which all that is printable stands for itself.
+// alphabet is GPT-2's table, which spells each byte as a visible character so that a vocabulary is
+// text. A printable byte stands for itself.
 var alphabet, byteOf = func() (letters [256]rune, bytes map[rune]byte) {
 	bytes = map[rune]byte{}
 	next := rune(256)
@@ -359,8 +365,8 @@ var alphabet, byteOf = func() (letters [256]rune, bytes map[rune]byte) {
 	return
 }()
 
-// alphabetBytes reads a word of the vocabulary. One that holds a character
-// outside the alphabet stands for its own UTF-8.
+// alphabetBytes returns the bytes of a word that is spelled in the alphabet. A word that contains
+// any other character stands for its own UTF-8.
 func alphabetBytes(word string) []byte {
 	b := make([]byte, 0, len(word))
 	for _, r := range word {

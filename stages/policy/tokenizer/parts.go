@@ -5,28 +5,28 @@ import (
 	"strings"
 )
 
-// Kind is what a token is.
+// Kind says where a token comes from.
 type Kind int
 
 // The kinds.
 const (
 	None    Kind = iota // no token has this ID
-	Word                // of the vocabulary
-	Added               // found in any text as a whole
-	Control             // the same, but only where a template wrote it
+	Word                // a word of the vocabulary
+	Added               // an added token: matched as a whole in any text
+	Control             // a special token: matched only in rendered templates
 )
 
-// Parts are what another program needs to cut texts into the same tokens.
+// Parts is everything that another program needs to encode texts into the same tokens.
 type Parts struct {
-	Pattern      string   // that texts are split by before merging
-	NFC          bool     // texts are normalised first
-	IgnoreMerges bool     // a word of the vocabulary is taken as it is
-	Tokens       []string // by ID: words in GPT-2's alphabet of bytes, others as they are
+	Pattern      string   // the regular expression that splits texts before merging
+	NFC          bool     // texts are normalised to NFC first
+	IgnoreMerges bool     // a word of the vocabulary needs no merges
+	Tokens       []string // by ID; words are spelled in GPT-2's alphabet of bytes, added tokens as they are
 	Kinds        []Kind   // by ID
 	Merges       []string // "left right" in that alphabet, by rank
 }
 
-// Parts takes the tokenizer apart.
+// Parts returns the tokenizer's parts.
 func (t *Tokenizer) Parts() Parts {
 	p := Parts{
 		Pattern: t.pattern, NFC: t.nfc, IgnoreMerges: t.words != nil,
@@ -37,7 +37,7 @@ func (t *Tokenizer) Parts() Parts {
 			p.Tokens[id], p.Kinds[id] = inAlphabet(b), Word
 		}
 	}
-	ranks := make([]int32, 0, len(t.merges)) // a merge that stood twice left a gap
+	ranks := make([]int32, 0, len(t.merges)) // with gaps: a merge that the file lists twice has one rank
 	for _, m := range t.merges {
 		ranks = append(ranks, m.rank)
 	}

@@ -5,47 +5,50 @@ import (
 	"unicode/utf8"
 )
 
-// The pre-tokenizers that we know, as they stand in tokenizer.json. Each is a
-// hand-written scanner of one pass: Go's regexp has no look-ahead, and engines
-// that have it can be made to run for hours.
+// The supported patterns of pre-tokenizers, exactly as in tokenizer.json. For each there is a
+// hand-written scanner of one pass: Go's regexp has no look-ahead, and hostile texts can make engines
+// with look-ahead run for hours.
 const (
-	// Llama and Qwen are the patterns of Llama 3 and of Qwen 2 to 3. They differ in how
-	// many digits make a piece.
-	Llama = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	Qwen  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	// Llama and Qwen are the patterns of Llama 3 and of Qwen 2 to 3. They differ only in how many
+	// digits a piece may have.
+	Llama = words + `\p{N}{1,3}` + others
+	Qwen  = words + `\p{N}` + others
 
-	// Pattern is what Train writes: letters never share a token with a space, a
-	// quote or "=", and every digit stands alone, so that a value has the same IDs in
-	// prose, in quotes and as an argument, and copying generalises. A "_" belongs to
-	// the letters behind it: as a token of its own it would stand before every part of
-	// every name, and a model that copies names by the token before would lose its
-	// place at each (half of the tokens of names were ambiguous so, a quarter is).
+	words  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|`
+	others = `| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+
+	// Pattern is the pattern that Train writes. Letters never share a token with a space, a quote or
+	// "=", and every digit is a piece of its own. So a value has the same IDs in prose, in quotes and
+	// as an argument, and a small model can learn to copy it. A "_" belongs to the letters behind it:
+	// as a token of its own it would come before every part of every name, and a model that copies by
+	// looking at the previous token would lose its place there. (That made half of the tokens of names
+	// ambiguous; now a quarter is.)
 	Pattern = `_?\p{L}+|\p{N}|[^\p{L}\p{N}]+`
 
-	// plainPattern is what Train wrote before.
-	plainPattern = `\p{L}+|\p{N}|[^\p{L}\p{N}]+`
+	// oldPattern is the pattern that earlier versions of Train wrote.
+	oldPattern = `\p{L}+|\p{N}|[^\p{L}\p{N}]+`
 )
 
 var scanners = map[string]func(string) int{
-	Llama:        func(s string) int { return scanWords(s, 3) },
-	Qwen:         func(s string) int { return scanWords(s, 1) },
-	Pattern:      scanClasses,
-	plainPattern: scanPlain,
+	Llama:      func(s string) int { return scanWords(s, 3) },
+	Qwen:       func(s string) int { return scanWords(s, 1) },
+	Pattern:    scanTrained,
+	oldPattern: scanOld,
 }
 
-// scanClasses: _?\p{L}+ | \p{N} | [^\p{L}\p{N}]+
-func scanClasses(s string) int {
+// scanTrained: _?\p{L}+ | \p{N} | [^\p{L}\p{N}]+
+func scanTrained(s string) int {
 	r, n := utf8.DecodeRuneInString(s)
 	if r == '_' && n < len(s) {
 		if next, w := utf8.DecodeRuneInString(s[n:]); isLetter(next) {
 			return letters(s, n+w)
 		}
 	}
-	return scanPlain(s)
+	return scanOld(s)
 }
 
-// scanPlain: \p{L}+ | \p{N} | [^\p{L}\p{N}]+
-func scanPlain(s string) int {
+// scanOld: \p{L}+ | \p{N} | [^\p{L}\p{N}]+
+func scanOld(s string) int {
 	r, n := utf8.DecodeRuneInString(s)
 	switch {
 	case isLetter(r):
@@ -63,8 +66,8 @@ func scanPlain(s string) int {
 	return n
 }
 
-// scanWords: the alternatives of Llama in their order; digits is the
-// longest run of numbers in one piece.
+// scanWords tries the alternatives of Llama and Qwen in their order. digits is the largest number of
+// digits in one piece.
 func scanWords(s string, digits int) int {
 	if n := contraction(s); n > 0 {
 		return n
@@ -97,7 +100,7 @@ func scanWords(s string, digits int) int {
 	return spaces(s)
 }
 
-// contraction: (?i:'s|'t|'re|'ve|'m|'ll|'d); 0: none.
+// contraction: (?i:'s|'t|'re|'ve|'m|'ll|'d). 0 if s does not begin with one.
 func contraction(s string) int {
 	if len(s) < 2 || s[0] != '\'' {
 		return 0
@@ -127,7 +130,7 @@ func contraction(s string) int {
 	return 0
 }
 
-// letters: the end of the run of letters that goes on at n.
+// letters returns the end of the run of letters that continues at n.
 func letters(s string, n int) int {
 	for n < len(s) {
 		r, w := utf8.DecodeRuneInString(s[n:])
@@ -139,7 +142,7 @@ func letters(s string, n int) int {
 	return n
 }
 
-// punctuation: ` ?[^\s\p{L}\p{N}]+[\r\n]*`; 0: none.
+// punctuation: ` ?[^\s\p{L}\p{N}]+[\r\n]*`. 0 if s does not begin with it.
 func punctuation(s string) int {
 	n := 0
 	if s[0] == ' ' {
@@ -162,8 +165,9 @@ func punctuation(s string) int {
 	return n
 }
 
-// spaces: `\s*[\r\n]+|\s+(?!\S)|\s+` of a text that begins with white space: up
-// to the last line end of the run, else all but the last one when a word follows.
+// spaces: `\s*[\r\n]+|\s+(?!\S)|\s+`, for a text that begins with white space. The piece ends
+// behind the last line end of the run; without one it is the whole run, except that the last space is
+// left to a word that follows.
 func spaces(s string) int {
 	n, lineEnd, last := 0, 0, 0
 	for n < len(s) {
@@ -190,14 +194,14 @@ func isLetter(r rune) bool {
 	if r < utf8.RuneSelf {
 		return 'a' <= r|0x20 && r|0x20 <= 'z'
 	}
-	return unicode.IsLetter(r) || r >= newest && unicode.Is(newLetters, r)
+	return unicode.IsLetter(r) || r >= firstNew && unicode.Is(newLetters, r)
 }
 
 func isNumber(r rune) bool {
 	if r < utf8.RuneSelf {
 		return '0' <= r && r <= '9'
 	}
-	return unicode.IsNumber(r) || r >= newest && unicode.Is(newNumbers, r)
+	return unicode.IsNumber(r) || r >= firstNew && unicode.Is(newNumbers, r)
 }
 
 func isSpace(r rune) bool { return unicode.Is(unicode.White_Space, r) }

@@ -1,18 +1,18 @@
-// Package tokenizer turns text into token IDs and back, exactly as Hugging Face
-// tokenizers does for byte-level BPE (Llama 3, Qwen 2 and 3, and what Train makes).
+// Package tokenizer turns text into token IDs and back, exactly as Hugging Face tokenizers does for
+// byte-level BPE: Llama 3, Qwen 2 and 3, and the tokenizers that Train makes.
 //
-// It reads tokenizer.json and nothing else; a feature that it does not know is
-// refused by the field's name, never skipped. It knows no model and no template.
+// It reads tokenizer.json and nothing else. If the file asks for a feature that is not supported,
+// Open returns an error with the field's name; nothing is skipped in silence. The package knows no
+// model and no template.
 //
 //	t, err := tokenizer.Open(os.DirFS(dir))
 //	ids := t.Encode("get_weather(city=\"Paris\")")
 //	text := t.Decode(ids)
 //
-// Three kinds of text meet here, and the difference is a matter of safety:
-// what a user or a tool wrote must never turn into a control token (Encode);
-// what a chat template rendered holds control tokens on purpose (EncodeRendered);
-// and a rendering holds what users wrote: it goes through Shield before, and the
-// whole through EncodeShielded.
+// There are three ways to encode, because of prompt injection. Text that a user or a tool wrote must
+// never become a control token: Encode. A rendered chat template contains control tokens on purpose:
+// EncodeRendered. A rendered template that also contains text of users needs both: pass each user's
+// text through Shield before rendering, and the whole rendering to EncodeShielded.
 package tokenizer
 
 import (
@@ -22,59 +22,58 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Tokenizer is immutable but for its cache; many goroutines may use one.
+// Tokenizer does not change after Open, except for its cache. Many goroutines may use it at once.
 type Tokenizer struct {
 	bpe
-	bytes    [][]byte         // by ID; nil: no such token
+	bytes    [][]byte         // by ID; nil: no token has this ID
 	added    map[string]int32 // added tokens, special or not, by content
-	vocab    map[string]int32 // by bytes, added tokens excluded
-	nfc      bool
-	pattern  string           // of split
+	vocab    map[string]int32 // by bytes, without the added tokens
+	nfc      bool             // texts are normalised to NFC
+	pattern  string           // the regular expression that split implements
 	split    func(string) int // length of the first piece of a non-empty text
-	plain    matchers         // added tokens that are words like any other
-	all      matchers         // … and the special ones too
-	armed    matchers         // as all, but where a shield was lifted only what is plain
-	shields  *trie            // the special tokens
-	controls []string         // contents of the special tokens, by ID
-	control  map[int32]bool
-	before   []string // special tokens that the post-processor puts before a text; nil: it has no template
+	plain    matchers         // added tokens that are not special
+	all      matchers         // all added tokens
+	shielded matchers         // all, but after normalisation only those that are not special
+	special  *trie            // the special tokens
+	specials []string         // contents of the special tokens, by ID
+	control  map[int32]bool   // IDs of the special tokens
+	prefix   []string         // special tokens that the post-processor puts before a text; nil: no template
 }
 
 // matchers find added tokens: raw before normalisation, normal after it.
 type matchers struct{ raw, normal *trie }
 
-// Encode returns the IDs of text as content: special tokens written in it stay
-// plain text. Added tokens that are not special ("<tool_call>" in Qwen) count.
-// Bytes for which the vocabulary has no token are dropped, as Hugging Face does.
-func (t *Tokenizer) Encode(text string) []int32 { return t.encode(text, &t.plain, same) }
+// Encode returns the IDs of text as content: a special token that is spelled out in it is encoded
+// as plain text. Added tokens that are not special ("<tool_call>" in Qwen) are found. Bytes for which
+// the vocabulary has no token are dropped, as Hugging Face tokenizers does.
+func (t *Tokenizer) Encode(text string) []int32 { return t.encode(text, &t.plain, unchanged) }
 
-// Before returns the special tokens that tokenizer.json puts before a text that is no
-// conversation, and whether it says anything about that.
-func (t *Tokenizer) Before() (ids []int32, said bool) {
-	for _, token := range t.before {
+// PrefixTokens returns the special tokens that tokenizer.json puts before a text that is not a
+// conversation, such as a beginning-of-text token. ok is false if the file has no template for that.
+func (t *Tokenizer) PrefixTokens() (ids []int32, ok bool) {
+	for _, token := range t.prefix {
 		id, _ := t.ID(token)
 		ids = append(ids, id)
 	}
-	return ids, t.before != nil
+	return ids, t.prefix != nil
 }
 
-// EncodeRendered returns the IDs of a rendered chat template, in which special
-// tokens count.
-func (t *Tokenizer) EncodeRendered(text string) []int32 { return t.encode(text, &t.all, same) }
+// EncodeRendered returns the IDs of a rendered chat template: special tokens in it are found.
+func (t *Tokenizer) EncodeRendered(text string) []int32 { return t.encode(text, &t.all, unchanged) }
 
-// EncodeShielded is EncodeRendered for a text in which Shield has marked what
-// must stay plain.
-func (t *Tokenizer) EncodeShielded(text string) []int32 { return t.encode(text, &t.armed, unshield) }
+// EncodeShielded is EncodeRendered for a rendering that contains texts from Shield: special tokens
+// within those stay plain text.
+func (t *Tokenizer) EncodeShielded(text string) []int32 { return t.encode(text, &t.shielded, unshield) }
 
-// mark is a code point that Unicode reserves for use inside a program.
+// mark is a code point that Unicode reserves for internal use by a program.
 const mark = "\uFDD0"
 
-// Shield breaks every special token in text with a mark that EncodeShielded takes
-// out again, so that a template can carry the text without it becoming control.
+// Shield splits every special token in text with a mark. EncodeShielded removes the marks again, so
+// that a template can contain the text and no special token comes out of it.
 func (t *Tokenizer) Shield(text string) string {
 	var b strings.Builder
 	escape := func(s string) { b.WriteString(strings.ReplaceAll(s, mark, mark+mark)) }
-	t.shields.cut(text, func(id int32) {
+	t.special.cut(text, func(id int32) {
 		s := string(t.bytes[id])
 		_, n := utf8.DecodeRuneInString(s)
 		escape(s[:n])
@@ -95,7 +94,7 @@ func unshield(text string) string {
 	return strings.Join(parts, mark)
 }
 
-func same(text string) string { return text }
+func unchanged(text string) string { return text }
 
 func (t *Tokenizer) encode(text string, m *matchers, prepare func(string) string) (ids []int32) {
 	m.raw.cut(text, func(id int32) { ids = append(ids, id) }, func(part string) {
@@ -114,8 +113,8 @@ func (t *Tokenizer) encode(text string, m *matchers, prepare func(string) string
 	return ids
 }
 
-// Decode returns the text of ids, special tokens included. Bytes that are no
-// UTF-8 become U+FFFD, one for each maximal broken part; unknown IDs are nothing.
+// Decode returns the text of ids, special tokens included. Invalid UTF-8 becomes U+FFFD, as Lossy
+// does it. Unknown IDs give no text.
 func (t *Tokenizer) Decode(ids []int32) string {
 	var b strings.Builder
 	for _, id := range ids {
@@ -124,8 +123,8 @@ func (t *Tokenizer) Decode(ids []int32) string {
 	return Lossy(b.String())
 }
 
-// Bytes returns the bytes of one token, which may be part of a character. The
-// slice is the tokenizer's own: do not change it. Unknown IDs have none.
+// Bytes returns the bytes of one token, which may be a part of a character; nil for an unknown ID.
+// The tokenizer owns the slice: do not change it.
 func (t *Tokenizer) Bytes(id int32) []byte {
 	if id < 0 || int(id) >= len(t.bytes) {
 		return nil
@@ -133,11 +132,11 @@ func (t *Tokenizer) Bytes(id int32) []byte {
 	return t.bytes[id]
 }
 
-// Size is the highest ID + 1: an embedding must have at least so many rows.
+// Size is the highest ID + 1. An embedding must have at least that many rows.
 func (t *Tokenizer) Size() int { return len(t.bytes) }
 
-// ID finds the token with this content: an added token, or one of the vocabulary
-// (by its text, not in the alphabet of tokenizer.json).
+// ID finds the token with this content: an added token, or else one of the vocabulary. content is
+// the text itself, not its spelling in tokenizer.json's alphabet of bytes.
 func (t *Tokenizer) ID(content string) (int32, bool) {
 	if id, ok := t.added[content]; ok {
 		return id, true
@@ -146,14 +145,14 @@ func (t *Tokenizer) ID(content string) (int32, bool) {
 	return id, ok
 }
 
-// IsSpecial tells whether id is a control token.
+// IsSpecial tells whether id is a special token, also called a control token.
 func (t *Tokenizer) IsSpecial(id int32) bool { return t.control[id] }
 
-// Specials returns the contents of all control tokens, in order of ID.
-func (t *Tokenizer) Specials() []string { return append([]string(nil), t.controls...) }
+// Specials returns the contents of all special tokens, in order of ID.
+func (t *Tokenizer) Specials() []string { return append([]string(nil), t.specials...) }
 
-// Lossy replaces what is no UTF-8 as Rust's from_utf8_lossy does: Go's own
-// replacement writes one U+FFFD for every byte.
+// Lossy replaces invalid UTF-8 like Rust's from_utf8_lossy: one U+FFFD for each maximal part that
+// begins a character. Go's own conversion writes one U+FFFD for every byte.
 func Lossy(s string) string {
 	if utf8.ValidString(s) {
 		return s
@@ -172,8 +171,8 @@ func Lossy(s string) string {
 	return b.String()
 }
 
-// brokenLen is the length of the maximal prefix of s that begins a character
-// and could have been completed; at least 1.
+// brokenLen is the length of the longest prefix of s that begins a valid character without
+// completing it; at least 1.
 func brokenLen(s string) int {
 	need, low, high := 0, byte(0x80), byte(0xBF)
 	switch c := s[0]; {

@@ -19,7 +19,7 @@ import (
 	"itool/stages/policy/tokenizer"
 )
 
-// thirdParty returns the folder of real tokenizers beside the repository.
+// thirdParty returns the folder of real tokenizers, which lies outside the repository.
 func thirdParty(t testing.TB) string {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -98,7 +98,7 @@ func TestGolden(t *testing.T) {
 			if !slices.Equal(got, c.want) {
 				t.Errorf("%s: text %d %q:\n got %v\nwant %v", c.name, i, g.Text, got, c.want)
 			}
-			// Bytes without a token are dropped, so only whole texts come back.
+			// Bytes without a token are dropped: only a text whose bytes all have tokens comes back.
 			size := 0
 			for _, id := range got {
 				size += len(c.tok.Bytes(id))
@@ -115,7 +115,7 @@ func TestGolden(t *testing.T) {
 
 var special = []string{"<|bos|>", "<|user|>", "<|end|>"}
 
-// trained is a small tokenizer of our own.
+// trained is a small tokenizer that Train made.
 func trained(t testing.TB) []byte {
 	t.Helper()
 	file, err := tokenizer.Train(slices.Values(corpus), 600, special)
@@ -136,7 +136,9 @@ var corpus = []string{
 func TestTrain(t *testing.T) {
 	file := trained(t)
 	tok := openBytes(t, file)
-	if again, err := tokenizer.Train(slices.Values([]string{corpus[4], corpus[2], corpus[1], corpus[3], corpus[0]}), 600, special); err != nil || string(again) != string(file) {
+	shuffled := []string{corpus[4], corpus[2], corpus[1], corpus[3], corpus[0]}
+	again, err := tokenizer.Train(slices.Values(shuffled), 600, special)
+	if err != nil || string(again) != string(file) {
 		t.Errorf("another order of texts gives another file (%v)", err)
 	}
 	if tok.Size() <= 256+len(special) || tok.Size() > 600 {
@@ -153,20 +155,22 @@ func TestTrain(t *testing.T) {
 		}
 		other := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) >= 0
 		if letter && other || len(text) > 1 && strings.ContainsAny(text, "0123456789") {
-			t.Errorf("token %d %q joins what must stay apart", id, text)
+			t.Errorf("token %d %q joins pieces that must be separate", id, text)
 		}
 	}
 	bare := tok.Encode("Paris")
 	if len(bare) != 1 {
-		t.Errorf("Paris: %d tokens, want the one that was learnt", len(bare))
+		t.Errorf("Paris: %d tokens, want the one that Train learnt", len(bare))
 	}
 	for _, text := range []string{"in Paris is", `city="Paris"`, `'Paris'`, "<|Paris|>"} {
 		if ids := tok.Encode(text); !slices.Contains(ids, bare[0]) {
-			t.Errorf("%q: %v does not hold %d", text, ids, bare[0])
+			t.Errorf("%q: %v does not contain %d", text, ids, bare[0])
 		}
 	}
-	for text, want := range map[string][]string{"x_get": {"x", "_get"}, "__get_9_": {"__", "get", "_", "9", "_"}, "(_get": {"(_", "get"}} {
-		var got []string // pieces, with as many tokens each as there must be
+	for text, want := range map[string][]string{
+		"x_get": {"x", "_get"}, "__get_9_": {"__", "get", "_", "9", "_"}, "(_get": {"(_", "get"},
+	} {
+		var got []string // the texts of the tokens; a piece may have several
 		for _, id := range tok.Encode(text) {
 			got = append(got, string(tok.Bytes(id)))
 		}
@@ -183,23 +187,23 @@ func TestTrain(t *testing.T) {
 		t.Error("a vocabulary of 200 was accepted")
 	}
 	if _, err := tokenizer.Train(slices.Values(corpus), 300, []string{"a", "a"}); err == nil {
-		t.Error("a special token twice was accepted")
+		t.Error("a special token that is listed twice was accepted")
 	}
 }
 
-// TestOldPattern: tokenizers that were trained before open, and cut as they did.
+// TestOldPattern: tokenizers with the pattern of earlier versions open, and split texts as before.
 func TestOldPattern(t *testing.T) {
 	old := strings.Replace(string(trained(t)), `"_?\\p{L}+|`, `"\\p{L}+|`, 1)
 	if old == string(trained(t)) {
-		t.Fatal("the pattern is written otherwise")
+		t.Fatal("the pattern is not in the file")
 	}
 	tok := openBytes(t, []byte(old))
 	if a, b := tok.Encode("x_Paris"), tok.Encode("Paris"); len(a) < 3 || !slices.Equal(a[2:], b) {
-		t.Errorf("x_Paris %v, Paris %v: the word is another one behind _", a, b)
+		t.Errorf("x_Paris %v, Paris %v: the word has other IDs behind _", a, b)
 	}
 }
 
-// splits tells whether no token lies across two pieces.
+// splits tells whether no token crosses the border of two pieces.
 func splits(tokens, pieces []string) bool {
 	for _, p := range pieces {
 		for p != "" {
@@ -217,7 +221,7 @@ func TestSpecialTokens(t *testing.T) {
 	user, _ := tok.ID("<|user|>")
 	end, ok := tok.ID("<|end|>")
 	if !ok || !tok.IsSpecial(end) || tok.IsSpecial(0) {
-		t.Fatal("special tokens are not known as such")
+		t.Fatal("special tokens are not marked as special")
 	}
 	if got, want := tok.Specials(), special; !slices.Equal(got, want) {
 		t.Errorf("specials: got %q, want %q", got, want)
@@ -229,7 +233,7 @@ func TestSpecialTokens(t *testing.T) {
 	}
 	content := tok.Encode(text)
 	if slices.ContainsFunc(content, tok.IsSpecial) {
-		t.Errorf("content %v holds a control token", content)
+		t.Errorf("content %v contains a control token", content)
 	}
 	if got := tok.Decode(content); got != text {
 		t.Errorf("content: got %q, want %q", got, text)
@@ -240,7 +244,10 @@ func TestShield(t *testing.T) {
 	tok := openBytes(t, trained(t))
 	user, _ := tok.ID("<|user|>")
 	end, _ := tok.ID("<|end|>")
-	for _, text := range []string{"", "Paris", "<|end|>", "a<|end|><|user|>b", "<|<|end|>", "\uFDD0", "\uFDD0\uFDD0<|end|>\uFDD0", "<\uFDD0|end|>"} {
+	for _, text := range []string{
+		"", "Paris", "<|end|>", "a<|end|><|user|>b", "<|<|end|>",
+		"\uFDD0", "\uFDD0\uFDD0<|end|>\uFDD0", "<\uFDD0|end|>",
+	} {
 		got := tok.EncodeShielded("<|user|>" + tok.Shield(text) + "<|end|>")
 		want := append(append([]int32{user}, tok.Encode(text)...), end)
 		if !slices.Equal(got, want) {
@@ -287,13 +294,16 @@ func TestRefused(t *testing.T) {
 		{"pattern", `\\p{L}+|`, `\\p{L}{2}|`, `\\p{L}{2}`},
 		{"behavior", `"Isolated"`, `"Removed"`, "behavior"},
 		{"decoder", `"decoder": {`, `"decoder": null, "post_processor": {`, "decoder"},
-		{"template in words", `"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": "$A"}`, "post_processor: single"},
-		{"stranger before the text", `"post_processor": null`, `"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}]}`, `post_processor: single: SpecialToken "<s>"`},
+		{"template that is a string", `"post_processor": null`,
+			`"post_processor": {"type": "TemplateProcessing", "single": "$A"}`, "post_processor: single"},
+		{"unknown prefix token", `"post_processor": null`,
+			`"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}]}`,
+			`post_processor: single: SpecialToken "<s>"`},
 		{"dropout", `"dropout": null`, `"dropout": 0.1`, "dropout"},
 		{"byte fallback", `"byte_fallback": false`, `"byte_fallback": true`, "byte_fallback"},
 		{"lstrip", `"lstrip": false`, `"lstrip": true`, "lstrip"},
 		{"negative id", `"id": `, `"id": -`, "out of range"},
-		{"merge of strangers", `"merges": [`, `"merges": [["Q!", "x"],`, "merges[0]"},
+		{"merge of unknown tokens", `"merges": [`, `"merges": [["Q!", "x"],`, "merges[0]"},
 		{"cut", "}", "", ""},
 	} {
 		bad := strings.Replace(good, c.old, c.new, 1)
@@ -309,7 +319,7 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	if _, err := tokenizer.Open(fstest.MapFS{}); err == nil {
-		t.Error("no file, no error")
+		t.Error("a missing file gave no error")
 	}
 }
 
@@ -371,13 +381,4 @@ func BenchmarkEncode(b *testing.B) {
 	for b.Loop() {
 		llama.Encode(text.String())
 	}
-}
-
-func Example() {
-	file, _ := tokenizer.Train(slices.Values([]string{"to be or not to be"}), 300, []string{"<|end|>"})
-	tok, _ := tokenizer.Open(fstest.MapFS{tokenizer.File: {Data: file}})
-	end, _ := tok.ID("<|end|>")
-	ids := append(tok.Encode("not to be <|end|>"), end)
-	fmt.Println(tok.Decode(ids), tok.IsSpecial(ids[0]), tok.IsSpecial(ids[len(ids)-1]))
-	// Output: not to be <|end|><|end|> false true
 }

@@ -11,23 +11,22 @@ import (
 	"slices"
 )
 
-// Train learns a byte-level BPE vocabulary and returns it as tokenizer.json, which
-// Open and Hugging Face tokenizers both read. Pieces are those of Pattern, so no
-// token holds letters and anything else but a "_" before them, and every digit is its
-// own token.
+// Train learns a byte-level BPE vocabulary and returns it as a tokenizer.json, which both Open and
+// Hugging Face tokenizers read. Texts are split by Pattern: a token with letters has nothing else but
+// perhaps a "_" before them, and every digit is a token of its own.
 //
-// vocab counts everything: 256 bytes, the merges, and special, whose IDs come
-// last. It is smaller when no pair of tokens is left that occurs twice. Special
-// tokens found in the texts are skipped. The same texts give the same bytes, in
-// any order of the texts.
+// vocab is the size of the vocabulary: 256 bytes, the merges, and special, whose IDs come last. The
+// result is smaller if no pair of tokens is left that occurs twice. Special tokens in the texts are
+// skipped. The same texts give the same bytes, in any order.
 func Train(texts iter.Seq[string], vocab int, special []string) ([]byte, error) {
 	if least := 256 + len(special); vocab < least || vocab > maxToken {
-		return nil, fmt.Errorf("tokenizer: train: vocabulary of %d: not between %d (bytes and special tokens) and %d", vocab, least, maxToken)
+		return nil, fmt.Errorf("tokenizer: train: vocabulary of %d: not between %d (bytes and special tokens) and %d",
+			vocab, least, maxToken)
 	}
 	var specials *trie
 	for i, s := range special {
 		if s == "" || slices.Contains(special[:i], s) {
-			return nil, fmt.Errorf("tokenizer: train: special token %d, %q: empty or there twice", i, s)
+			return nil, fmt.Errorf("tokenizer: train: special token %d, %q: it is empty or listed twice", i, s)
 		}
 		specials = specials.add(s, int32(i))
 	}
@@ -41,7 +40,7 @@ func countPieces(texts iter.Seq[string], specials *trie) map[string]int {
 	for text := range texts {
 		specials.cut(text, func(int32) {}, func(part string) {
 			for len(part) > 0 {
-				n := scanClasses(part)
+				n := scanTrained(part)
 				counts[part[:n]]++
 				part = part[n:]
 			}
@@ -50,15 +49,15 @@ func countPieces(texts iter.Seq[string], specials *trie) map[string]int {
 	return counts
 }
 
-// learner holds the pieces as tokens and counts their neighbours; each merge
-// touches only the pieces in which it happens.
+// learner has the pieces as tokens, and the number of occurrences of every pair of neighbours. A
+// merge updates only the pieces that contain its pair.
 type learner struct {
 	pieces []piece
-	count  map[uint64]int              // occurrences of a pair of neighbours
-	where  map[uint64]map[int]struct{} // pieces that may hold it
+	count  map[uint64]int              // occurrences of a pair
+	where  map[uint64]map[int]struct{} // pieces that may contain a pair
 	queue  pairQueue
-	words  []string         // by token, in the alphabet of tokenizer.json
-	ids    map[string]int32 // the inverse
+	words  []string         // by token, spelled in the alphabet of tokenizer.json
+	ids    map[string]int32 // the inverse of words
 	merges [][2]string
 }
 
@@ -87,8 +86,8 @@ func newLearner(counts map[string]int) *learner {
 	return l
 }
 
-// token returns the ID of word, a new one if need be: two different merges may
-// lead to the same word.
+// token returns the ID of word. Only a word that is new gets a new ID: two different merges may make
+// the same word.
 func (l *learner) token(word string) int32 {
 	id, ok := l.ids[word]
 	if !ok {
@@ -99,7 +98,7 @@ func (l *learner) token(word string) int32 {
 	return id
 }
 
-// add counts the pairs of a piece in (sign +1) or out (−1) and notes them in changed.
+// add adds the pairs of a piece to the counts (sign +1) or subtracts them (−1), and notes them in changed.
 func (l *learner) add(at, sign int, changed map[uint64]struct{}) {
 	p := &l.pieces[at]
 	for i := 1; i < len(p.tokens); i++ {
@@ -121,7 +120,7 @@ func (l *learner) add(at, sign int, changed map[uint64]struct{}) {
 func (l *learner) learn(size int) {
 	for len(l.words) < size && len(l.queue) > 0 {
 		best := heap.Pop(&l.queue).(pairCount)
-		if now := l.count[best.pair]; now != best.count { // counted anew since it was queued
+		if now := l.count[best.pair]; now != best.count { // the count has changed since it was queued
 			if now > 1 {
 				heap.Push(&l.queue, pairCount{best.pair, now})
 			}
@@ -139,7 +138,7 @@ func (l *learner) merge(key uint64) {
 	id := l.token(l.words[left] + l.words[right])
 	l.merges = append(l.merges, [2]string{l.words[left], l.words[right]})
 	changed := map[uint64]struct{}{}
-	for at := range l.where[key] { // sums do not depend on the order
+	for at := range l.where[key] { // the order does not matter: counts are sums
 		l.add(at, -1, changed)
 		p := &l.pieces[at]
 		kept := p.tokens[:0]
@@ -164,12 +163,12 @@ func (l *learner) merge(key uint64) {
 }
 
 func (l *learner) file(special []string) ([]byte, error) {
-	no, yes := false, true
-	level := part{Type: "ByteLevel", AddPrefixSpace: &no, TrimOffsets: &yes, UseRegex: &no}
+	off, on := false, true
+	level := component{Type: "ByteLevel", AddPrefixSpace: &off, TrimOffsets: &on, UseRegex: &off}
 	f := file{
 		Version: "1.0",
-		PreTokenizer: &part{Type: "Sequence", PreTokenizers: []part{
-			{Type: "Split", Pattern: &pattern{Regex: Pattern}, Behavior: "Isolated", Invert: &no}, level,
+		PreTokenizer: &component{Type: "Sequence", PreTokenizers: []component{
+			{Type: "Split", Pattern: &pattern{Regex: Pattern}, Behavior: "Isolated", Invert: &off}, level,
 		}},
 		Decoder: &level,
 		Model:   model{Type: "BPE", Vocab: l.ids},
@@ -186,7 +185,7 @@ func (l *learner) file(special []string) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // special tokens stay readable
+	e.SetEscapeHTML(false) // keep "<|end|>" readable
 	e.SetIndent("", " ")
 	err := e.Encode(f)
 	return b.Bytes(), err

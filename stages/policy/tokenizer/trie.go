@@ -1,8 +1,8 @@
 package tokenizer
 
-// trie finds added tokens in a text: the leftmost, and of those the longest.
-// A nil trie finds nothing. Its cost is linear in the text for any set of tokens
-// of bounded length, so that "<<<<<<" costs no more than prose.
+// trie finds added tokens in a text: the leftmost one, and of those the longest. A nil trie finds
+// nothing. For tokens of bounded length the cost is linear in the length of the text, also for
+// hostile texts such as "<<<<<<".
 type trie struct {
 	id   int32 // -1: no token ends here
 	next map[byte]*trie
@@ -26,7 +26,7 @@ func (t *trie) add(content string, id int32) *trie {
 	return t
 }
 
-// longest returns the longest token that begins text, and its length; 0: none.
+// longest returns the longest token at the beginning of text, and its length; 0 for none.
 func (t *trie) longest(text string) (id int32, n int) {
 	at := t
 	for i := range len(text) {
@@ -40,8 +40,8 @@ func (t *trie) longest(text string) (id int32, n int) {
 	return id, n
 }
 
-// cut calls token for each added token in text and part for what lies between,
-// in order; part never gets an empty string.
+// cut calls token for each added token in text, and part for each non-empty text between them, in
+// order.
 func (t *trie) cut(text string, token func(int32), part func(string)) {
 	if t == nil {
 		if text != "" {

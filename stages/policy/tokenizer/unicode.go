@@ -2,10 +2,10 @@ package tokenizer
 
 import "unicode"
 
-// Hugging Face tokenizers splits by Unicode 16; the tables of Go 1.26 are those
-// of Unicode 15. These are the letters and numbers that came between.
+// Hugging Face tokenizers splits by the classes of Unicode 16; the tables of Go 1.26 are those of
+// Unicode 15. These are the letters and numbers that were added in between.
 
-const newest = 0x1C89 // the first of them
+const firstNew = 0x1C89 // the lowest of them
 
 var newLetters = &unicode.RangeTable{
 	R16: []unicode.Range16{
