@@ -1,9 +1,9 @@
-// Package gguf writes a policy as one file for llama.cpp and the programs around it:
-// GGUF version 3 with weights, tokenizer and chat template.
+// Package gguf writes a policy as one file for llama.cpp and the programs based on it: GGUF version 3
+// with weights, tokenizer and chat template.
 //
-// It only writes. A tokenizer that llama.cpp has no rule for is refused. One difference
-// remains: Qwen's tokenizers bring a text into composed form (NFC) first, llama.cpp
-// does not, so text in decomposed form is cut otherwise there.
+// It only writes. If llama.cpp does not support the policy's tokenizer, Write returns ErrTokenizer. One
+// difference remains: Qwen's tokenizers normalise a text to composed form (NFC) first, llama.cpp does
+// not. So a text in decomposed form has other tokens there.
 //
 //	err := gguf.Write(file, p, gguf.Options{})
 package gguf
@@ -23,20 +23,21 @@ import (
 	"itool/stages/policy/tokenizer"
 )
 
-// Options of a file.
+// Options are the choices for a file.
 type Options struct {
 	Name        string // general.name; may be empty
-	NoTokenizer bool   // weights alone, for programs that pass token IDs
-	Int8        bool   // matrices in eight bits (Q8_0), those whose rows are whole blocks of 32
+	NoTokenizer bool   // only the weights, for programs that pass token IDs
+	Int8        bool   // matrices in eight bits (Q8_0) if their rows are whole blocks of 32
 }
 
-// ErrTokenizer: llama.cpp has no rule that cuts texts as this tokenizer does.
-var ErrTokenizer = errors.New("llama.cpp cuts texts by the rules of Llama 3 and Qwen 2 only: a file with this tokenizer would say something else")
+// ErrTokenizer says that llama.cpp does not support the pattern of the policy's tokenizer.
+var ErrTokenizer = errors.New("llama.cpp splits texts only by the patterns of Llama 3 and Qwen 2: " +
+	"with this tokenizer the same text would get other tokens there")
 
-// preTokenizers are llama.cpp's names of the patterns.
+// preTokenizers are llama.cpp's names of the supported patterns.
 var preTokenizers = map[string]string{tokenizer.Llama: "llama-bpe", tokenizer.Qwen: "qwen2"}
 
-// Value types of the format, and of tensors.
+// The format's types of values in the header, and of tensors.
 const (
 	typeUint32  = 4
 	typeInt32   = 5
@@ -50,7 +51,7 @@ const (
 	tensorQ8   = 8
 	tensorBF16 = 30
 
-	alignment = 32 // bytes, of each tensor
+	alignment = 32 // bytes; every tensor begins at a multiple
 )
 
 // tensor is a matrix (N, K), or a vector (K) with N = 0.
@@ -61,7 +62,7 @@ type tensor struct {
 	rows func(dst []float32, from, to int) // dst (to−from, K)
 }
 
-// size in bytes.
+// size is the tensor's size in bytes.
 func (t *tensor) size() uint64 {
 	values := uint64(max(t.n, 1)) * uint64(t.k)
 	switch t.kind {
@@ -73,8 +74,8 @@ func (t *tensor) size() uint64 {
 	return 4 * values
 }
 
-// Write writes base and adapter merged. Matrices are of the checkpoint's type, bf16, fp16 or
-// float32, unless Options say otherwise.
+// Write writes the policy with its adapter merged into the base. Matrices have the checkpoint's type,
+// bf16, fp16 or float32, unless Options say otherwise.
 func Write(w io.Writer, p *policy.Policy, o Options) error {
 	m := p.Model().Merged()
 	e := &encoder{w: bufio.NewWriterSize(w, 1<<16)}
@@ -98,7 +99,7 @@ func Write(w io.Writer, p *policy.Policy, o Options) error {
 			e.u64(uint64(t.k))
 		} else {
 			e.u32(2)
-			e.u64(uint64(t.k)) // the fastest first
+			e.u64(uint64(t.k)) // the innermost dimension comes first
 			e.u64(uint64(t.n))
 		}
 		e.u32(t.kind)
@@ -121,7 +122,7 @@ func Write(w io.Writer, p *policy.Policy, o Options) error {
 
 func padded(n uint64) uint64 { return (n + alignment - 1) / alignment * alignment }
 
-// header is what describes the model. Names are llama.cpp's.
+// header is the metadata of the model, with the names of llama.cpp.
 func header(m *model.Model, o Options) *metadata {
 	arch := string(m.Family)
 	d := &metadata{}
@@ -145,8 +146,10 @@ func header(m *model.Model, o Options) *metadata {
 		key string
 		v   int
 	}{
-		{"block_count", m.NumLayers}, {"context_length", m.MaxPositions}, {"embedding_length", m.HiddenSize}, {"feed_forward_length", m.IntermediateSize},
-		{"attention.head_count", m.NumHeads}, {"attention.head_count_kv", m.NumKVHeads}, {"attention.key_length", m.HeadDim}, {"attention.value_length", m.HeadDim},
+		{"block_count", m.NumLayers}, {"context_length", m.MaxPositions}, {"embedding_length", m.HiddenSize},
+		{"feed_forward_length", m.IntermediateSize},
+		{"attention.head_count", m.NumHeads}, {"attention.head_count_kv", m.NumKVHeads},
+		{"attention.key_length", m.HeadDim}, {"attention.value_length", m.HeadDim},
 		{"rope.dimension_count", m.HeadDim}, {"vocab_size", m.VocabSize},
 	} {
 		d.u32(arch+"."+f.key, uint32(f.v))
@@ -197,10 +200,10 @@ func (d *metadata) tokenizer(p *policy.Policy) error {
 
 func last(ids []int32) int32 { return ids[len(ids)-1] }
 
-// moduleNames are the linear maps' in llama.cpp, in the order of model.Module.
+// moduleNames are the names of the linear maps in llama.cpp, in the order of model.Module.
 var moduleNames = [model.Modules]string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}
 
-// tensors lists the weights of a plain model.
+// tensors lists the weights of a model without an adapter.
 func tensors(m *model.Model, o Options) []tensor {
 	c := m.HiddenSize
 	matrix := func(name string, w kernel.Weight) tensor {
@@ -231,7 +234,8 @@ func tensors(m *model.Model, o Options) []tensor {
 		}
 		for j, lin := range l.Linears() {
 			w, bias := matrix(at+moduleNames[j]+".weight", lin.Weight()), lin.Bias
-			if heads := map[model.Module]int{model.Q: m.NumHeads, model.K: m.NumKVHeads}[model.Module(j)]; heads > 0 && m.Family == model.Llama {
+			heads := map[model.Module]int{model.Q: m.NumHeads, model.K: m.NumKVHeads}[model.Module(j)]
+			if heads > 0 && m.Family == model.Llama {
 				w.rows = interleaved(w.rows, heads, m.HeadDim, w.k)
 			}
 			all = append(all, w)
@@ -247,8 +251,8 @@ func vector(name string, v []float32) tensor {
 	return tensor{name: name, k: len(v), kind: tensorF32, rows: func(dst []float32, _, _ int) { copy(dst, v) }}
 }
 
-// interleaved puts the rows of each head in the order that llama.cpp rotates a Llama's
-// in: neighbours, where Hugging Face has halves.
+// interleaved reorders the rows of each head of a Llama for llama.cpp, which rotates neighbouring rows;
+// Hugging Face rotates row i with row i + D/2.
 func interleaved(rows func([]float32, int, int), heads, d, k int) func([]float32, int, int) {
 	return func(dst []float32, from, to int) {
 		for r := from; r < to; r++ {
@@ -320,7 +324,7 @@ func appendString(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// encoder writes, counts, and remembers the first error.
+// encoder writes, counts the bytes and remembers the first error.
 type encoder struct {
 	w    *bufio.Writer
 	at   uint64
@@ -341,7 +345,7 @@ func (e *encoder) u64(v uint64) { e.bytes(binary.LittleEndian.AppendUint64(nil, 
 func (e *encoder) str(s string) { e.bytes(appendString(nil, s)) }
 func (e *encoder) pad()         { e.bytes(make([]byte, padded(e.at)-e.at)) }
 
-// tensor writes some rows at a time.
+// tensor writes a tensor, some rows at a time.
 func (e *encoder) tensor(t *tensor) {
 	const some = 64
 	for from := 0; from < max(t.n, 1) && e.err == nil; from += some {
@@ -368,18 +372,19 @@ func (e *encoder) tensor(t *tensor) {
 	}
 }
 
-// halves rounds rows from on to IEEE halves.
+// halves rounds the rows, of which the first is row from of the tensor, to IEEE halves.
 func (e *encoder) halves(t *tensor, from int) {
 	for i, v := range e.rows {
 		h := kernel.ToHalf(v)
 		if h&0x7c00 == 0x7c00 && e.err == nil {
-			e.err = fmt.Errorf("tensor %s, row %d, value %d is %v: float16 reaches to 65,504, and these weights further", t.name, from+i/t.k, i%t.k, v)
+			e.err = fmt.Errorf("tensor %s, row %d, value %d is %v, "+
+				"but float16 reaches only 65,504", t.name, from+i/t.k, i%t.k, v)
 		}
 		e.out = binary.LittleEndian.AppendUint16(e.out, h)
 	}
 }
 
-// int8 puts rows into blocks: a scale and 32 codes.
+// int8 writes rows as blocks: a scale and 32 codes.
 func (e *encoder) int8(t *tensor, from, to int) {
 	w, err := kernel.ToInt8(&kernel.Dense{N: to - from, K: t.k, Data: e.rows})
 	if err != nil {

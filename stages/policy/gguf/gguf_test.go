@@ -123,7 +123,8 @@ func (x tensor) floats() []float32 {
 	var all []float32
 	for i := 0; i < len(x.data); i += 4 {
 		if x.kind == 1 {
-			all = append(all, kernel.FromHalf(binary.LittleEndian.Uint16(x.data[i:])), kernel.FromHalf(binary.LittleEndian.Uint16(x.data[i+2:])))
+			all = append(all, kernel.FromHalf(binary.LittleEndian.Uint16(x.data[i:])),
+				kernel.FromHalf(binary.LittleEndian.Uint16(x.data[i+2:])))
 			continue
 		}
 		if x.kind == 30 {
@@ -166,7 +167,9 @@ func TestWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		f, m := written(t, p, gguf.Options{NoTokenizer: true, Name: "x"}), p.Model().Merged()
-		if f.meta["general.architecture"] != string(m.Family) || f.meta[string(m.Family)+".attention.head_count_kv"] != uint32(m.NumKVHeads) || f.meta["general.name"] != "x" {
+		if f.meta["general.architecture"] != string(m.Family) ||
+			f.meta[string(m.Family)+".attention.head_count_kv"] != uint32(m.NumKVHeads) ||
+			f.meta["general.name"] != "x" {
 			t.Errorf("%s: %v", g.Name, f.meta)
 		}
 		if _, has := f.tensors["output.weight"]; has == m.TieEmbeddings {
@@ -258,7 +261,8 @@ func TestWriteFails(t *testing.T) {
 // TestInt8: matrices whose rows are whole blocks are in eight bits, the others as ever.
 func TestInt8(t *testing.T) {
 	fsys := policytest.Shaped(1, model.Config{
-		Family: model.Llama, HiddenSize: 32, IntermediateSize: 80, NumLayers: 1, NumHeads: 2, NumKVHeads: 1, HeadDim: 16, VocabSize: 300,
+		Family: model.Llama, HiddenSize: 32, IntermediateSize: 80, NumLayers: 1, NumHeads: 2, NumKVHeads: 1,
+		HeadDim: 16, VocabSize: 300,
 		MaxPositions: 64, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
 	})
 	p, err := policy.Open(fsys, policy.Options{})
@@ -266,10 +270,13 @@ func TestInt8(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, m := written(t, p, gguf.Options{NoTokenizer: true, Int8: true}), p.Model()
-	if f.meta["general.file_type"] != uint32(7) || f.tensors["output_norm.weight"].kind != 0 || f.tensors["blk.0.ffn_down.weight"].kind != 0 {
-		t.Errorf("file type %v, kinds %v and %v", f.meta["general.file_type"], f.tensors["output_norm.weight"].kind, f.tensors["blk.0.ffn_down.weight"].kind)
+	if f.meta["general.file_type"] != uint32(7) || f.tensors["output_norm.weight"].kind != 0 ||
+		f.tensors["blk.0.ffn_down.weight"].kind != 0 {
+		t.Errorf("file type %v, kinds %v and %v", f.meta["general.file_type"], f.tensors["output_norm.weight"].kind,
+			f.tensors["blk.0.ffn_down.weight"].kind)
 	}
-	for name, w := range map[string]kernel.Weight{"token_embd.weight": m.EmbedWeight(), "blk.0.ffn_up.weight": m.Layers[0].Up.Weight()} {
+	for name, w := range map[string]kernel.Weight{"token_embd.weight": m.EmbedWeight(),
+		"blk.0.ffn_up.weight": m.Layers[0].Up.Weight()} {
 		eight, err := kernel.ToInt8(w)
 		if err != nil {
 			t.Fatal(err)
@@ -279,7 +286,8 @@ func TestInt8(t *testing.T) {
 		}
 	}
 	m.Layers[0].Up.W[5] = float32(math.Inf(1))
-	if err := gguf.Write(&bytes.Buffer{}, p, gguf.Options{NoTokenizer: true, Int8: true}); err == nil || !strings.Contains(err.Error(), "blk.0.ffn_up.weight, rows 0 to 63: row 0, values 0 to 31") {
+	if err := gguf.Write(&bytes.Buffer{}, p, gguf.Options{NoTokenizer: true, Int8: true}); err == nil ||
+		!strings.Contains(err.Error(), "blk.0.ffn_up.weight, rows 0 to 63: row 0, values 0 to 31") {
 		t.Errorf("an infinite weight: %v", err)
 	}
 }
@@ -289,10 +297,12 @@ func TestInt8(t *testing.T) {
 func TestTokenizer(t *testing.T) {
 	files := fstest.MapFS{}
 	tiny := policytest.Shaped(1, model.Config{
-		Family: model.Qwen2, HiddenSize: 32, IntermediateSize: 64, NumLayers: 1, NumHeads: 4, NumKVHeads: 2, HeadDim: 8, VocabSize: 300,
+		Family: model.Qwen2, HiddenSize: 32, IntermediateSize: 64, NumLayers: 1, NumHeads: 4, NumKVHeads: 2,
+		HeadDim: 8, VocabSize: 300,
 		MaxPositions: 64, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
 	})
-	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"} {
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+		"chat_template.jinja"} {
 		data, err := fs.ReadFile(tiny, name)
 		if err != nil {
 			t.Fatal(err)
@@ -303,7 +313,8 @@ func TestTokenizer(t *testing.T) {
 	if err := json.Unmarshal(files["tokenizer.json"].Data, &tok); err != nil {
 		t.Fatal(err)
 	}
-	tok["pre_tokenizer"].(map[string]any)["pretokenizers"].([]any)[0].(map[string]any)["pattern"] = map[string]any{"Regex": tokenizer.Qwen}
+	split := tok["pre_tokenizer"].(map[string]any)["pretokenizers"].([]any)[0].(map[string]any)
+	split["pattern"] = map[string]any{"Regex": tokenizer.Qwen}
 	text, err := json.Marshal(tok)
 	if err != nil {
 		t.Fatal(err)
@@ -315,18 +326,22 @@ func TestTokenizer(t *testing.T) {
 	}
 	f, parts := written(t, p, gguf.Options{}), p.Tokenizer()
 	tokens, kinds := f.meta["tokenizer.ggml.tokens"].([]any), f.meta["tokenizer.ggml.token_type"].([]any)
-	if f.meta["tokenizer.ggml.pre"] != "qwen2" || len(tokens) != 300 || len(kinds) != 300 || len(f.meta["tokenizer.ggml.merges"].([]any)) != len(parts.Merges) {
+	if f.meta["tokenizer.ggml.pre"] != "qwen2" || len(tokens) != 300 || len(kinds) != 300 ||
+		len(f.meta["tokenizer.ggml.merges"].([]any)) != len(parts.Merges) {
 		t.Errorf("%v: %d tokens, %d kinds", f.meta["tokenizer.ggml.pre"], len(tokens), len(kinds))
 	}
 	bos := p.BOS()
-	if f.meta["tokenizer.ggml.bos_token_id"] != uint32(bos) || kinds[bos] != int32(3) || tokens[bos] != parts.Tokens[bos] {
+	if f.meta["tokenizer.ggml.bos_token_id"] != uint32(bos) || kinds[bos] != int32(3) ||
+		tokens[bos] != parts.Tokens[bos] {
 		t.Errorf("bos %v: %v of kind %v", bos, tokens[bos], kinds[bos])
 	}
 	// llama.cpp puts a BOS before what Raw puts one before.
-	files["tokenizer_config.json"].Data = bytes.Replace(files["tokenizer_config.json"].Data, []byte("true"), []byte("false"), 1)
+	files["tokenizer_config.json"].Data = bytes.Replace(files["tokenizer_config.json"].Data,
+		[]byte("true"), []byte("false"), 1)
 	if none, err := policy.Open(files, policy.Options{}); err != nil {
 		t.Fatal(err)
-	} else if got := written(t, none, gguf.Options{}).meta["tokenizer.ggml.add_bos_token"]; got != false || f.meta["tokenizer.ggml.add_bos_token"] != true {
+	} else if got := written(t, none, gguf.Options{}).meta["tokenizer.ggml.add_bos_token"]; got != false ||
+		f.meta["tokenizer.ggml.add_bos_token"] != true {
 		t.Errorf("add_bos_token is %v without one, %v with one", got, f.meta["tokenizer.ggml.add_bos_token"])
 	}
 	if tokens[299] != "[PAD299]" || kinds[299] != int32(5) || f.meta["tokenizer.chat_template"] != p.Template() {

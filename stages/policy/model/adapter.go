@@ -21,11 +21,11 @@ type Adapter struct {
 	Rank       int     // R
 	Alpha      float64 // the scale is Alpha/R
 	RankStable bool    // rsLoRA: the scale is Alpha/√R
-	Base       string  // BaseDigest of the model that it was trained on; empty: not known
+	Base       string  // BaseDigest of the model that it was trained on; empty: unknown
 	Layers     []AdapterLayer
 }
 
-// AdapterLayer holds a layer's low-rank maps in the order of Module; nil = untouched.
+// AdapterLayer has a layer's low-rank maps in the order of Module; nil for a map that is not adapted.
 type AdapterLayer [Modules]*LoRA
 
 // LoRA is the low-rank change of one linear map (N, K).
@@ -34,7 +34,7 @@ type LoRA struct {
 	B []float32 // (N, R)
 }
 
-// Scale multiplies B·A.
+// Scale is the factor of B·A: Alpha/R, or Alpha/√R with RankStable.
 func (a *Adapter) Scale() float64 {
 	if a.RankStable {
 		return a.Alpha / math.Sqrt(float64(a.Rank))
@@ -53,7 +53,7 @@ func (a *Adapter) Targets() []string {
 	return names
 }
 
-// Clone copies everything.
+// Clone returns a deep copy.
 func (a *Adapter) Clone() *Adapter {
 	b := *a
 	b.Layers = make([]AdapterLayer, len(a.Layers))
@@ -67,7 +67,7 @@ func (a *Adapter) Clone() *Adapter {
 	return &b
 }
 
-// at returns the change of one linear map; a nil adapter changes nothing.
+// at returns the matrices for one linear map, or nil. a may be nil.
 func (a *Adapter) at(layer int, m Module) *LoRA {
 	if a == nil {
 		return nil
@@ -81,9 +81,8 @@ func (a *Adapter) addTo(w []float32, l *LoRA, dev kernel.Device) {
 	dev.Gemm(false, false, n, k, a.Rank, float32(a.Scale()), l.B, l.A, true, w)
 }
 
-// WithAdapter returns a model with the same base and this adapter instead of its
-// own; nil takes the adapter off. The base weights are shared, the adapter is
-// kept, not copied.
+// WithAdapter returns a model with the same base and the adapter a instead of its own; without an
+// adapter if a is nil. The base weights are shared, and a is not copied.
 func (m *Model) WithAdapter(a *Adapter) (*Model, error) {
 	if a != nil {
 		if err := a.fits(m.Config); err != nil {
@@ -96,8 +95,8 @@ func (m *Model) WithAdapter(a *Adapter) (*Model, error) {
 	return &n, nil
 }
 
-// merged is a wrapped weight with an adapter added, computed when it is read: a large
-// model merges without ever being in memory.
+// merged is a wrapped weight plus an adapter. The sum is computed when rows are read, so a large merged
+// model need not fit into memory.
 type merged struct {
 	kernel.Weight
 	lora  *LoRA
@@ -106,14 +105,14 @@ type merged struct {
 	dev   kernel.Device
 }
 
-// Rows adds scale·B·A, of which each row sums as that of the whole does.
+// Rows adds scale·B·A to the rows. A row has the same bits as in the product of all rows.
 func (w *merged) Rows(dst []float32, from, to int) {
 	w.Weight.Rows(dst, from, to)
 	_, k := w.Shape()
 	w.dev.Gemm(false, false, to-from, k, w.rank, w.scale, w.lora.B[from*w.rank:], w.lora.A, true, dst)
 }
 
-// Merged returns a plain model whose base weights are base + adapter.
+// Merged returns a model without an adapter whose base weights are base + adapter.
 func (m *Model) Merged() *Model {
 	n := *m
 	n.Adapter, n.Layers = nil, slices.Clone(m.Layers)
@@ -128,7 +127,8 @@ func (m *Model) Merged() *Model {
 				continue
 			}
 			if l.Wrapped != nil {
-				l.Wrapped, l.Unmerged = &merged{l.Wrapped, lora, m.Adapter.Rank, float32(m.Adapter.Scale()), m.Device}, nil
+				l.Wrapped, l.Unmerged = &merged{l.Wrapped, lora, m.Adapter.Rank, float32(m.Adapter.Scale()),
+					m.Device}, nil
 				l.M = m.Device.Wrap(l.Wrapped)
 				continue
 			}
@@ -139,8 +139,8 @@ func (m *Model) Merged() *Model {
 	return &n
 }
 
-// MergeChanges tells whether the merged model, stored in dtype, has a weight that the
-// base has not: a small change may be lost in the rounding.
+// MergeChanges tells whether any weight of the merged model differs from the base when both are
+// rounded to dtype: rounding may remove a small change.
 func (m *Model) MergeChanges(dtype safetensors.Dtype) bool {
 	merged, changes := m.Merged(), false
 	for i := range m.Layers {
@@ -161,7 +161,7 @@ func (m *Model) MergeChanges(dtype safetensors.Dtype) bool {
 	return false
 }
 
-// fits checks every size against the model.
+// fits checks that every size belongs to a model of this config.
 func (a *Adapter) fits(cfg Config) error {
 	if a.Rank < 1 || a.Rank > 1<<12 {
 		return fmt.Errorf("rank %d is not within 1..4096", a.Rank)
@@ -176,7 +176,8 @@ func (a *Adapter) fits(cfg Config) error {
 		for j, s := range cfg.shapes() {
 			n, k := s[0], s[1]
 			if lora := l[j]; lora != nil && (len(lora.A) != a.Rank*k || len(lora.B) != n*a.Rank) {
-				return fmt.Errorf("layer %d %s: A and B hold %d and %d values, rank %d of a (%d, %d) map needs %d and %d",
+				return fmt.Errorf("layer %d %s: A and B hold %d and %d values, "+
+					"rank %d of a (%d, %d) map needs %d and %d",
 					i, Module(j), len(lora.A), len(lora.B), a.Rank, n, k, a.Rank*k, n*a.Rank)
 			}
 		}
@@ -184,7 +185,7 @@ func (a *Adapter) fits(cfg Config) error {
 	return nil
 }
 
-// adapterFile is adapter_config.json of PEFT; what is not LoRA as above is refused.
+// adapterFile is adapter_config.json of PEFT. Any method other than LoRA as above is an error.
 type adapterFile struct {
 	PeftType      string          `json:"peft_type"`
 	TaskType      string          `json:"task_type,omitempty"`
@@ -192,29 +193,29 @@ type adapterFile struct {
 	Rank          int             `json:"r"`
 	Alpha         float64         `json:"lora_alpha"`
 	Dropout       float64         `json:"lora_dropout"`
-	Targets       json.RawMessage `json:"target_modules"` // list, or a pattern; the tensors decide
+	Targets       json.RawMessage `json:"target_modules"` // a list or a pattern; not used, the tensors decide
 	Bias          string          `json:"bias"`
 	RankStable    bool            `json:"use_rslora"`
 	Dora          bool            `json:"use_dora"`
 	FanInFanOut   bool            `json:"fan_in_fan_out"`
 	ModulesToSave []string        `json:"modules_to_save,omitempty"`
-	RankPattern   map[string]any  `json:"rank_pattern,omitempty"` // null fails in PEFT, as in the next line
+	RankPattern   map[string]any  `json:"rank_pattern,omitempty"` // PEFT does not accept null here or in the next field
 	AlphaPattern  map[string]any  `json:"alpha_pattern,omitempty"`
 	Init          any             `json:"init_lora_weights"`
 	Inference     bool            `json:"inference_mode"`
 }
 
-// unreadAdapter are the fields of PEFT's LoraConfig that leave the sum W·x + scale·B·A·x
-// as it is: where the adapter comes from, which modules got one (the tensors tell), and
-// settings of features that their own field switches on.
+// unreadAdapter lists the fields of PEFT's LoraConfig that do not change the sum W·x + scale·B·A·x: the
+// origin of the adapter, the modules that have one (the tensors say that), and settings of features
+// that another field switches on.
 var unreadAdapter = unread{
-	"peft_version": whatever, "revision": whatever, "auto_mapping": whatever, "runtime_config": whatever, "megatron_core": whatever,
-	"exclude_modules": whatever, "layers_to_transform": whatever, "layers_pattern": whatever,
-	"ensure_weight_tying": whatever, "qalora_group_size": whatever,
+	"peft_version": ignored, "revision": ignored, "auto_mapping": ignored, "runtime_config": ignored,
+	"megatron_core":   ignored,
+	"exclude_modules": ignored, "layers_to_transform": ignored, "layers_pattern": ignored,
+	"ensure_weight_tying": ignored, "qalora_group_size": ignored,
 }
 
-// ReadAdapter reads adapter_config.json and adapter_model.safetensors for a model
-// of the given shape.
+// ReadAdapter reads adapter_config.json and adapter_model.safetensors for a model with the config cfg.
 func ReadAdapter(fsys fs.FS, cfg Config) (*Adapter, error) {
 	text, err := fs.ReadFile(fsys, adapterConfigName)
 	if err != nil {
@@ -257,13 +258,13 @@ func (f *adapterFile) supported() error {
 	case len(f.RankPattern)+len(f.AlphaPattern) > 0:
 		return fmt.Errorf("rank_pattern, alpha_pattern: one rank and one alpha for all modules is supported")
 	}
-	if s, ok := f.Init.(string); ok && s != "gaussian" && s != "orthogonal" { // the others change the base weights
+	if s, ok := f.Init.(string); ok && s != "gaussian" && s != "orthogonal" { // other methods change the base weights
 		return fmt.Errorf("init_lora_weights: %q: the adapter belongs to a changed base, convert it to plain LoRA", s)
 	}
 	return nil
 }
 
-// read takes the tensors; A without B, and names it does not know, are errors.
+// read takes the tensors. A without B, and tensors with unknown names, are errors.
 func (a *Adapter) read(fsys fs.FS, cfg Config) error {
 	f, err := safetensors.Read(fsys, adapterWeightsName)
 	if err != nil {
@@ -272,7 +273,8 @@ func (a *Adapter) read(fsys fs.FS, cfg Config) error {
 	a.Base = f.Metadata[baseKey]
 	take := func(name string, shape ...int) ([]float32, error) {
 		if have, ok := f.Shape(name); ok && !slices.Equal(have, shape) {
-			return nil, fmt.Errorf("%s: tensor %q has shape %v, %s (r = %d) asks for %v on this base: they do not belong together",
+			return nil, fmt.Errorf("%s: tensor %q has shape %v, %s (r = %d) asks for %v on this base: "+
+				"they do not belong together",
 				adapterWeightsName, name, have, adapterConfigName, a.Rank, shape)
 		}
 		return f.Float32(name, shape...)
@@ -298,7 +300,8 @@ func (a *Adapter) read(fsys fs.FS, cfg Config) error {
 		}
 	}
 	if names := f.Names(); taken != len(names) || taken == 0 {
-		return fmt.Errorf("%s: %d of %d tensors fit the model's layers: the adapter belongs to another model", adapterWeightsName, taken, len(names))
+		return fmt.Errorf("%s: %d of %d tensors fit the model's layers: the adapter belongs to another model",
+			adapterWeightsName, taken, len(names))
 	}
 	return nil
 }

@@ -91,7 +91,8 @@ func TestAdapter(t *testing.T) {
 	if err := a.Save(dir.create); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight", "base_model.model.model.layers.0.mlp.down_proj.lora_B.weight"} {
+	for _, key := range []string{"base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight",
+		"base_model.model.model.layers.0.mlp.down_proj.lora_B.weight"} {
 		if !bytes.Contains(dir.MapFS["adapter_model.safetensors"].Data, []byte(key)) {
 			t.Errorf("PEFT key %q is not there", key)
 		}
@@ -143,8 +144,12 @@ func TestAdapterOfAnotherBase(t *testing.T) {
 		form model.Form
 		fits bool
 	}{
-		"bf16, packed": {rounded, model.Float32, true}, "bf16, mapped": {rounded, model.Mapped, true}, "eight bits": {rounded, model.Int8, true}, "float32": {finer, model.Auto, true}, "float32, mapped": {finer, model.Mapped, true},
-		"unrounded": {saved(t, base), model.Auto, false}, "another": {saved(t, model.New(cfg, 2, ref.New())), model.Auto, false}, "trained on": {saved(t, near), model.Auto, false}, "four bits": {nf4, model.Auto, false},
+		"bf16, packed": {rounded, model.Float32, true}, "bf16, mapped": {rounded, model.Mapped, true},
+		"eight bits": {rounded, model.Int8, true}, "float32": {finer, model.Auto, true},
+		"float32, mapped": {finer, model.Mapped, true},
+		"unrounded":       {saved(t, base), model.Auto, false},
+		"another":         {saved(t, model.New(cfg, 2, ref.New())), model.Auto, false},
+		"trained on":      {saved(t, near), model.Auto, false}, "four bits": {nf4, model.Auto, false},
 	} {
 		if err := a.Save(c.dir.create); err != nil {
 			t.Fatal(err)
@@ -201,13 +206,18 @@ func TestAdapterHasNoNulls(t *testing.T) {
 // something else of it is refused.
 func TestAdapterFields(t *testing.T) {
 	const plain = `{"alora_invocation_tokens": null, "alpha_pattern": {}, "arrow_config": null, "auto_mapping": null,
-		"base_model_name_or_path": "Qwen/Qwen2.5-0.5B", "bias": "none", "corda_config": null, "ensure_weight_tying": false,
-		"eva_config": null, "exclude_modules": null, "fan_in_fan_out": false, "inference_mode": true, "init_lora_weights": true,
-		"kasa_config": null, "layer_replication": null, "layers_pattern": "layers", "layers_to_transform": [0, 1], "loftq_config": {},
+		"base_model_name_or_path": "Qwen/Qwen2.5-0.5B", "bias": "none", "corda_config": null,
+		"ensure_weight_tying": false,
+		"eva_config": null, "exclude_modules": null, "fan_in_fan_out": false, "inference_mode": true,
+		"init_lora_weights": true,
+		"kasa_config": null, "layer_replication": null, "layers_pattern": "layers", "layers_to_transform": [0, 1],
+		"loftq_config": {},
 		"lora_alpha": 4, "lora_bias": false, "lora_dropout": 0.05, "lora_ga_config": null, "megatron_config": null,
 		"megatron_core": "megatron.core", "modules_to_save": null, "monteclora_config": null, "peft_type": "LORA",
-		"peft_version": "0.21.2", "qalora_group_size": 16, "r": 2, "rank_pattern": {}, "revision": "main", "target_modules": ["q_proj"],
-		"target_parameters": null, "task_type": "CAUSAL_LM", "trainable_token_indices": null, "use_bdlora": null, "use_dora": false,
+		"peft_version": "0.21.2", "qalora_group_size": 16, "r": 2, "rank_pattern": {}, "revision": "main",
+		"target_modules": ["q_proj"],
+		"target_parameters": null, "task_type": "CAUSAL_LM", "trainable_token_indices": null, "use_bdlora": null,
+		"use_dora": false,
 		"use_qalora": false, "use_rslora": false, "velora_config": null}`
 	dir := memory{fstest.MapFS{}}
 	if err := noise(tiny(true), model.Q).Save(dir.create); err != nil {
@@ -232,10 +242,14 @@ func TestAdapterFields(t *testing.T) {
 		t.Error(err)
 	}
 	for _, field := range []string{
-		`"use_qalora": true`, `"lora_bias": true`, `"alora_invocation_tokens": [1, 2]`, `"layer_replication": [[0, 2], [1, 2]]`,
-		`"trainable_token_indices": [3]`, `"target_parameters": ["mlp.experts.gate_up_proj"]`, `"arrow_config": {"top_k": 3}`,
-		`"kasa_config": {"beta": 1}`, `"monteclora_config": {"n": 4}`, `"velora_config": {"groups": 2}`, `"use_bdlora": {"nblocks": 2}`,
-		`"eva_config": {"rho": 2}`, `"megatron_config": {"tp": 2}`, `"use_own": true`, `"bias": "all"`, `"fan_in_fan_out": true`,
+		`"use_qalora": true`, `"lora_bias": true`, `"alora_invocation_tokens": [1, 2]`,
+		`"layer_replication": [[0, 2], [1, 2]]`,
+		`"trainable_token_indices": [3]`, `"target_parameters": ["mlp.experts.gate_up_proj"]`,
+		`"arrow_config": {"top_k": 3}`,
+		`"kasa_config": {"beta": 1}`, `"monteclora_config": {"n": 4}`, `"velora_config": {"groups": 2}`,
+		`"use_bdlora": {"nblocks": 2}`,
+		`"eva_config": {"rho": 2}`, `"megatron_config": {"tp": 2}`, `"use_own": true`, `"bias": "all"`,
+		`"fan_in_fan_out": true`,
 	} {
 		name, _, _ := strings.Cut(field[1:], `"`)
 		if err := read(field); err == nil || !strings.Contains(err.Error(), "adapter_config.json: "+name+": ") {

@@ -9,14 +9,14 @@ import (
 	"math"
 )
 
-// baseRows of every matrix stand for it in BaseDigest: any training changes some, and
-// a mapped base of many gigabytes stays unread.
+// baseRows is how many rows of every matrix go into BaseDigest. Any training changes some of them, and
+// a mapped base of many gigabytes need not be read as a whole.
 const baseRows = 8
 
-// BaseDigest tells bases apart: the SHA-256 of names, shapes, and values in float32,
-// of matrices baseRows rows spread evenly. The same values give the same digest, in
-// whichever type they are stored; a base and its four bits differ. What was rounded
-// to eight bits when it was opened has the digest of its file.
+// BaseDigest identifies the base weights: the SHA-256 of names, shapes and values in float32; of a
+// matrix, of baseRows rows at equal distances. The same values give the same digest in every type. A
+// base and its quantization to four bits have different digests. A model that was rounded to eight
+// bits when it was opened has the digest of its file.
 func (m *Model) BaseDigest() string {
 	if m.opened != "" {
 		return m.opened
@@ -32,7 +32,7 @@ type baseSum struct{ hash.Hash }
 
 func newBaseSum() baseSum { return baseSum{sha256.New()} }
 
-// add takes the tensors in the order of Model.tensors.
+// add must get the tensors in the order of Model.tensors.
 func (s baseSum) add(t tensor) {
 	fmt.Fprintln(s, t.name, t.shape)
 	if t.wrapped == nil {
@@ -49,12 +49,13 @@ func (s baseSum) add(t tensor) {
 	}
 }
 
-// Fingerprint tells models apart by what they answer: base, the form that it is kept in,
-// adapter, and the device that computes.
+// Fingerprint identifies everything that decides a model's answers: base, form of the weights,
+// adapter, and the device that computes. Models with the same fingerprint give the same bits.
 func (m *Model) Fingerprint() string {
 	sum := newBaseSum()
 	maps := &m.Layers[0].Q
-	fmt.Fprintf(sum, "%s %T %t %T %t %s\n", m.BaseDigest(), m.HeadWeight(), m.Wrapped.Head != nil, maps.Weight(), maps.Wrapped != nil, m.Device.Name())
+	fmt.Fprintf(sum, "%s %T %t %T %t %s\n", m.BaseDigest(), m.HeadWeight(), m.Wrapped.Head != nil, maps.Weight(),
+		maps.Wrapped != nil, m.Device.Name())
 	if a := m.Adapter; a != nil {
 		fmt.Fprintln(sum, a.Rank, a.Scale())
 		for _, l := range a.Layers {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Config is a model's shape, as config.json states it.
+// Config is the shape of a model, from config.json.
 type Config struct {
 	Family           Family
 	HiddenSize       int            // C, channels
@@ -17,41 +17,42 @@ type Config struct {
 	NumLayers        int            //
 	NumHeads         int            // H, query heads
 	NumKVHeads       int            // G, key/value heads; divides H
-	HeadDim          int            // D, even; H·D need not be C
+	HeadDim          int            // D, even; H·D may differ from C
 	VocabSize        int            // V
 	MaxPositions     int            // longest context, in tokens
 	RopeTheta        float64        // base of the rotary angles
-	RopeScaling      *Llama3Scaling // nil: the angles as they are
+	RopeScaling      *Llama3Scaling // nil: the angles are not scaled
 	RMSNormEps       float64
 	TieEmbeddings    bool    // the head is the embedding
-	BOS              []int32 // ids that begin a text; may be empty
-	EOS              []int32 // ids that end an answer; may be empty
-	DType            string  // how the checkpoint stores weights: float32, bfloat16, float16
-	NF4              bool    // the layers' linear maps are in four bits
+	BOS              []int32 // IDs that begin a text; may be empty
+	EOS              []int32 // IDs that end an answer; may be empty
+	DType            string  // type of the checkpoint's weights: float32, bfloat16 or float16
+	NF4              bool    // the weights of the layers' linear maps are quantized to four bits
 }
 
 // Family is an architecture, as model_type in config.json names it.
 type Family string
 
-// The families that are computed exactly. All are the same transformer but for what
-// stands here.
+// The supported families. All are the same transformer, except for the differences listed here.
 const (
 	Llama Family = "llama"
 	Qwen2 Family = "qwen2" // and Qwen2.5: a bias on q, k and v
 	Qwen3 Family = "qwen3" // dense: RMSNorm on each head of q and k, before the rotation
 )
 
-// architectures are the classes of transformers.
+// architectures are the names of the classes in transformers.
 var architectures = map[Family]string{Llama: "LlamaForCausalLM", Qwen2: "Qwen2ForCausalLM", Qwen3: "Qwen3ForCausalLM"}
 
-// Llama3Scaling stretches the rotary angles of Llama 3.1 and later to contexts longer
-// than the one that they were first trained on: slow rotations by Factor, fast ones
-// not at all, those between in part (rope_type llama3 of transformers).
+// Llama3Scaling scales the rotary angles of Llama 3.1 and later to contexts longer than the original
+// one: slow rotations are divided by Factor, fast ones stay, and those between are interpolated
+// (rope_type llama3 of transformers).
 type Llama3Scaling struct {
-	Factor   float64 `json:"factor"`                           // at least 1
-	Low      float64 `json:"low_freq_factor"`                  // turns in the original context below which a rotation is slow
-	High     float64 `json:"high_freq_factor"`                 // turns above which it is fast, above Low
-	Original int     `json:"original_max_position_embeddings"` // tokens
+	Factor float64 `json:"factor"` // at least 1
+	// A rotation with fewer turns than Low within the original context is slow, one with more than
+	// High is fast. Low is less than High.
+	Low      float64 `json:"low_freq_factor"`
+	High     float64 `json:"high_freq_factor"`
+	Original int     `json:"original_max_position_embeddings"` // the original context, in tokens
 }
 
 func (s Llama3Scaling) validate() error {
@@ -59,113 +60,54 @@ func (s Llama3Scaling) validate() error {
 	case !(s.Factor >= 1 && s.Factor < 1e6):
 		return fmt.Errorf("factor: %v is not within [1, 1e6)", s.Factor)
 	case !(s.Low > 0 && s.High > s.Low && s.High < 1e6):
-		return fmt.Errorf("low_freq_factor, high_freq_factor: %v and %v do not ascend within (0, 1e6)", s.Low, s.High)
+		return fmt.Errorf("low_freq_factor, high_freq_factor: %v and %v are not in ascending order within (0, 1e6)",
+			s.Low, s.High)
 	case s.Original < 1 || s.Original > 1<<30:
 		return fmt.Errorf("original_max_position_embeddings: %d is not within 1..%d", s.Original, 1<<30)
 	}
 	return nil
 }
 
-// configFile is config.json. Pointers tell "absent" from zero.
+// configFile is config.json. Pointers distinguish an absent field from zero.
 type configFile struct {
-	Architectures    []string      `json:"architectures,omitempty"`
-	ModelType        string        `json:"model_type"`
-	HiddenSize       *int          `json:"hidden_size"`
-	IntermediateSize *int          `json:"intermediate_size"`
-	NumLayers        *int          `json:"num_hidden_layers"`
-	NumHeads         *int          `json:"num_attention_heads"`
-	NumKVHeads       *int          `json:"num_key_value_heads"`
-	HeadDim          *int          `json:"head_dim"`
-	VocabSize        *int          `json:"vocab_size"`
-	MaxPositions     *int          `json:"max_position_embeddings"`
-	RopeTheta        *float64      `json:"rope_theta"`
-	RMSNormEps       *float64      `json:"rms_norm_eps"`
-	TieEmbeddings    bool          `json:"tie_word_embeddings"`
-	BOS              tokenIDs      `json:"bos_token_id"`
-	EOS              tokenIDs      `json:"eos_token_id"`
-	TorchDtype       string        `json:"torch_dtype,omitempty"`
-	Dtype            string        `json:"dtype,omitempty"` // the newer spelling
-	HiddenAct        string        `json:"hidden_act,omitempty"`
-	AttentionBias    bool          `json:"attention_bias"`
-	MLPBias          bool          `json:"mlp_bias"`
-	RopeScaling      *rope         `json:"rope_scaling,omitempty"`
-	RopeParameters   *rope         `json:"rope_parameters,omitempty"` // the newer place of rope_theta and rope_scaling
-	SlidingWindow    *int          `json:"sliding_window,omitempty"`
-	UseSlidingWindow *bool         `json:"use_sliding_window,omitempty"` // of Qwen, which states a window that it does not use
+	Architectures    []string `json:"architectures,omitempty"`
+	ModelType        string   `json:"model_type"`
+	HiddenSize       *int     `json:"hidden_size"`
+	IntermediateSize *int     `json:"intermediate_size"`
+	NumLayers        *int     `json:"num_hidden_layers"`
+	NumHeads         *int     `json:"num_attention_heads"`
+	NumKVHeads       *int     `json:"num_key_value_heads"`
+	HeadDim          *int     `json:"head_dim"`
+	VocabSize        *int     `json:"vocab_size"`
+	MaxPositions     *int     `json:"max_position_embeddings"`
+	RopeTheta        *float64 `json:"rope_theta"`
+	RMSNormEps       *float64 `json:"rms_norm_eps"`
+	TieEmbeddings    bool     `json:"tie_word_embeddings"`
+	BOS              tokenIDs `json:"bos_token_id"`
+	EOS              tokenIDs `json:"eos_token_id"`
+	TorchDtype       string   `json:"torch_dtype,omitempty"`
+	Dtype            string   `json:"dtype,omitempty"` // the newer name of torch_dtype
+	HiddenAct        string   `json:"hidden_act,omitempty"`
+	AttentionBias    bool     `json:"attention_bias"`
+	MLPBias          bool     `json:"mlp_bias"`
+	RopeScaling      *rope    `json:"rope_scaling,omitempty"`
+	RopeParameters   *rope    `json:"rope_parameters,omitempty"` // replaces rope_theta and rope_scaling
+	SlidingWindow    *int     `json:"sliding_window,omitempty"`
+	// Qwen's files set sliding_window and switch it off here.
+	UseSlidingWindow *bool         `json:"use_sliding_window,omitempty"`
 	LayerTypes       []string      `json:"layer_types,omitempty"`
 	Quantization     *quantization `json:"quantization_config,omitempty"`
 }
 
-// unreadConfig are the fields that transformers writes into config.json, or has
-// written, and that the forward pass of these families does not ask for.
-var unreadConfig = unread{
-	// Where the file comes from, and how it is loaded.
-	"_name_or_path": whatever, "_commit_hash": whatever, "transformers_version": whatever, "tokenizer_class": whatever,
-	"_attn_implementation_autoset": whatever, "_attn_implementation": whatever, "attn_implementation": whatever,
-	"torchscript": whatever, "use_bfloat16": whatever, "transformers.js_config": whatever,
-	"unsloth_fixed": whatever, "unsloth_version": whatever, "is_llama_config": whatever,
-	// What a call gives back, and how a text goes on.
-	"return_dict": whatever, "output_attentions": whatever, "output_hidden_states": whatever, "output_scores": whatever,
-	"return_dict_in_generate": whatever, "use_cache": whatever, "is_decoder": whatever, "pad_token_id": whatever,
-	"max_length": whatever, "min_length": whatever, "do_sample": whatever, "temperature": whatever, "top_k": whatever,
-	"top_p": whatever, "typical_p": whatever, "num_beams": whatever, "num_beam_groups": whatever, "early_stopping": whatever,
-	"num_return_sequences": whatever, "diversity_penalty": whatever, "repetition_penalty": whatever, "length_penalty": whatever,
-	// Classifiers, which these are not.
-	"id2label": whatever, "label2id": whatever, "problem_type": whatever, "finetuning_task": whatever,
-	// Training alone: the model is the same, and the recipe is that of the run.
-	"initializer_range": whatever, "attention_dropout": whatever,
-	// Without meaning where all layers see everything; older than max_position_embeddings.
-	"max_window_layers": whatever, "max_sequence_length": whatever,
-	// Read by other families or versions. These values are what is computed here.
-	"pretraining_tp": 1.0, "partial_rotary_factor": 1.0, "rotary_pct": 1.0, "logit_scale": 1.0,
-	"is_causal": true, "hidden_activation": "silu",
-}
-
-// unreadRope: transformers keeps an attention factor of yarn only.
-var unreadRope = unread{"partial_rotary_factor": 1.0, "attention_factor": 1.0}
-
-// unreadQuantization are settings of bitsandbytes' other method, its eight bits, and
-// the list of modules left as they are, which the tensors tell.
-var unreadQuantization = unread{
-	"_load_in_4bit": true, "llm_int8_threshold": whatever, "llm_int8_skip_modules": whatever,
-	"llm_int8_enable_fp32_cpu_offload": whatever, "llm_int8_has_fp16_weight": whatever,
-}
-
-// refuseUnread refuses fields of config.json, and of the objects in it, by name.
-func refuseUnread(text []byte) error {
-	if err := unreadConfig.refuse(text, configFile{}); err != nil {
-		return err
-	}
-	var objects map[string]json.RawMessage
-	if err := json.Unmarshal(text, &objects); err != nil {
-		return err
-	}
-	for _, o := range []struct {
-		name string
-		unread
-		read any
-	}{
-		{"rope_scaling", unreadRope, rope{}}, {"rope_parameters", unreadRope, rope{}},
-		{"quantization_config", unreadQuantization, quantization{}},
-	} {
-		if object := objects[o.name]; object != nil {
-			if err := o.refuse(object, o.read); err != nil {
-				return fmt.Errorf("%s: %w", o.name, err)
-			}
-		}
-	}
-	return nil
-}
-
-// quantization is what transformers writes of bitsandbytes, as far as it decides what
-// the tensors mean; which of them are quantised the tensors tell themselves.
+// quantization is what transformers writes about bitsandbytes, as far as it decides the meaning of the
+// tensors. Which tensors are quantized is visible from their names.
 type quantization struct {
 	Method    string  `json:"quant_method"`
 	In4Bit    bool    `json:"load_in_4bit"`
 	Type      string  `json:"bnb_4bit_quant_type"`
 	Nested    bool    `json:"bnb_4bit_use_double_quant"`
 	Storage   *string `json:"bnb_4bit_quant_storage,omitempty"`
-	ComputeIn string  `json:"bnb_4bit_compute_dtype,omitempty"` // a hint for other engines: products are float32 here
+	ComputeIn string  `json:"bnb_4bit_compute_dtype,omitempty"` // not followed: products are float32
 }
 
 func (q *quantization) supported() error {
@@ -173,14 +115,16 @@ func (q *quantization) supported() error {
 	case q == nil:
 		return nil
 	case q.Method != "bitsandbytes" || !q.In4Bit || q.Type != "nf4":
-		return fmt.Errorf("quantization_config: quant_method %q, load_in_4bit %v, bnb_4bit_quant_type %q: only bitsandbytes' nf4 is supported; take the unquantised checkpoint, or quantise that (itool quantize)", q.Method, q.In4Bit, q.Type)
+		return fmt.Errorf("quantization_config: quant_method %q, load_in_4bit %v, bnb_4bit_quant_type %q: only "+
+			"bitsandbytes' nf4 is supported; take the original checkpoint, or quantize that one (itool quantize)",
+			q.Method, q.In4Bit, q.Type)
 	case q.Storage != nil && *q.Storage != "uint8":
 		return fmt.Errorf("quantization_config: bnb_4bit_quant_storage %q: only uint8 is supported", *q.Storage)
 	}
 	return nil
 }
 
-// rope is how angles are made. Its kind has had two names.
+// rope says how the rotary angles are computed. The field of its kind has two names.
 type rope struct {
 	Type    string   `json:"rope_type,omitempty"`
 	OldType string   `json:"type,omitempty"`
@@ -188,7 +132,7 @@ type rope struct {
 	Llama3Scaling
 }
 
-// kind: a base alone needs no name, a scaling does.
+// kind is the type of scaling: "default" for none. Only a scaling needs a type.
 func (r *rope) kind() string {
 	if r == nil {
 		return "default"
@@ -199,11 +143,11 @@ func (r *rope) kind() string {
 	return "default"
 }
 
-// says: an empty object is as none.
+// says tells whether the object has any content; an empty one counts as absent.
 func (r *rope) says() bool { return r != nil && *r != (rope{}) }
 
-// ReadConfig reads and checks config.json. What the engine cannot compute exactly
-// is refused by the name of its field.
+// ReadConfig reads and checks config.json. The error names the field that is broken, or that asks for
+// a computation which the engine does not support.
 func ReadConfig(fsys fs.FS) (Config, error) {
 	text, err := fs.ReadFile(fsys, "config.json")
 	if err != nil {
@@ -234,7 +178,7 @@ func parseConfig(text []byte) (Config, error) {
 	return c, c.Validate()
 }
 
-// Validate checks the ranges; a model of a valid config can be allocated.
+// Validate checks the ranges. A model with a valid config can be allocated.
 func (c Config) Validate() error {
 	for _, r := range []struct {
 		name     string
@@ -259,10 +203,11 @@ func (c Config) Validate() error {
 		return fmt.Errorf("model_type: %q is unknown", c.Family)
 	case c.NumHeads%c.NumKVHeads != 0:
 		return fmt.Errorf("num_key_value_heads: %d does not divide num_attention_heads %d", c.NumKVHeads, c.NumHeads)
-	case c.MaxPositions*c.HeadDim > 1<<27: // the tables of angles are as large
-		return fmt.Errorf("max_position_embeddings: %d positions of head_dim %d are more than the engine keeps angles for", c.MaxPositions, c.HeadDim)
+	case c.MaxPositions*c.HeadDim > 1<<27: // the size of the tables of angles
+		return fmt.Errorf("max_position_embeddings: %d positions of head_dim %d are too many: "+
+			"the tables of angles would be too large", c.MaxPositions, c.HeadDim)
 	case c.HeadDim%2 != 0:
-		return fmt.Errorf("head_dim: %d is odd, rotary positions need pairs", c.HeadDim)
+		return fmt.Errorf("head_dim: %d is odd, but rotary positions need pairs", c.HeadDim)
 	case !(c.RopeTheta > 0 && c.RopeTheta < 1e12):
 		return fmt.Errorf("rope_theta: %v is not within (0, 1e12)", c.RopeTheta)
 	case !(c.RMSNormEps > 0 && c.RMSNormEps < 1):
@@ -276,7 +221,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// supported refuses what would silently compute something else.
+// supported returns an error for settings that change the computation and are not supported.
 func (f *configFile) supported() error {
 	const only = "only Llama 3, Qwen 2 and 2.5, and dense Qwen 3 are supported"
 	class, ok := architectures[Family(f.ModelType)]
@@ -297,22 +242,23 @@ func (f *configFile) supported() error {
 		}
 	}
 	switch {
-	case f.AttentionBias: // of q, k, v and o; Qwen 2 has its own without this field
+	case f.AttentionBias: // of q, k, v and o; Qwen 2 has biases without this field
 		return fmt.Errorf("attention_bias: true: %s", only)
 	case f.MLPBias:
 		return fmt.Errorf("mlp_bias: true: %s", only)
 	case f.HiddenAct != "" && f.HiddenAct != "silu":
 		return fmt.Errorf("hidden_act: %q: only silu is supported", f.HiddenAct)
-	case or(f.UseSlidingWindow, false): // of 4096 if sliding_window is absent
+	case or(f.UseSlidingWindow, false): // the window is 4096 if sliding_window is absent
 		return errors.New("use_sliding_window: true: only full attention is supported")
-	case f.SlidingWindow != nil && f.UseSlidingWindow == nil && Family(f.ModelType) == Llama: // Qwen uses none unless told
+	// Qwen uses its window only if use_sliding_window is true.
+	case f.SlidingWindow != nil && f.UseSlidingWindow == nil && Family(f.ModelType) == Llama:
 		return fmt.Errorf("sliding_window: %d: only full attention is supported", *f.SlidingWindow)
 	}
 	return f.Quantization.supported()
 }
 
-// ropesAgree: what makes the angles may stand in three places, of which transformers
-// follows one; which, has changed.
+// ropesAgree checks that the settings of the angles do not contradict each other. They may be in
+// three places, and different versions of transformers use different ones.
 func (f *configFile) ropesAgree() error {
 	for _, r := range []struct {
 		name string
@@ -322,17 +268,19 @@ func (f *configFile) ropesAgree() error {
 		case k != "default" && k != "llama3":
 			return fmt.Errorf("%s: rope_type %q: only default and llama3 are supported", r.name, k)
 		case r.rope != nil && r.Theta != nil && f.RopeTheta != nil && *r.Theta != *f.RopeTheta:
-			return fmt.Errorf("rope_theta: %v, but %v in %s: delete the one that the model was not trained with", *f.RopeTheta, *r.Theta, r.name)
+			return fmt.Errorf("rope_theta: %v, but %v in %s: delete the one that the model was not trained with",
+				*f.RopeTheta, *r.Theta, r.name)
 		}
 	}
 	if a, b := f.RopeScaling, f.RopeParameters; a.says() && b.says() &&
 		(a.kind() != b.kind() || a.Llama3Scaling != b.Llama3Scaling || or(a.Theta, 0) != or(b.Theta, 0)) {
-		return errors.New("rope_scaling: it differs from rope_parameters: delete the one that the model was not trained with")
+		return errors.New("rope_scaling: it differs from rope_parameters: " +
+			"delete the one that the model was not trained with")
 	}
 	return nil
 }
 
-// config applies the defaults of transformers to absent fields.
+// config makes the Config, with the defaults of transformers for absent fields.
 func (f *configFile) config() (Config, error) {
 	for _, r := range []struct {
 		name string
@@ -367,9 +315,11 @@ func (f *configFile) config() (Config, error) {
 	}
 	return Config{
 		Family: Family(f.ModelType), RopeScaling: scaling,
-		HiddenSize: *f.HiddenSize, IntermediateSize: *f.IntermediateSize, NumLayers: *f.NumLayers, NumHeads: *f.NumHeads,
-		NumKVHeads: or(f.NumKVHeads, *f.NumHeads), HeadDim: or(f.HeadDim, headDim), VocabSize: *f.VocabSize,
-		MaxPositions: or(f.MaxPositions, positions), RopeTheta: or(f.RopeTheta, 10000), RMSNormEps: or(f.RMSNormEps, 1e-6),
+		HiddenSize: *f.HiddenSize, IntermediateSize: *f.IntermediateSize, NumLayers: *f.NumLayers,
+		NumHeads: *f.NumHeads, NumKVHeads: or(f.NumKVHeads, *f.NumHeads), HeadDim: or(f.HeadDim, headDim),
+		VocabSize:    *f.VocabSize,
+		MaxPositions: or(f.MaxPositions, positions), RopeTheta: or(f.RopeTheta, 10000),
+		RMSNormEps:    or(f.RMSNormEps, 1e-6),
 		TieEmbeddings: f.TieEmbeddings, BOS: f.BOS, EOS: f.EOS, DType: strings.TrimPrefix(dtype, "torch."),
 		NF4: f.Quantization != nil,
 	}, nil
@@ -391,18 +341,20 @@ func (c Config) file() configFile {
 	var q *quantization
 	if c.NF4 {
 		storage := "uint8"
-		q = &quantization{Method: "bitsandbytes", In4Bit: true, Type: "nf4", Nested: true, Storage: &storage, ComputeIn: "bfloat16"}
+		q = &quantization{Method: "bitsandbytes", In4Bit: true, Type: "nf4", Nested: true, Storage: &storage,
+			ComputeIn: "bfloat16"}
 	}
 	return configFile{
-		Quantization:  q,
-		Architectures: []string{architectures[c.Family]}, ModelType: string(c.Family), HiddenAct: "silu", RopeScaling: scaling,
-		HiddenSize: &c.HiddenSize, IntermediateSize: &c.IntermediateSize, NumLayers: &c.NumLayers, NumHeads: &c.NumHeads,
-		NumKVHeads: &c.NumKVHeads, HeadDim: &c.HeadDim, VocabSize: &c.VocabSize, MaxPositions: &c.MaxPositions,
-		RopeTheta: &c.RopeTheta, RMSNormEps: &c.RMSNormEps, TieEmbeddings: c.TieEmbeddings, BOS: c.BOS, EOS: c.EOS, TorchDtype: c.DType,
+		Quantization: q, RopeScaling: scaling,
+		Architectures: []string{architectures[c.Family]}, ModelType: string(c.Family), HiddenAct: "silu",
+		HiddenSize: &c.HiddenSize, IntermediateSize: &c.IntermediateSize, NumLayers: &c.NumLayers,
+		NumHeads: &c.NumHeads, NumKVHeads: &c.NumKVHeads, HeadDim: &c.HeadDim, VocabSize: &c.VocabSize,
+		MaxPositions: &c.MaxPositions, RopeTheta: &c.RopeTheta, RMSNormEps: &c.RMSNormEps,
+		TieEmbeddings: c.TieEmbeddings, BOS: c.BOS, EOS: c.EOS, TorchDtype: c.DType,
 	}
 }
 
-// tokenIDs is one id, a list of ids, or null.
+// tokenIDs is one ID, a list of IDs, or null.
 type tokenIDs []int32
 
 func (t *tokenIDs) UnmarshalJSON(text []byte) error {

@@ -21,17 +21,20 @@ func FuzzOpen(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(dir.MapFS["config.json"].Data, dir.MapFS["adapter_config.json"].Data)
-	f.Add([]byte(`{"model_type":"llama","hidden_size":8,"num_attention_heads":3}`), []byte(`{"peft_type":"LORA","r":2}`))
+	f.Add([]byte(`{"model_type":"llama","hidden_size":8,"num_attention_heads":3}`),
+		[]byte(`{"peft_type":"LORA","r":2}`))
 	f.Fuzz(func(t *testing.T, config, adapter []byte) {
 		spoiled := fstest.MapFS{
 			"config.json": {Data: config}, "adapter_config.json": {Data: adapter},
-			"model.safetensors": dir.MapFS["model.safetensors"], "adapter_model.safetensors": dir.MapFS["adapter_model.safetensors"],
+			"model.safetensors":         dir.MapFS["model.safetensors"],
+			"adapter_model.safetensors": dir.MapFS["adapter_model.safetensors"],
 		}
 		got, err := model.Open(spoiled, ref.New())
 		if err != nil {
 			return
 		}
-		if len(got.Embed) != got.VocabSize*got.HiddenSize || len(got.Cos) != got.MaxPositions*got.HeadDim/2 || len(got.Layers) != got.NumLayers {
+		if len(got.Embed) != got.VocabSize*got.HiddenSize || len(got.Cos) != got.MaxPositions*got.HeadDim/2 ||
+			len(got.Layers) != got.NumLayers {
 			t.Errorf("accepted %s as %+v", config, got.Config)
 		}
 	})

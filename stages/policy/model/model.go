@@ -1,11 +1,11 @@
-// Package model holds a policy's weights: it reads and writes Hugging Face
-// checkpoints and PEFT adapters.
+// Package model holds a policy's weights. It reads and writes checkpoints of Hugging Face and adapters
+// of PEFT.
 //
-// A small model keeps each linear map both as plain rows and packed for the device,
-// with the adapter merged in. A large one keeps what its file has, in its own type,
-// in mapped files, and does not merge its adapter: see Form.
+// A small model has the weight of each linear map in memory twice: as float32 rows, and packed for the
+// device with the adapter merged in. A large model has mapped weights, which the kernels read in the
+// file's own type, and its adapter stays unmerged. See Form.
 //
-// It computes no logits; decoding and training do that with the fields here.
+// The package computes no logits: decoding and training do that with the fields of Model.
 //
 //	m, err := model.Open(os.DirFS("SmolLM"), device)
 //	m, err = m.WithAdapter(adapter)
@@ -19,8 +19,8 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// Model is read-only once built; many goroutines may use it, and models made from
-// it by WithAdapter share its plain weights.
+// Model does not change once it is made, and many goroutines may use it. WithAdapter makes models that
+// share its base weights.
 type Model struct {
 	Config
 	Device kernel.Device
@@ -33,19 +33,19 @@ type Model struct {
 	Cos    []float32     // (MaxPositions, D/2)
 	Sin    []float32     // (MaxPositions, D/2)
 
-	Wrapped struct { // matrices that the kernels read in their own type, instead of Embed and HeadW
+	Wrapped struct { // weights that kernels read in their own type; they replace Embed and HeadW
 		Embed, Head kernel.Weight // (V, C); one and the same when tied
 	}
 
-	opened string // BaseDigest of the files, before eight bits; empty: not opened, or changed since
+	opened string // BaseDigest of the files, before rounding to eight bits; empty: made or changed in memory
 
-	Adapter *Adapter // merged into every Linear.M, or applied apart as Linear.Unmerged; nil for a plain model
+	Adapter *Adapter // merged into every Linear.M, or in Linear.Unmerged; nil for a model without
 }
 
 // Layer is one transformer block.
 type Layer struct {
 	InputNorm, PostNorm []float32 // (C), before attention and before SwiGLU
-	QNorm, KNorm        []float32 // (D), of every head of q and k before the rotation; nil but in Qwen 3
+	QNorm, KNorm        []float32 // (D), for each head of q and k, before the rotation; nil except in Qwen 3
 	Q                   Linear    // (H·D, C)
 	K, V                Linear    // (G·D, C)
 	O                   Linear    // (C, H·D)
@@ -53,17 +53,17 @@ type Layer struct {
 	Down                Linear    // (C, F)
 }
 
-// Linear is y = x·Wᵀ + Bias, or with an unmerged adapter + Scale·(x·Aᵀ)·Bᵀ.
+// Linear is y = x·Wᵀ + Bias; an unmerged adapter adds Scale·(x·Aᵀ)·Bᵀ.
 type Linear struct {
 	W        []float32     // (N, K) base weight, without the adapter; nil when Wrapped is set
 	Wrapped  kernel.Weight // (N, K) base weight in its own type, or nil
 	Bias     []float32     // (N); nil for none
 	N, K     int           // output and input features
-	M        kernel.Matrix // base + adapter, packed, or Wrapped: what inference multiplies with
-	Unmerged *LoRA         // the adapter, when it is not merged into M
+	M        kernel.Matrix // what inference multiplies with: base + adapter, packed; or Wrapped
+	Unmerged *LoRA         // the adapter if it is not merged into M, else nil
 }
 
-// Weight is the base weight in whichever form it is kept.
+// Weight is the base weight, wrapped or in float32.
 func (l *Linear) Weight() kernel.Weight {
 	if l.Wrapped != nil {
 		return l.Wrapped
@@ -71,10 +71,10 @@ func (l *Linear) Weight() kernel.Weight {
 	return &kernel.Dense{N: l.N, K: l.K, Data: l.W}
 }
 
-// Module is the position of a linear map within a layer, and of its adapter.
+// Module says which linear map of a layer: the index in Linears and in AdapterLayer.
 type Module int
 
-// The seven linear maps, in the order of Linears and AdapterLayer.
+// The seven linear maps of a layer.
 const (
 	Q Module = iota
 	K
@@ -91,7 +91,7 @@ var moduleNames = [Modules]struct{ group, name string }{
 	{"mlp", "gate_proj"}, {"mlp", "up_proj"}, {"mlp", "down_proj"},
 }
 
-// String is the name that adapters target, as "q_proj".
+// String is the name in adapter_config.json, such as "q_proj".
 func (m Module) String() string { return moduleNames[m].name }
 
 // ParseModule is the inverse of String; ok is false for an unknown name.
@@ -109,9 +109,9 @@ func (l *Layer) Linears() [Modules]*Linear {
 	return [Modules]*Linear{&l.Q, &l.K, &l.V, &l.O, &l.Gate, &l.Up, &l.Down}
 }
 
-// New makes a model with random weights: normal with deviation 0.02, the two
-// projections that add to the residual stream scaled by 1/√(2·layers), norms 1, biases 0.
-// The same seed gives the same weights. cfg must be valid.
+// New makes a model with random weights: normal with standard deviation 0.02, divided by √(2·layers)
+// for the two projections that add to the residual stream; norms are 1, biases 0. The same seed gives
+// the same weights. cfg must be valid.
 func New(cfg Config, seed uint64, dev kernel.Device) *Model {
 	m := &Model{Config: cfg, Device: dev}
 	m.Layers = make([]Layer, cfg.NumLayers)
@@ -138,8 +138,8 @@ func New(cfg Config, seed uint64, dev kernel.Device) *Model {
 	return m
 }
 
-// Clone copies the plain weights in float32 and packs them anew, so that they may change
-// without touching m. The adapter is shared.
+// Clone returns a model with its own base weights in float32: they may change without changing m. The
+// adapter is shared.
 func (m *Model) Clone() *Model {
 	n := *m
 	n.Layers = slices.Clone(m.Layers)
@@ -153,8 +153,9 @@ func (m *Model) Clone() *Model {
 	return &n
 }
 
-// Distance is ‖W − W′‖ ÷ ‖W′‖ over the base weights of all layers' linear maps, those
-// of other being W′, each of the first after as, unless that is nil; infinite for another shape.
+// Distance is ‖W − W′‖ ÷ ‖W′‖ over the base weights of all layers' linear maps, where W is m's and W′
+// is other's. Unless as is nil, each weight of m is first converted by it. Models of different shapes
+// have an infinite distance.
 func (m *Model) Distance(other *Model, as func(kernel.Weight) (kernel.Weight, error)) (float64, error) {
 	if m.shapes() != other.shapes() || len(m.Layers) != len(other.Layers) || m.Family != other.Family {
 		return math.Inf(1), nil
@@ -180,7 +181,7 @@ func (m *Model) Distance(other *Model, as func(kernel.Weight) (kernel.Weight, er
 	return math.Sqrt(far / size), nil
 }
 
-// together visits the values of two weights of one shape until visit says no.
+// together visits the values of two weights of the same shape until visit returns false.
 func together(w, v kernel.Weight, visit func(x, y float32) bool) {
 	const rows = 64
 	n, k := w.Shape()
@@ -197,7 +198,7 @@ func together(w, v kernel.Weight, visit func(x, y float32) bool) {
 	}
 }
 
-// finish derives what is not stored: the tied head, the packed forms, the angles.
+// finish computes what a checkpoint does not contain: the tied head, the packed weights, the angles.
 func (m *Model) finish() {
 	if m.TieEmbeddings {
 		m.HeadW, m.Wrapped.Head = m.Embed, m.Wrapped.Embed
@@ -218,9 +219,9 @@ func (m *Model) finish() {
 	m.pack(nil)
 }
 
-// pack lays out base + adapter for the device, or takes over from a model with the
-// same base what the adapters of neither touch. A wrapped base stays as it is, and
-// its adapter stays unmerged.
+// pack makes the matrices that inference multiplies with. A base in float32 is packed with its adapter
+// merged in; a wrapped base stays as it is, and its adapter stays unmerged. If like is not nil, it is
+// a model with the same base: matrices that neither adapter changes are shared with it.
 func (m *Model) pack(like *Model) {
 	var effective []float32
 	for i := range m.Layers {
@@ -249,13 +250,13 @@ func (m *Model) pack(like *Model) {
 	}
 }
 
-// angles tabulates cos and sin of position · frequency, (positions, D/2).
+// angles returns the tables of cos and sin of position · frequency, each (positions, D/2).
 func angles(c *Config) (cos, sin []float32) {
 	half := c.HeadDim / 2
 	cos, sin = make([]float32, c.MaxPositions*half), make([]float32, c.MaxPositions*half)
 	for i := range half {
-		// The reference keeps the frequency, and its product with the position, in
-		// float32: at position 10,000 that shifts the angle visibly, so we follow.
+		// transformers computes the frequency, and its product with the position, in float32. At
+		// position 10,000 that visibly shifts the angle, so we do the same.
 		freq := c.frequency(i)
 		if c.RopeScaling != nil {
 			freq = c.RopeScaling.scale(freq)
@@ -268,7 +269,7 @@ func angles(c *Config) (cos, sin []float32) {
 	return cos, sin
 }
 
-// RopeFactors are what each frequency (D/2) is divided by; nil without a scaling.
+// RopeFactors are the divisors of the frequencies (D/2); nil without scaling.
 func (m *Model) RopeFactors() []float32 {
 	if m.RopeScaling == nil {
 		return nil
@@ -281,15 +282,15 @@ func (m *Model) RopeFactors() []float32 {
 	return factors
 }
 
-// frequency i of the rotary angles before any scaling, radians per token.
+// frequency is the i-th frequency of the rotary angles before scaling, in radians per token.
 func (c *Config) frequency(i int) float32 {
 	return float32(1 / math.Pow(c.RopeTheta, float64(2*i)/float64(c.HeadDim)))
 }
 
-// scale is _compute_llama3_parameters of transformers' modeling_rope_utils.py, in
-// float32 like there. freq is in radians per token.
+// scale follows _compute_llama3_parameters in transformers' modeling_rope_utils.py, also in float32.
+// freq is in radians per token.
 func (s *Llama3Scaling) scale(freq float32) float32 {
-	factor, wave := float32(s.Factor), float32(2*math.Pi)/freq // tokens of one turn
+	factor, wave := float32(s.Factor), float32(2*math.Pi)/freq // tokens per turn
 	switch {
 	case wave > float32(float64(s.Original)/s.Low):
 		return freq / factor
@@ -300,7 +301,7 @@ func (s *Llama3Scaling) scale(freq float32) float32 {
 	return (1-smooth)*freq/factor + smooth*freq
 }
 
-// EmbedWeight is the embedding (V, C) in whichever form it is kept.
+// EmbedWeight is the embedding (V, C), wrapped or in float32.
 func (m *Model) EmbedWeight() kernel.Weight {
 	if m.Wrapped.Embed != nil {
 		return m.Wrapped.Embed
@@ -308,7 +309,7 @@ func (m *Model) EmbedWeight() kernel.Weight {
 	return &kernel.Dense{N: m.VocabSize, K: m.HiddenSize, Data: m.Embed}
 }
 
-// HeadWeight is the head (V, C) in whichever form it is kept.
+// HeadWeight is the head (V, C), wrapped or in float32.
 func (m *Model) HeadWeight() kernel.Weight {
 	if m.Wrapped.Head != nil {
 		return m.Wrapped.Head

@@ -15,23 +15,24 @@ import (
 	"itool/stages/policy/model/safetensors"
 )
 
-// Form is how a model keeps the matrices of its file. What is in four bits there stays
-// so, unless Float32 is asked for.
+// Form is how the matrices of a checkpoint are in memory. Matrices that the file has in four bits
+// stay in four bits, except with Float32.
 type Form string
 
 // The forms.
 const (
-	Auto    Form = ""        // Float32 if the matrices take at most a GiB so, else Mapped
-	Float32 Form = "float32" // as rows and packed: eight bytes a weight, the fastest for small models
-	Mapped  Form = "stored"  // in the type of the file; a large local one is mapped, not read
-	Int8    Form = "int8"    // rounded to eight bits, as kernel.ToInt8 does: nearly half the memory of bf16
+	Auto    Form = ""        // Float32 if the matrices take at most 1 GiB in it, else Mapped
+	Float32 Form = "float32" // as rows and packed: eight bytes per weight, the fastest for small models
+	Mapped  Form = "stored"  // wrapped, in the file's type; a large local file is mapped, not read
+	Int8    Form = "int8"    // wrapped, rounded to eight bits by kernel.ToInt8: about half the memory of bf16
 )
 
+// float32Bytes is the most that Auto spends on matrices in float32.
 const float32Bytes = 1 << 30
 
-// Open reads a checkpoint: config.json with model.safetensors or its shards, and,
-// when they are there, adapter_config.json with adapter_model.safetensors.
-// Errors name the file and the tensor or field.
+// Open reads a checkpoint: config.json with model.safetensors or its shards, and, if the folder has
+// them, adapter_config.json with adapter_model.safetensors. Errors name the file, and the tensor or
+// field.
 func Open(fsys fs.FS, dev kernel.Device) (*Model, error) { return OpenAs(fsys, dev, Auto) }
 
 // OpenAs is Open with a choice of form.
@@ -61,7 +62,9 @@ func open(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
 			return nil, err
 		}
 		if base := m.BaseDigest(); m.Adapter.Base != "" && m.Adapter.Base != base {
-			return nil, fmt.Errorf("%s: the adapter belongs to another base: it was trained on %.12s, this one is %.12s (%s in the file's metadata; a base and its four bits are two): put it on its own base", adapterWeightsName, m.Adapter.Base, base, baseKey)
+			return nil, fmt.Errorf("%s: the adapter belongs to another base: it was trained on %.12s, this one is "+
+				"%.12s (%s in the file's metadata; a base and its quantization differ): use it with its own base",
+				adapterWeightsName, m.Adapter.Base, base, baseKey)
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -70,7 +73,7 @@ func open(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
 	return m, nil
 }
 
-// weights finds a tensor's file.
+// weights maps a tensor's name to its file.
 type weights map[string]*safetensors.File
 
 const (
@@ -78,7 +81,7 @@ const (
 	indexName   = "model.safetensors.index.json"
 )
 
-// openWeights reads the single file, else the shards that the index names.
+// openWeights reads the single file, or else the shards that the index names.
 func openWeights(fsys fs.FS) (weights, error) {
 	w := weights{}
 	f, err := safetensors.Read(fsys, weightsName)
@@ -93,7 +96,7 @@ func openWeights(fsys fs.FS) (weights, error) {
 	}
 	text, indexErr := fs.ReadFile(fsys, indexName)
 	if errors.Is(indexErr, fs.ErrNotExist) {
-		return nil, fmt.Errorf("neither %s nor %s is there: %w", weightsName, indexName, fs.ErrNotExist)
+		return nil, fmt.Errorf("neither %s nor %s exists: %w", weightsName, indexName, fs.ErrNotExist)
 	} else if indexErr != nil {
 		return nil, indexErr
 	}
@@ -106,7 +109,7 @@ func openWeights(fsys fs.FS) (weights, error) {
 	shards := map[string]*safetensors.File{}
 	for tensor, name := range index.Map {
 		if name != path.Base(name) || !fs.ValidPath(name) {
-			return nil, fmt.Errorf("%s: tensor %q: %q is no file name", indexName, tensor, name)
+			return nil, fmt.Errorf("%s: tensor %q: %q is not a file name", indexName, tensor, name)
 		}
 		if shards[name] == nil {
 			if shards[name], err = safetensors.Read(fsys, name); err != nil {
@@ -114,38 +117,41 @@ func openWeights(fsys fs.FS) (weights, error) {
 			}
 		}
 		if _, ok := shards[name].Shape(tensor); !ok {
-			return nil, fmt.Errorf("%s: tensor %q is missing, though %s promises it", name, tensor, indexName)
+			return nil, fmt.Errorf("%s: tensor %q is missing, although %s lists it", name, tensor, indexName)
 		}
 		w[tensor] = shards[name]
 	}
 	for _, name := range slices.Sorted(maps.Keys(shards)) {
 		for _, tensor := range shards[name].Names() {
 			if index.Map[tensor] != name {
-				return nil, fmt.Errorf("%s: tensor %q is not in %s, or in another file there, and would be ignored: take the index that came with the weights", name, tensor, indexName)
+				return nil, fmt.Errorf("%s: tensor %q is not in %s, or in another file there, and would be ignored: "+
+					"take the index that came with the weights", name, tensor, indexName)
 			}
 		}
 	}
 	return w, nil
 }
 
-// read fills the model and refuses tensors that it would ignore: a bias or a
-// q_norm left out gives another model without any error.
+// read fills the model. A tensor that it would not use is an error: without it, a bias or q_norm that
+// is left out would give another model without any error.
 func (m *Model) read(files weights, form Form) error {
 	wraps := m.wraps(form)
-	quantised := nf4.Files(func(name string) *safetensors.File { return files[name] })
+	quantized := nf4.Files(func(name string) *safetensors.File { return files[name] })
 	known := map[string]bool{}
-	sum, inFour := newBaseSum(), false
+	sum, fourBits := newBaseSum(), false
 	for _, t := range m.tensors() {
 		known[t.name] = true
 		f, ok := files[t.name]
 		if !ok {
-			return fmt.Errorf("%s: tensor %q is missing: the weights do not belong to this config.json", weightsName, t.name)
+			return fmt.Errorf("%s: tensor %q is missing: the weights do not belong to this config.json",
+				weightsName, t.name)
 		}
 		if have, _ := f.Shape(t.name); t.data == &m.Embed && len(have) == 2 && have[0] < m.VocabSize {
-			return fmt.Errorf("config.json: vocab_size %d is larger than the embedding: tensor %q has %d rows", m.VocabSize, t.name, have[0])
+			return fmt.Errorf("config.json: vocab_size %d is larger than the embedding: tensor %q has %d rows",
+				m.VocabSize, t.name, have[0])
 		}
-		if t.wrapped != nil && quantised.Has(t.name) {
-			w, err := m.quantised(quantised, t)
+		if t.wrapped != nil && quantized.Has(t.name) {
+			w, err := m.quantized(quantized, t)
 			if err != nil {
 				return err
 			}
@@ -154,7 +160,7 @@ func (m *Model) read(files weights, form Form) error {
 			} else {
 				*t.wrapped = w
 			}
-			inFour = true
+			fourBits = true
 			for _, name := range nf4.Companions(t.name) {
 				known[name] = true
 			}
@@ -178,19 +184,20 @@ func (m *Model) read(files weights, form Form) error {
 		if form == Int8 && t.wrapped != nil {
 			w, err := kernel.ToInt8(t.weight())
 			if err != nil {
-				return fmt.Errorf("tensor %q does not go into eight bits: %w", t.name, err)
+				return fmt.Errorf("tensor %q cannot be rounded to eight bits: %w", t.name, err)
 			}
 			*t.wrapped, *t.data = w, nil
 		}
 	}
-	if m.NF4 && !inFour {
-		return errors.New("config.json: quantization_config: no tensor is in four bits: take the config.json that came with the weights, or delete the field")
+	if m.NF4 && !fourBits {
+		return errors.New("config.json: quantization_config: no tensor is in four bits: take the config.json that " +
+			"came with the weights, or delete the field")
 	}
 	m.opened = sum.String()
 	for name, f := range files {
 		switch {
 		case known[name], strings.HasSuffix(name, "rotary_emb.inv_freq"):
-		case name == headName: // tied, and stored all the same
+		case name == headName: // tied, but the file has it nevertheless
 			w, err := f.Float32(name, m.VocabSize, m.HiddenSize)
 			if err != nil {
 				return err
@@ -200,19 +207,22 @@ func (m *Model) read(files weights, form Form) error {
 				return err
 			}
 			if !slices.Equal(w, embed) {
-				return fmt.Errorf("tensor %q differs from the embedding, but config.json ties them: set tie_word_embeddings to false", name)
+				return fmt.Errorf("tensor %q differs from the embedding, but config.json ties them: set "+
+					"tie_word_embeddings to false", name)
 			}
 		default:
-			return fmt.Errorf("tensor %q is not part of a %s model as config.json describes it: it would be ignored", name, m.Family)
+			return fmt.Errorf("tensor %q is not part of a %s model as config.json describes it: it would be ignored",
+				name, m.Family)
 		}
 	}
 	return nil
 }
 
-// quantised reads a weight in four bits, which config.json must have announced.
-func (m *Model) quantised(files nf4.Files, t tensor) (*nf4.Weight, error) {
+// quantized reads a weight in four bits. config.json must say that the model has such weights.
+func (m *Model) quantized(files nf4.Files, t tensor) (*nf4.Weight, error) {
 	if !m.NF4 {
-		return nil, fmt.Errorf("tensor %q is quantised, but config.json has no quantization_config: take the config.json that came with it", t.name)
+		return nil, fmt.Errorf("tensor %q is quantized, but config.json has no quantization_config: take the "+
+			"config.json that came with it", t.name)
 	}
 	return files.Read(t.name, t.shape[0], t.shape[1])
 }
@@ -227,7 +237,7 @@ func (m *Model) wraps(form Form) bool {
 	return form == Mapped || form == Int8 || form == Auto && 4*int64(m.Parameters()) > float32Bytes
 }
 
-// tensor is one stored weight: its name, its shape, and where it lies in the model.
+// tensor is one weight of a checkpoint: name, shape, and the place for its values in the model.
 type tensor struct {
 	name     string
 	shape    []int
@@ -238,7 +248,7 @@ type tensor struct {
 	bias     bool
 }
 
-// weight is a matrix in whichever form it is kept.
+// weight is a matrix, wrapped or in float32.
 func (t tensor) weight() kernel.Weight {
 	if *t.wrapped != nil {
 		return *t.wrapped
@@ -246,7 +256,7 @@ func (t tensor) weight() kernel.Weight {
 	return &kernel.Dense{N: t.shape[0], K: t.shape[1], Data: *t.data}
 }
 
-// values are the tensor in float32, in memory of its own.
+// values returns a copy of the tensor in float32.
 func (t tensor) values() []float32 {
 	if t.wrapped != nil {
 		return kernel.Widened(t.weight())
@@ -254,7 +264,7 @@ func (t tensor) values() []float32 {
 	return slices.Clone(*t.data)
 }
 
-// Parameters counts the weights, a tied head once.
+// Parameters is the number of weights. A tied head counts once.
 func (c Config) Parameters() int {
 	n := 0
 	for _, t := range (&Model{Config: c, Layers: make([]Layer, c.NumLayers)}).tensors() {
@@ -263,13 +273,13 @@ func (c Config) Parameters() int {
 	return n
 }
 
-// shapes are the sizes (N, K) of a layer's linear maps.
+// shapes are the shapes (N, K) of a layer's linear maps.
 func (c Config) shapes() [Modules][2]int {
 	h, qd, kvd, f := c.HiddenSize, c.NumHeads*c.HeadDim, c.NumKVHeads*c.HeadDim, c.IntermediateSize
 	return [Modules][2]int{Q: {qd, h}, K: {kvd, h}, V: {kvd, h}, O: {h, qd}, Gate: {f, h}, Up: {f, h}, Down: {h, f}}
 }
 
-// tensors lists every stored weight in a fixed order. A tied head is not stored.
+// tensors lists every tensor of a checkpoint in a fixed order. A tied head is not in the list.
 func (m *Model) tensors() []tensor {
 	c := m.HiddenSize
 	ts := []tensor{
@@ -288,10 +298,12 @@ func (m *Model) tensors() []tensor {
 		for j, lin := range l.Linears() {
 			ts = append(ts, tensor{
 				name:  at + moduleNames[j].group + "." + moduleNames[j].name + ".weight",
-				shape: shapes[j][:], data: &lin.W, wrapped: &lin.Wrapped, linear: true, residual: Module(j) == O || Module(j) == Down,
+				shape: shapes[j][:], data: &lin.W, wrapped: &lin.Wrapped, linear: true,
+				residual: Module(j) == O || Module(j) == Down,
 			})
 			if m.Family == Qwen2 && Module(j) <= V {
-				ts = append(ts, tensor{name: at + "self_attn." + moduleNames[j].name + ".bias", shape: shapes[j][:1], data: &lin.Bias, bias: true})
+				ts = append(ts, tensor{name: at + "self_attn." + moduleNames[j].name + ".bias", shape: shapes[j][:1],
+					data: &lin.Bias, bias: true})
 			}
 		}
 		if m.Family == Qwen3 {

@@ -11,13 +11,15 @@ import (
 	"itool/stages/policy/model/safetensors"
 )
 
-// Create opens a file of a checkpoint for writing; Close makes it whole.
+// Create creates a file of a checkpoint. Close must make it complete.
 type Create func(name string) (io.WriteCloser, error)
 
 // names are what config.json calls the types of weights.
-var names = map[safetensors.Dtype]string{safetensors.F32: "float32", safetensors.BF16: "bfloat16", safetensors.F16: "float16"}
+var names = map[safetensors.Dtype]string{safetensors.F32: "float32", safetensors.BF16: "bfloat16",
+	safetensors.F16: "float16"}
 
-// Dtype is how a checkpoint of a Config.DType is stored: float32 unless it is one of 16 bits.
+// Dtype is the type of a checkpoint's weights for a Config.DType: float32 unless name is one of the
+// types of 16 bits.
 func Dtype(name string) safetensors.Dtype {
 	for dtype, n := range names {
 		if n == name {
@@ -30,8 +32,8 @@ func Dtype(name string) safetensors.Dtype {
 // CheckpointType is the name of the type of a checkpoint's weights: float32, bfloat16 or float16.
 func (c Config) CheckpointType() string { return names[Dtype(c.DType)] }
 
-// Save writes config.json and model.safetensors: the base weights without the
-// adapter (save that beside them, or save Merged). A tied head is written once.
+// Save writes config.json and model.safetensors with the base weights in dtype. It does not write the
+// adapter: save that too, or save Merged. A tied head is written once.
 func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype safetensors.Dtype) error {
 	cfg := m.Config
 	cfg.NF4 = false
@@ -50,9 +52,9 @@ func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype saf
 	return writeTensors(create, weightsName, ts, dtype, map[string]string{"format": "pt"}) // transformers asks for it
 }
 
-// SaveNF4 writes config.json and model.safetensors with the linear maps of the layers
-// in four bits and all else in the checkpoint's type; one map at a time: a mapped model is never in
-// memory as a whole.
+// SaveNF4 writes config.json and model.safetensors with the linear maps of the layers in four bits and
+// all other tensors in the checkpoint's type. It writes one map at a time, so a mapped model is never
+// in memory as a whole.
 func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error {
 	cfg := m.Config
 	cfg.NF4 = true
@@ -78,8 +80,7 @@ func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error 
 	return writeTensors(create, weightsName, ts, rest, map[string]string{"format": "pt"})
 }
 
-// release lets the system take back the memory of a mapped tensor until it is read
-// again.
+// release lets the operating system reclaim the memory of a mapped tensor until it is read again.
 func (t tensor) release() {
 	if t.wrapped == nil {
 		return
@@ -98,15 +99,15 @@ func (t tensor) release() {
 	}
 }
 
-// Save writes adapter_config.json and adapter_model.safetensors as PEFT reads
-// them, in float32.
+// Save writes adapter_config.json and adapter_model.safetensors in float32, in the format of PEFT.
 func (a *Adapter) Save(create func(name string) (io.WriteCloser, error)) error {
 	targets, err := json.Marshal(a.Targets())
 	if err != nil {
 		return err
 	}
 	err = writeJSON(create, adapterConfigName, adapterFile{
-		PeftType: "LORA", TaskType: "CAUSAL_LM", Rank: a.Rank, Alpha: a.Alpha, RankStable: a.RankStable, Targets: targets,
+		PeftType: "LORA", TaskType: "CAUSAL_LM", Rank: a.Rank, Alpha: a.Alpha,
+		RankStable: a.RankStable, Targets: targets,
 		Bias: "none", Init: true, Inference: true,
 	})
 	if err != nil {
@@ -131,10 +132,11 @@ func (a *Adapter) Save(create func(name string) (io.WriteCloser, error)) error {
 	return writeTensors(create, adapterWeightsName, ts, safetensors.F32, metadata)
 }
 
-// baseKey is the metadata of an adapter's weights that names its base.
+// baseKey is the key in the metadata of an adapter's weights for the BaseDigest of its base.
 const baseKey = "base_digest"
 
-func writeTensors(create Create, name string, ts []safetensors.Tensor, dtype safetensors.Dtype, metadata map[string]string) error {
+func writeTensors(create Create, name string, ts []safetensors.Tensor, dtype safetensors.Dtype,
+	metadata map[string]string) error {
 	return write(create, name, func(w io.Writer) error { return safetensors.Write(w, ts, dtype, metadata) })
 }
 
@@ -149,7 +151,7 @@ func writeJSON(create Create, name string, v any) error {
 	})
 }
 
-// write closes what it created, whatever happens, and reports both errors.
+// write always closes the file that it creates, and returns the errors of both.
 func write(create Create, name string, fill func(io.Writer) error) error {
 	w, err := create(name)
 	if err != nil {

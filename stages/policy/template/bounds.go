@@ -149,7 +149,8 @@ func refuse(s *tokens.Stream) error {
 		switch t.Type {
 		case tokens.VariableBegin, tokens.BlockBegin, tokens.CommentBegin:
 			signs = 0
-		case tokens.Name, tokens.String, tokens.Integer, tokens.Float, tokens.Comma, tokens.Colon: // a long list is not deep
+		// A long list is not deep.
+		case tokens.Name, tokens.String, tokens.Integer, tokens.Float, tokens.Comma, tokens.Colon:
 		case tokens.Power:
 			return fmt.Errorf("line %d: %q is not supported in chat templates", t.Line, t.Val)
 		default:
@@ -169,7 +170,8 @@ func refuse(s *tokens.Stream) error {
 type depthError struct{ error }
 
 func tooDeep(format string, args ...any) error {
-	return depthError{fmt.Errorf(format+": no chat template needs that, take the one that came with the checkpoint", args...)}
+	return depthError{fmt.Errorf(format+": no chat template needs that, take the one that came with "+
+		"the checkpoint", args...)}
 }
 
 // environment is what a template may call: the parts of Jinja that chat templates
@@ -184,7 +186,8 @@ func environment() *exec.Environment {
 	globals.Set("range", boundedRange)
 	globals.Set("raise_exception", func(s string) (string, error) { return "", errors.New(s) })
 	return &exec.Environment{
-		Context: globals, Tests: builtins.Tests, Filters: filters(), Methods: methods(), ControlStructures: controlStructures(),
+		Context: globals, Tests: builtins.Tests, Filters: filters(), Methods: methods(),
+		ControlStructures: controlStructures(),
 	}
 }
 
@@ -198,7 +201,8 @@ func controlStructures() *exec.ControlStructureSet {
 		return nil
 	}
 	leave := func() { depth-- }
-	for _, name := range []string{"for", "if", "set", "macro", "call", "filter", "raw", "with", "do", "break", "continue"} {
+	for _, name := range []string{"for", "if", "set", "macro", "call", "filter", "raw", "with", "do",
+		"break", "continue"} {
 		original, _ := builtins.ControlStructures.Get(name)
 		set[name] = func(p, args *parser.Parser) (nodes.ControlStructure, error) {
 			defer leave()
@@ -283,7 +287,8 @@ func weight(v reflect.Value, depth int) (size int) {
 			return weight(x.Val, depth+1)
 		case *exec.Dict:
 			for _, p := range x.Pairs {
-				if size += weight(reflect.ValueOf(p.Key), depth+1) + weight(reflect.ValueOf(p.Value), depth+1); size > maxOutput {
+				if size += weight(reflect.ValueOf(p.Key), depth+1) +
+					weight(reflect.ValueOf(p.Value), depth+1); size > maxOutput {
 					break
 				}
 			}
@@ -327,7 +332,8 @@ func filters() *exec.FilterSet {
 	set := map[string]exec.FilterFunction{}
 	for _, name := range []string{
 		"abs", "attr", "capitalize", "count", "d", "default", "e", "escape", "first", "float", "int",
-		"last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round", "safe", "select",
+		"last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse",
+		"round", "safe", "select",
 		"selectattr", "sort", "string", "sum", "title", "trim", "unique", "upper",
 	} {
 		set[name], _ = builtins.Filters.Get(name)
@@ -390,8 +396,10 @@ func methods() exec.Methods {
 	m := builtins.Methods
 	set := map[string]exec.Method[string]{}
 	for _, name := range []string{
-		"capitalize", "casefold", "count", "endswith", "find", "isalnum", "isalpha", "isascii", "isdecimal", "isdigit", "islower", "isnumeric",
-		"isprintable", "isspace", "istitle", "isupper", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "rfind", "rpartition",
+		"capitalize", "casefold", "count", "endswith", "find", "isalnum", "isalpha", "isascii", "isdecimal", "isdigit",
+		"islower", "isnumeric",
+		"isprintable", "isspace", "istitle", "isupper", "lower", "lstrip", "partition", "removeprefix", "removesuffix",
+		"rfind", "rpartition",
 		"rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase", "title", "upper",
 	} {
 		set[name], _ = builtins.Methods.Str.Get(name)
@@ -408,10 +416,14 @@ func methods() exec.Methods {
 	m.Str = exec.NewMethodSet(set)
 	get, _ := builtins.Methods.Dict.Get("get")
 	m.Dict = exec.NewMethodSet(map[string]exec.Method[map[string]any]{
-		"get":    get,
-		"items":  func(_ map[string]any, v *exec.Value, _ *exec.VarArgs) (any, error) { return ordered(v, true, true) },
-		"keys":   func(_ map[string]any, v *exec.Value, _ *exec.VarArgs) (any, error) { return ordered(v, true, false) },
-		"values": func(_ map[string]any, v *exec.Value, _ *exec.VarArgs) (any, error) { return ordered(v, false, true) },
+		"get":   get,
+		"items": func(_ map[string]any, v *exec.Value, _ *exec.VarArgs) (any, error) { return ordered(v, true, true) },
+		"keys": func(_ map[string]any, v *exec.Value, _ *exec.VarArgs) (any, error) {
+			return ordered(v, true, false)
+		},
+		"values": func(_ map[string]any, v *exec.Value, _ *exec.VarArgs) (any, error) {
+			return ordered(v, false, true)
+		},
 	})
 	return m
 }

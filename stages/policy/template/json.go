@@ -155,7 +155,8 @@ func dumpReflected(b *strings.Builder, v reflect.Value, indent, depth int, sortK
 	case reflect.Map:
 		d := exec.NewDict()
 		for _, k := range v.MapKeys() {
-			d.Pairs = append(d.Pairs, &exec.Pair{Key: exec.AsValue(k.Interface()), Value: exec.AsValue(v.MapIndex(k).Interface())})
+			d.Pairs = append(d.Pairs, &exec.Pair{Key: exec.AsValue(k.Interface()),
+				Value: exec.AsValue(v.MapIndex(k).Interface())})
 		}
 		return dumpDict(b, d, indent, depth, true) // Go's maps have no order of their own
 	}
@@ -166,7 +167,9 @@ func dumpDict(b *strings.Builder, d *exec.Dict, indent, depth int, sortKeys bool
 	pairs := d.Pairs
 	if sortKeys {
 		pairs = slices.Clone(pairs)
-		slices.SortStableFunc(pairs, func(x, y *exec.Pair) int { return strings.Compare(x.Key.String(), y.Key.String()) })
+		slices.SortStableFunc(pairs, func(x, y *exec.Pair) int {
+			return strings.Compare(x.Key.String(), y.Key.String())
+		})
 	}
 	return dumpAll(b, '{', '}', len(pairs), indent, depth, func(i int) error {
 		dumpString(b, pairs[i].Key.String())

@@ -77,7 +77,8 @@ func pythonOperators(v reflect.Value, seen map[unsafe.Pointer]int) (chain int) {
 }
 
 func replacement(b *nodes.BinaryExpression) *nodes.FilteredExpression {
-	name := map[tokens.Type]string{tokens.Addition: addFilter, tokens.Multiply: timesFilter, tokens.Tilde: joinFilter}[b.Operator.Token.Type]
+	name := map[tokens.Type]string{tokens.Addition: addFilter, tokens.Multiply: timesFilter,
+		tokens.Tilde: joinFilter}[b.Operator.Token.Type]
 	if name == "" {
 		return nil
 	}

@@ -102,7 +102,8 @@ func Open(fsys fs.FS) (*Template, error) {
 	if errors.Is(err, fs.ErrNotExist) && len(c.Template) > 0 {
 		var text string
 		if json.Unmarshal(c.Template, &text) != nil {
-			return nil, fmt.Errorf("template: %s: chat_template: not one text; write the one to use into %s", ConfigFile, File)
+			return nil, fmt.Errorf("template: %s: chat_template: not one text; write the one to use into %s",
+				ConfigFile, File)
 		}
 		name, source, err = ConfigFile, []byte(text), nil
 	}
@@ -271,7 +272,8 @@ func place(stack []byte) string {
 func dict(keysAndValues ...string) *exec.Dict {
 	d := exec.NewDict()
 	for i := 0; i < len(keysAndValues); i += 2 {
-		d.Pairs = append(d.Pairs, &exec.Pair{Key: exec.AsValue(keysAndValues[i]), Value: exec.AsValue(keysAndValues[i+1])})
+		d.Pairs = append(d.Pairs, &exec.Pair{Key: exec.AsValue(keysAndValues[i]),
+			Value: exec.AsValue(keysAndValues[i+1])})
 	}
 	return d
 }

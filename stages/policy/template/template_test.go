@@ -84,8 +84,10 @@ func TestGolden(t *testing.T) {
 		}
 		if calls := callsOf(t, c.Ctx); c.Err == nil && len(calls) > 0 {
 			called++
-			if want := toolcall.FormatOfTemplate(templates[c.Tmpl].Source()).Print(calls); !strings.Contains(got, want) {
-				t.Errorf("case %d %s %s: the template writes calls otherwise than %q:\n%q", n, c.Tmpl, c.Name, want, got)
+			want := toolcall.FormatOfTemplate(templates[c.Tmpl].Source()).Print(calls)
+			if !strings.Contains(got, want) {
+				t.Errorf("case %d %s %s: the template writes calls otherwise than %q:\n%q",
+					n, c.Tmpl, c.Name, want, got)
 			}
 		}
 	}
@@ -100,7 +102,8 @@ func TestGolden(t *testing.T) {
 // TestTemplatesWriteCalls: real templates write calls as Print does, whatever is in them.
 func TestTemplatesWriteCalls(t *testing.T) {
 	dir := thirdParty(t)
-	for file, format := range map[string]toolcall.Format{"qwen2_5.jinja": toolcall.Hermes, "llama3_1.jinja": toolcall.LlamaJSON} {
+	for file, format := range map[string]toolcall.Format{"qwen2_5.jinja": toolcall.Hermes,
+		"llama3_1.jinja": toolcall.LlamaJSON} {
 		source, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
 			t.Fatal(err)
@@ -115,10 +118,12 @@ func TestTemplatesWriteCalls(t *testing.T) {
 			}
 			var asked []any
 			for _, c := range calls {
-				asked = append(asked, map[string]any{"type": "function", "function": map[string]any{"name": c.Name, "arguments": json.RawMessage(c.JSON())}})
+				asked = append(asked, map[string]any{"type": "function",
+					"function": map[string]any{"name": c.Name, "arguments": json.RawMessage(c.JSON())}})
 			}
 			ctx, err := json.Marshal(map[string]any{"messages": []any{
-				map[string]any{"role": "user", "content": "?"}, map[string]any{"role": "assistant", "tool_calls": asked},
+				map[string]any{"role": "user", "content": "?"},
+				map[string]any{"role": "assistant", "tool_calls": asked},
 			}})
 			if err != nil {
 				t.Fatal(err)
@@ -168,11 +173,13 @@ func callsOf(t *testing.T, ctx json.RawMessage) (calls []toolcall.Call) {
 
 var (
 	talk = []template.Message{
-		{Role: "system", Content: "Be brief."}, {Role: "user", Content: "  Weather in Oslo? \n"}, {Role: "assistant", Content: `[get_weather(city="Oslo")]`},
+		{Role: "system", Content: "Be brief."}, {Role: "user", Content: "  Weather in Oslo? \n"},
+		{Role: "assistant", Content: `[get_weather(city="Oslo")]`},
 		{Role: "tool", Content: "rain"},
 	}
 	tools = json.RawMessage(`[{"type": "function", "function": {"name": "get_weather", "description": "Weather now.",
-		"parameters": {"type": "object", "required": ["city"], "properties": {"unit": {"enum": ["C", "F"]}, "city": {"type": "string", "description": "a town"}}}}},
+		"parameters": {"type": "object", "required": ["city"], "properties": {"unit": {"enum": ["C", "F"]},
+			"city": {"type": "string", "description": "a town"}}}}},
 		{"name": "stop"}]`)
 )
 
@@ -186,23 +193,32 @@ func TestDefault(t *testing.T) {
 		in   template.Input
 		want string
 	}{
-		{"user", template.Input{Messages: talk[1:2], Prompt: true}, "<|bos|><|user|>  Weather in Oslo? \n<|end|><|assistant|>"},
-		{"system", template.Input{Messages: talk[:2]}, "<|bos|><|system|>Be brief.<|end|><|user|>  Weather in Oslo? \n<|end|>"},
-		{"no tools", template.Input{Messages: talk[1:2], Tools: json.RawMessage(`[]`)}, "<|bos|><|user|>  Weather in Oslo? \n<|end|>"},
+		{"user", template.Input{Messages: talk[1:2], Prompt: true},
+			"<|bos|><|user|>  Weather in Oslo? \n<|end|><|assistant|>"},
+		{"system", template.Input{Messages: talk[:2]},
+			"<|bos|><|system|>Be brief.<|end|><|user|>  Weather in Oslo? \n<|end|>"},
+		{"no tools", template.Input{Messages: talk[1:2], Tools: json.RawMessage(`[]`)},
+			"<|bos|><|user|>  Weather in Oslo? \n<|end|>"},
 		{"tools", template.Input{Messages: talk, Tools: tools, Prompt: true},
-			"<|bos|><|system|>Be brief.\nTools:\nget_weather(unit?: C|F, city: string (a town)) Weather now.\nstop()<|end|>" +
-				"<|user|>  Weather in Oslo? \n<|end|><|assistant|>[get_weather(city=\"Oslo\")]<|end|><|tool|>rain<|end|><|assistant|>"},
-		{"nested", template.Input{Messages: talk[1:2], Tools: json.RawMessage(`[{"name":"f","parameters":{"type":"object","properties":{` +
-			`"a":{"type":"array","items":{"type":"string"}},"b":{"type":"array"},"c":{"type":"array","items":{"type":["string","null"]}},` +
-			`"d":{"type":"object","properties":{"x":{"type":"integer"},"y":{}}},"e":{"type":"object"}},"required":["a","b","c","d","e"]}}]`)},
-			"<|bos|><|system|>Tools:\nf(a: list of string, b: array, c: array, d: {x, y}, e: object)<|end|><|user|>  Weather in Oslo? \n<|end|>"},
+			"<|bos|><|system|>Be brief.\nTools:\nget_weather(unit?: C|F, city: string (a town)) Weather now.\n" +
+				"stop()<|end|><|user|>  Weather in Oslo? \n<|end|>" +
+				"<|assistant|>[get_weather(city=\"Oslo\")]<|end|><|tool|>rain<|end|><|assistant|>"},
+		{"nested", template.Input{Messages: talk[1:2],
+			Tools: json.RawMessage(`[{"name":"f","parameters":{"type":"object","properties":{` +
+				`"a":{"type":"array","items":{"type":"string"}},"b":{"type":"array"},"c":{"type":"array",` +
+				`"items":{"type":["string","null"]}},` +
+				`"d":{"type":"object","properties":{"x":{"type":"integer"},"y":{}}},"e":{"type":"object"}},` +
+				`"required":["a","b","c","d","e"]}}]`)},
+			"<|bos|><|system|>Tools:\nf(a: list of string, b: array, c: array, d: {x, y}, e: object)<|end|><|user|>  " +
+				"Weather in Oslo? \n<|end|>"},
 		{"no messages", template.Input{}, "<|bos|>"},
 	} {
 		if got, err := x.Render(c.in); err != nil || got != c.want {
 			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got, c.want)
 		}
 	}
-	if _, err := x.Render(template.Input{Messages: []template.Message{{Role: "robot"}}}); err == nil || !strings.Contains(err.Error(), "robot") {
+	if _, err := x.Render(template.Input{Messages: []template.Message{{Role: "robot"}}}); err == nil ||
+		!strings.Contains(err.Error(), "robot") {
 		t.Errorf("an unknown role: got %v, want an error that names it", err)
 	}
 }
@@ -211,17 +227,25 @@ func TestRender(t *testing.T) {
 	for _, c := range []struct {
 		name, source, variables, want string
 	}{
-		{"order of keys", `{{ x | tojson }}`, `{"x": {"b": 1, "a": [1.0, -0, 1e3, 2.5e-7, 1e16, true, null]}}`, `{"b": 1, "a": [1.0, 0, 1000.0, 2.5e-07, 1e+16, true, null]}`},
+		{"order of keys", `{{ x | tojson }}`, `{"x": {"b": 1, "a": [1.0, -0, 1e3, 2.5e-7, 1e16, true, null]}}`,
+			`{"b": 1, "a": [1.0, 0, 1000.0, 2.5e-07, 1e+16, true, null]}`},
 		{"large integer", `{{ x | tojson }}`, `{"x": 123456789012345678901}`, `123456789012345678901`},
-		{"text", `{{ x | tojson }}`, `{"x": "<a href='é'>&\u2028\u007f\u0001\t\"\\"}`, "\"<a href='é'>&\u2028\u007f\\u0001\\t\\\"\\\\\""},
-		{"indent", `{{ x | tojson(indent=2) }}`, `{"x": {"a": [1, {}], "b": []}}`, "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}"},
+		{"text", `{{ x | tojson }}`, `{"x": "<a href='é'>&\u2028\u007f\u0001\t\"\\"}`,
+			"\"<a href='é'>&\u2028\u007f\\u0001\\t\\\"\\\\\""},
+		{"indent", `{{ x | tojson(indent=2) }}`, `{"x": {"a": [1, {}], "b": []}}`,
+			"{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}"},
 		{"sort", `{{ x | tojson(sort_keys=true) }}`, `{"x": {"b": 1, "a": 2}}`, `{"a": 2, "b": 1}`},
 		{"key twice", `{{ x | tojson }}`, `{"x": {"a": 1, "b": 2, "a": 3}}`, `{"a": 3, "b": 2}`},
 		{"made in the template", `{% set l = [1, {"k": x}] %}{{ l | tojson }}`, `{"x": "v"}`, `[1, {"k": "v"}]`},
-		{"namespace", `{% set ns = namespace(n=0) %}{% for m in range(3) %}{% set ns.n = ns.n + m %}{% endfor %}{{ ns.n }}`, `{}`, `3`},
+		{"namespace",
+			`{% set ns = namespace(n=0) %}{% for m in range(3) %}{% set ns.n = ns.n + m %}{% endfor %}{{ ns.n }}`, `{}`,
+			`3`},
 		{"backwards", `{% for m in x[::-1] %}{{ m }}{% endfor %}`, `{"x": ["a", "b"]}`, `ba`},
-		{"sums", `{{ 1 + 2 }} {{ [1] + [2] }} {{ "a" + "b" + "c" }} {{ 2 * 3 + 1 }} {{ "-" * 3 }} {{ 1 + 0.5 }}`, `{}`, `3 [1, 2] abc 7 --- 1.5`},
-		{"items", `{% for k, v in x | items %}{{ k }}={{ v }};{% endfor %}{% for k, v in x.items() %}{{ k }}{% endfor %}`, `{"x": {"b": 1, "a": "z"}}`, `b=1;a=z;ba`},
+		{"sums", `{{ 1 + 2 }} {{ [1] + [2] }} {{ "a" + "b" + "c" }} {{ 2 * 3 + 1 }} {{ "-" * 3 }} {{ 1 + 0.5 }}`, `{}`,
+			`3 [1, 2] abc 7 --- 1.5`},
+		{"items",
+			`{% for k, v in x | items %}{{ k }}={{ v }};{% endfor %}{% for k, v in x.items() %}{{ k }}{% endfor %}`,
+			`{"x": {"b": 1, "a": "z"}}`, `b=1;a=z;ba`},
 		{"split", `{{ x.split('</think>')[-1].lstrip('\n') }}`, `{"x": "hm</think>\n\nyes"}`, `yes`},
 		{"macro", `{% macro m(a) %}<{{ a }}>{% endmacro %}{{ m(1) }}{{ m(2) }}`, `{}`, `<1><2>`},
 		{"generation", `a{% generation %}{{ x }}{% endgeneration %}c`, `{"x": "b"}`, `abc`},
@@ -237,8 +261,10 @@ func TestRender(t *testing.T) {
 }
 
 func TestDateAndContent(t *testing.T) {
-	x := compile(t, `{{ strftime_now("%d %b %Y") if strftime_now is defined else "26 Jul 2024" }}{% for m in messages %}|{{ m.content }}{% endfor %}{{ tools | tojson if tools }}`)
-	in := template.Input{Messages: talk[1:2], Tools: json.RawMessage(`[{"oslo": "Oslo"}]`), Date: "1 Jan 2030", Content: strings.ToUpper}
+	x := compile(t, `{{ strftime_now("%d %b %Y") if strftime_now is defined else "26 Jul 2024" }}`+
+		`{% for m in messages %}|{{ m.content }}{% endfor %}{{ tools | tojson if tools }}`)
+	in := template.Input{Messages: talk[1:2], Tools: json.RawMessage(`[{"oslo": "Oslo"}]`), Date: "1 Jan 2030",
+		Content: strings.ToUpper}
 	want := "1 Jan 2030|  WEATHER IN OSLO? \n" + `[{"OSLO": "OSLO"}]`
 	if got, err := x.Render(in); err != nil || got != want {
 		t.Errorf("%v: got %q, want %q", err, got, want)
@@ -247,7 +273,8 @@ func TestDateAndContent(t *testing.T) {
 	if got, err := x.Render(in); err != nil || got != "26 Jul 2024|  Weather in Oslo? \n" {
 		t.Errorf("%v: got %q, want the template's own date", err, got)
 	}
-	for _, bad := range []string{`{}`, `[1`, `"x"`, `[] []`, `[1e999]`, strings.Repeat("[", 5000) + strings.Repeat("]", 5000)} {
+	for _, bad := range []string{`{}`, `[1`, `"x"`, `[] []`, `[1e999]`,
+		strings.Repeat("[", 5000) + strings.Repeat("]", 5000)} {
 		in.Tools = json.RawMessage(bad)
 		if got, err := x.Render(in); err == nil || !strings.Contains(err.Error(), "tools") {
 			t.Errorf("tools %.20q: got %q, %v, want an error", bad, got, err)
@@ -268,32 +295,47 @@ func TestHostile(t *testing.T) {
 		{"in an argument", `{{ namespace(a="b" + 1).a }}`, "concatenate"},
 		{"pads", `{{ "x".ljust(1000000000) }}`, ""},
 		{"long loop", `{% for i in range(1000000000) %}{% endfor %}`, "range"},
-		{"nested loops", strings.Repeat(`{% for i in range(9999) %}`, 4) + strings.Repeat(`{% endfor %}`, 4), "the template "},
-		{"doubling", `{% set ns = namespace(x="aaaaaaaa") %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`, "larger"},
-		{"doubling block", "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set y %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = y %}{% endfor %}", "larger"},
-		{"squares", `{% set x = range(9999) | join("aaaaaaaaaaaaaaaaa") %}{{ x | replace("a", x) | length }}`, "replace"},
+		{"nested loops", strings.Repeat(`{% for i in range(9999) %}`, 4) +
+			strings.Repeat(`{% endfor %}`, 4), "the template "},
+		{"doubling",
+			`{% set ns = namespace(x="aaaaaaaa") %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`,
+			"larger"},
+		{"doubling block", "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set y %}{{ ns.x }}{{ " +
+			"ns.x }}{% endset %}{% set ns.x = y %}{% endfor %}", "larger"},
+		{"squares", `{% set x = range(9999) | join("aaaaaaaaaaaaaaaaa") %}{{ x | replace("a", x) | length }}`,
+			"replace"},
 		{"recursion", `{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}`, "nested"},
-		{"mutual", `{% macro a(x) %}{{ b(x) }}{% endmacro %}{% macro b(x) %}{{ a(x) }}{% endmacro %}{{ a(1) }}`, "nested"},
+		{"mutual", `{% macro a(x) %}{{ b(x) }}{% endmacro %}{% macro b(x) %}{{ a(x) }}{% endmacro %}{{ a(1) }}`,
+			"nested"},
 		{"default of itself", `{% macro m(a=m()) %}{% endmacro %}{{ m() }}`, "nested"},
-		{"macro doubles", `{% macro m(a) %}{{ a }}{{ a }}{% endmacro %}{% set x = m(m(m(m("aaaaaaaaaaaaaaaaaaaaaaaaaa")))) %}{% set x = m(m(m(m(m(m(m(m(x)))))))) %}{% set x = m(m(m(m(m(m(m(m(x)))))))) %}{{ m(m(m(m(m(m(m(m(x)))))))) }}`, "larger"},
+		{"macro doubles", `{% macro m(a) %}{{ a }}{{ a }}{% endmacro %}` +
+			`{% set x = m(m(m(m("aaaaaaaaaaaaaaaaaaaaaaaaaa")))) %}{% set x = m(m(m(m(m(m(m(m(x)))))))) %}` +
+			`{% set x = m(m(m(m(m(m(m(m(x)))))))) %}{{ m(m(m(m(m(m(m(m(x)))))))) }}`, "larger"},
 		{"raises", `{{ raise_exception("no system role") }}`, "no system role"},
 		{"budget taken", `{% for __budget__ in range(3) %}{% endfor %}`, "__budget__"},
-		{"brackets", "{{" + strings.Repeat("(", 60000) + "1" + strings.Repeat(")", 60000) + "}}", "take the one that came with"},
+		{"brackets", "{{" + strings.Repeat("(", 60000) + "1" + strings.Repeat(")", 60000) + "}}",
+			"take the one that came with"},
 		{"lists", "{{" + strings.Repeat("[", 60000) + strings.Repeat("]", 60000) + "}}", "take the one"},
 		{"not closed lists", "{{" + strings.Repeat("[", 60000) + "}}", "take the one"},
 		{"mappings", "{{" + strings.Repeat("{1:", 60000) + "1" + strings.Repeat("}", 60000) + "}}", "take the one"},
 		{"arguments", "{{" + strings.Repeat("a(", 60000) + strings.Repeat(")", 60000) + "}}", "take the one"},
-		{"indices", "{% if " + strings.Repeat("a[", 60000) + "1" + strings.Repeat("]", 60000) + "%}{% endif %}", "take the one"},
+		{"indices", "{% if " + strings.Repeat("a[", 60000) + "1" + strings.Repeat("]", 60000) +
+			"%}{% endif %}", "take the one"},
 		{"attributes", "{% set x = a" + strings.Repeat(".b", 100000) + "%}", "take the one"},
 		{"sums", "{{ 1" + strings.Repeat("+1", 100000) + "}}", "take the one"},
 		{"filters", "{{ 1" + strings.Repeat("|e", 100000) + "}}", "take the one"},
 		{"joined", "{{ 1" + strings.Repeat("~1", 100000) + "}}", "take the one"},
 		{"negations", "{{" + strings.Repeat("not (", 40000) + "1" + strings.Repeat(")", 40000) + "}}", "take the one"},
-		{"tags in tags", strings.Repeat("{%for x in y%}", 9000) + strings.Repeat("{%endfor%}", 9000), "line 1: tags lie deeper"},
-		{"transparent tags", strings.Repeat("{%generation%}", 8000) + strings.Repeat("{%endgeneration%}", 8000), "tags lie deeper"},
+		{"tags in tags", strings.Repeat("{%for x in y%}", 9000) + strings.Repeat("{%endfor%}", 9000),
+			"line 1: tags lie deeper"},
+		{"transparent tags", strings.Repeat("{%generation%}", 8000) + strings.Repeat("{%endgeneration%}", 8000),
+			"tags lie deeper"},
 		{"methods of methods", `{{ ""` + strings.Repeat(".strip()", 60) + "}}", "method calls"},
-		{"methods in indices", "{{" + strings.Repeat("x[", 40) + "1" + strings.Repeat("].strip()", 40) + "}}", "method calls"},
-		{"joins a large text", `{% set ns = namespace(x="aaaaaaaa") %}{% for i in range(19) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{% set y = ns.x %}{{ (y` + strings.Repeat("~y", 100) + `) | length }}`, "larger"},
+		{"methods in indices", "{{" + strings.Repeat("x[", 40) + "1" + strings.Repeat("].strip()", 40) +
+			"}}", "method calls"},
+		{"joins a large text", `{% set ns = namespace(x="aaaaaaaa") %}{% for i in range(19) %}` +
+			`{% set ns.x = ns.x + ns.x %}{% endfor %}{% set y = ns.x %}` +
+			`{{ (y` + strings.Repeat("~y", 100) + `) | length }}`, "larger"},
 		{"too long", strings.Repeat(" ", 1<<20), "more than"},
 	} {
 		start := time.Now()
@@ -325,14 +367,16 @@ func TestDeepest(t *testing.T) {
 		"not":      strings.Repeat("not (", 80) + "m(n-1)" + strings.Repeat(")", 80),
 		"defaults": strings.Repeat("x|d(", 60) + "m(n-1)" + strings.Repeat(")", 60),
 	} {
-		x := compile(t, "{% macro m(n) %}"+strings.Repeat("{% if n > 0 %}", 98)+"{{ "+deepest+" }}"+strings.Repeat("{% endif %}", 98)+"{% endmacro %}{{ m(n) }}")
+		x := compile(t, "{% macro m(n) %}"+strings.Repeat("{% if n > 0 %}", 98)+
+			"{{ "+deepest+" }}"+strings.Repeat("{% endif %}", 98)+"{% endmacro %}{{ m(n) }}")
 		if _, err := x.Execute(json.RawMessage(`{"n": 48}`)); err != nil {
 			t.Errorf("%s: %.300v", name, err)
 		}
 		if name != "not" {
 			continue
 		}
-		if _, err := x.Execute(json.RawMessage(`{"n": 60}`)); err == nil || !strings.Contains(err.Error(), "nested deeper") {
+		if _, err := x.Execute(json.RawMessage(`{"n": 60}`)); err == nil ||
+			!strings.Contains(err.Error(), "nested deeper") {
 			t.Errorf("%s: got %.300v, want an error", name, err)
 		}
 	}
@@ -349,12 +393,16 @@ func TestOpen(t *testing.T) {
 		fsys      fstest.MapFS
 		want, bad string
 	}{
-		{"file", fstest.MapFS{template.File: file("F{{ bos_token }}"), template.ConfigFile: file(`{"chat_template": "C", "bos_token": {"content": "<b>"}}`)}, "F<b>", ""},
-		{"config", fstest.MapFS{template.ConfigFile: file(`{"chat_template": "C{{ bos_token }}", "bos_token": null}`)}, "C", ""},
-		{"list", fstest.MapFS{template.ConfigFile: file(`{"chat_template": [{"name": "default", "template": "C"}]}`)}, "", template.File},
+		{"file", fstest.MapFS{template.File: file("F{{ bos_token }}"),
+			template.ConfigFile: file(`{"chat_template": "C", "bos_token": {"content": "<b>"}}`)}, "F<b>", ""},
+		{"config", fstest.MapFS{template.ConfigFile: file(`{"chat_template": "C{{ bos_token }}", "bos_token": null}`)},
+			"C", ""},
+		{"list", fstest.MapFS{template.ConfigFile: file(`{"chat_template": [{"name": "default", "template": "C"}]}`)},
+			"", template.File},
 		{"none", fstest.MapFS{template.ConfigFile: file(`{}`)}, "", "chat_template"},
 		{"broken", fstest.MapFS{template.File: file("{{"), template.ConfigFile: file(`{}`)}, "", template.File},
-		{"broken config", fstest.MapFS{template.File: file("x"), template.ConfigFile: file(`{`)}, "", template.ConfigFile},
+		{"broken config", fstest.MapFS{template.File: file("x"), template.ConfigFile: file(`{`)}, "",
+			template.ConfigFile},
 	} {
 		x, err := template.Open(c.fsys)
 		if c.bad != "" {
@@ -395,10 +443,12 @@ func TestConcurrent(t *testing.T) {
 
 func FuzzNew(f *testing.F) {
 	f.Add(template.Default)
-	f.Add(`{% set ns = namespace(x=1) %}{% for m in messages[::-1] %}{% set ns.x = m.content | trim %}{{ loop.index0 }}{% endfor %}{{ ns.x | tojson(indent=4) }}`)
+	f.Add(`{% set ns = namespace(x=1) %}{% for m in messages[::-1] %}{% set ns.x = m.content | trim %}` +
+		`{{ loop.index0 }}{% endfor %}{{ ns.x | tojson(indent=4) }}`)
 	f.Add(`{% macro m(a, b=1) %}{{ a.split(',')[-1] }}{% endmacro %}{{ m("x,y") if x is defined else 'none' }}`)
 	f.Add("{{" + strings.Repeat("([{1:", 2000) + "a.b|e" + strings.Repeat("}])", 2000) + "}}")
-	f.Add(strings.Repeat("{%if a.b()%}", 90) + "{{ -a[1].c(not x)|e ~ 1 if a else 2 }}" + strings.Repeat("{%endif%}", 90))
+	f.Add(strings.Repeat("{%if a.b()%}", 90) + "{{ -a[1].c(not x)|e ~ 1 if a else 2 }}" +
+		strings.Repeat("{%endif%}", 90))
 	f.Fuzz(func(t *testing.T, source string) {
 		if x, err := template.New(source, "<s>", "</s>"); err == nil {
 			x.Render(template.Input{Messages: talk, Tools: tools, Prompt: true})

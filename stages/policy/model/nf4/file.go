@@ -10,8 +10,8 @@ import (
 	"itool/stages/policy/model/safetensors"
 )
 
-// A quantised weight "x.weight" lies in a file as bitsandbytes writes it: the codes
-// under its own name, and these beside it.
+// A quantized weight "x.weight" is in a file as bitsandbytes writes it: the codes have its own name, and
+// the other parts have the name plus these suffixes.
 const (
 	scalesName = ".absmax"
 	bookName   = ".quant_map"
@@ -20,12 +20,12 @@ const (
 	stateName  = ".quant_state.bitsandbytes__nf4"
 )
 
-// Companions are the names of the tensors beside a quantised one.
+// Companions are the names of the other tensors of a quantized weight.
 func Companions(name string) []string {
 	return []string{name + scalesName, name + bookName, name + maxName, name + tableName, name + stateName}
 }
 
-// state is the JSON beside the codes.
+// state is the JSON in the tensor with the suffix stateName.
 type state struct {
 	Type        string   `json:"quant_type"`
 	Block       int      `json:"blocksize"`
@@ -36,21 +36,21 @@ type state struct {
 	Offset      *float64 `json:"nested_offset,omitempty"`
 }
 
-// stateBytes is the length that the JSON is filled to with spaces: a file's header is
-// written before its offset is known.
+// stateBytes is the length of the JSON, filled with spaces. It is fixed because a file's header, with
+// the length, is written before the offset in the JSON is known.
 const stateBytes = 256
 
-// Files finds the file that holds a tensor, nil if none does: a checkpoint may be cut
-// into files between any two tensors.
+// Files returns the file that contains a tensor, or nil. A checkpoint's files may divide its tensors in
+// any way.
 type Files func(tensor string) *safetensors.File
 
-// Has tells whether the tensor is there in four bits: anything beside it says so, for
-// then Read names what is missing.
+// Has tells whether the tensor is in four bits. Any one of its companions is enough: Read names the
+// missing ones.
 func (f Files) Has(name string) bool {
 	return slices.ContainsFunc(Companions(name), func(c string) bool { return f(c) != nil })
 }
 
-// Read takes a weight (n, k) from its files, where the codes stay.
+// Read reads a weight (n, k) from its files. The codes are not copied.
 func (f Files) Read(name string, n, k int) (*Weight, error) {
 	fail := func(format string, args ...any) (*Weight, error) {
 		return nil, fmt.Errorf("tensor %q: %w", name, fmt.Errorf(format, args...))
@@ -58,7 +58,7 @@ func (f Files) Read(name string, n, k int) (*Weight, error) {
 	part := map[string]*safetensors.File{}
 	for _, suffix := range []string{"", stateName, scalesName, bookName} {
 		if part[suffix] = f(name + suffix); part[suffix] == nil {
-			return fail("%s%s is missing: copy the checkpoint again, or quantise the original", name, suffix)
+			return fail("%s%s is missing: copy the checkpoint again, or quantize the original", name, suffix)
 		}
 	}
 	shape, _ := part[stateName].Shape(name + stateName)
@@ -72,9 +72,9 @@ func (f Files) Read(name string, n, k int) (*Weight, error) {
 	}
 	switch {
 	case s.Type != "nf4":
-		return fail("quant_type %q: only nf4 is supported: quantise the original again", s.Type)
+		return fail("quant_type %q: only nf4 is supported: quantize the original again", s.Type)
 	case s.Block != block:
-		return fail("blocksize %d: only %d is supported: quantise the original again", s.Block, block)
+		return fail("blocksize %d: only %d is supported: quantize the original again", s.Block, block)
 	case !slices.Equal(s.Shape, []int{n, k}):
 		return fail("shape %v, config.json asks for [%d %d]", s.Shape, n, k)
 	case s.Dtype != "bfloat16" && s.Dtype != "float16" && s.Dtype != "float32":
@@ -89,10 +89,10 @@ func (f Files) Read(name string, n, k int) (*Weight, error) {
 		return nil, err
 	}
 	if !slices.Equal(book, Codebook[:]) {
-		return fail("%s holds another code than nf4", bookName)
+		return fail("%s has another codebook than nf4", bookName)
 	}
 	blocks := (n*k + block - 1) / block
-	if s.Offset == nil { // no double quantisation
+	if s.Offset == nil { // no double quantization
 		if w.max, err = part[scalesName].Float32(name+scalesName, blocks); err != nil {
 			return nil, err
 		}
@@ -100,11 +100,12 @@ func (f Files) Read(name string, n, k int) (*Weight, error) {
 	}
 	for _, suffix := range []string{maxName, tableName} {
 		if part[suffix] = f(name + suffix); part[suffix] == nil {
-			return fail("%s%s is missing: copy the checkpoint again, or quantise the original", name, suffix)
+			return fail("%s%s is missing: copy the checkpoint again, or quantize the original", name, suffix)
 		}
 	}
 	if s.NestedBlock != nested || s.NestedDtype != "float32" {
-		return fail("nested_blocksize %d, nested_dtype %q: only %d and float32 are supported", s.NestedBlock, s.NestedDtype, nested)
+		return fail("nested_blocksize %d, nested_dtype %q: only %d and float32 are supported", s.NestedBlock,
+			s.NestedDtype, nested)
 	}
 	if w.offset = float32(*s.Offset); w.offset-w.offset != 0 {
 		return fail("nested_offset %v is not finite", *s.Offset)
@@ -121,7 +122,7 @@ func (f Files) Read(name string, n, k int) (*Weight, error) {
 	return w, w.finite(name)
 }
 
-// finite refuses scales that are no numbers, or that float16 cannot hold.
+// finite returns an error for a scale that is not a number, or too large for float16.
 func (w *Weight) finite(name string) error {
 	limit := float32(math.MaxFloat32)
 	if w.dtype == "float16" {
@@ -129,14 +130,15 @@ func (w *Weight) finite(name string) error {
 	}
 	for b := range (w.n*w.k + block - 1) / block {
 		if s := w.scale(b); !(s >= -limit && s <= limit) {
-			return fmt.Errorf("tensor %q: the scale of block %d is %v: the weights are broken, take another checkpoint", name, b, s)
+			return fmt.Errorf("tensor %q: the scale of block %d is %v: the weights are broken, take another checkpoint",
+				name, b, s)
 		}
 	}
 	return nil
 }
 
-// Tensors are what a file holds for the weight (n, k) called name. make is asked for
-// it when the first of them is written.
+// Tensors are the tensors of a file for the weight (n, k) with this name. make is called when the first
+// of them is written.
 func Tensors(name string, n, k int, dtype string, make func() (*Weight, error)) []safetensors.Tensor {
 	blocks := (n*k + block - 1) / block
 	var w *Weight
@@ -151,7 +153,7 @@ func Tensors(name string, n, k int, dtype string, make func() (*Weight, error)) 
 			return bytes(), nil
 		}}
 	}
-	// In the order of their names, in which a file has them: the state is the last.
+	// In the order of their names, in which Write writes them: the state is the last.
 	return []safetensors.Tensor{
 		part("", safetensors.U8, func() []byte { return w.codes }, (n*k+1)/2, 1),
 		part(scalesName, safetensors.U8, func() []byte { return w.scales }, blocks),
@@ -160,7 +162,7 @@ func Tensors(name string, n, k int, dtype string, make func() (*Weight, error)) 
 		part(bookName, safetensors.F32, func() []byte { return floats(Codebook[:]) }, len(Codebook)),
 		part(stateName, safetensors.U8, func() []byte {
 			text := w.state()
-			w = nil // written: the next one needs the memory
+			w = nil // all is written: free the memory for the next weight
 			return text
 		}, stateBytes),
 	}
@@ -168,9 +170,10 @@ func Tensors(name string, n, k int, dtype string, make func() (*Weight, error)) 
 
 func (w *Weight) state() []byte {
 	offset := float64(w.offset)
-	text, err := json.Marshal(state{Type: "nf4", Block: block, Dtype: w.dtype, Shape: []int{w.n, w.k}, NestedBlock: nested, NestedDtype: "float32", Offset: &offset})
+	text, err := json.Marshal(state{Type: "nf4", Block: block, Dtype: w.dtype, Shape: []int{w.n, w.k},
+		NestedBlock: nested, NestedDtype: "float32", Offset: &offset})
 	if err != nil || len(text) > stateBytes {
-		panic(fmt.Sprintf("nf4: state %q: %v", text, err)) // numbers and short words: neither happens
+		panic(fmt.Sprintf("nf4: state %q: %v", text, err)) // impossible with numbers and short words
 	}
 	for len(text) < stateBytes {
 		text = append(text, ' ')

@@ -1,11 +1,12 @@
-// Package nf4 keeps matrices in four bits a weight, as QLoRA (Dettmers et al. 2023)
-// trains adapters on and bitsandbytes stores them: a code into sixteen values that are
-// likely for normal weights, times the largest magnitude of each 64 weights, which is
-// itself kept in eight bits (double quantisation): 4.127 bits a weight in all.
+// Package nf4 has matrices in four bits per weight: NF4 of QLoRA (Dettmers et al. 2023), in the layout
+// of bitsandbytes. A weight is a code, an index into a codebook of sixteen values that suit normally
+// distributed weights. It is multiplied by the scale of its block of 64 weights, their largest
+// magnitude. The scales themselves are quantized to eight bits (double quantization), which makes
+// 4.127 bits per weight in all.
 //
-// It knows no model: Quantize makes a weight from any other, Files.Read takes one from
-// files, Tensors writes one. What a weight stands for is exact: code × scale, rounded
-// to the type that it was quantised from, as bitsandbytes' dequantize_4bit gives it.
+// The package knows no model: Quantize makes a weight from any other, Files.Read reads one from files,
+// Tensors writes one. The value of a weight is exact: code × scale, rounded to the type that it was
+// quantized from, with the bits of bitsandbytes' dequantize_4bit.
 package nf4
 
 import (
@@ -18,18 +19,20 @@ import (
 )
 
 const (
-	block  = 64  // weights, in the order of rows, that share a scale
-	nested = 256 // scales that share one of their own
+	block  = 64  // weights, counted row by row, that share a scale
+	nested = 256 // scales that share a scale
 )
 
-// Codebook is the normal float: the quantiles of a normal distribution, scaled to
-// ±1, zero among them.
+// Codebook is the NF4 codebook (normal float): quantiles of a normal distribution, scaled to ±1, with an
+// exact zero.
 var Codebook = [16]float32{
-	-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
-	0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+	-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
+	-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
+	0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+	0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
 }
 
-// bounds are the mid-points of the codebook: a value on one belongs below it.
+// bounds are the mid-points between the codebook's values. A value on a bound gets the lower code.
 var bounds = func() (b [15]float32) {
 	for i := range b {
 		b[i] = (Codebook[i] + Codebook[i+1]) / 2
@@ -37,8 +40,8 @@ var bounds = func() (b [15]float32) {
 	return b
 }()
 
-// dynamic is the map of eight bits that bitsandbytes calls dynamic: sign, an exponent
-// of ten by leading zeros, a linear fraction (create_dynamic_map of its functional.py).
+// dynamic is the table of eight bits that bitsandbytes calls dynamic map: a sign, an exponent of ten
+// given by leading zeros, and a linear fraction (create_dynamic_map in its functional.py).
 var dynamic = func() (m [256]float32) {
 	var all []float64
 	for i := range 7 {
@@ -57,8 +60,8 @@ var dynamic = func() (m [256]float32) {
 	return m
 }()
 
-// linear is point i of torch.linspace(0.1, 1, n) in float32: from both ends, rounded
-// once.
+// linear is point i of torch.linspace(0.1, 1, n) in float32, which computes each half from its own end
+// and rounds once.
 func linear(i, n int) float32 {
 	step := float64((float32(1) - float32(0.1)) / float32(n-1))
 	if i < n/2 {
@@ -69,11 +72,11 @@ func linear(i, n int) float32 {
 
 var _ kernel.Quantized = (*Weight)(nil)
 
-// Weight is a matrix (N, K) in four bits. It is read-only.
+// Weight is a matrix (N, K) in four bits. It does not change once it is made.
 type Weight struct {
 	n, k  int
-	dtype string // what values are rounded to: bfloat16, float16 or float32
-	codes []byte // (N·K/2), two a byte, the first in the high half
+	dtype string // type to which values are rounded: bfloat16, float16 or float32
+	codes []byte // (N·K/2), two per byte, the first in the high half
 
 	// Scale of block b: table[scales[b]]·max[b/nested] + offset; without scales, max[b].
 	scales []byte    // (N·K/block)
@@ -81,24 +84,24 @@ type Weight struct {
 	max    []float32 // (blocks/nested)
 	offset float32
 
-	owner any // keeps codes and scales mapped
+	owner any // while it is reachable, codes and scales stay mapped
 }
 
 // Shape returns N and K.
 func (w *Weight) Shape() (n, k int) { return w.n, w.k }
 
-// Bytes is what the weight takes.
+// Bytes is the memory of the weight.
 func (w *Weight) Bytes() int { return len(w.codes) + len(w.scales) + 4*len(w.max) + 4*len(w.table) }
 
-// scale of block b.
+// scale is the scale of block b.
 func (w *Weight) scale(b int) float32 {
 	if w.scales == nil {
 		return w.max[b]
 	}
-	return float32(w.table[w.scales[b]]*w.max[b/nested]) + w.offset // rounded in between, as two operations are
+	return float32(w.table[w.scales[b]]*w.max[b/nested]) + w.offset // rounded in between: not fused
 }
 
-// Block returns the codes of block b and what they stand for: sixteen products.
+// Block returns the codes of block b and fills table with their values: codebook × scale.
 func (w *Weight) Block(b int, table *[16]float32) []byte {
 	scale := w.scale(b)
 	switch w.dtype {
@@ -118,7 +121,7 @@ func (w *Weight) Block(b int, table *[16]float32) []byte {
 	return w.codes[b*block/2 : min(len(w.codes), (b+1)*block/2)]
 }
 
-// Rows widens rows from..to−1.
+// Rows converts rows from to to−1 to float32.
 func (w *Weight) Rows(dst []float32, from, to int) {
 	var values [16]float32
 	at, end := from*w.k, to*w.k
@@ -146,11 +149,10 @@ func (w *Weight) Rows(dst []float32, from, to int) {
 	runtime.KeepAlive(w.owner)
 }
 
-// Quantize keeps w in four bits, with the codes and scales of bitsandbytes'
-// quantize_4bit(w, blocksize 64, compress_statistics, "nf4"), as its default and CUDA
-// kernels have them; its CPU library (0.50) looks scales up in a table that misses the
-// nearest of the smallest by one. dtype is the type that w is of: bfloat16, float16 or
-// float32.
+// Quantize rounds w to four bits, with the codes and scales of bitsandbytes' quantize_4bit(w, blocksize
+// 64, compress_statistics, "nf4") in its default and CUDA kernels. Its CPU library (0.50) differs: it
+// looks scales up in a table that misses the nearest of the smallest values by one. dtype is the type
+// of w: bfloat16, float16 or float32.
 func Quantize(w kernel.Weight, dtype string) (*Weight, error) {
 	if dtype != "bfloat16" && dtype != "float16" && dtype != "float32" {
 		return nil, fmt.Errorf("nf4: dtype %q is none of bfloat16, float16, float32", dtype)
@@ -158,7 +160,7 @@ func Quantize(w kernel.Weight, dtype string) (*Weight, error) {
 	n, k := w.Shape()
 	q := &Weight{n: n, k: k, dtype: dtype, codes: make([]byte, (n*k+1)/2)}
 	largest := make([]float32, (n*k+block-1)/block)
-	// Blocks run over the ends of rows: take as many rows at once as make whole blocks.
+	// A block may cross the end of a row: take as many rows at once as make whole blocks.
 	step := block
 	for step > 1 && step/2*k%block == 0 {
 		step /= 2
@@ -176,7 +178,7 @@ func Quantize(w kernel.Weight, dtype string) (*Weight, error) {
 	return q, nil
 }
 
-// encode writes the codes of values that begin at a block's start, and their maxima.
+// encode writes the codes of values, which begin at the start of a block, and the blocks' largest magnitudes.
 func (w *Weight) encode(values []float32, at int, largest []float32) {
 	for len(values) > 0 {
 		n := min(block, len(values))
@@ -195,14 +197,14 @@ func (w *Weight) encode(values []float32, at int, largest []float32) {
 			}
 		}
 		if (at+n)%2 != 0 {
-			w.codes[(at+n)/2] |= code(0) // padding is a zero
+			w.codes[(at+n)/2] |= code(0) // the padding has the value 0
 		}
 		values, at = values[n:], at+n
 	}
 }
 
-// normalise divides by a block's largest: a whole block's by its inverse, and a last,
-// shorter one's, which is then never 0, by itself. So it is in bitsandbytes.
+// normalise divides by a block's largest magnitude, as bitsandbytes does it: in a whole block by
+// multiplying with the inverse; in a last, shorter block by dividing, after raising top to least.
 func normalise(top *float32, short bool) func(float32) float32 {
 	const least = 1e-38
 	if short {
@@ -214,7 +216,7 @@ func normalise(top *float32, short bool) func(float32) float32 {
 	return func(v float32) float32 { return v * inverse }
 }
 
-// code is the number of bounds below x.
+// code is the code of x: the number of bounds below it.
 func code(x float32) byte {
 	var c byte
 	for _, step := range [...]byte{8, 4, 2, 1} {
@@ -225,7 +227,7 @@ func code(x float32) byte {
 	return c
 }
 
-// nest keeps the maxima in eight bits around their mean.
+// nest quantizes the scales to eight bits around their mean: double quantization.
 func (w *Weight) nest(largest []float32) {
 	var sum float64
 	for _, v := range largest {
@@ -248,7 +250,7 @@ func (w *Weight) nest(largest []float32) {
 	}
 }
 
-// nearest is the index of the dynamic map's value next to x, the lower of two.
+// nearest is the index of the value of the dynamic map nearest to x; of two, the lower one.
 func nearest(x float32) byte {
 	return byte(sort.Search(len(dynamic)-1, func(i int) bool { return (dynamic[i]+dynamic[i+1])/2 >= x }))
 }

@@ -38,7 +38,8 @@ func whole(f *safetensors.File) nf4.Files {
 }
 
 var matrices = map[string]string{ // their types
-	"even": "bfloat16", "ragged": "float16", "odd": "float32", "long": "float32", "bounds": "float32", "zeros": "bfloat16",
+	"even": "bfloat16", "ragged": "float16", "odd": "float32", "long": "float32",
+	"bounds": "float32", "zeros": "bfloat16",
 }
 
 func values(t testing.TB, f *safetensors.File, name string) *kernel.Dense {
@@ -130,7 +131,8 @@ func TestQuantize(t *testing.T) {
 		if d := int64(math.Float32bits(got)) - int64(math.Float32bits(want)); d < -1 || d > 1 {
 			t.Errorf("%s: offset %v, want %v", name, got, want)
 		}
-		if a, b := values1(t, ours, "x.weight.nested_absmax"), values1(t, f, name+".weight.nested_absmax"); len(a) != len(b) || !near(a, b) {
+		a, b := values1(t, ours, "x.weight.nested_absmax"), values1(t, f, name+".weight.nested_absmax")
+		if len(a) != len(b) || !near(a, b) {
 			t.Errorf("%s: nested_absmax %v, want %v", name, a, b)
 		}
 	}
@@ -223,7 +225,8 @@ func TestReadRefuses(t *testing.T) {
 	} {
 		raw := bytes.Replace(good, []byte(c.old), []byte(c.new), 1)
 		if len(raw) != len(good) { // keep the length of the JSON
-			raw = slices.Concat(raw[:len(good)-256], bytes.TrimRight(raw[len(good)-256:], " "), bytes.Repeat([]byte(" "), 256))[:len(good)]
+			raw = slices.Concat(raw[:len(good)-256], bytes.TrimRight(raw[len(good)-256:], " "),
+				bytes.Repeat([]byte(" "), 256))[:len(good)]
 		}
 		f, err := safetensors.Read(fstest.MapFS{"w": {Data: raw}}, "w")
 		if err == nil {
@@ -234,7 +237,8 @@ func TestReadRefuses(t *testing.T) {
 		}
 	}
 	f, _ := written(t, w, "bfloat16")
-	if _, err := whole(f).Read("x.weight", 64, 8); err == nil || !strings.Contains(err.Error(), "config.json asks for [64 8]") {
+	if _, err := whole(f).Read("x.weight", 64, 8); err == nil ||
+		!strings.Contains(err.Error(), "config.json asks for [64 8]") {
 		t.Errorf("another shape: %v", err)
 	}
 }
@@ -263,7 +267,8 @@ func TestMissing(t *testing.T) {
 func TestTensorsFail(t *testing.T) {
 	broken := errors.New("broken")
 	ts := nf4.Tensors("x.weight", 8, 64, "bfloat16", func() (*nf4.Weight, error) { return nil, broken })
-	if err := safetensors.Write(&bytes.Buffer{}, ts, safetensors.BF16, nil); !errors.Is(err, broken) || !strings.Contains(err.Error(), "x.weight") {
+	if err := safetensors.Write(&bytes.Buffer{}, ts, safetensors.BF16, nil); !errors.Is(err, broken) ||
+		!strings.Contains(err.Error(), "x.weight") {
 		t.Errorf("got %v", err)
 	}
 	wrong := nf4.Tensors("x.weight", 8, 64, "bfloat16", func() (*nf4.Weight, error) {

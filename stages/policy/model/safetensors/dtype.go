@@ -7,8 +7,8 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// widths are the element sizes, in bytes, of the dtypes that a header may name.
-// Only the three float kinds that decode knows can be read.
+// widths are the element sizes, in bytes, of the dtypes that a header may name. Values of only three
+// of them can be decoded, see decode.
 var widths = map[string]uint64{
 	"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4,
 	"F16": 2, "BF16": 2, "I16": 2, "U16": 2, "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -39,7 +39,7 @@ func decode(raw []byte, dtype string) (out []float32, ok bool) {
 	return out, true
 }
 
-// Round is v as a file in this dtype has it.
+// Round returns v rounded to this dtype.
 func (d Dtype) Round(v float32) float32 {
 	switch d {
 	case BF16:

@@ -35,7 +35,8 @@ func TestDtypes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		end := string(rune('0' + len(tt.bits)))
-		f, err := safetensors.Read(file(`{"x":{"dtype":"`+tt.dtype+`","shape":[1],"data_offsets":[0,`+end+`]}}`, tt.bits...), "w")
+		f, err := safetensors.Read(file(`{"x":{"dtype":"`+tt.dtype+`","shape":[1],"data_offsets":[0,`+end+`]}}`,
+			tt.bits...), "w")
 		if err != nil {
 			t.Fatal(tt.dtype, err)
 		}
@@ -52,21 +53,32 @@ func TestReadRefuses(t *testing.T) {
 		{"no object", `[]`, "header"},
 		{"unknown dtype", `{"x":{"dtype":"F7","shape":[1],"data_offsets":[0,4]}}`, `tensor "x": unknown dtype`},
 		{"negative shape", `{"x":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}`, `tensor "x"`},
-		{"overflowing shape", `{"x":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}`, "overflows"},
+		{"overflowing shape", `{"x":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}`,
+			"overflows"},
 		{"past the end", `{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, "cut short"},
-		{"backwards", `{"x":{"dtype":"F32","shape":[0],"data_offsets":[4,0]}}`, "no range"},
+		{"backwards", `{"x":{"dtype":"F32","shape":[0],"data_offsets":[4,0]}}`, "not a range"},
 		{"size and shape", `{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}`, "needs 8 bytes"},
-		{"hole", `{"x":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}}`, "hole of 2 bytes"},
-		{"overlap", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}}`, "overlaps"},
+		{"gap", `{"x":{"dtype":"F16","shape":[1],"data_offsets":[2,4]}}`, "gap of 2 bytes"},
+		{"overlap", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F16","shape":[1],` +
+			`"data_offsets":[2,4]}}`, "overlaps"},
 		{"bytes left", `{"x":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}`, "behind the last tensor"},
 		{"extra field", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"z":1}}`, "unknown field"},
-		{"field in capitals", `{"x":{"DTYPE":"F32","shape":[1],"data_offsets":[0,4]}}`, `tensor "x": unknown field "DTYPE"`},
-		{"field twice", `{"x":{"dtype":"F32","shape":[2],"shape":[1],"data_offsets":[0,4]}}`, `tensor "x": "shape" is there twice`},
-		{"tensor twice", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}`, `"x" is there twice`},
-		{"tensor twice, once in escapes", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0078":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}`, `"x" is there twice`},
-		{"metadata twice", `{"__metadata__":{},"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, `"__metadata__" is there twice`},
-		{"key of metadata twice", `{"__metadata__":{"a":"b","a":"c"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, `__metadata__: "a" is there twice`},
-		{"metadata that is no text", `{"__metadata__":{"a":1},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, "__metadata__"},
+		{"field in capitals", `{"x":{"DTYPE":"F32","shape":[1],"data_offsets":[0,4]}}`,
+			`tensor "x": unknown field "DTYPE"`},
+		{"field twice", `{"x":{"dtype":"F32","shape":[2],"shape":[1],"data_offsets":[0,4]}}`,
+			`tensor "x": "shape" is listed twice`},
+		{"tensor twice", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"x":{"dtype":"I32","shape":[1],` +
+			`"data_offsets":[0,4]}}`, `"x" is listed twice`},
+		{"tensor twice, once in escapes", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},` +
+			`"\u0078":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}`, `"x" is listed twice`},
+		{"metadata twice",
+			`{"__metadata__":{},"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`,
+			`"__metadata__" is listed twice`},
+		{"key of metadata twice",
+			`{"__metadata__":{"a":"b","a":"c"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`,
+			`__metadata__: "a" is listed twice`},
+		{"metadata that is no text", `{"__metadata__":{"a":1},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`,
+			"__metadata__"},
 		{"no tensor but a list", `{"x":[]}`, `tensor "x"`},
 		{"null", `null`, "header"},
 		{"more behind", `{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}} {}`, "behind its end"},
@@ -87,7 +99,8 @@ func TestReadRefuses(t *testing.T) {
 }
 
 func TestFloat32Refuses(t *testing.T) {
-	f, err := safetensors.Read(file(`{"n":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"i":{"dtype":"I32","shape":[1],"data_offsets":[4,8]}}`,
+	f, err := safetensors.Read(file(`{"n":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"i":{"dtype":"I32",`+
+		`"shape":[1],"data_offsets":[4,8]}}`,
 		0, 0, 0x80, 0x7f, 0, 0, 0, 0), "w")
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +110,8 @@ func TestFloat32Refuses(t *testing.T) {
 		shape  []int
 		want   string
 	}{
-		{"gone", []int{1}, `"gone" is missing`}, {"n", []int{1, 1}, "has shape [1]"}, {"n", []int{1}, "+Inf"}, {"i", []int{1}, "I32 is not supported"},
+		{"gone", []int{1}, `"gone" is missing`}, {"n", []int{1, 1}, "has shape [1]"}, {"n", []int{1}, "+Inf"},
+		{"i", []int{1}, "I32 is not supported"},
 	} {
 		if _, err := f.Float32(tt.tensor, tt.shape...); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s %v: got %v, want %q", tt.tensor, tt.shape, err, tt.want)
@@ -112,7 +126,8 @@ func TestMapped(t *testing.T) {
 		"BF16": {0xc0, 0xbf, 0, 0}, "F16": {0x00, 0xbe, 0xff, 0x7b}, "F32": {0, 0, 0xc0, 0xbf, 0, 0, 0x80, 0x3f},
 	} {
 		for pad := range 4 {
-			header := fmt.Sprintf(`{"x":{"dtype":%q,"shape":[1,2],"data_offsets":[0,%d]}}`, name, len(bits)) + "   "[:pad]
+			header := fmt.Sprintf(`{"x":{"dtype":%q,"shape":[1,2],"data_offsets":[0,%d]}}`, name, len(bits)) +
+				"   "[:pad]
 			f, err := safetensors.Read(file(header, bits...), "w")
 			if err != nil {
 				t.Fatal(err)
@@ -139,14 +154,17 @@ func TestMapped(t *testing.T) {
 }
 
 func TestHalfTooLarge(t *testing.T) {
-	err := safetensors.Write(io.Discard, []safetensors.Tensor{{Name: "x", Shape: []int{2}, Data: []float32{65519, 65520}}}, safetensors.F16, nil)
-	if err == nil || !strings.Contains(err.Error(), `tensor "x": element 1 is 65520, float16 reaches to 65,504, and these weights further`) {
+	err := safetensors.Write(io.Discard, []safetensors.Tensor{{Name: "x", Shape: []int{2},
+		Data: []float32{65519, 65520}}}, safetensors.F16, nil)
+	if err == nil || !strings.Contains(err.Error(),
+		`tensor "x": element 1 is 65520, but float16 reaches only 65,504`) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestWriteRead(t *testing.T) {
-	ts := []safetensors.Tensor{{Name: "b", Shape: []int{2, 2}, Data: []float32{1, -2, 3.5, 0}}, {Name: "a", Shape: []int{0}}}
+	ts := []safetensors.Tensor{{Name: "b", Shape: []int{2, 2}, Data: []float32{1, -2, 3.5, 0}},
+		{Name: "a", Shape: []int{0}}}
 	var one, two bytes.Buffer
 	if err := safetensors.Write(&one, ts, safetensors.F32, map[string]string{"format": "pt"}); err != nil {
 		t.Fatal(err)
@@ -166,7 +184,8 @@ func TestWriteRead(t *testing.T) {
 	if err != nil || !slices.Equal(got, ts[1].Data) || f.Metadata["format"] != "pt" {
 		t.Errorf("got %v %v %v", got, f.Metadata, err)
 	}
-	for name, bad := range map[string][]safetensors.Tensor{"size": {{Name: "x", Shape: []int{3}}}, "twice": {{Name: "x", Data: []float32{1}}, {Name: "x", Data: []float32{1}}}} {
+	for name, bad := range map[string][]safetensors.Tensor{"size": {{Name: "x", Shape: []int{3}}},
+		"twice": {{Name: "x", Data: []float32{1}}, {Name: "x", Data: []float32{1}}}} {
 		if err := safetensors.Write(&one, bad, safetensors.F32, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		}
@@ -175,7 +194,8 @@ func TestWriteRead(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	var good bytes.Buffer
-	safetensors.Write(&good, []safetensors.Tensor{{Name: "x", Shape: []int{2}, Data: []float32{1, 2}}, {Name: "y", Shape: []int{1, 1}, Data: []float32{3}}}, safetensors.BF16, nil)
+	safetensors.Write(&good, []safetensors.Tensor{{Name: "x", Shape: []int{2}, Data: []float32{1, 2}},
+		{Name: "y", Shape: []int{1, 1}, Data: []float32{3}}}, safetensors.BF16, nil)
 	f.Add(good.Bytes())
 	f.Add(file(`{"x":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`, 1, 2, 3, 4)["w"].Data)
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -13,37 +13,36 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// Tensor is a named tensor to write: Data, float32 values that are stored in the
-// file's dtype, as many as Shape holds. What is made only when it is written need not
-// all be there at once.
+// Tensor is a named tensor to write. Its values are Data, Make or MakeBytes. With a function the values
+// are made only when they are written, so that not all tensors are in memory at once.
 type Tensor struct {
 	Name      string
 	Shape     []int
-	Data      []float32
+	Data      []float32              // as many values as Shape says; written in the file's dtype
 	Make      func() []float32       // instead of Data
-	MakeBytes func() ([]byte, error) // instead of Data: stored as they are
+	MakeBytes func() ([]byte, error) // instead of Data: written as they are
 	Dtype     Dtype                  // of MakeBytes
 }
 
-// Dtype is how elements are stored.
+// Dtype is the type of a tensor's elements.
 type Dtype string
 
-// The dtypes that Write knows.
+// The dtypes that Write supports.
 const (
 	F32  Dtype = "F32"
 	BF16 Dtype = "BF16" // rounded to nearest, ties to even
-	F16  Dtype = "F16"  // likewise; what is too large for it is an error
-	U8   Dtype = "U8"   // of bytes only
+	F16  Dtype = "F16"  // the same; a value that is too large for it is an error
+	U8   Dtype = "U8"   // for MakeBytes only
 )
 
-// Write stores the tensors, sorted by name, so that the same tensors give the same
-// bytes. metadata may be nil.
+// Write writes the tensors, sorted by name: the same tensors give the same bytes. metadata may be nil.
 func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]string) error {
 	width, ok := widths[string(dtype)]
 	if !ok || dtype != F32 && dtype != BF16 && dtype != F16 {
 		return fmt.Errorf("safetensors: cannot write dtype %q", dtype)
 	}
-	tensors = slices.SortedFunc(slices.Values(tensors), func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
+	tensors = slices.SortedFunc(slices.Values(tensors),
+		func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
 	header := map[string]any{}
 	if metadata != nil {
 		header["__metadata__"] = metadata
@@ -65,7 +64,7 @@ func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]strin
 			have = n
 		}
 		if n != have {
-			return fmt.Errorf("safetensors: tensor %q: shape %v does not hold %d elements", t.Name, t.Shape, have)
+			return fmt.Errorf("safetensors: tensor %q: shape %v does not have %d elements", t.Name, t.Shape, have)
 		}
 		header[t.Name] = entry{Dtype: string(kind), Shape: shape, Offsets: []uint64{at, at + n*width}}
 		at += n * width
@@ -74,7 +73,7 @@ func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]strin
 	if err != nil {
 		return err
 	}
-	for len(text)%8 != 0 { // the data then begins aligned
+	for len(text)%8 != 0 { // so that the data begins aligned
 		text = append(text, ' ')
 	}
 	b := bufio.NewWriterSize(w, 1<<16)
@@ -88,8 +87,8 @@ func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]strin
 	return b.Flush()
 }
 
-// write leaves errors of b to its Flush, but for what is made: gigabytes of it should
-// not be made for a full disk.
+// write leaves errors of b to b.Flush, except for bytes from MakeBytes: when the disk is full, gigabytes
+// more need not be made.
 func (t *Tensor) write(b *bufio.Writer, dtype Dtype) error {
 	data, want := t.Data, 1
 	for _, d := range t.Shape {
@@ -124,7 +123,7 @@ func writeData(b *bufio.Writer, data []float32, dtype Dtype) error {
 		case F16:
 			h := kernel.ToHalf(v)
 			if h&0x7c00 == 0x7c00 {
-				return fmt.Errorf("element %d is %v, float16 reaches to 65,504, and these weights further", i, v)
+				return fmt.Errorf("element %d is %v, but float16 reaches only 65,504", i, v)
 			}
 			binary.LittleEndian.PutUint16(buf[:], h)
 			b.Write(buf[:2])
