@@ -11,19 +11,21 @@ import (
 	"time"
 )
 
-// Cost is what a run has taken of this machine, all its sessions together. A session
-// that is killed is counted up to its last note, which is written every few seconds.
+// Cost is the time that a run took on this machine, summed over all its sessions. It is
+// saved every few seconds, so a session that is killed counts up to its last save.
 type Cost struct {
-	WallSeconds float64  `json:"wall_seconds"`
-	CPUSeconds  *float64 `json:"cpu_seconds"` // of this process, user and system; nil: not known, as when runs went side by side. Other workers' is not in it
-	Sessions    int      `json:"sittings"`
+	WallSeconds float64 `json:"wall_seconds"`
+	// CPUSeconds is user and system time of this process, without that of other workers.
+	// nil: not known, because several runs shared the process.
+	CPUSeconds *float64 `json:"cpu_seconds"`
+	Sessions   int      `json:"sittings"`
 }
 
 const saveEvery = 5 * time.Second
 
 func costFile(dir, run string) string { return filepath.Join(dir, "costs", run+".json") }
 
-// readCost is zero for a run that has none.
+// readCost returns the saved cost of a run, or zero if none was saved.
 func readCost(dir, run string) (c Cost, err error) {
 	b, err := os.ReadFile(costFile(dir, run))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,17 +35,18 @@ func readCost(dir, run string) (c Cost, err error) {
 		err = json.Unmarshal(b, &c)
 	}
 	if err != nil {
-		return Cost{}, fmt.Errorf("costs of run %s: %s: %w: delete the file, nothing but times is lost", run, costFile(dir, run), err)
+		return Cost{}, fmt.Errorf("cost of run %s: %s: %w: delete the file, it holds only times",
+			run, costFile(dir, run), err)
 	}
 	return c, nil
 }
 
-// meter notes a run's cost while it goes on.
+// meter saves a run's cost while the run goes on.
 type meter struct {
-	stop func() // writes the last note; it may be called again
+	stop func() // saves for the last time; it may be called again
 }
 
-// startMeter goes on from what earlier sessions have noted.
+// startMeter adds to the cost that earlier sessions saved.
 func (l *Lab) startMeter(run string) (*meter, error) {
 	before, err := readCost(l.Dir, run)
 	if err != nil {
@@ -53,10 +56,10 @@ func (l *Lab) startMeter(run string) (*meter, error) {
 		return nil, err
 	}
 	began, cpuBegan, known := time.Now(), 0.0, false
-	if l.AtOnce <= 1 { // else the process's time is several runs'
+	if l.AtOnce <= 1 { // otherwise several runs share the process's time
 		cpuBegan, known = cpuSeconds()
 	}
-	note := func() {
+	save := func() {
 		c := Cost{WallSeconds: before.WallSeconds + time.Since(began).Seconds(), Sessions: before.Sessions + 1}
 		if now, ok := cpuSeconds(); ok && known && (before.Sessions == 0 || before.CPUSeconds != nil) {
 			sum := now - cpuBegan
@@ -66,7 +69,7 @@ func (l *Lab) startMeter(run string) (*meter, error) {
 			c.CPUSeconds = &sum
 		}
 		if err := writeJSON(costFile(l.Dir, run), c); err != nil {
-			l.Log.Warn("the cost of a run was not written down", "run", run, "error", err)
+			l.Log.Warn("could not save the cost of a run", "run", run, "error", err)
 		}
 	}
 	quit, done := make(chan struct{}), make(chan struct{})
@@ -77,9 +80,9 @@ func (l *Lab) startMeter(run string) (*meter, error) {
 		for {
 			select {
 			case <-tick.C:
-				note()
+				save()
 			case <-quit:
-				note()
+				save()
 				return
 			}
 		}
@@ -87,7 +90,7 @@ func (l *Lab) startMeter(run string) (*meter, error) {
 	return &meter{stop: sync.OnceFunc(func() { close(quit); <-done })}, nil
 }
 
-// writeJSON replaces a file at once.
+// writeJSON replaces a file in one step, so that a reader never sees half of it.
 func writeJSON(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {

@@ -8,30 +8,35 @@ import (
 	"itool/stages/evaluate/stats"
 )
 
-// findings are the sentences that a reader should not miss.
+// findings are the sentences that a reader must not miss.
 func (r *Result) findings() (out []string) {
 	if r.Tuning {
-		out = append(out, "settings are being chosen here, on the validation part: no number of this page is a result")
+		out = append(out, "settings are being chosen here, on the validation part: "+
+			"no number of this page is a result")
 	}
 	for _, d := range r.Differences {
 		out = append(out, d.finding())
 	}
 	if len(r.Differences) == 0 {
 		if best := r.best(); best != nil {
-			out = append(out, fmt.Sprintf("the highest %s is that of %s, %s; the best of %d is flattered by having been picked", r.Headline, best.Name, Percent(best.Accuracy.Interval), len(r.Arms)))
+			out = append(out, fmt.Sprintf(
+				"%s has the highest %s, %s; the best of %d arms looks better than it is",
+				best.Name, r.Headline, Percent(best.Accuracy.Interval), len(r.Arms)))
 		}
 	}
 	if len(r.Seeds) < 3 {
-		out = append(out, fmt.Sprintf("seeds of training: %d; how much chance there is in them cannot be told below three", len(r.Seeds)))
+		out = append(out, fmt.Sprintf(
+			"seeds of training: %d; with fewer than three the spread between seeds is not known", len(r.Seeds)))
 	}
 	for _, a := range r.Arms {
 		for _, m := range a.Missing {
-			out = append(out, fmt.Sprintf("%s is without %s", a.Name, m))
+			out = append(out, fmt.Sprintf("%s lacks %s", a.Name, m))
 		}
 	}
 	for _, run := range r.Runs {
 		if run.Status == schemas.StatusGuard {
-			out = append(out, fmt.Sprintf("%s, seed %d: the guard stopped the run; its last good policy counts", run.Arm, run.Seed))
+			out = append(out, fmt.Sprintf("%s, seed %d: the guard stopped the run; its last good policy counts",
+				run.Arm, run.Seed))
 		}
 	}
 	for _, a := range r.Arms {
@@ -40,17 +45,19 @@ func (r *Result) findings() (out []string) {
 		}
 		for _, rd := range a.Rounds {
 			if rd.Round > 0 && rd.Trained < len(a.Seeds) {
-				out = append(out, fmt.Sprintf("%s, %s: %d of %d seeds were not updated", a.Name, rd.Name, len(a.Seeds)-rd.Trained, len(a.Seeds)))
+				out = append(out, fmt.Sprintf("%s, %s: %d of %d seeds were not updated",
+					a.Name, rd.Name, len(a.Seeds)-rd.Trained, len(a.Seeds)))
 			}
 		}
 	}
 	if w := r.Work; w.Reused > 0 {
-		out = append(out, fmt.Sprintf("%d of %d items were taken from runs that had computed the same: %.0f of %.0f item seconds saved",
+		out = append(out, fmt.Sprintf("%d of %d items were reused from other runs: %.0f of %.0f item seconds saved",
 			w.Reused, w.Reused+w.Items, w.ReusedSeconds, w.ReusedSeconds+w.Seconds))
 	}
 	return out
 }
 
+// best is the arm with the highest accuracy, or nil if no arm was measured.
 func (r *Result) best() (best *ArmResult) {
 	for i := range r.Arms {
 		if a := &r.Arms[i]; a.Accuracy.N > 0 && (best == nil || a.Accuracy.Mean > best.Accuracy.Mean) {
@@ -67,12 +74,13 @@ func (d DifferenceResult) finding() string {
 	case x.N == 0:
 		return s + "not run"
 	case d.Same:
-		return s + "none, for both are the same policy"
+		return s + "none, both are the same policy"
 	default:
-		s += fmt.Sprintf("%+.1f points, 95 %% interval %+.1f to %+.1f over %d cases and %d seeds", 100*x.Mean, 100*x.Low, 100*x.High, x.N, x.Seeds)
+		s += fmt.Sprintf("%+.1f points, 95 %% interval %+.1f to %+.1f over %d cases and %d seeds",
+			100*x.Mean, 100*x.Low, 100*x.High, x.N, x.Seeds)
 		switch {
 		case x.Low <= 0 && x.High >= 0:
-			s += "; no effect is shown: the interval holds zero"
+			s += "; no effect is shown: the interval contains zero"
 		case !d.unanimous():
 			s += fmt.Sprintf("; but not every seed shows it (%s)", d.PerSeed())
 		}
@@ -83,7 +91,7 @@ func (d DifferenceResult) finding() string {
 	return s
 }
 
-// unanimous tells whether every seed differs in the direction of the mean.
+// unanimous reports whether every seed differs in the direction of the mean.
 func (d DifferenceResult) unanimous() bool {
 	for _, x := range d.Difference.BySeed {
 		if x*d.Difference.Mean <= 0 {
@@ -93,7 +101,7 @@ func (d DifferenceResult) unanimous() bool {
 	return true
 }
 
-// PerSeed lists the difference of every seed, in points.
+// PerSeed lists the difference of each seed, in points.
 func (d DifferenceResult) PerSeed() string {
 	var parts []string
 	for _, x := range d.Difference.BySeed {
@@ -102,7 +110,7 @@ func (d DifferenceResult) PerSeed() string {
 	return strings.Join(parts, ", ")
 }
 
-// Percent is an interval for people.
+// Percent formats an interval of shares, in percent.
 func Percent(i stats.Interval) string {
 	if i.N == 0 {
 		return "not run"
@@ -110,7 +118,7 @@ func Percent(i stats.Interval) string {
 	return fmt.Sprintf("%.1f %% [%.1f, %.1f]", 100*i.Mean, 100*i.Low, 100*i.High)
 }
 
-// Points is an interval of a difference.
+// Points formats an interval of differences, in percentage points.
 func Points(i stats.Interval) string {
 	if i.N == 0 {
 		return "not run"

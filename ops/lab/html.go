@@ -13,7 +13,7 @@ import (
 //go:embed page.html
 var pageSource string
 
-// The template escapes whatever a specification says.
+// html/template escapes all text that comes from a specification.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"style": report.Style, "percent": Percent, "points": Points, "duration": duration, "plain": report.Plain,
 	"whole": func(x float64) string { return fmt.Sprintf("%.0f", x) },
@@ -22,10 +22,10 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"color": func(i int) template.CSS { return template.CSS(fmt.Sprintf("var(--c%d)", i%colors)) },
 }).Parse(pageSource))
 
-// colors is how many the page's own style has.
+// colors is the number of line colors in page.html.
 const colors = 8
 
-// HTML writes one self-contained page: no script, no font, no link to elsewhere.
+// HTML writes one self-contained page, without scripts, fonts or external links.
 func (r *Result) HTML(w io.Writer) error {
 	v := view{Result: r, ArmScale: r.armScale(), Curves: r.curves()}
 	for _, d := range r.Differences {
@@ -48,7 +48,8 @@ type view struct {
 	DifferenceScale scale
 }
 
-// OwnRuns are the arms with runs of their own: the others are other measures of them.
+// OwnRuns are the arms with their own runs. The other arms measure another policy of the
+// same runs.
 func (v view) OwnRuns() (out []ArmResult) {
 	for _, a := range v.Arms {
 		if a.SameRuns == a.Name && len(a.Rounds) > 0 {
@@ -58,13 +59,13 @@ func (v view) OwnRuns() (out []ArmResult) {
 	return out
 }
 
-// scale maps shares to a width of 0..100 %.
+// scale maps shares to positions from 0 to 100 % of the width.
 type scale struct {
 	Low, High float64
 	Ticks     []float64
 }
 
-// newScale takes in low and high, with round ticks a step apart.
+// newScale covers low to high, with ticks at round values.
 func newScale(low, high float64) scale {
 	step := 0.01
 	for _, s := range []float64{0.02, 0.05, 0.1, 0.2} {
@@ -90,16 +91,17 @@ func floorTo(x, step float64) float64 {
 	return n * step
 }
 
-// Left is where a share lies, in percent of the width; Width how wide an interval is.
+// Left is the position of a share, in percent of the width.
 func (s scale) Left(x float64) string {
 	return fmt.Sprintf("%.2f", min(max(100*(x-s.Low)/(s.High-s.Low), 0), 100))
 }
 
+// Width is the width of an interval, in percent of the width of the scale.
 func (s scale) Width(i stats.Interval) string {
 	return fmt.Sprintf("%.2f", max(100*(i.High-i.Low)/(s.High-s.Low), 0.3))
 }
 
-// armScale is that of the plot of the arms.
+// armScale covers the accuracies of all arms.
 func (r *Result) armScale() scale {
 	low, high := 1.0, 0.0
 	for _, a := range r.Arms {
@@ -114,7 +116,7 @@ func (r *Result) armScale() scale {
 }
 
 func differenceScale(ds []DifferenceResult) scale {
-	low, high := 0.0, 0.0 // zero is always seen
+	low, high := 0.0, 0.0 // zero is always visible
 	for _, d := range ds {
 		low, high = min(low, d.Difference.Low), max(high, d.Difference.High)
 		for _, x := range d.Difference.BySeed {
@@ -124,12 +126,12 @@ func differenceScale(ds []DifferenceResult) scale {
 	return newScale(low, high)
 }
 
-// curves is accuracy by round in a box of 640 by 260, a line per arm. Arms stand a
-// little beside each other, so that intervals do not hide one another.
+// curves is accuracy by round in a box of 640 by 256, one line per arm. The arms are shifted
+// sideways a little, so that their intervals do not overlap.
 type curves struct {
 	scale
-	Names []tick // of the rounds
-	Marks []tick // of the scale
+	Names []tick // names of the rounds
+	Marks []tick // marks of the scale
 	Lines []curve
 }
 

@@ -1,18 +1,18 @@
-// Package lab compares settings: a grid of arms × seeds, every cell an ordinary run of
-// the ordinary line over one broker and one store.
+// Package lab compares settings: a grid of arms × seeds. Every cell is an ordinary run of the
+// line, and all runs use one broker and one store.
 //
 //	spec, err := lab.Read("paper.yaml")
-//	plan, err := spec.Plan(demo.Config(true))     // arms become runs, each once
-//	err = (&lab.Lab{Plan: plan, …}).Run(ctx)      // resumable: what is done stays done
+//	plan, err := spec.Plan(demo.Config(true))           // arms become runs, each once
+//	err = (&lab.Lab{Plan: plan, …}).Run(ctx)            // resumable: finished runs are kept
 //	result, err := lab.Measure(ctx, courier, dir, plan) // at any time
 //
-// spec.go and plan.go say what is asked, reuse.go lets a run take from another one
-// what it would compute itself, byte for byte, measure.go and result.go say what came
-// out, with intervals over cases and seeds. tuning.go keeps a list of everything that
-// was tried while settings were chosen.
+// spec.go reads the specification and plan.go turns it into runs. reuse.go copies results
+// between runs that would compute the same bytes. measure.go and result.go compute accuracies
+// and differences, with intervals over cases and seeds. tuning.go logs every setting that was
+// tried while settings were chosen.
 //
-// It does not know how workers and keepers are started: whoever runs it does that, and
-// tells it when a run has ended.
+// The package does not know how workers and keepers are started. The caller starts them, and
+// tells the lab when a run has ended.
 package lab
 
 import (
@@ -35,20 +35,19 @@ import (
 type Lab struct {
 	Plan    *Plan
 	Courier *courier.Courier
-	Engine  *policy.Engine // to check the base with
-	Base    fs.FS
-	Files   []string // of the dataset
-	Dir     string   // of the laboratory, where costs are written down
-	Device  string   // kernel level of the workers; records of another one are not shared
-	AtOnce  int      // seeds that run at once, ≥ 1; the arms of one seed follow each other, for they share
+	Engine  *policy.Engine // checks the base
+	Base    fs.FS          // the base model
+	Files   []string       // the dataset
+	Dir     string         // the lab's folder; costs are saved there
+	Device  string         // kernel level of the workers; records of another level are not reused
+	AtOnce  int            // seeds that run at once, ≥ 1; the arms of one seed run in turn, to reuse results
 	Log     *slog.Logger
 
-	// Await waits until a run has ended or is stalled. Whoever fills it in runs keeper
-	// and workers.
+	// Await waits until a run has ended or is stalled. The caller runs keeper and workers.
 	Await func(ctx context.Context, run string) (line.State, error)
-	// OnEvent hears of every run that begins and ends, also of those that were done before;
-	// its error ends the work. It may be nil. With AtOnce above 1 it is called by several
-	// goroutines, one at a time.
+	// OnEvent is called when a run begins and when it ends, also for runs that were done
+	// before. Its error ends the work. It may be nil. With AtOnce above 1 several goroutines
+	// call it, one at a time.
 	OnEvent func(Event) error
 
 	notifying sync.Mutex
@@ -58,34 +57,34 @@ type Lab struct {
 type Event struct {
 	Run    *Run
 	Number int        // from 1
-	Of     int        // runs of the plan
-	Reused int        // records that were taken from another run, From
-	From   string     // … that other run; "": none
-	End    line.State // zero at the begin
+	Of     int        // number of runs of the plan
+	Reused int        // number of records taken from the run From
+	From   string     // "": none
+	End    line.State // zero when the run begins
 }
 
-// Run does all runs that are not done. A run that fails or stalls does not keep the
-// others from being done: Measure says what became of it.
+// Run does all runs that are not done. If a run fails or stalls, the others go on; Measure
+// reports its status.
 func (l *Lab) Run(ctx context.Context) error {
 	if err := l.checkSource(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	room := make(chan struct{}, max(l.AtOnce, 1))
+	slots := make(chan struct{}, max(l.AtOnce, 1))
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
 	for _, seed := range l.Plan.Seeds {
 		select {
-		case room <- struct{}{}:
+		case slots <- struct{}{}:
 		case <-ctx.Done():
 		}
 		if ctx.Err() != nil {
 			break
 		}
 		wait.Go(func() {
-			defer func() { <-room }()
+			defer func() { <-slots }()
 			if err := l.runSeed(ctx, seed); err != nil {
 				mu.Lock()
 				failed = errors.Join(failed, err)
@@ -101,8 +100,8 @@ func (l *Lab) Run(ctx context.Context) error {
 	return failed
 }
 
-// checkSource refuses runs of an earlier session that were made from something else: a name
-// tells settings apart, not datasets.
+// checkSource refuses runs of an earlier session with another dataset or base. The name of a
+// run depends on its settings, not on its data, so both would have the same names.
 func (l *Lab) checkSource(ctx context.Context) error {
 	runs, err := started(ctx, l.Courier)
 	if err != nil || len(runs) == 0 {
@@ -114,7 +113,8 @@ func (l *Lab) checkSource(ctx context.Context) error {
 	}
 	for _, r := range l.Plan.Runs {
 		if old, ok := runs[r.Name]; ok && (old.Dataset != now.Dataset || old.Base != now.Base) {
-			return fmt.Errorf("run %s was made from another dataset or base: give another --dir, or another name in the specification", r.Name)
+			return fmt.Errorf("run %s was made from another dataset or base: "+
+				"give another --dir, or another name in the specification", r.Name)
 		}
 	}
 	return nil
@@ -127,7 +127,7 @@ func (l *Lab) request(r *Run, created time.Time) line.Request {
 	}
 }
 
-// runSeed does the runs of one seed, one after the other.
+// runSeed does the runs of one seed in turn.
 func (l *Lab) runSeed(ctx context.Context, seed uint64) error {
 	for i := range l.Plan.Runs {
 		if r := &l.Plan.Runs[i]; r.Seed == seed {
@@ -139,7 +139,7 @@ func (l *Lab) runSeed(ctx context.Context, seed uint64) error {
 	return nil
 }
 
-// runOne takes a run to its end.
+// runOne starts a run and waits for its end.
 func (l *Lab) runOne(ctx context.Context, r *Run, number int) error {
 	ev := Event{Run: r, Number: number, Of: len(l.Plan.Runs)}
 	runs, err := started(ctx, l.Courier)
@@ -150,7 +150,7 @@ func (l *Lab) runOne(ctx context.Context, r *Run, number int) error {
 	if err != nil {
 		return err
 	}
-	m := &meter{stop: func() {}} // of a run that is done
+	m := &meter{stop: func() {}} // a run that is done costs nothing more
 	if !ended {
 		if m, err = l.startMeter(r.Name); err != nil {
 			return err
@@ -160,7 +160,7 @@ func (l *Lab) runOne(ctx context.Context, r *Run, number int) error {
 			return err
 		}
 	} else if _, there := runs[r.Name]; !there {
-		return fmt.Errorf("it has an end, but nobody started it; take another --dir")
+		return errors.New("it has an end record but no start message; give another --dir")
 	}
 	if err := l.notify(ev); err != nil {
 		return err
@@ -168,7 +168,7 @@ func (l *Lab) runOne(ctx context.Context, r *Run, number int) error {
 	if ev.End, err = l.Await(ctx, r.Name); err != nil {
 		return err
 	}
-	m.stop() // what is told of the end includes its cost
+	m.stop() // the cost is saved before OnEvent reports the end
 	if st := ev.End.Status; st == schemas.StatusDone || st == schemas.StatusGuard {
 		if err := l.release(ctx, r.Name); err != nil {
 			return err
@@ -177,17 +177,17 @@ func (l *Lab) runOne(ctx context.Context, r *Run, number int) error {
 	return l.notify(ev)
 }
 
-// release gives back the room that a run reserved and did not use: a broker counts
-// quotas, not bytes, and a laboratory has more runs than a disk has quotas. Only of a
-// run that is done: one that is stalled may go on, and of one that failed or was
-// cancelled a worker may still be publishing.
+// release lowers a finished run's quota to what it used. The broker reserves quotas, not used
+// bytes, so the quotas of all runs of a lab could exceed the disk. It is only for runs that
+// are done: a stalled run may go on, and after a failed or cancelled run a worker may still be
+// publishing.
 func (l *Lab) release(ctx context.Context, run string) error {
 	used, err := l.Courier.Broker.Usage(ctx, run)
 	if err != nil {
 		return err
 	}
-	const late = 1 << 20 // room for a worker that publishes a last word
-	if n := int64(used.Bytes) + late; n < used.QuotaBytes {
+	const spare = 1 << 20 // for a worker that still publishes a last result
+	if n := int64(used.Bytes) + spare; n < used.QuotaBytes {
 		return l.Courier.Broker.SetQuota(ctx, run, n)
 	}
 	return nil
@@ -202,14 +202,13 @@ func (l *Lab) notify(e Event) error {
 	return l.OnEvent(e)
 }
 
-// begin starts a run, after it has taken from the run that is nearest what the two
-// have in common.
+// begin starts a run. Before that it copies the results that another run has computed already.
 func (l *Lab) begin(ctx context.Context, r *Run, runs map[string]schemas.Run) (reused int, from string, err error) {
 	created := time.Now()
 	old, there := runs[r.Name]
-	if there { // the same request gives the same bytes only with the same time
+	if there { // the creation time is part of the start message, which must be the same again
 		if created, err = time.Parse(time.RFC3339, old.Created); err != nil {
-			return 0, "", fmt.Errorf("created: %w", err)
+			return 0, "", fmt.Errorf("creation time: %w", err)
 		}
 	}
 	run, err := line.Prepare(ctx, l.Courier, l.Engine, l.request(r, created))
@@ -224,7 +223,7 @@ func (l *Lab) begin(ctx context.Context, r *Run, runs map[string]schemas.Run) (r
 	return reused, from, line.Start(ctx, l.Courier, run)
 }
 
-// started are the descriptions of all runs that were started, by name.
+// started returns the descriptions of all runs that were started, by name.
 func started(ctx context.Context, c *courier.Courier) (map[string]schemas.Run, error) {
 	runs := map[string]schemas.Run{}
 	for m, err := range c.Broker.Started(ctx) {
@@ -237,10 +236,10 @@ func started(ctx context.Context, c *courier.Courier) (map[string]schemas.Run, e
 		}
 		rows, err := schemas.Decode[schemas.Run](b)
 		if err != nil {
-			return nil, fmt.Errorf("run %s: its start message: %w", m.Run, err)
+			return nil, fmt.Errorf("run %s: start message: %w", m.Run, err)
 		}
 		if len(rows) != 1 {
-			return nil, fmt.Errorf("run %s: its start message holds %d rows instead of one", m.Run, len(rows))
+			return nil, fmt.Errorf("run %s: start message: %d rows instead of one", m.Run, len(rows))
 		}
 		runs[m.Run] = rows[0]
 	}

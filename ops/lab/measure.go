@@ -13,12 +13,12 @@ import (
 	"itool/schemas"
 )
 
-// RunResult is what became of one run.
+// RunResult is the state of one run and the accuracy of its policies.
 type RunResult struct {
 	Run      string         `json:"run"`
-	Arm      string         `json:"arm"` // the first that needs it
+	Arm      string         `json:"arm"` // the first arm that needs it
 	Seed     uint64         `json:"seed"`
-	Status   string         `json:"status"` // not started, running, or that of schemas.End
+	Status   string         `json:"status"` // not started, running, or the status of schemas.End
 	Detail   string         `json:"detail,omitempty"`
 	Digest   string         `json:"config_digest"`
 	Policies []PolicyResult `json:"policies"`
@@ -26,44 +26,48 @@ type RunResult struct {
 	Work     Work           `json:"work"`
 	Workers  []string       `json:"workers,omitempty"`
 
-	verdicts map[int]answers // by round; a policy that did not change has those of the one before
+	verdicts map[int]answers // by round; a policy that did not change has its predecessor's
 }
 
-// Work counts the items of a run. Seconds are wall time of items, summed over workers,
-// as the one who made them measured it.
+// Work counts the items of a run. Seconds are the wall time of items, summed over workers, as
+// the worker that computed an item measured it.
 type Work struct {
 	Items         int     `json:"items"`  // computed in this run
-	Reused        int     `json:"shared"` // taken from another run
+	Reused        int     `json:"shared"` // copied from another run
 	Seconds       float64 `json:"seconds"`
-	ReusedSeconds float64 `json:"shared_seconds"` // what the taken ones would have cost
+	ReusedSeconds float64 `json:"shared_seconds"` // what the reused items cost the other run
 }
 
 // PolicyResult is one policy of a run and the round that made it.
 type PolicyResult struct {
-	Round    int     `json:"round"` // −1 base, 0 warm-up
-	Name     string  `json:"name"`
-	Digest   string  `json:"digest"`
-	Status   string  `json:"status"`
-	Accuracy float64 `json:"accuracy"` // exact match of calls, of all rows where none wants a call; 0 with N = 0: not evaluated
-	N        int     `json:"n"`        // rows that it was measured on
-	Parsed   float64 `json:"parsed"`   // share of the answers that parse, all rows
+	Round  int    `json:"round"` // −1 base, 0 warm-up
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Status string `json:"status"`
+	// Accuracy is exact match on the rows that want a call, or on all rows if none does.
+	// With N = 0 the policy was not evaluated.
+	Accuracy float64 `json:"accuracy"`
+	N        int     `json:"n"`      // rows that Accuracy is measured on
+	Parsed   float64 `json:"parsed"` // share of the answers that parse, over all rows
 	Steps    int     `json:"steps"`
-	// Of the search that it was made from; zero for base and warm-up.
+	// The rest describes the search that it was trained on; zero for base and warm-up.
 	Trees    int     `json:"trees"`
-	Mixed    int     `json:"mixed_trees"` // with right and wrong answers
+	Mixed    int     `json:"mixed_trees"` // trees with right and wrong answers
 	Pairs    int     `json:"pairs"`
-	Chosen   float64 `json:"chosen_change"` // mean |Δ log-probability| of a side, nats
+	Chosen   float64 `json:"chosen_change"` // mean |Δ log-probability| of the chosen side, nats
 	Rejected float64 `json:"rejected_change"`
 	Work     Work    `json:"work"` // search, training and evaluation of this policy
 }
 
-// answers are verdicts of one policy by example: of the rows that want a call, or of
-// all rows where none does.
+// answers tells by example whether a policy's answer is right. It holds the rows that want a
+// call, or all rows if none does.
 type answers map[string]bool
 
-// readRun reads a run; one that nobody has started yet is no error.
+// readRun reads the records of a run. A run that is not started yet is no error.
 func readRun(ctx context.Context, c *courier.Courier, dir string, r *Run) (RunResult, error) {
-	out := RunResult{Run: r.Name, Arm: r.Arm, Seed: r.Seed, Status: "not started", Digest: r.Digest, verdicts: map[int]answers{}}
+	out := RunResult{
+		Run: r.Name, Arm: r.Arm, Seed: r.Seed, Status: "not started", Digest: r.Digest, verdicts: map[int]answers{},
+	}
 	var err error
 	if out.Cost, err = readCost(dir, r.Name); err != nil {
 		return out, err
@@ -84,7 +88,8 @@ func readRun(ctx context.Context, c *courier.Courier, dir string, r *Run) (RunRe
 		}
 		for _, rd := range rep.Rounds {
 			if rd.Round+1 == p.Round {
-				pr.Trees, pr.Mixed, pr.Pairs, pr.Chosen, pr.Rejected = rd.Trees, rd.MixedTrees, rd.Pairs, rd.ChosenChange, rd.RejectedChange
+				pr.Trees, pr.Mixed, pr.Pairs = rd.Trees, rd.MixedTrees, rd.Pairs
+				pr.Chosen, pr.Rejected = rd.ChosenChange, rd.RejectedChange
 			}
 		}
 		out.Policies = append(out.Policies, pr)
@@ -95,7 +100,7 @@ func readRun(ctx context.Context, c *courier.Courier, dir string, r *Run) (RunRe
 	return out, out.countWork(ctx, c)
 }
 
-// readVerdicts reads the verdicts.
+// readVerdicts fills r.verdicts.
 func (r *RunResult) readVerdicts(ctx context.Context, c *courier.Courier) error {
 	for i, p := range r.Policies {
 		keys, err := c.Broker.Keys(ctx, r.Run, schemas.RecordVerdict, p.Round)
@@ -114,7 +119,7 @@ func (r *RunResult) readVerdicts(ctx context.Context, c *courier.Courier) error 
 			all = append(all, rows...)
 		}
 		if len(all) == 0 && i > 0 && p.Digest == r.Policies[i-1].Digest {
-			r.verdicts[p.Round] = r.verdicts[p.Round-1] // it was not asked again
+			r.verdicts[p.Round] = r.verdicts[p.Round-1] // the same policy is not evaluated again
 			continue
 		}
 		r.verdicts[p.Round] = headline(all)
@@ -122,6 +127,7 @@ func (r *RunResult) readVerdicts(ctx context.Context, c *courier.Courier) error 
 	return nil
 }
 
+// headline selects the verdicts that count: those on rows that want a call, or all of them.
 func headline(all []schemas.Verdict) answers {
 	calls, every := answers{}, answers{}
 	for _, v := range all {
@@ -136,7 +142,7 @@ func headline(all []schemas.Verdict) answers {
 	return calls
 }
 
-// countWork sums the work of every record by the policy that it was done for.
+// countWork adds up the work behind all records, for the run and for each policy.
 func (r *RunResult) countWork(ctx context.Context, c *courier.Courier) error {
 	table := line.Rows(nil)
 	for _, record := range table.Records() {
@@ -146,14 +152,14 @@ func (r *RunResult) countWork(ctx context.Context, c *courier.Courier) error {
 			}
 			row, made := table.Maker(record, m.Round)
 			if !made {
-				continue // the base policy: the keeper copies it
+				continue // the keeper copies the base; no worker computes it
 			}
 			seconds, _ := strconv.ParseFloat(m.Header[courier.HeaderSeconds], 64)
 			reused := m.Header[HeaderReused] != ""
 			r.Work.add(seconds, reused)
 			round := m.Round
 			if row.When == line.EachRound && !row.Spec().NextRound {
-				round++ // of the policy that is made from it
+				round++ // the round of the policy that is trained on it
 			}
 			for i := range r.Policies {
 				if r.Policies[i].Round == round {
@@ -175,8 +181,8 @@ func (w *Work) add(seconds float64, reused bool) {
 	w.Seconds += seconds
 }
 
-// policy is the one that a measure names. A run that ended early, stopped by the guard,
-// has its last policy for every later round: that is the one that stands.
+// policy is the policy that a measure names. If the guard stopped the run early, its last
+// policy counts for every later round.
 func (r *RunResult) policy(measure string) *PolicyResult {
 	n, isLast, _ := round(measure)
 	for i := len(r.Policies) - 1; i >= 0; i-- {
@@ -187,12 +193,12 @@ func (r *RunResult) policy(measure string) *PolicyResult {
 	return nil
 }
 
-// done tells whether the run ended with a policy.
+// done reports whether the run ended with a policy.
 func (r *RunResult) done() bool {
 	return r.Status == schemas.StatusDone || r.Status == schemas.StatusGuard
 }
 
-// LastPolicy is the last one, or nil; the page asks for it.
+// LastPolicy is the last policy of the run, or nil; page.html uses it.
 func (r RunResult) LastPolicy() *PolicyResult {
 	if len(r.Policies) == 0 {
 		return nil

@@ -13,13 +13,13 @@ import (
 	"itool/schemas"
 )
 
-// Plan is a specification with every run that it needs, each once: arms whose settings
-// come to the same share their runs.
+// Plan is a specification with all runs that it needs. Arms with the same resulting settings
+// use the same runs.
 type Plan struct {
 	Spec
-	Start    config.Config // what all settings are laid over
-	Part     string        // that is evaluated: test, or validation while tuning
-	Settings []string      // the common settings that are not those of Start, "section.key=value"
+	Start    config.Config // the configuration that all settings change
+	Part     string        // the part that is evaluated: test, or validation while tuning
+	Settings []string      // settings of all arms that differ from Start, "section.key=value"
 	Arms     []PlannedArm
 	Runs     []Run // in the order in which they are done: arm by arm within a seed
 }
@@ -27,55 +27,59 @@ type Plan struct {
 // PlannedArm is an arm with its runs.
 type PlannedArm struct {
 	Arm
-	Differs []string // settings that are not the common ones, "section.key=value"
+	Differs []string // settings that differ from those of all arms, "section.key=value"
 	Runs    []int    // index into Plan.Runs, one per seed
 }
 
 // Run is one run of the line.
 type Run struct {
-	Name   string // in the broker
+	Name   string // of its stream in the broker
 	Arm    string // the first arm that needs it
 	Seed   uint64
 	Config config.Config
-	Text   string // of Config, as the run stores it
-	Digest string // of Text
+	Text   string // Config as the run stores it
+	Digest string // digest of Text
 }
 
-// fixedSettings are the settings that say what is asked of a policy. An arm that had its own
-// would be measured on other rows, or on another way of asking.
+// fixedSettings decide which rows a policy is evaluated on and how. They must be the same for
+// all arms, otherwise their accuracies could not be compared.
 var fixedSettings = []string{
-	"seed", "split.share_seed", "split.test_share", "split.validation_share", "split.test_files", "split.validation_files", "split.max_tokens",
+	"seed", "split.share_seed", "split.test_share", "split.validation_share", "split.test_files",
+	"split.validation_files", "split.max_tokens",
 	"line.shard_rows", "line.evaluate", "line.evaluate_rows", "evaluate.",
 }
 
+// check reports the first thing that is missing or contradictory.
 func (s *Spec) check() error {
 	if err := schemas.ValidName(s.Name); err != nil {
 		return fmt.Errorf("name: %w", err)
 	}
 	switch {
 	case s.Question == "":
-		return errors.New("question: say in a sentence what the laboratory asks; the report begins with it")
+		return errors.New("question: say in one sentence what is compared; the report begins with it")
 	case s.Demo == "" && (s.Base == "" || len(s.Datasets) == 0):
-		return errors.New("say demo: true, or base: and datasets: for your own model and data")
+		return errors.New("no data: write demo: true, or base: and datasets: for your own model and data")
 	case s.Demo != "" && (s.Base != "" || len(s.Datasets) > 0):
-		return errors.New("demo: brings its own base and dataset; leave out demo:, or base: and datasets: instead")
+		return errors.New("demo: has its own base and dataset; remove demo:, or remove base: and datasets:")
 	case len(s.Seeds) == 0:
 		return errors.New("seeds: at least one is needed, such as [1, 2, 3]")
 	case len(s.Arms) == 0:
-		return errors.New("there are no arms: write arms:, grid:, or both")
+		return errors.New("no arms: write arms:, grid:, or both")
 	}
 	for i, n := range s.Seeds {
 		if slices.Contains(s.Seeds[:i], n) {
-			return fmt.Errorf("seeds: %d is there twice", n)
+			return fmt.Errorf("seeds: %d occurs twice", n)
 		}
 	}
 	return s.checkNames()
 }
 
-// checkNames looks at what the arms and comparisons call each other.
+const noMeasure = "measure: %q is none of last, base, warm-up, round 1, round 2 …"
+
+// checkNames checks the names of arms, the measures, the settings and the comparisons.
 func (s *Spec) checkNames() error {
 	if _, _, ok := round(s.Measure); !ok {
-		return fmt.Errorf("measure: %q is none of last, base, warm-up, round 1, round 2 …", s.Measure)
+		return fmt.Errorf(noMeasure, s.Measure)
 	}
 	names := map[string]bool{}
 	for _, a := range s.Arms {
@@ -86,13 +90,14 @@ func (s *Spec) checkNames() error {
 		case names[a.Name]:
 			return fmt.Errorf("%s: two arms are named %s", a.at, a.Name)
 		case !ok:
-			return fmt.Errorf("%s: measure: %q is none of last, base, warm-up, round 1, round 2 …", a.at, a.Measure)
+			return fmt.Errorf("%s: "+noMeasure, a.at, a.Measure)
 		}
 		names[a.Name] = true
 		for _, x := range a.Settings {
 			for _, h := range fixedSettings {
 				if x.Path == h || strings.HasSuffix(h, ".") && strings.HasPrefix(x.Path, h) {
-					return fmt.Errorf("%s: %s cannot differ between arms: they would be asked other questions; put it into set: at the top", x.At, x.Path)
+					return fmt.Errorf("%s: %s must not differ between arms, because all arms must be evaluated alike; "+
+						"move it to set: at the top", x.At, x.Path)
 				}
 			}
 		}
@@ -108,14 +113,14 @@ func (s *Spec) checkNames() error {
 	for _, p := range s.Compare {
 		for _, n := range []string{p.A, p.B} {
 			if !names[n] {
-				return fmt.Errorf("%s: there is no arm named %q", p.at, n)
+				return fmt.Errorf("%s: no arm named %q", p.at, n)
 			}
 		}
 	}
 	return nil
 }
 
-// Plan resolves every arm's settings over start, for every seed.
+// Plan applies the settings of every arm to start and makes a run for every seed.
 func (s *Spec) Plan(start config.Config) (*Plan, error) {
 	p := &Plan{Spec: *s, Start: start, Part: schemas.PartTest}
 	if s.Tuning {
@@ -126,7 +131,7 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 		return nil, err
 	}
 	p.Settings = differing(start, common)
-	index := map[string]int{} // of a run by its configuration
+	index := map[string]int{} // digest of a configuration → its run
 	for _, a := range s.Arms {
 		p.Arms = append(p.Arms, PlannedArm{Arm: a})
 	}
@@ -148,6 +153,7 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 	return p, nil
 }
 
+// planRun makes the run of one arm with one seed.
 func (p *Plan) planRun(a *PlannedArm, common config.Config, seed uint64) (Run, error) {
 	cfg, err := config.Overlay(common, a.Settings)
 	if err != nil {
@@ -158,10 +164,12 @@ func (p *Plan) planRun(a *PlannedArm, common config.Config, seed uint64) (Run, e
 		share, files = cfg.Split.ValidationShare, cfg.Split.ValidationFiles
 	}
 	if share == 0 && len(files) == 0 {
-		return Run{}, fmt.Errorf("split.%s_share is 0, so there is nothing to measure on: set split.%s_share: 0.2 for every arm", p.Part, p.Part)
+		return Run{}, fmt.Errorf("split.%s_share is 0, so no rows are held out: "+
+			"set split.%s_share: 0.2 for every arm", p.Part, p.Part)
 	}
 	if n, isLast, _ := round(a.measure(p)); !isLast && n > cfg.Line.Rounds {
-		return Run{}, fmt.Errorf("%s: arm %s measures round %d, but line.rounds is %d", a.at, a.Name, n, cfg.Line.Rounds)
+		return Run{}, fmt.Errorf("%s: arm %s measures round %d, but line.rounds is %d",
+			a.at, a.Name, n, cfg.Line.Rounds)
 	}
 	a.Differs = differing(common, cfg)
 	cfg.Seed, cfg.Line.Evaluate = seed, p.Part
@@ -169,9 +177,11 @@ func (p *Plan) planRun(a *PlannedArm, common config.Config, seed uint64) (Run, e
 	if err != nil {
 		return Run{}, err
 	}
-	return Run{Name: fmt.Sprintf("%s-s%d-%s", slug(a.Name), seed, digest[:8]), Arm: a.Name, Seed: seed, Config: cfg, Text: text, Digest: digest}, nil
+	name := fmt.Sprintf("%s-s%d-%s", slug(a.Name), seed, digest[:8])
+	return Run{Name: name, Arm: a.Name, Seed: seed, Config: cfg, Text: text, Digest: digest}, nil
 }
 
+// measure is the arm's own measure, or that of the specification.
 func (a Arm) measure(p *Plan) string {
 	if a.Measure != "" {
 		return a.Measure
@@ -181,13 +191,14 @@ func (a Arm) measure(p *Plan) string {
 
 var notInName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 
-// slug makes a token of a name; the digest behind it tells apart what it makes alike.
+// slug turns a name into one token. Two names may become the same token; the digest in the
+// run's name tells them apart.
 func slug(name string) string {
 	s := strings.Trim(notInName.ReplaceAllString(name, "-"), "-")
 	return cmp.Or(s[:min(len(s), 60)], "arm") // a run's name must not look like a flag
 }
 
-// differing lists the settings in which b is not a, in the order of the configuration.
+// differing lists the settings of b that differ from a, in the order of the configuration.
 func differing(a, b config.Config) (out []string) {
 	var walk func(path string, x, y reflect.Value)
 	walk = func(path string, x, y reflect.Value) {

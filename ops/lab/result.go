@@ -13,57 +13,57 @@ import (
 	"itool/stages/evaluate/stats"
 )
 
-// bootstrapSeed is fixed: the same verdicts give the same intervals in every report.
+// bootstrapSeed is fixed, so that the same verdicts give the same intervals in every report.
 const bootstrapSeed = 1
 
-// Result is everything that is shown, as plain numbers. Its JSON is for machines.
+// Result holds all numbers that the reports show. Its JSON is for programs.
 type Result struct {
 	Name        string             `json:"name"`
 	Question    string             `json:"question"`
 	Tuning      bool               `json:"tuning"`
-	Part        string             `json:"part"` // that was measured on
+	Part        string             `json:"part"` // the part that accuracies are measured on
 	Headline    string             `json:"headline"`
 	Seeds       []uint64           `json:"seeds"`
-	Settings    []string           `json:"settings"` // of every arm, other than the start's
+	Settings    []string           `json:"settings"` // settings of all arms that differ from the defaults
 	Arms        []ArmResult        `json:"arms"`
 	Differences []DifferenceResult `json:"differences"`
 	Runs        []RunResult        `json:"runs"`
-	Work        Work               `json:"work"` // of all runs
+	Work        Work               `json:"work"` // sum over all runs
 	Findings    []string           `json:"findings"`
 }
 
-// ArmResult is one arm, over all its seeds that are done.
+// ArmResult is one arm, over all seeds that are done.
 type ArmResult struct {
 	Name      string        `json:"name"`
 	Note      string        `json:"note,omitempty"`
 	Measure   string        `json:"measure"`
-	Settings  []string      `json:"settings"` // other than those of every arm
+	Settings  []string      `json:"settings"` // settings that differ from those of all arms
 	Runs      []string      `json:"runs"`
-	Seeds     []uint64      `json:"seeds"`             // that are in the numbers
-	Missing   []string      `json:"missing,omitempty"` // seeds that are not, and why
+	Seeds     []uint64      `json:"seeds"`             // seeds that the numbers include
+	Missing   []string      `json:"missing,omitempty"` // seeds that they lack, and why
 	Accuracy  stats.Crossed `json:"accuracy"`
 	Parsed    float64       `json:"parsed"`
 	Rounds    []RoundResult `json:"rounds"`       // base, warm-up, round 1 …
 	Cost      ArmCost       `json:"cost"`         // means over seeds
-	SameRuns  string        `json:"alike"`        // the first arm with the same runs; its own name mostly
-	LastRound int           `json:"last_measure"` // the last round that its measure takes in; −1 base
+	SameRuns  string        `json:"alike"`        // the first arm with the same runs; mostly the arm itself
+	LastRound int           `json:"last_measure"` // the last round that its measure includes; −1 base
 }
 
-// ArmCost is what one seed of an arm takes, on average.
+// ArmCost is the mean cost of one seed of an arm.
 type ArmCost struct {
 	WallSeconds   float64  `json:"wall_seconds"`
-	CPUSeconds    *float64 `json:"cpu_seconds"`    // nil: of some run not known
-	ItemSeconds   float64  `json:"item_seconds"`   // computed, summed over workers
-	ReusedSeconds float64  `json:"shared_seconds"` // taken from other runs: what they would have cost besides
+	CPUSeconds    *float64 `json:"cpu_seconds"`    // nil: not known for one of the runs
+	ItemSeconds   float64  `json:"item_seconds"`   // computed items, summed over workers
+	ReusedSeconds float64  `json:"shared_seconds"` // reused items: what they cost the other runs
 }
 
-// RoundResult is one policy of an arm, over seeds. What the funnel says are means.
-// Further numbers of a round, from report.Round, join here.
+// RoundResult is one policy of an arm, over its seeds. Numbers of the funnel are means over
+// seeds. Further numbers of report.Round belong here.
 type RoundResult struct {
 	Round    int           `json:"round"`
 	Name     string        `json:"name"`
 	Accuracy stats.Crossed `json:"accuracy"`
-	Trained  int           `json:"trained"` // seeds in which it has weights of its own
+	Trained  int           `json:"trained"` // number of seeds in which the round changed the weights
 	Trees    float64       `json:"trees"`
 	Mixed    float64       `json:"mixed_trees"`
 	Pairs    float64       `json:"pairs"`
@@ -81,13 +81,16 @@ type DifferenceResult struct {
 	Seeds      []uint64      `json:"seeds"`
 	Won        int           `json:"won"`  // answers that only A gets right, all seeds together
 	Lost       int           `json:"lost"` // answers that only B gets right
-	Same       bool          `json:"same"` // both are the same policies: the difference is zero by construction
+	Same       bool          `json:"same"` // both arms have the same policies, so the difference is zero
 }
 
-// Measure reads all runs and says what they show. Runs that are not done are left out
-// and named.
+// Measure reads all runs and compares the arms. Runs that are not done are left out of the
+// numbers and listed in ArmResult.Missing.
 func Measure(ctx context.Context, c *courier.Courier, dir string, p *Plan) (*Result, error) {
-	r := &Result{Name: p.Name, Question: p.Question, Tuning: p.Tuning, Part: p.Part, Seeds: p.Seeds, Settings: p.Settings, Headline: "exact match of calls"}
+	r := &Result{
+		Name: p.Name, Question: p.Question, Tuning: p.Tuning, Part: p.Part, Seeds: p.Seeds, Settings: p.Settings,
+		Headline: "exact match of calls",
+	}
 	for i := range p.Runs {
 		run, err := readRun(ctx, c, dir, &p.Runs[i])
 		if err != nil {
@@ -99,13 +102,13 @@ func Measure(ctx context.Context, c *courier.Courier, dir string, p *Plan) (*Res
 		r.Work.Seconds += run.Work.Seconds
 		r.Work.ReusedSeconds += run.Work.ReusedSeconds
 	}
-	alike := map[int]string{} // first run → the first arm with it
+	firstArm := map[int]string{} // by the arm's first run
 	for _, a := range p.Arms {
 		res := r.arm(p, a)
-		if alike[a.Runs[0]] == "" {
-			alike[a.Runs[0]] = a.Name
+		if firstArm[a.Runs[0]] == "" {
+			firstArm[a.Runs[0]] = a.Name
 		}
-		res.SameRuns = alike[a.Runs[0]]
+		res.SameRuns = firstArm[a.Runs[0]]
 		r.Arms = append(r.Arms, res)
 	}
 	for _, pair := range p.Compare {
@@ -115,6 +118,7 @@ func Measure(ctx context.Context, c *courier.Courier, dir string, p *Plan) (*Res
 	return r, nil
 }
 
+// arm averages over the seeds of an arm that are done.
 func (r *Result) arm(p *Plan, a PlannedArm) ArmResult {
 	out := ArmResult{Name: a.Name, Note: a.Note, Measure: a.measure(p), Settings: a.Differs}
 	var runs []*RunResult
@@ -122,7 +126,8 @@ func (r *Result) arm(p *Plan, a PlannedArm) ArmResult {
 		run := &r.Runs[at]
 		out.Runs = append(out.Runs, run.Run)
 		if !run.done() {
-			out.Missing = append(out.Missing, fmt.Sprintf("seed %d: %s %s", p.Seeds[i], run.Status, report.Plain(run.Detail)))
+			why := fmt.Sprintf("seed %d: %s %s", p.Seeds[i], run.Status, report.Plain(run.Detail))
+			out.Missing = append(out.Missing, why)
 			continue
 		}
 		runs = append(runs, run)
@@ -157,7 +162,8 @@ func (r *Result) arm(p *Plan, a PlannedArm) ArmResult {
 	return out
 }
 
-// rounds is the curve of an arm. A run that ended early keeps its last policy.
+// rounds is the accuracy of an arm by round. A run that ended early counts with its last
+// policy.
 func rounds(runs []*RunResult) (out []RoundResult) {
 	lastRound := line.Base
 	for _, run := range runs {
@@ -192,8 +198,8 @@ func rounds(runs []*RunResult) (out []RoundResult) {
 	return out
 }
 
-// table has a row per seed and a column per case that all of them were asked; with
-// minus, which has a row for every row, the differences.
+// table has a row per seed and a column per case that all seeds have: 1 for a right answer,
+// 0 for a wrong one. With minus, which has the same seeds, it holds the differences to it.
 func table(all, minus []answers) [][]float64 {
 	var cases []string
 	for _, c := range slices.Sorted(maps.Keys(all[0])) {
@@ -222,7 +228,7 @@ func indicator(b bool) float64 {
 	return 0
 }
 
-// difference pairs two arms seed by seed, case by case.
+// difference compares two arms, paired by seed and by case.
 func (r *Result) difference(p *Plan, pair Pair) DifferenceResult {
 	d := DifferenceResult{A: pair.A, B: pair.B, Note: pair.Note, Same: true}
 	find := func(name string) PlannedArm {

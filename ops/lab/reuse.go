@@ -18,37 +18,37 @@ import (
 	"itool/stages"
 )
 
-// A run that differs from a finished one only in the settings of a late stage would
-// compute everything before it a second time. It takes those records instead.
+// If a run differs from a finished one only in the settings of a late stage, everything
+// before that stage would be computed a second time. The lab copies those records instead.
 //
-// Why a taken record is what the run would have computed itself: an item's seed derives
-// from the run's seed, the record, the key and the round; policies, inputs and datasets
-// go by their digests; a stage sees its own section of the configuration and no other;
-// and the same item gives the same bytes. So two runs with the same seed, base and
-// dataset have the same records up to the first stage whose section differs. Names of
-// runs and digests of whole configurations stand in headers only, and are written anew.
+// A copied record has the bytes that the run would have computed itself. An item's seed
+// derives from the run's seed, the record, the key and the round. Policies, inputs and
+// datasets are named by their digests. A stage sees only its own section of the
+// configuration. The same item gives the same bytes. So two runs with the same seed, base and
+// dataset have the same records up to the first stage whose section differs. The name of the
+// run and the digest of its configuration occur only in headers, which are written again.
 //
-// Why a mistake here would show: the tasks are still opened by the keeper, and delivered
-// to a worker, who finds the result there and adopts it only when it answers the same
-// input under the same policy; anything else is an error (worker: adopt).
+// A mistake here would be found. The keeper still opens the tasks, and a worker still
+// receives them. The worker finds the existing result, and accepts it only if it answers the
+// same input under the same policy; otherwise it reports an error (worker: adopt).
 //
-// Records are put into the run's stream before its start message, so that nobody
-// computes meanwhile what is about to come. A crash in between leaves some of them; the
-// next try writes the rest, perhaps from another run, with the same bytes.
+// Records are copied into the run's stream before its start message, so that no worker
+// computes them meanwhile. A crash may leave a part of them. The next attempt copies the
+// rest, perhaps from another run, with the same bytes.
 
-// HeaderReused names the run whose worker made a record that was taken over.
+// HeaderReused is the header of a copied record. It names the run that computed the record.
 const HeaderReused = "itool-shared"
 
-// link is one step of the chain: a record of a round, and the settings that it depends
-// on beside those of all links before it.
+// link is one step of the chain: a record of a round, and the settings that it depends on in
+// addition to those of all earlier links.
 type link struct {
 	record   string
 	round    int
 	settings []string // "section" or "section.key"
 }
 
-// chain is what a run writes, in the order in which one follows from the other. What is made
-// of every policy, such as its verdicts, is not in it.
+// chain lists the records of a run, each computed from the one before. It has no verdicts and
+// no other records about a policy: no record of the chain depends on them.
 func chain(table line.Table, rounds int) []link {
 	links := linksOf(table, line.Once, 0)
 	for r := range rounds {
@@ -57,7 +57,7 @@ func chain(table line.Table, rounds int) []link {
 	return links
 }
 
-// linksOf are the links of one round of the line.
+// linksOf are the links of one round, or those before the first round with line.Once.
 func linksOf(table line.Table, when line.When, round int) (links []link) {
 	for _, row := range table {
 		if row.When != when {
@@ -72,8 +72,8 @@ func linksOf(table line.Table, when line.When, round int) (links []link) {
 	return links
 }
 
-// commonLinks returns the records that run can take from donor: those of the links up to the
-// first that differs, and the verdicts on their policies.
+// commonLinks returns the records that run can copy from donor: the links before the first
+// one that differs, and the verdicts on their policies.
 func commonLinks(run, donor schemas.Run) ([]link, error) {
 	if run.Seed != donor.Seed || run.Base != donor.Base || run.Dataset != donor.Dataset {
 		return nil, nil
@@ -115,7 +115,7 @@ func commonLinks(run, donor schemas.Run) ([]link, error) {
 	return out, nil
 }
 
-// frozen are the sections of a frozen configuration, as text.
+// frozen is a frozen configuration: section → key → value as text.
 type frozen map[string]map[string]json.RawMessage
 
 func sections(config string) (frozen, error) {
@@ -126,14 +126,14 @@ func sections(config string) (frozen, error) {
 	f := frozen{}
 	for name, text := range all {
 		var keys map[string]json.RawMessage
-		if json.Unmarshal(text, &keys) == nil { // the seed is no section
+		if json.Unmarshal(text, &keys) == nil { // fails for the seed, which is no section
 			f[name] = keys
 		}
 	}
 	return f, nil
 }
 
-// at is the text of a section or of one key in it.
+// at is the text of a section, or of one key in it: "section" or "section.key".
 func (f frozen) at(path string) string {
 	section, key, one := strings.Cut(path, ".")
 	if one {
@@ -151,8 +151,10 @@ func (f frozen) rounds() (n int) {
 	return n
 }
 
-// reuse copies what can be taken from the run that has most of it.
-func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[string]schemas.Run) (n int, from string, err error) {
+// reuse copies records from the run that has most in common with r. It returns the number of
+// records, and the other run's name.
+func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[string]schemas.Run) (
+	n int, from string, err error) {
 	var best []link
 	for _, name := range slices.Sorted(maps.Keys(runs)) {
 		links, err := commonLinks(run, runs[name])
@@ -174,8 +176,11 @@ func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 	if err := l.Courier.Broker.CreateRun(ctx, r.Name, r.Config.Line.StreamMaxByte); err != nil {
 		return 0, "", err
 	}
-	// A worker needs the description, and may look before the keeper has come.
-	b, err := schemas.Encode(schemas.Header{Run: r.Name, Key: schemas.KeyRun, Seed: stages.Seed(run.Seed, "run/run", 0), Config: run.ConfigDigest, Worker: "lab"}, []schemas.Run{run})
+	// A worker needs the run's description, and may look for it before the keeper writes it.
+	b, err := schemas.Encode(schemas.Header{
+		Run: r.Name, Key: schemas.KeyRun, Seed: stages.Seed(run.Seed, "run/run", 0),
+		Config: run.ConfigDigest, Worker: "lab",
+	}, []schemas.Run{run})
 	if err != nil {
 		return 0, "", err
 	}
@@ -185,15 +190,15 @@ func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 	for _, k := range best {
 		m, err := l.copyRecords(ctx, run, from, k)
 		if err != nil {
-			return 0, "", fmt.Errorf("take %s.%d from run %s: %w", k.record, k.round, from, err)
+			return 0, "", fmt.Errorf("copy %s.%d from run %s: %w", k.record, k.round, from, err)
 		}
 		n += m
 	}
 	return n, from, nil
 }
 
-// reusable tells whether a run may be taken from: it ran to its end, nothing in it failed,
-// and all of it was made at our kernel level, whose bytes are its own.
+// reusable reports whether records may be copied from a run: it is done, no item failed, and
+// all records were computed at our kernel level. Another level gives other bytes.
 func (l *Lab) reusable(ctx context.Context, run string) (bool, error) {
 	end, _, err := courier.Rows[schemas.End](ctx, l.Courier, run, schemas.RecordEnd, 0, schemas.KeyEnd)
 	switch {
@@ -215,8 +220,10 @@ func (l *Lab) reusable(ctx context.Context, run string) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			if m.Header[courier.HeaderSeconds] != "" && l.Device != "" && !strings.HasSuffix(m.Header["itool-worker"], " "+l.Device) {
-				l.Log.Info("nothing is taken from a run of another kernel level", "run", run, "worker", m.Header["itool-worker"])
+			worker := m.Header["itool-worker"] // its name ends with its kernel level
+			computed := m.Header[courier.HeaderSeconds] != ""
+			if computed && l.Device != "" && !strings.HasSuffix(worker, " "+l.Device) {
+				l.Log.Info("a run of another kernel level is not reused", "run", run, "worker", worker)
 				return false, nil
 			}
 		}
@@ -224,8 +231,8 @@ func (l *Lab) reusable(ctx context.Context, run string) (bool, error) {
 	return true, nil
 }
 
-// copyRecords puts the records of one link into the run, under its name and configuration.
-// Who made them, and in how much time, stays.
+// copyRecords copies the records of one link into the run, under its name and configuration.
+// It keeps the name of the worker that computed them, and the seconds that it took.
 func (l *Lab) copyRecords(ctx context.Context, run schemas.Run, from string, k link) (n int, err error) {
 	keys, err := l.Courier.Broker.Keys(ctx, from, k.record, k.round)
 	if err != nil {
@@ -245,7 +252,8 @@ func (l *Lab) copyRecords(ctx context.Context, run schemas.Run, from string, k l
 			}
 			b.Header.Run, b.Header.Config = run.Name, run.ConfigDigest
 			extra := map[string]string{HeaderReused: from}
-			for _, h := range []string{courier.HeaderSeconds, HeaderReused} { // a maker of its own goes before from
+			// A record that the other run has copied itself keeps its origin.
+			for _, h := range []string{courier.HeaderSeconds, HeaderReused} {
 				if v := m.Header[h]; v != "" {
 					extra[h] = v
 				}

@@ -37,17 +37,20 @@ type site struct {
 
 func open(t *testing.T) site { return openWith(t, 0) }
 
-// openWith bounds what the broker may keep, in bytes; 0: it does not.
-func openWith(t *testing.T, most int64) site {
+// openWith limits the bytes that the broker may store; 0: no limit.
+func openWith(t *testing.T, maxBytes int64) site {
 	t.Helper()
 	engine, err := policy.NewEngine(policy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := site{couriertest.Start(t, most).Connect(t), t.TempDir(), engine, make(chan line.State)}
+	s := site{couriertest.Start(t, maxBytes).Connect(t), t.TempDir(), engine, make(chan line.State)}
 	log := slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &worker.Worker{Courier: s.Courier, Stages: line.Stages(engine), Name: "w itool test " + device, Slots: 2, AckWait: 3 * time.Second, Log: log}
+	w := &worker.Worker{
+		Courier: s.Courier, Stages: line.Stages(engine), Name: "w itool test " + device,
+		Slots: 2, AckWait: 3 * time.Second, Log: log,
+	}
 	k := &line.Keeper{Courier: s.Courier, Worker: "k", AckWait: 3 * time.Second, Log: log}
 	done := make(chan error, 2)
 	go func() { done <- w.Run(ctx) }()
@@ -68,7 +71,7 @@ func openWith(t *testing.T, most int64) site {
 	return s
 }
 
-// await reads what the keeper says until the run has ended.
+// await reads the keeper's states until the run has ended.
 func (s site) await(ctx context.Context, run string) (line.State, error) {
 	for {
 		select {
@@ -85,12 +88,19 @@ func (s site) await(ctx context.Context, run string) (line.State, error) {
 	}
 }
 
-// do runs a specification to its end.
+// lab is a lab for a plan, on the site.
+func (s site) lab(p *lab.Plan, base fs.FS, data string) *lab.Lab {
+	return &lab.Lab{
+		Plan: p, Courier: s.Courier, Engine: s.engine, Base: base, Files: []string{data}, Dir: s.dir,
+		Device: device, AtOnce: 1, Log: slog.New(slog.DiscardHandler), Await: s.await,
+	}
+}
+
+// do runs all runs of a specification.
 func (s site) do(t *testing.T, spec string, base fs.FS, data string) (*lab.Plan, *lab.Result) {
 	t.Helper()
 	p := plan(t, spec)
-	l := &lab.Lab{Plan: p, Courier: s.Courier, Engine: s.engine, Base: base, Files: []string{data}, Dir: s.dir, Device: device, AtOnce: 1, Log: slog.New(slog.DiscardHandler), Await: s.await}
-	if err := l.Run(t.Context()); err != nil {
+	if err := s.lab(p, base, data).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r, err := lab.Measure(t.Context(), s.Courier, s.dir, p)
@@ -142,8 +152,8 @@ func dataset(t *testing.T, rows int) string {
 	return file
 }
 
-// head makes runs of the tiny model take a second. Its answers are noise, so pairs come
-// from their probabilities: there is something to update on.
+// head is a specification whose runs take a second each with the tiny model. Its answers are
+// noise. The filter accepts nearly every pair, so that the update has something to train on.
 const head = `
 name: tiny
 question: Does anything differ?
@@ -170,11 +180,11 @@ var arms = []string{
 	"  - {name: shuffled, set: {warmup.mode: shuffled, line.rounds: 0}}\n",
 }
 
-// record is all of a record that its readers go by.
+// record holds everything of a record that its readers use.
 type record struct{ sha, rows, schema, policy, input, seed, config, key, round string }
 
-// records are those of a run, by subject, and how many were taken over.
-func (s site) records(t *testing.T, run string) (all map[string]record, taken int) {
+// records returns the records of a run, by subject, and how many of them are copies.
+func (s site) records(t *testing.T, run string) (all map[string]record, reused int) {
 	t.Helper()
 	all = map[string]record{}
 	for m, err := range s.Broker.List(t.Context(), run, "*.*.*") {
@@ -182,33 +192,39 @@ func (s site) records(t *testing.T, run string) (all map[string]record, taken in
 			t.Fatal(err)
 		}
 		h := m.Header
-		r := record{h["itool-sha256"], h["itool-rows"], h["itool-schema"], h["itool-policy"], h["itool-input"], h["itool-seed"], h["itool-config"], h["itool-key"], h["itool-round"]}
-		if m.Record == "run" || m.Record == "policy" && m.Round < 0 { // these hold the time, or are the keeper's
+		r := record{
+			h["itool-sha256"], h["itool-rows"], h["itool-schema"], h["itool-policy"], h["itool-input"],
+			h["itool-seed"], h["itool-config"], h["itool-key"], h["itool-round"],
+		}
+		if m.Record == "run" || m.Record == "policy" && m.Round < 0 { // they contain the time
 			r.sha = ""
 		}
 		all[strings.TrimPrefix(m.Address.String(), "itool.run."+run+".")] = r
 		if h[lab.HeaderReused] != "" {
-			taken++
+			reused++
 		}
 	}
-	return all, taken
+	return all, reused
 }
 
-// TestReuseChangesNothing: every arm has, record by record, what it has when it runs
-// alone in a folder of its own; and what it could take over it did not compute.
+// TestReuseChangesNothing: every arm has the same records as if it ran alone in its own
+// folder, and it did not compute the records that it could copy.
 func TestReuseChangesNothing(t *testing.T) {
 	base, data := policytest.Tiny(1), dataset(t, 24)
 	together := open(t)
 	p, res := together.do(t, head+strings.Join(arms, ""), base, data)
-	least := []int{0, 8, 9, 6, 2} // other loss: to the first pairs; one round: all; other search: to the selection; shuffled: examples, verdicts of the base
+	// Of the other loss everything up to the first pairs is reused, of one round everything,
+	// of the other search everything up to the selection, of shuffled the examples and the
+	// verdicts on the base.
+	atLeast := []int{0, 8, 9, 6, 2}
 	for i, arm := range arms {
 		name := p.Runs[i].Name
-		got, taken := together.records(t, name)
+		got, reused := together.records(t, name)
 		alone := open(t)
 		alonePlan, aloneRes := alone.do(t, head+arm, base, data)
 		want, none := alone.records(t, alonePlan.Runs[0].Name)
 		if alonePlan.Runs[0].Name != name || none != 0 {
-			t.Fatalf("%s: alone it is run %s with %d records taken over", name, alonePlan.Runs[0].Name, none)
+			t.Fatalf("%s: alone it is run %s with %d copied records", name, alonePlan.Runs[0].Name, none)
 		}
 		for _, at := range slices.Sorted(maps.Keys(want)) {
 			if got[at] != want[at] {
@@ -218,11 +234,13 @@ func TestReuseChangesNothing(t *testing.T) {
 		if len(got) != len(want) {
 			t.Errorf("%s: %d records, alone %d", name, len(got), len(want))
 		}
-		if taken < least[i] || i == 0 && taken != 0 {
-			t.Errorf("%s: %d records were taken over, want at least %d", name, taken, least[i])
+		if reused < atLeast[i] || i == 0 && reused != 0 {
+			t.Errorf("%s: %d records were reused, want at least %d", name, reused, atLeast[i])
 		}
-		if w := res.Runs[i].Work; w.Reused != taken || w.Items+w.Reused != aloneRes.Runs[0].Work.Items {
-			t.Errorf("%s: %d items computed and %d taken over are told, want %d of %d", name, w.Items, w.Reused, taken, aloneRes.Runs[0].Work.Items)
+		all := aloneRes.Runs[0].Work.Items
+		if w := res.Runs[i].Work; w.Reused != reused || w.Items+w.Reused != all {
+			t.Errorf("%s: reports %d items computed and %d reused, want %d reused of %d",
+				name, w.Items, w.Reused, reused, all)
 		}
 	}
 	adapters := map[string]bool{}
@@ -236,13 +254,14 @@ func TestReuseChangesNothing(t *testing.T) {
 		t.Error(err)
 	}
 	if len(adapters) != len(arms) {
-		t.Errorf("%d adapters of %d arms: the arms do not differ, so this test shows nothing", len(adapters), len(arms))
+		t.Errorf("%d adapters for %d arms: the arms do not differ, so this test proves nothing",
+			len(adapters), len(arms))
 	}
 }
 
-// TestRoom: runs that are done do not keep the room that they did not use, so that
-// a disk which holds two quotas is enough for three runs.
-func TestRoom(t *testing.T) {
+// TestQuotaIsReleased: a run that is done gives back the quota that it did not use, so that
+// three runs fit on a disk with room for two quotas.
+func TestQuotaIsReleased(t *testing.T) {
 	s, base := openWith(t, 40<<20), policytest.Tiny(1)
 	spec := strings.Replace(head, "rounds: 2,", "rounds: 0, stream_max_bytes: 16777216,", 1) +
 		"  - {name: a}\n  - {name: b, set: {warmup.rate: 0.002}}\n  - {name: c, set: {warmup.rate: 0.003}}\n"
@@ -261,45 +280,41 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// TestRoomOfTheStalled: a run that waits for a person keeps its quota, for it may go
-// on.
-func TestRoomOfTheStalled(t *testing.T) {
+// TestStalledKeepsItsQuota: a stalled run may go on later, so it keeps its quota.
+func TestStalledKeepsItsQuota(t *testing.T) {
 	s := open(t)
 	p := plan(t, head+"  - {name: a, set: {line.stream_max_bytes: 16777216}}\n")
-	l := &lab.Lab{
-		Plan: p, Courier: s.Courier, Engine: s.engine, Base: policytest.Tiny(1), Files: []string{dataset(t, 20)}, Dir: s.dir, Device: device, AtOnce: 1,
-		Log: slog.New(slog.DiscardHandler),
-		Await: func(ctx context.Context, run string) (line.State, error) {
-			return line.State{Run: run, Stalled: "a person must look"}, s.Broker.CreateRun(ctx, run, 16<<20)
-		},
+	l := s.lab(p, policytest.Tiny(1), dataset(t, 20))
+	l.Await = func(ctx context.Context, run string) (line.State, error) {
+		return line.State{Run: run, Stalled: "a person must look"}, s.Broker.CreateRun(ctx, run, 16<<20)
 	}
 	if err := l.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if used, err := s.Broker.Usage(t.Context(), p.Runs[0].Name); err != nil || used.QuotaBytes != 16<<20 {
-		t.Errorf("a quota of %d bytes, %v: want the 16 MiB that it was given", used.QuotaBytes, err)
+		t.Errorf("the quota is %d bytes, %v: want the 16 MiB that it was given", used.QuotaBytes, err)
 	}
 }
 
-// TestOtherData: runs are named after their settings. What was made from another
-// dataset is refused, not reported as this one's.
+// TestOtherData: the name of a run depends on its settings alone. A run with the same name
+// but another dataset is refused.
 func TestOtherData(t *testing.T) {
 	s, base := open(t), policytest.Tiny(1)
 	spec := head + "  - {name: sft, set: {line.rounds: 0}}\n"
 	s.do(t, spec, base, dataset(t, 20))
-	l := &lab.Lab{Plan: plan(t, spec), Courier: s.Courier, Engine: s.engine, Base: base, Files: []string{dataset(t, 21)}, Dir: s.dir, Device: device, AtOnce: 1,
-		Log: slog.New(slog.DiscardHandler), Await: s.await}
-	if err := l.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another dataset or base") {
-		t.Errorf("got %v, want that the dataset is another", err)
+	err := s.lab(plan(t, spec), base, dataset(t, 21)).Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "another dataset or base") {
+		t.Errorf("got %v, want an error that the dataset is another", err)
 	}
 }
 
-// TestFilesByName: a test file that nobody published would hold nothing out.
+// TestFilesByName: a test file that was not published is an error; otherwise no rows would be
+// held out.
 func TestFilesByName(t *testing.T) {
 	s := open(t)
-	l := &lab.Lab{Plan: plan(t, strings.Replace(head, "split.test_share: 0.2", "split.test_files: [tset.jsonl]", 1)+"  - {name: a}\n"), Courier: s.Courier, Engine: s.engine,
-		Base: policytest.Tiny(1), Files: []string{dataset(t, 20)}, Dir: s.dir, Device: device, AtOnce: 1, Log: slog.New(slog.DiscardHandler), Await: s.await}
-	if err := l.Run(t.Context()); err == nil || !strings.Contains(err.Error(), `no published file is named "tset.jsonl"`) {
-		t.Errorf("got %v, want that the file is named", err)
+	spec := strings.Replace(head, "split.test_share: 0.2", "split.test_files: [tset.jsonl]", 1) + "  - {name: a}\n"
+	err := s.lab(plan(t, spec), policytest.Tiny(1), dataset(t, 20)).Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `no published file is named "tset.jsonl"`) {
+		t.Errorf("got %v, want an error that names the file", err)
 	}
 }

@@ -14,32 +14,32 @@ import (
 	"itool/ops/config"
 )
 
-// Spec is what a person asks, as the YAML file says it.
+// Spec is the specification of a lab, as the YAML file has it.
 type Spec struct {
-	Name     string           // of the laboratory; one token of [A-Za-z0-9_-]
-	Question string           // what it asks, in a sentence
+	Name     string           // of the lab; one token of [A-Za-z0-9_-]
+	Question string           // the question that it answers, in one sentence
 	Demo     string           // "", full or quick: the demo's dataset, base and configuration
 	Base     string           // folder of the base model
 	Datasets []string         // files
-	Common   []config.Setting // of every arm
-	Seeds    []uint64         // a run of every arm each; the dataset's shares stay the same
-	Arms     []Arm            // in the order of the file, the cells of a grid behind them
+	Common   []config.Setting // settings of every arm
+	Seeds    []uint64         // every arm runs once per seed; the held-out rows stay the same
+	Arms     []Arm            // in the order of the file, then the cells of the grid
 	Compare  []Pair
-	Measure  string // which policy of an arm counts unless the arm says it: last, base, warm-up, round N
-	Tuning   bool   // settings are being chosen: only the validation part is looked at
+	Measure  string // the policy that counts, unless the arm has its own: last, base, warm-up, round N
+	Tuning   bool   // settings are being chosen: only the validation part is evaluated
 }
 
-// Arm is one way to do it.
+// Arm is one variant that is compared.
 type Arm struct {
 	Name     string
 	Note     string
-	Measure  string
-	Settings []config.Setting // over the common ones
+	Measure  string           // "": that of Spec
+	Settings []config.Setting // in addition to Spec.Common, and stronger
 
-	at string // where it stands, for errors
+	at string // file and line, for errors
 }
 
-// Pair asks for the difference A − B.
+// Pair requests the difference A − B between two arms.
 type Pair struct {
 	A, B string
 	Note string
@@ -47,8 +47,8 @@ type Pair struct {
 	at string
 }
 
-// Read reads a specification. An unknown key is an error with its line. Paths in it
-// are relative to its own folder.
+// Read reads a specification. An unknown key is an error with its line. Paths in the file are
+// relative to its folder.
 func Read(file string) (*Spec, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -87,7 +87,7 @@ func Read(file string) (*Spec, error) {
 type reader struct {
 	file string
 	spec *Spec
-	axes []axis // of the grid
+	axes []axis // the settings of the grid
 }
 
 // axis is one setting of the grid with its values.
@@ -97,12 +97,14 @@ type axis struct {
 	values []any
 }
 
+// fields has a function for every key of a mapping; it reads the key's value.
 type fields map[string]func(ast.Node) error
 
 func (r *reader) topLevel() fields {
 	s := r.spec
 	return fields{
-		"name": r.decode(&s.Name), "question": r.decode(&s.Question), "base": r.decode(&s.Base), "datasets": r.decode(&s.Datasets),
+		"name": r.decode(&s.Name), "question": r.decode(&s.Question),
+		"base": r.decode(&s.Base), "datasets": r.decode(&s.Datasets),
 		"seeds": r.decode(&s.Seeds), "measure": r.decode(&s.Measure), "tuning": r.decode(&s.Tuning),
 		"demo": r.demo,
 		"set":  func(n ast.Node) (err error) { s.Common, err = r.settings(n); return err },
@@ -118,7 +120,7 @@ func (r *reader) at(n ast.Node) string {
 	return fmt.Sprintf("%s:%d", r.file, n.GetToken().Position.Line)
 }
 
-// decode decodes a plain value.
+// decode returns a function that decodes a plain value.
 func (r *reader) decode(to any) func(ast.Node) error {
 	return func(n ast.Node) error {
 		if err := yaml.NodeToValue(n, to); err != nil {
@@ -133,7 +135,7 @@ func firstLine(err error) string {
 	return text
 }
 
-// mapping calls the function of every key; an unknown one is an error.
+// mapping calls the function of every key. An unknown key is an error.
 func (r *reader) mapping(n ast.Node, what string, known fields) error {
 	names := make([]string, 0, len(known))
 	for k := range known {
@@ -149,7 +151,7 @@ func (r *reader) mapping(n ast.Node, what string, known fields) error {
 	})
 }
 
-// each walks over a mapping; a key that is there twice is an error.
+// each visits the entries of a mapping. A key that occurs twice is an error.
 func (r *reader) each(n ast.Node, what string, visit func(key, value ast.Node) error) error {
 	var values []*ast.MappingValueNode
 	switch n := n.(type) {
@@ -165,7 +167,7 @@ func (r *reader) each(n ast.Node, what string, visit func(key, value ast.Node) e
 	seen := map[string]bool{}
 	for _, v := range values {
 		if name := v.Key.GetToken().Value; seen[name] {
-			return fmt.Errorf("%s: %s stands in %s twice", r.at(v.Key), name, what)
+			return fmt.Errorf("%s: %s occurs twice in %s", r.at(v.Key), name, what)
 		} else {
 			seen[name] = true
 		}
@@ -216,7 +218,7 @@ func (r *reader) arm(n ast.Node) error {
 	return err
 }
 
-// settings reads section.key: value, or sections as in a configuration.
+// settings reads either section.key: value, or nested sections as in a configuration.
 func (r *reader) settings(n ast.Node) (out []config.Setting, err error) {
 	err = r.settingsOf(n, "set", func(at, path string, v ast.Node) error {
 		var x any
@@ -234,7 +236,9 @@ func (r *reader) settingsOf(n ast.Node, what string, visit func(at, path string,
 		path := key.GetToken().Value
 		switch value.(type) {
 		case *ast.MappingNode, *ast.MappingValueNode:
-			return r.settingsOf(value, path, func(at, below string, v ast.Node) error { return visit(at, path+"."+below, v) })
+			return r.settingsOf(value, path, func(at, key string, v ast.Node) error {
+				return visit(at, path+"."+key, v)
+			})
 		}
 		return visit(r.at(key), path, value)
 	})
@@ -257,7 +261,8 @@ func (r *reader) grid() error {
 	cells := []Arm{{}}
 	for _, a := range r.axes {
 		if n := len(cells) * len(a.values); n > 1000 {
-			return fmt.Errorf("%s: grid: %d cells and more: give fewer values, or write several specifications", a.at, n)
+			return fmt.Errorf("%s: grid: at least %d cells: give fewer values, or write several specifications",
+				a.at, n)
 		}
 		var next []Arm
 		for _, c := range cells {
@@ -273,7 +278,7 @@ func (r *reader) grid() error {
 	return nil
 }
 
-// pair reads "A - B", [A, B], or either as pair beside a note.
+// pair reads "A - B", [A, B], or a mapping with one of them as pair: and a note:.
 func (r *reader) pair(n ast.Node) error {
 	p := Pair{at: r.at(n)}
 	read := func(n ast.Node) error {
@@ -293,7 +298,8 @@ func (r *reader) pair(n ast.Node) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("%s: a comparison is \"arm - other arm\", with a space on both sides of the minus, or [arm, other arm]", r.at(n))
+		return fmt.Errorf("%s: want a comparison such as \"arm - other arm\", with spaces around the minus, "+
+			"or [arm, other arm]", r.at(n))
 	}
 	var err error
 	switch n.(type) {
@@ -306,6 +312,7 @@ func (r *reader) pair(n ast.Node) error {
 	return err
 }
 
+// resolve makes a path relative to the specification's folder.
 func (r *reader) resolve(path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -315,8 +322,8 @@ func (r *reader) resolve(path string) string {
 
 const last = "last"
 
-// round reads which policy counts; ok is false when the text names none. Last is the
-// last one, whatever its number.
+// round parses a measure: the number of the round (−1 base, 0 warm-up), or isLast for the last
+// policy of a run. ok is false if the text is no measure.
 func round(measure string) (n int, isLast, ok bool) {
 	switch measure {
 	case "", last:

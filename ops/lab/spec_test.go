@@ -10,39 +10,66 @@ import (
 	"itool/ops/lab"
 )
 
-const start = "name: x\nquestion: Why?\ndemo: quick\nseeds: [1, 2]\nset: {split.test_share: 0.2}\n"
+const (
+	named  = "name: x\nquestion: Why?\n"
+	start  = named + "demo: quick\nseeds: [1, 2]\nset: {split.test_share: 0.2}\n"
+	arm    = "arms:\n  - {name: a, set: {" // the caller closes both braces
+	oneArm = "arms: [{name: a}]\n"
+)
 
-// TestWrongSpecifications: every error names its line and what to do.
+// TestWrongSpecifications: an error names the line and says what to do.
 func TestWrongSpecifications(t *testing.T) {
 	for name, c := range map[string]struct{ yaml, want string }{
-		"an unknown key":               {"name: x\narmz: []\n", "spec.yaml:2|armz|did you mean arms?"},
-		"an unknown key of an arm":     {start + "arms:\n  - {nam: a}\n", "spec.yaml:7|nam|did you mean name?"},
-		"an unknown setting":           {start + "arms:\n  - name: a\n    set: {expand.widht: 2}\n", "spec.yaml:8|expand.widht|did you mean width?"},
-		"a setting out of range":       {start + "arms:\n  - name: a\n    set:\n      line.rounds: -1\n", "spec.yaml:9|line.rounds|-1"},
-		"a wrong type":                 {start + "tuning: perhaps\narms: [{name: a}]\n", "spec.yaml:6"},
-		"no question":                  {"name: x\ndemo: true\nseeds: [1]\narms: [{name: a}]\n", "question"},
-		"no seeds":                     {"name: x\nquestion: Why?\ndemo: true\narms: [{name: a}]\n", "seeds"},
-		"a seed twice":                 {"name: x\nquestion: Why?\ndemo: true\nseeds: [1, 1]\narms: [{name: a}]\n", "1 is there twice"},
-		"no arms":                      {start, "arms"},
-		"no data":                      {"name: x\nquestion: Why?\nseeds: [1]\narms: [{name: a}]\n", "demo: true|base:"},
-		"both data":                    {start + "base: b\narms: [{name: a}]\n", "demo"},
-		"a name that no broker takes":  {"name: x y\nquestion: Why?\ndemo: true\nseeds: [1]\narms: [{name: a}]\n", "name"},
-		"two arms alike":               {start + "arms: [{name: a}, {name: a}]\n", "two arms are named a"},
-		"an arm with its own rows":     {start + "arms:\n  - {name: a, set: {split.share_seed: 2}}\n", "spec.yaml:7|split.share_seed|other questions"},
-		"an arm with its own test":     {start + "arms:\n  - {name: a, set: {split.test_files: [a.jsonl]}}\n", "spec.yaml:7|split.test_files|other questions"},
-		"a grid without end":           {start + "grid:\n" + axes(8, 20), "spec.yaml:9|8000 cells|several specifications"},
-		"an arm asked in its own way":  {start + "arms:\n  - {name: a, set: {evaluate.max_tokens: 2}}\n", "evaluate.max_tokens"},
-		"an arm with its own seed":     {start + "arms:\n  - {name: a, set: {seed: 2}}\n", "seed"},
-		"evaluate by hand":             {"set: {line.evaluate: both}\nname: x\nquestion: Why?\ndemo: quick\nseeds: [1]\narms: [{name: a}]\n", "spec.yaml:1|tuning"},
-		"a comparison with nobody":     {start + "arms: [{name: a}]\ncompare:\n  - a - b\n", "spec.yaml:8|no arm named \"b\""},
-		"a comparison that is none":    {start + "arms: [{name: a}]\ncompare: [a]\n", "spec.yaml:7|arm - other arm"},
-		"a measure that is none":       {start + "arms: [{name: a, measure: best}]\n", "best|round 1"},
-		"a round that never comes":     {start + "arms: [{name: a, measure: round 9}]\n", "arm a measures round 9, but line.rounds is 3"},
-		"nothing held out":             {"name: x\nquestion: Why?\nbase: b\ndatasets: [d]\nseeds: [1]\narms: [{name: a}]\n", "split.test_share"},
-		"a key twice":                  {start + "name: y\narms: [{name: a}]\n", "name"},
-		"broken YAML":                  {"name: [x\n", "spec.yaml"},
-		"a grid without values":        {start + "grid: {update.rate: []}\n", "spec.yaml:6|update.rate"},
-		"a grid over an unknown thing": {start + "grid: {update.rat: [1]}\n", "spec.yaml:6|update.rat|did you mean rate?"},
+		"an unknown key":           {"name: x\narmz: []\n", "spec.yaml:2|armz|did you mean arms?"},
+		"an unknown key of an arm": {start + "arms:\n  - {nam: a}\n", "spec.yaml:7|nam|did you mean name?"},
+		"an unknown setting": {
+			start + "arms:\n  - name: a\n    set: {expand.widht: 2}\n",
+			"spec.yaml:8|expand.widht|did you mean width?"},
+		"a setting out of range": {
+			start + "arms:\n  - name: a\n    set:\n      line.rounds: -1\n",
+			"spec.yaml:9|line.rounds|-1"},
+		"a wrong type": {start + "tuning: perhaps\n" + oneArm, "spec.yaml:6"},
+		"no question":  {"name: x\ndemo: true\nseeds: [1]\n" + oneArm, "question"},
+		"no seeds":     {named + "demo: true\n" + oneArm, "seeds"},
+		"a seed twice": {named + "demo: true\nseeds: [1, 1]\n" + oneArm, "1 occurs twice"},
+		"no arms":      {start, "arms"},
+		"no data":      {named + "seeds: [1]\n" + oneArm, "demo: true|base:"},
+		"both data":    {start + "base: b\n" + oneArm, "demo"},
+		"a name that the broker refuses": {
+			"name: x y\nquestion: Why?\ndemo: true\nseeds: [1]\n" + oneArm,
+			"name"},
+		"two arms with one name": {start + "arms: [{name: a}, {name: a}]\n", "two arms are named a"},
+		"an arm with its own rows": {
+			start + arm + "split.share_seed: 2}}\n",
+			"spec.yaml:7|split.share_seed|evaluated alike"},
+		"an arm with its own test files": {
+			start + arm + "split.test_files: [a.jsonl]}}\n",
+			"spec.yaml:7|split.test_files|evaluated alike"},
+		"a grid with too many cells": {
+			start + "grid:\n" + axes(8, 20),
+			"spec.yaml:9|8000 cells|several specifications"},
+		"an arm with its own evaluation": {start + arm + "evaluate.max_tokens: 2}}\n", "evaluate.max_tokens"},
+		"an arm with its own seed":       {start + arm + "seed: 2}}\n", "seed"},
+		"line.evaluate in set": {
+			"set: {line.evaluate: both}\n" + named + "demo: quick\nseeds: [1]\n" + oneArm,
+			"spec.yaml:1|tuning"},
+		"a comparison with an unknown arm": {
+			start + "arms: [{name: a}]\ncompare:\n  - a - b\n",
+			"spec.yaml:8|no arm named \"b\""},
+		"a comparison without a minus": {
+			start + "arms: [{name: a}]\ncompare: [a]\n",
+			"spec.yaml:7|arm - other arm"},
+		"an unknown measure": {start + "arms: [{name: a, measure: best}]\n", "best|round 1"},
+		"a round after the last": {
+			start + "arms: [{name: a, measure: round 9}]\n",
+			"arm a measures round 9, but line.rounds is 3"},
+		"nothing held out":      {named + "base: b\ndatasets: [d]\nseeds: [1]\n" + oneArm, "split.test_share"},
+		"a key twice":           {start + "name: y\n" + oneArm, "name"},
+		"broken YAML":           {"name: [x\n", "spec.yaml"},
+		"a grid without values": {start + "grid: {update.rate: []}\n", "spec.yaml:6|update.rate"},
+		"a grid over an unknown setting": {
+			start + "grid: {update.rat: [1]}\n",
+			"spec.yaml:6|update.rat|did you mean rate?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := lab.Read(write(t, c.yaml))
@@ -54,15 +81,15 @@ func TestWrongSpecifications(t *testing.T) {
 			}
 			for _, part := range strings.Split(c.want, "|") {
 				if !strings.Contains(err.Error(), part) {
-					t.Errorf("error %q does not hold %q", err, part)
+					t.Errorf("error %q does not contain %q", err, part)
 				}
 			}
 		})
 	}
 }
 
-// TestPlan: a grid makes an arm of every cell, arms with the same settings share their
-// runs, and tuning looks at the validation part alone.
+// TestPlan: every cell of a grid becomes an arm, arms with the same settings use the same
+// runs, and a tuning lab evaluates the validation part only.
 func TestPlan(t *testing.T) {
 	p := plan(t, start+`
 tuning: true
@@ -80,11 +107,15 @@ compare: [full - none, [full, after one round], {pair: none - full, note: back}]
 	}
 	seen := map[string]bool{}
 	for i, r := range p.Runs {
-		if r.Config.Line.Evaluate != "validation" || r.Config.Seed != r.Seed || r.Config.Split.ShareSeed != 1 || seen[r.Name] {
-			t.Errorf("run %s: evaluate %s, seed %d of %d, shares %d, or the name is there twice", r.Name, r.Config.Line.Evaluate, r.Config.Seed, r.Seed, r.Config.Split.ShareSeed)
+		if c := r.Config; c.Line.Evaluate != "validation" || c.Seed != r.Seed || c.Split.ShareSeed != 1 {
+			t.Errorf("run %s: evaluate %s, seed %d, share seed %d; want validation, %d, 1",
+				r.Name, c.Line.Evaluate, c.Seed, c.Split.ShareSeed, r.Seed)
+		}
+		if seen[r.Name] {
+			t.Errorf("two runs are named %s", r.Name)
 		}
 		if seen[r.Name] = true; i < 8 != (r.Seed == 1) {
-			t.Errorf("run %d has seed %d: the arms of one seed follow each other", i, r.Seed)
+			t.Errorf("run %d has seed %d: want the runs of seed 1 first", i, r.Seed)
 		}
 	}
 	if a, b := p.Arms[0], p.Arms[1]; a.Runs[0] != b.Runs[0] || a.Runs[1] != b.Runs[1] {
@@ -101,9 +132,12 @@ compare: [full - none, [full, after one round], {pair: none - full, note: back}]
 	}
 }
 
-// axes are the lines of a grid of so many settings with so many values each.
+// axes are the lines of a grid of n settings, each with the given number of values.
 func axes(n, values int) string {
-	settings := []string{"update.rate", "update.beta", "expand.width", "expand.c", "warmup.epochs", "warmup.rate", "update.gamma", "select.ratio"}
+	settings := []string{
+		"update.rate", "update.beta", "expand.width", "expand.c",
+		"warmup.epochs", "warmup.rate", "update.gamma", "select.ratio",
+	}
 	var b strings.Builder
 	for _, s := range settings[:n] {
 		list := make([]string, values)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"itool/ops/report"
+	"itool/stages/evaluate/stats"
 )
 
 // Text writes the result for a terminal.
@@ -19,14 +20,15 @@ func (r *Result) Text(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "\n%s on %s rows, 95 %% intervals over cases and seeds; seconds of one seed\n", r.Headline, r.Part)
 	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "  arm\tmeasured\taccuracy\tper seed\tparses\twall\tCPU\twithout sharing")
+	fmt.Fprintln(t, "  arm\tmeasured\taccuracy\tper seed\tparses\twall\tCPU\titems")
 	for _, a := range r.Arms {
 		if a.Accuracy.N == 0 {
 			fmt.Fprintf(t, "  %s\t%s\tnot run\t\t\t\t\t\n", report.Plain(a.Name), a.Measure)
 			continue
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%.1f %%\t%s\t%s\t%s\n", report.Plain(a.Name), a.Measure, Percent(a.Accuracy.Interval), a.PerSeed(), 100*a.Parsed,
-			duration(a.Cost.WallSeconds), a.Cost.CPU(), a.Cost.saved())
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%.1f %%\t%s\t%s\t%s\n",
+			report.Plain(a.Name), a.Measure, Percent(a.Accuracy.Interval), a.PerSeed(), 100*a.Parsed,
+			duration(a.Cost.WallSeconds), a.Cost.CPU(), a.Cost.items())
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -35,13 +37,14 @@ func (r *Result) Text(out io.Writer) error {
 		fmt.Fprintf(out, "\npaired differences, points\n")
 		fmt.Fprintln(t, "  difference\tover cases and seeds\tover cases alone\tper seed\twon\tlost")
 		for _, d := range r.Differences {
-			fmt.Fprintf(t, "  %s − %s\t%s\t%s\t%s\t%d\t%d\n", report.Plain(d.A), report.Plain(d.B), Points(d.Difference.Interval), Points(d.Difference.Cases), d.PerSeed(), d.Won, d.Lost)
+			fmt.Fprintf(t, "  %s − %s\t%s\t%s\t%s\t%d\t%d\n", report.Plain(d.A), report.Plain(d.B),
+				Points(d.Difference.Interval), Points(d.Difference.Cases), d.PerSeed(), d.Won, d.Lost)
 		}
 	}
 	return t.Flush()
 }
 
-// PerSeed lists the accuracy of every seed, in percent.
+// PerSeed lists the accuracy of each seed, in percent.
 func (a ArmResult) PerSeed() string {
 	var parts []string
 	for _, x := range a.Accuracy.BySeed {
@@ -50,7 +53,7 @@ func (a ArmResult) PerSeed() string {
 	return strings.Join(parts, ", ")
 }
 
-// CPU is the processor time for people.
+// CPU formats the processor time.
 func (c ArmCost) CPU() string {
 	if c.CPUSeconds == nil {
 		return "not known"
@@ -58,9 +61,9 @@ func (c ArmCost) CPU() string {
 	return duration(*c.CPUSeconds)
 }
 
-// saved says how the item seconds divide.
-func (c ArmCost) saved() string {
-	return fmt.Sprintf("%s items + %s taken", duration(c.ItemSeconds), duration(c.ReusedSeconds))
+// items formats the time of computed and of reused items.
+func (c ArmCost) items() string {
+	return fmt.Sprintf("%s + %s reused", duration(c.ItemSeconds), duration(c.ReusedSeconds))
 }
 
 func duration(seconds float64) string {
@@ -70,54 +73,73 @@ func duration(seconds float64) string {
 	return (time.Duration(seconds) * time.Second).String()
 }
 
-// ArmsCSV writes a line per arm and round, the measured one marked; shares are 0..1.
+// ArmsCSV writes a line per arm and round. In the column measured it marks the round that the
+// arm's measure names. Shares are 0..1.
 func (r *Result) ArmsCSV(out io.Writer) error {
-	rows := [][]string{{"arm", "policy", "measured", "accuracy", "low", "high", "cases_low", "cases_high", "cases", "seeds", "accuracy_by_seed",
-		"trees", "mixed_trees", "pairs", "steps", "chosen_change", "rejected_change", "wall_seconds", "cpu_seconds", "item_seconds", "shared_seconds", "settings"}}
+	head := []string{"arm", "policy", "measured"}
+	head = append(head, crossedHead("accuracy", "accuracy_by_seed")...)
+	head = append(head, "trees", "mixed_trees", "pairs", "steps", "chosen_change", "rejected_change",
+		"wall_seconds", "cpu_seconds", "item_seconds", "shared_seconds", "settings")
+	rows := [][]string{head}
 	for _, a := range r.Arms {
-		measured := a.Rounds // of the arm itself
-		for i, rd := range measured {
-			is := rd.Round == a.LastRound || a.LastRound > rd.Round && i == len(measured)-1
-			x := rd.Accuracy
-			rows = append(rows, []string{
-				a.Name, rd.Name, fmt.Sprint(is), shareOf(x.N, x.Mean), shareOf(x.N, x.Low), shareOf(x.N, x.High), shareOf(x.N, x.Cases.Low), shareOf(x.N, x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
-				number(rd.Trees), number(rd.Mixed), number(rd.Pairs), number(rd.Steps), number(rd.Chosen), number(rd.Rejected),
-				number(a.Cost.WallSeconds), orEmpty(a.Cost.CPUSeconds), number(a.Cost.ItemSeconds), number(a.Cost.ReusedSeconds), strings.Join(a.Settings, " "),
-			})
+		for i, rd := range a.Rounds {
+			measured := rd.Round == a.LastRound || a.LastRound > rd.Round && i == len(a.Rounds)-1
+			row := []string{a.Name, rd.Name, fmt.Sprint(measured)}
+			row = append(row, crossedCells(rd.Accuracy)...)
+			rows = append(rows, append(row,
+				number(rd.Trees), number(rd.Mixed), number(rd.Pairs), number(rd.Steps),
+				number(rd.Chosen), number(rd.Rejected),
+				number(a.Cost.WallSeconds), orEmpty(a.Cost.CPUSeconds),
+				number(a.Cost.ItemSeconds), number(a.Cost.ReusedSeconds), strings.Join(a.Settings, " ")))
 		}
 	}
 	return csv.NewWriter(out).WriteAll(rows)
 }
 
-// DifferencesCSV writes a line per compared pair; differences are of shares, −1..1.
+// DifferencesCSV writes a line per compared pair. Differences are of shares, −1..1.
 func (r *Result) DifferencesCSV(out io.Writer) error {
-	rows := [][]string{{"a", "b", "difference", "low", "high", "cases_low", "cases_high", "cases", "seeds", "by_seed", "won", "lost", "same_policy", "note"}}
+	head := append([]string{"a", "b"}, crossedHead("difference", "by_seed")...)
+	rows := [][]string{append(head, "won", "lost", "same_policy", "note")}
 	for _, d := range r.Differences {
-		x := d.Difference
-		rows = append(rows, []string{d.A, d.B, shareOf(x.N, x.Mean), shareOf(x.N, x.Low), shareOf(x.N, x.High), shareOf(x.N, x.Cases.Low), shareOf(x.N, x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed),
-			fmt.Sprint(d.Won), fmt.Sprint(d.Lost), fmt.Sprint(d.Same), d.Note})
+		row := append([]string{d.A, d.B}, crossedCells(d.Difference)...)
+		rows = append(rows, append(row, fmt.Sprint(d.Won), fmt.Sprint(d.Lost), fmt.Sprint(d.Same), d.Note))
 	}
 	return csv.NewWriter(out).WriteAll(rows)
 }
 
-// RunsCSV writes a line per run and policy. The run's own costs stand in each of its
+// RunsCSV writes a line per run and policy. The costs of the run are repeated in each of its
 // lines; item seconds are those of the policy.
 func (r *Result) RunsCSV(out io.Writer) error {
-	rows := [][]string{{"run", "arm", "seed", "run_status", "policy", "policy_status", "accuracy", "cases", "parsed", "trees", "mixed_trees", "pairs", "steps", "chosen_change", "rejected_change",
+	rows := [][]string{{"run", "arm", "seed", "run_status", "policy", "policy_status", "accuracy", "cases", "parsed",
+		"trees", "mixed_trees", "pairs", "steps", "chosen_change", "rejected_change",
 		"items", "items_shared", "item_seconds", "shared_seconds", "run_wall_seconds", "run_cpu_seconds", "digest"}}
 	for _, run := range r.Runs {
 		for _, p := range run.Policies {
-			rows = append(rows, []string{run.Run, run.Arm, fmt.Sprint(run.Seed), run.Status, p.Name, p.Status, shareOf(p.N, p.Accuracy), fmt.Sprint(p.N), shareOf(p.N, p.Parsed),
-				fmt.Sprint(p.Trees), fmt.Sprint(p.Mixed), fmt.Sprint(p.Pairs), fmt.Sprint(p.Steps), number(p.Chosen), number(p.Rejected),
-				fmt.Sprint(p.Work.Items), fmt.Sprint(p.Work.Reused), number(p.Work.Seconds), number(p.Work.ReusedSeconds), number(run.Cost.WallSeconds), orEmpty(run.Cost.CPUSeconds), p.Digest})
+			rows = append(rows, []string{run.Run, run.Arm, fmt.Sprint(run.Seed), run.Status, p.Name, p.Status,
+				shareOf(p.N, p.Accuracy), fmt.Sprint(p.N), shareOf(p.N, p.Parsed),
+				fmt.Sprint(p.Trees), fmt.Sprint(p.Mixed), fmt.Sprint(p.Pairs), fmt.Sprint(p.Steps),
+				number(p.Chosen), number(p.Rejected),
+				fmt.Sprint(p.Work.Items), fmt.Sprint(p.Work.Reused),
+				number(p.Work.Seconds), number(p.Work.ReusedSeconds),
+				number(run.Cost.WallSeconds), orEmpty(run.Cost.CPUSeconds), p.Digest})
 		}
 	}
 	return csv.NewWriter(out).WriteAll(rows)
+}
+
+// crossedHead names the columns of crossedCells.
+func crossedHead(mean, bySeed string) []string {
+	return []string{mean, "low", "high", "cases_low", "cases_high", "cases", "seeds", bySeed}
+}
+
+func crossedCells(x stats.Crossed) []string {
+	return []string{shareOf(x.N, x.Mean), shareOf(x.N, x.Low), shareOf(x.N, x.High),
+		shareOf(x.N, x.Cases.Low), shareOf(x.N, x.Cases.High), fmt.Sprint(x.N), fmt.Sprint(x.Seeds), shares(x.BySeed)}
 }
 
 func share(x float64) string { return fmt.Sprintf("%.5f", x) }
 
-// shareOf is a share over n cases; empty over none, for nothing was measured.
+// shareOf formats a share over n cases; it is empty if n is 0, since nothing was measured.
 func shareOf(n int, x float64) string {
 	if n == 0 {
 		return ""
@@ -135,7 +157,7 @@ func shares(xs []float64) string {
 	return strings.Join(parts, " ")
 }
 
-// orEmpty is empty where a number is not.
+// orEmpty is empty for a number that is not known.
 func orEmpty(x *float64) string {
 	if x == nil {
 		return ""

@@ -15,9 +15,8 @@ import (
 	"itool/ops/courier"
 )
 
-// Trial is one line of the tuning log: one arm with one seed, whatever came of it. A
-// setting that was chosen as the best of many is worth less than one that was tried
-// alone, and only a list of everything that was tried can say how many there were.
+// Trial is one line of the tuning log: one arm with one seed, also if the run failed. The best
+// of many settings looks better than it is. The log tells how many were tried.
 type Trial struct {
 	Time     string   `json:"time"` // RFC 3339
 	Lab      string   `json:"lab"`
@@ -25,7 +24,7 @@ type Trial struct {
 	Spec     string   `json:"spec"` // file
 	Arm      string   `json:"arm"`
 	Note     string   `json:"note,omitempty"`
-	Settings []string `json:"settings"` // other than the start's
+	Settings []string `json:"settings"` // those that differ from the defaults
 	Seed     uint64   `json:"seed"`
 	Run      string   `json:"run"`
 	Config   string   `json:"config_digest"`
@@ -35,15 +34,17 @@ type Trial struct {
 	Policy   string   `json:"policy"`
 	Accuracy float64  `json:"accuracy"` // exact match of calls
 	N        int      `json:"n"`        // rows; 0: nothing was measured
-	Seconds  float64  `json:"seconds"`  // wall
+	Seconds  float64  `json:"seconds"`  // wall time
 	CPU      *float64 `json:"cpu_seconds"`
 	Adapter  string   `json:"adapter"` // digest of the policy
 }
 
-// LogTuning appends to the log what it does not hold of one run that has ended: a line
-// for every arm that the run belongs to. It may be called again at any time.
-func LogTuning(ctx context.Context, c *courier.Courier, dir, log, spec string, p *Plan, run int, now time.Time) error {
-	there, err := readTrials(log)
+// LogTuning appends one line to the log for every arm of a run that has ended. Lines that the
+// log has already are not repeated, so it may be called again at any time.
+func LogTuning(
+	ctx context.Context, c *courier.Courier, dir, log, spec string, p *Plan, run int, now time.Time,
+) error {
+	logged, err := readTrials(log)
 	if err != nil {
 		return err
 	}
@@ -64,12 +65,12 @@ func LogTuning(ctx context.Context, c *courier.Courier, dir, log, spec string, p
 		}
 		t := p.trial(a, r)
 		t.Time, t.Spec = now.UTC().Format(time.RFC3339), spec
-		if slices.ContainsFunc(there, t.same) {
+		if slices.ContainsFunc(logged, t.same) {
 			continue
 		}
 		line, err := json.Marshal(t)
 		if err == nil {
-			_, err = f.Write(append(line, '\n')) // one write: half a line is left only by a crash of the machine
+			_, err = f.Write(append(line, '\n')) // in one write, so that a killed process leaves no half line
 		}
 		if err != nil {
 			f.Close()
@@ -79,7 +80,7 @@ func LogTuning(ctx context.Context, c *courier.Courier, dir, log, spec string, p
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// trial is the line of one arm.
+// trial is the log line of one arm with one run.
 func (p *Plan) trial(a PlannedArm, r RunResult) Trial {
 	t := Trial{
 		Lab: p.Name, Question: p.Question, Arm: a.Name, Note: a.Note, Settings: slices.Concat(p.Settings, a.Differs),
@@ -92,9 +93,10 @@ func (p *Plan) trial(a PlannedArm, r RunResult) Trial {
 	return t
 }
 
-// same tells whether two lines speak of the same try.
+// same reports whether two lines are about the same trial.
 func (t Trial) same(o Trial) bool {
-	return t.Lab == o.Lab && t.Arm == o.Arm && t.Run == o.Run && t.Config == o.Config && t.Measure == o.Measure && t.Status == o.Status && t.Adapter == o.Adapter
+	return t.Lab == o.Lab && t.Arm == o.Arm && t.Run == o.Run && t.Config == o.Config &&
+		t.Measure == o.Measure && t.Status == o.Status && t.Adapter == o.Adapter
 }
 
 func readTrials(log string) (out []Trial, err error) {
@@ -111,7 +113,7 @@ func readTrials(log string) (out []Trial, err error) {
 	for n := 1; lines.Scan(); n++ {
 		var t Trial
 		if err := json.Unmarshal(lines.Bytes(), &t); err != nil {
-			return nil, fmt.Errorf("%s:%d: no line of a tuning log: %w; mend or move the file", log, n, err)
+			return nil, fmt.Errorf("%s:%d: not a line of a tuning log: %w; correct or move the file", log, n, err)
 		}
 		out = append(out, t)
 	}
