@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"itool/broker"
-	"itool/schemas"
+	"itool/ops/line"
 )
 
 // cancelCmd is `itool cancel`.
@@ -20,11 +19,9 @@ func (c *cancelCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	// Only the mark counts; its body is empty.
-	if _, err := s.Broker.Publish(ctx, broker.Address{Run: c.RunName, Record: schemas.RecordCancel, Key: schemas.KeyCancel}, nil, nil); err != nil {
+	if err := line.Cancel(ctx, s.Courier, c.RunName); err != nil {
 		return notYet(c.RunName, err)
 	}
-	_ = s.Broker.Announce(ctx, broker.Hint, c.RunName, nil) // else the keeper sees it at its next turn
 	fmt.Fprintf(a.out, "run %s is cancelled; its workers stop within a heartbeat\n", c.RunName)
 	return nil
 }
