@@ -152,7 +152,7 @@ func policies(t *testing.T, c *courier.Courier) (digests []string) {
 	t.Helper()
 	trained := 0
 	for r := line.Base; ; r++ {
-		rows, _, err := courier.Rows[schemas.Policy](context.WithoutCancel(t.Context()), c, name, "policy", r, schemas.KeyPolicy)
+		p, err := c.Policy(context.WithoutCancel(t.Context()), name, r)
 		if errors.Is(err, broker.ErrNotExist) {
 			if trained < 2 {
 				t.Fatalf("only %d policies were trained; the test shows nothing", trained)
@@ -162,10 +162,10 @@ func policies(t *testing.T, c *courier.Courier) (digests []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rows[0].Status == "trained" {
+		if p.Status == "trained" {
 			trained++
 		}
-		digests = append(digests, rows[0].Checkpoint)
+		digests = append(digests, p.Checkpoint)
 	}
 }
 

@@ -19,16 +19,8 @@ const mergeTolerance = 0.05
 
 // readProbes reads a few examples of the run.
 func readProbes(ctx context.Context, c *courier.Courier, run string) ([]policy.Sequence, error) {
-	keys, err := c.Broker.Keys(ctx, run, schemas.RecordExample, 0)
-	if err != nil {
-		return nil, err
-	}
 	var out []policy.Sequence
-	for b, err := range c.Round(ctx, run, schemas.RecordExample, 0, keys) {
-		if err != nil {
-			return nil, err
-		}
-		rows, err := schemas.Decode[schemas.Example](b)
+	for rows, err := range courier.AllBatches[schemas.Example](ctx, c, run, schemas.RecordExample, 0) {
 		if err != nil {
 			return nil, err
 		}

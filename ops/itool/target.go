@@ -10,7 +10,6 @@ import (
 
 	"itool/broker"
 	"itool/ops/courier"
-	"itool/ops/job"
 	"itool/ops/site"
 )
 
@@ -88,7 +87,7 @@ func localRuns() string {
 
 // mustExist is an error that lists the runs when there is no run of that name.
 func mustExist(ctx context.Context, c *courier.Courier, run string) error {
-	old, err := job.Started(ctx, c, run)
+	old, err := c.StartedAs(ctx, run)
 	if err != nil || old != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 
 	"itool/ops/courier"
 	"itool/ops/line"
-	"itool/schemas"
 	"itool/stages/policy"
 )
 
@@ -22,7 +21,7 @@ func Publish(ctx context.Context, c *courier.Courier, e *policy.Engine, r Reques
 		return err
 	}
 	created := time.Now()
-	old, err := Started(ctx, c, r.Name)
+	old, err := c.StartedAs(ctx, r.Name)
 	if err != nil {
 		return err
 	}
@@ -40,28 +39,6 @@ func Publish(ctx context.Context, c *courier.Courier, e *policy.Engine, r Reques
 		Run: r.Name, Seed: r.Config.Seed, Config: text, Digest: digest, ShardRows: r.Config.Line.ShardRows,
 		Base: r.Base, Files: r.Files, Created: created,
 	})
-}
-
-// Started returns the run's description, or nil when there is no such run.
-func Started(ctx context.Context, c *courier.Courier, name string) (*schemas.Run, error) {
-	for m, err := range c.Broker.Started(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if m.Run != name {
-			continue
-		}
-		b, err := c.Open(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		rows, err := schemas.Decode[schemas.Run](b)
-		if err != nil || len(rows) != 1 {
-			return nil, fmt.Errorf("run %s: its start message holds %d rows instead of one: %w", name, len(rows), err)
-		}
-		return &rows[0], nil
-	}
-	return nil, nil
 }
 
 // Only refuses a courier whose broker holds another run than name.

@@ -226,30 +226,19 @@ func (l *Lab) begin(ctx context.Context, r *Run, runs map[string]schemas.Run) (r
 // started returns the descriptions of all runs that were started, by name.
 func started(ctx context.Context, c *courier.Courier) (map[string]schemas.Run, error) {
 	runs := map[string]schemas.Run{}
-	for m, err := range c.Broker.Started(ctx) {
+	for run, err := range c.Started(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		b, err := c.Open(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		rows, err := schemas.Decode[schemas.Run](b)
-		if err != nil {
-			return nil, fmt.Errorf("run %s: start message: %w", m.Run, err)
-		}
-		if len(rows) != 1 {
-			return nil, fmt.Errorf("run %s: start message: %d rows instead of one", m.Run, len(rows))
-		}
-		runs[m.Run] = rows[0]
+		runs[run.Name] = run
 	}
 	return runs, nil
 }
 
 func isEnded(ctx context.Context, c *courier.Courier, run string) (bool, error) {
-	_, _, err := courier.Rows[schemas.End](ctx, c, run, schemas.RecordEnd, 0, schemas.KeyEnd)
-	if errors.Is(err, broker.ErrNotExist) || errors.Is(err, broker.ErrNoRun) {
+	ended, err := c.Ended(ctx, run)
+	if errors.Is(err, broker.ErrNoRun) {
 		return false, nil
 	}
-	return err == nil, err
+	return ended, err
 }

@@ -103,18 +103,10 @@ func readRun(ctx context.Context, c *courier.Courier, dir string, r *Run) (RunRe
 // readVerdicts fills r.verdicts.
 func (r *RunResult) readVerdicts(ctx context.Context, c *courier.Courier) error {
 	for i, p := range r.Policies {
-		keys, err := c.Broker.Keys(ctx, r.Run, schemas.RecordVerdict, p.Round)
-		if err != nil {
-			return err
-		}
 		var all []schemas.Verdict
-		for b, err := range c.Round(ctx, r.Run, schemas.RecordVerdict, p.Round, keys) {
+		for rows, err := range courier.AllBatches[schemas.Verdict](ctx, c, r.Run, schemas.RecordVerdict, p.Round) {
 			if err != nil {
 				return err
-			}
-			rows, err := schemas.Decode[schemas.Verdict](b)
-			if err != nil {
-				return fmt.Errorf("verdict.%d.%s: %w", p.Round, b.Header.Key, err)
 			}
 			all = append(all, rows...)
 		}

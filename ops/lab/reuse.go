@@ -200,13 +200,13 @@ func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 // reusable reports whether records may be copied from a run: it is done, no item failed, and
 // all records were computed at our kernel level. Another level gives other bytes.
 func (l *Lab) reusable(ctx context.Context, run string) (bool, error) {
-	end, _, err := courier.Rows[schemas.End](ctx, l.Courier, run, schemas.RecordEnd, 0, schemas.KeyEnd)
+	end, err := l.Courier.End(ctx, run)
 	switch {
 	case errors.Is(err, broker.ErrNotExist), errors.Is(err, broker.ErrNoRun):
 		return false, nil
 	case err != nil:
 		return false, err
-	case len(end) != 1 || end[0].Status != schemas.StatusDone && end[0].Status != schemas.StatusGuard:
+	case end.Status != schemas.StatusDone && end.Status != schemas.StatusGuard:
 		return false, nil
 	}
 	if failed, err := l.Courier.Broker.Count(ctx, run, "failed.*.*"); err != nil || failed > 0 {

@@ -2,12 +2,10 @@ package line
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
 
-	"itool/broker"
 	"itool/ops/courier"
 	"itool/schemas"
 	"itool/stages/split"
@@ -15,17 +13,13 @@ import (
 
 // each walks over all examples of the run in key order, one batch in memory.
 func (k *Keeper) each(ctx context.Context, s *runState, visit func(*schemas.Example) (more bool)) error {
-	keys, err := k.exampleKeys(ctx, s)
+	keys, err := k.Courier.ResultKeys(ctx, s.run.Name, schemas.RecordExample, 0)
 	if err != nil {
 		return err
 	}
-	for batch, err := range k.Courier.Round(ctx, s.run.Name, schemas.RecordExample, 0, keys) {
+	for rows, err := range courier.Batches[schemas.Example](ctx, k.Courier, s.run.Name, schemas.RecordExample, 0, keys) {
 		if err != nil {
 			return err
-		}
-		rows, err := schemas.Decode[schemas.Example](batch)
-		if err != nil {
-			return fmt.Errorf("example.0.%s: %w", batch.Header.Key, err)
 		}
 		for i := range rows {
 			if !visit(&rows[i]) {
@@ -34,25 +28,6 @@ func (k *Keeper) each(ctx context.Context, s *runState, visit func(*schemas.Exam
 		}
 	}
 	return nil
-}
-
-// exampleKeys are the shards with a result: those of the gather once it is
-// written (what comes later does not count), those in the stream before.
-func (k *Keeper) exampleKeys(ctx context.Context, s *runState) ([]string, error) {
-	rows, _, err := courier.Rows[schemas.Gather](ctx, k.Courier, s.run.Name, schemas.RecordGather, 0, schemas.RecordExample)
-	if errors.Is(err, broker.ErrNotExist) {
-		return k.Courier.Broker.Keys(ctx, s.run.Name, schemas.RecordExample, 0)
-	}
-	if err != nil {
-		return nil, err
-	}
-	var keys []string
-	for _, g := range rows {
-		if !g.Failed {
-			keys = append(keys, g.Key)
-		}
-	}
-	return keys, nil
 }
 
 // countExamples learns how many tasks the rounds will have.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"itool/ops/courier"
 	"itool/schemas"
 )
 
@@ -29,7 +28,7 @@ func (k *Keeper) items(ctx context.Context, s *runState, rd Round, r int) ([]str
 	case HeldOut:
 		return batchKeys("c", s.cases, s.cfg.BatchRows), k.examples(ctx, s, "c", s.cfg.BatchRows, s.cfg.cases(s.parts)), nil
 	case Selected:
-		rows, _, err := courier.Rows[schemas.Selection](ctx, k.Courier, s.run.Name, schemas.RecordSelection, r, schemas.KeySelection)
+		rows, err := k.Courier.Selection(ctx, s.run.Name, r)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -73,12 +73,12 @@ func (k *Keeper) step(ctx context.Context, s *runState) (State, error) {
 	if err := k.create(ctx, s); err != nil {
 		return k.settle(ctx, s, nil, err)
 	}
-	end, _, err := courier.Rows[schemas.End](ctx, k.Courier, s.run.Name, schemas.RecordEnd, 0, schemas.KeyEnd)
-	if err == nil && len(end) == 1 {
-		s.state = State{Run: s.run.Name, Ended: true, Status: end[0].Status, Detail: end[0].Detail}
+	end, err := k.Courier.End(ctx, s.run.Name)
+	if err == nil {
+		s.state = State{Run: s.run.Name, Ended: true, Status: end.Status, Detail: end.Detail}
 		return s.state, nil
 	}
-	if err != nil && !errors.Is(err, broker.ErrNotExist) {
+	if !errors.Is(err, broker.ErrNotExist) {
 		return k.settle(ctx, s, nil, err)
 	}
 	done, err := k.advance(ctx, s)
@@ -126,7 +126,7 @@ func (k *Keeper) settle(ctx context.Context, s *runState, done *schemas.End, err
 // advance is the line: from the published dataset to the end, as far as the
 // results that are there allow. It returns the end once it is reached.
 func (k *Keeper) advance(ctx context.Context, s *runState) (*schemas.End, error) {
-	if cancelled, err := k.has(ctx, s, schemas.RecordCancel, 0, schemas.KeyCancel); err != nil {
+	if cancelled, err := k.Courier.Cancelled(ctx, s.run.Name); err != nil {
 		return nil, err
 	} else if cancelled {
 		return &schemas.End{Status: schemas.StatusCancelled, Detail: "cancelled by its user"}, nil
@@ -220,7 +220,8 @@ func (k *Keeper) policy(ctx context.Context, s *runState, r int) (*schemas.Polic
 	if p := s.policies[r]; p != nil {
 		return p, nil
 	}
-	rows, _, err := courier.Rows[schemas.Policy](ctx, k.Courier, s.run.Name, schemas.RecordPolicy, r, schemas.KeyPolicy)
+	p, err := k.Courier.Policy(ctx, s.run.Name, r)
+	var wrong *courier.RowsError
 	switch {
 	case errors.Is(err, broker.ErrNotExist):
 		maker, ok := k.Line.Maker(schemas.RecordPolicy, r)
@@ -232,12 +233,12 @@ func (k *Keeper) policy(ctx context.Context, s *runState, r int) (*schemas.Polic
 			woken--
 		}
 		return nil, k.checkFailed(ctx, s, maker.Spec(), woken)
+	case errors.As(err, &wrong):
+		return nil, errFailed{wrong.Error()}
 	case err != nil:
 		return nil, err
-	case len(rows) != 1:
-		return nil, errFailed{fmt.Sprintf("policy.%d holds %d rows instead of one; the stage that wrote it is at fault", r, len(rows))}
 	}
-	s.policies[r] = &schemas.Policy{Checkpoint: rows[0].Checkpoint, Status: rows[0].Status, Detail: rows[0].Detail}
+	s.policies[r] = &schemas.Policy{Checkpoint: p.Checkpoint, Status: p.Status, Detail: p.Detail}
 	return s.policies[r], nil
 }
 

@@ -63,10 +63,10 @@ func (t Table) Look(ctx context.Context, c *courier.Courier, run string) (View, 
 	if v.Failed, err = c.Broker.Count(ctx, run, "failed.*.*"); err != nil {
 		return v, err
 	}
-	end, _, err := courier.Rows[schemas.End](ctx, c, run, schemas.RecordEnd, 0, schemas.KeyEnd)
-	if err == nil && len(end) == 1 {
-		v.End = &end[0]
-	} else if err != nil && !errors.Is(err, broker.ErrNotExist) {
+	end, err := c.End(ctx, run)
+	if err == nil {
+		v.End = &end
+	} else if !errors.Is(err, broker.ErrNotExist) {
 		return v, err
 	}
 	return v, nil

@@ -88,11 +88,11 @@ func AwaitEnd(ctx context.Context, c *courier.Courier, run string) (schemas.End,
 			errors.Is(err, broker.ErrUnavailable)
 	}
 	for {
-		rows, _, err := courier.Rows[schemas.End](ctx, c, run, schemas.RecordEnd, 0, schemas.KeyEnd)
-		if err == nil && len(rows) == 1 {
-			return rows[0], nil
+		end, err := c.End(ctx, run)
+		if err == nil {
+			return end, nil
 		}
-		if err != nil && !waitable(err) {
+		if !waitable(err) {
 			return schemas.End{}, err
 		}
 		select {

@@ -42,14 +42,10 @@ type gatherer struct {
 
 // readRun reads how the run was started and how it ended.
 func (g *gatherer) readRun(ctx context.Context) error {
-	rows, _, err := courier.Rows[schemas.Run](ctx, g.c, g.run, schemas.RecordRun, 0, schemas.KeyRun)
+	r, _, err := g.c.Description(ctx, g.run)
 	if err != nil {
 		return err
 	}
-	if len(rows) != 1 {
-		return fmt.Errorf("run record: %d rows instead of one", len(rows))
-	}
-	r := rows[0]
 	g.r.Created, g.r.Seed, g.r.ConfigDigest, g.r.Config = r.Created, r.Seed, r.ConfigDigest, json.RawMessage(r.Config)
 	var shards []schemas.Shard
 	if err := json.Unmarshal([]byte(r.Dataset), &shards); err != nil {
@@ -62,30 +58,23 @@ func (g *gatherer) readRun(ctx context.Context) error {
 		}
 		g.r.Datasets = append(g.r.Datasets, Dataset{Name: s.Name, Format: s.Format, SHA256: s.SHA256, Rows: int(s.Rows)})
 	}
-	end, _, err := courier.Rows[schemas.End](ctx, g.c, g.run, schemas.RecordEnd, 0, schemas.KeyEnd)
-	if err != nil && !errors.Is(err, broker.ErrNotExist) {
-		return err
+	end, err := g.c.End(ctx, g.run)
+	if errors.Is(err, broker.ErrNotExist) {
+		g.r.Status = running
+		return nil
 	}
-	g.r.Status, g.r.Detail = endOf(end)
-	return nil
+	g.r.Status, g.r.Detail = end.Status, end.Detail
+	return err
 }
 
-// eachBatch decodes all results of one record in one round, in key order, one batch in
-// memory at a time.
-func eachBatch[R schemas.Record](ctx context.Context, g *gatherer, record string, round int, visit func(schemas.Header, []R)) error {
-	keys, err := g.c.Broker.Keys(ctx, g.run, record, round)
-	if err != nil {
-		return err
-	}
-	for b, err := range g.c.Round(ctx, g.run, record, round, keys) {
+// eachBatch visits all results of one record in one round, in key order, one batch in memory at a
+// time.
+func eachBatch[R schemas.Record](ctx context.Context, g *gatherer, record string, round int, visit func([]R)) error {
+	for rows, err := range courier.AllBatches[R](ctx, g.c, g.run, record, round) {
 		if err != nil {
 			return err
 		}
-		rows, err := schemas.Decode[R](b)
-		if err != nil {
-			return fmt.Errorf("%s.%d.%s: %w", record, round, b.Header.Key, err)
-		}
-		visit(b.Header, rows)
+		visit(rows)
 	}
 	return nil
 }
@@ -93,7 +82,7 @@ func eachBatch[R schemas.Record](ctx context.Context, g *gatherer, record string
 // readExamples counts the rows of the dataset.
 func (g *gatherer) readExamples(ctx context.Context) error {
 	rows := Rows{Dropped: map[string]int{}, Example: map[string]Row{}, Parts: map[string]int{}, Difficulty: map[string]int{}}
-	err := eachBatch(ctx, g, schemas.RecordExample, 0, func(_ schemas.Header, examples []schemas.Example) {
+	err := eachBatch(ctx, g, schemas.RecordExample, 0, func(examples []schemas.Example) {
 		for i := range examples {
 			rows.add(&examples[i])
 		}
@@ -123,17 +112,13 @@ func (r *Rows) add(e *schemas.Example) {
 // readPolicies reads one policy after the other until there is none.
 func (g *gatherer) readPolicies(ctx context.Context) error {
 	for round := -1; ; round++ {
-		rows, _, err := courier.Rows[schemas.Policy](ctx, g.c, g.run, schemas.RecordPolicy, round, schemas.KeyPolicy)
+		p, err := g.c.Policy(ctx, g.run, round)
 		if errors.Is(err, broker.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if len(rows) != 1 {
-			return fmt.Errorf("policy.%d: %d rows instead of one", round, len(rows))
-		}
-		p := rows[0]
 		g.r.Policies = append(g.r.Policies, Policy{
 			Round: round, Name: PolicyName(round), Digest: p.Checkpoint, Status: p.Status, Detail: p.Detail,
 			Steps: int(p.Steps), Examples: int(p.Examples), Metrics: metrics(p.Metrics), Curve: curve(p.Curve),
@@ -181,7 +166,7 @@ func (g *gatherer) readRounds(ctx context.Context) error {
 
 func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 	nats := 0.0
-	if err := eachBatch(ctx, g, schemas.RecordScore, rd.Round, func(_ schemas.Header, rows []schemas.Score) {
+	if err := eachBatch(ctx, g, schemas.RecordScore, rd.Round, func(rows []schemas.Score) {
 		for _, s := range rows {
 			rd.Scored++
 			nats += math.Log(s.Perplexity)
@@ -190,7 +175,7 @@ func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 		return err
 	}
 	rd.Perplexity = math.Exp(nats / float64(rd.Scored))
-	if err := eachBatch(ctx, g, schemas.RecordSelection, rd.Round, func(_ schemas.Header, rows []schemas.Selection) {
+	if err := eachBatch(ctx, g, schemas.RecordSelection, rd.Round, func(rows []schemas.Selection) {
 		for _, s := range rows {
 			if s.Selected {
 				rd.Selected++
@@ -202,10 +187,10 @@ func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 	}); err != nil {
 		return err
 	}
-	if err := eachBatch(ctx, g, schemas.RecordCandidate, rd.Round, func(_ schemas.Header, tree []schemas.Candidate) { rd.addTree(tree) }); err != nil {
+	if err := eachBatch(ctx, g, schemas.RecordCandidate, rd.Round, func(tree []schemas.Candidate) { rd.addTree(tree) }); err != nil {
 		return err
 	}
-	return eachBatch(ctx, g, schemas.RecordPair, rd.Round, func(_ schemas.Header, rows []schemas.Pair) {
+	return eachBatch(ctx, g, schemas.RecordPair, rd.Round, func(rows []schemas.Pair) {
 		for _, p := range rows {
 			if p.Reason == "" {
 				rd.Pairs++
@@ -269,7 +254,7 @@ func (rd *Round) addTree(nodes []schemas.Candidate) {
 // readVerdicts reads the verdicts of every policy.
 func (g *gatherer) readVerdicts(ctx context.Context) error {
 	for _, p := range g.r.Policies {
-		if err := eachBatch(ctx, g, schemas.RecordVerdict, p.Round, func(_ schemas.Header, rows []schemas.Verdict) {
+		if err := eachBatch(ctx, g, schemas.RecordVerdict, p.Round, func(rows []schemas.Verdict) {
 			g.verdicts[p.Round] = append(g.verdicts[p.Round], rows...)
 		}); err != nil {
 			return err

@@ -277,10 +277,3 @@ func (r *Report) Summary() Summary {
 
 // running is the status of a run without an end record.
 const running = "running"
-
-func endOf(rows []schemas.End) (status, detail string) {
-	if len(rows) != 1 {
-		return running, ""
-	}
-	return rows[0].Status, rows[0].Detail
-}

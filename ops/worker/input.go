@@ -10,7 +10,6 @@ import (
 	"iter"
 	"slices"
 
-	"itool/broker"
 	"itool/ops/courier"
 	"itool/schemas"
 	"itool/stages"
@@ -53,13 +52,7 @@ func (it *item) input(ctx context.Context) (stages.Input, error) {
 		return in, badItem(err)
 	}
 	var keys []string
-	for _, g := range rows {
-		if g.Failed {
-			in.Failed = append(in.Failed, g.Key)
-		} else {
-			keys = append(keys, g.Key)
-		}
-	}
+	keys, in.Failed = courier.Gathered(rows)
 	in.Batches = it.round(ctx, it.spec.Wakes, h.Round, keys, it.spec.Reads)
 	return in, nil
 }
@@ -80,18 +73,15 @@ func (it *item) description(ctx context.Context) (*description, error) {
 			return d, nil
 		}
 	}
-	rows, h, err := courier.Rows[schemas.Run](ctx, it.w.Courier, it.runName, schemas.RecordRun, 0, schemas.KeyRun)
+	run, h, err := it.w.Courier.Description(ctx, it.runName)
 	if err != nil {
 		return nil, badItem(err)
 	}
-	if len(rows) != 1 {
-		return nil, stages.Reject(fmt.Errorf("the description of run %s holds %d rows instead of one", it.runName, len(rows)))
-	}
-	d := &description{sha: h.SHA256, configDigest: rows[0].ConfigDigest}
+	d := &description{sha: h.SHA256, configDigest: run.ConfigDigest}
 	if d.configDigest != it.in.Header.Config {
 		return nil, stages.Reject(fmt.Errorf("the item was made under configuration %.12s, the run has %.12s", it.in.Header.Config, d.configDigest))
 	}
-	if err := json.Unmarshal([]byte(rows[0].Config), &d.sections); err != nil {
+	if err := json.Unmarshal([]byte(run.Config), &d.sections); err != nil {
 		return nil, stages.Reject(fmt.Errorf("configuration of run %s: %w", it.runName, err))
 	}
 	it.w.runs.Store(it.runName, d)
@@ -158,11 +148,7 @@ func (it *item) also(ctx context.Context, record string, round int) iter.Seq2[sc
 			yield(schemas.Batch{}, stages.Reject(fmt.Errorf("%s reads %s, which its Spec does not name; the stage is at fault", it.spec.Name, record)))
 			return
 		}
-		keys, err := it.gathered(ctx, record, round)
-		if errors.Is(err, broker.ErrNotExist) {
-			keys, err = it.w.Courier.Broker.Keys(ctx, it.runName, record, round)
-			err = courier.Infra(ctx, err)
-		}
+		keys, err := it.w.Courier.ResultKeys(ctx, it.runName, record, round)
 		if err != nil {
 			err = badItem(err)
 			it.note(err)
@@ -171,15 +157,4 @@ func (it *item) also(ctx context.Context, record string, round int) iter.Seq2[sc
 		}
 		it.round(ctx, record, round, keys, "")(yield)
 	}
-}
-
-func (it *item) gathered(ctx context.Context, record string, round int) ([]string, error) {
-	rows, _, err := courier.Rows[schemas.Gather](ctx, it.w.Courier, it.runName, schemas.RecordGather, round, record)
-	var keys []string
-	for _, g := range rows {
-		if !g.Failed {
-			keys = append(keys, g.Key)
-		}
-	}
-	return keys, err
 }

@@ -156,18 +156,14 @@ func (it *item) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) {
 
 // over reports whether the run was cancelled or has ended.
 func (it *item) over(ctx context.Context) error {
-	if there, err := it.has(ctx, schemas.RecordCancel, 0, schemas.KeyCancel); err == nil && there {
+	if cancelled, err := it.w.Courier.Cancelled(ctx, it.runName); err == nil && cancelled {
 		return errCancelled
 	}
-	there, err := it.has(ctx, schemas.RecordEnd, 0, schemas.KeyEnd)
-	if there || errors.Is(err, broker.ErrNoRun) {
+	ended, err := it.w.Courier.Ended(ctx, it.runName)
+	if ended || errors.Is(err, broker.ErrNoRun) {
 		return errEnded
 	}
 	return nil
-}
-
-func (it *item) has(ctx context.Context, record string, round int, key string) (bool, error) {
-	return it.w.Courier.Broker.Has(ctx, broker.Address{Run: it.runName, Record: record, Round: round, Key: key})
 }
 
 // serve runs the stage on the item and publishes the result, unless it is there.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"itool/broker"
-	"itool/schemas"
 	"itool/stages"
 )
 
@@ -156,15 +155,10 @@ func (s *scheduler) refresh(ctx context.Context) error {
 }
 
 func (s *scheduler) isOver(ctx context.Context, run string) (bool, error) {
-	for _, at := range []broker.Address{
-		{Run: run, Record: schemas.RecordEnd, Key: schemas.KeyEnd},
-		{Run: run, Record: schemas.RecordCancel, Key: schemas.KeyCancel},
-	} {
-		if there, err := s.worker.Courier.Broker.Has(ctx, at); there || err != nil {
-			return there, err
-		}
+	if ended, err := s.worker.Courier.Ended(ctx, run); ended || err != nil {
+		return ended, err
 	}
-	return false, nil
+	return s.worker.Courier.Cancelled(ctx, run)
 }
 
 // pull asks the stage's queue for one item. Its durable consumer is made when it is
