@@ -15,8 +15,8 @@ func CheckTemplate(p *policy.Policy, ex *schemas.Example) error {
 	if ex.Template == p.TemplateHash() {
 		return nil
 	}
-	return fmt.Errorf("example %s was rendered by template %.12s, the policy has %.12s: split the dataset again with this base",
-		ex.ID, ex.Template, p.TemplateHash())
+	return fmt.Errorf("example %s was rendered by template %.12s, the policy has %.12s: "+
+		"split the dataset again with this base", ex.ID, ex.Template, p.TemplateHash())
 }
 
 // Askable reports whether p can be asked ex and its answer judged: the template is
@@ -32,7 +32,9 @@ func Askable(p *policy.Policy, ex *schemas.Example) bool {
 // Validation returns the validation examples that are askable, in the order of the
 // batches, and counts the others as unfit. Those are no error: what is measured on
 // validation examples must not end a run that can do without it.
-func Validation(p *policy.Policy, batches iter.Seq2[schemas.Batch, error]) (exs []schemas.Example, unfit int, err error) {
+func Validation(
+	p *policy.Policy, batches iter.Seq2[schemas.Batch, error],
+) (exs []schemas.Example, unfit int, err error) {
 	for ex, err := range stages.Each[schemas.Example](batches) {
 		switch {
 		case err != nil:

@@ -1,8 +1,13 @@
 // Package judge says whether an answer is right, and how sure the model is of it.
 //
-// It is shared by the stages that ask: expand rewards with it, select calibrates
-// it, update guards with it, evaluate reports it. It knows examples, answers and
-// the engine's door; it keeps nothing.
+// An example and an answer go in; a Result, a Verdict or a Reading comes out. What
+// can fail is an example whose tools or reference do not parse, and the engine.
+//
+// The stages that ask a policy share it: expand computes rewards with it, select
+// calibrates the self-evaluation, warmup and update measure what training changed, and
+// evaluate reports it. askable.go decides which examples can be asked, judge.go
+// whether an answer is right, selfeval.go what the policy itself thinks of it. It
+// stores nothing, and of the engine it knows only package policy.
 package judge
 
 import (
@@ -19,31 +24,31 @@ import (
 // Result is the outcome of one answer.
 type Result struct {
 	Pass      bool
-	Parsed    bool   // it reads as calls, or is ended prose where prose is wanted
+	Parsed    bool   // it reads as calls or, where prose is wanted, as complete prose
 	ErrorName string // the checker's own name of the first fault, "" on a pass
 	ErrorType string // the paper's deficiency type (appendix A.1), "" on a pass
 }
 
-// Names of the faults that the AST check does not know.
+// Names of the faults that the AST check does not have.
 const (
-	ErrCut          = "answer:cut"           // ran out of length
-	ErrCallUnwanted = "answer:call_unwanted" // the reference holds no call
+	ErrCut          = "answer:cut"           // it reached the length limit
+	ErrCallUnwanted = "answer:call_unwanted" // it holds a call, the reference does not
 	ErrEmpty        = "answer:empty"
 )
 
-// Examiner judges answers to one example. Making it parses the tools and the
-// reference once; a tree asks it hundreds of times.
+// Examiner judges answers to one example. NewExaminer parses the tools and the
+// reference once, because a tree asks hundreds of times.
 type Examiner struct {
 	tools   []toolcall.Tool
 	want    bfcl.Expected
 	rule    bfcl.Rule
 	hasCall bool
-	format  toolcall.Format // that the reference is written in, and the answer must be
+	format  toolcall.Format // of the reference; the answer must have the same
 }
 
-// NewExaminer reads the example's tools and what counts as right: the possible
-// answers of a benchmark if there are any, else the reference. An example that
-// cannot be judged is an error naming the field.
+// NewExaminer reads the example's tools and what counts as right: a benchmark's
+// possible answers if the example has them, else the reference. If the example cannot
+// be judged, the error names the field.
 func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 	tools, err := toolcall.ParseTools(json.RawMessage(ex.Tools))
 	if err != nil {
@@ -71,8 +76,8 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 // HasCall reports whether the reference holds a call.
 func (e *Examiner) HasCall() bool { return e.hasCall }
 
-// Outcome judges one answer. cut says that it ran out of length, which never
-// passes: an unfinished answer that happens to parse would teach to stop late.
+// Outcome judges one answer. cut says that it reached the length limit; such an answer
+// never passes, because one that happens to parse would teach to stop too late.
 func (e *Examiner) Outcome(answer string, cut bool) Result {
 	if !e.hasCall {
 		return prose(answer, cut)
@@ -92,7 +97,7 @@ func (e *Examiner) Outcome(answer string, cut bool) Result {
 	return Result{Pass: true, Parsed: true}
 }
 
-// prose judges where no call is wanted: the answer must be ended prose without a
+// prose judges an answer where no call is wanted: it must be complete prose without a
 // call in it.
 func prose(answer string, cut bool) Result {
 	switch {
@@ -107,14 +112,18 @@ func prose(answer string, cut bool) Result {
 	return Result{Parsed: err == nil, ErrorName: ErrCallUnwanted, ErrorType: string(bfcl.ToolsCount)}
 }
 
-// Greedy answers every example greedily and judges the answers, in order.
+// Greedy answers every example greedily and judges the answers, in order. Answers have
+// at most maxTokens tokens. Errors are those of Answer.
 func Greedy(ctx context.Context, p *policy.Policy, exs []schemas.Example, maxTokens int) ([]schemas.Verdict, error) {
 	return Answer(ctx, p, exs, policy.Request{MaxTokens: maxTokens})
 }
 
-// Answer draws one answer per example as req says and judges it. Example i draws
-// with seed req.Seed + i.
-func Answer(ctx context.Context, p *policy.Policy, exs []schemas.Example, req policy.Request) ([]schemas.Verdict, error) {
+// Answer draws one answer per example as req says and judges it, in order. Example i
+// draws with seed req.Seed + i. An error is the engine's, such as policy.ErrTooLong, or
+// comes from an example that cannot be judged.
+func Answer(
+	ctx context.Context, p *policy.Policy, exs []schemas.Example, req policy.Request,
+) ([]schemas.Verdict, error) {
 	prompts := make([][]int32, len(exs))
 	for i := range exs {
 		prompts[i] = exs[i].PromptIDs

@@ -10,33 +10,42 @@ import (
 	"itool/stages/policy/policytest"
 )
 
-const tools = `[{"name":"f","parameters":{"type":"dict","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"]}}]`
+const tools = `[{"name":"f","parameters":{"type":"dict",
+	"properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"]}}]`
 
 func TestOutcome(t *testing.T) {
 	call := schemas.Example{ID: "e", Tools: tools, Reference: "[f(a=1)]", Calls: 1}
-	bench := schemas.Example{ID: "e", Tools: tools, Reference: "[f(a=1)]", Calls: 1, Category: "live_simple", Acceptable: `[{"f":{"a":[1,2],"b":["","x"]}}]`}
+	bench := call
+	bench.Category, bench.Acceptable = "live_simple", `[{"f":{"a":[1,2],"b":["","x"]}}]`
 	hermes := call
 	hermes.Reference = `<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>`
 	prose := schemas.Example{ID: "e", Tools: tools, Reference: "No tool fits."}
+	right := judge.Result{Pass: true, Parsed: true}
+	fault := func(name, kind string, parsed bool) judge.Result {
+		return judge.Result{Parsed: parsed, ErrorName: name, ErrorType: kind}
+	}
+	value := fault("value_error:others", "parameter value", true)
+	undecodable := fault("ast_decoder:decoder_failed", "code syntax", false)
+	unwanted := fault(judge.ErrCallUnwanted, "tools count", true)
 	for name, c := range map[string]struct {
 		ex     schemas.Example
 		answer string
 		cut    bool
 		want   judge.Result
 	}{
-		"the reference":                  {call, "[f(a=1)]", false, judge.Result{Pass: true, Parsed: true}},
-		"another value":                  {call, "[f(a=2)]", false, judge.Result{Parsed: true, ErrorName: "value_error:others", ErrorType: "parameter value"}},
-		"an acceptable value":            {bench, "[f(a=2)]", false, judge.Result{Pass: true, Parsed: true}},
-		"right but cut":                  {call, "[f(a=1)]", true, judge.Result{ErrorName: judge.ErrCut, ErrorType: "other"}},
-		"prose instead of a call":        {call, "I cannot.", false, judge.Result{ErrorName: "ast_decoder:decoder_failed", ErrorType: "code syntax"}},
-		"the reference of Hermes":        {hermes, hermes.Reference, false, judge.Result{Pass: true, Parsed: true}},
-		"another format than Hermes":     {hermes, "[f(a=1)]", false, judge.Result{ErrorName: "ast_decoder:decoder_failed", ErrorType: "code syntax"}},
-		"Hermes where prose is wanted":   {prose, hermes.Reference, false, judge.Result{Parsed: true, ErrorName: judge.ErrCallUnwanted, ErrorType: "tools count"}},
-		"prose where prose is wanted":    {prose, "I cannot do that.", false, judge.Result{Pass: true, Parsed: true}},
-		"a call where prose is wanted":   {prose, "[f(a=1)]", false, judge.Result{Parsed: true, ErrorName: judge.ErrCallUnwanted, ErrorType: "tools count"}},
-		"nothing where prose is wanted":  {prose, "", false, judge.Result{ErrorName: judge.ErrEmpty, ErrorType: "other"}},
-		"unended prose":                  {prose, "I cannot", true, judge.Result{ErrorName: judge.ErrCut, ErrorType: "other"}},
-		"half a call where prose wanted": {prose, "[f(a=", false, judge.Result{ErrorName: judge.ErrCallUnwanted, ErrorType: "tools count"}},
+		"the reference":                  {call, "[f(a=1)]", false, right},
+		"another value":                  {call, "[f(a=2)]", false, value},
+		"an acceptable value":            {bench, "[f(a=2)]", false, right},
+		"right but cut":                  {call, "[f(a=1)]", true, fault(judge.ErrCut, "other", false)},
+		"prose instead of a call":        {call, "I cannot.", false, undecodable},
+		"the reference of Hermes":        {hermes, hermes.Reference, false, right},
+		"another format than Hermes":     {hermes, "[f(a=1)]", false, undecodable},
+		"Hermes where prose is wanted":   {prose, hermes.Reference, false, unwanted},
+		"prose where prose is wanted":    {prose, "I cannot do that.", false, right},
+		"a call where prose is wanted":   {prose, "[f(a=1)]", false, unwanted},
+		"nothing where prose is wanted":  {prose, "", false, fault(judge.ErrEmpty, "other", false)},
+		"unfinished prose":               {prose, "I cannot", true, fault(judge.ErrCut, "other", false)},
+		"half a call where prose wanted": {prose, "[f(a=", false, fault(judge.ErrCallUnwanted, "tools count", false)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, err := judge.NewExaminer(&c.ex)
@@ -64,8 +73,8 @@ func TestBrokenExamplesAreNamed(t *testing.T) {
 	}
 }
 
-// The reading must not depend on where an option stands: a model with nothing
-// but a bias for one letter has no opinion.
+// TestSelfEvaluation: a reading is a distribution with its weighted mean, and does not
+// depend on what was read before.
 func TestSelfEvaluation(t *testing.T) {
 	p := policytest.Open(t, 1)
 	e, err := judge.NewSelfEvaluator(p)
@@ -85,7 +94,7 @@ func TestSelfEvaluation(t *testing.T) {
 	if math.Abs(sum-1) > 1e-9 || math.Abs(c-r.C) > 1e-9 || r.Mass <= 0 || r.Mass > 1 {
 		t.Errorf("got %+v: probabilities sum to %g, C should be %g", r, sum, c)
 	}
-	// Whatever was read before.
+	// Prompts read before are reused, and must not change a reading.
 	for _, other := range []string{"[f(a=2)]", "[f(a=234)]", "[g()]", ""} {
 		if _, err := e.Evaluate(t.Context(), &ex, other, other != ""); err != nil {
 			t.Fatal(err)
@@ -105,7 +114,7 @@ func TestAUC(t *testing.T) {
 		for i := range n {
 			score[i], pass[i] = float64(r.IntN(4)), r.IntN(2) == 0
 		}
-		// The slow twin counts pairs.
+		// The slow, obvious twin counts pairs.
 		var wins, pairs float64
 		for i := range n {
 			for j := range n {

@@ -15,7 +15,7 @@ import (
 // Weights of the four options in Eq. 7, best first.
 var Weights = [4]float64{1.0, 0.1, -1.0, -2.0}
 
-// options are what the model chooses from, in the order of Weights.
+// options are the choices of the model, in the order of Weights.
 var options = [4]string{
 	"The answer is right.",
 	"The answer is nearly right.",
@@ -28,9 +28,9 @@ var letters = [4]string{"A", "B", "C", "D"}
 // evaluator is the system turn of the evaluation prompt.
 const evaluator = "You judge answers. Choose the option that fits the answer best and reply with its letter only."
 
-// EvaluationPrompt is the user turn that asks for a judgement; rotation moves the
-// options cyclically: letter i names option (i + rotation) mod 4. The reference
-// is left out when withReference is not set.
+// EvaluationPrompt is the user turn that asks for a judgement. rotation shifts the
+// options cyclically: letter i names option (i + rotation) mod 4. The prompt holds the
+// reference only if withReference is set.
 func EvaluationPrompt(ex *schemas.Example, answer string, withReference bool, rotation int) string {
 	var b strings.Builder
 	b.WriteString("Question:\n")
@@ -63,34 +63,35 @@ func question(ex *schemas.Example) string {
 // Reading is one self-evaluation.
 type Reading struct {
 	Probs [4]float64 // of the options, best first, renormalised and averaged over the rotations
-	Mass  float64    // probability that the four letters held together, mean over the rotations
+	Mass  float64    // probability of the four letters together, mean over the rotations
 	C     float64    // Σ weight · probability, Eq. 7
 }
 
-// SelfEvaluator asks a policy to judge answers by itself, one at a time: what the prompt
-// of one begins with as that of the one before is not computed again.
+// SelfEvaluator asks a policy to judge answers itself, one at a time. The beginning that
+// a prompt shares with the prompt before it is not computed again.
 type SelfEvaluator struct {
 	p       *policy.Policy
 	ids     [4]int32
 	session *policy.Session // nil before the first
 }
 
-// NewSelfEvaluator looks up the letters. A tokenizer in which one of them is not
-// a single token cannot be asked at one position: an error.
+// NewSelfEvaluator looks up the letters. It fails if the tokenizer needs more than one
+// token for one of them, because a choice is read at a single position.
 func NewSelfEvaluator(p *policy.Policy) (*SelfEvaluator, error) {
 	e := &SelfEvaluator{p: p}
 	end := len(p.EndOfTurn())
 	for i, l := range letters {
 		ids := p.Answer(l)
 		if len(ids) != 1+end {
-			return nil, fmt.Errorf("self-evaluation: the letter %s is %d tokens in this tokenizer, one is needed", l, len(ids)-end)
+			n := len(ids) - end
+			return nil, fmt.Errorf("self-evaluation: the letter %s is %d tokens in this tokenizer, one is needed", l, n)
 		}
 		e.ids[i] = ids[0]
 	}
 	return e, nil
 }
 
-// Prompts are what Evaluate asks, one prompt per rotation.
+// Prompts are the prompts of Evaluate, one per rotation.
 func (e *SelfEvaluator) Prompts(ex *schemas.Example, answer string, withReference bool) ([4][]int32, error) {
 	var prompts [4][]int32
 	for r := range prompts {
@@ -106,14 +107,17 @@ func (e *SelfEvaluator) Prompts(ex *schemas.Example, answer string, withReferenc
 	return prompts, nil
 }
 
-// Letters are the tokens whose probabilities Evaluate reads behind each prompt.
+// Letters are the tokens whose probabilities Evaluate reads after each prompt.
 func (e *SelfEvaluator) Letters() [4]int32 { return e.ids }
 
-// Evaluate reads the probabilities of the four letters at the one position where
-// the assistant's turn begins. The paper averages four samples; this is the exact
-// expectation, over the four rotations of the options, which removes the position
-// bias as well. The prompt up to the options is computed once.
-func (e *SelfEvaluator) Evaluate(ctx context.Context, ex *schemas.Example, answer string, withReference bool) (Reading, error) {
+// Evaluate reads the probabilities of the four letters at the position where the
+// assistant's turn begins. The paper averages four samples. This is the exact
+// expectation instead, averaged over the four rotations of the options, which also
+// removes the position bias. The common beginning of the four prompts is computed once.
+// The error is policy.ErrTooLong if the prompts do not fit into the context.
+func (e *SelfEvaluator) Evaluate(
+	ctx context.Context, ex *schemas.Example, answer string, withReference bool,
+) (Reading, error) {
 	prompts, err := e.Prompts(ex, answer, withReference)
 	if err != nil {
 		return Reading{}, err
@@ -148,7 +152,7 @@ func (e *SelfEvaluator) begin(prompt []int32) (err error) {
 	return err
 }
 
-// add takes in one rotation: letter i stood for option (i + rotation) mod 4.
+// add adds one rotation, in which letter i named option (i + rotation) mod 4.
 func (r *Reading) add(logps []float32, rotation int) {
 	var p [4]float64
 	var mass float64
@@ -158,7 +162,7 @@ func (r *Reading) add(logps []float32, rotation int) {
 	}
 	r.Mass += mass / 4
 	for i := range p {
-		share := 0.25 // no mass at all: no opinion
+		share := 0.25 // without any mass the policy prefers none
 		if mass > 0 {
 			share = p[i] / mass
 		}
@@ -166,8 +170,8 @@ func (r *Reading) add(logps []float32, rotation int) {
 	}
 }
 
-// commonPrefix is the number of ids that all lists begin with, at least one less
-// than the shortest, so that each keeps a token to append.
+// commonPrefix is the length of the lists' common prefix. It is less than the shortest
+// list, so that each has a token left to append.
 func commonPrefix(lists [][]int32) int {
 	n := len(lists[0]) - 1
 	for _, l := range lists[1:] {
@@ -182,8 +186,8 @@ func commonPrefix(lists [][]int32) int {
 	return n
 }
 
-// AUC is the probability that a passing answer has a higher score than a failing
-// one, ties counted half. NaN when there is only one class.
+// AUC is the probability that a passing answer has a higher score than a failing one;
+// ties count half. It is NaN if all answers pass or all fail.
 func AUC(score []float64, pass []bool) float64 {
 	order := make([]int, len(score))
 	for i := range order {
