@@ -1,6 +1,10 @@
-// Package evaluate asks a policy every case of a held-out batch, greedily, and
-// judges the answers. What the verdicts add up to is in stats and, for BFCL, in
-// bfcl: pure functions for the report.
+// Package evaluate asks a policy every case of a held-out batch, greedily, and judges
+// the answers.
+//
+// A batch of examples comes in, one verdict per example goes out, in order. A batch
+// with an example that cannot be judged, or that is too long for the model, is
+// rejected. It does not sum up verdicts: that is what stats and, for BFCL, bfcl do for
+// the report.
 package evaluate
 
 import (
@@ -16,7 +20,7 @@ import (
 
 // Config says how the cases are asked.
 type Config struct {
-	MaxTokens int `json:"max_tokens"` // of an answer, > 0; an answer that is cut there has failed
+	MaxTokens int `json:"max_tokens"` // of an answer, > 0; a longer answer is cut and fails
 }
 
 // Default leaves room for several calls.
@@ -46,8 +50,8 @@ func (*Stage) Spec() stages.Spec {
 	}
 }
 
-// Process gives every case exactly one verdict, in order. A case that cannot be
-// judged is refused by name: counted as a failure it would be blamed on the policy.
+// Process gives every case exactly one verdict, in order. A case that cannot be judged
+// is an error that names it. As a failing verdict it would count against the policy.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
 	cfg, err := stages.Config(in, Default())
 	if err != nil {
@@ -82,8 +86,8 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	return stages.Result(in, out, verdicts)
 }
 
-// check refuses what would waste the answers of the whole batch. Its errors name the
-// example.
+// check finds what would make the answers of the whole batch useless. Its errors name
+// the example.
 func check(p *policy.Policy, ex *schemas.Example) error {
 	if err := judge.CheckTemplate(p, ex); err != nil {
 		return err

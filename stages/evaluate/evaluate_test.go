@@ -13,7 +13,8 @@ import (
 	"itool/stages/stagetest"
 )
 
-const tools = `[{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}]`
+const tools = `[{"name":"get_weather","parameters":{"type":"object",
+	"properties":{"city":{"type":"string"}},"required":["city"]}}]`
 
 // bench makes cases for the tiny policy, whose answers are reproducible noise.
 type bench struct {
@@ -39,7 +40,8 @@ func (b bench) cases(n int) (all []schemas.Example) {
 			b.t.Fatal(err)
 		}
 		ex := schemas.Example{
-			ID: fmt.Sprintf("c%d", i), Category: "simple", Tools: tools, Reference: "[get_weather(city='Oslo')]", Calls: 1,
+			ID: fmt.Sprintf("c%d", i), Category: "simple", Tools: tools,
+			Reference: "[get_weather(city='Oslo')]", Calls: 1,
 			PromptIDs: prompt, Template: b.policy.TemplateHash(), Part: "test",
 		}
 		if i%2 == 1 {
@@ -62,8 +64,8 @@ func TestContract(t *testing.T) {
 	stagetest.Run(t, b.stage, stagetest.Case{Item: b.item(8, b.cases(3)...)})
 }
 
-// TestVerdicts: one per case, in order, carrying what the case says, and the same
-// alone as in a batch.
+// TestVerdicts: each case has one verdict, in order, with the fields of the case, and it
+// is the same alone as in a batch.
 func TestVerdicts(t *testing.T) {
 	b := newBench(t)
 	cases := b.cases(5)
@@ -89,7 +91,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// ended tells whether the policy closes its greedy answer within n tokens.
+// ended reports whether the policy ends its greedy answer within n tokens.
 func ended(t *testing.T, p *policy.Policy, ex schemas.Example, n int) bool {
 	t.Helper()
 	draws, err := p.Generate(t.Context(), [][]int32{ex.PromptIDs}, policy.Request{MaxTokens: n})
@@ -106,18 +108,21 @@ func TestRejects(t *testing.T) {
 		spoil  func(*schemas.Example)
 		reason string
 	}{
-		{"another template", func(e *schemas.Example) { e.Template = "cafe" }, "evaluate: example c2 was rendered by template cafe"},
-		{"tools that do not parse", func(e *schemas.Example) { e.Tools = "{" }, "evaluate: example c2: tools:"},
-		{"possible answers that do not parse", func(e *schemas.Example) { e.Acceptable = "[{" }, "evaluate: example c2: acceptable:"},
-		{"a reference that is no call", func(e *schemas.Example) { e.Reference = "Oslo" }, "evaluate: example c2: reference:"},
-		{"longer than the context", func(e *schemas.Example) { e.PromptIDs = make([]int32, 2*policytest.ContextLength) }, "longer than the model's context"},
+		{"another template", func(e *schemas.Example) { e.Template = "cafe" }, "c2 was rendered by template cafe"},
+		{"tools do not parse", func(e *schemas.Example) { e.Tools = "{" }, "example c2: tools:"},
+		{"possible answers do not parse", func(e *schemas.Example) { e.Acceptable = "[{" }, "example c2: acceptable:"},
+		{"a reference that is no call", func(e *schemas.Example) { e.Reference = "Oslo" }, "example c2: reference:"},
+		{"longer than the context", func(e *schemas.Example) {
+			e.PromptIDs = make([]int32, 2*policytest.ContextLength)
+		}, "longer than the model's context"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cases := b.cases(4)
 			c.spoil(&cases[2])
 			_, err := stagetest.Process(t.Context(), t, b.stage, b.item(8, cases...))
-			if !stages.IsReject(err) || !strings.Contains(err.Error(), c.reason) {
-				t.Errorf("err = %v, want a Reject that says %q", err, c.reason)
+			if !stages.IsReject(err) || !strings.HasPrefix(err.Error(), "evaluate: ") ||
+				!strings.Contains(err.Error(), c.reason) {
+				t.Errorf("err = %v, want a Reject of evaluate that says %q", err, c.reason)
 			}
 		})
 	}

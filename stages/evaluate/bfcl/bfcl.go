@@ -1,7 +1,9 @@
-// Package bfcl adds category scores up as the Berkeley Function Calling Leaderboard
-// v3 does. It runs nothing: what was not run is "not run", never 0, and neither is
-// a group with a category missing. Single answers are checked elsewhere: see
-// schemas/toolcall/bfcl.
+// Package bfcl aggregates category scores as the Berkeley Function Calling Leaderboard
+// v3 does.
+//
+// Verdicts go in, the row of the leaderboard's table comes out. A category that was not
+// run is "not run" and never 0, and so is a group that needs it. The package runs
+// nothing and checks no answers: see schemas/toolcall/bfcl for that.
 //
 //	table := bfcl.Aggregate(bfcl.Tally(verdicts))
 //	fmt.Println(table.Live) // 74.99 %, or: not run (live_relevance)
@@ -19,7 +21,7 @@ import (
 // The categories of v3, by group.
 var (
 	simple    = []string{"simple", "java", "javascript"}
-	nonLive   = []string{"multiple", "parallel", "parallel_multiple"} // and simple as one
+	nonLive   = []string{"multiple", "parallel", "parallel_multiple"} // and the three of simple as one category
 	live      = []string{"live_simple", "live_multiple", "live_parallel", "live_parallel_multiple"}
 	liveOther = []string{"live_irrelevance", "live_relevance"}
 	multiTurn = []string{"multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param", "multi_turn_long_context"}
@@ -31,15 +33,15 @@ const irrelevance = "irrelevance"
 // Count is how many cases of a category are right.
 type Count struct{ Right, Total int }
 
-// Score is a category or a group.
+// Score is the score of a category or of a group.
 type Score struct {
 	Name    string
-	Share   float64  // of right answers, 0..1; means nothing when Missing is not empty
-	Cases   int      // that it is made of
+	Share   float64  // of right answers, 0..1; no result if Missing is not empty
+	Cases   int      // in the category or group
 	Missing []string // categories that were not run
 }
 
-// Run tells whether there is a score.
+// Run reports whether all categories of the score were run.
 func (s Score) Run() bool { return len(s.Missing) == 0 }
 
 // String is the score for people.
@@ -50,7 +52,7 @@ func (s Score) String() string {
 	return fmt.Sprintf("%.2f %%", 100*s.Share)
 }
 
-// Table is the leaderboard's row.
+// Table is one row of the leaderboard.
 type Table struct {
 	Categories []Score // those that were run, by name
 
@@ -60,13 +62,14 @@ type Table struct {
 	MultiTurn Score // plain mean of four
 	Overall   Score // plain mean of non-live, live and multi-turn
 
-	// The call categories alone, our headline: an answer that does not decode at all
-	// passes irrelevance, so that garbage has 39 % on Live.
+	// The call categories alone, our main result. An answer that does not decode passes
+	// irrelevance, so a model that writes garbage has 39 % on Live.
 	NonLiveCalls Score // plain mean of simple, multiple, parallel and parallel_multiple
 	LiveCalls    Score // over all cases of its four categories
 }
 
-// Tally counts verdicts by category; those without one belong to no benchmark.
+// Tally counts verdicts by category. It leaves out those without a category, which
+// belong to no benchmark.
 func Tally(verdicts []schemas.Verdict) map[string]Count {
 	counts := map[string]Count{}
 	for _, v := range verdicts {
@@ -83,7 +86,7 @@ func Tally(verdicts []schemas.Verdict) map[string]Count {
 	return counts
 }
 
-// Aggregate adds up. A category without cases was not run.
+// Aggregate computes the row from the counts. A category without cases was not run.
 func Aggregate(counts map[string]Count) Table {
 	var t Table
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
@@ -117,7 +120,7 @@ func categories(counts map[string]Count, names []string) (all []Score) {
 	return all
 }
 
-// plain is the mean of the parts, however many cases each has.
+// plain is the mean of the parts, with equal weights.
 func plain(name string, parts ...Score) Score {
 	s := group(name, parts)
 	for _, p := range parts {
@@ -126,7 +129,7 @@ func plain(name string, parts ...Score) Score {
 	return s
 }
 
-// weighted is the mean over all cases.
+// weighted is the mean over all cases of the parts.
 func weighted(name string, parts ...Score) Score {
 	s := group(name, parts)
 	for _, p := range parts {

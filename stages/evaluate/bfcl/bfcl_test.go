@@ -15,16 +15,22 @@ import (
 	"itool/stages/evaluate/bfcl"
 )
 
-// tolerance of the published numbers, in points: they are made of rounded ones.
+// tolerance of the published numbers, in points: they were computed from rounded ones.
 const tolerance = 0.015
 
-// TestLeaderboard: every row of the leaderboard's own tables.
+// TestLeaderboard compares every row of the leaderboard's own tables.
 func TestLeaderboard(t *testing.T) {
-	old := sizes{"live_simple": 258, "live_multiple": 1037, "live_parallel": 16, "live_parallel_multiple": 24, "live_irrelevance": 875, "live_relevance": 41}
+	old := sizes{
+		"live_simple": 258, "live_multiple": 1037, "live_parallel": 16, "live_parallel_multiple": 24,
+		"live_irrelevance": 875, "live_relevance": 41,
+	}
 	now := sizes{
-		"simple": 400, "java": 100, "javascript": 50, "multiple": 200, "parallel": 200, "parallel_multiple": 200, "irrelevance": 240,
-		"live_simple": 258, "live_multiple": 1053, "live_parallel": 16, "live_parallel_multiple": 24, "live_irrelevance": 882, "live_relevance": 18,
-		"multi_turn_base": 200, "multi_turn_miss_func": 200, "multi_turn_miss_param": 200, "multi_turn_long_context": 200,
+		"simple": 400, "java": 100, "javascript": 50,
+		"multiple": 200, "parallel": 200, "parallel_multiple": 200, "irrelevance": 240,
+		"live_simple": 258, "live_multiple": 1053, "live_parallel": 16, "live_parallel_multiple": 24,
+		"live_irrelevance": 882, "live_relevance": 18,
+		"multi_turn_base": 200, "multi_turn_miss_func": 200, "multi_turn_miss_param": 200,
+		"multi_turn_long_context": 200,
 	}
 	for _, c := range []struct {
 		version string
@@ -36,7 +42,8 @@ func TestLeaderboard(t *testing.T) {
 			compared := 0
 			for model, row := range board {
 				if model == "Mistral-Medium-2312 (Prompt)" && c.version != "a53acce6" {
-					continue // the board says Live 100 % with 0 % in every call category, and 73.10 % a version later
+					// The board says Live 100 % with 0 % in every call category; one version later 73.10 %.
+					continue
 				}
 				compared++
 				got := bfcl.Aggregate(counts(t, c.sizes, row))
@@ -62,16 +69,18 @@ type sizes map[string]int
 
 // columns of the boards that hold a category.
 var columns = map[string]string{
-	"simple": "non_live/Python Simple AST", "java": "non_live/Java Simple AST", "javascript": "non_live/JavaScript Simple AST",
-	"multiple": "non_live/Multiple AST", "parallel": "non_live/Parallel AST", "parallel_multiple": "non_live/Parallel Multiple AST",
-	"irrelevance": "non_live/Irrelevance Detection",
-	"live_simple": "live/Python Simple AST", "live_multiple": "live/Python Multiple AST", "live_parallel": "live/Python Parallel AST",
-	"live_parallel_multiple": "live/Python Parallel Multiple AST", "live_irrelevance": "live/Irrelevance Detection", "live_relevance": "live/Relevance Detection",
-	"multi_turn_base": "multi_turn/Base", "multi_turn_miss_func": "multi_turn/Miss Func", "multi_turn_miss_param": "multi_turn/Miss Param",
-	"multi_turn_long_context": "multi_turn/Long Context",
+	"simple": "non_live/Python Simple AST", "java": "non_live/Java Simple AST",
+	"javascript": "non_live/JavaScript Simple AST",
+	"multiple":   "non_live/Multiple AST", "parallel": "non_live/Parallel AST",
+	"parallel_multiple": "non_live/Parallel Multiple AST", "irrelevance": "non_live/Irrelevance Detection",
+	"live_simple": "live/Python Simple AST", "live_multiple": "live/Python Multiple AST",
+	"live_parallel": "live/Python Parallel AST", "live_parallel_multiple": "live/Python Parallel Multiple AST",
+	"live_irrelevance": "live/Irrelevance Detection", "live_relevance": "live/Relevance Detection",
+	"multi_turn_base": "multi_turn/Base", "multi_turn_miss_func": "multi_turn/Miss Func",
+	"multi_turn_miss_param": "multi_turn/Miss Param", "multi_turn_long_context": "multi_turn/Long Context",
 }
 
-// counts makes whole cases of a row's percentages.
+// counts turns a row's percentages into numbers of cases.
 func counts(t *testing.T, sizes sizes, row map[string]string) map[string]bfcl.Count {
 	t.Helper()
 	all := map[string]bfcl.Count{}
@@ -104,7 +113,7 @@ func percent(t *testing.T, s string) float64 {
 	return v
 }
 
-// read gives, for every model, its row of all tables of a version: "table/column".
+// read returns every model's row over all tables of a version, by "table/column".
 func read(t *testing.T, version string) map[string]map[string]string {
 	t.Helper()
 	board := map[string]map[string]string{}
@@ -141,7 +150,8 @@ func column(t *testing.T, header []string, name string) int {
 	return 0
 }
 
-// shared opens third-party test data, which lies beside the repository, or skips.
+// shared opens third-party test data, which is kept beside the repository; without it
+// the test is skipped.
 func shared(t *testing.T, name string) *os.File {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -169,10 +179,14 @@ func TestAggregate(t *testing.T) {
 	full := map[string]bfcl.Count{
 		"simple": {3, 4}, "java": {1, 2}, "javascript": {1, 1}, // 0.75, 0.5, 1 → 0.75
 		"multiple": {1, 2}, "parallel": {1, 4}, "parallel_multiple": {0, 1}, "irrelevance": {1, 1}, // → 0.5
-		"live_simple": {1, 2}, "live_multiple": {3, 6}, "live_parallel": {0, 1}, "live_parallel_multiple": {1, 1}, // 5 of 10
-		"live_irrelevance": {9, 9}, "live_relevance": {1, 1}, // 15 of 20
-		"multi_turn_base": {1, 1}, "multi_turn_miss_func": {0, 1}, "multi_turn_miss_param": {0, 3}, "multi_turn_long_context": {0, 1}, // 0.25
+		"live_simple": {1, 2}, "live_multiple": {3, 6}, "live_parallel": {0, 1},
+		"live_parallel_multiple": {1, 1},                           // 5 of 10
+		"live_irrelevance":       {9, 9}, "live_relevance": {1, 1}, // 15 of 20
+		"multi_turn_base": {1, 1}, "multi_turn_miss_func": {0, 1}, "multi_turn_miss_param": {0, 3},
+		"multi_turn_long_context": {0, 1}, // 0.25
 	}
+	turns := []string{"multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param", "multi_turn_long_context"}
+	noTurns := "not run (" + strings.Join(turns, ", ") + ")"
 	without := func(names ...string) map[string]bfcl.Count {
 		m := map[string]bfcl.Count{}
 		for k, v := range full {
@@ -189,10 +203,8 @@ func TestAggregate(t *testing.T) {
 		want   [7]string // simple, non-live, live, multi-turn, overall, non-live calls, live calls
 	}{
 		{"all were run", full, [7]string{"75.00 %", "50.00 %", "75.00 %", "25.00 %", "50.00 %", "37.50 %", "50.00 %"}},
-		{"no executor for multi-turn", without("multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param", "multi_turn_long_context"), [7]string{
-			"75.00 %", "50.00 %", "75.00 %",
-			"not run (multi_turn_base, multi_turn_miss_func, multi_turn_miss_param, multi_turn_long_context)",
-			"not run (multi_turn_base, multi_turn_miss_func, multi_turn_miss_param, multi_turn_long_context)", "37.50 %", "50.00 %",
+		{"no executor for multi-turn", without(turns...), [7]string{
+			"75.00 %", "50.00 %", "75.00 %", noTurns, noTurns, "37.50 %", "50.00 %",
 		}},
 		{"no prose", without("irrelevance", "live_irrelevance", "live_relevance"), [7]string{
 			"75.00 %", "not run (irrelevance)", "not run (live_irrelevance, live_relevance)", "25.00 %",
@@ -204,7 +216,12 @@ func TestAggregate(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := bfcl.Aggregate(c.counts)
-			got := [7]string{x.Simple.String(), x.NonLive.String(), x.Live.String(), x.MultiTurn.String(), x.Overall.String(), x.NonLiveCalls.String(), x.LiveCalls.String()}
+			var got [7]string
+			for i, s := range []bfcl.Score{
+				x.Simple, x.NonLive, x.Live, x.MultiTurn, x.Overall, x.NonLiveCalls, x.LiveCalls,
+			} {
+				got[i] = s.String()
+			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -213,13 +230,16 @@ func TestAggregate(t *testing.T) {
 			}
 		})
 	}
-	if x := bfcl.Aggregate(map[string]bfcl.Count{"simple": {0, 0}}); x.Simple.Run() || len(x.Categories) != 0 || x.Live.Run() {
+	x := bfcl.Aggregate(map[string]bfcl.Count{"simple": {0, 0}})
+	if x.Simple.Run() || len(x.Categories) != 0 || x.Live.Run() {
 		t.Errorf("of nothing: %+v", x)
 	}
 }
 
 func TestTally(t *testing.T) {
-	got := bfcl.Tally([]schemas.Verdict{{Category: "simple", Pass: true}, {Category: "simple"}, {Category: "java"}, {Pass: true}})
+	got := bfcl.Tally([]schemas.Verdict{
+		{Category: "simple", Pass: true}, {Category: "simple"}, {Category: "java"}, {Pass: true},
+	})
 	if diff := cmp.Diff(map[string]bfcl.Count{"simple": {1, 2}, "java": {0, 1}}, got); diff != "" {
 		t.Error(diff)
 	}

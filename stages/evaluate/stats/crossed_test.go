@@ -57,7 +57,8 @@ func TestCrossedTwin(t *testing.T) {
 		seeds, cases int
 		bySeed       float64
 	}{
-		{"three seeds that differ", 3, 60, 0.3}, {"three seeds alike", 3, 60, 0}, {"eight seeds", 8, 30, 0.2}, {"two seeds", 2, 40, 0.1}, {"one seed", 1, 50, 0},
+		{"three seeds that differ", 3, 60, 0.3}, {"three equal seeds", 3, 60, 0}, {"eight seeds", 8, 30, 0.2},
+		{"two seeds", 2, 40, 0.1}, {"one seed", 1, 50, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := table(r, c.seeds, c.cases, c.bySeed, 0.5, 0.5)
@@ -73,7 +74,9 @@ func TestCrossedTwin(t *testing.T) {
 					sum += v
 				}
 			}
-			if want := sum / float64(c.seeds*c.cases); math.Abs(got.Mean-want) > 1e-12 || got.N != c.cases || got.Seeds != c.seeds || len(got.BySeed) != c.seeds {
+			want := sum / float64(c.seeds*c.cases)
+			if math.Abs(got.Mean-want) > 1e-12 || got.N != c.cases ||
+				got.Seeds != c.seeds || len(got.BySeed) != c.seeds {
 				t.Errorf("got %+v, want mean %g of %d cases and %d seeds", got, want, c.cases, c.seeds)
 			}
 			if again := stats.CrossedBootstrap(x, 1); again.Interval != got.Interval {
@@ -83,18 +86,21 @@ func TestCrossedTwin(t *testing.T) {
 	}
 }
 
-// TestCrossedCovers: how often the interval holds the truth. The doc comment of
-// CrossedBootstrap quotes it.
+// TestCrossedCovers measures how often the interval holds the truth. The doc comment of
+// CrossedBootstrap quotes the numbers.
 func TestCrossedCovers(t *testing.T) {
 	if testing.Short() {
-		t.Skip("1,200 bootstraps and nothing that races; the full test run does it")
+		t.Skip("1,200 bootstraps, and nothing that could race; the full test run does it")
 	}
 	r := rand.New(rand.NewPCG(7, 7))
 	for _, c := range []struct {
 		seeds     int
-		fromSeeds float64 // variance of the mean that comes from seeds, in terms of that from cases
+		fromSeeds float64 // variance of the mean that comes from seeds, as a multiple of that from cases
 		low, high float64
-	}{{3, 1, 0.80, 0.99}, {5, 1, 0.86, 0.99}, {12, 1, 0.90, 0.99}, {3, 9, 0.70, 0.93}, {5, 9, 0.80, 0.96}, {12, 9, 0.87, 0.98}} {
+	}{
+		{3, 1, 0.80, 0.99}, {5, 1, 0.86, 0.99}, {12, 1, 0.90, 0.99},
+		{3, 9, 0.70, 0.93}, {5, 9, 0.80, 0.96}, {12, 9, 0.87, 0.98},
+	} {
 		const trials, cases = 200, 30
 		held, alone := 0, 0
 		for trial := range uint64(trials) {
@@ -108,9 +114,11 @@ func TestCrossedCovers(t *testing.T) {
 			}
 		}
 		share := float64(held) / trials
-		t.Logf("%d seeds, %g × the cases' variance from seeds: %.1f %% hold the truth; of the intervals over cases alone %.1f %%", c.seeds, c.fromSeeds, 100*share, 100*float64(alone)/trials)
+		t.Logf("%d seeds, %g × the cases' variance: %.1f %% hold the truth; over cases alone %.1f %%",
+			c.seeds, c.fromSeeds, 100*share, 100*float64(alone)/trials)
 		if share < c.low || share > c.high {
-			t.Errorf("%d seeds: %.1f %% of the intervals hold the truth, want %g..%g", c.seeds, 100*share, c.low, c.high)
+			t.Errorf("%d seeds: %.1f %% of the intervals hold the truth, want %g..%g",
+				c.seeds, 100*share, c.low, c.high)
 		}
 	}
 }

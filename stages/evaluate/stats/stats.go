@@ -1,10 +1,8 @@
-// Package stats says what verdicts add up to: shares with their 95 % intervals,
-// paired differences between two policies, counts by kind of error and by category.
+// Package stats summarises verdicts: shares with their 95 % intervals, paired
+// differences between two policies, and counts by kind of error and by category.
 //
-// It is pure: no clock, no file, and the same seed gives the same intervals.
-//
-//	before, after := stats.Summarise(verdicts0, seed), stats.Summarise(verdicts1, seed)
-//	gain := stats.Compare(verdicts0, verdicts1, seed)
+// It is pure: it reads no clock and no file, and the same seed gives the same
+// intervals. Nothing can fail; a summary of no cases has N = 0.
 package stats
 
 import (
@@ -15,8 +13,8 @@ import (
 	"itool/schemas"
 )
 
-// Interval is a mean with its 95 % bootstrap interval. With N = 0 nothing was
-// measured and the numbers are zero, which is no result: print "not run".
+// Interval is a mean with its 95 % bootstrap interval. N = 0 means that nothing was
+// measured; the zeros are then not a result, so String prints "not run".
 type Interval struct {
 	Mean float64 `json:"mean"`
 	Low  float64 `json:"low"`
@@ -24,7 +22,7 @@ type Interval struct {
 	N    int     `json:"n"` // cases
 }
 
-// String is the interval for people, in percent.
+// String is the interval in percent, for people.
 func (i Interval) String() string {
 	if i.N == 0 {
 		return "not run"
@@ -32,13 +30,13 @@ func (i Interval) String() string {
 	return fmt.Sprintf("%.1f %% [%.1f, %.1f] of %d", 100*i.Mean, 100*i.Low, 100*i.High, i.N)
 }
 
-// resamples is enough for the second digit of a percentile to stand still.
+// resamples is enough for a stable second digit of a percentile.
 const resamples = 2000
 
-// Bootstrap is the percentile bootstrap of the mean over cases: 2,000 times as many
-// cases are drawn with replacement, and the middle 95 % of the means is the
-// interval. It says how the mean would vary with other cases of the same kind, not
-// with other seeds of training.
+// Bootstrap is the percentile bootstrap of the mean over cases. 2,000 times it draws
+// len(x) cases with replacement; the interval holds the middle 95 % of their means. It
+// says how the mean would vary with other cases of the same kind, not with other seeds
+// of training.
 func Bootstrap(x []float64, seed uint64) Interval {
 	n := len(x)
 	if n == 0 {
@@ -53,9 +51,14 @@ func Bootstrap(x []float64, seed uint64) Interval {
 		}
 		means[i] = sum / float64(n)
 	}
+	return around(mean(x), means, n)
+}
+
+// around is the interval that holds the middle 95 % of the resampled means; it sorts them.
+func around(mean float64, means []float64, n int) Interval {
 	slices.Sort(means)
 	const tail = resamples / 40 // 2.5 % on each side
-	return Interval{Mean: mean(x), Low: means[tail], High: means[resamples-1-tail], N: n}
+	return Interval{Mean: mean, Low: means[tail], High: means[resamples-1-tail], N: n}
 }
 
 func mean(x []float64) (sum float64) {
@@ -68,12 +71,12 @@ func mean(x []float64) (sum float64) {
 // Summary is one policy on one set of cases.
 type Summary struct {
 	Pass   Interval       `json:"pass"`    // exact match
-	Calls  Interval       `json:"calls"`   // pass, where the reference holds a call: the headline
-	NoCall Interval       `json:"no_call"` // pass, where prose is wanted: well-formed prose only
+	Calls  Interval       `json:"calls"`   // pass where the reference holds a call: the main result
+	NoCall Interval       `json:"no_call"` // pass where prose is wanted: well-formed prose only
 	Parsed Interval       `json:"parsed"`  // answers that read as calls, or as prose where prose is wanted
 	Errors map[string]int `json:"errors"`  // failing answers by the paper's deficiency type
-	Names  map[string]int `json:"names"`   // the same by the checker's own name
-	Cut    int            `json:"cut"`     // answers that ran out of length
+	Names  map[string]int `json:"names"`   // failing answers by the checker's own name
+	Cut    int            `json:"cut"`     // answers that reached the length limit
 	Tokens float64        `json:"tokens"`  // mean length of an answer
 
 	Categories []Category `json:"categories"` // by name; empty without a benchmark
@@ -85,11 +88,12 @@ type Category struct {
 	Pass Interval `json:"pass"`
 }
 
-// Summarise counts. The order of the verdicts matters to the last digit of the
-// intervals only.
+// Summarise sums up the verdicts of one policy. Their order affects only the last digits
+// of the intervals.
 func Summarise(all []schemas.Verdict, seed uint64) Summary {
 	s := Summary{
-		Pass: share(all, seed, everyone, passes), Parsed: share(all, seed, everyone, func(v schemas.Verdict) bool { return v.Parsed }),
+		Pass:   share(all, seed, everyone, passes),
+		Parsed: share(all, seed, everyone, func(v schemas.Verdict) bool { return v.Parsed }),
 		Calls:  share(all, seed, func(v schemas.Verdict) bool { return v.HasCall }, passes),
 		NoCall: share(all, seed, func(v schemas.Verdict) bool { return !v.HasCall }, passes),
 		Errors: map[string]int{}, Names: map[string]int{},
@@ -110,7 +114,8 @@ func Summarise(all []schemas.Verdict, seed uint64) Summary {
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		s.Categories = append(s.Categories, Category{name, share(all, seed, func(v schemas.Verdict) bool { return v.Category == name }, passes)})
+		in := func(v schemas.Verdict) bool { return v.Category == name }
+		s.Categories = append(s.Categories, Category{name, share(all, seed, in, passes)})
 	}
 	return s
 }
@@ -119,7 +124,7 @@ func everyone(schemas.Verdict) bool { return true }
 
 func passes(v schemas.Verdict) bool { return v.Pass }
 
-// share is the part of the asked that is good.
+// share is the share of good verdicts among those that asks selects.
 func share(all []schemas.Verdict, seed uint64, asks, good func(schemas.Verdict) bool) Interval {
 	var x []float64
 	for _, v := range all {
@@ -137,17 +142,17 @@ func one(b bool) float64 {
 	return 0
 }
 
-// Difference is what a policy gained over another one on the same cases. An
-// interval that holds zero shows no effect.
+// Difference is what a policy gained over another one on the same cases. An interval
+// that holds zero shows no effect.
 type Difference struct {
 	Interval     // of after − before, over the paired cases
 	Won      int `json:"won"`      // cases that only after gets right
 	Lost     int `json:"lost"`     // cases that only before gets right
-	Unpaired int `json:"unpaired"` // cases that only one of them was asked: they are left out
+	Unpaired int `json:"unpaired"` // cases that only one policy was asked; they are left out
 }
 
-// Compare pairs verdicts by example. It is much sharper than two intervals side by
-// side, since the same cases are hard for both.
+// Compare pairs verdicts by example. Paired differences vary much less than the
+// difference of two separate shares, because the same cases are hard for both policies.
 func Compare(before, after []schemas.Verdict, seed uint64) Difference {
 	index := make(map[string]bool, len(before)) // example → pass
 	for _, v := range before {

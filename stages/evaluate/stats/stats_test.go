@@ -19,8 +19,8 @@ func ones(n, of int) []float64 {
 	return x
 }
 
-// TestBootstrap: against mean ± 1.96 standard errors, which the percentiles must be
-// near where the normal distribution is.
+// TestBootstrap: where the mean is nearly normal, the percentiles must be near the mean
+// ± 1.96 standard errors.
 func TestBootstrap(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -63,8 +63,8 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
-// TestCovers: over many samples of known shares, 95 % intervals hold the truth about
-// 95 times in a hundred.
+// TestCovers: over many samples of a known share, 95 % intervals hold the truth about 95
+// times in a hundred.
 func TestCovers(t *testing.T) {
 	const trials, n, p = 200, 80, 0.4
 	held := 0
@@ -95,8 +95,14 @@ func hash(a, b uint64) float64 {
 func verdicts() []schemas.Verdict {
 	return []schemas.Verdict{
 		{ExampleID: "a", Category: "simple", HasCall: true, Parsed: true, Pass: true, Tokens: 10},
-		{ExampleID: "b", Category: "simple", HasCall: true, Parsed: true, ErrorName: "value_error:string", ErrorType: "parameter value", Tokens: 20},
-		{ExampleID: "c", Category: "multiple", HasCall: true, ErrorName: "ast_decoder:decoder_failed", ErrorType: "code syntax", Tokens: 30, Cut: true},
+		{
+			ExampleID: "b", Category: "simple", HasCall: true, Parsed: true, Tokens: 20,
+			ErrorName: "value_error:string", ErrorType: "parameter value",
+		},
+		{
+			ExampleID: "c", Category: "multiple", HasCall: true, Tokens: 30, Cut: true,
+			ErrorName: "ast_decoder:decoder_failed", ErrorType: "code syntax",
+		},
 		{ExampleID: "d", Parsed: true, Pass: true, Tokens: 40},
 		{ExampleID: "e", HasCall: true, Parsed: true, ErrorName: "value_error:list", ErrorType: "parameter value"},
 	}
@@ -110,7 +116,8 @@ func TestSummarise(t *testing.T) {
 		mean float64
 		n    int
 	}{
-		{"pass", s.Pass, 0.4, 5}, {"calls", s.Calls, 0.25, 4}, {"no call", s.NoCall, 1, 1}, {"parsed", s.Parsed, 0.8, 5},
+		{"pass", s.Pass, 0.4, 5}, {"calls", s.Calls, 0.25, 4},
+		{"no call", s.NoCall, 1, 1}, {"parsed", s.Parsed, 0.8, 5},
 	}
 	for _, c := range shares {
 		if math.Abs(c.got.Mean-c.mean) > 1e-12 || c.got.N != c.n || c.got.Low > c.mean || c.got.High < c.mean {
@@ -120,7 +127,8 @@ func TestSummarise(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"parameter value": 2, "code syntax": 1}, s.Errors); diff != "" {
 		t.Error("errors:", diff)
 	}
-	if diff := cmp.Diff(map[string]int{"value_error:string": 1, "value_error:list": 1, "ast_decoder:decoder_failed": 1}, s.Names); diff != "" {
+	names := map[string]int{"value_error:string": 1, "value_error:list": 1, "ast_decoder:decoder_failed": 1}
+	if diff := cmp.Diff(names, s.Names); diff != "" {
 		t.Error("names:", diff)
 	}
 	var categories []string
@@ -133,7 +141,8 @@ func TestSummarise(t *testing.T) {
 	if s.Cut != 1 || math.Abs(s.Tokens-20) > 1e-12 {
 		t.Errorf("%d cut, %g tokens, want 1, 20", s.Cut, s.Tokens)
 	}
-	if empty := stats.Summarise(nil, 3); empty.Pass.N != 0 || empty.Pass.String() != "not run" || len(empty.Errors) != 0 {
+	empty := stats.Summarise(nil, 3)
+	if empty.Pass.N != 0 || empty.Pass.String() != "not run" || len(empty.Errors) != 0 {
 		t.Errorf("of nothing: %+v", empty)
 	}
 }
@@ -146,10 +155,10 @@ func TestCompare(t *testing.T) {
 		return all
 	}
 	for _, c := range []struct {
-		name                string
-		before, after       []schemas.Verdict
-		mean                float64
-		n, won, lost, alone int
+		name                   string
+		before, after          []schemas.Verdict
+		mean                   float64
+		n, won, lost, unpaired int
 	}{
 		{"one won", pass("abcd", "1100"), pass("abcd", "1110"), 0.25, 4, 1, 0, 0},
 		{"in another order", pass("abcd", "1100"), pass("dcba", "0011"), 0, 4, 0, 0, 0},
@@ -160,8 +169,9 @@ func TestCompare(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := stats.Compare(c.before, c.after, 1)
-			if d.Mean != c.mean || d.N != c.n || d.Won != c.won || d.Lost != c.lost || d.Unpaired != c.alone {
-				t.Errorf("%+v, want mean %g of %d, %d won, %d lost, %d unpaired", d, c.mean, c.n, c.won, c.lost, c.alone)
+			want := stats.Difference{Interval: d.Interval, Won: c.won, Lost: c.lost, Unpaired: c.unpaired}
+			if d != want || d.Mean != c.mean || d.N != c.n {
+				t.Errorf("%+v, want %+v with mean %g of %d", d, want, c.mean, c.n)
 			}
 			if d.Low > d.Mean || d.High < d.Mean {
 				t.Errorf("the interval %g..%g does not hold the mean %g", d.Low, d.High, d.Mean)
