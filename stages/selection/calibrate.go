@@ -17,8 +17,8 @@ type calibration struct {
 	reason            string
 }
 
-// stamp writes it into a row.
-func (c calibration) stamp(s *schemas.Selection) {
+// writeTo writes it into a row.
+func (c calibration) writeTo(s *schemas.Selection) {
 	s.JudgeWeight, s.JudgeAUC, s.JudgeMass, s.JudgeReason = c.weight, c.auc, c.mass, c.reason
 }
 
@@ -27,7 +27,7 @@ func (c calibration) stamp(s *schemas.Selection) {
 // with the outcome, on validation examples.
 func (a *panel) calibrate(ctx context.Context, cfg Config) (calibration, error) {
 	c := calibration{auc: math.NaN(), mass: math.NaN()}
-	if a.judged == 0 {
+	if a.calibrating == 0 {
 		c.weight, c.reason = weight(cfg.SelfEval == "on"), "there are no validation examples to calibrate on"
 		return c, nil
 	}
@@ -40,7 +40,7 @@ func (a *panel) calibrate(ctx context.Context, cfg Config) (calibration, error) 
 	var pass []bool
 	var mass float64
 	for _, verdicts := range [][]schemas.Verdict{a.greedy, a.drawn} {
-		for k := range a.judged {
+		for k := range a.calibrating {
 			r, err := e.Evaluate(ctx, &a.examples[k], verdicts[k].Answer, cfg.SelfEvalReference)
 			if errors.Is(err, policy.ErrTooLong) {
 				continue // the longest conversations leave no room for the judging prompt

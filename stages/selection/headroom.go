@@ -18,11 +18,11 @@ type headroom struct{ draws, cases, greedy, sampled, won int }
 
 // headroom asks the panel's examples k − 1 times more: the first draw is there.
 func (a *panel) headroom(ctx context.Context, cfg Config, in stages.Input, out stages.Output) (headroom, error) {
-	if len(a.room) == 0 {
+	if len(a.cases) == 0 {
 		return headroom{}, nil
 	}
-	exs, right := make([]schemas.Example, len(a.room)), make([]bool, len(a.room))
-	for n, i := range a.room {
+	exs, right := make([]schemas.Example, len(a.cases)), make([]bool, len(a.cases))
+	for n, i := range a.cases {
 		exs[n], right[n] = a.examples[i], a.drawn[i].Pass
 	}
 	for d := 1; d < cfg.HeadroomDraws; d++ {
@@ -38,7 +38,7 @@ func (a *panel) headroom(ctx context.Context, cfg Config, in stages.Input, out s
 		}
 	}
 	h := headroom{draws: cfg.HeadroomDraws, cases: len(exs)}
-	for n, i := range a.room {
+	for n, i := range a.cases {
 		h.count(a.greedy[i].Pass, right[n])
 	}
 	return h, nil
@@ -56,8 +56,8 @@ func (h *headroom) count(greedy, sampled bool) {
 	}
 }
 
-// stamp writes the counts into a row.
-func (h headroom) stamp(s *schemas.Selection) {
+// writeTo writes the counts into a row.
+func (h headroom) writeTo(s *schemas.Selection) {
 	s.HeadroomDraws, s.HeadroomCases = int32(h.draws), int32(h.cases)
 	s.HeadroomGreedy, s.HeadroomSampled, s.HeadroomWon = int32(h.greedy), int32(h.sampled), int32(h.won)
 }

@@ -79,8 +79,8 @@ func (f *file) Close() error {
 	return nil
 }
 
-// room is a select item over these examples, with the pupil for a policy.
-func room(t testing.TB, files fs.FS, cfg selection.Config, exs ...schemas.Example) stagetest.Item {
+// roundOf is a select item over these examples, with the pupil for a policy.
+func roundOf(t testing.TB, files fs.FS, cfg selection.Config, exs ...schemas.Example) stagetest.Item {
 	t.Helper()
 	return stagetest.Item{
 		Policy: files, Config: cfg,
@@ -118,7 +118,7 @@ func TestHeadroom(t *testing.T) {
 	}
 	cfg := small()
 	cfg.SelfEval = "off"
-	item := room(t, files, cfg, all...)
+	item := roundOf(t, files, cfg, all...)
 	seed := item.Input(t).Header.Seed
 	var want schemas.Selection
 	want.HeadroomDraws, want.HeadroomCases = int32(cfg.HeadroomDraws), int32(len(cases))
@@ -153,7 +153,7 @@ func TestHeadroom(t *testing.T) {
 	stagetest.Run(t, selection.New(engine(t)), stagetest.Case{Item: item})
 
 	t.Run("with the calibration beside it", func(t *testing.T) {
-		item := room(t, files, small(), all...)
+		item := roundOf(t, files, small(), all...)
 		stagetest.Run(t, selection.New(engine(t)), stagetest.Case{Item: item})
 		r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), item)[0]
 		if r.HeadroomCases != want.HeadroomCases || r.HeadroomGreedy != want.HeadroomGreedy || r.JudgeReason == "" {
@@ -169,7 +169,7 @@ func TestHeadroom(t *testing.T) {
 		last := int32(-1)
 		for k := 1; k <= 6; k += 5 {
 			cfg.HeadroomDraws = k
-			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), room(t, files, cfg, all...))[0]
+			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), roundOf(t, files, cfg, all...))[0]
 			if r.HeadroomSampled < last || r.HeadroomSampled-r.HeadroomWon > r.HeadroomGreedy || r.HeadroomGreedy != want.HeadroomGreedy {
 				t.Errorf("k = %d: %v after %d sampled", k, counts(r), last)
 			}
@@ -221,7 +221,7 @@ func TestHeadroomEdges(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := small()
 			c.change(&cfg)
-			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), room(t, policytest.Tiny(1), cfg, c.exs...))[0]
+			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), roundOf(t, policytest.Tiny(1), cfg, c.exs...))[0]
 			if r.HeadroomDraws != c.draws || r.HeadroomCases != c.cases || !strings.Contains(r.JudgeReason, c.reason) {
 				t.Errorf("%d draws of %d cases, reason %q; want %d, %d, %q", r.HeadroomDraws, r.HeadroomCases, r.JudgeReason, c.draws, c.cases, c.reason)
 			}

@@ -14,37 +14,37 @@ import (
 // searches. The calibration of the self-evaluation and the headroom both want a
 // greedy answer and drawn ones; an example that serves both is asked once.
 type panel struct {
-	policy   *policy.Policy
-	examples []schemas.Example // those that calibrate first, then those that only the headroom needs
-	judged   int               // how many of them calibrate
-	room     []int             // indices of those that measure the headroom
-	unfit    int               // validation examples that cannot be asked or judged
+	policy      *policy.Policy
+	examples    []schemas.Example // those that calibrate first, then those that only the headroom needs
+	calibrating int               // how many of them, from the first, calibrate
+	cases       []int             // indices of those that measure the headroom
+	unfit       int               // validation examples that cannot be asked or judged
 
 	greedy, drawn []schemas.Verdict // by example; drawn at temperature 1
 }
 
-// newPanel chooses the examples: the first ones calibrate, as many as judged says;
+// newPanel chooses the examples: the first ones calibrate, as many as calibrating says;
 // the headroom is measured on some whose reference holds a call, spread evenly over all of
 // them, so that a dataset sorted by kind is not measured by one kind.
-func newPanel(in stages.Input, p *policy.Policy, judged, room int) (*panel, error) {
+func newPanel(in stages.Input, p *policy.Policy, calibrating, cases int) (*panel, error) {
 	exs, unfit, err := judge.Validation(p, in.Round(schemas.RecordExample, 0))
 	if err != nil {
 		return nil, err
 	}
-	a := &panel{policy: p, unfit: unfit, judged: min(judged, len(exs))}
-	a.examples = append(a.examples, exs[:a.judged]...)
+	a := &panel{policy: p, unfit: unfit, calibrating: min(calibrating, len(exs))}
+	a.examples = append(a.examples, exs[:a.calibrating]...)
 	var calls []int
 	for i := range exs {
 		if exs[i].Calls > 0 {
 			calls = append(calls, i)
 		}
 	}
-	for _, i := range judge.Spread(calls, room) {
-		if i < a.judged {
-			a.room = append(a.room, i)
+	for _, i := range judge.Spread(calls, cases) {
+		if i < a.calibrating {
+			a.cases = append(a.cases, i)
 			continue
 		}
-		a.room = append(a.room, len(a.examples))
+		a.cases = append(a.cases, len(a.examples))
 		a.examples = append(a.examples, exs[i])
 	}
 	return a, nil
@@ -71,7 +71,7 @@ func (a *panel) ask(ctx context.Context, cfg Config, in stages.Input, out stages
 
 // draws is how often the panel is asked in all.
 func (a *panel) draws(cfg Config) int {
-	if len(a.room) == 0 {
+	if len(a.cases) == 0 {
 		return 2
 	}
 	return 1 + cfg.HeadroomDraws

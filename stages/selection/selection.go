@@ -104,8 +104,8 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return err
 	}
 	for i := range rows {
-		cal.stamp(&rows[i])
-		room.stamp(&rows[i])
+		cal.writeTo(&rows[i])
+		room.writeTo(&rows[i])
 	}
 	return stages.Result(in, out, rows)
 }
@@ -113,21 +113,21 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 // measure asks the policy what the round should know of it before it searches.
 func (s *Stage) measure(ctx context.Context, cfg Config, in stages.Input, out stages.Output) (cal calibration, room headroom, err error) {
 	cal = calibration{auc: math.NaN(), mass: math.NaN(), reason: "switched off by select.self_eval"}
-	judged, asked := cfg.JudgeExamples, cfg.HeadroomExamples
+	calibrating, cases := cfg.JudgeExamples, cfg.HeadroomExamples
 	if cfg.SelfEval == "off" {
-		judged = 0
+		calibrating = 0
 	}
 	if cfg.HeadroomDraws == 0 {
-		asked = 0
+		cases = 0
 	}
-	if cfg.SelfEval == "off" && asked == 0 {
+	if cfg.SelfEval == "off" && cases == 0 {
 		return cal, room, nil
 	}
 	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
 	if err != nil {
 		return cal, room, err
 	}
-	a, err := newPanel(in, p, judged, asked)
+	a, err := newPanel(in, p, calibrating, cases)
 	if err != nil {
 		return cal, room, err
 	}
