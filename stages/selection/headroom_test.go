@@ -1,7 +1,6 @@
 package selection_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -62,21 +61,10 @@ func pupil(t testing.TB) fs.FS {
 		}
 	}
 	files := policytest.Tiny(1).(fstest.MapFS)
-	if err := tr.Adapter(false).Save(func(name string) (io.WriteCloser, error) { return &file{name: name, in: files}, nil }); err != nil {
+	if err := tr.Adapter(false).Save(stagetest.Create(files)); err != nil {
 		t.Fatal(err)
 	}
 	return files
-}
-
-type file struct {
-	bytes.Buffer
-	name string
-	in   fstest.MapFS
-}
-
-func (f *file) Close() error {
-	f.in[f.name] = &fstest.MapFile{Data: f.Bytes()}
-	return nil
 }
 
 // roundOf is a select item over these examples, with the pupil for a policy.

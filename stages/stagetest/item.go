@@ -15,9 +15,8 @@ import (
 	"itool/stages"
 )
 
-// Item describes an item, from which any number of equal Inputs can be made.
-// The zero value of every field is sensible. Batches that name no policy are of
-// the item's own.
+// Item describes an item, from which any number of equal Inputs can be made. The zero
+// value of every field is sensible. Batches that name no policy get the item's.
 type Item struct {
 	Header  schemas.Header  // Run, Key and Seed are filled in where they are empty
 	Config  any             // the stage's section; nil: the defaults
@@ -37,7 +36,7 @@ type Round struct {
 	Batches []schemas.Batch
 }
 
-// Batch packs rows as the result of the item called key.
+// Batch encodes rows as the result of the item with this key.
 func Batch[R schemas.Record](t testing.TB, key string, rows ...R) schemas.Batch {
 	t.Helper()
 	b, err := schemas.Encode(schemas.Header{Run: "run", Key: key}, rows)
@@ -47,7 +46,7 @@ func Batch[R schemas.Record](t testing.TB, key string, rows ...R) schemas.Batch 
 	return b
 }
 
-// Input makes a fresh Input; what it hands out can be read once per Input.
+// Input makes a fresh Input of the item.
 func (i Item) Input(t testing.TB) stages.Input {
 	t.Helper()
 	h := i.Header
@@ -101,7 +100,7 @@ func section(t testing.TB, config any) json.RawMessage {
 	return data
 }
 
-// under fills in the policy where a batch names none.
+// under returns the batches, with the policy filled in where the header has none.
 func under(policy string, list []schemas.Batch) []schemas.Batch {
 	list = slices.Clone(list)
 	for i := range list {
@@ -122,7 +121,7 @@ func batches(list []schemas.Batch) iter.Seq2[schemas.Batch, error] {
 	}
 }
 
-// errInfra is what a broken network looks like to a stage.
+// errInfra is how a stage sees a broken network.
 var errInfra = errors.New("stagetest: the store does not answer")
 
 func broken(yield func(schemas.Batch, error) bool) { yield(schemas.Batch{}, errInfra) }

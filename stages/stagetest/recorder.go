@@ -19,17 +19,17 @@ import (
 	"itool/stages"
 )
 
-// Recorder is an Output that keeps in memory what a stage said.
+// Recorder is an Output that keeps in memory what a stage gave it.
 type Recorder struct {
 	Results     []schemas.Batch
-	Attached    map[string][]byte
-	Saved       []Saved // by Save, in order
-	Checkpoints []Step  // by Checkpoint, in order
-	Steps       []string
+	Attached    map[string][]byte // by name
+	Saved       []Saved           // by Save, in order
+	Checkpoints []Step            // by Checkpoint, in order
+	Steps       []string          // by Progress, in order, such as "3/10 steps: loss 0.7"
 
 	OnProgress func()                    // called at every Progress, if set
 	OnStep     func(step int)            // called after every Checkpoint, if set
-	Refuse     func(schemas.Batch) error // Result's answer, if set
+	Refuse     func(schemas.Batch) error // answers Result instead, if set
 
 	t      testing.TB
 	policy map[string][]byte
@@ -39,13 +39,13 @@ type Recorder struct {
 
 var _ stages.Output = (*Recorder)(nil)
 
-// Saved is a policy that a stage saved: all its files, parents' included.
+// Saved is a policy that a stage saved: all its files, those of its parent included.
 type Saved struct {
 	Digest string
 	Files  fs.FS
 }
 
-// Step is a checkpoint of a long item; it serves as Item.Resume.
+// Step is a checkpoint of a long item; its Files can be an Item.Resume.
 type Step struct {
 	Step  int
 	Files fs.FS
@@ -66,6 +66,35 @@ func Process(ctx context.Context, t testing.TB, stage stages.Stage, item Item) (
 	in := item.Input(t)
 	out := NewRecorder(t, in)
 	return out, stage.Process(ctx, in, out)
+}
+
+// Killed runs the stage on a fresh Input of the item and cancels it at its Progress
+// number after. The stage must then end with context.Canceled. The test goes on with
+// the checkpoint that the recorder's Newest returns.
+func Killed(t testing.TB, stage stages.Stage, item Item, after int) *Recorder {
+	t.Helper()
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	in := item.Input(t)
+	out := NewRecorder(t, in)
+	reports := 0
+	out.OnProgress = func() {
+		if reports++; reports == after {
+			kill()
+		}
+	}
+	if err := stage.Process(ctx, in, out); !errors.Is(err, context.Canceled) {
+		t.Fatalf("killed after %d reports of progress: err = %v, want context.Canceled", after, err)
+	}
+	return out
+}
+
+// Newest returns the files of the newest checkpoint, or nil if none was stored.
+func (r *Recorder) Newest() fs.FS {
+	if len(r.Checkpoints) == 0 {
+		return nil
+	}
+	return r.Checkpoints[len(r.Checkpoints)-1].Files
 }
 
 // Rows runs the stage, which must succeed, and decodes its result.
@@ -112,7 +141,8 @@ func (r *Recorder) Attach(ctx context.Context, name string, src io.Reader) error
 	return err
 }
 
-// Save keeps a policy: nothing written and nothing dropped is the same policy.
+// Save keeps a policy. If nothing was written or dropped, it is the same policy and
+// keeps its digest.
 func (r *Recorder) Save(ctx context.Context, write func(stages.Create) error, drop ...string) (string, error) {
 	written, err := r.write(ctx, write)
 	if err != nil {
@@ -147,7 +177,7 @@ func (r *Recorder) Checkpoint(ctx context.Context, step int, write func(stages.C
 	return nil
 }
 
-// Progress keeps a line such as "3/10 steps: loss 0.7".
+// Progress keeps the report in Steps.
 func (r *Recorder) Progress(done, total int, unit, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -174,6 +204,13 @@ func (r *Recorder) write(ctx context.Context, write func(stages.Create) error) (
 		err = fmt.Errorf("checkpoint: %d files were not closed", open)
 	}
 	return written, err
+}
+
+// Create opens files that are in files once they are closed, for tests that make a policy.
+func Create(files fstest.MapFS) stages.Create {
+	return func(name string) (io.WriteCloser, error) {
+		return &file{close: func(data []byte) { files[name] = &fstest.MapFile{Data: data} }}, nil
+	}
 }
 
 type file struct {

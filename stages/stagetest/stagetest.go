@@ -1,15 +1,15 @@
-// Package stagetest holds every stage to the contract of package stages: the
-// same item gives the same bytes, a cancelled context stops it, its result is
-// valid rows of the schema that it names, and junk is refused without a panic.
+// Package stagetest tests every stage against the contract of package stages: the same
+// item gives the same bytes, a cancelled context stops the stage, its result is valid
+// rows of the schema that it names, and junk is rejected without a panic.
 //
-// It also gives a stage's own tests an in-memory item and output:
+// It also gives a stage's own tests an in-memory Item and a Recorder for the output:
 //
 //	rows := stagetest.Rows[schemas.Score](t, score.New(engine), stagetest.Item{
 //		Policy:  policytest.Tiny(1),
 //		Batches: []schemas.Batch{stagetest.Batch(t, "b1", examples...)},
 //	})
 //
-// It knows no broker and no store.
+// It knows no broker and no store, and no stage but through the contract.
 package stagetest
 
 import (
@@ -29,18 +29,18 @@ import (
 	"itool/stages"
 )
 
-// Case is what Run needs to know beside the stage.
+// Case is what Run needs besides the stage.
 type Case struct {
-	Item Item // one that the stage can process, small
+	Item Item // a small one that the stage can process
 }
 
-// Run holds a stage to the contract.
+// Run tests a stage against the contract, in subtests.
 func Run(t *testing.T, stage stages.Stage, c Case) {
 	s := suite{stage: stage, spec: stage.Spec(), item: c.Item}
 	t.Run("spec", s.testSpec)
 	var first *Recorder
 	if !t.Run("result", func(t *testing.T) { first = s.testResult(t) }) {
-		return // all that follows compares with this result
+		return // all subtests below compare with this result
 	}
 	t.Run("again", func(t *testing.T) { s.testAgain(t, first) })
 	t.Run("resume", func(t *testing.T) { s.testResume(t, first) })
@@ -68,7 +68,7 @@ func (s suite) testSpec(t *testing.T) {
 		}
 	}
 	if _, err := count(schemas.Batch{Header: schemas.Header{Schema: s.spec.Schema}}); errors.Is(err, errUnknown) {
-		t.Errorf("Spec.Schema %q is no record of package schemas", s.spec.Schema)
+		t.Errorf("Spec.Schema %q is not a record of package schemas", s.spec.Schema)
 	}
 	if s.spec.NextRound && !s.spec.Gather {
 		t.Error("Spec.NextRound without Gather: only a whole round leads to the next")
@@ -96,7 +96,7 @@ func (s suite) testResult(t *testing.T) *Recorder {
 	return out
 }
 
-// testAgain: the same item twice, for a stage that may be called so at once.
+// testAgain processes the same item again: twice at once, unless the stage gathers.
 func (s suite) testAgain(t *testing.T, want *Recorder) {
 	runs := 2
 	if s.spec.Gather {
@@ -119,7 +119,7 @@ func (s suite) testAgain(t *testing.T, want *Recorder) {
 	}
 }
 
-// testResume: going on from any checkpoint ends with the same bytes.
+// testResume: a stage that resumes from any checkpoint ends with the same bytes.
 func (s suite) testResume(t *testing.T, want *Recorder) {
 	n := len(want.Checkpoints)
 	if n == 0 {
@@ -144,11 +144,11 @@ func (s suite) testCancelled(t *testing.T) {
 		t.Errorf("err = %v, want context.Canceled and no Reject", err)
 	}
 	if len(out.Results) != 0 {
-		t.Error("a result was given all the same")
+		t.Error("there is a result in spite of the cancellation")
 	}
 }
 
-// testMidway: cancelled while it works, a stage stops, or finishes rightly.
+// testMidway: a stage that is cancelled while it works stops, or ends with the right result.
 func (s suite) testMidway(t *testing.T, want *Recorder) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -162,7 +162,7 @@ func (s suite) testMidway(t *testing.T, want *Recorder) {
 				break
 			}
 		}
-		if len(want.Steps) == 0 { // no progress is told: cancel once all is read
+		if len(want.Steps) == 0 { // without progress reports: cancel when all is read
 			cancel()
 		}
 	}
@@ -174,7 +174,7 @@ func (s suite) testMidway(t *testing.T, want *Recorder) {
 	}
 }
 
-// testJunk: what is not a batch of Spec.Reads never passes and never panics.
+// testJunk: a batch that is not of Spec.Reads is rejected without a panic.
 func (s suite) testJunk(t *testing.T) {
 	if len(s.item.Batches) == 0 {
 		t.Fatal("Case.Item has no batch to spoil")
@@ -189,9 +189,9 @@ func (s suite) testJunk(t *testing.T) {
 		{"no body", schemas.Batch{Header: good.Header}},
 		{"cut body", spoil(good, func(b []byte) []byte { return b[:half] })},
 		{"flipped byte", spoil(good, func(b []byte) []byte { b[half] ^= 0xFF; return b })},
-		{"text for a body", spoil(good, func([]byte) []byte { return []byte("PK\x03\x04 not a batch") })},
+		{"text as body", spoil(good, func([]byte) []byte { return []byte("PK\x03\x04 not a batch") })},
 		{"another record", other},
-		{"another record under this name", schemas.Batch{Header: good.Header, Body: other.Body}},
+		{"another record's body", schemas.Batch{Header: good.Header, Body: other.Body}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			item := s.item
@@ -201,8 +201,9 @@ func (s suite) testJunk(t *testing.T) {
 	}
 }
 
-// spoil changes a copy of the body. The digest goes with it, as a foreign writer
-// may leave it out; but a single flipped byte can be valid data, so there it stays.
+// spoil changes a copy of the body. If its length changes the header's digest is
+// removed, because a foreign writer can leave it out. Otherwise the digest stays, because
+// a body with one flipped byte can be valid data.
 func spoil(b schemas.Batch, change func([]byte) []byte) schemas.Batch {
 	before := len(b.Body)
 	b.Body = change(bytes.Clone(b.Body))
@@ -226,7 +227,7 @@ func (s suite) testConfig(t *testing.T) {
 	}
 }
 
-// testStore: trouble of the store is passed on as what it is, to be tried again.
+// testStore: errors of the store are passed on unchanged, so that the item is retried.
 func (s suite) testStore(t *testing.T) {
 	in := s.item.Input(t)
 	in.Batches = broken
@@ -242,7 +243,7 @@ func (s suite) testStore(t *testing.T) {
 	}
 }
 
-// testPolicy: a checkpoint that is no model is an error, never a panic.
+// testPolicy: a checkpoint that is not a model is an error and no panic.
 func (s suite) testPolicy(t *testing.T) {
 	if s.spec.NoPolicy {
 		return
@@ -259,7 +260,7 @@ func (s suite) testPolicy(t *testing.T) {
 	}
 }
 
-// testNothing: a batch, or a round, of no rows at all is answered or refused.
+// testNothing: an item without a batch has a result or an error.
 func (s suite) testNothing(t *testing.T) {
 	item := s.item
 	item.Batches = nil
@@ -279,7 +280,7 @@ func (s suite) mustReject(t *testing.T, item Item, want string) {
 		t.Errorf("err = %v, want it to name %q", err, want)
 	}
 	if len(out.Results) != 0 {
-		t.Error("a result was given all the same")
+		t.Error("there is a result in spite of the rejection")
 	}
 }
 
@@ -312,7 +313,7 @@ func show(r *Recorder) string {
 
 var errUnknown = errors.New("stagetest: unknown record")
 
-// count decodes a batch of any record that a stage may write.
+// count decodes a batch of any record that a stage can write, and counts its rows.
 func count(b schemas.Batch) (int, error) {
 	name, _, _ := strings.Cut(b.Header.Schema, "/")
 	switch name {

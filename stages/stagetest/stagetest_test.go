@@ -20,7 +20,10 @@ import (
 type doubler struct{ trains bool }
 
 func (d doubler) Spec() stages.Spec {
-	return stages.Spec{Name: "double", Wakes: "score", Gather: d.trains, Reads: "score/v1", Writes: "score", Schema: "score/v1", NoPolicy: !d.trains}
+	return stages.Spec{
+		Name: "double", Wakes: "score", Gather: d.trains, Reads: "score/v1", Writes: "score", Schema: "score/v1",
+		NoPolicy: !d.trains,
+	}
 }
 
 func (d doubler) Process(ctx context.Context, in stages.Input, out stages.Output) error {
@@ -70,11 +73,7 @@ func (d doubler) Process(ctx context.Context, in stages.Input, out stages.Output
 			return err
 		}
 	}
-	b, err := schemas.Encode(schemas.Header{}, rows)
-	if err != nil {
-		return err
-	}
-	return out.Result(b)
+	return stages.Result(in, out, rows)
 }
 
 func write(create stages.Create, name, text string) error {
@@ -112,8 +111,8 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestRecorder: a saved policy is the parent's files with those written over and
-// those dropped away, and saving nothing is saving the same policy.
+// TestRecorder: a saved policy has the parent's files, with the written ones replaced and
+// the dropped ones removed. Without a change it is the same policy.
 func TestRecorder(t *testing.T) {
 	it := stagetest.Item{Policy: fstest.MapFS{"a": {Data: []byte("1")}, "dir/b": {Data: []byte("2")}}}
 	in := it.Input(t)
@@ -130,7 +129,7 @@ func TestRecorder(t *testing.T) {
 	for name, want := range map[string]bool{"a": false, "dir/b": true, "c": true} {
 		_, err := fs.Stat(files, name)
 		if got := err == nil; got != want {
-			t.Errorf("file %s is there: %v, want %v", name, got, want)
+			t.Errorf("file %s exists: %v, want %v", name, got, want)
 		}
 	}
 	if _, err := out.Save(t.Context(), func(create stages.Create) error {

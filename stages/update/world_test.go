@@ -1,10 +1,8 @@
 package update_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -67,19 +65,8 @@ var learnt = sync.OnceValues(func() (fs.FS, error) {
 		return nil, err
 	}
 	all := maps.Clone(base)
-	return all, t.Adapter(false).Save(func(name string) (io.WriteCloser, error) { return &saved{name: name, in: all}, nil })
+	return all, t.Adapter(false).Save(stagetest.Create(all))
 })
-
-type saved struct {
-	bytes.Buffer
-	name string
-	in   fstest.MapFS
-}
-
-func (s *saved) Close() error {
-	s.in[s.name] = &fstest.MapFile{Data: s.Bytes()}
-	return nil
-}
 
 func lesson(p *policy.Policy, n int) (prompt, answer []int32, err error) {
 	prompt, err = p.Prompt([]policy.Message{{Role: "user", Content: ask(n)}}, nil)
@@ -196,22 +183,7 @@ func (w world) run(item stagetest.Item) (schemas.Policy, *stagetest.Recorder) {
 // it again from the newest checkpoint.
 func (w world) killed(item stagetest.Item, after int) (schemas.Policy, *stagetest.Recorder) {
 	w.t.Helper()
-	ctx, kill := context.WithCancel(w.t.Context())
-	defer kill()
-	in := item.Input(w.t)
-	out := stagetest.NewRecorder(w.t, in)
-	told := 0
-	out.OnProgress = func() {
-		if told++; told == after {
-			kill()
-		}
-	}
-	if err := w.stage.Process(ctx, in, out); !errors.Is(err, context.Canceled) {
-		w.t.Fatalf("err = %v, want context.Canceled", err)
-	}
-	if n := len(out.Checkpoints); n > 0 {
-		item.Resume = out.Checkpoints[n-1].Files
-	}
+	item.Resume = stagetest.Killed(w.t, w.stage, item, after).Newest()
 	return w.run(item)
 }
 

@@ -2,8 +2,6 @@ package warmup_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -94,18 +92,7 @@ func TestPlateauKilled(t *testing.T) {
 	}
 	for _, after := range []int{warm, warm + 1, warm + 3, total} {
 		t.Run(fmt.Sprintf("after step %d", after), func(t *testing.T) {
-			ctx, kill := context.WithCancel(t.Context())
-			in := item.Input(t)
-			out := stagetest.NewRecorder(t, in)
-			told := 0
-			out.OnProgress = func() {
-				if told++; told == after {
-					kill()
-				}
-			}
-			if err := c.stage.Process(ctx, in, out); !errors.Is(err, context.Canceled) {
-				t.Fatalf("err = %v, want context.Canceled", err)
-			}
+			out := stagetest.Killed(t, c.stage, item, after)
 			again := item
 			last := out.Checkpoints[len(out.Checkpoints)-1]
 			again.Resume = last.Files

@@ -2,9 +2,7 @@ package warmup_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -302,22 +300,9 @@ func TestKilled(t *testing.T) {
 	total := int(row.Steps)
 	for _, after := range []int{1, 3, 4, 5, 8, total - 1} {
 		t.Run(fmt.Sprintf("after step %d", after), func(t *testing.T) {
-			ctx, kill := context.WithCancel(t.Context())
-			in := item.Input(t)
-			out := stagetest.NewRecorder(t, in)
-			told := 0
-			out.OnProgress = func() {
-				if told++; told == after {
-					kill()
-				}
-			}
-			if err := c.stage.Process(ctx, in, out); !errors.Is(err, context.Canceled) {
-				t.Fatalf("err = %v, want context.Canceled", err)
-			}
+			out := stagetest.Killed(t, c.stage, item, after)
 			again := item
-			if n := len(out.Checkpoints); n > 0 {
-				again.Resume = out.Checkpoints[n-1].Files
-			}
+			again.Resume = out.Newest()
 			_, got := c.run(again)
 			if !bytes.Equal(got.Results[0].Body, want.Results[0].Body) || got.Saved[0].Digest != want.Saved[0].Digest {
 				t.Errorf("after %d of %d steps and %d checkpoints the outcome differs", after, total, len(out.Checkpoints))
