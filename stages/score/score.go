@@ -1,9 +1,10 @@
 // Package score measures how hard each example of the replay buffer is for the
 // policy of the round: the perplexity of its reference answer, Eq. 4.
 //
-// One batch of examples comes in, one batch of scores goes out, so the stage
-// scales with the batches. Which examples are then expanded is decided by the
-// select stage, which sees the whole round.
+// One batch of examples comes in, one batch of scores goes out, so the stage scales
+// with the number of batches. An example without an answer, of another chat template,
+// or too long for the model is rejected. The stage does not choose what to expand: the
+// select stage does, which sees the whole round.
 package score
 
 import (
@@ -75,15 +76,16 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	for i, ex := range exs {
 		h := perplexity(logps[i])
 		if math.IsNaN(h) || math.IsInf(h, 0) {
-			return stages.Reject(fmt.Errorf("score: example %s: the perplexity is %g; the policy's weights are broken", ex.ID, h))
+			err := fmt.Errorf("score: example %s: the perplexity is %g; the policy's weights are broken", ex.ID, h)
+			return stages.Reject(err)
 		}
 		rows[i] = schemas.Score{ExampleID: ex.ID, Perplexity: h, Tokens: int32(len(logps[i])), HasCall: ex.Calls > 0}
 	}
 	return stages.Result(in, out, rows)
 }
 
-// perplexity is h = exp(−(1/n) Σ log π), Eq. 4. It is capped well above any
-// vocabulary so that a hopeless answer stays a number that can be ranked.
+// perplexity is h = exp(−(1/n) Σ log π), Eq. 4. The exponent is capped far above that of
+// any vocabulary, so that a hopeless answer still has a finite number for its rank.
 func perplexity(logps []float32) float64 {
 	var sum float64
 	for _, l := range logps {

@@ -38,7 +38,8 @@ func TestScore(t *testing.T) {
 	item := stagetest.Item{Policy: policytest.Tiny(1), Batches: []schemas.Batch{stagetest.Batch(t, "b0", exs...)}}
 	stagetest.Run(t, score.New(engine(t)), stagetest.Case{Item: item})
 	rows := stagetest.Rows[schemas.Score](t, score.New(engine(t)), item)
-	logps, err := policytest.Open(t, 1).LogProbs(t.Context(), []policy.Sequence{{Prompt: exs[1].PromptIDs, Answer: exs[1].AnswerIDs}})
+	seq := policy.Sequence{Prompt: exs[1].PromptIDs, Answer: exs[1].AnswerIDs}
+	logps, err := policytest.Open(t, 1).LogProbs(t.Context(), []policy.Sequence{seq})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,8 @@ func TestScore(t *testing.T) {
 		nll -= float64(l)
 	}
 	want := math.Exp(nll / float64(len(exs[1].AnswerIDs)))
-	if len(rows) != 2 || rows[0].ExampleID != "e1" || !rows[0].HasCall || rows[1].HasCall || math.Abs(rows[1].Perplexity-want) > 1e-6*want {
+	if len(rows) != 2 || rows[0].ExampleID != "e1" || !rows[0].HasCall || rows[1].HasCall ||
+		math.Abs(rows[1].Perplexity-want) > 1e-6*want {
 		t.Errorf("got %+v, want perplexity %g for e2", rows, want)
 	}
 }
