@@ -1,9 +1,10 @@
-// Package storage keeps bytes under names and hands them out again, or says that
-// they are damaged. It does not know what the bytes mean.
+// Package storage is the contract of an object store: it keeps bytes under a key and
+// returns them unchanged, or reports that they are damaged. It does not know what the
+// bytes mean.
 //
-// storage/disk keeps them in a local folder, storage/minio in an S3 bucket,
-// storage/storagetest is the suite that both pass, and storage/checkpoint builds
-// whole folders out of single objects.
+// storage/disk keeps objects in a local folder, storage/minio in an S3 bucket.
+// storage/storagetest is the test suite that both pass. storage/checkpoint builds whole
+// folders out of single objects.
 //
 //	s, err := disk.Open("/var/lib/itool")
 //	info, err := s.Put(ctx, "runs/r1/report.html", r, -1)
@@ -20,55 +21,57 @@ import (
 	"strings"
 )
 
-// Store keeps objects by key. All methods may be used by many goroutines and by
-// many processes at once.
+// Store keeps objects by key. Many goroutines and many processes may call all methods at
+// the same time.
 //
-// Objects are whole or absent: a reader never sees a half-written one, not even
-// after a crash or a cancelled context. What was acknowledged is durable.
+// An object is complete or it does not exist: a reader never sees a half-written object,
+// not even after a crash or a cancelled context. When Put or PutIfAbsent has returned
+// without an error, the object is durable.
 //
-// Keys obey CheckKey. No key may be a "/"-prefix of another ("a" and "a/b"):
-// that is the caller's duty, since only a folder tree can refuse it for free.
-// storage/disk, the strictest, refuses the second put. Another store may accept
-// both, and then keeps both; none ever loses the first.
+// A key must obey CheckKey. No key may be a "/"-prefix of another key ("a" and "a/b"). The
+// caller is responsible for that, because only a folder tree can check it without cost.
+// storage/disk refuses the second put. Another store may accept both objects; then it must
+// keep both. No store may lose the first object.
 type Store interface {
-	// Put stores all of r under key and replaces what was there. size is the
-	// number of bytes r will give, or −1; a reader that gives fewer or more is an
-	// error and nothing is stored. r is not closed. A cancelled context is
-	// noticed between two reads: a reader that blocks for ever blocks Put.
+	// Put stores all bytes of r under key and replaces an existing object. size is the
+	// number of bytes that r will give, or −1 if it is unknown. If r gives fewer or more
+	// bytes, Put returns an error and stores nothing. Put does not close r. It checks for
+	// a cancelled context between two reads: a reader that blocks also blocks Put.
 	Put(ctx context.Context, key string, r io.Reader, size int64) (Info, error)
 
-	// PutIfAbsent is Put, unless key is there: then it answers ErrExists with the
-	// Info of the stored object, and r may have been read or not. Of many callers
-	// exactly one stores. Over a network the winner itself can see ErrExists,
-	// when its first answer was lost and the request repeated: compare SHA256
-	// with your own before you call yourself the loser.
+	// PutIfAbsent stores the object only if key does not exist. Otherwise it returns
+	// ErrExists and the Info of the existing object; it may have read r in that case. If
+	// many callers put the same key, exactly one stores its object. Over a network even
+	// that one can get ErrExists: its first answer was lost and the request was repeated.
+	// So compare Info.SHA256 with your own digest before you conclude that another caller
+	// stored the object.
 	PutIfAbsent(ctx context.Context, key string, r io.Reader, size int64) (Info, error)
 
-	// Get opens an object, or answers ErrNotExist. The digest is checked while
-	// reading: damaged content ends with ErrCorrupt, never with io.EOF, and never
-	// gives all Size bytes. A reader closed early has checked nothing. The object
-	// that was opened is read to its end even when it is replaced meanwhile.
+	// Get opens an object, or returns ErrNotExist. The reader checks the digest: reading
+	// damaged content ends with ErrCorrupt instead of io.EOF, before all Size bytes were
+	// returned. If it is closed before the end, nothing was checked. The reader returns
+	// the opened object to its end, even if the object is replaced meanwhile.
 	Get(ctx context.Context, key string) (io.ReadCloser, Info, error)
 
-	// Stat answers what Get would, without the content; it does not verify it.
+	// Stat returns the Info of an object, or ErrNotExist. It does not verify the content.
 	Stat(ctx context.Context, key string) (Info, error)
 
-	// List yields the objects whose key begins with prefix, which may be empty or
-	// end inside a name, in byte order of the keys. SHA256 is left empty: ask
-	// Stat. Objects put or deleted meanwhile may or may not be seen. After an
-	// error nothing follows.
+	// List yields the objects whose key begins with prefix, in byte order of the keys. The
+	// prefix may be empty or end inside a name. SHA256 is empty: use Stat to get it.
+	// Objects that are put or deleted during the call may be listed or not. List ends
+	// after the first error.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 
-	// Delete removes an object. To delete what is not there is no error.
+	// Delete removes an object. Deleting an object that does not exist is no error.
 	Delete(ctx context.Context, key string) error
 }
 
 // Local is an optional ability of a Store whose objects are local files.
 type Local interface {
-	// OpenLocal opens the file whose first Info.Size bytes are the object (it may
-	// be longer). Nothing is verified: compare with Info.SHA256 before trusting it.
-	// The file may be mapped into memory; it never changes, replacing the object
-	// makes a new file. The caller closes it.
+	// OpenLocal opens the file of an object. The object is the first Info.Size bytes; the
+	// file may be longer. The content is not verified: compare it with Info.SHA256 before
+	// you trust it. The file never changes, because replacing the object creates a new
+	// file; so it may be mapped into memory. The caller closes it.
 	OpenLocal(ctx context.Context, key string) (*os.File, Info, error)
 }
 
@@ -79,16 +82,16 @@ type Info struct {
 	SHA256 string // of the content, lower-case hex; empty from List
 }
 
-// Errors that callers branch on; they come wrapped with store and key. The first
-// two are also fs.ErrNotExist and fs.ErrExist to errors.Is.
+// The errors that callers can branch on, with errors.Is. Stores wrap them with their name
+// and the key. ErrNotExist also matches fs.ErrNotExist, and ErrExists fs.ErrExist.
 var (
 	ErrNotExist error = &sentinel{"no such object", fs.ErrNotExist}
-	ErrExists   error = &sentinel{"object is there already", fs.ErrExist}
+	ErrExists   error = &sentinel{"object already exists", fs.ErrExist}
 	ErrCorrupt        = errors.New("object is corrupt")
 	ErrBadKey         = errors.New("bad key")
 )
 
-// sentinel is a kind of another error without repeating its text.
+// sentinel is an error that also matches the error kind but does not repeat its text.
 type sentinel struct {
 	text string
 	kind error
@@ -99,12 +102,13 @@ func (e *sentinel) Unwrap() error { return e.kind }
 
 const (
 	maxKey  = 512 // bytes
-	maxName = 255 // bytes between two slashes: what file systems and MinIO allow
+	maxName = 255 // bytes between two slashes: the limit of file systems and of MinIO
 )
 
-// CheckKey says what is wrong with a key: slash-separated names of
-// [A-Za-z0-9._=-], none empty, "." or "..", each at most 255 bytes, 512 in all.
-// Every store calls it; the error wraps ErrBadKey.
+// CheckKey returns an error if a key is not allowed; it wraps ErrBadKey and says why. A
+// key consists of names with slashes between them. A name has 1 to 255 characters of
+// [A-Za-z0-9._=-] and is neither "." nor "..". The whole key has at most 512 bytes. Every
+// store calls CheckKey in every method.
 func CheckKey(key string) error {
 	if len(key) > maxKey {
 		return fmt.Errorf("%w: %d bytes, at most %d are allowed: %.40q…", ErrBadKey, len(key), maxKey, key)
@@ -112,9 +116,10 @@ func CheckKey(key string) error {
 	for name := range strings.SplitSeq(key, "/") {
 		switch {
 		case name == "" || name == "." || name == "..":
-			return fmt.Errorf("%w: %q has the name %q", ErrBadKey, key, name)
+			return fmt.Errorf("%w: %q contains the name %q", ErrBadKey, key, name)
 		case len(name) > maxName:
-			return fmt.Errorf("%w: %q has a name of %d bytes, at most %d are allowed", ErrBadKey, key, len(name), maxName)
+			return fmt.Errorf("%w: %q has a name of %d bytes, at most %d are allowed",
+				ErrBadKey, key, len(name), maxName)
 		}
 		if i := strings.IndexFunc(name, notAllowed); i >= 0 {
 			return fmt.Errorf("%w: %q: only letters, digits and . _ = - are allowed between slashes", ErrBadKey, key)
@@ -123,8 +128,8 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// CheckPrefix says what is wrong with the argument of List: it must be a
-// beginning of some allowed key, or empty.
+// CheckPrefix returns an error if a prefix is not allowed as the argument of List. It must
+// be empty or the beginning of an allowed key.
 func CheckPrefix(prefix string) error {
 	switch {
 	case prefix == "":
@@ -135,7 +140,7 @@ func CheckPrefix(prefix string) error {
 	if CheckKey(prefix) == nil {
 		return nil
 	}
-	// With one more letter it may be a key: "a/.." is a beginning of "a/..x".
+	// It may become a key with one more letter: "a/.." is the beginning of "a/..x".
 	return CheckKey(prefix + "x")
 }
 

@@ -16,11 +16,12 @@ import (
 func TestCheckPrefix(t *testing.T) {
 	long := strings.Repeat("n", 255)
 	for prefix, ok := range map[string]bool{
-		"": true, "a": true, "a/": true, "a/b": true, ".": true, "..": true, "a/..": true, "a/.": true, long: true, long + "/": true,
+		"": true, "a": true, "a/": true, "a/b": true, ".": true, "..": true, "a/..": true, "a/.": true,
+		long: true, long + "/": true,
 		"/": false, "a//": false, "../": false, "a/../b": false, "a b": false, long + "n": false,
 	} {
 		if err := storage.CheckPrefix(prefix); (err == nil) != ok {
-			t.Errorf("prefix %q: %v, want ok %v", prefix, err, ok)
+			t.Errorf("prefix %q: %v, want allowed: %v", prefix, err, ok)
 		}
 	}
 }
@@ -44,7 +45,7 @@ func TestVerify(t *testing.T) {
 	}{
 		{"right", strings.NewReader(content), info, nil},
 		{"right, byte by byte", iotest.OneByteReader(strings.NewReader(content)), info, nil},
-		{"right, end with the data", iotest.DataErrReader(strings.NewReader(content)), info, nil},
+		{"right, io.EOF together with the data", iotest.DataErrReader(strings.NewReader(content)), info, nil},
 		{"other digest", strings.NewReader(content), other, storage.ErrCorrupt},
 		{"too short", strings.NewReader(content), longer, storage.ErrCorrupt},
 		{"too long", strings.NewReader(content), shorter, storage.ErrCorrupt},
@@ -60,13 +61,13 @@ func TestVerify(t *testing.T) {
 				t.Fatalf("%d bytes, %v, want %v", len(got), err, c.want)
 			}
 			if _, again := r.Read(make([]byte, 1)); c.want != nil && !errors.Is(again, c.want) {
-				t.Errorf("reading on: %v, want %v again", again, c.want)
+				t.Errorf("reading after the error: %v, want %v again", again, c.want)
 			}
 			if c.want == nil && !bytes.Equal(got, []byte(content)) {
-				t.Errorf("got %q", got)
+				t.Errorf("got %q, want %q", got, content)
 			}
 			if c.want != nil && int64(len(got)) >= c.info.Size && c.info.Size > 0 {
-				t.Errorf("all %d bytes were handed out unverified", len(got))
+				t.Errorf("all %d bytes were returned although they are wrong", len(got))
 			}
 		})
 	}

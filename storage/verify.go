@@ -9,11 +9,11 @@ import (
 	"io"
 )
 
-// Verify wraps the content of an object so that reading it fails with ErrCorrupt
-// unless it is exactly info.Size bytes with the digest info.SHA256. The last
-// bytes are handed out only when the digest is right, so that a caller who reads
-// Size bytes and stops is safe too. Closing closes r. It is for implementers of
-// Store, whose Get must return it.
+// Verify wraps the content of an object. Reading fails with ErrCorrupt unless the content
+// has exactly info.Size bytes and the digest info.SHA256. The last bytes are returned only
+// if the digest is right, so a caller that reads Size bytes and then stops is safe too.
+// Closing the result closes r. Verify is for implementers of Store: Get must return its
+// result.
 func Verify(r io.ReadCloser, info Info) io.ReadCloser {
 	return &verifier{r: r, info: info, left: info.Size, sum: sha256.New()}
 }
@@ -23,7 +23,7 @@ type verifier struct {
 	info Info
 	left int64 // bytes not yet read
 	sum  hash.Hash
-	err  error // what every further Read answers
+	err  error // the result of every further Read
 }
 
 func (v *verifier) Read(p []byte) (int, error) {
@@ -54,10 +54,10 @@ func (v *verifier) Read(p []byte) (int, error) {
 	return 0, v.err
 }
 
-// check runs once, when all bytes were read; io.EOF means they are right.
+// check runs once, when all bytes were read. It returns io.EOF if they are right.
 func (v *verifier) check() error {
 	if got := hex.EncodeToString(v.sum.Sum(nil)); got != v.info.SHA256 {
-		return fmt.Errorf("%s: %w: sha256 is %s, should be %s", v.info.Key, ErrCorrupt, got, v.info.SHA256)
+		return fmt.Errorf("%s: %w: sha256 is %s, want %s", v.info.Key, ErrCorrupt, got, v.info.SHA256)
 	}
 	return io.EOF
 }

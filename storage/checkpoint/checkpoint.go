@@ -1,14 +1,13 @@
-// Package checkpoint keeps whole folders in a store: weights, optimiser state,
-// tokenizer, datasets. It does not know what is in them.
+// Package checkpoint keeps whole folders in a store: weights, optimiser state, tokenizer,
+// datasets. It does not know what is in the files.
 //
-//	<prefix>/parts/<sha256>           content, each once, shared by all checkpoints
-//	<prefix>/manifests/<digest>.json  which names have which content; written last
+//	<prefix>/parts/<sha256>           content of a file, stored once, shared by all checkpoints
+//	<prefix>/manifests/<digest>.json  the names of the files and their content; written last
 //
-// A checkpoint is named by its manifest's digest and never changes. Whoever
-// commits keeps the digest; no "latest" is stored here. Readers trust manifests
-// only, so that a writer killed half-way leaves nothing but unused parts. Who
-// deletes unused parts must know that no writer is at work: it may be about to
-// share them.
+// A checkpoint is named by the digest of its manifest and never changes. The caller of
+// Write keeps the digest; this package stores no "latest". A checkpoint exists as soon as
+// its manifest exists, so a writer that is killed half-way leaves only unused parts. Unused
+// parts may be deleted only while no writer is at work: a writer may be about to use them.
 //
 //	m, err := checkpoint.Write(ctx, store, "runs/r1/policy", nil, trainer.Save)
 //	fsys, _, err := checkpoint.Open(ctx, store, "runs/r1/policy", m.Digest(), checkpoint.Cache(dir))
@@ -29,9 +28,9 @@ import (
 	"itool/storage"
 )
 
-// Manifest lists what a checkpoint holds.
+// Manifest lists the files of a checkpoint.
 type Manifest struct {
-	Parts []Part // at least one; sorted by name when it comes from this package
+	Parts []Part // at least one; sorted by name if this package returned it
 }
 
 // Part is one file of a checkpoint.
@@ -46,8 +45,8 @@ const (
 	maxManifest = 16 << 20 // bytes; a manifest is read into memory
 )
 
-// manifestJSON is the stored form: these fields in this order, no white space.
-// Names and digests need no escapes, so other languages get the same bytes.
+// manifestJSON is the stored form: these fields in this order, without white space. Names
+// and digests need no JSON escapes, so every language encodes a manifest to the same bytes.
 type manifestJSON struct {
 	Format string `json:"format"`
 	Parts  []Part `json:"parts"`
@@ -72,8 +71,8 @@ func (m Manifest) sorted() []Part {
 	return slices.SortedFunc(slices.Values(m.Parts), func(a, b Part) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// check says what is wrong with a manifest: bad names, names that appear twice,
-// a name that is also a folder, digests that are none.
+// check returns an error if a manifest is invalid: it has no parts, a bad name, a name that
+// appears twice or is also a folder, a bad digest or a negative size.
 func (m Manifest) check() error {
 	if len(m.Parts) == 0 {
 		return errors.New("it has no parts")
@@ -88,7 +87,7 @@ func (m Manifest) check() error {
 		}
 		names[p.Name] = true
 		if !isDigest(p.SHA256) {
-			return fmt.Errorf("part %s: %.80q is no sha256", p.Name, p.SHA256)
+			return fmt.Errorf("part %s: %.80q is not a sha256 in lower-case hex", p.Name, p.SHA256)
 		}
 		if p.Size < 0 {
 			return fmt.Errorf("part %s: its size is %d", p.Name, p.Size)
@@ -112,7 +111,8 @@ func isDigest(s string) bool {
 func partKey(prefix, sha string) string        { return prefix + "/parts/" + sha }
 func manifestKey(prefix, digest string) string { return prefix + "/manifests/" + digest + ".json" }
 
-// Load reads and verifies the manifest with this digest.
+// Load reads and verifies the manifest with this digest. A missing manifest is
+// storage.ErrNotExist, a damaged one storage.ErrCorrupt.
 func Load(ctx context.Context, s storage.Store, prefix, digest string) (Manifest, error) {
 	m, err := load(ctx, s, prefix, digest)
 	if err != nil {
@@ -123,7 +123,7 @@ func Load(ctx context.Context, s storage.Store, prefix, digest string) (Manifest
 
 func load(ctx context.Context, s storage.Store, prefix, digest string) (Manifest, error) {
 	if !isDigest(digest) {
-		return Manifest{}, fmt.Errorf("%.80q is no digest: 64 lower-case hex digits", digest)
+		return Manifest{}, fmt.Errorf("%.80q is not a digest: want 64 lower-case hex digits", digest)
 	}
 	r, info, err := s.Get(ctx, manifestKey(prefix, digest))
 	if err != nil {
@@ -131,28 +131,31 @@ func load(ctx context.Context, s storage.Store, prefix, digest string) (Manifest
 	}
 	defer r.Close()
 	if info.Size > maxManifest {
-		return Manifest{}, fmt.Errorf("%w: a manifest of %d bytes, at most %d are allowed", storage.ErrCorrupt, info.Size, maxManifest)
+		return Manifest{}, fmt.Errorf("%w: a manifest of %d bytes, at most %d are allowed",
+			storage.ErrCorrupt, info.Size, maxManifest)
 	}
 	raw, err := io.ReadAll(io.LimitReader(r, maxManifest+1))
 	if err != nil {
 		return Manifest{}, err
 	}
-	// The store vouches that these are the bytes once put under the key; the
-	// digest vouches that they are the ones asked for.
+	// The store verified that these are the bytes that were put under the key. This check
+	// verifies that they are the manifest that was asked for.
 	if sum := sha256.Sum256(raw); hex.EncodeToString(sum[:]) != digest {
 		return Manifest{}, fmt.Errorf("%w: the manifest's sha256 is %x", storage.ErrCorrupt, sum)
 	}
 	return decode(raw)
 }
 
-// decode accepts the canonical form only.
+// decode reads a manifest. It accepts only the canonical form, so that one checkpoint has
+// one digest.
 func decode(raw []byte) (Manifest, error) {
 	var in manifestJSON
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return Manifest{}, fmt.Errorf("%w: manifest: %w", storage.ErrCorrupt, err)
 	}
 	if in.Format != format {
-		return Manifest{}, fmt.Errorf("its format is %.40q, this version reads %q; use a newer one", in.Format, format)
+		return Manifest{}, fmt.Errorf("its format is %.40q, this version reads only %q; use a newer version",
+			in.Format, format)
 	}
 	m := Manifest{Parts: in.Parts}
 	if err := m.check(); err != nil {

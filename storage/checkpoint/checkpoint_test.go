@@ -21,7 +21,7 @@ import (
 	"itool/storage/storagetest"
 )
 
-// remote hides that a disk store's objects are local files.
+// remote hides the method OpenLocal of a disk store, so that it behaves like a remote one.
 type remote struct{ storage.Store }
 
 func TestCheckpoint(t *testing.T) {
@@ -53,7 +53,7 @@ func TestCheckpoint(t *testing.T) {
 	})
 }
 
-// The digest is part of the wire contract: it may never change for a manifest.
+// TestDigestIsFrozen: digests travel in records, so the digest of a manifest must never change.
 func TestDigestIsFrozen(t *testing.T) {
 	m := checkpoint.Manifest{Parts: []checkpoint.Part{
 		{Name: "b/c.bin", SHA256: strings.Repeat("0a", 32), Size: 7},
@@ -110,7 +110,7 @@ func TestHostileManifests(t *testing.T) {
 			if _, m, err := checkpoint.Open(t.Context(), s, "p", d); err == nil {
 				t.Errorf("%.200s: accepted as %+v", raw, m)
 			} else if !errors.Is(err, storage.ErrCorrupt) && !strings.Contains(err.Error(), "format") {
-				t.Errorf("%.200s: %v, want ErrCorrupt or a word on the format", raw, err)
+				t.Errorf("%.200s: %v, want ErrCorrupt or an error about the format", raw, err)
 			}
 		})
 	}
@@ -122,7 +122,9 @@ func TestCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &countingStore{Store: d}
-	files := map[string][]byte{"a": []byte("part a"), "same-as-a": []byte("part a"), "b": bytes.Repeat([]byte("b"), 2<<20)}
+	files := map[string][]byte{
+		"a": []byte("part a"), "same-as-a": []byte("part a"), "b": bytes.Repeat([]byte("b"), 2<<20),
+	}
 	m := write(t, d, files)
 	cache := filepath.Join(t.TempDir(), "not", "yet", "there")
 	read := func() error {
@@ -151,9 +153,11 @@ func TestCache(t *testing.T) {
 		{"first", func() error { return nil }, 2},
 		{"again", func() error { return nil }, 0},
 		{"a file was removed", func() error { return os.Remove(filepath.Join(cache, digest("part a"))) }, 1},
-		{"a file was cut", func() error { return os.Truncate(filepath.Join(cache, digest("part a")), 3) }, 1},
-		{"all was removed", func() error { return os.RemoveAll(cache) }, 2},
-		{"a killed process left something", func() error { return os.WriteFile(filepath.Join(cache, "t-123"), nil, 0o600) }, 0},
+		{"a file was truncated", func() error { return os.Truncate(filepath.Join(cache, digest("part a")), 3) }, 1},
+		{"the folder was removed", func() error { return os.RemoveAll(cache) }, 2},
+		{"a killed process left a temporary file", func() error {
+			return os.WriteFile(filepath.Join(cache, "t-123"), nil, 0o600)
+		}, 0},
 	}
 	for _, step := range steps {
 		s.reset()
@@ -169,7 +173,7 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// countingStore counts the parts that are read; it is a remote store.
+// countingStore is a remote store that counts the parts that are read.
 type countingStore struct {
 	storage.Store
 	mu    sync.Mutex

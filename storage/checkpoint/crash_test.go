@@ -21,7 +21,7 @@ import (
 	"itool/storage/disk"
 )
 
-const childEnv = "ITOOL_CRASH_TEST_STORE" // set in a child: the folder it writes to
+const childEnv = "ITOOL_CRASH_TEST_STORE" // set in a child process: the folder that it writes to
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
@@ -34,9 +34,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestKilledWriters kills processes in the middle of writes, while another goes
-// on writing into the same folder. Whatever is visible must be whole, and what
-// was acknowledged must be there.
+// TestKilledWriters kills processes in the middle of writes, while another process keeps
+// writing into the same folder. All visible objects must be complete, and all acknowledged
+// objects must exist.
 func TestKilledWriters(t *testing.T) {
 	const kills = 20
 	dir := t.TempDir()
@@ -56,12 +56,12 @@ func TestKilledWriters(t *testing.T) {
 	survivor.stop()
 	checkStore(t, dir, survivor.acked, map[string]bool{})
 	if left, err := filepath.Glob(filepath.Join(dir, "tmp", "*")); err != nil || len(left) > 0 {
-		t.Errorf("temporary files are left when nobody writes: %q, %v", left, err)
+		t.Errorf("temporary files are left after all writers have ended: %q, %v", left, err)
 	}
 }
 
-// checkStore opens the store as a new process would. What was found right once
-// is not read again, except objects that are overwritten.
+// checkStore opens the store as a new process would and reads its objects. It skips objects
+// in checked, which were read before, and adds to it the ones that are never overwritten.
 func checkStore(t *testing.T, dir string, acked []string, checked map[string]bool) {
 	t.Helper()
 	s, err := disk.Open(dir)
@@ -109,7 +109,8 @@ func checkCheckpoint(t *testing.T, s storage.Store, digest string) {
 	}
 }
 
-// child is a process that writes and says so, line by line: "<key> <sha256>".
+// child is a process that writes objects. It prints a line "<key> <sha256>" for each object
+// whose write was acknowledged.
 type child struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -144,14 +145,14 @@ func (c *child) readLines(n int) []string {
 	for range n {
 		if !c.out.Scan() {
 			c.cmd.Wait()
-			c.t.Fatalf("the child ended by itself: %s", c.log)
+			c.t.Fatalf("the child ended before it was killed: %s", c.log)
 		}
 		c.acked = append(c.acked, c.out.Text())
 	}
 	return c.acked[len(c.acked)-n:]
 }
 
-// kill sends SIGKILL and reads what was acknowledged before it arrived.
+// kill sends SIGKILL and reads the acknowledgements that were printed before it arrived.
 func (c *child) kill() {
 	c.t.Helper()
 	if err := c.cmd.Process.Kill(); err != nil {
@@ -162,10 +163,10 @@ func (c *child) kill() {
 			c.acked = append(c.acked, c.out.Text())
 		}
 	}
-	c.cmd.Wait() // it was killed: that error is what was wanted
+	c.cmd.Wait() // the error says that it was killed, which is expected
 }
 
-// stop closes the child's input, upon which it ends its writes.
+// stop closes the child's input. The child then finishes its writes and ends.
 func (c *child) stop() {
 	c.t.Helper()
 	c.in.Close()
@@ -177,7 +178,7 @@ func (c *child) stop() {
 	}
 }
 
-// crashChild writes from several sides until its input ends or it is killed.
+// crashChild writes from several goroutines until its input ends or it is killed.
 func crashChild(dir string) error {
 	s, err := disk.Open(dir)
 	if err != nil {
@@ -196,7 +197,7 @@ func crashChild(dir string) error {
 			_, err := s.Put(context.Background(), "raw/same", randomContent(i), -1)
 			return err
 		},
-		func(i int) error { // both children want the same keys
+		func(i int) error { // both children put the same keys
 			info, err := s.PutIfAbsent(context.Background(), fmt.Sprintf("absent/%d", i), randomContent(i), -1)
 			if errors.Is(err, storage.ErrExists) {
 				return nil
@@ -204,9 +205,10 @@ func crashChild(dir string) error {
 			return acknowledge(info, err)
 		},
 		func(i int) error {
-			m, err := checkpoint.Write(context.Background(), s, "cp", nil, func(create func(string) (io.WriteCloser, error)) error {
+			write := func(create func(string) (io.WriteCloser, error)) error {
 				return errors.Join(part(create, "shared", i/4), part(create, "own/x", i+pid), part(create, "own/y", i))
-			})
+			}
+			m, err := checkpoint.Write(context.Background(), s, "cp", nil, write)
 			return acknowledge(storage.Info{Key: "cp/manifests/" + m.Digest() + ".json", SHA256: m.Digest()}, err)
 		},
 	}
@@ -233,7 +235,7 @@ func crashChild(dir string) error {
 	return err
 }
 
-// ackWriter returns a function that prints each line in one write.
+// ackWriter returns a function that prints one acknowledgement, in a single write.
 func ackWriter() func(info storage.Info, err error) error {
 	var mu sync.Mutex
 	return func(info storage.Info, err error) error {
@@ -256,7 +258,7 @@ func part(create func(string) (io.WriteCloser, error), name string, seed int) er
 	return errors.Join(err, w.Close())
 }
 
-// randomContent gives up to 60 kB that depend on seed only.
+// randomContent gives up to 60 kB that depend only on seed.
 func randomContent(seed int) io.Reader {
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	p := make([]byte, random.IntN(60_000))

@@ -12,6 +12,7 @@ import (
 	"itool/storage/disk"
 )
 
+// Write a checkpoint with one file, and read the file through the digest of its manifest.
 func Example() {
 	dir, err := os.MkdirTemp("", "store-")
 	if err != nil {
@@ -24,14 +25,15 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	m, err := checkpoint.Write(ctx, store, "runs/r1/policy", nil, func(create func(string) (io.WriteCloser, error)) error {
+	save := func(create func(string) (io.WriteCloser, error)) error {
 		w, err := create("adapter_config.json")
 		if err != nil {
 			return err
 		}
 		fmt.Fprint(w, `{"r": 16}`)
 		return w.Close()
-	})
+	}
+	m, err := checkpoint.Write(ctx, store, "runs/r1/policy", nil, save)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"itool/storage/disk"
 )
 
-// mappable is what a loader of weights may ask an opened file for.
+// mappable has the methods that a loader of weights uses on an opened file.
 type mappable interface {
 	io.ReaderAt
 	io.Seeker

@@ -18,27 +18,27 @@ import (
 	"itool/storage/internal/tempfile"
 )
 
-// Option changes how Open reads.
+// Option changes how Open reads parts.
 type Option func(*opener)
 
-// Cache keeps parts in a local folder, by digest: each is fetched and verified
-// once, when it is first opened, by whatever process, and then trusted. The
-// folder may be shared, and any file in it deleted at any time. A store whose
-// objects are local files needs no cache and ignores it.
+// Cache keeps parts in a local folder, under their digest. A part is fetched and verified
+// when any process opens it for the first time; later it is trusted. Many processes may
+// share the folder, and any file in it may be deleted at any time. A store whose objects
+// are local files (storage.Local) needs no cache and ignores it.
 func Cache(dir string) Option { return func(o *opener) { o.cache = dir } }
 
-// Open reads and verifies the manifest with this digest, and returns the
-// checkpoint as a file system. A missing manifest is ErrNotExist; damage is
-// ErrCorrupt, and so is a part that is missing: to a reader who looks for
-// optional files it must not look like one that never was.
+// Open reads and verifies the manifest with this digest, and returns the checkpoint as a
+// file system. A missing manifest is storage.ErrNotExist; a damaged manifest or part is
+// storage.ErrCorrupt. A part that the store does not have is ErrCorrupt too: a reader that
+// looks for an optional file must not conclude that the checkpoint never had it.
 //
-// Over the network, without a cache, parts are streams, verified when read to
-// their end. Otherwise they are verified when first opened, and the files are
-// also io.ReaderAt and io.Seeker and have a method Fd() uintptr, as *os.File has:
-// their first Stat().Size() bytes can be mapped into memory from offset 0.
+// Over the network and without a cache, parts are streams, which are verified when they
+// are read to their end. Otherwise parts are verified when they are opened for the first
+// time. Their files then are also io.ReaderAt and io.Seeker and have a method Fd() uintptr
+// like *os.File: their first Stat().Size() bytes can be mapped into memory from offset 0.
 //
-// ctx governs the file system, not only this call: when it ends, opening and
-// reading stop.
+// ctx applies to the file system, not only to this call: when it ends, opening and reading
+// fail.
 func Open(ctx context.Context, s storage.Store, prefix, digest string, opts ...Option) (fs.FS, Manifest, error) {
 	m, err := Load(ctx, s, prefix, digest)
 	if err != nil {
@@ -59,7 +59,7 @@ type opener struct {
 	cache  string // folder, or ""
 
 	flight   singleflight.Group
-	verified sync.Map // digests of local parts that were read through and found right
+	verified sync.Map // digests of the local parts whose content was verified
 }
 
 func (o *opener) open(ctx context.Context, p Part) (fs.File, error) {
@@ -88,7 +88,7 @@ func (o *opener) openStream(ctx context.Context, p Part) (*streamFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The store verifies the content against its own record: that must be ours.
+	// The store verifies the content against its own digest: that must be the manifest's.
 	if err := sameContent(info, p); err != nil {
 		r.Close()
 		return nil, err
@@ -125,24 +125,26 @@ func (o *opener) openLocal(ctx context.Context, s storage.Local, p Part) (*local
 
 func (o *opener) openCached(ctx context.Context, p Part) (*localFile, error) {
 	name := filepath.Join(o.cache, p.SHA256)
-	for range 10 { // again when somebody cleans the folder just now
+	for range 10 { // try again if another process deletes the file between fetch and open
 		f, err := os.Open(name)
 		if err == nil {
 			if st, statErr := f.Stat(); statErr == nil && st.Mode().IsRegular() && st.Size() == p.Size {
 				return newLocalFile(f, p), nil
 			}
-			f.Close() // cut short by a full disk or a power loss: fetch it again
+			f.Close() // truncated by a full disk or a power loss: fetch it again
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if _, err, _ := o.flight.Do(p.SHA256, func() (any, error) { return nil, o.fetch(ctx, p, name) }); err != nil {
+		fetch := func() (any, error) { return nil, o.fetch(ctx, p, name) }
+		if _, err, _ := o.flight.Do(p.SHA256, fetch); err != nil {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("cache %s: what is fetched into it disappears", o.cache)
+	return nil, fmt.Errorf("cache %s: another program keeps deleting the files in it", o.cache)
 }
 
-// fetch copies a part into the cache: verified, durable, and then visible.
+// fetch copies a part into the cache. The file gets its name only when its content is
+// verified and synced.
 func (o *opener) fetch(ctx context.Context, p Part, name string) error {
 	if err := os.MkdirAll(o.cache, 0o755); err != nil {
 		return err
@@ -173,7 +175,7 @@ func (o *opener) fetch(ctx context.Context, p Part, name string) error {
 	return tempfile.SyncDir(o.cache)
 }
 
-// verify reads the part's bytes in f without moving its offset.
+// verify compares the content of f with the part. It does not move the offset of f.
 func verify(ctx context.Context, f io.ReaderAt, p Part) error {
 	sum := sha256.New()
 	n, err := io.Copy(sum, contextReader{ctx.Err, io.NewSectionReader(f, 0, p.Size)})
@@ -181,14 +183,16 @@ func verify(ctx context.Context, f io.ReaderAt, p Part) error {
 		return err
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); n != p.Size || got != p.SHA256 {
-		return fmt.Errorf("%w: %d bytes with sha256 %s, should be %d with %s", storage.ErrCorrupt, n, got, p.Size, p.SHA256)
+		return fmt.Errorf("%w: %d bytes with sha256 %s, want %d with %s", storage.ErrCorrupt, n, got, p.Size, p.SHA256)
 	}
 	return nil
 }
 
+// sameContent compares what the store says about a part with what the manifest says.
 func sameContent(info storage.Info, p Part) error {
 	if info.SHA256 != p.SHA256 || info.Size != p.Size {
-		return fmt.Errorf("%w: the store has %d bytes with sha256 %s, the manifest says %d with %s", storage.ErrCorrupt, info.Size, info.SHA256, p.Size, p.SHA256)
+		return fmt.Errorf("%w: the store has %d bytes with sha256 %s, the manifest says %d with %s",
+			storage.ErrCorrupt, info.Size, info.SHA256, p.Size, p.SHA256)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// tree is a manifest as a read-only file system; opening parts is not its matter.
+// tree is a manifest as a read-only file system. It leaves the opening of parts to open.
 type tree struct {
 	open    func(Part) (fs.File, error)
 	parts   map[string]Part
@@ -35,7 +35,7 @@ func newTree(m Manifest, open func(Part) (fs.File, error)) *tree {
 	return t
 }
 
-// add puts e into dir, and dir into the folder above when it is new.
+// add puts e into dir. If dir is new, it also adds dir to its parent.
 func (t *tree) add(dir string, e entry) {
 	if _, known := t.folders[dir]; !known {
 		t.add(path.Dir(dir), entry{name: path.Base(dir), dir: true})
@@ -87,7 +87,7 @@ func (t *tree) find(op, name string) (entry, error) {
 	return entry{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 }
 
-// entry describes a part or a folder; it is both its fs.DirEntry and fs.FileInfo.
+// entry describes a part or a folder. It is an fs.DirEntry and an fs.FileInfo.
 type entry struct {
 	name string
 	size int64
@@ -99,7 +99,7 @@ func (e entry) Size() int64                { return e.size }
 func (e entry) IsDir() bool                { return e.dir }
 func (e entry) Type() fs.FileMode          { return e.Mode().Type() }
 func (e entry) Info() (fs.FileInfo, error) { return e, nil }
-func (e entry) ModTime() time.Time         { return time.Time{} } // content has none
+func (e entry) ModTime() time.Time         { return time.Time{} } // a manifest has no times
 func (e entry) Sys() any                   { return nil }
 func (e entry) String() string             { return fs.FormatDirEntry(e) }
 
@@ -135,7 +135,7 @@ func (d *folderFile) ReadDir(n int) ([]fs.DirEntry, error) {
 	return out, nil
 }
 
-// streamFile is a part read over the network, once, front to back.
+// streamFile is a part that is read over the network, once, from the start to the end.
 type streamFile struct {
 	io.ReadCloser
 	part Part
@@ -157,8 +157,8 @@ func newLocalFile(f *os.File, p Part) *localFile {
 func (f *localFile) Stat() (fs.FileInfo, error) { return partInfo(f.part), nil }
 func (f *localFile) Close() error               { return f.file.Close() }
 
-// Fd lends the file descriptor for mapping Stat().Size() bytes from offset 0; it
-// is valid until Close.
+// Fd returns the file descriptor, to map Stat().Size() bytes from offset 0. It is valid
+// until Close.
 func (f *localFile) Fd() uintptr { return f.file.Fd() }
 
 func partInfo(p Part) entry { return entry{name: path.Base(p.Name), size: p.Size} }

@@ -16,14 +16,17 @@ import (
 	"itool/storage/internal/spool"
 )
 
-// Write stores what the callback creates, then the manifest. The same content
-// gives the same digest and is stored once; to write it again is no error. The
-// new checkpoint also has the parts of parent, if any, except those created
-// anew; to leave some out, hand in a copy without them.
+// Write stores the parts that the callback creates, then the manifest. The same content
+// has the same digest and is stored once; writing it again is no error. If parent is not
+// nil, the new checkpoint also has the parts of parent, except those with a name that the
+// callback created. To leave out parts of the parent, pass a copy without them.
 //
-// create may be called from many goroutines. A part counts once it is closed, and
-// every part must be. If the callback, a part or ctx fails there is no checkpoint.
-func Write(ctx context.Context, s storage.Store, prefix string, parent *Manifest, write func(create func(name string) (io.WriteCloser, error)) error) (Manifest, error) {
+// The callback may call create from many goroutines. It must close every part. If the
+// callback or a part fails, or ctx ends, there is no checkpoint.
+func Write(
+	ctx context.Context, s storage.Store, prefix string, parent *Manifest,
+	write func(create func(name string) (io.WriteCloser, error)) error,
+) (Manifest, error) {
 	w := &writer{parts: map[string]*partWriter{}}
 	w.put = func(name string, sp *spool.Spool) (Part, error) {
 		p := Part{name, sp.SHA256(), sp.Size()}
@@ -54,7 +57,7 @@ type writer struct {
 	done  bool
 }
 
-// run calls back and checks that everything was closed without error.
+// run calls the callback and checks that all its parts were closed without an error.
 func (w *writer) run(write func(create func(name string) (io.WriteCloser, error)) error) (Manifest, error) {
 	err := write(w.create)
 	w.mu.Lock()
@@ -92,14 +95,15 @@ func (w *writer) create(name string) (io.WriteCloser, error) {
 	return p, nil
 }
 
-// partWriter spools a part, since its key, the digest, is known at the end only.
+// partWriter buffers a part in a spool, because its key, the digest, is known only at the
+// end.
 type partWriter struct {
 	w    *writer
 	name string
 
 	mu     sync.Mutex
 	sp     *spool.Spool // nil after Close
-	closed bool         // by its user
+	closed bool         // by the callback
 	part   Part
 	err    error
 }
@@ -118,7 +122,7 @@ func (p *partWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Close stores the part. Closing again answers the same.
+// Close stores the part. A second call returns the same error as the first.
 func (p *partWriter) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,7 +138,8 @@ func (p *partWriter) Close() error {
 	return p.err
 }
 
-// discard frees what was not closed, and says whether it was.
+// discard frees a part that was not closed. It says whether the part was closed, and with
+// which error.
 func (p *partWriter) discard() (closed bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,12 +150,13 @@ func (p *partWriter) discard() (closed bool, err error) {
 	return p.closed, p.err
 }
 
-// putPart stores content under its digest, unless it is there.
+// putPart stores content under its digest, unless it exists.
 func putPart(ctx context.Context, s storage.Store, prefix string, p Part, r io.ReadSeeker) error {
 	key := partKey(prefix, p.SHA256)
 	info, err := s.PutIfAbsent(ctx, key, r, p.Size)
 	if errors.Is(err, storage.ErrExists) && info.SHA256 != p.SHA256 {
-		// What lies there is damaged or foreign. The key says what belongs there.
+		// The stored object is damaged or was put by another program: replace it, since the
+		// key says which content belongs there.
 		if _, err = r.Seek(0, io.SeekStart); err == nil {
 			info, err = s.Put(ctx, key, r, p.Size)
 		}
@@ -158,13 +164,14 @@ func putPart(ctx context.Context, s storage.Store, prefix string, p Part, r io.R
 	if err != nil && !errors.Is(err, storage.ErrExists) {
 		return err
 	}
-	if info.SHA256 != p.SHA256 { // possible when r is a file: see ImportDir
+	if info.SHA256 != p.SHA256 { // possible if r is a file, as in ImportDir
 		return errors.Join(errors.New("the content changed while it was read; import it again"), s.Delete(ctx, key))
 	}
 	return nil
 }
 
-// inherit adds the parts of a parent that m does not have, if they still exist.
+// inherit adds the parent's parts whose names m does not have. It fails if the store does
+// not have one of them any more.
 func inherit(ctx context.Context, s storage.Store, prefix string, m *Manifest, parent []Part) error {
 	own := make(map[string]bool, len(m.Parts))
 	for _, p := range m.Parts {
@@ -186,7 +193,7 @@ func inherit(ctx context.Context, s storage.Store, prefix string, m *Manifest, p
 	return nil
 }
 
-// commit makes the checkpoint visible.
+// commit stores the manifest: from then on the checkpoint exists.
 func commit(ctx context.Context, s storage.Store, prefix string, m *Manifest) error {
 	m.Parts = m.sorted()
 	if err := m.check(); err != nil {
@@ -194,7 +201,8 @@ func commit(ctx context.Context, s storage.Store, prefix string, m *Manifest) er
 	}
 	raw := m.encode()
 	if len(raw) > maxManifest {
-		return fmt.Errorf("%d parts need a manifest of %d bytes, at most %d are allowed; pack small files together", len(m.Parts), len(raw), maxManifest)
+		return fmt.Errorf("%d parts need a manifest of %d bytes, at most %d are allowed; pack small files together",
+			len(m.Parts), len(raw), maxManifest)
 	}
 	key := manifestKey(prefix, m.Digest())
 	info, err := s.PutIfAbsent(ctx, key, bytes.NewReader(raw), int64(len(raw)))
@@ -202,14 +210,14 @@ func commit(ctx context.Context, s storage.Store, prefix string, m *Manifest) er
 		if info.SHA256 == m.Digest() {
 			return nil
 		}
-		_, err = s.Put(ctx, key, bytes.NewReader(raw), int64(len(raw))) // it is damaged
+		_, err = s.Put(ctx, key, bytes.NewReader(raw), int64(len(raw))) // replaces a damaged manifest
 	}
 	return err
 }
 
-// ImportDir stores all files of a folder, following symbolic links to files (as
-// model caches have them). Empty folders are not kept. Files that can seek are
-// read twice instead of being copied, and not at all sent when the store has them.
+// ImportDir stores all files of a folder as a checkpoint. It follows symbolic links to
+// files, which model caches use. It ignores empty folders. A file that can seek is read
+// twice instead of being copied, and is not sent if the store already has its content.
 func ImportDir(ctx context.Context, s storage.Store, prefix string, fsys fs.FS) (Manifest, error) {
 	var m Manifest
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
@@ -239,11 +247,11 @@ func importFile(ctx context.Context, s storage.Store, prefix string, fsys fs.FS,
 	if err := storage.CheckKey(name); err != nil {
 		return Part{}, fmt.Errorf("rename the file: %w", err)
 	}
-	// Before opening it: opening a pipe would wait for a writer.
+	// Stat before opening: opening a pipe would wait for a writer.
 	if st, err := fs.Stat(fsys, name); err != nil {
 		return Part{}, err
 	} else if !st.Mode().IsRegular() {
-		return Part{}, fmt.Errorf("it is no file but %v; remove it or import its target", st.Mode().Type())
+		return Part{}, fmt.Errorf("not a regular file but %v; remove it or import its target", st.Mode().Type())
 	}
 	f, err := fsys.Open(name)
 	if err != nil {

@@ -1,13 +1,13 @@
-// Package disk is the embedded Store: objects are files in a local folder.
+// Package disk is the Store for a single machine: objects are files in a local folder.
 //
-//	<root>/format        what made this folder
+//	<root>/format        the version of this layout
 //	<root>/objects/<key> the content, then a trailer with size and SHA-256
 //	<root>/tmp/          files being written
 //
-// An object becomes visible by a rename (Put) or a hard link (PutIfAbsent) of a
-// finished, synced file: whole or absent, whoever is killed when, and one winner
-// among any number of processes. It needs a file system with hard links and,
-// since keys differ by case, one that tells A from a.
+// A writer finishes and syncs a temporary file. Then a rename (Put) or a hard link
+// (PutIfAbsent) makes the object visible. So an object is complete or does not exist, even
+// if a process is killed, and exactly one of many processes wins PutIfAbsent. The file
+// system must have hard links, and it must distinguish upper and lower case, as keys do.
 package disk
 
 import (
@@ -39,8 +39,9 @@ var (
 
 const format = "itool storage folder, format 1\n"
 
-// Open opens the store in dir, makes it when dir is absent or empty, and removes
-// what killed writers left behind. It refuses a folder with other things in it.
+// Open opens the store in dir. It creates the store if dir does not exist or is empty, and
+// removes temporary files that killed writers left behind. It refuses a folder with other
+// content.
 func Open(dir string) (*Store, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
@@ -71,14 +72,15 @@ func (s *Store) prepare() error {
 	return tempfile.Sweep(s.tmp)
 }
 
-// checkFormat reads the format file. In an empty folder it writes one; when
-// several processes do so at once they write the same.
+// checkFormat reads the format file. It creates the file in an empty folder; if several
+// processes do so at once, they write the same content.
 func (s *Store) checkFormat() error {
 	name := filepath.Join(s.root, "format")
 	got, err := os.ReadFile(name)
 	if err == nil {
 		if !bytes.Equal(got, []byte(format)) {
-			return fmt.Errorf("its file \"format\" begins %.60q, this version knows only %q; use the version that made the folder", got, format)
+			return fmt.Errorf("its file \"format\" begins with %.60q, this version knows only %q;"+
+				" use the version that made the folder", got, format)
 		}
 		return nil
 	}
@@ -90,7 +92,7 @@ func (s *Store) checkFormat() error {
 		return err
 	}
 	for _, e := range entries {
-		// The others may be a moment ahead of us, or were killed in this line.
+		// Another process may create the store at this moment, or was killed while it did.
 		if n := e.Name(); n != "format" && n != "tmp" && n != "objects" {
 			return fmt.Errorf("the folder holds %q and is not a storage folder; name an empty or a new one", n)
 		}
@@ -188,8 +190,8 @@ func (s *Store) remove(ctx context.Context, key string) error {
 	if err := tempfile.SyncDir(dir); err != nil && !isAbsent(err) {
 		return err
 	}
-	// Removing a folder fails when it is not empty, as it should; a writer that
-	// has just made it makes it again.
+	// os.Remove fails for a folder that is not empty; that ends the loop. If a writer has
+	// just created the folder for its object, it creates it again.
 	for ; dir != s.objects && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
 	}
 	return nil
@@ -199,7 +201,7 @@ func (s *Store) path(key string) string {
 	return filepath.Join(s.objects, filepath.FromSlash(key))
 }
 
-// quote keeps keys readable in errors, and odd ones on one line.
+// quote returns a valid key as it is, and any other text quoted and shortened, for errors.
 func quote(key string) string {
 	if storage.CheckKey(key) == nil {
 		return key
@@ -214,7 +216,7 @@ func check(ctx context.Context, key string) error {
 	return storage.CheckKey(key)
 }
 
-// file reads through a contextReader and closes the file below.
+// file reads through a contextReader and closes the file behind it.
 type file struct {
 	io.Reader
 	io.Closer

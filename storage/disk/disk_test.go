@@ -44,7 +44,7 @@ func wantNoTemporaries(t *testing.T, dir string) {
 	t.Helper()
 	left, err := filepath.Glob(filepath.Join(dir, "tmp", "*"))
 	if err != nil || len(left) > 0 {
-		t.Errorf("temporary files are left: %q, %v", left, err)
+		t.Errorf("temporary files are left behind: %q, %v", left, err)
 	}
 }
 
@@ -58,10 +58,12 @@ func TestOpen(t *testing.T) {
 		want    string // in the error; empty: it opens
 	}{
 		{"empty", func(string) error { return nil }, ""},
-		{"killed while it was made", func(dir string) error { return os.Mkdir(filepath.Join(dir, "tmp"), 0o755) }, ""},
-		{"somebody's home", file("thesis.tex", ""), `holds "thesis.tex" and is not a storage folder`},
+		{"a process was killed while it created the store", func(dir string) error {
+			return os.Mkdir(filepath.Join(dir, "tmp"), 0o755)
+		}, ""},
+		{"a folder with other files", file("thesis.tex", ""), `holds "thesis.tex" and is not a storage folder`},
 		{"newer format", file("format", "itool storage folder, format 2\n"), "use the version that made the folder"},
-		{"left temporary file", func(dir string) error {
+		{"a temporary file was left behind", func(dir string) error {
 			if _, err := disk.Open(dir); err != nil {
 				return err
 			}
@@ -81,12 +83,12 @@ func TestOpen(t *testing.T) {
 				}
 				wantNoTemporaries(t, dir)
 			} else if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
-				t.Errorf("%v, want an error with %q and the folder", err, c.want)
+				t.Errorf("%v, want an error that contains %q and the folder", err, c.want)
 			}
 		})
 	}
 	if _, err := disk.Open(filepath.Join(t.TempDir(), "a", "b")); err != nil {
-		t.Errorf("a folder that is not there is made: %v", err)
+		t.Errorf("open a folder that does not exist: %v, want it to be created", err)
 	}
 	name := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(name, nil, 0o644); err != nil {
@@ -97,8 +99,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// Every byte of a small object's file is damaged in turn, and every cut tried:
-// none may read as the object, none may panic.
+// TestDamagedFiles damages every byte of a small object's file in turn, and tries every
+// shorter length of the file: reading must always fail with ErrCorrupt.
 func TestDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	s, err := disk.Open(dir)
@@ -132,7 +134,7 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	for i := range good {
 		bad := bytes.Clone(good)
-		bad[i] ^= 0x20 // turns hex digits into upper case, too
+		bad[i] ^= 0x20 // this also turns hex digits into upper case
 		try("byte", i, bad)
 		try("cut at", i, good[:i])
 	}
@@ -144,7 +146,8 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
-// Folders that a killed writer left empty do not reserve a name.
+// TestEmptyFoldersDoNotBlockKeys: a key may have the name of empty folders that a killed
+// writer left behind.
 func TestEmptyFoldersDoNotBlockKeys(t *testing.T) {
 	dir := t.TempDir()
 	s, err := disk.Open(dir)
@@ -175,7 +178,8 @@ func BenchmarkPut(b *testing.B) {
 			p := make([]byte, size)
 			b.SetBytes(int64(size))
 			for i := 0; b.Loop(); i++ {
-				if _, err := s.Put(b.Context(), fmt.Sprintf("k/%d", i%10), bytes.NewReader(p), int64(size)); err != nil {
+				key := fmt.Sprintf("k/%d", i%10)
+				if _, err := s.Put(b.Context(), key, bytes.NewReader(p), int64(size)); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"itool/storage/disk"
 )
 
+// Store a report, fail to store it a second time, and read it.
 func Example() {
 	dir, err := os.MkdirTemp("", "store-")
 	if err != nil {
@@ -25,14 +26,14 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	info, err := s.PutIfAbsent(ctx, "runs/r1/report.txt", strings.NewReader("all is well"), -1)
+	info, err := s.PutIfAbsent(ctx, "runs/r1/report.txt", strings.NewReader("the report"), -1)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(info.Key, info.Size)
 
-	_, err = s.PutIfAbsent(ctx, "runs/r1/report.txt", strings.NewReader("no, it is not"), -1)
-	fmt.Println(errors.Is(err, storage.ErrExists))
+	_, err = s.PutIfAbsent(ctx, "runs/r1/report.txt", strings.NewReader("another report"), -1)
+	fmt.Println("exists:", errors.Is(err, storage.ErrExists))
 
 	r, _, err := s.Get(ctx, "runs/r1/report.txt")
 	if err != nil {
@@ -42,7 +43,7 @@ func Example() {
 	text, err := io.ReadAll(r)
 	fmt.Println(string(text), err)
 	// Output:
-	// runs/r1/report.txt 11
-	// true
-	// all is well <nil>
+	// runs/r1/report.txt 10
+	// exists: true
+	// the report <nil>
 }

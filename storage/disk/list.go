@@ -15,8 +15,8 @@ import (
 	"itool/storage"
 )
 
-// List walks the folders that can hold the prefix; see storage.Store. A damaged
-// file is listed too: its size is a guess then, and Get says what is wrong.
+// List walks the folders that can contain keys with the prefix; see storage.Store. A
+// damaged file is listed too, with a size that may be wrong; Get says what is wrong.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Info, error] {
 	return func(yield func(storage.Info, error) bool) {
 		if err := storage.CheckPrefix(prefix); err != nil {
@@ -28,7 +28,8 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Info,
 	}
 }
 
-// walk yields the objects in folder that begin with prefix; false ends the walk.
+// walk yields the objects in folder whose key begins with prefix. It returns false to end
+// the whole walk.
 func (s *Store) walk(ctx context.Context, folder, prefix string, yield func(storage.Info, error) bool) bool {
 	fail := func(err error) bool {
 		yield(storage.Info{}, fmt.Errorf("storage/disk: list %s: %w", prefix, err))
@@ -39,12 +40,12 @@ func (s *Store) walk(ctx context.Context, folder, prefix string, yield func(stor
 	}
 	entries, err := os.ReadDir(filepath.Join(s.objects, filepath.FromSlash(folder)))
 	if isAbsent(err) {
-		return true // deleted meanwhile, or never there
+		return true // the folder was deleted meanwhile or never existed
 	}
 	if err != nil {
 		return fail(err)
 	}
-	// In the order of whole keys "a-b" stands before "a/b": "-" < "/".
+	// In byte order of whole keys, "a-b" comes before "a/b": "-" < "/".
 	slices.SortFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(sortName(a), sortName(b)) })
 	for _, e := range entries {
 		key := path.Join(folder, e.Name())

@@ -25,16 +25,16 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (s
 	return info, nil
 }
 
-// PutIfAbsent stores an object unless it is there; see storage.Store.
+// PutIfAbsent stores an object unless it exists; see storage.Store.
 func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
 	info, err := s.Stat(ctx, key)
 	if err == nil {
 		return info, fmt.Errorf("storage/disk: put %s: %w", key, storage.ErrExists)
 	}
-	// A damaged object is there too: only Put replaces it. The link decides.
+	// A damaged object exists too: only Put replaces it. os.Link decides which caller wins.
 	info, err = s.put(ctx, key, r, size, link)
 	if errors.Is(err, storage.ErrExists) {
-		info, _ = s.Stat(ctx, key) // empty when it is damaged or was deleted just now
+		info, _ = s.Stat(ctx, key) // empty if the object is damaged or was deleted just now
 	}
 	if err != nil {
 		return info, fmt.Errorf("storage/disk: put %s: %w", quote(key), err)
@@ -42,8 +42,10 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size i
 	return info, nil
 }
 
-// put writes a temporary file, makes it durable, and lets publish give it its name.
-func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, publish func(from, to string) error) (storage.Info, error) {
+// put writes a temporary file, syncs it, and calls publish to move it to its final name.
+func (s *Store) put(
+	ctx context.Context, key string, r io.Reader, size int64, publish func(from, to string) error,
+) (storage.Info, error) {
 	if err := check(ctx, key); err != nil {
 		return storage.Info{}, err
 	}
@@ -53,7 +55,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, pu
 	}
 	published := false
 	defer func() {
-		f.Close() // not before it is published: the lock keeps sweepers away
+		f.Close() // only after it is published: its lock protects it from tempfile.Sweep
 		if !published {
 			os.Remove(f.Name())
 		}
@@ -79,7 +81,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, pu
 
 func rename(from, to string) error { return os.Rename(from, to) }
 
-// link is a rename that fails when the name is taken, in one step.
+// link is a rename that fails if the new name exists. The check is atomic.
 func link(from, to string) error {
 	if err := os.Link(from, to); err != nil {
 		return err
@@ -87,7 +89,7 @@ func link(from, to string) error {
 	return os.Remove(from)
 }
 
-// writeContent copies content and trailer into f.
+// writeContent copies r into f and appends the trailer.
 func writeContent(f *os.File, r io.Reader, size int64) (storage.Info, error) {
 	sum := sha256.New()
 	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, sum)}, r, make([]byte, 128<<10))
@@ -102,15 +104,15 @@ func writeContent(f *os.File, r io.Reader, size int64) (storage.Info, error) {
 	return info, err
 }
 
-// publish gives the finished file its name. Folders may be deleted by others at
-// any moment when they are empty, so making them is repeated.
+// publish moves the finished file to the object's name. Other processes may delete empty
+// folders at any moment, so it creates the folders again if the move fails.
 func (s *Store) publish(from, key string, publish func(from, to string) error) error {
 	to := s.path(key)
 	for range 1000 {
 		if err := s.makeFolders(filepath.Dir(to)); errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if errors.Is(err, syscall.ENOTDIR) {
-			return fmt.Errorf("%w: a beginning of it is the key of another object", storage.ErrBadKey)
+			return fmt.Errorf("%w: its beginning is the key of another object", storage.ErrBadKey)
 		} else if err != nil {
 			return err
 		}
@@ -120,10 +122,10 @@ func (s *Store) publish(from, key string, publish func(from, to string) error) e
 			return tempfile.SyncDir(filepath.Dir(to))
 		case errors.Is(err, fs.ErrNotExist):
 			if _, gone := os.Lstat(from); gone != nil {
-				return fmt.Errorf("something deletes temporary files: %w", gone)
+				return fmt.Errorf("another program deletes temporary files: %w", gone)
 			}
 		case statErr == nil && st.IsDir():
-			// Folders that a killed process left empty are in nobody's way.
+			// Empty folders that a killed process left behind do not block the key.
 			if removeEmpty(to) == nil {
 				continue
 			}
@@ -134,10 +136,10 @@ func (s *Store) publish(from, key string, publish func(from, to string) error) e
 			return err
 		}
 	}
-	return errors.New("its folder is deleted again and again")
+	return errors.New("another program deletes its folder again and again")
 }
 
-// makeFolders makes dir and what is missing above it, durably.
+// makeFolders creates dir and its missing parents, and syncs them.
 func (s *Store) makeFolders(dir string) error {
 	if dir == s.objects {
 		return nil
@@ -158,14 +160,14 @@ func (s *Store) makeFolders(dir string) error {
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return s.makeFolders(dir) // somebody was faster: with a folder or a file
+			return s.makeFolders(dir) // another process created a folder or a file of this name
 		}
 		return err
 	}
 	return tempfile.SyncDir(parent)
 }
 
-// removeEmpty removes dir when there are only folders in it.
+// removeEmpty removes dir if it contains only folders, at all levels.
 func removeEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -182,8 +184,8 @@ func removeEmpty(dir string) error {
 	return os.Remove(dir)
 }
 
-// isAbsent reports errors that mean: there is no such object, be it that a name
-// on the way is missing or is itself an object.
+// isAbsent reports the errors that mean that an object does not exist: a folder of its
+// path is missing, or is itself an object.
 func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

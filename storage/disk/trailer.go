@@ -9,9 +9,9 @@ import (
 	"itool/storage"
 )
 
-// The trailer stands behind the content, not before it and not in a file of its
-// own: the content can be mapped from offset 0, and one rename publishes both.
-// It is one line of text of fixed length, for whoever looks into the folder:
+// The trailer follows the content in the same file: so the content can be mapped from
+// offset 0, and one rename publishes both. It is one line of text of fixed length, which a
+// person can read too:
 //
 //	␤itool-object/1 sha256=<64 hex> size=<20 digits>␤
 const (
@@ -25,7 +25,8 @@ func trailer(info storage.Info) []byte {
 	return fmt.Appendf(nil, trailerFormat, info.SHA256, info.Size)
 }
 
-// readTrailer fills Size and SHA256. A folder in the object's place is no object.
+// readTrailer returns Size and SHA256 of the object in f. If f is a folder, the object
+// does not exist.
 func readTrailer(f *os.File) (storage.Info, error) {
 	st, err := f.Stat()
 	if err != nil {

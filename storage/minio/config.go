@@ -9,20 +9,20 @@ import (
 	"itool/storage"
 )
 
-// Config says where the bucket is. Where the keys come from (an environment
-// variable, a file) is the caller's matter.
+// Config says where the bucket is and how to log in. The caller decides where the keys
+// come from, such as an environment variable or a file.
 type Config struct {
 	Endpoint  string // host:port, without a scheme
-	Bucket    string // made when it is missing
-	Prefix    string // put before every key, e.g. "team-a/itool"; may be empty
-	Region    string // empty: the server is asked
+	Bucket    string // created if it does not exist
+	Prefix    string // put before every key, such as "team-a/itool"; may be empty; at most 256 bytes
+	Region    string // if it is empty, the server is asked
 	Secure    bool   // TLS
 	AccessKey Secret
 	SecretKey Secret
 }
 
-// Validate says what is missing or malformed. It never repeats a secret, not
-// even one that stands in the wrong field.
+// Validate returns an error that says what is missing or wrong. The error never contains a
+// secret, not even one that was put into the wrong field.
 func (c Config) Validate() error {
 	switch {
 	case c.Endpoint == "":
@@ -47,8 +47,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Secret is a string that shows itself to nobody: formatted, logged or encoded
-// it is "***". Convert it with string(s) where it is used.
+// Secret is a string that formatting, logging and encoding show as "***". Convert it with
+// string(s) where the value is needed.
 type Secret string
 
 const hidden = "***"

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// fake is the part of S3 that the store uses, so that its tests run where no
-// MinIO is built. integration runs the same tests against the real one.
+// fake is a server with the part of S3 that the store uses, so that the tests need no
+// MinIO. The folder integration runs the same suite against a real MinIO.
 type fake struct {
 	endpoint string
 	dir      string
@@ -26,11 +26,10 @@ type fake struct {
 	mu      sync.Mutex
 	buckets map[string]bool
 	objects map[string]object // "bucket/key"
-	busy    int               // so many requests are still answered "503 SlowDown"
+	busy    int               // how many more requests are answered "503 SlowDown"
 }
 
-// object keeps its content in a file of its own: it shares the process with the
-// tests that measure memory.
+// object has its content in a file, because tests in this process measure memory.
 type object struct {
 	file   string
 	size   int64
@@ -38,20 +37,26 @@ type object struct {
 	digest string // metadata
 }
 
-const pageSize = 4 // keys in one answer to List
+const pageSize = 4 // keys in one answer to a list request
 
 func startFake(t *testing.T) *fake {
-	f := &fake{dir: t.TempDir(), buckets: map[string]bool{}, objects: map[string]object{}}
-	server := httptest.NewServer(f)
-	t.Cleanup(server.Close)
-	f.endpoint = strings.TrimPrefix(server.URL, "http://")
+	f, stop := newFake(t.TempDir())
+	t.Cleanup(stop)
 	return f
+}
+
+// newFake starts a fake that keeps the content of its objects in dir.
+func newFake(dir string) (f *fake, stop func()) {
+	f = &fake{dir: dir, buckets: map[string]bool{}, objects: map[string]object{}}
+	server := httptest.NewServer(f)
+	f.endpoint = strings.TrimPrefix(server.URL, "http://")
+	return f, server.Close
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := f.receive(r)
 	if err != nil {
-		return // the client has gone away
+		return // the client closed the connection
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -173,5 +178,6 @@ func (f *fake) receive(r *http.Request) (object, error) {
 	defer out.Close()
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(out, sum), r.Body)
-	return object{out.Name(), n, base64.StdEncoding.EncodeToString(sum.Sum(nil)), r.Header.Get("X-Amz-Meta-Itool-Sha256")}, err
+	checksum := base64.StdEncoding.EncodeToString(sum.Sum(nil))
+	return object{out.Name(), n, checksum, r.Header.Get("X-Amz-Meta-Itool-Sha256")}, err
 }

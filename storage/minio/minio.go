@@ -1,15 +1,18 @@
-// Package minio is the Store in a bucket of MinIO or another S3. It is the only
+// Package minio is the Store in a bucket of MinIO or of another S3 server. It is the only
 // package that knows S3.
 //
-// Every object is one PUT, never a multipart upload: that is what makes
-// PutIfAbsent (If-None-Match: *) atomic on every server. Content is therefore
-// hashed before it is sent, from where it is if it can seek, else through memory
-// or a temporary file (TMPDIR). The SHA-256 goes along twice: as a checksum that
-// the server compares with what arrives, and as metadata that Get compares with
-// what it reads. Servers other than MinIO may refuse objects above 5 GiB.
+//	s, err := minio.Open(ctx, minio.Config{Endpoint: "localhost:9000", Bucket: "itool", AccessKey: a, SecretKey: k})
+//	info, err := s.Put(ctx, "runs/r1/report.html", r, -1)
 //
-// A request is repeated up to ten times within some seconds, and given up when
-// the connection stands still for a minute.
+// Every object is one PUT and never a multipart upload: that makes PutIfAbsent
+// (If-None-Match: *) atomic on every server. The SHA-256 must be known before the content
+// is sent. A reader that can seek is read twice; any other reader is buffered in memory or
+// in a temporary file (TMPDIR). The SHA-256 is sent twice: as a checksum that the server
+// compares with the received bytes, and as metadata that Get compares with the bytes that
+// it reads. Servers other than MinIO may refuse objects above 5 GiB.
+//
+// A failed request is repeated up to ten times within some seconds. It fails if the
+// connection is stalled for a minute.
 package minio
 
 import (
@@ -32,7 +35,7 @@ import (
 	"itool/storage/internal/spool"
 )
 
-// Store keeps objects in one bucket, below one prefix.
+// Store keeps objects in one bucket, under one prefix.
 type Store struct {
 	core      mc.Core
 	transport *http.Transport
@@ -45,7 +48,7 @@ var _ storage.Store = (*Store)(nil)
 
 const digestHeader = "Itool-Sha256" // user metadata, sent as X-Amz-Meta-Itool-Sha256
 
-// Open connects, and makes the bucket when it is missing.
+// Open connects to the server and creates the bucket if it does not exist.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("storage/minio: %w", err)
@@ -89,10 +92,10 @@ func (s *Store) connect(ctx context.Context, c Config) error {
 // String names the store in logs.
 func (s *Store) String() string { return s.name }
 
-// Format prints String whatever the verb: nothing inside is for printing.
+// Format prints String for every verb, so that no verb prints the fields with the secrets.
 func (s *Store) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.name) }
 
-// Close gives back idle connections. The store can still be used.
+// Close closes idle connections. The store can still be used.
 func (s *Store) Close() error {
 	s.transport.CloseIdleConnections()
 	return nil
@@ -107,16 +110,16 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (s
 	return info, nil
 }
 
-// PutIfAbsent stores an object unless it is there; see storage.Store.
+// PutIfAbsent stores an object unless it exists; see storage.Store.
 func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
-	// To ask first is cheaper than to send in vain. The PUT decides.
+	// Asking first saves sending the content of an object that exists. The PUT decides.
 	info, err := s.Stat(ctx, key)
 	if err == nil {
 		err = storage.ErrExists
 	} else if errors.Is(err, storage.ErrNotExist) || errors.Is(err, storage.ErrCorrupt) {
 		info, err = s.put(ctx, key, r, size, true)
 		if errors.Is(err, storage.ErrExists) {
-			info, _ = s.Stat(ctx, key) // empty when it is damaged or was deleted just now
+			info, _ = s.Stat(ctx, key) // empty if the object is damaged or was deleted just now
 		}
 	}
 	if err != nil {
@@ -133,15 +136,15 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, if
 	if err != nil {
 		return storage.Info{}, err
 	}
-	defer func() { _ = done() }() // a spool that does not close leaves a temporary file, nothing else
+	defer func() { _ = done() }() // an error would only leave a temporary file behind
 	if size >= 0 && body.Size() != size {
 		return storage.Info{}, fmt.Errorf("the reader gave %d bytes, %d were announced", body.Size(), size)
 	}
 	info := storage.Info{Key: key, Size: body.Size(), SHA256: hex.EncodeToString(sum)}
 	opts := mc.PutObjectOptions{
 		DisableMultipart: true,
-		// Not signed chunk by chunk, which costs a second hash on both sides: the
-		// checksum below is a signed header and covers the content.
+		// No signature per chunk, which costs a second hash on both sides: the checksum
+		// below is a signed header and covers the content.
 		DisableContentSha256: true,
 		ContentType:          "application/octet-stream",
 		UserMetadata: map[string]string{
@@ -153,8 +156,9 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, if
 		opts.SetMatchETagExcept("*")
 	}
 	for range 10 {
-		_, err = s.core.Client.PutObject(ctx, s.bucket, s.prefix+key, io.NewSectionReader(body, 0, info.Size), info.Size, opts)
-		// Amazon's answer while another conditional PUT of the key is under way.
+		content := io.NewSectionReader(body, 0, info.Size)
+		_, err = s.core.Client.PutObject(ctx, s.bucket, s.prefix+key, content, info.Size, opts)
+		// Amazon S3 answers this while another conditional PUT of the key is under way.
 		if mc.ToErrorResponse(err).Code != "ConditionalRequestConflict" {
 			break
 		}
@@ -165,8 +169,8 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, if
 	return info, nil
 }
 
-// hashBody finds size and digest of what r gives, without changing r if it can
-// seek. The result reads the content as often as needed, until done is called.
+// hashBody reads r to find its size and digest. body gives the content again, as often as
+// needed, until done is called.
 func hashBody(ctx context.Context, r io.Reader) (body *io.SectionReader, sum []byte, done func() error, err error) {
 	if f, ok := r.(interface {
 		io.ReaderAt
@@ -233,13 +237,14 @@ func (s *Store) stat(ctx context.Context, key string) (storage.Info, error) {
 func objectInfo(key string, object mc.ObjectInfo) (storage.Info, error) {
 	info := storage.Info{Key: key, Size: object.Size, SHA256: object.UserMetadata[digestHeader]}
 	if info.SHA256 == "" {
-		return info, fmt.Errorf("%w: it has no digest, so this program has not put it there; put it through the program", storage.ErrCorrupt)
+		return info, fmt.Errorf("%w: it has no digest, so another program stored it; store it with this one",
+			storage.ErrCorrupt)
 	}
 	return info, nil
 }
 
-// List lists the bucket; see storage.Store. Objects whose names are no keys were
-// not put there by this program and are passed over.
+// List lists the bucket; see storage.Store. It skips objects whose name is not a valid
+// key: another program stored them.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Info, error] {
 	return func(yield func(storage.Info, error) bool) {
 		fail := func(err error) {
@@ -251,9 +256,10 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Info,
 		}
 		ask := s.prefix + prefix
 		if folder, name := path.Split(ask); name == "." || name == ".." {
-			ask = folder // MinIO refuses such a prefix, though names may begin so
+			ask = folder // MinIO refuses such a prefix, although a name may begin with dots
 		}
-		for object := range s.core.Client.ListObjectsIter(ctx, s.bucket, mc.ListObjectsOptions{Prefix: ask, Recursive: true}) {
+		options := mc.ListObjectsOptions{Prefix: ask, Recursive: true}
+		for object := range s.core.Client.ListObjectsIter(ctx, s.bucket, options) {
 			if err := storageError(ctx, object.Err); err != nil {
 				fail(err)
 				return

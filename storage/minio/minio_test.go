@@ -24,7 +24,9 @@ const (
 
 func open(t *testing.T, f *fake, prefix string) *minio.Store {
 	t.Helper()
-	s, err := minio.Open(t.Context(), minio.Config{Endpoint: f.endpoint, Bucket: "bucket", Prefix: prefix, AccessKey: access, SecretKey: secret})
+	s, err := minio.Open(t.Context(), minio.Config{
+		Endpoint: f.endpoint, Bucket: "bucket", Prefix: prefix, AccessKey: access, SecretKey: secret,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +56,7 @@ func TestBusyServer(t *testing.T) {
 	s := open(t, f, "")
 	f.set(func() { f.busy = 2 })
 	if _, err := s.Put(t.Context(), "k", strings.NewReader("content"), -1); err != nil {
-		t.Errorf("put to a server that is busy twice: %v", err)
+		t.Errorf("put to a server that is busy for two requests: %v", err)
 	}
 	f.set(func() { f.busy = 1 << 30 })
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -71,10 +73,12 @@ func TestForeignObjects(t *testing.T) {
 		f.objects["bucket/no-digest"] = object{size: 1}
 		f.objects["bucket/odd name"] = object{size: 1}
 	})
-	if _, _, err := s.Get(t.Context(), "no-digest"); !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "no digest") {
+	_, _, err := s.Get(t.Context(), "no-digest")
+	if !errors.Is(err, storage.ErrCorrupt) || !strings.Contains(err.Error(), "no digest") {
 		t.Errorf("get: %v, want ErrCorrupt and why", err)
 	}
-	if info, err := s.PutIfAbsent(t.Context(), "no-digest", strings.NewReader("y"), 1); !errors.Is(err, storage.ErrExists) {
+	info, err := s.PutIfAbsent(t.Context(), "no-digest", strings.NewReader("y"), 1)
+	if !errors.Is(err, storage.ErrExists) {
 		t.Errorf("put if absent: %+v, %v, want ErrExists", info, err)
 	}
 	var keys []string
@@ -85,7 +89,7 @@ func TestForeignObjects(t *testing.T) {
 		keys = append(keys, info.Key)
 	}
 	if len(keys) != 1 || keys[0] != "no-digest" {
-		t.Errorf("list: %q, want no-digest alone", keys)
+		t.Errorf("list: %q, want only no-digest", keys)
 	}
 	f.set(func() { clear(f.objects); clear(f.buckets) })
 	if _, err := s.Stat(t.Context(), "k"); !errors.Is(err, storage.ErrNotExist) {
@@ -98,12 +102,14 @@ func TestServerUnreachable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close() // now nobody listens there
+	l.Close() // now the port refuses connections
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	_, err = minio.Open(ctx, minio.Config{Endpoint: l.Addr().String(), Bucket: "bucket", AccessKey: access, SecretKey: secret})
+	_, err = minio.Open(ctx, minio.Config{
+		Endpoint: l.Addr().String(), Bucket: "bucket", AccessKey: access, SecretKey: secret,
+	})
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || strings.Contains(err.Error(), secret) {
-		t.Errorf("%v, want an error that names the endpoint and no secret", err)
+		t.Errorf("%v, want an error with the endpoint and without the secret", err)
 	}
 }
 
@@ -133,41 +139,47 @@ func TestConfig(t *testing.T) {
 func TestSecretsStayHidden(t *testing.T) {
 	c := minio.Config{Endpoint: "host:9000", Bucket: "bucket", AccessKey: access, SecretKey: secret}
 	s := open(t, startFake(t), "")
-	for _, value := range []any{c, &c, c.SecretKey, []minio.Secret{c.SecretKey}, map[string]any{"c": c}, s, struct{ S *minio.Store }{s}} {
+	shows := func(text string) bool {
+		return strings.Contains(text, secret) || strings.Contains(text, access) ||
+			strings.Contains(text, fmt.Sprintf("%x", secret))
+	}
+	for _, value := range []any{
+		c, &c, c.SecretKey, []minio.Secret{c.SecretKey}, map[string]any{"c": c}, s, struct{ S *minio.Store }{s},
+	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-			if got := fmt.Sprintf(verb, value); strings.Contains(got, secret) || strings.Contains(got, access) || strings.Contains(got, fmt.Sprintf("%x", secret)) {
+			if got := fmt.Sprintf(verb, value); shows(got) {
 				t.Errorf("%s of %T shows a secret: %s", verb, value, got)
 			}
 		}
 		var log strings.Builder
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "v", value)
 		slog.New(slog.NewTextHandler(&log, nil)).Info("m", "v", value)
-		if strings.Contains(log.String(), secret) || strings.Contains(log.String(), access) {
+		if shows(log.String()) {
 			t.Errorf("a log of %T shows a secret: %s", value, &log)
 		}
 	}
 	if got, err := json.Marshal(c); err != nil || strings.Contains(string(got), secret) {
-		t.Errorf("JSON: %s, %v", got, err)
+		t.Errorf("JSON shows a secret: %s, %v", got, err)
 	}
 	if got := s.String(); !strings.HasSuffix(got, "/bucket") {
-		t.Errorf("String: %s", got)
+		t.Errorf("String: %s, want it to end with the bucket", got)
 	}
 }
 
-// Content that changes between hashing and sending must not be stored under a
-// digest that is not its own.
+// TestChangingContent: content that changes between hashing and sending must not be stored
+// under the wrong digest.
 func TestChangingContent(t *testing.T) {
 	s := open(t, startFake(t), "")
 	_, err := s.Put(t.Context(), "k", &changingReader{Reader: strings.NewReader("some content")}, -1)
 	if err == nil || !strings.Contains(err.Error(), "changed") {
-		t.Errorf("%v, want an error that says so", err)
+		t.Errorf("%v, want an error that says that the content changed", err)
 	}
 	if _, err := s.Stat(t.Context(), "k"); !errors.Is(err, storage.ErrNotExist) {
 		t.Errorf("stat: %v, want ErrNotExist", err)
 	}
 }
 
-// changingReader gives other bytes each time it is read from the start.
+// changingReader gives different bytes each time it is read from the start.
 type changingReader struct {
 	*strings.Reader
 	n byte
@@ -182,7 +194,7 @@ func (c *changingReader) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// A reader that can seek is sent from where it stands.
+// TestSeekableReader: a reader that can seek is sent from its current position.
 func TestSeekableReader(t *testing.T) {
 	s := open(t, startFake(t), "")
 	r := strings.NewReader("head and tail")

@@ -16,10 +16,10 @@ func TestStalledConnection(t *testing.T) {
 		c := stallConn{near}
 		defer c.Close()
 
-		// One byte every 50 seconds is slow, and moves.
+		// One byte every 50 seconds is slow but not stalled.
 		go func() {
 			for range 10 {
-				time.Sleep(50 * time.Second) // of the bubble's clock
+				time.Sleep(50 * time.Second) // on synctest's fake clock: no real waiting
 				far.Write([]byte{1})
 			}
 		}()

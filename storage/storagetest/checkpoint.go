@@ -20,7 +20,7 @@ import (
 	"itool/storage/checkpoint"
 )
 
-// RunCheckpoint runs the tests of storage/checkpoint over a store.
+// RunCheckpoint runs the tests of package storage/checkpoint with a store.
 func RunCheckpoint(t *testing.T, open Open, damage Damage) {
 	for name, opts := range map[string]func(t *testing.T) []checkpoint.Option{
 		"plain":  func(*testing.T) []checkpoint.Option { return nil },
@@ -30,7 +30,7 @@ func RunCheckpoint(t *testing.T, open Open, damage Damage) {
 		t.Run("MissingPart/"+name, func(t *testing.T) { testMissingPart(t, open(t), opts(t)) })
 		t.Run("Damaged/"+name, func(t *testing.T) {
 			if damage == nil {
-				t.Skip("this store has no hook to damage an object")
+				t.Skip("the test of this store cannot damage an object")
 			}
 			testDamaged(t, open(t), damage, opts(t))
 		})
@@ -42,7 +42,7 @@ func RunCheckpoint(t *testing.T, open Open, damage Damage) {
 	t.Run("ConcurrentWriters", func(t *testing.T) { testConcurrentWriters(t, open(t)) })
 }
 
-// folder is what most tests store: name → content.
+// folder returns the files that most tests store: name → content.
 func folder() map[string][]byte {
 	return map[string][]byte{
 		"config.json":               []byte(`{"layers": 2}`),
@@ -100,13 +100,14 @@ func count(t *testing.T, s storage.Store, prefix string) (n int) {
 func testOpen(t *testing.T, s storage.Store, opts []checkpoint.Option) {
 	const prefix = "open/cp"
 	var digest string
-	for range 2 { // the second time nothing is new
+	for range 2 { // the second time, all content already exists
 		m, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(folder()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		digest = m.Digest()
-		if parts, manifests := count(t, s, prefix+"/parts/"), count(t, s, prefix+"/manifests/"); parts != 5 || manifests != 1 {
+		parts, manifests := count(t, s, prefix+"/parts/"), count(t, s, prefix+"/manifests/")
+		if parts != 5 || manifests != 1 {
 			t.Errorf("%d parts and %d manifests, want 5 (two of 6 files are equal) and 1", parts, manifests)
 		}
 	}
@@ -123,7 +124,7 @@ func testOpen(t *testing.T, s storage.Store, opts []checkpoint.Option) {
 		t.Errorf("the digest depends on the order of Parts")
 	}
 
-	// A context that ends closes the file system.
+	// When its context ends, the file system fails.
 	ctx, cancel := context.WithCancel(t.Context())
 	fsys, _, err = checkpoint.Open(ctx, s, prefix, digest, opts...)
 	if err != nil {
@@ -135,7 +136,7 @@ func testOpen(t *testing.T, s storage.Store, opts []checkpoint.Option) {
 	}
 }
 
-// testLargePart writes and imports a part that is too large for memory buffers.
+// testLargePart writes and imports a part that is too large to be buffered in memory.
 func testLargePart(t *testing.T, s storage.Store) {
 	const prefix = "largepart/cp"
 	files := map[string][]byte{"large.bin": pattern(5<<20, 1)}
@@ -147,7 +148,7 @@ func testLargePart(t *testing.T, s storage.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What was opened cannot seek, if the store is remote: it is spooled.
+	// The files of a remote store cannot seek, so the import buffers them in a spool.
 	again, err := checkpoint.ImportDir(t.Context(), s, prefix+"2", fsys)
 	if err != nil || again.Digest() != m.Digest() {
 		t.Fatalf("imported: %s, %v, want %s", again.Digest(), err, m.Digest())
@@ -157,46 +158,52 @@ func testLargePart(t *testing.T, s storage.Store) {
 		t.Fatal(err)
 	}
 	if got, err := fs.ReadFile(fsys, "large.bin"); err != nil || !bytes.Equal(got, files["large.bin"]) {
-		t.Errorf("%d bytes, %v", len(got), err)
+		t.Errorf("large.bin: %d bytes, %v, want %d bytes", len(got), err, len(files["large.bin"]))
 	}
 }
 
 func testMissingPart(t *testing.T, s storage.Store, opts []checkpoint.Option) {
-	const prefix = "lost/cp"
+	const prefix = "missingpart/cp"
 	m, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(folder()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost := m.Parts[0]
-	if err := s.Delete(t.Context(), prefix+"/parts/"+lost.SHA256); err != nil {
+	part := m.Parts[0]
+	key := prefix + "/parts/" + part.SHA256
+	if err := s.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
 	fsys, _, err := checkpoint.Open(t.Context(), s, prefix, m.Digest(), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = fs.ReadFile(fsys, lost.Name)
-	if !errors.Is(err, storage.ErrCorrupt) || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), lost.Name) {
-		t.Errorf("reading a lost part: %v, want ErrCorrupt naming %s, and not ErrNotExist", err, lost.Name)
+	_, err = fs.ReadFile(fsys, part.Name)
+	if !errors.Is(err, storage.ErrCorrupt) || errors.Is(err, fs.ErrNotExist) ||
+		!strings.Contains(err.Error(), part.Name) {
+		t.Errorf("reading a missing part: %v, want ErrCorrupt naming %s, and not ErrNotExist", err, part.Name)
 	}
 
 	// Other bytes of the same size under the part's key.
-	if _, err := s.Put(t.Context(), prefix+"/parts/"+lost.SHA256, bytes.NewReader(pattern(int(lost.Size), 9)), -1); err != nil {
+	if _, err := s.Put(t.Context(), key, bytes.NewReader(pattern(int(part.Size), 9)), -1); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := fs.ReadFile(fsys, lost.Name); !errors.Is(err, storage.ErrCorrupt) {
-		t.Errorf("reading an exchanged part: %.40q, %v, want ErrCorrupt", got, err)
+	if got, err := fs.ReadFile(fsys, part.Name); !errors.Is(err, storage.ErrCorrupt) {
+		t.Errorf("reading a replaced part: %.40q, %v, want ErrCorrupt", got, err)
 	}
 
-	// Writing it again mends it.
+	// Writing the checkpoint again repairs the part.
 	if _, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(folder())); err != nil {
 		t.Fatal(err)
 	}
 	wantFolder(t, fsys, folder())
 
-	for name, digest := range map[string]string{"unknown": strings.Repeat("ab", 32), "not one": "latest", "a path": "../" + m.Digest(), "upper case": strings.ToUpper(m.Digest())} {
-		if _, _, err := checkpoint.Open(t.Context(), s, prefix, digest, opts...); err == nil || name == "unknown" && !errors.Is(err, storage.ErrNotExist) {
-			t.Errorf("open with a digest that is %s: %v", name, err)
+	for name, digest := range map[string]string{
+		"unknown": strings.Repeat("ab", 32), "not hex": "latest", "a path": "../" + m.Digest(),
+		"upper case": strings.ToUpper(m.Digest()),
+	} {
+		_, _, err := checkpoint.Open(t.Context(), s, prefix, digest, opts...)
+		if err == nil || name == "unknown" && !errors.Is(err, storage.ErrNotExist) {
+			t.Errorf("open with a digest that is %s: %v, want an error", name, err)
 		}
 	}
 }
@@ -251,10 +258,11 @@ func testInherit(t *testing.T, s storage.Store) {
 		t.Error("child and parent have the same digest")
 	}
 
-	// A parent whose parts are gone cannot be inherited from.
+	// Inheriting fails if the parts of the parent do not exist under the prefix.
 	const elsewhere = "inherit/other"
-	if m, err := checkpoint.Write(t.Context(), s, elsewhere, &parent, writeAll(changes)); !errors.Is(err, storage.ErrNotExist) {
-		t.Errorf("inherit from nowhere: %+v, %v, want ErrNotExist", m, err)
+	m, err := checkpoint.Write(t.Context(), s, elsewhere, &parent, writeAll(changes))
+	if !errors.Is(err, storage.ErrNotExist) {
+		t.Errorf("inherit parts that do not exist: %+v, %v, want ErrNotExist", m, err)
 	}
 	if n := count(t, s, elsewhere+"/manifests/"); n != 0 {
 		t.Errorf("%d manifests, want none", n)
@@ -267,27 +275,45 @@ func testFailedWrite(t *testing.T, s storage.Store) {
 	defer cancel()
 	cases := []struct {
 		name  string
+		want  error  // the error must wrap it, if it is set
+		text  string // the error must contain it
 		write func(create) error
-		want  error  // or
-		text  string // in the error
 	}{
-		{name: "nothing", write: func(create) error { return nil }, text: "no parts"},
-		{name: "callback fails", write: func(c create) error { return errors.Join(writeAll(folder())(c), boom) }, want: boom},
-		{name: "not closed", write: func(c create) error { w, _ := c("a"); _, err := w.Write([]byte("x")); return err }, text: "part a was not closed"},
-		{name: "twice", write: func(c create) error { c("a"); _, err := c("a"); return err }, text: "part a: created twice"},
-		{name: "bad name", write: func(c create) error { _, err := c("../a"); return err }, want: storage.ErrBadKey},
-		{name: "file and folder", write: writeAll(map[string][]byte{"a": nil, "a/b": nil}), text: "part a is also the folder of part a/b"},
-		{name: "write after close", write: func(c create) error { w, _ := c("a"); w.Close(); _, err := w.Write([]byte("x")); return err }, want: os.ErrClosed},
-		{name: "cancelled", write: func(c create) error {
+		{name: "nothing", text: "no parts", write: func(create) error { return nil }},
+		{name: "callback fails", want: boom, write: func(c create) error {
+			return errors.Join(writeAll(folder())(c), boom)
+		}},
+		{name: "not closed", text: "part a was not closed", write: func(c create) error {
+			w, _ := c("a")
+			_, err := w.Write([]byte("x"))
+			return err
+		}},
+		{name: "twice", text: "part a: created twice", write: func(c create) error {
+			c("a")
+			_, err := c("a")
+			return err
+		}},
+		{name: "bad name", want: storage.ErrBadKey, write: func(c create) error { _, err := c("../a"); return err }},
+		{
+			name: "file and folder", text: "part a is also the folder of part a/b",
+			write: writeAll(map[string][]byte{"a": nil, "a/b": nil}),
+		},
+		{name: "write after close", want: os.ErrClosed, write: func(c create) error {
+			w, _ := c("a")
+			w.Close()
+			_, err := w.Write([]byte("x"))
+			return err
+		}},
+		{name: "cancelled", want: context.Canceled, write: func(c create) error {
 			w, _ := c("a")
 			w.Write(pattern(2<<20, 1))
 			cancel()
-			w.Write([]byte("its error is not looked at"))
+			w.Write([]byte("the callback ignores the error of this write"))
 			w.Close()
 			return nil
-		}, want: context.Canceled},
+		}},
 	}
-	for _, c := range cases { // "cancelled" is the last
+	for _, c := range cases { // "cancelled" must be the last
 		m, err := checkpoint.Write(ctx, s, "failed/cp", nil, c.write)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %+v, %v, want %v %s", c.name, m, err, c.want, c.text)
@@ -307,7 +333,8 @@ func testImport(t *testing.T, s storage.Store) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.Symlink("config.json", filepath.Join(from, "link.json")), os.Mkdir(filepath.Join(from, "empty"), 0o755)); err != nil {
+	err := os.Symlink("config.json", filepath.Join(from, "link.json"))
+	if err := errors.Join(err, os.Mkdir(filepath.Join(from, "empty"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	m, err := checkpoint.ImportDir(t.Context(), s, prefix, os.DirFS(from))
@@ -322,11 +349,11 @@ func testImport(t *testing.T, s storage.Store) {
 	}
 
 	for name, fsys := range map[string]fs.FS{
-		"no files":          fstest.MapFS{},
-		"odd name":          fstest.MapFS{"a b.txt": {}},
-		"link to a folder":  os.DirFS(linkTo(t, from)),
-		"dangling link":     os.DirFS(linkTo(t, filepath.Join(from, "nothing"))),
-		"link into nowhere": os.DirFS(filepath.Join(from, "nothing")),
+		"no files":         fstest.MapFS{},
+		"bad name":         fstest.MapFS{"a b.txt": {}},
+		"link to a folder": os.DirFS(linkTo(t, from)),
+		"dangling link":    os.DirFS(linkTo(t, filepath.Join(from, "nothing"))),
+		"missing folder":   os.DirFS(filepath.Join(from, "nothing")),
 	} {
 		if m, err := checkpoint.ImportDir(t.Context(), s, "import/refused", fsys); err == nil {
 			t.Errorf("import of %s: %+v, want an error", name, m)
@@ -337,7 +364,7 @@ func testImport(t *testing.T, s storage.Store) {
 	}
 }
 
-// linkTo makes a folder whose only entry is a symbolic link.
+// linkTo creates a folder whose only entry is a symbolic link to target.
 func linkTo(t *testing.T, target string) string {
 	dir := t.TempDir()
 	if err := os.Symlink(target, filepath.Join(dir, "link")); err != nil {
@@ -346,13 +373,15 @@ func linkTo(t *testing.T, target string) string {
 	return dir
 }
 
-// testConcurrentWriters lets many write checkpoints that share parts: all open.
+// testConcurrentWriters writes checkpoints that share parts from many goroutines: each
+// checkpoint can be opened and read.
 func testConcurrentWriters(t *testing.T, s storage.Store) {
 	const prefix = "writers/cp"
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			files := map[string][]byte{"shared.bin": pattern(200_000, 1), "own.bin": fmt.Appendf(nil, "writer %d", i/2)}
+			own := fmt.Appendf(nil, "writer %d", i/2) // two writers each have the same content
+			files := map[string][]byte{"shared.bin": pattern(200_000, 1), "own.bin": own}
 			m, err := checkpoint.Write(t.Context(), s, prefix, nil, writeAll(files))
 			if err != nil {
 				t.Errorf("writer %d: %v", i, err)
@@ -371,7 +400,8 @@ func testConcurrentWriters(t *testing.T, s storage.Store) {
 		})
 	}
 	wg.Wait()
-	if parts, manifests := count(t, s, prefix+"/parts/"), count(t, s, prefix+"/manifests/"); parts != 5 || manifests != 4 {
+	parts, manifests := count(t, s, prefix+"/parts/"), count(t, s, prefix+"/manifests/")
+	if parts != 5 || manifests != 4 {
 		t.Errorf("%d parts and %d manifests, want 5 and 4", parts, manifests)
 	}
 }

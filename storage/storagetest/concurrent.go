@@ -15,7 +15,7 @@ import (
 	"itool/storage"
 )
 
-// cancelAfter gives n bytes, cancels, and goes on giving.
+// cancelAfter gives n bytes, then cancels the context and continues to give bytes.
 type cancelAfter struct {
 	n      int
 	cancel context.CancelFunc
@@ -27,14 +27,15 @@ func (c *cancelAfter) Read(p []byte) (int, error) {
 		c.cancel()
 	}
 	if c.n < -64<<20 {
-		return 0, errors.New("the store went on reading long after the context was cancelled")
+		return 0, errors.New("the store read 64 MiB after the context was cancelled")
 	}
 	return n, nil
 }
 
 func testCancel(t *testing.T, s storage.Store) {
+	type putFunc = func(context.Context, string, io.Reader, int64) (storage.Info, error)
 	for _, n := range []int{0, 10_000, 3 << 20} {
-		for how, put := range map[string]func(context.Context, string, io.Reader, int64) (storage.Info, error){"put": s.Put, "absent": s.PutIfAbsent} {
+		for how, put := range map[string]putFunc{"put": s.Put, "absent": s.PutIfAbsent} {
 			for _, size := range []int64{-1, 1 << 30} {
 				key := fmt.Sprintf("cancel/%s-%d-%d", how, n, max(size, 0))
 				ctx, cancel := context.WithCancel(t.Context())
@@ -46,7 +47,7 @@ func testCancel(t *testing.T, s storage.Store) {
 		}
 	}
 
-	// An overwrite that is cancelled leaves the old object.
+	// A cancelled overwrite keeps the old object.
 	const key = "cancel/old"
 	put(t, s, key, []byte("old"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -55,23 +56,25 @@ func testCancel(t *testing.T, s storage.Store) {
 	}
 	wantContent(t, s, key, []byte("old"))
 
-	// Every method answers a dead context with its error.
+	// With a cancelled context, every method returns the context's error.
 	_, putErr := s.Put(ctx, key, strings.NewReader("new"), 3)
 	_, absErr := s.PutIfAbsent(ctx, key+"2", strings.NewReader("new"), 3)
 	_, _, getErr := s.Get(ctx, key)
 	_, statErr := s.Stat(ctx, key)
-	errs := map[string]error{"put": putErr, "put if absent": absErr, "get": getErr, "stat": statErr, "delete": s.Delete(ctx, key)}
+	errs := map[string]error{
+		"put": putErr, "put if absent": absErr, "get": getErr, "stat": statErr, "delete": s.Delete(ctx, key),
+	}
 	for _, err := range s.List(ctx, "cancel/") {
 		errs["list"] = err
 	}
 	for op, err := range errs {
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%s with a cancelled context: %v", op, err)
+			t.Errorf("%s with a cancelled context: %v, want context.Canceled", op, err)
 		}
 	}
 	wantContent(t, s, key, []byte("old"))
 
-	// A reader that is open when its context ends stops.
+	// An open reader fails when its context is cancelled.
 	put(t, s, "cancel/large", pattern(4<<20, 1))
 	ctx, cancel = context.WithCancel(t.Context())
 	r, _, err := s.Get(ctx, "cancel/large")
@@ -84,7 +87,7 @@ func testCancel(t *testing.T, s storage.Store) {
 	}
 	cancel()
 	if n, err := io.Copy(io.Discard, r); !errors.Is(err, context.Canceled) {
-		t.Errorf("reading on after cancel: %d bytes, %v, want context.Canceled", n, err)
+		t.Errorf("reading after cancel: %d bytes, %v, want context.Canceled", n, err)
 	}
 }
 
@@ -106,7 +109,7 @@ func testPutIfAbsentRace(t *testing.T, s storage.Store) {
 				case !errors.Is(err, storage.ErrExists):
 					t.Errorf("writer %d: %v", w, err)
 				default:
-					// Who lost can read at once what won.
+					// A loser can read the winner's object at once.
 					if got, err := get(t.Context(), s, key); err != nil || digest(got) != info.SHA256 {
 						t.Errorf("loser %d: read %d bytes, %v, want sha256 %s", w, len(got), err, info.SHA256)
 					}
@@ -122,8 +125,8 @@ func testPutIfAbsentRace(t *testing.T, s storage.Store) {
 	}
 }
 
-// testReadersAndWriters overwrites one key from several sides: every read sees
-// one whole version.
+// testReadersAndWriters overwrites one key from several goroutines: every read returns one
+// complete version.
 func testReadersAndWriters(t *testing.T, s storage.Store) {
 	const key = "rw/key"
 	put(t, s, key, pattern(50_000, 0))
@@ -143,7 +146,7 @@ func testReadersAndWriters(t *testing.T, s storage.Store) {
 				if err != nil {
 					t.Errorf("reader: %v", err)
 				} else if len(got) > 0 && !bytes.Equal(got, pattern(len(got), got[0])) {
-					t.Errorf("reader: %d bytes of no version", len(got))
+					t.Errorf("reader: the %d bytes are a mix of versions", len(got))
 				}
 			}
 		})
@@ -151,7 +154,8 @@ func testReadersAndWriters(t *testing.T, s storage.Store) {
 	wg.Wait()
 }
 
-// testConcurrentPutAndDelete lets folders come and go under writers.
+// testConcurrentPutAndDelete puts and deletes objects of one folder from several
+// goroutines, so that a store with folders creates and deletes the folder under them.
 func testConcurrentPutAndDelete(t *testing.T, s storage.Store) {
 	var wg sync.WaitGroup
 	for w := range 6 {
@@ -172,13 +176,13 @@ func testConcurrentPutAndDelete(t *testing.T, s storage.Store) {
 	}
 	wg.Wait()
 	for info, err := range s.List(t.Context(), "churn/") {
-		t.Errorf("left: %+v, %v", info, err)
+		t.Errorf("an object is left after all were deleted: %+v, %v", info, err)
 	}
 }
 
-// testLarge streams 16 MB in and out; what the store allocates for it is bounded.
+// testLarge puts and gets 16 MiB as streams, and checks how much memory the store allocates.
 func testLarge(t *testing.T, s storage.Store) {
-	const size, mayAllocate = 16 << 20, 12 << 20 // bytes
+	const size, maxAllocated = 16 << 20, 12 << 20 // bytes
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	in := pattern(1<<20, 9)
@@ -205,7 +209,7 @@ func testLarge(t *testing.T, s storage.Store) {
 		t.Errorf("at the end: %d, %v, want io.EOF", n, err)
 	}
 	runtime.ReadMemStats(&after)
-	if got := after.TotalAlloc - before.TotalAlloc; got > mayAllocate {
-		t.Errorf("allocated %d bytes for an object of %d, want at most %d", got, size, mayAllocate)
+	if got := after.TotalAlloc - before.TotalAlloc; got > maxAllocated {
+		t.Errorf("allocated %d bytes for an object of %d, want at most %d", got, size, maxAllocated)
 	}
 }

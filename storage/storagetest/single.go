@@ -15,14 +15,17 @@ import (
 )
 
 func testPutGetStatDelete(t *testing.T, s storage.Store) {
-	for _, key := range []string{"basic/a", "basic/deep/er/still/x.json", "basic/A=1_b-c.d", "basic/..hidden", "basic/" + strings.Repeat("n", 255)} {
+	for _, key := range []string{
+		"basic/a", "basic/deep/er/still/x.json", "basic/A=1_b-c.d", "basic/..hidden",
+		"basic/" + strings.Repeat("n", 255),
+	} {
 		p := []byte("content of " + key)
 		info := put(t, s, key, p)
 		wantContent(t, s, key, p)
 		if got, err := s.Stat(t.Context(), key); err != nil || got != info {
 			t.Errorf("stat %s: %+v, %v, want %+v", key, got, err, info)
 		}
-		for range 2 { // the second time it is absent: no error
+		for range 2 { // the second time the object does not exist: no error
 			if err := s.Delete(t.Context(), key); err != nil {
 				t.Errorf("delete %s: %v", key, err)
 			}
@@ -43,7 +46,7 @@ func testOverwrite(t *testing.T, s storage.Store) {
 	wantContent(t, s, key, []byte("short"))
 	old, err := io.ReadAll(r)
 	if err == nil && !bytes.Equal(old, pattern(100_000, 1)) {
-		t.Errorf("a reader opened before the overwrite saw %d other bytes", len(old))
+		t.Errorf("a reader opened before the overwrite returned %d other bytes", len(old))
 	}
 }
 
@@ -90,14 +93,17 @@ func testMissing(t *testing.T, s storage.Store) {
 
 func testBadKeys(t *testing.T, s storage.Store) {
 	for _, key := range []string{
-		"", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/./b", "a b", "a\\b", "a\x00b", "a\nb", "ä", "a:b", "a*",
-		"a\xff", strings.Repeat("n", 256), strings.Repeat("nn/", 171) + "n",
+		"", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/./b", "a b", "a\\b", "a\x00b", "a\nb", "ä", "a:b",
+		"a*", "a\xff", strings.Repeat("n", 256), strings.Repeat("nn/", 171) + "n",
 	} {
 		_, putErr := s.Put(t.Context(), key, strings.NewReader("x"), 1)
 		_, absErr := s.PutIfAbsent(t.Context(), key, strings.NewReader("x"), 1)
 		_, _, getErr := s.Get(t.Context(), key)
 		_, statErr := s.Stat(t.Context(), key)
-		for op, err := range map[string]error{"put": putErr, "put if absent": absErr, "get": getErr, "stat": statErr, "delete": s.Delete(t.Context(), key)} {
+		for op, err := range map[string]error{
+			"put": putErr, "put if absent": absErr, "get": getErr, "stat": statErr,
+			"delete": s.Delete(t.Context(), key),
+		} {
 			if !errors.Is(err, storage.ErrBadKey) {
 				t.Errorf("%s %.40q: %v, want ErrBadKey", op, key, err)
 			}
@@ -123,8 +129,9 @@ func testSizes(t *testing.T, s storage.Store) {
 		for how, announced := range map[string]int64{"known": int64(size), "unknown": -1} {
 			key := fmt.Sprintf("sizes/%d-%s", size, how)
 			p := pattern(size, 3)
-			// Hidden behind a plain reader: a store may not count on Seek.
-			if _, err := s.Put(t.Context(), key, struct{ io.Reader }{bytes.NewReader(p)}, announced); err != nil {
+			// A plain reader: a store must not depend on Seek.
+			r := struct{ io.Reader }{bytes.NewReader(p)}
+			if _, err := s.Put(t.Context(), key, r, announced); err != nil {
 				t.Fatalf("put %s: %v", key, err)
 			}
 			wantContent(t, s, key, p)
@@ -134,7 +141,10 @@ func testSizes(t *testing.T, s storage.Store) {
 
 func testWrongSize(t *testing.T, s storage.Store) {
 	for how, put := range map[string]func(key string, r io.Reader, size int64) error{
-		"put": func(key string, r io.Reader, n int64) error { _, err := s.Put(t.Context(), key, r, n); return err },
+		"put": func(key string, r io.Reader, n int64) error {
+			_, err := s.Put(t.Context(), key, r, n)
+			return err
+		},
 		"absent": func(key string, r io.Reader, n int64) error {
 			_, err := s.PutIfAbsent(t.Context(), key, r, n)
 			return err
@@ -142,7 +152,9 @@ func testWrongSize(t *testing.T, s storage.Store) {
 	} {
 		for _, announced := range []int64{0, 9, 11, 1 << 40} {
 			key := fmt.Sprintf("wrongsize/%s-%d", how, announced)
-			for _, r := range []io.Reader{strings.NewReader("ten bytes!"), iotest.OneByteReader(strings.NewReader("ten bytes!"))} {
+			for _, r := range []io.Reader{
+				strings.NewReader("ten bytes!"), iotest.OneByteReader(strings.NewReader("ten bytes!")),
+			} {
 				if err := put(key, r, announced); err == nil {
 					t.Errorf("%s: 10 bytes announced as %d: no error", how, announced)
 				}
@@ -164,6 +176,8 @@ func testReaderFails(t *testing.T, s storage.Store) {
 	}
 }
 
+// testKeyBelowKey: a store may refuse a key that is the beginning of another object's key,
+// or that begins with one, or accept both. It must never lose the first object.
 func testKeyBelowKey(t *testing.T, s storage.Store) {
 	for name, keys := range map[string][2]string{
 		"below": {"prefix/below/a", "prefix/below/a/b/c"},
@@ -174,12 +188,12 @@ func testKeyBelowKey(t *testing.T, s storage.Store) {
 		_, absErr := s.PutIfAbsent(t.Context(), keys[1], strings.NewReader("second"), 6)
 		switch {
 		case err != nil && (!errors.Is(err, storage.ErrBadKey) || !errors.Is(absErr, storage.ErrBadKey)):
-			t.Errorf("%s: refused with %v and %v, want ErrBadKey", name, err, absErr)
+			t.Errorf("%s: refused with %v and %v, want ErrBadKey from both", name, err, absErr)
 		case err == nil:
 			wantContent(t, s, keys[1], []byte("second"))
 		}
 		wantContent(t, s, keys[0], []byte("first"))
-		// Once the first is gone, its folders are in nobody's way.
+		// When the first object is deleted, its folders must not block the other key.
 		if err := s.Delete(t.Context(), keys[0]); err != nil {
 			t.Fatal(err)
 		}
@@ -190,13 +204,16 @@ func testKeyBelowKey(t *testing.T, s storage.Store) {
 
 func testList(t *testing.T, s storage.Store) {
 	keys := []string{
-		"list/a-b", "list/a.c", "list/a/1", "list/a/2/x", "list/a/2-x", "list/a0", "list/B", "list/z/z/z", "list/z-", "list/=", "list/_",
-		"list2/a", "lisp/a",
+		"list/a-b", "list/a.c", "list/a/1", "list/a/2/x", "list/a/2-x", "list/a0", "list/B", "list/z/z/z",
+		"list/z-", "list/=", "list/_", "list2/a", "lisp/a",
 	}
 	for i, key := range keys {
 		put(t, s, key, make([]byte, i))
 	}
-	for _, prefix := range []string{"list/", "list", "list/a", "list/a/", "list/a/2", "list/a/2/", "list/z/z/z", "list/none", "list/none/", "list/a0/", "list/..", "l", ""} {
+	for _, prefix := range []string{
+		"list/", "list", "list/a", "list/a/", "list/a/2", "list/a/2/", "list/z/z/z", "list/none", "list/none/",
+		"list/a0/", "list/..", "l", "",
+	} {
 		var got, wanted []string
 		for info, err := range s.List(t.Context(), prefix) {
 			if err != nil {
@@ -220,6 +237,7 @@ func testList(t *testing.T, s storage.Store) {
 	}
 }
 
+// testListStops: the caller may end the loop over List early.
 func testListStops(t *testing.T, s storage.Store) {
 	for i := range 5 {
 		put(t, s, fmt.Sprintf("stops/%d/x", i), nil)

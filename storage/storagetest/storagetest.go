@@ -1,6 +1,13 @@
-// Package storagetest is the suite that every storage.Store passes.
+// Package storagetest is the test suite that every storage.Store must pass.
 //
-//	func TestStore(t *testing.T) { storagetest.Run(t, open, damage) }
+//	func TestStore(t *testing.T) {
+//		storagetest.Run(t, open, damage)
+//		storagetest.RunCheckpoint(t, open, damage)
+//	}
+//
+// A new store starts by passing this suite. Only two things may differ between stores: a
+// store may refuse or accept a key that begins with another object's key ("a" and "a/b"),
+// and a test may have no way to damage an object; then the tests that need it are skipped.
 package storagetest
 
 import (
@@ -15,15 +22,15 @@ import (
 	"itool/storage"
 )
 
-// Open makes an empty store that lives as long as the test.
+// Open opens a store for one test. It is called once for each test.
 type Open func(t *testing.T) storage.Store
 
-// Damage changes one byte of a stored object behind the store's back. Without it
-// (nil) the tests of damage are skipped, and say so.
+// Damage changes one byte of a stored object without using the store. If it is nil, the
+// tests that need it are skipped.
 type Damage func(t *testing.T, s storage.Store, key string)
 
-// Run runs the suite. The store may be shared with earlier runs: every test
-// keeps to keys of its own, below its name.
+// Run runs the suite. Open may return the same empty store for all tests: every test uses
+// only keys that begin with its own prefix.
 func Run(t *testing.T, open Open, damage Damage) {
 	tests := []struct {
 		name string
@@ -51,7 +58,7 @@ func Run(t *testing.T, open Open, damage Damage) {
 	}
 	t.Run("Corrupt", func(t *testing.T) {
 		if damage == nil {
-			t.Skip("this store has no hook to damage an object")
+			t.Skip("the test of this store cannot damage an object")
 		}
 		testCorrupt(t, open(t), damage)
 	})
@@ -70,12 +77,12 @@ func testCorrupt(t *testing.T, s storage.Store, damage Damage) {
 			r.Close()
 		}
 		if !errors.Is(err, storage.ErrCorrupt) {
-			t.Errorf("%s: reading a damaged object: %d of %d bytes, error %v, want ErrCorrupt", key, len(got), size, err)
+			t.Errorf("%s: reading a damaged object: %d of %d bytes, %v, want ErrCorrupt", key, len(got), size, err)
 		}
-		// A caller who reads exactly Size bytes never sees the end of file.
+		// A caller that reads exactly Size bytes does not read until io.EOF.
 		if r, info, err = s.Get(ctx, key); err == nil {
 			if _, err := io.ReadFull(r, make([]byte, info.Size)); err == nil {
-				t.Errorf("%s: io.ReadFull gave all bytes of a damaged object", key)
+				t.Errorf("%s: io.ReadFull returned all bytes of a damaged object", key)
 			}
 			r.Close()
 		}
@@ -84,7 +91,7 @@ func testCorrupt(t *testing.T, s storage.Store, damage Damage) {
 	}
 }
 
-// pattern makes size bytes that differ for different seeds at every offset.
+// pattern returns size bytes. For two different seeds, the bytes differ at every offset.
 func pattern(size int, seed byte) []byte {
 	p := make([]byte, size)
 	for i := range p {
@@ -110,7 +117,7 @@ func put(t *testing.T, s storage.Store, key string, p []byte) storage.Info {
 	return info
 }
 
-// get reads a whole object and checks that its Info fits.
+// get reads a whole object and checks that its Info matches the content.
 func get(ctx context.Context, s storage.Store, key string) ([]byte, error) {
 	r, info, err := s.Get(ctx, key)
 	if err != nil {
@@ -119,7 +126,7 @@ func get(ctx context.Context, s storage.Store, key string) ([]byte, error) {
 	defer r.Close()
 	p, err := io.ReadAll(r)
 	if err == nil && (info != storage.Info{Key: key, Size: int64(len(p)), SHA256: digest(p)}) {
-		err = errors.New("the Info of Get does not fit its content")
+		err = errors.New("the Info of Get does not match the content")
 	}
 	return p, err
 }

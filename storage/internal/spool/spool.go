@@ -1,5 +1,5 @@
-// Package spool takes in a stream whose digest or size must be known before it
-// can be sent on: small ones in memory, large ones in a temporary file.
+// Package spool buffers a stream whose digest or size must be known before it can be sent:
+// a small stream in memory, a large one in a temporary file.
 package spool
 
 import (
@@ -12,19 +12,21 @@ import (
 	"os"
 )
 
-// maxMemory is the size up to which no file is made.
+// maxMemory is the largest size that is kept in memory.
 const maxMemory = 1 << 20 // bytes
 
-// Spool is written once, then read. Close frees it. It is not for concurrent use.
+// Spool is written first and read afterwards. Close frees it. It is not safe for
+// concurrent use.
 type Spool struct {
 	mem   bytes.Buffer
-	file  *os.File // nil while all is in mem
-	named bool     // the file still has its name
+	file  *os.File // nil as long as everything is in mem
+	named bool     // the file could not be removed while open: Close must do it
 	sum   hash.Hash
 	size  int64
-	err   error // a failed Write spoils the whole
+	err   error // of the first failed Write; every later one returns it too
 }
 
+// New returns an empty spool.
 func New() *Spool { return &Spool{sum: sha256.New()} }
 
 func (s *Spool) Write(p []byte) (int, error) {
@@ -47,14 +49,14 @@ func (s *Spool) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// spill moves what is in memory into a file.
+// spill moves the content from memory into a temporary file.
 func (s *Spool) spill() error {
 	f, err := os.CreateTemp("", "itool-spool-*")
 	if err != nil {
 		return err
 	}
-	// Without a name it goes away with the process, however that ends. Where open
-	// files cannot be removed, Close does it.
+	// A file without a name disappears when the process ends, even by a crash. Some systems
+	// cannot remove open files; there Close removes it.
 	s.named = os.Remove(f.Name()) != nil
 	s.file = f
 	_, err = s.mem.WriteTo(f)
@@ -62,10 +64,13 @@ func (s *Spool) spill() error {
 	return err
 }
 
-func (s *Spool) Size() int64    { return s.size }                             // bytes written so far
-func (s *Spool) SHA256() string { return hex.EncodeToString(s.sum.Sum(nil)) } // of them, in hex
+// Size is the number of bytes written so far.
+func (s *Spool) Size() int64 { return s.size }
 
-// Reader reads all that was written, from the start; it may be called again.
+// SHA256 is the digest of the bytes written so far, in lower-case hex.
+func (s *Spool) SHA256() string { return hex.EncodeToString(s.sum.Sum(nil)) }
+
+// Reader returns a new reader of all bytes written so far. It is valid until Close.
 func (s *Spool) Reader() *io.SectionReader {
 	if s.file != nil {
 		return io.NewSectionReader(s.file, 0, s.size)
@@ -73,7 +78,7 @@ func (s *Spool) Reader() *io.SectionReader {
 	return io.NewSectionReader(bytes.NewReader(s.mem.Bytes()), 0, s.size)
 }
 
-// Close frees memory and file; writing on fails.
+// Close frees the memory and the file. A later Write fails.
 func (s *Spool) Close() error {
 	s.mem = bytes.Buffer{}
 	s.err = os.ErrClosed

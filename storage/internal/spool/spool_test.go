@@ -20,9 +20,9 @@ func TestSpool(t *testing.T) {
 	}{
 		{"nothing", 0, 0},
 		{"small", 3, 10},
-		{"just in memory", 1, 1 << 20},
-		{"grows into a file", 1<<10 + 1, 1 << 10},
-		{"a file at once", 1, 3 << 20},
+		{"the largest in memory", 1, 1 << 20},
+		{"moves from memory to a file", 1<<10 + 1, 1 << 10},
+		{"in a file from the first write", 1, 3 << 20},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := spool.New()
@@ -58,9 +58,9 @@ func TestMissingTempFolder(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()+"/gone")
 	s := spool.New()
 	defer s.Close()
-	for range 2 { // it stays spoilt
+	for range 2 { // the second write fails with the error of the first
 		if _, err := s.Write(make([]byte, 2<<20)); err == nil {
-			t.Error("a file was made in a folder that is not there")
+			t.Error("no error although the temporary folder does not exist")
 		}
 	}
 }
@@ -68,6 +68,6 @@ func TestMissingTempFolder(t *testing.T) {
 func wantEmptyTemp(t *testing.T) {
 	t.Helper()
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
-		t.Errorf("left in the temporary folder: %v, %v", left, err)
+		t.Errorf("files are left in the temporary folder: %v, %v", left, err)
 	}
 }

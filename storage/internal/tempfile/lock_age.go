@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Without flock, age decides: a writer touches its file far more often.
+// Without flock, the age decides: a living writer changes its file far more often.
 const orphanAge = 24 * time.Hour
 
 func lockFile(*os.File) error { return nil }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// lockFile takes the lock that the kernel gives back when the process dies.
+// lockFile takes a lock that the kernel releases when the process ends.
 func lockFile(f *os.File) error {
 	for {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != syscall.EINTR {

@@ -1,5 +1,5 @@
-// Package tempfile makes files that are not yet finished, so that what a killed
-// process left behind can be told from what a living one is writing.
+// Package tempfile creates temporary files for content that is not complete yet. It can
+// distinguish a file that a killed process left behind from one that is being written.
 package tempfile
 
 import (
@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// Create makes a new file in dir, held by this process until it is closed. Move
-// it into place or remove it.
+// Create creates a new file in dir. This process holds a lock on it until it is closed.
+// The caller moves the file to its final name or removes it.
 func Create(dir string) (*os.File, error) {
 	for range 100 {
 		f, err := os.CreateTemp(dir, "t-*")
@@ -23,16 +23,16 @@ func Create(dir string) (*os.File, error) {
 			os.Remove(f.Name())
 			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
-		// Between the two calls above a Sweep may have taken it for an orphan.
+		// Before the file was locked, a Sweep may have removed it as an orphan.
 		if _, err := os.Lstat(f.Name()); err == nil {
 			return f, nil
 		}
 		f.Close()
 	}
-	return nil, fmt.Errorf("create a temporary file in %s: something keeps deleting it", dir)
+	return nil, fmt.Errorf("create a temporary file in %s: another program keeps deleting it", dir)
 }
 
-// Sweep removes the files in dir that no process holds any more.
+// Sweep removes the temporary files in dir whose process has ended.
 func Sweep(dir string) error {
 	names, err := filepath.Glob(filepath.Join(dir, "t-*"))
 	if err != nil {
@@ -41,13 +41,13 @@ func Sweep(dir string) error {
 	for _, name := range names {
 		f, err := os.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // finished or swept meanwhile
+			continue // finished or removed meanwhile
 		}
 		if err != nil {
 			return err
 		}
 		if isOrphan(f) {
-			err = os.Remove(name) // while the lock is held: see Create
+			err = os.Remove(name) // while we hold the lock: then Create notices the removal
 		}
 		f.Close()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -57,7 +57,7 @@ func Sweep(dir string) error {
 	return nil
 }
 
-// SyncDir makes names created, moved or deleted in dir durable.
+// SyncDir makes the creation, renaming and removal of files in dir durable.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"itool/storage/internal/tempfile"
 )
 
-// Creating and sweeping at once: a file that Create returned is never swept
-// while it is open, and always afterwards.
+// TestSweepKeepsOpenFiles creates files and sweeps at the same time: Sweep never removes
+// an open file of Create, and always removes a closed one.
 func TestSweepKeepsOpenFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "not-ours"), nil, 0o644); err != nil {
@@ -31,7 +31,7 @@ func TestSweepKeepsOpenFiles(t *testing.T) {
 					t.Error(err)
 				}
 				if _, err := os.Stat(f.Name()); err != nil {
-					t.Errorf("swept under its holder: %v", err)
+					t.Errorf("an open file was removed: %v", err)
 				}
 				f.Close()
 			}
@@ -43,6 +43,6 @@ func TestSweepKeepsOpenFiles(t *testing.T) {
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 1 || left[0].Name() != "not-ours" {
-		t.Errorf("left: %v, %v, want not-ours alone", left, err)
+		t.Errorf("left: %v, %v, want only not-ours", left, err)
 	}
 }
