@@ -99,7 +99,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestTemplatesWriteCalls: real templates write calls as Print does, whatever is in them.
+// TestTemplatesWriteCalls: real templates write every call as Print does.
 func TestTemplatesWriteCalls(t *testing.T) {
 	dir := thirdParty(t)
 	for file, format := range map[string]toolcall.Format{"qwen2_5.jinja": toolcall.Hermes,

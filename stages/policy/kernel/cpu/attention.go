@@ -1,5 +1,10 @@
 package cpu
 
+// Attention is blocked over query rows: the scores of a block with all keys that it sees are one GEMM, then
+// comes the softmax, and the product with the values is another GEMM. So scores are (rows of a block, keys),
+// never T × T. Unlike in FlashAttention, a row's scores are complete before its softmax; there is no online
+// rescaling.
+
 import (
 	"fmt"
 	"math"
@@ -8,9 +13,8 @@ import (
 // heads is what both directions of attention share: the packed segments, and each
 // group's keys (and, where needed, values) in panels.
 //
-// A block of query rows is multiplied with all the keys it may see, so its scores
-// are (rows, keys so far), never T × T. A row's result depends on the rows before
-// it in its segment only, always taken in the same order.
+// A row's result depends only on the rows before it in its segment, which are always taken in the same
+// order.
 type heads struct {
 	level    *level
 	q, k, v  []float32
@@ -84,12 +88,12 @@ func (a *heads) work() int {
 	return 2 * pairs * a.h * a.d
 }
 
-// stretch is a run of rows, own..last−1, whose queries see the keys of the rows
-// first..first+shared−1 and, up to each row itself, its own. Without a mask a segment
-// is one stretch, and shares nothing.
+// stretch is the rows own to last−1. Each sees the shared keys, which are the rows first to
+// first+shared−1, and the keys of the stretch up to itself. Without a mask a segment is one stretch
+// without shared keys.
 type stretch struct{ first, shared, own, last int }
 
-// keys is how many there are before the last row's end.
+// keys is the number of keys that the last row sees.
 func (s stretch) keys() int { return s.shared + s.last - s.own }
 
 // stretches cuts a segment: up to the end of the mask, and the rows behind it, which do not see what is masked.
@@ -102,8 +106,8 @@ func (a *heads) stretches(segment int) (all [2]stretch, n int) {
 	return [2]stretch{{own: first, last: to}, {first: first, shared: from - first, own: to, last: last}}, 2
 }
 
-// gather returns a group's rows of x that a stretch sees, one behind the other or as
-// they lie, and their distance.
+// gather returns a group's rows of x that a stretch sees, and their distance in floats. They are copied
+// only if they do not lie at equal distances.
 func (a *heads) gather(buf *[]float32, x []float32, group int, s stretch) (rows []float32, step int) {
 	if a.path != nil {
 		out := grow(buf, s.keys()*a.d)
@@ -196,7 +200,7 @@ func (a *heads) times(s *scratch, m, n, k int, left []float32, row, step int,
 type forward struct {
 	heads
 	out, lse []float32
-	unread   []float32 // memory for an lse that nobody asked for
+	unread   []float32 // memory for the lse of AttendSuffix, which has no such result
 }
 
 // Attention is causal self-attention over packed segments.
@@ -259,7 +263,7 @@ func (a *forward) stretch(part stretch, from, skip, head int, s *scratch) {
 	scores := grow(&s.c, block*pitch)
 	for row := max(part.own, from); row < part.last; row += block {
 		rows := min(block, part.last-row)
-		before := part.shared + row - part.own // keys that the block's first row sees, but for its own
+		before := part.shared + row - part.own // keys that the block's first row sees before its own
 		seen, query := before+rows, row-skip
 		a.times(s, rows, l.padded(seen), a.d, a.q[(query*a.h+head)*a.d:], a.h*a.d, 1, keys, false, scores, pitch)
 		var inverse [32]float32 // block rows are at most 32
@@ -275,8 +279,8 @@ func (a *forward) stretch(part stretch, from, skip, head int, s *scratch) {
 	}
 }
 
-// softmax turns the first n scores into unnormalised probabilities and the others
-// into 0; it returns what normalises them, and their log-sum-exp.
+// softmax turns the first n scores into probabilities that are not normalised yet, and the others into
+// 0. It returns the factor that normalises them, and stores their log-sum-exp.
 func (a *heads) softmax(p []float32, n int, lse *float32) float32 {
 	top := a.level.max(p[:n]) * a.scale
 	sum := a.level.exp(p[:n], a.scale, top)

@@ -1,8 +1,10 @@
 package cpu
 
-// backward is one call of AttentionBackward; a part is one key/value head of one
-// segment, so that only one thread ever adds to a row of dk and dv, in the order of
-// its query heads and rows.
+// The backward pass recomputes the probabilities from the log-sum-exp of the forward pass, block by block of
+// query rows, as FlashAttention does; no T × T matrix is stored.
+
+// backward is one call of AttentionBackward. A part is one key/value head of one segment, so only one
+// thread adds to a row of dk and dv, in the order of the query heads and rows.
 type backward struct {
 	heads
 	dq, dk, dv, dout, out, lse []float32

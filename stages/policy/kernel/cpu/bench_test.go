@@ -9,8 +9,8 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// GF-best is the fastest of all repetitions in GFLOP/s, and %peak what that is of
-// the rate measured beside it: means say more about the neighbours on the machine.
+// GF-best is the fastest of all repetitions in GFLOP/s, and %peak its share of the peak rate measured at
+// the same time. Means would say more about the other programs on the machine.
 
 func each(b *testing.B, run func(b *testing.B, dev kernel.Device)) {
 	for _, level := range Levels() {
@@ -62,7 +62,7 @@ func BenchmarkMatMul(b *testing.B) {
 	}
 }
 
-// BenchmarkGemm multiplies as the two gradients of a layer do.
+// BenchmarkGemm does the two products of a layer's gradients.
 func BenchmarkGemm(b *testing.B) {
 	t, k, n := 2048, 192, 512
 	each(b, func(b *testing.B, dev kernel.Device) {

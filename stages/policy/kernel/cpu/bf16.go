@@ -1,9 +1,11 @@
 package cpu
 
-// bf16Kernels are what a level offers that multiplies in bf16: both factors of every
-// matrix product, those of attention among them, are rounded to the nearest even of 8
-// bits of mantissa, the sums are float32. Elementwise work stays float32, and so does
-// the attention of single tokens along their paths.
+// Matrix products in bf16 with float32 sums, for a tile unit such as Intel AMX: GEMM with both factors packed
+// into tiles of 16 × 32 values, 32 × 32 results at a time.
+
+// bf16Kernels are the primitives of a level that multiplies in bf16. Both factors of every matrix
+// product, also in attention, are rounded to bf16, ties to even; the sums are float32. Elementwise
+// operations stay in float32, and so does AttendPaths.
 //
 // Rounded matrices are kept in blocks of 32 rows (of the right factor: columns). A
 // block has steps of 32 values of k, stepFloats each: two tiles, of the block's first
@@ -63,7 +65,7 @@ func (b *bf16Kernels) pack(dst, x []float32, stride int, along, right bool, rows
 }
 
 // partBF16 computes one cell of the grid. Every result sums its steps in order, in
-// tiles that begin at the same k, whatever its row and column are.
+// tiles that begin at the same k for every row and column.
 func (p *product) partBF16(i int, s *scratch) {
 	row, column := i/p.panelParts, i%p.panelParts
 	blocks := (p.m + blockRows - 1) / blockRows
@@ -109,7 +111,7 @@ func (p *product) round(d *Device) {
 	}
 }
 
-// rounded is p with its a rounded for products to come, at a level that rounds; release takes it back.
+// rounded copies p and, at a level that rounds, rounds its a for later products. release must follow.
 func (d *Device) rounded(p product) *product {
 	r := d.product(p)
 	if d.level.bf16 != nil {
@@ -118,7 +120,7 @@ func (d *Device) rounded(p product) *product {
 	return r
 }
 
-// rounding is a product whose blocks of a are rounded beforehand; a part is one.
+// rounding is a product whose blocks of a are rounded beforehand; a part is one block.
 type rounding product
 
 func (r *rounding) part(i int, _ *scratch) {
@@ -144,7 +146,7 @@ func (p *product) rightBF16(s *scratch, r *right, j, panels, size int) []float32
 }
 
 // blockBF16 multiplies one block of rows, from row m0 on, with a group of panels. It
-// is never inlined: its prologue is where the collector may stop the thread.
+// is never inlined: in its prologue the garbage collector can stop the thread.
 //
 //go:noinline
 func (p *product) blockBF16(s *scratch, r *right, a, b []float32, m0, panel, panels int) {
@@ -166,7 +168,7 @@ func (p *product) blockBF16(s *scratch, r *right, a, b []float32, m0, panel, pan
 }
 
 // timesBF16 is heads.times in bf16: a block of rows of left is rounded, and multiplied
-// with all panels. It is never inlined: its prologue is where the collector may stop the
+// with all panels. It is never inlined: in its prologue the garbage collector can stop the
 // thread.
 //
 //go:noinline

@@ -11,7 +11,7 @@ import (
 	"itool/stages/policy/kernel/ref"
 )
 
-// TestBF16Layout holds the packing of bf16 products against the suite on machines
+// TestBF16Layout runs the suite with the packing of bf16 products on machines
 // without a tile unit: the same blocks, with plain loops in place of the assembly.
 func TestBF16Layout(t *testing.T) {
 	kerneltest.RunBF16(t, twinDevice(), ref.New())
@@ -34,7 +34,7 @@ func twinBF16(x float32) uint32 {
 	return (bits + 0x7fff + bits>>16&1) >> 16
 }
 
-// What multiplies several weights, or a wrapped one in slabs, is rounded once.
+// The left factor of several weights, or of a wrapped one in slabs, must be rounded only once.
 func TestRoundsOnce(t *testing.T) {
 	const rows, k = 70, 8192
 	d := twinDevice()

@@ -1,32 +1,29 @@
-// Package cpu computes every kernel at the speed of the machine: matrix tiles and
-// elementwise loops in generated assembly (AVX-512, AVX2, NEON), plain blocked Go
-// elsewhere, spread over a small pool of threads.
+// Package cpu is the fast device: matrix tiles and elementwise loops in generated assembly (AVX-512,
+// AVX2, NEON), plain blocked Go on other machines, and a small pool of threads.
 //
-// It knows nothing of models; its shape is: level.go names what an instruction set
-// must offer, gemm.go blocks every matrix product, the other files are one group
-// of operations each. The level is chosen at run time:
+// It knows nothing of models. level.go lists the primitives of a kernel level, that is an instruction
+// set; gemm.go blocks every matrix product; each other file is one group of operations. The level is
+// chosen at run time:
 //
 //	dev, err := cpu.New(cpu.Options{}) // all threads, best level
 //
-// For one level, results have the same bits for any number of threads. That holds on one
-// architecture: on arm64 the compiler fuses products and sums of plain Go, on amd64 not.
+// At one level, results have the same bits for any number of threads. The level "go" has other bits on
+// arm64 than on amd64, because on arm64 the compiler fuses a product and a sum of plain Go.
 //
-// The level "neon", of arm64, has run under emulation only (QEMU): all tests pass, its
-// speed is unknown. Of every kernel but packRows there is assembly, of weights only for bf16 and four bits:
-// those in fp16 and in eight bits are widened by plain Go there.
+// The level "neon" of arm64 has only run under emulation (QEMU): all tests pass, the speed is unknown.
+// Every kernel except packRows has assembly; of the conversions of weights, only those of bf16 and four
+// bits have it, and fp16 and eight bits are converted by plain Go.
 //
-// The level "amx" rounds the factors of every matrix product, attention's too, to bf16
-// and multiplies them on the tile unit of recent Xeons. It must be asked for by name, because it
-// changes what training computes and because it has not yet run on silicon. What it
-// was checked by: the blocks, their packing and the whole device with plain loops in
-// place of the assembly, by the suite (TestBF16Layout, on any machine); the assembly,
-// assembled as it is here, in Bochs 3.0's model of a Sapphire Rapids without an
-// operating system: every kernel at the edges of its sizes against plain loops, all
-// 182,720 values equal to the bit, the tile configuration gone after each call (Bochs
-// had to be mended first: its VCVTNE2PS2BF16 read the high half out of bounds). What
-// no run has shown: Linux' permission, threads and signals around tiles, and speed.
-// On a machine that has the unit, TestDevice, TestThreadsDoNotChangeBits and the
-// benchmarks run at this level too.
+// The level "amx" rounds the factors of every matrix product, also those of attention, to bf16 and
+// multiplies them on the tile unit of recent Xeons. It must be chosen by name, because it changes the
+// results of training and because it has not yet run on real hardware. It was checked in two ways. The
+// suite checks the blocks, their packing and the whole device, with plain loops in place of the assembly
+// (TestBF16Layout, on any machine). The assembly was run in Bochs 3.0's model of a Sapphire Rapids
+// without an operating system: every kernel, at the edges of its sizes, against plain loops; all 182,720
+// values had the same bits, and the tile configuration was released after each call. (Bochs had to be
+// corrected first: its VCVTNE2PS2BF16 read the high half out of bounds.) Not yet checked: the permission
+// of Linux, threads and signals while tiles are in use, and the speed. On a machine with the unit,
+// TestDevice, TestThreadsDoNotChangeBits and the benchmarks run at this level too.
 package cpu
 
 //go:generate go run ./gen
@@ -45,7 +42,7 @@ var _ kernel.Device = (*Device)(nil)
 // Options choose threads and instruction set.
 type Options struct {
 	Threads int    // that work on one call; 0 means GOMAXPROCS
-	Level   string // "avx512", "avx2", "neon", "go" or "amx"; "" means the best but for the last
+	Level   string // "avx512", "avx2", "neon", "go" or "amx"; "" means the best, but never amx
 }
 
 // Device is the CPU. It may be used by many goroutines at once: one call at a time
@@ -53,7 +50,7 @@ type Options struct {
 type Device struct {
 	level *level
 	pool  *pool
-	// Arguments of calls in flight, kept so that a call allocates nothing.
+	// Reused memory for the arguments of running calls, so that a call allocates nothing.
 	products  shelf[product]
 	spans     shelf[span]
 	forwards  shelf[forward]
@@ -64,7 +61,7 @@ type Device struct {
 	loops     shelf[loop]
 }
 
-// New returns a device. The error names a level this machine does not have.
+// New returns a device. The error says which levels this machine has.
 func New(o Options) (kernel.Device, error) {
 	if o.Threads < 0 {
 		return nil, fmt.Errorf("cpu: threads %d: must not be negative", o.Threads)
@@ -87,7 +84,7 @@ func New(o Options) (kernel.Device, error) {
 	return nil, fmt.Errorf("cpu: level %q: this machine has %s", o.Level, Describe())
 }
 
-// Describe lists the levels for people, with a word on those that must be asked for.
+// Describe lists the levels as text, with a note on those that must be chosen by name.
 func Describe() string {
 	var all []string
 	for _, l := range levels() {
@@ -100,8 +97,8 @@ func Describe() string {
 	return strings.Join(all, ", ")
 }
 
-// Levels lists what this machine and build can run: those that may be chosen by
-// themselves, best first and "go" last, then those that must be asked for by name.
+// Levels lists the levels of this machine and build: first those that New may choose by itself, the best
+// one first and "go" last; then those that must be chosen by name.
 func Levels() []string {
 	var names []string
 	for _, l := range levels() {
@@ -113,9 +110,9 @@ func Levels() []string {
 // Name is "cpu/" and the level.
 func (d *Device) Name() string { return "cpu/" + d.level.name }
 
-// shelf keeps values that nobody uses just now. Unlike a sync.Pool it does not drop
-// them at every collection: they are large, and needed again within microseconds.
-// It holds as many as were ever in use at once.
+// shelf is a free list: it keeps values for reuse. Unlike a sync.Pool it does not drop them at a garbage
+// collection, because they are large and needed again within microseconds. Its size is the largest
+// number of values that were in use at once.
 type shelf[T any] struct {
 	mu   sync.Mutex
 	free []*T

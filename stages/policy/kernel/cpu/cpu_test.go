@@ -100,7 +100,7 @@ func TestWrongSizesPanic(t *testing.T) {
 	}
 }
 
-// Idle devices must leave no goroutine behind: nobody closes them.
+// An idle device must have no goroutine: devices are not closed.
 func TestHelpersEnd(t *testing.T) {
 	dev := open(t, "", 4)
 	x, y := make([]float32, 300*300), make([]float32, 300*300)
@@ -158,7 +158,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// FuzzGemm holds every level against the reference at any small size.
+// FuzzGemm compares every level with the reference device at any small size.
 func FuzzGemm(f *testing.F) {
 	f.Add(uint8(14), uint8(32), uint8(100), uint8(0), int64(1))
 	f.Add(uint8(15), uint8(33), uint8(1), uint8(7), int64(2))

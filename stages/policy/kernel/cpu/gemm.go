@@ -1,5 +1,10 @@
 package cpu
 
+// Matrix products: register-blocked GEMM with packed panels, as in GotoBLAS and BLIS. The right factor is
+// in panels of tileCols columns, the left one is read row tile by row tile, and a micro-kernel (a tile)
+// multiplies one row tile with one panel, with all sums in registers. Weights are packed once; other
+// matrices are packed in each call where their layout needs it.
+
 import (
 	"fmt"
 
@@ -47,7 +52,7 @@ func (d *Device) Pack(w []float32, n, k int) kernel.Matrix {
 func (d *Device) Repack(to kernel.Matrix, w []float32) {
 	m := d.own(to)
 	if m.wrapped != nil {
-		panic("cpu: a wrapped weight cannot be packed anew")
+		panic("cpu: a wrapped weight cannot be repacked")
 	}
 	need("weight", w, m.n*m.k)
 	if m.k > 0 {
@@ -74,7 +79,7 @@ func (l *level) packPanel(to, rows []float32, k, width int) {
 	}
 }
 
-// own returns w as this device packed it.
+// own returns w as a matrix of this device. Another device's matrix panics.
 func (d *Device) own(w kernel.Matrix) *matrix {
 	m, ok := w.(*matrix)
 	if !ok || m.level != d.level {
@@ -100,8 +105,8 @@ func (m *matrix) right(y []float32, add bool) right {
 	return right{n: m.n, panels: m.panels, wrapped: m.wrapped, c: y, cRow: m.n, add: add}
 }
 
-// MatMuls is MatMul for each of outs. Weights in panels, and those that are packed on the
-// way, are as one wide matrix: the threads share out the panels of all.
+// MatMuls is MatMul for each of outs. Weights in panels, and wrapped weights that are packed during the
+// product, are treated as one wide matrix: the threads share the panels of all.
 func (d *Device) MatMuls(outs []kernel.Out, x []float32, t int) {
 	if len(outs) == 0 {
 		return
@@ -151,7 +156,7 @@ func (d *Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []fl
 	d.multiply(p, r)
 }
 
-// product is one matrix with one or several others at its right:
+// product is one left matrix with one or several right ones:
 // c (m, n) = alpha · op(a) · b + (add ? c : 0).
 type product struct {
 	m, k       int
@@ -168,8 +173,8 @@ type product struct {
 	packed     []float32 // the memory of blocks
 }
 
-// right is a b with its c. b is packed panels, a wrapped weight, or a matrix that is packed
-// on the way.
+// right is a right matrix b with its result c. b is in packed panels, a wrapped weight, or a matrix that
+// is packed during the product.
 type right struct {
 	n       int
 	panels  []float32     // b in panels of all k, or nil
@@ -180,10 +185,10 @@ type right struct {
 	c       []float32
 	cRow    int
 	add     bool
-	first   int // the place of its first panel among those of all rights
+	first   int // index of its first panel among the panels of all rights
 }
 
-// between is which panels of r lie between p0 and p1 of all.
+// between returns the panels of r that lie between p0 and p1 of all panels.
 func (r *right) between(l *level, p0, p1 int) (from, to int) {
 	return max(0, p0-r.first), min(l.panels(r.n), p1-r.first)
 }
@@ -193,14 +198,14 @@ const (
 	deepest   = 320 // k of one block: a panel of it stays in the first-level cache
 )
 
-// multiply runs p with these at its right.
+// multiply runs p with these right matrices.
 func (d *Device) multiply(p product, rights ...right) {
 	t := d.product(p)
 	t.rights = append(t.rights, rights...)
 	d.finish(t)
 }
 
-// product is p with memory of its own, for finish or release to take back.
+// product copies p into reused memory. finish or release must follow.
 func (d *Device) product(p product) *product {
 	t := d.products.take()
 	p.level, p.packed, p.rights = d.level, t.packed, t.rights
@@ -237,13 +242,14 @@ func (p *product) run(d *Device, work int) {
 	p.rowParts = p.level.rowParts(p.m)
 	p.panelParts = 1
 	if threads := d.pool.threads(work); threads > 1 {
-		// Four parts a thread even out their finish; none below the price of handing it over.
+		// Four parts per thread balance the load; a part must not cost less than handing it over.
 		p.panelParts = max(1, min(p.panels, 4*threads/p.rowParts, work/smallWork/p.rowParts))
-		if p.rowParts == 1 && p.panelParts > threads { // as many for each
+		if p.rowParts == 1 && p.panelParts > threads { // the same number for each thread
 			p.panelParts -= p.panelParts % threads
 		}
 	}
-	if p.level.bf16 != nil && p.blocks == nil && p.panelParts > 1 { // few rows, that each part would round anew
+	// With few rows each part would round all of them again.
+	if p.level.bf16 != nil && p.blocks == nil && p.panelParts > 1 {
 		p.round(d)
 	}
 	d.pool.run(p.rowParts*p.panelParts, work, p)
@@ -258,7 +264,7 @@ func (l *level) rowParts(m int) int {
 	return (m + rows - 1) / rows
 }
 
-// empty is the product over no k.
+// empty is the product with k = 0.
 func (p *product) empty() {
 	for _, r := range p.rights {
 		for i := 0; i < p.m && !r.add; i++ {
@@ -311,19 +317,19 @@ func (p *product) part(i int, s *scratch) {
 	}
 }
 
-// pairs tells whether panels j and j + 1 are multiplied together: with one row.
+// pairs tells whether panels j and j + 1 are multiplied in one call, which is done for a single row.
 func (r *right) pairs(l *level, rows, j, to int) bool {
 	return l.pair != nil && rows == 1 && j+1 < to && (j+2)*l.tileCols <= r.n
 }
 
-// depth is the k of one block. It depends on k alone, so every row of every product
-// sums in the same order.
+// depth is the k of one block. It depends only on k, so every row of every product has the same order of
+// summation.
 func depth(k int) int { return evenly(k, 16) }
 
 // weightDepth is depth of a product with a weight: whole blocks of eight bits.
 func weightDepth(k int) int { return evenly(k, kernel.Int8Block) }
 
-// evenly cuts k into blocks of a multiple of unit that are about as large as one another.
+// evenly cuts k into blocks of about the same size, which is a multiple of unit.
 func evenly(k, unit int) int {
 	blocks := (k + deepest - 1) / deepest
 	return ((k+blocks-1)/blocks + unit - 1) / unit * unit

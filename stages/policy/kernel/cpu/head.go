@@ -1,13 +1,17 @@
 package cpu
 
+// The language-model head with fused cross-entropy: logits are computed for a slab of the vocabulary at a
+// time, and an online softmax (running maximum, rescaled sum) goes over the slabs. The T × V logits are never
+// in memory as a whole.
+
 import (
 	"math"
 
 	"itool/stages/policy/kernel"
 )
 
-// The head meets the vocabulary a slab at a time: slabRows rows that have a target,
-// times slabCols words. Rows without a target (the prompt) cost nothing.
+// A slab is slabRows rows that have a target, times slabCols words. Rows without a target (the prompt)
+// cost nothing.
 const (
 	slabRows = 1024
 	slabCols = 512 // a multiple of every panel's columns
@@ -55,8 +59,8 @@ func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int
 	d.head(nil, logp, lse, x, w, nil, targets, t)
 }
 
-// LogProbsGrad keeps a running Σ exp(logit − top)·W as well: the probabilities need not be
-// known for that, nor the logits computed again.
+// LogProbsGrad also keeps a running Σ exp(logit − top)·W, so it needs neither the probabilities nor a
+// second computation of the logits.
 func (d *Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	n, k := w.Shape()
 	need("grad", grad, t*k)
@@ -67,7 +71,7 @@ func (d *Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRa
 	d.head(grad, logp, lse, x, w, wRaw, targets, t)
 }
 
-// head is both: grad is nil for the first.
+// head is LogProbs if grad is nil, and else LogProbsGrad.
 func (d *Device) head(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	m := d.own(w)
 	need("x", x, t*m.k)
@@ -111,8 +115,8 @@ func (d *Device) words(m *matrix, wide *widening, wRaw []float32, col, width int
 	return wRaw[col*m.k:]
 }
 
-// minusMean: grad = the target's row of W − sum/Σ. What the products have seen rounded is
-// rounded here, too: else the difference would not vanish where the target is certain.
+// minusMean: grad = the target's row of W − sum/Σ. A level that rounds W for products rounds the row
+// here, too: else the difference would not vanish where the target is certain.
 func (d *Device) minusMean(grad, sum []float32, inverse float32, m *matrix, wRaw []float32, target int) {
 	if m.wrapped != nil {
 		d.level.rows(grad, m.wrapped, target, target+1)

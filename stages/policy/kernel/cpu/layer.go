@@ -1,5 +1,8 @@
 package cpu
 
+// RMSNorm, RoPE and SwiGLU, forward and backward: elementwise loops and row sums, spread over the threads by
+// rows.
+
 import "math"
 
 // RMSNorm: y[t] = x[t] · rstd[t] · w.
@@ -21,8 +24,8 @@ func rmsNorm(s *span, first, last int) {
 	}
 }
 
-// RMSNormBackward goes over rows for dx and over columns for dw, so that each
-// element of dw sums its rows in order on whatever thread.
+// RMSNormBackward is parallel over rows for dx and over columns for dw, so that one thread sums all rows of
+// an element of dw, in order.
 func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd []float32, t, k int) {
 	need("dx", dx, t*k)
 	need("dy", dy, t*k)

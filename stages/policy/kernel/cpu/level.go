@@ -1,41 +1,40 @@
 package cpu
 
-// level is what an instruction set offers. Slices of one call have equal length
-// unless said otherwise, and may be empty; vectors sum in one order that depends
-// on the length alone.
+// level is the primitives of an instruction set. Slices of one call have equal length unless the comment
+// says otherwise, and may be empty. The order of a sum depends only on the length.
 type level struct {
 	name     string
-	note     string       // why it must be asked for by name; "" = it may be the default
-	permit   func() error // asks the system for what it needs; nil = nothing
-	bf16     *bf16Kernels // of matrix products; nil = tiles, in float32
+	note     string       // why it must be chosen by name; "" = it may be the default
+	permit   func() error // gets a permission from the system; nil = none is needed
+	bf16     *bf16Kernels // for matrix products; nil = tiles, in float32
 	tileRows int          // most rows of a tile
 	tileCols int          // columns of a tile, and of a packed panel
-	lanes    int          // pathScores and pathMix need D a multiple of it: of one register, or of several
+	lanes    int          // pathScores and pathMix need a D that is a multiple of it
 
 	// tiles[r] computes c (r, cols) = alpha·a (r, k)·b (k, tileCols) + (add ? c : 0).
 	// Strides are in floats; cols ≤ tileCols columns are written, all of b is read.
 	tiles []tileFunc
 
-	// pair is tiles[1] with two whole panels, to c (2·tileCols); nil: one after the other.
+	// pair is tiles[1] with two whole panels and c (2·tileCols); nil: two calls of tiles[1] do it.
 	pair func(k int, a *float32, aStep int, b, b2 *float32, c *float32, alpha float32, add int)
 
-	// packRows copies rows of width floats to dst, dstStep apart, filling with 0 up to
-	// dstStep, which is tileCols or packStep (at least tileRows). packColumns transposes: dst (k, tileCols) gets
-	// column j from row j of src, for j < width, and 0 behind.
+	// packRows copies rows of width floats to dst, dstStep apart, and fills each with 0 up to dstStep,
+	// which is tileCols or packStep (at least tileRows). packColumns transposes: column j of
+	// dst (k, tileCols) is row j of src for j < width, and 0 behind.
 	packStep    int // floats between the k steps of a packed row tile
 	packRows    func(dst *float32, dstStep int, src *float32, srcStep, rows, width int)
 	packColumns func(dst *float32, src *float32, srcRow, k, width int)
 
 	// turnBF16 and turnF16 pack eight columns as packColumns does, from bf16 and from IEEE
-	// halves; nil where plain Go does it.
+	// halves; nil if plain Go does it.
 	turnBF16, turnF16 func(dst *float32, dstStep int, src *byte, srcRow, eights, ahead int)
-	// widen and widenF16: dst = 16·sixteens values of bf16, and of halves. lookup: of every byte the
-	// table's (16) value of its high half, then of its low one. nil where plain Go does it.
+	// widen and widenF16 convert 16·sixteens values of bf16 and of halves. lookup writes, for every
+	// byte, the table's (16) value for its high half, then for its low half. nil if plain Go does it.
 	widen, widenF16 func(dst *float32, src *byte, sixteens int)
 	lookup          func(dst *float32, codes *byte, table *float32, eights int)
-	// widenInt8 writes k steps of the sixteen columns that lie side by side in a kernel.Int8,
-	// dstStep floats apart. rowInt8 multiplies k values of a with such a sixteen:
-	// c (16) = Σ a·b + (add ? c : 0). nil where plain Go does it; they need tileCols 16 or 32.
+	// widenInt8 converts k steps of sixteen interleaved rows of a kernel.Int8; the steps of dst are
+	// dstStep floats apart. rowInt8 multiplies k values of a with sixteen such rows:
+	// c (16) = Σ a·b + (add ? c : 0). nil if plain Go does it; they need tileCols 16 or 32.
 	widenInt8 func(dst *float32, dstStep int, codes *byte, scales *uint16, k int)
 	rowInt8   func(k int, a *float32, codes *byte, scales *uint16, c *float32, add int)
 
@@ -55,9 +54,9 @@ type level struct {
 	adamw       func(w, m, v, g []float32, b1, r1, b2, r2, gradScale, rate, decay, inverseC1, inverseC2, eps float32)
 	sumSquares  func(x []float32) float64 // Σ x²; len(x) a multiple of 16
 
-	// pathScores: scores[j] = q · (the row of k path[j] bytes on). pathScores2 does it for two
-	// rows of q, one behind the other, with the scores step floats apart; nil: one after the other.
-	// pathMix: out = Σ p[j] · (the row of v path[j] bytes on).
+	// pathScores: scores[j] = q · (the row of k at byte path[j]). pathScores2 does it for two rows of q,
+	// one behind the other, with the scores step floats apart; nil: two calls of pathScores do it.
+	// pathMix: out = Σ p[j] · (the row of v at byte path[j]).
 	pathScores  func(scores, q, k *float32, path *int64, fours, d int)
 	pathScores2 func(scores *float32, step int, q, k *float32, path *int64, fours, d int)
 	pathMix     func(out, p, v *float32, path *int64, fours, d int)
@@ -69,7 +68,7 @@ type tileFunc func(k int, a *float32, aRow, aStep int, b *float32, bStep int,
 // block multiplies any m and n with tiles:
 // c (m, n) = alpha · a (m, k) · b (k, n) + (add ? c : 0).
 // aTile and bPanel are the distances between successive row tiles of a and column
-// panels of b. It is never inlined: its prologue is where the collector may stop a
+// panels of b. It is never inlined: in its prologue the garbage collector can stop a
 // thread that otherwise stays in assembly.
 //
 //go:noinline
@@ -90,7 +89,7 @@ func (l *level) block(m, n, k int, alpha float32, a []float32, aRow, aStep, aTil
 	}
 }
 
-// blockPair is block of one row with two whole panels of k by tileCols.
+// blockPair is block for one row and two whole panels (k, tileCols).
 //
 //go:noinline
 func (l *level) blockPair(k int, alpha float32, a []float32, aStep int, b, b2 []float32, add bool, c []float32) {

@@ -4,7 +4,7 @@ package cpu
 
 import "golang.org/x/sys/cpu"
 
-// levels lists what this machine can run, best first; what must be asked for is last.
+// levels lists the levels of this machine, the best first; those that must be chosen by name are last.
 func levels() []*level {
 	var all []*level
 	x := &cpu.X86
@@ -32,12 +32,12 @@ var avx512Level = &level{
 	norm: normAVX512, normGrad: normGradAVX512, mulAdd: mulAddAVX512, softmaxGrad: softmaxGradAVX512,
 	silu: siluAVX512, siluGrad: siluGradAVX512, rope: ropeAVX512, adamw: adamwAVX512, sumSquares: sumSquaresAVX512,
 	pathScores: pathScoresAVX512, pathScores2: pathScores2AVX512, pathMix: pathMixAVX512,
-	// Wider registers would not read memory faster
+	// Wider registers would not read memory faster.
 	widen: widenAVX2, widenF16: widenF16AVX2, lookup: lookupAVX2, turnBF16: turnBF16AVX2, turnF16: turnF16AVX2,
 	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }
 
-// avx2Level uses F16C, too: no processor has AVX2 without it.
+// avx2Level also uses F16C: every processor with AVX2 has it.
 var avx2Level = &level{
 	name: "avx2", tileRows: 6, tileCols: 16, lanes: 8, pair: tilePairAVX2,
 	tiles:    []tileFunc{1: tile1xAVX2, 2: tile2xAVX2, 3: tile3xAVX2, 4: tile4xAVX2, 5: tile5xAVX2, 6: tile6xAVX2},
@@ -50,8 +50,8 @@ var avx2Level = &level{
 	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }
 
-// amxLevel is AVX-512 with the matrix products on the tile unit. It changes what
-// training computes, so nobody gets it unasked.
+// amxLevel is AVX-512 with the matrix products on the tile unit. It changes the results of training, so
+// it must be chosen by name.
 var amxLevel = func() *level {
 	l := *avx512Level
 	l.name, l.note, l.permit = "amx", "opt-in: bf16 products", permitTiles

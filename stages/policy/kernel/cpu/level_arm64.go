@@ -7,8 +7,8 @@ import "unsafe"
 // levels: every arm64 has NEON.
 func levels() []*level { return []*level{neonLevel, goLevel} }
 
-// 24 accumulators, four registers of b, four of a: all 32 registers. lanes is what
-// pathMix takes at a time, four registers.
+// 24 accumulators, four registers of b, four of a: all 32 registers. lanes is four
+// registers, the columns of one step of pathMix.
 var neonLevel = &level{
 	name: "neon", tileRows: 6, tileCols: 16, lanes: 16,
 	tiles:    []tileFunc{1: tile1xNEON, 2: tile2xNEON, 3: tile3xNEON, 4: tile4xNEON, 5: tile5xNEON, 6: tile6xNEON},

@@ -1,5 +1,8 @@
 package cpu
 
+// The level "go": plain Go with the same blocking as the assembly, for other machines and as its simplest
+// version.
+
 import (
 	"math"
 	"unsafe"

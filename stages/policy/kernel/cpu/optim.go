@@ -1,5 +1,7 @@
 package cpu
 
+// AdamW, and a sum of squares with a fixed order: partial sums over grains of a fixed size, added in order.
+
 import "itool/stages/policy/kernel"
 
 // adam are the scalars of a step as the kernel wants them.

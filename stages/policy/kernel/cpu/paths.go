@@ -1,9 +1,13 @@
 package cpu
 
+// Paged attention with pages of one slot: while decoding, keys and values of a row's context are scattered
+// over the KV cache, and the row has the list of their slots. All heads that share keys and values go through
+// a chunk of slots before the next, so the chunk stays in the first-level cache.
+
 import "math"
 
-// decode is one call of AttendPaths; a part is one row's heads of one group. Parts of a group
-// follow one another: paths begin alike, and a group's keys and values stay in the second-level cache.
+// decode is one call of AttendPaths. A part is one row's heads of one group. The parts of a group follow
+// each other: paths share their beginnings, so the group's keys and values stay in the second-level cache.
 type decode struct {
 	heads
 	out   []float32
@@ -29,7 +33,7 @@ func (d *Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, dim 
 	d.decodes.put(t)
 }
 
-// needPath is how many slots there must be for a path.
+// needPath is the number of slots that k and v must have for a path.
 func needPath(path []int32) int {
 	longest := int32(-1)
 	for _, slot := range path {
@@ -62,8 +66,8 @@ func (a *decode) part(i int, s *scratch) {
 	a.mix(s, out, scores, path, group)
 }
 
-// chunk is how many slots all heads of a group visit before the next: their rows,
-// 16 KiB, stay in the first-level cache.
+// chunk is the number of slots that all heads of a group process before the next chunk: its rows, 16 KiB,
+// stay in the first-level cache.
 func (a *decode) chunk() int { return max(4, 4096/a.d&^3) }
 
 // scores: q · k along the path, for every head of the group.
@@ -103,8 +107,8 @@ func (a *decode) mix(s *scratch, out, p []float32, path []int64, group int) {
 	}
 }
 
-// bytes is where the slots of a path lie, in bytes from the first; its first is repeated, with
-// weight 0, up to a multiple of four.
+// bytes returns the offsets of a path's slots in bytes. The first slot is repeated, with weight 0, up to a
+// multiple of four.
 func (a *decode) bytes(s *scratch, path []int32) []int64 {
 	n := (len(path) + 3) / 4 * 4
 	if cap(s.path) < n {

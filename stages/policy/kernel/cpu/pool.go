@@ -1,5 +1,8 @@
 package cpu
 
+// A fork-join thread pool: a call is cut into parts, and threads take parts from an atomic counter. Helpers spin
+// for some microseconds before they end.
+
 import (
 	"runtime"
 	"sync/atomic"
@@ -10,10 +13,9 @@ type task interface {
 	part(i int, s *scratch)
 }
 
-// pool lends threads to one call at a time. Its helpers spin for a moment between
-// calls, because the next kernel follows within microseconds and waking a thread
-// costs more than a small product; then they end. An idle pool is nothing but
-// memory, and needs no closing.
+// pool gives its threads to one call at a time. Between calls its helpers spin for a moment, because the
+// next kernel follows within microseconds and waking a thread costs more than a small product; then they
+// end. An idle pool has no goroutines and need not be closed.
 type pool struct {
 	helpers int           // threads besides the caller's
 	alive   atomic.Int32  // helpers running
@@ -27,7 +29,7 @@ type pool struct {
 
 const (
 	smallWork = 300_000 // operations below which a second thread costs more than it brings
-	spins     = 2_000   // looks for work before a helper ends: some 50 µs
+	spins     = 2_000   // attempts to find work before a helper ends: about 50 µs
 )
 
 func newPool(threads int) *pool {
@@ -90,7 +92,7 @@ func (d *Device) Parallel(n, work int, do func(i int)) {
 	d.loops.put(l)
 }
 
-// helper works until nothing has come for a while.
+// helper works until it has found nothing for some microseconds.
 func (p *pool) helper() {
 	for idle := 0; idle < spins; idle++ {
 		if p.work() {
@@ -101,9 +103,9 @@ func (p *pool) helper() {
 	p.alive.Add(-1)
 }
 
-// work takes parts until none is left, and says whether it found any. The call
-// number inside the ticket makes a late helper's exchange fail: whoever wins a part
-// knows that its call cannot end before the part does.
+// work takes parts until none is left, and returns whether it found any. The ticket contains the number
+// of the call, so that the exchange of a late helper fails: a thread that has won a part knows that the
+// call cannot end before the part does.
 func (p *pool) work() bool {
 	var s *scratch
 	for {
@@ -135,7 +137,7 @@ type scratch struct {
 	sums             []float64
 }
 
-// grow returns n values of *buf, rubbish, aligned to a cache line.
+// grow returns n values of *buf, with undefined content, aligned to a cache line.
 func grow(buf *[]float32, n int) []float32 {
 	if cap(*buf) < n {
 		*buf = aligned(n)

@@ -1,7 +1,7 @@
 package cpu
 
-// span is an elementwise call over n rows, cut into equal grains. work is a plain
-// function of the span, so that a call allocates nothing.
+// span is an elementwise call over n rows, cut into grains of equal size. work is a function without a
+// closure, so that a call allocates nothing.
 type span struct {
 	work  func(s *span, first, last int) // rows first..last−1
 	n     int
@@ -10,7 +10,7 @@ type span struct {
 	f     [7][]float32 // the call's tensors, in the order of its arguments
 	pos   []int32
 	k     int // row length
-	whole int // rows of a tensor the call goes over by columns; features of a weight
+	whole int // rows of a tensor that is processed by columns; or features of a weight
 	col   int // first word of a slab
 	h, d  int // heads, head size
 	eps   float32
@@ -20,7 +20,7 @@ type span struct {
 	slab  *slab     // the head's working memory
 }
 
-// grainWork is the arithmetic of one grain: far more than handing it over costs.
+// grainWork is the arithmetic of one grain: much more than the cost of handing it over.
 const grainWork = 100_000
 
 // spread runs s over its rows; rowWork is the arithmetic of one row.

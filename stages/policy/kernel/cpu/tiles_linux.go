@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// The 8 KiB of a thread's tiles are saved only for a process that has asked for them.
+// Linux saves the 8 KiB of a thread's tiles only for a process that has asked for permission.
 const (
 	archGetSupported = 0x1021 // ARCH_GET_XCOMP_SUPP, since Linux 5.16
 	archRequest      = 0x1023 // ARCH_REQ_XCOMP_PERM

@@ -1,5 +1,9 @@
 package cpu
 
+// Products with wrapped weights: GEMM with dequantization on the fly. Weights are converted to float32 panel by
+// panel, or slab by slab, within the product; with a single row and eight bits, the conversion is fused into
+// the dot products (GEMV).
+
 import (
 	"math"
 	"runtime"
@@ -7,13 +11,12 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// A wrapped weight stays in its own form and is widened a slab at a time into memory
-// that the caches hold, there to be multiplied like any other: one reading of its own bytes
-// from memory, and the bits of a packed one.
+// slabFloats is the size of a slab of a wrapped weight in float32. It fits into the caches, so that only
+// the weight's own bytes are read from memory. The results have the same bits as with a packed weight.
 const slabFloats = 1 << 19 // 2 MiB
 
-// widening is the working memory of one product with a wrapped weight, and a task: each
-// part widens some rows.
+// widening is the working memory of one product with a wrapped weight. It is also a task, of which each
+// part converts some rows to float32.
 type widening struct {
 	weight kernel.Weight
 	level  *level
@@ -30,7 +33,7 @@ func (d *Device) Wrap(w kernel.Weight) kernel.Matrix {
 	return &matrix{n: n, k: k, level: d.level, wrapped: w}
 }
 
-// widen fills the slab with rows first.. of the weight.
+// widen fills the slab with rows of the weight, from row first on.
 func (d *Device) widen(w *widening, first, rows int, packed bool) []float32 {
 	w.level, w.first, w.rows, w.packed = d.level, first, rows, packed
 	cols := d.level.panelCols()
@@ -68,7 +71,7 @@ func (w *widening) part(i int, s *scratch) {
 	l.packPanel(panel, rows, w.k, to-from)
 }
 
-// rows is Weight.Rows, by the instructions of the level for the forms that it knows.
+// rows is Weight.Rows, with the instructions of the level for the types that it supports.
 func (l *level) rows(dst []float32, weight kernel.Weight, from, to int) {
 	_, k := weight.Shape()
 	switch w := weight.(type) {
@@ -103,7 +106,7 @@ func (l *level) rows(dst []float32, weight kernel.Weight, from, to int) {
 	weight.Rows(dst, from, to)
 }
 
-// packs tells whether packWrapped knows w.
+// packs tells whether packWrapped supports w.
 func (l *level) packs(w kernel.Weight) bool {
 	switch w.(type) {
 	case *kernel.BF16, *kernel.F16, *kernel.Dense:
@@ -115,7 +118,8 @@ func (l *level) packs(w kernel.Weight) bool {
 }
 
 // packWrapped packs values k0..k0+k−1 of rows row.. of a weight as the columns of a panel,
-// zeros behind width. row and k0 begin a panel and a block of depth.
+// zeros
+// behind width. row is the first of a panel, k0 the first of a block of depth.
 func (l *level) packWrapped(s *scratch, dst []float32, w kernel.Weight, row, k0, k, width int) {
 	switch w := w.(type) {
 	case *kernel.BF16:
@@ -152,8 +156,8 @@ func (l *level) packInt8(dst []float32, w *kernel.Int8, row, k0, k int) {
 	runtime.KeepAlive(w)
 }
 
-// int8From is where sixteen rows begin, and in them a block of values; ok is false
-// behind the last.
+// int8From returns where the codes and scales of sixteen rows begin, from value k0 on; ok is false
+// behind the last row.
 func int8From(w *kernel.Int8, row, k0 int) (codes *byte, scales *uint16, ok bool) {
 	g := row / kernel.Int8Rows
 	if g*kernel.Int8Rows >= w.N {
@@ -163,8 +167,8 @@ func int8From(w *kernel.Int8, row, k0 int) (codes *byte, scales *uint16, ok bool
 	return &w.Codes[(g*w.K+k0)*kernel.Int8Rows], &w.Scales[(g*blocks+k0/kernel.Int8Block)*kernel.Int8Rows], true
 }
 
-// halves is a weight of 16 bits a value: rows of k values, what turns eight of them, and what
-// spreads one, its values step apart.
+// halves is a weight with 16 bits per value: rows of k values. turn packs eight rows as columns, spread
+// one row, with its values step apart.
 type halves struct {
 	data   []byte
 	k      int
@@ -180,8 +184,7 @@ func (h halves) pack(l *level, dst []float32, row, k0, k, width int) {
 		done := 0
 		src := h.data[2*((row+min(j, width-1))*h.k+k0):]
 		if h.turn != nil && j+group <= width && k >= 8 {
-			// The next rows come from memory while these are packed: those of this block's share
-			// of the iterations.
+			// Prefetch later rows while these are packed.
 			ahead := 2*h.k*aheadRows(h.k) + k0/8*128 - 2*k0
 			h.turn(&dst[j], cols, &src[0], h.k, k/8, ahead)
 			done = k &^ 7
@@ -210,12 +213,11 @@ func spreadF16(dst []float32, step int, src []byte) {
 	}
 }
 
-// aheadRows is how many rows later those are that are asked for: 64 KiB, in eights.
+// aheadRows is the distance of prefetching in rows: 64 KiB, a multiple of eight.
 func aheadRows(k int) int { return max(8, (64<<10)/(2*k)&^7) }
 
-// partWrapped is part with weights of which some are wrapped: panels outside
-// and blocks of k inside, for those come from memory, and are read in the order in which
-// they lie there.
+// partWrapped is part if some weights are wrapped. The outer loop is over panels and the inner one over
+// blocks of k, so that the bytes of a weight are read from memory in their order.
 func (p *product) partWrapped(s *scratch, m0, m1, p0, p1, step int) {
 	l := p.level
 	a, aRow, aStep, aTile := p.left(s, m0, m1, 0, p.k)
@@ -258,7 +260,7 @@ func (p *product) rightWrapped(buf *[]float32, s *scratch, r *right, n0, k0, k, 
 	return b
 }
 
-// rowOf is block of one row with a panel of w, from column n0 on.
+// rowOf is block for one row and one panel of w, from column n0 on.
 //
 //go:noinline
 func (l *level) rowOf(w *kernel.Int8, n0, k0, k int, a []float32, add bool, c []float32) {
@@ -272,8 +274,8 @@ func (l *level) rowOf(w *kernel.Int8, n0, k0, k int, a []float32, add bool, c []
 	}
 }
 
-// packsOnce tells whether a product of t rows packs a wrapped weight on the way: with few
-// rows each panel is needed once, so it need not be kept.
+// packsOnce tells whether a product of t rows packs a wrapped weight panel by panel: with few rows each
+// panel is needed only once, so it need not be stored.
 func (d *Device) packsOnce(m *matrix, t int) bool {
 	return d.level.packs(m.wrapped) && d.level.bf16 == nil && d.level.rowParts(t) <= 1 && m.k > 0
 }

@@ -57,7 +57,7 @@ func (l layout) queries() int {
 	return n
 }
 
-// tensors draws q, k, v; the rows behind the last segment are NaN: nobody reads them.
+// tensors draws q, k, v; the rows behind the last segment are NaN and must not be read.
 func (l layout) tensors(in *source) (q, k, v []float32) {
 	q = in.normal(l.t*l.h*l.d, l.spread)
 	k = in.normal(l.t*l.g*l.d, 1)

@@ -8,19 +8,19 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// Between two values of bf16 the gradient of a logit may go to either, as the sums before
-// it do: a share of one term of thousands. So may a probability of attention, of which
-// there are fewer, or of the head, which is rounded before it is normalised.
+// The gradient of a logit may be rounded to either of two neighbouring values of bf16, because the sums
+// before it differ in their last bits. That changes one term among thousands. The same holds for a
+// probability of attention, of which there are fewer, and of the head, which is rounded before it is
+// normalised.
 const (
 	bf16Tolerance      = 1e-3
 	bf16AttentionShare = 4e-3
 )
 
-// RunBF16 is Run for a device whose matrix products, those of attention among them,
-// round both factors to bf16 and add in float32. Everything else is held to the
-// tolerances of Run, and so are the products: their judge gets factors that are rounded
-// already.
-func RunBF16(t *testing.T, dev, judge kernel.Device) {
+// RunBF16 is Run for a device whose matrix products, also those of attention, round both factors to bf16
+// and add in float32. The tolerances are those of Run, also for the products: the reference gets
+// factors that are rounded already.
+func RunBF16(t *testing.T, dev, reference kernel.Device) {
 	for _, c := range checks() {
 		switch c.op {
 		case "logprobs backward":
@@ -29,14 +29,14 @@ func RunBF16(t *testing.T, dev, judge kernel.Device) {
 			c.tolerance = max(c.tolerance, bf16AttentionShare)
 		}
 		t.Run(c.op+"/"+c.name, func(t *testing.T) {
-			want := c.outputs(t, rounding{judge})
+			want := c.outputs(t, rounding{reference})
 			for i, got := range c.outputs(t, dev) {
 				compare(t, got, want[i], c.tolerance)
 			}
 		})
 	}
-	// Finite differences of what is rounded say nothing: attention and head have their judge
-	// alone.
+	// Finite differences of rounded values say nothing: attention and head are only compared with the
+	// reference.
 	t.Run("gradients", func(t *testing.T) { elementGradients(t, dev) })
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
@@ -46,8 +46,8 @@ func RunBF16(t *testing.T, dev, judge kernel.Device) {
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
 }
 
-// Rounded is what a device of RunBF16 computes, as d computes it: slow, and on any
-// machine. A frozen head must not be wrapped.
+// Rounded makes of d, a device in float32, one that computes what a device of RunBF16 computes. It is slow
+// but runs on any machine. A frozen head must not be wrapped.
 func Rounded(d kernel.Device) kernel.Device { return rounding{d} }
 
 // rounding is a device that gets the factors of its matrix products rounded.
@@ -83,7 +83,7 @@ func (r rounding) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []in
 	r.Device.LogProbs(logp, lse, rounded(x), w, targets, t)
 }
 
-// LogProbsGrad rounds the exponentials, too, of which there are as many sums as there are products.
+// LogProbsGrad also rounds the exponentials: they are factors of a product.
 func (r rounding) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	r.LogProbs(logp, lse, x, w, targets, t)
 	n, k := w.Shape()
@@ -113,7 +113,7 @@ func (r rounding) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wR
 	}
 }
 
-// LogProbsBackward writes the gradient of the logits down, to round it like every factor.
+// LogProbsBackward stores the gradient of the logits, to round it like every factor.
 func (r rounding) LogProbsBackward(dx, dw, dlogp, lse, x []float32,
 	w kernel.Matrix, wRaw []float32, targets []int32, t int) {
 	n, k := w.Shape()
@@ -134,8 +134,8 @@ func (r rounding) LogProbsBackward(dx, dw, dlogp, lse, x []float32,
 	r.Gemm(true, false, n, k, t, 1, logits, x, true, dw)
 }
 
-// probabilities are those of one row, not normalised, and what normalises them: q of one head
-// times the keys of its group in the rows seen. lse is that of the scaled scores.
+// probabilities returns the probabilities of one row and head before normalisation, the factor that
+// normalises them, and the log-sum-exp of the scaled scores.
 func probabilities(q, k []float32, seen []int, group, g, d int) (p []float32, inverse, lse float64) {
 	scores, top := make([]float64, len(seen)), math.Inf(-1)
 	for n, j := range seen {

@@ -1,14 +1,12 @@
-// Package kerneltest is the one suite every kernel.Device passes. A device's own
-// test is two lines:
+// Package kerneltest is the suite that every kernel.Device must pass. The test of a device is two lines:
 //
-//	dev := cpu.New(...)
+//	dev, err := cpu.New(cpu.Options{})
 //	kerneltest.Run(t, dev, ref.New())
 //
-// Every operation runs on random inputs of awkward sizes and is compared with the
-// judge; gradients also face finite differences of the device's own forward pass;
-// rows must not notice their neighbours; goroutines must not notice each other.
-// Outputs lie between guard values and inputs end in NaN, so that a kernel which
-// reads or writes a lane too far is caught.
+// Every operation runs on random inputs of awkward sizes and is compared with the reference device.
+// Gradients are also compared with finite differences of the device's own forward pass. A row must not
+// depend on the other rows (batch invariance), and a call not on calls of other goroutines. Guard values
+// follow every output and NaN follows every input, to catch a kernel that reads or writes too far.
 package kerneltest
 
 import (
@@ -21,8 +19,8 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// check is one operation at one size. run makes its inputs from in (the same ones
-// at every call), and returns what the device computed.
+// check is one operation at one size. run makes its inputs from in, the same ones at every call, and
+// returns the results of the device.
 type check struct {
 	op, name  string
 	tolerance float64 // largest |difference| allowed, in units of the tensor's RMS
@@ -45,11 +43,11 @@ func checks() []check {
 	return append(all, optimChecks()...)
 }
 
-// Run holds dev against judge.
-func Run(t *testing.T, dev, judge kernel.Device) {
+// Run tests dev against reference, which is ref.New().
+func Run(t *testing.T, dev, reference kernel.Device) {
 	for _, c := range checks() {
 		t.Run(c.op+"/"+c.name, func(t *testing.T) {
-			want := c.outputs(t, judge)
+			want := c.outputs(t, reference)
 			for i, got := range c.outputs(t, dev) {
 				compare(t, got, want[i], c.tolerance)
 			}
@@ -64,8 +62,8 @@ func Run(t *testing.T, dev, judge kernel.Device) {
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
 }
 
-// SameBits demands that two devices agree to the last bit: one device with
-// different thread counts.
+// SameBits tests that two devices give the same bits, for example one device with different numbers of
+// threads.
 func SameBits(t *testing.T, a, b kernel.Device) {
 	for _, c := range checks() {
 		want := c.outputs(t, a)
@@ -129,8 +127,8 @@ func (s *source) normal(n int, deviation float64) []float32 {
 	return x
 }
 
-// output returns n values of rubbish with guards behind them: a kernel that does
-// not write an element it owes, or writes one it does not own, is seen.
+// output returns n values of 77 with guards behind them, to catch a kernel that does not write every
+// element, or writes behind the last one.
 func (s *source) output(n int) []float32 {
 	x := s.alloc(n, guardValue)
 	for i := range x {
@@ -159,8 +157,8 @@ func (s *source) checkGuards(t testing.TB, where string) {
 	}
 }
 
-// compare demands max |got − want| ≤ tolerance · (RMS(want) + cancelled). Inputs are
-// of size one, so a result near 0 is a difference of larger terms.
+// compare tests max |got − want| ≤ tolerance · (RMS(want) + cancelled). Inputs have about size 1, so a
+// result near 0 is a difference of larger terms.
 func compare(t testing.TB, got, want tensor, tolerance float64) {
 	t.Helper()
 	const cancelled = 0.01

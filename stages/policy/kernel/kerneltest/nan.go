@@ -7,9 +7,9 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// notANumber puts one NaN into an input and demands that every result it enters is
-// NaN: a kernel that clamps must not turn divergence into plausible numbers. The NaN
-// stands once in a whole register and once in a tail.
+// notANumber puts one NaN into an input and tests that every result that depends on it is NaN: a kernel
+// that clamps must not turn a diverging training into plausible numbers. The NaN is once in a whole
+// register and once in a tail.
 func notANumber(t *testing.T, dev kernel.Device) {
 	const n = 37
 	nan := float32(math.NaN())

@@ -6,8 +6,8 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// rows demands batch invariance: a row computed alone, and as the first of every
-// smaller batch, has the bits it has among all others.
+// rows tests batch invariance: a row has the same bits in batches of every size and at every place in
+// them.
 func rows(t *testing.T, dev kernel.Device) {
 	const all = 33
 	in := newSource("rows")
@@ -74,8 +74,8 @@ func rows(t *testing.T, dev kernel.Device) {
 	t.Run("attend suffix", func(t *testing.T) { suffixAlone(t, dev) })
 }
 
-// suffixAlone: the last rows of a segment, their keys scattered over a cache, have the
-// bits that they have among all rows.
+// suffixAlone tests that AttendSuffix, with keys scattered over a cache, gives the same bits as Attention
+// of the whole segment.
 func suffixAlone(t *testing.T, dev kernel.Device) {
 	const n, slots, h, g, d = 77, 90, 6, 2, 32
 	in := newSource("suffix")
@@ -109,8 +109,8 @@ func swigluRows(t *testing.T, dev kernel.Device) {
 	}
 }
 
-// sharedPrefix compares two sequences that share their first rows with each of them by
-// itself.
+// sharedPrefix tests that two sequences that share their first rows through a mask have the same bits as
+// each sequence alone.
 func sharedPrefix(t *testing.T, dev kernel.Device) {
 	in := newSource("shared prefix")
 	const h, g, d = 4, 2, 32

@@ -2,8 +2,8 @@ package kerneltest
 
 import "math"
 
-// What the forward pass leaves for the backward pass, computed here in float64 so
-// that a gradient is judged apart from the forward kernel.
+// Inputs of the backward pass that come from the forward pass. They are computed here in float64, so
+// that a gradient is tested independently of the device's forward pass.
 
 func rstdOf(x []float32, t, k int) []float32 {
 	rstd := make([]float32, t)

@@ -54,7 +54,7 @@ func (w *quantizedWeight) Rows(dst []float32, from, to int) {
 	}
 }
 
-// wrappedShapes are T, K, N: around a panel, a slab and a block of N.
+// wrappedShapes are (T, K, N) around the sizes of a panel, a slab and a block of N.
 var wrappedShapes = [][3]int{{1, 1, 1}, {1, 64, 33}, {3, 192, 65}, {9, 64, 320}, {4, 32, 337}, {20, 96, 700},
 	{2, 2048, 600}, {0, 8, 8}, {2, 0, 5}, {2, 5, 0}}
 
@@ -80,13 +80,13 @@ func wrappedChecks() []check {
 	return all
 }
 
-// wrapped demands that a weight in its own form gives the bits of the widened one;
-// rowBits: also where it is multiplied by rows.
+// wrapped tests that a wrapped weight gives the same bits as the weight packed in float32; with rowBits
+// also in MatMulRows.
 func wrapped(t *testing.T, dev kernel.Device, rowBits bool) {
-	// Too many rows for a panel to be packed by the way, and weights of several slabs: larger
-	// than the judge is patient for.
+	// So many rows that a panel is not packed within the product, and weights of several slabs. The
+	// reference device would be too slow for these.
 	shapes := append([][3]int{{400, 64, 150}, {2, 8192, 200}}, wrappedShapes...)
-	// a short last block, and one row of codes
+	// A short last block, and one row of codes.
 	shapes = append(shapes, [][3]int{{1, 100, 70}, {1, 896, 112}, {40, 70, 49}}...)
 	for i, s := range slices.Repeat(shapes, 5) {
 		rows, k, n := s[0], s[1], s[2]
@@ -145,9 +145,9 @@ func wrapped(t *testing.T, dev kernel.Device, rowBits bool) {
 	}
 }
 
-// together demands that products with one x have the bits that each has alone: of packed
-// weights, of wrapped ones, and of both; with few rows, and with so many that a wrapped weight is
-// widened a slab at a time.
+// together tests that MatMuls gives the same bits as one MatMul for each weight: for packed weights,
+// wrapped ones, and both; with few rows, and with so many that a wrapped weight is converted a slab at
+// a time.
 func together(t *testing.T, dev kernel.Device) {
 	for _, s := range [][2]int{{1, 64}, {3, 896}, {7, 128}, {33, 320}, {400, 64}, {5, 0}, {0, 64}} {
 		rows, k := s[0], s[1]

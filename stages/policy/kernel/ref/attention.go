@@ -2,7 +2,7 @@ package ref
 
 import "math"
 
-// Attention walks segment, head, row; a row's scores are its only scratch.
+// Attention goes through segments, heads and rows. It stores the scores of one row only.
 func (Device) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
 	eachRow(cu, mask, selected, h, g, func(head, group, i int, seen []int) {
 		at := (i*h + head) * d

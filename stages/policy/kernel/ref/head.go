@@ -6,7 +6,7 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// LogProbs keeps one row of logits at a time.
+// LogProbs computes one row of logits at a time.
 func (Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32, t int) {
 	m := w.(*matrix)
 	logits := make([]float64, m.n)

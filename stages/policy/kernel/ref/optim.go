@@ -6,7 +6,7 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// AdamW computes each element in float64 and rounds what it stores.
+// AdamW computes each element in float64 and rounds the results to float32.
 func (Device) AdamW(w, m, v, g []float32, n int, s kernel.AdamW) {
 	b1, b2 := float64(s.Beta1), float64(s.Beta2)
 	for i := range n {

@@ -1,8 +1,7 @@
-// Package ref computes every kernel with the plainest loops there are. It is the
-// judge: other devices are compared with it, so it is written to be checked by
-// eye against the formulas in package kernel, and sums in float64.
+// Package ref is the reference device: plain loops that sum in float64, against which every other device
+// is tested. It is written to be checked by reading, against the formulas in package kernel.
 //
-// It knows no threads and no blocking, and it is slow. Use it in tests:
+// It has no threads and no blocking, and it is slow. Use it in tests:
 //
 //	dev := ref.New()
 //	w := dev.Pack(weights, n, k)
@@ -22,11 +21,11 @@ func New() kernel.Device { return Device{} }
 // Name is "ref".
 func (Device) Name() string { return "ref" }
 
-// matrix keeps the weight as given.
+// matrix has the weight in float32, row by row.
 type matrix struct {
 	n, k    int
 	w       []float32 // (N, K)
-	wrapped bool      // made by Wrap
+	wrapped bool      // made by Wrap, not by Pack
 }
 
 func (m *matrix) Shape() (n, k int) { return m.n, m.k }
@@ -36,7 +35,7 @@ func (Device) Pack(w []float32, n, k int) kernel.Matrix {
 	return &matrix{n: n, k: k, w: append([]float32(nil), w[:n*k]...)}
 }
 
-// Wrap widens all of w.
+// Wrap converts all of w to float32.
 func (Device) Wrap(w kernel.Weight) kernel.Matrix {
 	n, k := w.Shape()
 	return &matrix{n: n, k: k, w: kernel.Widened(w), wrapped: true}

@@ -8,7 +8,7 @@ import (
 	"itool/stages/policy/kernel/ref"
 )
 
-// Values small enough to check by hand: the judge itself needs a judge.
+// TestByHand compares the reference with values that are small enough to check by hand.
 func TestByHand(t *testing.T) {
 	dev := ref.New()
 	ln := func(x float64) float32 { return float32(math.Log(x)) }
@@ -36,7 +36,7 @@ func TestByHand(t *testing.T) {
 		"swiglu": {func(y []float32) {
 			dev.SwiGLU(y, []float32{0, ln(3)}, []float32{5, 4}, 2)
 		}, []float32{0, 3 * ln(3)}},
-		"attention averages equal keys, and starts anew per segment": {func(y []float32) {
+		"attention averages equal keys, and starts again in each segment": {func(y []float32) {
 			dev.Attention(y, make([]float32, 3), make([]float32, 3), make([]float32, 3), []float32{2, 4, 7},
 				[]int32{0, 2, 3}, nil, nil, 1, 1, 1)
 		}, []float32{2, 3, 7}},

@@ -7,8 +7,8 @@ import (
 	"itool/stages/policy/kernel/ref"
 )
 
-// The judge is trivially its own equal; the finite differences and the row,
-// guard and concurrency checks are what this holds it against.
+// TestDevice: the reference trivially equals itself, but the suite also checks finite differences, rows,
+// guards and concurrency.
 func TestDevice(t *testing.T) {
 	kerneltest.Run(t, ref.New(), ref.New())
 }

@@ -130,7 +130,7 @@ func (f *file) bf16Pairs() {
 	f.end()
 }
 
-// bf16Turn: words, pairs of words, then quarters of the register change places.
+// bf16Turn transposes a tile: it exchanges words, then pairs of words, then quarters of the registers.
 func (f *file) bf16Turn() {
 	at := f.begin("bf16Turn", "is described at type bf16Kernels.", "", args("tiles *float32, n int"))
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, CX", at["tiles"], at["n"])
@@ -158,7 +158,7 @@ func (f *file) bf16Turn() {
 	f.end()
 }
 
-// bf16Tiles configures the unit and releases it again: nobody else ever sees it in use.
+// bf16Tiles configures the tile unit and releases it again, so that it is never in use outside of this function.
 func (f *file) bf16Tiles() {
 	at := f.begin("bf16Tiles", "is described at type bf16Kernels.", "",
 		args("a, b, acc *float32, steps, panels, bPanel, add int"))

@@ -125,10 +125,10 @@ type constantOf struct {
 	bits uint32
 }
 
-// constants are vectors of one repeated value, in memory so that they cost no
-// register. The polynomial is Cephes' expf, good to about one unit in the last place.
+// constantBits are vectors of one repeated value, in memory so that they need no register. exp is Cephes'
+// expf: range reduction by ln 2 and a polynomial, exact to about one unit in the last place.
 var constantBits = []constantOf{
-	{"expLow", 0xc2700000},  // −60: e^x below it is taken for 0
+	{"expLow", 0xc2700000},  // −60: below it e^x is replaced by 0
 	{"expHigh", 0x42ae0000}, // 87
 	{"log2e", 0x3fb8aa3b},   // 1/ln 2
 	{"magic", 0x4b400000},   // 1.5·2²³: adding it rounds to an integer
@@ -146,7 +146,7 @@ var constantBits = []constantOf{
 	{"signBit", 0x80000000}, // −0
 }
 
-// codeBits are those that kernels of weights in eight bits need besides.
+// codeBits are further constants, for weights in eight bits.
 var codeBits = []constantOf{
 	{"codeUp", 0x7f000000},   // 2¹²⁷: a half's bits, shifted to a float32's, times this are 2¹⁵ times its value
 	{"codeBias", 0xbf808000}, // −(1 + 128·2⁻¹⁵)
@@ -177,8 +177,8 @@ func (f *file) constants() {
 
 func constant(name string) string { return "·" + name + "<>(SB)" }
 
-// exp replaces register x by e^x; t, u, and 15 or K3, are scratch. NaN stays NaN: it
-// is the second operand of the clamps, and the scaling by 2ⁿ is a multiplication.
+// exp replaces register x by e^x; t, u, and 15 or K3, are scratch. NaN stays NaN, because it is the second
+// operand of the clamps and the scaling by 2ⁿ is a multiplication.
 //
 // Below e^−60 the result is 0. It would vanish in any sum with 1, but its products
 // with small gradients would be subnormal, and those cost a hundred cycles each: a

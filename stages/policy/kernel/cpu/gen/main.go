@@ -1,8 +1,8 @@
-// Command gen writes the vector kernels of package cpu: kernels_amd64.s and
-// kernels_arm64.s, and their declarations. Elementwise kernels are described once, in
-// vector.go, and emitted for AVX-512 and AVX2 (x86.go) and for NEON (neon.go). The
-// others are written for both x86 sets at once, what differs being in asm.go, and for
-// NEON again; those of the tile unit, in amx.go, stand for themselves.
+// Command gen generates the assembly of package cpu, kernels_amd64.s and kernels_arm64.s, and its
+// declarations in Go. Elementwise kernels are described once, in vector.go, and emitted for AVX-512 and
+// AVX2 (x86.go) and for NEON (neon_vector.go). The other kernels are written once for both x86
+// instruction sets, with the differences in asm.go, and once for NEON; those of the tile unit are in
+// amx.go.
 //
 //	go run ./gen        # from stages/policy/kernel/cpu
 package main
@@ -23,7 +23,7 @@ func main() {
 	}
 }
 
-// generate returns the files by name.
+// generate returns the contents of the files by name.
 func generate() map[string][]byte {
 	files := map[string][]byte{}
 	for arch, emit := range map[string]func(f *file){"amd64": (*file).amd64, "arm64": (*file).neon} {
@@ -73,7 +73,7 @@ func (f *file) p(format string, args ...any) {
 	fmt.Fprintf(&f.asm, format+"\n", args...)
 }
 
-// label returns a name unused so far.
+// label returns a name that is not used yet.
 func (f *file) label(name string) string {
 	f.labels++
 	return fmt.Sprintf("%s%d", name, f.labels)

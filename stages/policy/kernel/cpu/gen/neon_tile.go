@@ -5,9 +5,9 @@ import "fmt"
 // neonTileRows fill 24 registers with sums; four are for b, four for a.
 const neonTileRows = 6
 
-// neonTile is tile with 16 columns: every k takes one value from each row of a, four
-// bytes at any stride, into lane 0 of a register that multiplies all of b. To load it
-// into all lanes takes a vector operation more on some cores.
+// neonTile is tile with 16 columns. At every k it loads one value of each row of a, at any stride, into
+// lane 0 of a register, and multiplies b by that lane. Loading the value into all lanes would cost one
+// more vector operation on some cores.
 func (f *file) neonTile(rows int) {
 	f.frame = 64 * rows
 	at := f.begin(fmt.Sprintf("tile%dx", rows), fmt.Sprintf("multiplies %d rows; strides in floats.", rows), "",
@@ -33,8 +33,8 @@ func (f *file) neonTile(rows int) {
 	f.p("\tRET")
 }
 
-// neonStore writes rows of 16 columns in whole registers, and of fewer by way of the
-// stack, value by value.
+// neonStore writes rows of 16 columns in whole registers. Rows with fewer columns go through the stack,
+// value by value.
 func (f *file) neonStore(rows int, at map[string]string) {
 	f.p("\tMOVD %s, R0\n\tMOVD %s, R1\n\tLSL $2, R1", at["c"], at["cRow"])
 	f.p("\tMOVD %s, R2\n\tMOVD %s, R3\n\tFMOVS %s, F28", at["cols"], at["add"], at["alpha"])

@@ -2,9 +2,8 @@ package main
 
 import "fmt"
 
-// neonVector is vector in NEON: whole registers first, then value by value, in lane 0
-// of the same instructions, with zeros beside it. V14 and V15 are scratch, V16 to V31
-// the constants.
+// neonVector implements vector in NEON: whole registers first, then one value at a time, in lane 0 of the
+// same instructions, with zeros in the other lanes. V14 and V15 are scratch, V16 to V31 the constants.
 type neonVector struct {
 	*file
 	at   map[string]string

@@ -1,6 +1,6 @@
 package main
 
-// packing emits the two copies that bring a matrix into panels.
+// packing emits the kernels that copy a matrix, or convert a weight, into packed panels.
 func (f *file) packing() {
 	if f.wide() {
 		f.packing512()
@@ -47,8 +47,7 @@ func (f *file) packing512() {
 	f.end()
 }
 
-// packRows256 knows three cases: one register a step, whole steps of two, and two
-// registers behind masks.
+// packRows256 has three cases: one register per step, two whole registers, and two registers with masks.
 func (f *file) packRows256() {
 	at := f.begin("packRows", "is described at type level.", "",
 		args("dst *float32, dstStep int, src *float32, srcStep, rows, width int"))
@@ -77,9 +76,8 @@ func transposeDoc(group string) string {
 	return "writes 4·fours steps of " + group + " values, 16 apart: value j of step p is src[j·srcRow + p]."
 }
 
-// transpose256 turns four columns of eight rows at a time. Each register takes four
-// values of a row and of the fourth row after it: permuting whole halves instead
-// costs eight micro-operations on the first Zen.
+// transpose256 transposes four columns of eight rows at a time. Each register takes four values of a row
+// and of the fourth row after it: permuting whole halves instead costs eight micro-operations on Zen 1.
 func (f *file) transpose256() {
 	at := f.begin("transpose", transposeDoc("eight"), "",
 		args("dst, src *float32, srcRow, fours int"))
@@ -100,7 +98,7 @@ func (f *file) transpose256() {
 	f.end()
 }
 
-// widen256 makes sixteen values of 16 bits in Y0 and Y1.
+// widen256 converts sixteen values of 16 bits to float32, in Y0 and Y1.
 func (f *file) widen256(name, sixteen string) {
 	at := f.begin(name, "is described at type level.", "", args("dst *float32, src *byte, sixteens int"))
 	f.p("\tMOVQ %s, DI\n\tMOVQ %s, SI\n\tMOVQ %s, CX", at["dst"], at["src"], at["sixteens"])
@@ -117,9 +115,9 @@ func turnDoc(kind string) string {
 		" src[j·srcRow + p]. Every eight steps prefetch two more cache lines, beginning ahead bytes behind src."
 }
 
-// turn256 turns eight columns of eight rows of 16 bits a value at a time, and widens them
-// at the end (bf16 by putting a zero below each): half the shuffles of turning float32.
-// Registers are of 128 bits, which is what the first Zen computes with.
+// turn256 transposes eight columns of eight rows of values of 16 bits, and converts them to float32 at the
+// end (bf16 by a zero in the low half): that takes half the shuffles of transposing float32. Registers
+// have 128 bits, the width of Zen 1's units.
 func (f *file) turn256(name, kind string) {
 	at := f.begin(name, turnDoc(kind), "",
 		args("dst *float32, dstStep int, src *byte, srcRow, eights, ahead int"))
@@ -163,9 +161,10 @@ func (f *file) turn256(name, kind string) {
 	f.end()
 }
 
-// lookup256 looks eight bytes up at a time: the high halves of all, then the low ones,
-// interleaved at the end. A table of sixteen is two registers; bit 3 of a code, shifted
-// to the sign, chooses between what the other bits find in each.
+// lookup256 looks up the codes of eight bytes at a time, the NF4 codebook for example: first the high
+// halves, then the low ones; they are interleaved at the end. The table of sixteen values is in two
+// registers. The low three bits of a code choose a value of each; bit 3, moved to the sign, chooses
+// between the two.
 func (f *file) lookup256() {
 	at := f.begin("lookup", "is described at type level.", "",
 		args("dst *float32, codes *byte, table *float32, eights int"))
@@ -181,13 +180,13 @@ func (f *file) lookup256() {
 	f.end()
 }
 
-// What a code q stands for comes out of one multiply-add, which is exact: as the bits of
-// 1 + (q + 128)·2⁻¹⁵, times 2¹⁵ times the scale, minus (2¹⁵ + 128) times the scale. All
-// registers are of 128 bits, which is what the first Zen computes with: there the plain
-// way (extend, convert, multiply) takes a sixth longer, in wider registers as well.
+// Weights in eight bits: the value of a code q is computed by one exact multiply-add. The bits of the
+// code make the number 1 + (q + 128)·2⁻¹⁵; times 2¹⁵ times the scale, minus (2¹⁵ + 128) times the scale,
+// that is q times the scale. Registers have 128 bits, the width of Zen 1's units: there the plain way
+// (extend, convert, multiply) takes a sixth longer, also in wider registers.
 
-// scalesInt8 makes both factors of sixteen halves, in registers from 4 and from 8 on, and
-// clears X13. A shifted half may be subnormal, the product is exact all the same.
+// scalesInt8 computes both factors from sixteen halves, in registers from 4 and from 8 on, and clears
+// X13. A shifted half may be subnormal; the product is exact nevertheless.
 func (f *file) scalesInt8() {
 	for i := range 4 {
 		f.p("\tVPMOVZXWD %d(R8), X%d\n\tVPSLLD $13, X%d, X%d", 8*i, 4+i, 4+i, 4+i)
@@ -197,7 +196,7 @@ func (f *file) scalesInt8() {
 	f.p("\tADDQ $32, R8\n\tVPXOR X13, X13, X13")
 }
 
-// codesInt8 widens sixteen codes and does something with each four of them.
+// codesInt8 converts sixteen codes to float32 and calls then for every four of them.
 func (f *file) codesInt8(then func(register, four int)) {
 	for i, half := range []string{"L", "H"} {
 		f.p("\tVPUNPCK%sBW (DI), X13, X14", half)
@@ -209,7 +208,7 @@ func (f *file) codesInt8(then func(register, four int)) {
 	f.p("\tADDQ $16, DI")
 }
 
-// blocks256 goes through the k in CX, 32 at a time.
+// blocks256 loops over the k in CX, one block of 32 at a time.
 func (f *file) blocks256(scales, step func()) {
 	block, loop, last, done := f.label("b"), f.label("b"), f.label("b"), f.label("b")
 	f.p("\tTESTQ CX, CX\n\tJZ %s\n%s:", done, block)
@@ -220,7 +219,7 @@ func (f *file) blocks256(scales, step func()) {
 	f.p("\tDECQ R10\n\tJNZ %s\n\tTESTQ CX, CX\n\tJNZ %s\n%s:", loop, block, done)
 }
 
-// widenInt8 makes sixteen columns of a panel.
+// widenInt8 converts sixteen columns of a panel.
 func (f *file) widenInt8() {
 	at := f.begin("widenInt8", "is described at type level.", "",
 		args("dst *float32, dstStep int, codes *byte, scales *uint16, k int"))
@@ -233,8 +232,8 @@ func (f *file) widenInt8() {
 	f.end()
 }
 
-// rowInt8 multiplies codes on their way from memory. Every sum is that of tile with what
-// the codes stand for, in its order.
+// rowInt8 is a product of one row with dequantization on the fly. Every sum has the order of tile with
+// the converted weight.
 func (f *file) rowInt8() {
 	at := f.begin("rowInt8", "is described at type level.", "",
 		args("k int, a *float32, codes *byte, scales *uint16, c *float32, add int"))
@@ -265,7 +264,7 @@ func (f *file) rowInt8() {
 	f.end()
 }
 
-// peak emits the register-only loop benchmarks are measured against.
+// peak emits a loop without memory access that measures the machine's peak rate for benchmarks.
 func (f *file) peak() {
 	at := f.begin("peak", "runs n rounds of 12 fused multiply-adds.", "", args("n int"))
 	f.p("\tMOVQ %s, CX", at["n"])

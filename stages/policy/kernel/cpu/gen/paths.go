@@ -2,9 +2,8 @@ package main
 
 import "slices"
 
-// paths emits decoding's attention over scattered cache slots. The kernels take the path four
-// slots at a time (the caller pads it), as the distance of each slot's row from the first in bytes,
-// and rows of whole registers.
+// paths emits the kernels of paged attention over scattered cache slots. They take the path as byte
+// offsets of the slots' rows, four slots at a time (the caller pads it), and rows of whole registers.
 func (f *file) paths() {
 	f.pathScores(1)
 	f.pathScores(2)
@@ -70,8 +69,8 @@ func (f *file) sumLanes(a int) {
 	f.p("\tVEXTRACTF128 $1, Y%d, X11\n\tVADDPS X11, X%d, X%d", a, a, a)
 }
 
-// pathMix: out = Σ p[j] · v[path[j]], two registers of columns at a time and at last one,
-// every fourth slot into the same accumulators.
+// pathMix: out = Σ p[j] · v[path[j]]. It takes two registers of columns at a time, and one at the end.
+// Every fourth slot adds to the same accumulators.
 func (f *file) pathMix() {
 	at := f.begin("pathMix", "is described at type level.", "",
 		args("out, p, v *float32, path *int64, fours, d int"))

@@ -6,7 +6,7 @@ import "fmt"
 const tileArgs = "k int, a *float32, aRow, aStep int, b *float32, bStep int, " +
 	"c *float32, cRow, cols int, alpha float32, add int"
 
-// tile emits the heart of every matrix product:
+// tile emits the micro-kernel of a register-blocked GEMM, which every matrix product uses:
 //
 //	c (rows, cols) = alpha · a (rows, k) · b (k, 2 registers) + (add ? c : 0)
 //
@@ -51,8 +51,8 @@ func (f *file) tile(rows int) {
 	f.end()
 }
 
-// pair256 is tile with one row and two panels, whole ones: four sums wait for one
-// another less than two. Every sum is that of tile, in its order.
+// pair256 is tile with one row and two whole panels: with four independent sums the latency of an
+// addition matters less than with two. Every sum has the order of tile.
 func (f *file) pair256() {
 	at := f.begin("tilePair", "multiplies one row with two whole panels; c is 32 columns.", "",
 		args("k int, a *float32, aStep int, b, b2, c *float32, alpha float32, add int"))
@@ -81,7 +81,7 @@ func (f *file) pair256() {
 	f.end()
 }
 
-// store512 writes through two lane masks.
+// store512 writes with two lane masks.
 func (f *file) store512(rows, left, right, alpha int) {
 	plain, done := f.label("store"), f.label("store")
 	f.p("\tMOVQ $1, R9\n\tSHLQ CX, R9\n\tDECQ R9\n\tKMOVW R9, K1\n\tSHRQ $16, R9\n\tKMOVW R9, K2")

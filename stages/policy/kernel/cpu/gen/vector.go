@@ -2,10 +2,10 @@ package main
 
 import "strings"
 
-// vector is what the elementwise kernels are described in, once for all instruction
-// sets: a loop over slices of equal length, a register of each at a time, the rest
-// behind the last whole one in the same instructions. Arguments are numbers of
-// registers, below 14: an instruction set keeps the others for itself.
+// vector is the language in which elementwise kernels are described once for all instruction sets: a loop
+// over slices of equal length, one register of each slice at a time; the rest behind the last whole
+// register goes through the same instructions. Arguments are numbers of registers below 14; each
+// instruction set uses the others itself.
 type vector interface {
 	constants() // before exp and fill
 	fill(constant string, r int)
@@ -14,7 +14,7 @@ type vector interface {
 	load(slice string, r int) // lanes past the end become 0
 	store(r int, slice string)
 	keep(r int)         // clears the lanes past the end, before they enter a sum
-	blend(other, r int) // gives them the value of other, or of a lane before the end
+	blend(other, r int) // gives the lanes past the end the value of other, or of a lane before the end
 
 	add(a, b, d int) // d = a + b
 	sub(a, b, d int)

@@ -1,7 +1,7 @@
 package main
 
-// x86Vector is vector in AVX-512 and AVX2: whole registers first, then one masked pass
-// over the rest.
+// x86Vector implements vector in AVX-512 and AVX2: whole registers first, then one pass with a mask for
+// the rest.
 type x86Vector struct {
 	*file
 	at   map[string]string
