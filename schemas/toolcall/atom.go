@@ -18,9 +18,9 @@ func (c *cursor) primary() (*node, error) {
 			if name == "" || reserved(name) {
 				return nil, c.want("a name")
 			}
-			n, err = c.grow(attributeForm, name, n)
+			n, err = c.newNode(attributeForm, name, n)
 		case c.take("("):
-			n, err = c.callee(n)
+			n, err = c.arguments(n)
 		case c.take("["):
 			n, err = c.subscript(n)
 		default:
@@ -35,7 +35,7 @@ func (c *cursor) atom() (*node, error) {
 	case b == '\'' || b == '"':
 		return c.strings()
 	case c.take("..."):
-		return c.grow(ellipsisForm, "")
+		return c.newNode(ellipsisForm, "")
 	case c.atNumber():
 		v, err := c.number()
 		if err != nil {
@@ -47,7 +47,7 @@ func (c *cursor) atom() (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return c.grow(listForm, "", items...)
+		return c.newNode(listForm, "", items...)
 	case c.take("("):
 		return c.parenthesis()
 	case c.take("{"):
@@ -57,7 +57,7 @@ func (c *cursor) atom() (*node, error) {
 }
 
 func (c *cursor) literal(v Value) (*node, error) {
-	n, err := c.grow(constantForm, "")
+	n, err := c.newNode(constantForm, "")
 	n.value = v
 	return n, err
 }
@@ -79,7 +79,7 @@ func (c *cursor) identifier() (*node, error) {
 		c.pos = start
 		return nil, c.want("an expression")
 	}
-	return c.grow(nameForm, word)
+	return c.newNode(nameForm, word)
 }
 
 // strings reads one or more adjacent string literals, which Python joins.
@@ -132,7 +132,7 @@ func (c *cursor) starred() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.grow(starForm, "", inner)
+	return c.newNode(starForm, "", inner)
 }
 
 func (c *cursor) parenthesis() (*node, error) {
@@ -146,7 +146,7 @@ func (c *cursor) parenthesis() (*node, error) {
 		}
 		return items[0], nil
 	}
-	return c.grow(tupleForm, "", items...)
+	return c.newNode(tupleForm, "", items...)
 }
 
 // braces reads a dict or a set; which one the first entry shows.
@@ -171,7 +171,7 @@ func (c *cursor) braces() (*node, error) {
 			return nil, c.want(`"," or "}"`)
 		}
 	}
-	return c.grow(f, "", kids...)
+	return c.newNode(f, "", kids...)
 }
 
 // entry reads key: value, **value (no key) or an item of a set (no value).
@@ -193,8 +193,8 @@ func (c *cursor) entry() (key, value *node, err error) {
 	return key, value, err
 }
 
-// callee reads the arguments of a call; its "(" is behind the cursor.
-func (c *cursor) callee(function *node) (*node, error) {
+// arguments reads the arguments of a call; its "(" is behind the cursor.
+func (c *cursor) arguments(function *node) (*node, error) {
 	kids, args := []*node{function}, []keyword(nil)
 	depth, unpacked := 0, false
 	for c.trivia(); !c.take(")"); c.trivia() {
@@ -224,7 +224,7 @@ func (c *cursor) callee(function *node) (*node, error) {
 			return nil, c.want(`"," or ")"`)
 		}
 	}
-	n, err := c.grow(callForm, "", kids...)
+	n, err := c.newNode(callForm, "", kids...)
 	if err != nil {
 		return nil, err
 	}
@@ -267,11 +267,11 @@ func (c *cursor) subscript(of *node) (*node, error) {
 	index := items[0]
 	if len(items) > 1 || trailing {
 		var err error
-		if index, err = c.grow(tupleForm, "", items...); err != nil {
+		if index, err = c.newNode(tupleForm, "", items...); err != nil {
 			return nil, err
 		}
 	}
-	return c.grow(indexForm, "", of, index)
+	return c.newNode(indexForm, "", of, index)
 }
 
 // slice reads an index or lower:upper:step with any part left out.
@@ -298,5 +298,5 @@ func (c *cursor) slice() (*node, error) {
 		}
 		return parts[0], nil
 	}
-	return c.grow(sliceForm, "", parts[:]...)
+	return c.newNode(sliceForm, "", parts[:]...)
 }

@@ -45,9 +45,9 @@ type keyword struct {
 	value *node
 }
 
-// grow makes a node over kids and bounds the tree's height, which recursion bounds
+// newNode makes a node over kids and bounds the tree's height, which recursion bounds
 // only for brackets: 1+1+1+... is built by a loop.
-func (c *cursor) grow(f form, text string, kids ...*node) (*node, error) {
+func (c *cursor) newNode(f form, text string, kids ...*node) (*node, error) {
 	n := &node{form: f, text: text, kids: kids, pos: max(c.pos+c.shift, 0)}
 	for _, kid := range kids {
 		if kid != nil && kid.depth >= n.depth {
@@ -128,7 +128,7 @@ func (c *cursor) expression() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.grow(compareForm, "if", left, test, other)
+	return c.newNode(compareForm, "if", left, test, other)
 }
 
 // The binary operators by how tightly they bind; longer ones come before their
@@ -167,7 +167,7 @@ func (c *cursor) operators(level int) (*node, error) {
 		if level >= arithLevel {
 			f = binaryForm
 		}
-		left, err = c.grow(f, op, left, right)
+		left, err = c.newNode(f, op, left, right)
 	}
 	return nil, err
 }
@@ -208,7 +208,7 @@ func (c *cursor) prefix(op string, level int) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.grow(unaryForm, op, operand)
+	return c.newNode(unaryForm, op, operand)
 }
 
 // unary reads -x, +x, ~x and x ** y; the power binds tighter to its left only.
@@ -234,5 +234,5 @@ func (c *cursor) unary() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.grow(binaryForm, "**", left, right)
+	return c.newNode(binaryForm, "**", left, right)
 }

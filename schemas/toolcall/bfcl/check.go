@@ -162,7 +162,7 @@ func checkArg(v toolcall.Value, param toolcall.Param, accept Accept, lang langua
 	want := declared(param, accept, lang)
 	v = lang.convert(v, param)
 	if param.Type == "tuple" {
-		v, accept = untuple(v), untupled(accept)
+		v, accept = tupleAsList(v), tuplesAsLists(accept)
 	}
 	if want.kind == toolcall.Float && v.Kind == toolcall.Int && lang == python { // Python's one automatic conversion
 		f, err := strconv.ParseFloat(v.Text, 64)
@@ -178,18 +178,18 @@ func checkArg(v toolcall.Value, param toolcall.Param, accept Accept, lang langua
 	return checkValue(v, want, variable, accept)
 }
 
-func untuple(v toolcall.Value) toolcall.Value {
+func tupleAsList(v toolcall.Value) toolcall.Value {
 	if v.Kind == toolcall.Tuple {
 		v.Kind = toolcall.List
 	}
 	return v
 }
 
-// untupled does the same for references; BFCL's answers are JSON and have no tuples.
-func untupled(accept Accept) Accept {
+// tuplesAsLists does the same for references; BFCL's answers are JSON and have no tuples.
+func tuplesAsLists(accept Accept) Accept {
 	values := make([]toolcall.Value, len(accept.Values))
 	for i, v := range accept.Values {
-		values[i] = untuple(v)
+		values[i] = tupleAsList(v)
 	}
 	accept.Values = values
 	return accept

@@ -26,27 +26,27 @@ func checkValue(v toolcall.Value, want shape, variable bool, accept Accept) *Mis
 	return nil
 }
 
-var dropped = strings.NewReplacer(" ", "", ",", "", ".", "", "/", "", "-", "", "_", "", "*", "", "^", "", "'", `"`)
+var ignoredInText = strings.NewReplacer(" ", "", ",", "", ".", "", "/", "", "-", "", "_", "", "*", "", "^", "", "'", `"`)
 
-// standard forgives what BFCL forgives in a string: blanks, , . / - _ * ^, case, and
+// normalize forgives what BFCL forgives in a string: blanks, , . / - _ * ^, case, and
 // the kind of quotes.
-func standard(v toolcall.Value) toolcall.Value {
+func normalize(v toolcall.Value) toolcall.Value {
 	if v.Kind == toolcall.String {
-		v.Text = strings.ToLower(dropped.Replace(v.Text))
+		v.Text = strings.ToLower(ignoredInText.Replace(v.Text))
 	}
 	return v
 }
 
-func standardAll(values []toolcall.Value) []toolcall.Value {
+func normalizeAll(values []toolcall.Value) []toolcall.Value {
 	all := make([]toolcall.Value, len(values))
 	for i, v := range values {
-		all[i] = standard(v)
+		all[i] = normalize(v)
 	}
 	return all
 }
 
 func checkString(v toolcall.Value, values []toolcall.Value) *Mismatch {
-	if !in(standard(v), standardAll(values)) {
+	if !in(normalize(v), normalizeAll(values)) {
 		return mismatch(valueString, "", "want one of %s, got %s", toolcall.ListOf(values...).Short(), v.Short())
 	}
 	return nil
@@ -69,12 +69,12 @@ func elements(v toolcall.Value) []toolcall.Value {
 
 // checkList compares in order, with strings standardised one level deep.
 func checkList(v toolcall.Value, values []toolcall.Value) *Mismatch {
-	given := toolcall.Value{Kind: toolcall.List, Items: standardAll(v.Items)}
+	given := toolcall.Value{Kind: toolcall.List, Items: normalizeAll(v.Items)}
 	for _, candidate := range values {
 		if candidate.Kind != toolcall.List && candidate.Kind != toolcall.Tuple && candidate.Kind != toolcall.String {
 			continue // the original would stop with an exception
 		}
-		if toolcall.PythonEqual(given, toolcall.Value{Kind: toolcall.List, Items: standardAll(elements(candidate))}) {
+		if toolcall.PythonEqual(given, toolcall.Value{Kind: toolcall.List, Items: normalizeAll(elements(candidate))}) {
 			return nil
 		}
 	}
@@ -104,7 +104,7 @@ func matchDict(v, candidate toolcall.Value) *Mismatch {
 			m = mismatch(valueDictKey, "", "key %s is unknown", p.Key.Short())
 			break
 		}
-		if !in(standard(p.Value), standardAll(elements(accepted))) {
+		if !in(normalize(p.Value), normalizeAll(elements(accepted))) {
 			m = mismatch(valueDictValue, "", "key %s: want one of %s, got %s", p.Key.Short(), accepted.Short(), p.Value.Short())
 			break
 		}
@@ -139,7 +139,7 @@ func checkDicts(v toolcall.Value, values []toolcall.Value) *Mismatch {
 		}
 		m = nil
 		for i := range items {
-			if m = checkDict(untext(v.Items[i]), items[i:i+1]); m != nil {
+			if m = checkDict(asDict(v.Items[i]), items[i:i+1]); m != nil {
 				break
 			}
 		}
@@ -150,9 +150,9 @@ func checkDicts(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	return m
 }
 
-// untext makes an element that is no dict (possible next to a variable) one that no
+// asDict makes an element that is no dict (possible next to a variable) one that no
 // key fits; the original would stop with an exception.
-func untext(v toolcall.Value) toolcall.Value {
+func asDict(v toolcall.Value) toolcall.Value {
 	if v.Kind == toolcall.Dict {
 		return v
 	}
