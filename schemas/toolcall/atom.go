@@ -2,10 +2,10 @@ package toolcall
 
 import "strings"
 
-// Atoms of Python's expressions and what follows them: literals, brackets, attributes,
-// arguments, subscripts. The operators around them are in expr.go.
+// Atoms of Python's expressions, and the attributes, arguments and subscripts that follow
+// them. The operators between them are in expr.go.
 
-// primary reads an atom and the attributes, calls and subscripts behind it.
+// primary reads an atom and the attributes, calls and subscripts that follow it.
 func (c *cursor) primary() (*node, error) {
 	n, err := c.atom()
 	for err == nil {
@@ -106,8 +106,8 @@ func (c *cursor) strings() (*node, error) {
 	}
 }
 
-// elements reads expressions, starred ones too, up to the bracket, and whether a
-// comma stood before it.
+// elements reads expressions, also starred ones, up to the closing bracket. trailing tells
+// whether a comma precedes the bracket.
 func (c *cursor) elements(closing string) (items []*node, trailing bool, err error) {
 	for c.trivia(); !c.take(closing); c.trivia() {
 		item, err := c.starred()
@@ -149,7 +149,7 @@ func (c *cursor) parenthesis() (*node, error) {
 	return c.newNode(tupleForm, "", items...)
 }
 
-// braces reads a dict or a set; which one the first entry shows.
+// braces reads a dict or a set. The first entry decides which of them it is.
 func (c *cursor) braces() (*node, error) {
 	f, kids := dictForm, []*node(nil)
 	for c.trivia(); !c.take("}"); c.trivia() {
@@ -174,7 +174,7 @@ func (c *cursor) braces() (*node, error) {
 	return c.newNode(f, "", kids...)
 }
 
-// entry reads key: value, **value (no key) or an item of a set (no value).
+// entry reads key: value, or **value (key is nil), or an item of a set (value is nil).
 func (c *cursor) entry() (key, value *node, err error) {
 	if c.take("**") {
 		value, err = c.expression()
@@ -193,7 +193,7 @@ func (c *cursor) entry() (key, value *node, err error) {
 	return key, value, err
 }
 
-// arguments reads the arguments of a call; its "(" is behind the cursor.
+// arguments reads the arguments of a call, after its "(".
 func (c *cursor) arguments(function *node) (*node, error) {
 	kids, args := []*node{function}, []keyword(nil)
 	depth, unpacked := 0, false
@@ -233,7 +233,7 @@ func (c *cursor) arguments(function *node) (*node, error) {
 	return n, nil
 }
 
-// keyword reads name "="; "" (and the cursor where it was) when that is not here.
+// keyword reads name "=". If it finds none, it returns "" and does not move the cursor.
 func (c *cursor) keyword() string {
 	start := c.pos
 	name := c.ident()
@@ -246,7 +246,7 @@ func (c *cursor) keyword() string {
 	return name
 }
 
-// subscript reads an index, a slice or a tuple of them; its "[" is behind the cursor.
+// subscript reads an index, a slice or a tuple of them, after the "[".
 func (c *cursor) subscript(of *node) (*node, error) {
 	var items []*node
 	trailing := false
@@ -274,7 +274,7 @@ func (c *cursor) subscript(of *node) (*node, error) {
 	return c.newNode(indexForm, "", of, index)
 }
 
-// slice reads an index or lower:upper:step with any part left out.
+// slice reads an index or lower:upper:step, where each part is optional.
 func (c *cursor) slice() (*node, error) {
 	var parts [3]*node
 	colons := 0

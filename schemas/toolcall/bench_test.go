@@ -7,7 +7,8 @@ import (
 )
 
 func BenchmarkParse(b *testing.B) {
-	const answer = `[Market Trends API(trend_type="MARKET_INDEXES", country="us"), get(a=[1, 2.5, {'k': (True, None)}])]`
+	const answer = `[Market Trends API(trend_type="MARKET_INDEXES", country="us"), ` +
+		`get(a=[1, 2.5, {'k': (True, None)}])]`
 	b.SetBytes(int64(len(answer)))
 	for b.Loop() {
 		if _, err := toolcall.Parse(answer); err != nil {

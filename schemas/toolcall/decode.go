@@ -2,17 +2,21 @@ package toolcall
 
 import "strings"
 
-// Decode reads a model's raw answer exactly as BFCL's checker does: backticks, newlines
-// and blanks at both ends go, a missing bracket is added, the rest is a Python list of
-// calls. Of a call only keyword arguments are kept, a repeated one with its last value;
-// **x becomes the argument "**". Any unary operator negates its number (BFCL reads +5
-// as -5), a binary operation is evaluated, a bare name is its text, a call without
-// keywords is its source text, a call with keywords is the dict {name: {...}}.
+// Decode reads a model's raw answer exactly as BFCL's checker does. It removes backticks,
+// newlines and blanks at both ends and adds a missing outer bracket. The rest is a Python
+// list of calls:
 //
-// Differences from Python, none of which makes a wrong answer pass the AST check: bytes
-// and complex numbers, lambdas, comprehensions, f-strings, the formatting operator 'x' % y
-// and comparisons within a call without keywords do not decode at all, nor do texts
-// beyond the limits of size and depth; a float power may differ in its last digit.
+//   - Only keyword arguments are kept. A repeated one has its last value; **x becomes the
+//     argument "**".
+//   - Any unary operator negates its number: BFCL reads +5 as -5.
+//   - A binary operation is evaluated. A bare name becomes its text.
+//   - As a value, a call without keywords becomes its source text, a call with keywords the
+//     dict {name: {...}}.
+//
+// Differences from Python: bytes and complex numbers, lambdas, comprehensions, f-strings, the
+// formatting operator 'x' % y, comparisons within a call without keywords, and texts beyond
+// the limits of size and depth do not decode. The last digit of a float power can differ.
+// None of them makes a wrong answer pass the check.
 func Decode(raw string) ([]Call, error) {
 	text := strings.Trim(raw, "`\n ")
 	shift := strings.Index(raw, text)
@@ -82,7 +86,7 @@ func (d *decoder) call(n *node) (Call, error) {
 	return call, nil
 }
 
-// dotted is a.b.c; what is no name at its root is left out, as BFCL does.
+// dotted returns the name a.b.c. A root that is not a name is left out, as BFCL does.
 func dotted(n *node) string {
 	name := ""
 	for n.form == attributeForm {
@@ -124,7 +128,7 @@ func (d *decoder) value(n *node) (Value, error) {
 	case indexForm:
 		return indexSource(n)
 	}
-	return Value{}, &SyntaxError{Offset: n.pos, Want: "a value that stands for itself", Got: "an expression"}
+	return Value{}, &SyntaxError{Offset: n.pos, Want: "a literal, a name or a call", Got: "an expression"}
 }
 
 func (d *decoder) values(kids []*node) ([]Value, error) {
@@ -139,7 +143,7 @@ func (d *decoder) values(kids []*node) ([]Value, error) {
 	return items, nil
 }
 
-// dict keeps a repeated key's last value at its first place, as Python does.
+// dict gives a repeated key its last value at the place of the first, as Python does.
 func (d *decoder) dict(n *node) (Value, error) {
 	dict := Value{Kind: Dict}
 	at := map[string]int{}
@@ -169,13 +173,12 @@ func (d *decoder) dict(n *node) (Value, error) {
 	return dict, nil
 }
 
-// negateConstant is BFCL's reading of every unary operator, "not" and "+" included:
-// minus the constant behind it.
+// negateConstant reads every unary operator, also "not" and "+", as BFCL does: as minus.
 func negateConstant(n *node) (Value, error) {
 	if operand := n.kids[0]; operand.form == constantForm {
 		return evalUnary("-", operand.value)
 	}
-	return Value{}, &SyntaxError{Offset: n.pos, Want: "a number behind the sign", Got: "an expression"}
+	return Value{}, &SyntaxError{Offset: n.pos, Want: "a number after the sign", Got: "an expression"}
 }
 
 func source(n *node) (Value, error) {

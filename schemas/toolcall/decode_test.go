@@ -22,13 +22,18 @@ func TestDecode(t *testing.T) {
 		{"the last of two wins", "[f(a=1, b=2, a=3)]", "[f(a=3, b=2)]"},
 		{"true is a name", "[f(a=true, b=True, c=null)]", "[f(a='true', b=True, c='null')]"},
 		{"every sign negates", "[f(a=-1, b=+5, c=not True, d=~2, e=-2.5)]", "[f(a=-1, b=-5, c=-1, d=-2, e=-2.5)]"},
-		{"arithmetic", "[f(a=2 * 3 + 1, b=7 // -2, c=7 % -2, d=1 / 4, e=2 ** 3 ** 2, f=1 << 4, g=5 & 3 | 8, h=-2 ** 2 + 0)]",
+		{"arithmetic",
+			"[f(a=2 * 3 + 1, b=7 // -2, c=7 % -2, d=1 / 4, e=2 ** 3 ** 2, f=1 << 4, g=5 & 3 | 8, h=-2 ** 2 + 0)]",
 			"[f(a=7, b=-4, c=-1, d=0.25, e=512, f=16, g=9, h=-4)]"},
-		{"float arithmetic", "[f(a=7.5 // 2, b=-7.5 % 2, c=2 ** -1, d=0.1 + 0.2, e=0 / -3)]", "[f(a=3.0, b=0.5, c=0.5, d=0.30000000000000004, e=-0.0)]"},
-		{"joined texts and lists", "[f(a='x' + 'y', b='ab' * 2, c=[1] + [2], d='p' \"q\")]", "[f(a='xy', b='abab', c=[1, 2], d='pq')]"},
+		{"float arithmetic", "[f(a=7.5 // 2, b=-7.5 % 2, c=2 ** -1, d=0.1 + 0.2, e=0 / -3)]",
+			"[f(a=3.0, b=0.5, c=0.5, d=0.30000000000000004, e=-0.0)]"},
+		{"joined texts and lists", "[f(a='x' + 'y', b='ab' * 2, c=[1] + [2], d='p' \"q\")]",
+			"[f(a='xy', b='abab', c=[1, 2], d='pq')]"},
 		{"bools are numbers", "[f(a=True + 1, b=True & False)]", "[f(a=2, b=False)]"},
-		{"a call without keywords is text", "[f(a=g( 1,\"x\" , h(y) ), b=now())]", `[f(a="g(1, 'x', h(y))", b='now()')]`},
-		{"a call with keywords is a dict", "[f(a=g(x=1, y=[h(z=2)]))]", "[f(a={'g': {'x': 1, 'y': [{'h': {'z': 2}}]}})]"},
+		{"a call without keywords is text", "[f(a=g( 1,\"x\" , h(y) ), b=now())]",
+			`[f(a="g(1, 'x', h(y))", b='now()')]`},
+		{"a call with keywords is a dict", "[f(a=g(x=1, y=[h(z=2)]))]",
+			"[f(a={'g': {'x': 1, 'y': [{'h': {'z': 2}}]}})]"},
 		{"a subscript is text", "[f(a=x[1:2, ::3], b=y['k'])]", `[f(a='x[(1:2, ::3)]', b="y['k']")]`},
 		{"parentheses are kept where needed", "[f(a=g((1 + 2) * 3, -(1 + 2), (2 ** 3) ** 2, 2 ** -1, x.y[0](1)))]",
 			"[f(a='g((1 + 2) * 3, -(1 + 2), (2 ** 3) ** 2, 2 ** (-1), x.y[0](1))')]"},
@@ -69,11 +74,11 @@ func TestDecodeErrors(t *testing.T) {
 		{"arithmetic with a name", "[f(a=x + 1)]"},
 		{"division by zero", "[f(a=1 / 0)]"},
 		{"list as a key", "[f(a={[]: 1})]"},
-		{"positional behind keyword", "[f(a=1, 2)]"},
+		{"positional after keyword", "[f(a=1, 2)]"},
 		{"unclosed", "[f(a='x)]"},
 		{"leading zeros", "[f(a=007)]"},
 		{"f-string", "[f(a=f'x')]"},
-		{"carriage return behind", "[f()]\r\n"},
+		{"carriage return after the list", "[f()]\r\n"},
 		{"deep brackets", strings.Repeat("[", 5000)},
 		{"deep signs", "[f(a=" + strings.Repeat("-", 5000) + "1)]"},
 		{"long sum", "[f(a=1" + strings.Repeat("+1", 5000) + ")]"},
@@ -94,7 +99,7 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
-// TestHostileLengths feeds long inputs whose naive reading takes quadratic time.
+// A naive reader needs quadratic time for these long inputs.
 func TestHostileLengths(t *testing.T) {
 	var args strings.Builder
 	for i := 0; args.Len() < 900_000; i++ {
@@ -151,13 +156,13 @@ func FuzzDecode(f *testing.F) {
 		if err == nil {
 			again, err := toolcall.Decode(s)
 			if err != nil || !reflect.DeepEqual(calls, again) {
-				t.Fatalf("Decode(%q) is not settled", s)
+				t.Fatalf("Decode(%q) gives different calls the second time", s)
 			}
 			if !toolcall.Equal(calls, again) || len(calls) > 0 && toolcall.IsProse(s) {
 				t.Fatalf("%q: not equal to itself, or prose", s)
 			}
 			for _, c := range calls {
-				if c.Name == "" { // (f)()(a=1): BFCL's name of what has none
+				if c.Name == "" { // (f)()(a=1): no name, as in BFCL
 					return
 				}
 			}

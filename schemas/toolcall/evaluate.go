@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Arithmetic in an answer: BFCL evaluates a binary operation given as a value with
-// Python's eval. Names and calls in it are refused here: Python would look them up
-// among the checker's own variables.
+// Arithmetic in an answer: if a value is a binary operation, BFCL evaluates it with Python's
+// eval. Names and calls in it are refused here: Python would look them up among the
+// checker's own variables.
 
-// maxWork bounds what all operations of one answer may produce, in bytes: 'a' * 10**9
-// is a short text.
+// maxWork limits the results of all operations of one answer together, in bytes: an answer
+// as short as 'a' * 10**9 must not fill the memory.
 const maxWork = 1 << 20
 
 type evaluator struct {
 	work int
 }
 
-var errEvaluate = errors.New("toolcall: an operation that has no value here")
+var errEvaluate = errors.New("toolcall: the operation has no value")
 
 func (e *evaluator) eval(n *node) (Value, error) {
 	switch n.form {
@@ -59,11 +59,11 @@ func (e *evaluator) eval(n *node) (Value, error) {
 	return Value{}, errEvaluate
 }
 
-// charge refuses results when all of them together grow too large.
+// charge refuses a result if all results together exceed maxWork.
 func (e *evaluator) charge(v Value, err error) (Value, error) {
 	e.work += 16 + len(v.Text) + sizeOf(v.Items, maxWork)
 	if err == nil && e.work > maxWork {
-		err = errors.New("toolcall: an operation with too large a result")
+		err = errors.New("toolcall: the result of the operation is too large")
 	}
 	return v, err
 }
@@ -122,7 +122,7 @@ func truthy(v Value) bool {
 	return len(v.Items)+len(v.Pairs) > 0
 }
 
-// whole gives a bool or an int as a number of its own.
+// whole returns a bool or an int as a new number.
 func whole(v Value) (*big.Int, bool) {
 	switch {
 	case v.Kind == Bool && v.Bool:
@@ -137,7 +137,7 @@ func whole(v Value) (*big.Int, bool) {
 
 func integer(n *big.Int) (Value, error) {
 	if n.BitLen() > MaxDigits*10/3 {
-		return Value{}, errors.New("toolcall: an int of too many digits")
+		return Value{}, errors.New("toolcall: the int has too many digits")
 	}
 	return Value{Kind: Int, Text: n.String()}, nil
 }
@@ -219,7 +219,7 @@ func floatDiv(x, y float64) (quotient, rest float64) {
 	return math.Copysign(0, x/y), rest
 }
 
-// asFloat refuses ints that no float holds, as Python's OverflowError does.
+// asFloat refuses ints beyond the range of a float: Python raises OverflowError.
 func asFloat(v Value) (float64, error) {
 	if v.Kind == Float {
 		return v.Float, nil
@@ -240,7 +240,7 @@ func finite(f float64) (Value, error) {
 	return notNaN(f)
 }
 
-// notNaN keeps out the one value that has no literal and is not equal to itself.
+// notNaN refuses NaN: it has no literal and is not equal to itself.
 func notNaN(f float64) (Value, error) {
 	if math.IsNaN(f) {
 		return Value{}, errEvaluate

@@ -5,7 +5,7 @@ import (
 	"math/big"
 )
 
-// Operations of ints and bools; results stay within MaxDigits.
+// Operations of ints and bools. Results have at most MaxDigits digits.
 
 func wholeOp(op string, a, b Value, x, y *big.Int) (Value, error) {
 	zero := y.Sign() == 0
@@ -38,11 +38,12 @@ func wholeOp(op string, a, b Value, x, y *big.Int) (Value, error) {
 		if y.Sign() < 0 {
 			return floatOp(op, a, b)
 		}
-		// The exponent alone says how long the result gets, before the work is done.
-		if x.BitLen() > 1 && (!y.IsInt64() || y.Int64() > MaxDigits*10/3 || int64(x.BitLen()-1)*y.Int64() > MaxDigits*10/3) {
+		// Refuse a result that is too long before it is computed.
+		const maxBits = MaxDigits * 10 / 3
+		if x.BitLen() > 1 && (!y.IsInt64() || y.Int64() > maxBits || int64(x.BitLen()-1)*y.Int64() > maxBits) {
 			return Value{}, errEvaluate
 		}
-		if x.BitLen() <= 1 { // 0, 1, -1: only the parity counts, and 0**0 is 1
+		if x.BitLen() <= 1 { // 0, 1, -1: only the parity of y counts, and 0**0 is 1
 			y = new(big.Int).Add(new(big.Int).And(y, big.NewInt(1)), big.NewInt(int64(2*y.Sign())))
 		}
 		return integer(new(big.Int).Exp(x, y, nil))
@@ -54,7 +55,7 @@ func wholeOp(op string, a, b Value, x, y *big.Int) (Value, error) {
 	return Value{}, errEvaluate
 }
 
-// floorDiv divides as Python does: the rest has the divisor's sign.
+// floorDiv divides as Python does: the remainder has the sign of the divisor.
 func floorDiv(x, y *big.Int) (quotient, rest *big.Int) {
 	quotient, rest = new(big.Int).QuoRem(x, y, new(big.Int))
 	if rest.Sign() != 0 && rest.Sign() != y.Sign() {
@@ -83,7 +84,7 @@ func shift(op string, x, by *big.Int) (Value, error) {
 	return integer(x.Lsh(x, uint(by.Int64())))
 }
 
-// bitOp keeps two bools a bool, as Python does.
+// bitOp of two bools gives a bool, as in Python.
 func bitOp(op string, a, b Value, x, y *big.Int) (Value, error) {
 	switch op {
 	case "&":

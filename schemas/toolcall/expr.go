@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// A parser for the part of Python's expressions that an answer can hold. What the
-// decoder would refuse anyway (lambda, comprehension, f-string, bytes, complex, walrus,
-// await) is a syntax error here; Python would refuse it one step later, except as a
-// positional argument, which BFCL ignores.
+// A parser for those Python expressions that an answer can hold. Expressions that the
+// decoder would refuse (lambda, comprehension, f-string, bytes, complex, walrus, await) are
+// a syntax error here. BFCL refuses them one step later, except in a positional argument,
+// which it ignores.
 
 type form uint8
 
@@ -45,8 +45,8 @@ type keyword struct {
 	value *node
 }
 
-// newNode makes a node over kids and bounds the tree's height, which recursion bounds
-// only for brackets: 1+1+1+... is built by a loop.
+// newNode makes a node over kids and limits the height of the tree. The limit of recursion
+// is not enough: a loop builds 1+1+1+...
 func (c *cursor) newNode(f form, text string, kids ...*node) (*node, error) {
 	n := &node{form: f, text: text, kids: kids, pos: max(c.pos+c.shift, 0)}
 	for _, kid := range kids {
@@ -60,7 +60,7 @@ func (c *cursor) newNode(f form, text string, kids ...*node) (*node, error) {
 	return n, nil
 }
 
-// trivia steps over what Python ignores inside brackets.
+// trivia skips blanks, comments and continued lines: Python ignores them inside brackets.
 func (c *cursor) trivia() {
 	for {
 		c.blanks()
@@ -88,7 +88,7 @@ func reserved(word string) bool {
 	return false
 }
 
-// takeWord steps over a keyword that stands here as a whole word.
+// takeWord skips a keyword, if the whole word is next.
 func (c *cursor) takeWord(word string) bool {
 	rest := c.text[c.pos:]
 	if !strings.HasPrefix(rest, word) {
@@ -101,7 +101,7 @@ func (c *cursor) takeWord(word string) bool {
 	return true
 }
 
-// expression reads any expression: a if b else c, or what binds tighter.
+// expression reads any expression: a if b else c, or one that binds tighter.
 func (c *cursor) expression() (*node, error) {
 	if err := c.enter(); err != nil {
 		return nil, err
@@ -131,8 +131,8 @@ func (c *cursor) expression() (*node, error) {
 	return c.newNode(compareForm, "if", left, test, other)
 }
 
-// The binary operators by how tightly they bind; longer ones come before their
-// beginnings. Power and the unary operators are in unary.
+// levels are the binary operators by how tightly they bind, the loosest first. An operator
+// comes before its own prefixes. Power and the unary operators are in unary.
 var levels = [...][]string{
 	{"or"}, {"and"}, {"not in", "is not", "in", "is", "<=", ">=", "==", "!=", "<", ">"},
 	{"|"}, {"^"}, {"&"}, {"<<", ">>"}, {"+", "-"}, {"*", "//", "/", "%", "@"},
@@ -172,7 +172,7 @@ func (c *cursor) operators(level int) (*node, error) {
 	return nil, err
 }
 
-// operator steps over an operator of the level; "" when none stands here.
+// operator skips an operator of the level and returns it; "" if none is next.
 func (c *cursor) operator(level int) string {
 	c.trivia()
 	for _, op := range levels[level] {
@@ -198,7 +198,7 @@ func (c *cursor) operator(level int) string {
 	return ""
 }
 
-// prefix reads the operand of a prefix operator that is behind the cursor.
+// prefix reads the operand of a prefix operator, after the operator.
 func (c *cursor) prefix(op string, level int) (*node, error) {
 	if err := c.enter(); err != nil {
 		return nil, err
@@ -211,7 +211,8 @@ func (c *cursor) prefix(op string, level int) (*node, error) {
 	return c.newNode(unaryForm, op, operand)
 }
 
-// unary reads -x, +x, ~x and x ** y; the power binds tighter to its left only.
+// unary reads -x, +x, ~x and x ** y. The power binds tighter than a sign on its left, but not
+// than one on its right.
 func (c *cursor) unary() (*node, error) {
 	c.trivia()
 	for _, op := range []string{"-", "+", "~"} {

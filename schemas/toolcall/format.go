@@ -8,14 +8,19 @@ import (
 	"strings"
 )
 
-// Format is how a model writes its calls: what its chat template asks it for.
+// Format is the form in which a model writes its calls. Its chat template asks for it.
 type Format string
 
 // The formats.
 const (
-	Pythonic  Format = "pythonic"   // [f(a=1), g()]
-	Hermes    Format = "hermes"     // <tool_call>⏎{"name": "f", "arguments": {"a": 1}}⏎</tool_call>, one block a call, a line each: Hermes, Qwen
-	LlamaJSON Format = "llama_json" // {"name": "f", "parameters": {"a": 1}}, several with "; " between them: Llama 3.1 and later
+	// Pythonic is [f(a=1), g()].
+	Pythonic Format = "pythonic"
+	// Hermes is <tool_call>⏎{"name": "f", "arguments": {"a": 1}}⏎</tool_call>, one block
+	// per call, where ⏎ is a line end. Hermes and Qwen use it.
+	Hermes Format = "hermes"
+	// LlamaJSON is {"name": "f", "parameters": {"a": 1}}, with "; " between calls. Llama 3.1
+	// and later use it.
+	LlamaJSON Format = "llama_json"
 )
 
 const (
@@ -24,7 +29,7 @@ const (
 	pythonTag = "<|python_tag|>"
 )
 
-// FormatOf tells in which format calls are written, by how the text begins.
+// FormatOf returns the format of an answer. The beginning of the text decides.
 func FormatOf(answer string) Format {
 	text := strings.TrimSpace(answer)
 	switch {
@@ -36,7 +41,7 @@ func FormatOf(answer string) Format {
 	return Pythonic
 }
 
-// FormatOfTemplate tells in which format a chat template asks for calls.
+// FormatOfTemplate returns the format that a chat template asks for.
 func FormatOfTemplate(jinja string) Format {
 	switch {
 	case strings.Contains(jinja, openCall):
@@ -47,10 +52,9 @@ func FormatOfTemplate(jinja string) Format {
 	return Pythonic
 }
 
-// Print writes calls as the model would. The JSON formats write what json.dumps of
-// Python does, as chat templates do: a tuple becomes a list, a nested call an object.
-// Calls that JSON cannot hold (infinities, keys of a dict that are no strings) do not
-// read back as they were.
+// Print writes calls as the model would. The JSON formats write what Python's json.dumps
+// writes, as chat templates do: a tuple becomes a list, a nested call an object. Calls that
+// JSON cannot hold (infinities, dict keys that are not strings) read back changed.
 func (f Format) Print(calls []Call) string {
 	if f != Hermes && f != LlamaJSON {
 		return Print(calls)
@@ -74,8 +78,8 @@ func (f Format) Print(calls []Call) string {
 	return b.String()
 }
 
-// Read parses a model's answer in its format. Text outside the blocks of Hermes does
-// not count, as in the programs that serve such models.
+// Read reads a model's answer in the format. Text outside the blocks of Hermes is ignored, as
+// the programs that serve such models do. The error is a *SyntaxError.
 func (f Format) Read(answer string) ([]Call, error) {
 	switch f {
 	case Hermes:
@@ -138,8 +142,8 @@ func readLlama(answer string) ([]Call, error) {
 	}
 }
 
-// jsonCall reads {"name": …, "arguments": {…}}; keys are the names that the second
-// field may have. Other fields do not count.
+// jsonCall reads {"name": …, "arguments": {…}}. keys are the possible names of the second
+// field. Other fields are ignored.
 func (c *cursor) jsonCall(keys ...string) (Call, error) {
 	c.blanks()
 	if c.peek() != '{' {
@@ -178,7 +182,7 @@ func (c *cursor) jsonCall(keys ...string) (Call, error) {
 	return Call{}, start.want(fmt.Sprintf("an object with %q", keys[0]))
 }
 
-// JSON is the arguments as a JSON object, as Print writes them.
+// JSON returns the arguments as a JSON object, as Print writes them.
 func (c Call) JSON() string {
 	var b strings.Builder
 	jsonArgs(&b, c)
@@ -234,7 +238,7 @@ func jsonTo(b *strings.Builder, v Value) {
 		b.WriteByte('}')
 	case Nested:
 		jsonTo(b, v.CallsAsDicts())
-	default: // numbers are the same in both
+	default: // JSON writes numbers as Python does
 		writeValue(b, v, false)
 	}
 }
@@ -266,7 +270,7 @@ func jsonString(b *strings.Builder, s string) {
 	b.WriteByte('"')
 }
 
-// Marks are the texts that calls begin with.
+// Marks returns the texts that calls can begin with.
 func (f Format) Marks() []string {
 	switch f {
 	case Hermes:

@@ -10,7 +10,7 @@ import (
 
 var formats = toolcalltest.Formats
 
-// TestFormatsKeepCalls: what is printed reads back as the same calls, in every format.
+// Calls that are printed read back as the same calls, in every format.
 func TestFormatsKeepCalls(t *testing.T) {
 	for name, calls := range toolcalltest.Calls(t) {
 		for _, f := range formats {
@@ -19,29 +19,31 @@ func TestFormatsKeepCalls(t *testing.T) {
 				t.Errorf("%s, %s: %s became %v, %v", name, f, text, back, err)
 			}
 			if got := toolcall.FormatOf(text); got != f {
-				t.Errorf("%s, %s: taken for %s", name, f, got)
+				t.Errorf("%s, %s: recognized as %s", name, f, got)
 			}
 		}
 	}
 }
 
 func TestFormatPrint(t *testing.T) {
-	calls, err := toolcall.Parse(`[get weather(city='Par"is\n', n=3, x=1.0, on=True, no=None, l=['é', {'k': -2}]), g()]`)
+	const text = `[get weather(city='Par"is\n', n=3, x=1.0, on=True, no=None, l=['é', {'k': -2}]), g()]`
+	const args = `{"city": "Par\"is\n", "n": 3, "x": 1.0, "on": true, "no": null, "l": ["é", {"k": -2}]}`
+	calls, err := toolcall.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for f, want := range map[toolcall.Format]string{
-		toolcall.Pythonic: `[get weather(city='Par"is\n', n=3, x=1.0, on=True, no=None, l=['é', {'k': -2}]), g()]`,
-		toolcall.Hermes: "<tool_call>\n" + `{"name": "get weather", "arguments": {"city": "Par\"is\n", "n": 3, "x": 1.0, "on": true, "no": null, "l": ["é", {"k": -2}]}}` +
+		toolcall.Pythonic: text,
+		toolcall.Hermes: "<tool_call>\n" + `{"name": "get weather", "arguments": ` + args + "}" +
 			"\n</tool_call>\n<tool_call>\n" + `{"name": "g", "arguments": {}}` + "\n</tool_call>",
-		toolcall.LlamaJSON: `{"name": "get weather", "parameters": {"city": "Par\"is\n", "n": 3, "x": 1.0, "on": true, "no": null, "l": ["é", {"k": -2}]}}; {"name": "g", "parameters": {}}`,
+		toolcall.LlamaJSON: `{"name": "get weather", "parameters": ` + args + `}; {"name": "g", "parameters": {}}`,
 	} {
 		got := f.Print(calls)
 		if got != want {
 			t.Errorf("%s:\n got %s\nwant %s", f, got, want)
 		}
 		if toolcall.FormatOf(got) != f {
-			t.Errorf("%s: taken for %s", f, toolcall.FormatOf(got))
+			t.Errorf("%s: recognized as %s", f, toolcall.FormatOf(got))
 		}
 		back, err := f.Read(got)
 		if err != nil || !toolcall.Equal(back, calls) {
@@ -49,7 +51,7 @@ func TestFormatPrint(t *testing.T) {
 		}
 		for _, other := range formats {
 			if _, err := other.Read(got); other != f && err == nil {
-				t.Errorf("%s passes for %s", f, other)
+				t.Errorf("%s reads as %s", f, other)
 			}
 		}
 	}
@@ -57,7 +59,8 @@ func TestFormatPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := toolcall.LlamaJSON.Print(nested), `{"name": "f", "parameters": {"a": [1, 2], "b": {"g": {"c": 3}}}}`; got != want {
+	const want = `{"name": "f", "parameters": {"a": [1, 2], "b": {"g": {"c": 3}}}}`
+	if got := toolcall.LlamaJSON.Print(nested); got != want {
 		t.Errorf("a tuple and a call: %s, want %s", got, want)
 	}
 }
@@ -68,21 +71,33 @@ func TestFormatRead(t *testing.T) {
 		text   string
 		want   string // the calls, or part of the error
 	}{
-		"text around":                  {toolcall.Hermes, "Let me see.\n<tool_call>{\"arguments\": {\"a\": 1}, \"name\": \"f\"}</tool_call> Done.", "[f(a=1)]"},
-		"a repeated key":               {toolcall.Hermes, `<tool_call>{"name": "f", "arguments": {"a": 1, "a": 2}}</tool_call>`, "[f(a=2)]"},
-		"cut off":                      {toolcall.Hermes, `<tool_call>{"name": "f", "arguments": {"a": 1`, "byte 45: want JSON, got the end"},
-		"no end":                       {toolcall.Hermes, `<tool_call>{"name": "f", "arguments": {}}`, "want </tool_call>, got the end"},
-		"no block":                     {toolcall.Hermes, "hello", "byte 0: want <tool_call>"},
-		"no name":                      {toolcall.Hermes, `<tool_call>{"arguments": {}}</tool_call>`, `byte 11: want an object with "name"`},
-		"arguments in a string":        {toolcall.Hermes, `<tool_call>{"name": "f", "arguments": "{}"}</tool_call>`, `an object at "arguments"`},
-		"the other's key":              {toolcall.Hermes, `<tool_call>{"name": "f", "parameters": {}}</tool_call>`, `an object with "arguments"`},
-		"Llama with the other's key":   {toolcall.LlamaJSON, `{"name": "f", "arguments": {"a": true}}`, "[f(a=True)]"},
-		"Llama with its mark":          {toolcall.LlamaJSON, ` <|python_tag|>{"name": "f", "parameters": {}};{"name": "g", "parameters": {"b": null}} `, "[f(), g(b=None)]"},
-		"Llama with words behind":      {toolcall.LlamaJSON, `{"name": "f", "parameters": {}} ok`, `want ";" or the end`},
-		"Llama with a bad escape":      {toolcall.LlamaJSON, `{"name": "f", "parameters": {"a": "\q"}}`, "want JSON"},
-		"not UTF-8":                    {toolcall.LlamaJSON, "{\"name\": \"\xff\", \"parameters\": {}}", "valid UTF-8"},
-		"deep":                         {toolcall.LlamaJSON, `{"name": "f", "parameters": {"a": ` + strings.Repeat("[", 300), "want JSON"},
-		"a number beyond all measures": {toolcall.LlamaJSON, `{"name": "f", "parameters": {"a": 1e999}}`, "want JSON"},
+		"text around": {toolcall.Hermes,
+			"Let me see.\n<tool_call>{\"arguments\": {\"a\": 1}, \"name\": \"f\"}</tool_call> Done.", "[f(a=1)]"},
+		"a repeated key": {toolcall.Hermes,
+			`<tool_call>{"name": "f", "arguments": {"a": 1, "a": 2}}</tool_call>`, "[f(a=2)]"},
+		"cut off": {toolcall.Hermes, `<tool_call>{"name": "f", "arguments": {"a": 1`,
+			"byte 45: want JSON, got the end"},
+		"no end": {toolcall.Hermes, `<tool_call>{"name": "f", "arguments": {}}`,
+			"want </tool_call>, got the end"},
+		"no block": {toolcall.Hermes, "hello", "byte 0: want <tool_call>"},
+		"no name": {toolcall.Hermes, `<tool_call>{"arguments": {}}</tool_call>`,
+			`byte 11: want an object with "name"`},
+		"arguments in a string": {toolcall.Hermes, `<tool_call>{"name": "f", "arguments": "{}"}</tool_call>`,
+			`an object at "arguments"`},
+		"the key of the other format": {toolcall.Hermes,
+			`<tool_call>{"name": "f", "parameters": {}}</tool_call>`, `an object with "arguments"`},
+		"Llama with the key of Hermes": {toolcall.LlamaJSON, `{"name": "f", "arguments": {"a": true}}`,
+			"[f(a=True)]"},
+		"Llama with its mark": {toolcall.LlamaJSON,
+			` <|python_tag|>{"name": "f", "parameters": {}};{"name": "g", "parameters": {"b": null}} `,
+			"[f(), g(b=None)]"},
+		"Llama with words after it": {toolcall.LlamaJSON, `{"name": "f", "parameters": {}} ok`,
+			`want ";" or the end`},
+		"Llama with a bad escape": {toolcall.LlamaJSON, `{"name": "f", "parameters": {"a": "\q"}}`, "want JSON"},
+		"not UTF-8":               {toolcall.LlamaJSON, "{\"name\": \"\xff\", \"parameters\": {}}", "valid UTF-8"},
+		"deep": {toolcall.LlamaJSON,
+			`{"name": "f", "parameters": {"a": ` + strings.Repeat("[", 300), "want JSON"},
+		"a number beyond a float": {toolcall.LlamaJSON, `{"name": "f", "parameters": {"a": 1e999}}`, "want JSON"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			calls, err := c.format.Read(c.text)
@@ -99,8 +114,8 @@ func TestFormatRead(t *testing.T) {
 
 func TestFormatOfTemplate(t *testing.T) {
 	for text, want := range map[string]toolcall.Format{
-		"{{ '<tool_call>\\n{\"name\": ' }}": toolcall.Hermes,
-		`Respond in the format {"name": function name, "parameters": dictionary of argument name and`: toolcall.LlamaJSON,
+		"{{ '<tool_call>\\n{\"name\": ' }}":                                                   toolcall.Hermes,
+		`in the format {"name": function name, "parameters": dictionary of argument name and`: toolcall.LlamaJSON,
 		"{{ messages }}": toolcall.Pythonic,
 	} {
 		if got := toolcall.FormatOfTemplate(text); got != want {
@@ -109,11 +124,12 @@ func TestFormatOfTemplate(t *testing.T) {
 	}
 }
 
-// Whatever is read can be printed, and reads back as the same calls.
+// Calls that were read can be printed, and read back as the same calls.
 func FuzzFormats(f *testing.F) {
 	for _, s := range []string{
 		`<tool_call>{"name": "f", "arguments": {"a": [1, 2.5, "x", null, {"k": true}]}}</tool_call>`,
-		`{"name": "f", "parameters": {"a": "\u00e9\n"}}; {"name": "g", "parameters": {}}`, `<|python_tag|>{`, `{"name": "f", "parameters": {"a": -0.0, "b": 1e22}}`,
+		`{"name": "f", "parameters": {"a": "\u00e9\n"}}; {"name": "g", "parameters": {}}`, `<|python_tag|>{`,
+		`{"name": "f", "parameters": {"a": -0.0, "b": 1e22}}`,
 	} {
 		f.Add(s)
 	}

@@ -11,9 +11,8 @@ import (
 	"strings"
 )
 
-// FromJSON reads one JSON value, keeping the order of object keys and the difference
-// between 10 and 10.0, which encoding/json's any loses. An object's repeated key keeps
-// its last value.
+// FromJSON reads one JSON value. It keeps the order of object keys and the difference between
+// 10 and 10.0, which encoding/json loses. A repeated key has its last value.
 func FromJSON(raw []byte) (Value, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
@@ -54,7 +53,7 @@ func fromJSON(dec *json.Decoder, depth int) (Value, error) {
 	return Value{}, nil
 }
 
-// jsonNumber is an int when it has neither point nor exponent, as in Python.
+// jsonNumber reads an int if the number has neither point nor exponent, as Python does.
 func jsonNumber(s string) (Value, error) {
 	if strings.ContainsAny(s, ".eE") {
 		f, err := strconv.ParseFloat(s, 64)

@@ -17,8 +17,8 @@ func (c *cursor) atNumber() bool {
 	return digit(c.peek()) || c.peek() == '.' && digit(c.peekAt(1))
 }
 
-// number reads an unsigned int or float literal as Python writes them: 0x1f, 1_000,
-// .5, 1e3. A name glued to it is an error.
+// number reads an unsigned int or float literal in Python's syntax: 0x1f, 1_000, .5, 1e3. A
+// name that follows without a blank is an error.
 func (c *cursor) number() (Value, error) {
 	if c.peek() == '0' && strings.IndexByte("xXoObB", c.peekAt(1)) >= 0 && c.peekAt(1) != 0 {
 		return c.prefixedInt()
@@ -65,7 +65,7 @@ func (c *cursor) number() (Value, error) {
 	return Value{Kind: Int, Text: digits}, nil
 }
 
-// digits steps over decimal digits with single underscores between them.
+// digits skips decimal digits with single underscores between them.
 func (c *cursor) digits() error {
 	for digit(c.peek()) {
 		c.pos++
@@ -97,8 +97,8 @@ func (c *cursor) prefixedInt() (Value, error) {
 	return Value{Kind: Int, Text: n.String()}, nil
 }
 
-// quoted reads a string literal that opens here, single or triple quotes, with
-// Python's escapes; raw keeps backslashes. An unknown escape keeps its backslash.
+// quoted reads a string literal in single or triple quotes, with Python's escapes. With raw,
+// backslashes are kept. An unknown escape keeps its backslash.
 func (c *cursor) quoted(raw bool) (string, error) {
 	start := c.pos
 	quote := c.text[c.pos : c.pos+1]
@@ -113,7 +113,7 @@ func (c *cursor) quoted(raw bool) (string, error) {
 		switch {
 		case c.end() || !long && (c.peek() == '\n' || c.peek() == '\r'):
 			at := &SyntaxError{Offset: max(c.pos+c.shift, 0), Want: "a closing " + quote}
-			at.Got = fmt.Sprintf("a string open since byte %d", max(start+c.shift, 0))
+			at.Got = fmt.Sprintf("a string that opens at byte %d", max(start+c.shift, 0))
 			return "", at
 		case c.take(quote):
 			return b.String(), nil
@@ -134,7 +134,7 @@ func (c *cursor) quoted(raw bool) (string, error) {
 	}
 }
 
-// rawEscape keeps the backslash and the character that it protects.
+// rawEscape keeps the backslash and the character after it.
 func (c *cursor) rawEscape(b *strings.Builder) {
 	b.WriteByte('\\')
 	c.pos++
@@ -166,7 +166,7 @@ func (c *cursor) escape(b *strings.Builder) error {
 	case letter == 'U':
 		return c.hexEscape(b, 8)
 	case letter == 'N':
-		return c.want("an escape other than \\N (its table is not carried)")
+		return c.want("an escape other than \\N, which is not supported")
 	case letter >= '0' && letter <= '7':
 		code := 0
 		for n := 0; n < 3 && c.peek() >= '0' && c.peek() <= '7'; n++ {
@@ -180,8 +180,8 @@ func (c *cursor) escape(b *strings.Builder) error {
 	return nil
 }
 
-// hexEscape reads \x, \u and \U. A surrogate pair becomes its character; Python would
-// keep the halves, but no text holds them. A lone half is an error.
+// hexEscape reads \x, \u and \U. A surrogate pair becomes its character. Python would keep the
+// two halves, but they are not valid UTF-8. A single half is an error.
 func (c *cursor) hexEscape(b *strings.Builder, digits int) error {
 	start := c.pos - 1
 	r, ok := c.hex(digits)
@@ -198,7 +198,7 @@ func (c *cursor) hexEscape(b *strings.Builder, digits int) error {
 	return nil
 }
 
-// hex reads the letter x, u or U and then so many digits.
+// hex reads the letter x, u or U and the digits after it.
 func (c *cursor) hex(digits int) (rune, bool) {
 	c.pos++
 	return c.hexDigits(digits)

@@ -15,15 +15,15 @@ import (
 //	       | "[" values "]" | "(" values ")" | "{" value ":" value ... "}"
 //	       | call | dotted bare name (a string)
 //
-// A call's name may be any text on one line without []{}"=, such as
-// "User Feed (Video Posts) V2": its argument list is the first "(" that is followed by
-// ")" or by a name and "=". Arguments and dict keys must not repeat.
+// A call's name can be any text on one line without []{}"=, such as
+// "User Feed (Video Posts) V2". Its arguments begin at the first "(" that is followed by ")"
+// or by a name and "=". Arguments and dict keys must not repeat.
 
-// maxName bounds a name, in bytes: the search for its "(" must not scan an essay.
+// maxName limits a name, in bytes: the search for its "(" must not scan a long text.
 const maxName = 512
 
-// Parse reads an answer that is a bracketed list of calls and nothing else, blanks
-// around it aside. "[]" is an answer of no calls. The error is a *SyntaxError.
+// Parse reads an answer that is a bracketed list of calls, with nothing but blanks around it.
+// "[]" is an answer without calls. The error is a *SyntaxError.
 func Parse(s string) ([]Call, error) {
 	c, err := newCursor(s)
 	if err != nil {
@@ -54,8 +54,8 @@ func (c *cursor) answer() ([]Call, error) {
 	return calls, err
 }
 
-// list reads items with commas between them up to the closing bracket; the opening
-// one is behind the cursor. A comma may stand before the bracket.
+// list reads items with commas between them up to the closing bracket, after the opening one.
+// A comma before the closing bracket is allowed.
 func (c *cursor) list(closing string, item func() error) error {
 	if err := c.enter(); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (c *cursor) call() (Call, error) {
 	if call.Name == "" {
 		return call, c.want(`a call, such as name(key='value')`)
 	}
-	c.pos++ // the "(" at which callName stopped
+	c.pos++ // skip the "(" at which callName stopped
 	seen := map[string]bool{}
 	err := c.list(")", func() error {
 		start := c.pos
@@ -103,8 +103,8 @@ func (c *cursor) call() (Call, error) {
 	return call, err
 }
 
-// callName reads up to the "(" that opens the arguments; "" (and the cursor where it
-// was) when no call begins here.
+// callName reads up to the "(" that opens the arguments. If no call begins here, it returns ""
+// and does not move the cursor.
 func (c *cursor) callName() string {
 	start, open, last := c.pos, 0, rune('(')
 	for c.pos < len(c.text) && c.pos-start <= maxName {
@@ -133,7 +133,7 @@ func (c *cursor) callName() string {
 	return ""
 }
 
-// opensArgs says whether the "(" here begins an argument list: ")" or name "=" follow.
+// opensArgs reports whether the next "(" begins an argument list: ")" or name "=" follows it.
 func (c *cursor) opensArgs() bool {
 	ahead := *c
 	ahead.pos++
@@ -141,8 +141,8 @@ func (c *cursor) opensArgs() bool {
 	return ahead.peek() == ')' || ahead.argName() != ""
 }
 
-// argName reads name "="; "" (and the cursor where it was) when that is not here. The
-// name may be any text on one line without the marks of the grammar.
+// argName reads name "=". The name can be any text on one line without the grammar's special
+// characters. If it finds none, it returns "" and does not move the cursor.
 func (c *cursor) argName() string {
 	start := c.pos
 	for c.pos < len(c.text) && c.pos-start <= maxName {
@@ -201,7 +201,7 @@ func (c *cursor) signed() (Value, error) {
 	return v, err
 }
 
-// negated is -v for an int or a float.
+// negated returns -v for an int or a float.
 func negated(v Value) Value {
 	switch {
 	case v.Kind == Float:
@@ -214,7 +214,7 @@ func negated(v Value) Value {
 	return v
 }
 
-// values reads items up to the bracket, and whether a comma stood before it.
+// values reads items up to the closing bracket. trailing tells whether a comma precedes it.
 func (c *cursor) values(closing string) (items []Value, trailing bool, err error) {
 	err = c.list(closing, func() error {
 		v, err := c.value()
@@ -246,7 +246,7 @@ func (c *cursor) dict() (Value, error) {
 		}
 		if !hashable(key) {
 			c.pos = start
-			return c.want("a key: a string, number, bool, None or tuple of such")
+			return c.want("a key: a string, number, bool, None or a tuple of them")
 		}
 		if seen[hashKey(key)] {
 			c.pos = start
@@ -265,8 +265,8 @@ func (c *cursor) dict() (Value, error) {
 	return dict, err
 }
 
-// word reads what begins with a letter: a constant, a nested call, or a bare dotted
-// name, which counts as a string.
+// word reads a value that begins with a letter: a constant, a nested call, or a bare dotted
+// name, which is read as a string.
 func (c *cursor) word() (Value, error) {
 	start := c.pos
 	word := c.ident()

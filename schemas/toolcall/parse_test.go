@@ -16,20 +16,24 @@ func TestParse(t *testing.T) {
 		{"no argument", "[GetCompetitions()]", "[GetCompetitions()]"},
 		{"blanks everywhere", " [ f ( a = 1 , b = 'x' , ) , g() , ] \n", "[f(a=1, b='x'), g()]"},
 		{"name with blanks", "[Market Trends API(x=1)]", "[Market Trends API(x=1)]"},
-		{"name with a group", "[User Feed (Video Posts) V2(username=\"s\")]", "[User Feed (Video Posts) V2(username='s')]"},
+		{"name with a group", "[User Feed (Video Posts) V2(username=\"s\")]",
+			"[User Feed (Video Posts) V2(username='s')]"},
 		{"name ends in a group", "[Oscillator (DPO)(period=1)]", "[Oscillator (DPO)(period=1)]"},
 		{"name with an apostrophe and a comma", "[Today's Wind, Rain(x=1)]", "[Today's Wind, Rain(x=1)]"},
 		{"dash, dot and slash", "[/a-b.c/d(x=1)]", "[/a-b.c/d(x=1)]"},
 		{"keyword as a parameter", "[f(class='x', start-date=1, from=2)]", "[f(class='x', start-date=1, from=2)]"},
-		{"both kinds of constants", "[f(a=True, b=true, c=null, d=None, e=false)]", "[f(a=True, b=True, c=None, d=None, e=False)]"},
-		{"numbers", "[f(a=-3, b=+2, c=2.50, d=1e20, e=.5, f=1., g=0x1f, h=-0, i=1e-7)]", "[f(a=-3, b=2, c=2.5, d=1e+20, e=0.5, f=1.0, g=31, h=0, i=1e-07)]"},
+		{"both kinds of constants", "[f(a=True, b=true, c=null, d=None, e=false)]",
+			"[f(a=True, b=True, c=None, d=None, e=False)]"},
+		{"numbers", "[f(a=-3, b=+2, c=2.50, d=1e20, e=.5, f=1., g=0x1f, h=-0, i=1e-7)]",
+			"[f(a=-3, b=2, c=2.5, d=1e+20, e=0.5, f=1.0, g=31, h=0, i=1e-07)]"},
 		{"an int keeps its digits", "[f(a=-" + huge + ")]", "[f(a=-" + huge + ")]"},
 		{"a float that overflows", "[f(a=-1e400)]", "[f(a=-1e999)]"},
 		{"escapes", `[f(a='it\'s\n\x41\u00e9\101\d', b="\U0001F600\ud83d\ude00")]`, `[f(a="it's\nAéA\\d", b='😀😀')]`},
 		{"quotes of both kinds", `[f(a="a'b\"c")]`, `[f(a='a\'b"c')]`},
 		{"triple quotes", `[f(a="""x"y` + "\n" + `z""")]`, `[f(a='x"y\nz')]`},
 		{"control and private characters", "[f(a='\x00\u200b\ue000')]", `[f(a='\x00\u200b\ue000')]`},
-		{"lists, tuples, dicts", "[f(a=[1, [2]], b=(1,), c=(1), d=(), e={'k': {}, 2: (1, 2)})]", "[f(a=[1, [2]], b=(1,), c=1, d=(), e={'k': {}, 2: (1, 2)})]"},
+		{"lists, tuples, dicts", "[f(a=[1, [2]], b=(1,), c=(1), d=(), e={'k': {}, 2: (1, 2)})]",
+			"[f(a=[1, [2]], b=(1,), c=1, d=(), e={'k': {}, 2: (1, 2)})]"},
 		{"bare names", "[f(a=Paris, b=Color.RED, c=[x])]", "[f(a='Paris', b='Color.RED', c=['x'])]"},
 		{"nested calls", "[f(a=g(b=h()), c=Get It(x=1))]", "[f(a=g(b=h()), c=Get It(x=1))]"},
 		{"separators in a string", "[f(a='), g(b=1', c='[')]", "[f(a='), g(b=1', c='[')]"},
@@ -59,7 +63,7 @@ func TestParseErrors(t *testing.T) {
 		{"cut off", "[f(a=1", 6, `"," or ")"`},
 		{"cut off in a string", "[f(a='x", 7, "a closing '"},
 		{"line end in a string", "[f(a='x\n')]", 7, "a closing '"},
-		{"text behind", "[f()] and more", 6, "the end"},
+		{"text after the list", "[f()] and more", 6, "the end"},
 		{"positional", "[f(1)]", 1, "a call"},
 		{"positional, then a call", "[f(1), g(a=2)]", 1, "a call"},
 		{"call in a call", "[f(g(a=1))]", 1, "a call"},
@@ -113,7 +117,7 @@ func TestEqual(t *testing.T) {
 				t.Errorf("Equal(%s, %s) = %v, want %v", tc.a, tc.b, got, tc.want)
 			}
 			if got := toolcall.Key(a) == toolcall.Key(b); got != tc.want {
-				t.Errorf("same key: %s, %s: got %v, want %v", toolcall.Key(a), toolcall.Key(b), got, tc.want)
+				t.Errorf("same key of %s and %s: got %v, want %v", toolcall.Key(a), toolcall.Key(b), got, tc.want)
 			}
 		})
 	}
@@ -128,7 +132,7 @@ func mustParse(t testing.TB, s string) []toolcall.Call {
 	return calls
 }
 
-// checkRoundTrip holds Parse(Print(x)) == x, and Print settled.
+// checkRoundTrip checks that Parse(Print(x)) is x, and that printing it again changes nothing.
 func checkRoundTrip(t testing.TB, calls []toolcall.Call) {
 	t.Helper()
 	printed := toolcall.Print(calls)
@@ -162,7 +166,7 @@ func FuzzParse(f *testing.F) {
 		}
 		checkRoundTrip(t, calls)
 		if toolcall.IsProse(s) {
-			t.Fatalf("%q holds calls and is prose", s)
+			t.Fatalf("%q holds calls and is taken for prose", s)
 		}
 	})
 }

@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// Print writes calls in one canonical Python-like form: one blank after a comma,
-// strings quoted as Python's repr does, floats in the shortest form that reads back.
-// Parse(Print(x)) is x for every x that Parse returns, and for every x of Decode whose
-// names Parse can read. Calls built by hand must have such names, too.
+// Print writes calls in one canonical form, close to Python: one blank after a comma, strings
+// quoted as by Python's repr, floats in the shortest form that reads back. Parse(Print(x)) is
+// x for every x that Parse returned, and for every x of Decode whose names Parse can read.
+// Calls built by hand need such names, too.
 func Print(calls []Call) string {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -24,8 +24,8 @@ func Print(calls []Call) string {
 	return b.String()
 }
 
-// Key is Print with arguments and dict entries sorted by name: two answers have the
-// same key exactly when they are Equal.
+// Key is Print with arguments and dict entries sorted by name. Two answers have the same key
+// if and only if they are Equal.
 func Key(calls []Call) string {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -37,14 +37,14 @@ func Key(calls []Call) string {
 	return b.String()
 }
 
-// Equal says whether two parsed answers mean the same: the same calls in the same
-// order with the same arguments in any order. Values must agree in kind as well (1 is
-// not 1.0): the checker would judge them differently.
+// Equal reports whether two answers mean the same: the same calls in the same order, with the
+// same arguments in any order. The kinds of values must agree, too (1 is not 1.0), because
+// the checker treats them differently.
 func Equal(a, b []Call) bool {
 	return len(a) == len(b) && Key(a) == Key(b)
 }
 
-// String is the value as Print writes it.
+// String returns the value as Print writes it.
 func (v Value) String() string { return printValue(v) }
 
 func printValue(v Value) string {
@@ -133,8 +133,8 @@ func writeDict(b *strings.Builder, pairs []Pair, sorted bool) {
 	b.WriteByte('}')
 }
 
-// printFloat is Python's repr: the shortest digits, an exponent below 1e-4 and from
-// 1e16 on. An infinity is written as a number that overflows, so that it reads back.
+// printFloat writes a float as Python's repr: the fewest digits, with an exponent below 1e-4
+// and from 1e16 on. An infinity is written as a number that overflows, so that it reads back.
 func printFloat(f float64) string {
 	switch {
 	case math.IsInf(f, 1):
@@ -151,8 +151,8 @@ func printFloat(f float64) string {
 	return s
 }
 
-// writeString is Python's repr of a string: single quotes unless only double quotes
-// avoid an escape.
+// writeString writes a string as Python's repr: in single quotes, unless double quotes avoid
+// an escape.
 func writeString(b *strings.Builder, s string) {
 	quote := byte('\'')
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {

@@ -7,18 +7,19 @@ import (
 )
 
 var (
-	// A call at the very start, whole or cut off: get_weather(city=
+	// A call at the beginning, complete or cut off: get_weather(city=
 	opensWithCall = regexp.MustCompile(`^[A-Za-z_][\w.]*\((\)\s*$|\s*[A-Za-z_]\w*\s*=[^=])`)
 	// A call as JSON, anywhere: {"name": "f", "arguments": ...
 	jsonCall = regexp.MustCompile(`"name"\s*:\s*"[^"]*"\s*,\s*"(?:arguments|parameters)"\s*:`)
 	// The marks that models put around their calls.
-	callMark = regexp.MustCompile(`(?i)</?tool_?calls?>|<\|python_tag\|>|\[TOOL_CALLS\]|</?function_?calls?>|<function=`)
+	callMark = regexp.MustCompile(
+		`(?i)</?tool_?calls?>|<\|python_tag\|>|\[TOOL_CALLS\]|</?function_?calls?>|<function=`)
 )
 
-// IsProse says whether an ended answer is a refusal, a question or a statement: it
-// has words, and no call in it, whole or begun, in any of the formats that models use. It
-// is what a right answer looks like where no call is wanted. Whether the answer was
-// cut off by length only the caller knows. A link such as [f()](url) is prose.
+// IsProse reports whether an answer is a refusal, a question or a statement: it has words and
+// no call, complete or cut off, in any of the formats that models use. A right answer is
+// prose if no call is wanted. Only the caller knows whether the answer was cut off at its
+// maximal length. A link such as [f()](url) is prose.
 func IsProse(answer string) bool {
 	text := strings.Trim(answer, "` \t\r\n")
 	if !strings.ContainsFunc(text, unicode.IsLetter) || len(text) > MaxBytes || opensWithCall.MatchString(text) {
@@ -38,13 +39,12 @@ func IsProse(answer string) bool {
 	return !holdsCall(text)
 }
 
-// holdsCall looks for a bracketed call, whole or begun, anywhere in the text. A name
-// ends at the next bracket, and what has been read as a call is not read again: the
-// work is linear.
+// holdsCall looks for a bracketed call, complete or cut off, anywhere in the text. A name ends
+// at the next bracket, and no part is read twice as a call: the work is linear.
 func holdsCall(text string) bool {
 	c, err := newCursor(text)
 	if err != nil {
-		return true // not text at all
+		return true // not valid UTF-8, or too long
 	}
 	for {
 		next := strings.IndexByte(text[c.pos:], '[')

@@ -23,7 +23,7 @@ func TestIsProse(t *testing.T) {
 		{"an empty list", "[]", false},
 		{"a call without brackets", "get_weather(city='Paris')", false},
 		{"a call in a fence", "```\n[f()]\n```", false},
-		{"a call behind words", "Sure: [Market Trends API(country='us')]", false},
+		{"a call after words", "Sure: [Market Trends API(country='us')]", false},
 		{"a call cut off", "[get_weather(city='Par", false},
 		{"a bare call cut off", "get_weather(city='Par", false},
 		{"Hermes", "<tool_call>\n{\"name\": \"f\"", false},
@@ -41,8 +41,8 @@ func TestIsProse(t *testing.T) {
 	}
 }
 
-// TestToolACE reads every row of the sample: an answer that begins with a bracket is
-// calls and prints back equal; any other is prose.
+// In the ToolACE sample an answer that begins with a bracket holds calls, which print and read
+// back unchanged. Every other answer is prose.
 func TestToolACE(t *testing.T) {
 	answers, prose, lenient := 0, 0, 0
 	for i, row := range toolcalltest.ToolACE(t) {

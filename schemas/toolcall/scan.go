@@ -13,16 +13,16 @@ import (
 
 const (
 	MaxBytes  = 1 << 20 // of one answer
-	MaxDepth  = 200     // of brackets and operators, as CPython's tokenizer
-	MaxDigits = 4300    // of one int, as CPython: longer ones cost quadratic time
+	MaxDepth  = 200     // of brackets and operators, as in CPython's tokenizer
+	MaxDigits = 4300    // of one int, as in CPython: longer ones take quadratic time
 )
 
-// A SyntaxError says where an answer stops being a tool call and what was expected
-// there.
+// A SyntaxError names the place at which an answer is no tool call any more, and what was
+// expected there.
 type SyntaxError struct {
 	Offset int    // byte offset into the text that was given
-	Want   string // what could have stood there
-	Got    string // what stands there, shortened
+	Want   string // what was expected
+	Got    string // what the text has there, shortened
 }
 
 func (e *SyntaxError) Error() string {
@@ -41,10 +41,10 @@ type cursor struct {
 	text  string
 	pos   int
 	depth int
-	shift int // added to offsets in errors: bytes that were cut before text
+	shift int // added to offsets in errors: bytes of the answer before text
 }
 
-// newCursor refuses texts that no parser should spend time on.
+// newCursor refuses a text that is too long or not valid UTF-8.
 func newCursor(text string) (*cursor, error) {
 	c := &cursor{text: text}
 	if len(text) > MaxBytes {
@@ -78,7 +78,7 @@ func (c *cursor) want(what string) *SyntaxError {
 
 func (c *cursor) end() bool { return c.pos >= len(c.text) }
 
-// peek is the next byte, 0 at the end.
+// peek returns the next byte, 0 at the end.
 func (c *cursor) peek() byte { return c.peekAt(0) }
 
 func (c *cursor) peekAt(ahead int) byte {
@@ -88,7 +88,7 @@ func (c *cursor) peekAt(ahead int) byte {
 	return 0
 }
 
-// take steps over token if it stands here.
+// take skips token, if it is next.
 func (c *cursor) take(token string) bool {
 	if strings.HasPrefix(c.text[c.pos:], token) {
 		c.pos += len(token)
@@ -121,10 +121,10 @@ func (c *cursor) blanks() {
 func identStart(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.Is(unicode.Nl, r) }
 
 func identPart(r rune) bool {
-	return identStart(r) || unicode.IsDigit(r) || unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Mc, r) || unicode.Is(unicode.Pc, r)
+	return identStart(r) || unicode.IsDigit(r) || unicode.In(r, unicode.Mn, unicode.Mc, unicode.Pc)
 }
 
-// ident reads a Python identifier; "" when none stands here.
+// ident reads a Python identifier; "" if none is next.
 func (c *cursor) ident() string {
 	start := c.pos
 	for !c.end() {

@@ -61,7 +61,7 @@ func (c *cursor) sourceCall(quotes string) (Call, error) {
 	return call, nil
 }
 
-// path reads a name such as com.example.$f.
+// path reads a name such as com.example.$f; "" if none is next.
 func (c *cursor) path() string {
 	start := c.pos
 	for {
@@ -91,8 +91,8 @@ func (c *cursor) sourceArg(quotes string) (Arg, error) {
 	return Arg{name, Text(value)}, nil
 }
 
-// sourceValue steps over source text up to a comma or the closing parenthesis outside
-// all quotes and brackets.
+// sourceValue skips source text up to a comma or a closing parenthesis that is outside all
+// quotes and brackets.
 func (c *cursor) sourceValue(quotes string) error {
 	var open []byte
 	for ; !c.end(); c.pos++ {
@@ -122,9 +122,9 @@ func (c *cursor) sourceValue(quotes string) error {
 	return c.want(`")"`)
 }
 
-// typeArguments gives the length up to the ">" that closes the "<" here, when between
-// them stand only type names: a comma there separates nothing. 0 if it is no such "<".
-// The search is short, so that many "<" do not cost many long ones.
+// typeArguments returns the length up to the ">" that closes the first "<" of s, if there are
+// only type names between them: a comma there separates no arguments. Otherwise it returns
+// 0. The search is short, because a hostile text has many "<".
 func typeArguments(s string) int {
 	depth := 0
 	for i := 0; i < len(s) && i < 128; i++ {
@@ -143,7 +143,7 @@ func typeArguments(s string) int {
 	return 0
 }
 
-// sourceString steps to the closing quote.
+// sourceString moves to the closing quote.
 func (c *cursor) sourceString(quote byte) error {
 	for c.pos++; !c.end() && c.text[c.pos] != quote; c.pos++ {
 		if c.text[c.pos] == '\\' {

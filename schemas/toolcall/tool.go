@@ -13,16 +13,16 @@ type Tool struct {
 	Name        string
 	Description string
 	Params      []Param  // in the schema's order
-	Required    []string // as listed; a name need not be among Params
+	Required    []string // as the schema lists them; not every name is among Params
 }
 
-// A Param is a parameter, or the element of a list, or a field of a dict.
+// A Param is a parameter, the element of a list, or a field of a dict.
 type Param struct {
 	Name        string // "" for a list's element
 	Type        string // as declared: "string", "dict", "object", "ArrayList", ...; "" if undeclared
 	Description string
 	Required    bool
-	Enum        []Value // nil: anything goes
+	Enum        []Value // nil: any value
 	Default     *Value  // nil: none declared
 	Items       *Param  // the element of a list; nil when undeclared
 	Properties  []Param // the fields of a dict
@@ -37,10 +37,10 @@ func (t Tool) Param(name string) (Param, bool) {
 	return t.Params[i], true
 }
 
-// ParseTools reads a JSON array of tools as ToolACE, BFCL and OpenAI write them: the
-// parameters are a JSON-schema object whose type is "dict" or "object"; a tool may be
-// wrapped as {"type": "function", "function": {...}}. The tools keep their order.
-// An error names the tool and the field.
+// ParseTools reads a JSON array of tools as ToolACE, BFCL and OpenAI write them. The
+// parameters are a JSON-schema object whose type is "dict" or "object". A tool can be wrapped
+// as {"type": "function", "function": {...}}. The tools keep their order. An error names the
+// tool and the field.
 func ParseTools(raw json.RawMessage) ([]Tool, error) {
 	list, err := FromJSON(raw)
 	if err != nil {
@@ -94,7 +94,7 @@ func parseTool(v Value) (Tool, error) {
 	return tool, nil
 }
 
-// parametersObject refuses what would silently be read as "no parameters".
+// parametersObject refuses a value that would silently be read as "no parameters".
 func parametersObject(v Value) error {
 	if v.Kind != Dict {
 		return fmt.Errorf("want an object, got a %s", v.Kind)
@@ -136,8 +136,8 @@ func parseProperties(v Value) ([]Param, []string, error) {
 	return params, required, nil
 }
 
-// requiredNames reads the list of names; a bool is a field's own "required" flag and
-// says nothing about its fields.
+// requiredNames reads the list of names. A bool is the "required" flag of the field itself
+// and says nothing about the fields in it.
 func requiredNames(v Value) ([]string, error) {
 	list, _ := v.get("required")
 	if list.Kind == None || list.Kind == Bool {
@@ -156,7 +156,7 @@ func requiredNames(v Value) ([]string, error) {
 	return names, nil
 }
 
-// parseParam reads one schema; its errors begin with ": " or ".", to follow a path.
+// parseParam reads one schema. Its errors begin with ": " or ".", because they follow a path.
 func parseParam(v Value) (Param, error) {
 	var p Param
 	if v.Kind != Dict {
@@ -191,7 +191,7 @@ func parseParam(v Value) (Param, error) {
 	return p, nil
 }
 
-// typeName reads the declared type; of a list of types the first that is not "null".
+// typeName reads the declared type. Of a list of types it takes the first that is not "null".
 func typeName(v Value) (string, error) {
 	typ, _ := v.get("type")
 	for _, t := range typ.Items {

@@ -11,7 +11,8 @@ func TestParseTools(t *testing.T) {
 	tools, err := toolcall.ParseTools([]byte(`[
 		{"name": "Get It", "description": "d", "required": null, "parameters": {"type": "dict", "required": ["z"],
 			"properties": {"z": {"type": "string", "enum": ["A", "B"], "description": "zed"},
-				"a": {"type": "array", "items": {"type": "dict", "properties": {"k": {"type": ["null", "integer"]}}}, "default": 10.0}}}},
+				"a": {"type": "array", "items": {"type": "dict", "properties": {"k": {"type": ["null", "integer"]}}},
+					"default": 10.0}}}},
 		{"type": "function", "function": {"name": "wrapped", "parameters": {"type": "object", "properties": {}}}},
 		{"name": "bare"}, {"name": "null", "parameters": null}]`))
 	if err != nil {
@@ -28,7 +29,8 @@ func TestParseTools(t *testing.T) {
 	if z.Name != "z" || !z.Required || len(z.Enum) != 2 || z.Enum[1].Text != "B" || z.Description != "zed" {
 		t.Errorf("z = %+v", z)
 	}
-	if a.Required || a.Items == nil || a.Items.Properties[0].Type != "integer" || a.Default == nil || a.Default.String() != "10.0" {
+	if a.Required || a.Items == nil || a.Items.Properties[0].Type != "integer" ||
+		a.Default == nil || a.Default.String() != "10.0" {
 		t.Errorf("a = %+v", a)
 	}
 }
@@ -42,14 +44,21 @@ func TestParseToolsErrors(t *testing.T) {
 		{"no name", `[{"description": "x"}]`, "tool 0: name"},
 		{"blank name", `[{"name": " "}]`, "tool 0: name"},
 		{"parameters is a list", `[{"name": "f", "parameters": []}]`, "tool 0 (f): parameters: want an object"},
-		{"parameters without a schema", `[{"name": "f", "parameters": {"x": {"type": "string"}}}]`, "tool 0 (f): parameters: want type"},
+		{"parameters without a schema", `[{"name": "f", "parameters": {"x": {"type": "string"}}}]`,
+			"tool 0 (f): parameters: want type"},
 		{"parameters of another type", `[{"name": "f", "parameters": {"type": "array"}}]`, "parameters: type"},
-		{"properties is a list", `[{"name": "f", "parameters": {"type": "dict", "properties": []}}]`, "parameters.properties"},
-		{"property is a string", `[{"name": "f", "parameters": {"type": "dict", "properties": {"a": "x"}}}]`, "parameters.properties.a: want an object"},
-		{"type is a number", `[{"name": "f", "parameters": {"type": "dict", "properties": {"a": {"type": 1}}}}]`, "properties.a.type: want a name"},
-		{"enum is a string", `[{"name": "f", "parameters": {"type": "dict", "properties": {"a": {"enum": "x"}}}}]`, "properties.a.enum"},
-		{"items is a string", `[{"name": "f", "parameters": {"type": "dict", "properties": {"a": {"items": "x"}}}}]`, "properties.a.items: want an object"},
-		{"required holds a number", `[{"name": "f", "parameters": {"type": "dict", "required": [1]}}]`, "parameters.required"},
+		{"properties is a list", `[{"name": "f", "parameters": {"type": "dict", "properties": []}}]`,
+			"parameters.properties"},
+		{"property is a string", `[{"name": "f", "parameters": {"type": "dict", "properties": {"a": "x"}}}]`,
+			"parameters.properties.a: want an object"},
+		{"type is a number", `[{"name": "f", "parameters": {"type": "dict", "properties": {"a": {"type": 1}}}}]`,
+			"properties.a.type: want a name"},
+		{"enum is a string", `[{"name": "f", "parameters": {"type": "dict", "properties": {"a": {"enum": "x"}}}}]`,
+			"properties.a.enum"},
+		{"items is a string", `[{"name": "f", "parameters": {"type": "dict", "properties": {"a": {"items": "x"}}}}]`,
+			"properties.a.items: want an object"},
+		{"required holds a number", `[{"name": "f", "parameters": {"type": "dict", "required": [1]}}]`,
+			"parameters.required"},
 		{"too deep", strings.Repeat("[", 500), "200 levels"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

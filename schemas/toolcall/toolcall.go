@@ -3,29 +3,30 @@
 //
 //	[get_weather(city='Paris', days=3), Market Trends API(country='us')]
 //
-// Two readers, on purpose:
+// There are two readers of this form:
 //
-//   - [Parse] reads our own grammar, strictly: names with blanks (ToolACE), keywords
-//     as parameter names, true/null beside True/None, nothing evaluated.
-//   - [Decode] reads what BFCL's checker reads: lenient at the rim (fences, missing
-//     brackets), then a Python expression; [DecodeSource] is its sibling for Java and
+//   - [Parse] reads our own grammar strictly. It accepts names with blanks (ToolACE),
+//     keywords as parameter names, and true/null as well as True/None. It evaluates nothing.
+//   - [Decode] reads what BFCL's checker reads: fences and missing outer brackets are
+//     forgiven, the rest is a Python expression. [DecodeSource] does the same for Java and
 //     JavaScript.
 //
-// [Read] tries the first, then the second: right for a model's answer when the
-// judgement need not equal BFCL's to the letter.
+// [Read] tries Parse, then Decode. Use it for a model's answer if the result need not be
+// exactly BFCL's. A [Format] reads and prints the other forms in which models write calls.
 //
-// The package does not judge: package bfcl compares calls with the expected ones. It
-// knows no model, no file and no clock; it never panics on input, and every reader is
-// bounded in size and depth. The smallest use:
+// The package does not judge: package bfcl compares calls with the expected ones. It knows
+// no model, no file and no clock. It does not panic on any input, and every reader has
+// limits of size and depth. An answer that cannot be read gives a *[SyntaxError] with the
+// place. The smallest use:
 //
 //	calls, err := toolcall.Read(answer)
 //	if err != nil { ... }
 //	fmt.Println(toolcall.Print(calls))
 package toolcall
 
-// A Call is one tool call: its name and its keyword arguments in written order.
+// A Call is one tool call: its name and its keyword arguments in the order of the text.
 type Call struct {
-	Name string // as written, outer blanks removed; may hold blanks, dots, slashes
+	Name string // as written, without outer blanks; can hold blanks, dots, slashes
 	Args []Arg  // names are distinct
 }
 
@@ -45,8 +46,8 @@ func (c Call) Arg(name string) (Value, bool) {
 	return Value{}, false
 }
 
-// Read parses a model's answer: our own grammar first, then BFCL's decoding. The
-// error is that of the grammar that got further into the text.
+// Read reads a model's answer: with Parse, and if that fails with Decode. The error is that
+// of the reader that got further into the text.
 func Read(answer string) ([]Call, error) {
 	calls, err := Parse(answer)
 	if err == nil {

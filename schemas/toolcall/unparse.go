@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// unparse writes an expression as Python's ast.unparse does: BFCL reads a call without
-// keyword arguments, given as a value, as this text.
+// unparse writes an expression as Python's ast.unparse does. If a value is a call without
+// keyword arguments, BFCL uses this text.
 func unparse(n *node) (string, error) {
 	var u unparser
 	u.write(n, 0)
 	if u.refused {
-		return "", errors.New("toolcall: an expression in a bare call that has no canonical text here")
+		return "", errors.New("toolcall: cannot write an expression in a call without keyword arguments")
 	}
 	return u.String(), nil
 }
@@ -21,7 +21,7 @@ type unparser struct {
 	refused bool
 }
 
-// write writes n; outer is how tightly its surroundings bind (see levels): a looser
+// write writes n. outer tells how tightly the surrounding operator binds (see levels): a looser
 // operator is put in parentheses.
 func (u *unparser) write(n *node, outer int) {
 	switch n.form {
@@ -126,7 +126,7 @@ func (u *unparser) arguments(n *node) {
 	u.WriteByte(')')
 }
 
-// index writes what stands between the brackets: a tuple loses its parentheses.
+// index writes the text between the brackets: a tuple loses its parentheses.
 func (u *unparser) index(n *node) {
 	if n.form != tupleForm || len(n.kids) == 0 {
 		u.write(n, 0)

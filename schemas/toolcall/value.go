@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Kind says which of Python's types a value has. The checker is exact about kinds:
-// True is no int, 10.0 is not 10, a tuple is no list.
+// Kind is the Python type of a value. The checker distinguishes all of them: True is not an
+// int, 10.0 is not 10, a tuple is not a list.
 type Kind uint8
 
 const (
@@ -19,7 +19,7 @@ const (
 	List        // Value.Items
 	Tuple       // Value.Items
 	Dict        // Value.Pairs
-	Nested      // Value.Call: a call given as an argument; only Parse makes it
+	Nested      // Value.Call: a call as an argument; only Parse makes it
 )
 
 var kindNames = [...]string{"None", "bool", "int", "float", "string", "list", "tuple", "dict", "call"}
@@ -31,14 +31,14 @@ func (k Kind) String() string {
 	return "kind " + strconv.Itoa(int(k))
 }
 
-// A Value is an argument's value. Only the fields named at its Kind are set.
+// A Value is the value of an argument. Only the fields named beside its Kind are set.
 type Value struct {
 	Kind  Kind
 	Bool  bool
 	Text  string
 	Float float64
 	Items []Value
-	Pairs []Pair // in written order, keys distinct
+	Pairs []Pair // in the order of the text; keys are distinct
 	Call  *Call
 }
 
@@ -62,7 +62,7 @@ func Truth(b bool) Value { return Value{Kind: Bool, Bool: b} }
 // ListOf makes a list value; it keeps the slice.
 func ListOf(items ...Value) Value { return Value{Kind: List, Items: items} }
 
-// get looks a string key up in a dict.
+// get returns the value of a string key of a dict.
 func (v Value) get(key string) (Value, bool) {
 	for _, p := range v.Pairs {
 		if p.Key.Kind == String && p.Key.Text == key {
@@ -72,7 +72,7 @@ func (v Value) get(key string) (Value, bool) {
 	return Value{}, false
 }
 
-// hashable says whether Python would take v as a dict key.
+// hashable reports whether Python accepts v as a dict key.
 func hashable(v Value) bool {
 	switch v.Kind {
 	case List, Dict, Nested:
@@ -86,8 +86,8 @@ func hashable(v Value) bool {
 	return true
 }
 
-// PythonEqual is Python's ==: 1 == 1.0 == True, lists by element, dicts without order, a
-// list never equal to a tuple.
+// PythonEqual is Python's ==: 1, 1.0 and True are equal, lists compare by element, dicts
+// without order, and a list is never equal to a tuple.
 func PythonEqual(a, b Value) bool {
 	if x, ok := number(a); ok {
 		y, ok := number(b)
@@ -99,7 +99,7 @@ func PythonEqual(a, b Value) bool {
 	switch a.Kind {
 	case String:
 		return a.Text == b.Text
-	case Float: // an infinity: number refused it
+	case Float: // an infinity: number accepts only finite values
 		return a.Float == b.Float
 	case List, Tuple:
 		if len(a.Items) != len(b.Items) {
@@ -135,7 +135,7 @@ func equalDicts(a, b Value) bool {
 	return true
 }
 
-// hashKey gives equal texts to values that are PythonEqual, as Python's hash does.
+// hashKey returns the same text for values that are PythonEqual, like Python's hash.
 func hashKey(v Value) string {
 	if x, ok := number(v); ok {
 		return "n" + x.RatString()
@@ -152,7 +152,7 @@ func hashKey(v Value) string {
 	return "v" + printValue(v)
 }
 
-// number gives the exact value of a bool, an int or a finite float.
+// number returns the exact value of a bool, an int or a finite float.
 func number(v Value) (*big.Rat, bool) {
 	switch v.Kind {
 	case Bool:
@@ -173,8 +173,8 @@ func number(v Value) (*big.Rat, bool) {
 	return nil, false
 }
 
-// CallsAsDicts turns nested calls into {name: {argument: value}}, the form in which BFCL's
-// checker sees them.
+// CallsAsDicts replaces nested calls by dicts {name: {argument: value}}, the form in which
+// BFCL's checker gets them.
 func (v Value) CallsAsDicts() Value {
 	switch v.Kind {
 	case List, Tuple:

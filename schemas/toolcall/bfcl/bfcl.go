@@ -1,15 +1,15 @@
-// Package bfcl is the checker of the Berkeley Function Calling Leaderboard v3: it
-// compares tool calls with the calls that are expected and names what differs. The
-// rules and their order are BFCL's, oddities included, so that verdicts and error names
-// agree with the original's.
+// Package bfcl is the checker of the Berkeley Function Calling Leaderboard v3: it compares
+// tool calls with the expected calls and names the first difference. The rules and their
+// order are BFCL's, including its oddities, so that verdicts and error names agree with the
+// original checker.
 //
-// In come the calls that package toolcall read, the tools' schemas and the expectation:
-// BFCL's possible answers ([ParseExpected]) or a reference answer ([Reference]). Out
-// comes nil for a pass, or a [Mismatch] with BFCL's error name and the paper's
-// deficiency type. For Java and JavaScript it also reads the literals of the arguments.
+// The input is the calls that package toolcall read, the schemas of the tools, and the
+// expectation: BFCL's possible answers ([ParseExpected]) or a reference answer ([Reference]).
+// The result is nil for a pass, or a [Mismatch] with BFCL's error name and the paper's
+// deficiency type. For Java and JavaScript the package also reads the literals of arguments.
 //
-// The package knows no file, no category score (see stages/evaluate/bfcl) and no model.
-// It never panics on input. The smallest use:
+// The package knows no file and no model. It does not add up scores; see
+// stages/evaluate/bfcl. It does not panic on any input. The smallest use:
 //
 //	calls, err := toolcall.Read(answer)
 //	if err != nil { ... }
@@ -22,20 +22,20 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// Rule says how calls are held against the expectation.
+// Rule says how calls are compared with the expectation.
 type Rule uint8
 
 const (
-	Simple           Rule = iota // one call; its tool is the first one
-	Multiple                     // as many calls as expected; the first is judged
+	Simple           Rule = iota // one call; its tool is the first of the tools
+	Multiple                     // as many calls as expected; only the first is checked
 	Parallel                     // as many calls as expected, in any order
 	Irrelevance                  // no call
 	Relevance                    // at least one call
-	SimpleJava                   // Simple, with Java's literals
-	SimpleJavaScript             // Simple, with JavaScript's literals
+	SimpleJava                   // Simple, with literals of Java
+	SimpleJavaScript             // Simple, with literals of JavaScript
 )
 
-// RuleOf gives the rule of a BFCL category, such as "live_parallel_multiple".
+// RuleOf returns the rule of a BFCL category, such as "live_parallel_multiple".
 func RuleOf(category string) Rule {
 	switch {
 	case strings.Contains(category, "irrelevance"):
@@ -54,8 +54,8 @@ func RuleOf(category string) Rule {
 	return Simple
 }
 
-// RuleFor gives the rule for the calls of a reference answer: Multiple for one (the
-// tool is found by name), Parallel for several, Irrelevance for none.
+// RuleFor returns the rule for the calls of a reference answer: Multiple for one (its tool is
+// found by name), Parallel for several, Irrelevance for none.
 func RuleFor(reference []toolcall.Call) Rule {
 	switch len(reference) {
 	case 0:
@@ -73,7 +73,7 @@ func Judge(raw string, tools []toolcall.Tool, want Expected, rule Rule) *Mismatc
 	case err == nil:
 		return Check(calls, tools, want, rule)
 	case rule == Irrelevance:
-		return nil // BFCL: what does not decode is no call
+		return nil // BFCL: an answer that does not decode has no call
 	case rule == Relevance:
 		return mismatch(relevanceSilent, "", "%v", err)
 	}

@@ -6,8 +6,8 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// Check holds calls against what is wanted; nil is a pass. The same input gives the
-// same verdict; nothing is changed or kept.
+// Check compares calls with the expected ones; nil is a pass. The same input gives the same
+// result. Check neither changes nor keeps its arguments.
 func Check(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rule) *Mismatch {
 	switch rule {
 	case Irrelevance:
@@ -55,7 +55,8 @@ func checkSimple(calls []toolcall.Call, tools []toolcall.Tool, want Expected, ru
 	return checkCall(calls[0], tool, want[0], lang)
 }
 
-// describe finds a tool by name. Without one every argument is unexpected.
+// describe finds a tool by name. A tool that is not found has no parameters: every argument
+// is unexpected.
 func describe(tools []toolcall.Tool, name string) toolcall.Tool {
 	for _, tool := range tools {
 		if tool.Name == name {
@@ -65,8 +66,8 @@ func describe(tools []toolcall.Tool, name string) toolcall.Tool {
 	return toolcall.Tool{Name: name}
 }
 
-// checkParallel matches greedily: each wanted call takes the first call still free
-// that passes, and none is ever given back.
+// checkParallel matches greedily: each wanted call takes the first free call that passes. A
+// match is never undone.
 func checkParallel(calls []toolcall.Call, tools []toolcall.Tool, want Expected) *Mismatch {
 	if len(calls) != len(want) {
 		return mismatch(wrongCountParallel, "", "want %d calls, got %d", len(want), len(calls))
@@ -98,7 +99,7 @@ func checkParallel(calls []toolcall.Call, tools []toolcall.Tool, want Expected) 
 	return nil
 }
 
-// rank says how far a call got before it failed.
+// rank tells how far the check of a call got before it failed.
 func rank(m *Mismatch) int {
 	switch m.Type {
 	case ToolName:
@@ -109,8 +110,8 @@ func rank(m *Mismatch) int {
 	return 2
 }
 
-// checkCall judges one call in BFCL's order: name, required parameters, each given
-// parameter (known, type, value), absent parameters.
+// checkCall checks one call in BFCL's order: the name, required parameters, each given argument
+// (known, type, value), absent arguments.
 func checkCall(call toolcall.Call, tool toolcall.Tool, want Want, lang language) *Mismatch {
 	if want.reference != nil && toolcall.Equal([]toolcall.Call{call}, []toolcall.Call{*want.reference}) {
 		return nil
@@ -135,7 +136,7 @@ func checkArgs(call toolcall.Call, tool toolcall.Tool, want Want, lang language)
 		param, known := tool.Param(arg.Name)
 		accept, wanted := want.arg(arg.Name)
 		if !known || !wanted {
-			return mismatch(unexpectedParam, arg.Name, "neither asked for nor known, or not wanted here")
+			return mismatch(unexpectedParam, arg.Name, "unknown to the tool, or not expected")
 		}
 		if m := checkArg(arg.Value.CallsAsDicts(), param, accept, lang); m != nil {
 			m.Param = arg.Name
@@ -150,7 +151,7 @@ func checkArgs(call toolcall.Call, tool toolcall.Tool, want Want, lang language)
 	return nil
 }
 
-// checkArg judges type, then value.
+// checkArg checks the type, then the value.
 func checkArg(v toolcall.Value, param toolcall.Param, accept Accept, lang language) *Mismatch {
 	if lang != python && v.Kind != toolcall.String {
 		name := typeJava
@@ -164,9 +165,9 @@ func checkArg(v toolcall.Value, param toolcall.Param, accept Accept, lang langua
 	if param.Type == "tuple" {
 		v, accept = tupleAsList(v), tuplesAsLists(accept)
 	}
-	if want.kind == toolcall.Float && v.Kind == toolcall.Int && lang == python { // Python's one automatic conversion
+	if want.kind == toolcall.Float && v.Kind == toolcall.Int && lang == python { // Python's only automatic conversion
 		f, err := strconv.ParseFloat(v.Text, 64)
-		if err != nil { // no float holds it
+		if err != nil { // beyond the range of a float
 			return mismatch(typeSimple, "", "%s is too large for a float", v.Short())
 		}
 		v = toolcall.Number(f)
@@ -185,7 +186,7 @@ func tupleAsList(v toolcall.Value) toolcall.Value {
 	return v
 }
 
-// tuplesAsLists does the same for references; BFCL's answers are JSON and have no tuples.
+// tuplesAsLists does the same for references. BFCL's own answers are JSON and have no tuples.
 func tuplesAsLists(accept Accept) Accept {
 	values := make([]toolcall.Value, len(accept.Values))
 	for i, v := range accept.Values {

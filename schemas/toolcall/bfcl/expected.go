@@ -7,22 +7,22 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// Expected is what an answer is held against: the wanted calls in order.
+// Expected are the wanted calls in order.
 type Expected []Want
 
-// A Want is one wanted call with the acceptable values of each argument. An argument
-// that is not in Args must not be given.
+// A Want is one wanted call, with the acceptable values of each argument. An argument that is
+// not in Args must not be given.
 type Want struct {
 	Name string
 	Args []Accept
 
-	reference *toolcall.Call // the call this was made from; it passes whatever the schema says
+	reference *toolcall.Call // the call that Reference got; it passes even against its schema
 }
 
 // Accept lists the values that an argument may have.
 type Accept struct {
 	Name     string
-	Values   []toolcall.Value // within a dict, each key holds again a list of acceptable values
+	Values   []toolcall.Value // in a dict, each key has a list of acceptable values
 	Optional bool             // it may be left out
 }
 
@@ -36,8 +36,8 @@ func (w Want) arg(name string) (Accept, bool) {
 	return Accept{}, false
 }
 
-// ParseExpected reads BFCL's possible answer: [{function: {argument: [acceptable,
-// ...]}}]. "" among the acceptable values means that the argument may be left out.
+// ParseExpected reads BFCL's possible answer: [{function: {argument: [acceptable, ...]}}]. ""
+// among the acceptable values means that the argument may be left out.
 func ParseExpected(groundTruth json.RawMessage) (Expected, error) {
 	list, err := toolcall.FromJSON(groundTruth)
 	if err != nil {
@@ -75,26 +75,26 @@ func parseWant(function toolcall.Pair) (Want, error) {
 	return want, nil
 }
 
-// Reference makes the expectation from the calls of a reference answer (ToolACE): each
-// value is the only acceptable one, compared as leniently as BFCL compares; every
-// argument must be there, and an argument that the reference leaves out must be left
-// out, optional or not, even with its default value: the reference is all we know
-// about what was wanted. The reference itself always passes, also where it breaks its
-// tool's schema.
+// Reference makes the expectation from the calls of a reference answer (ToolACE). Each value is
+// the only acceptable one, compared as leniently as BFCL compares. Every argument must be
+// given. An argument that the reference leaves out must be left out, even an optional one
+// with its default value: nothing else is known about what was wanted. The reference itself
+// always passes, even if it violates the schema of its tool.
 func Reference(calls []toolcall.Call) Expected {
 	expected := make(Expected, 0, len(calls))
 	for _, call := range calls {
 		want := Want{Name: call.Name, reference: &call}
 		for _, a := range call.Args {
-			want.Args = append(want.Args, Accept{Name: a.Name, Values: []toolcall.Value{acceptOnly(a.Value.CallsAsDicts())}})
+			only := []toolcall.Value{acceptOnly(a.Value.CallsAsDicts())}
+			want.Args = append(want.Args, Accept{Name: a.Name, Values: only})
 		}
 		expected = append(expected, want)
 	}
 	return expected
 }
 
-// acceptOnly puts a dict, or each dict of a list, into BFCL's form: a list of
-// acceptable values for each key.
+// acceptOnly puts a dict, or each dict of a list, into BFCL's form: a list of acceptable values
+// for each key.
 func acceptOnly(v toolcall.Value) toolcall.Value {
 	switch v.Kind {
 	case toolcall.Dict:

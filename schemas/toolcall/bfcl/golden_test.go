@@ -59,8 +59,8 @@ func questions(t testing.TB) map[string]question {
 	return byID
 }
 
-// TestGolden holds decoding, verdict and error name against the original checker's on
-// every row; there is no list of exceptions.
+// Decoding, verdict and error name agree with the original checker on every row, without
+// exceptions.
 func TestGolden(t *testing.T) {
 	byID := questions(t)
 	disagreements := map[string]int{}
@@ -98,8 +98,8 @@ func TestGolden(t *testing.T) {
 	t.Logf("%d rows compared", len(all))
 }
 
-// goldenCalls reads the original's decoding: [{name: {argument: value}}], where
-// {"__tuple__": [...]} stands for a tuple.
+// goldenCalls reads the decoding of the original: [{name: {argument: value}}]. A tuple is
+// written as {"__tuple__": [...]}.
 func goldenCalls(t *testing.T, raw json.RawMessage) []toolcall.Call {
 	t.Helper()
 	list, err := toolcall.FromJSON(raw)

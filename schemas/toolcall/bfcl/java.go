@@ -8,7 +8,7 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// Java's literals, as BFCL converts them.
+// Literals of Java, as BFCL converts them.
 
 var (
 	javaFloat  = regexp.MustCompile(`^-?\d+(\.\d+)?([eE][+-]?\d+)?[fF]$`)
@@ -24,8 +24,8 @@ var (
 	javaEmptyMap  = regexp.MustCompile(`new\s+HashMap<.*?>\s*\(\)`)
 )
 
-// javaValue reads a literal of a declared type; element is the declared type of a
-// list's elements, "" if undeclared. What does not fit stays a string.
+// javaValue reads a literal of a declared type. element is the declared type of a list's
+// elements, "" if undeclared. A literal that does not fit its type stays a string.
 func javaValue(s, typ, element string) toolcall.Value {
 	switch typ {
 	case "byte", "short", "integer":
@@ -67,7 +67,8 @@ func javaNumber(s, typ string) toolcall.Value {
 	return toolcall.Text(s)
 }
 
-// javaElement reads an element: by its declared type, or by its looks.
+// javaElement reads an element by its declared type. Without one, the form of the literal
+// decides.
 func javaElement(s, element string) toolcall.Value {
 	if element == "" {
 		return javaGuess(s)

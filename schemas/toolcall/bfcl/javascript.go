@@ -8,18 +8,19 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// JavaScript's literals, as BFCL converts them.
+// Literals of JavaScript, as BFCL converts them.
 
 var (
 	scriptFloat  = regexp.MustCompile(`^-?\d+(\.\d+)?$`)
-	scriptMatrix = regexp.MustCompile(`^(?:\[\s*\[.*?\]\s*(?:,\s*\[.*?\]\s*)*\]|new\s+Array\(\s*\[.*?\]\s*(?:,\s*\[.*?\]\s*)*\))`)
+	scriptMatrix = regexp.MustCompile(`^(?:\[\s*\[.*?\]\s*(?:,\s*\[.*?\]\s*)*\]|` +
+		`new\s+Array\(\s*\[.*?\]\s*(?:,\s*\[.*?\]\s*)*\))`)
 	scriptArray  = regexp.MustCompile(`^(?:\[(.*?)\]|new\s+Array\((.*?)\))`)
 	scriptRow    = regexp.MustCompile(`\[(.*?)\]`)
 	scriptObject = regexp.MustCompile(`^\{(.*?)\}`)
 )
 
-// scriptValue reads a literal of a declared type; element is the declared type of an
-// array's elements. What does not fit stays a string.
+// scriptValue reads a literal of a declared type. element is the declared type of an array's
+// elements. A literal that does not fit its type stays a string.
 func scriptValue(s, typ, element string) toolcall.Value {
 	switch typ {
 	case "String":
@@ -70,8 +71,8 @@ func scriptList(s, element string) toolcall.Value {
 	return toolcall.ListOf(pieces(m[1]+m[2], read)...)
 }
 
-// scriptDict reads {key: value, ...}; a comma ends an entry only where another key and
-// its colon follow, so that an array may be a value. Like BFCL it stops at the first }.
+// scriptDict reads {key: value, ...}. A comma ends an entry only if another key and its colon
+// follow, so that an array can be a value. Like BFCL, it stops at the first }.
 func scriptDict(s string, depth int) toolcall.Value {
 	m := scriptObject.FindStringSubmatch(s)
 	if m == nil || depth > toolcall.MaxDepth {
@@ -96,8 +97,7 @@ func scriptEntry(value string, depth int) toolcall.Value {
 	return guess(strings.Trim(value, `'"`))
 }
 
-// entries cuts key: value, key: value; a piece without a colon belongs to the one
-// before it.
+// entries splits key: value, key: value. A piece without a colon belongs to the one before it.
 func entries(s string) []string {
 	var all []string
 	for piece := range strings.SplitSeq(s, ",") {

@@ -9,7 +9,10 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// convert reads source text by the declared type; Python values are values already.
+// Literals of Java and JavaScript arrive as source text, without the quotes around them. The
+// declared type of the parameter decides how the text is read.
+
+// convert reads the source text of a value. Values in Python are read already.
 func (lang language) convert(v toolcall.Value, param toolcall.Param) toolcall.Value {
 	element := ""
 	if lang.hasElements(param.Type) && param.Items != nil {
@@ -24,10 +27,14 @@ func (lang language) convert(v toolcall.Value, param toolcall.Param) toolcall.Va
 	return v
 }
 
-// wholeText reads an int literal with an optional suffix ("" for none).
+// wholeText reads an int literal that ends with one of the letters in suffix, or with none if
+// suffix is "".
 func wholeText(s, suffix string) (toolcall.Value, bool) {
 	digits := strings.TrimRight(s, suffix)
-	if suffix != "" && len(digits) != len(s)-1 || len(digits) > toolcall.MaxDigits || !allDigits(strings.TrimPrefix(digits, "-")) {
+	if suffix != "" && len(digits) != len(s)-1 || len(digits) > toolcall.MaxDigits {
+		return toolcall.Value{}, false
+	}
+	if !allDigits(strings.TrimPrefix(digits, "-")) {
 		return toolcall.Value{}, false
 	}
 	n, ok := new(big.Int).SetString(digits, 10)
@@ -46,7 +53,7 @@ func allDigits(s string) bool {
 	return s != ""
 }
 
-// guess reads a literal without a declared type: bool, quoted text, number, else text.
+// guess reads a literal without a declared type: a bool, a quoted text, a number, or else a text.
 func guess(s string) toolcall.Value {
 	if s == "true" || s == "false" {
 		return toolcall.Truth(s == "true")
@@ -67,7 +74,7 @@ func guess(s string) toolcall.Value {
 
 var decimal = regexp.MustCompile(`^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$`)
 
-// pieces cuts the inside of a literal at its commas; BFCL does not look for quotes.
+// pieces splits the inside of a literal at its commas. Like BFCL, it ignores quotes.
 func pieces(s string, read func(string) toolcall.Value) []toolcall.Value {
 	var items []toolcall.Value
 	if strings.TrimSpace(s) == "" {
@@ -79,7 +86,7 @@ func pieces(s string, read func(string) toolcall.Value) []toolcall.Value {
 	return items
 }
 
-// unquote strips the quotes of a text that begins and ends with the same ones.
+// unquote removes the quotes of a text that begins and ends with the same quote.
 func unquote(s string) string {
 	if last := len(s) - 1; last > 0 && s[0] == s[last] && (s[0] == '"' || s[0] == '\'') {
 		return s[1:last]
@@ -87,7 +94,7 @@ func unquote(s string) string {
 	return s
 }
 
-// put sets a key as a Python dict does: the last value wins, at the first place.
+// put sets a key as a Python dict does: a repeated key has its last value at its first place.
 func put(pairs []toolcall.Pair, key, value toolcall.Value) []toolcall.Pair {
 	for i := range pairs {
 		if toolcall.PythonEqual(pairs[i].Key, key) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// ErrorType is the paper's deficiency type (appendix A.1), counted by the report.
+// ErrorType is the paper's deficiency type (appendix A.1). The report counts them.
 type ErrorType string
 
 const (
@@ -18,7 +18,7 @@ const (
 	Other          ErrorType = "other"
 )
 
-// ErrorTypes are all of them, in the report's order.
+// ErrorTypes are all deficiency types, in the order of the report.
 var ErrorTypes = []ErrorType{ParameterValue, ParameterName, ParameterCount, ToolsCount, ToolName, CodeSyntax, Other}
 
 // BFCL's error names.
@@ -48,12 +48,12 @@ const (
 	relevanceSilent    = "relevance_error:decoder_failed"
 )
 
-// A Mismatch says why an answer does not pass. A nil *Mismatch is a pass.
+// A Mismatch says why an answer does not pass. nil is a pass.
 type Mismatch struct {
 	Name   string    // BFCL's error name, such as "value_error:string"
 	Type   ErrorType // the paper's deficiency type
-	Call   string    // the tool's name, when one call is at fault
-	Param  string    // the parameter's name, when one is at fault
+	Call   string    // the name of the tool, if one call is at fault
+	Param  string    // the name of the parameter, if one is at fault
 	Detail string    // what was wanted and given, for people
 }
 
@@ -70,7 +70,7 @@ func (m *Mismatch) String() string {
 	return strings.Join(parts, ": ")
 }
 
-// Undecodable is the mismatch of an answer that could not be read.
+// Undecodable returns the mismatch of an answer that cannot be read; err says why.
 func Undecodable(err error) *Mismatch {
 	return mismatch(decoderFailed, "", "%v", err)
 }
@@ -79,9 +79,9 @@ func mismatch(name, param, detail string, args ...any) *Mismatch {
 	return &Mismatch{Name: name, Type: typeOf(name), Param: param, Detail: fmt.Sprintf(detail, args...)}
 }
 
-// typeOf maps BFCL's names onto the paper's types. A call made where none is wanted,
-// and none where one is, are wrong counts of tools. For cannot_find_match the checker
-// puts the type of the nearest candidate instead.
+// typeOf maps BFCL's error names to the paper's types. A call where none is wanted, and no call
+// where one is wanted, are wrong counts of tools. For cannot_find_match the checker sets the
+// type of the nearest candidate instead.
 func typeOf(name string) ErrorType {
 	switch name {
 	case wrongCountSimple, wrongCountMultiple, wrongCountParallel, irrelevanceCalled, relevanceSilent:

@@ -2,7 +2,7 @@ package bfcl
 
 import "itool/schemas/toolcall"
 
-// language says which literals an answer's values are written in.
+// language is the language of the literals in an answer.
 type language uint8
 
 const (
@@ -11,15 +11,15 @@ const (
 	javaScript
 )
 
-// shape is a declared type as far as BFCL looks: one level into lists.
+// shape is a declared type, as far as BFCL checks it: one level into lists.
 type shape struct {
 	kind    toolcall.Kind
 	element toolcall.Kind
 	nested  bool // element is checked
 }
 
-// declared gives the shape that a parameter's type asks for. A type that nobody knows
-// asks for the kind of the acceptable values.
+// declared returns the shape that the type of a parameter asks for. An unknown type asks for
+// the kind of the acceptable values.
 func declared(param toolcall.Param, accept Accept, lang language) shape {
 	kind, known := lang.kind(param.Type)
 	if !known {
@@ -35,7 +35,8 @@ func declared(param toolcall.Param, accept Accept, lang language) shape {
 	return want
 }
 
-// kind maps a declared type's name. Besides BFCL's names it knows JSON schema's.
+// kind maps the name of a declared type to a kind. It knows the names of BFCL and of JSON
+// schema.
 func (lang language) kind(name string) (toolcall.Kind, bool) {
 	switch lang {
 	case java:
@@ -98,8 +99,8 @@ func (lang language) hasElements(name string) bool {
 	return name == "array" || name == "tuple" || name == "list"
 }
 
-// acceptedKind is the kind of the first acceptable value that is not the "" of an
-// optional parameter.
+// acceptedKind returns the kind of the first acceptable value that is not the "" of an optional
+// parameter.
 func acceptedKind(values []toolcall.Value, optional bool) (toolcall.Kind, bool) {
 	for _, v := range values {
 		if !(optional && v.Kind == toolcall.String && v.Text == "") {
@@ -109,9 +110,9 @@ func acceptedKind(values []toolcall.Value, optional bool) (toolcall.Kind, bool) 
 	return toolcall.None, false
 }
 
-// checkType judges the kind, one level deep. variable is BFCL's escape: the acceptable
-// values are of another kind than declared (a variable's name where a number is
-// declared), so the value may be of theirs, and plain membership decides afterwards.
+// checkType checks the kind, one level deep. variable is an exception of BFCL: if the acceptable
+// values have another kind than declared (the name of a variable where a number is declared),
+// the value may have their kind. The value check then is plain membership.
 func checkType(v toolcall.Value, want shape, accept Accept) (variable bool, m *Mismatch) {
 	accepted, known := acceptedKind(accept.Values, accept.Optional)
 	if v.Kind == want.kind {
@@ -128,9 +129,9 @@ func checkType(v toolcall.Value, want shape, accept Accept) (variable bool, m *M
 	return false, mismatch(typeSimple, "", "want a %s, got a %s: %s", want.kind, v.Kind, v.Short())
 }
 
-// elementsFit asks for one acceptable value next to which every element has the
-// declared kind or the kind of that value's elements. An acceptable value that is no
-// list fits everything.
+// elementsFit reports whether there is an acceptable value such that every element of v has the
+// declared kind or the kind of that value's elements. An acceptable value that is not a list
+// fits everything.
 func elementsFit(v toolcall.Value, element toolcall.Kind, values []toolcall.Value) bool {
 	for _, candidate := range values {
 		fits := true

@@ -7,7 +7,7 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// checkValue judges a value whose type has passed.
+// checkValue checks a value whose type has passed.
 func checkValue(v toolcall.Value, want shape, variable bool, accept Accept) *Mismatch {
 	switch {
 	case variable:
@@ -26,10 +26,11 @@ func checkValue(v toolcall.Value, want shape, variable bool, accept Accept) *Mis
 	return nil
 }
 
-var ignoredInText = strings.NewReplacer(" ", "", ",", "", ".", "", "/", "", "-", "", "_", "", "*", "", "^", "", "'", `"`)
+var ignoredInText = strings.NewReplacer(
+	" ", "", ",", "", ".", "", "/", "", "-", "", "_", "", "*", "", "^", "", "'", `"`)
 
-// normalize forgives what BFCL forgives in a string: blanks, , . / - _ * ^, case, and
-// the kind of quotes.
+// normalize removes the differences that BFCL ignores in a string: blanks, the characters
+// , . / - _ * ^, upper case, and the kind of quotes.
 func normalize(v toolcall.Value) toolcall.Value {
 	if v.Kind == toolcall.String {
 		v.Text = strings.ToLower(ignoredInText.Replace(v.Text))
@@ -52,8 +53,8 @@ func checkString(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	return nil
 }
 
-// elements gives what a value holds when Python walks it: a text holds its characters,
-// so that "" is as good as an empty list.
+// elements returns what Python iterates over: the items of a list, the characters of a text. So
+// "" is the same as an empty list.
 func elements(v toolcall.Value) []toolcall.Value {
 	if v.Kind != toolcall.String {
 		return v.Items
@@ -67,12 +68,12 @@ func elements(v toolcall.Value) []toolcall.Value {
 	return items
 }
 
-// checkList compares in order, with strings standardised one level deep.
+// checkList compares in order, with strings normalized one level deep.
 func checkList(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	given := toolcall.Value{Kind: toolcall.List, Items: normalizeAll(v.Items)}
 	for _, candidate := range values {
 		if candidate.Kind != toolcall.List && candidate.Kind != toolcall.Tuple && candidate.Kind != toolcall.String {
-			continue // the original would stop with an exception
+			continue // the original raises an exception
 		}
 		if toolcall.PythonEqual(given, toolcall.Value{Kind: toolcall.List, Items: normalizeAll(elements(candidate))}) {
 			return nil
@@ -81,13 +82,13 @@ func checkList(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	return mismatch(valueList, "", "want one of %s, got %s", toolcall.ListOf(values...).Short(), v.Short())
 }
 
-// checkDict wants some acceptable dict that knows every key, accepts its value, and
-// whose absent keys may be left out. The name of the last failure counts.
+// checkDict passes if there is an acceptable dict that has every key of v, accepts its value, and
+// whose other keys are optional. Otherwise it returns the mismatch of the last dict.
 func checkDict(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	m := mismatch(dictUnclear, "", "no dict is acceptable here")
 	for _, candidate := range values {
 		if candidate.Kind != toolcall.Dict {
-			continue // "", or what the original would stop at with an exception
+			continue // "", or a value at which the original raises an exception
 		}
 		if m = matchDict(v, candidate); m == nil {
 			return nil
@@ -105,7 +106,8 @@ func matchDict(v, candidate toolcall.Value) *Mismatch {
 			break
 		}
 		if !in(normalize(p.Value), normalizeAll(elements(accepted))) {
-			m = mismatch(valueDictValue, "", "key %s: want one of %s, got %s", p.Key.Short(), accepted.Short(), p.Value.Short())
+			m = mismatch(valueDictValue, "", "key %s: want one of %s, got %s",
+				p.Key.Short(), accepted.Short(), p.Value.Short())
 			break
 		}
 	}
@@ -128,7 +130,7 @@ func lookup(dict, key toolcall.Value) (toolcall.Value, bool) {
 	return toolcall.Value{}, false
 }
 
-// checkDicts wants the dicts of some acceptable list, in order.
+// checkDicts passes if the dicts match those of one acceptable list, in order.
 func checkDicts(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	m := mismatch(listDictUnclear, "", "no list of dicts is acceptable here")
 	for _, candidate := range values {
@@ -150,8 +152,8 @@ func checkDicts(v toolcall.Value, values []toolcall.Value) *Mismatch {
 	return m
 }
 
-// asDict makes an element that is no dict (possible next to a variable) one that no
-// key fits; the original would stop with an exception.
+// asDict replaces an element that is not a dict by a dict that matches nothing. The original
+// raises an exception there. Such elements exist if a variable is acceptable.
 func asDict(v toolcall.Value) toolcall.Value {
 	if v.Kind == toolcall.Dict {
 		return v
