@@ -8,11 +8,11 @@ import (
 	"itool/stages/evaluate/stats"
 )
 
-// bootstrapSeed is fixed: the same verdicts give the same intervals in every report.
+// bootstrapSeed is fixed, so that the same verdicts give the same intervals in every report.
 const bootstrapSeed = 1
 
-// evaluatePolicies judges every policy by its verdicts. A policy with the weights of the
-// one before was not asked again; it has its predecessor's answers.
+// evaluatePolicies fills the accuracy of every policy from its verdicts. A policy with the
+// weights of the one before is not evaluated again; it has its predecessor's verdicts.
 func (r *Report) evaluatePolicies(verdicts map[int][]schemas.Verdict) {
 	for i := range r.Policies {
 		p := &r.Policies[i]
@@ -22,7 +22,10 @@ func (r *Report) evaluatePolicies(verdicts map[int][]schemas.Verdict) {
 		if len(verdicts[p.Round]) == 0 {
 			continue
 		}
-		p.Accuracy = &Accuracy{Parts: parts(verdicts[p.Round]), Summary: stats.Summarise(verdicts[p.Round], bootstrapSeed)}
+		p.Accuracy = &Accuracy{
+			Parts:   parts(verdicts[p.Round]),
+			Summary: stats.Summarise(verdicts[p.Round], bootstrapSeed),
+		}
 		if i > 0 && p.Changed() {
 			p.Accuracy.Gain = compare(verdicts[p.Round-1], verdicts[p.Round])
 		}
@@ -32,8 +35,8 @@ func (r *Report) evaluatePolicies(verdicts map[int][]schemas.Verdict) {
 	}
 }
 
-// effect leaves a half out in which no policy was trained: nothing was tried, so
-// there is no result, not a gain of zero.
+// effect computes what the warm-up and the rounds gained. If one of them trained no policy, its
+// gain is nil, not zero: nothing was tried, so there is no result.
 func (r *Report) effect(verdicts map[int][]schemas.Verdict, final int) *Effect {
 	var e Effect
 	for _, p := range r.Policies {
@@ -51,8 +54,8 @@ func (r *Report) effect(verdicts map[int][]schemas.Verdict, final int) *Effect {
 	return &e
 }
 
-// headline takes the rows that want a call, if there are any: whoever answers with
-// prose all the time is right on all others, and has learnt nothing.
+// headline selects the rows that want a call, or all rows if none does. A policy that always
+// answers with prose is right on all other rows and has learnt nothing.
 func headline(vs []schemas.Verdict) []schemas.Verdict {
 	var calls []schemas.Verdict
 	for _, v := range vs {
@@ -66,7 +69,7 @@ func headline(vs []schemas.Verdict) []schemas.Verdict {
 	return calls
 }
 
-// compare pairs the headline rows; nil when the two were not asked a common one.
+// compare pairs the headline rows of two policies. It is nil if they have no row in common.
 func compare(before, after []schemas.Verdict) *stats.Difference {
 	d := stats.Compare(headline(before), headline(after), bootstrapSeed)
 	if d.N == 0 {
@@ -75,6 +78,7 @@ func compare(before, after []schemas.Verdict) *stats.Difference {
 	return &d
 }
 
+// parts are the parts of the dataset that the verdicts come from.
 func parts(vs []schemas.Verdict) []string {
 	seen := map[string]bool{}
 	for _, v := range vs {

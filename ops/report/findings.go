@@ -9,7 +9,7 @@ import (
 	"itool/stages/evaluate/stats"
 )
 
-// Findings are the sentences that a reader should not miss, the effect first.
+// Findings are the sentences that a reader must not miss, the effect first.
 func (r *Report) Findings() []string {
 	var out []string
 	if base, final := r.firstEvaluated(), r.lastChanged(); base != nil && final != nil && base != final {
@@ -50,8 +50,8 @@ func effect(what string, i *stats.Difference, ofHeadroom *float64) []string {
 	return []string{s}
 }
 
-// stageRemarks gathers what the stages said of their own work; rounds with the same words
-// share a line.
+// stageRemarks are the remarks on the work of the stages. Rounds with the same remark share a
+// line.
 func (r *Report) stageRemarks() []string {
 	var texts []string
 	names := map[string][]string{}
@@ -75,7 +75,7 @@ func (r *Report) stageRemarks() []string {
 		}
 	}
 	for _, rd := range r.Rounds {
-		if rd.Cut*20 > rd.Terminals { // more than 5 %: the limit decides, not the policy
+		if rd.Cut*20 > rd.Terminals { // over 5 %: the length limit decides, not the policy
 			add(fmt.Sprintf("%d of %d searched answers ran out of length and failed by it (expand.max_answer_tokens)", rd.Cut, rd.Terminals), PolicyName(rd.Round+1))
 		}
 		switch j := rd.Judge; {
@@ -99,8 +99,8 @@ func (r *Report) stageRemarks() []string {
 	return texts
 }
 
-// warnings are what a missed gate means for the result; the other gates have their
-// sentence elsewhere. Without numbers, so that rounds can share a line.
+// warnings say what a missed gate means for the result. Gates that are not listed have their
+// own remark in stageRemarks. The warnings have no numbers, so that rounds can share a line.
 var warnings = map[string]string{
 	"plateau":             "more plain fine-tuning would have gained over a point: what the rounds gain may be what the warm-up left (warmup.epochs)",
 	"headroom":            "the headroom is below 10 points: the search had little to find",
@@ -108,7 +108,7 @@ var warnings = map[string]string{
 	"margin":              "the update did not widen the margin of its pairs: it learnt nothing from them (update.rate)",
 }
 
-// categories are a benchmark's, when every evaluated policy has the same.
+// categories are those of the benchmark, if all evaluated policies have the same ones.
 func (r *Report) categories() ([]stats.Category, []Policy) {
 	_, policies := r.errorTypes()
 	if len(policies) == 0 {
@@ -143,6 +143,7 @@ func (r *Report) lastChanged() *Policy {
 	return nil
 }
 
+// whyNoAccuracy says why nothing was evaluated, and what to do.
 func (r *Report) whyNoAccuracy() string {
 	switch {
 	case r.Status == running:
@@ -153,7 +154,7 @@ func (r *Report) whyNoAccuracy() string {
 	return "set split.test_share, or line.evaluate to validation"
 }
 
-// errorTypes are the types that occur at all, and the policies to compare.
+// errorTypes are the error types that occur, and the evaluated policies.
 func (r *Report) errorTypes() ([]string, []Policy) {
 	seen := map[string]bool{}
 	var policies []Policy
@@ -170,7 +171,7 @@ func (r *Report) errorTypes() ([]string, []Policy) {
 	for t := range seen {
 		types = append(types, t)
 	}
-	if len(policies) > 0 { // the most frequent fault of the first policy first
+	if len(policies) > 0 { // sort by frequency in the first policy
 		before := policies[0].Accuracy.Errors
 		sort.Slice(types, func(i, j int) bool {
 			if before[types[i]] != before[types[j]] {

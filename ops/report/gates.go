@@ -11,37 +11,37 @@ import (
 	"itool/stages/update"
 )
 
-// Gate is something that should hold before a gain, or its absence, can be believed.
-// The numbers behind it stand in the fields of Report and Round.
+// Gate is a condition that should hold before a gain, or its absence, can be believed. Its
+// numbers come from the fields of Report and Round.
 type Gate struct {
 	Name   string  `json:"name"`
-	Bar    string  `json:"bar"`    // what should hold, in words; "" where nothing must
-	Means  string  `json:"means"`  // what the number says, and what to do where it misses the bar
+	Bar    string  `json:"bar"`    // the condition in words; "" if the gate has none
+	Means  string  `json:"means"`  // what the number says, and what to do if it misses the bar
 	Values []Value `json:"values"` // in the order of the policies; empty: not measured
 }
 
-// Value is what a gate read for the making of one policy.
+// Value is the number of a gate for the training of one policy.
 type Value struct {
 	Policy  string `json:"policy"` // "warm-up", "round 1" …
 	Shown   string `json:"shown"`
-	Verdict string `json:"verdict,omitempty"` // yes, no or unclear; "" where the gate has no bar
+	Verdict string `json:"verdict,omitempty"` // yes, no or unclear; "" if the gate has no bar
 }
 
 // Verdicts of a gate.
 const (
 	passed  = "yes"
 	missed  = "no"
-	unclear = "unclear" // the value misses the bar, its 95 % interval does not
+	unclear = "unclear" // the value misses the bar, but its 95 % interval reaches it
 )
 
-// The bars that no setting moves.
+// The bars that are not settings.
 const (
-	plateauBar  = 0.01 // of exact match: more than a point left is no plateau
-	headroomBar = 0.10 // of exact match: rounds gain a fraction of it, and single points are noise
-	movedBar    = 0.1  // nats; an answer's odds change by a tenth
+	plateauBar  = 0.01 // exact match: if more than a point is left, it is no plateau
+	headroomBar = 0.10 // exact match: rounds gain a fraction of it, and single points are noise
+	movedBar    = 0.1  // nats: the odds of an answer change by a tenth
 )
 
-// diagnose fills what the gates need, then the gates.
+// diagnose fills the numbers that the gates need, then the gates.
 func (r *Report) diagnose() {
 	for i := range r.Policies {
 		if r.Policies[i].Round == 0 {
@@ -50,10 +50,13 @@ func (r *Report) diagnose() {
 	}
 	r.gainsOfHeadroom()
 	b := r.bars()
-	r.Gates = []Gate{r.gatePlateau(), r.gateHeadroom(), r.gateShare(), r.gateJudge(b), r.gateFunnel(b), r.gateMoved(), r.gateMargin(), r.gateSides()}
+	r.Gates = []Gate{
+		r.gatePlateau(), r.gateHeadroom(), r.gateShare(), r.gateJudge(b),
+		r.gateFunnel(b), r.gateMoved(), r.gateMargin(), r.gateSides(),
+	}
 }
 
-// bars are the sections of the run's configuration that hold the others.
+// bars are the sections of the run's configuration that contain the other bars.
 type bars struct {
 	Select selection.Config `json:"select"`
 	Update update.Config    `json:"update"`
@@ -61,16 +64,16 @@ type bars struct {
 
 func (r *Report) bars() bars {
 	b := bars{selection.Default(), update.Default()}
-	_ = json.Unmarshal(r.Config, &b) // it was checked when the run was published
+	_ = json.Unmarshal(r.Config, &b) // valid: publish has checked it
 	return b
 }
 
-// maxCases bounds what a record may claim to have counted: an interval over a
-// billion cases would never be done.
+// maxCases limits the counts that are accepted from a record: the bootstrap of a billion cases
+// would never end.
 const maxCases = 1 << 20
 
-// paired is the difference of two shares over the same n cases, of which won are right
-// only after and lost only before; nil where the counts are none.
+// paired is the difference of two shares over the same n cases. Of these, won are right only
+// after, and lost only before. It is nil if the counts do not add up.
 func paired(n, won, lost int) *stats.Difference {
 	if n <= 0 || n > maxCases || won < 0 || lost < 0 || won > n || lost > n-won {
 		return nil
@@ -90,10 +93,13 @@ func plateauOf(m map[string]float64) *Plateau {
 	if d == nil {
 		return nil
 	}
-	return &Plateau{Epochs: count(m["plateau_epochs"]), Rate: m["plateau_rate"], Before: m["plateau_before"], After: m["plateau_after"], Change: *d}
+	return &Plateau{
+		Epochs: count(m["plateau_epochs"]), Rate: m["plateau_rate"],
+		Before: m["plateau_before"], After: m["plateau_after"], Change: *d,
+	}
 }
 
-// count reads a count from a number of another program; −1 is none.
+// count converts a number that another program wrote; −1: it is no count.
 func count(x float64) int {
 	if !(x >= 0 && x <= maxCases) {
 		return -1
@@ -102,20 +108,24 @@ func count(x float64) int {
 }
 
 func headroomOf(s schemas.Selection) *Headroom {
-	d := paired(int(s.HeadroomCases), int(s.HeadroomWon), int(s.HeadroomGreedy-(s.HeadroomSampled-s.HeadroomWon)))
+	lost := s.HeadroomGreedy - (s.HeadroomSampled - s.HeadroomWon)
+	d := paired(int(s.HeadroomCases), int(s.HeadroomWon), int(lost))
 	if d == nil || s.HeadroomDraws <= 0 {
 		return nil
 	}
 	n := float64(s.HeadroomCases)
-	return &Headroom{Draws: int(s.HeadroomDraws), Greedy: float64(s.HeadroomGreedy) / n, Sampled: float64(s.HeadroomSampled) / n, Gap: *d}
+	return &Headroom{
+		Draws: int(s.HeadroomDraws), Greedy: float64(s.HeadroomGreedy) / n, Sampled: float64(s.HeadroomSampled) / n,
+		Gap: *d,
+	}
 }
 
-// gainsOfHeadroom says what part of its headroom every round has gained, and all rounds of the
-// first one's. Where there is no headroom there is no such part.
+// gainsOfHeadroom computes which share of its headroom each round gained, and which share of the
+// first round's headroom all rounds gained. Without headroom the share stays nil.
 func (r *Report) gainsOfHeadroom() {
 	for i := range r.Rounds {
 		rd := &r.Rounds[i]
-		if p := r.policyAfter(rd.Round); p != nil && p.Accuracy != nil {
+		if p := r.PolicyOf(rd.Round + 1); p != nil && p.Accuracy != nil {
 			rd.GainOfHeadroom = shareOfHeadroom(p.Accuracy.Gain, rd.Headroom)
 		}
 		if rd.Round == 0 && r.Effect != nil {
@@ -130,16 +140,6 @@ func shareOfHeadroom(gain *stats.Difference, h *Headroom) *float64 {
 	}
 	s := gain.Mean / h.Gap.Mean
 	return &s
-}
-
-// policyAfter is the policy that a round of search made; nil while there is none.
-func (r *Report) policyAfter(round int) *Policy {
-	for i := range r.Policies {
-		if r.Policies[i].Round == round+1 {
-			return &r.Policies[i]
-		}
-	}
-	return nil
 }
 
 func (r *Report) gatePlateau() Gate {
@@ -185,7 +185,7 @@ func (r *Report) gateHeadroom() Gate {
 		case h.Gap.Mean < headroomBar-1e-9:
 			verdict = unclear
 		}
-		g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), wholePoints(h.Gap), verdict})
+		g.add(rd, wholePoints(h.Gap), verdict)
 	}
 	g.Means = fmt.Sprintf(g.Means, draws)
 	if len(g.Values) == 0 && len(r.Rounds) > 0 {
@@ -201,7 +201,7 @@ func (r *Report) gateShare() Gate {
 	}
 	for _, rd := range r.Rounds {
 		if s := rd.GainOfHeadroom; s != nil {
-			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%.0f %%", 100**s), ""})
+			g.add(rd, fmt.Sprintf("%.0f %%", 100**s), "")
 		}
 	}
 	return g
@@ -214,7 +214,7 @@ func (r *Report) gateJudge(b bars) Gate {
 	}
 	for _, rd := range r.Rounds {
 		if j := rd.Judge; j != nil && j.Mass != nil {
-			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), number(j.AUC) + ", " + number(j.Mass), verdictOf(j.Counts)})
+			g.add(rd, number(j.AUC)+", "+number(j.Mass), verdictOf(j.Counts))
 		}
 	}
 	return g
@@ -226,8 +226,9 @@ func (r *Report) gateFunnel(b bars) Gate {
 		Means: "Branching nodes → pairs → steps. With fewer it is “no update”, never a result. Few branches: raise expand.width or select.ratio; few pairs: see what dropped them.",
 	}
 	for _, rd := range r.Rounds {
-		if p := r.policyAfter(rd.Round); p != nil {
-			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%d → %d → %d", rd.Branching, rd.Pairs, rd.Steps), verdictOf(p.Status != schemas.StatusNoUpdate)})
+		if p := r.PolicyOf(rd.Round + 1); p != nil {
+			funnel := fmt.Sprintf("%d → %d → %d", rd.Branching, rd.Pairs, rd.Steps)
+			g.add(rd, funnel, verdictOf(p.Status != schemas.StatusNoUpdate))
 		}
 	}
 	return g
@@ -240,13 +241,14 @@ func (r *Report) gateMoved() Gate {
 	}
 	for _, rd := range r.Rounds {
 		if rd.Sides != nil {
-			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%.3f", rd.moved()), verdictOf(rd.moved() >= movedBar)})
+			g.add(rd, fmt.Sprintf("%.3f", rd.moved()), verdictOf(rd.moved() >= movedBar))
 		}
 	}
 	return g
 }
 
-// moved is the mean over both sides, in nats.
+// moved is how far the update moved the log-probability of an answer, mean over both sides, in
+// nats.
 func (rd *Round) moved() float64 { return (rd.ChosenChange + rd.RejectedChange) / 2 }
 
 func (r *Report) gateMargin() Gate {
@@ -257,7 +259,7 @@ func (r *Report) gateMargin() Gate {
 	for _, rd := range r.Rounds {
 		if s := rd.Sides; s != nil {
 			before, after := s.ChosenBefore-s.RejectedBefore, s.ChosenAfter-s.RejectedAfter
-			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%.2f → %.2f", before, after), verdictOf(after > before)})
+			g.add(rd, fmt.Sprintf("%.2f → %.2f", before, after), verdictOf(after > before))
 		}
 	}
 	return g
@@ -270,13 +272,19 @@ func (r *Report) gateSides() Gate {
 	}
 	for _, rd := range r.Rounds {
 		if s := rd.Sides; s != nil {
-			g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), fmt.Sprintf("%+.2f, %+.2f", s.ChosenAfter-s.ChosenBefore, s.RejectedAfter-s.RejectedBefore), ""})
+			chosen, rejected := s.ChosenAfter-s.ChosenBefore, s.RejectedAfter-s.RejectedBefore
+			g.add(rd, fmt.Sprintf("%+.2f, %+.2f", chosen, rejected), "")
 		}
 	}
 	return g
 }
 
-// wholePoints is a difference for a narrow table, its interval in whole points.
+// add adds the value for the policy that a round trained.
+func (g *Gate) add(rd Round, shown, verdict string) {
+	g.Values = append(g.Values, Value{PolicyName(rd.Round + 1), shown, verdict})
+}
+
+// wholePoints formats a difference with its interval in whole points, for a narrow table.
 func wholePoints(d stats.Difference) string {
 	return fmt.Sprintf("%+.1f [%+.0f, %+.0f]", 100*d.Mean, 100*d.Low, 100*d.High)
 }
@@ -288,7 +296,7 @@ func verdictOf(ok bool) string {
 	return missed
 }
 
-// gateColumns are the policies that any gate has a value for, in their order.
+// gateColumns are the names of the policies that have a value in any gate, in their order.
 func (r *Report) gateColumns() []string {
 	seen := map[string]bool{}
 	for _, g := range r.Gates {
@@ -302,15 +310,15 @@ func (r *Report) gateColumns() []string {
 			out = append(out, p.Name)
 		}
 	}
-	for _, rd := range r.Rounds { // the round at work has no policy yet
-		if name := PolicyName(rd.Round + 1); seen[name] && r.policyAfter(rd.Round) == nil {
+	for _, rd := range r.Rounds { // the current round has no policy yet
+		if name := PolicyName(rd.Round + 1); seen[name] && r.PolicyOf(rd.Round+1) == nil {
 			out = append(out, name)
 		}
 	}
 	return out
 }
 
-// At is the gate's value for a policy; a dash where there is none.
+// At is the gate's value for a policy, or a dash if it has none.
 func (g Gate) At(policy string) Value {
 	for _, v := range g.Values {
 		if v.Policy == policy {

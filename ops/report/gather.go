@@ -16,8 +16,8 @@ import (
 	"itool/schemas"
 )
 
-// Gather reads a run's records. What is not there yet is left out, so it may be
-// called while the run goes on. broker.ErrNoRun: the run has no stream.
+// Gather reads the records of a run. It may be called while the run goes on; results that do
+// not exist yet are left out. broker.ErrNoRun: the run has no stream.
 func Gather(ctx context.Context, c *courier.Courier, run string) (*Report, error) {
 	g := &gatherer{c: c, run: run, r: &Report{Run: run}, verdicts: map[int][]schemas.Verdict{}}
 	for _, step := range []func(context.Context) error{
@@ -46,7 +46,8 @@ func (g *gatherer) readRun(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.r.Created, g.r.Seed, g.r.ConfigDigest, g.r.Config = r.Created, r.Seed, r.ConfigDigest, json.RawMessage(r.Config)
+	g.r.Created, g.r.Seed = r.Created, r.Seed
+	g.r.Config, g.r.ConfigDigest = json.RawMessage(r.Config), r.ConfigDigest
 	var shards []schemas.Shard
 	if err := json.Unmarshal([]byte(r.Dataset), &shards); err != nil {
 		return fmt.Errorf("run record: dataset: %w", err)
@@ -67,8 +68,8 @@ func (g *gatherer) readRun(ctx context.Context) error {
 	return err
 }
 
-// eachBatch visits all results of one record in one round, in key order, one batch in memory at a
-// time.
+// eachBatch visits all results of one record in one round, in key order. Only one batch at a
+// time is in memory.
 func eachBatch[R schemas.Record](ctx context.Context, g *gatherer, record string, round int, visit func([]R)) error {
 	for rows, err := range courier.AllBatches[R](ctx, g.c, g.run, record, round) {
 		if err != nil {
@@ -81,7 +82,10 @@ func eachBatch[R schemas.Record](ctx context.Context, g *gatherer, record string
 
 // readExamples counts the rows of the dataset.
 func (g *gatherer) readExamples(ctx context.Context) error {
-	rows := Rows{Dropped: map[string]int{}, Example: map[string]Row{}, Parts: map[string]int{}, Difficulty: map[string]int{}}
+	rows := Rows{
+		Dropped: map[string]int{}, Example: map[string]Row{},
+		Parts: map[string]int{}, Difficulty: map[string]int{},
+	}
 	err := eachBatch(ctx, g, schemas.RecordExample, 0, func(examples []schemas.Example) {
 		for i := range examples {
 			rows.add(&examples[i])
@@ -109,7 +113,7 @@ func (r *Rows) add(e *schemas.Example) {
 	}
 }
 
-// readPolicies reads one policy after the other until there is none.
+// readPolicies reads the policies in order, from the base to the last that exists.
 func (g *gatherer) readPolicies(ctx context.Context) error {
 	for round := -1; ; round++ {
 		p, err := g.c.Policy(ctx, g.run, round)
@@ -126,7 +130,7 @@ func (g *gatherer) readPolicies(ctx context.Context) error {
 	}
 }
 
-// metrics keeps the finite numbers: another language's worker may add what it likes.
+// metrics keeps the finite numbers. A worker of another language may add other values.
 func metrics(text string) map[string]float64 {
 	var all map[string]any
 	_ = json.Unmarshal([]byte(text), &all)
@@ -187,7 +191,7 @@ func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 	}); err != nil {
 		return err
 	}
-	if err := eachBatch(ctx, g, schemas.RecordCandidate, rd.Round, func(tree []schemas.Candidate) { rd.addTree(tree) }); err != nil {
+	if err := eachBatch(ctx, g, schemas.RecordCandidate, rd.Round, rd.addTree); err != nil {
 		return err
 	}
 	return eachBatch(ctx, g, schemas.RecordPair, rd.Round, func(rows []schemas.Pair) {
@@ -217,10 +221,10 @@ func judgeOf(s schemas.Selection) *Judge {
 
 // addTree adds one search tree to the funnel.
 func (rd *Round) addTree(nodes []schemas.Candidate) {
-	finished := make([]bool, len(nodes)) // a terminal is at or below the node
-	children := make([]int, len(nodes))  // that are finished
+	finished := make([]bool, len(nodes)) // the node is a terminal, or above one
+	children := make([]int, len(nodes))  // number of finished children
 	passing, failing := 0, 0
-	for i, n := range slices.Backward(nodes) { // children stand behind their parents
+	for i, n := range slices.Backward(nodes) { // children come after their parents
 		finished[i] = finished[i] || n.Terminal
 		if p := int(n.Parent); p >= 0 && p < i && finished[i] {
 			finished[p] = true
@@ -268,7 +272,7 @@ func (g *gatherer) readFailures(ctx context.Context) (err error) {
 	return err
 }
 
-// Failures lists the items that a run gave up, by round and key.
+// Failures lists the failed items of a run, by round and key.
 func Failures(ctx context.Context, c *courier.Courier, run string) ([]Failure, error) {
 	var out []Failure
 	var places []broker.Address
@@ -302,7 +306,7 @@ func Failures(ctx context.Context, c *courier.Courier, run string) ([]Failure, e
 	return out, nil
 }
 
-// readTimes sums what the workers measured.
+// readTimes adds up the seconds that the workers measured.
 func (g *gatherer) readTimes(ctx context.Context) error {
 	workers := map[string]bool{}
 	table := line.Rows(nil)
@@ -314,7 +318,7 @@ func (g *gatherer) readTimes(ctx context.Context) error {
 			}
 			maker, made := table.Maker(record, m.Round)
 			if !made {
-				continue // the base policy: the keeper copies it
+				continue // the keeper copies the base; no worker computes it
 			}
 			if w := m.Header["itool-worker"]; w != "" {
 				workers[w] = true

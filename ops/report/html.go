@@ -18,10 +18,10 @@ var pageSource string
 //go:embed page.css
 var pageStyle string
 
-// Style is the style sheet of all pages of results.
-func Style() template.CSS { return template.CSS(pageStyle) } // our own file
+// Style is the style sheet of the report and of other pages with results.
+func Style() template.CSS { return template.CSS(pageStyle) } // safe: it is our own file
 
-// The template escapes whatever stands in the records, answers included.
+// html/template escapes all text that comes from the records, such as answers of a model.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"percent": percent, "points": points, "duration": Duration, "short": shorten, "name": PolicyName,
 	"counts": counts, "number": number, "counted": counted, "plain": Plain, "words": words,
@@ -34,7 +34,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"style": Style,
 }).Parse(pageSource))
 
-// HTML writes one self-contained page: no script, no font, no link to elsewhere.
+// HTML writes one self-contained page, without scripts, fonts or external links.
 func (r *Report) HTML(w io.Writer) error {
 	v := view{Report: r, Findings: r.Findings(), Title: r.headlineName()}
 	v.ErrorTypes, v.Evaluated = r.errorTypes()
@@ -64,7 +64,7 @@ func (r *Report) HTML(w io.Writer) error {
 type view struct {
 	*Report
 	Findings     []string
-	Title        string // of the headline
+	Title        string // name of the headline
 	ErrorTypes   []string
 	Evaluated    []Policy
 	Categories   []stats.Category // of the first policy; the others have the same
@@ -80,10 +80,10 @@ func (v view) Errors(p Policy, errorType string) int { return p.Accuracy.Errors[
 // Columns are the policies of the diagnostics.
 func (v view) Columns() []string { return v.gateColumns() }
 
-// Width is how many columns a sentence of the diagnostics spans.
+// Width is the number of columns that a sentence of the diagnostics spans.
 func (v view) Width() int { return 1 + len(v.gateColumns()) }
 
-// Guarded tells whether any update was held against the guard.
+// Guarded reports whether the guard checked any update.
 func (v view) Guarded() bool {
 	for _, p := range v.Policies {
 		if len(p.Guards()) > 0 {
@@ -96,7 +96,7 @@ func (v view) Guarded() bool {
 // Category is one policy's share of one category.
 func (v view) Category(p Policy, i int) stats.Interval { return p.Accuracy.Categories[i].Pass }
 
-// lossCurve is a polyline of the loss in a box of 300 by 90.
+// lossCurve is a polyline of the training loss in a box of 300 by 90.
 type lossCurve struct {
 	Name        string
 	Points      string
@@ -123,6 +123,7 @@ func drawCurve(p Policy) lossCurve {
 	}
 }
 
+// share is x ÷ of, limited to 0..1; 0 if it is not defined.
 func share(x, of float64) float64 {
 	if of <= 0 || math.IsNaN(x) {
 		return 0

@@ -1,13 +1,14 @@
-// Package report says what became of a run: which rows were used, what every
-// round's search gave, and how right every policy's answers are.
+// Package report describes a run: which rows were used, what every round's search gave, and
+// how accurate every policy is.
 //
 //	r, err := report.Gather(ctx, courier, "r1") // from the stream and the store, at any time
 //	err = r.Text(os.Stdout)                     // a few tables
 //	err = r.HTML(f)                             // one self-contained page
 //
-// gather.go reads, accuracy.go does the statistics, gates.go says what they are worth,
-// text.go and html.go show.
-// It changes nothing in a run, and computes nothing that the records do not hold.
+// gather.go reads the records, accuracy.go does the statistics, gates.go judges whether the
+// numbers can be believed, findings.go puts them into sentences, text.go and html.go print them.
+//
+// It never changes a run, and every number comes from the run's records.
 package report
 
 import (
@@ -18,11 +19,11 @@ import (
 	"itool/stages/evaluate/stats"
 )
 
-// Report is everything that is shown, as plain numbers. Its JSON is for machines.
+// Report holds all numbers that are shown. Its JSON is for programs.
 type Report struct {
 	Run          string          `json:"run"`
 	Created      string          `json:"created"` // RFC 3339
-	Status       string          `json:"status"`  // running, or that of schemas.End
+	Status       string          `json:"status"`  // running, or the status of schemas.End
 	Detail       string          `json:"detail,omitempty"`
 	Seed         uint64          `json:"seed"`
 	ConfigDigest string          `json:"config_digest"`
@@ -33,7 +34,7 @@ type Report struct {
 	Rounds       []Round         `json:"rounds"`   // of search, from 0
 	Effect       *Effect         `json:"effect,omitempty"`
 	Plateau      *Plateau        `json:"plateau,omitempty"` // nil: not measured, see warmup.plateau
-	Gates        []Gate          `json:"gates"`             // what should hold before the numbers can be believed
+	Gates        []Gate          `json:"gates"`             // conditions for believing the numbers
 	Failures     []Failure       `json:"failures,omitempty"`
 	Seconds      []StageTime     `json:"seconds"` // in the order of the line
 	Workers      []string        `json:"workers"` // with version and kernel level
@@ -47,25 +48,25 @@ type Dataset struct {
 	Rows   int    `json:"rows"`
 }
 
-// Rows counts assistant turns: every one is kept, or dropped under one reason.
+// Rows counts assistant turns. Each is either kept, or dropped for one reason.
 type Rows struct {
 	Total      int            `json:"total"`
 	Kept       int            `json:"kept"`
 	Dropped    map[string]int `json:"dropped"`              // by reason
-	Example    map[string]Row `json:"example,omitempty"`    // the first dropped of each reason
+	Example    map[string]Row `json:"example,omitempty"`    // the first dropped row of each reason
 	Parts      map[string]int `json:"parts"`                // train, validation, test
-	Replay     int            `json:"replay"`               // of train, searched in the rounds
+	Replay     int            `json:"replay"`               // rows of train that the rounds search
 	Difficulty map[string]int `json:"difficulty,omitempty"` // of train: easy, medium, hard
 }
 
-// Row is the place of a dropped row.
+// Row says where a dropped row comes from.
 type Row struct {
 	Source string `json:"source"`
 	Row    int    `json:"row"` // from 0
 	Detail string `json:"detail"`
 }
 
-// Policy is one policy and how right its answers are.
+// Policy is one policy, its training and its accuracy.
 type Policy struct {
 	Round    int                `json:"round"` // −1 base, 0 warm-up
 	Name     string             `json:"name"`
@@ -76,13 +77,13 @@ type Policy struct {
 	Examples int                `json:"examples"`
 	Metrics  map[string]float64 `json:"metrics,omitempty"`
 	Curve    []Point            `json:"curve,omitempty"`
-	// Accuracy is nil when nothing was evaluated; a policy that did not change
-	// has that of the one before.
+	// Accuracy is nil if nothing was evaluated. A policy that did not change has the accuracy
+	// of the one before.
 	Accuracy *Accuracy `json:"accuracy,omitempty"`
 }
 
-// Changed tells whether the policy has weights of its own: it is not the base, and
-// no round without an update, whose policy is the one before.
+// Changed reports whether training changed the weights. It is false for the base, and for a
+// round without an update, whose policy is the one before.
 func (p Policy) Changed() bool { return p.Round >= 0 && p.Status == schemas.StatusTrained }
 
 // Point is one step of training.
@@ -95,10 +96,12 @@ type Point struct {
 type Accuracy struct {
 	Parts []string `json:"parts"` // test, validation
 	stats.Summary
-	Gain *stats.Difference `json:"gain,omitempty"` // of Headline, paired, to the policy before; nil at the first and where nothing was trained
+	// Gain is the paired difference of Headline to the policy before; nil for the first policy,
+	// and if nothing was trained.
+	Gain *stats.Difference `json:"gain,omitempty"`
 }
 
-// Headline is exact match on the rows that want a call; on all rows where none does.
+// Headline is exact match on the rows that want a call, or on all rows if none does.
 func (a *Accuracy) Headline() stats.Interval {
 	if a.Calls.N > 0 {
 		return a.Calls
@@ -106,30 +109,31 @@ func (a *Accuracy) Headline() stats.Interval {
 	return a.Pass
 }
 
-// Effect says what the two halves of the method gave: paired differences of the
-// headline on the same rows. A part is nil when one of its policies was not evaluated,
-// or nothing was trained in it.
+// Effect is the gain of the two halves of the method: paired differences of the headline on
+// the same rows. A gain is nil if one of its policies was not evaluated, or if nothing was
+// trained.
 type Effect struct {
 	WarmUp *stats.Difference `json:"warm_up,omitempty"` // warm-up − base
 	Rounds *stats.Difference `json:"rounds,omitempty"`  // last policy − warm-up
 
-	// RoundsOfHeadroom is Rounds ÷ the headroom of the warm-up, both as shares of rows; nil
-	// where one of them is missing, or there is no headroom.
+	// RoundsOfHeadroom is Rounds ÷ the headroom of the warm-up, both as shares of rows. It is
+	// nil if one of them is missing, or if the headroom is not positive.
 	RoundsOfHeadroom *float64 `json:"rounds_of_headroom,omitempty"`
 }
 
-// Plateau is what some epochs more of fine-tuning would have changed after the warm-up:
-// greedy exact match on validation rows that want a call, before and after the probe.
+// Plateau is what more epochs of fine-tuning would change after the warm-up. A probe, a copy of
+// the policy that is thrown away, is trained for these epochs. Measured is greedy exact match
+// on the validation rows that want a call, before and after.
 type Plateau struct {
 	Epochs int              `json:"epochs"` // of the probe
 	Rate   float64          `json:"rate"`   // its peak learning rate
 	Before float64          `json:"before"` // share of right answers of the warm-up's policy, 0..1
-	After  float64          `json:"after"`  // … of the probe
+	After  float64          `json:"after"`  // share of right answers of the probe
 	Change stats.Difference `json:"change"` // After − Before, paired, as a share
 }
 
-// Headroom is what a policy can draw and does not say: it bounds the gain of a round.
-// Validation rows that want a call.
+// Headroom is how much more often one of several draws is right than the greedy answer, on
+// validation rows that want a call. A round cannot gain more.
 type Headroom struct {
 	Draws   int              `json:"draws"`   // k, at temperature 1
 	Greedy  float64          `json:"greedy"`  // share of right greedy answers, 0..1
@@ -137,7 +141,8 @@ type Headroom struct {
 	Gap     stats.Difference `json:"gap"`     // Sampled − Greedy, paired, as a share
 }
 
-// Sides are the pairs' mean log-probabilities per token, before and after the update, in nats.
+// Sides are the mean log-probabilities per token of chosen and rejected answers, before and
+// after the update, in nats.
 type Sides struct {
 	ChosenBefore   float64 `json:"chosen_before"`
 	ChosenAfter    float64 `json:"chosen_after"`
@@ -145,39 +150,42 @@ type Sides struct {
 	RejectedAfter  float64 `json:"rejected_after"`
 }
 
-// Round is the funnel of one round of search: what policy Round was searched
-// with, and what the next one was made from.
+// Round is the funnel of one round: what policy Round searched, and what policy Round+1 was
+// trained on.
 type Round struct {
-	Round       int            `json:"round"` // of the policy that searched; it made policy Round+1
-	Scored      int            `json:"scored"`
-	Perplexity  float64        `json:"perplexity"` // geometric mean over the scored examples
-	Selected    int            `json:"selected"`
-	Trees       int            `json:"trees"`
-	Nodes       int            `json:"nodes"`
-	Branching   int            `json:"branching"`    // nodes with two or more children that lead to finished answers: each gives a pair or a reason
-	Terminals   int            `json:"terminals"`    // finished answers
-	Passing     int            `json:"passing"`      // … that are right
-	Cut         int            `json:"cut"`          // … that ran out of length, and so failed
-	MixedTrees  int            `json:"mixed_trees"`  // trees with both right and wrong answers: what there is to learn from
-	Pairs       int            `json:"pairs"`        // kept, each once; before the update has looked, as the filter kept them
-	PairsReason map[string]int `json:"pairs_reason"` // dropped, by reason
-	OtherMode   int            `json:"other_mode"`   // that the filter would keep if the other acceptance mode were in force
-	Mode        string         `json:"mode"`         // in force: proven or paper
-	Steps       int            `json:"steps"`        // optimiser steps of the policy that it made
-	// How far those moved the pairs: mean |Δ log-probability| of a side, nats.
+	Round      int     `json:"round"` // of the policy that searched
+	Scored     int     `json:"scored"`
+	Perplexity float64 `json:"perplexity"` // geometric mean over the scored examples
+	Selected   int     `json:"selected"`
+	Trees      int     `json:"trees"`
+	Nodes      int     `json:"nodes"`
+	// Branching counts the nodes with two or more children that lead to finished answers. Each
+	// gives a pair, or a reason why it gives none.
+	Branching  int `json:"branching"`
+	Terminals  int `json:"terminals"`   // finished answers
+	Passing    int `json:"passing"`     // finished answers that are right
+	Cut        int `json:"cut"`         // finished answers that reached the length limit, and so failed
+	MixedTrees int `json:"mixed_trees"` // trees with right and wrong answers: only they can give pairs
+	// Pairs counts the kept pairs, each once. Until the update has run, it is the filter's count.
+	Pairs       int            `json:"pairs"`
+	PairsReason map[string]int `json:"pairs_reason"` // dropped pairs, by reason
+	OtherMode   int            `json:"other_mode"`   // pairs that the other acceptance mode would keep
+	Mode        string         `json:"mode"`         // acceptance mode of the run: proven or paper
+	Steps       int            `json:"steps"`        // optimiser steps that made policy Round+1
+	// How far these steps moved the pairs: mean |Δ log-probability| of a side, nats.
 	ChosenChange   float64   `json:"chosen_change"`
 	RejectedChange float64   `json:"rejected_change"`
 	Sides          *Sides    `json:"sides,omitempty"`    // nil: nothing was trained
 	Judge          *Judge    `json:"judge,omitempty"`    // of policy Round
 	Headroom       *Headroom `json:"headroom,omitempty"` // of policy Round; nil: not measured
 	// GainOfHeadroom is the gain of policy Round+1 over policy Round ÷ Headroom.Gap, both as
-	// shares of rows; nil where one of them is missing, or there is no headroom.
+	// shares of rows. It is nil if one of them is missing, or if the headroom is not positive.
 	GainOfHeadroom *float64 `json:"gain_of_headroom,omitempty"`
 }
 
 // Judge is the calibration of the self-evaluation.
 type Judge struct {
-	Counts bool     `json:"counts"` // C counts in the reward
+	Counts bool     `json:"counts"` // it counts in the reward, as C
 	AUC    *float64 `json:"auc"`    // nil: one class only
 	Mass   *float64 `json:"mass"`   // mean probability on the four letters; nil: nothing was measured
 	Reason string   `json:"reason"`
@@ -195,14 +203,14 @@ type Failure struct {
 	Worker   string `json:"worker"`
 }
 
-// StageTime is wall time over all workers.
+// StageTime is the wall time of one stage's items, summed over all workers.
 type StageTime struct {
 	Stage   string  `json:"stage"`
 	Items   int     `json:"items"`
 	Seconds float64 `json:"seconds"`
 }
 
-// PolicyName is what people call the policy of a round.
+// PolicyName is the name of a round's policy in reports: −1 is the base, 0 the warm-up.
 func PolicyName(round int) string {
 	switch round {
 	case -1:
@@ -213,7 +221,17 @@ func PolicyName(round int) string {
 	return fmt.Sprintf("round %d", round)
 }
 
-// Final is the last policy, nil while there is none but the base.
+// PolicyOf is the policy of a round, −1 for the base, or nil if the run has none.
+func (r *Report) PolicyOf(round int) *Policy {
+	for i := range r.Policies {
+		if r.Policies[i].Round == round {
+			return &r.Policies[i]
+		}
+	}
+	return nil
+}
+
+// Final is the last policy, or nil if the run has only the base.
 func (r *Report) Final() *Policy {
 	if len(r.Policies) == 0 || r.Policies[len(r.Policies)-1].Round < 0 {
 		return nil
@@ -226,9 +244,9 @@ type Summary struct {
 	Run        string                    `json:"run"`
 	Status     string                    `json:"status"`
 	Detail     string                    `json:"detail,omitempty"`
-	Accuracy   map[string]stats.Interval `json:"accuracy"` // by policy, on all rows; only what was evaluated
+	Accuracy   map[string]stats.Interval `json:"accuracy"` // by evaluated policy, on all rows
 	Calls      map[string]stats.Interval `json:"calls"`    // the same on rows that want a call: the headline
-	Outcome    map[string]string         `json:"outcome"`  // by policy: trained, or why its numbers are those of the one before
+	Outcome    map[string]string         `json:"outcome"`  // by policy: its status, such as trained or no update
 	Rows       SummaryRows               `json:"rows"`
 	Pairs      map[string]map[string]int `json:"pairs"`   // by round: kept and every reason
 	Seconds    map[string]float64        `json:"seconds"` // by stage, wall time over all workers
@@ -247,7 +265,8 @@ type SummaryRows struct {
 func (r *Report) Summary() Summary {
 	s := Summary{
 		Run: r.Run, Status: r.Status, Detail: r.Detail,
-		Accuracy: map[string]stats.Interval{}, Calls: map[string]stats.Interval{}, Outcome: map[string]string{}, Pairs: map[string]map[string]int{}, Seconds: map[string]float64{},
+		Accuracy: map[string]stats.Interval{}, Calls: map[string]stats.Interval{}, Outcome: map[string]string{},
+		Pairs: map[string]map[string]int{}, Seconds: map[string]float64{},
 		Rows: SummaryRows{r.Rows.Kept, r.Rows.Dropped},
 	}
 	for _, p := range r.Policies {

@@ -25,13 +25,16 @@ func (r *Report) Text(out io.Writer) error {
 	for _, s := range r.Findings() {
 		w.line("%s", s)
 	}
-	for _, section := range []func(*printer){r.textRows, r.textAccuracy, r.textCategories, r.textErrors, r.textGates, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures} {
+	for _, section := range []func(*printer){
+		r.textRows, r.textAccuracy, r.textCategories, r.textErrors, r.textGates,
+		r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures,
+	} {
 		section(w)
 	}
 	return w.err
 }
 
-// printer remembers the first error, so that the sections need not.
+// printer keeps the first error, so that the sections need not check for errors.
 type printer struct {
 	w   io.Writer
 	err error
@@ -59,14 +62,19 @@ func (p *printer) table(title string, rows [][]string) {
 }
 
 func (r *Report) textRows(w *printer) {
+	parts := r.Rows.Parts
 	w.line("\nrows: kept %d of %d assistant turns (train %d, of which replay %d; validation %d; test %d)",
-		r.Rows.Kept, r.Rows.Total, r.Rows.Parts[schemas.PartTrain], r.Rows.Replay, r.Rows.Parts[schemas.PartValidation], r.Rows.Parts[schemas.PartTest])
+		r.Rows.Kept, r.Rows.Total, parts[schemas.PartTrain], r.Rows.Replay,
+		parts[schemas.PartValidation], parts[schemas.PartTest])
 	for _, c := range counts(r.Rows.Dropped) {
 		at := r.Rows.Example[c.Name]
-		w.line("  dropped %d: %s (first: %s row %d: %s)", c.N, Plain(c.Name), Plain(at.Source), at.Row, Plain(shorten(at.Detail, 120)))
+		w.line("  dropped %d: %s (first: %s row %d: %s)",
+			c.N, Plain(c.Name), Plain(at.Source), at.Row, Plain(shorten(at.Detail, 120)))
 	}
 	if len(r.Rows.Difficulty) > 0 {
-		w.line("difficulty of train: easy %d, medium %d, hard %d", r.Rows.Difficulty[schemas.DifficultyEasy], r.Rows.Difficulty[schemas.DifficultyMedium], r.Rows.Difficulty[schemas.DifficultyHard])
+		d := r.Rows.Difficulty
+		w.line("difficulty of train: easy %d, medium %d, hard %d",
+			d[schemas.DifficultyEasy], d[schemas.DifficultyMedium], d[schemas.DifficultyHard])
 	}
 }
 
@@ -79,7 +87,8 @@ func (r *Report) textAccuracy(w *printer) {
 			continue
 		}
 		n, parts = a.Pass.N, strings.Join(a.Parts, " + ")
-		rows = append(rows, []string{p.Name, percent(a.Calls), points(a.Gain), percent(a.Pass), fmt.Sprintf("%.1f %%", 100*a.Parsed.Mean), p.Status})
+		parsed := fmt.Sprintf("%.1f %%", 100*a.Parsed.Mean)
+		rows = append(rows, []string{p.Name, percent(a.Calls), points(a.Gain), percent(a.Pass), parsed, p.Status})
 	}
 	w.table(fmt.Sprintf("exact match on %d %s rows, greedy answers, with 95 %% intervals", n, parts), rows)
 	if len(rows) == 1 {
@@ -142,16 +151,19 @@ func (r *Report) textGates(w *printer) {
 }
 
 func (r *Report) textFunnel(w *printer) {
-	rows := [][]string{{"to make", "scored", "selected", "trees", "with both", "branching", "pairs", "steps", "|Δ| chosen", "|Δ| rejected", "other mode", "dropped"}}
+	rows := [][]string{{"to make", "scored", "selected", "trees", "with both", "branching", "pairs", "steps",
+		"|Δ| chosen", "|Δ| rejected", "other mode", "dropped"}}
 	for _, rd := range r.Rounds {
 		var dropped []string
 		for _, c := range counts(rd.PairsReason) {
 			dropped = append(dropped, fmt.Sprintf("%d %s", c.N, Plain(c.Name)))
 		}
 		rows = append(rows, []string{
-			PolicyName(rd.Round + 1), fmt.Sprint(rd.Scored), fmt.Sprint(rd.Selected), fmt.Sprint(rd.Trees), fmt.Sprint(rd.MixedTrees),
+			PolicyName(rd.Round + 1), fmt.Sprint(rd.Scored), fmt.Sprint(rd.Selected),
+			fmt.Sprint(rd.Trees), fmt.Sprint(rd.MixedTrees),
 			fmt.Sprint(rd.Branching), fmt.Sprint(rd.Pairs), fmt.Sprint(rd.Steps),
-			fmt.Sprintf("%.3f", rd.ChosenChange), fmt.Sprintf("%.3f", rd.RejectedChange), fmt.Sprint(rd.OtherMode), orNone(strings.Join(dropped, ", ")),
+			fmt.Sprintf("%.3f", rd.ChosenChange), fmt.Sprintf("%.3f", rd.RejectedChange),
+			fmt.Sprint(rd.OtherMode), orNone(strings.Join(dropped, ", ")),
 		})
 	}
 	w.table("the funnel of every round (with both: trees with right and wrong answers; |Δ|: nats that the update moved a side; other mode: pairs if it were in force)", rows)
@@ -161,7 +173,9 @@ func (r *Report) textJudge(w *printer) {
 	rows := [][]string{{"to make", "self-evaluation", "AUC", "mass", "why"}}
 	for _, rd := range r.Rounds {
 		if j := rd.Judge; j != nil {
-			rows = append(rows, []string{PolicyName(rd.Round + 1), counted(j.Counts), number(j.AUC), number(j.Mass), Plain(j.Reason)})
+			rows = append(rows, []string{
+				PolicyName(rd.Round + 1), counted(j.Counts), number(j.AUC), number(j.Mass), Plain(j.Reason),
+			})
 		}
 	}
 	w.table("self-evaluation, calibrated on validation", rows)
@@ -178,13 +192,16 @@ func (r *Report) textTraining(w *printer) {
 	rows := [][]string{{"policy", "guard", "before", "after", "cases", "p"}}
 	for _, p := range r.Policies {
 		for _, g := range p.Guards() {
-			rows = append(rows, []string{p.Name, g.Name, fmt.Sprintf("%.1f %%", 100*g.Before), fmt.Sprintf("%.1f %%", 100*g.After), fmt.Sprint(g.Cases), fmt.Sprintf("%.3f", g.P)})
+			rows = append(rows, []string{
+				p.Name, g.Name, fmt.Sprintf("%.1f %%", 100*g.Before), fmt.Sprintf("%.1f %%", 100*g.After),
+				fmt.Sprint(g.Cases), fmt.Sprintf("%.3f", g.P),
+			})
 		}
 	}
 	w.table("guard: the same held-out prompts before and after an update (p of a drop by chance)", rows)
 }
 
-// wrap breaks a text behind sep.
+// wrap breaks a text into lines after separators. width is in characters.
 func wrap(s, sep, indent string, width int) string {
 	var lines []string
 	line := indent
@@ -214,7 +231,7 @@ func (r *Report) textFailures(w *printer) {
 	}
 }
 
-// Count is a number under a name.
+// Count is a number with a name.
 type Count struct {
 	Name string
 	N    int
@@ -249,7 +266,7 @@ func points(d *stats.Difference) string {
 	return fmt.Sprintf("%+.1f [%+.1f, %+.1f], won %d lost %d", 100*d.Mean, 100*d.Low, 100*d.High, d.Won, d.Lost)
 }
 
-// number is one that may not have been measured.
+// number formats a number that may not have been measured.
 func number(a *float64) string {
 	if a == nil {
 		return "–"
@@ -271,7 +288,7 @@ func orNone(s string) string {
 	return s
 }
 
-// Duration writes seconds for people.
+// Duration formats seconds for people.
 func Duration(seconds float64) string {
 	if seconds < 10 {
 		return fmt.Sprintf("%.1f s", seconds)
@@ -286,8 +303,8 @@ func shorten(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// Plain keeps a text on one line and off the terminal's controls: an answer may
-// hold whatever a model came up with.
+// Plain puts a text on one line and removes control characters, because an answer of a model
+// may contain anything.
 func Plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// Guard is one check of the guard: the same prompts answered by both policies.
+// Guard is one check of the guard: both policies answer the same prompts.
 type Guard struct {
 	Name          string
 	Before, After float64 // share of the cases that pass the check
 	Cases         int
-	P             float64 // one-sided McNemar: chance of such a drop without a cause
+	P             float64 // one-sided McNemar test: probability of such a drop by chance
 }
 
-// Guards are the checks that a policy went through, by name.
+// Guards are the guard's checks of a policy, by name.
 func (p Policy) Guards() []Guard {
 	var out []Guard
 	for k, before := range p.Metrics {
 		name, ok := strings.CutSuffix(k, "_before")
 		if name, in := strings.CutPrefix(name, guardPrefix); ok && in {
-			m := p.Metrics
-			out = append(out, Guard{words(name), before, m[guardPrefix+name+"_after"], int(m[guardPrefix+name+"_cases"]), m[guardPrefix+name+"_p"]})
+			m, key := p.Metrics, guardPrefix+name
+			out = append(out, Guard{words(name), before, m[key+"_after"], int(m[key+"_cases"]), m[key+"_p"]})
 		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
@@ -30,8 +30,8 @@ func (p Policy) Guards() []Guard {
 
 const guardPrefix = "guard_"
 
-// Measured lists the numbers of a policy's training that have no table of their own;
-// what was measured before and after stands together.
+// Measured lists the metrics of a policy's training that no other table shows. Metrics that were
+// measured before and after are shown together.
 func (p Policy) Measured() string {
 	m := p.Metrics
 	var keys, parts []string
@@ -58,10 +58,11 @@ func (p Policy) Measured() string {
 	return strings.Join(parts, ", ")
 }
 
+// words turns a key into words for people.
 func words(key string) string { return strings.ReplaceAll(Plain(key), "_", " ") }
 
-// completeFunnels fills what a round's funnel ends in: the steps of the policy that it made,
-// and how far they moved the pairs' probabilities.
+// completeFunnels adds the end of each round's funnel: the steps of the policy that it trained,
+// and how far they moved the probabilities of the pairs.
 func (r *Report) completeFunnels() {
 	made := map[int]Policy{}
 	for _, p := range r.Policies {
@@ -79,18 +80,22 @@ func (r *Report) completeFunnels() {
 			m := p.Metrics
 			rd.ChosenChange, rd.RejectedChange = m["chosen_change"], m["rejected_change"]
 			if _, ok := m["chosen_change"]; ok {
-				rd.Sides = &Sides{m["chosen_logp_before"], m["chosen_logp_after"], m["rejected_logp_before"], m["rejected_logp_after"]}
+				rd.Sides = &Sides{
+					ChosenBefore: m["chosen_logp_before"], ChosenAfter: m["chosen_logp_after"],
+					RejectedBefore: m["rejected_logp_before"], RejectedAfter: m["rejected_logp_after"],
+				}
 			}
 		}
 	}
 }
 
-// correctPairs moves what only the whole round could see from the pairs to the reasons:
-// the same pair in two trees, and pairs that were searched with another policy.
+// correctPairs takes pairs away that only the update can recognize, because it sees the whole
+// round: the same pair from two trees, and pairs that another policy searched. It adds them to
+// the reasons.
 func (rd *Round) correctPairs(m map[string]float64) {
 	kept, distinct, foreign := int(m["pairs_kept"]), int(m["pairs_distinct"]), int(m["pairs_foreign"])
 	if kept != rd.Pairs || distinct < 0 || foreign < 0 || distinct+foreign > kept {
-		return // another stage's numbers, which do not add up to what the filter gave
+		return // the numbers of another program, which do not match the filter's
 	}
 	rd.Pairs = distinct
 	for reason, n := range map[string]int{"foreign_policy": foreign, "duplicate": kept - foreign - distinct} {
