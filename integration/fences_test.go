@@ -25,7 +25,7 @@ var fences = []struct {
 
 func TestFences(t *testing.T) {
 	for _, p := range packages(t) {
-		name := strings.TrimPrefix(p.ImportPath, "itool/")
+		name := p.name()
 		for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
 			i := slices.IndexFunc(fences, func(f struct {
 				tech   string

@@ -44,12 +44,18 @@ func covers(pattern, p string) bool {
 
 type pkg struct {
 	ImportPath                         string
+	Module                             struct{ Path string }
 	Imports, TestImports, XTestImports []string
 }
 
+// name is the package's folder.
+func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, p.Module.Path+"/") }
+
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-tags=gpu", "-json=ImportPath,Imports,TestImports,XTestImports", "itool/...").Output()
+	list := exec.Command("go", "list", "-tags=gpu", "-json=ImportPath,Module,Imports,TestImports,XTestImports", "./...")
+	list.Dir = ".."
+	out, err := list.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -67,7 +73,7 @@ func packages(t *testing.T) []pkg {
 
 func TestFloors(t *testing.T) {
 	for _, p := range packages(t) {
-		name := strings.TrimPrefix(p.ImportPath, "itool/")
+		name := p.name()
 		best := -1 // the row with the longest pattern that covers name
 		for i, f := range floors {
 			if covers(f.pkg, name) && (best < 0 || len(f.pkg) > len(floors[best].pkg)) {
@@ -85,7 +91,7 @@ func TestFloors(t *testing.T) {
 			self = parent + "/" + child
 		}
 		for _, imp := range p.Imports {
-			imp, ok := strings.CutPrefix(imp, "itool/")
+			imp, ok := strings.CutPrefix(imp, p.Module.Path+"/")
 			if !ok {
 				continue
 			}

@@ -88,7 +88,8 @@ func value(t *testing.T, v reflect.Value) string {
 
 // fieldComments reads the line comments of a struct from its package's source.
 func fieldComments(t *testing.T, typ reflect.Type) map[string]string {
-	dir := filepath.Join("..", "..", filepath.FromSlash(strings.TrimPrefix(typ.PkgPath(), "itool/")))
+	module := strings.TrimSuffix(reflect.TypeFor[config.Config]().PkgPath(), "ops/config")
+	dir := filepath.Join("..", "..", filepath.FromSlash(strings.TrimPrefix(typ.PkgPath(), module)))
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
