@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 
 	"itool/broker"
 	"itool/ops/doctor"
@@ -20,8 +19,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		dir = os.TempDir()
 	}
-	about := fmt.Sprintf("itool %s, %s, %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	all := []doctor.Finding{{What: "version", Found: about}, doctor.Kernels(a.kernels)}
+	all := []doctor.Finding{{What: "version", Found: readBuild().String()}, doctor.Kernels(a.kernels)}
 	all = append(all, doctor.Machine(dir)...)
 	if c.Broker != "" {
 		all = append(all, doctor.Broker(ctx, c.Broker, func() (*broker.Broker, error) {

@@ -51,6 +51,7 @@ type commands struct {
 	Init     initCmd     `cmd:"" help:"Write the default configuration, commented, as YAML."`
 	Synth    synthCmd    `cmd:"" help:"Make a dataset of tool-use conversations."`
 	Pretrain pretrainCmd `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`
+	Build    versionCmd  `cmd:"" name:"version" help:"Print the version, the commit it was built from, and the kernel level."`
 
 	Kernels string           `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products in bf16); default: the best this machine has in float32. itool doctor lists them."`
 	Verbose bool             `short:"v" help:"Say more on stderr."`
@@ -106,7 +107,7 @@ func main() {
 func realMain(args []string, stdout, stderr *os.File) int {
 	var cmds commands
 	parser, err := kong.New(&cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(),
-		kong.Vars{"version": version(), "stages": strings.Join(stageNames(line.Stages(nil)), ", ")},
+		kong.Vars{"version": readBuild().String(), "stages": strings.Join(stageNames(line.Stages(nil)), ", ")},
 		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		fmt.Fprintln(stderr, "itool:", err)
