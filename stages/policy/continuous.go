@@ -6,16 +6,15 @@ import (
 	"sync"
 )
 
-// continuousBatch is the sessions of one policy that draw at the same time: the rows of all of
-// them go through the layers together, so that weights are read once for all trees. A
-// session joins between two tokens and leaves when its rows have ended.
+// continuousBatch implements continuous batching for the sessions of one policy: the rows of all
+// sessions that decode at the same time go through the layers together, so that the weights are read
+// once for all of them. A session joins between two tokens and leaves when its rows have ended.
 //
-// There is no goroutine behind it: of those that want to draw, one leads, drawing for
-// everyone, until its own rows have ended; then the next one does.
+// It has no goroutine of its own. One of the goroutines that want to decode is the leader: it decodes
+// for all of them until its own rows have ended, and then hands over to the next one.
 //
-// A model whose weights the processor's caches hold gains nothing from that, and what
-// threads gain by working on trees of their own would be lost: there every session draws
-// for itself.
+// A small model gains nothing from that: the processor's caches hold its weights anyway, and sharing a
+// batch would only cost the threads their independence. There every session decodes separately.
 type continuousBatch struct {
 	separate bool
 
@@ -23,42 +22,43 @@ type continuousBatch struct {
 	hasLeader bool
 	joining   []*decoder // since the last step
 
-	// Of who leads.
+	// Used by the leader only.
 	f       *forward
 	running []*decoder
 	trees   []treeRows
-	owners  []rowOwner
-	pick    func(row int, logits []float32) // for the owner of a row
+	owners  []rowOwner                      // by row of the pass
+	pick    func(row int, logits []float32) // lets the owner of a row pick its token
 }
 
-// processorCacheBytes is what a processor's caches hold. With two threads and four rows a tree, the weights in
-// float32, together was 0.7 × as fast as apart at 3 MB, with two trees or eight; at 11 MB 0.9 (two) to
-// 1.25 (eight); at 28 MB 0.9 to 1.5; at 55 MB 1.2 to 1.7.
+// processorCacheBytes is the size of weights up to which every session decodes separately. Measured with
+// two threads, four rows a tree and weights in float32: with 3 MB of weights, together was 0.7 × as fast
+// as apart, with two trees or eight; with 11 MB 0.9 (two trees) to 1.25 (eight); with 28 MB 0.9 to 1.5;
+// with 55 MB 1.2 to 1.7.
 const processorCacheBytes = 8 << 20
 
-// rowOwner is a row of a pass: row i of a decoder.
+// rowOwner says that a row of a pass is row number row of a decoder.
 type rowOwner struct {
 	decoder *decoder
 	row     int
 }
 
-// signal is what a goroutine is woken for.
+// signal tells a waiting goroutine why it was woken.
 type signal int
 
 const (
-	signalDone signal = iota
-	signalLead
+	signalDone signal = iota // its rows have ended
+	signalLead               // it is the leader now
 )
 
-var errPanicked = errors.New("a draw beside this one panicked (see there); try again")
+var errPanicked = errors.New("another draw of the same batch panicked (see there); try again")
 
 // decode continues d's rows to their ends, or until d.err is set.
 func (b *continuousBatch) decode(d *decoder) {
 	if b.separate {
-		alone := continuousBatch{f: d.f, running: []*decoder{d}}
-		alone.prepare()
+		own := continuousBatch{f: d.f, running: []*decoder{d}}
+		own.prepare()
 		for !d.done() {
-			alone.step()
+			own.step()
 		}
 		return
 	}
@@ -72,27 +72,27 @@ func (b *continuousBatch) decode(d *decoder) {
 	}
 }
 
-// lead draws for everyone until d is done.
+// lead decodes for all until d is done.
 func (b *continuousBatch) lead(d *decoder) {
 	if b.f == nil {
 		b.f = &forward{m: d.p.model, d: d.p.model.Device}
 	}
 	b.prepare()
-	whole := false
+	finished := false
 	defer func() {
-		if !whole { // a panic: nobody knows which rows have their token
+		if !finished { // a panic: it is unknown which rows have got their token
 			b.removeDone(func(other *decoder) bool { other.err = errPanicked; return true }, d)
 		}
 		b.handOver()
 	}()
-	for !whole {
+	for !finished {
 		b.step()
-		whole = d.done()
+		finished = d.done()
 		b.removeDone((*decoder).done, d)
 	}
 }
 
-// removeDone removes those that are done and wakes them, but for who leads.
+// removeDone removes the decoders that are done and wakes their goroutines, except the leader's.
 func (b *continuousBatch) removeDone(done func(*decoder) bool, leader *decoder) {
 	b.running = slices.DeleteFunc(b.running, func(d *decoder) bool {
 		if !done(d) {
@@ -105,7 +105,7 @@ func (b *continuousBatch) removeDone(done func(*decoder) bool, leader *decoder) 
 	})
 }
 
-// handOver lets the next one lead, if there is one.
+// handOver makes the next decoder the leader, if there is one.
 func (b *continuousBatch) handOver() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -115,7 +115,7 @@ func (b *continuousBatch) handOver() {
 	}
 }
 
-// join takes in who has arrived.
+// join adds the decoders that have arrived. The caller holds the lock.
 func (b *continuousBatch) join() {
 	b.running = append(b.running, b.joining...)
 	clear(b.joining)
@@ -145,23 +145,23 @@ func (b *continuousBatch) step() {
 	}
 	f.treeDecode(f.ids, b.trees...)
 	f.eachRow(len(f.ids), b.pick)
-	for _, at := range b.owners {
-		at.decoder.take(at.row)
+	for _, o := range b.owners {
+		o.decoder.take(o.row)
 	}
 }
 
-// endStep drops what leads to the caches of sessions, which may go before the next step.
+// endStep drops the references to sessions' caches, so that a session that has left can be collected.
 func (b *continuousBatch) endStep() {
 	clear(b.trees)
 	clear(b.owners)
 }
 
-// prepare makes pick, once: a closure would allocate in every step.
+// prepare makes pick once: a closure made in every step would be allocated in every step.
 func (b *continuousBatch) prepare() {
 	if b.pick == nil {
 		b.pick = func(row int, logits []float32) {
-			at := b.owners[row]
-			at.decoder.pick(at.row, logits)
+			o := b.owners[row]
+			o.decoder.pick(o.row, logits)
 		}
 	}
 }

@@ -8,42 +8,47 @@ import (
 	"itool/stages/policy/sample"
 )
 
-// row is a request while it is drawn.
+// This file is decoding along one tree: Session.Draw continues many branches together, one token for
+// each in every step. continuous.go joins the steps of several sessions.
+
+// row is a request that is being drawn.
 type row struct {
-	request int // index in requests and draws
-	path    []int32
-	last    int32
-	limit   int // tokens it may still draw
+	request int     // index in requests and draws
+	path    []int32 // cache slots of its tokens, the prompt's included
+	last    int32   // the token after them, whose keys are not computed yet
+	limit   int     // tokens that it may still draw
 	sampler *sample.Sampler
 	picked  picked
-	end     Reason
+	end     Reason // empty while it runs
 }
 
-// picked is a row's next token, and its log-probability in nats.
+// picked is the next token of a row, and its log-probability in nats.
 type picked struct {
 	id   int32
 	logp float64
 }
 
-// decoder is a Draw at work: the rows of its session.
+// decoder is one call of Draw while it runs. Its rows are those of the session.
 type decoder struct {
 	*Session
 	ctx     context.Context
 	reqs    []Request
 	draws   []Draw
 	err     error       // why it ended before its rows did
-	signals chan signal // what its goroutine waits for while another one draws for it
+	signals chan signal // wakes its goroutine while another one leads; buffered: at most one is pending
 }
 
-// Draw continues every request, token by token: all of them in one batch, and in one
-// with those of the policy's other sessions that draw at the same time. The draws are in
-// the order of the requests. On an error nothing is kept.
+// Draw draws a continuation for every request. All of them decode in one batch, together with those of
+// the policy's other sessions that draw at the same time. The draws are in the order of the requests.
+// After an error the session's cache is as it was before the call.
 //
-// Stop functions are called one at a time, maybe by a goroutine that draws for this one; they
-// must not draw themselves, and while one takes its time so do the sessions beside it.
+// Stop functions are called one at a time, possibly by a goroutine that decodes for this one. They must
+// not draw themselves, and a slow one delays all sessions that draw at the same time.
 func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
 	used := s.cache.used
-	d := &decoder{Session: s, ctx: ctx, reqs: reqs, draws: make([]Draw, len(reqs)), signals: make(chan signal, 1)}
+	d := &decoder{
+		Session: s, ctx: ctx, reqs: reqs, draws: make([]Draw, len(reqs)), signals: make(chan signal, 1),
+	}
 	s.rows = s.rows[:0]
 	for i := range reqs {
 		if err := d.add(i); err != nil {
@@ -66,6 +71,7 @@ func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
 	}
 }
 
+// add checks a request and makes its row. A request that may draw nothing gets an empty draw and no row.
 func (d *decoder) add(request int) error {
 	r := &d.reqs[request]
 	if err := r.settings().Validate(); err != nil {
@@ -86,11 +92,13 @@ func (d *decoder) add(request int) error {
 	if limit == 0 {
 		return nil
 	}
-	// Room for a short answer at once; longer ones grow as they come.
+	// Allocate for a short answer; append grows the slices of longer ones.
 	room := min(limit, 64)
 	draw.Tokens, draw.LogProbs = make([]int32, 0, room), make([]float32, 0, room)
 	path := append(make([]int32, 0, len(r.From.path)+room), r.From.path...)
-	d.rows = append(d.rows, row{request: request, path: path, last: r.From.last, limit: limit, sampler: sample.New(r.Seed)})
+	d.rows = append(d.rows, row{
+		request: request, path: path, last: r.From.last, limit: limit, sampler: sample.New(r.Seed),
+	})
 	return nil
 }
 
@@ -118,7 +126,7 @@ func (d *decoder) pick(i int, logits []float32) {
 	r.picked.id, r.picked.logp = r.sampler.Pick(logits, d.reqs[r.request].settings())
 }
 
-// take appends the token that row i has picked.
+// take appends the token that row i has picked, and decides whether it was the last.
 func (d *decoder) take(i int) {
 	if d.err != nil {
 		return
@@ -146,7 +154,7 @@ func (d *decoder) take(i int) {
 	}
 }
 
-// done drops the rows that have ended and tells whether the decoder has.
+// done removes the rows that have ended, and tells whether the decoder has ended.
 func (d *decoder) done() bool {
 	d.rows = slices.DeleteFunc(d.rows, func(r row) bool { return r.end != "" })
 	return d.err != nil || len(d.rows) == 0

@@ -7,10 +7,10 @@ import (
 	"itool/stages/policy/kernel/cpu"
 )
 
-// Policies that an Engine keeps: this round's and the one before it.
+// enginePolicies is the number of policies that an Engine keeps: this round's and the previous one.
 const enginePolicies = 2
 
-// Engine keeps the last policies open, so that a worker loads each round's weights
+// Engine keeps the policies that were used last open, so that a worker loads the weights of each round
 // once. Many goroutines may use one.
 type Engine struct {
 	options Options
@@ -36,9 +36,9 @@ func NewEngine(opt Options) (*Engine, error) {
 	return &Engine{options: opt}, nil
 }
 
-// Open returns the policy with this digest, reading fsys only if it is not open
-// yet. Callers that ask for the same one at once share the reading; an error is not
-// kept. A policy that falls out stays usable for those who hold it.
+// Open returns the policy with this digest. It reads fsys only if the policy is not open yet. Several
+// callers that open the same policy at the same time wait for one reading. After an error the next call
+// reads again. A policy that the engine no longer keeps stays usable for those who hold it.
 func (e *Engine) Open(digest string, fsys fs.FS) (*Policy, error) {
 	o := e.find(digest)
 	o.once.Do(func() { o.policy, o.err = Open(fsys, e.options) })
@@ -48,14 +48,14 @@ func (e *Engine) Open(digest string, fsys fs.FS) (*Policy, error) {
 	return o.policy, o.err
 }
 
-// Check opens a policy that has no digest yet, which finds whatever is wrong with it,
-// and keeps nothing.
+// Check opens a policy that has no digest yet and reports what is wrong with it. The engine does not keep
+// the policy.
 func (e *Engine) Check(fsys fs.FS) error {
 	_, err := Open(fsys, e.options)
 	return err
 }
 
-// find moves digest to the front, a new entry if need be.
+// find moves the entry of digest to the front. It adds one if there is none.
 func (e *Engine) find(digest string) *opening {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -7,15 +7,19 @@ import (
 	"itool/stages/policy/model"
 )
 
-// Rows that one pass of the MLP takes: its width is the widest buffer by far, and
-// a row's result does not depend on its neighbours.
+// This file is the forward pass of inference: token IDs and positions in, the residual stream of the last
+// layer out, from which the head makes log-probabilities or logits. Attention is either over packed
+// sequences, without padding, or tree attention along the paths of a KV cache.
+
+// mlpRows is the number of rows that the MLP computes at a time. Its buffers are by far the widest, and a
+// row's result does not depend on the other rows.
 const mlpRows = 512
 
-// Rows whose logits exist at the same time.
+// headRows is the number of rows whose logits exist at the same time.
 const headRows = 32
 
-// forward is one pass through the layers and its buffers, which are kept and grow.
-// One goroutine uses it at a time.
+// forward runs the layers. It holds the buffers for that, which grow as needed and are reused. Only one
+// goroutine may use it at a time.
 type forward struct {
 	m *model.Model
 	d kernel.Device
@@ -24,28 +28,28 @@ type forward struct {
 	rstd             []float32 // (T)
 	q, att           []float32 // (T, H, D)
 	k, v             []float32 // (T, G, D)
-	q0, k0           []float32 // as q and k, before the norm of their heads
+	q0, k0           []float32 // as q and k, before the norm of each head (Qwen3)
 	gate, up, act    []float32 // (mlpRows, F)
-	xa               []float32 // (T, R) x·Aᵀ of an adapter beside its map
+	xa               []float32 // (T, R) x·Aᵀ of an unmerged adapter
 	logits           []float32 // (headRows, V)
 	logp, lse        []float32 // (T), (T, H) or (T)
 	ids, pos, target []int32   // (T)
-	cu               []int32   // segments + 1
-	slots            []int32   // (T) that the rows write
+	cu               []int32   // (segments + 1) bounds of packed segments
+	slots            []int32   // (T) where the rows write their keys and values
 	outs             []kernel.Out
 
-	// With selecting, the next run of layers leaves the selected rows, ascending, and computes nothing
-	// else of the last layer but keys and values.
+	// If selecting is set, the next call of layers computes only keys and values of the last layer for all
+	// rows, and the rest of it only for the selected rows. It then clears the flag.
 	selecting     bool
-	selected      []int32
-	firstSelected []int32 // by segment, for attendPacked: all rows from there to its end are selected
-	selectedPos   []int32 // positions of the selected rows
-	paths         [][]int32
+	selected      []int32   // ascending
+	firstSelected []int32   // by segment, for attendPacked: all rows from there to its end are selected
+	selectedPos   []int32   // positions of the selected rows
+	paths         [][]int32 // of the selected rows of a tree
 
-	// Of eachRow.
-	see   func(row int, logits []float32)
-	block int         // its first row
-	visit func(i int) // calls see
+	// Used by eachRow.
+	visit   func(row int, logits []float32)
+	block   int         // first row of the current block of logits
+	visitAt func(i int) // calls visit for row i of the block
 }
 
 func (p *Policy) takeForward() *forward {
@@ -76,7 +80,7 @@ func (f *forward) size(t int) {
 	}
 }
 
-// grow sets the length of b to n; what was in it may be lost.
+// grow sets the length of b to n. Its content may be lost.
 func grow[E any](b *[]E, n int) {
 	if cap(*b) < n {
 		*b = make([]E, n, n+n/4)
@@ -84,11 +88,12 @@ func grow[E any](b *[]E, n int) {
 	*b = (*b)[:n]
 }
 
-// layers runs rows of tokens at their positions and leaves the residual stream of the selected rows,
-// before the final norm, in f.x. attend gets each layer's rotated q, and k, v of the rows (f.q,
-// f.k, f.v; of the last layer q of the selected rows) and fills f.att.
+// layers runs rows of tokens at their positions through all layers. Afterwards f.x has the residual stream
+// before the final norm: of the selected rows only, if selecting is set. attend is called for each layer,
+// with rotated q and k, and v, of the rows in f.q, f.k and f.v, and fills f.att. In the last layer q and
+// att have only the selected rows.
 func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
-	defer func() { f.selecting = false }() // after a panic, too: forwards are used again
+	defer func() { f.selecting = false }() // also after a panic, since f is used again
 	m, d, t := f.m, f.d, len(ids)
 	c, eps := m.HiddenSize, float32(m.RMSNormEps)
 	f.size(t)
@@ -127,7 +132,7 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 	}
 }
 
-// keepSelected leaves the selected rows in f.x and f.normed and returns their positions.
+// keepSelected moves the selected rows of f.x and f.normed to the front, and returns their positions.
 func (f *forward) keepSelected(pos []int32) []int32 {
 	c := f.m.HiddenSize
 	f.selectedPos = f.selectedPos[:0]
@@ -141,13 +146,13 @@ func (f *forward) keepSelected(pos []int32) []int32 {
 
 func (f *forward) selectsIn(layer int) bool { return f.selecting && layer == len(f.m.Layers)-1 }
 
-// linearOut is y (t, N), where a map goes.
+// linearOut is a linear layer and y (t, N), where its result goes.
 type linearOut struct {
 	of *model.Linear
 	y  []float32
 }
 
-// linears fills the images of x (t, K).
+// linears computes several linear layers of one x (t, K).
 func (f *forward) linears(x []float32, t int, outs ...linearOut) {
 	f.outs = f.outs[:0]
 	for _, i := range outs {
@@ -163,13 +168,14 @@ func (f *forward) linears(x []float32, t int, outs ...linearOut) {
 	}
 }
 
-// addTo: y (t, N) += the map of x (t, K), which has no bias.
+// addTo adds to y (t, N) the linear layer l, which has no bias, of x (t, K).
 func (f *forward) addTo(y, x []float32, l *model.Linear, t int) {
 	f.d.MatMul(y, x, l.M, t, true)
 	f.addUnmerged(y, x, l, t)
 }
 
-// addUnmerged adds the part of an adapter that is not merged, by the products of training.
+// addUnmerged adds to y (t, N) the part of an unmerged LoRA adapter: Scale·(x·Aᵀ)·Bᵀ, with the same
+// kernels as in training.
 func (f *forward) addUnmerged(y, x []float32, l *model.Linear, t int) {
 	if lora := l.Unmerged; lora != nil {
 		r := len(lora.A) / l.K
@@ -179,18 +185,19 @@ func (f *forward) addUnmerged(y, x []float32, l *model.Linear, t int) {
 	}
 }
 
-// treeRows is rows that read and write one cache, each along its own path, the last slot
-// of which is its own.
+// treeRows are rows that use one KV cache. Each has a path, the slots that it attends to, from the root of
+// its tree to itself: the last slot of a path is the row's own.
 type treeRows struct {
 	cache *kvCache
 	paths [][]int32
 }
 
-// treeDecode runs rows of tokens, those of one part behind those of the other.
+// treeDecode runs rows of tokens: first those of the first tree, then those of the next. It writes their
+// keys and values into the caches and computes tree attention: a row attends to the slots of its path.
 func (f *forward) treeDecode(ids []int32, trees ...treeRows) {
 	f.pos, f.slots = f.pos[:0], f.slots[:0]
-	for _, p := range trees {
-		for _, path := range p.paths {
+	for _, tree := range trees {
+		for _, path := range tree.paths {
 			f.pos = append(f.pos, int32(len(path)-1))
 			f.slots = append(f.slots, path[len(path)-1])
 		}
@@ -198,33 +205,34 @@ func (f *forward) treeDecode(ids []int32, trees ...treeRows) {
 	m := f.m
 	hd := m.NumHeads * m.HeadDim
 	f.layers(ids, f.pos, func(layer int) {
-		from, queryPos := 0, 0 // rows, and selected rows
-		for _, p := range trees {
-			c, to, paths := p.cache, from+len(p.paths), p.paths
+		from, queries := 0, 0 // numbers of rows, and of rows with a query
+		for _, tree := range trees {
+			c, to, paths := tree.cache, from+len(tree.paths), tree.paths
 			c.write(layer, f.slots[from:to], f.k[from*c.width:], f.v[from*c.width:])
 			if f.selectsIn(layer) {
-				paths = f.pathsOfSelected(p, from)
+				paths = f.pathsOfSelected(tree, from)
 			}
-			q := hd * queryPos
-			queryPos += len(paths)
-			f.d.AttendPaths(f.att[q:hd*queryPos], f.q[q:hd*queryPos], c.k[layer], c.v[layer], paths, m.NumHeads, m.NumKVHeads, m.HeadDim)
+			q := hd * queries
+			queries += len(paths)
+			f.d.AttendPaths(f.att[q:hd*queries], f.q[q:hd*queries], c.k[layer], c.v[layer], paths,
+				m.NumHeads, m.NumKVHeads, m.HeadDim)
 			from = to
 		}
 	})
 }
 
-// pathsOfSelected are the paths of the rows of a part, which begins with row from, that are selected.
-func (f *forward) pathsOfSelected(p treeRows, from int) [][]int32 {
+// pathsOfSelected returns the paths of a tree's selected rows. The tree's rows begin with row from.
+func (f *forward) pathsOfSelected(tree treeRows, from int) [][]int32 {
 	f.paths = f.paths[:0]
 	for _, row := range f.selected {
-		if i := int(row) - from; i >= 0 && i < len(p.paths) {
-			f.paths = append(f.paths, p.paths[i])
+		if i := int(row) - from; i >= 0 && i < len(tree.paths) {
+			f.paths = append(f.paths, tree.paths[i])
 		}
 	}
 	return f.paths
 }
 
-// attendPacked attends within segments: f.cu bounds them.
+// attendPacked computes attention within the segments of a packed batch, which f.cu bounds.
 func (f *forward) attendPacked(layer int) {
 	grow(&f.lse, len(f.att)/f.m.HeadDim)
 	var first []int32
@@ -234,8 +242,9 @@ func (f *forward) attendPacked(layer int) {
 	f.d.Attention(f.att, f.lse, f.q, f.k, f.v, f.cu, nil, first, f.m.NumHeads, f.m.NumKVHeads, f.m.HeadDim)
 }
 
-// targetLogProbs gives, after layers, the log-probability of target[i] after row i; 0
-// where it is negative. The slice is f's own.
+// targetLogProbs returns, after layers, the log-probability of target[i] after row i, and 0 where
+// target[i] is negative. The head is fused with the log-softmax, so that the (T, V) logits are never in
+// memory as a whole. The next call overwrites the result.
 func (f *forward) targetLogProbs(target []int32) ([]float32, error) {
 	t := len(target)
 	f.d.RMSNorm(f.normed, f.rstd, f.x, f.m.Norm, t, f.m.HiddenSize, float32(f.m.RMSNormEps))
@@ -243,19 +252,19 @@ func (f *forward) targetLogProbs(target []int32) ([]float32, error) {
 	grow(&f.lse, t)
 	f.d.LogProbs(f.logp, f.lse, f.normed, f.m.Head, target, t)
 	for i, l := range f.logp {
-		if l-l != 0 { // NaN or infinite: never pass it on as a number
+		if l-l != 0 { // NaN or infinite
 			return nil, fmt.Errorf("row %d: log-probability %v: the weights are broken, or overflow", i, l)
 		}
 	}
 	return f.logp, nil
 }
 
-// eachLogits calls see with the logits (V) of each row in turn, after layers.
-func (f *forward) eachLogits(t int, see func(row int, logits []float32) error) error {
+// eachLogits calls visit with the logits (V) of each row in turn, after layers.
+func (f *forward) eachLogits(t int, visit func(row int, logits []float32) error) error {
 	f.normLast(t)
 	for at := 0; at < t; at += headRows {
 		for i := range f.blockOf(at, t) {
-			if err := see(at+i, f.row(i)); err != nil {
+			if err := visit(at+i, f.row(i)); err != nil {
 				return err
 			}
 		}
@@ -263,19 +272,20 @@ func (f *forward) eachLogits(t int, see func(row int, logits []float32) error) e
 	return nil
 }
 
-// eachRow is eachLogits for several rows at once: see may touch what is the row's own.
-func (f *forward) eachRow(t int, see func(row int, logits []float32)) {
-	if f.visit == nil {
-		f.visit = func(i int) { f.see(f.block+i, f.row(i)) } // once: a closure would allocate in every step
+// eachRow is eachLogits for several rows at the same time: visit runs in several goroutines and may only
+// change what belongs to its row.
+func (f *forward) eachRow(t int, visit func(row int, logits []float32)) {
+	if f.visitAt == nil { // once: a closure made in every step would be allocated in every step
+		f.visitAt = func(i int) { f.visit(f.block+i, f.row(i)) }
 	}
 	f.normLast(t)
-	f.see = see
+	f.visit = visit
 	for at := 0; at < t; at += headRows {
 		f.block = at
 		n := f.blockOf(at, t)
-		f.d.Parallel(n, 20*n*f.m.VocabSize, f.visit)
+		f.d.Parallel(n, 20*n*f.m.VocabSize, f.visitAt)
 	}
-	f.see = nil
+	f.visit = nil
 }
 
 func (f *forward) normLast(t int) {
@@ -284,7 +294,7 @@ func (f *forward) normLast(t int) {
 	grow(&f.logits, min(t, headRows)*m.VocabSize)
 }
 
-// blockOf computes the logits of some of t rows, from row at on, and returns how many.
+// blockOf computes the logits of up to headRows of t rows, from row at on, and returns their number.
 func (f *forward) blockOf(at, t int) int {
 	n := min(headRows, t-at)
 	f.d.MatMul(f.logits, f.normed[at*f.m.HiddenSize:], f.m.Head, n, false)

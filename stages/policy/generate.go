@@ -7,16 +7,17 @@ import (
 	"slices"
 )
 
-// Prompts that decode together, and the cache they may fill: past a few dozen rows a CPU
-// gains nothing from more, and memory is bounded by both.
+// The number of prompts that decode together, and the size of their KV cache. Both bound the memory. A
+// CPU gains nothing from more than a few dozen rows.
 const (
 	maxBatchRows  = 64
 	maxBatchBytes = 1 << 30
 )
 
-// Generate continues many prompts, as evaluation does. req.From is not used; prompt
-// i draws with seed req.Seed + i. Draws are in the order of the prompts and have
-// no End: their caches are gone. A prompt's draw does not depend on the others.
+// Generate draws one continuation for each of many prompts, as evaluation does. It is static batching: a
+// batch of prompts decodes until the longest answer has ended. req.From is not used; prompt i draws with
+// seed req.Seed + i. The draws are in the order of the prompts. They have no End, because the cache is
+// reused. A prompt's draw does not depend on the other prompts.
 func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) ([]Draw, error) {
 	order := make([]int, len(prompts))
 	for i, ids := range prompts {
@@ -26,7 +27,7 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(prompts[b]), len(prompts[a])) })
-	// What one prompt may need at most; admitted by that, no batch runs full.
+	// The most tokens that one prompt may need. Batches are planned with it, so that none fills the cache.
 	most := func(i int) int {
 		if req.MaxTokens > 0 {
 			return min(len(prompts[i])+req.MaxTokens, p.ContextLength())
@@ -38,7 +39,8 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 	draws := make([]Draw, len(prompts))
 	for from := 0; from < len(order); {
 		to, tokens := from, 0
-		for to < len(order) && to-from < maxBatchRows && (to == from || tokens+most(order[to]) <= s.cache.limit) {
+		fits := func(i int) bool { return to == from || tokens+most(i) <= s.cache.limit }
+		for to < len(order) && to-from < maxBatchRows && fits(order[to]) {
 			tokens += most(order[to])
 			to++
 		}
@@ -50,7 +52,7 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 	return draws, nil
 }
 
-// generateBatch computes the prompts at which and draws from all of them together.
+// generateBatch computes the prompts with the indices at, and draws from all of them together.
 func (s *Session) generateBatch(ctx context.Context, prompts [][]int32, at []int, req Request, draws []Draw) error {
 	s.cache.used = 0
 	reqs := make([]Request, len(at))

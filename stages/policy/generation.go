@@ -11,21 +11,20 @@ import (
 
 const generationFile = "generation_config.json"
 
-// Generation is what a checkpoint's generation_config.json says of how its makers draw
-// answers.
+// Generation is the content of a checkpoint's generation_config.json: how the model's makers recommend to
+// draw answers.
 type Generation struct {
-	Sampling   sample.Settings // temperature 1 and nothing cut where the file says nothing
-	Repetition float64         // repetition_penalty, which nothing here applies; 1: none
+	Sampling   sample.Settings // temperature 1 and nothing cut, unless the file has other values
+	Repetition float64         // repetition_penalty, which the engine does not apply; 1: none
 
 	eos []int32
 }
 
-// Generation: for those who draw for people. Search and training have settings of
-// their own.
+// Generation returns the recommended settings. A server uses them; search and training have their own.
 func (p *Policy) Generation() Generation { return p.generation }
 
-// readGeneration reads the file, which need not be there. do_sample does not count, as
-// elsewhere: whoever wants greedy answers asks for temperature 0.
+// readGeneration reads the file, which may be missing. do_sample is ignored, as other servers do: a
+// request for greedy answers has temperature 0.
 func readGeneration(fsys fs.FS) (Generation, error) {
 	g := Generation{Sampling: sample.Settings{Temperature: 1}, Repetition: 1}
 	data, err := fs.ReadFile(fsys, generationFile)
@@ -65,8 +64,9 @@ func readGeneration(fsys fs.FS) (Generation, error) {
 	return g, nil
 }
 
-func set[T any](to *T, said *T) {
-	if said != nil {
-		*to = *said
+// set overwrites a default with the file's value, if the file has one.
+func set[T any](to *T, value *T) {
+	if value != nil {
+		*to = *value
 	}
 }

@@ -6,32 +6,39 @@ import (
 	"itool/stages/policy/model"
 )
 
-// kvCache holds keys and values by slot. Which token sits in one is the business of
-// whoever holds its path.
+// kvCache is a KV cache: the keys and values of computed tokens. A slot holds one token of all layers.
+// The cache does not record which token a slot holds; sessions and streams do, with paths of slots.
+//
+// A session uses it as a stack: it only ever takes back the slots that were handed out last. A batcher
+// counts the holders of each slot, and uses a released slot again. One cache must not be used both ways.
 type kvCache struct {
 	k, v      [][]float32 // by layer, (slots, G, D)
 	width     int         // G·D
-	used      int         // slots handed out so far
-	freeSlots []int32     // of them, those that were given back by release
-	refs      []int32     // by slot that slots handed out: how many hold it
-	limit     int         // the most there may ever be
+	used      int         // slots handed out so far, released ones included
+	freeSlots []int32     // of them, those that were released
+	refs      []int32     // number of holders, by slot; only of slots that the method slots has handed out
+	limit     int         // largest number of slots
 }
 
+// firstSlots is the number of slots that the first allocation has room for.
 const firstSlots = 256
 
 func newCache(m *model.Model, limit int) kvCache {
-	return kvCache{k: make([][]float32, len(m.Layers)), v: make([][]float32, len(m.Layers)), width: m.NumKVHeads * m.HeadDim, limit: limit}
+	return kvCache{
+		k: make([][]float32, len(m.Layers)), v: make([][]float32, len(m.Layers)),
+		width: m.NumKVHeads * m.HeadDim, limit: limit,
+	}
 }
 
-// take hands out n slots in a row and returns the first.
+// take hands out n consecutive slots and returns the first.
 func (c *kvCache) take(n int) (first int, err error) {
 	if c.used+n > c.limit {
-		return 0, fmt.Errorf("%w: %d of %d tokens are taken, %d more are asked for", ErrFull, c.used, c.limit, n)
+		return 0, fmt.Errorf("%w: %d of %d tokens are taken, %d more are needed", ErrFull, c.used, c.limit, n)
 	}
 	first = c.used
 	c.used += n
 	if need := c.used * c.width; len(c.k) > 0 && need > len(c.k[0]) {
-		// Doubling: growth costs less than one copy of each token in the end.
+		// Doubling bounds the total cost of growing by about one copy of each token.
 		slots := min(max(c.used, 2*len(c.k[0])/c.width, firstSlots), c.limit)
 		for i := range c.k {
 			c.k[i] = append(make([]float32, 0, slots*c.width), c.k[i]...)[:slots*c.width]
@@ -41,7 +48,11 @@ func (c *kvCache) take(n int) (first int, err error) {
 	return first, nil
 }
 
-// slots appends n slots to a path, freed ones first. On an error nothing is taken.
+// dropLast takes back the last n slots that take has handed out.
+func (c *kvCache) dropLast(n int) { c.used -= n }
+
+// slots appends n slots to a path, released ones first; the caller is their only holder. After an error
+// no slot is taken.
 func (c *kvCache) slots(path []int32, n int) ([]int32, error) {
 	reused := min(n, len(c.freeSlots))
 	first, err := c.take(n - reused)
@@ -62,17 +73,17 @@ func (c *kvCache) slots(path []int32, n int) ([]int32, error) {
 	return path, nil
 }
 
-// room is how many slots may still be handed out.
+// room is the number of slots that can still be handed out.
 func (c *kvCache) room() int { return c.limit - c.used + len(c.freeSlots) }
 
-// retain gives slots another holder.
+// retain adds a holder to each of the slots.
 func (c *kvCache) retain(slots []int32) {
 	for _, slot := range slots {
 		c.refs[slot]++
 	}
 }
 
-// release makes slots available for others once nobody holds them.
+// release removes a holder from each of the slots. A slot without holders can be handed out again.
 func (c *kvCache) release(slots []int32) {
 	for _, slot := range slots {
 		if c.refs[slot]--; c.refs[slot] == 0 {
@@ -80,9 +91,6 @@ func (c *kvCache) release(slots []int32) {
 		}
 	}
 }
-
-// dropLast frees the last n slots.
-func (c *kvCache) dropLast(n int) { c.used -= n }
 
 // write stores the rows of k and v (rows, G, D) in their slots.
 func (c *kvCache) write(layer int, slots []int32, k, v []float32) {

@@ -9,16 +9,15 @@ import (
 	"itool/stages/policy/sample"
 )
 
-// Tokens of one packed pass; a longer sequence gets a pass of its own. It bounds memory, and no
-// result depends on it.
+// packTokens is the number of tokens of one packed batch. A longer sequence gets a batch of its own. It
+// bounds the memory, and no result depends on it.
 const packTokens = 4096
 
-// Sequence is a prompt and what follows it, in token IDs.
+// Sequence is a prompt and the answer that follows it, in token IDs.
 type Sequence struct{ Prompt, Answer []int32 }
 
-// Score returns, for each token of ids but the first, its log-probability behind those
-// before it and the likeliest tokens in its place. Like LogProbs it gives the model's
-// raw distribution.
+// Score returns, for each token of ids but the first, its log-probability in nats after the tokens before
+// it, and the top likeliest tokens in its place. Like LogProbs it uses the model's raw distribution.
 func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, error) {
 	if err := p.checkSequence(Sequence{Prompt: ids}); err != nil {
 		return nil, fmt.Errorf("policy: score: %w", err)
@@ -35,7 +34,7 @@ func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, erro
 	}
 	f.cu = append(f.cu[:0], 0, int32(n))
 	f.layers(ids[:n], f.pos, f.attendPacked)
-	var sampler sample.Sampler // for its buffers only
+	var sampler sample.Sampler // for LogSumExp only
 	out := make([]Token, 0, n)
 	err := f.eachLogits(n, func(row int, logits []float32) error {
 		if err := ctx.Err(); err != nil {
@@ -43,7 +42,7 @@ func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, erro
 		}
 		lse := sampler.LogSumExp(logits)
 		if lse-lse != 0 {
-			return fmt.Errorf("policy: score: token %d: logits sum to %v: the weights are broken, or overflow", row+1, lse)
+			return fmt.Errorf("policy: score: token %d: %w", row+1, errLogits(lse))
 		}
 		id := ids[row+1]
 		t := Token{ID: id, LogProb: float64(logits[id]) - lse, Top: alternatives(logits, min(top, len(logits)), lse)}
@@ -54,10 +53,10 @@ func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, erro
 	return out, err
 }
 
-// LogProbs returns log π(answer[i] | prompt, answer[:i]) at temperature 1 for each
-// token of each answer: the model's raw distribution, whatever it is sampled with.
-// A sequence's numbers have the same bits alone or among others. An empty prompt is an
-// error: there is nothing to predict the first token from.
+// LogProbs returns log π(answer[i] | prompt, answer[:i]) in nats for each token of each answer, at
+// temperature 1: the model's raw distribution. The sequences are packed into batches without padding. A
+// sequence's numbers have the same bits alone or together with others. An empty prompt is an error, since
+// there is nothing to predict the first token from.
 func (p *Policy) LogProbs(ctx context.Context, seqs []Sequence) ([][]float32, error) {
 	order := make([]int, len(seqs))
 	for i, s := range seqs {
@@ -66,7 +65,7 @@ func (p *Policy) LogProbs(ctx context.Context, seqs []Sequence) ([][]float32, er
 			return nil, fmt.Errorf("policy: sequence %d: %w", i, err)
 		}
 	}
-	// Longest first: what does not fit shows at once, not after an hour.
+	// Longest first: if memory does not suffice, that shows at once and not after an hour.
 	size := func(i int) int { return len(seqs[i].Prompt) + len(seqs[i].Answer) }
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(size(b), size(a)) })
 	f := p.takeForward()
@@ -106,8 +105,8 @@ func (p *Policy) checkSequence(s Sequence) error {
 	return nil
 }
 
-// score packs the sequences at which into one pass. The last token of each is
-// only predicted, never read.
+// score packs the sequences with the indices at into one batch. The last token of each sequence is only
+// predicted, so it is not part of the input.
 func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
 	f.ids, f.pos, f.target, f.cu = f.ids[:0], f.pos[:0], f.target[:0], append(f.cu[:0], 0)
 	for _, i := range at {
@@ -144,7 +143,7 @@ func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
 	return nil
 }
 
-// selectTargets selects the rows that predict an answer's token: the last ones of each segment.
+// selectTargets selects the rows that predict a token of an answer: the last rows of each segment.
 func (f *forward) selectTargets(seqs []Sequence, at []int) {
 	f.selecting, f.selected, f.firstSelected = true, f.selected[:0], f.firstSelected[:0]
 	for n, i := range at {
@@ -157,4 +156,9 @@ func (f *forward) selectTargets(seqs []Sequence, at []int) {
 		}
 	}
 	f.target = f.target[:len(f.selected)]
+}
+
+// errLogits says that the log-sum-exp of a row's logits is not a finite number.
+func errLogits(lse float64) error {
+	return fmt.Errorf("logits sum to %v: the weights are broken, or overflow", lse)
 }

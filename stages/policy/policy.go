@@ -1,16 +1,24 @@
-// Package policy is the engine: a language model that renders conversations, draws
-// answers and scores them. It works on token IDs; text is for people.
+// Package policy is the inference engine: a language model that renders conversations, draws answers and
+// scores them. It works on token IDs; text is for people.
 //
-// It knows no broker, no storage and no record: a policy is a folder in Hugging
-// Face format (fs.FS), with a PEFT adapter in it or not. Training is in policy/train.
+// It knows no broker, no storage and no record. A policy is a folder in Hugging Face format (fs.FS), with
+// or without a PEFT adapter. Training is in policy/train.
 //
 //	p, err := policy.Open(os.DirFS(dir), policy.Options{})
 //	prompt, err := p.Prompt(messages, tools)
-//	logps, err := p.LogProbs(ctx, []policy.Sequence{{prompt, p.Answer("Oslo")}})
+//	logps, err := p.LogProbs(ctx, []policy.Sequence{{Prompt: prompt, Answer: p.Answer("Oslo")}})
 //
-// text → tokens (prompt.go) → model on a device (forward.go) → log-probabilities
-// (logprobs.go), or → one tree of continuations (session.go), or → many answers
-// (generate.go).
+// The way of a text, and the standard technique of each file:
+//
+//	prompt.go       text → token IDs, by the model's chat template
+//	forward.go      token IDs → layers, over packed sequences or along the paths of a tree
+//	logprobs.go     → log-probabilities of given answers; sequence packing
+//	session.go      → a tree of continuations; tree attention over one KV cache (kvcache.go)
+//	continuous.go   sessions that decode at the same time share a batch; continuous batching
+//	generate.go     → one answer to each of many prompts; static batching
+//	batcher.go      → answers to requests that arrive at any time, for a server; continuous batching,
+//	                chunked prefill and a prefix cache (prefixcache.go)
+//	engine.go       the policies of the last rounds, kept open
 package policy
 
 import (
@@ -27,43 +35,43 @@ import (
 	"itool/stages/policy/tokenizer"
 )
 
-// ErrTooLong: a prompt, or a prompt with its answer, does not fit into the context.
+// ErrTooLong says that a prompt, or a prompt with its answer, does not fit into the context.
 var ErrTooLong = errors.New("longer than the model's context")
 
-// ErrFull: a session has no room for another token.
+// ErrFull says that a session's cache has no room for another token (Options.SessionTokens).
 var ErrFull = errors.New("session is full")
 
 // Options choose where and how a policy runs.
 type Options struct {
-	Device kernel.Device // nil: the best of this machine's CPU
+	Device kernel.Device // nil: this machine's CPU, at its best kernel level
 	Date   string        // for chat templates that print one; empty: the template's own default
-	// SessionTokens bounds a session's cache, all branches together; 0: 16 contexts,
-	// or what 4 GiB hold, but one context at least.
+	// SessionTokens bounds the KV cache of a session, all branches together. 0: 16 contexts, or as many
+	// tokens as 4 GiB hold if that is less, but at least one context.
 	SessionTokens int
-	Form          model.Form // how weights are kept; empty: as their size asks for
+	Form          model.Form // how weights are kept in memory; empty: chosen by their size
 }
 
-// Policy is read-only; many goroutines may use one.
+// Policy is an open model with its tokenizer and chat template. It is read-only; many goroutines may use
+// one at the same time.
 type Policy struct {
 	model      *model.Model
 	tokenizer  *tokenizer.Tokenizer
 	template   *template.Template
 	options    Options
 	bos        int32          // -1: the template names none
-	bosOnce    bool           // bos begins a conversation; else it may open every turn
-	textPrefix []int32        // what the tokenizer puts before a text that is no conversation
-	endOfTurn  []int32        // what closes an assistant's turn, control token last
-	ends       map[int32]bool // any of them ends an answer
+	bosOnce    bool           // bos begins a conversation; false: it may begin every turn
+	textPrefix []int32        // what the tokenizer puts before a text that is not a conversation
+	endOfTurn  []int32        // what ends an assistant's turn; its last token is a control token
+	ends       map[int32]bool // each of them ends an answer
 
 	generation Generation
 
-	forwards sync.Pool       // *forward: the buffers of calls gone by
-	batch    continuousBatch // of the sessions that draw
+	forwards sync.Pool       // *forward: reused buffers
+	batch    continuousBatch // of the sessions that draw at the same time
 }
 
-// Open reads config.json, the weights, the adapter if there is one, tokenizer.json
-// and the chat template, and checks that they belong together. Errors name file
-// and field.
+// Open reads config.json, the weights, the adapter if the folder has one, tokenizer.json and the chat
+// template, and checks that they belong together. Errors name the file and the field.
 func Open(fsys fs.FS, opt Options) (*Policy, error) {
 	p := &Policy{options: opt}
 	if err := p.open(fsys); err != nil {
@@ -78,7 +86,7 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 			return err
 		}
 	}
-	// The small files first: their errors should not wait for gigabytes.
+	// The small files first: their errors should not come after gigabytes of weights.
 	if p.tokenizer, err = tokenizer.Open(fsys); err != nil {
 		return err
 	}
@@ -89,7 +97,8 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 		return err
 	}
 	if n := p.tokenizer.Size(); n > p.model.VocabSize {
-		return fmt.Errorf("%s: ids up to %d, but the embedding has %d rows (vocab_size in config.json): it is the tokenizer of another model", tokenizer.File, n-1, p.model.VocabSize)
+		return fmt.Errorf("%s: ids up to %d, but the embedding has %d rows (vocab_size in config.json): "+
+			"it is the tokenizer of another model", tokenizer.File, n-1, p.model.VocabSize)
 	}
 	p.batch.separate = 4*int64(p.model.Parameters()) < processorCacheBytes
 	if p.options.SessionTokens <= 0 {
@@ -104,16 +113,17 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 	return nil
 }
 
-// findBOS: the template writes its bos_token; without a name for it a model that
-// was trained with one would silently go without.
+// findBOS finds the template's bos_token and the tokens before plain texts. A model with a BOS token whose
+// template does not get its name is refused: it would silently run without the token.
 func (p *Policy) findBOS(fsys fs.FS) error {
 	p.bos = -1
-	before, said := p.tokenizer.PrefixTokens()
+	before, named := p.tokenizer.PrefixTokens()
 	p.textPrefix = before
 	text := p.template.BOS()
 	if text == "" {
 		if _, err := fs.Stat(fsys, template.ConfigFile); errors.Is(err, fs.ErrNotExist) && len(p.model.BOS) > 0 {
-			return fmt.Errorf("%s is missing: config.json has a bos_token_id, and its bos_token is what the chat template writes", template.ConfigFile)
+			return fmt.Errorf("%s is missing: config.json has a bos_token_id, and the chat template needs its text, bos_token",
+				template.ConfigFile)
 		}
 		return nil
 	}
@@ -122,7 +132,7 @@ func (p *Policy) findBOS(fsys fs.FS) error {
 		return fmt.Errorf("%s: bos_token %q is not in %s", template.ConfigFile, text, tokenizer.File)
 	}
 	p.bos = id
-	if !said && p.template.AddBOS() {
+	if !named && p.template.AddBOS() {
 		p.textPrefix = []int32{id}
 	}
 	var err error
@@ -130,8 +140,8 @@ func (p *Policy) findBOS(fsys fs.FS) error {
 	return err
 }
 
-// findEnds collects all that ends an answer: what the template writes after one,
-// and the eos tokens of the three files that name some.
+// findEnds collects the tokens that end an answer: the one that the template writes after it, and the EOS
+// tokens that three files can name.
 func (p *Policy) findEnds(fsys fs.FS) error {
 	var err error
 	if p.endOfTurn, err = p.probeTurn(); err != nil {
@@ -153,31 +163,33 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 	}
 	for _, id := range p.generation.eos {
 		if id < 0 || int(id) >= p.model.VocabSize {
-			return fmt.Errorf("%s: eos_token_id: %d is not in the vocabulary of %d", generationFile, id, p.model.VocabSize)
+			return fmt.Errorf("%s: eos_token_id: %d is not in the vocabulary of %d",
+				generationFile, id, p.model.VocabSize)
 		}
 		p.ends[id] = true
 	}
 	return nil
 }
 
-// With is this policy with other weights of the same shape, such as those that a
-// trainer holds. Tokenizer and template are shared.
+// With returns this policy with other weights of the same shape, such as those of a trainer. Tokenizer
+// and template are shared.
 func (p *Policy) With(m *model.Model) *Policy {
 	return &Policy{
 		batch: continuousBatch{separate: p.batch.separate},
 		model: m, tokenizer: p.tokenizer, template: p.template, options: p.options,
-		bos: p.bos, bosOnce: p.bosOnce, textPrefix: p.textPrefix, endOfTurn: p.endOfTurn, ends: p.ends, generation: p.generation,
+		bos: p.bos, bosOnce: p.bosOnce, textPrefix: p.textPrefix,
+		endOfTurn: p.endOfTurn, ends: p.ends, generation: p.generation,
 	}
 }
 
-// Model returns the weights, for training and export. They are shared.
+// Model returns the weights, for training and export. They are shared, not copied.
 func (p *Policy) Model() *model.Model { return p.model }
 
-// ContextLength is the most tokens of prompt and answer together.
+// ContextLength is the largest number of tokens of a prompt and its answer together.
 func (p *Policy) ContextLength() int { return p.model.MaxPositions }
 
-// tokensIn is how many tokens' keys and values fit into size bytes: most at most,
-// one context at least.
+// tokensIn is the number of tokens whose keys and values fit into size bytes, but no more than most, and
+// at least one context.
 func (p *Policy) tokensIn(size, most int) int {
 	token := 2 * 4 * p.model.NumLayers * p.model.NumKVHeads * p.model.HeadDim // bytes
 	return max(min(size/token, most), p.ContextLength())
@@ -192,21 +204,22 @@ func (p *Policy) TemplateHash() string { return p.template.Hash() }
 // Template is the text of the chat template.
 func (p *Policy) Template() string { return p.template.Source() }
 
-// Tokenizer takes the tokenizer apart, for another program to use.
+// Tokenizer returns the parts of the tokenizer, for export to other programs.
 func (p *Policy) Tokenizer() tokenizer.Parts { return p.tokenizer.Parts() }
 
-// BOS is the template's bos_token, or −1. Where it stands is the template's business
-// in a conversation, and the tokenizer's in a text (Raw).
+// BOS is the template's bos_token, or −1 if it has none. The template decides where it stands in a
+// conversation; the tokenizer decides it for a plain text (see Raw).
 func (p *Policy) BOS() int32 { return p.bos }
 
-// IsEnd tells whether id ends an answer: end of turn, of text, or of message.
+// IsEnd tells whether id ends an answer: an end of turn, of text or of message.
 func (p *Policy) IsEnd(id int32) bool { return p.ends[id] }
 
-// TokenBytes returns the bytes of one token, maybe part of a character. Read only.
+// TokenBytes returns the bytes of one token, which may be a part of a character. The caller must not change
+// them.
 func (p *Policy) TokenBytes(id int32) []byte { return p.tokenizer.Bytes(id) }
 
-// Text is an answer's text for people and parsers: what ends it is left out,
-// any other control token is written.
+// Text returns the text of an answer, for people and parsers. The tokens that end it are left out; other
+// control tokens are written as text.
 func (p *Policy) Text(ids []int32) string {
 	for len(ids) > 0 && p.IsEnd(ids[len(ids)-1]) {
 		ids = ids[:len(ids)-1]
@@ -214,7 +227,7 @@ func (p *Policy) Text(ids []int32) string {
 	return p.tokenizer.Decode(ids)
 }
 
-// checkTokens refuses IDs that are not the model's: they come from messages.
+// checkTokens refuses IDs that are not in the vocabulary. The IDs of a call can come from another process.
 func (p *Policy) checkTokens(ids []int32) error {
 	if i := slices.IndexFunc(ids, func(id int32) bool { return id < 0 || int(id) >= p.model.VocabSize }); i >= 0 {
 		return fmt.Errorf("token %d: id %d is not in the vocabulary of %d", i, ids[i], p.model.VocabSize)

@@ -164,7 +164,7 @@ func TestOpenRefuses(t *testing.T) {
 	if p, err = policy.Open(twice, policy.Options{Device: ref.New()}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Prompt(talk[1:], nil); err == nil || !strings.Contains(err.Error(), "bos_token stands at token 1") {
+	if _, err := p.Prompt(talk[1:], nil); err == nil || !strings.Contains(err.Error(), "bos_token is at token 1") {
 		t.Errorf("two BOS tokens: got %v", err)
 	}
 }

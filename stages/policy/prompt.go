@@ -13,14 +13,14 @@ import (
 // Message is one turn: Role (system, user, assistant, tool) and Content.
 type Message = template.Message
 
-// Prompt renders a conversation up to where the assistant's turn begins. tools is
-// a JSON array, or nil. Control tokens come from the template alone: what messages
-// and tools hold is text, whatever it looks like.
+// Prompt renders a conversation up to the point where the assistant's turn begins, and returns its token
+// IDs. tools is a JSON array, or nil. Only the template can write control tokens: the contents of messages
+// and tools are encoded as plain text, even if they look like control tokens.
 func (p *Policy) Prompt(msgs []Message, tools json.RawMessage) ([]int32, error) {
 	return p.render(msgs, tools, true)
 }
 
-// Conversation renders a conversation as a whole, the last turn closed.
+// Conversation renders a whole conversation, with the end of its last turn.
 func (p *Policy) Conversation(msgs []Message, tools json.RawMessage) ([]int32, error) {
 	return p.render(msgs, tools, false)
 }
@@ -35,7 +35,7 @@ func (p *Policy) render(msgs []Message, tools json.RawMessage, prompt bool) ([]i
 	ids := p.tokenizer.EncodeShielded(text)
 	for i, id := range ids {
 		if p.bosOnce && id == p.bos && i > 0 {
-			return nil, fmt.Errorf("policy: template: bos_token stands at token %d: it belongs at the start, and once", i)
+			return nil, fmt.Errorf("policy: template: bos_token is at token %d: it must be only at the start", i)
 		}
 	}
 	if len(ids) == 0 {
@@ -44,17 +44,16 @@ func (p *Policy) render(msgs []Message, tools json.RawMessage, prompt bool) ([]i
 	return ids, nil
 }
 
-// Answer returns the IDs of an assistant's turn, end of turn included: after the
-// prompt's IDs they are what the template makes of the whole conversation. The
-// text is taken as it is; a template that trims does so to prompts.
+// Answer returns the IDs of an assistant's turn, with the end of turn. Appended to the prompt's IDs they
+// are the IDs of the whole conversation. The text is not changed: if a template trims contents, it does so
+// only in prompts.
 func (p *Policy) Answer(text string) []int32 {
 	return append(p.tokenizer.Encode(text), p.endOfTurn...)
 }
 
-// Raw returns the IDs of a text that is no conversation: control tokens that are
-// written in it count, and where the tokenizer puts a BOS token before texts, it
-// stands there, once. It is for those who render by themselves; what strangers wrote
-// belongs into Prompt.
+// Raw returns the IDs of a plain text. Control tokens that are written in the text become control tokens.
+// If the tokenizer begins texts with a BOS token, the result has it, once. Raw is for callers who render
+// prompts themselves. Do not pass it text from untrusted sources: use Prompt for that.
 func (p *Policy) Raw(text string) []int32 {
 	ids := p.tokenizer.EncodeRendered(text)
 	if n := len(p.textPrefix); len(ids) < n || !slices.Equal(ids[:n], p.textPrefix) {
@@ -66,12 +65,14 @@ func (p *Policy) Raw(text string) []int32 {
 // EndOfTurn returns what Answer appends.
 func (p *Policy) EndOfTurn() []int32 { return append([]int32(nil), p.endOfTurn...) }
 
-// probeBOS tells whether bos begins a conversation. Where it opens the turn of an answer
-// as well, it is a mark of turns (<|im_start|>) that bos_token names besides.
+// probeBOS tells whether bos only begins a conversation. In some models bos_token names the token that
+// begins every turn (<|im_start|>): there, the prompt for an answer has one more than the conversation.
 func (p *Policy) probeBOS(bos string) (once bool, err error) {
 	var marks [2]int
 	for i, prompt := range []bool{false, true} {
-		text, err := p.template.Render(template.Input{Messages: []Message{{Role: "user", Content: "question"}}, Prompt: prompt, Date: p.options.Date})
+		text, err := p.template.Render(template.Input{
+			Messages: []Message{{Role: "user", Content: "question"}}, Prompt: prompt, Date: p.options.Date,
+		})
 		if err != nil {
 			return false, err
 		}
@@ -80,9 +81,9 @@ func (p *Policy) probeBOS(bos string) (once bool, err error) {
 	return marks[0] == marks[1], nil
 }
 
-// probeTurn finds out what the template writes after an assistant's words, up to
-// the first control token, and checks that prompts end exactly where answers
-// begin: else training and sampling would see different texts.
+// probeTurn finds the tokens that the template writes after an assistant's text, up to the first control
+// token. It also checks that a prompt ends exactly where an answer begins: otherwise training and sampling
+// would see different texts.
 func (p *Policy) probeTurn() ([]int32, error) {
 	const question, answer = "question 5f1c", "answer 7be2"
 	msgs := []Message{{Role: "user", Content: question}, {Role: "assistant", Content: answer}}
@@ -97,9 +98,9 @@ func (p *Policy) probeTurn() ([]int32, error) {
 	before, after, found := strings.Cut(whole, answer)
 	switch {
 	case !found || strings.Contains(after, answer) || !strings.Contains(before, question):
-		return nil, errors.New("template: it does not write each turn once")
+		return nil, errors.New("template: it does not write each turn exactly once")
 	case before != prompt:
-		return nil, fmt.Errorf("template: a prompt ends in %q, but an answer stands behind %q", end(prompt), end(before))
+		return nil, fmt.Errorf("template: a prompt ends in %q, but an answer follows %q", end(prompt), end(before))
 	}
 	tail := p.tokenizer.EncodeRendered(after)
 	for i, id := range tail {
@@ -107,7 +108,8 @@ func (p *Policy) probeTurn() ([]int32, error) {
 			return tail[:i+1], nil
 		}
 	}
-	return nil, fmt.Errorf("template: behind an answer stands %q: no control token of tokenizer.json, so no answer would end", after)
+	return nil, fmt.Errorf("template: after an answer it writes %q: that has no control token of tokenizer.json, "+
+		"so no answer would end", after)
 }
 
 func end(s string) string { return s[max(0, len(s)-60):] }

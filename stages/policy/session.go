@@ -9,43 +9,46 @@ import (
 	"itool/stages/policy/sample"
 )
 
-// Rows that one pass through the layers takes when tokens are known beforehand.
+// blockRows is the largest number of rows of a pass through the layers whose tokens are given: a part of
+// an appended text, or a chunk of a prompt while others draw.
 const blockRows = 256
 
-// Session decodes along one tree: the prompt is computed once, and so is every
-// token of a branch, however many branches go on from it. It is not for
-// concurrent use. Its cache grows with the tokens drawn and is never freed before the session.
+// Session decodes along one tree with tree attention: the prompt and the tokens of every branch are
+// computed once, however many branches continue them. The branches share one KV cache, which grows with
+// the tokens drawn and is freed with the session. Only one goroutine may use a session at a time.
 //
-// What a request draws has the same bits alone or among others: rows do not see
-// one another, and each has its own random numbers.
+// What a request draws has the same bits alone or together with others: rows do not see one another, and
+// each has its own random numbers.
 type Session struct {
 	p      *Policy
 	f      *forward
 	cache  kvCache
 	root   Branch
-	prompt []int32 // the prompt
-	epoch  int     // how many prompts there have been
+	prompt []int32
+	epoch  int // number of restarts; branches of an earlier epoch are refused
 
+	// Buffers, reused.
 	rows        []row          // the requests of a Draw that still run
 	paths       [][]int32      // of the rows of a pass
-	sampler     sample.Sampler // for its buffers only
-	scratchPath []int32        // a path that is being extended by known tokens
+	sampler     sample.Sampler // for LogSumExp only
+	scratchPath []int32        // of Next
 }
 
-// Branch is a place in the tree: a value, valid as long as its session.
+// Branch is a place in a session's tree: a sequence of tokens from the start of the prompt. It is a value,
+// and valid until the session restarts.
 type Branch struct {
 	of    *Session
 	epoch int     // of the session
-	path  []int32 // cache slots of the tokens so far; shared, so never written to
+	path  []int32 // cache slots of the tokens so far; branches share its memory, so it is never written to
 	last  int32   // the token after them, whose keys are not computed yet
 }
 
-var errForeign = errors.New("the branch is not of this session (start at Root)")
+var errForeign = errors.New("the branch is not of this session's present prompt (start at Root)")
 
 // Len is the number of tokens from the start of the prompt.
 func (b Branch) Len() int { return len(b.path) + 1 }
 
-// NewSession computes the prompt.
+// NewSession computes a prompt and returns a session whose root is its end.
 func (p *Policy) NewSession(prompt []int32) (*Session, error) {
 	if err := p.checkSequence(Sequence{Prompt: prompt}); err != nil {
 		return nil, fmt.Errorf("policy: session: %w", err)
@@ -59,8 +62,9 @@ func (p *Policy) NewSession(prompt []int32) (*Session, error) {
 	return s, nil
 }
 
-// Restart begins anew with another prompt, to the bits of a new session; what both
-// begin with is not computed again. The branches of before are gone.
+// Restart replaces the prompt. The session then draws the same bits as a new one. Tokens that both
+// prompts begin with are not computed again. Branches from before are no longer valid. After an error the
+// session is unchanged.
 func (s *Session) Restart(prompt []int32) error {
 	if err := s.p.checkSequence(Sequence{Prompt: prompt}); err != nil {
 		return fmt.Errorf("policy: restart: %w", err)
@@ -68,7 +72,7 @@ func (s *Session) Restart(prompt []int32) error {
 	n := len(prompt) - 1
 	cached := commonPrefix(s.prompt[:len(s.root.path)], prompt[:n])
 	used := s.cache.used
-	s.cache.used = cached // a session's prompt has its first slots
+	s.cache.used = cached // the prompt has the first slots of the cache
 	path, err := s.cache.slots(slices.Clone(s.root.path[:cached]), n-cached)
 	if err != nil {
 		s.cache.used = used
@@ -80,20 +84,21 @@ func (s *Session) Restart(prompt []int32) error {
 	return nil
 }
 
-// branch is the place behind the tokens of path, where last is the next token. Only here is a
-// branch made, so that none lacks the session's epoch.
+// branch is the place behind the tokens of path and the token last. All branches are made here, so that
+// each has the session's epoch.
 func (s *Session) branch(path []int32, last int32) Branch {
 	return Branch{of: s, epoch: s.epoch, path: path, last: last}
 }
 
-// owns tells whether a branch is of the session's present prompt.
+// owns tells whether a branch belongs to this session and its present prompt.
 func (s *Session) owns(b Branch) bool { return b.of == s && b.epoch == s.epoch }
 
 func newSession(p *Policy) *Session {
-	return &Session{p: p, f: &forward{m: p.model, d: p.model.Device}, cache: newCache(p.model, p.options.SessionTokens)}
+	f := &forward{m: p.model, d: p.model.Device}
+	return &Session{p: p, f: f, cache: newCache(p.model, p.options.SessionTokens)}
 }
 
-// prefill computes all but the last token.
+// prefill computes all tokens of a prompt but the last, which the first pass of a Draw computes.
 func (s *Session) prefill(prompt []int32) (Branch, error) {
 	n := len(prompt) - 1
 	path, err := s.cache.slots(make([]int32, 0, n), n)
@@ -104,8 +109,8 @@ func (s *Session) prefill(prompt []int32) (Branch, error) {
 	return s.branch(path, prompt[n]), nil
 }
 
-// prefillFrom computes a causal segment from token cached on; those before it are in their
-// slots already. The bits are the same however a segment is cut.
+// prefillFrom computes the keys and values of tokens[cached:]. Those of tokens[:cached] are in the cache,
+// in the first slots of path. The bits are the same in whatever chunks a prompt is computed.
 func (s *Session) prefillFrom(tokens, path []int32, cached int) {
 	f, m, more := s.f, s.p.model, tokens[cached:]
 	if len(more) == 0 {
@@ -116,7 +121,7 @@ func (s *Session) prefillFrom(tokens, path []int32, cached int) {
 		f.pos[i] = int32(cached + i)
 	}
 	f.cu = append(f.cu[:0], 0, int32(len(tokens)))
-	f.selecting, f.selected = true, f.selected[:0] // none: only keys and values count
+	f.selecting, f.selected = true, f.selected[:0] // none: only keys and values are needed
 	f.layers(more, f.pos, func(layer int) {
 		s.cache.write(layer, path[cached:], f.k, f.v)
 		switch {
@@ -124,7 +129,8 @@ func (s *Session) prefillFrom(tokens, path []int32, cached int) {
 		case cached == 0:
 			f.attendPacked(layer)
 		default:
-			f.d.AttendSuffix(f.att, f.q, s.cache.k[layer], s.cache.v[layer], path, len(more), m.NumHeads, m.NumKVHeads, m.HeadDim)
+			f.d.AttendSuffix(f.att, f.q, s.cache.k[layer], s.cache.v[layer], path, len(more),
+				m.NumHeads, m.NumKVHeads, m.HeadDim)
 		}
 	})
 }
@@ -135,14 +141,13 @@ func (s *Session) Root() Branch { return s.root }
 // Tokens is the number of tokens in the cache.
 func (s *Session) Tokens() int { return s.cache.used }
 
-// treeDecode computes rows of tokens, each seeing its own path, the last slot of which
-// is its own.
+// treeDecode computes rows of tokens. Each row attends to its own path, whose last slot is the row's own.
 func (s *Session) treeDecode(ids []int32, paths [][]int32) {
 	s.f.treeDecode(ids, treeRows{&s.cache, paths})
 }
 
-// Append goes from a branch along given tokens and returns the log-probability of
-// each.
+// Append continues a branch with given tokens. It returns the branch after them, and the log-probability
+// of each token in nats. An error is ErrTooLong or ErrFull, the context's, or about wrong arguments.
 func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Branch, []float32, error) {
 	if !s.owns(from) {
 		return Branch{}, nil, fmt.Errorf("policy: append: %w", errForeign)
@@ -166,7 +171,7 @@ func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Bran
 		path = append(path, int32(first+i))
 	}
 	logps := make([]float32, 0, len(tokens))
-	read := append([]int32{from.last}, tokens[:len(tokens)-1]...) // each predicts the one after it
+	read := append([]int32{from.last}, tokens[:len(tokens)-1]...) // each predicts the next one
 	for at := 0; at < len(read); at += blockRows {
 		if err := ctx.Err(); err != nil {
 			return Branch{}, nil, err
@@ -186,8 +191,8 @@ func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Bran
 	return s.branch(path, tokens[len(tokens)-1]), logps, nil
 }
 
-// Next returns the log-probabilities of ids as the token after b. Nothing stays in
-// the cache.
+// Next returns the log-probability in nats of each of ids as the token after b. The cache is afterwards
+// as it was before.
 func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, error) {
 	if !s.owns(b) {
 		return nil, fmt.Errorf("policy: next: %w", errForeign)
@@ -217,8 +222,9 @@ func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, e
 	return out, nil
 }
 
-// Choose returns, for each continuation of b, none of them empty, the log-probabilities of ids as the
-// token after it. All continuations are computed in one pass; nothing stays in the cache.
+// Choose returns, for each continuation of b, the log-probability in nats of each of ids as the token
+// after it. No continuation may be empty. All are computed in one pass. The cache is afterwards as it was
+// before.
 func (s *Session) Choose(ctx context.Context, b Branch, continuations [][]int32, ids []int32) ([][]float32, error) {
 	out, err := s.choose(ctx, b, continuations, ids)
 	if err != nil {
@@ -255,7 +261,7 @@ func (s *Session) choose(ctx context.Context, b Branch, continuations [][]int32,
 		return nil, err
 	}
 	defer s.cache.dropLast(len(tokens))
-	// Row 0 is the last token of b, which all continuations see; then one row per token.
+	// Row 0 is the last token of b, which all continuations see. Then there is one row for each token.
 	start := append(append([]int32(nil), b.path...), int32(first))
 	paths, f := [][]int32{start}, s.f
 	f.selecting, f.selected = true, f.selected[:0] // the last row of each
@@ -276,11 +282,11 @@ func (s *Session) choose(ctx context.Context, b Branch, continuations [][]int32,
 	return out, err
 }
 
-// logProbsOf are the log-probabilities of ids.
+// logProbsOf returns the log-probability of each of ids.
 func (s *Session) logProbsOf(logits []float32, ids []int32) ([]float32, error) {
 	lse := s.sampler.LogSumExp(logits)
 	if lse-lse != 0 {
-		return nil, fmt.Errorf("logits sum to %v: the weights are broken, or overflow", lse)
+		return nil, errLogits(lse)
 	}
 	out := make([]float32, len(ids))
 	for i, id := range ids {
