@@ -9,7 +9,7 @@ type AttentionParams struct {
 	Norm         Vector
 	Q, K, V, O   Linear
 	QNorm, KNorm Vector // (D), of each head before the rotation; only with Shape.HeadNorm
-	Last         bool   // of the layers: rows before a segment's first target are left alone in the result
+	Last         bool   // the last layer: in the result only the selected rows are valid
 }
 
 type attention struct {
@@ -20,16 +20,16 @@ type attention struct {
 	qn, kn     vector
 	y, dx      []float32 // (T, C)
 
-	// Of the last layer.
+	// Used by the last layer only.
 	targets  int // index of the input; 0: it is not the last
 	selected selection
 	queryPos []int32   // positions of the selected rows
-	hq, xq   []float32 // (T, C) their h, and their x or a gradient
+	hq, xq   []float32 // (T, C) h of the selected rows; their x or a gradient
 }
 
-// Attention is x + O(attend(rope(Q(h)), rope(K(h)), V(h))) with h = RMSNorm(x), or
-// with RMSNorm of each head of Q(h) and K(h) under rope; layer chooses the memory for
-// its activations.
+// Attention is the attention block: x + O(attend(rope(Q(h)), rope(K(h)), V(h))) with h = RMSNorm(x). With
+// Shape.HeadNorm each head of Q(h) and K(h) is normalised before rope. layer chooses the memory for the
+// activations.
 func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p AttentionParams) (*G.Node, error) {
 	var s inputs
 	y, dx := zeros(c.T, c.C), c.gradient()
@@ -65,7 +65,7 @@ func (a *attention) forward(in []G.Value) error {
 	return nil
 }
 
-// activate computes everything up to the heads' outputs into the state.
+// activate computes the activations, up to the outputs of the heads.
 func (a *attention) activate(r Rows, x []float32) {
 	c, s, pos := a.c, a.s, r.Positions
 	n := len(pos)
@@ -79,7 +79,8 @@ func (a *attention) activate(r Rows, x []float32) {
 	queryPos, first := a.queries(pos)
 	rows := len(queryPos)
 	if a.targets == 0 {
-		c.work.forward(dev, s.h, n, linearOut{&a.q, q, s.xa[0]}, linearOut{&a.k, k, s.xa[1]}, linearOut{&a.v, s.v, s.xa[2]})
+		c.work.forward(dev, s.h, n,
+			linearOut{&a.q, q, s.xa[0]}, linearOut{&a.k, k, s.xa[1]}, linearOut{&a.v, s.v, s.xa[2]})
 	} else {
 		a.selected.gather(a.hq, s.h, c.C)
 		c.work.forward(dev, a.hq, rows, linearOut{&a.q, q, s.xa[0]})
@@ -94,8 +95,8 @@ func (a *attention) activate(r Rows, x []float32) {
 	dev.Attention(s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Mask, first, c.H, c.G, c.D)
 }
 
-// queries are the positions of the selected rows, and the first of each segment, as
-// kernel.Device.Attention wants them; pos are those of all rows.
+// queries returns the positions of the rows that have a query, and the first of them in each segment, as
+// kernel.Device.Attention wants it. pos are the positions of all rows.
 func (a *attention) queries(pos []int32) (queryPos, first []int32) {
 	if a.targets == 0 {
 		return pos, nil
@@ -117,7 +118,7 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 		dyq = a.xq
 		a.selected.gather(dyq, dy, c.C)
 	}
-	if s.holder != a { // another layer has used the memory since
+	if s.holder != a { // another layer has used the memory: compute the activations again
 		a.activate(r, x)
 		if a.o.a != nil {
 			dev.Gemm(false, true, rows, a.o.Rank, a.o.K, 1, s.out, a.o.a, false, s.xa[3])

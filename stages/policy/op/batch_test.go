@@ -10,7 +10,7 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// TestBadBatches: wrong numbers in the batch are errors, never panics.
+// TestBadBatches: wrong numbers in a batch are errors, not panics.
 func TestBadBatches(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -27,7 +27,7 @@ func TestBadBatches(t *testing.T) {
 			}
 		}, "capacity"},
 		{"mask", func(r op.Rows) { r.Mask[0], r.Mask[1] = 2, 6 }, "mask 2..6"},
-		{"descending", func(r op.Rows) { r.Cu[3] = 2 }, "behind the last end"},
+		{"descending", func(r op.Rows) { r.Cu[3] = 2 }, "after the last end"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -37,9 +37,11 @@ func TestBadBatches(t *testing.T) {
 				t.Fatal(err)
 			}
 			x = must[*G.Node](t)(op.Attention("a", b.c, 0, b.batch, x, op.AttentionParams{Norm: b.vector("", "frozen"),
-				Q: b.linear("q", "frozen", 16, 8), K: b.linear("k", "frozen", 8, 8), V: b.linear("v", "frozen", 8, 8), O: b.linear("o", "frozen", 8, 16)}))
+				Q: b.linear("q", "frozen", 16, 8), K: b.linear("k", "frozen", 8, 8), V: b.linear("v", "frozen", 8, 8),
+				O: b.linear("o", "frozen", 8, 16)}))
 			w := b.noise(13*8, 1)
-			logp := must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, 13, 8)}))
+			logp := must[*G.Node](t)(op.Head("head", b.c, b.batch, x,
+				op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, 13, 8)}))
 			m := must[*op.Program](t)(op.Compile(logp))
 			if err := m.Run(); err != nil {
 				t.Fatal(err)
@@ -52,7 +54,7 @@ func TestBadBatches(t *testing.T) {
 	}
 }
 
-// TestForeignNode: a program has operations of this package only.
+// TestForeignNode: a program accepts only operations of this package.
 func TestForeignNode(t *testing.T) {
 	b := newBench(t, 1)
 	x := b.param("x", 1, small.T, small.C)
@@ -62,7 +64,7 @@ func TestForeignNode(t *testing.T) {
 	}
 }
 
-// TestPairRows: the prompt stands there once, but for its last token.
+// TestPairRows: a pair has the rows of its prompt once, except for the prompt's last token.
 func TestPairRows(t *testing.T) {
 	b := newBench(t, 1)
 	r := b.rows

@@ -6,10 +6,10 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Table is the embedding (V, C): a frozen field or a trained input of the graph.
+// Table is the embedding (V, C): a frozen field, or a trained input of the graph.
 type Table struct {
 	W       []float32
-	Wrapped kernel.Weight // frozen, in its own form, instead of W
+	Wrapped kernel.Weight // frozen, read in its own type, instead of W
 	Node    *G.Node       // nil = frozen
 }
 
@@ -22,15 +22,17 @@ type embed struct {
 	out     []float32 // (T, C)
 }
 
-// Embed looks the ids up: (T, C). Its gradient for a trained table is returned too:
-// a tied head adds to the same memory.
+// Embed looks up the rows of the ids: x (T, C). It also returns the memory of a trained table's gradient, to
+// which a tied head adds (HeadParams.TiedGrad).
 func Embed(name string, c *Context, b Batch, t Table) (x *G.Node, grad []float32, err error) {
 	var s inputs
 	s.fixed(b.IDs, b.Cu)
 	out := zeros(c.T, c.C)
 	o := &embed{c: c, w: t.W, wrapped: t.Wrapped, out: Floats(out)}
 	o.at, o.dw = s.param(t.Node)
-	x, err = Apply(Fused{Name: name, Inputs: s.nodes, Out: out, Forward: o.forward, Backward: o.backward, Grads: s.grads})
+	x, err = Apply(Fused{
+		Name: name, Inputs: s.nodes, Out: out, Forward: o.forward, Backward: o.backward, Grads: s.grads,
+	})
 	return x, o.dw, err
 }
 
@@ -50,7 +52,7 @@ func (o *embed) forward(in []G.Value) error {
 	return nil
 }
 
-// backward adds the rows in token order: the sum does not depend on threads.
+// backward adds the rows in token order, in one goroutine: the sum must not depend on the number of threads.
 func (o *embed) backward(in []G.Value, dy G.Value) error {
 	ids, err := o.rows(in)
 	if err != nil {

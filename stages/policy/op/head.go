@@ -11,11 +11,11 @@ import (
 // HeadParams are the weights of the head.
 type HeadParams struct {
 	Norm Vector
-	W    []float32     // (V, C) frozen; not read when Weight is set, nor when M keeps a weight in its own form
+	W    []float32     // (V, C) frozen; not read when Weight is set, or when M wraps a weight
 	M    kernel.Matrix // W packed; with Weight: overwritten by every forward pass
 
-	// Weight is the trained (V, C) head. When it is the embedding's node, TiedGrad is
-	// the gradient that Embed returned: both uses add up there, and gorgonia sees one.
+	// Weight is the trained head (V, C). If it is tied, so that it is the embedding's node, then TiedGrad is
+	// the gradient that Embed has returned. Both operations add to it, and gorgonia sees one gradient.
 	Weight   *G.Node
 	TiedGrad []float32
 }
@@ -28,19 +28,20 @@ type head struct {
 	at   int
 	dw   []float32
 
-	// Only rows with a target are computed; rows lists them, the others are dense.
+	// Only the rows with a target are computed. rows lists them; the other slices have only these rows.
 	rows    []int32
 	targets []int32
 	x, h    []float32 // (rows, C)
 	rstd    []float32 // (rows)
 	dense   []float32 // (rows) log-probabilities, then their gradient
 	lse     []float32 // (rows)
-	dh, dxr []float32 // (rows, C); of a frozen head dh is at first each log-probability's gradient
+	dh, dxr []float32 // (rows, C); with a frozen head, dh is first the gradient of each log-probability
 
 	logp, dx []float32 // (T), (T, C)
 }
 
-// Head is the log-probability of each row's target: (T), 0 where there is none.
+// Head is the final norm, the head and the log-softmax in one operation: the log-probability of each row's
+// target in nats (T), and 0 for a row without a target. The (T, V) logits are never in memory as a whole.
 func Head(name string, c *Context, b Batch, x *G.Node, p HeadParams) (*G.Node, error) {
 	var s inputs
 	logp, dx := zeros(c.T), c.gradient()
@@ -58,7 +59,9 @@ func Head(name string, c *Context, b Batch, x *G.Node, p HeadParams) (*G.Node, e
 	make := func(n int) []float32 { return make([]float32, c.T*n) }
 	o.x, o.h, o.dh, o.dxr = make(c.C), make(c.C), make(c.C), make(c.C)
 	o.rstd, o.dense, o.lse = make(1), make(1), make(1)
-	return Apply(Fused{Name: name, Inputs: s.nodes, Out: logp, Forward: o.forward, Backward: o.backward, Grads: s.grads})
+	return Apply(Fused{
+		Name: name, Inputs: s.nodes, Out: logp, Forward: o.forward, Backward: o.backward, Grads: s.grads,
+	})
 }
 
 func (o *head) forward(in []G.Value) error {
@@ -89,7 +92,7 @@ func (o *head) forward(in []G.Value) error {
 	return nil
 }
 
-// backward uses what forward left: the head is the last to run before it.
+// backward uses the buffers as forward has left them: no other operation runs between the two.
 func (o *head) backward(in []G.Value, grad G.Value) error {
 	c, n, dlogp := o.c, len(o.rows), Floats(grad)
 	clear(o.dx)

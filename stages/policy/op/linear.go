@@ -6,15 +6,15 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Linear are the parameters of y = x·Wᵀ + Bias + Scale·(x·Aᵀ)·Bᵀ. A frozen weight is
-// a field; a trained one, and A and B, are inputs of the graph.
+// Linear has the parameters of a linear layer with LoRA: y = x·Wᵀ + Bias + Scale·(x·Aᵀ)·Bᵀ. A frozen weight
+// is a field. A trained weight, A and B are inputs of the graph.
 type Linear struct {
 	N, K    int
 	W       []float32     // (N, K) frozen weight; not read when Weight or Wrapped is set
-	Wrapped kernel.Weight // (N, K) frozen weight in its own form, instead of W
+	Wrapped kernel.Weight // (N, K) frozen weight, read in its own type, instead of W
 	M       kernel.Matrix // W packed; with Weight: overwritten by every forward pass
 	Weight  *G.Node       // (N, K) trained weight; nil = frozen
-	Bias    Vector        // (N); without W and Node: none
+	Bias    Vector        // (N); none if neither W nor Node is set
 	A, B    *G.Node       // (R, K), (N, R); nil = no LoRA
 	Rank    int
 	Scale   float32
@@ -45,7 +45,7 @@ func (s *inputs) param(n *G.Node) (at int, grad []float32) {
 	return at, Floats(value)
 }
 
-// value is the run's value of an input, or the frozen one.
+// value is the value of an input in this run, or the frozen value.
 func value(in []G.Value, at int, frozen []float32) []float32 {
 	if at < 0 {
 		return frozen
@@ -85,8 +85,8 @@ func newLinear(p Linear, s *inputs) linear {
 	return l
 }
 
-// load takes the run's values; a trained weight is packed again, so that training
-// multiplies with the same kernel, to the same bits, as inference does.
+// load takes the values of this run. If repack is set, a trained weight is packed again: training then
+// multiplies with the same kernel as inference, and gets the same bits.
 func (l *linear) load(dev kernel.Device, in []G.Value, repack bool) {
 	l.w, l.a, l.b = value(in, l.wAt, l.w), value(in, l.aAt, nil), value(in, l.bAt, nil)
 	l.bias.load(in)
@@ -95,13 +95,13 @@ func (l *linear) load(dev kernel.Device, in []G.Value, repack bool) {
 	}
 }
 
-// addTo: y (n, N) += the map of x (n, K), which has no bias. xa (n, R) gets x·Aᵀ.
+// addTo adds the linear layer of x (n, K), which has no bias, to y (n, N). xa (n, R) gets x·Aᵀ.
 func (l *linear) addTo(dev kernel.Device, y, x, xa []float32, n int) {
 	dev.MatMul(y, x, l.M, n, true)
 	l.adapt(dev, y, x, xa, n)
 }
 
-// begin writes the bias into y (n, N), and tells whether there is one.
+// begin writes the bias into y (n, N), and tells whether the layer has one.
 func (l *linear) begin(y []float32, n int) bool {
 	bias := l.bias.w
 	for i := 0; bias != nil && i < n; i++ {
@@ -118,13 +118,13 @@ func (l *linear) adapt(dev kernel.Device, y, x, xa []float32, n int) {
 	}
 }
 
-// linearOut is y (n, N), where a map goes; xa (n, R) gets x·Aᵀ.
+// linearOut is a linear layer, y (n, N), where its result goes, and xa (n, R), which gets x·Aᵀ.
 type linearOut struct {
 	of    *linear
 	y, xa []float32
 }
 
-// forward is that of several maps of one x (n, K).
+// forward computes several linear layers of one x (n, K).
 func (w *workspace) forward(dev kernel.Device, x []float32, n int, outs ...linearOut) {
 	w.outs = w.outs[:0]
 	for _, i := range outs {
@@ -136,8 +136,8 @@ func (w *workspace) forward(dev kernel.Device, x []float32, n int, outs ...linea
 	}
 }
 
-// backward: dx (n, K) = or += the gradient, the parameters' gradients are added to.
-// xa is as forward left it, g (n, R) is scratch.
+// backward sets dx (n, K) to the gradient of x, or adds it if add is set. It adds to the gradients of the
+// trained parameters. xa is as forward left it; g (n, R) is scratch.
 func (l *linear) backward(dev kernel.Device, dx, dy, x, xa, g []float32, n int, add bool) {
 	if l.Wrapped != nil {
 		dev.MatMulRows(dx, dy, l.Wrapped, n, add)

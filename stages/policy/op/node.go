@@ -13,15 +13,15 @@ import (
 
 // Fused describes one differentiable operation to Apply.
 type Fused struct {
-	Name   string  // unique in its graph: gorgonia merges nodes of equal hash
-	Inputs G.Nodes //
+	Name   string // unique in its graph: gorgonia merges nodes of equal hash
+	Inputs G.Nodes
 	Out    G.Value // the operation's own output, filled by Forward in every run
 
 	Forward  func(in []G.Value) error
 	Backward func(in []G.Value, dy G.Value) error // fills every Grads value
 
-	// Grads are the inputs that have a gradient, and the value that holds it. The
-	// gradient of a parameter is added up over runs: its optimiser clears it.
+	// Grads are the inputs that have a gradient, with the values that hold it. The gradient of a parameter
+	// adds up over runs, until the optimiser clears it.
 	Grads []Grad
 }
 
@@ -36,7 +36,7 @@ func Apply(f Fused) (*G.Node, error) {
 	return G.ApplyOp(&forward{node: newNode(f.Name, f.Out, f.Inputs, f.Forward), fused: f}, f.Inputs...)
 }
 
-// node is a gorgonia operation that hands out a value of its own.
+// node is a gorgonia operation that always returns the same value, which it owns.
 type node struct {
 	name string
 	typ  hm.Type
@@ -60,7 +60,7 @@ func typeOf(v G.Value) hm.Type {
 	return v.Dtype()
 }
 
-// Do is run by gorgonia's machines. Program, which runs graphs here, does without.
+// Do is what gorgonia's machines call. Program, which runs the graphs here, does not need it.
 func (n *node) Do(in ...G.Value) (G.Value, error) { return n.out, n.run(in) }
 
 func (n *node) Arity() int                                     { return len(n.from) }
@@ -92,11 +92,11 @@ func (f *forward) DiffWRT(inputs int) []bool {
 	return wrt
 }
 
-// SymDiff adds one node that runs Backward and returns the first gradient; the
-// other gradients are nodes that depend on it and hand out what it has filled.
+// SymDiff adds one node that runs Backward and returns the first gradient. The other gradients are nodes
+// that depend on it and return the values that it has filled.
 func (f *forward) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
 	grads, out := f.fused.Grads, make(G.Nodes, len(in))
-	if len(grads) == 0 { // nothing behind this operation is trained
+	if len(grads) == 0 { // no input of this operation leads to a trained parameter
 		return out, nil
 	}
 	inputs := append(append(G.Nodes{}, in...), dy)
@@ -109,7 +109,8 @@ func (f *forward) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
 	}
 	out[grads[0].Input] = first
 	for _, g := range grads[1:] {
-		side := newNode(f.name+"/gradient."+strconv.Itoa(g.Input), g.Value, G.Nodes{first}, func([]G.Value) error { return nil })
+		side := newNode(f.name+"/gradient."+strconv.Itoa(g.Input), g.Value, G.Nodes{first},
+			func([]G.Value) error { return nil })
 		if out[g.Input], err = G.ApplyOp(side, first); err != nil {
 			return nil, err
 		}
@@ -117,8 +118,8 @@ func (f *forward) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
 	return out, nil
 }
 
-// Distinct reports two nodes of a graph with the same hash: gorgonia would have
-// merged, or would merge, what are different operations.
+// Distinct returns an error if two nodes of a graph have the same hash. gorgonia would merge them, although
+// they are different operations.
 func Distinct(g *G.ExprGraph) error {
 	seen := map[uint32]*G.Node{}
 	for _, n := range g.AllNodes() {
@@ -130,8 +131,8 @@ func Distinct(g *G.ExprGraph) error {
 	return nil
 }
 
-// Floats sees through a value of float32, as ints does of int32: the graph's types make them
-// safe. Data would allocate.
+// Floats returns the slice of a float32 value, and ints that of an int32 value. The types of the graph make
+// sure that the conversion is right. (gorgonia's Data would allocate.)
 func Floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }
 func ints(v G.Value) []int32     { return v.(*tensor.Dense).Int32s() }
 

@@ -37,7 +37,10 @@ func shaped(t *testing.T, small op.Shape, keep int) *bench {
 		s, c := math.Sincos(0.3 * float64(i))
 		cos[i], sin[i] = float32(c), float32(s)
 	}
-	b := &bench{t: t, g: G.NewGraph(), c: op.NewContext(small, ref.New(), cos, sin, keep), rand: rand.New(rand.NewPCG(1, 2)), params: map[string]*G.Node{}}
+	b := &bench{
+		t: t, g: G.NewGraph(), c: op.NewContext(small, ref.New(), cos, sin, keep),
+		rand: rand.New(rand.NewPCG(1, 2)), params: map[string]*G.Node{},
+	}
 	b.c.Gradients = true
 	b.batch, b.rows = op.NewBatch(b.g, small.T)
 	b.rows.Reset()
@@ -78,13 +81,14 @@ func (b *bench) param(name string, scale float64, shape ...int) *G.Node {
 	return b.params[name]
 }
 
-// linear is a map in one of three ways: "frozen", "lora" or "full".
+// linear is a linear layer in one of three modes: "frozen", "lora" or "full".
 func (b *bench) linear(name, mode string, n, k int) op.Linear {
 	w := b.noise(n*k, 0.4)
 	l := op.Linear{N: n, K: k, W: w, M: b.c.Device.Pack(w, n, k)}
 	switch mode {
 	case "lora":
-		l.A, l.B, l.Rank, l.Scale = b.param(name+".A", 0.5, small.R, k), b.param(name+".B", 0.5, n, small.R), small.R, 1.5
+		l.A, l.B = b.param(name+".A", 0.5, small.R, k), b.param(name+".B", 0.5, n, small.R)
+		l.Rank, l.Scale = small.R, 1.5
 	case "full":
 		l.Weight, l.W = b.param(name, 0.4, n, k), nil
 	}
@@ -100,7 +104,7 @@ func (b *bench) sized(name, mode string, n int) op.Vector {
 	return op.Vector{W: b.noise(n, 1)}
 }
 
-// dot is Σ coefficient · y over the rows in use: a scalar to differentiate.
+// dot is Σ coefficient · y over the rows that are in use: a scalar to differentiate.
 func (b *bench) dot(y *G.Node) (*G.Node, func() float64) {
 	var sum float64
 	rows := b.rows.Len()
@@ -128,8 +132,8 @@ func (b *bench) dot(y *G.Node) (*G.Node, func() float64) {
 	return cost, func() float64 { return sum }
 }
 
-// check compares every parameter's gradient with central differences, along the
-// gradient's sign and along random directions.
+// check compares the gradient of every parameter with central differences, in the direction of the
+// gradient's sign and in random directions.
 func (b *bench) check(y *G.Node) {
 	b.t.Helper()
 	cost, sum := b.dot(y)
@@ -177,7 +181,8 @@ func (b *bench) check(y *G.Node) {
 			}
 			got := (at(h) - at(-h)) / (2 * h)
 			if size == 0 || math.Abs(got-want) > 3e-3*size {
-				b.t.Errorf("%s, direction %d: gradient gives %.6f, differences %.6f (size %.3f)", name, try, want, got, size)
+				b.t.Errorf("%s, direction %d: gradient gives %.6f, finite differences %.6f (size %.3f)",
+					name, try, want, got, size)
 			}
 		}
 	}
@@ -197,22 +202,26 @@ func TestGradients(t *testing.T) {
 	s := small
 	attention := func(b *bench, name, mode string, layer int, x *G.Node) *G.Node {
 		return must[*G.Node](b.t)(op.Attention(name, b.c, layer, b.batch, x, op.AttentionParams{
-			Norm: b.vector(name+".norm", mode), Q: b.linear(name+".q", mode, s.H*s.D, s.C), K: b.linear(name+".k", mode, s.G*s.D, s.C),
+			Norm: b.vector(name+".norm", mode), Q: b.linear(name+".q", mode, s.H*s.D, s.C),
+			K: b.linear(name+".k", mode, s.G*s.D, s.C),
 			V: b.linear(name+".v", mode, s.G*s.D, s.C), O: b.linear(name+".o", mode, s.C, s.H*s.D)}))
 	}
 	swiglu := func(b *bench, name, mode string, layer int, x *G.Node) *G.Node {
 		return must[*G.Node](b.t)(op.SwiGLU(name, b.c, layer, b.batch, x, op.SwiGLUParams{
-			Norm: b.vector(name+".norm", mode), Gate: b.linear(name+".gate", mode, s.F, s.C), Up: b.linear(name+".up", mode, s.F, s.C),
+			Norm: b.vector(name+".norm", mode), Gate: b.linear(name+".gate", mode, s.F, s.C),
+			Up:   b.linear(name+".up", mode, s.F, s.C),
 			Down: b.linear(name+".down", mode, s.C, s.F)}))
 	}
 	// What Qwen adds: biases, and norms of the heads.
 	qwen := func(b *bench, name, mode string, layer int, x *G.Node) *G.Node {
 		p := op.AttentionParams{
-			Norm: b.vector(name+".norm", mode), Q: b.linear(name+".q", mode, s.H*s.D, s.C), K: b.linear(name+".k", mode, s.G*s.D, s.C),
+			Norm: b.vector(name+".norm", mode), Q: b.linear(name+".q", mode, s.H*s.D, s.C),
+			K: b.linear(name+".k", mode, s.G*s.D, s.C),
 			V: b.linear(name+".v", mode, s.G*s.D, s.C), O: b.linear(name+".o", mode, s.C, s.H*s.D),
 			QNorm: b.sized(name+".qnorm", mode, s.D), KNorm: b.sized(name+".knorm", mode, s.D),
 		}
-		p.Q.Bias, p.K.Bias, p.V.Bias = b.sized(name+".q.bias", mode, p.Q.N), b.sized(name+".k.bias", mode, p.K.N), b.sized(name+".v.bias", mode, p.V.N)
+		p.Q.Bias, p.K.Bias, p.V.Bias = b.sized(name+".q.bias", mode, p.Q.N), b.sized(name+".k.bias", mode, p.K.N),
+			b.sized(name+".v.bias", mode, p.V.N)
 		return must[*G.Node](b.t)(op.Attention(name, b.c, layer, b.batch, x, p))
 	}
 	for _, mode := range []string{"frozen", "lora", "full"} {
@@ -255,12 +264,13 @@ func TestGradients(t *testing.T) {
 		}
 		x = swiglu(b, "m", "frozen", 0, x)
 		b.check(must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{
-			Norm: b.vector("norm", "frozen"), M: b.c.Device.Pack(make([]float32, s.V*s.C), s.V, s.C), Weight: table, TiedGrad: grad})))
+			Norm: b.vector("norm", "frozen"), M: b.c.Device.Pack(make([]float32, s.V*s.C), s.V, s.C), Weight: table,
+			TiedGrad: grad})))
 	})
 }
 
-// TestRecomputeSameBits: keeping activations or computing them again is only a
-// question of memory.
+// TestRecomputeSameBits: layers that compute their activations again get the same bits as layers that keep
+// them.
 func TestRecomputeSameBits(t *testing.T) {
 	gradient := func(keep int) []float32 {
 		b := newBench(t, keep)
@@ -268,7 +278,8 @@ func TestRecomputeSameBits(t *testing.T) {
 		y := x
 		for i, name := range []string{"a0", "a1", "a2"} {
 			y = must[*G.Node](t)(op.Attention(name, b.c, i, b.batch, y, op.AttentionParams{
-				Norm: b.vector("", "frozen"), Q: b.linear(name+"q", "lora", 16, 8), K: b.linear(name+"k", "lora", 8, 8), V: b.linear(name+"v", "lora", 8, 8), O: b.linear(name+"o", "lora", 8, 16)}))
+				Norm: b.vector("", "frozen"), Q: b.linear(name+"q", "lora", 16, 8), K: b.linear(name+"k", "lora", 8, 8),
+				V: b.linear(name+"v", "lora", 8, 8), O: b.linear(name+"o", "lora", 8, 16)}))
 		}
 		cost, _ := b.dot(y)
 		derivs := must[G.Nodes](t)(G.Grad(cost, x))
@@ -282,22 +293,24 @@ func TestRecomputeSameBits(t *testing.T) {
 	}
 }
 
-// A frozen head takes its gradient on the way, if it is told that there will be one.
+// A frozen head computes its gradient in the forward pass, and only if Context.Gradients is set.
 func TestHeadWithoutGradients(t *testing.T) {
 	b := newBench(t, 1)
 	b.c.Gradients = false
 	w, x := b.noise(small.V*small.C, 0.5), b.param("x", 1, small.T, small.C)
-	cost, _ := b.dot(must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, small.V, small.C)})))
+	cost, _ := b.dot(must[*G.Node](t)(op.Head("head", b.c, b.batch, x,
+		op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, small.V, small.C)})))
 	derivs := must[G.Nodes](t)(G.Grad(cost, x))
 	if err := must[*op.Program](t)(op.Compile(cost)).Run(); err != nil {
 		t.Error(err)
 	}
-	if err := must[*op.Program](t)(op.Compile(derivs...)).Run(); err == nil || !strings.Contains(err.Error(), "without Context.Gradients") {
+	err := must[*op.Program](t)(op.Compile(derivs...)).Run()
+	if err == nil || !strings.Contains(err.Error(), "without Context.Gradients") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// Of the last layer only rows from a segment's first target on are computed; what is learnt is the same.
+// The last layer computes only the rows from a segment's first target on. The gradients are the same.
 func TestLastLayer(t *testing.T) {
 	for _, mode := range []string{"frozen", "lora", "full"} {
 		for _, norm := range []bool{false, true} {
@@ -310,17 +323,20 @@ func TestLastLayer(t *testing.T) {
 				b.rows.AddPair([]int32{6, 7}, []int32{8}, []int32{9})
 				b.rows.Add([]int32{10, 11}, nil)
 				p := op.AttentionParams{
-					Norm: b.vector("anorm", mode), Q: b.linear("q", mode, 16, 8), K: b.linear("k", mode, 8, 8), V: b.linear("v", mode, 8, 8), O: b.linear("o", mode, 8, 16), Last: last,
+					Norm: b.vector("anorm", mode), Q: b.linear("q", mode, 16, 8), K: b.linear("k", mode, 8, 8),
+					V: b.linear("v", mode, 8, 8), O: b.linear("o", mode, 8, 16), Last: last,
 				}
 				if norm {
 					p.QNorm, p.KNorm = b.sized("qn", mode, 4), b.sized("kn", mode, 4)
 				}
 				x := must[*G.Node](t)(op.Attention("a", b.c, 0, b.batch, b.param("x", 1, small.T, small.C), p))
 				x = must[*G.Node](t)(op.SwiGLU("m", b.c, 0, b.batch, x, op.SwiGLUParams{
-					Norm: b.vector("mnorm", mode), Gate: b.linear("gate", mode, 10, 8), Up: b.linear("up", mode, 10, 8), Down: b.linear("down", mode, 8, 10), Last: last,
+					Norm: b.vector("mnorm", mode), Gate: b.linear("gate", mode, 10, 8), Up: b.linear("up", mode, 10, 8),
+					Down: b.linear("down", mode, 8, 10), Last: last,
 				}))
 				w := b.noise(small.V*small.C, 0.5)
-				logp := must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{Norm: b.vector("hnorm", "frozen"), W: w, M: b.c.Device.Pack(w, small.V, small.C)}))
+				logp := must[*G.Node](t)(op.Head("head", b.c, b.batch, x,
+					op.HeadParams{Norm: b.vector("hnorm", "frozen"), W: w, M: b.c.Device.Pack(w, small.V, small.C)}))
 				cost, _ := b.dot(logp)
 				var names []string
 				var nodes G.Nodes
@@ -352,7 +368,8 @@ func TestLastLayer(t *testing.T) {
 			for name, w := range wantGrads {
 				for i := range w {
 					if math.Abs(float64(grads[name][i]-w[i])) > 1e-5*(1+math.Abs(float64(w[i]))) {
-						t.Errorf("%s, norm %v: gradient %s[%d] is %v, want %v", mode, norm, name, i, grads[name][i], w[i])
+						t.Errorf("%s, norm %v: gradient %s[%d] is %v, want %v",
+							mode, norm, name, i, grads[name][i], w[i])
 						break
 					}
 				}

@@ -6,10 +6,9 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Program runs operations of this package one after the other. Each hands out a value of
-// its own, so that where the others read is known before the first run, and a run
-// allocates nothing. (gorgonia's tape machine looks values up and writes log lines that
-// nobody reads: some 500 allocations a run.)
+// Program runs operations of this package one after the other. Each operation owns its value, so the inputs
+// of all operations are known before the first run, and a run allocates nothing. (gorgonia's tape machine
+// looks up values and formats log lines, which takes about 500 allocations for each run.)
 type Program struct{ steps []step }
 
 type step struct {
@@ -17,8 +16,9 @@ type step struct {
 	in []G.Value
 }
 
-// Compile is the program that computes outputs, which may be gradients: inputs first, in one fixed
-// order. The graph's inputs keep the values that they have now; their numbers may change.
+// Compile returns the program that computes outputs, which may be gradients. Its order is fixed: the inputs
+// of an operation come before it. The inputs of the graph keep the values that they have now; the numbers
+// in these values may change between runs.
 func Compile(outputs ...*G.Node) (*Program, error) {
 	p, placed := &Program{}, map[*G.Node]bool{}
 	for _, n := range outputs {
@@ -29,7 +29,7 @@ func Compile(outputs ...*G.Node) (*Program, error) {
 	return p, nil
 }
 
-// add gives n its step, behind those of what it reads, unless it is placed already.
+// add adds a step for n, after the steps of its inputs, unless it has one already.
 func (p *Program) add(n *G.Node, placed map[*G.Node]bool) error {
 	if placed[n] {
 		return nil
@@ -53,7 +53,7 @@ func (p *Program) add(n *G.Node, placed map[*G.Node]bool) error {
 	return nil
 }
 
-// Run computes everything anew.
+// Run computes all steps.
 func (p *Program) Run() error {
 	for i := range p.steps {
 		s := &p.steps[i]
@@ -64,7 +64,7 @@ func (p *Program) Run() error {
 	return nil
 }
 
-// own is the operation of a node, if it is one of this package.
+// own returns the operation of a node, or nil if it is not of this package.
 func own(n *G.Node) *node {
 	switch o := n.Op().(type) {
 	case *node:
@@ -75,7 +75,7 @@ func own(n *G.Node) *node {
 	return nil
 }
 
-// Value is what a node's operation fills, or the value of an input.
+// Value is the value that a node's operation fills, or the value of an input.
 func Value(n *G.Node) G.Value {
 	if o := own(n); o != nil {
 		return o.out
@@ -83,7 +83,7 @@ func Value(n *G.Node) G.Value {
 	return n.Value()
 }
 
-// Trained pairs inputs with their gradients, as solvers want them.
+// Trained pairs trained inputs with their gradients, as solvers want them.
 func Trained(params, gradients G.Nodes) []G.ValueGrad {
 	all := make([]G.ValueGrad, len(params))
 	for i := range params {

@@ -1,7 +1,7 @@
 package op
 
-// selection is the rows of a batch from each segment's first target on: of the last layer nothing else
-// is read, but for its keys and values. Behind long prompts they are few.
+// selection is the selected rows of a batch: in each segment, those from the first target on. Of the last
+// layer only their output is read, besides all keys and values. After long prompts they are few.
 type selection struct {
 	rows  []int32 // ascending
 	first []int32 // by segment, as kernel.Device.Attention wants them
@@ -21,14 +21,14 @@ func (s *selection) find(targets, cu []int32) {
 	}
 }
 
-// gather copies rows of width values of x, one behind the other.
+// gather copies the selected rows of x, each of width values, to dst, one behind the other.
 func (s *selection) gather(dst, x []float32, width int) {
 	for i, r := range s.rows {
 		copy(dst[i*width:(i+1)*width], x[int(r)*width:])
 	}
 }
 
-// scatter is the way back.
+// scatter copies the rows of src to the selected rows of x. The other rows of x keep their values.
 func (s *selection) scatter(x, src []float32, width int) {
 	for i, r := range s.rows {
 		copy(x[int(r)*width:(int(r)+1)*width], src[i*width:])

@@ -19,14 +19,14 @@ type swiglu struct {
 	y, dx          []float32 // (T, C)
 	rows           int       // of the batch
 
-	// Of the last layer.
+	// Used by the last layer only.
 	targets  int // index of the input; 0: it is not the last
 	selected selection
 	xq, dyq  []float32 // (T, C) of the selected rows
 }
 
-// SwiGLU is x + Down(silu(Gate(h)) · Up(h)) with h = RMSNorm(x); layer chooses the
-// memory for its activations.
+// SwiGLU is the MLP block: x + Down(silu(Gate(h)) · Up(h)) with h = RMSNorm(x). layer chooses the memory
+// for the activations.
 func SwiGLU(name string, c *Context, layer int, b Batch, x *G.Node, p SwiGLUParams) (*G.Node, error) {
 	var s inputs
 	y, dx := zeros(c.T, c.C), c.gradient()
@@ -60,7 +60,7 @@ func (m *swiglu) forward(in []G.Value) error {
 	return nil
 }
 
-// activate computes everything up to the gated product into the state.
+// activate computes the activations, up to the gated product.
 func (m *swiglu) activate(x []float32, n int) {
 	c, s := m.c, m.s
 	s.holder = m
@@ -78,11 +78,11 @@ func (m *swiglu) backward(in []G.Value, grad G.Value) error {
 	dev, dy := c.Device, Floats(grad)
 	carry(m.dx[:m.rows*c.C], dy)
 	dx := m.dx
-	if m.targets != 0 { // there is no gradient in other rows
+	if m.targets != 0 { // the other rows have no gradient
 		m.selected.gather(m.dyq, dy, c.C)
 		dx, dy = m.dyq, m.dyq
 	}
-	if s.holder != m { // another layer has used the memory since
+	if s.holder != m { // another layer has used the memory: compute the activations again
 		m.activate(x, n)
 		if m.down.a != nil {
 			dev.Gemm(false, true, n, m.down.Rank, m.down.K, 1, s.act, m.down.a, false, s.xa[2])
@@ -99,7 +99,7 @@ func (m *swiglu) backward(in []G.Value, grad G.Value) error {
 	return nil
 }
 
-// load returns the rows to compute, of the last layer the selected ones, in memory of their own.
+// load returns the rows to compute. In the last layer they are a copy of the selected rows.
 func (m *swiglu) load(in []G.Value, repack bool) (x []float32, n int, err error) {
 	cu, err := segments(ints(in[0]), m.c.T)
 	if err != nil {

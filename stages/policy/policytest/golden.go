@@ -4,7 +4,6 @@ import (
 	"embed"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"testing"
 	"testing/fstest"
@@ -17,8 +16,8 @@ import (
 //go:embed testdata
 var testdata embed.FS
 
-// Golden is a tiny random checkpoint and what PyTorch, transformers, PEFT and TRL
-// compute with it, in float64: integration/peers/golden.py makes them.
+// Golden is a tiny random checkpoint, and what PyTorch, transformers, PEFT and TRL compute with it in
+// float64. integration/peers/golden.py makes them.
 type Golden struct {
 	Name     string
 	Examples []struct {
@@ -30,13 +29,14 @@ type Golden struct {
 		RefChosen                float64 `json:"ref_chosen"`
 		RefRejected              float64 `json:"ref_rejected"`
 	}
-	Beta   map[string]float64 // by loss
+	Beta   map[string]float64 // by name of the loss
 	Gamma  float64
 	Losses map[string]float64
 	Steps  Steps // of sft
 	SimPO  Steps `json:"simpo_steps"`
-	// BF16 says how far PyTorch itself is from float64 in bf16, by how it computes and of
-	// what: of "logprobs" a share of their norm, of a loss's gradients the mean share.
+	// BF16 is how far PyTorch itself is from float64 when it computes in bf16: by way of computing, and by
+	// quantity. The error of "logprobs" is relative to their norm; that of a loss's gradients is the mean of
+	// their relative errors.
 	BF16     map[string]map[string]float64
 	Versions map[string]string // of the programs that made it
 
@@ -44,14 +44,14 @@ type Golden struct {
 	tensors *safetensors.File
 }
 
-// Steps are optimiser steps of a schedule of Total, and what they found.
+// Steps are the first optimiser steps of a schedule with Total steps, and their losses and gradient norms.
 type Steps struct {
 	Steps, Total, Batch int
 	Rate, Decay, Clip   float64
 	Losses, Norms       []float64
 }
 
-// Goldens are the golden checkpoints: one of each family at least.
+// Goldens are the golden checkpoints, at least one of each model family.
 func Goldens(t testing.TB) []*Golden {
 	t.Helper()
 	entries, err := testdata.ReadDir("testdata")
@@ -73,18 +73,18 @@ func Goldens(t testing.TB) []*Golden {
 	return all
 }
 
-// Folder is the checkpoint, whole: with a tokenizer, a template, and the adapter if
-// that is wanted.
+// Folder is the complete folder of a policy: the checkpoint, a tokenizer, a template, and, if adapter is
+// set, the PEFT adapter.
 func (g *Golden) Folder(adapter bool) fs.FS {
 	return folder{g.dir, Tiny(1), adapter}
 }
 
-// Tensor is one of the tensors that golden.py lists.
+// Tensor returns one of the tensors that golden.py has written.
 func (g *Golden) Tensor(t testing.TB, name string) []float32 {
 	t.Helper()
 	shape, ok := g.tensors.Shape(name)
 	if !ok {
-		t.Fatalf("%s: there is no golden tensor %q", g.Name, name)
+		t.Fatalf("%s: no golden tensor %q", g.Name, name)
 	}
 	data, err := g.tensors.Float32(name, shape...)
 	if err != nil {
@@ -93,7 +93,7 @@ func (g *Golden) Tensor(t testing.TB, name string) []float32 {
 	return data
 }
 
-// folder is a checkpoint with the tokenizer and the template of another.
+// folder is a checkpoint with the tokenizer and the template of another folder.
 type folder struct {
 	checkpoint, tokens fs.FS
 	adapter            bool
@@ -105,7 +105,7 @@ func (f folder) Open(name string) (fs.File, error) {
 		if !f.adapter {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 		}
-	case "model.safetensors": // the other's must not stand in for shards
+	case "model.safetensors": // the other folder's must not replace missing shards
 		return f.checkpoint.Open(name)
 	}
 	file, err := f.checkpoint.Open(name)
@@ -115,10 +115,10 @@ func (f folder) Open(name string) (fs.File, error) {
 	return file, err
 }
 
-// BF16 is a checkpoint with its weights rounded to bf16, as most are published.
+// BF16 returns a checkpoint with its weights rounded to bf16, the type in which most are published.
 func BF16(t testing.TB, fsys fs.FS) fs.FS { return As(t, fsys, safetensors.BF16) }
 
-// As is a checkpoint with its weights in this type.
+// As returns a checkpoint with its weights in a type.
 func As(t testing.TB, fsys fs.FS, dtype safetensors.Dtype) fs.FS {
 	t.Helper()
 	m, err := model.Open(fsys, ref.New())
@@ -129,11 +129,11 @@ func As(t testing.TB, fsys fs.FS, dtype safetensors.Dtype) fs.FS {
 		t.Fatal(err)
 	}
 	files := fstest.MapFS{}
-	must(m.Save(func(name string) (io.WriteCloser, error) { return &file{name: name, in: files}, nil }, dtype))
+	must(m.Save(create(files), dtype))
 	return over{files, fsys}
 }
 
-// over is a folder that lies over another.
+// over is a folder whose files hide those of another.
 type over struct{ top, bottom fs.FS }
 
 func (o over) Open(name string) (fs.File, error) {

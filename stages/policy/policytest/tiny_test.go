@@ -9,7 +9,8 @@ import (
 )
 
 func TestTiny(t *testing.T) {
-	a, again, other := policytest.Tiny(1).(fstest.MapFS), policytest.Tiny(1).(fstest.MapFS), policytest.Tiny(2).(fstest.MapFS)
+	tiny := func(seed uint64) fstest.MapFS { return policytest.Tiny(seed).(fstest.MapFS) }
+	a, again, other := tiny(1), tiny(1), tiny(2)
 	for name, f := range a {
 		if !bytes.Equal(f.Data, again[name].Data) {
 			t.Errorf("%s: the same seed gives other bytes", name)
