@@ -25,11 +25,14 @@ func BenchmarkStep(b *testing.B) {
 		name   string
 		config model.Config
 	}{
-		{"1M", model.Config{Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, VocabSize: 1024}},
-		{"3M", model.Config{Family: model.Llama, HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, VocabSize: 2048}},
+		{"1M", model.Config{Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4,
+			VocabSize: 1024}},
+		{"3M", model.Config{Family: model.Llama, HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6,
+			VocabSize: 2048}},
 	} {
 		c := s.config
-		c.NumKVHeads, c.HeadDim, c.MaxPositions, c.RopeTheta, c.RMSNormEps, c.TieEmbeddings = 2, 32, 4096, 10000, 1e-5, true
+		c.NumKVHeads, c.HeadDim, c.MaxPositions = 2, 32, 4096
+		c.RopeTheta, c.RMSNormEps, c.TieEmbeddings = 10000, 1e-5, true
 		for _, mode := range []struct {
 			name string
 			full bool
@@ -57,7 +60,8 @@ func benchmarkStep(b *testing.B, shape model.Config, c train.Config) {
 			es[i].Answer[j] = int32(r.IntN(shape.VocabSize))
 		}
 	}
-	t, err := train.New(model.New(shape, 1, dev), c, []train.Phase{{Name: "bench", Examples: es, Epochs: 1 << 20, Rate: 1e-4, BatchSize: 8}})
+	t, err := train.New(model.New(shape, 1, dev), c,
+		[]train.Phase{{Name: "bench", Examples: es, Epochs: 1 << 20, Rate: 1e-4, BatchSize: 8}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -83,7 +87,8 @@ func benchmarkStep(b *testing.B, shape model.Config, c train.Config) {
 // each, that trains an adapter.
 func BenchmarkPairs(b *testing.B) {
 	shape := model.Config{
-		Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, NumKVHeads: 2, HeadDim: 32, VocabSize: 1024,
+		Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, NumKVHeads: 2,
+		HeadDim: 32, VocabSize: 1024,
 		MaxPositions: 4096, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
 	}
 	for _, prompt := range []int{110, 1000} {
@@ -106,7 +111,8 @@ func BenchmarkPairs(b *testing.B) {
 			}
 			c := train.Default()
 			c.Loss = "simpo"
-			t, err := train.New(model.New(shape, 1, dev), c, []train.Phase{{Name: "bench", Pairs: pairs, Epochs: 1 << 20, Rate: 1e-5, BatchSize: len(pairs)}})
+			t, err := train.New(model.New(shape, 1, dev), c,
+				[]train.Phase{{Name: "bench", Pairs: pairs, Epochs: 1 << 20, Rate: 1e-5, BatchSize: len(pairs)}})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -19,8 +19,8 @@ const (
 	version    = 1
 )
 
-// cursorFile is trainer.json. Orders are drawn from the seed and the cursor, so
-// there is no other random state to keep.
+// cursorFile is trainer.json. The orders of the units are drawn from the seed and the cursor, so there is no
+// other random state to store.
 type cursorFile struct {
 	Version     int    `json:"version"`
 	Fingerprint string `json:"fingerprint"` // of the configuration and the data
@@ -29,10 +29,10 @@ type cursorFile struct {
 	Best        bool   `json:"best"`
 }
 
-// Save writes everything that the next step depends on: weights, moments, cursor,
-// and the best weights so far.
+// Save writes everything that later steps depend on: weights, moments, cursor, and the best weights so far.
 func (t *Trainer) Save(create func(name string) (io.WriteCloser, error)) error {
-	text, err := json.MarshalIndent(cursorFile{version, t.fingerprint, t.cursor, t.solver.State.Step, t.best != nil}, "", "  ")
+	c := cursorFile{version, t.fingerprint, t.cursor, t.solver.State.Step, t.best != nil}
+	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return fmt.Errorf("train: save: %w", err)
 	}
@@ -54,8 +54,8 @@ func (t *Trainer) Save(create func(name string) (io.WriteCloser, error)) error {
 	return write(create, stateName, func(w io.Writer) error { return safetensors.Write(w, ts, safetensors.F32, nil) })
 }
 
-// Restore continues where Save was called. The trainer must have been made with
-// the same model, configuration and phases; after an error it is as it was.
+// Restore sets the trainer to the state at a call of Save. The trainer must have been made with the same
+// model, configuration and phases. After an error it is unchanged.
 func (t *Trainer) Restore(fsys fs.FS) error {
 	if err := t.restore(fsys); err != nil {
 		return fmt.Errorf("train: restore: %w", err)
@@ -83,7 +83,7 @@ func (t *Trainer) restore(fsys fs.FS) error {
 	if t.best = nil; c.Best {
 		t.best = t.w.snapshot(nil)
 	}
-	var values [][]float32 // all are read before the first is set
+	var values [][]float32 // read all before changing any
 	err = t.eachTensor(c.Best, func(name string, shape []int, _ []float32) error {
 		v, err := f.Float32(name, shape...)
 		values = append(values, v)
@@ -102,13 +102,14 @@ func (t *Trainer) restore(fsys fs.FS) error {
 	return nil
 }
 
-// accept checks a cursor before anything is touched.
+// accept checks a cursor before anything is changed.
 func (t *Trainer) accept(c cursorFile) error {
 	switch {
 	case c.Version != version:
 		return fmt.Errorf("version %d, this program reads %d", c.Version, version)
 	case c.Fingerprint != t.fingerprint:
-		return errors.New("the checkpoint is of another configuration or other data: begin anew, or restore what was changed")
+		return errors.New("the checkpoint is of another configuration or other data: " +
+			"start from the first step, or undo the change")
 	case c.Cursor.Phase < 0 || c.Cursor.Phase > len(t.phases) || c.Cursor.Step < 0 || c.SolverStep < 0:
 		return fmt.Errorf("cursor %+v is outside the run", c.Cursor)
 	}
@@ -120,7 +121,7 @@ func (t *Trainer) accept(c cursorFile) error {
 	return nil
 }
 
-// eachTensor visits all stored tensors in a fixed order.
+// eachTensor visits all tensors of a checkpoint in a fixed order.
 func (t *Trainer) eachTensor(best bool, visit func(name string, shape []int, data []float32) error) error {
 	for i, p := range t.w.params {
 		err := errors.Join(
@@ -137,12 +138,12 @@ func (t *Trainer) eachTensor(best bool, visit func(name string, shape []int, dat
 	return nil
 }
 
-// fingerprint is a digest of all that decides the run, except the base weights,
-// which their owner names by digest already.
+// fingerprint is a digest of everything that determines the training, except the base weights: the caller
+// compares their digest.
 func fingerprint(cfg Config, m model.Config, phases []Phase) string {
-	cfg.ActivationBytes, cfg.Force = 0, false // they change nothing
+	cfg.ActivationBytes, cfg.Force = 0, false // they do not change the result
 	h := sha256.New()
-	_ = json.NewEncoder(h).Encode(struct { // a hash does not refuse, and all numbers were found finite
+	_ = json.NewEncoder(h).Encode(struct { // cannot fail: a hash takes everything, and all numbers are finite
 		Config Config
 		Model  model.Config
 		Phases []Phase

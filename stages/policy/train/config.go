@@ -8,34 +8,34 @@ import (
 	"itool/stages/policy/model"
 )
 
-// Config is how to train. Default gives the usual values.
+// Config says how to train. Default has the usual values.
 type Config struct {
 	Loss      string  // sft, simpo, dpo, ipo or orpo
 	Beta      float64 // β of a preference loss, > 0
-	Gamma     float64 // γ of SimPO, the absolute target margin in units of β·nats, ≥ 0
-	SFTWeight float64 // adds this times the chosen side's mean NLL, ≥ 0
+	Gamma     float64 // γ of SimPO, the target margin itself, in units of β·nats, ≥ 0
+	SFTWeight float64 // weight of the chosen side's mean negative log-likelihood, added to a preference loss, ≥ 0
 	Force     bool    // allow SimPO with β < 1
 
 	Full    bool     // train all weights instead of an adapter
 	Rank    int      // R of the adapter
-	Alpha   float64  // the adapter's scale is Alpha/Rank
-	Targets []string // adapted maps, as "q_proj"; empty = all seven
+	Alpha   float64  // the scale of the adapter is Alpha/Rank
+	Targets []string // adapted linear layers, such as "q_proj"; empty = all seven
 
-	WarmupRatio  float64 // share of a phase's steps with a rising rate, [0, 1]
+	WarmupRatio  float64 // share of a phase's steps in which the rate rises, [0, 1]
 	Beta1, Beta2 float64 // of AdamW, [0, 1)
 	Eps          float64 // of AdamW, > 0
 	Decay        float64 // decoupled weight decay of matrices, ≥ 0
 	Clip         float64 // largest global norm of a step's gradient; 0 = no limit
 
-	Tokens int    // capacity of a packed micro-batch, in tokens; a pair needs its prompt and both its sides within it
-	Seed   uint64 // of the shuffling and of a fresh adapter
+	Tokens int    // capacity of a packed micro-batch, in tokens; a pair needs room for its prompt and both sides
+	Seed   uint64 // for shuffling and for a new adapter
 
-	// ActivationBytes is the memory for activations that the backward pass need not
-	// compute again; it changes speed, never a bit of the result. 0 = 1 GiB.
+	// ActivationBytes is the memory for kept activations. Layers without room compute theirs again in the
+	// backward pass (activation checkpointing). It changes the speed, but no bit of the result. 0 = 1 GiB.
 	ActivationBytes int
 }
 
-// Default is SFT of a rank-16 adapter.
+// Default is SFT of an adapter with rank 16.
 func Default() Config {
 	return Config{
 		Loss: string(loss.SFT), Beta: 2.5, Gamma: 0.5, Rank: 16, Alpha: 32,
@@ -49,7 +49,8 @@ func (c Config) Validate() error {
 		return err
 	}
 	if c.Loss == string(loss.SimPO) && c.Beta < 1 && !c.Force {
-		return fmt.Errorf("beta: %v with simpo asks for a margin of %.2g nats per token and collapses the policy: use 2 to 2.5, or force it", c.Beta, c.Gamma/c.Beta)
+		return fmt.Errorf("beta: %v with simpo asks for a margin of %.2g nats per token and collapses the policy: "+
+			"use 2 to 2.5, or force it", c.Beta, c.Gamma/c.Beta)
 	}
 	within := func(name string, v, low, high float64) error {
 		if !(v >= low && v <= high) {
@@ -58,7 +59,8 @@ func (c Config) Validate() error {
 		return nil
 	}
 	for _, err := range []error{
-		within("warmup_ratio", c.WarmupRatio, 0, 1), within("beta1", c.Beta1, 0, 1-1e-9), within("beta2", c.Beta2, 0, 1-1e-9),
+		within("warmup_ratio", c.WarmupRatio, 0, 1), within("beta1", c.Beta1, 0, 1-1e-9),
+		within("beta2", c.Beta2, 0, 1-1e-9),
 		within("eps", c.Eps, 1e-30, 1), within("decay", c.Decay, 0, 1e3), within("clip", c.Clip, 0, math.MaxFloat64),
 		within("tokens", float64(c.Tokens), 2, 1<<24), within("activation_bytes", float64(c.ActivationBytes), 0, 1<<50),
 	} {
@@ -79,12 +81,12 @@ func (c Config) Validate() error {
 	return err
 }
 
-// targets tells for each module whether it is adapted.
+// targets tells for each module whether it gets an adapter.
 func (c Config) targets() (on [model.Modules]bool, err error) {
 	for _, name := range c.Targets {
 		m, ok := model.ParseModule(name)
 		if !ok {
-			return on, fmt.Errorf("targets: %q is no linear map of a layer", name)
+			return on, fmt.Errorf("targets: %q is not a linear layer of the model", name)
 		}
 		on[m] = true
 	}

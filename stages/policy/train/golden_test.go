@@ -68,7 +68,10 @@ func peft(name string) string {
 
 func goldenPairs(g *policytest.Golden) (ps []train.Pair) {
 	for i, p := range g.Pairs {
-		ps = append(ps, train.Pair{ID: fmt.Sprint(i), Prompt: p.Prompt, Chosen: p.Chosen, Rejected: p.Rejected, RefChosen: p.RefChosen, RefRejected: p.RefRejected})
+		ps = append(ps, train.Pair{
+			ID: fmt.Sprint(i), Prompt: p.Prompt, Chosen: p.Chosen, Rejected: p.Rejected,
+			RefChosen: p.RefChosen, RefRejected: p.RefRejected,
+		})
 	}
 	return ps
 }
@@ -175,8 +178,10 @@ func goldenSteps(t *testing.T, g *policytest.Golden, loss, prefix string, s poli
 		if err != nil {
 			t.Fatal(err)
 		}
-		if math.Abs(stats.Loss-s.Losses[i]) > 1e-4*s.Losses[i] || math.Abs(stats.GradNorm-s.Norms[i]) > 1e-4*s.Norms[i] {
-			t.Errorf("step %d: loss %v, norm %v, want %v and %v", i, stats.Loss, stats.GradNorm, s.Losses[i], s.Norms[i])
+		near := func(got, want float64) bool { return math.Abs(got-want) <= 1e-4*want }
+		if !near(stats.Loss, s.Losses[i]) || !near(stats.GradNorm, s.Norms[i]) {
+			t.Errorf("step %d: loss %v, norm %v, want %v and %v",
+				i, stats.Loss, stats.GradNorm, s.Losses[i], s.Norms[i])
 		}
 	}
 	from, worst := loras(m.Adapter), 0.0
@@ -195,7 +200,8 @@ func goldenSteps(t *testing.T, g *policytest.Golden, loss, prefix string, s poli
 // of a few tokens either may round more luckily (one margin scales a whole gradient of DPO).
 // At one checkpoint a quarter more than a model in bfloat16 is the most.
 func TestGoldenBF16(t *testing.T) {
-	devices := map[string]kernel.Device{"emulated": kerneltest.Rounded(ref.New())} // to what the kernels' own tests hold them
+	// The emulated device rounds as the kernels' own tests allow.
+	devices := map[string]kernel.Device{"emulated": kerneltest.Rounded(ref.New())}
 	if slices.Contains(cpu.Levels(), "amx") {
 		dev, err := cpu.New(cpu.Options{Level: "amx"})
 		if err != nil {
@@ -209,7 +215,8 @@ func TestGoldenBF16(t *testing.T) {
 			far := bf16Errors(t, g, dev)
 			for what, whole := range g.BF16["bfloat16"] {
 				auto := g.BF16["autocast"][what]
-				t.Logf("%s, %s, %s: off by %.2g, PyTorch in bfloat16 by %.2g, by autocast %.2g", on, g.Name, what, far[what], whole, auto)
+				t.Logf("%s, %s, %s: off by %.2g, PyTorch in bfloat16 by %.2g, by autocast %.2g",
+					on, g.Name, what, far[what], whole, auto)
 				if !(far[what] > 10*gradientError && far[what] <= 1.25*whole) { // less: nothing was rounded
 					t.Errorf("%s, %s, %s: off by %.2g, PyTorch by %.2g", on, g.Name, what, far[what], whole)
 				}
@@ -222,9 +229,11 @@ func TestGoldenBF16(t *testing.T) {
 			t.Errorf("%d kinds of numbers, want log-probabilities and five losses' gradients", len(ours))
 		}
 		for what, sum := range theirs {
-			t.Logf("%s, %s: %.2g in the sum over the checkpoints, PyTorch's %s %.2g", on, what[0], ours[what[0]], what[1], sum)
+			t.Logf("%s, %s: %.2g in the sum over the checkpoints, PyTorch's %s %.2g",
+				on, what[0], ours[what[0]], what[1], sum)
 			if !(ours[what[0]] <= sum) {
-				t.Errorf("%s, %s: %.2g in the sum over the checkpoints, PyTorch's %s %.2g", on, what[0], ours[what[0]], what[1], sum)
+				t.Errorf("%s, %s: %.2g in the sum over the checkpoints, PyTorch's %s %.2g",
+					on, what[0], ours[what[0]], what[1], sum)
 			}
 		}
 	}

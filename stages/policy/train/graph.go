@@ -12,26 +12,26 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// graph is the model and its loss as one gorgonia graph of a fixed capacity, with
-// two programs of it: one runs the forward pass alone, one all of it.
+// graph is the model and its loss as one gorgonia graph with a fixed capacity in tokens. Two programs run
+// it: one the forward pass only, the other the backward pass too.
 type graph struct {
 	rows    op.Rows
 	plan    loss.Plan
 	context *op.Context
-	logp    []float32 // (T)
-	params  []G.ValueGrad
+	logp    []float32     // (T) log-probability of each row's target, in nats
+	params  []G.ValueGrad // in the order of weights.params
 	forward *op.Program
-	train   *op.Program
+	train   *op.Program // forward and backward
 }
 
-// defaultActivationBytes is the memory for kept activations when none is set.
+// defaultActivationBytes is the default of Config.ActivationBytes.
 const defaultActivationBytes = 1 << 30
 
 func newGraph(w *weights, cfg Config) (*graph, error) {
 	m := w.base
 	shape := op.Shape{
-		T: cfg.Tokens, C: m.HiddenSize, H: m.NumHeads, G: m.NumKVHeads, D: m.HeadDim, F: m.IntermediateSize, V: m.VocabSize,
-		Eps: float32(m.RMSNormEps), HeadNorm: m.Family == model.Qwen3,
+		T: cfg.Tokens, C: m.HiddenSize, H: m.NumHeads, G: m.NumKVHeads, D: m.HeadDim, F: m.IntermediateSize,
+		V: m.VocabSize, Eps: float32(m.RMSNormEps), HeadNorm: m.Family == model.Qwen3,
 	}
 	if w.adapter != nil {
 		shape.R = w.adapter.Rank
@@ -42,7 +42,9 @@ func newGraph(w *weights, cfg Config) (*graph, error) {
 	}
 	keep := min(max(1, budget/shape.LayerBytes()), len(m.Layers))
 
-	b := &builder{w: w, g: G.NewGraph(), c: op.NewContext(shape, m.Device, m.Cos, m.Sin, keep), nodes: map[string]*G.Node{}}
+	b := &builder{
+		w: w, g: G.NewGraph(), c: op.NewContext(shape, m.Device, m.Cos, m.Sin, keep), nodes: map[string]*G.Node{},
+	}
 	var all G.Nodes
 	for _, p := range w.params {
 		b.nodes[p.name] = input(b.g, p)
@@ -77,28 +79,30 @@ func newGraph(w *weights, cfg Config) (*graph, error) {
 	return g, nil
 }
 
-// input is a parameter as a node; its value is the parameter's own memory.
+// input makes a node for a parameter. The node's value is the memory of the parameter itself.
 func input(g *G.ExprGraph, p param) *G.Node {
-	opts := []G.NodeConsOpt{G.WithName(p.name), G.WithShape(p.shape...), G.WithValue(tensor.New(tensor.WithShape(p.shape...), tensor.WithBacking(p.data)))}
+	value := tensor.New(tensor.WithShape(p.shape...), tensor.WithBacking(p.data))
+	opts := []G.NodeConsOpt{G.WithName(p.name), G.WithShape(p.shape...), G.WithValue(value)}
 	if len(p.shape) == 1 {
 		return G.NewVector(g, tensor.Float32, opts...)
 	}
 	return G.NewMatrix(g, tensor.Float32, opts...)
 }
 
-// builder puts the operations together.
+// builder adds the operations of a model to a graph.
 type builder struct {
 	w     *weights
 	g     *G.ExprGraph
 	c     *op.Context
 	batch op.Batch
-	nodes map[string]*G.Node // the parameters; a missing one is frozen
+	nodes map[string]*G.Node // the trained parameters by name
 }
 
-// logProbs is the whole model: ids in, log-probabilities of the targets out.
+// logProbs adds the whole model: token IDs in, log-probabilities of the targets out.
 func (b *builder) logProbs() (*G.Node, error) {
 	m := b.w.base
-	x, tied, err := op.Embed("embed/op", b.c, b.batch, op.Table{W: m.Embed, Wrapped: m.Wrapped.Embed, Node: b.nodes["embed"]})
+	x, tied, err := op.Embed("embed/op", b.c, b.batch,
+		op.Table{W: m.Embed, Wrapped: m.Wrapped.Embed, Node: b.nodes["embed"]})
 	if err != nil {
 		return nil, err
 	}
@@ -106,22 +110,27 @@ func (b *builder) logProbs() (*G.Node, error) {
 		l, at := &m.Layers[i], fmt.Sprintf("layers.%d.", i)
 		lin := func(j model.Module) op.Linear { return b.linear(at, i, j) }
 		x, err = op.Attention(at+"attention", b.c, i, b.batch, x, op.AttentionParams{
-			Norm: op.Vector{W: l.InputNorm, Node: b.nodes[at+"input_norm"]}, Q: lin(model.Q), K: lin(model.K), V: lin(model.V), O: lin(model.O),
+			Norm: op.Vector{W: l.InputNorm, Node: b.nodes[at+"input_norm"]},
+			Q:    lin(model.Q), K: lin(model.K), V: lin(model.V), O: lin(model.O),
 			Last:  i == len(m.Layers)-1,
-			QNorm: op.Vector{W: l.QNorm, Node: b.nodes[at+"q_norm"]}, KNorm: op.Vector{W: l.KNorm, Node: b.nodes[at+"k_norm"]},
+			QNorm: op.Vector{W: l.QNorm, Node: b.nodes[at+"q_norm"]},
+			KNorm: op.Vector{W: l.KNorm, Node: b.nodes[at+"k_norm"]},
 		})
 		if err != nil {
 			return nil, err
 		}
 		x, err = op.SwiGLU(at+"swiglu", b.c, i, b.batch, x, op.SwiGLUParams{
 			Last: i == len(m.Layers)-1,
-			Norm: op.Vector{W: l.PostNorm, Node: b.nodes[at+"post_norm"]}, Gate: lin(model.Gate), Up: lin(model.Up), Down: lin(model.Down),
+			Norm: op.Vector{W: l.PostNorm, Node: b.nodes[at+"post_norm"]},
+			Gate: lin(model.Gate), Up: lin(model.Up), Down: lin(model.Down),
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	head := op.HeadParams{Norm: op.Vector{W: m.Norm, Node: b.nodes["norm"]}, W: m.HeadW, M: m.Head, Weight: b.nodes["head"]}
+	head := op.HeadParams{
+		Norm: op.Vector{W: m.Norm, Node: b.nodes["norm"]}, W: m.HeadW, M: m.Head, Weight: b.nodes["head"],
+	}
 	if m.TieEmbeddings {
 		head.Weight, head.TiedGrad = b.nodes["embed"], tied
 	}
@@ -138,7 +147,7 @@ func (b *builder) linear(at string, layer int, j model.Module) op.Linear {
 	return p
 }
 
-// fill puts units into the batch; they fit.
+// fill writes the units into the batch. They must fit.
 func (g *graph) fill(p *Phase, units []int) {
 	g.rows.Reset()
 	for i := range g.plan.Side {
@@ -166,7 +175,7 @@ func (g *graph) fill(p *Phase, units []int) {
 	}
 }
 
-// sides says whose the rows with a target are.
+// sides marks the rows that have a target, from first up to last, as rows of a side.
 func (g *graph) sides(first, last int, side int32) {
 	for row := first; row < last; row++ {
 		if g.rows.Targets[row] >= 0 {
@@ -175,10 +184,10 @@ func (g *graph) sides(first, last int, side int32) {
 	}
 }
 
-// score runs the forward pass and visits every target's log-probability, with the
-// index of its segment: of examples, that is their place in the batch.
+// score runs the forward pass and visits the log-probability of every target, with the index of its
+// segment. Of examples, that is their index in the batch.
 func (g *graph) score(visit func(segment int, logp float64)) error {
-	for i := range g.plan.Side { // the loss node runs too: give it nothing to do
+	for i := range g.plan.Side { // the loss node runs too, with no rows
 		g.plan.Side[i] = -1
 	}
 	g.plan.Units, g.plan.Denominator = g.plan.Units[:0], 1
@@ -198,13 +207,13 @@ func (g *graph) score(visit func(segment int, logp float64)) error {
 	return nil
 }
 
-// learn runs all of it on the batch.
+// learn runs the forward and the backward pass on the batch.
 func (g *graph) learn() error {
 	g.context.Gradients = true
 	return g.train.Run()
 }
 
-// gradients are the parameters' gradients so far.
+// gradients visits the gradients of the parameters.
 func (g *graph) gradients(visit func([]float32)) {
 	for _, p := range g.params {
 		v, _ := p.Grad() // op.Trained has no errors

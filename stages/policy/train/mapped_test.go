@@ -48,7 +48,10 @@ func TestMappedTrains(t *testing.T) {
 			es := goldenExamples(g)
 			sft := goldenConfig(g, m, "sft")
 			want := meanNLL(t, start(t, with, sft, train.Phase{Name: "e", Examples: es, Epochs: 1, BatchSize: 1}), es)
-			for name, m := range map[string]*model.Model{"itself": with, "a clone": with.Clone(), "merged": with.Merged(), "a clone of the merged": with.Merged().Clone()} {
+			for name, m := range map[string]*model.Model{
+				"itself": with, "a clone": with.Clone(),
+				"merged": with.Merged(), "a clone of the merged": with.Merged().Clone(),
+			} {
 				if got := inferredNLL(t, fsys, m, es); math.Abs(got-want) > 1e-5*want {
 					t.Errorf("%s: %s says %v, training %v", g.Name, name, got, want)
 				}
@@ -116,7 +119,8 @@ func TestMappedTrainsFully(t *testing.T) {
 		}
 		c := train.Default()
 		c.Full, c.Tokens = true, 128
-		stats := finish(t, start(t, m, c, train.Phase{Name: "p", Examples: goldenExamples(g), Epochs: 2, Rate: 1e-3, BatchSize: 2}))
+		phase := train.Phase{Name: "p", Examples: goldenExamples(g), Epochs: 2, Rate: 1e-3, BatchSize: 2}
+		stats := finish(t, start(t, m, c, phase))
 		for i := range stats {
 			losses = append(losses, fmt.Sprint(stats[i].Loss))
 		}

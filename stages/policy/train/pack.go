@@ -6,14 +6,17 @@ import (
 	"itool/stages/policy/op"
 )
 
-// order is the sequence of a phase's units in one epoch; it reuses its memory.
+// This file chooses the order of the units and packs them into micro-batches (sequence packing).
+
+// order is the order of a phase's units in one epoch. It reuses its memory.
 type order struct {
 	units []int
-	drawn bool // of the cursor's epoch
+	drawn bool // units is the order of the cursor's epoch
 	pcg   rand.PCG
 }
 
-// draw depends on nothing but its arguments, so that a restored run draws the same.
+// draw makes the order of an epoch. It depends only on its arguments, so that a restored training draws the
+// same order.
 func (o *order) draw(p *Phase, seed uint64, phase, epoch int) {
 	o.units, o.drawn = o.units[:0], true
 	for i := range p.units() {
@@ -25,15 +28,15 @@ func (o *order) draw(p *Phase, seed uint64, phase, epoch int) {
 	}
 }
 
-// packer puts units into micro-batches; it reuses its memory.
+// packer packs units into micro-batches, called bins here. It reuses its memory.
 type packer struct {
 	capacity int
 	free     []int // tokens left in each bin
 	used     [][]int
 }
 
-// bins packs the units in their order, each into the first bin with room for it.
-// The result is valid until the next call. A unit must not exceed the capacity.
+// bins packs the units in their order, each into the first bin with room for it (first fit). length is the
+// number of rows of a unit, which must not exceed the capacity. The result is valid until the next call.
 func (p *packer) bins(units []int, length func(int) int) [][]int {
 	p.free = p.free[:0]
 	for _, u := range units {
@@ -54,7 +57,7 @@ func (p *packer) bins(units []int, length func(int) int) [][]int {
 	return p.used[:len(p.free)]
 }
 
-// length is a unit's rows in a micro-batch.
+// length is the number of rows that a unit takes in a micro-batch.
 func (p *Phase) length(unit int) int {
 	if len(p.Pairs) > 0 {
 		return PairRows(len(p.Pairs[unit].Prompt), len(p.Pairs[unit].Chosen), len(p.Pairs[unit].Rejected))
@@ -63,11 +66,11 @@ func (p *Phase) length(unit int) int {
 	return len(e.Prompt) + len(e.Answer)
 }
 
-// PairRows is how much of a micro-batch's tokens a pair takes, from the numbers of
-// tokens of its prompt and sides: the prompt counts once.
+// PairRows is the number of a micro-batch's tokens (Config.Tokens) that a pair takes, for these numbers of
+// tokens of its prompt and its sides. The prompt counts once.
 func PairRows(prompt, chosen, rejected int) int { return op.PairRows(prompt, chosen, rejected) }
 
-// name is how errors call a unit.
+// name is the name of a unit in errors.
 func (p *Phase) name(unit int) string {
 	if len(p.Pairs) > 0 {
 		return "pair " + p.Pairs[unit].ID
@@ -75,8 +78,8 @@ func (p *Phase) name(unit int) string {
 	return "example " + p.Examples[unit].ID
 }
 
-// targets is the number of tokens that an example's loss counts: without a prompt
-// there is nothing to predict the first one from.
+// targets is the number of an example's tokens that have a loss. Without a prompt the first token of the
+// answer has none, since there is nothing to predict it from.
 func (e *Example) targets() int {
 	n := 0
 	for i := range e.Answer {
@@ -87,7 +90,7 @@ func (e *Example) targets() int {
 	return n
 }
 
-// learns tells whether the loss is on token i of the answer.
+// learns tells whether token i of the answer has a loss.
 func (e *Example) learns(i int) bool {
 	return len(e.Prompt)+i > 0 && (e.Learn == nil || e.Learn[i])
 }

@@ -43,10 +43,12 @@ func TestLossRefuses(t *testing.T) {
 		es   []train.Example
 		want string
 	}{
-		{"none", nil, "no examples"}, {"long", []train.Example{{ID: "x", Answer: make([]int32, 49)}}, "example x: 49 tokens"},
+		{"none", nil, "no examples"},
+		{"long", []train.Example{{ID: "x", Answer: make([]int32, 49)}}, "example x: 49 tokens"},
 		{"not finite", es, "log-probability is not finite"},
 	} {
-		if _, err := start(t, m.Clone(), config()).Loss(context.Background(), tt.es); err == nil || !strings.Contains(err.Error(), tt.want) {
+		_, err := start(t, m.Clone(), config()).Loss(context.Background(), tt.es)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want an error with %q", tt.name, err, tt.want)
 		}
 	}
@@ -76,8 +78,10 @@ func TestNewRefuses(t *testing.T) {
 		want  string
 	}{
 		{"loss", with(func(c *train.Config) { c.Loss = "kto" }), phase(func(*train.Phase) {}), "kto"},
-		{"weak beta", with(func(c *train.Config) { c.Loss, c.Beta = "simpo", 0.1 }), onPair(func(*train.Pair) {}), "beta: 0.1"},
-		{"target", with(func(c *train.Config) { c.Targets = []string{"lm_head"} }), phase(func(*train.Phase) {}), "lm_head"},
+		{"weak beta", with(func(c *train.Config) { c.Loss, c.Beta = "simpo", 0.1 }), onPair(func(*train.Pair) {}),
+			"beta: 0.1"},
+		{"target", with(func(c *train.Config) { c.Targets = []string{"lm_head"} }), phase(func(*train.Phase) {}),
+			"lm_head"},
 		{"rank", with(func(c *train.Config) { c.Rank = 0 }), phase(func(*train.Phase) {}), "rank"},
 		{"NaN", with(func(c *train.Config) { c.Decay = math.NaN() }), phase(func(*train.Phase) {}), "decay"},
 		{"epochs", config(), phase(func(p *train.Phase) { p.Epochs = 0 }), `phase "a": epochs`},
@@ -85,18 +89,24 @@ func TestNewRefuses(t *testing.T) {
 		{"rate", config(), phase(func(p *train.Phase) { p.Rate = math.NaN() }), "rate"},
 		{"pairs with sft", config(), onPair(func(*train.Pair) {}), "pairs"},
 		{"examples with simpo", simpo, phase(func(*train.Phase) {}), "examples"},
-		{"empty answer", config(), phase(func(p *train.Phase) { p.Examples[1].Answer = nil }), "example e1: an answer is empty"},
-		{"one token", config(), phase(func(p *train.Phase) { p.Examples[1] = train.Example{ID: "x", Answer: []int32{1}} }), "example x"},
+		{"empty answer", config(), phase(func(p *train.Phase) { p.Examples[1].Answer = nil }),
+			"example e1: an answer is empty"},
+		{"one token", config(), phase(func(p *train.Phase) {
+			p.Examples[1] = train.Example{ID: "x", Answer: []int32{1}}
+		}), "example x"},
 		{"id", config(), phase(func(p *train.Phase) { p.Examples[1].Answer = []int32{23} }), "id 23"},
-		{"long", config(), phase(func(p *train.Phase) { p.Examples[1].Answer = make([]int32, 49) }), "micro-batch's 48"},
-		{"context", with(func(c *train.Config) { c.Tokens = 100 }), phase(func(p *train.Phase) { p.Examples[1].Answer = make([]int32, 64) }), "64 positions"},
+		{"long", config(), phase(func(p *train.Phase) { p.Examples[1].Answer = make([]int32, 49) }),
+			"micro-batch's 48"},
+		{"context", with(func(c *train.Config) { c.Tokens = 100 }),
+			phase(func(p *train.Phase) { p.Examples[1].Answer = make([]int32, 64) }), "64 positions"},
 		{"empty side", simpo, onPair(func(p *train.Pair) { p.Rejected = nil }), "pair p1: an answer is empty"},
 		{"long pair", simpo, onPair(func(p *train.Pair) { p.Rejected = make([]int32, 46) }), "pair p1"},
 		{"reference", simpo, onPair(func(p *train.Pair) { p.RefChosen = math.NaN() }), "pair p1: reference"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := train.New(tiny(1), tt.cfg, []train.Phase{tt.phase}); err == nil || !strings.Contains(err.Error(), tt.want) {
+			_, err := train.New(tiny(1), tt.cfg, []train.Phase{tt.phase})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
 		})

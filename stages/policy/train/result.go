@@ -9,8 +9,8 @@ import (
 	"itool/stages/policy/model"
 )
 
-// Loss is the mean negative log-likelihood, in nats per answer token, of examples
-// under the current weights. It changes nothing.
+// Loss is the mean negative log-likelihood of examples under the current weights, in nats per token of the
+// answers. It changes nothing. It does not use Config.Loss.
 func (t *Trainer) Loss(ctx context.Context, examples []Example) (float64, error) {
 	p := &Phase{Name: "loss", Examples: examples}
 	units := make([]int, len(examples))
@@ -47,11 +47,11 @@ func (t *Trainer) Loss(ctx context.Context, examples []Example) (float64, error)
 	return -sum / float64(n), nil
 }
 
-// MarkBest remembers the current weights as the best so far.
+// MarkBest stores a copy of the current weights as the best so far.
 func (t *Trainer) MarkBest() { t.best = t.w.snapshot(t.best) }
 
-// Adapter is a copy of the current adapter, or of the one that MarkBest
-// remembered (the current one before its first call). In full mode it is nil.
+// Adapter returns a copy of the current adapter. If best is set, it returns the one that MarkBest has
+// stored, if there is one. In full mode it returns nil.
 func (t *Trainer) Adapter(best bool) *model.Adapter {
 	if t.cfg.Full {
 		return nil
@@ -59,10 +59,10 @@ func (t *Trainer) Adapter(best bool) *model.Adapter {
 	return t.w.copyAdapter(t.chosen(best))
 }
 
-// Model is an inference model with the current weights, apart from the trainer.
+// Model returns a model for inference with a copy of the current weights.
 func (t *Trainer) Model() (*model.Model, error) { return t.w.model(nil) }
 
-// Best is Model with the weights that MarkBest remembered.
+// Best is Model with the weights that MarkBest has stored, if there are some.
 func (t *Trainer) Best() (*model.Model, error) { return t.w.model(t.chosen(true)) }
 
 func (t *Trainer) chosen(best bool) [][]float32 {

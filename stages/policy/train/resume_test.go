@@ -114,7 +114,9 @@ func TestThreads(t *testing.T) {
 			}
 			c := config()
 			c.Full, c.Tokens = full, 200
-			tr := start(t, tinyOn(dev, 1), c, train.Phase{Name: "a", Examples: examples(40), Epochs: 2, Rate: 1e-2, BatchSize: 20, Shuffle: true})
+			tr := start(t, tinyOn(dev, 1), c, train.Phase{
+				Name: "a", Examples: examples(40), Epochs: 2, Rate: 1e-2, BatchSize: 20, Shuffle: true,
+			})
 			finish(t, tr)
 			return save(t, tr)
 		}
@@ -129,13 +131,14 @@ func TestRestoreRefuses(t *testing.T) {
 	good := save(t, start(t, tiny(1), config(), phase))
 	other := config()
 	other.Seed = 2
-	if err := start(t, tiny(1), other, phase).Restore(good); err == nil || !strings.Contains(err.Error(), "another configuration") {
+	err := start(t, tiny(1), other, phase).Restore(good)
+	if err == nil || !strings.Contains(err.Error(), "another configuration") {
 		t.Errorf("another seed: %v", err)
 	}
 	for name, spoil := range map[string]func(memory){
 		"no cursor":    func(m memory) { delete(m.MapFS, "trainer.json") },
 		"no state":     func(m memory) { delete(m.MapFS, "trainer.safetensors") },
-		"cut short":    func(m memory) { m.MapFS["trainer.safetensors"].Data = m.MapFS["trainer.safetensors"].Data[:900] },
+		"cut short":    func(m memory) { f := m.MapFS["trainer.safetensors"]; f.Data = f.Data[:900] },
 		"far cursor":   func(m memory) { replace(m, `"Step": 0`, `"Step": 6`) },
 		"far phase":    func(m memory) { replace(m, `"Phase": 0`, `"Phase": 2`) },
 		"best missing": func(m memory) { replace(m, `"best": false`, `"best": true`) },

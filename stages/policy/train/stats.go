@@ -2,11 +2,11 @@ package train
 
 import "itool/stages/policy/loss"
 
-// Stats is what one optimiser step did. The loss is the one before the step.
+// Stats describes one optimiser step. Loss and Pairs are from before the step.
 type Stats struct {
 	Phase    string
 	Step     int     // within the phase, from 0
-	Loss     float64 // per answer token (sft) or per pair, in nats
+	Loss     float64 // per token of the answers (sft) or per pair, in nats
 	Units    int     // examples or pairs
 	Tokens   int     // rows computed
 	Batches  int     // micro-batches
@@ -16,16 +16,18 @@ type Stats struct {
 	Pairs PairStats // of preference losses
 }
 
-// PairStats are means over a step's pairs. A falling Chosen is normal for losses
-// that look at differences only; it is a bug when Margin does not rise with it.
+// PairStats are means over the pairs of a step. A falling Chosen is normal for a loss that depends only on
+// the difference of the sides. If Margin does not rise at the same time, something is wrong.
 type PairStats struct {
-	Chosen, Rejected             float64 // log-probability per token, in nats
-	Margin                       float64 // Chosen − Rejected
-	Accuracy                     float64 // share of pairs with the chosen side ahead (of the reference, with DPO and IPO)
+	Chosen, Rejected float64 // log-probability per token, in nats
+	Margin           float64 // Chosen − Rejected
+	// Accuracy is the share of pairs whose chosen side is ahead. With DPO and IPO both sides are measured
+	// against the reference.
+	Accuracy                     float64
 	ChosenTokens, RejectedTokens float64 // lengths
 }
 
-// add takes in a micro-batch.
+// add adds the sums of a micro-batch.
 func (s *Stats) add(g *graph, cfg loss.Config) {
 	s.Tokens += g.rows.Len()
 	s.Batches++
@@ -47,7 +49,7 @@ func (s *Stats) add(g *graph, cfg loss.Config) {
 	}
 }
 
-// ahead is whether the loss sees the chosen side as the better one.
+// ahead tells whether the chosen side is the better one by the quantity that the loss compares.
 func ahead(p loss.Pair, kind loss.Kind) bool {
 	nw, nl := float64(p.NChosen), float64(p.NRejected)
 	switch kind {

@@ -1,10 +1,10 @@
-// Package train turns examples and preference pairs into new weights: a LoRA
-// adapter on a frozen base, or, in full mode, all weights of the model.
+// Package train turns examples and preference pairs into new weights: a LoRA adapter on a frozen base, or,
+// in full mode, all weights of the model.
 //
-// One Step is one optimiser step: its batch is packed into micro-batches, whose
-// gradients add up, token-weighted, in one fixed order. The same seed gives the
-// same bytes, whatever was interrupted and restored. The package knows no text, no
-// stage and no storage; it is used by one goroutine at a time.
+// One Step is one optimiser step. Its batch is packed into micro-batches without padding (sequence packing,
+// pack.go), and their gradients add up in one fixed order (gradient accumulation), so that every token or
+// pair has the same weight. The same seed gives the same bytes, also after an interruption and Restore. The
+// package knows no text, no stage and no storage. Only one goroutine may use a Trainer at a time.
 //
 //	t, err := train.New(m, cfg, phases)
 //	for {
@@ -28,54 +28,54 @@ import (
 	"itool/stages/policy/optim"
 )
 
-// Example is a prompt and the answer to learn. The loss is on the answer's tokens
-// only, chosen by position, never by id: an end-of-turn token counts like any other.
+// Example is a prompt and the answer to learn. Only the answer's tokens have a loss. They are chosen by
+// position, not by ID: an end-of-turn token counts like any other.
 type Example struct {
 	ID             string
 	Prompt, Answer []int32
-	// Learn says which tokens of Answer the loss is on; nil: on all. It lets one
-	// conversation teach several answers, each with what stands before it.
+	// Learn says which tokens of Answer have a loss; nil: all. It lets one sequence teach the several answers
+	// of a conversation, each after the turns before it.
 	Learn []bool `json:",omitempty"`
 }
 
-// Pair is a preference between two answers to one prompt. Both sides go into one
-// micro-batch, behind one prompt.
+// Pair is a preference between two answers to one prompt. Both sides go into the same micro-batch and share
+// the rows of the prompt.
 type Pair struct {
 	ID                       string
 	Prompt, Chosen, Rejected []int32
-	RefChosen, RefRejected   float64 // summed log-probabilities of the reference, in nats; DPO and IPO only
+	RefChosen, RefRejected   float64 // summed log-probabilities under the reference, in nats; DPO and IPO only
 }
 
-// Phase is one fine-tuning: it has its own schedule and begins with fresh moments,
-// and goes on with the weights of the phase before.
+// Phase is one part of a training. It has its own schedule of the rate and starts with zero moments, from
+// the weights of the phase before.
 type Phase struct {
 	Name      string
 	Examples  []Example // with the loss "sft"
 	Pairs     []Pair    // with the others
 	Epochs    int
 	Rate      float64 // peak learning rate
-	BatchSize int     // examples or pairs per optimiser step; an epoch's last step may have fewer
-	Shuffle   bool    // a new order in every epoch, from the seed
+	BatchSize int     // examples or pairs per optimiser step; the last step of an epoch may have fewer
+	Shuffle   bool    // draw a new order for every epoch, from the seed
 }
 
-// units is the number of examples or pairs.
+// units is the number of examples or pairs. A unit is one of them.
 func (p *Phase) units() int { return len(p.Examples) + len(p.Pairs) }
 
-// steps is the number of optimiser steps of an epoch.
+// steps is the number of optimiser steps in an epoch.
 func (p *Phase) steps() int { return (p.units() + p.BatchSize - 1) / p.BatchSize }
 
-// ErrNotFinite says that a loss or a gradient was NaN or infinite. The error that
-// wraps it names the example or pair; the weights have not moved.
-var ErrNotFinite = errors.New("not finite: lower the rate, or drop what is named here")
+// ErrNotFinite says that a loss or a gradient is NaN or infinite. The error that wraps it names the example
+// or pair. The weights have not changed.
+var ErrNotFinite = errors.New("not finite: lower the rate, or drop the example or pair")
 
-// Trainer holds a run of training between two steps.
+// Trainer is a training between two steps.
 type Trainer struct {
 	cfg    Config
 	phases []Phase
 	w      *weights
 	graph  *graph
 	solver *optim.AdamW
-	best   [][]float32 // the parameters at MarkBest; nil before
+	best   [][]float32 // the parameters at the last MarkBest; nil before the first
 
 	fingerprint string // of the configuration and the data, see checkpoint.go
 
@@ -91,9 +91,9 @@ type cursor struct {
 	Total int // steps done in all phases
 }
 
-// New checks everything that can be wrong with the input, by name, and builds the
-// graph. It continues m.Adapter if there is one, else it begins a fresh one (A
-// uniform within ±1/√fan_in, B zero). m itself is never changed.
+// New checks the configuration and all examples and pairs, and builds the graph. Its errors name the field,
+// example or pair. It continues m.Adapter if the model has one; otherwise it starts with a new adapter (A
+// uniform within ±1/√fan_in, B zero). It does not change m.
 func New(m *model.Model, cfg Config, phases []Phase) (*Trainer, error) {
 	t, err := newTrainer(m, cfg, phases)
 	if err != nil {
@@ -119,7 +119,9 @@ func newTrainer(m *model.Model, cfg Config, phases []Phase) (*Trainer, error) {
 	if t.graph, err = newGraph(w, cfg); err != nil {
 		return nil, err
 	}
-	t.solver = &optim.AdamW{Device: m.Device, Beta1: cfg.Beta1, Beta2: cfg.Beta2, Eps: cfg.Eps, Decay: cfg.Decay, Clip: cfg.Clip}
+	t.solver = &optim.AdamW{
+		Device: m.Device, Beta1: cfg.Beta1, Beta2: cfg.Beta2, Eps: cfg.Eps, Decay: cfg.Decay, Clip: cfg.Clip,
+	}
 	for _, p := range w.params {
 		t.solver.State.M = append(t.solver.State.M, make([]float32, len(p.data)))
 		t.solver.State.V = append(t.solver.State.V, make([]float32, len(p.data)))
@@ -129,8 +131,8 @@ func newTrainer(m *model.Model, cfg Config, phases []Phase) (*Trainer, error) {
 	return t, nil
 }
 
-// Position is where training stands: the index of the phase, the steps done in it,
-// and the steps that it has.
+// Position is the index of the current phase, the number of steps done in it, and its total number of
+// steps. At the end they are the number of phases, 0 and 0.
 func (t *Trainer) Position() (phase, step, total int) {
 	if t.cursor.Phase == len(t.phases) {
 		return t.cursor.Phase, 0, 0
@@ -139,8 +141,8 @@ func (t *Trainer) Position() (phase, step, total int) {
 	return t.cursor.Phase, t.cursor.Step, p.Epochs * p.steps()
 }
 
-// Step takes one optimiser step. At the end it returns io.EOF. After any other
-// error nothing has changed, and the same step may be tried again.
+// Step takes one optimiser step. After the last step it returns io.EOF. After any other error nothing has
+// changed, and the same step can be tried again.
 func (t *Trainer) Step(ctx context.Context) (Stats, error) {
 	if t.cursor.Phase == len(t.phases) {
 		return Stats{}, io.EOF
@@ -164,7 +166,7 @@ func (t *Trainer) Step(ctx context.Context) (Stats, error) {
 	return stats, nil
 }
 
-// at adds the place to an error, except to the context's, which is nobody's fault.
+// at adds the phase and the step to an error, except to the context's, which is not a failure.
 func (t *Trainer) at(p *Phase, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -181,7 +183,7 @@ func (t *Trainer) batch(p *Phase) []int {
 	return t.order.units[begin:min(begin+p.BatchSize, len(t.order.units))]
 }
 
-// accumulate runs the micro-batches of a step; the gradients add up in the graph.
+// accumulate runs the micro-batches of a step. Their gradients add up in the graph.
 func (t *Trainer) accumulate(ctx context.Context, p *Phase, batch []int) (Stats, error) {
 	g, stats := t.graph, Stats{Phase: p.Name, Step: t.cursor.Step}
 	g.plan.Denominator = float64(len(batch))
@@ -210,7 +212,7 @@ func (t *Trainer) accumulate(ctx context.Context, p *Phase, batch []int) (Stats,
 	return stats, nil
 }
 
-// blame finds whose gradient is not finite, each unit by itself.
+// blame finds the unit whose gradient is not finite, by running each unit of a batch alone.
 func (t *Trainer) blame(ctx context.Context, p *Phase, batch []int) error {
 	defer t.graph.clearGradients()
 	for i := range batch {
@@ -225,7 +227,7 @@ func (t *Trainer) blame(ctx context.Context, p *Phase, batch []int) error {
 	return fmt.Errorf("%s and %d more: gradient is %w", p.name(batch[0]), len(batch)-1, ErrNotFinite)
 }
 
-// advance moves the cursor behind the step.
+// advance moves the cursor to the next step.
 func (t *Trainer) advance(p *Phase) {
 	t.cursor.Step++
 	t.cursor.Total++
@@ -239,14 +241,14 @@ func (t *Trainer) advance(p *Phase) {
 	}
 }
 
-// skipEmpty passes over phases without examples: a bucket may be empty.
+// skipEmpty skips phases without units: a bucket of a curriculum can be empty.
 func (t *Trainer) skipEmpty() {
 	for t.cursor.Phase < len(t.phases) && t.phases[t.cursor.Phase].units() == 0 {
 		t.cursor.Phase++
 	}
 }
 
-// lossConfig is the part of the configuration that the loss reads.
+// lossConfig is the part of the configuration that belongs to the loss.
 func (c Config) lossConfig() loss.Config {
 	return loss.Config{Kind: loss.Kind(c.Loss), Beta: c.Beta, Gamma: c.Gamma, SFTWeight: c.SFTWeight}
 }

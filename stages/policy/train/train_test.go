@@ -23,8 +23,9 @@ func tiny(seed uint64) *model.Model { return tinyOn(ref.New(), seed) }
 
 func tinyOn(dev kernel.Device, seed uint64) *model.Model {
 	m := model.New(model.Config{
-		Family: model.Llama, HiddenSize: 16, IntermediateSize: 24, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 4, VocabSize: 23,
-		MaxPositions: 64, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true, BOS: []int32{1}, EOS: []int32{2}, DType: "float32",
+		Family: model.Llama, HiddenSize: 16, IntermediateSize: 24, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 4,
+		VocabSize: 23, MaxPositions: 64, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+		BOS: []int32{1}, EOS: []int32{2}, DType: "float32",
 	}, seed, dev)
 	for i := range m.Embed { // larger than a fresh model's weights: every part then matters,
 		m.Embed[i] *= 25 // and a frozen head can say something
@@ -60,7 +61,10 @@ func pairs(n int) []train.Pair {
 	r := rand.New(rand.NewPCG(5, 6))
 	ps := make([]train.Pair, n)
 	for i := range ps {
-		ps[i] = train.Pair{ID: fmt.Sprintf("p%d", i), Prompt: ids(r, 3), Chosen: ids(r, 2+r.IntN(3)), Rejected: ids(r, 2+r.IntN(3)), RefChosen: -9, RefRejected: -8}
+		ps[i] = train.Pair{
+			ID: fmt.Sprintf("p%d", i), Prompt: ids(r, 3), Chosen: ids(r, 2+r.IntN(3)), Rejected: ids(r, 2+r.IntN(3)),
+			RefChosen: -9, RefRejected: -8,
+		}
 	}
 	return ps
 }
@@ -200,7 +204,8 @@ func (s subject) sameInBatches(t *testing.T, p train.Phase, tokens, batches int)
 	var from map[string][]float32
 	train := func(tokens int) (o outcome) {
 		c := s.cfg
-		c.Tokens, c.WarmupRatio, c.Eps = tokens, 0, 1e-2 // AdamW divides by the gradients: without Eps the rounding of tiny ones is a whole step
+		// AdamW divides by the gradients: with a small Eps the rounding of tiny ones is a whole step.
+		c.Tokens, c.WarmupRatio, c.Eps = tokens, 0, 1e-2
 		tr := start(t, s.m, c, p)
 		from = tr.Parameters()
 		var err error
@@ -216,8 +221,10 @@ func (s subject) sameInBatches(t *testing.T, p train.Phase, tokens, batches int)
 		t.Fatalf("micro-batches %d and %d, want 1 and %d", one.stats.Batches, many.stats.Batches, batches)
 	}
 	near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-5*math.Abs(b) }
-	if !near(many.loss, one.loss) || !near(many.stats.Loss, one.stats.Loss) || !near(many.stats.GradNorm, one.stats.GradNorm) {
-		t.Errorf("loss %v and %v, in the second step %v and %v, norm %v and %v", many.loss, one.loss, many.stats.Loss, one.stats.Loss, many.stats.GradNorm, one.stats.GradNorm)
+	a, b := many.stats, one.stats
+	if !near(many.loss, one.loss) || !near(a.Loss, b.Loss) || !near(a.GradNorm, b.GradNorm) {
+		t.Errorf("loss %v and %v, in the second step %v and %v, norm %v and %v",
+			many.loss, one.loss, a.Loss, b.Loss, a.GradNorm, b.GradNorm)
 	}
 	far, further := 0.0, 0.0
 	for name, want := range one.grads {
@@ -252,7 +259,8 @@ func TestLearn(t *testing.T) {
 		logp := naive(m, all)
 		want -= logp[1+i] / 3 // naive leaves the first token out
 	}
-	tr := start(t, m, config(), train.Phase{Name: "p", Examples: []train.Example{e}, Epochs: 1, Rate: 1e-3, BatchSize: 1})
+	phase := train.Phase{Name: "p", Examples: []train.Example{e}, Epochs: 1, Rate: 1e-3, BatchSize: 1}
+	tr := start(t, m, config(), phase)
 	if got := meanNLL(t, tr, []train.Example{e}); math.Abs(got-want) > 1e-5 {
 		t.Errorf("loss %v, want %v", got, want)
 	}
@@ -262,8 +270,10 @@ func TestLearn(t *testing.T) {
 	}
 	for name, learn := range map[string][]bool{"entries": {true}, "no token": make([]bool, 10)} {
 		e.Learn = learn
-		_, err := train.New(m, config(), []train.Phase{{Name: "p", Examples: []train.Example{e}, Epochs: 1, Rate: 1e-3, BatchSize: 1}})
-		if err == nil || !strings.Contains(err.Error(), "example talk: learn: "+map[string]string{"entries": "1 entries", "no token": "no token"}[name]) {
+		phase := train.Phase{Name: "p", Examples: []train.Example{e}, Epochs: 1, Rate: 1e-3, BatchSize: 1}
+		_, err := train.New(m, config(), []train.Phase{phase})
+		want := map[string]string{"entries": "1 entries", "no token": "no token"}[name]
+		if err == nil || !strings.Contains(err.Error(), "example talk: learn: "+want) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -279,7 +289,8 @@ func TestAccumulation(t *testing.T) {
 		es = append(es, e)
 	}
 	for i, p := range pairs(8) {
-		p.Prompt = slices.Repeat([]int32{int32(i)}, 11-len(p.Chosen)-len(p.Rejected)) // the sides share it but for its last token
+		// The sides share it, except for its last token.
+		p.Prompt = slices.Repeat([]int32{int32(i)}, 11-len(p.Chosen)-len(p.Rejected))
 		ps = append(ps, p)
 	}
 	for _, s := range subjects(t) {
@@ -296,7 +307,8 @@ func TestOverfit(t *testing.T) {
 		before := meanNLL(t, tr, es)
 		stats := finish(t, tr)
 		if after := meanNLL(t, tr, es); after > 0.05 || math.Abs(before-stats[0].Loss) > 1e-6 {
-			t.Errorf("full %v: loss from %v (first step says %v) to %v, want under 0.05", full, before, stats[0].Loss, after)
+			t.Errorf("full %v: loss from %v (first step says %v) to %v, want under 0.05",
+				full, before, stats[0].Loss, after)
 		}
 		m, err := tr.Model()
 		if err != nil {
@@ -317,7 +329,8 @@ func TestPreferences(t *testing.T) {
 				c.Beta = 0.5
 			}
 			ps := pairs(6)
-			stats := finish(t, start(t, tiny(1), c, train.Phase{Name: "prefer", Pairs: ps, Epochs: 30, Rate: 0.01, BatchSize: 6, Shuffle: true}))
+			stats := finish(t, start(t, tiny(1), c,
+				train.Phase{Name: "prefer", Pairs: ps, Epochs: 30, Rate: 0.01, BatchSize: 6, Shuffle: true}))
 			first, last := stats[0], stats[len(stats)-1]
 			if last.Loss > 0.7*first.Loss || last.Pairs.Accuracy != 1 || last.Pairs.Margin <= first.Pairs.Margin {
 				t.Errorf("from %+v to %+v", first, last)
@@ -326,8 +339,9 @@ func TestPreferences(t *testing.T) {
 			for _, p := range ps {
 				tokens += float64(len(p.Chosen)) / 6
 			}
-			if math.Abs(last.Pairs.ChosenTokens-tokens) > 1e-9 || math.Abs(last.Pairs.Margin-(last.Pairs.Chosen-last.Pairs.Rejected)) > 1e-12 {
-				t.Errorf("chosen length %v, want %v", last.Pairs.ChosenTokens, tokens)
+			p := last.Pairs
+			if math.Abs(p.ChosenTokens-tokens) > 1e-9 || math.Abs(p.Margin-(p.Chosen-p.Rejected)) > 1e-12 {
+				t.Errorf("chosen length %v, want %v; margin %v", p.ChosenTokens, tokens, p.Margin)
 			}
 		})
 	}

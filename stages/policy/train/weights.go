@@ -9,11 +9,11 @@ import (
 	"itool/stages/policy/model"
 )
 
-// weights are what training changes, and the frozen base under it.
+// weights are the parameters that training changes, and the frozen base under them.
 type weights struct {
-	base    *model.Model   // LoRA: the plain base, shared and frozen. Full: our own copy, whose slices are the parameters
-	adapter *model.Adapter // LoRA: ours, its slices are the parameters. Full: nil
-	params  []param        // in a fixed order
+	base    *model.Model   // LoRA: the base without an adapter, shared and frozen. Full: a copy with params
+	adapter *model.Adapter // LoRA: a copy with params. Full: nil
+	params  []param        // slices of adapter or base, in a fixed order
 }
 
 // param is one trained tensor.
@@ -38,7 +38,7 @@ func newWeights(m *model.Model, cfg Config) (*weights, error) {
 		w.adapter, err = freshAdapter(base, cfg)
 	} else {
 		w.adapter, err = m.Adapter.Clone(), sameAdapter(m.Adapter, cfg)
-		w.adapter.Base = base.BaseDigest() // it may have come without
+		w.adapter.Base = base.BaseDigest() // an adapter from another program may have none
 	}
 	if err != nil {
 		return nil, err
@@ -47,14 +47,16 @@ func newWeights(m *model.Model, cfg Config) (*weights, error) {
 	return w, nil
 }
 
-// freshAdapter: A uniform within ±1/√fan_in, B zero, so that it changes nothing yet.
+// freshAdapter makes an adapter with A uniform within ±1/√fan_in and B zero, which changes nothing yet.
 func freshAdapter(m *model.Model, cfg Config) (*model.Adapter, error) {
 	on, err := cfg.targets()
 	if err != nil {
 		return nil, err
 	}
 	r := rand.New(rand.NewPCG(cfg.Seed, 0x6c6f7261))
-	a := &model.Adapter{Rank: cfg.Rank, Alpha: cfg.Alpha, Base: m.BaseDigest(), Layers: make([]model.AdapterLayer, len(m.Layers))}
+	a := &model.Adapter{
+		Rank: cfg.Rank, Alpha: cfg.Alpha, Base: m.BaseDigest(), Layers: make([]model.AdapterLayer, len(m.Layers)),
+	}
 	for i := range m.Layers {
 		for j, lin := range m.Layers[i].Linears() {
 			if !on[j] {
@@ -71,7 +73,7 @@ func freshAdapter(m *model.Model, cfg Config) (*model.Adapter, error) {
 	return a, nil
 }
 
-// sameAdapter refuses to continue an adapter under another configuration.
+// sameAdapter checks that an adapter to continue fits the configuration.
 func sameAdapter(a *model.Adapter, cfg Config) error {
 	on, err := cfg.targets()
 	if err != nil {
@@ -100,7 +102,8 @@ func (w *weights) listAdapter() {
 		for j, lin := range w.base.Layers[i].Linears() {
 			if l := w.adapter.Layers[i][j]; l != nil {
 				at := fmt.Sprintf("layers.%d.%s.", i, model.Module(j))
-				w.params = append(w.params, param{at + "A", []int{r, lin.K}, l.A}, param{at + "B", []int{lin.N, r}, l.B})
+				w.params = append(w.params, param{at + "A", []int{r, lin.K}, l.A},
+					param{at + "B", []int{lin.N, r}, l.B})
 			}
 		}
 	}
@@ -115,7 +118,8 @@ func (w *weights) listFull() {
 	}
 	for i := range m.Layers {
 		l, at := &m.Layers[i], fmt.Sprintf("layers.%d.", i)
-		w.params = append(w.params, param{at + "input_norm", []int{c}, l.InputNorm}, param{at + "post_norm", []int{c}, l.PostNorm})
+		w.params = append(w.params, param{at + "input_norm", []int{c}, l.InputNorm},
+			param{at + "post_norm", []int{c}, l.PostNorm})
 		for j, lin := range l.Linears() {
 			w.params = append(w.params, param{at + model.Module(j).String(), []int{lin.N, lin.K}, lin.W})
 			if lin.Bias != nil {
@@ -123,12 +127,13 @@ func (w *weights) listFull() {
 			}
 		}
 		if l.QNorm != nil {
-			w.params = append(w.params, param{at + "q_norm", []int{m.HeadDim}, l.QNorm}, param{at + "k_norm", []int{m.HeadDim}, l.KNorm})
+			w.params = append(w.params, param{at + "q_norm", []int{m.HeadDim}, l.QNorm},
+				param{at + "k_norm", []int{m.HeadDim}, l.KNorm})
 		}
 	}
 }
 
-// snapshot copies the parameters, into to if it is there.
+// snapshot copies the parameters, into to if it is not nil.
 func (w *weights) snapshot(to [][]float32) [][]float32 {
 	if to == nil {
 		to = make([][]float32, len(w.params))
@@ -139,7 +144,7 @@ func (w *weights) snapshot(to [][]float32) [][]float32 {
 	return to
 }
 
-// with runs f while the parameters have other values; nil leaves them.
+// with runs f while the parameters have other values. nil leaves them unchanged.
 func (w *weights) with(values [][]float32, f func()) {
 	if values != nil {
 		now := w.snapshot(nil)
