@@ -23,7 +23,7 @@ type Batcher struct {
 	p        *Policy
 	session  *Session // for its cache and its buffers
 	arrivals chan *Stream
-	slots    chan struct{} // one for every request that waits or runs
+	inFlight chan struct{} // one for every request that waits or runs
 	stopped  chan struct{} // closed when Run returns
 
 	// Used by Run only.
@@ -42,7 +42,7 @@ var ErrStopped = errors.New("the engine has stopped")
 // ones may hold (0: as many as fit into 1 GiB, but at least one context).
 func NewBatcher(p *Policy, requests, tokens int) *Batcher {
 	b := &Batcher{
-		p: p, session: newSession(p), arrivals: make(chan *Stream), slots: make(chan struct{}, requests),
+		p: p, session: newSession(p), arrivals: make(chan *Stream), inFlight: make(chan struct{}, requests),
 		stopped: make(chan struct{}),
 	}
 	b.session.cache.limit = tokens
@@ -77,23 +77,23 @@ func (b *Batcher) Start(ctx context.Context, prompt []int32, req Request, top in
 		return nil, fmt.Errorf("policy: start: %d tokens: %w of %d: nothing is left for an answer",
 			len(prompt), ErrTooLong, b.p.ContextLength())
 	case s.maxTokens > b.session.cache.limit:
-		return nil, fmt.Errorf("policy: start: %d tokens of prompt and answer are more than the %d that the engine holds: "+
-			"ask for a shorter answer", s.maxTokens, b.session.cache.limit)
+		return nil, fmt.Errorf("policy: start: %d tokens of prompt and answer are more than the %d that the engine "+
+			"holds: ask for a shorter answer", s.maxTokens, b.session.cache.limit)
 	}
 	s.row = row{limit: limit, sampler: sample.New(req.Seed)}
 	select {
-	case b.slots <- struct{}{}:
+	case b.inFlight <- struct{}{}:
 	default:
-		return nil, fmt.Errorf("policy: start: %w: %d", ErrBusy, cap(b.slots))
+		return nil, fmt.Errorf("policy: start: %w: %d", ErrBusy, cap(b.inFlight))
 	}
 	select {
 	case b.arrivals <- s:
 		return s, nil
 	case <-b.stopped:
-		<-b.slots
+		<-b.inFlight
 		return nil, fmt.Errorf("policy: start: %w", ErrStopped)
 	case <-ctx.Done():
-		<-b.slots
+		<-b.inFlight
 		return nil, ctx.Err()
 	}
 }
@@ -159,7 +159,7 @@ func (b *Batcher) end(s *Stream, err error) {
 	b.session.cache.release(s.row.path)
 	s.row.path = nil
 	s.publish(func() { s.err, s.reason = err, s.row.end })
-	<-b.slots
+	<-b.inFlight
 }
 
 // closed is always ready to receive from.

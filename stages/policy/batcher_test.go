@@ -66,7 +66,8 @@ func TestBatcherDrawsTheSameBits(t *testing.T) {
 					return
 				}
 				if !same(got, want[0]) {
-					t.Errorf("request %d: got %v %s, alone %v %s", i, got.Tokens, got.Reason, want[0].Tokens, want[0].Reason)
+					t.Errorf("request %d: got %v %s, alone %v %s",
+						i, got.Tokens, got.Reason, want[0].Tokens, want[0].Reason)
 				}
 			}
 		})
@@ -105,7 +106,7 @@ func TestBatcherCachesPrefixes(t *testing.T) {
 	}
 	n := len(prompt)
 	first := ask(prompt, 1, 0)
-	ask(prompt, 2, n-1)                                                   // the last one's keys come with the first draw
+	ask(prompt, 2, n-1)                                                   // all but the last token, which the first step of a draw computes
 	ask(append(append(slices.Clone(prompt), first.Tokens...), 7), 3, n-1) // a conversation goes on
 	other := slices.Clone(prompt)
 	other[n/2]++
@@ -223,8 +224,12 @@ func TestScore(t *testing.T) {
 			t.Fatal(err)
 		}
 		top, err := session.Next(t.Context(), session.Root(), []int32{tok.Top[0].ID, tok.Top[1].ID})
-		if err != nil || math.Abs(float64(top[0])-tok.Top[0].LogProb) > 1e-5 || math.Abs(float64(top[1])-tok.Top[1].LogProb) > 1e-5 || tok.Top[0].LogProb < tok.Top[1].LogProb {
-			t.Errorf("token %d: alternatives %v, a session gives %v, %v", i, tok.Top, top, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, second := tok.Top[0].LogProb, tok.Top[1].LogProb
+		if math.Abs(float64(top[0])-first) > 1e-5 || math.Abs(float64(top[1])-second) > 1e-5 || first < second {
+			t.Errorf("token %d: alternatives %v, a session gives %v", i, tok.Top, top)
 		}
 	}
 	if got, err := p.Score(t.Context(), ids[:1], 0); err != nil || len(got) != 0 {
@@ -290,7 +295,8 @@ func TestBatcherRefuses(t *testing.T) {
 	}
 	stop()
 	<-done
-	if _, err := start(context.Background(), prompt, policy.Request{MaxTokens: 1}); err == nil || !strings.Contains(err.Error(), "stopped") {
+	_, err = start(context.Background(), prompt, policy.Request{MaxTokens: 1})
+	if !errors.Is(err, policy.ErrStopped) {
 		t.Errorf("after the end: %v", err)
 	}
 }

@@ -32,8 +32,8 @@ func (w *watched) MatMul(y, x []float32, m kernel.Matrix, t int, add bool) {
 // largeFiles are a policy that no processor's cache holds: 34 MB.
 var largeFiles = sync.OnceValue(func() fs.FS {
 	return policytest.Shaped(1, model.Config{
-		Family: model.Llama, HiddenSize: 128, IntermediateSize: 22_000, NumLayers: 1, NumHeads: 4, NumKVHeads: 2, HeadDim: 32,
-		MaxPositions: policytest.ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+		Family: model.Llama, HiddenSize: 128, IntermediateSize: 22_000, NumLayers: 1, NumHeads: 4, NumKVHeads: 2,
+		HeadDim: 32, MaxPositions: policytest.ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
 	})
 })
 
@@ -65,7 +65,9 @@ func at(t testing.TB, p *policy.Policy, i int) *policy.Session {
 func requests(s *policy.Session, i, round int) []policy.Request {
 	var reqs []policy.Request
 	for j := range 1 + (i+round)%4 {
-		reqs = append(reqs, policy.Request{From: s.Root(), Seed: uint64(100*i + 10*round + j), Temperature: 1, MaxTokens: 1 + (7*i+5*j+3*round)%12})
+		reqs = append(reqs, policy.Request{
+			From: s.Root(), Seed: uint64(100*i + 10*round + j), Temperature: 1, MaxTokens: 1 + (7*i+5*j+3*round)%12,
+		})
 	}
 	return reqs
 }
@@ -124,7 +126,8 @@ func TestSessionsDrawTogether(t *testing.T) {
 				}
 				for j := range draws {
 					if !same(draws[j], alone[round][j]) {
-						t.Errorf("session %d, round %d, request %d:\ntogether %v\nalone    %v", i, round, j, draws[j], alone[round][j])
+						t.Errorf("session %d, round %d, request %d:\ntogether %v\nalone    %v",
+							i, round, j, draws[j], alone[round][j])
 					}
 				}
 			}
@@ -141,7 +144,8 @@ func TestSessionsShareOnePass(t *testing.T) {
 	var all sync.WaitGroup
 	for _, s := range sessions {
 		all.Go(func() {
-			_, err := s.Draw(t.Context(), []policy.Request{{From: s.Root(), Temperature: 1, Stop: func(int32) bool { return dev.most.Load() == 2 }}})
+			stop := func(int32) bool { return dev.most.Load() == 2 }
+			_, err := s.Draw(t.Context(), []policy.Request{{From: s.Root(), Temperature: 1, Stop: stop}})
 			if err != nil {
 				t.Error(err)
 			}
@@ -202,7 +206,8 @@ func TestPanicInOneSession(t *testing.T) {
 					return false
 				}
 			}
-			if _, err := s.Draw(t.Context(), []policy.Request{{From: s.Root(), Temperature: 1, Stop: stop}}); err != nil {
+			_, err := s.Draw(t.Context(), []policy.Request{{From: s.Root(), Temperature: 1, Stop: stop}})
+			if err != nil {
 				errs.Add(1)
 			}
 		})
@@ -217,8 +222,9 @@ func TestPanicInOneSession(t *testing.T) {
 // Trees at once, as a worker's slots hold them: four rows each.
 func BenchmarkSessions(b *testing.B) {
 	for name, fsys := range map[string]fs.FS{"demo": policytest.Demo(1), "33M": policytest.Shaped(1, model.Config{
-		Family: model.Llama, HiddenSize: 448, IntermediateSize: 1280, NumLayers: 12, NumHeads: 14, NumKVHeads: 2, HeadDim: 32,
-		VocabSize: 16384, MaxPositions: policytest.ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+		Family: model.Llama, HiddenSize: 448, IntermediateSize: 1280, NumLayers: 12, NumHeads: 14, NumKVHeads: 2,
+		HeadDim: 32, VocabSize: 16384, MaxPositions: policytest.ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5,
+		TieEmbeddings: true,
 	})} {
 		p, err := policy.Open(fsys, policy.Options{})
 		if err != nil {
@@ -234,7 +240,9 @@ func BenchmarkSessions(b *testing.B) {
 						all.Go(func() {
 							var reqs []policy.Request
 							for j := range 4 {
-								reqs = append(reqs, policy.Request{From: s.Root(), Seed: uint64(4*i + j), Temperature: 1, MaxTokens: 24})
+								reqs = append(reqs, policy.Request{
+									From: s.Root(), Seed: uint64(4*i + j), Temperature: 1, MaxTokens: 24,
+								})
 							}
 							draws, err := s.Draw(b.Context(), reqs)
 							if err != nil {

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"itool/stages/policy"
@@ -60,7 +61,7 @@ func TestGoldenLogProbs(t *testing.T) {
 			for i := range all {
 				all[i] = int32(i)
 			}
-			ids := append(g.Examples[0].Prompt[:len(g.Examples[0].Prompt):len(g.Examples[0].Prompt)], g.Examples[0].Answer...)
+			ids := slices.Concat(g.Examples[0].Prompt, g.Examples[0].Answer)
 			want := g.Tensor(t, "base.logprobs")
 			for at := 1; at <= len(ids); at++ {
 				session, err := p.NewSession(ids[:at])

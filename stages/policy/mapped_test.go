@@ -25,7 +25,8 @@ import (
 func TestMappedWeights(t *testing.T) {
 	ctx := context.Background()
 	for _, g := range policytest.Goldens(t) {
-		for i, dtype := range []safetensors.Dtype{safetensors.BF16, safetensors.F16, safetensors.F32, safetensors.BF16, safetensors.F16, safetensors.F32} {
+		types := []safetensors.Dtype{safetensors.BF16, safetensors.F16, safetensors.F32}
+		for i, dtype := range append(types, types...) {
 			adapter := i >= 3
 			fsys := policytest.As(t, g.Folder(adapter), dtype)
 			open := func(form model.Form) *policy.Policy {
@@ -36,7 +37,9 @@ func TestMappedWeights(t *testing.T) {
 				return p
 			}
 			wide, mapped := open(model.Float32), open(model.Mapped)
-			if l := &mapped.Model().Layers[0].Down; l.Wrapped == nil || l.W != nil || mapped.Model().Wrapped.Embed == nil || (l.Unmerged != nil) != adapter {
+			m := mapped.Model()
+			l := &m.Layers[0].Down
+			if l.Wrapped == nil || l.W != nil || m.Wrapped.Embed == nil || (l.Unmerged != nil) != adapter {
 				t.Fatalf("%s: not as it is stored: %+v", g.Name, l)
 			}
 			var seqs []policy.Sequence
@@ -87,7 +90,11 @@ func TestInt8Weights(t *testing.T) {
 			}
 			return p
 		}
-		for kind, fsys := range map[string]fs.FS{"float32": g.Folder(false), "bf16": policytest.BF16(t, g.Folder(false)), "fp16": policytest.As(t, g.Folder(false), safetensors.F16)} {
+		for kind, fsys := range map[string]fs.FS{
+			"float32": g.Folder(false),
+			"bf16":    policytest.BF16(t, g.Folder(false)),
+			"fp16":    policytest.As(t, g.Folder(false), safetensors.F16),
+		} {
 			eight := open(fsys, model.Int8)
 			m := eight.Model()
 			if _, ok := m.Layers[1].Down.Wrapped.(*kernel.Int8); !ok && !m.NF4 || m.Layers[1].Down.W != nil {
@@ -103,7 +110,8 @@ func TestInt8Weights(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				draws, err := p.Generate(ctx, [][]int32{seqs[0].Prompt, seqs[1].Prompt}, policy.Request{Temperature: 1, Seed: 3, MaxTokens: 20})
+				draws, err := p.Generate(ctx, [][]int32{seqs[0].Prompt, seqs[1].Prompt},
+					policy.Request{Temperature: 1, Seed: 3, MaxTokens: 20})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -122,8 +122,8 @@ func (p *Policy) findBOS(fsys fs.FS) error {
 	text := p.template.BOS()
 	if text == "" {
 		if _, err := fs.Stat(fsys, template.ConfigFile); errors.Is(err, fs.ErrNotExist) && len(p.model.BOS) > 0 {
-			return fmt.Errorf("%s is missing: config.json has a bos_token_id, and the chat template needs its text, bos_token",
-				template.ConfigFile)
+			return fmt.Errorf("%s is missing: config.json has a bos_token_id, and the chat template needs its text, "+
+				"bos_token", template.ConfigFile)
 		}
 		return nil
 	}

@@ -43,8 +43,10 @@ func TestDrawAloneOrTogether(t *testing.T) {
 	s := newSession(t, p)
 	inner := mustDraw(t, s, policy.Request{From: s.Root(), Seed: 9, Temperature: 1, MaxTokens: 7})[0].End
 	reqs := []policy.Request{
-		{From: s.Root(), Seed: 1, Temperature: 1, MaxTokens: 30}, {From: s.Root(), Seed: 2, Temperature: 1, MaxTokens: 20}, {From: s.Root(), MaxTokens: 25},
-		{From: inner, Seed: 1, Temperature: 1.3, TopP: .9, MaxTokens: 12}, {From: inner, Seed: 3, Temperature: 1, TopK: 5, MaxTokens: 31},
+		{From: s.Root(), Seed: 1, Temperature: 1, MaxTokens: 30},
+		{From: s.Root(), Seed: 2, Temperature: 1, MaxTokens: 20}, {From: s.Root(), MaxTokens: 25},
+		{From: inner, Seed: 1, Temperature: 1.3, TopP: .9, MaxTokens: 12},
+		{From: inner, Seed: 3, Temperature: 1, TopK: 5, MaxTokens: 31},
 	}
 	for i := range 40 {
 		reqs = append(reqs, policy.Request{From: s.Root(), Seed: uint64(100 + i), Temperature: 1, MaxTokens: 10})
@@ -53,7 +55,8 @@ func TestDrawAloneOrTogether(t *testing.T) {
 	for i, r := range reqs[:8] {
 		fresh := newSession(t, p)
 		if i == 3 || i == 4 {
-			r.From = mustDraw(t, fresh, policy.Request{From: fresh.Root(), Seed: 9, Temperature: 1, MaxTokens: 7})[0].End
+			first := policy.Request{From: fresh.Root(), Seed: 9, Temperature: 1, MaxTokens: 7}
+			r.From = mustDraw(t, fresh, first)[0].End
 		} else {
 			r.From = fresh.Root()
 		}
@@ -73,7 +76,8 @@ func TestDrawAgreesWithLogProbs(t *testing.T) {
 	p := policytest.Open(t, 2)
 	s := newSession(t, p)
 	prompt := mustPrompt(t, p, talk)
-	draws := mustDraw(t, s, policy.Request{From: s.Root(), MaxTokens: 40}, policy.Request{From: s.Root(), Seed: 5, Temperature: 1.5, TopK: 20, MaxTokens: 40})
+	draws := mustDraw(t, s, policy.Request{From: s.Root(), MaxTokens: 40},
+		policy.Request{From: s.Root(), Seed: 5, Temperature: 1.5, TopK: 20, MaxTokens: 40})
 	for i, d := range draws {
 		packed, err := p.LogProbs(ctx, []policy.Sequence{{prompt, d.Tokens}})
 		if err != nil {
@@ -87,7 +91,7 @@ func TestDrawAgreesWithLogProbs(t *testing.T) {
 	for i := range greedy {
 		var seqs []policy.Sequence
 		for id := range int32(p.VocabSize()) {
-			seqs = append(seqs, policy.Sequence{Prompt: append(slices.Clone(prompt), greedy[:i]...), Answer: []int32{id}})
+			seqs = append(seqs, policy.Sequence{Prompt: slices.Concat(prompt, greedy[:i]), Answer: []int32{id}})
 		}
 		if i%8 != 0 { // each costs a pass for every token of the vocabulary
 			continue
@@ -130,7 +134,8 @@ func TestReasons(t *testing.T) {
 	for _, d := range mustDraw(t, s, many...) {
 		ended = ended || d.Reason == policy.ReasonEndOfTurn
 		at := slices.IndexFunc(d.Tokens, p.IsEnd)
-		if d.Reason == policy.ReasonEndOfTurn && at != len(d.Tokens)-1 || d.Reason == policy.ReasonLength && (at >= 0 || len(d.Tokens) != 300) {
+		if d.Reason == policy.ReasonEndOfTurn && at != len(d.Tokens)-1 ||
+			d.Reason == policy.ReasonLength && (at >= 0 || len(d.Tokens) != 300) {
 			t.Errorf("%s after %d tokens, end at %d", d.Reason, len(d.Tokens), at)
 		}
 	}
@@ -138,7 +143,8 @@ func TestReasons(t *testing.T) {
 		t.Error("no draw of 64 ended its turn")
 	}
 	count := 0
-	d := mustDraw(t, s, policy.Request{From: s.Root(), MaxTokens: 9, Stop: func(int32) bool { count++; return count == 3 }})[0]
+	third := func(int32) bool { count++; return count == 3 }
+	d := mustDraw(t, s, policy.Request{From: s.Root(), MaxTokens: 9, Stop: third})[0]
 	if d.Reason != policy.ReasonStop || len(d.Tokens) != 3 {
 		t.Errorf("got %s after %d tokens, want stop after 3", d.Reason, len(d.Tokens))
 	}
@@ -158,7 +164,8 @@ func TestDrawAt(t *testing.T) {
 	for n := 1; n < len(whole.Tokens); n++ {
 		at := whole.At(n)
 		rest := mustDraw(t, s, policy.Request{From: at, MaxTokens: 9 - n})[0]
-		if at.Len() != s.Root().Len()+n || !slices.Equal(rest.Tokens, whole.Tokens[n:]) || !slices.Equal(rest.LogProbs, whole.LogProbs[n:]) {
+		equal := slices.Equal(rest.Tokens, whole.Tokens[n:]) && slices.Equal(rest.LogProbs, whole.LogProbs[n:])
+		if at.Len() != s.Root().Len()+n || !equal {
 			t.Errorf("after %d tokens: got %v, want %v", n, rest.Tokens, whole.Tokens[n:])
 		}
 	}
@@ -367,7 +374,9 @@ func BenchmarkDraw(b *testing.B) {
 				for b.Loop() {
 					var reqs []policy.Request
 					for i := range width {
-						reqs = append(reqs, policy.Request{From: s.Root(), Seed: uint64(i), Temperature: 1, MaxTokens: 100})
+						reqs = append(reqs, policy.Request{
+							From: s.Root(), Seed: uint64(i), Temperature: 1, MaxTokens: 100,
+						})
 					}
 					for _, d := range mustDraw(b, s, reqs...) {
 						drawn += len(d.Tokens)
@@ -445,7 +454,8 @@ func TestRestart(t *testing.T) {
 	other := slices.Clone(prompt)
 	other[len(other)/2]++
 	req := policy.Request{Temperature: 1, Seed: 4, MaxTokens: 9}
-	for i, next := range [][]int32{prompt, other, prompt[:7], prompt, append(slices.Clone(prompt), 9, 8, 7), {5}, other} {
+	longer := append(slices.Clone(prompt), 9, 8, 7)
+	for i, next := range [][]int32{prompt, other, prompt[:7], prompt, longer, {5}, other} {
 		old := s.Root()
 		if err := s.Restart(next); err != nil {
 			t.Fatal(err)
@@ -464,7 +474,8 @@ func TestRestart(t *testing.T) {
 			return draws[0]
 		}
 		if got, want := draw(s), draw(fresh); !same(got, want) || s.Tokens() != fresh.Tokens() {
-			t.Errorf("prompt %d: drew %v, a new session %v; %d and %d tokens", i, got.Tokens, want.Tokens, s.Tokens(), fresh.Tokens())
+			t.Errorf("prompt %d: drew %v, a new session %v; %d and %d tokens",
+				i, got.Tokens, want.Tokens, s.Tokens(), fresh.Tokens())
 		}
 		if _, _, err := s.Append(t.Context(), old, []int32{5}); err == nil {
 			t.Errorf("prompt %d: a branch of before is taken", i)

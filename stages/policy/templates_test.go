@@ -41,18 +41,24 @@ func thirdParty(t *testing.T, folder, name string) string {
 
 const (
 	// SmolLM 2 names the mark of turns as its bos_token.
-	smollm2 = `{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}` +
-		`{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
+	smollm2 = `{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}` +
+		`{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}` +
+		`{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}` +
+		`{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
 	smollm2Config = `{"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}`
 	// Llama 3, as small as it goes.
-	llama3 = `{% for message in messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' %}` +
-		`{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}`
+	llama3 = `{% for message in messages %}` +
+		`{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'` +
+		` + message['content'] | trim + '<|eot_id|>' %}` +
+		`{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}` +
+		`{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}`
 	llama3Config = `{"bos_token": {"content": "<|begin_of_text|>"}, "eos_token": "<|eot_id|>"}`
 )
 
 var (
 	chatML        = []string{"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
-	llama3Special = []string{"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>", "<|python_tag|>"}
+	llama3Special = []string{"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
+		"<|eom_id|>", "<|python_tag|>"}
 )
 
 // templated is a tiny folder with a template, its settings, and a tokenizer that has its
@@ -92,7 +98,8 @@ func TestRealTemplates(t *testing.T) {
 		{"llama 3.1", "llama3_1.jinja", llama3Config, "", llama3Special, "<|eot_id|>", 1},
 		{"llama 3", "", llama3Config, llama3, llama3Special, "<|eot_id|>", 1},
 		{"qwen 2.5", "qwen2_5.jinja", `{"bos_token": null, "eos_token": "<|im_end|>"}`, "", chatML, "<|im_end|>", 0},
-		{"qwen 3", "", `{"add_bos_token": false, "bos_token": null, "eos_token": "<|im_end|>"}`, qwen3(t), chatML, "<|im_end|>", 0},
+		{"qwen 3", "", `{"add_bos_token": false, "bos_token": null, "eos_token": "<|im_end|>"}`, qwen3(t), chatML,
+			"<|im_end|>", 0},
 		{"smollm 2", "", smollm2Config, smollm2, chatML, "<|im_end|>", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -100,13 +107,16 @@ func TestRealTemplates(t *testing.T) {
 			if c.file != "" {
 				source = thirdParty(t, "chat_templates", c.file)
 			}
-			p, err := policy.Open(templated(t, source, c.config, c.special), policy.Options{Device: ref.New(), Date: "1 Jan 2030"})
+			p, err := policy.Open(templated(t, source, c.config, c.special),
+				policy.Options{Device: ref.New(), Date: "1 Jan 2030"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			talk := []policy.Message{
-				{Role: "system", Content: "Be brief."}, {Role: "user", Content: "Weather in " + c.end + "Oslo?"}, {Role: "assistant", Content: `[get_weather(city="Oslo")]`},
-				{Role: "tool", Content: "rain"}, {Role: "assistant", Content: "It rains."}, {Role: "user", Content: "Thanks"}, {Role: "assistant", Content: "Gladly."},
+				{Role: "system", Content: "Be brief."}, {Role: "user", Content: "Weather in " + c.end + "Oslo?"},
+				{Role: "assistant", Content: `[get_weather(city="Oslo")]`},
+				{Role: "tool", Content: "rain"}, {Role: "assistant", Content: "It rains."},
+				{Role: "user", Content: "Thanks"}, {Role: "assistant", Content: "Gladly."},
 			}
 			for turn, m := range talk {
 				if m.Role != "assistant" {
@@ -130,7 +140,8 @@ func TestRealTemplates(t *testing.T) {
 				if got := strings.Count(p.Text(prompt[:1]), "begin_of_text"); got != c.bos {
 					t.Errorf("turn %d: %d BOS tokens, want %d", turn, got, c.bos)
 				}
-				if has := strings.Contains(p.Text(prompt), "1 Jan 2030"); has != strings.Contains(source, "date_string") {
+				has := strings.Contains(p.Text(prompt), "1 Jan 2030")
+				if has != strings.Contains(source, "date_string") {
 					t.Errorf("turn %d: the date: %v", turn, has)
 				}
 			}
@@ -141,18 +152,22 @@ func TestRealTemplates(t *testing.T) {
 // TestQwen3 compares with what Python's jinja2 makes of the template: thoughts before
 // the last question are left out, and with thinking off an answer has an empty one.
 func TestQwen3(t *testing.T) {
-	p, err := policy.Open(templated(t, qwen3(t), `{"bos_token": null, "eos_token": "<|im_end|>"}`, chatML), policy.Options{Device: ref.New()})
+	p, err := policy.Open(templated(t, qwen3(t), `{"bos_token": null, "eos_token": "<|im_end|>"}`, chatML),
+		policy.Options{Device: ref.New()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	talk := []policy.Message{
-		{Role: "system", Content: "Be brief."}, {Role: "user", Content: "Weather?"}, {Role: "assistant", Content: "<think>\nI must ask.\n</think>\n\nask()"},
-		{Role: "tool", Content: "rain"}, {Role: "tool", Content: "wind"}, {Role: "assistant", Content: "Rain."}, {Role: "user", Content: "Thanks"},
+		{Role: "system", Content: "Be brief."}, {Role: "user", Content: "Weather?"},
+		{Role: "assistant", Content: "<think>\nI must ask.\n</think>\n\nask()"},
+		{Role: "tool", Content: "rain"}, {Role: "tool", Content: "wind"}, {Role: "assistant", Content: "Rain."},
+		{Role: "user", Content: "Thanks"},
 	}
 	const (
 		begin = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWeather?<|im_end|>\n<|im_start|>assistant\n"
 		none  = "<think>\n\n</think>\n\n"
-		tools = "ask()<|im_end|>\n<|im_start|>user\n<tool_response>\nrain\n</tool_response>\n<tool_response>\nwind\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
+		tools = "ask()<|im_end|>\n<|im_start|>user\n<tool_response>\nrain\n</tool_response>\n" +
+			"<tool_response>\nwind\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
 	)
 	for _, c := range []struct {
 		name string
@@ -161,8 +176,10 @@ func TestQwen3(t *testing.T) {
 		want string
 	}{
 		{"prompt", p.Prompt, talk[:2], begin + none},
-		{"the last turns keep their thoughts", p.Conversation, talk[:6], begin + "<think>\nI must ask.\n</think>\n\n" + tools + none + "Rain.<|im_end|>\n"},
-		{"earlier ones do not", p.Prompt, talk, begin + tools + "Rain.<|im_end|>\n<|im_start|>user\nThanks<|im_end|>\n<|im_start|>assistant\n" + none},
+		{"the last turns keep their thoughts", p.Conversation, talk[:6], begin + "<think>\nI must ask.\n</think>\n\n" +
+			tools + none + "Rain.<|im_end|>\n"},
+		{"earlier ones do not", p.Prompt, talk, begin + tools +
+			"Rain.<|im_end|>\n<|im_start|>user\nThanks<|im_end|>\n<|im_start|>assistant\n" + none},
 	} {
 		ids, err := c.ids(c.msgs, nil)
 		if got := p.Text(ids); err != nil || got != c.want {
