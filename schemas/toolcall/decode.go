@@ -17,6 +17,8 @@ import "strings"
 // formatting operator 'x' % y, comparisons within a call without keywords, and texts beyond
 // the limits of size and depth do not decode. The last digit of a float power can differ.
 // None of them makes a wrong answer pass the check.
+//
+// The error is a *SyntaxError, or says which operation has no value.
 func Decode(raw string) ([]Call, error) {
 	text := strings.Trim(raw, "`\n ")
 	shift := strings.Index(raw, text)

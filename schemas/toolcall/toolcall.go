@@ -16,8 +16,8 @@
 //
 // The package does not judge: package bfcl compares calls with the expected ones. It knows
 // no model, no file and no clock. It does not panic on any input, and every reader has
-// limits of size and depth. An answer that cannot be read gives a *[SyntaxError] with the
-// place. The smallest use:
+// limits of size and depth. For an answer that cannot be read, Parse and Read return a
+// *[SyntaxError] with the place. The smallest use:
 //
 //	calls, err := toolcall.Read(answer)
 //	if err != nil { ... }

@@ -18,9 +18,6 @@ const (
 	Other          ErrorType = "other"
 )
 
-// ErrorTypes are all deficiency types, in the order of the report.
-var ErrorTypes = []ErrorType{ParameterValue, ParameterName, ParameterCount, ToolsCount, ToolName, CodeSyntax, Other}
-
 // BFCL's error names.
 const (
 	wrongCountSimple   = "simple_function_checker:wrong_count"
