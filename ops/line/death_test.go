@@ -12,8 +12,8 @@ import (
 	"itool/ops/line"
 )
 
-// Keepers that die anywhere, between manifest and tasks or between gather and the
-// next round, leave the records that an undisturbed one leaves.
+// Keepers that die anywhere, between manifest and tasks or between gather and the next round, leave
+// the same records as an undisturbed keeper.
 func TestKeepersMayDieAnywhere(t *testing.T) {
 	cfg := line.Default()
 	cfg.BatchRows = 2
@@ -46,7 +46,7 @@ func TestKeepersMayDieAnywhere(t *testing.T) {
 		t.Errorf("after %d deaths:\n%s\nwant:\n%s", deaths, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if deaths < 5 {
-		t.Errorf("only %d deaths; the test shows nothing", deaths)
+		t.Errorf("only %d deaths; the test proves nothing", deaths)
 	}
 	t.Logf("%d deaths", deaths)
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"itool/broker"
 	"itool/ops/courier"
 	"itool/ops/courier/couriertest"
 	"itool/ops/line"
@@ -18,7 +17,7 @@ import (
 	"itool/stages"
 )
 
-// startAs starts a run under a name, with a seed that tells it from others.
+// startAs starts a run under a name. Its seed tells it from other runs of that name.
 func startAs(t *testing.T, c *courier.Courier, run string, seed uint64, cfg line.Config) {
 	t.Helper()
 	section, err := json.Marshal(map[string]any{"line": cfg})
@@ -29,7 +28,9 @@ func startAs(t *testing.T, c *courier.Courier, run string, seed uint64, cfg line
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := schemas.Encode(schemas.Header{Run: run, Key: "run"}, []schemas.Run{{Name: run, Seed: seed, Config: string(section), ConfigDigest: "cfg", Base: "base", Dataset: string(shards)}})
+	b, err := schemas.Encode(schemas.Header{Run: run, Key: schemas.KeyRun}, []schemas.Run{
+		{Name: run, Seed: seed, Config: string(section), ConfigDigest: "cfg", Base: "base", Dataset: string(shards)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func startAs(t *testing.T, c *courier.Courier, run string, seed uint64, cfg line
 	}
 }
 
-// keeper runs one in the background and remembers what it says.
+// keeper runs a keeper in the background. The function that it returns gives a run's last state.
 func keeper(t *testing.T, c *courier.Courier, interval time.Duration) func(run string) line.State {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -68,16 +69,16 @@ func eventually(t *testing.T, what string, limit time.Duration, done func() bool
 	t.Helper()
 	for deadline := time.Now().Add(limit); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("this did not happen: %s", what)
 		}
 	}
 }
 
-// A start message can be junk. It ends its own run, where everybody can see it, and
-// holds up no other.
+// A damaged start message ends its own run visibly, and holds up no other run.
 func TestJunkStarts(t *testing.T) {
 	good := func(t *testing.T, change func(*schemas.Run)) (map[string]string, []byte) {
-		r := schemas.Run{Name: "a", Config: "{}", ConfigDigest: "cfg", Base: "base", Dataset: `[{"key":"s0","rows":40}]`}
+		r := schemas.Run{Name: "a", Config: "{}", ConfigDigest: "cfg", Base: "base"}
+		r.Dataset = `[{"key":"s0","rows":40}]`
 		if change != nil {
 			change(&r)
 		}
@@ -91,8 +92,13 @@ func TestJunkStarts(t *testing.T) {
 		start           func(t *testing.T) (map[string]string, []byte)
 		failed, stalled string
 	}{
-		"nothing at all": {start: func(t *testing.T) (map[string]string, []byte) { return nil, nil }, failed: "start message"},
-		"junk":           {start: func(t *testing.T) (map[string]string, []byte) { h, _ := good(t, nil); return h, []byte("junk") }, failed: "start message"},
+		"nothing at all": {start: func(t *testing.T) (map[string]string, []byte) {
+			return nil, nil
+		}, failed: "start message"},
+		"junk": {start: func(t *testing.T) (map[string]string, []byte) {
+			h, _ := good(t, nil)
+			return h, []byte("junk")
+		}, failed: "start message"},
 		"a junk header": {start: func(t *testing.T) (map[string]string, []byte) {
 			h, b := good(t, nil)
 			h["itool-rows"] = "x"
@@ -101,7 +107,7 @@ func TestJunkStarts(t *testing.T) {
 		"the name of another run": {start: func(t *testing.T) (map[string]string, []byte) {
 			return good(t, func(r *schemas.Run) { r.Name = "b" })
 		}, failed: `"b"`},
-		"a dataset that is none": {start: func(t *testing.T) (map[string]string, []byte) {
+		"a dataset that is not JSON": {start: func(t *testing.T) (map[string]string, []byte) {
 			return good(t, func(r *schemas.Run) { r.Dataset = "?" })
 		}, failed: "dataset"},
 		"a shard without a name": {start: func(t *testing.T) (map[string]string, []byte) {
@@ -141,8 +147,8 @@ func TestJunkStarts(t *testing.T) {
 	}
 }
 
-// A keeper lives for months: a name that is given to another run is another run.
-func TestANameGivenAgain(t *testing.T) {
+// A keeper runs for months. A name may be given to another run meanwhile.
+func TestANameIsGivenToAnotherRun(t *testing.T) {
 	c := couriertest.Open(t)
 	w := &world{}
 	cfg := line.Default()
@@ -156,13 +162,14 @@ func TestANameGivenAgain(t *testing.T) {
 	}
 	startAs(t, c, "r", 2, cfg)
 	eventually(t, "the second run ends", 15*time.Second, func() bool {
-		rows, _, err := courier.Rows[schemas.Run](t.Context(), c, "r", "run", 0, "run")
-		end, endErr := c.Broker.Has(t.Context(), broker.Address{Run: "r", Record: "end", Key: "end"})
-		return err == nil && rows[0].Seed == 2 && endErr == nil && end
+		r, _, err := c.Description(t.Context(), "r")
+		ended, endErr := c.Ended(t.Context(), "r")
+		return err == nil && r.Seed == 2 && endErr == nil && ended
 	})
 }
 
-// Tasks, gathers and results wake whoever waits for them: no turn is waited for.
+// Tasks, gathers and results wake the keepers and workers that wait for them: no step waits for the
+// next regular turn.
 func TestHintsCarryARun(t *testing.T) {
 	c := couriertest.Open(t)
 	start(t, c, line.Default())
@@ -172,7 +179,7 @@ func TestHintsCarryARun(t *testing.T) {
 	eventually(t, "the run ends", 20*time.Second, func() bool { return state("r").Status == "done" })
 	t.Logf("a run of three rounds with stages that answer at once took %v", time.Since(began).Round(time.Millisecond))
 	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("took %v: somebody waits for a turn", took)
+		t.Errorf("took %v: some step waited for the regular turn", took)
 	}
 }
 
@@ -181,36 +188,22 @@ func TestStrangeRecords(t *testing.T) {
 		change func(c *courier.Courier, s []stages.Stage)
 		want   string
 	}{
-		"a selection of nobody": {func(c *courier.Courier, s []stages.Stage) {
-			for i := range s {
-				if s[i].Spec().Name == "select" {
-					s[i] = stage(stages.Spec{Name: "select", Wakes: "score", Gather: true, Writes: "selection"}, func(in stages.Input, _ []schemas.Score) ([]schemas.Selection, error) {
-						return []schemas.Selection{{ExampleID: "nobody", Selected: true}}, nil
-					})
-				}
-			}
-		}, "nobody"},
-		"a policy without rows": {func(c *courier.Courier, s []stages.Stage) {
-			for i := range s {
-				if s[i].Spec().Name == "warmup" {
-					s[i] = stage(stages.Spec{Name: "warmup", Wakes: "example", Gather: true, Writes: "policy"}, func(stages.Input, []schemas.Example) ([]schemas.Policy, error) {
-						return nil, nil
-					})
-				}
-			}
+		"a selection of an unknown example": {func(_ *courier.Courier, s []stages.Stage) {
+			replace(s, "select", func(stages.Input, []schemas.Score) ([]schemas.Selection, error) {
+				return []schemas.Selection{{ExampleID: "unknown", Selected: true}}, nil
+			})
+		}, "unknown"},
+		"a policy without rows": {func(_ *courier.Courier, s []stages.Stage) {
+			replace(s, "warmup", func(stages.Input, []schemas.Example) ([]schemas.Policy, error) { return nil, nil })
 		}, "0 rows"},
 		"a failure without rows": {func(c *courier.Courier, s []stages.Stage) {
-			for i := range s {
-				if s[i].Spec().Name == "warmup" {
-					s[i] = stage(stages.Spec{Name: "warmup", Wakes: "example", Gather: true, Writes: "policy"}, func(in stages.Input, _ []schemas.Example) ([]schemas.Policy, error) {
-						b, err := schemas.Encode(schemas.Header{Run: "r", Key: "example"}, []schemas.Failed{})
-						if err == nil {
-							_, err = c.Publish(context.Background(), "failed", b, nil)
-						}
-						return nil, errors.Join(errors.New("later"), err)
-					})
+			replace(s, "warmup", func(stages.Input, []schemas.Example) ([]schemas.Policy, error) {
+				b, err := schemas.Encode(schemas.Header{Run: "r", Key: schemas.RecordExample}, []schemas.Failed{})
+				if err == nil {
+					_, err = c.Publish(context.Background(), schemas.RecordFailed, b, nil)
 				}
-			}
+				return nil, errors.Join(errors.New("later"), err)
+			})
 		}, "warmup gave up"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -227,24 +220,20 @@ func TestStrangeRecords(t *testing.T) {
 	}
 }
 
-// What is judged beside the line does not hold up the line.
-func TestAFailedJudgementStallsTheEndOnly(t *testing.T) {
+// A failed evaluation, which runs beside the line, does not hold up the training.
+func TestAFailedEvaluationStallsTheEndOnly(t *testing.T) {
 	c := couriertest.Open(t)
 	start(t, c, line.Default())
 	s := (&world{}).line()
-	for i := range s {
-		if s[i].Spec().Name == "evaluate" {
-			s[i] = stage(stages.Spec{Name: "evaluate", Wakes: "case", Writes: "verdict"}, func(in stages.Input, _ []schemas.Example) ([]schemas.Verdict, error) {
-				return nil, stages.Reject(fmt.Errorf("cannot judge"))
-			})
-		}
-	}
+	replace(s, "evaluate", func(stages.Input, []schemas.Example) ([]schemas.Verdict, error) {
+		return nil, stages.Reject(fmt.Errorf("cannot judge"))
+	})
 	workOn(t, c, s)
 	got := keep(t, c, 1)
 	if !strings.Contains(got.Stalled, "case items") {
 		t.Errorf("got %+v", got)
 	}
-	if there, err := c.Broker.Has(t.Context(), broker.Address{Run: "r", Record: "policy", Round: 3, Key: schemas.KeyPolicy}); err != nil || !there {
-		t.Errorf("the last policy is there: %v, %v", there, err)
+	if _, err := c.Policy(t.Context(), "r", 3); err != nil {
+		t.Errorf("the last policy: %v", err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"itool/schemas"
 )
 
-// items makes the tasks of a round and lists their keys. Every key needs its task. The same run
-// gives the same tasks, whichever keeper makes them.
+// items makes the tasks of a round and lists their keys. All keepers make the same tasks of the same
+// run.
 func (k *Keeper) items(ctx context.Context, s *runState, rd Round, r int) ([]string, iter.Seq2[task, error], error) {
 	if rd.Items == Buffer || rd.Items == HeldOut {
 		if err := k.countExamples(ctx, s); err != nil {
@@ -26,7 +26,8 @@ func (k *Keeper) items(ctx context.Context, s *runState, rd Round, r int) ([]str
 		tasks := k.examples(ctx, s, "b", s.cfg.BatchRows, func(e *schemas.Example) bool { return e.Replay })
 		return batchKeys("b", s.replay, s.cfg.BatchRows), tasks, nil
 	case HeldOut:
-		return batchKeys("c", s.cases, s.cfg.BatchRows), k.examples(ctx, s, "c", s.cfg.BatchRows, s.cfg.cases(s.parts)), nil
+		tasks := k.examples(ctx, s, "c", s.cfg.BatchRows, s.cfg.cases(s.parts))
+		return batchKeys("c", s.cases, s.cfg.BatchRows), tasks, nil
 	case Selected:
 		rows, err := k.Courier.Selection(ctx, s.run.Name, r)
 		if err != nil {
@@ -41,7 +42,7 @@ func (k *Keeper) items(ctx context.Context, s *runState, rd Round, r int) ([]str
 		roots := k.examples(ctx, s, "", 1, func(e *schemas.Example) bool { return selected[e.ID] })
 		return slices.Sorted(maps.Keys(selected)), roots, nil
 	}
-	return nil, nil, fmt.Errorf("round of %s: there are no items of kind %d", rd.Task, rd.Items)
+	return nil, nil, fmt.Errorf("round of %s: no items of kind %d are known", rd.Task, rd.Items)
 }
 
 // shardTasks are the shards of the dataset, one per task.
@@ -59,9 +60,9 @@ func (s *runState) shardTasks() ([]string, iter.Seq2[task, error]) {
 	}
 }
 
-// cases returns a filter that takes the examples to evaluate: of each part that is
-// evaluated EvaluateRows, spread evenly over the part, so that no file of a dataset
-// is left out. parts has the size of each. The filter counts: it serves one walk.
+// cases returns a filter for the examples to evaluate. It takes EvaluateRows of each evaluated part,
+// spread evenly over the part, so that no file of a dataset is left out. parts has the size of each
+// part. The filter counts, so each walk over the examples needs a new one.
 func (c Config) cases(parts map[string]int) func(*schemas.Example) bool {
 	if c.Evaluate == "auto" {
 		c.Evaluate = "test"
@@ -89,9 +90,11 @@ func (c Config) cases(parts map[string]int) func(*schemas.Example) bool {
 	}
 }
 
-// examples yields tasks of up to n of the examples that pick takes, in key
-// order. With an empty prefix every task is one example under its own ID.
-func (k *Keeper) examples(ctx context.Context, s *runState, prefix string, n int, pick func(*schemas.Example) bool) iter.Seq2[task, error] {
+// examples yields tasks of up to n examples that pick accepts, in key order. With an empty prefix
+// each task is one example under its own ID.
+func (k *Keeper) examples(
+	ctx context.Context, s *runState, prefix string, n int, pick func(*schemas.Example) bool,
+) iter.Seq2[task, error] {
 	return func(yield func(task, error) bool) {
 		var rows []schemas.Example
 		count, stopped := 0, false
@@ -129,7 +132,7 @@ func (k *Keeper) examples(ctx context.Context, s *runState, prefix string, n int
 
 func batchKey(prefix string, i int) string { return fmt.Sprintf("%s%06d", prefix, i) }
 
-// batchKeys gives the keys that examples will give for total rows.
+// batchKeys lists the keys that examples uses for total rows.
 func batchKeys(prefix string, total, n int) []string {
 	keys := make([]string, (total+n-1)/n)
 	for i := range keys {

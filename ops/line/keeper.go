@@ -15,19 +15,19 @@ import (
 	"itool/stages"
 )
 
-// A Keeper opens and closes the rounds of runs: it writes manifests, tasks and
-// gathers, and nothing else does. Every step is write-once and repeatable, so
-// any number of keepers may run and any of them may die at any moment.
+// A Keeper opens and closes the rounds of runs. Only keepers write manifests, tasks and gathers.
+// Every step writes a record once and can be repeated, so any number of keepers may run and each
+// may die at any moment.
 //
 // A Keeper is used by one goroutine.
 type Keeper struct {
 	Courier *courier.Courier
 	Worker  string // this process, for the headers
-	// Line is what the keeper keeps; nil: Rows(nil). The queues of all its stages are made with the
-	// run, so that a scaler finds their depth before the first worker comes.
+	// Line is the table of stages; nil: Rows(nil). The queues of all stages are made with the run, so
+	// that a scaler can read their depth before the first worker comes.
 	Line Table
-	// AckWait of these queues, 60 s by default: a foreign worker may come first and ask for
-	// nothing. If several ask for different values, the longest wins.
+	// AckWait of these queues, 60 s by default. A foreign worker may come first and not ask for a
+	// value. If several ask for different values, the longest wins.
 	AckWait time.Duration
 	Log     *slog.Logger
 
@@ -40,10 +40,10 @@ type State struct {
 	Ended   bool
 	Status  string // End.Status once ended
 	Detail  string
-	Stalled string // not empty: the run cannot go on by itself, and why
+	Stalled string // why the run cannot go on by itself; empty: it can
 }
 
-// errStalled stops a step without harm: the run waits for a person.
+// errStalled stops a step without harm. The run waits for a person.
 type errStalled struct{ why string }
 
 func (e errStalled) Error() string { return e.why }
@@ -53,13 +53,12 @@ type errFailed struct{ why string }
 
 func (e errFailed) Error() string { return e.why }
 
-// Step does all that can be done for one run now. start is the message that
-// started it.
+// Step does everything that can be done for one run now. start is the run's start message.
 func (k *Keeper) Step(ctx context.Context, start broker.Message) (State, error) {
 	s := k.runState(start)
 	if !s.state.Ended && !s.read {
 		if err := k.open(ctx, s, start); err != nil {
-			return k.settle(ctx, s, nil, err)
+			return k.conclude(ctx, s, nil, err)
 		}
 	}
 	return k.step(ctx, s)
@@ -71,7 +70,7 @@ func (k *Keeper) step(ctx context.Context, s *runState) (State, error) {
 		return s.state, nil
 	}
 	if err := k.create(ctx, s); err != nil {
-		return k.settle(ctx, s, nil, err)
+		return k.conclude(ctx, s, nil, err)
 	}
 	end, err := k.Courier.End(ctx, s.run.Name)
 	if err == nil {
@@ -79,14 +78,14 @@ func (k *Keeper) step(ctx context.Context, s *runState) (State, error) {
 		return s.state, nil
 	}
 	if !errors.Is(err, broker.ErrNotExist) {
-		return k.settle(ctx, s, nil, err)
+		return k.conclude(ctx, s, nil, err)
 	}
 	done, err := k.advance(ctx, s)
-	return k.settle(ctx, s, done, err)
+	return k.conclude(ctx, s, done, err)
 }
 
-// settle makes a state of what a step came to, and writes the end when it is one.
-func (k *Keeper) settle(ctx context.Context, s *runState, done *schemas.End, err error) (State, error) {
+// conclude turns the outcome of a step into a state, and writes the run's end if it has come.
+func (k *Keeper) conclude(ctx context.Context, s *runState, done *schemas.End, err error) (State, error) {
 	st := State{Run: s.run.Name}
 	var stalled errStalled
 	var failed errFailed
@@ -98,7 +97,7 @@ func (k *Keeper) settle(ctx context.Context, s *runState, done *schemas.End, err
 	case errors.Is(err, broker.ErrFull):
 		st.Stalled = err.Error()
 	case errors.Is(err, broker.ErrNoRun):
-		delete(k.runs, s.run.Name) // retired, or its stream was deleted alone: begin anew
+		delete(k.runs, s.run.Name) // retired, or only its stream was deleted: begin from the start message
 		return st, err
 	case err != nil:
 		return st, err
@@ -107,7 +106,7 @@ func (k *Keeper) settle(ctx context.Context, s *runState, done *schemas.End, err
 		k.Log.Error("the run is stalled", "run", st.Run, "why", st.Stalled)
 	}
 	if done != nil {
-		// A run that could not even be opened ends where everybody can see it.
+		// A run that could not be opened needs a stream, too: everybody must be able to see its end.
 		if err := k.Courier.Broker.CreateRun(ctx, s.run.Name, s.cfg.StreamMaxByte); err != nil {
 			return st, err
 		}
@@ -123,8 +122,8 @@ func (k *Keeper) settle(ctx context.Context, s *runState, done *schemas.End, err
 	return st, nil
 }
 
-// advance is the line: from the published dataset to the end, as far as the
-// results that are there allow. It returns the end once it is reached.
+// advance takes the run from the published dataset to its end, as far as the present results
+// allow. It returns the end once it is reached, else nil.
 func (k *Keeper) advance(ctx context.Context, s *runState) (*schemas.End, error) {
 	if cancelled, err := k.Courier.Cancelled(ctx, s.run.Name); err != nil {
 		return nil, err
@@ -135,23 +134,23 @@ func (k *Keeper) advance(ctx context.Context, s *runState) (*schemas.End, error)
 		return nil, err
 	}
 	rounds, before := int32(0), ""
-	judging, stalled := false, error(nil) // beside the line; only the end waits for it
+	evaluating, stalled := false, error(nil) // beside the line: only the end waits for it
 	for r := Base; ; r++ {
 		p, err := k.policy(ctx, s, r)
 		if err != nil {
 			return nil, err
 		}
 		if p == nil {
-			return nil, nil // a trainer is at work, or will be
+			return nil, nil // it is being trained, or will be
 		}
-		if p.Checkpoint != before { // a round without an update needs no second judgement
-			judged, err := k.follow(ctx, s, EachPolicy, r, p.Checkpoint)
+		if p.Checkpoint != before { // after a round without an update there is nothing new to evaluate
+			evaluated, err := k.follow(ctx, s, EachPolicy, r, p.Checkpoint)
 			if errors.As(err, new(errStalled)) {
 				stalled = err
 			} else if err != nil {
 				return nil, err
-			} else if !judged {
-				judging = true
+			} else if !evaluated {
+				evaluating = true
 			}
 		}
 		before = p.Checkpoint
@@ -160,7 +159,7 @@ func (k *Keeper) advance(ctx context.Context, s *runState) (*schemas.End, error)
 		}
 		stopped := r > 0 && p.Status == schemas.StatusGuard
 		if r == s.cfg.Rounds || stopped {
-			if judging {
+			if evaluating {
 				return nil, nil
 			}
 			if stalled != nil {
@@ -181,8 +180,8 @@ func (k *Keeper) advance(ctx context.Context, s *runState) (*schemas.End, error)
 	}
 }
 
-// follow opens and closes the rounds of the rows of one kind, in the order of the table, as far as
-// the results that are there allow. done is false while one of them is open.
+// follow opens and closes the rounds of the rows whose turn it is, in the order of the table, as far
+// as the present results allow. done is false while one of them is open.
 func (k *Keeper) follow(ctx context.Context, s *runState, when When, r int, policy string) (done bool, err error) {
 	for _, row := range k.Line {
 		if row.When != when {
@@ -200,22 +199,23 @@ func (k *Keeper) follow(ctx context.Context, s *runState, when When, r int, poli
 	return true, nil
 }
 
-// answered waits for the one result of a stage that gathers: the rows behind it may need it. The
-// results of other stages belong to a round, and advance itself waits for the policies.
+// answered reports whether a stage that gathers has written its one result, which later rows may
+// need. It does not wait for other stages: their results belong to a round, and advance waits for
+// the policies.
 func (k *Keeper) answered(ctx context.Context, s *runState, spec stages.Spec, r int) (bool, error) {
 	id := roundID(spec.Writes, r)
 	if !spec.Gather || spec.Writes == schemas.RecordPolicy || s.closed[id] {
 		return true, nil
 	}
-	there, err := k.has(ctx, s, spec.Writes, r, spec.Writes)
-	if err == nil && !there {
+	exists, err := k.has(ctx, s, spec.Writes, r, spec.Writes)
+	if err == nil && !exists {
 		err = k.checkFailed(ctx, s, spec, r)
 	}
-	s.closed[id] = there
-	return there, err
+	s.closed[id] = exists
+	return exists, err
 }
 
-// policy returns the policy that opens round r, or nil when there is none yet.
+// policy returns the policy that opens round r, or nil if it does not exist yet.
 func (k *Keeper) policy(ctx context.Context, s *runState, r int) (*schemas.Policy, error) {
 	if p := s.policies[r]; p != nil {
 		return p, nil
@@ -238,6 +238,7 @@ func (k *Keeper) policy(ctx context.Context, s *runState, r int) (*schemas.Polic
 	case err != nil:
 		return nil, err
 	}
+	// Without the metrics: the keeper holds many runs.
 	s.policies[r] = &schemas.Policy{Checkpoint: p.Checkpoint, Status: p.Status, Detail: p.Detail}
 	return s.policies[r], nil
 }

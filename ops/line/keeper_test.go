@@ -22,8 +22,8 @@ import (
 	"itool/stages"
 )
 
-// The keeper needs no engine: here the line's stages are functions that answer at
-// once, so that whole runs take a second.
+// doer is a stage made of a function that answers at once, so that whole runs take a second. The
+// keeper needs no engine.
 type doer struct {
 	spec stages.Spec
 	do   func(in stages.Input) (schemas.Batch, error)
@@ -58,86 +58,117 @@ func stage[In, Out schemas.Record](spec stages.Spec, do func(in stages.Input, ro
 	}}
 }
 
-// world holds the parts that the tests change.
+// world has what the tests change about the stages.
 type world struct {
 	heldOut          string // part of every fifth example, "" = test
 	dropped, guardAt int
-	reason           string // of the dropped ones; "": no_answer
-	failing          string // example ID whose expansion is rejected
+	reason           string // of the dropped rows; "": no_answer
+	failing          string // ID of an example whose expansion is rejected
 	updateFails      bool
 	calls            sync.Map // "<stage>.<round>.<key>" → times processed
 }
 
-func (w *world) line() []stages.Stage {
-	count := func(stage string, in stages.Input) {
-		n, _ := w.calls.LoadOrStore(fmt.Sprintf("%s.%d.%s", stage, in.Header.Round, in.Header.Key), 0)
-		w.calls.Store(fmt.Sprintf("%s.%d.%s", stage, in.Header.Round, in.Header.Key), n.(int)+1)
+// table is the real line with functions in the place of its stages.
+func (w *world) table() line.Table {
+	table := line.Rows(nil)
+	for i := range table {
+		table[i].Stage = w.stage(table[i].Spec())
 	}
-	return []stages.Stage{
-		stage(stages.Spec{Name: "split", Wakes: "shard", Writes: "example"}, func(in stages.Input, s []schemas.Shard) (out []schemas.Example, _ error) {
-			for i := range s[0].Rows {
-				ex := schemas.Example{ID: fmt.Sprintf("%s-%05d", s[0].Key, i), Part: "train", Replay: i%2 == 0}
-				switch {
-				case int(i) < w.dropped:
-					ex = schemas.Example{ID: ex.ID, Part: "dropped", Reason: cmp.Or(w.reason, "no_answer"), Detail: "row 0: no answer"}
-				case i%5 == 4:
-					ex.Part, ex.Replay = cmp.Or(w.heldOut, "test"), false
-				}
-				out = append(out, ex)
-			}
-			return out, nil
-		}),
-		stage(stages.Spec{Name: "warmup", Wakes: "example", Gather: true, Writes: "policy"}, func(in stages.Input, _ []schemas.Example) ([]schemas.Policy, error) {
-			return []schemas.Policy{{Checkpoint: "p0", Status: "trained", Metrics: "{}", Curve: "[]"}}, nil
-		}),
-		stage(stages.Spec{Name: "score", Wakes: "buffer", Writes: "score"}, func(in stages.Input, exs []schemas.Example) (out []schemas.Score, _ error) {
+	return table
+}
+
+func (w *world) line() []stages.Stage { return w.table().Stages() }
+
+func (w *world) stage(spec stages.Spec) stages.Stage {
+	switch spec.Name {
+	case "split":
+		return stage(spec, w.split)
+	case "warmup":
+		return stage(spec, func(stages.Input, []schemas.Example) ([]schemas.Policy, error) {
+			return trained("p0", schemas.StatusTrained), nil
+		})
+	case "score":
+		return stage(spec, func(_ stages.Input, exs []schemas.Example) (out []schemas.Score, _ error) {
 			for _, ex := range exs {
 				out = append(out, schemas.Score{ExampleID: ex.ID})
 			}
 			return out, nil
-		}),
-		stage(stages.Spec{Name: "select", Wakes: "score", Gather: true, Writes: "selection"}, func(in stages.Input, s []schemas.Score) (out []schemas.Selection, _ error) {
+		})
+	case "select":
+		return stage(spec, func(_ stages.Input, s []schemas.Score) (out []schemas.Selection, _ error) {
 			for i, x := range s {
 				out = append(out, schemas.Selection{ExampleID: x.ExampleID, Selected: i%3 == 0})
 			}
 			return out, nil
-		}),
-		stage(stages.Spec{Name: "expand", Wakes: "root", Writes: "candidate"}, func(in stages.Input, exs []schemas.Example) ([]schemas.Candidate, error) {
-			count("expand", in)
-			if exs[0].ID == w.failing {
-				return nil, stages.Reject(fmt.Errorf("cannot expand %s", exs[0].ID))
-			}
-			return []schemas.Candidate{{Parent: -1, ExampleID: exs[0].ID, Q: float64(in.Header.Seed % 1000)}}, nil
-		}),
-		stage(stages.Spec{Name: "filter", Wakes: "candidate", Writes: "pair"}, func(in stages.Input, c []schemas.Candidate) ([]schemas.Pair, error) {
+		})
+	case "expand":
+		return stage(spec, w.expand)
+	case "filter":
+		return stage(spec, func(_ stages.Input, c []schemas.Candidate) ([]schemas.Pair, error) {
 			return []schemas.Pair{{ExampleID: c[0].ExampleID, ChosenQ: c[0].Q}}, nil
-		}),
-		stage(stages.Spec{Name: "update", Wakes: "pair", Gather: true, Writes: "policy", NextRound: true}, func(in stages.Input, p []schemas.Pair) ([]schemas.Policy, error) {
-			if w.updateFails {
-				return nil, stages.Reject(fmt.Errorf("no memory"))
-			}
-			status := "trained"
-			if in.Header.Round+1 == w.guardAt {
-				status = schemas.StatusGuard
-			}
-			return []schemas.Policy{{Checkpoint: fmt.Sprintf("p%d-%d", in.Header.Round+1, len(p)), Status: status, Metrics: "{}", Curve: "[]"}}, nil
-		}),
-		stage(stages.Spec{Name: "evaluate", Wakes: "case", Writes: "verdict"}, func(in stages.Input, exs []schemas.Example) (out []schemas.Verdict, _ error) {
+		})
+	case "update":
+		return stage(spec, w.update)
+	case "evaluate":
+		return stage(spec, func(_ stages.Input, exs []schemas.Example) (out []schemas.Verdict, _ error) {
 			for _, ex := range exs {
 				out = append(out, schemas.Verdict{ExampleID: ex.ID, Part: ex.Part})
 			}
 			return out, nil
-		}),
+		})
 	}
+	panic("the tests do not know the stage " + spec.Name)
 }
 
-// table is the real line with these stages in the place of its own.
-func (w *world) table() line.Table {
-	table := line.Rows(nil)
-	for i, s := range w.line() {
-		table[i].Stage = s
+func (w *world) split(_ stages.Input, s []schemas.Shard) (out []schemas.Example, _ error) {
+	for i := range s[0].Rows {
+		ex := schemas.Example{ID: fmt.Sprintf("%s-%05d", s[0].Key, i), Part: schemas.PartTrain, Replay: i%2 == 0}
+		switch {
+		case int(i) < w.dropped:
+			ex.Part, ex.Replay = schemas.PartDropped, false
+			ex.Reason, ex.Detail = cmp.Or(w.reason, "no_answer"), "row 0: no answer"
+		case i%5 == 4:
+			ex.Part, ex.Replay = cmp.Or(w.heldOut, schemas.PartTest), false
+		}
+		out = append(out, ex)
 	}
-	return table
+	return out, nil
+}
+
+func (w *world) expand(in stages.Input, exs []schemas.Example) ([]schemas.Candidate, error) {
+	call := fmt.Sprintf("expand.%d.%s", in.Header.Round, in.Header.Key)
+	n, _ := w.calls.LoadOrStore(call, 0)
+	w.calls.Store(call, n.(int)+1)
+	if exs[0].ID == w.failing {
+		return nil, stages.Reject(fmt.Errorf("cannot expand %s", exs[0].ID))
+	}
+	return []schemas.Candidate{{Parent: -1, ExampleID: exs[0].ID, Q: float64(in.Header.Seed % 1000)}}, nil
+}
+
+func (w *world) update(in stages.Input, p []schemas.Pair) ([]schemas.Policy, error) {
+	if w.updateFails {
+		return nil, stages.Reject(fmt.Errorf("no memory"))
+	}
+	status := schemas.StatusTrained
+	if in.Header.Round+1 == w.guardAt {
+		status = schemas.StatusGuard
+	}
+	return trained(fmt.Sprintf("p%d-%d", in.Header.Round+1, len(p)), status), nil
+}
+
+func trained(checkpoint, status string) []schemas.Policy {
+	return []schemas.Policy{{Checkpoint: checkpoint, Status: status, Metrics: "{}", Curve: "[]"}}
+}
+
+// replace puts a function in the place of one stage.
+func replace[In, Out schemas.Record](
+	s []stages.Stage, name string, do func(in stages.Input, rows []In) ([]Out, error),
+) {
+	for i := range s {
+		if s[i].Spec().Name == name {
+			s[i] = stage(s[i].Spec(), do)
+		}
+	}
 }
 
 func start(t *testing.T, c *courier.Courier, cfg line.Config) {
@@ -150,7 +181,9 @@ func start(t *testing.T, c *courier.Courier, cfg line.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := schemas.Encode(schemas.Header{Run: "r", Key: "run"}, []schemas.Run{{Name: "r", Seed: 5, Config: string(section), ConfigDigest: "cfg", Base: "base", Dataset: string(shards)}})
+	b, err := schemas.Encode(schemas.Header{Run: "r", Key: schemas.KeyRun}, []schemas.Run{
+		{Name: "r", Seed: 5, Config: string(section), ConfigDigest: "cfg", Base: "base", Dataset: string(shards)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,8 +212,8 @@ func workOn(t *testing.T, c *courier.Courier, s []stages.Stage) {
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// keep steps the run until it ends or stalls. Every step is done by a keeper that
-// remembers nothing, and by several at once: what is written does not depend on it.
+// keep steps the run until it ends or stalls. Every step is done by several new keepers at once, which
+// remember nothing: the records must not depend on that.
 func keep(t *testing.T, c *courier.Courier, keepers int) line.State {
 	t.Helper()
 	return keepLine(t, c, keepers, nil)
@@ -231,7 +264,7 @@ func dump(t *testing.T, c *courier.Courier) []string {
 	return out
 }
 
-func TestARunEndsWithTheSameRecordsHoweverManyKeepersForget(t *testing.T) {
+func TestManyForgetfulKeepersLeaveTheSameRecords(t *testing.T) {
 	cfg := line.Default()
 	cfg.BatchRows = 8
 	var first []string
@@ -249,10 +282,11 @@ func TestARunEndsWithTheSameRecordsHoweverManyKeepersForget(t *testing.T) {
 			first = got
 		}
 		if !slices.Equal(got, first) {
-			t.Errorf("%d keepers left other records:\n%s\nthan one:\n%s", keepers, strings.Join(got, "\n"), strings.Join(first, "\n"))
+			t.Errorf("%d keepers left other records:\n%s\nthan one:\n%s",
+				keepers, strings.Join(got, "\n"), strings.Join(first, "\n"))
 		}
-		end, _, err := courier.Rows[schemas.End](t.Context(), c, "r", "end", 0, "end")
-		if err != nil || end[0].Rounds != 3 {
+		end, err := c.End(t.Context(), "r")
+		if err != nil || end.Rounds != 3 {
 			t.Errorf("end: %+v, %v", end, err)
 		}
 		v, err := line.Rows(nil).Look(t.Context(), c, "r")
@@ -265,7 +299,8 @@ func TestARunEndsWithTheSameRecordsHoweverManyKeepersForget(t *testing.T) {
 				t.Errorf("%+v is not closed", r)
 			}
 		}
-		if want := 1 + 3*2 + 5; seen != want { // examples; scores and pairs of three rounds; verdicts of five policies
+		// Examples, scores and pairs of three rounds, verdicts of five policies.
+		if want := 1 + 3*2 + 5; seen != want {
 			t.Errorf("%d rounds, want %d: %+v", seen, want, v.Rounds)
 		}
 		w.calls.Range(func(k, n any) bool {
@@ -285,14 +320,17 @@ func TestHowRunsEnd(t *testing.T) {
 		detail  string
 		stalled string
 	}{
-		"rows that were not wanted":   {world: &world{dropped: 5, reason: "not_drawn"}, status: "done"},
-		"too many dropped rows":       {world: &world{dropped: 5}, status: "failed", detail: "no_answer (first: row 0: no answer)"},
-		"the guard stops":             {world: &world{guardAt: 2}, status: schemas.StatusGuard},
-		"no rounds":                   {cfg: func(c *line.Config) { c.Rounds = 0 }, status: "done"},
-		"nothing to evaluate":         {cfg: func(c *line.Config) { c.Evaluate = "none" }, status: "done"},
-		"an update that is given up":  {world: &world{updateFails: true}, status: "failed", detail: "update gave up round 0: no memory"},
-		"an item fails, full quorum":  {world: &world{failing: "s0-00000"}, stalled: "1 of"},
-		"an item fails, lower quorum": {world: &world{failing: "s0-00000"}, cfg: func(c *line.Config) { c.Quorum = 0.5 }, status: "done"},
+		"rows that were not wanted": {world: &world{dropped: 5, reason: "not_drawn"}, status: "done"},
+		"too many dropped rows": {world: &world{dropped: 5},
+			status: "failed", detail: "no_answer (first: row 0: no answer)"},
+		"the guard stops":     {world: &world{guardAt: 2}, status: schemas.StatusGuard},
+		"no rounds":           {cfg: func(c *line.Config) { c.Rounds = 0 }, status: "done"},
+		"nothing to evaluate": {cfg: func(c *line.Config) { c.Evaluate = "none" }, status: "done"},
+		"an update that is given up": {world: &world{updateFails: true},
+			status: "failed", detail: "update gave up round 0: no memory"},
+		"an item fails, full quorum": {world: &world{failing: "s0-00000"}, stalled: "1 of"},
+		"an item fails, lower quorum": {world: &world{failing: "s0-00000"},
+			cfg: func(c *line.Config) { c.Quorum = 0.5 }, status: "done"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -308,15 +346,16 @@ func TestHowRunsEnd(t *testing.T) {
 			}
 			work(t, cr, w)
 			s := keep(t, cr, 1)
-			if s.Status != c.status || !strings.Contains(s.Detail, c.detail) || !strings.Contains(s.Stalled, c.stalled) || (c.stalled == "") != (s.Stalled == "") {
+			said := strings.Contains(s.Detail, c.detail) && strings.Contains(s.Stalled, c.stalled)
+			if s.Status != c.status || !said || (c.stalled == "") != (s.Stalled == "") {
 				t.Errorf("got %+v, want %q with %q, stalled %q", s, c.status, c.detail, c.stalled)
 			}
 		})
 	}
 }
 
-// Where nothing is held out, accuracy is still measured: on validation.
-func TestAutoEvaluatesValidationWhereNothingIsHeldOut(t *testing.T) {
+// If nothing is held out, accuracy is measured on validation.
+func TestAutoEvaluatesValidationIfNothingIsHeldOut(t *testing.T) {
 	for name, c := range map[string]struct{ share, want string }{
 		"a held-out part":  {"test", "test"},
 		"no held-out part": {"validation", "validation"},

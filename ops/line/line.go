@@ -38,15 +38,20 @@ import (
 // Spec. engine may be nil if only Specs are read.
 func Rows(engine *policy.Engine) Table {
 	return Table{
-		{split.New(engine), Once, &Round{Task: schemas.RecordShard, Result: schemas.RecordExample, Items: Shards, Title: "read the dataset"}},
+		// stage, when, and the round: tasks that the keeper writes, results that it waits for
+		{split.New(engine), Once, &Round{
+			Task: schemas.RecordShard, Result: schemas.RecordExample, Items: Shards, Title: "read the dataset"}},
 		{warmup.New(engine), Once, nil},
-		{score.New(engine), EachRound, &Round{Task: schemas.RecordBuffer, Result: schemas.RecordScore, Items: Buffer, Title: "score with",
+		{score.New(engine), EachRound, &Round{
+			Task: schemas.RecordBuffer, Result: schemas.RecordScore, Items: Buffer, Title: "score with",
 			Settings: []string{"line.batch_rows"}}},
 		{selection.New(engine), EachRound, nil},
-		{expand.New(engine), EachRound, &Round{Task: schemas.RecordRoot, Result: schemas.RecordPair, Items: Selected, Title: "search with"}},
+		{expand.New(engine), EachRound, &Round{
+			Task: schemas.RecordRoot, Result: schemas.RecordPair, Items: Selected, Title: "search with"}},
 		{filter.New(), EachRound, nil},
 		{update.New(engine), EachRound, nil},
-		{evaluate.New(engine), EachPolicy, &Round{Task: schemas.RecordCase, Result: schemas.RecordVerdict, Items: HeldOut, Title: "evaluate",
+		{evaluate.New(engine), EachPolicy, &Round{
+			Task: schemas.RecordCase, Result: schemas.RecordVerdict, Items: HeldOut, Title: "evaluate",
 			Settings: []string{"line.evaluate", "line.evaluate_rows", "line.batch_rows"}}},
 	}
 }
@@ -123,8 +128,8 @@ func (t Table) Records() []string {
 	return all
 }
 
-// Maker is the row whose stage writes the record in this round. ok is false if no stage does:
-// the keeper writes the base policy.
+// Maker returns the row whose stage writes the record in this round. ok is false if no stage
+// does: the keeper writes the base policy.
 func (t Table) Maker(record string, round int) (row Row, ok bool) {
 	for _, row := range t {
 		if row.Spec().Writes == record && row.writesIn(round) {

@@ -65,8 +65,8 @@ func TestMaker(t *testing.T) {
 	}
 }
 
-// A row is all that a new stage needs: here one that wakes on a record that is there already, and
-// one that wakes on the gather of its results. Keeper, worker and views take them from the table.
+// A new stage needs a row and nothing else. Here one stage wakes on an existing record and another on
+// the gather of its results. Keeper, worker and views take them from the table.
 func TestAddingAStageIsOneRow(t *testing.T) {
 	table := (&world{}).table()
 	at := slices.IndexFunc(table, func(r line.Row) bool { return r.Spec().Name == "update" })
@@ -76,8 +76,10 @@ func TestAddingAStageIsOneRow(t *testing.T) {
 				func(_ stages.Input, tree []schemas.Candidate) ([]schemas.Score, error) {
 					return []schemas.Score{{ExampleID: tree[0].ExampleID, Tokens: int32(len(tree))}}, nil
 				}),
-			When:  line.EachRound,
-			Round: &line.Round{Task: schemas.RecordRoot, Result: "size", Items: line.Selected, Title: "measure the trees of"},
+			When: line.EachRound,
+			Round: &line.Round{
+				Task: schemas.RecordRoot, Result: "size", Items: line.Selected, Title: "measure trees of",
+			},
 		},
 		line.Row{
 			Stage: stage(stages.Spec{Name: "sum", Wakes: "size", Gather: true, Writes: "total"},
@@ -115,7 +117,8 @@ func TestAddingAStageIsOneRow(t *testing.T) {
 			last = append(last, fmt.Sprintf("%s %t", r.Title, r.Gathered))
 		}
 	}
-	if want := []string{"evaluate true", "score with true", "search with true", "measure the trees of true"}; !slices.Equal(last, want) {
+	want := []string{"evaluate true", "score with true", "search with true", "measure trees of true"}
+	if !slices.Equal(last, want) {
 		t.Errorf("round 1 shows %q, want %q", last, want)
 	}
 }

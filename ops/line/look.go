@@ -11,8 +11,8 @@ import (
 	"itool/schemas"
 )
 
-// View is what a watcher sees of a run. It is read from the stream alone, so any
-// process may look at any time.
+// View shows how far a run is. It is read from the run's stream alone, so any process may look at
+// any time.
 type View struct {
 	Run    string
 	Rounds []RoundView // in the order of the line
@@ -47,7 +47,8 @@ func (t Table) Look(ctx context.Context, c *courier.Courier, run string) (View, 
 		if rv.Done, err = c.Broker.Count(ctx, run, broker.Filter(m.Key, m.Round)); err != nil {
 			return v, err
 		}
-		if rv.Gathered, err = c.Broker.Has(ctx, broker.Address{Run: run, Record: schemas.RecordGather, Round: m.Round, Key: m.Key}); err != nil {
+		gather := broker.Address{Run: run, Record: schemas.RecordGather, Round: m.Round, Key: m.Key}
+		if rv.Gathered, err = c.Broker.Has(ctx, gather); err != nil {
 			return v, err
 		}
 		v.Rounds = append(v.Rounds, rv)

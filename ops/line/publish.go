@@ -25,7 +25,7 @@ import (
 	"itool/storage/checkpoint"
 )
 
-// Checkpoints is the storage prefix under which every policy lies, the base first.
+// Checkpoints is the storage prefix of all policies, the base included.
 const Checkpoints = "checkpoints"
 
 // Request starts a run.
@@ -40,10 +40,9 @@ type Request struct {
 	Created   time.Time
 }
 
-// Publish stores the base model and the dataset, then starts the run: whoever
-// keeps the line takes it from there. Everything is checked before the start
-// message is written, so a run that starts has all that it needs. Publishing the
-// same request again is no error; another request under the same name is.
+// Publish stores the base model and the dataset, then starts the run: a keeper does the rest.
+// Everything is checked before the start message is written, so a run that starts has all that it
+// needs. Publishing the same request again is no error; another request under the same name is.
 func Publish(ctx context.Context, c *courier.Courier, engine *policy.Engine, req Request) error {
 	run, err := Prepare(ctx, c, engine, req)
 	if err != nil {
@@ -52,8 +51,8 @@ func Publish(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	return Start(ctx, c, run)
 }
 
-// Prepare is the first half of Publish: it checks and stores all that the run needs
-// and returns its description. Nobody knows of the run yet.
+// Prepare is the first half of Publish: it checks and stores everything that the run needs and
+// returns its description. It does not start the run.
 func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req Request) (schemas.Run, error) {
 	if err := schemas.ValidName(req.Run); err != nil {
 		return schemas.Run{}, fmt.Errorf("run name: %w", err)
@@ -61,10 +60,10 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	if len(req.Files) == 0 {
 		return schemas.Run{}, errors.New("publish: no dataset file was given")
 	}
-	if err := req.heldOut(); err != nil {
+	if err := req.checkHeldOut(); err != nil {
 		return schemas.Run{}, err
 	}
-	// Before anything is stored: a broken base leaves nothing behind.
+	// Check the base before anything is stored, so that a broken one leaves nothing behind.
 	if err := engine.Check(req.Base); err != nil {
 		return schemas.Run{}, fmt.Errorf("base model: %w", err)
 	}
@@ -90,15 +89,19 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	}, nil
 }
 
-// Start is the second half: it writes the message that the keeper wakes on.
+// Start is the second half of Publish: it writes the message that wakes the keeper.
 func Start(ctx context.Context, c *courier.Courier, run schemas.Run) error {
-	b, err := schemas.Encode(schemas.Header{Run: run.Name, Key: schemas.KeyRun, Seed: run.Seed, Config: run.ConfigDigest, Policy: run.Base}, []schemas.Run{run})
+	h := schemas.Header{
+		Run: run.Name, Key: schemas.KeyRun, Seed: run.Seed, Config: run.ConfigDigest, Policy: run.Base,
+	}
+	b, err := schemas.Encode(h, []schemas.Run{run})
 	if err != nil {
 		return err
 	}
 	err = c.Broker.Start(ctx, run.Name, b.Header.Map(), b.Body)
 	if errors.Is(err, broker.ErrExists) {
-		return fmt.Errorf("a run named %s is there with another dataset, base or configuration: choose another name", run.Name)
+		return fmt.Errorf("a run named %s exists with another dataset, base or configuration: choose another name",
+			run.Name)
 	}
 	if err != nil {
 		return err
@@ -108,7 +111,9 @@ func Start(ctx context.Context, c *courier.Courier, run schemas.Run) error {
 }
 
 // publishFile stores one dataset file under its digest and cuts it into shards.
-func publishFile(ctx context.Context, c *courier.Courier, index int, path string, shardRows int) ([]schemas.Shard, error) {
+func publishFile(
+	ctx context.Context, c *courier.Courier, index int, path string, shardRows int,
+) ([]schemas.Shard, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
@@ -135,7 +140,7 @@ func publishFile(ctx context.Context, c *courier.Courier, index int, path string
 	if rows == 0 {
 		return nil, fmt.Errorf("dataset %s is empty: it needs at least one row", path)
 	}
-	if _, err := io.Copy(hash, f); err != nil { // what stands behind the last row
+	if _, err := io.Copy(hash, f); err != nil { // what follows the last row
 		return nil, fmt.Errorf("dataset %s: %w", path, err)
 	}
 	sum := hex.EncodeToString(hash.Sum(nil))
@@ -156,9 +161,9 @@ func publishFile(ctx context.Context, c *courier.Courier, index int, path string
 	return shards, nil
 }
 
-// heldOut refuses settings that name a file which is not published: a misspelt name
-// would hold nothing out.
-func (req Request) heldOut() error {
+// checkHeldOut refuses settings that name a file that is not published: with a misspelt name nothing
+// would be held out.
+func (req Request) checkHeldOut() error {
 	var cfg struct{ Split split.Config }
 	if err := json.Unmarshal([]byte(req.Config), &cfg); err != nil {
 		return fmt.Errorf("configuration: %w", err)
@@ -173,14 +178,15 @@ func (req Request) heldOut() error {
 	}{{"test_files", cfg.Split.TestFiles}, {"validation_files", cfg.Split.ValidationFiles}} {
 		for _, name := range s.wanted {
 			if !slices.Contains(names, name) {
-				return fmt.Errorf("split.%s: no published file is named %q; there are: %s", s.setting, name, strings.Join(names, ", "))
+				return fmt.Errorf("split.%s: no published file is named %q; the files are: %s",
+					s.setting, name, strings.Join(names, ", "))
 			}
 		}
 	}
 	return nil
 }
 
-// shardName is what a dataset file is called in its examples.
+// shardName is the name of a dataset file in its examples.
 func shardName(path string) string { return strings.ToValidUTF8(filepath.Base(path), "_") }
 
 // Cancel ends a run: the keeper writes its end, and workers drop its items at their next

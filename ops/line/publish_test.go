@@ -24,8 +24,10 @@ func TestPrepareBrokenBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	write := func(city string) string {
-		row := `{"messages": [{"role": "user", "content": "` + city + `?"}, {"role": "assistant", "tool_calls": [{"type": "function", "function": ` +
-			`{"name": "weather", "arguments": "{}"}}]}], "tools": [{"type": "function", "function": {"name": "weather"}}]}`
+		row := `{"messages": [{"role": "user", "content": "` + city + `?"}, ` +
+			`{"role": "assistant", "tool_calls": [` +
+			`{"type": "function", "function": {"name": "weather", "arguments": "{}"}}]}], ` +
+			`"tools": [{"type": "function", "function": {"name": "weather"}}]}`
 		name := filepath.Join(t.TempDir(), "d.jsonl")
 		if err := os.WriteFile(name, []byte(row+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -42,7 +44,9 @@ func TestPrepareBrokenBase(t *testing.T) {
 		slices.Sort(keys)
 		return keys
 	}
-	req := line.Request{Run: "r", Config: "{}", Digest: "d", ShardRows: 10, Base: policytest.Tiny(1), Created: time.Now()}
+	req := line.Request{
+		Run: "r", Config: "{}", Digest: "d", ShardRows: 10, Base: policytest.Tiny(1), Created: time.Now(),
+	}
 	req.Files = []string{write("Bern")}
 	if _, err := line.Prepare(t.Context(), c, engine, req); err != nil {
 		t.Fatal(err)
@@ -50,7 +54,8 @@ func TestPrepareBrokenBase(t *testing.T) {
 	before := keys()
 	req.Files = []string{write("Oslo")}
 	req.Base = fstest.MapFS{"config.json": {Data: []byte("{}")}}
-	if _, err := line.Prepare(t.Context(), c, engine, req); err == nil || !strings.Contains(err.Error(), "base model: ") {
+	_, err = line.Prepare(t.Context(), c, engine, req)
+	if err == nil || !strings.Contains(err.Error(), "base model: ") {
 		t.Fatalf("got %v, want an error of the base model", err)
 	}
 	if after := keys(); !slices.Equal(after, before) {

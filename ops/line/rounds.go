@@ -24,17 +24,17 @@ func encode[R schemas.Record](key string, rows []R) (task, error) {
 	return task{key, b}, err
 }
 
-// openRound writes the manifest, then the tasks. A keeper that died in between
-// left a manifest with too few tasks: the next one writes the rest. Every key needs
-// its task, or the round would be waited for without end.
+// openRound writes the manifest, then the tasks. If a keeper died in between, the manifest has too
+// few tasks, and the next keeper writes the rest. Every key needs its task, or the round would never
+// close.
 func (k *Keeper) openRound(ctx context.Context, s *runState, rd Round, r int, policy string) error {
 	id := roundID(rd.Result, r)
 	if s.opened[id] {
 		return nil
 	}
-	if there, err := k.has(ctx, s, schemas.RecordGather, r, rd.Result); err != nil {
+	if exists, err := k.has(ctx, s, schemas.RecordGather, r, rd.Result); err != nil {
 		return err
-	} else if there {
+	} else if exists {
 		s.opened[id], s.closed[id] = true, true
 		return nil
 	}
@@ -49,17 +49,18 @@ func (k *Keeper) openRound(ctx context.Context, s *runState, rd Round, r int, po
 	if err := publish(ctx, k, s, schemas.RecordManifest, r, rd.Result, policy, rows); err != nil {
 		return err
 	}
-	there, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.Task, r))
+	published, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.Task, r))
 	if err != nil {
 		return err
 	}
-	if there < len(list) {
+	if published < len(list) {
 		missing, err := k.publishTasks(ctx, s, rd, r, policy, list, tasks)
 		if err != nil {
 			return err
 		}
 		if len(missing) > 0 {
-			return errFailed{fmt.Sprintf("%d of %d %s items of round %d are no examples of the dataset, such as %q; the stage that chose them is at fault",
+			return errFailed{fmt.Sprintf("%d of %d %s items of round %d are not in the dataset, such as %q; "+
+				"the stage that chose them is at fault",
 				len(missing), len(list), rd.Task, r, slices.Min(slices.Collect(maps.Keys(missing))))}
 		}
 		k.Log.Info("opened a round", "run", s.run.Name, "round", r, "tasks", rd.Task, "count", len(list))
@@ -69,9 +70,11 @@ func (k *Keeper) openRound(ctx context.Context, s *runState, rd Round, r int, po
 	return nil
 }
 
-// publishTasks publishes those tasks that the manifest lists, some at a time: over a
-// network each takes a round trip. It returns the keys without a task.
-func (k *Keeper) publishTasks(ctx context.Context, s *runState, rd Round, r int, policy string, keys []string, tasks iter.Seq2[task, error]) (missing map[string]bool, err error) {
+// publishTasks publishes the tasks that the manifest lists, several at a time, because each takes a
+// round trip over the network. It returns the keys without a task.
+func (k *Keeper) publishTasks(
+	ctx context.Context, s *runState, rd Round, r int, policy string, keys []string, tasks iter.Seq2[task, error],
+) (missing map[string]bool, err error) {
 	missing = make(map[string]bool, len(keys))
 	for _, key := range keys {
 		missing[key] = true
@@ -83,7 +86,7 @@ func (k *Keeper) publishTasks(ctx context.Context, s *runState, rd Round, r int,
 			break
 		}
 		if !missing[t.key] {
-			continue // an example that is there twice: the first stands
+			continue // the example appears twice: the first one counts
 		}
 		delete(missing, t.key)
 		h := k.header(s, rd.Task, r, t.key, policy)
@@ -103,22 +106,24 @@ func (k *Keeper) publishTasks(ctx context.Context, s *runState, rd Round, r int,
 	return missing, err
 }
 
-// hint tells workers and keepers that there is something new in the run.
+// hint tells workers and keepers that the run has something new.
 func (k *Keeper) hint(ctx context.Context, s *runState) {
-	_ = k.Courier.Broker.Announce(ctx, broker.Hint, s.run.Name, nil) // lost hints cost seconds, nothing else
+	_ = k.Courier.Broker.Announce(ctx, broker.Hint, s.run.Name, nil) // a lost hint costs seconds, nothing else
 }
 
-// closeRound gathers the round once each key of its manifest has a result or a
-// failure marker, and the quorum is met. A result beats a failure marker. A dataset of
-// which too little is left fails the run instead.
-func (k *Keeper) closeRound(ctx context.Context, s *runState, rd Round, r int, policy string) (closed bool, err error) {
+// closeRound gathers the round once each key of its manifest has a result or a failure record, and
+// the quorum is met. If a key has both, the result counts. If too much of the dataset was dropped,
+// the run fails instead.
+func (k *Keeper) closeRound(
+	ctx context.Context, s *runState, rd Round, r int, policy string,
+) (closed bool, err error) {
 	id := roundID(rd.Result, r)
 	if s.closed[id] {
 		return true, nil
 	}
-	if there, err := k.has(ctx, s, schemas.RecordGather, r, rd.Result); err != nil || there {
-		s.close(id, there)
-		return there, err
+	if exists, err := k.has(ctx, s, schemas.RecordGather, r, rd.Result); err != nil || exists {
+		s.close(id, exists)
+		return exists, err
 	}
 	rows, err := k.outcome(ctx, s, rd, r)
 	if err != nil || rows == nil {
@@ -131,7 +136,8 @@ func (k *Keeper) closeRound(ctx context.Context, s *runState, rd Round, r int, p
 		}
 	}
 	if failed > 0 && float64(len(rows)-failed) < s.cfg.Quorum*float64(len(rows)) {
-		return false, errStalled{fmt.Sprintf("%d of %d %s items of round %d failed and line.quorum is %g: see `itool failed %s`",
+		return false, errStalled{fmt.Sprintf(
+			"%d of %d %s items of round %d failed and line.quorum is %g: see `itool failed %s`",
 			failed, len(rows), rd.Task, r, s.cfg.Quorum, s.run.Name)}
 	}
 	if rd.Items == Shards {
@@ -142,21 +148,21 @@ func (k *Keeper) closeRound(ctx context.Context, s *runState, rd Round, r int, p
 	if err := publish(ctx, k, s, schemas.RecordGather, r, rd.Result, policy, rows); err != nil {
 		return false, err
 	}
-	k.Log.Info("gathered a round", "run", s.run.Name, "round", r, "record", rd.Result, "items", len(rows), "failed", failed)
+	k.Log.Info("gathered a round",
+		"run", s.run.Name, "round", r, "record", rd.Result, "items", len(rows), "failed", failed)
 	k.hint(ctx, s)
 	s.close(id, true)
 	return true, nil
 }
 
-// close remembers that a round is gathered; its keys are needed no more.
+// close remembers that a round is gathered. Its keys are not needed any more.
 func (s *runState) close(id string, gathered bool) {
 	if s.closed[id] = gathered; gathered {
 		delete(s.keys, id)
 	}
 }
 
-// outcome returns what became of every key of the manifest, or nil while some
-// are still open.
+// outcome returns what became of every key of the manifest, or nil while some are still open.
 func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int) ([]schemas.Gather, error) {
 	keys := s.keys[roundID(rd.Result, r)]
 	results, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.Result, r))
@@ -167,7 +173,7 @@ func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int) ([]s
 	if err != nil || results+failures < len(keys) {
 		return nil, err
 	}
-	there, err := k.Courier.Broker.Keys(ctx, s.run.Name, rd.Result, r)
+	answered, err := k.Courier.Broker.Keys(ctx, s.run.Name, rd.Result, r)
 	if err != nil {
 		return nil, err
 	}
@@ -177,12 +183,12 @@ func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int) ([]s
 	}
 	rows := make([]schemas.Gather, 0, len(keys))
 	for _, key := range keys {
-		_, ok := slices.BinarySearch(there, key)
+		_, ok := slices.BinarySearch(answered, key)
 		if !ok {
 			if _, gone := slices.BinarySearch(failed, key); !gone {
 				return nil, nil
 			}
-			// A replica may lag behind: before a key is frozen as failed, ask for it.
+			// A replica may lag behind. Ask for the result itself before the key counts as failed.
 			if ok, err = k.has(ctx, s, rd.Result, r, key); err != nil {
 				return nil, err
 			}
@@ -192,8 +198,8 @@ func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int) ([]s
 	return rows, nil
 }
 
-// header is what every message of the keeper carries. Seeds derive from the run's
-// seed, the round and the key, never from the order of work.
+// header is the header of every message of the keeper. Seeds derive from the run's seed, the round
+// and the key, never from the order of work.
 func (k *Keeper) header(s *runState, record string, r int, key, policy string) schemas.Header {
 	return schemas.Header{
 		Run: s.run.Name, Round: r, Key: key, Policy: policy, Config: s.run.ConfigDigest, Worker: k.Worker,
@@ -201,8 +207,10 @@ func (k *Keeper) header(s *runState, record string, r int, key, policy string) s
 	}
 }
 
-// publish writes one of the keeper's own records; to find it there already is fine.
-func publish[R schemas.Record](ctx context.Context, k *Keeper, s *runState, record string, r int, key, policy string, rows []R) error {
+// publish writes one of the keeper's own records. If the record exists already, that is no error.
+func publish[R schemas.Record](
+	ctx context.Context, k *Keeper, s *runState, record string, r int, key, policy string, rows []R,
+) error {
 	batch, err := schemas.Encode(k.header(s, record, r, key, policy), rows)
 	if err != nil {
 		return err

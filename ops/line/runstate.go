@@ -12,29 +12,30 @@ import (
 	"itool/stages"
 )
 
-// runState is what the keeper has read of a run. All of it is write-once in the
-// stream, so it may be remembered for ever and lost at any time.
+// runState is what the keeper remembers of a run. Every record in it is written once, so what is
+// remembered stays true, and a keeper that forgot it reads it again.
 type runState struct {
-	start broker.Message // without its body; another message under the name is another run
+	start broker.Message // without its body; another start message is another run of the same name
 	state State          // of the last step
 
-	read   bool // the start message
+	read   bool // the start message was read
 	run    schemas.Run
 	cfg    Config
 	shards []schemas.Shard
 
-	created  bool
+	created  bool                    // stream, first records and queues
 	keys     map[string][]string     // manifest keys of the open rounds, by "<result>.<round>"
 	opened   map[string]bool         // all tasks of "<result>.<round>" are in the stream
-	closed   map[string]bool         // "<result>.<round>" is gathered, or its only record is there
-	policies map[int]*schemas.Policy // what the line asks of a policy
-	counted  bool
-	replay   int            // examples in the replay buffer
-	cases    int            // examples to evaluate
-	parts    map[string]int // examples by part
+	closed   map[string]bool         // "<result>.<round>" is gathered, or its only record exists
+	policies map[int]*schemas.Policy // by round; only checkpoint, status and detail
+	counted  bool                    // the three counts below
+	replay   int                     // examples in the replay buffer
+	cases    int                     // examples to evaluate
+	parts    map[string]int          // examples by part
 }
 
-// runState returns what is remembered of the run, a new one when the name was given to another run.
+// runState returns what is remembered of the run. If the name was given to another run, that is
+// nothing.
 func (k *Keeper) runState(start broker.Message) *runState {
 	const sha = "itool-sha256"
 	s := k.runs[start.Run]
@@ -53,13 +54,13 @@ func (k *Keeper) runState(start broker.Message) *runState {
 	return s
 }
 
-// forget frees what an ended run does not need.
+// forget frees what is not needed after the end of a run.
 func (s *runState) forget() {
 	*s = runState{start: s.start, state: s.state, read: s.read, run: schemas.Run{Name: s.run.Name}, cfg: s.cfg}
 }
 
-// open reads the start message. One that nobody will ever understand fails its run;
-// one that another version may understand stalls it.
+// open reads the start message. A damaged message fails its run. A message that another version of
+// itool may understand stalls it.
 func (k *Keeper) open(ctx context.Context, s *runState, start broker.Message) error {
 	batch, err := k.Courier.Open(ctx, start)
 	var rows []schemas.Run
@@ -74,15 +75,15 @@ func (k *Keeper) open(ctx context.Context, s *runState, start broker.Message) er
 	case errors.As(err, &newer):
 		return errStalled{"waiting: needs " + newer.Want + ": " + err.Error()}
 	case err != nil:
-		return junk(err)
+		return badStart(err)
 	case len(rows) != 1:
-		return junk(fmt.Errorf("it holds %d rows instead of one", len(rows)))
+		return badStart(fmt.Errorf("it holds %d rows instead of one", len(rows)))
 	case batch.Header.Run != start.Run || rows[0].Name != start.Run:
-		return junk(fmt.Errorf("it says run %q in its header and %q in its row", batch.Header.Run, rows[0].Name))
+		return badStart(fmt.Errorf("it says run %q in its header and %q in its row", batch.Header.Run, rows[0].Name))
 	}
 	var sections struct{ Line json.RawMessage }
 	if err := json.Unmarshal([]byte(rows[0].Config), &sections); err != nil {
-		return junk(fmt.Errorf("configuration: %w", err))
+		return badStart(fmt.Errorf("configuration: %w", err))
 	}
 	cfg := Default()
 	err = stages.Input{Config: sections.Line}.Decode(&cfg)
@@ -90,19 +91,21 @@ func (k *Keeper) open(ctx context.Context, s *runState, start broker.Message) er
 		err = cfg.Validate()
 	}
 	if err != nil {
-		return errStalled{fmt.Sprintf("section line: %v: a keeper of the version that published the run understands it", err)}
+		return errStalled{fmt.Sprintf("section line: %v: start a keeper of the version that published the run", err)}
 	}
 	shards, err := readShards(rows[0].Dataset)
 	if err != nil {
-		return junk(fmt.Errorf("dataset: %w", err))
+		return badStart(fmt.Errorf("dataset: %w", err))
 	}
 	s.run, s.cfg, s.shards, s.read = rows[0], cfg, shards, true
-	s.keys, s.opened, s.closed, s.policies = map[string][]string{}, map[string]bool{}, map[string]bool{}, map[int]*schemas.Policy{}
+	s.keys, s.policies = map[string][]string{}, map[int]*schemas.Policy{}
+	s.opened, s.closed = map[string]bool{}, map[string]bool{}
 	return nil
 }
 
-func junk(err error) error {
-	return errFailed{fmt.Sprintf("the start message is damaged or foreign: %v; publish the run again under another name", err)}
+func badStart(err error) error {
+	return errFailed{fmt.Sprintf(
+		"the start message is damaged or foreign: %v; publish the run again under another name", err)}
 }
 
 func readShards(text string) (shards []schemas.Shard, err error) {
@@ -133,13 +136,16 @@ func (k *Keeper) create(ctx context.Context, s *runState) error {
 	if err := publish(ctx, k, s, schemas.RecordRun, 0, schemas.KeyRun, "", []schemas.Run{s.run}); err != nil {
 		return err
 	}
-	base := schemas.Policy{Checkpoint: s.run.Base, Base: s.run.Base, Status: schemas.StatusBase, Metrics: "{}", Curve: "[]"}
-	if err := publish(ctx, k, s, schemas.RecordPolicy, Base, schemas.KeyPolicy, s.run.Base, []schemas.Policy{base}); err != nil {
+	base := []schemas.Policy{
+		{Checkpoint: s.run.Base, Base: s.run.Base, Status: schemas.StatusBase, Metrics: "{}", Curve: "[]"},
+	}
+	if err := publish(ctx, k, s, schemas.RecordPolicy, Base, schemas.KeyPolicy, s.run.Base, base); err != nil {
 		return err
 	}
 	for _, row := range k.Line {
 		spec := row.Spec()
-		if _, err := k.Courier.Broker.Pull(ctx, s.run.Name, spec.Name, []string{spec.Filter()}, broker.PullOptions{AckWait: k.AckWait}); err != nil {
+		opt := broker.PullOptions{AckWait: k.AckWait}
+		if _, err := k.Courier.Broker.Pull(ctx, s.run.Name, spec.Name, []string{spec.Filter()}, opt); err != nil {
 			return err
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"itool/broker"
 )
 
-// Run steps every started run, on hints and at least every interval, until ctx
-// ends. onState, when not nil, hears of every step.
+// Run steps every started run until ctx ends: on hints, and at least once per interval. onState, if
+// not nil, gets the state after every step.
 func (k *Keeper) Run(ctx context.Context, interval time.Duration, onState func(State)) error {
 	hints, err := k.Courier.Broker.Listen(ctx, broker.Hint, "*")
 	if err != nil {
@@ -38,15 +38,15 @@ func (k *Keeper) Run(ctx context.Context, interval time.Duration, onState func(S
 			}
 			k.onHint(ctx, m, listen, onState)
 		}
-		// A step costs the server something, and every result is a hint: what a crowd of
-		// hints may take is a quarter of the time.
+		// Hints may use at most a quarter of the time: a step costs the server something, and
+		// every result sends a hint.
 		listen, again = nil, time.After(max(3*time.Since(began), 10*time.Millisecond))
 	}
 }
 
-// turn steps every run, and forgets those that are not there any more.
+// turn steps every run, and forgets the runs that do not exist any more.
 func (k *Keeper) turn(ctx context.Context, onState func(State)) {
-	there := map[string]bool{}
+	present := map[string]bool{}
 	for m, err := range k.Courier.Broker.Started(ctx) {
 		if err != nil {
 			if ctx.Err() == nil {
@@ -54,17 +54,17 @@ func (k *Keeper) turn(ctx context.Context, onState func(State)) {
 			}
 			return
 		}
-		there[m.Run] = true
+		present[m.Run] = true
 		k.report(ctx, onState)(k.Step(ctx, m))
 	}
 	for run := range k.runs {
-		if !there[run] {
+		if !present[run] {
 			delete(k.runs, run)
 		}
 	}
 }
 
-// onHint steps the runs of this hint and of those that wait behind it.
+// onHint steps the run of this hint and those of the hints that wait behind it.
 func (k *Keeper) onHint(ctx context.Context, m broker.Message, more <-chan broker.Message, onState func(State)) {
 	runs := map[string]bool{m.Run: true}
 	for len(more) > 0 {
@@ -74,7 +74,7 @@ func (k *Keeper) onHint(ctx context.Context, m broker.Message, more <-chan broke
 	for run := range runs {
 		s := k.runs[run]
 		if s == nil || !s.read {
-			k.turn(ctx, onState) // a new one
+			k.turn(ctx, onState) // a new run
 			return
 		}
 		if !s.state.Ended {

@@ -11,13 +11,15 @@ import (
 	"itool/stages/split"
 )
 
-// each walks over all examples of the run in key order, one batch in memory.
+// each visits all examples of the run in key order, with one batch in memory, until visit returns
+// false.
 func (k *Keeper) each(ctx context.Context, s *runState, visit func(*schemas.Example) (more bool)) error {
 	keys, err := k.Courier.ResultKeys(ctx, s.run.Name, schemas.RecordExample, 0)
 	if err != nil {
 		return err
 	}
-	for rows, err := range courier.Batches[schemas.Example](ctx, k.Courier, s.run.Name, schemas.RecordExample, 0, keys) {
+	batches := courier.Batches[schemas.Example](ctx, k.Courier, s.run.Name, schemas.RecordExample, 0, keys)
+	for rows, err := range batches {
 		if err != nil {
 			return err
 		}
@@ -30,7 +32,7 @@ func (k *Keeper) each(ctx context.Context, s *runState, visit func(*schemas.Exam
 	return nil
 }
 
-// countExamples learns how many tasks the rounds will have.
+// countExamples counts the examples, which decides how many tasks the rounds will have.
 func (k *Keeper) countExamples(ctx context.Context, s *runState) error {
 	if s.counted {
 		return nil
@@ -55,14 +57,14 @@ func (k *Keeper) countExamples(ctx context.Context, s *runState) error {
 	return err
 }
 
-// checkDropped fails the run when too much of the dataset was unusable: a run on
-// the rest would look like a success.
+// checkDropped fails the run if too much of the dataset was unusable: a run on the rest would look
+// like a success.
 func (k *Keeper) checkDropped(ctx context.Context, s *runState) error {
 	total, dropped, train, spare := 0, 0, 0, 0
 	reasons, first := map[string]int{}, map[string]string{}
 	err := k.each(ctx, s, func(e *schemas.Example) bool {
 		if e.Reason == string(split.NotDrawn) {
-			spare++ // asked for, and no fault of the dataset
+			spare++ // the user asked for fewer rows: the dataset is not at fault
 			return true
 		}
 		total++
@@ -87,11 +89,13 @@ func (k *Keeper) checkDropped(ctx context.Context, s *runState) error {
 	sort.Strings(why)
 	switch {
 	case total+spare == 0:
-		return errFailed{"the dataset holds no assistant turn; publish one that does"}
+		return errFailed{"the dataset has no assistant turn; publish one that has"}
 	case float64(dropped) > s.cfg.MaxDropped*float64(total):
-		return errFailed{fmt.Sprintf("%d of %d examples were dropped and line.max_dropped is %g: %s", dropped, total, s.cfg.MaxDropped, strings.Join(why, "; "))}
+		return errFailed{fmt.Sprintf("%d of %d examples were dropped and line.max_dropped is %g: %s",
+			dropped, total, s.cfg.MaxDropped, strings.Join(why, "; "))}
 	case train == 0:
-		return errFailed{"no example is left to train on; lower split.test_share or split.validation_share, raise split.data_share, or publish more tool sets"}
+		return errFailed{"no example is left to train on; lower split.test_share or split.validation_share, " +
+			"raise split.data_share, or publish more tool sets"}
 	}
 	return nil
 }
