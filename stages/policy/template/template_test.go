@@ -3,7 +3,6 @@ package template_test
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -463,11 +462,4 @@ func BenchmarkRender(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-func Example() {
-	t, _ := template.New(template.Default, template.DefaultBOS, template.DefaultEnd)
-	text, _ := t.Render(template.Input{Messages: []template.Message{{Role: "user", Content: "Hi"}}, Prompt: true})
-	fmt.Println(text)
-	// Output: <|bos|><|user|>Hi<|end|><|assistant|>
 }

@@ -1,7 +1,6 @@
 package cpu_test
 
 import (
-	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -190,16 +189,4 @@ func FuzzGemm(f *testing.F) {
 			}
 		}
 	})
-}
-
-func ExampleNew() {
-	dev, err := cpu.New(cpu.Options{Threads: 1})
-	if err != nil {
-		panic(err)
-	}
-	w := dev.Pack([]float32{1, 2, 3, 4}, 2, 2) // (N, K)
-	y := make([]float32, 2)
-	dev.MatMul(y, []float32{10, 1}, w, 1, false)
-	fmt.Println(y)
-	// Output: [12 34]
 }
