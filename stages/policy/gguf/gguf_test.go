@@ -20,8 +20,8 @@ import (
 	"itool/stages/policy/tokenizer"
 )
 
-// file is a GGUF file taken apart by the words of its specification. That llama.cpp
-// reads one, and says what we say, integration/peers tests where it is installed.
+// file parses a GGUF file by its specification. integration/peers tests, where llama.cpp is installed,
+// that llama.cpp reads one and gives the same answers.
 type file struct {
 	t       *testing.T
 	data    []byte
@@ -158,8 +158,7 @@ func written(t *testing.T, p *policy.Policy, o gguf.Options) *file {
 	return read(t, b.Bytes())
 }
 
-// TestWrite: every tensor of every family is there, merged, once, and where llama.cpp
-// looks for it.
+// TestWrite: the file has every tensor of every family, merged, once, and with llama.cpp's name.
 func TestWrite(t *testing.T) {
 	for _, g := range policytest.Goldens(t) {
 		p, err := policy.Open(g.Folder(true), policy.Options{})
@@ -186,7 +185,7 @@ func TestWrite(t *testing.T) {
 		if err := furthest(down.floats(), kernel.Widened(m.Layers[1].Down.Weight())); err > 1.0/256 {
 			t.Errorf("%s: ffn_down is off by %v", g.Name, err)
 		}
-		// Row r of a head of q: of a Llama the halves in turns, of a Qwen as it was.
+		// Row r of a head of q: in a Llama the two halves alternate, in a Qwen nothing changes.
 		q, was := f.tensors["blk.0.attn_q.weight"].floats(), kernel.Widened(m.Layers[0].Q.Weight())
 		c, d := m.HiddenSize, m.HeadDim
 		for r := range m.NumHeads * d {
@@ -222,8 +221,8 @@ func furthest(a, b []float32) (far float64) {
 	return far
 }
 
-// TestTokenizerRefused: a tokenizer that llama.cpp does not know would cut texts
-// otherwise, silently.
+// TestTokenizerRefused: with a tokenizer that it does not support, llama.cpp would silently split texts
+// differently.
 func TestTokenizerRefused(t *testing.T) {
 	if err := gguf.Write(&bytes.Buffer{}, policytest.Open(t, 1), gguf.Options{}); !errors.Is(err, gguf.ErrTokenizer) {
 		t.Errorf("got %v", err)
@@ -241,7 +240,7 @@ func (f *full) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestWriteFails: a full disk is an error, wherever it happens.
+// TestWriteFails: a full disk is an error at every place in the file.
 func TestWriteFails(t *testing.T) {
 	p := policytest.Open(t, 1)
 	for left := 0; left < 300_000; left += 50_000 {
@@ -258,7 +257,7 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// TestInt8: matrices whose rows are whole blocks are in eight bits, the others as ever.
+// TestInt8: matrices whose rows are whole blocks are in eight bits, the others in the usual type.
 func TestInt8(t *testing.T) {
 	fsys := policytest.Shaped(1, model.Config{
 		Family: model.Llama, HiddenSize: 32, IntermediateSize: 80, NumLayers: 1, NumHeads: 2, NumKVHeads: 1,
@@ -292,8 +291,8 @@ func TestInt8(t *testing.T) {
 	}
 }
 
-// TestTokenizer: vocabulary, kinds, merges and template of a tokenizer that llama.cpp
-// knows; rows of the embedding without a token are filled up.
+// TestTokenizer: vocabulary, kinds, merges and template of a tokenizer that llama.cpp supports. Rows of
+// the embedding without a token get a padding token.
 func TestTokenizer(t *testing.T) {
 	files := fstest.MapFS{}
 	tiny := policytest.Shaped(1, model.Config{
@@ -335,7 +334,7 @@ func TestTokenizer(t *testing.T) {
 		tokens[bos] != parts.Tokens[bos] {
 		t.Errorf("bos %v: %v of kind %v", bos, tokens[bos], kinds[bos])
 	}
-	// llama.cpp puts a BOS before what Raw puts one before.
+	// llama.cpp must add a BOS exactly if Raw does.
 	files["tokenizer_config.json"].Data = bytes.Replace(files["tokenizer_config.json"].Data,
 		[]byte("true"), []byte("false"), 1)
 	if none, err := policy.Open(files, policy.Options{}); err != nil {

@@ -68,7 +68,7 @@ func TestAdapter(t *testing.T) {
 		t.Error("taking the adapter off does not give the base back")
 	}
 
-	// base + scale·B·(A·x), computed the long way, equals the packed weight.
+	// base + scale·B·(A·x), computed separately, must equal the packed weight.
 	want := apply(base, model.Q)
 	l := a.Layers[0][model.Q]
 	for r := range a.Rank {
@@ -86,7 +86,7 @@ func TestAdapter(t *testing.T) {
 		}
 	}
 
-	// On disk beside the base it is merged by Open; Merged says the same as plain weights.
+	// Open merges an adapter in the same folder; Merged must give the same weights.
 	dir := saved(t, base)
 	if err := a.Save(dir.create); err != nil {
 		t.Fatal(err)
@@ -118,8 +118,8 @@ func TestAdapter(t *testing.T) {
 	}
 }
 
-// TestAdapterOfAnotherBase: an adapter knows its base, in every type and form that has
-// the same values, and no other opens with it.
+// TestAdapterOfAnotherBase: an adapter opens with its base, in every type and form that has the same
+// values, and with no other base.
 func TestAdapterOfAnotherBase(t *testing.T) {
 	cfg := tiny(true)
 	base := model.New(cfg, 1, ref.New())
@@ -138,7 +138,7 @@ func TestAdapterOfAnotherBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	prints := map[string]bool{}
-	near.Layers[1].Up.W[0] += 1.0 / 64 // the first row is one of those looked at
+	near.Layers[1].Up.W[0] += 1.0 / 64 // the first row is one of those in the digest
 	for name, c := range map[string]struct {
 		dir  memory
 		form model.Form
@@ -168,7 +168,7 @@ func TestAdapterOfAnotherBase(t *testing.T) {
 	if len(prints) != 4 { // float32 twice, mapped in bf16 and in float32, eight bits
 		t.Errorf("%d fingerprints: %v", len(prints), prints)
 	}
-	a.Base = "" // as PEFT writes one
+	a.Base = "" // as in adapters that PEFT writes
 	foreign := saved(t, base)
 	if err := a.Save(foreign.create); err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestAdapterMustFit(t *testing.T) {
 	}
 }
 
-// TestAdapterHasNoNulls: PEFT asks maps for their keys, and null has none.
+// TestAdapterHasNoNulls: PEFT fails on null where it expects a map, so Save must not write it.
 func TestAdapterHasNoNulls(t *testing.T) {
 	dir := memory{fstest.MapFS{}}
 	if err := noise(tiny(true), model.Q).Save(dir.create); err != nil {
@@ -202,8 +202,8 @@ func TestAdapterHasNoNulls(t *testing.T) {
 	}
 }
 
-// TestAdapterFields: what PEFT writes of a plain LoRA is read; a field that makes
-// something else of it is refused.
+// TestAdapterFields: everything that PEFT writes about a plain LoRA is accepted; a field that changes the
+// method is an error.
 func TestAdapterFields(t *testing.T) {
 	const plain = `{"alora_invocation_tokens": null, "alpha_pattern": {}, "arrow_config": null, "auto_mapping": null,
 		"base_model_name_or_path": "Qwen/Qwen2.5-0.5B", "bias": "none", "corda_config": null,

@@ -11,7 +11,7 @@ import (
 	"itool/stages/policy/model"
 )
 
-// published are the config.json of checkpoints in use, and what they must be read as.
+// published are the config.json of real checkpoints, and the configs that they must give.
 var published = []struct {
 	name, text string
 	want       string // family, C, layers, heads, kv heads, D, V, context, theta, tied, factor of the scaling
@@ -116,7 +116,7 @@ var published = []struct {
 		"torch_dtype": "bfloat16",
 		"transformers_version": "4.35.0", "use_cache": true, "vocab_size": 32000}`,
 		"llama 2048 22 32 4 64 32000 2048 10000 false 1"},
-	// The defaults, as transformers 5 writes them, and with every attribute that it knows.
+	// The defaults as transformers 5 writes them, and then with every attribute.
 	{"LlamaConfig()", `{"attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
 		"head_dim": 128,
 		"hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 11008,
@@ -142,7 +142,7 @@ var published = []struct {
 		"layer_types": ["full_attention", "full_attention"],
 		"attention_dropout": 0.0, "pad_token_id": null, "bos_token_id": null, "eos_token_id": null, "_name_or_path": "",
 		"model_type": "qwen3", "output_attentions": false}`, "qwen3 4096 2 32 32 128 151936 32768 10000 false 1"},
-	// What is absent is what transformers takes; Qwen states a window that it does not use.
+	// Absent fields have the defaults of transformers; Qwen sets a window that it does not use.
 	{"defaults of llama", `{"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1,
 		"num_attention_heads": 4,
 		"vocab_size": 9, "rope_parameters": {"rope_type": "default"}}`, "llama 64 1 4 4 16 9 2048 10000 false 1"},
@@ -183,8 +183,8 @@ func TestPublishedConfigs(t *testing.T) {
 	}
 }
 
-// TestConfigMeansAnotherModel: one field more, or one value, in a file that opens, and
-// transformers would compute something else.
+// TestConfigMeansAnotherModel: with one more field, or one other value, transformers would compute another
+// model. It must be an error.
 func TestConfigMeansAnotherModel(t *testing.T) {
 	const llama3 = `{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, ` +
 		`"original_max_position_embeddings": 8192}`
@@ -216,7 +216,7 @@ func TestConfigMeansAnotherModel(t *testing.T) {
 		{"LlamaConfig()", `"partial_rotary_factor": 0.5`, "partial_rotary_factor: 0.5"},
 		{"LlamaConfig()", `"rope_interleaved": true`, "rope_interleaved: true"},
 		{"LlamaConfig()", `"auto_map": {"AutoModelForCausalLM": "modeling_own.OwnForCausalLM"}`, "auto_map"},
-		{"LlamaConfig()", `"Hidden_Act": "silu"`, "Hidden_Act"}, // Go's decoder would read it, Python's not
+		{"LlamaConfig()", `"Hidden_Act": "silu"`, "Hidden_Act"}, // Go's decoder would accept it, Python's would not
 		{"LlamaConfig()", `"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true, ` +
 			`"bnb_4bit_quant_type": "nf4", "load_in_8bit": true}`, "quantization_config: load_in_8bit"},
 		{"LlamaConfig()", `"quantization_config": {"quant_method": "gptq", "bits": 4}`, "quantization_config"},
@@ -249,8 +249,7 @@ func TestConfigMeansAnotherModel(t *testing.T) {
 	}
 }
 
-// TestFourBitsThatAreNot: a file that announces four bits over plain weights belongs to
-// others.
+// TestFourBitsThatAreNot: a config.json that says four bits does not belong to plain weights.
 func TestFourBitsThatAreNot(t *testing.T) {
 	m := model.New(tiny(true), 1, ref.New())
 	dir := saved(t, m)

@@ -9,8 +9,8 @@ import (
 	"itool/stages/policy/model/safetensors"
 )
 
-// FuzzOpen spoils the two JSON files of a good checkpoint: an error or a model
-// whose sizes hold, never a panic.
+// FuzzOpen changes the two JSON files of a good checkpoint: Open must return an error or a consistent
+// model, and never panic.
 func FuzzOpen(f *testing.F) {
 	m := model.New(tiny(true), 1, ref.New())
 	dir := memory{fstest.MapFS{}}

@@ -26,7 +26,7 @@ func tiny(tied bool) model.Config {
 	}
 }
 
-// memory is a folder to save into.
+// memory is a folder in memory to save into.
 type memory struct{ fstest.MapFS }
 
 type buffer struct {
@@ -73,8 +73,8 @@ func TestSaveOpen(t *testing.T) {
 	}
 }
 
-// TestFamilies: what a family adds is kept, and a window that is stated but not used
-// is none.
+// TestFamilies: the additions of each family survive saving, and a sliding window that is not used is
+// ignored.
 func TestFamilies(t *testing.T) {
 	for _, f := range []model.Family{model.Llama, model.Qwen2, model.Qwen3} {
 		cfg := tiny(true)
@@ -116,7 +116,7 @@ func TestNewIsSeeded(t *testing.T) {
 	}
 }
 
-// Types of 16 bits round to the nearest of theirs.
+// TestSaveRounds: types of 16 bits round to the nearest value.
 func TestSaveRounds(t *testing.T) {
 	for dtype, want := range map[safetensors.Dtype]struct {
 		name string
@@ -142,7 +142,7 @@ func TestSaveRounds(t *testing.T) {
 	}
 }
 
-// TestMappedRefuses: what is not finite in a mapped weight is named.
+// TestMappedRefuses: the error names a value of a mapped weight that is not finite.
 func TestMappedRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		dtype safetensors.Dtype

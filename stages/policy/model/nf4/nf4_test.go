@@ -52,7 +52,7 @@ func values(t testing.TB, f *safetensors.File, name string) *kernel.Dense {
 	return &kernel.Dense{N: shape[0], K: shape[1], Data: data}
 }
 
-// TestRead: what bitsandbytes wrote stands for what it says, bit by bit.
+// TestRead: weights that bitsandbytes wrote have the values that bitsandbytes gives, bit by bit.
 func TestRead(t *testing.T) {
 	f := golden(t)
 	for name := range matrices {
@@ -64,7 +64,7 @@ func TestRead(t *testing.T) {
 		if got := kernel.Widened(w); !slices.Equal(got, want.Data) {
 			t.Errorf("%s: got %v…, want %v…", name, got[:8], want.Data[:8])
 		}
-		for row := range want.N { // from any row on
+		for row := range want.N { // from every row on
 			got := make([]float32, want.K)
 			if w.Rows(got, row, row+1); !slices.Equal(got, want.Data[row*want.K:(row+1)*want.K]) {
 				t.Fatalf("%s: row %d", name, row)
@@ -73,7 +73,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// written is a matrix in four bits in a file of ours.
+// written quantizes a matrix and writes it to a file.
 func written(t testing.TB, w kernel.Weight, dtype string) (*safetensors.File, []byte) {
 	t.Helper()
 	n, k := w.Shape()
@@ -89,9 +89,8 @@ func written(t testing.TB, w kernel.Weight, dtype string) (*safetensors.File, []
 	return f, file.Bytes()
 }
 
-// TestQuantize: codes, scales and maps are those of bitsandbytes. Its mean of the
-// scales is a sum in float32 in the order of its vector unit, ours in float64: the
-// offset may differ in the last bit.
+// TestQuantize: codes, scales and tables equal those of bitsandbytes. The offset may differ in its last
+// bit: it is the mean of the scales, which bitsandbytes sums in float32 and we in float64.
 func TestQuantize(t *testing.T) {
 	f := golden(t)
 	for name, dtype := range matrices {
@@ -153,8 +152,8 @@ func near(a, b []float32) bool {
 	})
 }
 
-// TestRoundTrip: what is written is read as it was, and errs by no more than half the
-// widest gap of the codebook, and the error of a scale in eight bits.
+// TestRoundTrip: a written weight is read unchanged, and its error is at most half the widest gap of the
+// codebook plus the error of a scale in eight bits.
 func TestRoundTrip(t *testing.T) {
 	f := golden(t)
 	for name, dtype := range matrices {
@@ -172,7 +171,7 @@ func TestRoundTrip(t *testing.T) {
 		if !slices.Equal(kernel.Widened(back), got) {
 			t.Errorf("%s: changed in the file", name)
 		}
-		if name != "even" { // the others hold scales that eight bits cannot tell apart
+		if name != "even" { // the others have scales that are equal in eight bits
 			continue
 		}
 		for at := 0; at < len(got); at += 64 {
@@ -192,7 +191,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestSize: 4.127 bits a weight.
+// TestSize: a weight has 4.127 bits.
 func TestSize(t *testing.T) {
 	const n, k = 512, 1024
 	q, err := nf4.Quantize(&kernel.Dense{N: n, K: k, Data: make([]float32, n*k)}, "bfloat16")
@@ -204,7 +203,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestReadRefuses: a file that says something else is refused by tensor and field.
+// TestReadRefuses: for a wrong file the error names tensor and field.
 func TestReadRefuses(t *testing.T) {
 	w := &kernel.Dense{N: 8, K: 64, Data: make([]float32, 512)}
 	for i := range w.Data {
@@ -243,8 +242,8 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// TestMissing: a weight without one of its companions is still one in four bits, and the
-// error names what is missing.
+// TestMissing: a weight without one of its companions still counts as quantized, and the error names the
+// missing tensor.
 func TestMissing(t *testing.T) {
 	f, _ := written(t, &kernel.Dense{N: 8, K: 64, Data: make([]float32, 512)}, "bfloat16")
 	for _, name := range nf4.Companions("x.weight") {
@@ -279,7 +278,7 @@ func TestTensorsFail(t *testing.T) {
 	}
 }
 
-// FuzzRead: no file makes reading panic, and what is read can be widened.
+// FuzzRead: no file makes Read panic, and a weight that Read returns can be converted.
 func FuzzRead(f *testing.F) {
 	w := &kernel.Dense{N: 2, K: 64, Data: make([]float32, 128)}
 	_, good := written(f, w, "bfloat16")

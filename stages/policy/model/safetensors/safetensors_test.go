@@ -119,8 +119,8 @@ func TestFloat32Refuses(t *testing.T) {
 	}
 }
 
-// Mapped gives what Float32 gives, without a copy where values lie as memory wants them: not
-// those of a header of an odd length.
+// TestMapped: Mapped gives the values of Float32. It copies nothing if the values are aligned, which they
+// are not behind a header of odd length.
 func TestMapped(t *testing.T) {
 	for name, bits := range map[string][]byte{
 		"BF16": {0xc0, 0xbf, 0, 0}, "F16": {0x00, 0xbe, 0xff, 0x7b}, "F32": {0, 0, 0xc0, 0xbf, 0, 0, 0x80, 0x3f},
