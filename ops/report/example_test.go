@@ -12,7 +12,7 @@ func ExampleReport_Findings() {
 	calls := func(share float64) *report.Accuracy {
 		return &report.Accuracy{Summary: stats.Summary{Calls: stats.Interval{Mean: share, N: 400}}}
 	}
-	gain := stats.Interval{Mean: 0.05, Low: -0.01, High: 0.11, N: 400}
+	gain := stats.Interval{Mean: 0.05, Low: 0.01, High: 0.09, N: 400}
 	r := &report.Report{
 		Run: "r1", Status: "done",
 		Policies: []report.Policy{
@@ -26,5 +26,5 @@ func ExampleReport_Findings() {
 	}
 	// Output:
 	// exact match of calls went from 60.0 % (warm-up) to 65.0 % (round 1)
-	// the rounds after it: +5.0 points, 95 % interval -1.0 to +11.0 (no effect is shown: the interval holds zero on 400 rows)
+	// rounds after the warm-up: +5.0 points, 95 % interval +1.0 to +9.0
 }

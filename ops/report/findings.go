@@ -18,12 +18,13 @@ func (r *Report) Findings() []string {
 	}
 	if e := r.Effect; e != nil {
 		out = append(out, effect("warm-up", e.WarmUp, nil)...)
-		out = append(out, effect("the rounds after it", e.Rounds, e.RoundsOfHeadroom)...)
+		out = append(out, effect("rounds after the warm-up", e.Rounds, e.RoundsOfHeadroom)...)
 	}
 	out = append(out, r.stageRemarks()...)
 	for _, b := range []string{schemas.DifficultyEasy, schemas.DifficultyMedium, schemas.DifficultyHard} {
 		if r.Rows.Parts[schemas.PartTrain] > 0 && r.Rows.Difficulty[b] == 0 {
-			out = append(out, fmt.Sprintf("no %s row by the paper's thresholds (warmup.mode tertile cuts the set in three instead)", b))
+			out = append(out, fmt.Sprintf("no %s row by the paper's thresholds "+
+				"(warmup.mode=tertile divides the rows into thirds instead)", b))
 		}
 	}
 	return out
@@ -45,7 +46,7 @@ func effect(what string, i *stats.Difference, ofHeadroom *float64) []string {
 		s += fmt.Sprintf(", %.0f %% of the headroom", 100**ofHeadroom)
 	}
 	if i.Low <= 0 && i.High >= 0 {
-		s += fmt.Sprintf(" (no effect is shown: the interval holds zero on %d rows)", i.N)
+		s += fmt.Sprintf(" (no effect is shown: the interval contains zero, on %d rows)", i.N)
 	}
 	return []string{s}
 }
@@ -71,19 +72,23 @@ func (r *Report) stageRemarks() []string {
 	}
 	for _, p := range r.Policies {
 		if a := p.Accuracy; a != nil && a.Parsed.N > 0 && a.Parsed.Mean == 0 {
-			add(fmt.Sprintf("not one of %d answers reads as calls, or as prose where prose is wanted: this says nothing about skill; look at the chat template and the answers' format", a.Parsed.N), p.Name)
+			add(fmt.Sprintf("none of %d answers parses as calls, or as prose where prose is expected: "+
+				"0 %% says nothing about the policy's skill; check the chat template and the format of the answers",
+				a.Parsed.N), p.Name)
 		}
 	}
 	for _, rd := range r.Rounds {
 		if rd.Cut*20 > rd.Terminals { // over 5 %: the length limit decides, not the policy
-			add(fmt.Sprintf("%d of %d searched answers ran out of length and failed by it (expand.max_answer_tokens)", rd.Cut, rd.Terminals), PolicyName(rd.Round+1))
+			add(fmt.Sprintf("%d of %d searched answers reached the length limit and failed (expand.max_answer_tokens)",
+				rd.Cut, rd.Terminals), PolicyName(rd.Round+1))
 		}
 		switch j := rd.Judge; {
 		case j == nil || j.Counts:
 		case j.Mass == nil:
 			add("self-evaluation did not count: "+Plain(j.Reason), PolicyName(rd.Round+1))
 		default:
-			add(fmt.Sprintf("self-evaluation did not count (AUC %s, mass %s)", number(j.AUC), number(j.Mass)), PolicyName(rd.Round+1))
+			text := fmt.Sprintf("self-evaluation did not count (AUC %s, mass %s)", number(j.AUC), number(j.Mass))
+			add(text, PolicyName(rd.Round+1))
 		}
 	}
 	for _, g := range r.Gates {
@@ -102,10 +107,12 @@ func (r *Report) stageRemarks() []string {
 // warnings say what a missed gate means for the result. Gates that are not listed have their
 // own remark in stageRemarks. The warnings have no numbers, so that rounds can share a line.
 var warnings = map[string]string{
-	"plateau":             "more plain fine-tuning would have gained over a point: what the rounds gain may be what the warm-up left (warmup.epochs)",
-	"headroom":            "the headroom is below 10 points: the search had little to find",
-	"|Δ log-probability|": fmt.Sprintf("the update moved its pairs by less than %g nats: the policy is hardly another one (update.rate)", movedBar),
-	"margin":              "the update did not widen the margin of its pairs: it learnt nothing from them (update.rate)",
+	"plateau": "more plain fine-tuning would have gained over a point: " +
+		"the rounds may only gain what a longer warm-up would gain too (warmup.epochs)",
+	"headroom": "the headroom is below 10 points: the search had little to find",
+	"|Δ log-probability|": fmt.Sprintf("the update moved its pairs by less than %g nats: "+
+		"the policy has hardly changed (update.rate)", movedBar),
+	"margin": "the update did not widen the margin of its pairs: it learnt nothing from them (update.rate)",
 }
 
 // categories are those of the benchmark, if all evaluated policies have the same ones.

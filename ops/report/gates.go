@@ -145,11 +145,12 @@ func shareOfHeadroom(gain *stats.Difference, h *Headroom) *float64 {
 func (r *Report) gatePlateau() Gate {
 	g := Gate{
 		Name: "plateau", Bar: "< +1 point",
-		Means: "What one more epoch of plain fine-tuning would change. A point or more is left: train longer (warmup.epochs) before the rounds get credit or blame.",
+		Means: "What one more epoch of plain fine-tuning would change. If that is a point or more, " +
+			"train longer (warmup.epochs) before you credit or blame the rounds.",
 	}
 	p := r.Plateau
 	if p == nil {
-		g.Means += " Not measured: warmup.plateau=1 does, for one more epoch's time."
+		g.Means += " Not measured: warmup.plateau=1 measures it and takes the time of one more epoch."
 		return g
 	}
 	if p.Epochs > 1 {
@@ -169,7 +170,8 @@ func (r *Report) gatePlateau() Gate {
 func (r *Report) gateHeadroom() Gate {
 	g := Gate{
 		Name: "headroom", Bar: "≥ 10 points",
-		Means: "How much more often one of %s is right than the greedy answer. It bounds the gain: below the bar a search finds little, and a better warm-up or harder data comes first.",
+		Means: "How much more often one of %s is right than the greedy answer. A round cannot gain more. " +
+			"Below the bar a search finds little: first improve the warm-up, or use harder data.",
 	}
 	draws := "k draws at temperature 1"
 	for _, rd := range r.Rounds {
@@ -197,7 +199,8 @@ func (r *Report) gateHeadroom() Gate {
 func (r *Report) gateShare() Gate {
 	g := Gate{
 		Name:  "gain ÷ headroom",
-		Means: "The part of its headroom that a round turned into accuracy on the evaluated rows. It is as unsure as that gain.",
+		Means: "The share of its headroom that a round turned into accuracy on the evaluated rows. " +
+			"It is as uncertain as that gain.",
 	}
 	for _, rd := range r.Rounds {
 		if s := rd.GainOfHeadroom; s != nil {
@@ -210,7 +213,8 @@ func (r *Report) gateShare() Gate {
 func (r *Report) gateJudge(b bars) Gate {
 	g := Gate{
 		Name: "self-evaluation", Bar: fmt.Sprintf("AUC ≥ %.2f, mass ≥ %.2f", b.Select.MinAUC, b.Select.MinMass),
-		Means: "AUC: does the policy's judgement tell right answers from wrong ones (0.5: chance)? Mass: does it answer with the letters? Below the bar it does not count (C = 0).",
+		Means: "AUC: does the policy's judgement tell right answers from wrong ones (0.5: chance)? " +
+			"Mass: does it answer with the letters? Below the bar it does not count (C = 0).",
 	}
 	for _, rd := range r.Rounds {
 		if j := rd.Judge; j != nil && j.Mass != nil {
@@ -223,7 +227,8 @@ func (r *Report) gateJudge(b bars) Gate {
 func (r *Report) gateFunnel(b bars) Gate {
 	g := Gate{
 		Name: "funnel", Bar: fmt.Sprintf("≥ %d pairs, ≥ %d steps", b.Update.MinPairs, b.Update.MinSteps),
-		Means: "Branching nodes → pairs → steps. With fewer it is “no update”, never a result. Few branches: raise expand.width or select.ratio; few pairs: see what dropped them.",
+		Means: "Branching nodes → pairs → steps. Below the bar the round is “no update”, which is no result. " +
+			"Few branches: raise expand.width or select.ratio. Few pairs: see why they were dropped.",
 	}
 	for _, rd := range r.Rounds {
 		if p := r.PolicyOf(rd.Round + 1); p != nil {
@@ -237,7 +242,8 @@ func (r *Report) gateFunnel(b bars) Gate {
 func (r *Report) gateMoved() Gate {
 	g := Gate{
 		Name: "|Δ log-probability|", Bar: fmt.Sprintf("≥ %g nats", movedBar),
-		Means: "How far the update moved the pairs' answers, mean over both sides. Below the bar the policy is hardly another one: raise update.rate or update.epochs, or find more pairs.",
+		Means: "How far the update moved the pairs' answers, mean over both sides. Below the bar the policy " +
+			"has hardly changed: raise update.rate or update.epochs, or find more pairs.",
 	}
 	for _, rd := range r.Rounds {
 		if rd.Sides != nil {
@@ -254,7 +260,8 @@ func (rd *Round) moved() float64 { return (rd.ChosenChange + rd.RejectedChange) 
 func (r *Report) gateMargin() Gate {
 	g := Gate{
 		Name: "margin", Bar: "rises",
-		Means: "Chosen − rejected log-probability per token, in nats. If it does not rise the update did not learn its pairs: look at update.rate, then at the pairs.",
+		Means: "Chosen − rejected log-probability per token, in nats. If it does not rise, the update did not " +
+			"learn its pairs: check update.rate, then the pairs.",
 	}
 	for _, rd := range r.Rounds {
 		if s := rd.Sides; s != nil {
@@ -268,7 +275,8 @@ func (r *Report) gateMargin() Gate {
 func (r *Report) gateSides() Gate {
 	g := Gate{
 		Name:  "chosen, rejected",
-		Means: "How either side of the margin moved. Both may fall while it rises, which is normal for a preference loss. If chosen falls as far as rejected, raise update.sft_weight.",
+		Means: "How each side of the margin moved. Both may fall while the margin rises, which is normal for a " +
+			"preference loss. If chosen falls as far as rejected, raise update.sft_weight.",
 	}
 	for _, rd := range r.Rounds {
 		if s := rd.Sides; s != nil {

@@ -57,7 +57,8 @@ func (g *gatherer) readRun(ctx context.Context) error {
 			g.r.Datasets[n-1].Rows += int(s.Rows)
 			continue
 		}
-		g.r.Datasets = append(g.r.Datasets, Dataset{Name: s.Name, Format: s.Format, SHA256: s.SHA256, Rows: int(s.Rows)})
+		file := Dataset{Name: s.Name, Format: s.Format, SHA256: s.SHA256, Rows: int(s.Rows)}
+		g.r.Datasets = append(g.r.Datasets, file)
 	}
 	end, err := g.c.End(ctx, g.run)
 	if errors.Is(err, broker.ErrNotExist) {

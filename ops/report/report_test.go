@@ -210,7 +210,7 @@ func TestShown(t *testing.T) {
 	r := gather(b)
 	text, html := render(t, r)
 	gain := "exact match of calls went from 25.0 % (base) to 50.0 % (warm-up)"
-	cut := "1 of 2 searched answers ran out of length"
+	cut := "1 of 2 searched answers reached the length limit"
 	for _, c := range []struct{ what, text, html string }{
 		{"status", "run r1 · done", `<span class="badge done">done</span>`},
 		{"headline", gain, gain},
@@ -239,7 +239,7 @@ func TestShown(t *testing.T) {
 			t.Errorf("the page contains %q", bad)
 		}
 	}
-	for _, bad := range []string{"\x1b", "\u202e", "the rounds after it"} {
+	for _, bad := range []string{"\x1b", "\u202e", "rounds after the warm-up"} {
 		if strings.Contains(text, bad) {
 			t.Errorf("the text contains %q", bad)
 		}
@@ -254,7 +254,7 @@ func TestNothingParses(t *testing.T) {
 	write(b, "verdict", -1, "c0",
 		schemas.Verdict{ExampleID: "t1", Part: "test", HasCall: true, ErrorType: "code syntax"})
 	r := gather(b)
-	if got := strings.Join(r.Findings(), "\n"); !strings.Contains(got, "base: not one of 1 answers reads as calls") {
+	if got := strings.Join(r.Findings(), "\n"); !strings.Contains(got, "base: none of 1 answers parses as calls") {
 		t.Errorf("findings:\n%s\nwant a finding that no answer parses", got)
 	}
 }

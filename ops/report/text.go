@@ -144,7 +144,8 @@ func (r *Report) textGates(w *printer) {
 		}
 		rows = append(rows, row)
 	}
-	w.table("diagnostics (plateau, headroom: points of exact match on validation rows that want a call; with 95 % intervals; unclear: the interval holds the bar, the value misses it)", rows)
+	w.table("diagnostics (plateau, headroom: points of exact match on validation rows that want a call, "+
+		"with 95 % intervals; unclear: the value misses the bar, the interval reaches it)", rows)
 	for _, g := range r.Gates {
 		w.line("%s", wrap(g.Name+": "+g.Means, " ", "  ", 116))
 	}
@@ -166,7 +167,8 @@ func (r *Report) textFunnel(w *printer) {
 			fmt.Sprint(rd.OtherMode), orNone(strings.Join(dropped, ", ")),
 		})
 	}
-	w.table("the funnel of every round (with both: trees with right and wrong answers; |Δ|: nats that the update moved a side; other mode: pairs if it were in force)", rows)
+	w.table("the funnel of every round (with both: trees with right and wrong answers; "+
+		"|Δ|: how far the update moved a side, in nats; other mode: pairs that it would keep)", rows)
 }
 
 func (r *Report) textJudge(w *printer) {
@@ -198,7 +200,8 @@ func (r *Report) textTraining(w *printer) {
 			})
 		}
 	}
-	w.table("guard: the same held-out prompts before and after an update (p of a drop by chance)", rows)
+	w.table("guard: the same held-out prompts before and after an update "+
+		"(p: probability of such a drop by chance)", rows)
 }
 
 // wrap breaks a text into lines after separators. width is in characters.
