@@ -11,9 +11,9 @@ import (
 	"itool/stages/policy"
 )
 
-// calibration says how good the policy's opinion of its own answers is.
+// calibration says how good the policy's self-evaluation is.
 type calibration struct {
-	weight, auc, mass float64 // auc and mass are NaN when nothing was measured
+	weight, auc, mass float64 // auc and mass are NaN if nothing was measured
 	reason            string
 }
 
@@ -22,9 +22,9 @@ func (c calibration) writeTo(s *schemas.Selection) {
 	s.JudgeWeight, s.JudgeAUC, s.JudgeMass, s.JudgeReason = c.weight, c.auc, c.mass, c.reason
 }
 
-// calibrate decides whether this policy's opinion of answers may count in the
-// reward: it must put its probability on the letters, and its opinion must agree
-// with the outcome, on validation examples.
+// calibrate decides whether this policy's self-evaluation may count in the reward. On
+// validation examples the policy must put its probability on the four letters, and its
+// self-evaluation must rank right answers above wrong ones.
 func (a *panel) calibrate(ctx context.Context, cfg Config) (calibration, error) {
 	c := calibration{auc: math.NaN(), mass: math.NaN()}
 	if a.calibrating == 0 {
@@ -32,9 +32,9 @@ func (a *panel) calibrate(ctx context.Context, cfg Config) (calibration, error) 
 		return c, nil
 	}
 	e, err := judge.NewSelfEvaluator(a.policy)
-	if err != nil { // a tokenizer without the letters has no opinion: a finding, not a failure
+	if err != nil { // the tokenizer does not have the letters: a result of the calibration, no failure
 		c.reason = err.Error()
-		return c, nil //nolint:nilerr // said above
+		return c, nil //nolint:nilerr // it is the reason
 	}
 	var score []float64
 	var pass []bool
@@ -43,7 +43,7 @@ func (a *panel) calibrate(ctx context.Context, cfg Config) (calibration, error) 
 		for k := range a.calibrating {
 			r, err := e.Evaluate(ctx, &a.examples[k], verdicts[k].Answer, cfg.SelfEvalReference)
 			if errors.Is(err, policy.ErrTooLong) {
-				continue // the longest conversations leave no room for the judging prompt
+				continue // a long conversation leaves no room for the judging prompt
 			}
 			if err != nil {
 				return c, err
@@ -60,7 +60,8 @@ func (a *panel) calibrate(ctx context.Context, cfg Config) (calibration, error) 
 	case cfg.SelfEval == "on":
 		c.weight, c.reason = 1, "forced by select.self_eval"
 	case c.mass < cfg.MinMass:
-		c.reason = fmt.Sprintf("the four letters hold %.0f %% of the probability, %.0f %% is needed", 100*c.mass, 100*cfg.MinMass)
+		c.reason = fmt.Sprintf("the four letters hold %.0f %% of the probability, %.0f %% is needed",
+			100*c.mass, 100*cfg.MinMass)
 	case math.IsNaN(c.auc):
 		c.reason = "all validation answers have the same outcome, so the AUC is not defined"
 	case c.auc < cfg.MinAUC:

@@ -10,13 +10,13 @@ import (
 	"itool/stages/policy"
 )
 
-// headroom is what bounds the gain of a round: how many validation examples the
-// policy gets right greedily, and how many in at least one of k draws. A search finds
-// only what the policy can draw, so what lies between the two is what there is to
-// learn. Counts of examples; cases is 0 when nothing was measured.
+// headroom bounds the gain of a round: the policy gets greedy of its validation examples
+// right with the greedy answer, and sampled of them in at least one of k draws. A search
+// finds only what the policy can draw, so the difference is what there is to learn. won
+// counts the examples that only draws get right; cases is 0 if nothing was measured.
 type headroom struct{ draws, cases, greedy, sampled, won int }
 
-// headroom asks the panel's examples k − 1 times more: the first draw is there.
+// headroom draws k − 1 more answers to the panel's cases; ask has drawn the first.
 func (a *panel) headroom(ctx context.Context, cfg Config, in stages.Input, out stages.Output) (headroom, error) {
 	if len(a.cases) == 0 {
 		return headroom{}, nil

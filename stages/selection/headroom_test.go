@@ -30,13 +30,14 @@ func question(t testing.TB, p *policy.Policy, n int, part string) schemas.Exampl
 	}
 	answer := "[f(a='" + letter + "')]"
 	return schemas.Example{
-		ID: fmt.Sprintf("e%03d", n), Messages: `[{"role":"user","content":"` + letter + `"}]`, Tools: tools, Reference: answer,
+		ID: fmt.Sprintf("e%03d", n), Messages: `[{"role":"user","content":"` + letter + `"}]`,
+		Tools: tools, Reference: answer,
 		PromptIDs: ids, AnswerIDs: p.Answer(answer), Template: p.TemplateHash(), Calls: 1, Part: part,
 	}
 }
 
-// pupil is a tiny policy that was taught eight of the ten letters, three of them twice
-// as often wrongly: there greedy is wrong, and a draw may be right.
+// pupil is a tiny policy that learned eight of the ten letters. Three of them it learned
+// twice as often wrongly, so that the greedy answer is wrong and a draw can be right.
 func pupil(t testing.TB) fs.FS {
 	t.Helper()
 	p := policytest.Open(t, 1)
@@ -72,8 +73,11 @@ func roundOf(t testing.TB, files fs.FS, cfg selection.Config, exs ...schemas.Exa
 	t.Helper()
 	return stagetest.Item{
 		Policy: files, Config: cfg,
-		Batches: []schemas.Batch{stagetest.Batch(t, "b0", schemas.Score{ExampleID: "e1", Perplexity: 3, HasCall: true}, schemas.Score{ExampleID: "e2", Perplexity: 2})},
-		Rounds:  []stagetest.Round{{Record: "example", Batches: []schemas.Batch{stagetest.Batch(t, "s0", exs...)}}},
+		Batches: []schemas.Batch{stagetest.Batch(t, "b0",
+			schemas.Score{ExampleID: "e1", Perplexity: 3, HasCall: true},
+			schemas.Score{ExampleID: "e2", Perplexity: 2},
+		)},
+		Rounds: []stagetest.Round{{Record: "example", Batches: []schemas.Batch{stagetest.Batch(t, "s0", exs...)}}},
 	}
 }
 
@@ -83,8 +87,8 @@ func small() selection.Config {
 	return cfg
 }
 
-// TestHeadroom: the counts are those of asking for the answers one draw at a time,
-// whoever else wants to hear them.
+// TestHeadroom: the counts are those of drawing one answer at a time, with and without a
+// calibration that asks the same examples.
 func TestHeadroom(t *testing.T) {
 	files := pupil(t)
 	p, err := policy.Open(files, policy.Options{})
@@ -114,11 +118,15 @@ func TestHeadroom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seeds := []uint64{stages.Seed(seed, "select/judge", 1), stages.Seed(seed, "select/headroom", 1), stages.Seed(seed, "select/headroom", 2)}
+	seeds := []uint64{
+		stages.Seed(seed, "select/judge", 1),
+		stages.Seed(seed, "select/headroom", 1), stages.Seed(seed, "select/headroom", 2),
+	}
 	for i := range cases {
 		right := false
-		for _, s := range seeds { // an example's draw is its own, whatever is drawn beside it
-			v, err := judge.Answer(t.Context(), p, cases[i:i+1], policy.Request{MaxTokens: cfg.MaxTokens, Temperature: 1, Seed: s + uint64(i)})
+		for _, s := range seeds { // an example's draw does not depend on the others in its batch
+			req := policy.Request{MaxTokens: cfg.MaxTokens, Temperature: 1, Seed: s + uint64(i)}
+			v, err := judge.Answer(t.Context(), p, cases[i:i+1], req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,29 +144,32 @@ func TestHeadroom(t *testing.T) {
 		}
 	}
 	if g := rows[0].HeadroomGreedy; g == 0 || g == rows[0].HeadroomCases {
-		t.Errorf("%d of %d greedy answers are right: this pupil shows nothing", g, rows[0].HeadroomCases)
+		t.Errorf("%d of %d greedy answers are right: this policy tests nothing", g, rows[0].HeadroomCases)
 	}
 	stagetest.Run(t, selection.New(engine(t)), stagetest.Case{Item: item})
 
-	t.Run("with the calibration beside it", func(t *testing.T) {
+	t.Run("with a calibration", func(t *testing.T) {
 		item := roundOf(t, files, small(), all...)
 		stagetest.Run(t, selection.New(engine(t)), stagetest.Case{Item: item})
 		r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), item)[0]
 		if r.HeadroomCases != want.HeadroomCases || r.HeadroomGreedy != want.HeadroomGreedy || r.JudgeReason == "" {
-			t.Errorf("got %+v, want the same examples and greedy answers as without it, and a calibration", r)
+			t.Errorf("got %+v, want the examples and greedy answers of before, and a calibration", r)
 		}
 		item.Config = func() selection.Config { c := small(); c.HeadroomDraws = 0; return c }()
 		alone := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), item)[0]
 		if alone.JudgeMass != r.JudgeMass || alone.JudgeReason != r.JudgeReason {
-			t.Errorf("the headroom changes the calibration: %v %q, without it %v %q", r.JudgeMass, r.JudgeReason, alone.JudgeMass, alone.JudgeReason)
+			t.Errorf("the headroom changes the calibration: %v %q, without it %v %q",
+				r.JudgeMass, r.JudgeReason, alone.JudgeMass, alone.JudgeReason)
 		}
 	})
 	t.Run("more draws find no less", func(t *testing.T) {
 		last := int32(-1)
 		for k := 1; k <= 6; k += 5 {
 			cfg.HeadroomDraws = k
-			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), roundOf(t, files, cfg, all...))[0]
-			if r.HeadroomSampled < last || r.HeadroomSampled-r.HeadroomWon > r.HeadroomGreedy || r.HeadroomGreedy != want.HeadroomGreedy {
+			item := roundOf(t, files, cfg, all...)
+			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), item)[0]
+			if r.HeadroomSampled < last || r.HeadroomSampled-r.HeadroomWon > r.HeadroomGreedy ||
+				r.HeadroomGreedy != want.HeadroomGreedy {
 				t.Errorf("k = %d: %v after %d sampled", k, counts(r), last)
 			}
 			last = r.HeadroomSampled
@@ -177,7 +188,7 @@ func counts(s schemas.Selection) [5]int32 {
 	return [5]int32{s.HeadroomDraws, s.HeadroomCases, s.HeadroomGreedy, s.HeadroomSampled, s.HeadroomWon}
 }
 
-// TestHeadroomEdges: where there is nothing to measure, nothing is claimed.
+// TestHeadroomEdges: if nothing can be measured the counts are 0, and the reason says why.
 func TestHeadroomEdges(t *testing.T) {
 	p := policytest.Open(t, 1)
 	valid := func(n int, change func(*schemas.Example)) (out []schemas.Example) {
@@ -189,6 +200,11 @@ func TestHeadroomEdges(t *testing.T) {
 		return out
 	}
 	same := func(*schemas.Example) {}
+	asIs := func(*selection.Config) {}
+	training := valid(2, func(e *schemas.Example) { e.Part = schemas.PartTrain })
+	prose := valid(2, func(e *schemas.Example) { e.Calls, e.Reference = 0, "No." })
+	broken := valid(3, func(e *schemas.Example) { e.Tools = "7" })
+	foreign := valid(2, func(e *schemas.Example) { e.Template = "cafe" })
 	for _, c := range []struct {
 		name         string
 		change       func(*selection.Config)
@@ -196,22 +212,27 @@ func TestHeadroomEdges(t *testing.T) {
 		draws, cases int32
 		reason       string
 	}{
-		{"no validation examples", func(*selection.Config) {}, valid(2, func(e *schemas.Example) { e.Part = "train" }), 0, 0, "no validation examples"},
-		{"none with calls", func(*selection.Config) {}, valid(2, func(e *schemas.Example) { e.Calls, e.Reference = 0, "No." }), 0, 0, ""},
+		{"no validation examples", asIs, training, 0, 0, "no validation examples"},
+		{"none with calls", asIs, prose, 0, 0, ""},
 		{"switched off", func(c *selection.Config) { c.HeadroomDraws = 0 }, valid(2, same), 0, 0, ""},
 		{"on no examples", func(c *selection.Config) { c.HeadroomExamples = 0 }, valid(2, same), 0, 0, ""},
-		{"on fewer than there are", func(c *selection.Config) { c.HeadroomExamples = 3 }, valid(7, same), 3, 3, ""},
-		{"without self-evaluation", func(c *selection.Config) { c.SelfEval = "off" }, valid(2, same), 3, 2, "switched off"},
-		{"neither", func(c *selection.Config) { c.SelfEval, c.HeadroomDraws = "off", 0 }, valid(2, same), 0, 0, "switched off"},
-		{"what cannot be judged is left out and said", func(*selection.Config) {}, append(valid(2, same), valid(3, func(e *schemas.Example) { e.Tools = "7" })...), 3, 2, "3 validation examples cannot be asked or judged"},
-		{"another template", func(*selection.Config) {}, valid(2, func(e *schemas.Example) { e.Template = "cafe" }), 0, 0, "2 validation examples cannot be asked"},
+		{"on fewer than exist", func(c *selection.Config) { c.HeadroomExamples = 3 }, valid(7, same), 3, 3, ""},
+		{"no self-evaluation", func(c *selection.Config) { c.SelfEval = "off" }, valid(2, same), 3, 2, "switched off"},
+		{"neither", func(c *selection.Config) {
+			c.SelfEval, c.HeadroomDraws = "off", 0
+		}, valid(2, same), 0, 0, "switched off"},
+		{"three cannot be judged", asIs, append(valid(2, same), broken...), 3, 2,
+			"3 validation examples cannot be asked or judged"},
+		{"another template", asIs, foreign, 0, 0, "2 validation examples cannot be asked"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := small()
 			c.change(&cfg)
-			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), roundOf(t, policytest.Tiny(1), cfg, c.exs...))[0]
+			item := roundOf(t, policytest.Tiny(1), cfg, c.exs...)
+			r := stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), item)[0]
 			if r.HeadroomDraws != c.draws || r.HeadroomCases != c.cases || !strings.Contains(r.JudgeReason, c.reason) {
-				t.Errorf("%d draws of %d cases, reason %q; want %d, %d, %q", r.HeadroomDraws, r.HeadroomCases, r.JudgeReason, c.draws, c.cases, c.reason)
+				t.Errorf("%d draws of %d cases, reason %q; want %d, %d, %q",
+					r.HeadroomDraws, r.HeadroomCases, r.JudgeReason, c.draws, c.cases, c.reason)
 			}
 		})
 	}

@@ -10,9 +10,9 @@ import (
 	"itool/stages/policy"
 )
 
-// A panel is the validation examples that the round's policy answers before it
-// searches. The calibration of the self-evaluation and the headroom both want a
-// greedy answer and drawn ones; an example that serves both is asked once.
+// A panel is the validation examples that the round's policy answers before the search.
+// The calibration of the self-evaluation and the headroom both need a greedy answer and
+// drawn ones. An example that serves both is asked once.
 type panel struct {
 	policy      *policy.Policy
 	examples    []schemas.Example // those that calibrate first, then those that only the headroom needs
@@ -23,9 +23,9 @@ type panel struct {
 	greedy, drawn []schemas.Verdict // by example; drawn at temperature 1
 }
 
-// newPanel chooses the examples: the first ones calibrate, as many as calibrating says;
-// the headroom is measured on some whose reference holds a call, spread evenly over all of
-// them, so that a dataset sorted by kind is not measured by one kind.
+// newPanel chooses the examples. The first ones calibrate; their number is calibrating.
+// The headroom is measured on cases examples whose reference holds a call, spread evenly
+// over all such examples.
 func newPanel(in stages.Input, p *policy.Policy, calibrating, cases int) (*panel, error) {
 	exs, unfit, err := judge.Validation(p, in.Round(schemas.RecordExample, 0))
 	if err != nil {
@@ -50,9 +50,9 @@ func newPanel(in stages.Input, p *policy.Policy, calibrating, cases int) (*panel
 	return a, nil
 }
 
-// ask has every example answered greedily and once at temperature 1: the drawn
-// answers make failures likelier where greedy nearly always passes, and the other
-// way round.
+// ask has every example answered greedily and once at temperature 1. The calibration
+// needs right and wrong answers: a policy whose greedy answers are nearly all right, or
+// nearly all wrong, gives more of the other kind when it draws.
 func (a *panel) ask(ctx context.Context, cfg Config, in stages.Input, out stages.Output) (err error) {
 	if len(a.examples) == 0 {
 		return ctx.Err()
@@ -69,7 +69,7 @@ func (a *panel) ask(ctx context.Context, cfg Config, in stages.Input, out stages
 	return nil
 }
 
-// draws is how often the panel is asked in all.
+// draws is the number of times that the panel is asked in all.
 func (a *panel) draws(cfg Config) int {
 	if len(a.cases) == 0 {
 		return 2

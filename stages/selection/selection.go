@@ -1,12 +1,13 @@
-// Package selection chooses the examples that a round expands: it reads every
-// score of the round, ranks the examples of each stratum and marks the hardest.
-// On the wire the stage is called select.
+// Package selection chooses the examples that a round expands. It reads all scores of
+// the round, ranks the examples of each stratum and marks the hardest. On the wire the
+// stage is called select.
 //
-// It also measures the policy of the round on validation examples (panel.go):
-// whether its self-evaluation may count in the reward (calibrate.go), and how much
-// the round can gain at most (headroom.go). Both stand in every row of the result.
+// It also measures the policy of the round on validation examples (panel.go): whether
+// its self-evaluation may count in the reward (calibrate.go), and how much the round can
+// gain at most (headroom.go). Every row of the result holds these numbers.
 //
-// It does not compute perplexity; that is the score stage's.
+// What cannot be measured is said in the row's judge_reason and does not fail the item.
+// The perplexities come from the score stage; this stage only ranks them.
 package selection
 
 import (
@@ -21,19 +22,23 @@ import (
 	"itool/stages/policy"
 )
 
-// Config is the section "select": what is expanded in a round.
+// Config is the section "select" of a run's configuration.
 type Config struct {
 	Ratio         float64 `json:"ratio"`          // share of each stratum to expand, 0..1; the paper's 10 %
 	Order         string  `json:"order"`          // "perplexity" (hardest first) or "random" (the baseline)
-	MaxTrees      int     `json:"max_trees"`      // most examples per round over both strata, 0 = no bound; a stratum keeps one all the same
-	SelfEval      string  `json:"self_eval"`      // "auto" (counts when calibration holds), "on" or "off"
+	MaxTrees      int     `json:"max_trees"`      // most examples per round, but one per stratum; 0 = no limit
+	SelfEval      string  `json:"self_eval"`      // "auto" (counts if the calibration is good), "on" or "off"
 	JudgeExamples int     `json:"judge_examples"` // validation examples that calibrate the self-evaluation, ≥ 0
-	MinMass       float64 `json:"min_mass"`       // least mean probability on the four letters, 0..1
+	MinMass       float64 `json:"min_mass"`       // least mean probability of the four letters, 0..1
 	MinAUC        float64 `json:"min_auc"`        // least AUC of C against O, 0..1
-	MaxTokens     int     `json:"max_tokens"`     // of an answer drawn for the calibration or the headroom
+	MaxTokens     int     `json:"max_tokens"`     // of an answer for the calibration or the headroom
 
-	HeadroomDraws    int `json:"headroom_draws"`    // k: the headroom is pass@k of draws at temperature 1 − greedy, on validation; 0: not measured
-	HeadroomExamples int `json:"headroom_examples"` // most validation examples with calls that it is measured on, ≥ 0; it costs (1 + k) answers for each
+	// HeadroomDraws is k: the headroom is pass@k of draws at temperature 1, minus the
+	// greedy pass rate, on validation examples. 0: not measured.
+	HeadroomDraws int `json:"headroom_draws"`
+	// HeadroomExamples bounds the validation examples with calls that the headroom is
+	// measured on, ≥ 0. Each costs 1 + k answers.
+	HeadroomExamples int `json:"headroom_examples"`
 
 	SelfEvalReference bool `json:"self_eval_reference"` // show the reference to the self-evaluation; as in expand
 }
@@ -41,7 +46,8 @@ type Config struct {
 // Default is what the paper and the design say.
 func Default() Config {
 	return Config{
-		Ratio: 0.10, Order: "perplexity", SelfEval: "auto", JudgeExamples: 32, MinMass: 0.5, MinAUC: 0.7, MaxTokens: 256,
+		Ratio: 0.10, Order: "perplexity",
+		SelfEval: "auto", JudgeExamples: 32, MinMass: 0.5, MinAUC: 0.7, MaxTokens: 256,
 		HeadroomDraws: 4, HeadroomExamples: 128, SelfEvalReference: true,
 	}
 }
@@ -73,7 +79,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Stage closes a round of scores.
+// Stage turns the scores of a round into its selection.
 type Stage struct{ engine *policy.Engine }
 
 // New returns the stage; it opens policies through engine.
@@ -88,7 +94,7 @@ func (*Stage) Spec() stages.Spec {
 	}
 }
 
-// Process ranks all scores of the round; every scored example has a row in the result.
+// Process ranks all scores of the round. Every scored example has a row in the result.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
 	cfg, err := stages.Config(in, Default())
 	if err != nil {
@@ -110,8 +116,10 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	return stages.Result(in, out, rows)
 }
 
-// measure asks the policy what the round should know of it before it searches.
-func (s *Stage) measure(ctx context.Context, cfg Config, in stages.Input, out stages.Output) (cal calibration, room headroom, err error) {
+// measure measures the policy before the round searches with it.
+func (s *Stage) measure(
+	ctx context.Context, cfg Config, in stages.Input, out stages.Output,
+) (cal calibration, room headroom, err error) {
 	cal = calibration{auc: math.NaN(), mass: math.NaN(), reason: "switched off by select.self_eval"}
 	calibrating, cases := cfg.JudgeExamples, cfg.HeadroomExamples
 	if cfg.SelfEval == "off" {
@@ -146,9 +154,10 @@ func (s *Stage) measure(ctx context.Context, cfg Config, in stages.Input, out st
 	return cal, room, err
 }
 
-// Rank orders the examples of each stratum (the reference holds a call, or not),
-// hardest first, ties by example ID, and marks the top share of each: at least one
-// of a stratum that is not empty. With max_trees the strata shrink in proportion.
+// Rank orders the examples of each stratum, hardest first, ties by example ID, and marks
+// the top share of each. The strata are references with a call and without. At least one
+// example of a stratum is marked, if it has any. If max_trees is a limit, both strata
+// give up the same share.
 func Rank(scores []schemas.Score, cfg Config, seed uint64) []schemas.Selection {
 	rows := make([]schemas.Selection, len(scores))
 	for i, s := range scores {
@@ -170,7 +179,7 @@ func Rank(scores []schemas.Score, cfg Config, seed uint64) []schemas.Selection {
 	calls := sort.Search(len(rows), func(i int) bool { return !rows[i].HasCall })
 	for _, stratum := range [][]schemas.Selection{rows[:calls], rows[calls:]} {
 		take := int(math.Round(ratio * float64(len(stratum))))
-		if bounded { // rounded up in both strata they would be one too many
+		if bounded { // rounding up in both strata would exceed the limit
 			take = int(ratio*float64(len(stratum)) + 1e-9)
 		}
 		if take == 0 && len(stratum) > 0 {

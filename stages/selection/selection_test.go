@@ -36,31 +36,32 @@ func example(t testing.TB, id, answer string, calls int32, part string) schemas.
 func TestRank(t *testing.T) {
 	var scores []schemas.Score
 	for i := range 20 {
-		scores = append(scores, schemas.Score{ExampleID: string(rune('a' + i)), Perplexity: float64(i % 10), HasCall: i < 15})
+		id := string(rune('a' + i))
+		scores = append(scores, schemas.Score{ExampleID: id, Perplexity: float64(i % 10), HasCall: i < 15})
 	}
 	base := selection.Default()
 	for name, c := range map[string]struct {
 		change func(*selection.Config)
-		want   []string
+		want   string // the selected examples, in order
 	}{
-		"the top tenth of each stratum, at least one":  {func(*selection.Config) {}, []string{"j", "i", "t"}},
-		"three tenths, rounded":                        {func(c *selection.Config) { c.Ratio = 0.3 }, []string{"j", "i", "h", "g", "f", "t", "s"}},
-		"ties go to the lower ID":                      {func(c *selection.Config) { c.Ratio = 0.7 }, []string{"j", "i", "h", "g", "f", "e", "o", "d", "n", "c", "m", "t", "s", "r", "q"}},
-		"a bound that both strata would round up over": {func(c *selection.Config) { c.Ratio, c.MaxTrees = 1, 10 }, []string{"j", "i", "h", "g", "f", "e", "o", "t", "s"}},
-		"a bound on the trees":                         {func(c *selection.Config) { c.Ratio, c.MaxTrees = 1, 4 }, []string{"j", "i", "h", "t"}},
+		"the top tenth of each stratum, at least one": {func(*selection.Config) {}, "jit"},
+		"three tenths, rounded":                       {func(c *selection.Config) { c.Ratio = 0.3 }, "jihgfts"},
+		"ties go to the lower ID":                     {func(c *selection.Config) { c.Ratio = 0.7 }, "jihgfeodncmtsrq"},
+		"a limit, rounded down":                       {func(c *selection.Config) { c.Ratio, c.MaxTrees = 1, 10 }, "jihgfeots"},
+		"a limit on the trees":                        {func(c *selection.Config) { c.Ratio, c.MaxTrees = 1, 4 }, "jiht"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := base
 			c.change(&cfg)
-			var got []string
+			var got string
 			rows := selection.Rank(scores, cfg, 1)
 			for _, r := range rows {
 				if r.Selected {
-					got = append(got, r.ExampleID)
+					got += r.ExampleID
 				}
 			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("got %v, want %v", got, c.want)
+			if got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
 			}
 			if len(rows) != len(scores) {
 				t.Errorf("%d of %d examples have a row", len(rows), len(scores))
@@ -87,19 +88,23 @@ func TestCalibratesTheSelfEvaluation(t *testing.T) {
 	cfg.MaxTokens = 12
 	item := stagetest.Item{
 		Policy: policytest.Tiny(1), Config: cfg,
-		Batches: []schemas.Batch{stagetest.Batch(t, "b0", schemas.Score{ExampleID: "e1", Perplexity: 3, HasCall: true})},
+		Batches: []schemas.Batch{
+			stagetest.Batch(t, "b0", schemas.Score{ExampleID: "e1", Perplexity: 3, HasCall: true}),
+		},
 		Rounds: []stagetest.Round{{Record: "example", Batches: []schemas.Batch{stagetest.Batch(t, "s0",
 			example(t, "v1", "[f(a=1)]", 1, schemas.PartValidation), example(t, "t1", "No.", 0, schemas.PartTrain))}}},
 	}
 	stagetest.Run(t, selection.New(e), stagetest.Case{Item: item})
 	rows := stagetest.Rows[schemas.Selection](t, selection.New(e), item)
 	// Noise puts about 4/256 of its probability on four letters.
-	if len(rows) != 1 || rows[0].JudgeWeight != 0 || !(rows[0].JudgeMass > 0 && rows[0].JudgeMass < 0.2) || rows[0].JudgeReason == "" {
-		t.Errorf("got %+v, want an opinion that does not count, with its mass and reason", rows)
+	if len(rows) != 1 || rows[0].JudgeWeight != 0 || rows[0].JudgeReason == "" ||
+		!(rows[0].JudgeMass > 0 && rows[0].JudgeMass < 0.2) {
+		t.Errorf("got %+v, want a self-evaluation that does not count, with its mass and reason", rows)
 	}
 	cfg.SelfEvalReference = false
 	item.Config = cfg
-	if blind := stagetest.Rows[schemas.Selection](t, selection.New(e), item); blind[0].JudgeMass == rows[0].JudgeMass {
+	blind := stagetest.Rows[schemas.Selection](t, selection.New(e), item)
+	if blind[0].JudgeMass == rows[0].JudgeMass {
 		t.Error("the prompt without the reference is calibrated as the one with it")
 	}
 }
