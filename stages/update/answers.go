@@ -44,7 +44,7 @@ func (r *round) ask(ctx context.Context, p *policy.Policy, exs []schemas.Example
 // is no guard, and the report says so.
 func (r *round) newGuard(ctx context.Context) (*guard, error) {
 	if r.cfg.GuardPrompts == 0 {
-		r.said = append(r.said, "the guard is switched off (update.guard_prompts)")
+		r.remarks = append(r.remarks, "the guard is switched off (update.guard_prompts)")
 		return nil, nil
 	}
 	exs, unfit, err := judge.Validation(r.old, r.in.Round(schemas.RecordExample, 0))
@@ -53,10 +53,10 @@ func (r *round) newGuard(ctx context.Context) (*guard, error) {
 	}
 	exs = judge.Spread(exs, r.cfg.GuardPrompts)
 	if unfit > 0 {
-		r.said = append(r.said, fmt.Sprintf("the guard left out %d validation examples that cannot be asked or judged", unfit))
+		r.remarks = append(r.remarks, fmt.Sprintf("the guard left out %d validation examples that cannot be asked or judged", unfit))
 	}
 	if len(exs) == 0 {
-		r.said = append(r.said, "the guard was skipped: there are no validation examples")
+		r.remarks = append(r.remarks, "the guard was skipped: there are no validation examples")
 		return nil, nil
 	}
 	r.out.Progress(0, r.steps(), "steps", fmt.Sprintf("guard: the policy of before answers %d prompts", len(exs)))

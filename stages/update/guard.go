@@ -14,10 +14,10 @@ import (
 
 // ability is one yes-or-no question about an answer.
 type ability struct {
-	name string                       // in metrics
-	said string                       // for people
-	asks func(v schemas.Verdict) bool // whether the question applies to this case
-	good func(v schemas.Verdict, tokens []int32) bool
+	name  string                       // in metrics
+	label string                       // for people
+	asks  func(v schemas.Verdict) bool // whether the question applies to this case
+	good  func(v schemas.Verdict, tokens []int32) bool
 }
 
 var abilities = []ability{
@@ -32,7 +32,7 @@ func always(schemas.Verdict) bool { return true }
 
 // Comparison is one ability before and after, over pairs of answers.
 type Comparison struct {
-	Name, Said    string
+	Name, Label   string
 	Cases         int
 	Before, After int     // good answers
 	Lost, Won     int     // good before only, good after only
@@ -45,7 +45,7 @@ type Comparison struct {
 func compare(before, after answers) []Comparison {
 	var out []Comparison
 	for _, a := range abilities {
-		c := Comparison{Name: a.name, Said: a.said}
+		c := Comparison{Name: a.name, Label: a.label}
 		for i := range before.verdicts {
 			if !a.asks(before.verdicts[i]) {
 				continue
@@ -83,7 +83,7 @@ func (c Config) tripped(all []Comparison) string {
 	for _, x := range all {
 		// A drop of exactly the bound trips; 100·k/n may miss it by a rounding.
 		if x.Drop >= c.GuardDrop-1e-9 && x.P < c.GuardP {
-			said = append(said, fmt.Sprintf("%s fell by %.1f points (%d → %d of %d, p = %.2g)", x.Said, x.Drop, x.Before, x.After, x.Cases, x.P))
+			said = append(said, fmt.Sprintf("%s fell by %.1f points (%d → %d of %d, p = %.2g)", x.Label, x.Drop, x.Before, x.After, x.Cases, x.P))
 		}
 	}
 	return strings.Join(said, ", ")

@@ -89,7 +89,7 @@ func TestTripped(t *testing.T) {
 		{"13 more lost than won in a great to and fro", 256, 128, 60, 47, ""},
 		{"no case at all", 0, 0, 0, 0, ""},
 	} {
-		x := Comparison{Said: "parse rate", Cases: c.cases, Before: c.before, After: c.before - c.lost + c.won, Lost: c.lost, Won: c.won, P: McNemar(c.lost, c.won)}
+		x := Comparison{Label: "parse rate", Cases: c.cases, Before: c.before, After: c.before - c.lost + c.won, Lost: c.lost, Won: c.won, P: McNemar(c.lost, c.won)}
 		if c.cases > 0 {
 			x.Drop = 100 * float64(c.lost-c.won) / float64(c.cases)
 		}

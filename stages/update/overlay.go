@@ -21,7 +21,7 @@ type overlay struct {
 }
 
 // lay collects what write creates.
-func lay(under fs.FS, write func(func(string) (io.WriteCloser, error)) error) (*overlay, error) {
+func newOverlay(under fs.FS, write func(func(string) (io.WriteCloser, error)) error) (*overlay, error) {
 	o := &overlay{under, map[string][]byte{}}
 	return o, write(func(name string) (io.WriteCloser, error) { return &draft{name: name, in: o}, nil })
 }

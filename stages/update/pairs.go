@@ -82,10 +82,10 @@ func identity(p schemas.Pair) [sha256.Size]byte {
 
 // opinion is what a policy thinks of both sides of a pair: summed log-probabilities
 // in nats.
-type opinion struct{ chosen, rejected float64 }
+type logProbs struct{ chosen, rejected float64 }
 
 // opinions asks a policy about all pairs.
-func opinions(ctx context.Context, p *policy.Policy, pairs []train.Pair) ([]opinion, error) {
+func logProbsOf(ctx context.Context, p *policy.Policy, pairs []train.Pair) ([]logProbs, error) {
 	seqs := make([]policy.Sequence, 0, 2*len(pairs))
 	for _, x := range pairs {
 		seqs = append(seqs, policy.Sequence{Prompt: x.Prompt, Answer: x.Chosen}, policy.Sequence{Prompt: x.Prompt, Answer: x.Rejected})
@@ -97,9 +97,9 @@ func opinions(ctx context.Context, p *policy.Policy, pairs []train.Pair) ([]opin
 	if err != nil {
 		return nil, stages.Reject(fmt.Errorf("update: log-probabilities of the pairs: %w", err))
 	}
-	out := make([]opinion, len(pairs))
+	out := make([]logProbs, len(pairs))
 	for i := range out {
-		out[i] = opinion{sum(logps[2*i]), sum(logps[2*i+1])}
+		out[i] = logProbs{sum(logps[2*i]), sum(logps[2*i+1])}
 		if bad := out[i].chosen + out[i].rejected; math.IsNaN(bad) || math.IsInf(bad, 0) {
 			return nil, stages.Reject(fmt.Errorf("update: pair %s: log-probability is not finite; the policy's weights are broken", pairs[i].ID))
 		}
@@ -117,14 +117,14 @@ func sum(x []float32) (s float64) {
 // measure compares two opinions of the pairs. Log-probabilities are means per
 // token, in nats; the changes are means of absolute sums per side. moved tells
 // whether any probability changed at all.
-func measure(pairs []train.Pair, before, after []opinion) (m map[string]float64, moved bool) {
+func measure(pairs []train.Pair, before, after []logProbs) (m map[string]float64, moved bool) {
 	m = map[string]float64{}
 	n := float64(len(pairs))
 	for i, p := range pairs {
 		nw, nl := float64(len(p.Chosen)), float64(len(p.Rejected))
 		for _, side := range []struct {
 			when string
-			o    opinion
+			o    logProbs
 		}{{"before", before[i]}, {"after", after[i]}} {
 			w, l := side.o.chosen/nw, side.o.rejected/nl
 			m["chosen_logp_"+side.when] += w / n

@@ -136,7 +136,7 @@ func (r *round) references() ([]train.Example, error) {
 }
 
 // announce saves the policy and fills its row.
-func (r *round) announce(ctx context.Context, row *schemas.Policy, draft *overlay, c *loop.Loop, n notes) (err error) {
+func (r *round) accept(ctx context.Context, row *schemas.Policy, draft *overlay, c *loop.Loop, n notes) (err error) {
 	if row.Checkpoint, err = r.out.Save(ctx, draft.save); err != nil {
 		return err
 	}

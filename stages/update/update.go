@@ -81,7 +81,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		"pairs": float64(f.rows), "pairs_kept": float64(f.kept), "pairs_foreign": float64(f.foreign), "pairs_distinct": float64(len(f.pairs)),
 	}}
 	if f.foreign > 0 {
-		r.said = append(r.said, fmt.Sprintf("%d pairs were searched with another policy than the round's and left out: some worker serves an old one", f.foreign))
+		r.remarks = append(r.remarks, fmt.Sprintf("%d pairs were searched with another policy than the round's and left out: some worker serves an old one", f.foreign))
 	}
 	row := schemas.Policy{Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: base, Curve: "[]", Examples: int32(len(f.pairs))}
 	if row.Detail = r.tooSmall(); row.Detail != "" {
@@ -95,7 +95,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	row.Detail = strings.Join(append([]string{row.Detail}, r.said...), "; ")
+	row.Detail = strings.Join(append([]string{row.Detail}, r.remarks...), "; ")
 	metrics, err := json.Marshal(r.metrics)
 	if err != nil {
 		return fmt.Errorf("update: metrics: %w", err)
@@ -121,10 +121,10 @@ type round struct {
 	out     stages.Output
 	old     *policy.Policy // at the start of the round
 	funnel  funnel
-	before  []opinion // of old
-	guard   *guard    // nil: there is none
+	before  []logProbs // of old
+	guard   *guard     // nil: there is none
 	metrics map[string]float64
-	said    []string // more for the row's Detail
+	remarks []string // more for the row's Detail
 }
 
 // steps is the number of optimiser steps of one attempt.
@@ -153,7 +153,7 @@ type notes struct {
 
 // run trains until the guard lets a policy pass, or has refused all attempts.
 func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
-	if r.before, err = opinions(ctx, r.old, r.funnel.pairs); err != nil {
+	if r.before, err = logProbsOf(ctx, r.old, r.funnel.pairs); err != nil {
 		return err
 	}
 	if r.guard, err = r.newGuard(ctx); err != nil {
@@ -166,7 +166,7 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 			return err
 		}
 		resume = false
-		draft, err := lay(r.in.Policy, trained.Trainer.Adapter(false).Save)
+		draft, err := newOverlay(r.in.Policy, trained.Trainer.Adapter(false).Save)
 		if err != nil {
 			return fmt.Errorf("update: %w", err)
 		}
@@ -175,7 +175,7 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 			return err
 		}
 		if trip == "" {
-			return r.announce(ctx, row, draft, trained, n)
+			return r.accept(ctx, row, draft, trained, n)
 		}
 		n.Trips = append(n.Trips, trip)
 		row.Steps = int32(trained.Done)
@@ -195,7 +195,7 @@ func (r *round) examine(ctx context.Context, draft *overlay) (trip string, err e
 	if err != nil {
 		return "", err
 	}
-	after, err := opinions(ctx, p, r.funnel.pairs)
+	after, err := logProbsOf(ctx, p, r.funnel.pairs)
 	if err != nil {
 		return "", err
 	}
