@@ -12,15 +12,16 @@ import (
 	"itool/stages/policy"
 )
 
-// guard holds the held-out prompts and what the policy of before answered.
+// guard holds the validation examples that both policies answer, and the old policy's
+// answers.
 type guard struct {
 	examples []schemas.Example
 	before   answers
-	lost     []byte // of the newest comparison, see lost
+	lost     []byte // of the newest comparison; see the function lost
 }
 
-// answers are greedy, judged, in the order of the guard's examples. The tokens are
-// those of the text: what repeats in one repeats in the other.
+// answers are greedy and judged, in the order of the guard's examples. The tokens are
+// encoded from the text again; they repeat where the text does.
 type answers struct {
 	verdicts []schemas.Verdict
 	tokens   [][]int32
@@ -40,8 +41,8 @@ func (r *round) ask(ctx context.Context, p *policy.Policy, exs []schemas.Example
 	return a, nil
 }
 
-// newGuard takes validation examples, evenly over all of them. Without any there
-// is no guard, and the report says so.
+// newGuard spreads its examples evenly over the validation examples. If there are none
+// the guard is nil, and the row's Detail says so.
 func (r *round) newGuard(ctx context.Context) (*guard, error) {
 	if r.cfg.GuardPrompts == 0 {
 		r.remarks = append(r.remarks, "the guard is switched off (update.guard_prompts)")
@@ -53,13 +54,14 @@ func (r *round) newGuard(ctx context.Context) (*guard, error) {
 	}
 	exs = judge.Spread(exs, r.cfg.GuardPrompts)
 	if unfit > 0 {
-		r.remarks = append(r.remarks, fmt.Sprintf("the guard left out %d validation examples that cannot be asked or judged", unfit))
+		r.remarks = append(r.remarks,
+			fmt.Sprintf("the guard left out %d validation examples that cannot be asked or judged", unfit))
 	}
 	if len(exs) == 0 {
 		r.remarks = append(r.remarks, "the guard was skipped: there are no validation examples")
 		return nil, nil
 	}
-	r.out.Progress(0, r.steps(), "steps", fmt.Sprintf("guard: the policy of before answers %d prompts", len(exs)))
+	r.out.Progress(0, r.steps(), "steps", fmt.Sprintf("guard: the old policy answers %d prompts", len(exs)))
 	g := &guard{examples: exs}
 	if g.before, err = r.ask(ctx, r.old, exs); err != nil {
 		return nil, err
@@ -68,9 +70,11 @@ func (r *round) newGuard(ctx context.Context) (*guard, error) {
 	return g, nil
 }
 
-// check asks the new policy and compares. trip is why it is refused, "" if not.
+// check asks the new policy and compares. trip is why the policy is refused, "" if it is
+// not.
 func (g *guard) check(ctx context.Context, r *round, p *policy.Policy) (trip string, err error) {
-	r.out.Progress(r.steps(), r.steps(), "steps", fmt.Sprintf("guard: the new policy answers %d prompts", len(g.examples)))
+	n := len(g.examples)
+	r.out.Progress(r.steps(), r.steps(), "steps", fmt.Sprintf("guard: the new policy answers %d prompts", n))
 	after, err := r.ask(ctx, p, g.examples)
 	if err != nil {
 		return "", err
@@ -80,9 +84,9 @@ func (g *guard) check(ctx context.Context, r *round, p *policy.Policy) (trip str
 		if c.Cases == 0 {
 			continue
 		}
-		n := float64(c.Cases)
-		r.metrics["guard_"+c.Name+"_before"], r.metrics["guard_"+c.Name+"_after"] = float64(c.Before)/n, float64(c.After)/n
-		r.metrics["guard_"+c.Name+"_p"], r.metrics["guard_"+c.Name+"_cases"] = c.P, n
+		n, name := float64(c.Cases), "guard_"+c.Name
+		r.metrics[name+"_before"], r.metrics[name+"_after"] = float64(c.Before)/n, float64(c.After)/n
+		r.metrics[name+"_p"], r.metrics[name+"_cases"] = c.P, n
 	}
 	g.lost, err = lost(g.before, after)
 	return r.cfg.tripped(all), err
@@ -91,8 +95,8 @@ func (g *guard) check(ctx context.Context, r *round, p *policy.Policy) (trip str
 // mostLost bounds the attached document.
 const mostLost = 50
 
-// lost lists answers that were in form before and are not any more, for people:
-// one JSON object per line.
+// lost lists answers that were good before and are not any more, for people: one JSON
+// object per line, at most mostLost.
 func lost(before, after answers) ([]byte, error) {
 	var doc bytes.Buffer
 	enc := json.NewEncoder(&doc)
@@ -119,8 +123,8 @@ func lost(before, after answers) ([]byte, error) {
 	return doc.Bytes(), nil
 }
 
-// attachLost stores what the last attempt lost. Once, at the end: what a resumed
-// update attaches must not depend on where it was killed.
+// attachLost stores what the last attempt lost. It does so once and at the end, because
+// what a resumed update attaches must not depend on where it was killed.
 func (r *round) attachLost(ctx context.Context) error {
 	if r.guard == nil || len(r.guard.lost) == 0 {
 		return nil

@@ -7,36 +7,41 @@ import (
 	"itool/stages/policy/train"
 )
 
-// Losses beside simpo, dpo, ipo and orpo: the baselines, which learn from one side
-// only and take as many steps of the same size as the preference losses.
+// The baseline losses. The preference losses are simpo, dpo, ipo and orpo. A baseline
+// learns from one side only, and takes the same number of steps of the same size.
 const (
 	LossChosen = "chosen_only" // SFT on the chosen sides
-	LossSFT    = "sft"         // SFT goes on: for every pair, the reference answer of its example
+	LossSFT    = "sft"         // more SFT: for every pair, the reference answer of its example
 )
 
 // Config says how a round's pairs become the next policy.
 type Config struct {
-	Loss            string  `json:"loss"`             // simpo | dpo | ipo | orpo | chosen_only | sft
-	Beta            float64 `json:"beta"`             // β, ≥ 0; 0: the loss's usual one, 2.5 for simpo, 0.1 for the others
-	Gamma           float64 `json:"gamma"`            // γ of SimPO, the absolute target margin, ≥ 0
-	SFTWeight       float64 `json:"sft_weight"`       // adds this times the chosen side's mean negative log-likelihood, ≥ 0
-	Force           bool    `json:"force"`            // allow simpo with beta < 1, which collapses policies
-	Rate            float64 `json:"rate"`             // peak learning rate, ≥ 0; 0: by the model's size, 1e-4 up to 10 M parameters, 5e-6 from 8 B
-	BatchSize       int     `json:"batch_size"`       // pairs per optimiser step, > 0
-	Epochs          int     `json:"epochs"`           // passes over the pairs, > 0
-	Rank            int     `json:"rank"`             // of a new adapter, 1..4096; one that is there is continued as it is
-	Alpha           float64 `json:"alpha"`            // of a new adapter: its scale is alpha / rank, > 0
-	WarmupRatio     float64 `json:"warmup_ratio"`     // share of the steps with a rising rate, 0..1; none under 20 steps
-	Decay           float64 `json:"decay"`            // decoupled weight decay, ≥ 0
-	Clip            float64 `json:"clip"`             // largest norm of a step's gradient, ≥ 0; 0: no limit
-	Tokens          int     `json:"tokens"`           // capacity of a packed micro-batch in tokens, ≥ 2; raised to the longest pair
-	MinPairs        int     `json:"min_pairs"`        // a round with fewer is no update, ≥ 1
-	MinSteps        int     `json:"min_steps"`        // a round with fewer optimiser steps is no update, ≥ 1
-	CheckpointSteps int     `json:"checkpoint_steps"` // optimiser steps between checkpoints, ≥ 0; 0: only at the end
-	GuardPrompts    int     `json:"guard_prompts"`    // most validation examples that both policies answer, ≥ 0; 0: no guard
-	GuardTokens     int     `json:"guard_tokens"`     // most tokens of such an answer, > 0
-	GuardDrop       float64 `json:"guard_drop"`       // percentage points that trip the guard, > 0..100
-	GuardP          float64 `json:"guard_p"`          // p-value that it must lie below as well, > 0..1
+	Loss      string  `json:"loss"`       // simpo | dpo | ipo | orpo | chosen_only | sft
+	Beta      float64 `json:"beta"`       // β, ≥ 0; 0: the usual one of the loss, 2.5 for simpo, 0.1 for the others
+	Gamma     float64 `json:"gamma"`      // γ of SimPO, the absolute target margin, ≥ 0
+	SFTWeight float64 `json:"sft_weight"` // weight of the chosen side's mean negative log-likelihood in the loss, ≥ 0
+	Force     bool    `json:"force"`      // allow simpo with beta < 1, which collapses policies
+
+	// Rate is the peak learning rate, ≥ 0. 0 chooses it by the model's size: 1e-4 up to
+	// 10 M parameters, 5e-6 from 8 B.
+	Rate        float64 `json:"rate"`
+	BatchSize   int     `json:"batch_size"`   // pairs per optimiser step, > 0
+	Epochs      int     `json:"epochs"`       // passes over the pairs, > 0
+	Rank        int     `json:"rank"`         // of a new adapter, 1..4096; an existing adapter keeps its own
+	Alpha       float64 `json:"alpha"`        // of a new adapter: its scale is alpha / rank, > 0
+	WarmupRatio float64 `json:"warmup_ratio"` // share of the steps with a rising rate, 0..1; none under 20 steps
+	Decay       float64 `json:"decay"`        // decoupled weight decay, ≥ 0
+	Clip        float64 `json:"clip"`         // largest norm of a step's gradient, ≥ 0; 0: no limit
+	Tokens      int     `json:"tokens"`       // tokens of a packed micro-batch, ≥ 2; raised to the longest pair
+
+	MinPairs        int `json:"min_pairs"`        // a round with fewer pairs is no update, ≥ 1
+	MinSteps        int `json:"min_steps"`        // a round with fewer optimiser steps is no update, ≥ 1
+	CheckpointSteps int `json:"checkpoint_steps"` // optimiser steps between checkpoints, ≥ 0; 0: only at the end
+
+	GuardPrompts int     `json:"guard_prompts"` // most validation examples that both policies answer, ≥ 0; 0: no guard
+	GuardTokens  int     `json:"guard_tokens"`  // most tokens of such an answer, > 0
+	GuardDrop    float64 `json:"guard_drop"`    // the guard refuses a drop of so many percentage points, > 0..100 …
+	GuardP       float64 `json:"guard_p"`       // … if its p-value is below this, > 0..1
 }
 
 // Default is what the paper and the design say.
@@ -57,8 +62,9 @@ func (c Config) Validate() error {
 		name     string
 		v, least int
 	}{
-		{"batch_size", c.BatchSize, 1}, {"epochs", c.Epochs, 1}, {"min_pairs", c.MinPairs, 1}, {"min_steps", c.MinSteps, 1},
-		{"checkpoint_steps", c.CheckpointSteps, 0}, {"guard_prompts", c.GuardPrompts, 0}, {"guard_tokens", c.GuardTokens, 1},
+		{"batch_size", c.BatchSize, 1}, {"epochs", c.Epochs, 1},
+		{"min_pairs", c.MinPairs, 1}, {"min_steps", c.MinSteps, 1}, {"checkpoint_steps", c.CheckpointSteps, 0},
+		{"guard_prompts", c.GuardPrompts, 0}, {"guard_tokens", c.GuardTokens, 1},
 	} {
 		if f.v < f.least {
 			return fmt.Errorf("update.%s: %d is below %d", f.name, f.v, f.least)
@@ -80,7 +86,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// preference tells whether the loss compares two sides.
+// preference reports whether the loss compares two sides.
 func (c Config) preference() bool {
 	switch c.Loss {
 	case "simpo", "dpo", "ipo", "orpo":

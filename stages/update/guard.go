@@ -8,8 +8,8 @@ import (
 	"itool/schemas"
 )
 
-// A guard compares the answers of two policies to the same prompts. It trips when
-// one of three abilities fell by as many points as is asked, and chance is an
+// A guard compares the answers of two policies to the same prompts. It refuses the new
+// policy if one of three abilities fell by at least guard_drop points and chance is an
 // unlikely reason for it.
 
 // ability is one yes-or-no question about an answer.
@@ -22,13 +22,17 @@ type ability struct {
 
 var abilities = []ability{
 	{"parse_rate", "parse rate", always, func(v schemas.Verdict, _ []int32) bool { return v.Parsed }},
-	// An answer that passes is no repetition, whatever its form: six calls of one
-	// tool are alike.
-	{"non_repetition", "non-repetition", always, func(v schemas.Verdict, ids []int32) bool { return v.Pass || !repeats(ids) }},
-	{"no_call_accuracy", "no-call accuracy", func(v schemas.Verdict) bool { return !v.HasCall }, func(v schemas.Verdict, _ []int32) bool { return v.Pass }},
+	{"non_repetition", "non-repetition", always, varied},
+	{"no_call_accuracy", "no-call accuracy", wantsProse, func(v schemas.Verdict, _ []int32) bool { return v.Pass }},
 }
 
 func always(schemas.Verdict) bool { return true }
+
+func wantsProse(v schemas.Verdict) bool { return !v.HasCall }
+
+// varied reports whether an answer does not repeat itself. A right answer never counts as a
+// repetition: six calls of one tool have to look alike.
+func varied(v schemas.Verdict, ids []int32) bool { return v.Pass || !repeats(ids) }
 
 // Comparison is one ability before and after, over pairs of answers.
 type Comparison struct {
@@ -36,11 +40,11 @@ type Comparison struct {
 	Cases         int
 	Before, After int     // good answers
 	Lost, Won     int     // good before only, good after only
-	Drop          float64 // percentage points, negative when it rose
+	Drop          float64 // percentage points; negative if the ability rose
 	P             float64 // one-sided McNemar
 }
 
-// compare asks every ability of paired answers: before[i] and after[i] answer the
+// compare measures every ability on paired answers: those with the same index answer the
 // same prompt.
 func compare(before, after answers) []Comparison {
 	var out []Comparison
@@ -77,21 +81,22 @@ func (c *Comparison) add(before, after bool) {
 	}
 }
 
-// tripped names what fell too far, "" if nothing did.
+// tripped names the abilities that fell too far, "" if none did.
 func (c Config) tripped(all []Comparison) string {
-	var said []string
+	var fell []string
 	for _, x := range all {
-		// A drop of exactly the bound trips; 100·k/n may miss it by a rounding.
+		// A drop of exactly guard_drop counts, and rounding can make 100·k/n slightly smaller.
 		if x.Drop >= c.GuardDrop-1e-9 && x.P < c.GuardP {
-			said = append(said, fmt.Sprintf("%s fell by %.1f points (%d → %d of %d, p = %.2g)", x.Label, x.Drop, x.Before, x.After, x.Cases, x.P))
+			fell = append(fell, fmt.Sprintf("%s fell by %.1f points (%d → %d of %d, p = %.2g)",
+				x.Label, x.Drop, x.Before, x.After, x.Cases, x.P))
 		}
 	}
-	return strings.Join(said, ", ")
+	return strings.Join(fell, ", ")
 }
 
-// McNemar is the one-sided exact p-value that a change for the worse is chance:
-// the probability of at least lost heads in lost + won throws of a fair coin.
-// Cases that both got right or both got wrong say nothing.
+// McNemar is the exact one-sided p-value of a change for the worse: the probability of at
+// least lost heads in lost + won throws of a fair coin. Cases that both policies got
+// right, or both wrong, do not matter.
 func McNemar(lost, won int) float64 {
 	n := lost + won
 	var sum float64
@@ -109,8 +114,8 @@ func logChoose(n, k int) float64 {
 	return lg(n) - lg(k) - lg(n-k)
 }
 
-// repeats tells whether some run of four tokens occurs more than three times, the
-// mark of a collapsed policy.
+// repeats reports whether some run of four tokens occurs more than three times, which is
+// how a collapsed policy answers.
 func repeats(ids []int32) bool {
 	const run, most = 4, 3
 	seen := map[[run]int32]int{}

@@ -8,7 +8,7 @@ import (
 	"itool/schemas"
 )
 
-// TestMcNemar: sums of binomial coefficients over 2ⁿ, by hand.
+// TestMcNemar compares with sums of binomial coefficients over 2ⁿ, computed by hand.
 func TestMcNemar(t *testing.T) {
 	for _, c := range []struct {
 		lost, won int
@@ -24,7 +24,7 @@ func TestMcNemar(t *testing.T) {
 			t.Errorf("McNemar(%d, %d) = %.12g, want %.12g", c.lost, c.won, got, c.want)
 		}
 	}
-	for n := range 40 { // one more lost is never less suspicious
+	for n := range 40 { // losing one more case makes chance less likely
 		if McNemar(n+1, 20) >= McNemar(n, 20) {
 			t.Errorf("McNemar(%d, 20) is not below McNemar(%d, 20)", n+1, n)
 		}
@@ -54,14 +54,17 @@ func TestRepeats(t *testing.T) {
 // TestCompare: one answer of each kind.
 func TestCompare(t *testing.T) {
 	loop := []int32{9, 9, 9, 9, 9, 9, 9}
-	good, call := schemas.Verdict{Parsed: true, Pass: true, HasCall: true}, schemas.Verdict{Parsed: true, HasCall: true}
+	good := schemas.Verdict{Parsed: true, Pass: true, HasCall: true}
+	call := schemas.Verdict{Parsed: true, HasCall: true}
 	bad := schemas.Verdict{HasCall: true}
 	prose, noProse := schemas.Verdict{Parsed: true, Pass: true}, schemas.Verdict{}
 	before := answers{[]schemas.Verdict{good, call, bad, prose, prose, good}, [][]int32{nil, nil, nil, nil, nil, loop}}
-	after := answers{[]schemas.Verdict{call, bad, good, noProse, prose, good}, [][]int32{loop, loop, nil, loop, nil, loop}}
+	after := answers{
+		[]schemas.Verdict{call, bad, good, noProse, prose, good}, [][]int32{loop, loop, nil, loop, nil, loop},
+	}
 	want := []Comparison{
 		{"parse_rate", "parse rate", 6, 5, 4, 2, 1, 100.0 / 6, 0.5},
-		{"non_repetition", "non-repetition", 6, 6, 3, 3, 0, 50, 0.125}, // the loop that passes is none
+		{"non_repetition", "non-repetition", 6, 6, 3, 3, 0, 50, 0.125}, // a repetition that passes does not count
 		{"no_call_accuracy", "no-call accuracy", 2, 2, 1, 1, 0, 50, 0.5},
 	}
 	for i, got := range compare(before, after) {
@@ -78,18 +81,21 @@ func TestTripped(t *testing.T) {
 	for _, c := range []struct {
 		name                     string
 		cases, before, lost, won int
-		want                     string // "": lets pass
+		want                     string // "": the guard accepts
 	}{
 		{"nothing changed", 256, 200, 0, 0, ""},
 		{"it rose", 256, 100, 0, 60, ""},
 		{"5 of 100 lost", 100, 90, 5, 0, "parse rate fell by 5.0 points (90 → 85 of 100, p = 0.031)"},
-		{"4 of 80 lost are 5 points, but may be chance", 80, 70, 4, 0, ""},
-		{"a sure drop of 4.7 points", 256, 256, 12, 0, ""},
-		{"a sure drop of 5.1 points", 256, 256, 13, 0, "parse rate fell by 5.1 points"},
-		{"13 more lost than won in a great to and fro", 256, 128, 60, 47, ""},
+		{"4 of 80 lost are 5 points, but can be chance", 80, 70, 4, 0, ""},
+		{"a significant drop of 4.7 points", 256, 256, 12, 0, ""},
+		{"a significant drop of 5.1 points", 256, 256, 13, 0, "parse rate fell by 5.1 points"},
+		{"13 more lost than won, of many changes", 256, 128, 60, 47, ""},
 		{"no case at all", 0, 0, 0, 0, ""},
 	} {
-		x := Comparison{Label: "parse rate", Cases: c.cases, Before: c.before, After: c.before - c.lost + c.won, Lost: c.lost, Won: c.won, P: McNemar(c.lost, c.won)}
+		x := Comparison{
+			Label: "parse rate", Cases: c.cases, Before: c.before, After: c.before - c.lost + c.won,
+			Lost: c.lost, Won: c.won, P: McNemar(c.lost, c.won),
+		}
 		if c.cases > 0 {
 			x.Drop = 100 * float64(c.lost-c.won) / float64(c.cases)
 		}

@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// overlay is a policy's folder with some files in memory before it: the new policy,
-// before anyone decided to keep it. What is examined are the bytes that would be
-// saved.
+// overlay is a policy's folder with some files replaced by files in memory. It holds the
+// new policy until the guard has accepted it, so that the guard examines exactly the
+// bytes that are saved afterwards.
 type overlay struct {
 	under fs.FS
 	files map[string][]byte
 }
 
-// lay collects what write creates.
+// newOverlay collects the files that write creates.
 func newOverlay(under fs.FS, write func(func(string) (io.WriteCloser, error)) error) (*overlay, error) {
 	o := &overlay{under, map[string][]byte{}}
 	return o, write(func(name string) (io.WriteCloser, error) { return &draft{name: name, in: o}, nil })
 }
 
-// save writes the same files elsewhere.
+// save writes the files in memory to create, in the order of their names.
 func (o *overlay) save(create func(string) (io.WriteCloser, error)) error {
 	for _, name := range slices.Sorted(maps.Keys(o.files)) {
 		w, err := create(name)
@@ -44,7 +44,7 @@ func (o *overlay) save(create func(string) (io.WriteCloser, error)) error {
 	return nil
 }
 
-// digest names the folder for the engine; parent is the one underneath.
+// digest names the folder for the engine; parent is the digest of the folder underneath.
 func (o *overlay) digest(parent string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n", parent)
@@ -64,7 +64,7 @@ func (o *overlay) Open(name string) (fs.File, error) {
 	return &memory{Reader: bytes.NewReader(data), name: name}, nil
 }
 
-// draft appears in the overlay when it is closed.
+// draft is an open file that is in the overlay once it is closed.
 type draft struct {
 	bytes.Buffer
 	name string

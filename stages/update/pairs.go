@@ -14,20 +14,21 @@ import (
 	"itool/stages/policy/train"
 )
 
-// funnel is what became of a round's pairs.
+// funnel holds the pairs to train on and counts those that were left out.
 type funnel struct {
-	rows    int // branching nodes
-	kept    int // by the filter
-	foreign int // of those, searched with another policy than the round's
+	rows    int // branching nodes of the round
+	kept    int // of the rows, by the filter
+	foreign int // of the kept, searched with another policy than the round's
 	pairs   []train.Pair
 	example []string // of each pair
 	longest int      // rows of the longest pair, see train.PairRows
 }
 
-// collect takes the pairs that the filter kept, each once, in key order. Two nodes
-// of a tree, or two trees, may hold the same pair. What was searched with another
-// policy than the one that is trained says nothing about it. Only here is the
-// round's policy known from elsewhere than the search itself: from the gather.
+// collect takes the pairs that the filter kept, in key order. It takes each pair once,
+// because two nodes of a tree, or two trees, can hold the same pair. It leaves out pairs
+// that were searched with another policy than policy, the round's: they say nothing
+// about the one that is trained. Only this stage can check that, because it has the
+// round's policy from the gather and not from the search.
 func collect(batches iter.Seq2[schemas.Batch, error], policy string) (f funnel, err error) {
 	seen := map[[sha256.Size]byte]bool{}
 	for b, err := range batches {
@@ -50,8 +51,8 @@ func collect(batches iter.Seq2[schemas.Batch, error], policy string) (f funnel, 
 			}
 			id := fmt.Sprintf("%s node %d", p.ExampleID, p.Node)
 			if len(p.ChosenIDs) == 0 || len(p.RejectedIDs) == 0 || len(p.PromptIDs) == 0 {
-				return f, stages.Reject(fmt.Errorf("update: pair %s: prompt, chosen and rejected have %d, %d and %d tokens; the filter must drop it",
-					id, len(p.PromptIDs), len(p.ChosenIDs), len(p.RejectedIDs)))
+				return f, stages.Reject(fmt.Errorf("update: pair %s: prompt, chosen and rejected have %d, %d and %d "+
+					"tokens; the filter must drop it", id, len(p.PromptIDs), len(p.ChosenIDs), len(p.RejectedIDs)))
 			}
 			if key := identity(p); !seen[key] {
 				seen[key] = true
@@ -68,7 +69,7 @@ func (f *funnel) add(id string, p schemas.Pair) {
 	f.longest = max(f.longest, train.PairRows(len(p.PromptIDs), len(p.ChosenIDs), len(p.RejectedIDs)))
 }
 
-// identity is a digest of all that training sees of a pair.
+// identity is a digest of everything that training sees of a pair.
 func identity(p schemas.Pair) [sha256.Size]byte {
 	var b []byte
 	for _, ids := range [][]int32{p.PromptIDs, p.ChosenIDs, p.RejectedIDs} {
@@ -80,15 +81,15 @@ func identity(p schemas.Pair) [sha256.Size]byte {
 	return sha256.Sum256(b)
 }
 
-// opinion is what a policy thinks of both sides of a pair: summed log-probabilities
-// in nats.
+// logProbs are a policy's summed log-probabilities of both sides of a pair, in nats.
 type logProbs struct{ chosen, rejected float64 }
 
-// opinions asks a policy about all pairs.
+// logProbsOf computes a policy's log-probabilities of all pairs.
 func logProbsOf(ctx context.Context, p *policy.Policy, pairs []train.Pair) ([]logProbs, error) {
 	seqs := make([]policy.Sequence, 0, 2*len(pairs))
 	for _, x := range pairs {
-		seqs = append(seqs, policy.Sequence{Prompt: x.Prompt, Answer: x.Chosen}, policy.Sequence{Prompt: x.Prompt, Answer: x.Rejected})
+		seqs = append(seqs,
+			policy.Sequence{Prompt: x.Prompt, Answer: x.Chosen}, policy.Sequence{Prompt: x.Prompt, Answer: x.Rejected})
 	}
 	logps, err := p.LogProbs(ctx, seqs)
 	if ctx.Err() != nil {
@@ -101,7 +102,8 @@ func logProbsOf(ctx context.Context, p *policy.Policy, pairs []train.Pair) ([]lo
 	for i := range out {
 		out[i] = logProbs{sum(logps[2*i]), sum(logps[2*i+1])}
 		if bad := out[i].chosen + out[i].rejected; math.IsNaN(bad) || math.IsInf(bad, 0) {
-			return nil, stages.Reject(fmt.Errorf("update: pair %s: log-probability is not finite; the policy's weights are broken", pairs[i].ID))
+			return nil, stages.Reject(fmt.Errorf("update: pair %s: log-probability is not finite; "+
+				"the policy's weights are broken", pairs[i].ID))
 		}
 	}
 	return out, nil
@@ -114,9 +116,9 @@ func sum(x []float32) (s float64) {
 	return s
 }
 
-// measure compares two opinions of the pairs. Log-probabilities are means per
-// token, in nats; the changes are means of absolute sums per side. moved tells
-// whether any probability changed at all.
+// measure compares the pairs' log-probabilities before and after training. Those in m are
+// means per token, in nats; the changes are means of absolute differences per whole
+// side. moved reports whether any probability changed.
 func measure(pairs []train.Pair, before, after []logProbs) (m map[string]float64, moved bool) {
 	m = map[string]float64{}
 	n := float64(len(pairs))

@@ -14,30 +14,31 @@ import (
 	"itool/stages/policy/train/loop"
 )
 
-// resumable reads which attempt the checkpoint belongs to. A checkpoint that does
-// not fit costs only time: all begins anew.
+// resumable reads which attempt the checkpoint belongs to. If the checkpoint does not fit,
+// the update starts over, which costs only time.
 func (r *round) resumable() (n notes) {
 	if r.in.Resume == nil {
 		return notes{}
 	}
-	if err := loop.ReadNotes(r.in.Resume, r.in.PolicyDigest, &n); err != nil || n.Attempt < 0 || n.Attempt >= attempts || n.Attempt != len(n.Trips) {
+	err := loop.ReadNotes(r.in.Resume, r.in.PolicyDigest, &n)
+	if err != nil || n.Attempt < 0 || n.Attempt >= attempts || n.Attempt != len(n.Trips) {
 		r.in.Resume = nil
 		return notes{}
 	}
 	return n
 }
 
-// train is one attempt from its first step, or from the checkpoint, to its last.
+// train runs one attempt, from its first step or, with resume, from the checkpoint.
 func (r *round) train(ctx context.Context, n *notes, resume bool) (*loop.Loop, error) {
 	c, err := r.loop(n)
 	if err != nil {
 		return nil, err
 	}
 	if resume && r.in.Resume != nil {
-		var again notes // n knows all of it already
+		var again notes // n holds the same notes already
 		c.Notes = &again
 		if err := c.Resume(r.in.Resume); err != nil {
-			r.out.Progress(0, c.Total, "steps", "begins anew, the checkpoint does not fit: "+err.Error())
+			r.out.Progress(0, c.Total, "steps", "starts over, the checkpoint does not fit: "+err.Error())
 		}
 		c.Notes = n
 	}
@@ -58,7 +59,7 @@ func (r *round) loop(n *notes) (*loop.Loop, error) {
 	}
 	phase.Rate = r.rate(n.Attempt)
 	cfg := r.cfg.training(stages.Seed(r.in.Header.Seed, "update", 0), max(r.cfg.Tokens, longest))
-	if a := r.old.Model().Adapter; a != nil { // one adapter goes through the whole run
+	if a := r.old.Model().Adapter; a != nil { // a run continues its one adapter
 		cfg.Rank, cfg.Alpha, cfg.Targets = a.Rank, a.Alpha, a.Targets()
 	}
 	t, err := train.New(r.old.Model(), cfg, []train.Phase{phase})
@@ -67,7 +68,8 @@ func (r *round) loop(n *notes) (*loop.Loop, error) {
 	}
 	r.metrics["rate"] = phase.Rate
 	return &loop.Loop{
-		Trainer: t, Policy: r.in.PolicyDigest, Total: r.steps(), Before: n.Attempt * r.steps(), Every: r.cfg.CheckpointSteps,
+		Trainer: t, Policy: r.in.PolicyDigest,
+		Total: r.steps(), Before: n.Attempt * r.steps(), Every: r.cfg.CheckpointSteps,
 		Notes: n, Checkpoint: r.out.Checkpoint, Progress: r.out.Progress,
 	}, nil
 }
@@ -81,7 +83,7 @@ func (r *round) rate(attempt int) float64 {
 	return math.Ldexp(rate, -attempt)
 }
 
-// phase is what is learnt, and the longest unit of it in tokens.
+// phase holds the pairs or examples to train on; longest is the longest of them in tokens.
 func (r *round) phase() (p train.Phase, longest int, err error) {
 	p = train.Phase{Name: r.cfg.Loss, Epochs: r.cfg.Epochs, BatchSize: r.cfg.BatchSize, Shuffle: true}
 	pairs := r.funnel.pairs
@@ -109,8 +111,9 @@ func (r *round) phase() (p train.Phase, longest int, err error) {
 	return p, r.funnel.longest, nil
 }
 
-// references are the answers of the pairs' examples, one for every pair: the honest
-// rival, as many steps over as many units, without what the search found.
+// references are the reference answers of the pairs' examples, one for every pair. As a
+// baseline they give the same number of steps of the same size, without what the search
+// found.
 func (r *round) references() ([]train.Example, error) {
 	wanted := map[string]train.Example{}
 	for _, id := range r.funnel.example {
@@ -135,7 +138,7 @@ func (r *round) references() ([]train.Example, error) {
 	return out, nil
 }
 
-// announce saves the policy and fills its row.
+// accept saves the policy that the guard accepted and fills its row.
 func (r *round) accept(ctx context.Context, row *schemas.Policy, draft *overlay, c *loop.Loop, n notes) (err error) {
 	if row.Checkpoint, err = r.out.Save(ctx, draft.save); err != nil {
 		return err
@@ -146,7 +149,7 @@ func (r *round) accept(ctx context.Context, row *schemas.Policy, draft *overlay,
 	row.Status, row.Steps = schemas.StatusTrained, int32(c.Done)
 	row.Detail = fmt.Sprintf("%s on %d pairs", r.cfg.Loss, len(r.funnel.pairs))
 	if len(n.Trips) > 0 {
-		row.Detail += ", at half the rate, for the guard refused the first attempt: " + strings.Join(n.Trips, "; ")
+		row.Detail += ", at half the rate, because the guard refused the first attempt: " + strings.Join(n.Trips, "; ")
 	}
 	r.metrics["attempts"] = float64(n.Attempt + 1)
 	return nil

@@ -1,29 +1,34 @@
-// Package update turns the preference pairs of a round into the policy of the next
-// round, or says why it does not.
+// Package update trains the policy of the next round on the preference pairs of a round.
 //
-// pairs.go is what goes in and how far it moved, config.go the settings, guard.go
-// the test that a new policy must pass: it may not lose the ability to answer in
-// form. When it does, training is repeated once at half the rate; when it does
-// again, the policy of before stands and the run ends.
+// The pairs of the round come in, one policy row goes out. It holds the new policy, or
+// the old one and the reason: there were too few pairs, or the guard refused the new
+// policy twice. The guard compares greedy answers to validation examples before and
+// after training, because preference training can destroy the form of answers. After
+// the first refusal the training is repeated at half the rate. After the second the round
+// keeps its policy and the run ends.
+//
+// config.go holds the settings, pairs.go reads the pairs and measures what training
+// changed, train.go trains, answers.go asks both policies for the guard, guard.go
+// compares their answers, and overlay.go holds a new policy in memory until it is saved.
 //
 // The reference of DPO and IPO is the policy at the start of the round.
 //
-// The row's Metrics. Means are over the distinct pairs, log-probabilities per token
-// in nats; a key is left out when it was not measured:
+// The row's Metrics. Means are over the distinct pairs, log-probabilities are per token
+// and in nats. A key is missing if it was not measured:
 //
 //	pairs, pairs_kept                    rows of the round, kept by the filter
-//	pairs_foreign, pairs_distinct        of those: searched with another policy; the others without duplicates
-//	rate, attempts                       of the last attempt; how many there were
+//	pairs_foreign, pairs_distinct        kept pairs searched with another policy; the others without duplicates
+//	rate, attempts                       of the last attempt; number of attempts
 //	chosen_logp_, rejected_logp_         before and after: mean log-probability of a side
-//	margin_, accuracy_                   before and after: chosen − rejected; share with chosen ahead
+//	margin_, accuracy_                   before and after: chosen − rejected; share with chosen above rejected
 //	chosen_change, rejected_change       mean |Δ log-probability| of a whole side
 //	chosen_tokens, rejected_tokens       mean lengths
-//	guard_prompts                        how many both policies answered
+//	guard_prompts                        number that both policies answered
 //	guard_<ability>_before, _after       share of good answers: parse_rate, non_repetition, no_call_accuracy
-//	guard_<ability>_p, _cases            one-sided McNemar p of a drop; answers that it is about
+//	guard_<ability>_p, _cases            one-sided McNemar p of a drop; number of answers compared
 //
-// Both log-probabilities may fall: a preference loss looks at their difference. It
-// is a fault only when the margin does not rise.
+// Both log-probabilities can fall, because a preference loss depends on their
+// difference. Something is wrong only if the margin does not rise.
 package update
 
 import (
@@ -38,10 +43,10 @@ import (
 	"itool/stages/policy"
 )
 
-// attempts at passing the guard, each at half the rate of the one before.
+// attempts to pass the guard, each at half the rate of the one before.
 const attempts = 2
 
-// Stage closes a round.
+// Stage turns the pairs of a round into a policy.
 type Stage struct{ engine *policy.Engine }
 
 // New returns the stage; it opens policies through engine.
@@ -49,7 +54,7 @@ func New(engine *policy.Engine) *Stage { return &Stage{engine} }
 
 var _ stages.Stage = (*Stage)(nil)
 
-// Spec implements stages.Stage. Examples are read for the guard, policies for the
+// Spec implements stages.Stage. The examples are for the guard, the policies for the
 // digest of the base.
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
@@ -59,7 +64,7 @@ func (*Stage) Spec() stages.Spec {
 	}
 }
 
-// Process answers with one policy row, whatever became of the round.
+// Process answers with one policy row, also if the round has no new policy.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
 	cfg, err := stages.Config(in, Default())
 	if err != nil {
@@ -78,12 +83,16 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return err
 	}
 	r := &round{cfg: cfg, engine: s.engine, in: in, out: out, old: old, funnel: f, metrics: map[string]float64{
-		"pairs": float64(f.rows), "pairs_kept": float64(f.kept), "pairs_foreign": float64(f.foreign), "pairs_distinct": float64(len(f.pairs)),
+		"pairs": float64(f.rows), "pairs_kept": float64(f.kept),
+		"pairs_foreign": float64(f.foreign), "pairs_distinct": float64(len(f.pairs)),
 	}}
 	if f.foreign > 0 {
-		r.remarks = append(r.remarks, fmt.Sprintf("%d pairs were searched with another policy than the round's and left out: some worker serves an old one", f.foreign))
+		r.remarks = append(r.remarks, fmt.Sprintf("%d pairs were searched with another policy than the round's "+
+			"and left out: some worker serves an old one", f.foreign))
 	}
-	row := schemas.Policy{Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: base, Curve: "[]", Examples: int32(len(f.pairs))}
+	row := schemas.Policy{
+		Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: base, Curve: "[]", Examples: int32(len(f.pairs)),
+	}
 	if row.Detail = r.tooSmall(); row.Detail != "" {
 		row.Status, row.Examples = schemas.StatusNoUpdate, 0 // nothing was trained on
 	} else if err := r.run(ctx, &row); err != nil {
@@ -104,7 +113,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	return stages.Result(in, out, []schemas.Policy{row})
 }
 
-// baseOf is the base that the run stands on: every policy record hands it on.
+// baseOf is the digest of the run's base, which every policy record repeats.
 func baseOf(in stages.Input) (string, error) {
 	row, err := stages.One[schemas.Policy](in.Round(schemas.RecordPolicy, in.Header.Round))
 	if err != nil {
@@ -113,7 +122,7 @@ func baseOf(in stages.Input) (string, error) {
 	return row.Base, nil
 }
 
-// round is one update in the making.
+// round is one update in progress.
 type round struct {
 	cfg     Config
 	engine  *policy.Engine
@@ -122,7 +131,7 @@ type round struct {
 	old     *policy.Policy // at the start of the round
 	funnel  funnel
 	before  []logProbs // of old
-	guard   *guard     // nil: there is none
+	guard   *guard     // nil: it is off or has no examples
 	metrics map[string]float64
 	remarks []string // more for the row's Detail
 }
@@ -132,26 +141,28 @@ func (r *round) steps() int {
 	return r.cfg.Epochs * ((len(r.funnel.pairs) + r.cfg.BatchSize - 1) / r.cfg.BatchSize)
 }
 
-// tooSmall says why the round is no update: an outcome of a handful of pairs would
-// be reported as an effect, and is chance.
+// tooSmall says why the round has too little data for an update, or "". The result of a
+// few pairs would be reported as an effect but would be chance.
 func (r *round) tooSmall() string {
 	pairs, steps := len(r.funnel.pairs), r.steps()
 	switch {
 	case pairs < r.cfg.MinPairs:
-		return fmt.Sprintf("%d distinct pairs are fewer than the %d that an update needs (update.min_pairs)", pairs, r.cfg.MinPairs)
+		return fmt.Sprintf("%d distinct pairs are fewer than the %d that an update needs (update.min_pairs)",
+			pairs, r.cfg.MinPairs)
 	case steps < r.cfg.MinSteps:
-		return fmt.Sprintf("%d pairs make %d steps, fewer than the %d that an update needs (update.min_steps)", pairs, steps, r.cfg.MinSteps)
+		return fmt.Sprintf("%d pairs make %d steps, fewer than the %d that an update needs (update.min_steps)",
+			pairs, steps, r.cfg.MinSteps)
 	}
 	return ""
 }
 
-// notes are what a resumed update must know beside the weights.
+// notes are what a resumed update needs besides the weights.
 type notes struct {
 	Attempt int      `json:"attempt"` // from 0
-	Trips   []string `json:"trips"`   // why the guard refused the attempts before
+	Trips   []string `json:"trips"`   // why the guard refused the earlier attempts
 }
 
-// run trains until the guard lets a policy pass, or has refused all attempts.
+// run trains until the guard accepts a policy or has refused all attempts.
 func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 	if r.before, err = logProbsOf(ctx, r.old, r.funnel.pairs); err != nil {
 		return err
@@ -184,12 +195,14 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 		}
 	}
 	row.Status = schemas.StatusGuard
-	row.Detail = fmt.Sprintf("the guard refused %d attempts, the policy of before stands: %s", len(n.Trips), strings.Join(n.Trips, "; then at half the rate: "))
+	row.Detail = fmt.Sprintf("the guard refused %d attempts, so the round keeps its policy: %s",
+		len(n.Trips), strings.Join(n.Trips, "; then at half the rate: "))
 	r.metrics["attempts"] = float64(attempts)
 	return nil
 }
 
-// examine measures a new policy and asks the guard. trip is why it is refused.
+// examine measures a new policy and asks the guard. trip is why the guard refuses it, ""
+// if it does not.
 func (r *round) examine(ctx context.Context, draft *overlay) (trip string, err error) {
 	p, err := r.engine.Open(draft.digest(r.in.PolicyDigest), draft)
 	if err != nil {
@@ -204,7 +217,8 @@ func (r *round) examine(ctx context.Context, draft *overlay) (trip string, err e
 		r.metrics[name] = v
 	}
 	if !moved {
-		return "", stages.Reject(errors.New("update: training changed no probability of any pair: the rate is too low to count, or the adapter is not applied"))
+		return "", stages.Reject(errors.New("update: training changed no probability of any pair: " +
+			"the rate is too low to count, or the adapter is not applied"))
 	}
 	if r.guard == nil {
 		return "", nil

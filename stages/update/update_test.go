@@ -21,7 +21,7 @@ func TestContract(t *testing.T) {
 	stagetest.Run(t, w.stage, stagetest.Case{Item: w.item(config(), w.pairs(wrong, right), w.examples())})
 }
 
-// TestContractOfRetry: the same for an update that the guard sends back once.
+// TestContractOfRetry: the same for an update that the guard refuses once.
 func TestContractOfRetry(t *testing.T) {
 	w := newWorld(t)
 	cfg := config()
@@ -47,7 +47,8 @@ func TestLosses(t *testing.T) {
 			row, out := w.run(w.item(cfg, w.pairs(wrong, right), w.examples()))
 			m := metrics(t, row)
 			if row.Status != schemas.StatusTrained || row.Steps != 8 || row.Examples != 16 {
-				t.Fatalf("status %q, %d steps, %d pairs: %s; want trained, 8, 16", row.Status, row.Steps, row.Examples, row.Detail)
+				t.Fatalf("status %q, %d steps, %d pairs: %s; want trained, 8, 16",
+					row.Status, row.Steps, row.Examples, row.Detail)
 			}
 			if got := curve(t, row)[0].Loss; !math.IsNaN(c.first) && math.Abs(got-c.first) > 1e-4*c.first {
 				t.Errorf("the first loss is %g, want %g", got, c.first)
@@ -55,7 +56,8 @@ func TestLosses(t *testing.T) {
 			if c.rises != "" && !(m[c.rises+"_after"] > m[c.rises+"_before"]) {
 				t.Errorf("%s %.5f → %.5f, want it to rise", c.rises, m[c.rises+"_before"], m[c.rises+"_after"])
 			}
-			if !(m["chosen_change"] > 0 && m["rejected_change"] > 0) || m["chosen_tokens"] != 19 || m["rejected_tokens"] != 19 {
+			if !(m["chosen_change"] > 0 && m["rejected_change"] > 0) ||
+				m["chosen_tokens"] != 19 || m["rejected_tokens"] != 19 {
 				t.Errorf("metrics %v: want changes, and 19 tokens on each side", m)
 			}
 			if row.Checkpoint != out.Saved[0].Digest || row.Checkpoint == row.Parent || row.Base != "b0" {
@@ -65,8 +67,8 @@ func TestLosses(t *testing.T) {
 	}
 }
 
-// TestMeasures: the numbers of the row are those of the policies themselves, and
-// the adapter that was there goes on, at its own rank.
+// TestMeasures: the numbers of the row are those of the policies themselves, and an
+// existing adapter is continued at its own rank.
 func TestMeasures(t *testing.T) {
 	w := newWorld(t)
 	pairs := w.pairs(wrong, right)
@@ -79,7 +81,9 @@ func TestMeasures(t *testing.T) {
 	for when, p := range map[string]*policy.Policy{"before": w.policy, "after": after} {
 		var chosen, margin float64
 		for _, x := range pairs {
-			logps, err := p.LogProbs(t.Context(), []policy.Sequence{{Prompt: x.PromptIDs, Answer: x.ChosenIDs}, {Prompt: x.PromptIDs, Answer: x.RejectedIDs}})
+			logps, err := p.LogProbs(t.Context(), []policy.Sequence{
+				{Prompt: x.PromptIDs, Answer: x.ChosenIDs}, {Prompt: x.PromptIDs, Answer: x.RejectedIDs},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,29 +133,31 @@ func TestNoUpdate(t *testing.T) {
 		{"too few pairs", w.pairs(wrong, right), 17, 1, 16, 16, 16, "16 distinct pairs are fewer than the 17"},
 		{"too few steps", w.pairs(wrong, right), 16, 9, 16, 16, 16, "16 pairs make 8 steps, fewer than the 9"},
 		{"all dropped by the filter", dropped, 1, 1, 16, 0, 0, "0 distinct pairs"},
-		{"the same ones over and over", same, 8, 1, 16, 16, 7, "7 distinct pairs are fewer than the 8"},
+		{"repeated pairs", same, 8, 1, 16, 16, 7, "7 distinct pairs are fewer than the 8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := config()
 			cfg.MinPairs, cfg.MinSteps = c.minPairs, c.minSteps
 			row, out := w.run(w.item(cfg, c.pairs, w.examples()))
-			if row.Status != schemas.StatusNoUpdate || row.Checkpoint != row.Parent || row.Checkpoint == "" || row.Steps != 0 || row.Examples != 0 || row.Base != "b0" {
-				t.Errorf("row %+v: want no update and the policy as it is", row)
+			if row.Status != schemas.StatusNoUpdate || row.Checkpoint != row.Parent || row.Checkpoint == "" ||
+				row.Steps != 0 || row.Examples != 0 || row.Base != "b0" {
+				t.Errorf("row %+v: want no update and the old policy", row)
 			}
 			if !strings.Contains(row.Detail, c.detail) {
 				t.Errorf("detail %q, want %q", row.Detail, c.detail)
 			}
-			if m := metrics(t, row); m["pairs"] != c.rows || m["pairs_kept"] != c.kept || m["pairs_distinct"] != c.distinct {
+			m := metrics(t, row)
+			if m["pairs"] != c.rows || m["pairs_kept"] != c.kept || m["pairs_distinct"] != c.distinct {
 				t.Errorf("metrics %v, want %g rows, %g kept, %g distinct", m, c.rows, c.kept, c.distinct)
 			}
 			if len(out.Saved)+len(out.Checkpoints) != 0 {
-				t.Error("something was saved all the same")
+				t.Error("something was saved without an update")
 			}
 		})
 	}
 }
 
-// TestForeignPairs: what was searched with another policy is counted and left out.
+// TestForeignPairs: pairs that were searched with another policy are counted and left out.
 func TestForeignPairs(t *testing.T) {
 	w := newWorld(t)
 	item := w.item(config(), w.pairs(wrong, right), w.examples())
@@ -181,34 +187,38 @@ func TestGuard(t *testing.T) {
 			unfit[i].Template = "cafe"
 		}
 	}
+	const junk = "zzzzzzzz"
+	all := update.Default().GuardPrompts
 	for _, c := range []struct {
 		name     string
 		rate     float64
 		chosen   string
-		set      func(*update.Config)
+		prompts  int // of the guard
 		examples []schemas.Example
 		status   string
 		attempts float64
 		detail   string
 	}{
-		{"a gentle rate passes", 1e-4, wrong, nil, w.examples(), schemas.StatusTrained, 1, "simpo on 16 pairs"},
-		{"half the rate passes", 3e-3, wrong, nil, w.examples(), schemas.StatusTrained, 2, "at half the rate, for the guard refused the first attempt: parse rate fell by"},
-		{"a wild rate is stopped", 4e-2, "zzzzzzzz", nil, w.examples(), schemas.StatusGuard, 2, "the guard refused 2 attempts, the policy of before stands: parse rate fell by"},
-		{"switched off", 4e-2, "zzzzzzzz", func(c *update.Config) { c.GuardPrompts = 0 }, w.examples(), schemas.StatusTrained, 1, "the guard is switched off"},
-		{"no validation examples", 4e-2, "zzzzzzzz", nil, none, schemas.StatusTrained, 1, "the guard was skipped: there are no validation examples"},
-		{"unfit ones are counted", 4e-2, "zzzzzzzz", nil, unfit, schemas.StatusTrained, 1, "the guard left out 24 validation examples that cannot be asked or judged; the guard was skipped"},
-		{"four prompts show nothing", 4e-2, "zzzzzzzz", func(c *update.Config) { c.GuardPrompts = 4 }, w.examples(), schemas.StatusTrained, 1, "simpo on 16 pairs"},
+		{"a low rate passes", 1e-4, wrong, all, w.examples(), schemas.StatusTrained, 1, "simpo on 16 pairs"},
+		{"half the rate passes", 3e-3, wrong, all, w.examples(), schemas.StatusTrained, 2,
+			"at half the rate, because the guard refused the first attempt: parse rate fell by"},
+		{"a high rate is stopped", 4e-2, junk, all, w.examples(), schemas.StatusGuard, 2,
+			"the guard refused 2 attempts, so the round keeps its policy: parse rate fell by"},
+		{"switched off", 4e-2, junk, 0, w.examples(), schemas.StatusTrained, 1, "the guard is switched off"},
+		{"no validation examples", 4e-2, junk, all, none, schemas.StatusTrained, 1,
+			"the guard was skipped: there are no validation examples"},
+		{"unfit ones are counted", 4e-2, junk, all, unfit, schemas.StatusTrained, 1,
+			"the guard left out 24 validation examples that cannot be asked or judged; the guard was skipped"},
+		{"four prompts show nothing", 4e-2, junk, 4, w.examples(), schemas.StatusTrained, 1, "simpo on 16 pairs"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := config()
-			cfg.Rate = c.rate
-			if c.set != nil {
-				c.set(&cfg)
-			}
+			cfg.Rate, cfg.GuardPrompts = c.rate, c.prompts
 			row, out := w.run(w.item(cfg, w.pairs(c.chosen, right), c.examples))
 			m := metrics(t, row)
 			if row.Status != c.status || m["attempts"] != c.attempts || !strings.Contains(row.Detail, c.detail) {
-				t.Fatalf("%s after %g attempts: %s\nwant %s after %g: %s", row.Status, m["attempts"], row.Detail, c.status, c.attempts, c.detail)
+				t.Fatalf("%s after %g attempts: %s\nwant %s after %g: %s",
+					row.Status, m["attempts"], row.Detail, c.status, c.attempts, c.detail)
 			}
 			if want := math.Ldexp(c.rate, 1-int(c.attempts)); m["rate"] != want {
 				t.Errorf("the last rate is %g, want %g", m["rate"], want)
@@ -217,27 +227,30 @@ func TestGuard(t *testing.T) {
 			if (row.Checkpoint == row.Parent) != stopped || (len(out.Saved) == 0) != stopped {
 				t.Errorf("checkpoint %.8s of parent %.8s, %d saved", row.Checkpoint, row.Parent, len(out.Saved))
 			}
-			if lost := out.Attached["guard-lost.jsonl"]; stopped && bytes.Count(lost, []byte(`"lost":"parse_rate"`)) < 10 {
+			lost := out.Attached["guard-lost.jsonl"]
+			if stopped && bytes.Count(lost, []byte(`"lost":"parse_rate"`)) < 10 {
 				t.Errorf("attached %q, want what was lost", lost)
 			}
 		})
 	}
 }
 
-// TestKilled: cancelled in training, before and in the guard, in the first and the
-// second attempt, it ends with the same bytes.
+// TestKilled: an update that is killed ends with the same bytes, in training, before the
+// guard or in it, and in both attempts.
 func TestKilled(t *testing.T) {
 	w := newWorld(t)
 	cfg := config()
 	cfg.Rate = 3e-3
-	for name, chosen := range map[string]string{"trained at half the rate": wrong, "stopped by the guard": "zzzzzzzz"} {
+	outcomes := map[string]string{"trained at half the rate": wrong, "stopped by the guard": "zzzzzzzz"}
+	for name, chosen := range outcomes {
 		if chosen != wrong {
 			cfg.Rate = 4e-2
 		}
 		item := w.item(cfg, w.pairs(chosen, right), w.examples())
 		row, want := w.run(item)
 		if len(want.Steps) != 1+8+1+8+1 || metrics(t, row)["attempts"] != 2 {
-			t.Fatalf("%s: progress %q: want the old policy's answers, and twice eight steps and the new one's", name, want.Steps)
+			t.Fatalf("%s: progress %q: want the old policy's answers, and twice eight steps and the new one's answers",
+				name, want.Steps)
 		}
 		for _, after := range []int{1, 2, 5, 9, 10, 11, 14, 18} { // 9 and 18 are last steps, 1 and 10 the guard
 			t.Run(fmt.Sprintf("%s/%d", name, after), func(t *testing.T) {
@@ -245,7 +258,8 @@ func TestKilled(t *testing.T) {
 				if !bytes.Equal(got.Results[0].Body, want.Results[0].Body) {
 					t.Errorf("killed after %q, the result differs", want.Steps[after-1])
 				}
-				if len(got.Saved) != len(want.Saved) || len(got.Saved) > 0 && got.Saved[0].Digest != want.Saved[0].Digest {
+				if len(got.Saved) != len(want.Saved) ||
+					len(got.Saved) > 0 && got.Saved[0].Digest != want.Saved[0].Digest {
 					t.Errorf("killed after %q, the saved policy differs", want.Steps[after-1])
 				}
 			})
@@ -255,17 +269,28 @@ func TestKilled(t *testing.T) {
 
 func TestRejects(t *testing.T) {
 	w := newWorld(t)
+	type spoiler = func(*stagetest.Item, *update.Config, []schemas.Pair)
+	pairs := func(change func(p []schemas.Pair)) spoiler {
+		return func(_ *stagetest.Item, _ *update.Config, p []schemas.Pair) { change(p) }
+	}
 	for _, c := range []struct {
 		name   string
-		spoil  func(*stagetest.Item, *update.Config, []schemas.Pair)
+		spoil  spoiler
 		reason string
 	}{
-		{"a side without tokens", func(_ *stagetest.Item, _ *update.Config, p []schemas.Pair) { p[3].RejectedIDs = nil }, "pair e03 node 1: prompt, chosen and rejected have"},
-		{"foreign tokens", func(_ *stagetest.Item, _ *update.Config, p []schemas.Pair) { p[3].ChosenIDs = []int32{-1} }, "is not in the vocabulary"},
-		{"longer than the context", func(_ *stagetest.Item, _ *update.Config, p []schemas.Pair) { p[3].PromptIDs = make([]int32, 1<<13) }, "longer than the model's context"},
-		{"no policy row", func(i *stagetest.Item, _ *update.Config, _ []schemas.Pair) { i.Rounds = i.Rounds[1:] }, "the policy that opened round 2: policy/v1: 0 rows, want 1"},
-		{"an example that is not there", func(_ *stagetest.Item, c *update.Config, p []schemas.Pair) { c.Loss, p[5].ExampleID = "sft", "e99" }, "example e99 of a pair is not among the run's examples"},
-		{"a rate that moves nothing", func(_ *stagetest.Item, c *update.Config, _ []schemas.Pair) { c.Rate = 1e-300 }, "training changed no probability"},
+		{"a side without tokens", pairs(func(p []schemas.Pair) { p[3].RejectedIDs = nil }),
+			"pair e03 node 1: prompt, chosen and rejected have"},
+		{"foreign tokens", pairs(func(p []schemas.Pair) { p[3].ChosenIDs = []int32{-1} }),
+			"is not in the vocabulary"},
+		{"longer than the context", pairs(func(p []schemas.Pair) { p[3].PromptIDs = make([]int32, 1<<13) }),
+			"longer than the model's context"},
+		{"no policy row", func(i *stagetest.Item, _ *update.Config, _ []schemas.Pair) { i.Rounds = i.Rounds[1:] },
+			"the policy that opened round 2: policy/v1: 0 rows, want 1"},
+		{"a missing example", func(_ *stagetest.Item, c *update.Config, p []schemas.Pair) {
+			c.Loss, p[5].ExampleID = "sft", "e99"
+		}, "example e99 of a pair is not among the run's examples"},
+		{"a rate without effect", func(_ *stagetest.Item, c *update.Config, _ []schemas.Pair) { c.Rate = 1e-300 },
+			"training changed no probability"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, pairs := config(), w.pairs(wrong, right)
@@ -289,7 +314,7 @@ func TestConfig(t *testing.T) {
 		{"default", func(*update.Config) {}, ""},
 		{"dpo has its own beta", func(c *update.Config) { c.Loss = "dpo" }, ""},
 		{"low beta, forced", func(c *update.Config) { c.Beta, c.Force = 0.1, true }, ""},
-		{"low beta", func(c *update.Config) { c.Beta = 0.1 }, "update.beta: 0.1 with simpo asks for a margin of 5 nats"},
+		{"low beta", func(c *update.Config) { c.Beta = 0.1 }, "update.beta: 0.1 with simpo asks for a margin"},
 		{"loss", func(c *update.Config) { c.Loss = "ppo" }, `update.loss: "ppo" is none of`},
 		{"beta", func(c *update.Config) { c.Beta = -1 }, "update.beta: -1"},
 		{"gamma", func(c *update.Config) { c.Gamma = -1 }, "update.gamma: -1"},

@@ -21,15 +21,16 @@ import (
 )
 
 const (
-	tools   = `[{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}]`
+	tools = `[{"name":"weather","parameters":{"type":"object",
+		"properties":{"city":{"type":"string"}},"required":["city"]}}]`
 	noCalls = 8  // prompts that want prose
 	calls   = 16 // prompts that want a call
 	refusal = "No tool fits."
 	round   = 2
 )
 
-// world is a tiny policy that has learnt to answer every prompt in form, on an
-// adapter of rank 4, and what the stage needs around it.
+// world is a tiny policy with an adapter of rank 4 that has learned to answer every prompt
+// in the right form, and the stage that updates it.
 type world struct {
 	t      *testing.T
 	files  fs.FS
@@ -104,8 +105,8 @@ func newWorld(t *testing.T) world {
 	return world{t, files, p, update.New(engine)}
 }
 
-// examples are validation examples, which the policy answers rightly, and a
-// training example for every pair.
+// examples are validation examples, which the policy answers rightly, and a training
+// example for every pair.
 func (w world) examples() (all []schemas.Example) {
 	for n := range calls + noCalls {
 		prompt, answer, err := lesson(w.policy, n)
@@ -126,10 +127,10 @@ func (w world) examples() (all []schemas.Example) {
 	return all
 }
 
-// pairs prefer one text to another one, after every prompt.
+// pairs prefer chosen to rejected after every prompt.
 func (w world) pairs(chosen, rejected string) (all []schemas.Pair) {
 	end := w.policy.EndOfTurn()
-	cut := func(text string) []int32 { // a fragment is not closed
+	cut := func(text string) []int32 { // a fragment does not end the turn
 		ids := w.policy.Answer(text)
 		return ids[:len(ids)-len(end)]
 	}
@@ -139,26 +140,31 @@ func (w world) pairs(chosen, rejected string) (all []schemas.Pair) {
 			w.t.Fatal(err)
 		}
 		all = append(all, schemas.Pair{
-			ExampleID: fmt.Sprintf("e%02d", n), Node: 1, PromptIDs: prompt, ChosenIDs: cut(chosen), RejectedIDs: cut(rejected), ChosenQ: 1, RejectedQ: -1,
+			ExampleID: fmt.Sprintf("e%02d", n), Node: 1, PromptIDs: prompt,
+			ChosenIDs: cut(chosen), RejectedIDs: cut(rejected), ChosenQ: 1, RejectedQ: -1,
 		})
 	}
 	return all
 }
 
-// item is a round with these pairs. The policy of the round stands on base "b0".
+// item is a round with these pairs. The base of the round's policy is "b0".
 func (w world) item(cfg update.Config, pairs []schemas.Pair, examples []schemas.Example) stagetest.Item {
 	half := len(pairs) / 2
 	return stagetest.Item{
 		Header: schemas.Header{Round: round}, Config: cfg, Policy: w.files,
-		Batches: []schemas.Batch{stagetest.Batch(w.t, "e00", pairs[:half]...), stagetest.Batch(w.t, "e08", pairs[half:]...)},
+		Batches: []schemas.Batch{
+			stagetest.Batch(w.t, "e00", pairs[:half]...), stagetest.Batch(w.t, "e08", pairs[half:]...),
+		},
 		Rounds: []stagetest.Round{
-			{Record: "policy", Round: round, Batches: []schemas.Batch{stagetest.Batch(w.t, "policy", schemas.Policy{Base: "b0", Status: "trained"})}},
+			{Record: "policy", Round: round, Batches: []schemas.Batch{
+				stagetest.Batch(w.t, "policy", schemas.Policy{Base: "b0", Status: schemas.StatusTrained}),
+			}},
 			{Record: "example", Round: 0, Batches: []schemas.Batch{stagetest.Batch(w.t, "shard-0", examples...)}},
 		},
 	}
 }
 
-// config is small, quick and gentle.
+// config makes small, quick updates at a low rate.
 func config() update.Config {
 	c := update.Default()
 	c.BatchSize, c.Tokens, c.MinPairs, c.MinSteps, c.CheckpointSteps, c.GuardTokens = 4, 256, 8, 4, 3, 32
@@ -179,8 +185,8 @@ func (w world) run(item stagetest.Item) (schemas.Policy, *stagetest.Recorder) {
 	return rows[0], out
 }
 
-// killed runs an item, is cancelled when progress was told so many times, and runs
-// it again from the newest checkpoint.
+// killed kills an item at a report of progress and runs it again from the newest
+// checkpoint.
 func (w world) killed(item stagetest.Item, after int) (schemas.Policy, *stagetest.Recorder) {
 	w.t.Helper()
 	item.Resume = stagetest.Killed(w.t, w.stage, item, after).Newest()
