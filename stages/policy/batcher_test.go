@@ -14,7 +14,7 @@ import (
 	"itool/stages/policy/policytest"
 )
 
-// batcher runs one until the test ends.
+// batcher runs a batcher until the test ends.
 func batcher(t *testing.T, p *policy.Policy, requests, tokens int) *policy.Batcher {
 	b := policy.NewBatcher(p, requests, tokens)
 	ctx, stop := context.WithCancel(context.Background())
@@ -38,8 +38,8 @@ func drain(s *policy.Stream) (d policy.Draw, err error) {
 	}
 }
 
-// TestBatcherDrawsTheSameBits: requests that come and go at any time, through a cache
-// that is full again and again, draw what each draws alone.
+// TestBatcherDrawsTheSameBits: requests that arrive and end at any time draw what each draws alone, also
+// when the cache is full and prefixes must give way.
 func TestBatcherDrawsTheSameBits(t *testing.T) {
 	p := policytest.Open(t, 1)
 	prompt := mustPrompt(t, p, talk)
@@ -75,8 +75,8 @@ func TestBatcherDrawsTheSameBits(t *testing.T) {
 	wg.Wait()
 }
 
-// TestBatcherCachesPrefixes: a prompt that begins as another did is computed from where
-// they part, to the same bits; the answers' own tokens are computed anew.
+// TestBatcherCachesPrefixes: of a prompt that begins like an earlier one, only the rest is computed, and the
+// bits are the same. Tokens of answers are not cached.
 func TestBatcherCachesPrefixes(t *testing.T) {
 	p := policytest.Open(t, 1)
 	prompt := mustPrompt(t, p, talk)
@@ -100,14 +100,16 @@ func TestBatcherCachesPrefixes(t *testing.T) {
 			t.Errorf("request %d: got %v, alone %v", seed, got, want[0])
 		}
 		if s.Cached() != cached {
-			t.Errorf("request %d: %d tokens of the prompt were known, want %d", seed, s.Cached(), cached)
+			t.Errorf("request %d: %d tokens of the prompt came from the cache, want %d", seed, s.Cached(), cached)
 		}
 		return got
 	}
 	n := len(prompt)
 	first := ask(prompt, 1, 0)
-	ask(prompt, 2, n-1)                                                   // all but the last token, which the first step of a draw computes
-	ask(append(append(slices.Clone(prompt), first.Tokens...), 7), 3, n-1) // a conversation goes on
+	// All but the last token, which the first step of a draw computes.
+	ask(prompt, 2, n-1)
+	// The next turn of a conversation.
+	ask(slices.Concat(prompt, first.Tokens, []int32{7}), 3, n-1)
 	other := slices.Clone(prompt)
 	other[n/2]++
 	ask(other, 4, n/2)
@@ -123,14 +125,13 @@ func TestBatcherCachesPrefixes(t *testing.T) {
 	}
 	for i, s := range choices {
 		if _, err := drain(s); err != nil || s.Cached() != min(i, 1)*n {
-			t.Errorf("choice %d of one prompt: %d of %d tokens known, %v", i, s.Cached(), n+1, err)
+			t.Errorf("choice %d of one prompt: %d of %d tokens came from the cache, %v", i, s.Cached(), n+1, err)
 		}
 	}
 }
 
-// TestBatcherCutsPrompts: while others draw, a long prompt is computed in parts, to the
-// same bits.
-func TestBatcherCutsPrompts(t *testing.T) {
+// TestBatcherChunksPrompts: while others draw, a long prompt is computed in chunks, and the bits are the same.
+func TestBatcherChunksPrompts(t *testing.T) {
 	p := policytest.Open(t, 1)
 	prompt := mustPrompt(t, p, talk)
 	b := batcher(t, p, 10, 0)
@@ -140,7 +141,7 @@ func TestBatcherCutsPrompts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One that draws all the time: it says nothing of the long one's timing, but both run.
+	// A request that draws all the time, so that the long prompt is chunked.
 	first, err := b.Start(context.Background(), prompt, policy.Request{Seed: 1, Temperature: 1}, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -202,8 +203,8 @@ func TestBatcherAlternatives(t *testing.T) {
 	}
 }
 
-// TestScore: a text's tokens have the log-probabilities that LogProbs gives them, and
-// the likeliest in their places those that a session gives.
+// TestScore: Score agrees with LogProbs on the tokens of a text, and with a session on the likeliest tokens in
+// their places.
 func TestScore(t *testing.T) {
 	p := policytest.Open(t, 1)
 	ids := mustPrompt(t, p, talk)
@@ -236,7 +237,7 @@ func TestScore(t *testing.T) {
 		t.Errorf("one token: %v, %v", got, err)
 	}
 	if _, err := p.Score(t.Context(), []int32{-1}, 0); err == nil {
-		t.Error("a token that is none was scored")
+		t.Error("token -1 was accepted")
 	}
 }
 
@@ -270,7 +271,7 @@ func TestBatcherRefuses(t *testing.T) {
 			t.Errorf("got %v, want an error with %q", err, want)
 		}
 	}
-	// One that nobody reads any more makes room for the next.
+	// A cancelled request makes room for the next one.
 	gone, leave := context.WithCancel(ctx)
 	s, err := start(gone, prompt, policy.Request{MaxTokens: 10, Temperature: 1})
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"itool/stages/policy/policytest"
 )
 
-// watched is a device that remembers the most rows which a product had since it was reset.
+// watched is a device that records the largest number of rows of a product since its last reset.
 type watched struct {
 	kernel.Device
 	most atomic.Int64
@@ -29,7 +29,7 @@ func (w *watched) MatMul(y, x []float32, m kernel.Matrix, t int, add bool) {
 	w.Device.MatMul(y, x, m, t, add)
 }
 
-// largeFiles are a policy that no processor's cache holds: 34 MB.
+// largeFiles is a policy of 34 MB, too large for its sessions to decode separately.
 var largeFiles = sync.OnceValue(func() fs.FS {
 	return policytest.Shaped(1, model.Config{
 		Family: model.Llama, HiddenSize: 128, IntermediateSize: 22_000, NumLayers: 1, NumHeads: 4, NumKVHeads: 2,
@@ -51,7 +51,7 @@ func large(t testing.TB) (*policy.Policy, *watched) {
 	return p, w
 }
 
-// at is a session of a prompt of its own.
+// at returns session i, whose prompt is different from those of the others.
 func at(t testing.TB, p *policy.Policy, i int) *policy.Session {
 	t.Helper()
 	s, err := p.NewSession(p.Raw(fmt.Sprintf("This is conversation %d, of %s.", i, "many a word"[:i%11])))
@@ -61,7 +61,7 @@ func at(t testing.TB, p *policy.Policy, i int) *policy.Session {
 	return s
 }
 
-// requests of session i: some, of different lengths, some of which go on from others.
+// requests returns one to four requests of different lengths.
 func requests(s *policy.Session, i, round int) []policy.Request {
 	var reqs []policy.Request
 	for j := range 1 + (i+round)%4 {
@@ -72,8 +72,8 @@ func requests(s *policy.Session, i, round int) []policy.Request {
 	return reqs
 }
 
-// whileDecoding draws one row until the others have returned, so that no chance decides whether they meet, and checks
-// that it gets what it gets alone.
+// whileDecoding draws one row until the others have returned, so that they certainly meet in a batch, and
+// checks that the row gets what it gets alone.
 func whileDecoding(t *testing.T, p *policy.Policy, others ...func()) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -104,8 +104,7 @@ func whileDecoding(t *testing.T, p *policy.Policy, others ...func()) {
 	}
 }
 
-// Sessions that draw at the same time come and go as they like, and get the bits that
-// they get alone.
+// Sessions that draw at the same time join and leave at any time, and get the bits that they get alone.
 func TestSessionsDrawTogether(t *testing.T) {
 	p, _ := large(t)
 	const rounds = 3
@@ -136,7 +135,7 @@ func TestSessionsDrawTogether(t *testing.T) {
 	whileDecoding(t, p, others...)
 }
 
-// Two sessions of one row each make products of two rows.
+// Two sessions with one row each share products of two rows.
 func TestSessionsShareOnePass(t *testing.T) {
 	p, dev := large(t)
 	sessions := []*policy.Session{at(t, p, 0), at(t, p, 1)}
@@ -153,11 +152,11 @@ func TestSessionsShareOnePass(t *testing.T) {
 	}
 	all.Wait()
 	if rows := dev.most.Load(); rows != 2 {
-		t.Errorf("a pass had %d rows at most, want 2", rows)
+		t.Errorf("the largest pass had %d rows, want 2", rows)
 	}
 }
 
-// What goes wrong in one session is that session's alone.
+// An error in one session does not affect the others.
 func TestFaultStaysInItsSession(t *testing.T) {
 	p, _ := large(t)
 	full, gone := at(t, p, 0), at(t, p, 1)
@@ -172,7 +171,7 @@ func TestFaultStaysInItsSession(t *testing.T) {
 			t.Errorf("got %v, want ErrFull", err)
 		}
 		if full.Tokens() != before {
-			t.Errorf("%d tokens stayed", full.Tokens()-before)
+			t.Errorf("%d tokens stayed in the cache", full.Tokens()-before)
 		}
 	}, func() {
 		req := policy.Request{From: gone.Root(), Temperature: 1, Stop: func(int32) bool { cancel(); return false }}
@@ -182,8 +181,8 @@ func TestFaultStaysInItsSession(t *testing.T) {
 	})
 }
 
-// A panic leaves nobody waiting: whoever drew at that time gets an error or the panic, and the next
-// one draws as ever.
+// A panic in one session leaves no goroutine waiting: the others of the batch get an error, and later draws
+// work as before.
 func TestPanicInOneSession(t *testing.T) {
 	p, dev := large(t)
 	sessions := []*policy.Session{at(t, p, 0), at(t, p, 1), at(t, p, 2)}
@@ -219,7 +218,7 @@ func TestPanicInOneSession(t *testing.T) {
 	whileDecoding(t, p)
 }
 
-// Trees at once, as a worker's slots hold them: four rows each.
+// BenchmarkSessions decodes several trees of four rows at the same time, as the slots of a worker do.
 func BenchmarkSessions(b *testing.B) {
 	for name, fsys := range map[string]fs.FS{"demo": policytest.Demo(1), "33M": policytest.Shaped(1, model.Config{
 		Family: model.Llama, HiddenSize: 448, IntermediateSize: 1280, NumLayers: 12, NumHeads: 14, NumKVHeads: 2,

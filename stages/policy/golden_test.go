@@ -11,8 +11,8 @@ import (
 	"itool/stages/policy/policytest"
 )
 
-// TestGoldenLogProbs: every family gives transformers' log-probabilities, of answers
-// at once and token by token along the cache, with PEFT's adapter and without.
+// TestGoldenLogProbs compares the log-probabilities of every model family with those of transformers: of
+// whole answers and token by token with the KV cache, with PEFT's adapter and without.
 func TestGoldenLogProbs(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
@@ -78,7 +78,7 @@ func TestGoldenLogProbs(t *testing.T) {
 	}
 }
 
-// near allows what float32 rounds: the reference is of float64.
+// near allows for the rounding of float32; the reference was computed in float64.
 func near(t *testing.T, what string, got, want []float32) {
 	t.Helper()
 	if len(got) != len(want) {

@@ -19,9 +19,8 @@ import (
 	"itool/stages/policy/policytest"
 )
 
-// TestMappedWeights: a policy whose weights stay in the type of their file says the same, bit
-// by bit, as one that holds them in float32 and packed; with its adapter beside the maps instead of in
-// them, as near as float32 rounds.
+// TestMappedWeights: a policy whose weights stay in the type of their file gives the same bits as one that
+// packs them in float32. With an unmerged adapter the results agree up to the rounding of float32.
 func TestMappedWeights(t *testing.T) {
 	ctx := context.Background()
 	for _, g := range policytest.Goldens(t) {
@@ -40,7 +39,7 @@ func TestMappedWeights(t *testing.T) {
 			m := mapped.Model()
 			l := &m.Layers[0].Down
 			if l.Wrapped == nil || l.W != nil || m.Wrapped.Embed == nil || (l.Unmerged != nil) != adapter {
-				t.Fatalf("%s: not as it is stored: %+v", g.Name, l)
+				t.Fatalf("%s: not in the type of the file: %+v", g.Name, l)
 			}
 			var seqs []policy.Sequence
 			for _, e := range g.Examples {
@@ -78,8 +77,8 @@ func TestMappedWeights(t *testing.T) {
 	}
 }
 
-// TestInt8Weights: a policy in eight bits says, bit by bit, what one in float32 says whose
-// weights are those values.
+// TestInt8Weights: a policy quantized to eight bits gives the same bits as one in float32 whose weights have
+// the quantized values.
 func TestInt8Weights(t *testing.T) {
 	ctx := context.Background()
 	for _, g := range policytest.Goldens(t) {
@@ -130,8 +129,7 @@ func TestInt8Weights(t *testing.T) {
 	}
 }
 
-// TestMappedFile: a large local file is mapped as long as its weights are in use, not
-// longer.
+// TestMappedFile: a large local file is mapped while its weights are in use, and unmapped afterwards.
 func TestMappedFile(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("mappings are listed on Linux only")

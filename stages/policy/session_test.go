@@ -31,13 +31,13 @@ func mustDraw(t testing.TB, s *policy.Session, reqs ...policy.Request) []policy.
 	return draws
 }
 
-// same compares what does not depend on the session.
+// same compares the parts of two draws that do not depend on the session.
 func same(a, b policy.Draw) bool {
 	return slices.Equal(a.Tokens, b.Tokens) && slices.Equal(a.LogProbs, b.LogProbs) && a.Reason == b.Reason
 }
 
-// A request draws the same bits alone or among others, in a fresh session or in one
-// that has grown.
+// A request draws the same bits alone or together with others, in a new session or in one that has drawn
+// before.
 func TestDrawAloneOrTogether(t *testing.T) {
 	p := policytest.Open(t, 1)
 	s := newSession(t, p)
@@ -69,8 +69,7 @@ func TestDrawAloneOrTogether(t *testing.T) {
 	}
 }
 
-// Raw log-probabilities of a draw are those of the packed forward, and greedy is
-// its argmax.
+// The log-probabilities of a draw agree with LogProbs, and greedy draws the likeliest token by LogProbs.
 func TestDrawAgreesWithLogProbs(t *testing.T) {
 	ctx := context.Background()
 	p := policytest.Open(t, 2)
@@ -125,7 +124,7 @@ func TestReasons(t *testing.T) {
 	if free.Reason == policy.ReasonEndOfTurn != p.IsEnd(free.Tokens[len(free.Tokens)-1]) {
 		t.Errorf("%s after %v", free.Reason, free.Tokens)
 	}
-	// An end of turn is certain in one of many.
+	// With so many draws, one ends its turn.
 	var many []policy.Request
 	for i := range 64 {
 		many = append(many, policy.Request{From: s.Root(), Seed: uint64(i), Temperature: 3, MaxTokens: 300})
@@ -148,7 +147,7 @@ func TestReasons(t *testing.T) {
 	if d.Reason != policy.ReasonStop || len(d.Tokens) != 3 {
 		t.Errorf("got %s after %d tokens, want stop after 3", d.Reason, len(d.Tokens))
 	}
-	// A draw in two parts is the draw in one.
+	// Two draws, one after the other, are the same as one longer draw.
 	whole := mustDraw(t, s, policy.Request{From: s.Root(), MaxTokens: 9})[0]
 	rest := mustDraw(t, s, policy.Request{From: d.End, MaxTokens: 6})[0]
 	if !slices.Equal(append(slices.Clone(d.Tokens), rest.Tokens...), whole.Tokens) || d.End.Len() != s.Root().Len()+3 {
@@ -156,7 +155,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// A draw may be left after any of its tokens, and goes on with the same bits.
+// A draw can be continued after any of its tokens, with the same bits.
 func TestDrawAt(t *testing.T) {
 	p := policytest.Open(t, 1)
 	s := newSession(t, p)
@@ -228,7 +227,7 @@ func TestAppendInPieces(t *testing.T) {
 		pieces = append(pieces, logps...)
 	}
 	if !slices.Equal(whole, pieces) {
-		t.Error("one piece and many give other bits")
+		t.Error("one piece and several pieces give different bits")
 	}
 	if b, logps, err := s.Append(ctx, s.Root(), nil); err != nil || logps != nil || b.Len() != s.Root().Len() {
 		t.Errorf("nothing appended: %v %v %v", b, logps, err)
@@ -253,7 +252,7 @@ func TestBounds(t *testing.T) {
 	if _, err := s.Draw(ctx, reqs); !errors.Is(err, policy.ErrFull) {
 		t.Errorf("got %v, want ErrFull", err)
 	}
-	// What failed left no trace.
+	// The failed draw has left nothing in the cache.
 	if got := s.Tokens(); got != 100 {
 		t.Errorf("%d tokens in the cache, want the prompt's 100", got)
 	}
@@ -304,7 +303,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// Weights that overflow give an error, never a number and never a token.
+// Weights that overflow give an error, and no number and no token.
 func TestOverflow(t *testing.T) {
 	ctx := context.Background()
 	p := policytest.Open(t, 1)
@@ -358,8 +357,8 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
-// BenchmarkDraw reports decoded tokens per second, and with it that a token
-// allocates nothing: allocs/op stays that of the draws.
+// BenchmarkDraw reports decoded tokens per second. It also shows that a token allocates nothing: allocs/op does
+// not depend on the number of tokens.
 func BenchmarkDraw(b *testing.B) {
 	for name, fsys := range map[string]fs.FS{"tiny": policytest.Tiny(1), "demo": policytest.Demo(1)} {
 		p, err := policy.Open(fsys, policy.Options{})
@@ -409,7 +408,7 @@ func BenchmarkLogProbs(b *testing.B) {
 	b.ReportMetric(float64(tokens*b.N)/b.Elapsed().Seconds(), "tokens/s")
 }
 
-// TestChoose: many continuations at once are what each is alone, and leave nothing behind.
+// TestChoose: several continuations in one call give the same as each alone, and nothing stays in the cache.
 func TestChoose(t *testing.T) {
 	p := policytest.Open(t, 1)
 	s, err := p.NewSession([]int32{5, 6, 7})
@@ -438,12 +437,11 @@ func TestChoose(t *testing.T) {
 		}
 	}
 	if _, err := s.Choose(t.Context(), s.Root(), [][]int32{{8}, nil}, ids); err == nil {
-		t.Error("an empty continuation is taken")
+		t.Error("an empty continuation was accepted")
 	}
 }
 
-// TestRestart: a session that begins anew draws what a new one draws, and knows no
-// branch of before.
+// TestRestart: a restarted session draws what a new one draws, and refuses branches from before the restart.
 func TestRestart(t *testing.T) {
 	p := policytest.Open(t, 1)
 	prompt := mustPrompt(t, p, talk)
@@ -478,11 +476,11 @@ func TestRestart(t *testing.T) {
 				i, got.Tokens, want.Tokens, s.Tokens(), fresh.Tokens())
 		}
 		if _, _, err := s.Append(t.Context(), old, []int32{5}); err == nil {
-			t.Errorf("prompt %d: a branch of before is taken", i)
+			t.Errorf("prompt %d: a branch from before the restart was accepted", i)
 		}
 	}
 	if err := s.Restart(nil); err == nil {
-		t.Error("an empty prompt is taken")
+		t.Error("an empty prompt was accepted")
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"itool/stages/policy/tokenizer"
 )
 
-// thirdParty reads a file of the data beside the repository.
+// thirdParty reads a file of the third-party data, which is stored outside the repository.
 func thirdParty(t *testing.T, folder, name string) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -40,13 +40,13 @@ func thirdParty(t *testing.T, folder, name string) string {
 }
 
 const (
-	// SmolLM 2 names the mark of turns as its bos_token.
+	// The bos_token of SmolLM 2 is the token that begins every turn.
 	smollm2 = `{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}` +
 		`{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}` +
 		`{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}` +
 		`{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
 	smollm2Config = `{"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}`
-	// Llama 3, as small as it goes.
+	// A short form of Llama 3's template.
 	llama3 = `{% for message in messages %}` +
 		`{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'` +
 		` + message['content'] | trim + '<|eot_id|>' %}` +
@@ -61,8 +61,8 @@ var (
 		"<|eom_id|>", "<|python_tag|>"}
 )
 
-// templated is a tiny folder with a template, its settings, and a tokenizer that has its
-// control tokens.
+// templated returns the folder of a tiny policy with a template, its settings, and a tokenizer with its control
+// tokens.
 func templated(t *testing.T, source, config string, special []string) fstest.MapFS {
 	t.Helper()
 	tokens, err := tokenizer.Train(slices.Values([]string(nil)), 256+len(special), special)
@@ -85,8 +85,8 @@ func qwen3(t *testing.T) string {
 	return string(text)
 }
 
-// The templates of real models, with a tokenizer that has their control tokens:
-// prompt and answer are the beginning of the whole conversation, at every turn.
+// TestRealTemplates runs the templates of real models, with a tokenizer that has their control tokens. At every
+// turn, the prompt and the answer must be the beginning of the whole conversation.
 func TestRealTemplates(t *testing.T) {
 	for _, c := range []struct {
 		name, file, config string // without a file, source is ours
@@ -132,7 +132,7 @@ func TestRealTemplates(t *testing.T) {
 					t.Errorf("turn %d:\n got %q\nwant %q", turn, p.Text(got), p.Text(whole))
 				}
 				if rest := p.Text(whole[len(got):]); strings.TrimSpace(rest) != "" {
-					t.Errorf("turn %d: %q stands behind the end of turn", turn, rest)
+					t.Errorf("turn %d: %q follows the end of turn", turn, rest)
 				}
 				if got := string(p.TokenBytes(answer[len(answer)-1])); got != c.end || !p.IsEnd(answer[len(answer)-1]) {
 					t.Errorf("turn %d: the answer ends in %q, want %q", turn, got, c.end)
@@ -149,8 +149,8 @@ func TestRealTemplates(t *testing.T) {
 	}
 }
 
-// TestQwen3 compares with what Python's jinja2 makes of the template: thoughts before
-// the last question are left out, and with thinking off an answer has an empty one.
+// TestQwen3 compares with the output of Python's jinja2 for the template. It leaves out thoughts before the last
+// question, and with thinking off it gives an answer an empty thought.
 func TestQwen3(t *testing.T) {
 	p, err := policy.Open(templated(t, qwen3(t), `{"bos_token": null, "eos_token": "<|im_end|>"}`, chatML),
 		policy.Options{Device: ref.New()})
@@ -188,11 +188,13 @@ func TestQwen3(t *testing.T) {
 	}
 }
 
-// TestRaw: before a text that is no conversation stands what the tokenizer puts there,
-// once, as in Hugging Face: by tokenizer.json, else by tokenizer_config.json.
+// TestRaw: a plain text begins with the tokens that the tokenizer puts there, once. As in Hugging Face,
+// tokenizer.json decides, or else tokenizer_config.json.
 func TestRaw(t *testing.T) {
-	const template = `"post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
-		{"type": "TemplateProcessing", "single": [%s{"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {}}]}`
+	const template = `"post_processor": {"type": "Sequence", "processors": [
+		{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+		{"type": "TemplateProcessing",
+			"single": [%s{"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {}}]}`
 	bos := `{"SpecialToken": {"id": "<|begin_of_text|>", "type_id": 0}}, `
 	withBOS := func(add string) string { return strings.Replace(llama3Config, "{", `{"add_bos_token": `+add+", ", 1) }
 	for _, c := range []struct {

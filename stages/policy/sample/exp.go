@@ -2,16 +2,15 @@ package sample
 
 import "math"
 
-// powers sets w[i] = exp((logits[i] − top)·scale), relative error below 1e-9, and
-// returns their sum. scale is positive and top the largest logit. math.Exp
-// takes half of a decoding step on a small model; this loop has no calls and no branches
-// but one. NaN and +Inf among the logits make the sum NaN.
+// powers sets w[i] = exp((logits[i] − top)·scale), with a relative error below 1e-9, and returns the sum of w.
+// scale is positive, and top is the largest logit. With math.Exp this would take half of a decoding step of a
+// small model; this loop has no calls and only one branch. If a logit is NaN or +Inf, the sum is NaN.
 func powers(w []float64, logits []float32, top, scale float64) (sum float64) {
 	const (
 		magic  = 3 << 51 // adding it leaves the nearest integer in the low bits
 		ln2Hi  = 6.93147180369123816490e-01
 		ln2Lo  = 1.90821492927058770002e-10
-		lowest = -700 // below it exp is nothing beside the largest, which is 1
+		lowest = -700 // exp of less is negligible compared with the largest, which is 1
 	)
 	w = w[:len(logits)]
 	for i, l := range logits {

@@ -1,5 +1,5 @@
-// Package sample picks the next token from logits: greedily, or at random with
-// temperature, top-k, top-p and min-p. It knows nothing of models and text.
+// Package sample picks the next token from logits: greedily, or at random with temperature, top-k, top-p
+// (nucleus sampling) and min-p. It knows no model and no text.
 //
 //	s := sample.New(seed)
 //	id, logp := s.Pick(logits, sample.Settings{Temperature: 1})
@@ -16,9 +16,9 @@ import (
 // Settings shape the distribution. The zero value is greedy.
 type Settings struct {
 	Temperature float64 // 1e-6..1e6; 0: always the likeliest token
-	TopP        float64 // (0, 1): the likeliest tokens that hold this mass; 0 or 1: all
-	TopK        int     // the k likeliest tokens; 0: all
-	MinP        float64 // [0, 1]: tokens at least this many times as likely as the likeliest; 0: all
+	TopP        float64 // (0, 1): only the likeliest tokens that together have this probability; 0 or 1: all
+	TopK        int     // only the k likeliest tokens; 0: all
+	MinP        float64 // [0, 1]: only tokens with at least this share of the likeliest token's probability; 0: all
 }
 
 // Validate checks the ranges.
@@ -36,14 +36,13 @@ func (s Settings) Validate() error {
 	return nil
 }
 
-// Sampler is the random source of one sequence: one number for each token, so
-// that a sequence does not depend on what else is decoded beside it. It is not
-// for concurrent use.
+// Sampler is the random source of one sequence. It uses one random number for each token, so that a sequence
+// does not depend on others that are decoded at the same time. Only one goroutine may use it at a time.
 type Sampler struct {
 	source  rand.PCG
 	random  *rand.Rand
-	weights []float64 // by candidate
-	ids     []int32   // the candidates
+	weights []float64 // by token ID: probabilities times a common factor
+	ids     []int32   // the candidates that the settings leave
 }
 
 // New returns a sampler; the same seed gives the same numbers.
@@ -54,19 +53,18 @@ func New(seed uint64) *Sampler {
 	return s
 }
 
-// Reset starts anew with another seed and keeps the buffers.
+// Reset restarts the sampler with another seed. It keeps the buffers.
 func (s *Sampler) Reset(seed uint64) { s.source.Seed(seed, 0x73616d706c65) }
 
-// Pick returns the next token for logits (V) and its log-probability in nats: raw,
-// of temperature 1 with nothing cut, whatever the settings, which the caller has
-// validated. Broken logits (NaN, +Inf) give a log-probability that is no number. Greedy picking uses
-// no random number.
+// Pick returns the next token for logits (V), and its raw log-probability in nats: at temperature 1 with
+// nothing cut, independent of the settings. The caller must have validated the settings. Broken logits (NaN
+// or +Inf) give a log-probability that is not finite. Greedy picking uses no random number.
 func (s *Sampler) Pick(logits []float32, set Settings) (id int32, logp float64) {
 	best := Greedy(logits)
 	top := float64(logits[best])
 	s.weights = slices.Grow(s.weights[:0], len(logits))[:len(logits)]
 	raw := powers(s.weights, logits, top, 1)
-	if set.Temperature == 0 || raw-raw != 0 { // broken: there is nothing to draw from
+	if set.Temperature == 0 || raw-raw != 0 { // broken logits cannot be drawn from
 		return best, -math.Log(raw)
 	}
 	u := s.random.Float64()
@@ -75,7 +73,7 @@ func (s *Sampler) Pick(logits []float32, set Settings) (id int32, logp float64) 
 		sum = powers(s.weights, logits, top, 1/set.Temperature)
 	}
 	if all := len(logits); (set.TopP == 0 || set.TopP == 1) && (set.TopK == 0 || set.TopK >= all) && set.MinP == 0 {
-		id = int32(all - 1) // if rounding leaves a rest
+		id = int32(all - 1) // if rounding leaves at positive to the end
 		at := u * sum
 		for candidate, w := range s.weights {
 			if at -= w; at < 0 {
@@ -89,7 +87,7 @@ func (s *Sampler) Pick(logits []float32, set Settings) (id int32, logp float64) 
 	return id, float64(logits[id]) - top - math.Log(raw)
 }
 
-// among picks from those that the settings leave.
+// among picks from the tokens that the settings leave.
 func (s *Sampler) among(u, sum float64, set Settings) (id int32) {
 	s.ids = s.ids[:0]
 	for id := range s.weights {
@@ -98,7 +96,7 @@ func (s *Sampler) among(u, sum float64, set Settings) (id int32) {
 	if set.TopP > 0 && set.TopP < 1 || set.TopK > 0 && set.TopK < len(s.ids) {
 		sum = s.cut(sum, set)
 	}
-	if set.MinP > 0 { // the likeliest weighs 1
+	if set.MinP > 0 { // the likeliest has weight 1
 		sum = s.drop(set.MinP)
 	}
 	id = s.ids[len(s.ids)-1]
@@ -111,13 +109,12 @@ func (s *Sampler) among(u, sum float64, set Settings) (id int32) {
 	return id
 }
 
-// cut keeps the candidates of top-k, then of those the ones of top-p, likeliest
-// first and lower IDs first among equals, as Hugging Face orders the two; it
-// returns their mass.
+// cut applies top-k, and then top-p to the rest, in the order of Hugging Face. It sorts the candidates,
+// likeliest first and lower IDs first among equals, and returns the sum of their weights.
 func (s *Sampler) cut(sum float64, set Settings) float64 {
 	if set.TopK == 0 {
-		// Tokens below this mass hold less than 1 − p together, so none can be
-		// in the nucleus: a sort of thousands becomes a sort of tens.
+		// All tokens below this weight together have less than 1 − p of the sum, so none of them can be in
+		// the nucleus. Dropping them first leaves tens of tokens to sort instead of thousands.
 		least := (1 - set.TopP) * sum / float64(len(s.ids))
 		s.ids = slices.DeleteFunc(s.ids, func(id int32) bool { return s.weights[id] < least })
 	}
@@ -144,8 +141,8 @@ func (s *Sampler) cut(sum float64, set Settings) float64 {
 	return kept
 }
 
-// drop keeps the candidates of min-p, which come after the others as in Hugging Face,
-// and returns their mass.
+// drop applies min-p, which comes after the other two as in Hugging Face. It returns the sum of the weights
+// that are left.
 func (s *Sampler) drop(least float64) (kept float64) {
 	s.ids = slices.DeleteFunc(s.ids, func(id int32) bool { return s.weights[id] < least })
 	for _, id := range s.ids {

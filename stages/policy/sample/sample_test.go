@@ -8,7 +8,7 @@ import (
 	"itool/stages/policy/sample"
 )
 
-// logits of the probabilities 0.5, 0.25, 0.125, 0.125
+// The logits of the probabilities 0.5, 0.25, 0.125 and 0.125.
 var quarters = []float32{float32(math.Log(4)), float32(math.Log(2)), 0, 0}
 
 func TestFrequencies(t *testing.T) {
@@ -69,7 +69,7 @@ func TestSeed(t *testing.T) {
 	if other := draw(sample.New(2)); other == first {
 		t.Error("seeds 1 and 2 give the same tokens")
 	}
-	// Settings use one number each, so a later token does not depend on them.
+	// Every token uses one random number with any settings, so later tokens do not depend on the settings.
 	a, b := sample.New(3), sample.New(3)
 	a.Pick(quarters, sample.Settings{Temperature: 1, TopK: 1})
 	b.Pick(quarters, sample.Settings{Temperature: .1, TopP: .5})
@@ -90,20 +90,20 @@ func TestLogSumExp(t *testing.T) {
 	}
 	for _, broken := range [][]float32{{0, float32(math.NaN())}, {float32(math.Inf(1)), 0}} {
 		if got := sample.New(1).LogSumExp(broken); !math.IsNaN(got) && !math.IsInf(got, 0) {
-			t.Errorf("%v: got %v, want it to show", broken, got)
+			t.Errorf("%v: got %v, want a value that is not finite", broken, got)
 		}
 		for _, temperature := range []float64{0, 1, 2} {
 			for _, set := range []sample.Settings{{TopP: .5}, {TopK: 1, MinP: .5}, {MinP: 1}} {
 				set.Temperature = temperature
 				if _, logp := sample.New(1).Pick(broken, set); logp-logp == 0 {
-					t.Errorf("%v: %+v: got log-probability %v, want it to show", broken, set, logp)
+					t.Errorf("%v: %+v: got log-probability %v, want a value that is not finite", broken, set, logp)
 				}
 			}
 		}
 	}
 }
 
-// The loop of our own against the one of the library, through the front door.
+// TestExponentials compares the fast exponential function with math.Exp, by LogSumExp.
 func TestExponentials(t *testing.T) {
 	logits := make([]float32, 3000)
 	for i := range logits {

@@ -14,24 +14,22 @@ import (
 	"itool/stages/policy/train"
 )
 
-// BenchmarkStep trains two small models, the demonstration's base and a wider one:
-// a step is one full micro-batch of 2,048 tokens, in eight sequences with a loss on
-// every token, at the level that ITOOL_KERNELS names or the machine's best.
+// BenchmarkStep trains two small models: the demo's base and a wider one. A step is one full micro-batch of
+// 2,048 tokens, in eight sequences with a loss on every token, at the kernel level that ITOOL_KERNELS names
+// or at the machine's best.
 //
-// median-tokens/s is that of the steps: means say more about the neighbours on the
-// machine. A profile (-cpuprofile) of one case says where its time goes.
+// median-tokens/s is the median over the steps, because means depend on what else runs on the machine. A
+// profile (-cpuprofile) of one case shows where its time goes.
 func BenchmarkStep(b *testing.B) {
 	for _, s := range []struct {
 		name   string
 		config model.Config
 	}{
-		{"1M", model.Config{Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4,
-			VocabSize: 1024}},
-		{"3M", model.Config{Family: model.Llama, HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6,
-			VocabSize: 2048}},
+		{"1M", model.Config{HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, VocabSize: 1024}},
+		{"3M", model.Config{HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, VocabSize: 2048}},
 	} {
 		c := s.config
-		c.NumKVHeads, c.HeadDim, c.MaxPositions = 2, 32, 4096
+		c.Family, c.NumKVHeads, c.HeadDim, c.MaxPositions = model.Llama, 2, 32, 4096
 		c.RopeTheta, c.RMSNormEps, c.TieEmbeddings = 10000, 1e-5, true
 		for _, mode := range []struct {
 			name string
@@ -83,8 +81,8 @@ func benchmarkStep(b *testing.B, shape model.Config, c train.Config) {
 	b.ReportMetric(2048/took[len(took)/2].Seconds(), "median-tokens/s")
 }
 
-// BenchmarkPairs is a SimPO step of 16 pairs, a prompt and two fragments of 12 tokens
-// each, that trains an adapter.
+// BenchmarkPairs trains an adapter with SimPO. A step has 16 pairs, each with a prompt and two sides of 12
+// tokens.
 func BenchmarkPairs(b *testing.B) {
 	shape := model.Config{
 		Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, NumKVHeads: 2,

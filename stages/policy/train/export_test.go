@@ -2,7 +2,7 @@ package train
 
 import "context"
 
-// Gradients is the next step's loss and gradients, by parameter. Nothing moves.
+// Gradients returns the loss and the gradients of the next step, by parameter. It changes no weight.
 func (t *Trainer) Gradients(ctx context.Context) (float64, map[string][]float32, error) {
 	p := &t.phases[t.cursor.Phase]
 	defer t.graph.clearGradients()
@@ -18,7 +18,7 @@ func (t *Trainer) Gradients(ctx context.Context) (float64, map[string][]float32,
 	return stats.Loss, grads, nil
 }
 
-// Parameters are copies of what is trained, by name.
+// Parameters returns copies of the trained parameters, by name.
 func (t *Trainer) Parameters() map[string][]float32 {
 	all, values := map[string][]float32{}, t.w.snapshot(nil)
 	for i, p := range t.w.params {

@@ -18,13 +18,13 @@ import (
 	"itool/stages/policy/train"
 )
 
-// What fp32 may be away from float64, as a share of a tensor's norm.
+// The largest allowed difference of float32 from float64, relative to a tensor's norm.
 const (
 	gradientError = 1e-5
 	updateError   = 1e-4
 )
 
-// distant is ‖got − want‖ ÷ ‖want − from‖; from may be nil.
+// distant is ‖got − want‖ / ‖want − from‖; a nil from is zero.
 func distant(got, want, from []float32) float64 {
 	if len(got) != len(want) {
 		return math.Inf(1)
@@ -43,7 +43,7 @@ func distant(got, want, from []float32) float64 {
 	return math.Sqrt(far / size)
 }
 
-// loras lists an adapter's tensors by PEFT's names without the prefix.
+// loras returns an adapter's tensors by PEFT's names without the prefix.
 func loras(a *model.Adapter) map[string][]float32 {
 	all := map[string][]float32{}
 	for i, l := range a.Layers {
@@ -55,7 +55,7 @@ func loras(a *model.Adapter) map[string][]float32 {
 	return all
 }
 
-// peft is a parameter's name in PEFT's file: "layers.0.q_proj.A" there is
+// peft is the name of a parameter in a file of PEFT: of "layers.0.q_proj.A" it is
 // "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".
 func peft(name string) string {
 	parts := strings.Split(name, ".")
@@ -83,7 +83,7 @@ func goldenExamples(g *policytest.Golden) (es []train.Example) {
 	return es
 }
 
-// goldenPhase is one step on all that golden.py takes one on.
+// goldenPhase is one step on the same examples or pairs as in golden.py.
 func goldenPhase(g *policytest.Golden, loss string) train.Phase {
 	p := train.Phase{Name: loss, Epochs: 1, Rate: 1, BatchSize: 8}
 	if loss == "sft" {
@@ -119,8 +119,8 @@ func goldenConfig(g *policytest.Golden, m *model.Model, loss string) train.Confi
 	return c
 }
 
-// TestGoldenGradients: losses and every LoRA gradient against PyTorch with PEFT and
-// TRL, the batch in one piece and cut into micro-batches.
+// TestGoldenGradients compares the losses and every LoRA gradient with those of PyTorch with PEFT and TRL, with
+// one micro-batch and with several.
 func TestGoldenGradients(t *testing.T) {
 	for _, g := range policytest.Goldens(t) {
 		m := goldenModel(t, g)
@@ -153,8 +153,8 @@ func TestGoldenGradients(t *testing.T) {
 	}
 }
 
-// TestGoldenSteps: ten steps of AdamW with decay, schedule and clipping against
-// torch.optim.AdamW with transformers' cosine schedule.
+// TestGoldenSteps compares ten steps of AdamW with decay, schedule and clipping with torch.optim.AdamW and the
+// cosine schedule of transformers.
 func TestGoldenSteps(t *testing.T) {
 	for _, g := range policytest.Goldens(t) {
 		for _, c := range []struct {
@@ -188,17 +188,17 @@ func goldenSteps(t *testing.T, g *policytest.Golden, loss, prefix string, s poli
 	for name, got := range loras(tr.Adapter(false)) {
 		d := distant(got, g.Tensor(t, prefix+peft(name)), from[name])
 		if worst = max(worst, d); !(d <= updateError) {
-			t.Errorf("%s: off by %.2g of the way that it went", name, d)
+			t.Errorf("%s: off by %.2g of its change", name, d)
 		}
 	}
 	t.Logf("worst tensor off by %.2g of its way", worst)
 }
 
-// TestGoldenBF16: with the factors of products in bf16 log-probabilities and gradients
-// are no further from float64 than PyTorch's in bf16 are, be it a model in bfloat16 or
-// autocast, whose norms and sums stay in float32 too: in the mean of the checkpoints, for
-// of a few tokens either may round more luckily (one margin scales a whole gradient of DPO).
-// At one checkpoint a quarter more than a model in bfloat16 is the most.
+// TestGoldenBF16: when the factors of products are bf16, the errors of log-probabilities and gradients against
+// float64 are no larger than PyTorch's in bf16. PyTorch computes in two ways: with a model in bfloat16, and
+// with autocast, which like us keeps norms and sums in float32. The errors are compared in the mean over the
+// checkpoints, because with few tokens the rounding errors depend on chance (one margin scales the whole
+// gradient of DPO). At a single checkpoint the error may be a quarter larger than that of a model in bfloat16.
 func TestGoldenBF16(t *testing.T) {
 	// The emulated device rounds as the kernels' own tests allow.
 	devices := map[string]kernel.Device{"emulated": kerneltest.Rounded(ref.New())}
@@ -239,7 +239,7 @@ func TestGoldenBF16(t *testing.T) {
 	}
 }
 
-// bf16Errors are ours, measured as golden.py measures PyTorch's.
+// bf16Errors are our errors, measured as golden.py measures those of PyTorch.
 func bf16Errors(t *testing.T, g *policytest.Golden, dev kernel.Device) map[string]float64 {
 	t.Helper()
 	m := goldenModelOn(t, g, dev)

@@ -15,9 +15,8 @@ import (
 	"itool/stages/policy/train"
 )
 
-// TestMappedTrains: an adapter on a base that stays in bf16 gets the weights that it
-// gets on the same base in float32, bit by bit, by steps of every family. The model
-// with it, and a clone and a merged one of that, say what training says.
+// TestMappedTrains: for every model family, training an adapter on a base that stays in bf16 gives the same bits
+// as on the same base in float32. The trained model, its clone and its merged form have the loss of training.
 func TestMappedTrains(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{})
 	if err != nil {
@@ -74,7 +73,7 @@ func TestMappedTrains(t *testing.T) {
 	}
 }
 
-// inferred are the log-probabilities of the answers' tokens by inference.
+// inferred returns the log-probabilities of the answers' tokens by inference.
 func inferred(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) [][]float32 {
 	t.Helper()
 	p, err := policy.Open(fsys, policy.Options{Device: m.Device})
@@ -92,7 +91,7 @@ func inferred(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) [][]
 	return logps
 }
 
-// inferredNLL is their mean NLL.
+// inferredNLL is their mean negative log-likelihood.
 func inferredNLL(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) float64 {
 	t.Helper()
 	sum, n := 0.0, 0
@@ -104,7 +103,7 @@ func inferredNLL(t *testing.T, fsys fs.FS, m *model.Model, es []train.Example) f
 	return sum / float64(n)
 }
 
-// TestMappedTrainsFully: full training takes a copy in float32.
+// TestMappedTrainsFully: full training of a mapped model trains a copy in float32.
 func TestMappedTrainsFully(t *testing.T) {
 	g := policytest.Goldens(t)[0]
 	var losses []string

@@ -6,8 +6,8 @@ import (
 	"itool/stages/policy/model"
 )
 
-// naive is the slow, obvious Llama: the log-probability of every token but the
-// first, one position after the other, in float64.
+// naive is a slow and obvious Llama in float64. It returns the log-probability of every token but the first,
+// computed one position after the other.
 func naive(m *model.Model, tokens []int32) []float64 {
 	heads, d := m.NumHeads, m.HeadDim
 	keys, values := make([][][]float64, len(m.Layers)), make([][][]float64, len(m.Layers))

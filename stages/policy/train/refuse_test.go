@@ -29,7 +29,7 @@ func TestNotFinite(t *testing.T) {
 			t.Errorf("%s %s: got %v, want %q", tt.kind, tt.bad, err, tt.want)
 		}
 		if !equal(save(t, tr), before) {
-			t.Errorf("%s %s: the bad step moved something", tt.kind, tt.bad)
+			t.Errorf("%s %s: the bad step changed a weight", tt.kind, tt.bad)
 		}
 	}
 }

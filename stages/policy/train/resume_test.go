@@ -13,7 +13,7 @@ import (
 	"itool/stages/policy/train"
 )
 
-// memory is a folder to save into.
+// memory is a folder in memory for checkpoints.
 type memory struct{ fstest.MapFS }
 
 type buffer struct {
@@ -45,8 +45,8 @@ func equal(a, b memory) bool {
 	return len(a.MapFS) == len(b.MapFS)
 }
 
-// TestResume: broken off after every possible step and restored into a fresh
-// trainer, a run ends with the same bytes.
+// TestResume: a training that is interrupted after any step and restored into a new trainer ends with the same
+// bytes.
 func TestResume(t *testing.T) {
 	for _, s := range subjects(t) {
 		p := s.phase(examples(4), pairs(4), 2)
@@ -99,12 +99,12 @@ func (s subject) resumes(t *testing.T, phases ...train.Phase) {
 			}
 		}
 		if !equal(save(t, again), want) {
-			t.Errorf("resumed at step %d: another end", i)
+			t.Errorf("resumed at step %d: the weights at the end differ", i)
 		}
 	}
 }
 
-// TestThreads: a device's number of threads changes no bit.
+// TestThreads: the number of threads of a device changes no bit of the result.
 func TestThreads(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		run := func(threads int) memory {
@@ -121,7 +121,7 @@ func TestThreads(t *testing.T) {
 			return save(t, tr)
 		}
 		if one := run(1); !equal(one, run(2)) || !equal(one, run(5)) {
-			t.Errorf("full %v: another number of threads, other bytes", full)
+			t.Errorf("full %v: with another number of threads the bytes differ", full)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func replace(m memory, old, new string) {
 	f.Data = bytes.Replace(f.Data, []byte(old), []byte(new), 1)
 }
 
-// TestInterrupted: a cancelled step leaves no trace.
+// TestInterrupted: a cancelled step changes nothing.
 func TestInterrupted(t *testing.T) {
 	phase := train.Phase{Name: "a", Examples: examples(6), Epochs: 2, Rate: 1e-2, BatchSize: 6}
 	c := config()
@@ -174,11 +174,11 @@ func TestInterrupted(t *testing.T) {
 	finish(t, a)
 	finish(t, b)
 	if !equal(save(t, a), save(t, b)) {
-		t.Error("the interrupted run ended with other bytes")
+		t.Error("the interrupted training ended with other bytes")
 	}
 }
 
-// countdown is cancelled after Err was asked n times.
+// countdown is a context that is cancelled after n calls of Err.
 type countdown struct {
 	context.Context
 	n int

@@ -84,7 +84,7 @@ func start(t *testing.T, m *model.Model, c train.Config, phases ...train.Phase) 
 	return tr
 }
 
-// finish runs to the end and returns the steps' statistics.
+// finish takes all steps that are left and returns their statistics.
 func finish(t *testing.T, tr *train.Trainer) []train.Stats {
 	t.Helper()
 	var all []train.Stats
@@ -109,7 +109,7 @@ func meanNLL(t *testing.T, tr *train.Trainer, es []train.Example) float64 {
 	return l
 }
 
-// weights are the adapter's tensors one behind the other.
+// weights returns the tensors of the adapter, one behind the other.
 func weights(a *model.Adapter) (all []float32) {
 	for _, l := range a.Layers {
 		for _, m := range l {
@@ -128,7 +128,7 @@ func distance(a, b []float32) (far float64) {
 	return far
 }
 
-// TestLossIsTheModels compares with a slow, obvious Llama.
+// TestLossIsTheModels compares the loss with that of a slow and obvious Llama.
 func TestLossIsTheModels(t *testing.T) {
 	es := examples(5)
 	m := tiny(1)
@@ -145,16 +145,15 @@ func TestLossIsTheModels(t *testing.T) {
 	}
 }
 
-// subject is a model, and what trains on it.
+// subject is a model, with the configuration and the data to train it.
 type subject struct {
 	name string
 	m    *model.Model
 	cfg  train.Config
 }
 
-// subjects are the golden checkpoints, one of them in four bits, as they are opened
-// and with the weights staying in bf16, with every loss, and trained in full; and the
-// model of the other tests on the other device.
+// subjects are the golden checkpoints, one of them in four bits: as they are opened and with weights that stay in
+// bf16, with every loss, and trained in full. The last one is the model of the other tests on another device.
 func subjects(t *testing.T) (all []subject) {
 	t.Helper()
 	dev, err := cpu.New(cpu.Options{})
@@ -180,7 +179,7 @@ func subjects(t *testing.T) (all []subject) {
 	return append(all, subject{"ref/sft", tiny(1), lora}, subject{"ref/full", tiny(1), full})
 }
 
-// phase is training on examples, or on pairs if that is what the loss learns from.
+// phase is a training on examples, or on pairs if the loss needs them.
 func (s subject) phase(es []train.Example, ps []train.Pair, size int) train.Phase {
 	p := train.Phase{Name: "p", Epochs: 2, Rate: 0.01, BatchSize: size}
 	if s.cfg.Loss == "sft" {
@@ -191,9 +190,8 @@ func (s subject) phase(es []train.Example, ps []train.Pair, size int) train.Phas
 	return p
 }
 
-// sameInBatches demands that a step has the same loss and gradients, and training ends
-// with the same weights, whether its units share one micro-batch of 200 tokens or need
-// more, of so many tokens. What may differ is the order of sums.
+// sameInBatches checks that the loss and the gradients of a step, and the weights at the end, are the same with
+// one micro-batch of 200 tokens and with several of so many tokens, up to the order of sums.
 func (s subject) sameInBatches(t *testing.T, p train.Phase, tokens, batches int) {
 	t.Helper()
 	type outcome struct {
@@ -232,11 +230,11 @@ func (s subject) sameInBatches(t *testing.T, p train.Phase, tokens, batches int)
 		further = max(further, distant(many.weights[name], one.weights[name], from[name]))
 	}
 	if !(far <= gradientError) || !(further <= updateError) {
-		t.Errorf("a gradient is apart by %.2g of its norm, a tensor by %.2g of its way", far, further)
+		t.Errorf("a gradient differs by %.2g of its norm, a tensor by %.2g of its change", far, further)
 	}
 }
 
-// TestPackedEqualsUnpacked: neighbours in a micro-batch must not matter.
+// TestPackedEqualsUnpacked: the other sequences of a micro-batch must not matter.
 func TestPackedEqualsUnpacked(t *testing.T) {
 	es, ps := examples(9), pairs(9)
 	for i := range es { // of 8 to 15 tokens, as the pairs: no two of them in 15
@@ -247,8 +245,8 @@ func TestPackedEqualsUnpacked(t *testing.T) {
 	}
 }
 
-// TestLearn: an example that learns two answers of one conversation has the loss of
-// those tokens, each with all that stands before it.
+// TestLearn: an example that learns two answers of one conversation has the loss of their tokens, each after all
+// tokens before it.
 func TestLearn(t *testing.T) {
 	m, r := tiny(1), rand.New(rand.NewPCG(8, 8))
 	all := ids(r, 12)
@@ -279,8 +277,8 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-// TestAccumulation: one micro-batch of eight units equals eight of one, although
-// their answers differ in length.
+// TestAccumulation: one micro-batch of eight units gives the same as eight of one unit, although the answers
+// differ in length.
 func TestAccumulation(t *testing.T) {
 	var es []train.Example
 	var ps []train.Pair
@@ -371,12 +369,11 @@ func TestScheduleAndPhases(t *testing.T) {
 		t.Errorf("phase %d at the end", phase)
 	}
 	if _, err := tr.Step(context.Background()); err != io.EOF {
-		t.Errorf("behind the end: %v", err)
+		t.Errorf("after the end: %v", err)
 	}
 }
 
-// TestContinuesTheAdapter: training goes on from the model's adapter, and refuses
-// to do so under another rank.
+// TestContinuesTheAdapter: training continues the adapter of the model, and refuses to do so with another rank.
 func TestContinuesTheAdapter(t *testing.T) {
 	phase := train.Phase{Name: "a", Examples: examples(4), Epochs: 3, Rate: 1e-2, BatchSize: 2}
 	c := config()
@@ -419,7 +416,7 @@ func TestBest(t *testing.T) {
 		t.Error("the best adapter is not the one that was marked")
 	}
 	if !slices.Equal(weights(tr.Adapter(false)), now) {
-		t.Error("asking for the best changed the current one")
+		t.Error("Adapter(true) changed the current adapter")
 	}
 	m, err := tr.Best()
 	if err != nil {
@@ -430,8 +427,8 @@ func TestBest(t *testing.T) {
 	}
 }
 
-// A step allocates nothing once buffers have grown to what the data needs, over the ends of
-// epochs and whatever is trained.
+// A step allocates nothing once the buffers have grown to the size that the data needs, also at the ends of
+// epochs, for an adapter and for full training.
 func TestStepAllocatesNothing(t *testing.T) {
 	dev, err := cpu.New(cpu.Options{Threads: 2})
 	if err != nil {
