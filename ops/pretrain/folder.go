@@ -38,8 +38,8 @@ const (
 	pageFile   = "MAKING.md"
 )
 
-// replaceable refuses to write over a folder that is not a base of ours.
-func replaceable(out string) error {
+// checkReplaceable refuses to write over a folder that is not a base of ours.
+func checkReplaceable(out string) error {
 	entries, err := os.ReadDir(out)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return nil
@@ -64,7 +64,7 @@ func (w *work) publish(ctx context.Context, out string, m *model.Model, r Report
 	if info, ok := debug.ReadBuildInfo(); ok {
 		r.Go = info.GoVersion
 	}
-	rows, err := w.unseen()
+	rows, err := w.examRows()
 	if err != nil {
 		return r, err
 	}
@@ -143,8 +143,8 @@ func (w *work) write(dir string, m *model.Model) error {
 	return nil
 }
 
-// unseen are the rows of the exam.
-func (w *work) unseen() ([]synth.Row, error) {
+// examRows are the rows of the exam.
+func (w *work) examRows() ([]synth.Row, error) {
 	seq, err := synth.Make(w.Exam)
 	if err != nil {
 		return nil, err

@@ -181,11 +181,11 @@ func Run(ctx context.Context, c Config, out string, progress func(Progress)) (Re
 	if err := c.Validate(); err != nil {
 		return Report{}, err
 	}
-	c, err := c.complete()
+	c, err := c.withDefaults()
 	if err != nil {
 		return Report{}, fmt.Errorf("pretrain: %w", err)
 	}
-	if err := replaceable(out); err != nil {
+	if err := checkReplaceable(out); err != nil {
 		return Report{}, fmt.Errorf("pretrain: %w", err)
 	}
 	w, err := c.prepare(ctx)
@@ -202,7 +202,7 @@ func Run(ctx context.Context, c Config, out string, progress func(Progress)) (Re
 	return report, nil
 }
 
-func (c Config) complete() (Config, error) {
+func (c Config) withDefaults() (Config, error) {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -224,19 +224,19 @@ type work struct {
 
 // prepare makes the conversations, the tokenizer from them, and the ids.
 func (c Config) prepare(ctx context.Context) (*work, error) {
-	talks, err := c.conversations(ctx)
+	conversations, err := c.conversations(ctx)
 	if err != nil {
 		return nil, err
 	}
 	w := &work{Config: c}
-	if w.tokenizerFile, w.tokenizer, err = makeTokenizer(talks, c.Vocab); err != nil {
+	if w.tokenizerFile, w.tokenizer, err = makeTokenizer(conversations, c.Vocab); err != nil {
 		return nil, err
 	}
 	w.shape = c.shape(w.tokenizer.Size())
 	bos, _ := w.tokenizer.ID(template.DefaultBOS)
 	end, _ := w.tokenizer.ID(template.DefaultEnd)
 	w.shape.BOS, w.shape.EOS = []int32{bos}, []int32{end}
-	w.phase, err = c.phase(talks, w.tokenizer)
+	w.phase, err = c.phase(conversations, w.tokenizer)
 	return w, err
 }
 
@@ -246,7 +246,7 @@ func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (
 	cfg.Full, cfg.Seed, cfg.Beta2, cfg.Decay = true, w.Seed, 0.98, 0.05
 	cfg.Tokens = 2048 // several conversations a pack; a longer one is an error that names it
 	start := model.New(w.shape, w.Seed, w.Device)
-	mimic(start, w.Seed)
+	mimeticInit(start, w.Seed)
 	t, err := train.New(start, cfg, []train.Phase{w.phase})
 	if err != nil {
 		return Report{}, nil, err
@@ -263,11 +263,11 @@ func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	tell := func(resumed bool) {
+	notify := func(resumed bool) {
 		progress(Progress{Step: r.Log.Step, Steps: r.Steps, Loss: r.Log.last(), Tokens: r.Log.Tokens, Recall: r.Log.recalled(), Resumed: resumed})
 	}
 	if done.Step > 0 {
-		tell(true)
+		notify(true)
 	}
 	for {
 		start := w.Clock()
@@ -284,7 +284,7 @@ func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (
 				return r, nil, err
 			}
 		}
-		tell(false)
+		notify(false)
 	}
 	m, err := t.Model()
 	return r, m, err

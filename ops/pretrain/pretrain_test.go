@@ -145,7 +145,7 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	for name, bend := range map[string]func(*pretrain.Config){
+	for name, change := range map[string]func(*pretrain.Config){
 		"rows": func(c *pretrain.Config) { c.Lessons[1].Rows = 0 }, "folds": func(c *pretrain.Config) { c.World.Folds = -1 },
 		"exam.fold": func(c *pretrain.Config) { c.Exam.Fold = 0 }, "lessons": func(c *pretrain.Config) { c.Lessons = nil },
 		"judging": func(c *pretrain.Config) { c.Lessons[1].Judging = 1 }, "recall": func(c *pretrain.Config) { c.Lessons[0].Recall = -1 },
@@ -159,7 +159,7 @@ func TestRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := tiny()
-			bend(&c)
+			change(&c)
 			out := filepath.Join(t.TempDir(), "base")
 			if _, err := pretrain.Run(context.Background(), c, out, nil); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("got %v, want an error that names %s", err, name)

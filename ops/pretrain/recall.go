@@ -12,9 +12,9 @@ import (
 	"itool/stages/policy/template"
 )
 
-// notebook makes lists of pairs to recall from: the skill under every call, whose
+// recallTexts makes lists of pairs to recall from: the skill under every call, whose
 // values stand in the request and whose names stand in the tools.
-type notebook struct {
+type recallTexts struct {
 	rand  *rand.Rand
 	words synth.Words
 }
@@ -24,13 +24,13 @@ var styles = []struct{ note, ask string }{
 	{"%s: %s", "%s"}, {"%s = %s", "what is %s"}, {"%s is %s", "%s?"},
 }
 
-// talk asks to repeat so many words, or lists so many pairs and asks for each.
-func (n *notebook) talk(size int) talk {
+// conversation asks to repeat so many words, or lists so many pairs and asks for each.
+func (n *recallTexts) conversation(size int) conversation {
 	if n.rand.IntN(3) == 0 {
 		return n.repeat(size)
 	}
 	keys, values, notes, style := n.notes(size, n.value)
-	t := talk{messages: []template.Message{{Role: "system", Content: notes}}}
+	t := conversation{messages: []template.Message{{Role: "system", Content: notes}}}
 	for _, k := range n.rand.Perm(size) {
 		t.messages = append(t.messages,
 			template.Message{Role: "user", Content: fmt.Sprintf(styles[style].ask, keys[k])},
@@ -40,18 +40,18 @@ func (n *notebook) talk(size int) talk {
 }
 
 // repeat is the simplest way to copy.
-func (n *notebook) repeat(size int) talk {
+func (n *recallTexts) repeat(size int) conversation {
 	words := make([]string, 1+n.rand.IntN(4*size))
 	for i := range words {
 		words[i] = n.value()
 	}
 	text := strings.Join(words, " ")
-	return talk{messages: []template.Message{{Role: "user", Content: "repeat " + text}, {Role: "assistant", Content: text}}}
+	return conversation{messages: []template.Message{{Role: "user", Content: "repeat " + text}, {Role: "assistant", Content: text}}}
 }
 
 // notes writes a list of pairs with different keys, each of whose values is drawn
 // by value.
-func (n *notebook) notes(pairs int, value func() string) (keys, values []string, text string, style int) {
+func (n *recallTexts) notes(pairs int, value func() string) (keys, values []string, text string, style int) {
 	style = n.rand.IntN(len(styles))
 	seen := map[string]bool{}
 	for len(keys) < pairs {
@@ -71,7 +71,7 @@ func (n *notebook) notes(pairs int, value func() string) (keys, values []string,
 }
 
 // value is a word, a name or a number.
-func (n *notebook) value() string {
+func (n *recallTexts) value() string {
 	switch n.rand.IntN(4) {
 	case 0:
 		return n.words.Name()
@@ -85,7 +85,7 @@ func (n *notebook) value() string {
 // words of the given fold, the values of exactly three tokens. It returns the share
 // of right answers.
 func Recall(ctx context.Context, p *policy.Policy, asks, pairs int, seed uint64, fold, folds int) (float64, error) {
-	n := &notebook{rand: rand.New(rand.NewPCG(seed, 0x7ec)), words: synth.NewWords(seed, fold, folds)}
+	n := &recallTexts{rand: rand.New(rand.NewPCG(seed, 0x7ec)), words: synth.NewWords(seed, fold, folds)}
 	value := func() string {
 		for range 10_000 {
 			if v := n.words.Word(); len(p.Answer(v)) == 4 { // with the end of the turn

@@ -18,18 +18,18 @@ import (
 	"itool/stages/policy/train"
 )
 
-// talk is a conversation; every turn of the assistant is learnt.
-type talk struct {
+// conversation is a conversation; every turn of the assistant is learnt.
+type conversation struct {
 	messages []template.Message
 	tools    json.RawMessage
 }
 
 // conversations are those of all lessons, in their order.
-func (c Config) conversations(ctx context.Context) ([]talk, error) {
+func (c Config) conversations(ctx context.Context) ([]conversation, error) {
 	r := rand.New(rand.NewPCG(c.Seed, 0x1d6e))
 	j := &judgements{rand: r}
-	n := &notebook{rand: r, words: synth.NewWords(c.World.Seed, c.World.Fold, c.World.Folds)}
-	var out []talk
+	n := &recallTexts{rand: r, words: synth.NewWords(c.World.Seed, c.World.Fold, c.World.Folds)}
+	var out []conversation
 	for i, l := range c.Lessons {
 		next, stop, err := c.requests(i, l)
 		if err != nil {
@@ -38,16 +38,16 @@ func (c Config) conversations(ctx context.Context) ([]talk, error) {
 		for range l.Rows {
 			kind := r.Float64()
 			if kind < l.Recall {
-				out = append(out, n.talk(1+r.IntN(l.Pairs)))
+				out = append(out, n.conversation(1+r.IntN(l.Pairs)))
 				continue
 			}
 			row, _ := next() // there are as many as conversations
 			if kind < l.Recall+l.Judging && len(j.others) > 0 {
-				out = append(out, j.talk(row))
+				out = append(out, j.conversation(row))
 				continue
 			}
 			j.remember(row)
-			t := talk{tools: row.Tools}
+			t := conversation{tools: row.Tools}
 			for _, m := range row.Messages {
 				t.messages = append(t.messages, template.Message(m))
 			}
@@ -73,8 +73,8 @@ func (c Config) requests(lesson int, l Lesson) (next func() (synth.Row, bool), s
 	return next, stop, nil
 }
 
-// evaluator is the system turn with which judge asks for a judgement.
-const evaluator = "You judge answers. Choose the option that fits the answer best and reply with its letter only."
+// judgeSystem is the system turn with which judge asks for a judgement.
+const judgeSystem = "You judge answers. Choose the option that fits the answer best and reply with its letter only."
 
 // judgements makes conversations in the form of judge's self-evaluation.
 type judgements struct {
@@ -99,14 +99,14 @@ func (j *judgements) remember(row synth.Row) {
 	}
 }
 
-// talk asks for a judgement of an answer to the row's last request whose worth is known.
-func (j *judgements) talk(row synth.Row) talk {
+// conversation asks for a judgement of an answer to the row's last request whose worth is known.
+func (j *judgements) conversation(row synth.Row) conversation {
 	option := j.rand.IntN(4) // 0 right, 1 nearly right, 2 wrong, 3 nonsense
 	answer := row.Answer()
 	switch option {
 	case 1:
 		var ok bool
-		if answer, ok = j.bend(answer); !ok {
+		if answer, ok = j.changeValue(answer); !ok {
 			option = 0
 		}
 	case 2:
@@ -125,15 +125,15 @@ func (j *judgements) talk(row synth.Row) talk {
 	messages, _ := json.Marshal(row.Messages[:len(row.Messages)-1])
 	ex := schemas.Example{Messages: string(messages), Reference: row.Answer()}
 	rotation := j.rand.IntN(4)
-	return talk{messages: []template.Message{
-		{Role: "system", Content: evaluator},
+	return conversation{messages: []template.Message{
+		{Role: "system", Content: judgeSystem},
 		{Role: "user", Content: judge.EvaluationPrompt(&ex, answer, j.rand.IntN(4) > 0, rotation)},
 		{Role: "assistant", Content: string("ABCD"[(option-rotation+4)%4])},
 	}}
 }
 
-// bend changes one value of an answer; false when it has none to change.
-func (j *judgements) bend(answer string) (string, bool) {
+// changeValue changes one value of an answer; false when it has none to change.
+func (j *judgements) changeValue(answer string) (string, bool) {
 	calls, err := toolcall.Read(answer)
 	if err != nil || len(calls) == 0 || len(j.words) == 0 {
 		return answer, false
@@ -151,13 +151,13 @@ func (j *judgements) bend(answer string) (string, bool) {
 	default:
 		*v = toolcall.Text(j.words[j.rand.IntN(len(j.words))])
 	}
-	bent := toolcall.Print(calls)
-	return bent, bent != answer
+	changed := toolcall.Print(calls)
+	return changed, changed != answer
 }
 
 // render writes a conversation. Texts of synth hold no control tokens, so nothing
 // needs a shield.
-func (t talk) render(tpl *template.Template) (string, error) {
+func (t conversation) render(tpl *template.Template) (string, error) {
 	return tpl.Render(template.Input{Messages: t.messages, Tools: t.tools})
 }
 
@@ -166,14 +166,14 @@ func (t talk) render(tpl *template.Template) (string, error) {
 const vocabularyTexts = 4000
 
 // makeTokenizer learns the vocabulary from the last conversations, which are whole ones.
-func makeTokenizer(talks []talk, vocab int) ([]byte, *tokenizer.Tokenizer, error) {
+func makeTokenizer(conversations []conversation, vocab int) ([]byte, *tokenizer.Tokenizer, error) {
 	tpl, err := chat()
 	if err != nil {
 		return nil, nil, err
 	}
 	var failed error
 	texts := func(yield func(string) bool) {
-		for _, t := range talks[max(0, len(talks)-vocabularyTexts):] {
+		for _, t := range conversations[max(0, len(conversations)-vocabularyTexts):] {
 			text, err := t.render(tpl)
 			if err != nil {
 				failed = err
@@ -202,7 +202,7 @@ func chat() (*template.Template, error) {
 // phase turns conversations into ids, with a loss on what the assistant says: what
 // users and tools say is mostly chance, and a loss on it taught less than a third
 // as many tokens without it (measured).
-func (c Config) phase(talks []talk, tok *tokenizer.Tokenizer) (train.Phase, error) {
+func (c Config) phase(conversations []conversation, tok *tokenizer.Tokenizer) (train.Phase, error) {
 	p := train.Phase{Name: "conversations", Epochs: 1, Rate: c.Rate, BatchSize: c.BatchSize}
 	tpl, err := chat()
 	if err != nil {
@@ -210,7 +210,7 @@ func (c Config) phase(talks []talk, tok *tokenizer.Tokenizer) (train.Phase, erro
 	}
 	begin, _ := tok.ID(template.DefaultAssistant)
 	end, _ := tok.ID(template.DefaultEnd)
-	for i, t := range talks {
+	for i, t := range conversations {
 		text, err := t.render(tpl)
 		if err != nil {
 			return p, err

@@ -18,27 +18,27 @@ func TestJudgements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(source), `"`+evaluator+`"`) {
-		t.Errorf("judge's system turn has changed: it is no longer %q", evaluator)
+	if !strings.Contains(string(source), `"`+judgeSystem+`"`) {
+		t.Errorf("judge's system turn has changed: it is no longer %q", judgeSystem)
 	}
 	c := Default()
 	c.Lessons = []Lesson{{Rows: 2000, Recall: 0.2, Pairs: 4, Judging: 0.2, Tools: 6, Calls: 4}}
-	talks, err := c.conversations(context.Background())
+	conversations, err := c.conversations(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	letters, options, n := map[string]int{}, map[string]int{}, 0
-	for _, talk := range talks {
-		if talk.messages[0].Content != evaluator {
+	for _, conversation := range conversations {
+		if conversation.messages[0].Content != judgeSystem {
 			continue
 		}
 		n++
-		letter := talk.messages[2].Content
+		letter := conversation.messages[2].Content
 		letters[letter]++
-		_, option, _ := strings.Cut(talk.messages[1].Content, "\n"+letter+". ")
+		_, option, _ := strings.Cut(conversation.messages[1].Content, "\n"+letter+". ")
 		option, _, _ = strings.Cut(option, "\n")
 		options[option]++
-		want, ref, both := strings.Cut(talk.messages[1].Content, "\nReference:\n")
+		want, ref, both := strings.Cut(conversation.messages[1].Content, "\nReference:\n")
 		if both && option == "The answer is right." {
 			reference, rest, _ := strings.Cut(ref, "\nAnswer:\n")
 			if answer, _, _ := strings.Cut(rest, "\nOptions:"); answer != reference {
@@ -61,35 +61,35 @@ func TestJudgements(t *testing.T) {
 	}
 }
 
-// taught is all that a base of this configuration learns from.
-func taught(t *testing.T, c Config) ([]talk, *tokenizer.Tokenizer, train.Phase) {
+// trainingData is all that a base of this configuration learns from.
+func trainingData(t *testing.T, c Config) ([]conversation, *tokenizer.Tokenizer, train.Phase) {
 	t.Helper()
-	talks, err := c.conversations(context.Background())
+	conversations, err := c.conversations(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, tok, err := makeTokenizer(talks, c.Vocab)
+	_, tok, err := makeTokenizer(conversations, c.Vocab)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := c.phase(talks, tok)
+	p, err := c.phase(conversations, tok)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return talks, tok, p
+	return conversations, tok, p
 }
 
-// TestShort holds the sizes that a tiny model and a tiny search can afford.
-func TestShort(t *testing.T) {
+// TestLengths holds the sizes that a tiny model and a tiny search can afford.
+func TestLengths(t *testing.T) {
 	c := Default()
 	c.Lessons, c.World.Turns = []Lesson{{Rows: 1500, Recall: 0.2, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}, 1
-	talks, tok, p := taught(t, c)
+	conversations, tok, p := trainingData(t, c)
 	tpl, err := chat()
 	if err != nil {
 		t.Fatal(err)
 	}
 	longest, tools, answers, learnt, all := 0, 0, 0, 0, 0
-	for i, talk := range talks {
+	for i, conversation := range conversations {
 		said := 0
 		for _, learn := range p.Examples[i].Learn {
 			if learn {
@@ -97,11 +97,11 @@ func TestShort(t *testing.T) {
 			}
 		}
 		learnt, all = learnt+said, all+len(p.Examples[i].Learn)
-		if talk.tools == nil {
+		if conversation.tools == nil {
 			continue
 		}
 		longest, answers = max(longest, len(p.Examples[i].Learn)-said), max(answers, said)
-		text, err := talk.render(tpl)
+		text, err := conversation.render(tpl)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,20 +116,20 @@ func TestShort(t *testing.T) {
 	}
 }
 
-// TestLearnt: the loss is on what the assistant says, its end of turn included, and
+// TestLearnMask: the loss is on what the assistant says, its end of turn included, and
 // on nothing else.
-func TestLearnt(t *testing.T) {
+func TestLearnMask(t *testing.T) {
 	c := Default()
 	c.Lessons = []Lesson{{Rows: 300, Recall: 0.3, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}
-	talks, tok, p := taught(t, c)
-	for i, talk := range talks {
+	conversations, tok, p := trainingData(t, c)
+	for i, conversation := range conversations {
 		var got, want strings.Builder
 		for k, id := range p.Examples[i].Answer {
 			if p.Examples[i].Learn[k] {
 				got.WriteString(tok.Decode([]int32{id}))
 			}
 		}
-		for _, m := range talk.messages {
+		for _, m := range conversation.messages {
 			if m.Role == "assistant" {
 				want.WriteString(m.Content + template.DefaultEnd)
 			}

@@ -53,7 +53,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 // TestAnswersPass holds every answer against its own tools: the tool and its
 // parameters are declared, required ones are given, and the checker agrees.
 func TestAnswersPass(t *testing.T) {
-	difficulty, kinds := map[string]int{}, map[string]int{}
+	difficulties, kinds := map[string]int{}, map[string]int{}
 	c := synth.Default()
 	c.Rows = 3000
 	for i, r := range dataset(t, c) {
@@ -75,15 +75,15 @@ func TestAnswersPass(t *testing.T) {
 			t.Errorf("row %d: %q: %v", i, r.Answer(), m)
 		}
 		for _, call := range calls {
-			declared(t, tools, call)
+			checkDeclared(t, tools, call)
 		}
 		kinds[strings.Repeat("call ", len(calls))]++
-		difficulty[level(len(tools), len(r.Tools), len(calls))]++
+		difficulties[difficulty(len(tools), len(r.Tools), len(calls))]++
 	}
-	t.Logf("difficulty by the thresholds of split: %v; answers: %v", difficulty, kinds)
+	t.Logf("difficulty by the thresholds of split: %v; answers: %v", difficulties, kinds)
 	for _, d := range []string{"easy", "medium", "hard"} {
-		if difficulty[d] < 300 {
-			t.Errorf("only %d of 3000 rows are %s", difficulty[d], d)
+		if difficulties[d] < 300 {
+			t.Errorf("only %d of 3000 rows are %s", difficulties[d], d)
 		}
 	}
 	if p := kinds["prose"]; p < 150 || p > 450 {
@@ -91,8 +91,8 @@ func TestAnswersPass(t *testing.T) {
 	}
 }
 
-// declared reports what a call has that its tool does not know, or lacks.
-func declared(t *testing.T, tools []toolcall.Tool, call toolcall.Call) {
+// checkDeclared reports what a call has that its tool does not know, or lacks.
+func checkDeclared(t *testing.T, tools []toolcall.Tool, call toolcall.Call) {
 	t.Helper()
 	for _, tool := range tools {
 		if tool.Name != call.Name {
@@ -126,8 +126,8 @@ func declared(t *testing.T, tools []toolcall.Tool, call toolcall.Call) {
 	t.Errorf("no tool %s", call.Name)
 }
 
-// level is split's rule for difficulty: candidates, characters of tools, calls.
-func level(a, b, c int) string {
+// difficulty is split's rule for difficulty: candidates, characters of tools, calls.
+func difficulty(a, b, c int) string {
 	switch {
 	case a >= 4 || b > 2000 || c >= 4:
 		return "hard"
@@ -186,8 +186,8 @@ func TestFoldsShareNothing(t *testing.T) {
 	}
 }
 
-// TestWhatMakesItHard counts what the package promises.
-func TestWhatMakesItHard(t *testing.T) {
+// TestVariety counts what the package promises.
+func TestVariety(t *testing.T) {
 	c := synth.Default()
 	c.Rows = 3000
 	n := map[string]int{}
@@ -230,9 +230,9 @@ func TestWhatMakesItHard(t *testing.T) {
 	}
 }
 
-// TestSound: no two tools of a row have one name, and nobody asks for the way from a
+// TestNoAmbiguity: no two tools of a row have one name, and nobody asks for the way from a
 // place to itself, in whatever words.
-func TestSound(t *testing.T) {
+func TestNoAmbiguity(t *testing.T) {
 	c := synth.Default()
 	c.Rows, c.Fold, c.Folds = 1500, 7, 100 // few words: what can meet, meets
 	for i, r := range dataset(t, c) {
@@ -347,7 +347,7 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
-func TestTheImporterReadsIt(t *testing.T) {
+func TestImport(t *testing.T) {
 	c := synth.Default()
 	c.Rows = 50
 	data := written(t, c)
@@ -373,7 +373,7 @@ func TestTheImporterReadsIt(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	for name, bend := range map[string]func(*synth.Config){
+	for name, change := range map[string]func(*synth.Config){
 		"rows":    func(c *synth.Config) { c.Rows = 0 },
 		"tools":   func(c *synth.Config) { c.Tools = 9 },
 		"calls":   func(c *synth.Config) { c.Calls = 0 },
@@ -384,7 +384,7 @@ func TestValidate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := synth.Default()
-			bend(&c)
+			change(&c)
 			if _, err := synth.Make(c); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("got %v, want an error that names %s", err, name)
 			}

@@ -31,7 +31,7 @@ func (w Words) Word() string {
 			b.WriteByte("bdfgklmnprstvz"[w.rand.IntN(14)])
 			b.WriteByte("aeiou"[w.rand.IntN(5)])
 		}
-		if s := b.String(); w.mine(s) {
+		if s := b.String(); w.inFold(s) {
 			return s
 		}
 	}
@@ -46,14 +46,14 @@ func (w Words) Name() string {
 // Number draws one of from..to; those of one or two digits belong to all folds.
 func (w Words) Number(from, to int) int {
 	for {
-		if n := from + w.rand.IntN(to-from+1); n < 100 || w.mine(strconv.Itoa(n)) {
+		if n := from + w.rand.IntN(to-from+1); n < 100 || w.inFold(strconv.Itoa(n)) {
 			return n
 		}
 	}
 }
 
-// mine tells whether a text is of this source's fold.
-func (w Words) mine(s string) bool {
+// inFold tells whether a text is of this source's fold.
+func (w Words) inFold(s string) bool {
 	if w.folds < 2 {
 		return true
 	}

@@ -32,9 +32,9 @@ type writer struct {
 // tool is an action in the words of one row.
 type tool struct {
 	action
-	name  string
-	maker string // "" for none; two tools of one action have different ones
-	alone bool   // no other tool of the row does the same: the maker need not be said
+	name   string
+	maker  string // "" for none; two tools of one action have different ones
+	unique bool   // no other tool of the row does the same: the maker need not be said
 }
 
 // row is one conversation: candidate tools, then requests that they fit or not.
@@ -54,8 +54,8 @@ func (w *writer) row() Row {
 func (w *writer) turn(tools []tool) (ask, answer string) {
 	switch kind := w.rand.Float64(); {
 	case kind < w.NoTool:
-		t := w.tool(w.foreign(tools), tools)
-		t.alone = true // always named, an unknown maker would give it away
+		t := w.tool(w.unrelated(tools), tools)
+		t.unique = true // always named, an unknown maker would give it away
 		ask, _ = w.request(t)
 		return ask, refusal
 	case kind < w.NoTool+w.Missing:
@@ -73,12 +73,12 @@ func (w *writer) tools() []tool {
 		case 0: // the same by another maker
 			a = list[0].action
 		case 1, 2: // a neighbour
-			a = pick(w, home(list[0].action))
+			a = pick(w, domainOf(list[0].action))
 		}
 		list = append(list, w.tool(a, list))
 	}
 	for i := range list {
-		list[i].alone = w.count(list, list[i].action) == 1
+		list[i].unique = w.count(list, list[i].action) == 1
 	}
 	w.rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list
@@ -91,19 +91,19 @@ func (w *writer) tool(a action, others []tool) tool {
 	for i := range others {
 		if o := &others[i]; o.about == a.about {
 			if same = true; o.maker == "" {
-				o.made(w.maker(others))
+				o.setMaker(w.maker(others))
 			}
 		}
 	}
-	t := tool{action: a, name: w.call(a)}
+	t := tool{action: a, name: w.toolName(a)}
 	if same || w.rand.IntN(2) == 0 {
-		t.made(w.maker(others))
+		t.setMaker(w.maker(others))
 	}
 	return t
 }
 
-// made gives a tool a maker.
-func (t *tool) made(maker string) { t.maker, t.name = maker, maker+"_"+t.name }
+// setMaker gives a tool a maker.
+func (t *tool) setMaker(maker string) { t.maker, t.name = maker, maker+"_"+t.name }
 
 // maker draws a word that no tool's name holds.
 func (w *writer) maker(tools []tool) string {
@@ -115,9 +115,9 @@ func (w *writer) maker(tools []tool) string {
 	}
 }
 
-// call draws a name of this source's fold. In every second one a word is made: a
+// toolName draws a name of this source's fold. In every second one a word is made: a
 // model that knows the listed names by heart must still read the tools.
-func (w *writer) call(a action) string {
+func (w *writer) toolName(a action) string {
 	verb, noun := pick(w, a.verbs), pick(w, a.nouns)
 	for {
 		switch w.rand.IntN(4) {
@@ -126,7 +126,7 @@ func (w *writer) call(a action) string {
 		case 1:
 			return verb + "_" + w.Word()
 		}
-		if name := verb + "_" + noun; w.mine(name) {
+		if name := verb + "_" + noun; w.inFold(name) {
 			return name
 		}
 		verb, noun = pick(w, a.verbs), pick(w, a.nouns)
@@ -143,8 +143,8 @@ func (w *writer) count(list []tool, a action) int {
 	return n
 }
 
-// foreign picks an action that no tool of the row does.
-func (w *writer) foreign(tools []tool) action {
+// unrelated picks an action that no tool of the row does.
+func (w *writer) unrelated(tools []tool) action {
 	for {
 		if a := pick(w, pick(w, domains)); w.count(tools, a) == 0 {
 			return a
@@ -152,8 +152,8 @@ func (w *writer) foreign(tools []tool) action {
 	}
 }
 
-// home is the domain of an action.
-func home(a action) []action {
+// domainOf is the domain of an action.
+func domainOf(a action) []action {
 	for _, d := range domains {
 		if slices.ContainsFunc(d, func(b action) bool { return a.about == b.about }) {
 			return d
@@ -197,7 +197,7 @@ func (w *writer) request(t tool) (string, toolcall.Call) {
 	if w.AnyOrder {
 		w.order.Shuffle(len(call.Args), func(i, j int) { call.Args[i], call.Args[j] = call.Args[j], call.Args[i] })
 	}
-	if t.maker != "" && (!t.alone || w.rand.IntN(2) == 0) {
+	if t.maker != "" && (!t.unique || w.rand.IntN(2) == 0) {
 		ask += " with " + t.maker
 	}
 	return ask, call
@@ -205,7 +205,7 @@ func (w *writer) request(t tool) (string, toolcall.Call) {
 
 // incomplete asks without saying one parameter; the answer asks back.
 func (w *writer) incomplete(t tool) (ask, answer string) {
-	l := pick(w, t.lack)
+	l := pick(w, t.incomplete)
 	ask = l.ask
 	for _, p := range t.params {
 		if p.key == l.key {
@@ -255,9 +255,9 @@ func (w *writer) draw(v values) (said string, out toolcall.Value) {
 		}
 		return strings.Join(names, " and "), toolcall.ListOf(items...)
 	}
-	if v.made {
+	if v.invented {
 		said = w.Name()
-		if v.small {
+		if v.lower {
 			said = strings.ToLower(said)
 		}
 		return said, toolcall.Text(said)
@@ -302,7 +302,7 @@ func (v values) schema() string {
 		return `{"type":"array","items":{"type":"string"}}`
 	case v.kind == "object":
 		return `{"type":"object","properties":{"from":{"type":"integer"},"to":{"type":"integer"}},"required":["from","to"]}`
-	case v.kind == "string" && !v.made:
+	case v.kind == "string" && !v.invented:
 		return `{"type":"string","enum":["` + strings.Join(v.words, `","`) + `"]}`
 	}
 	return `{"type":"` + v.kind + `"}`

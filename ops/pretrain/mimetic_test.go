@@ -9,17 +9,17 @@ import (
 	"itool/stages/policy/model"
 )
 
-// TestMimic: in all layers but the first a query is near the key of the same input
+// TestMimeticInit: in all layers but the first a query is near the key of the same input
 // and far from others', and what the output adds for a token points its way.
-func TestMimic(t *testing.T) {
+func TestMimeticInit(t *testing.T) {
 	c := Default()
 	fresh, m := model.New(c.shape(c.Vocab), 1, ref.New()), model.New(c.shape(c.Vocab), 1, ref.New())
-	mimic(m, 1)
+	mimeticInit(m, 1)
 	if !slices.Equal(m.Layers[0].Q.W, fresh.Layers[0].Q.W) || !slices.Equal(m.Layers[0].O.W, fresh.Layers[0].O.W) {
 		t.Error("the first layer is changed too")
 	}
 	again := model.New(c.shape(c.Vocab), 1, ref.New())
-	mimic(again, 1)
+	mimeticInit(again, 1)
 	width, share := c.Width, c.Heads/c.KV
 	for i := 1; i < c.Layers; i++ {
 		l := &m.Layers[i]

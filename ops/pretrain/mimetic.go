@@ -7,13 +7,13 @@ import (
 	"itool/stages/policy/model"
 )
 
-// mimic starts the attention of all layers but the first as that of trained models
+// mimeticInit starts the attention of all layers but the first as that of trained models
 // looks: a query resembles the key of the same token, and what is attended to is
 // added as it is. Copying is then near from the first step (Trockman and Kolter,
 // "Mimetic Initialization of Self-Attention Layers", 2023).
 //
 // The trainer packs the weights; m is for nothing else before.
-func mimic(m *model.Model, seed uint64) {
+func mimeticInit(m *model.Model, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0x6d696d6963))
 	c, d, share := m.HiddenSize, m.HeadDim, m.NumHeads/m.NumKVHeads
 	std := 1 / math.Sqrt(float64(c))
