@@ -1,11 +1,10 @@
-// Package demo holds what a first run needs, so that it needs no download: a small
-// base model, made by ops/pretrain and embedded, a dataset that ops/synth makes on
-// the fly, and a configuration that shows the whole line within a minute (quick) or
-// a few.
+// Package demo has everything for a first run without a download: a small base model that
+// was made by ops/pretrain and is embedded, a dataset that ops/synth generates, and a
+// configuration that runs the whole pipeline in a minute (quick) or a few minutes.
 //
-// The base is weak on purpose: it answers in the right form and is often wrong, so
-// that there is something to learn. base/MAKING.md says how it was made and what it
-// can do. To make it anew:
+// The base is weak on purpose: its answers have the right form but are often wrong, so that
+// training can improve it. base/MAKING.md says how it was made and what it can do. To make
+// it again:
 //
 //	go run ./ops/itool pretrain --out ops/demo/base
 package demo
@@ -23,7 +22,7 @@ import (
 //go:embed base
 var base embed.FS
 
-// Base is the base model's folder, in Hugging Face format.
+// Base returns the folder of the base model, in Hugging Face format.
 func Base() fs.FS {
 	sub, err := fs.Sub(base, "base")
 	if err != nil {
@@ -35,8 +34,8 @@ func Base() fs.FS {
 // The files of the dataset.
 const (
 	TrainFile      = "train.jsonl"
-	ValidationFile = "validation.jsonl" // see split.validation_files
-	TestFile       = "test.jsonl"       // held out: see split.test_files
+	ValidationFile = "validation.jsonl" // for the setting split.validation_files
+	TestFile       = "test.jsonl"       // held out, for the setting split.test_files
 )
 
 // File is a file of the dataset, JSON lines.
@@ -45,16 +44,17 @@ type File struct {
 	Data []byte
 }
 
-// Dataset is the demo's dataset, what is trained on first: always the same bytes.
+// Dataset returns the files of the demo's dataset, the training file first. The bytes are
+// always the same.
 //
-// What the base learnt from, the training file and what is held out are of three
-// folds of the world: no tool and no value of one is in another, but for what a tool
-// lists itself, true and false, and numbers below 100. Validation and test are of the
-// same fold. The base's answers were plainer, too: see pretrain.Default.
+// The data that the base was trained on, the training file and the held-out files are three
+// folds of synth: no tool and no value of one fold is in another, except the values that a
+// tool lists, true and false, and numbers below 100. Validation and test are from the same
+// fold. The base was trained on simpler answers too: see pretrain.Default.
 //
-// Arguments stand in any order, as in data of many hands. That leaves something to
-// learn after fine-tuning: a policy that imitates all orders at once repeats and
-// forgets arguments, which a search finds and no reference shows.
+// Arguments are in any order, as in data from many authors. So the policy can still improve
+// after fine-tuning: a policy that imitates all orders at once repeats and forgets
+// arguments. The search finds these errors; no reference shows them.
 func Dataset(quick bool) ([]File, error) {
 	files := []struct {
 		name              string
@@ -81,21 +81,23 @@ func Dataset(quick bool) ([]File, error) {
 	return out, nil
 }
 
-// longest is more than the longest answer of the world has, in tokens.
+// longest is more than the number of tokens of any answer in the dataset.
 const longest = 160
 
-// Config is a run's configuration for the demo's dataset and base. It departs from
-// the usual one in sizes, and in what follows from them. What a round trains on and
-// how was chosen on validation (integration/lab/README.md): the hardest tenth of so
-// few examples is hopeless, so a round takes the harder part of its buffer.
+// Config returns the configuration of a run with the demo's dataset and base. It differs
+// from the default in sizes, and in what follows from the sizes. The settings of a round
+// were chosen on the validation set (integration/lab/README.md): the policy cannot solve
+// the hardest tenth of so few examples, so a round takes the harder part of its buffer.
 func Config(quick bool) config.Config {
 	c := config.Default()
 	c.Line.EvaluateRows = 400
-	c.Split.TestFiles, c.Split.ValidationFiles, c.Split.ValidationShare = []string{TestFile}, []string{ValidationFile}, 0
+	c.Split.TestFiles, c.Split.ValidationFiles = []string{TestFile}, []string{ValidationFile}
+	c.Split.ValidationShare = 0
 	c.Split.ReplayShare = 0.35
 	c.Warmup.Epochs, c.Warmup.BatchSize, c.Warmup.CheckpointSteps, c.Warmup.Plateau = 3, 8, 0, 1
 	c.Select.Ratio, c.Select.MaxTrees = 0.6, 0
-	c.Select.MaxTokens, c.Expand.MaxAnswerTokens, c.Update.GuardTokens, c.Evaluate.MaxTokens = longest, longest, longest, longest
+	c.Select.MaxTokens, c.Expand.MaxAnswerTokens = longest, longest
+	c.Update.GuardTokens, c.Evaluate.MaxTokens = longest, longest
 	c.Expand.TokenBudget = 2048
 	c.Update.Rate, c.Update.SFTWeight, c.Update.Epochs, c.Update.BatchSize, c.Update.MinSteps = 5e-4, 1, 1, 16, 5
 	if quick {

@@ -34,8 +34,8 @@ func rows(t *testing.T, quick bool, file string) []synth.Row {
 	return out
 }
 
-// TestBase: the base answers in the right form and is sometimes right, on requests
-// that it never saw. A base that is always right, or never, shows nothing.
+// TestBase: the base answers new requests in the right form and is sometimes right. A base
+// that is always or never right would leave the demo nothing to show.
 func TestBase(t *testing.T) {
 	p, err := policy.Open(demo.Base(), policy.Options{})
 	if err != nil {
@@ -45,19 +45,21 @@ func TestBase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("parsed %.2f, exact %.2f, pass@4 %.2f, prose %.2f, %.0f tokens/s", e.Parsed, e.Exact, e.PassAt4, e.Prose, e.TokensPerSec)
+	t.Logf("parsed %.2f, exact %.2f, pass@4 %.2f, prose %.2f, %.0f tokens/s",
+		e.Parsed, e.Exact, e.PassAt4, e.Prose, e.TokensPerSec)
 	if e.Parsed < 0.8 {
-		t.Errorf("%.2f of the answers read as calls, want 0.80", e.Parsed)
+		t.Errorf("%.2f of the answers can be read as calls, want at least 0.80", e.Parsed)
 	}
 	recall, err := pretrain.Recall(context.Background(), p, 100, 8, 3, 2, pretrain.Folds)
 	if err != nil || recall < 0.9 {
-		t.Errorf("recalls %.2f of unseen values, %v: want 0.95, less what a hundred leave to chance", recall, err)
+		t.Errorf("recalls %.2f of unseen values, %v, want at least 0.90 (0.95, less the variance of 100 values)",
+			recall, err)
 	}
-	if e.Exact < 0.08 || e.Exact > 0.4 { // 0.10 to 0.35, and what 150 rows leave to chance
-		t.Errorf("%.2f of the answers are right, want some", e.Exact)
+	if e.Exact < 0.08 || e.Exact > 0.4 { // 0.10 to 0.35, and the variance of 150 rows
+		t.Errorf("%.2f of the answers are right, want 0.08 to 0.40", e.Exact)
 	}
 	if e.PassAt4 < e.Exact+0.05 {
-		t.Errorf("pass@4 is %.2f, greedy %.2f: nothing for the search to find", e.PassAt4, e.Exact)
+		t.Errorf("pass@4 is %.2f, greedy %.2f: want at least 0.05 more, for the search to find", e.PassAt4, e.Exact)
 	}
 }
 
@@ -86,7 +88,10 @@ func TestDataset(t *testing.T) {
 		quick bool
 		file  string
 		want  int
-	}{{true, demo.TrainFile, 320}, {true, demo.TestFile, 150}, {false, demo.TrainFile, 2000}, {false, demo.ValidationFile, 600}, {false, demo.TestFile, 1200}} {
+	}{
+		{true, demo.TrainFile, 320}, {true, demo.TestFile, 150},
+		{false, demo.TrainFile, 2000}, {false, demo.ValidationFile, 600}, {false, demo.TestFile, 1200},
+	} {
 		if got := len(rows(t, c.quick, c.file)); got != c.want {
 			t.Errorf("quick %t: %s has %d rows, want %d", c.quick, c.file, got, c.want)
 		}

@@ -42,7 +42,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 	c.Rows = 200
 	a := written(t, c)
 	if !bytes.Equal(a, written(t, c)) {
-		t.Error("the same configuration gives other bytes")
+		t.Error("the same configuration gives different bytes")
 	}
 	c.Seed++
 	if bytes.Equal(a, written(t, c)) {
@@ -50,8 +50,8 @@ func TestSameSeedSameBytes(t *testing.T) {
 	}
 }
 
-// TestAnswersPass holds every answer against its own tools: the tool and its
-// parameters are declared, required ones are given, and the checker agrees.
+// TestAnswersPass checks every answer with the tools of its row: the tool and its
+// parameters are declared, the required ones are given, and the BFCL checker accepts it.
 func TestAnswersPass(t *testing.T) {
 	difficulties, kinds := map[string]int{}, map[string]int{}
 	c := synth.Default()
@@ -62,7 +62,7 @@ func TestAnswersPass(t *testing.T) {
 			t.Fatalf("row %d: %v", i, err)
 		}
 		if strings.ContainsAny(r.Request(), "{}") {
-			t.Errorf("row %d: unfilled request %q", i, r.Request())
+			t.Errorf("row %d: a parameter was not filled into the request %q", i, r.Request())
 		}
 		calls, err := toolcall.Read(r.Answer())
 		if err != nil {
@@ -91,7 +91,8 @@ func TestAnswersPass(t *testing.T) {
 	}
 }
 
-// checkDeclared reports what a call has that its tool does not know, or lacks.
+// checkDeclared reports the arguments of a call that its tool does not declare, and the
+// required ones that the call lacks.
 func checkDeclared(t *testing.T, tools []toolcall.Tool, call toolcall.Call) {
 	t.Helper()
 	for _, tool := range tools {
@@ -104,7 +105,8 @@ func checkDeclared(t *testing.T, tools []toolcall.Tool, call toolcall.Call) {
 				t.Errorf("%s: no parameter %s", call.Name, a.Name)
 			}
 			if kind := map[string]toolcall.Kind{
-				"string": toolcall.String, "integer": toolcall.Int, "number": toolcall.Float, "boolean": toolcall.Bool, "array": toolcall.List, "object": toolcall.Dict,
+				"string": toolcall.String, "integer": toolcall.Int, "number": toolcall.Float,
+				"boolean": toolcall.Bool, "array": toolcall.List, "object": toolcall.Dict,
 			}[p.Type]; kind != a.Value.Kind {
 				t.Errorf("%s: %s is %v, want a %s", call.Name, a.Name, a.Value, p.Type)
 			}
@@ -126,7 +128,8 @@ func checkDeclared(t *testing.T, tools []toolcall.Tool, call toolcall.Call) {
 	t.Errorf("no tool %s", call.Name)
 }
 
-// difficulty is split's rule for difficulty: candidates, characters of tools, calls.
+// difficulty is the rule of stage split for the difficulty of a row with a candidate tools,
+// b characters of tools and c calls.
 func difficulty(a, b, c int) string {
 	switch {
 	case a >= 4 || b > 2000 || c >= 4:
@@ -137,12 +140,12 @@ func difficulty(a, b, c int) string {
 	return "medium"
 }
 
-// TestFoldsShareNothing: tools and values of two folds are disjoint, but for what a
-// tool lists itself, truths and numbers below 100.
+// TestFoldsShareNothing: two folds share no tools and no values, except the values that a
+// tool lists, true and false, and numbers below 100.
 func TestFoldsShareNothing(t *testing.T) {
 	c := synth.Default()
 	c.Rows, c.Folds = 800, 3
-	seen := map[string]int{} // tool name or value → fold, first seen
+	seen := map[string]int{} // tool name or value → the fold in which it was seen first
 	for c.Fold = range c.Folds {
 		c.Seed++
 		for _, r := range dataset(t, c) {
@@ -186,7 +189,7 @@ func TestFoldsShareNothing(t *testing.T) {
 	}
 }
 
-// TestVariety counts what the package promises.
+// TestVariety: every feature that the package promises occurs often enough.
 func TestVariety(t *testing.T) {
 	c := synth.Default()
 	c.Rows = 3000
@@ -221,20 +224,21 @@ func TestVariety(t *testing.T) {
 	}
 	t.Log(n)
 	for _, what := range []string{
-		"one tool by two makers", "optional parameters", "listed values", "of type array", "of type object", "of type number", "of type integer",
-		"of type boolean", "of type string", "tools 1", "tools 6", "calls 1", "calls 2", "calls 3", "calls 4", "prose",
+		"one tool by two makers", "optional parameters", "listed values", "of type array", "of type object",
+		"of type number", "of type integer", "of type boolean", "of type string", "tools 1", "tools 6",
+		"calls 1", "calls 2", "calls 3", "calls 4", "prose",
 	} {
 		if n[what] < 20 {
-			t.Errorf("%s: %d times in 3000 rows", what, n[what])
+			t.Errorf("%s: %d times in 3000 rows, want at least 20", what, n[what])
 		}
 	}
 }
 
-// TestNoAmbiguity: no two tools of a row have one name, and nobody asks for the way from a
-// place to itself, in whatever words.
+// TestNoAmbiguity: no two tools of a row have the same name, and no request has the same
+// value twice, such as the way from a place to itself.
 func TestNoAmbiguity(t *testing.T) {
 	c := synth.Default()
-	c.Rows, c.Fold, c.Folds = 1500, 7, 100 // few words: what can meet, meets
+	c.Rows, c.Fold, c.Folds = 1500, 7, 100 // a fold with few words, so that collisions are likely
 	for i, r := range dataset(t, c) {
 		tools, err := toolcall.ParseTools(r.Tools)
 		if err != nil {
@@ -260,7 +264,7 @@ func TestNoAmbiguity(t *testing.T) {
 	}
 }
 
-// TestTurns: a conversation has up to so many requests, all with the same tools.
+// TestTurns: a conversation has up to Turns requests, in turn with their answers.
 func TestTurns(t *testing.T) {
 	c := synth.Default()
 	c.Rows, c.Turns = 200, 3
@@ -269,7 +273,7 @@ func TestTurns(t *testing.T) {
 		most = max(most, len(r.Messages)/2)
 		for k, m := range r.Messages {
 			if want := []string{"user", "assistant"}[k%2]; m.Role != want {
-				t.Fatalf("row %d: turn %d is %s's", i, k, m.Role)
+				t.Fatalf("row %d: turn %d has role %s, want %s", i, k, m.Role, want)
 			}
 		}
 	}
@@ -278,8 +282,8 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestLiteral: answers differ from the usual ones, requests and tools do not, and
-// every value is a text that the request holds.
+// TestLiteral: literal answers differ from the usual ones, requests and tools do not, and
+// every value is a text that the request contains.
 func TestLiteral(t *testing.T) {
 	c := synth.Default()
 	usual := dataset(t, c)
@@ -307,12 +311,12 @@ func TestLiteral(t *testing.T) {
 		}
 	}
 	if differ < len(literal)/2 {
-		t.Errorf("%d of %d answers differ", differ, len(literal))
+		t.Errorf("%d of %d answers differ, want at least half", differ, len(literal))
 	}
 }
 
-// TestAnyOrder: the same requests and the same calls; of those with two arguments and
-// more, about as many are in another order as chance says.
+// TestAnyOrder: AnyOrder changes only the order of arguments. The share of calls with
+// another order is as expected for a random order.
 func TestAnyOrder(t *testing.T) {
 	c := synth.Default()
 	usual := dataset(t, c)
@@ -343,7 +347,8 @@ func TestAnyOrder(t *testing.T) {
 		}
 	}
 	if share := float64(differ) / float64(could); could < 500 || share < 0.5 || share > 0.85 {
-		t.Errorf("%d of %d calls are in another order: half of those with two arguments should be, and more of the others", differ, could)
+		t.Errorf("%d of %d calls have another order; want half of those with two arguments, and more of the others",
+			differ, could)
 	}
 }
 
@@ -362,13 +367,14 @@ func TestImport(t *testing.T) {
 			t.Fatal(err, got.Err)
 		}
 		want := rows[n]
-		if got.Messages[1].Content != want.Answer() || !json.Valid(got.Tools) || got.Messages[0].Content != want.Request() {
-			t.Errorf("row %d: got %v", n, got)
+		if got.Messages[0].Content != want.Request() || got.Messages[1].Content != want.Answer() ||
+			!json.Valid(got.Tools) {
+			t.Errorf("row %d: got %v, want %v", n, got, want)
 		}
 		n++
 	}
 	if n != c.Rows {
-		t.Errorf("%d rows of %d", n, c.Rows)
+		t.Errorf("imported %d rows, want %d", n, c.Rows)
 	}
 }
 

@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// Words makes the names of places, people, things and makers: syllables that mean
-// nothing, so that a model must copy them and cannot have learnt them.
+// Words invents the names of places, people, things and makers. They are syllables without
+// a meaning, so a model must copy them and cannot have learnt them.
 //
-// A word belongs to one of folds by its own hash, and a source gives the words of
-// its fold only. Two sources of different folds share no word, whatever their
-// seeds: that is what makes a held-out set one of values that were never seen.
+// The hash of a word says to which fold it belongs, and a source gives only words of its
+// fold. Two sources of different folds share no word, with any seeds. So a held-out set
+// has only values that were never trained on.
 type Words struct {
 	rand        *rand.Rand
 	fold, folds int
 }
 
-// NewWords returns a source of one fold; folds 0 or 1: all words.
+// NewWords returns a source of the words of one fold. With folds 0 or 1 it gives all words.
 func NewWords(seed uint64, fold, folds int) Words {
 	return Words{rand.New(rand.NewPCG(seed, 0x5e7)), fold, folds}
 }
 
-// Word is of two or three syllables, lower case.
+// Word invents a word of two or three syllables in lower case.
 func (w Words) Word() string {
 	for {
 		var b strings.Builder
@@ -37,13 +37,13 @@ func (w Words) Word() string {
 	}
 }
 
-// Name is a word with a capital.
+// Name invents a word with a capital letter.
 func (w Words) Name() string {
 	s := w.Word()
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// Number draws one of from..to; those of one or two digits belong to all folds.
+// Number draws a number within from..to. Numbers below 100 belong to all folds.
 func (w Words) Number(from, to int) int {
 	for {
 		if n := from + w.rand.IntN(to-from+1); n < 100 || w.inFold(strconv.Itoa(n)) {
@@ -52,7 +52,7 @@ func (w Words) Number(from, to int) int {
 	}
 }
 
-// inFold tells whether a text is of this source's fold.
+// inFold says whether a text belongs to this source's fold.
 func (w Words) inFold(s string) bool {
 	if w.folds < 2 {
 		return true
@@ -62,7 +62,7 @@ func (w Words) inFold(s string) bool {
 	return mix(h.Sum64())%uint64(w.folds) == uint64(w.fold)
 }
 
-// mix spreads a hash over all bits: FNV's low ones are weak.
+// mix spreads a hash over all bits: the low bits of FNV are weak.
 func mix(x uint64) uint64 {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd

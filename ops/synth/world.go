@@ -1,14 +1,13 @@
 package synth
 
-// values says what a parameter takes and how people say it.
+// values describes the values of a parameter and how people say them.
 type values struct {
 	kind     string              // JSON-schema type: string, integer, number, boolean, array, object
-	invented bool                // a made word; of an array, its elements
-	lower    bool                // a made word in lower case
-	words    []string            // a closed list, which the tool declares
-	said     map[string][]string // how people say a word of it
-	from     int                 // of an integer, a number, and both fields of an object
-	to       int
+	invented bool                // the value is an invented word; for an array, its elements are
+	lower    bool                // the invented word is in lower case
+	words    []string            // the values of a closed list, which the tool declares
+	said     map[string][]string // how people say each of the words
+	from, to int                 // range of an integer, a number, and both fields of an object
 }
 
 var (
@@ -36,18 +35,19 @@ type param struct {
 	key    string    // how requests name it
 	names  [2]string // how a tool names it, in either of two dialects
 	values values
-	clause string // what is added to a request when it is given; set = it is optional
+	clause string // what a request adds to give it; if it is set, the parameter is optional
 }
 
 // action is what one tool does, and how people ask for it.
 type action struct {
-	verbs, nouns []string // a tool is called verb_noun, perhaps with its maker before it
+	verbs, nouns []string // a tool is called verb_noun, or maker_verb_noun
 	about        string   // its description
 	params       []param
 	ask          []string            // requests with {key} for every required parameter
-	incomplete   []incompleteRequest // requests that leave one out
+	incomplete   []incompleteRequest // requests that leave one parameter out
 }
 
+// incompleteRequest is a request that does not say the parameter key.
 type incompleteRequest struct{ ask, key string }
 
 var (
@@ -84,53 +84,81 @@ func transfer(verbs []string, said, about string) action {
 	return action{
 		verbs: verbs, nouns: []string{"money", "funds"}, about: about,
 		params: []param{
-			{key: "from", names: [2]string{"from", "payer"}, values: person}, {key: "to", names: [2]string{"to", "payee"}, values: person}, amount},
+			{key: "from", names: [2]string{"from", "payer"}, values: person},
+			{key: "to", names: [2]string{"to", "payee"}, values: person},
+			amount,
+		},
 		ask: []string{said + " {amount} from {from} to {to}", "{to} gets {amount} from {from}, " + said + " it",
 			"from {from} " + said + " {to} the sum of {amount}"},
-		incomplete: []incompleteRequest{{said + " {amount} from {from}", "to"}, {said + " money from {from} to {to}", "amount"}},
+		incomplete: []incompleteRequest{
+			{said + " {amount} from {from}", "to"}, {said + " money from {from} to {to}", "amount"},
+		},
 	}
 }
 
-// domains are the topics; the actions of one are near-duplicates of each other.
+// domains are the topics. The actions of one domain are near-duplicates of each other.
 var domains = [][]action{
 	{
 		travel("flights", "air"), travel("trains", "rail"), travel("buses", "coach"),
-		{verbs: []string{"book", "reserve", "buy"}, nouns: []string{"seats", "tickets"}, about: "book seats", params: []param{from, to, count, class},
+		{verbs: []string{"book", "reserve", "buy"}, nouns: []string{"seats", "tickets"}, about: "book seats",
+			params: []param{from, to, count, class},
 			ask: []string{"book {count} seats from {from} to {to}", "I need {count} tickets to {to} from {from}",
 				"{count} of us go from {from} to {to}, book it"},
-			incomplete: []incompleteRequest{{"book seats from {from} to {to}", "count"}, {"book {count} seats to {to}", "from"}}},
+			incomplete: []incompleteRequest{
+				{"book seats from {from} to {to}", "count"}, {"book {count} seats to {to}", "from"},
+			}},
 	},
 	{
-		{verbs: []string{"get", "show", "read"}, nouns: []string{"weather", "sky"}, about: "weather of a day", params: []param{city, day},
+		{verbs: []string{"get", "show", "read"}, nouns: []string{"weather", "sky"}, about: "weather of a day",
+			params:     []param{city, day},
 			ask:        []string{"weather in {city}", "how is the weather in {city}", "will it be sunny in {city}"},
 			incomplete: []incompleteRequest{{"how is the weather", "city"}}},
-		{verbs: []string{"get", "show", "read"}, nouns: []string{"wind", "storm"}, about: "wind of a day", params: []param{city, day},
+		{verbs: []string{"get", "show", "read"}, nouns: []string{"wind", "storm"}, about: "wind of a day",
+			params:     []param{city, day},
 			ask:        []string{"wind in {city}", "how strong is the wind in {city}", "is it windy in {city}"},
 			incomplete: []incompleteRequest{{"how strong is the wind", "city"}}},
-		{verbs: []string{"get", "show", "make"}, nouns: []string{"forecast", "outlook"}, about: "weather of many days", params: []param{city, count},
-			ask:        []string{"weather in {city} for {count} days", "the next {count} days of weather in {city}"},
-			incomplete: []incompleteRequest{{"weather for the next {count} days", "city"}, {"the coming days in {city}", "count"}}},
+		{verbs: []string{"get", "show", "make"}, nouns: []string{"forecast", "outlook"}, about: "weather of many days",
+			params: []param{city, count},
+			ask:    []string{"weather in {city} for {count} days", "the next {count} days of weather in {city}"},
+			incomplete: []incompleteRequest{
+				{"weather for the next {count} days", "city"}, {"the coming days in {city}", "count"},
+			}},
 	},
 	{
-		{verbs: []string{"call", "phone", "ring"}, nouns: []string{"person", "contact"}, about: "call someone", params: []param{who, between},
-			ask: []string{"call {who}", "phone {who}", "I must talk to {who}"}, incomplete: []incompleteRequest{{"call someone", "who"}}},
-		{verbs: []string{"send", "write"}, nouns: []string{"message", "note"}, about: "send a message", params: []param{who, text},
+		{verbs: []string{"call", "phone", "ring"}, nouns: []string{"person", "contact"}, about: "call someone",
+			params:     []param{who, between},
+			ask:        []string{"call {who}", "phone {who}", "I must talk to {who}"},
+			incomplete: []incompleteRequest{{"call someone", "who"}}},
+		{verbs: []string{"send", "write"}, nouns: []string{"message", "note"}, about: "send a message",
+			params:     []param{who, text},
 			ask:        []string{"send {who} the message {text}", "message {text} to {who}", "let {who} know {text}"},
 			incomplete: []incompleteRequest{{"send a message to {who}", "text"}, {"send the message {text}", "who"}}},
-		{verbs: []string{"send", "write"}, nouns: []string{"email", "mail"}, about: "send an email", params: []param{who, text},
+		{verbs: []string{"send", "write"}, nouns: []string{"email", "mail"}, about: "send an email",
+			params:     []param{who, text},
 			ask:        []string{"send {who} the email {text}", "email {text} to {who}"},
 			incomplete: []incompleteRequest{{"send an email to {who}", "text"}, {"email {text}", "who"}}},
 		{verbs: []string{"add", "plan", "make"}, nouns: []string{"meeting", "event"}, about: "meet people",
-			params:     []param{{key: "people", names: [2]string{"people", "guests"}, values: people}, hour, day},
-			ask:        []string{"plan a meeting with {people} at {hour}", "at {hour} I meet {people}", "meet {people} at {hour}"},
-			incomplete: []incompleteRequest{{"plan a meeting with {people}", "hour"}, {"plan a meeting at {hour}", "people"}}},
+			params: []param{{key: "people", names: [2]string{"people", "guests"}, values: people}, hour, day},
+			ask: []string{
+				"plan a meeting with {people} at {hour}", "at {hour} I meet {people}",
+				"meet {people} at {hour}",
+			},
+			incomplete: []incompleteRequest{
+				{"plan a meeting with {people}", "hour"}, {"plan a meeting at {hour}", "people"},
+			}},
 	},
 	{
-		{verbs: []string{"convert", "change", "swap"}, nouns: []string{"money", "coins"}, about: "change money", params: []param{amount, fromCurrency, toCurrency},
-			ask:        []string{"change {amount} {from} to {to}", "how many {to} are {amount} {from}", "I have {amount} {from} and want {to}"},
+		{verbs: []string{"convert", "change", "swap"}, nouns: []string{"money", "coins"}, about: "change money",
+			params: []param{amount, fromCurrency, toCurrency},
+			ask: []string{
+				"change {amount} {from} to {to}", "how many {to} are {amount} {from}",
+				"I have {amount} {from} and want {to}",
+			},
 			incomplete: []incompleteRequest{{"change {amount} {from}", "to"}, {"change {from} to {to}", "amount"}}},
-		{verbs: []string{"get", "show", "read"}, nouns: []string{"rate", "course"}, about: "rate of money", params: []param{fromCurrency, toCurrency},
-			ask: []string{"rate of {from} to {to}", "rate to {to} from {from}"}, incomplete: []incompleteRequest{{"rate of {from}", "to"}}},
+		{verbs: []string{"get", "show", "read"}, nouns: []string{"rate", "course"}, about: "rate of money",
+			params:     []param{fromCurrency, toCurrency},
+			ask:        []string{"rate of {from} to {to}", "rate to {to} from {from}"},
+			incomplete: []incompleteRequest{{"rate of {from}", "to"}}},
 		transfer([]string{"send", "move"}, "send", "send money"),
 		transfer([]string{"lend", "owe"}, "lend", "lend money"),
 	},
@@ -149,21 +177,38 @@ var domains = [][]action{
 			incomplete: []incompleteRequest{{"heat {room}", "degrees"}, {"heat it to {degrees}", "room"}}},
 	},
 	{
-		{verbs: []string{"order", "buy"}, nouns: []string{"goods", "things"}, about: "order an item", params: []param{item, count, class},
-			ask:        []string{"order {count} {item}", "I want {item}, {count} of them", "buy {count} pieces of {item}"},
+		{verbs: []string{"order", "buy"}, nouns: []string{"goods", "things"}, about: "order an item",
+			params: []param{item, count, class},
+			ask: []string{
+				"order {count} {item}", "I want {item}, {count} of them", "buy {count} pieces of {item}",
+			},
 			incomplete: []incompleteRequest{{"order {item}", "count"}, {"order {count} things", "item"}}},
-		{verbs: []string{"find", "get", "show"}, nouns: []string{"price", "cost"}, about: "price of an item", params: []param{item, {key: "city", names: [2]string{"city", "place"}, values: place, clause: " in {city}"}},
-			ask: []string{"what does {item} cost", "price of {item}", "how much is {item}"}, incomplete: []incompleteRequest{{"what does it cost", "item"}}},
-		{verbs: []string{"find", "search"}, nouns: []string{"shops", "stores"}, about: "shops for an item", params: []param{item, city},
-			ask:        []string{"who sells {item} in {city}", "shops for {item} in {city}", "I am in {city} and need {item}"},
+		{verbs: []string{"find", "get", "show"}, nouns: []string{"price", "cost"}, about: "price of an item",
+			params: []param{
+				item, {key: "city", names: [2]string{"city", "place"}, values: place, clause: " in {city}"},
+			},
+			ask:        []string{"what does {item} cost", "price of {item}", "how much is {item}"},
+			incomplete: []incompleteRequest{{"what does it cost", "item"}}},
+		{verbs: []string{"find", "search"}, nouns: []string{"shops", "stores"}, about: "shops for an item",
+			params: []param{item, city},
+			ask: []string{
+				"who sells {item} in {city}", "shops for {item} in {city}", "I am in {city} and need {item}",
+			},
 			incomplete: []incompleteRequest{{"who sells {item}", "city"}, {"shops in {city}", "item"}}},
 		{verbs: []string{"return", "refund"}, nouns: []string{"order", "goods"}, about: "send an order back",
-			params: []param{{key: "order", names: [2]string{"order", "id"}, values: many}, {key: "why", names: [2]string{"reason", "why"}, values: thing, clause: " because of {why}"}},
-			ask:    []string{"send order {order} back", "return {order}", "refund order {order}"}, incomplete: []incompleteRequest{{"send my order back", "order"}}},
+			params: []param{
+				{key: "order", names: [2]string{"order", "id"}, values: many},
+				{key: "why", names: [2]string{"reason", "why"}, values: thing, clause: " because of {why}"},
+			},
+			ask:        []string{"send order {order} back", "return {order}", "refund order {order}"},
+			incomplete: []incompleteRequest{{"send my order back", "order"}}},
 	},
 	{
 		{verbs: []string{"book", "reserve"}, nouns: []string{"table", "dinner"}, about: "table in a restaurant",
-			params:     []param{{key: "name", names: [2]string{"name", "restaurant"}, values: place}, count, {key: "hour", names: [2]string{"hour", "time"}, values: hours, clause: " at {hour}"}},
+			params: []param{
+				{key: "name", names: [2]string{"name", "restaurant"}, values: place}, count,
+				{key: "hour", names: [2]string{"hour", "time"}, values: hours, clause: " at {hour}"},
+			},
 			ask:        []string{"table for {count} in {name}", "{count} people want to eat in {name}"},
 			incomplete: []incompleteRequest{{"a table in {name}", "count"}, {"a table for {count}", "name"}}},
 		{verbs: []string{"book", "reserve"}, nouns: []string{"hotel", "room"}, about: "room in a hotel",
@@ -171,7 +216,9 @@ var domains = [][]action{
 			ask:        []string{"hotel in {city} for {nights} nights", "{nights} nights in {city}"},
 			incomplete: []incompleteRequest{{"a hotel in {city}", "nights"}, {"a hotel for {nights} nights", "city"}}},
 		{verbs: []string{"find", "plan"}, nouns: []string{"route", "way"}, about: "way between places",
-			params:     []param{from, to, {key: "via", names: [2]string{"via", "over"}, values: place, clause: " via {via}"}},
+			params: []param{
+				from, to, {key: "via", names: [2]string{"via", "over"}, values: place, clause: " via {via}"},
+			},
 			ask:        []string{"how do I get from {from} to {to}", "the way to {to} from {from}"},
 			incomplete: []incompleteRequest{{"the way to {to}", "from"}, {"the way from {from}", "to"}}},
 	},

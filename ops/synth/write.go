@@ -11,10 +11,10 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// refusal answers a request that no tool fits.
+// refusal is the answer to a request that no tool fits.
 const refusal = "I have no tool for that."
 
-// openers may stand before a request, joints between two.
+// openers are put before a request, joints between two requests.
 var (
 	openers = []string{"", "", "please ", "can you help: "}
 	joints  = []string{" and ", ", then ", "; also "}
@@ -24,20 +24,20 @@ var (
 type writer struct {
 	Config
 	Words
-	order   *rand.Rand // of arguments, apart: the same requests come with and without it
-	literal bool       // of this row
-	dialect int        // of this row: the tools of one row name the same parameter alike
+	order   *rand.Rand // shuffles arguments; a stream of its own, so that AnyOrder does not change the requests
+	literal bool       // whether this row has literal answers
+	dialect int        // which names this row uses: its tools give the same parameter the same name
 }
 
 // tool is an action in the words of one row.
 type tool struct {
 	action
 	name   string
-	maker  string // "" for none; two tools of one action have different ones
-	unique bool   // no other tool of the row does the same: the maker need not be said
+	maker  string // "" for none; two tools of one action have different makers
+	unique bool   // no other tool of the row has this action: a request need not name the maker
 }
 
-// row is one conversation: candidate tools, then requests that they fit or not.
+// row makes one conversation: candidate tools, then requests, for which a tool may be missing.
 func (w *writer) row() Row {
 	w.literal = w.rand.Float64() < w.Literal
 	w.dialect = w.rand.IntN(2)
@@ -50,12 +50,12 @@ func (w *writer) row() Row {
 	return row
 }
 
-// turn is one request and its answer.
+// turn makes one request and its answer.
 func (w *writer) turn(tools []tool) (ask, answer string) {
 	switch kind := w.rand.Float64(); {
 	case kind < w.NoTool:
 		t := w.tool(w.unrelated(tools), tools)
-		t.unique = true // always named, an unknown maker would give it away
+		t.unique = true // so the maker is not always named: an unknown maker would reveal the answer
 		ask, _ = w.request(t)
 		return ask, refusal
 	case kind < w.NoTool+w.Missing:
@@ -64,15 +64,15 @@ func (w *writer) turn(tools []tool) (ask, answer string) {
 	return w.requests(tools)
 }
 
-// tools are the candidates: one, and others of which many are near it.
+// tools draws the candidates of a row: one tool, and others that are often similar to it.
 func (w *writer) tools() []tool {
 	list := []tool{w.tool(pick(w, pick(w, domains)), nil)}
 	for n := 1 + w.rand.IntN(w.Tools); len(list) < n; {
 		a := pick(w, pick(w, domains))
 		switch w.rand.IntN(4) {
-		case 0: // the same by another maker
+		case 0: // the same action by another maker
 			a = list[0].action
-		case 1, 2: // a neighbour
+		case 1, 2: // an action of the same domain
 			a = pick(w, domainOf(list[0].action))
 		}
 		list = append(list, w.tool(a, list))
@@ -84,8 +84,8 @@ func (w *writer) tools() []tool {
 	return list
 }
 
-// tool chooses what an action is called. Where others do the same, all have a maker:
-// one that has none yet gets it. No two tools of a row have the same maker.
+// tool draws the name of a tool for an action. If other tools have the same action, all of
+// them get a maker. No two tools of a row have the same maker.
 func (w *writer) tool(a action, others []tool) tool {
 	same := false
 	for i := range others {
@@ -102,10 +102,10 @@ func (w *writer) tool(a action, others []tool) tool {
 	return t
 }
 
-// setMaker gives a tool a maker.
+// setMaker gives a tool a maker and puts it into the tool's name.
 func (t *tool) setMaker(maker string) { t.maker, t.name = maker, maker+"_"+t.name }
 
-// maker draws a word that no tool's name holds.
+// maker draws a word that is in no tool's name.
 func (w *writer) maker(tools []tool) string {
 	for {
 		m := w.Word()
@@ -115,8 +115,8 @@ func (w *writer) maker(tools []tool) string {
 	}
 }
 
-// toolName draws a name of this source's fold. In every second one a word is made: a
-// model that knows the listed names by heart must still read the tools.
+// toolName draws a tool name of this source's fold. Every second name has an invented
+// word, so that a model that has memorized the listed names must still read the tools.
 func (w *writer) toolName(a action) string {
 	verb, noun := pick(w, a.verbs), pick(w, a.nouns)
 	for {
@@ -143,7 +143,7 @@ func (w *writer) count(list []tool, a action) int {
 	return n
 }
 
-// unrelated picks an action that no tool of the row does.
+// unrelated draws an action that no tool of the row has.
 func (w *writer) unrelated(tools []tool) action {
 	for {
 		if a := pick(w, pick(w, domains)); w.count(tools, a) == 0 {
@@ -152,7 +152,7 @@ func (w *writer) unrelated(tools []tool) action {
 	}
 }
 
-// domainOf is the domain of an action.
+// domainOf returns the domain of an action.
 func domainOf(a action) []action {
 	for _, d := range domains {
 		if slices.ContainsFunc(d, func(b action) bool { return a.about == b.about }) {
@@ -162,7 +162,7 @@ func domainOf(a action) []action {
 	return nil
 }
 
-// requests asks for one to Calls calls.
+// requests makes a request for one to Calls calls, and its answer.
 func (w *writer) requests(tools []tool) (ask, answer string) {
 	n := 1
 	for n < w.Calls && w.rand.IntN(4) == 0 {
@@ -179,7 +179,8 @@ func (w *writer) requests(tools []tool) (ask, answer string) {
 	return ask, toolcall.Print(calls)
 }
 
-// request asks for one call: all required parameters and perhaps optional ones.
+// request makes a request for one call: with all required parameters, and with each
+// optional one half of the time.
 func (w *writer) request(t tool) (string, toolcall.Call) {
 	ask := pick(w, t.ask)
 	call := toolcall.Call{Name: t.name}
@@ -203,7 +204,7 @@ func (w *writer) request(t tool) (string, toolcall.Call) {
 	return ask, call
 }
 
-// incomplete asks without saying one parameter; the answer asks back.
+// incomplete makes a request that lacks one parameter; the answer asks for it.
 func (w *writer) incomplete(t tool) (ask, answer string) {
 	l := pick(w, t.incomplete)
 	ask = l.ask
@@ -217,8 +218,8 @@ func (w *writer) incomplete(t tool) (ask, answer string) {
 	return ask, answer
 }
 
-// value draws a value that is not said yet, in whatever words, and how the request
-// says it: from Rome to Rome is no request, nor is from dollars to bucks.
+// value draws a value and how the request says it. It must not be in the request yet, not
+// even in other words: "from Rome to Rome" makes no sense, nor does "dollars to bucks".
 func (w *writer) value(v values, ask string) (said string, out toolcall.Value) {
 	for {
 		said, out = w.draw(v)
@@ -246,7 +247,9 @@ func (w *writer) draw(v values) (said string, out toolcall.Value) {
 		a := v.from + w.rand.IntN(v.to-v.from)
 		b := a + 1 + w.rand.IntN(v.to-a)
 		return strconv.Itoa(a) + " and " + strconv.Itoa(b), toolcall.Value{Kind: toolcall.Dict, Pairs: []toolcall.Pair{
-			{Key: toolcall.Text("from"), Value: toolcall.Integer(int64(a))}, {Key: toolcall.Text("to"), Value: toolcall.Integer(int64(b))}}}
+			{Key: toolcall.Text("from"), Value: toolcall.Integer(int64(a))},
+			{Key: toolcall.Text("to"), Value: toolcall.Integer(int64(b))},
+		}}
 	case "array":
 		names, items := []string{}, []toolcall.Value{}
 		for range 1 + w.rand.IntN(3) {
@@ -270,8 +273,8 @@ func (w *writer) draw(v values) (said string, out toolcall.Value) {
 	return said, toolcall.Text(word)
 }
 
-// schema writes tools as JSON by hand: the parameters keep their order, which the
-// chat template shows.
+// schema writes the tools as JSON. It does not use encoding/json, so that the parameters
+// keep their order, which the chat template shows to the model.
 func schema(tools []tool, dialect int) json.RawMessage {
 	var b bytes.Buffer
 	b.WriteByte('[')
@@ -279,7 +282,8 @@ func schema(tools []tool, dialect int) json.RawMessage {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(`{"name":"` + t.name + `","description":"` + t.about + `","parameters":{"type":"object","properties":{`)
+		b.WriteString(`{"name":"` + t.name + `","description":"` + t.about + `",`)
+		b.WriteString(`"parameters":{"type":"object","properties":{`)
 		var required []string
 		for j, p := range t.params {
 			if j > 0 {
@@ -301,12 +305,13 @@ func (v values) schema() string {
 	case v.kind == "array":
 		return `{"type":"array","items":{"type":"string"}}`
 	case v.kind == "object":
-		return `{"type":"object","properties":{"from":{"type":"integer"},"to":{"type":"integer"}},"required":["from","to"]}`
+		return `{"type":"object","properties":{"from":{"type":"integer"},"to":{"type":"integer"}},` +
+			`"required":["from","to"]}`
 	case v.kind == "string" && !v.invented:
 		return `{"type":"string","enum":["` + strings.Join(v.words, `","`) + `"]}`
 	}
 	return `{"type":"` + v.kind + `"}`
 }
 
-// pick draws one of list.
+// pick draws one element of list.
 func pick[T any](w *writer, list []T) T { return list[w.rand.IntN(len(list))] }
