@@ -13,16 +13,16 @@ import (
 	"itool/stages/policy"
 )
 
-// Exam is how a base does on requests that it never saw.
+// Exam is the result of a base on requests that it was not trained on.
 type Exam struct {
 	Recall       float64 `json:"recall"` // share of unseen three-token values recalled from a list
 	Rows         int     `json:"rows"`
-	CallRows     int     `json:"call_rows"`      // whose right answer holds calls
-	Parsed       float64 `json:"parsed"`         // share of CallRows whose greedy answer reads as calls
+	CallRows     int     `json:"call_rows"`      // rows whose right answer contains calls
+	Parsed       float64 `json:"parsed"`         // share of CallRows whose greedy answer can be read as calls
 	Exact        float64 `json:"exact"`          // share of CallRows whose greedy answer passes
-	PassAt4      float64 `json:"pass_at_4"`      // share of CallRows of which one of four draws at temperature 1 passes
+	PassAt4      float64 `json:"pass_at_4"`      // share of CallRows where one of four draws at temperature 1 passes
 	Prose        float64 `json:"prose"`          // share of the other rows whose greedy answer is prose
-	TokensPerSec float64 `json:"tokens_per_sec"` // decoded greedily, prompts included in the time
+	TokensPerSec float64 `json:"tokens_per_sec"` // greedy decoding; the time includes the prompts
 	Samples      []Shown `json:"samples"`        // the first few
 }
 
@@ -33,12 +33,14 @@ type Shown struct {
 	Got     string `json:"got"`
 }
 
-// maxAnswer is longer than any answer of the world, in tokens.
+// maxAnswer is more than the number of tokens of any answer of synth.
 const maxAnswer = 160
 
-// Examine asks p the rows, greedily and four times by chance. clock measures the
-// speed, nothing else.
-func Examine(ctx context.Context, p *policy.Policy, rows []synth.Row, seed uint64, clock func() time.Time) (Exam, error) {
+// Examine lets p answer the rows: once greedily, and four times with random draws. clock is
+// only used to measure the speed.
+func Examine(
+	ctx context.Context, p *policy.Policy, rows []synth.Row, seed uint64, clock func() time.Time,
+) (Exam, error) {
 	exs := make([]schemas.Example, len(rows))
 	for i, row := range rows {
 		var err error

@@ -20,7 +20,7 @@ import (
 	"itool/stages/policy/tokenizer"
 )
 
-// Report is how a base was made; it lies in its folder as MAKING.json.
+// Report says how a base was made. Its folder contains it as MAKING.json.
 type Report struct {
 	Config     Config `json:"config"`
 	Parameters int    `json:"parameters"`
@@ -32,13 +32,14 @@ type Report struct {
 	Exam       Exam   `json:"exam"`
 }
 
-// The pages that tell how a base was made; the first one marks a folder as ours.
+// The files that say how a base was made. makingFile also marks a folder as the output of
+// this package.
 const (
 	makingFile = "MAKING.json"
 	pageFile   = "MAKING.md"
 )
 
-// checkReplaceable refuses to write over a folder that is not a base of ours.
+// checkReplaceable returns an error if out contains other files than a base of this package.
 func checkReplaceable(out string) error {
 	entries, err := os.ReadDir(out)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
@@ -48,12 +49,12 @@ func checkReplaceable(out string) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(out, makingFile)); err != nil {
-		return fmt.Errorf("%s holds other files and no %s: name a new folder", out, makingFile)
+		return fmt.Errorf("%s contains other files and no %s: name a new folder", out, makingFile)
 	}
 	return nil
 }
 
-// publish examines the model as it will be read, and puts its folder in place.
+// publish writes the model, examines the written model, and moves its folder to out.
 func (w *work) publish(ctx context.Context, out string, m *model.Model, r Report) (Report, error) {
 	dir := out + ".new"
 	p, err := w.open(dir, m)
@@ -75,7 +76,9 @@ func (w *work) publish(ctx context.Context, out string, m *model.Model, r Report
 		return r, err
 	}
 	if r.Exam.Recall < w.Gate {
-		return r, fmt.Errorf("the finished base recalls %.1f %% of unseen values from a list of %d, the gate asks for %.1f %%: it cannot copy, and would get nothing right; more rows, or more of them short, help first. It lies in %s",
+		return r, fmt.Errorf("the finished base recalls %.1f %% of unseen values from a list of %d,"+
+			" the gate is %.1f %%: a base that cannot copy gets no call right;"+
+			" try more rows, or more short ones. The base is in %s",
 			100*r.Exam.Recall, gatePairs, 100*w.Gate, dir)
 	}
 	b, err := json.MarshalIndent(r, "", " ")
@@ -97,10 +100,10 @@ func (w *work) publish(ctx context.Context, out string, m *model.Model, r Report
 	return r, os.RemoveAll(out + ".partial")
 }
 
-// recallAsks is how often the finished base is asked for a value.
+// recallAsks is the number of values that the finished base is asked for.
 const recallAsks = 300
 
-// open writes the model's folder and reads it as everybody else does.
+// open writes the model's folder and opens it like any other policy.
 func (w *work) open(dir string, m *model.Model) (*policy.Policy, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
@@ -114,7 +117,7 @@ func (w *work) open(dir string, m *model.Model) (*policy.Policy, error) {
 	return policy.Open(os.DirFS(dir), policy.Options{Device: w.Device})
 }
 
-// write writes what Hugging Face expects of a model's folder.
+// write writes the files of a model's folder in Hugging Face format.
 func (w *work) write(dir string, m *model.Model) error {
 	if err := m.Save(createIn(dir), safetensors.BF16); err != nil {
 		return err
@@ -143,7 +146,7 @@ func (w *work) write(dir string, m *model.Model) error {
 	return nil
 }
 
-// examRows are the rows of the exam.
+// examRows generates the rows of the exam.
 func (w *work) examRows() ([]synth.Row, error) {
 	seq, err := synth.Make(w.Exam)
 	if err != nil {
@@ -152,7 +155,7 @@ func (w *work) examRows() ([]synth.Row, error) {
 	return slices.Collect(seq), nil
 }
 
-// flags are those of `itool pretrain` that make this configuration.
+// flags are the flags of `itool pretrain` that give this configuration.
 func (c Config) flags() (flags string) {
 	usual, last := Default(), len(c.Lessons)-1
 	if c.Seed != usual.Seed {
@@ -164,7 +167,7 @@ func (c Config) flags() (flags string) {
 	return flags
 }
 
-// page is the report for people.
+// page is the report as a Markdown page.
 func (r Report) page() string {
 	var b strings.Builder
 	c, e := r.Config, r.Exam
@@ -176,21 +179,31 @@ func (r Report) page() string {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "| %s | "+format+" |\n", append([]any{name}, args...)...)
 	}
-	row("shape", "%d parameters: width %d, %d layers, %d heads (%d key/value), inner %d, context %d, bf16", r.Parameters, c.Width, c.Layers, c.Heads, c.KV, c.Inner, c.Context)
+	row("shape", "%d parameters: width %d, %d layers, %d heads (%d key/value), inner %d, context %d, bf16",
+		r.Parameters, c.Width, c.Layers, c.Heads, c.KV, c.Inner, c.Context)
 	row("seeds", "%d (weights), %d (conversations, fold %d of %d)", c.Seed, c.World.Seed, c.World.Fold, c.World.Folds)
 	for i, l := range c.Lessons {
 		kinds := fmt.Sprintf("%.0f %% copy up to %d words or pairs", 100*l.Recall, l.Pairs)
 		if l.Recall < 1 {
-			kinds += fmt.Sprintf(", %.0f %% judge an answer, the others have up to %d requests; tools up to %d, calls up to %d", 100*l.Judging, c.World.Turns, l.Tools, l.Calls)
+			kinds += fmt.Sprintf(
+				", %.0f %% judge an answer, the others have up to %d requests; tools up to %d, calls up to %d",
+				100*l.Judging, c.World.Turns, l.Tools, l.Calls)
 		}
 		row(fmt.Sprintf("lesson %d", i+1), "%d conversations, each once: %s", l.Rows, kinds)
 	}
-	row("their world", "at most %d tools and %d calls; %.0f %% lack a parameter, %.0f %% fit no tool; %.0f %% of the conversations have literal answers", c.World.Tools, c.World.Calls, 100*c.World.Missing, 100*c.World.NoTool, 100*c.World.Literal)
-	row("steps", "%d of %d conversations, rate %g with warm-up and cosine; a loss on the answers only", r.Steps, c.BatchSize, c.Rate)
-	row("tokens", "%d in %.0f s: %.0f tokens/s on %s, %s", r.Log.Tokens, r.Log.Seconds, float64(r.Log.Tokens)/max(r.Log.Seconds, 1e-9), r.Device, r.Go)
-	fmt.Fprintf(&b, "\n## Exam: %d requests with tools and values that were never seen (fold %d)\n\n| | |\n|---|---|\n", e.Rows, c.Exam.Fold)
-	row("recall gate", "%.1f %% of %d unseen values of three tokens out of %d pairs; at least %.0f %% are asked for", 100*e.Recall, recallAsks, gatePairs, 100*c.Gate)
-	row("their world", "at most %d tools and %d calls; %.0f %% of the answers are literal", c.Exam.Tools, c.Exam.Calls, 100*c.Exam.Literal)
+	row("their world", "at most %d tools and %d calls; %.0f %% lack a parameter, %.0f %% fit no tool;"+
+		" %.0f %% of the conversations have literal answers",
+		c.World.Tools, c.World.Calls, 100*c.World.Missing, 100*c.World.NoTool, 100*c.World.Literal)
+	row("steps", "%d of %d conversations, rate %g with warm-up and cosine; a loss on the answers only",
+		r.Steps, c.BatchSize, c.Rate)
+	row("tokens", "%d in %.0f s: %.0f tokens/s on %s, %s",
+		r.Log.Tokens, r.Log.Seconds, float64(r.Log.Tokens)/max(r.Log.Seconds, 1e-9), r.Device, r.Go)
+	fmt.Fprintf(&b, "\n## Exam: %d requests with tools and values that were never seen (fold %d)\n\n"+
+		"| | |\n|---|---|\n", e.Rows, c.Exam.Fold)
+	row("recall gate", "%.1f %% of %d unseen values of three tokens out of %d pairs; at least %.0f %% are asked for",
+		100*e.Recall, recallAsks, gatePairs, 100*c.Gate)
+	row("their world", "at most %d tools and %d calls; %.0f %% of the answers are literal",
+		c.Exam.Tools, c.Exam.Calls, 100*c.Exam.Literal)
 	row("calls wanted", "%d rows", e.CallRows)
 	row("reads as calls", "%.1f %%", 100*e.Parsed)
 	row("exact, greedy", "%.1f %%", 100*e.Exact)

@@ -7,12 +7,12 @@ import (
 	"itool/stages/policy/model"
 )
 
-// mimeticInit starts the attention of all layers but the first as that of trained models
-// looks: a query resembles the key of the same token, and what is attended to is
-// added as it is. Copying is then near from the first step (Trockman and Kolter,
-// "Mimetic Initialization of Self-Attention Layers", 2023).
+// mimeticInit initializes the attention of all layers except the first so that it looks
+// like that of trained models: a query is similar to the key of the same token, and the
+// output is the attended input itself, scaled. The model then learns to copy much sooner
+// (Trockman and Kolter, "Mimetic Initialization of Self-Attention Layers", 2023).
 //
-// The trainer packs the weights; m is for nothing else before.
+// Call it before m is used: it changes the unpacked weights, which the trainer packs.
 func mimeticInit(m *model.Model, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0x6d696d6963))
 	c, d, share := m.HiddenSize, m.HeadDim, m.NumHeads/m.NumKVHeads
@@ -25,7 +25,7 @@ func mimeticInit(m *model.Model, seed uint64) {
 			}
 		}
 		for h := range m.NumHeads {
-			from := h / share * d // the group's rows of K and V
+			from := h / share * d // first row of the group's K and V
 			for j := range d {
 				for k := range c {
 					noise := float32(r.NormFloat64() * std / 2)

@@ -9,14 +9,15 @@ import (
 	"itool/stages/policy/model"
 )
 
-// TestMimeticInit: in all layers but the first a query is near the key of the same input
-// and far from others', and what the output adds for a token points its way.
+// TestMimeticInit: in all layers except the first, a query is similar to the key of the
+// same input and not to other keys, and the output for a token has a positive dot product
+// with the token.
 func TestMimeticInit(t *testing.T) {
 	c := Default()
 	fresh, m := model.New(c.shape(c.Vocab), 1, ref.New()), model.New(c.shape(c.Vocab), 1, ref.New())
 	mimeticInit(m, 1)
 	if !slices.Equal(m.Layers[0].Q.W, fresh.Layers[0].Q.W) || !slices.Equal(m.Layers[0].O.W, fresh.Layers[0].O.W) {
-		t.Error("the first layer is changed too")
+		t.Error("the first layer was changed")
 	}
 	again := model.New(c.shape(c.Vocab), 1, ref.New())
 	mimeticInit(again, 1)
@@ -38,11 +39,13 @@ func TestMimeticInit(t *testing.T) {
 				values = append(values, head(l.V, x, h/share)...)
 			}
 			if added := dot(apply(l.O, values), x); added <= 0 {
-				t.Errorf("layer %d: what token %d adds points %.3f its way", i, token, added)
+				t.Errorf("layer %d: the output for token %d has a dot product of %.3f with it, want more than 0",
+					i, token, added)
 			}
 		}
 		if same < 3*other {
-			t.Errorf("layer %d: q·k is %.1f for the same token, %.1f for another", i, same, other)
+			t.Errorf("layer %d: q·k is %.1f for the same token, %.1f for another; want at least three times as much",
+				i, same, other)
 		}
 	}
 }
@@ -64,7 +67,7 @@ func head(l model.Linear, x []float64, h int) []float64 {
 	return apply(l, x)[h*d : (h+1)*d]
 }
 
-// unit is x with a mean square of 1, as the norm before a layer makes it.
+// unit scales x to a mean square of 1, as the norm before a layer does.
 func unit(x []float32) []float64 {
 	y, sum := make([]float64, len(x)), 0.0
 	for i, v := range x {

@@ -1,11 +1,11 @@
-// Package pretrain makes a small base model out of nothing: it trains a tokenizer
-// and all weights from scratch on conversations that synth makes, and writes a
-// folder in Hugging Face format with a page that says how it was made.
+// Package pretrain makes a small base model from scratch: it trains a tokenizer and all
+// weights on conversations that package synth generates, and writes a folder in Hugging
+// Face format with a page that says how it was made.
 //
-// Such a base is for the demo, for tests and for trying the line without a
-// download; it knows the world of synth and nothing else. The same Config gives the
-// same weights on one kind of CPU, however often the run was interrupted: it goes
-// on from its last checkpoint, which lies beside the folder as <out>.partial.
+// Such a base is for the demo, for tests and for trying the pipeline without a download. It
+// knows only the tools and words of synth. The same Config gives the same weights on one
+// kind of CPU, even if the run was interrupted: it continues from its last checkpoint,
+// which is kept in the folder <out>.partial.
 //
 //	report, err := pretrain.Run(ctx, pretrain.Default(), "base", nil)
 package pretrain
@@ -29,11 +29,11 @@ import (
 	"itool/stages/policy/train"
 )
 
-// Config is what to make.
+// Config says what model to make and from which data.
 type Config struct {
-	Seed    uint64       `json:"seed"`    // of weights, order, lists, judgements and the exam's draws
-	World   synth.Config `json:"world"`   // of the conversations with tools; its Rows do not count
-	Lessons []Lesson     `json:"lessons"` // one after the other, as one training
+	Seed    uint64       `json:"seed"`    // of weights, order, recall texts, judgements and the exam's draws
+	World   synth.Config `json:"world"`   // of the conversations with tools; its Rows are ignored
+	Lessons []Lesson     `json:"lessons"` // a curriculum: one after the other, in a single training
 
 	Vocab  int `json:"vocab"`  // tokens, 256 bytes and control tokens included
 	Width  int `json:"width"`  // C
@@ -42,41 +42,46 @@ type Config struct {
 	KV     int `json:"kv"`     // G, key/value heads
 	Inner  int `json:"inner"`  // F, width of the SwiGLU block
 
-	Context   int     `json:"context"`    // longest conversation the model takes, in tokens; those it is made from are much shorter
+	// Context is the longest conversation that the model accepts, in tokens. Those of the
+	// training are much shorter.
+	Context   int     `json:"context"`
 	Rate      float64 `json:"rate"`       // peak learning rate
 	BatchSize int     `json:"batch_size"` // conversations per step
-	SaveEvery int     `json:"save_every"` // steps between two checkpoints, at each of which the recall is measured
+	SaveEvery int     `json:"save_every"` // steps between two checkpoints; the recall is measured at each
 
-	Exam synth.Config `json:"exam"` // requests of another fold that the finished base is examined on
-	Gate float64      `json:"gate"` // least share of unseen values recalled from a list of gatePairs; a base below it is not written, [0, 1]
+	Exam synth.Config `json:"exam"` // requests of another fold, on which the finished base is examined
+	// Gate is the smallest share of unseen values, [0, 1], that the base must recall from a
+	// list of gatePairs. A base below it is not published.
+	Gate float64 `json:"gate"`
 
-	Device kernel.Device    `json:"-"` // nil: the best of this machine's CPU
-	Clock  func() time.Time `json:"-"` // for the seconds in the report; nil: the machine's
+	Device kernel.Device    `json:"-"` // nil: the best kernel level of this machine's CPU
+	Clock  func() time.Time `json:"-"` // for the seconds in the report; nil: time.Now
 }
 
-// Lesson is a stretch of conversations of some kinds.
+// Lesson is a part of the training with its own mix of conversations. Those that are
+// neither for recall nor for judging are requests with tools.
 type Lesson struct {
 	Rows    int     `json:"rows"`    // conversations, each seen once
 	Recall  float64 `json:"recall"`  // share that repeats words, or asks for values of a list, [0, 1]
-	Pairs   int     `json:"pairs"`   // most words or pairs of these
-	Judging float64 `json:"judging"` // share that judges another's answer, A to D, [0, 1]
-	Tools   int     `json:"tools"`   // most tools of the others, at most World's
-	Calls   int     `json:"calls"`   // most calls of an answer, at most World's
+	Pairs   int     `json:"pairs"`   // at most so many words or pairs in one of these
+	Judging float64 `json:"judging"` // share that judges an answer with a letter, A to D, [0, 1]
+	Tools   int     `json:"tools"`   // at most so many tools in a request; not more than World.Tools
+	Calls   int     `json:"calls"`   // at most so many calls in an answer; not more than World.Calls
 }
 
-// gatePairs is the length of the list that the recall is measured on.
+// gatePairs is the length of the list with which the recall is measured.
 const gatePairs = 8
 
 // Default is the demo's base.
 //
-// Its first lessons are short: nothing else is learnt before copying is, and
-// copying is learnt from short texts.
+// Its first lessons have short texts: a model must learn to copy before it learns anything
+// else, and it learns to copy from short texts.
 //
-// It answers in two ways: some of the answers that it learns from quote the
-// request's words ('Monday', '12') where a tool wants a listed word or a number, as
-// a model does that was not tuned for tools. The demo's dataset wants values of the
-// declared type and list: warming up can mend that within a minute. Its tools and
-// values are of another fold of the world, so that what is asked was never seen.
+// Some of the answers that it learns from are literal: they quote the request's words
+// ('Monday', '12') where a tool wants a listed word or a number, as a model does that was
+// not tuned for tools. The demo's dataset wants values of the declared type and list; the
+// warm-up can teach that within a minute. The dataset is another fold of synth, so the
+// base has never seen its tools and values.
 func Default() Config {
 	exam := synth.Default()
 	exam.Seed, exam.Rows, exam.Fold, exam.Folds = 1_000_004, 400, 2, Folds
@@ -95,8 +100,8 @@ func Default() Config {
 	}
 }
 
-// Folds is how many parts the world is cut into: the first teaches the base, the
-// second warms it up, the third is held out.
+// Folds is the number of folds of synth's data: the first trains the base, the second is
+// the demo's training data, the third is held out.
 const Folds = 3
 
 // Validate checks the ranges.
@@ -114,11 +119,12 @@ func (c Config) Validate() error {
 	}
 	switch {
 	case len(c.Lessons) == 0:
-		return fmt.Errorf("pretrain.lessons: there are none")
+		return fmt.Errorf("pretrain.lessons: the list is empty")
 	case !(c.Gate >= 0 && c.Gate <= 1):
 		return fmt.Errorf("pretrain.gate: %v is not within 0..1", c.Gate)
 	case c.Vocab < 256+len(template.DefaultSpecial()):
-		return fmt.Errorf("pretrain.vocab: %d: the bytes and control tokens alone are %d", c.Vocab, 256+len(template.DefaultSpecial()))
+		return fmt.Errorf("pretrain.vocab: %d: the bytes and control tokens alone are %d",
+			c.Vocab, 256+len(template.DefaultSpecial()))
 	case c.Heads < 1 || c.Width%c.Heads != 0:
 		return fmt.Errorf("pretrain.heads: %d does not divide width %d", c.Heads, c.Width)
 	case c.KV < 1:
@@ -130,7 +136,8 @@ func (c Config) Validate() error {
 	case c.SaveEvery < 1:
 		return fmt.Errorf("pretrain.save_every: %d: want at least 1", c.SaveEvery)
 	case c.Exam.Folds < 2 || c.Exam.Folds != c.World.Folds || c.Exam.Fold == c.World.Fold:
-		return fmt.Errorf("pretrain.exam.fold: %d of %d beside %d of %d for learning: want two folds of the same number, or the exam asks what was learnt",
+		return fmt.Errorf("pretrain.exam.fold: %d of %d, but the training uses %d of %d: want different folds"+
+			" of the same number of folds, or the exam contains training data",
 			c.Exam.Fold, c.Exam.Folds, c.World.Fold, c.World.Folds)
 	}
 	if err := c.shape(c.Vocab).Validate(); err != nil {
@@ -145,7 +152,7 @@ func (l Lesson) validate(world synth.Config) error {
 	case l.Rows < 1:
 		return fmt.Errorf("rows: %d: want at least 1", l.Rows)
 	case !share(l.Recall) || !share(l.Judging) || !share(l.Recall+l.Judging):
-		return fmt.Errorf("recall, judging: %v and %v are no shares of one whole", l.Recall, l.Judging)
+		return fmt.Errorf("recall, judging: %v and %v are not shares with a sum of at most 1", l.Recall, l.Judging)
 	case l.Recall > 0 && (l.Pairs < 1 || l.Pairs > 64):
 		return fmt.Errorf("pairs: %d is not within 1..64", l.Pairs)
 	case l.Recall < 1 && (l.Tools < 1 || l.Tools > world.Tools):
@@ -156,27 +163,28 @@ func (l Lesson) validate(world synth.Config) error {
 	return nil
 }
 
-// shape is the model's, for a tokenizer of the given size.
+// shape is the configuration of the model, for a tokenizer with vocab tokens.
 func (c Config) shape(vocab int) model.Config {
 	return model.Config{
-		Family: model.Llama, HiddenSize: c.Width, IntermediateSize: c.Inner, NumLayers: c.Layers, NumHeads: c.Heads, NumKVHeads: c.KV,
+		Family: model.Llama, HiddenSize: c.Width, IntermediateSize: c.Inner,
+		NumLayers: c.Layers, NumHeads: c.Heads, NumKVHeads: c.KV,
 		HeadDim: c.Width / c.Heads, VocabSize: vocab, MaxPositions: c.Context, RopeTheta: 10000, RMSNormEps: 1e-5,
 		TieEmbeddings: true, DType: "bfloat16",
 	}
 }
 
-// Progress is one step done.
+// Progress is reported after every step.
 type Progress struct {
-	Step, Steps int     // done, and of all
+	Step, Steps int     // steps done, and of the whole training
 	Loss        float64 // nats per learnt token, before the step
 	Tokens      int     // so far
 	Recall      float64 // share of unseen values recalled at the last checkpoint; NaN before the first
-	Resumed     bool    // the step was read from a checkpoint
+	Resumed     bool    // the step was restored from a checkpoint
 }
 
-// Run makes the base in the folder out, which must not exist, be empty, or hold an
-// earlier base. progress may be nil. When ctx ends, the work done is kept for the
-// next Run with the same Config.
+// Run makes the base in the folder out. The folder must not exist, or be empty, or contain
+// an earlier base, which is replaced. progress may be nil. When ctx ends, the checkpoints
+// are kept, and the next Run with the same Config continues from the last one.
 func Run(ctx context.Context, c Config, out string, progress func(Progress)) (Report, error) {
 	if err := c.Validate(); err != nil {
 		return Report{}, err
@@ -213,7 +221,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, err
 }
 
-// work is a run that has its texts and tokens.
+// work is a run with its tokenizer and its training data.
 type work struct {
 	Config
 	tokenizerFile []byte
@@ -222,7 +230,7 @@ type work struct {
 	shape         model.Config
 }
 
-// prepare makes the conversations, the tokenizer from them, and the ids.
+// prepare generates the conversations, trains the tokenizer on them, and tokenizes them.
 func (c Config) prepare(ctx context.Context) (*work, error) {
 	conversations, err := c.conversations(ctx)
 	if err != nil {
@@ -240,18 +248,19 @@ func (c Config) prepare(ctx context.Context) (*work, error) {
 	return w, err
 }
 
-// learn trains, or goes on training, and returns the finished model.
+// learn trains from the last checkpoint, or from the start, and returns the finished model.
 func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (Report, *model.Model, error) {
 	cfg := train.Default()
 	cfg.Full, cfg.Seed, cfg.Beta2, cfg.Decay = true, w.Seed, 0.98, 0.05
-	cfg.Tokens = 2048 // several conversations a pack; a longer one is an error that names it
+	cfg.Tokens = 2048 // several conversations per packed batch; a longer one is an error that names it
 	start := model.New(w.shape, w.Seed, w.Device)
 	mimeticInit(start, w.Seed)
 	t, err := train.New(start, cfg, []train.Phase{w.phase})
 	if err != nil {
 		return Report{}, nil, err
 	}
-	s, err := openState(dir, hash([]byte(w.digest()+"\n"+w.Device.Name()))) // another level gives other bits
+	// The device is part of the digest: another kernel level gives other bits.
+	s, err := openState(dir, hash([]byte(w.digest()+"\n"+w.Device.Name())))
 	if err != nil {
 		return Report{}, nil, err
 	}
@@ -264,7 +273,10 @@ func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (
 		progress = func(Progress) {}
 	}
 	notify := func(resumed bool) {
-		progress(Progress{Step: r.Log.Step, Steps: r.Steps, Loss: r.Log.last(), Tokens: r.Log.Tokens, Recall: r.Log.recalled(), Resumed: resumed})
+		progress(Progress{
+			Step: r.Log.Step, Steps: r.Steps, Loss: r.Log.last(), Tokens: r.Log.Tokens,
+			Recall: r.Log.recalled(), Resumed: resumed,
+		})
 	}
 	if done.Step > 0 {
 		notify(true)
@@ -290,7 +302,7 @@ func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (
 	return r, m, err
 }
 
-// checkpoint measures how well the model copies by now, and saves.
+// checkpoint measures the recall of the model and saves a checkpoint.
 func (w *work) checkpoint(ctx context.Context, s *state, t *train.Trainer, l *Log) error {
 	m, err := t.Model()
 	if err != nil {
@@ -310,11 +322,11 @@ func (w *work) checkpoint(ctx context.Context, s *state, t *train.Trainer, l *Lo
 
 func (w *work) steps() int { return (len(w.phase.Examples) + w.BatchSize - 1) / w.BatchSize }
 
-// digest names what a checkpoint belongs to.
+// digest identifies the configuration that a checkpoint belongs to.
 func (c Config) digest() string {
 	b, err := json.Marshal(c)
 	if err != nil {
-		panic("pretrain: " + err.Error()) // plain numbers
+		panic("pretrain: " + err.Error()) // a Config always encodes: it has only plain values
 	}
 	return hash(b)
 }

@@ -12,19 +12,20 @@ import (
 	"itool/stages/policy/template"
 )
 
-// recallTexts makes lists of pairs to recall from: the skill under every call, whose
-// values stand in the request and whose names stand in the tools.
+// recallTexts makes conversations that train and test copying: repeating words, and
+// recalling values from a list of pairs. Every call needs this skill: its values are in
+// the request, its names are in the tools.
 type recallTexts struct {
 	rand  *rand.Rand
 	words synth.Words
 }
 
-// styles are how a pair is noted and how it is asked for.
+// styles are the ways to write a pair and to ask for its value.
 var styles = []struct{ note, ask string }{
 	{"%s: %s", "%s"}, {"%s = %s", "what is %s"}, {"%s is %s", "%s?"},
 }
 
-// conversation asks to repeat so many words, or lists so many pairs and asks for each.
+// conversation asks to repeat up to 4·size words, or lists size pairs and asks for each.
 func (n *recallTexts) conversation(size int) conversation {
 	if n.rand.IntN(3) == 0 {
 		return n.repeat(size)
@@ -39,18 +40,19 @@ func (n *recallTexts) conversation(size int) conversation {
 	return t
 }
 
-// repeat is the simplest way to copy.
+// repeat asks to repeat 1 to 4·size words: the simplest way to copy.
 func (n *recallTexts) repeat(size int) conversation {
 	words := make([]string, 1+n.rand.IntN(4*size))
 	for i := range words {
 		words[i] = n.value()
 	}
 	text := strings.Join(words, " ")
-	return conversation{messages: []template.Message{{Role: "user", Content: "repeat " + text}, {Role: "assistant", Content: text}}}
+	return conversation{messages: []template.Message{
+		{Role: "user", Content: "repeat " + text}, {Role: "assistant", Content: text},
+	}}
 }
 
-// notes writes a list of pairs with different keys, each of whose values is drawn
-// by value.
+// notes writes a list of pairs with different keys. It draws each value with value.
 func (n *recallTexts) notes(pairs int, value func() string) (keys, values []string, text string, style int) {
 	style = n.rand.IntN(len(styles))
 	seen := map[string]bool{}
@@ -70,7 +72,7 @@ func (n *recallTexts) notes(pairs int, value func() string) (keys, values []stri
 	return keys, values, b.String(), style
 }
 
-// value is a word, a name or a number.
+// value draws a word, a name or a number.
 func (n *recallTexts) value() string {
 	switch n.rand.IntN(4) {
 	case 0:
@@ -81,18 +83,18 @@ func (n *recallTexts) value() string {
 	return n.words.Word()
 }
 
-// Recall asks p for one of so many pairs, asks times, greedily. Keys and values are
-// words of the given fold, the values of exactly three tokens. It returns the share
-// of right answers.
+// Recall measures how well p copies: it shows p a list of pairs and asks for the value of
+// one of them, asks times, with greedy decoding. Keys and values are words of the given
+// fold; a value has exactly three tokens. It returns the share of right answers, [0, 1].
 func Recall(ctx context.Context, p *policy.Policy, asks, pairs int, seed uint64, fold, folds int) (float64, error) {
 	n := &recallTexts{rand: rand.New(rand.NewPCG(seed, 0x7ec)), words: synth.NewWords(seed, fold, folds)}
 	value := func() string {
 		for range 10_000 {
-			if v := n.words.Word(); len(p.Answer(v)) == 4 { // with the end of the turn
+			if v := n.words.Word(); len(p.Answer(v)) == 4 { // three, and the end of the turn
 				return v
 			}
 		}
-		return n.words.Word() // a vocabulary without such words
+		return n.words.Word() // the vocabulary has no words of three tokens
 	}
 	prompts, want := make([][]int32, asks), make([]string, asks)
 	for i := range prompts {

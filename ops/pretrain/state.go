@@ -17,30 +17,31 @@ import (
 	"itool/stages/policy/train"
 )
 
-// Log is what training did so far; it is kept with every checkpoint.
+// Log is the course of the training so far. It is saved with every checkpoint.
 type Log struct {
 	Step    int        `json:"step"`
-	Tokens  int        `json:"tokens"`  // rows computed
-	Seconds float64    `json:"seconds"` // within steps, of all sessions together
-	Curve   []Point    `json:"curve"`   // loss, a mean over curveEvery steps each
+	Tokens  int        `json:"tokens"`  // processed, with those that are not learnt
+	Seconds float64    `json:"seconds"` // in steps, over all sessions
+	Curve   []Point    `json:"curve"`   // the loss; each point is the mean of curveEvery steps
 	Recall  []Recalled `json:"recall"`  // at every checkpoint
 }
 
 // Point is one point of the loss curve.
 type Point struct {
-	Step int     `json:"step"` // the last one of the mean
+	Step int     `json:"step"` // the last step of the mean
 	Loss float64 `json:"loss"` // nats per learnt token
-	Over int     `json:"over"` // steps
+	Over int     `json:"over"` // number of steps in the mean
 }
 
-// Recalled is how well the model copied at a step: the share of unseen values that
-// it recalled from a list.
+// Recalled is the recall at a step: the share of unseen values that the model recalled from
+// a list.
 type Recalled struct {
 	Step   int     `json:"step"`
 	Tokens int     `json:"tokens"`
 	Share  float64 `json:"share"`
 }
 
+// curveEvery is the number of steps per point of the loss curve.
 const curveEvery = 50
 
 func (l *Log) add(s train.Stats, seconds float64) {
@@ -72,9 +73,9 @@ func (l Log) recalled() float64 {
 	return l.Recall[len(l.Recall)-1].Share
 }
 
-// state is the folder of checkpoints. One is a folder step-<n>, which gets its name
-// when it is whole; a crash leaves at most a folder with another name, and the
-// checkpoint before it.
+// state is the folder of checkpoints. A checkpoint is a folder step-<n>, which gets this
+// name when it is complete. A crash leaves at most an incomplete folder with another name,
+// and the previous checkpoint.
 type state struct{ dir, digest string }
 
 const (
@@ -95,12 +96,13 @@ func openState(dir, digest string) (*state, error) {
 		return nil, err
 	}
 	if string(plan) != digest {
-		return nil, fmt.Errorf("%s belongs to a run with another configuration or kernel level: finish that one, or delete the folder", dir)
+		return nil, fmt.Errorf("%s belongs to a run with another configuration or kernel level:"+
+			" finish that run, or delete the folder", dir)
 	}
 	return &state{dir, digest}, nil
 }
 
-// restore puts t where the last checkpoint was taken; without one it stays.
+// restore sets t to the last checkpoint. Without a checkpoint it does nothing.
 func (s *state) restore(t *train.Trainer) (Log, error) {
 	name := s.latest()
 	if name == "" {
@@ -116,12 +118,13 @@ func (s *state) restore(t *train.Trainer) (Log, error) {
 		err = t.Restore(at)
 	}
 	if err != nil {
-		return Log{}, fmt.Errorf("checkpoint %s: %w; delete it to go on from an earlier one or from the start", filepath.Join(s.dir, name), err)
+		return Log{}, fmt.Errorf("checkpoint %s: %w; delete it to continue from an earlier one or from the start",
+			filepath.Join(s.dir, name), err)
 	}
 	return l, nil
 }
 
-// latest is the name of the last whole checkpoint. Names sort by step.
+// latest is the name of the last complete checkpoint, or "". Names sort by step.
 func (s *state) latest() string {
 	found, _ := filepath.Glob(filepath.Join(s.dir, "step-*[0-9]"))
 	if len(found) == 0 {
@@ -160,7 +163,7 @@ func (s *state) save(t *train.Trainer, l Log) error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	if before != "" && before != name {
-		// Out of sight first: half a folder must not look whole.
+		// Rename it before deleting: a half-deleted folder must not look like a checkpoint.
 		old := filepath.Join(s.dir, strings.TrimPrefix(before, "step-")+".old")
 		if err := os.Rename(filepath.Join(s.dir, before), old); err != nil {
 			return err
@@ -170,7 +173,7 @@ func (s *state) save(t *train.Trainer, l Log) error {
 	return nil
 }
 
-// createIn creates files of a folder that are on the disk once they are closed.
+// createIn returns a function that creates files in dir. Closing a file syncs it to disk.
 func createIn(dir string) func(name string) (io.WriteCloser, error) {
 	return func(name string) (io.WriteCloser, error) {
 		f, err := os.Create(filepath.Join(dir, name))
@@ -190,7 +193,7 @@ func (f *file) Close() error {
 	return errors.Join(f.Flush(), f.f.Sync(), f.f.Close())
 }
 
-// writeWhole writes a file that is either there whole or not at all.
+// writeWhole writes a file and syncs it. After a crash the file is complete or unchanged.
 func writeWhole(name string, data []byte) error {
 	create := createIn(filepath.Dir(name))
 	f, err := create(filepath.Base(name) + ".tmp")

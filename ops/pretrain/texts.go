@@ -18,13 +18,13 @@ import (
 	"itool/stages/policy/train"
 )
 
-// conversation is a conversation; every turn of the assistant is learnt.
+// conversation is one text to train on. The loss is on every turn of the assistant.
 type conversation struct {
 	messages []template.Message
 	tools    json.RawMessage
 }
 
-// conversations are those of all lessons, in their order.
+// conversations generates the conversations of all lessons, in the order of training.
 func (c Config) conversations(ctx context.Context) ([]conversation, error) {
 	r := rand.New(rand.NewPCG(c.Seed, 0x1d6e))
 	j := &judgements{rand: r}
@@ -41,7 +41,7 @@ func (c Config) conversations(ctx context.Context) ([]conversation, error) {
 				out = append(out, n.conversation(1+r.IntN(l.Pairs)))
 				continue
 			}
-			row, _ := next() // there are as many as conversations
+			row, _ := next() // requests makes l.Rows of them, which is enough
 			if kind < l.Recall+l.Judging && len(j.others) > 0 {
 				out = append(out, j.conversation(row))
 				continue
@@ -61,7 +61,7 @@ func (c Config) conversations(ctx context.Context) ([]conversation, error) {
 	return out, nil
 }
 
-// requests are a lesson's conversations of the world.
+// requests generates a lesson's conversations with tools.
 func (c Config) requests(lesson int, l Lesson) (next func() (synth.Row, bool), stop func(), err error) {
 	w := c.World
 	w.Rows, w.Tools, w.Calls, w.Seed = l.Rows, max(1, l.Tools), max(1, l.Calls), w.Seed+uint64(lesson)
@@ -73,10 +73,10 @@ func (c Config) requests(lesson int, l Lesson) (next func() (synth.Row, bool), s
 	return next, stop, nil
 }
 
-// judgeSystem is the system turn with which judge asks for a judgement.
+// judgeSystem is the system turn with which package judge asks for a self-evaluation.
 const judgeSystem = "You judge answers. Choose the option that fits the answer best and reply with its letter only."
 
-// judgements makes conversations in the form of judge's self-evaluation.
+// judgements makes conversations in the form of the self-evaluation of package judge.
 type judgements struct {
 	rand   *rand.Rand
 	others []string // answers to earlier requests
@@ -84,7 +84,7 @@ type judgements struct {
 }
 
 func (j *judgements) remember(row synth.Row) {
-	const enough = 500 // of each: they only lend wrong values
+	const enough = 500 // answers: they are only a source of wrong answers and values
 	calls, err := toolcall.Read(row.Answer())
 	if err != nil || len(j.others) >= enough {
 		return
@@ -99,7 +99,8 @@ func (j *judgements) remember(row synth.Row) {
 	}
 }
 
-// conversation asks for a judgement of an answer to the row's last request whose worth is known.
+// conversation asks for a judgement of an answer to the row's last request. It makes the
+// answer right, nearly right, wrong or nonsense, so the right judgement is known.
 func (j *judgements) conversation(row synth.Row) conversation {
 	option := j.rand.IntN(4) // 0 right, 1 nearly right, 2 wrong, 3 nonsense
 	answer := row.Answer()
@@ -118,7 +119,7 @@ func (j *judgements) conversation(row synth.Row) conversation {
 		words := strings.Fields(strings.NewReplacer("(", " ( ", "=", " = ", ",", " , ").Replace(answer))
 		before := strings.Join(words, " ")
 		j.rand.Shuffle(len(words), func(a, b int) { words[a], words[b] = words[b], words[a] })
-		if answer = strings.Join(words, " "); answer == before { // as it was
+		if answer = strings.Join(words, " "); answer == before { // the shuffle changed nothing
 			answer, option = row.Answer(), 0
 		}
 	}
@@ -132,7 +133,7 @@ func (j *judgements) conversation(row synth.Row) conversation {
 	}}
 }
 
-// changeValue changes one value of an answer; false when it has none to change.
+// changeValue changes one value of an answer. It returns false if there is none to change.
 func (j *judgements) changeValue(answer string) (string, bool) {
 	calls, err := toolcall.Read(answer)
 	if err != nil || len(calls) == 0 || len(j.words) == 0 {
@@ -155,17 +156,18 @@ func (j *judgements) changeValue(answer string) (string, bool) {
 	return changed, changed != answer
 }
 
-// render writes a conversation. Texts of synth hold no control tokens, so nothing
-// needs a shield.
+// render writes a conversation as text. The texts of synth contain no control tokens, so
+// nothing must be escaped.
 func (t conversation) render(tpl *template.Template) (string, error) {
 	return tpl.Render(template.Input{Messages: t.messages, Tools: t.tools})
 }
 
-// vocabularyTexts is how many conversations, the last ones, the tokenizer is trained
-// on: the world is small, more bring no new word.
+// vocabularyTexts is the number of conversations, from the end, on which the tokenizer is
+// trained. More of them would bring no new words.
 const vocabularyTexts = 4000
 
-// makeTokenizer learns the vocabulary from the last conversations, which are whole ones.
+// makeTokenizer trains the tokenizer on the last conversations: those of the last lesson,
+// which are of all kinds.
 func makeTokenizer(conversations []conversation, vocab int) ([]byte, *tokenizer.Tokenizer, error) {
 	tpl, err := chat()
 	if err != nil {
@@ -199,9 +201,9 @@ func chat() (*template.Template, error) {
 	return template.New(template.Default, template.DefaultBOS, template.DefaultEnd)
 }
 
-// phase turns conversations into ids, with a loss on what the assistant says: what
-// users and tools say is mostly chance, and a loss on it taught less than a third
-// as many tokens without it (measured).
+// phase tokenizes the conversations and puts the loss on the assistant's turns only. The
+// users' turns and the tools are mostly random: training with a loss on them too taught
+// less than training without it on a third as many tokens (measured).
 func (c Config) phase(conversations []conversation, tok *tokenizer.Tokenizer) (train.Phase, error) {
 	p := train.Phase{Name: "conversations", Epochs: 1, Rate: c.Rate, BatchSize: c.BatchSize}
 	tpl, err := chat()
@@ -217,16 +219,17 @@ func (c Config) phase(conversations []conversation, tok *tokenizer.Tokenizer) (t
 		}
 		ids := tok.EncodeRendered(text)
 		if len(ids) > c.Context {
-			return p, fmt.Errorf("conversation %d has %d tokens, the context %d: raise context or vocab", i, len(ids), c.Context)
+			return p, fmt.Errorf("conversation %d has %d tokens, the context %d: raise context or vocab",
+				i, len(ids), c.Context)
 		}
 		e := train.Example{ID: fmt.Sprint(i), Prompt: ids[:1], Answer: ids[1:], Learn: make([]bool, len(ids)-1)}
-		for k, said := 0, false; k < len(e.Answer); k++ {
-			e.Learn[k] = said
+		for k, assistant := 0, false; k < len(e.Answer); k++ {
+			e.Learn[k] = assistant
 			switch e.Answer[k] {
 			case begin:
-				said = true
+				assistant = true
 			case end:
-				said = false
+				assistant = false
 			}
 		}
 		p.Examples = append(p.Examples, e)

@@ -11,8 +11,8 @@ import (
 	"itool/stages/policy/train"
 )
 
-// TestJudgements: a base that is to be asked for judgements must have seen them in
-// the words in which judge asks.
+// TestJudgements: the training has judgements with the prompt that package judge uses, with
+// all letters and all options, and the right ones are called right.
 func TestJudgements(t *testing.T) {
 	source, err := os.ReadFile("../../stages/judge/selfeval.go")
 	if err != nil {
@@ -51,17 +51,17 @@ func TestJudgements(t *testing.T) {
 	}
 	for name, counts := range map[string]map[string]int{"letter": letters, "option": options} {
 		if len(counts) != 4 {
-			t.Errorf("%ss: %v", name, counts)
+			t.Errorf("%ss: %v, want four", name, counts)
 		}
 		for k, v := range counts {
 			if v < n/10 {
-				t.Errorf("%s %s: %d of %d", name, k, v, n)
+				t.Errorf("%s %s: %d of %d, want at least a tenth", name, k, v, n)
 			}
 		}
 	}
 }
 
-// trainingData is all that a base of this configuration learns from.
+// trainingData returns everything on which a base of this configuration is trained.
 func trainingData(t *testing.T, c Config) ([]conversation, *tokenizer.Tokenizer, train.Phase) {
 	t.Helper()
 	conversations, err := c.conversations(context.Background())
@@ -79,7 +79,7 @@ func trainingData(t *testing.T, c Config) ([]conversation, *tokenizer.Tokenizer,
 	return conversations, tok, p
 }
 
-// TestLengths holds the sizes that a tiny model and a tiny search can afford.
+// TestLengths: tools, prompts and answers are short enough for a tiny model and a tiny search.
 func TestLengths(t *testing.T) {
 	c := Default()
 	c.Lessons, c.World.Turns = []Lesson{{Rows: 1500, Recall: 0.2, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}, 1
@@ -110,14 +110,15 @@ func TestLengths(t *testing.T) {
 			tools = max(tools, len(tok.Encode(line)))
 		}
 	}
-	t.Logf("vocabulary %d; at most %d tokens a tool, %d a prompt, %d an answer; %.0f %% are learnt", tok.Size(), tools, longest, answers, 100*float64(learnt)/float64(all))
+	t.Logf("vocabulary %d; at most %d tokens a tool, %d a prompt, %d an answer; %.0f %% are learnt",
+		tok.Size(), tools, longest, answers, 100*float64(learnt)/float64(all))
 	if tools > 45 || longest > 384 || answers > maxAnswer {
-		t.Error("too long")
+		t.Errorf("at most %d tokens a tool, %d a prompt, %d an answer, want 45, 384, %d",
+			tools, longest, answers, maxAnswer)
 	}
 }
 
-// TestLearnMask: the loss is on what the assistant says, its end of turn included, and
-// on nothing else.
+// TestLearnMask: the loss is exactly on the assistant's turns, with their end-of-turn token.
 func TestLearnMask(t *testing.T) {
 	c := Default()
 	c.Lessons = []Lesson{{Rows: 300, Recall: 0.3, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}
