@@ -12,7 +12,7 @@ import (
 
 // Batcher answers requests that arrive at any time, as a server needs it. It implements continuous
 // batching: running requests draw their next tokens in one batch, and a new request joins between two
-// tokens, as soon as the KV cache has room for it. A request draws the same bits whatever else runs.
+// tokens, as soon as the KV cache has room for it. A request draws the same bits, no matter what else runs.
 //
 // Prompts are computed with chunked prefill: while others draw, a long prompt is computed in parts
 // between their tokens. Tokens that prompts begin with are computed once, as long as the cache has

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -188,7 +189,7 @@ func TestBatcherAlternatives(t *testing.T) {
 			t.Fatal(err)
 		}
 		order := slices.Clone(all)
-		slices.SortStableFunc(order, func(a, b int32) int { return -compare(want[a], want[b]) })
+		slices.SortStableFunc(order, func(a, b int32) int { return -cmp.Compare(want[a], want[b]) })
 		if len(tok.Top) != 4 || tok.Top[0].ID != tok.ID { // greedy
 			t.Fatalf("top %v of token %d", tok.Top, tok.ID)
 		}
@@ -239,16 +240,6 @@ func TestScore(t *testing.T) {
 	if _, err := p.Score(t.Context(), []int32{-1}, 0); err == nil {
 		t.Error("token -1 was accepted")
 	}
-}
-
-func compare(a, b float32) int {
-	if a < b {
-		return -1
-	}
-	if a > b {
-		return 1
-	}
-	return 0
 }
 
 func TestBatcherRefuses(t *testing.T) {

@@ -170,7 +170,7 @@ func TestMappedFile(t *testing.T) {
 	}()
 	for deadline := time.Now().Add(10 * time.Second); mapped(); runtime.GC() {
 		if time.Now().After(deadline) {
-			t.Fatal("the file is still mapped, though nobody uses it")
+			t.Fatal("the file is still mapped, though it is no longer in use")
 		}
 	}
 }

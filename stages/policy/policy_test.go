@@ -367,7 +367,7 @@ func (f *fragile) Attention(out, lse, q, k, v []float32, cu, mask, selected []in
 	f.Device.Attention(out, lse, q, k, v, cu, mask, selected, h, g, d)
 }
 
-// After a panic the next call gets the right result, in whatever state the buffers were left.
+// After a panic the next call gets the right result: it does not matter what is left in the buffers.
 func TestAfterPanic(t *testing.T) {
 	dev := &fragile{Device: ref.New()}
 	p := policytest.OpenOn(t, 1, dev)

@@ -110,7 +110,7 @@ func (s *Session) prefill(prompt []int32) (Branch, error) {
 }
 
 // prefillFrom computes the keys and values of tokens[cached:]. Those of tokens[:cached] are in the cache,
-// in the first slots of path. The bits are the same in whatever chunks a prompt is computed.
+// in the first slots of path. The bits do not depend on the chunks in which a prompt is computed.
 func (s *Session) prefillFrom(tokens, path []int32, cached int) {
 	f, m, more := s.f, s.p.model, tokens[cached:]
 	if len(more) == 0 {

@@ -1,10 +1,9 @@
 package policy_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"math"
 	"slices"
 	"testing"
@@ -100,21 +99,12 @@ func TestDrawAgreesWithLogProbs(t *testing.T) {
 			t.Fatal(err)
 		}
 		best := slices.IndexFunc(all, func(l []float32) bool {
-			return l[0] == slices.MaxFunc(all, func(a, b []float32) int { return cmp32(a[0], b[0]) })[0]
+			return l[0] == slices.MaxFunc(all, func(a, b []float32) int { return cmp.Compare(a[0], b[0]) })[0]
 		})
 		if int32(best) != greedy[i] {
 			t.Errorf("token %d: greedy %d, packed argmax %d", i, greedy[i], best)
 		}
 	}
-}
-
-func cmp32(a, b float32) int {
-	if a < b {
-		return -1
-	} else if a > b {
-		return 1
-	}
-	return 0
 }
 
 func TestReasons(t *testing.T) {
@@ -357,57 +347,6 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
-// BenchmarkDraw reports decoded tokens per second. It also shows that a token allocates nothing: allocs/op does
-// not depend on the number of tokens.
-func BenchmarkDraw(b *testing.B) {
-	for name, fsys := range map[string]fs.FS{"tiny": policytest.Tiny(1), "demo": policytest.Demo(1)} {
-		p, err := policy.Open(fsys, policy.Options{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		s := newSession(b, p)
-		for _, width := range []int{1, 4, 32} {
-			b.Run(fmt.Sprintf("%s/width=%d", name, width), func(b *testing.B) {
-				b.ReportAllocs()
-				drawn := 0
-				for b.Loop() {
-					var reqs []policy.Request
-					for i := range width {
-						reqs = append(reqs, policy.Request{
-							From: s.Root(), Seed: uint64(i), Temperature: 1, MaxTokens: 100,
-						})
-					}
-					for _, d := range mustDraw(b, s, reqs...) {
-						drawn += len(d.Tokens)
-					}
-					if s.Tokens() > 40_000 {
-						s = newSession(b, p)
-					}
-				}
-				b.ReportMetric(float64(drawn)/b.Elapsed().Seconds(), "tokens/s")
-			})
-		}
-	}
-}
-
-func BenchmarkLogProbs(b *testing.B) {
-	p := policytest.Open(b, 1)
-	prompt := mustPrompt(b, p, talk)
-	seqs := make([]policy.Sequence, 32)
-	tokens := 0
-	for i := range seqs {
-		seqs[i] = policy.Sequence{Prompt: prompt, Answer: p.Answer("[get_weather(city=\"Oslo\")]")}
-		tokens += len(seqs[i].Prompt) + len(seqs[i].Answer)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := p.LogProbs(context.Background(), seqs); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(tokens*b.N)/b.Elapsed().Seconds(), "tokens/s")
-}
-
 // TestChoose: several continuations in one call give the same as each alone, and nothing stays in the cache.
 func TestChoose(t *testing.T) {
 	p := policytest.Open(t, 1)
@@ -438,82 +377,5 @@ func TestChoose(t *testing.T) {
 	}
 	if _, err := s.Choose(t.Context(), s.Root(), [][]int32{{8}, nil}, ids); err == nil {
 		t.Error("an empty continuation was accepted")
-	}
-}
-
-// TestRestart: a restarted session draws what a new one draws, and refuses branches from before the restart.
-func TestRestart(t *testing.T) {
-	p := policytest.Open(t, 1)
-	prompt := mustPrompt(t, p, talk)
-	s, err := p.NewSession(prompt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := slices.Clone(prompt)
-	other[len(other)/2]++
-	req := policy.Request{Temperature: 1, Seed: 4, MaxTokens: 9}
-	longer := append(slices.Clone(prompt), 9, 8, 7)
-	for i, next := range [][]int32{prompt, other, prompt[:7], prompt, longer, {5}, other} {
-		old := s.Root()
-		if err := s.Restart(next); err != nil {
-			t.Fatal(err)
-		}
-		fresh, err := p.NewSession(next)
-		if err != nil {
-			t.Fatal(err)
-		}
-		draw := func(s *policy.Session) policy.Draw {
-			r := req
-			r.From = s.Root()
-			draws, err := s.Draw(t.Context(), []policy.Request{r})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return draws[0]
-		}
-		if got, want := draw(s), draw(fresh); !same(got, want) || s.Tokens() != fresh.Tokens() {
-			t.Errorf("prompt %d: drew %v, a new session %v; %d and %d tokens",
-				i, got.Tokens, want.Tokens, s.Tokens(), fresh.Tokens())
-		}
-		if _, _, err := s.Append(t.Context(), old, []int32{5}); err == nil {
-			t.Errorf("prompt %d: a branch from before the restart was accepted", i)
-		}
-	}
-	if err := s.Restart(nil); err == nil {
-		t.Error("an empty prompt was accepted")
-	}
-}
-
-// TestDrawAtAfterRestart: a place inside a draw is as valid as the draw's end. The branches of
-// the present prompt are taken, also after a restart; those of an earlier prompt are refused.
-func TestDrawAtAfterRestart(t *testing.T) {
-	p := policytest.Open(t, 1)
-	prompt := mustPrompt(t, p, talk)
-	s, err := p.NewSession(prompt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	draw := func() *policy.Draw {
-		return &mustDraw(t, s, policy.Request{From: s.Root(), MaxTokens: 9})[0]
-	}
-	before := draw()
-	for range 2 {
-		if err := s.Restart(prompt[:len(prompt)-1]); err != nil {
-			t.Fatal(err)
-		}
-		after := draw()
-		for _, n := range []int{1, len(after.Tokens) - 1, len(after.Tokens)} {
-			rest, err := s.Draw(t.Context(), []policy.Request{{From: after.At(n), MaxTokens: 9}})
-			if err != nil {
-				t.Fatalf("after %d tokens of a draw of the present prompt: %v", n, err)
-			}
-			if want := after.Tokens[n:]; !slices.Equal(rest[0].Tokens[:len(want)], want) {
-				t.Errorf("after %d tokens: got %v, want it to begin with %v", n, rest[0].Tokens, want)
-			}
-			if _, err := s.Draw(t.Context(), []policy.Request{{From: before.At(n), MaxTokens: 1}}); err == nil {
-				t.Errorf("after %d tokens of a draw of an earlier prompt: not refused", n)
-			}
-		}
-		before = after
 	}
 }
