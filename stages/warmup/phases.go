@@ -17,24 +17,24 @@ import (
 // levels in the order of the curriculum.
 var levels = []string{schemas.DifficultyEasy, schemas.DifficultyMedium, schemas.DifficultyHard}
 
-// lesson is what training needs of an example; the texts are not kept.
-type lesson struct {
+// example is what training needs of an example; the texts are not kept.
+type example struct {
 	train.Example
 	difficulty string
 	rank       [3]int32 // a, b, c: candidate tools, characters of them, calls
 }
 
-// lessons are the examples of the round by part, in key order.
-type lessons struct {
-	train      []lesson
+// examples are the examples of the round by part, in key order.
+type examples struct {
+	train      []example
 	validation []train.Example
-	asked      []schemas.Example // of validation: what the probe of the plateau can ask
+	askable    []schemas.Example // of validation: what the probe of the plateau can ask
 	longest    int               // tokens
 }
 
 // collect reads the round. An example that another template rendered would teach
 // tokens that the policy is never asked with. What the probe asks is kept if probed.
-func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed bool) (l lessons, err error) {
+func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed bool) (l examples, err error) {
 	for ex, err := range stages.Each[schemas.Example](batches) {
 		if err != nil {
 			return l, fmt.Errorf("warmup: %w", err)
@@ -52,12 +52,12 @@ func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed b
 		case !validation && !slices.Contains(levels, ex.Difficulty):
 			return l, stages.Reject(fmt.Errorf("warmup: example %s: difficulty: %q is none of easy, medium, hard", ex.ID, ex.Difficulty))
 		case !validation:
-			l.train = append(l.train, lesson{e, ex.Difficulty, [3]int32{ex.Candidates, ex.ToolChars, ex.Calls}})
+			l.train = append(l.train, example{e, ex.Difficulty, [3]int32{ex.Candidates, ex.ToolChars, ex.Calls}})
 			continue
 		}
 		l.validation = append(l.validation, e)
 		if probed && ex.Calls > 0 && judge.Askable(p, &ex) {
-			l.asked = append(l.asked, ex)
+			l.askable = append(l.askable, ex)
 		}
 	}
 	return l, nil
@@ -65,7 +65,7 @@ func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed b
 
 // phases lays the training examples out in time. Empty phases stay, so that they
 // can be warned of.
-func (c Config) phases(all []lesson, rate float64) []train.Phase {
+func (c Config) phases(all []example, rate float64) []train.Phase {
 	if c.Mode == ModeShuffled {
 		return []train.Phase{c.phase("all", all, rate)}
 	}
@@ -74,7 +74,7 @@ func (c Config) phases(all []lesson, rate float64) []train.Phase {
 	}
 	var out []train.Phase
 	for _, level := range levels {
-		var part []lesson
+		var part []example
 		for _, l := range all {
 			if l.difficulty == level {
 				part = append(part, l)
@@ -85,7 +85,7 @@ func (c Config) phases(all []lesson, rate float64) []train.Phase {
 	return out
 }
 
-func (c Config) phase(name string, all []lesson, rate float64) train.Phase {
+func (c Config) phase(name string, all []example, rate float64) train.Phase {
 	p := train.Phase{Name: name, Epochs: c.Epochs, Rate: rate, BatchSize: c.BatchSize, Shuffle: true}
 	for _, l := range all {
 		p.Examples = append(p.Examples, l.Example)
@@ -94,9 +94,9 @@ func (c Config) phase(name string, all []lesson, rate float64) train.Phase {
 }
 
 // tertiles ranks a copy by (a, b, c, ID) and cuts it in three as even as can be.
-func tertiles(all []lesson) []lesson {
+func tertiles(all []example) []example {
 	all = slices.Clone(all)
-	slices.SortFunc(all, func(x, y lesson) int {
+	slices.SortFunc(all, func(x, y example) int {
 		return cmp.Or(slices.Compare(x.rank[:], y.rank[:]), cmp.Compare(x.ID, y.ID))
 	})
 	for i := range all {

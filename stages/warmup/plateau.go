@@ -29,53 +29,56 @@ const probeRate = 0.5
 // for some epochs more, on all examples shuffled; both answer the same validation
 // examples with calls. The copy is thrown away. why says what kept it from being
 // measured; both are empty where it was not wanted.
-func (c Config) plateau(ctx context.Context, in stages.Input, out stages.Output, base *policy.Policy, data lessons, run *loop.Loop, rate float64) (m map[string]float64, why string, err error) {
-	if c.Plateau == 0 {
-		return nil, "", nil
+func (j *job) plateau(ctx context.Context, run *loop.Loop) (m map[string]float64, why string, err error) {
+	m = map[string]float64{}
+	if j.cfg.Plateau == 0 {
+		return m, "", nil
 	}
-	exs := judge.Spread(data.asked, c.ValidationRows)
+	exs := judge.Spread(j.data.askable, j.cfg.ValidationRows)
 	if len(exs) == 0 {
-		return nil, "no validation example with calls can be asked (split.validation_share, warmup.validation_rows)", nil
+		return m, "no validation example with calls can be asked (split.validation_share, warmup.validation_rows)", nil
 	}
-	kept, err := run.Trainer.Best()
+	best, err := run.Trainer.Best()
 	if err != nil {
 		return nil, "", fmt.Errorf("warmup: plateau: %w", err)
 	}
-	phase := c.phase("plateau", data.train, rate*probeRate)
-	phase.Epochs = c.Plateau
-	t, err := train.New(kept, c.training(stages.Seed(in.Header.Seed, "warmup/plateau", 0), max(c.Tokens, data.longest)), []train.Phase{phase})
+	kept := j.base.With(best)
+	phase := j.cfg.phase("plateau", j.data.train, j.rate*probeRate)
+	phase.Epochs = j.cfg.Plateau
+	t, err := j.trainer(kept, "warmup/plateau", []train.Phase{phase})
 	if err != nil {
 		return nil, "", stages.Reject(fmt.Errorf("warmup: plateau: %w", err))
 	}
-	if err := c.probe(ctx, in, out, run, t, steps([]train.Phase{phase})); errors.Is(err, train.ErrNotFinite) {
-		return nil, err.Error(), nil // a measurement must not end a run that can do without it
+	if err := j.probe(ctx, run, t, steps([]train.Phase{phase})); errors.Is(err, train.ErrNotFinite) {
+		return m, err.Error(), nil // a measurement must not end a run that can do without it
 	} else if err != nil {
 		return nil, "", err
 	}
-	probed, err := t.Model()
+	last, err := t.Model()
 	if err != nil {
 		return nil, "", fmt.Errorf("warmup: plateau: %w", err)
 	}
-	before, err := ask(ctx, base.With(kept), exs)
+	before, err := ask(ctx, kept, exs)
 	if err != nil {
 		return nil, "", err
 	}
-	after, err := ask(ctx, base.With(probed), exs)
+	after, err := ask(ctx, j.base.With(last), exs)
 	if err != nil {
 		return nil, "", err
 	}
 	m = compare(before, after)
-	m["plateau_epochs"], m["plateau_rate"] = float64(c.Plateau), phase.Rate
+	m["plateau_epochs"], m["plateau_rate"] = float64(j.cfg.Plateau), phase.Rate
 	return m, "", nil
 }
 
 // probe trains t to its end. Its checkpoints hold the finished warm-up as well, so that
 // a killed probe goes on from where it was.
-func (c Config) probe(ctx context.Context, in stages.Input, out stages.Output, run *loop.Loop, t *train.Trainer, total int) error {
+func (j *job) probe(ctx context.Context, run *loop.Loop, t *train.Trainer, total int) error {
 	probe := &loop.Loop{
-		Trainer: t, Policy: in.PolicyDigest, Total: total, Before: run.Total, Every: c.CheckpointSteps, Progress: out.Progress,
+		Trainer: t, Policy: j.in.PolicyDigest, Total: total, Before: run.Total,
+		Every: j.cfg.CheckpointSteps, Progress: j.out.Progress,
 		Checkpoint: func(ctx context.Context, step int, write func(loop.Create) error) error {
-			return out.Checkpoint(ctx, step, func(create stages.Create) error {
+			return j.out.Checkpoint(ctx, step, func(create stages.Create) error {
 				if err := run.Save(create); err != nil {
 					return err
 				}
@@ -83,17 +86,17 @@ func (c Config) probe(ctx context.Context, in stages.Input, out stages.Output, r
 			})
 		},
 	}
-	if in.Resume != nil {
-		if _, err := fs.Stat(in.Resume, probeDir); err == nil {
-			if err := c.resumeProbe(probe, in.Resume); err != nil {
-				out.Progress(0, total, "steps", "plateau: begins anew, the checkpoint does not fit: "+err.Error())
+	if j.in.Resume != nil {
+		if _, err := fs.Stat(j.in.Resume, probeDir); err == nil {
+			if err := resumeProbe(probe, j.in.Resume); err != nil {
+				j.out.Progress(0, total, "steps", "plateau: starts over, the checkpoint does not fit: "+err.Error())
 			}
 		}
 	}
 	return probe.Run(ctx)
 }
 
-func (c Config) resumeProbe(probe *loop.Loop, resume fs.FS) error {
+func resumeProbe(probe *loop.Loop, resume fs.FS) error {
 	sub, err := fs.Sub(resume, probeDir)
 	if err != nil {
 		return err

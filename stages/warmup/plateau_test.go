@@ -13,7 +13,7 @@ import (
 	"itool/stages/warmup"
 )
 
-// probed is a configuration that learns the class's answers, but not all of them.
+// probed is a configuration that learns the fixture's answers, but not all of them.
 func probed() warmup.Config {
 	c := config()
 	c.Mode, c.Epochs, c.Rate, c.Plateau, c.CheckpointSteps = "shuffled", 40, 0.02, 1, 0
@@ -24,7 +24,7 @@ func probed() warmup.Config {
 // TestPlateau: the probe's numbers are those of its policies, and it leaves no trace
 // in the result of the warm-up.
 func TestPlateau(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	rows := c.examples(6, 0, 0, 9)
 	rows[0].Part = schemas.PartValidation
 	rows[0].Calls, rows[0].Reference = 0, "No." // prose: not asked
@@ -72,7 +72,7 @@ func TestPlateau(t *testing.T) {
 }
 
 func TestPlateauContract(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	cfg := config()
 	cfg.Plateau = 1
 	stagetest.Run(t, c.stage, stagetest.Case{Item: c.item(cfg, c.examples(4, 0, 5, 3)...)})
@@ -81,7 +81,7 @@ func TestPlateauContract(t *testing.T) {
 // TestPlateauKilled: a probe that was stopped goes on from its own newest checkpoint,
 // and ends with the same numbers.
 func TestPlateauKilled(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	cfg := config()
 	cfg.Mode, cfg.Plateau = "shuffled", 2
 	item := c.item(cfg, c.examples(9, 0, 0, 3)...)
@@ -113,8 +113,8 @@ func TestPlateauKilled(t *testing.T) {
 		}
 		again.Resume = cut{files}
 		_, got := c.run(again)
-		if !bytes.Equal(got.Results[0].Body, want.Results[0].Body) || !strings.Contains(got.Steps[0], "begins anew") {
-			t.Errorf("the outcome differs, or %q does not say that the probe begins anew", got.Steps[0])
+		if !bytes.Equal(got.Results[0].Body, want.Results[0].Body) || !strings.Contains(got.Steps[0], "starts over") {
+			t.Errorf("the outcome differs, or %q does not say that the probe starts over", got.Steps[0])
 		}
 	})
 }
@@ -131,7 +131,7 @@ func (c cut) Open(name string) (fs.File, error) {
 
 // TestPlateauEdges: where nothing can be asked nothing is claimed, and the row says why.
 func TestPlateauEdges(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	const none = "the plateau was not measured: no validation example with calls can be asked"
 	for _, x := range []struct {
 		name       string

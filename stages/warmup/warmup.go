@@ -26,7 +26,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"itool/schemas"
@@ -69,12 +68,15 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return err
 	}
 	if len(data.train) == 0 {
-		return stages.Reject(errors.New("warmup: no example is for training: the dataset is empty, or split dropped or held out every row; see the reasons that split counted"))
+		return stages.Reject(errors.New("warmup: no example is for training: the dataset is empty, or split dropped " +
+			"or held out every row; see the reasons that split counted"))
 	}
-	row := schemas.Policy{Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: in.PolicyDigest, Metrics: "{}", Curve: "[]"}
+	row := schemas.Policy{
+		Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: in.PolicyDigest, Metrics: "{}", Curve: "[]",
+	}
 	if cfg.Mode == ModeNone {
 		row.Status, row.Detail = schemas.StatusBase, "warm-up is switched off by warmup.mode: the base opens the rounds"
-	} else if err := cfg.train(ctx, in, out, base, data, &row); err != nil {
+	} else if err := newJob(cfg, in, out, base, data).train(ctx, &row); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -91,56 +93,77 @@ type notes struct {
 	After    float64  `json:"after"` // the newest validation loss
 }
 
-// train runs the phases and fills row.
-func (c Config) train(ctx context.Context, in stages.Input, out stages.Output, base *policy.Policy, data lessons, row *schemas.Policy) error {
-	rate := c.Rate
-	if rate == 0 {
-		rate = loop.Rate(base.Model(), 1e-3, 1e-4)
+// job is one warm-up in progress.
+type job struct {
+	cfg  Config
+	in   stages.Input
+	out  stages.Output
+	base *policy.Policy
+	data examples
+	rate float64 // peak learning rate
+}
+
+func newJob(cfg Config, in stages.Input, out stages.Output, base *policy.Policy, data examples) *job {
+	j := &job{cfg, in, out, base, data, cfg.Rate}
+	if j.rate == 0 {
+		j.rate = loop.Rate(base.Model(), 1e-3, 1e-4)
 	}
-	phases := c.phases(data.train, rate)
-	t, err := train.New(base.Model(), c.training(stages.Seed(in.Header.Seed, "warmup", 0), max(c.Tokens, data.longest)), phases)
+	return j
+}
+
+// trainer trains p in phases. purpose separates its randomness from other trainers'.
+func (j *job) trainer(p *policy.Policy, purpose string, phases []train.Phase) (*train.Trainer, error) {
+	seed := stages.Seed(j.in.Header.Seed, purpose, 0)
+	return train.New(p.Model(), j.cfg.training(seed, max(j.cfg.Tokens, j.data.longest)), phases)
+}
+
+// train runs the phases and fills row.
+func (j *job) train(ctx context.Context, row *schemas.Policy) error {
+	phases := j.cfg.phases(j.data.train, j.rate)
+	t, err := j.trainer(j.base, "warmup", phases)
 	if err != nil {
 		return stages.Reject(fmt.Errorf("warmup: %w", err))
 	}
 	var n notes
 	run := &loop.Loop{
-		Trainer: t, Policy: in.PolicyDigest, Total: steps(phases), Every: c.CheckpointSteps,
-		Notes: &n, Checkpoint: out.Checkpoint, Progress: out.Progress,
+		Trainer: t, Policy: j.in.PolicyDigest, Total: steps(phases), Every: j.cfg.CheckpointSteps,
+		Notes: &n, Checkpoint: j.out.Checkpoint, Progress: j.out.Progress,
 	}
-	v := validator{t, judge.Spread(data.validation, c.ValidationRows), &n, run}
-	if in.Resume == nil || c.resume(run, &n, in, out) != nil {
+	v := validator{t, judge.Spread(j.data.validation, j.cfg.ValidationRows), &n, run}
+	if j.in.Resume == nil || j.resume(run, &n) != nil {
 		if err := v.begin(ctx); err != nil {
 			return err
 		}
 	}
-	run.After = func(ctx context.Context, p *loop.Point) error { return v.after(ctx, c, p) }
+	run.After = func(ctx context.Context, p *loop.Point) error { return v.after(ctx, j.cfg, p) }
 	if err := run.Run(ctx); errors.Is(err, train.ErrNotFinite) {
 		return stages.Reject(fmt.Errorf("warmup: %w", err))
 	} else if err != nil {
 		return err
 	}
-	if row.Checkpoint, err = out.Save(ctx, t.Adapter(true).Save); err != nil {
+	if row.Checkpoint, err = j.out.Save(ctx, t.Adapter(true).Save); err != nil {
 		return err
 	}
-	row.Status, row.Steps, row.Examples = schemas.StatusTrained, int32(run.Done), int32(len(data.train))
-	row.Detail = detail(phases, data, n, len(v.examples), in.Failed)
-	m, why, err := c.plateau(ctx, in, out, base, data, run, rate)
+	row.Status, row.Steps, row.Examples = schemas.StatusTrained, int32(run.Done), int32(len(j.data.train))
+	row.Detail = detail(phases, n, len(v.examples), j.in.Failed)
+	m, why, err := j.plateau(ctx, run)
 	if err != nil {
 		return err
 	}
 	if why != "" {
 		row.Detail += "; the plateau was not measured: " + why
 	}
-	return c.report(row, run, n, phases, rate, len(v.examples), m)
+	m["rate"], m["validation_examples"] = j.rate, float64(len(v.examples))
+	return report(row, run, n, phases, m)
 }
 
-// resume goes on from a checkpoint. One that does not fit, left by another version
-// of this program, costs only time: the training begins anew and says so.
-func (c Config) resume(run *loop.Loop, n *notes, in stages.Input, out stages.Output) error {
-	err := run.Resume(in.Resume)
+// resume continues from a checkpoint. If it does not fit, because another version of this
+// program left it, the training starts over and says so, which costs only time.
+func (j *job) resume(run *loop.Loop, n *notes) error {
+	err := run.Resume(j.in.Resume)
 	if err != nil {
 		*n = notes{}
-		out.Progress(0, run.Total, "steps", "begins anew, the checkpoint does not fit: "+err.Error())
+		j.out.Progress(0, run.Total, "steps", "starts over, the checkpoint does not fit: "+err.Error())
 	}
 	return err
 }
@@ -201,7 +224,7 @@ func (v validator) loss(ctx context.Context) (*float64, error) {
 }
 
 // detail is the sentence for the report.
-func detail(phases []train.Phase, data lessons, n notes, validated int, failed []string) string {
+func detail(phases []train.Phase, n notes, validated int, failed []string) string {
 	var parts []string
 	for _, p := range phases {
 		parts = append(parts, fmt.Sprintf("%d %s", len(p.Examples), p.Name))
@@ -224,19 +247,19 @@ func detail(phases []train.Phase, data lessons, n notes, validated int, failed [
 	return strings.Join(said, "; ")
 }
 
-// report writes the numbers. A key is left out when it was not measured.
-func (c Config) report(row *schemas.Policy, run *loop.Loop, n notes, phases []train.Phase, rate float64, validated int, more map[string]float64) error {
-	m := map[string]float64{"rate": rate, "validation_examples": float64(validated)}
+// report adds the numbers of the training to m and writes m and the curve into row. A key
+// is left out if it was not measured.
+func report(row *schemas.Policy, run *loop.Loop, n notes, phases []train.Phase, m map[string]float64) error {
 	for _, p := range phases {
 		m["examples_"+p.Name] = float64(len(p.Examples))
 	}
 	if n.Before != nil {
-		m["validation_before"], m["validation_after"], m["validation_best"], m["best_step"] = *n.Before, n.After, n.Best, float64(n.BestStep)
+		m["validation_before"], m["validation_after"] = *n.Before, n.After
+		m["validation_best"], m["best_step"] = n.Best, float64(n.BestStep)
 	}
 	if len(run.Curve) > 0 {
 		m["loss_first"], m["loss_last"] = run.Curve[0].Loss, run.Curve[len(run.Curve)-1].Loss
 	}
-	maps.Copy(m, more)
 	metrics, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("warmup: metrics: %w", err)

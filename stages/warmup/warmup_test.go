@@ -21,24 +21,24 @@ import (
 
 const tools = `[{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}]`
 
-// class makes examples for the tiny policy, and knows it.
-type class struct {
+// fixture makes examples for the tiny policy, and knows it.
+type fixture struct {
 	t      *testing.T
 	policy *policy.Policy
 	stage  stages.Stage
 }
 
-func newClass(t *testing.T) class {
+func newFixture(t *testing.T) fixture {
 	t.Helper()
 	engine, err := policy.NewEngine(policy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return class{t, policytest.Open(t, 1), warmup.New(engine)}
+	return fixture{t, policytest.Open(t, 1), warmup.New(engine)}
 }
 
 // example asks for the weather in a city that depends on n.
-func (c class) example(n int, part string, difficulty string) schemas.Example {
+func (c fixture) example(n int, part string, difficulty string) schemas.Example {
 	c.t.Helper()
 	city := string(rune('A' + n%7))
 	prompt, err := c.policy.Prompt([]policy.Message{{Role: "user", Content: "weather in " + city}}, nil)
@@ -53,7 +53,7 @@ func (c class) example(n int, part string, difficulty string) schemas.Example {
 }
 
 // examples are as many training examples of each difficulty, and validation ones.
-func (c class) examples(easy, medium, hard, validation int) (all []schemas.Example) {
+func (c fixture) examples(easy, medium, hard, validation int) (all []schemas.Example) {
 	for _, g := range []struct {
 		n          int
 		part       string
@@ -68,7 +68,7 @@ func (c class) examples(easy, medium, hard, validation int) (all []schemas.Examp
 	return all
 }
 
-func (c class) item(cfg warmup.Config, rows ...schemas.Example) stagetest.Item {
+func (c fixture) item(cfg warmup.Config, rows ...schemas.Example) stagetest.Item {
 	return stagetest.Item{Config: cfg, Policy: policytest.Tiny(1), Batches: []schemas.Batch{
 		stagetest.Batch(c.t, "shard-0", rows[:len(rows)/2]...), stagetest.Batch(c.t, "shard-1", rows[len(rows)/2:]...),
 	}}
@@ -82,7 +82,7 @@ func config() warmup.Config {
 }
 
 // run gives the row of an item that must succeed, and what was said on the way.
-func (c class) run(item stagetest.Item) (schemas.Policy, *stagetest.Recorder) {
+func (c fixture) run(item stagetest.Item) (schemas.Policy, *stagetest.Recorder) {
 	c.t.Helper()
 	out, err := stagetest.Process(c.t.Context(), c.t, c.stage, item)
 	if err != nil {
@@ -119,12 +119,12 @@ func curve(t *testing.T, row schemas.Policy) (points []point) {
 }
 
 func TestContract(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	stagetest.Run(t, c.stage, stagetest.Case{Item: c.item(config(), c.examples(4, 4, 5, 3)...)})
 }
 
 func TestPhases(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	for _, x := range []struct {
 		name                           string
 		mode                           string
@@ -171,7 +171,7 @@ func TestPhases(t *testing.T) {
 
 // TestTertile: equal a are ranked by b, then c, then ID.
 func TestTertile(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	rows := c.examples(0, 6, 0, 0)
 	for i := range rows {
 		rows[i].Candidates, rows[i].ToolChars, rows[i].Calls = 1, 100, 1
@@ -197,7 +197,7 @@ func TestTertile(t *testing.T) {
 }
 
 func TestLearns(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	cfg := config()
 	cfg.Rate, cfg.Epochs = 5e-3, 3
 	rows := c.examples(7, 7, 7, 4)
@@ -252,7 +252,7 @@ func nll(t *testing.T, p *policy.Policy, seqs []policy.Sequence) float64 {
 // TestKeepsBest: training that only makes the validation answers less likely, since
 // they are what the base says by itself, leaves the base's weights standing.
 func TestKeepsBest(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	cfg := config()
 	cfg.Rate = 0.05
 	rows := c.examples(4, 4, 4, 3)
@@ -292,7 +292,7 @@ func open(t *testing.T, fsys fs.FS) *policy.Policy {
 // TestKilled: stopped at any step and resumed from its newest checkpoint, the
 // trainer saves the same bytes, tells the same curve, and does not start over.
 func TestKilled(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	cfg := config()
 	cfg.CheckpointSteps = 3
 	item := c.item(cfg, c.examples(5, 5, 9, 3)...)
@@ -316,7 +316,7 @@ func TestKilled(t *testing.T) {
 
 // TestForeignCheckpoint: what does not fit costs time, nothing else.
 func TestForeignCheckpoint(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	item := c.item(config(), c.examples(4, 4, 4, 2)...)
 	_, want := c.run(item)
 	other := config()
@@ -336,15 +336,15 @@ func TestForeignCheckpoint(t *testing.T) {
 			if got.Saved[0].Digest != want.Saved[0].Digest || !bytes.Equal(got.Results[0].Body, want.Results[0].Body) {
 				t.Error("the outcome differs")
 			}
-			if !strings.Contains(got.Steps[0], "begins anew") {
-				t.Errorf("progress %q does not say that it begins anew", got.Steps[0])
+			if !strings.Contains(got.Steps[0], "starts over") {
+				t.Errorf("progress %q does not say that it starts over", got.Steps[0])
 			}
 		})
 	}
 }
 
 func TestNone(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	cfg := config()
 	cfg.Mode = "none"
 	row, out := c.run(c.item(cfg, c.examples(2, 0, 0, 0)...))
@@ -354,7 +354,7 @@ func TestNone(t *testing.T) {
 }
 
 func TestMissingShards(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	item := c.item(config(), c.examples(4, 0, 0, 0)...)
 	item.Failed = []string{"shard-7", "shard-9"}
 	if row, _ := c.run(item); !strings.Contains(row.Detail, "2 shards failed and are missing, shard-7 the first") {
@@ -363,7 +363,7 @@ func TestMissingShards(t *testing.T) {
 }
 
 func TestRejects(t *testing.T) {
-	c := newClass(t)
+	c := newFixture(t)
 	for _, x := range []struct {
 		name   string
 		spoil  func(*schemas.Example)
