@@ -8,7 +8,7 @@ import (
 	"itool/stages/policy/train"
 )
 
-// The modes: how the examples are laid out in time.
+// The modes: the order of the examples.
 const (
 	ModeCurriculum = "curriculum" // easy, medium, hard by the examples' difficulty, Eq. 2–3
 	ModeTertile    = "tertile"    // the same with three equal parts, ranked by the inputs of the difficulty
@@ -18,21 +18,32 @@ const (
 
 // Config says how the base becomes the policy of round 0.
 type Config struct {
-	Mode            string   `json:"mode"`             // curriculum | tertile | shuffled | none
-	Epochs          int      `json:"epochs"`           // passes over each phase, > 0
-	Rate            float64  `json:"rate"`             // peak learning rate, ≥ 0; 0: by the model's size, 1e-3 up to 10 M parameters, 1e-4 from 8 B
-	BatchSize       int      `json:"batch_size"`       // examples per optimiser step, > 0
-	Rank            int      `json:"rank"`             // of the adapter, 1..4096
-	Alpha           float64  `json:"alpha"`            // the adapter's scale is alpha / rank, > 0
-	Targets         []string `json:"targets"`          // adapted maps such as "q_proj"; empty: all seven
-	WarmupRatio     float64  `json:"warmup_ratio"`     // share of a phase's steps with a rising rate, 0..1; none in a phase under 20 steps
-	Decay           float64  `json:"decay"`            // decoupled weight decay, ≥ 0
-	Clip            float64  `json:"clip"`             // largest norm of a step's gradient, ≥ 0; 0: no limit
-	Tokens          int      `json:"tokens"`           // capacity of a packed micro-batch in tokens, ≥ 2; raised to the longest example
-	ValidateSteps   int      `json:"validate_steps"`   // optimiser steps between validations, ≥ 0; 0: once an epoch. A phase's end always has one
-	ValidationRows  int      `json:"validation_rows"`  // most validation examples that the loss is taken of, ≥ 0; 0: none, the last weights are kept and the plateau is not measured
-	CheckpointSteps int      `json:"checkpoint_steps"` // optimiser steps between checkpoints, ≥ 0; 0: only where a phase ends
-	Plateau         int      `json:"plateau"`          // epochs of a probe after the warm-up: would more of it help? ≥ 0; 0: not measured. It takes plateau / epochs of the warm-up's time again
+	Mode   string `json:"mode"`   // curriculum | tertile | shuffled | none
+	Epochs int    `json:"epochs"` // passes over each phase, > 0
+	// Rate is the peak learning rate, ≥ 0. 0 chooses it by the model's size: 1e-3 up to
+	// 10 M parameters, 1e-4 from 8 B.
+	Rate      float64  `json:"rate"`
+	BatchSize int      `json:"batch_size"` // examples per optimiser step, > 0
+	Rank      int      `json:"rank"`       // of the adapter, 1..4096
+	Alpha     float64  `json:"alpha"`      // the adapter's scale is alpha / rank, > 0
+	Targets   []string `json:"targets"`    // adapted projections such as "q_proj"; empty: all seven
+	// WarmupRatio is the share of a phase's steps with a rising rate, 0..1. A phase under
+	// 20 steps has none.
+	WarmupRatio float64 `json:"warmup_ratio"`
+	Decay       float64 `json:"decay"`  // decoupled weight decay, ≥ 0
+	Clip        float64 `json:"clip"`   // largest norm of a step's gradient, ≥ 0; 0: no limit
+	Tokens      int     `json:"tokens"` // tokens of a packed micro-batch, ≥ 2; raised to the longest example
+	// ValidateSteps are the optimiser steps between validations, ≥ 0. 0: once an epoch. The
+	// end of a phase always has one.
+	ValidateSteps int `json:"validate_steps"`
+	// ValidationRows bounds the examples of the validation loss, ≥ 0. With 0 the last
+	// weights are kept and the plateau is not measured.
+	ValidationRows  int `json:"validation_rows"`
+	CheckpointSteps int `json:"checkpoint_steps"` // optimiser steps between checkpoints, ≥ 0; 0: at the ends of phases
+	// Plateau are the epochs of a probe after the warm-up, which measures whether more
+	// training would help, ≥ 0. 0: not measured. The probe takes plateau / epochs of the
+	// warm-up's time.
+	Plateau int `json:"plateau"`
 }
 
 // Default is what the paper and the design say.

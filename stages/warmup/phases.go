@@ -17,7 +17,7 @@ import (
 // levels in the order of the curriculum.
 var levels = []string{schemas.DifficultyEasy, schemas.DifficultyMedium, schemas.DifficultyHard}
 
-// example is what training needs of an example; the texts are not kept.
+// example is what training needs of an example, without its texts.
 type example struct {
 	train.Example
 	difficulty string
@@ -28,12 +28,13 @@ type example struct {
 type examples struct {
 	train      []example
 	validation []train.Example
-	askable    []schemas.Example // of validation: what the probe of the plateau can ask
+	askable    []schemas.Example // validation examples that the probe can ask
 	longest    int               // tokens
 }
 
-// collect reads the round. An example that another template rendered would teach
-// tokens that the policy is never asked with. What the probe asks is kept if probed.
+// collect reads the examples of the run. An example that another chat template rendered is
+// a reject: it would teach tokens that no prompt of this policy holds. probed says whether
+// the probe needs askable examples.
 func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed bool) (l examples, err error) {
 	for ex, err := range stages.Each[schemas.Example](batches) {
 		if err != nil {
@@ -50,7 +51,8 @@ func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed b
 		l.longest = max(l.longest, len(e.Prompt)+len(e.Answer))
 		switch {
 		case !validation && !slices.Contains(levels, ex.Difficulty):
-			return l, stages.Reject(fmt.Errorf("warmup: example %s: difficulty: %q is none of easy, medium, hard", ex.ID, ex.Difficulty))
+			err := fmt.Errorf("warmup: example %s: difficulty: %q is none of easy, medium, hard", ex.ID, ex.Difficulty)
+			return l, stages.Reject(err)
 		case !validation:
 			l.train = append(l.train, example{e, ex.Difficulty, [3]int32{ex.Candidates, ex.ToolChars, ex.Calls}})
 			continue
@@ -63,8 +65,8 @@ func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed b
 	return l, nil
 }
 
-// phases lays the training examples out in time. Empty phases stay, so that they
-// can be warned of.
+// phases orders the training examples. It keeps empty phases, so that warnings can name
+// them.
 func (c Config) phases(all []example, rate float64) []train.Phase {
 	if c.Mode == ModeShuffled {
 		return []train.Phase{c.phase("all", all, rate)}
@@ -93,7 +95,8 @@ func (c Config) phase(name string, all []example, rate float64) train.Phase {
 	return p
 }
 
-// tertiles ranks a copy by (a, b, c, ID) and cuts it in three as even as can be.
+// tertiles ranks a copy by (a, b, c, ID) and cuts it into three parts of equal size, give
+// or take one example.
 func tertiles(all []example) []example {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(x, y example) int {
@@ -116,7 +119,8 @@ func warnings(phases []train.Phase) string {
 	if len(empty) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("no example is %s: that phase is left out (warmup.mode: tertile cuts evenly)", strings.Join(empty, " or "))
+	return fmt.Sprintf("no example is %s: that phase is left out (warmup.mode: tertile cuts evenly)",
+		strings.Join(empty, " or "))
 }
 
 // steps is the number of optimiser steps of all phases.

@@ -18,17 +18,17 @@ import (
 // probeDir is where a checkpoint of the probe holds it, beside the finished warm-up.
 const probeDir = "plateau"
 
-// probeRate is the probe's peak rate as a share of the warm-up's: a cosine from 1 to 0
-// runs at half of its peak on average, so the probe learns as fast as an epoch of the
-// warm-up did. Begun at the full peak it would first undo what the end of the
-// schedule had settled, and look like a plateau where there is none.
+// probeRate is the probe's peak rate as a share of the warm-up's. A cosine from 1 to 0
+// has half of its peak on average, so the probe learns as fast as an epoch of the warm-up
+// did. With the full peak it would first undo what the end of the warm-up's schedule had
+// achieved, and the result would look like a plateau without one.
 const probeRate = 0.5
 
-// plateau asks whether more of the same would help: the method's claim begins where
-// plain fine-tuning has nothing more to give. A copy of the kept weights is trained
-// for some epochs more, on all examples shuffled; both answer the same validation
-// examples with calls. The copy is thrown away. why says what kept it from being
-// measured; both are empty where it was not wanted.
+// plateau measures whether more of the same training would help, because the method
+// claims to improve a policy that plain fine-tuning cannot improve any more. It trains a
+// copy of the kept weights for some more epochs on all examples, shuffled, and both answer
+// the same validation examples with calls. The copy is discarded. If the plateau was
+// wanted but not measured, m is empty and why says why.
 func (j *job) plateau(ctx context.Context, run *loop.Loop) (m map[string]float64, why string, err error) {
 	m = map[string]float64{}
 	if j.cfg.Plateau == 0 {
@@ -71,8 +71,8 @@ func (j *job) plateau(ctx context.Context, run *loop.Loop) (m map[string]float64
 	return m, "", nil
 }
 
-// probe trains t to its end. Its checkpoints hold the finished warm-up as well, so that
-// a killed probe goes on from where it was.
+// probe trains t to its end. Its checkpoints also hold the finished warm-up, so that a
+// killed probe resumes where it was.
 func (j *job) probe(ctx context.Context, run *loop.Loop, t *train.Trainer, total int) error {
 	probe := &loop.Loop{
 		Trainer: t, Policy: j.in.PolicyDigest, Total: total, Before: run.Total,
@@ -104,8 +104,8 @@ func resumeProbe(probe *loop.Loop, resume fs.FS) error {
 	return probe.Resume(sub)
 }
 
-// ask judges greedy answers, which may be twice as long as the longest reference and a
-// little: whatever is longer is wrong.
+// ask judges greedy answers. They are cut at slightly more than twice the longest
+// reference, because a longer answer is wrong anyway.
 func ask(ctx context.Context, p *policy.Policy, exs []schemas.Example) ([]schemas.Verdict, error) {
 	longest := 0
 	for i := range exs {
@@ -141,6 +141,7 @@ func compare(before, after []schemas.Verdict) map[string]float64 {
 	}
 	n := float64(len(before))
 	return map[string]float64{
-		"plateau_cases": n, "plateau_before": was / n, "plateau_after": is / n, "plateau_won": won, "plateau_lost": lost,
+		"plateau_cases": n, "plateau_before": was / n, "plateau_after": is / n,
+		"plateau_won": won, "plateau_lost": lost,
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"itool/stages/warmup"
 )
 
-// probed is a configuration that learns the fixture's answers, but not all of them.
+// probed is a configuration that learns some of the fixture's answers, not all.
 func probed() warmup.Config {
 	c := config()
 	c.Mode, c.Epochs, c.Rate, c.Plateau, c.CheckpointSteps = "shuffled", 40, 0.02, 1, 0
@@ -21,8 +21,8 @@ func probed() warmup.Config {
 	return c
 }
 
-// TestPlateau: the probe's numbers are those of its policies, and it leaves no trace
-// in the result of the warm-up.
+// TestPlateau: the probe's numbers are those of its policies, and it does not change the
+// result of the warm-up.
 func TestPlateau(t *testing.T) {
 	c := newFixture(t)
 	rows := c.examples(6, 0, 0, 9)
@@ -51,7 +51,8 @@ func TestPlateau(t *testing.T) {
 	}
 	n := float64(len(cases))
 	t.Logf("plateau %g → %g of %g cases", m["plateau_before"], m["plateau_after"], n)
-	if m["plateau_cases"] != n || m["plateau_before"] != right/n || m["plateau_epochs"] != 1 || m["plateau_rate"] != cfg.Rate/2 {
+	if m["plateau_cases"] != n || m["plateau_before"] != right/n ||
+		m["plateau_epochs"] != 1 || m["plateau_rate"] != cfg.Rate/2 {
 		t.Errorf("metrics %v, want %g of %g right before", m, right, n)
 	}
 	if d := m["plateau_after"] - m["plateau_before"] - (m["plateau_won"]-m["plateau_lost"])/n; d > 1e-9 || d < -1e-9 {
@@ -63,11 +64,12 @@ func TestPlateau(t *testing.T) {
 
 	cfg.Plateau = 0
 	plain, bare := c.run(c.item(cfg, rows...))
-	if bare.Saved[0].Digest != out.Saved[0].Digest || plain.Curve != row.Curve || plain.Steps != row.Steps || plain.Detail != row.Detail {
+	if bare.Saved[0].Digest != out.Saved[0].Digest || plain.Curve != row.Curve ||
+		plain.Steps != row.Steps || plain.Detail != row.Detail {
 		t.Error("the probe changed the policy, its curve or its steps")
 	}
 	if _, ok := metrics(t, plain)["plateau_cases"]; ok {
-		t.Errorf("metrics %s hold a plateau that was not asked for", plain.Metrics)
+		t.Errorf("metrics %s hold a plateau that was not wanted", plain.Metrics)
 	}
 }
 
@@ -78,8 +80,8 @@ func TestPlateauContract(t *testing.T) {
 	stagetest.Run(t, c.stage, stagetest.Case{Item: c.item(cfg, c.examples(4, 0, 5, 3)...)})
 }
 
-// TestPlateauKilled: a probe that was stopped goes on from its own newest checkpoint,
-// and ends with the same numbers.
+// TestPlateauKilled: a killed probe resumes from its own newest checkpoint and ends with
+// the same numbers.
 func TestPlateauKilled(t *testing.T) {
 	c := newFixture(t)
 	cfg := config()
@@ -129,7 +131,7 @@ func (c cut) Open(name string) (fs.File, error) {
 	return c.FS.Open(name)
 }
 
-// TestPlateauEdges: where nothing can be asked nothing is claimed, and the row says why.
+// TestPlateauEdges: if nothing can be asked there are no numbers, and the row says why.
 func TestPlateauEdges(t *testing.T) {
 	c := newFixture(t)
 	const none = "the plateau was not measured: no validation example with calls can be asked"
@@ -141,8 +143,8 @@ func TestPlateauEdges(t *testing.T) {
 	}{
 		{"no validation", 0, func(*warmup.Config, *schemas.Example) {}, none},
 		{"none with calls", 2, func(_ *warmup.Config, e *schemas.Example) { e.Calls, e.Reference = 0, "No." }, none},
-		{"none that can be judged", 2, func(_ *warmup.Config, e *schemas.Example) { e.Tools = "7" }, none},
-		{"no rows to validate on", 2, func(c *warmup.Config, _ *schemas.Example) { c.ValidationRows = 0 }, none},
+		{"none can be judged", 2, func(_ *warmup.Config, e *schemas.Example) { e.Tools = "7" }, none},
+		{"no validation rows", 2, func(c *warmup.Config, _ *schemas.Example) { c.ValidationRows = 0 }, none},
 		{"no warm-up", 2, func(c *warmup.Config, _ *schemas.Example) { c.Mode = "none" }, "switched off by warmup.mode"},
 	} {
 		t.Run(x.name, func(t *testing.T) {

@@ -1,24 +1,28 @@
-// Package warmup fine-tunes the base on all training examples, the easy ones
-// first, and answers with the policy of round 0.
+// Package warmup fine-tunes the base on all training examples, the easy ones first, and
+// answers with the policy of round 0.
 //
-// config.go holds the settings, phases.go the order of the examples, plateau.go asks
-// whether more of the same would have helped. Three fine-tunings follow one another on the same adapter; the weights with the lowest
-// validation loss are kept. A checkpoint holds everything that the result is made
-// of, so that a trainer that was killed ends with the same bytes.
+// The examples of the run come in, one policy row goes out. Three phases train the same
+// adapter one after the other, and the weights with the lowest validation loss are kept.
+// The stage rejects a run without training examples, examples that another chat template
+// rendered, and a training whose loss is not finite. Its checkpoints hold everything
+// that the result depends on, so a killed training ends with the same bytes.
 //
-// The row's Metrics; losses are nats per answer token, and those of validation are
-// left out when there was none:
+// config.go holds the settings, phases.go orders the examples, and plateau.go measures
+// whether more of the same training would help.
+//
+// The row's Metrics. Losses are in nats per answer token; a key is missing if it was not
+// measured:
 //
 //	rate                                  peak learning rate
 //	examples_<phase>                      training examples of easy, medium, hard, or all
-//	validation_examples                   that the validation loss is taken of
-//	validation_before, _best, _after      loss of the base, of the weights that were kept, at the end
-//	best_step                             after which the kept weights stood; 0: the base
+//	validation_examples                   number of examples of the validation loss
+//	validation_before, _best, _after      loss of the base, of the kept weights, after the last step
+//	best_step                             step after which the weights were kept; 0: the base
 //	loss_first, loss_last                 training loss of the first and the last step
-//	plateau_epochs, plateau_rate          of the probe; these and the next are left out when there was none
-//	plateau_cases                         validation examples with calls that it asked
-//	plateau_before, plateau_after         share of right greedy answers: the kept weights, the probe's
-//	plateau_won, plateau_lost             cases that only the probe gets right, only the kept weights
+//	plateau_epochs, plateau_rate          of the probe
+//	plateau_cases                         validation examples with calls that the probe was asked
+//	plateau_before, plateau_after         share of right greedy answers: the kept weights, the probe
+//	plateau_won, plateau_lost             cases that only the probe gets right; only the kept weights
 package warmup
 
 import (
@@ -36,7 +40,7 @@ import (
 	"itool/stages/policy/train/loop"
 )
 
-// Stage warms a policy up.
+// Stage turns the examples of a run into the policy of round 0.
 type Stage struct{ engine *policy.Engine }
 
 // New returns the stage; it opens policies through engine.
@@ -52,8 +56,8 @@ func (*Stage) Spec() stages.Spec {
 	}
 }
 
-// Process answers with one policy row. A round without a training example is
-// rejected: nothing that follows could work.
+// Process answers with one policy row. A run without a training example is rejected,
+// because no later stage could work.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
 	cfg, err := stages.Config(in, Default())
 	if err != nil {
@@ -85,7 +89,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	return stages.Result(in, out, []schemas.Policy{row})
 }
 
-// notes are what the result says beside the weights.
+// notes are what the result needs besides the weights.
 type notes struct {
 	Before   *float64 `json:"before"` // validation loss of the base, nats per token; nil: no validation
 	Best     float64  `json:"best"`   // lowest validation loss so far
@@ -129,7 +133,7 @@ func (j *job) train(ctx context.Context, row *schemas.Policy) error {
 		Trainer: t, Policy: j.in.PolicyDigest, Total: steps(phases), Every: j.cfg.CheckpointSteps,
 		Notes: &n, Checkpoint: j.out.Checkpoint, Progress: j.out.Progress,
 	}
-	v := validator{t, judge.Spread(j.data.validation, j.cfg.ValidationRows), &n, run}
+	v := validator{t, judge.Spread(j.data.validation, j.cfg.ValidationRows), &n}
 	if j.in.Resume == nil || j.resume(run, &n) != nil {
 		if err := v.begin(ctx); err != nil {
 			return err
@@ -173,10 +177,9 @@ type validator struct {
 	trainer  *train.Trainer
 	examples []train.Example
 	notes    *notes
-	loop     *loop.Loop
 }
 
-// begin measures the base, which is the first best.
+// begin measures the base, whose weights are the first to keep.
 func (v validator) begin(ctx context.Context) error {
 	loss, err := v.loss(ctx)
 	if err != nil || loss == nil {
@@ -187,7 +190,7 @@ func (v validator) begin(ctx context.Context) error {
 	return nil
 }
 
-// after measures where the interval or the phase ends.
+// after measures at the end of an interval and of a phase.
 func (v validator) after(ctx context.Context, c Config, p *loop.Point) error {
 	every := c.ValidateSteps
 	if every == 0 {
@@ -223,28 +226,30 @@ func (v validator) loss(ctx context.Context) (*float64, error) {
 	return &loss, nil
 }
 
-// detail is the sentence for the report.
+// detail is the row's Detail, for the report.
 func detail(phases []train.Phase, n notes, validated int, failed []string) string {
-	var parts []string
+	var sizes []string
 	for _, p := range phases {
-		parts = append(parts, fmt.Sprintf("%d %s", len(p.Examples), p.Name))
+		sizes = append(sizes, fmt.Sprintf("%d %s", len(p.Examples), p.Name))
 	}
-	said := []string{"trained on " + strings.Join(parts, ", ")}
+	parts := []string{"trained on " + strings.Join(sizes, ", ")}
 	if w := warnings(phases); w != "" {
-		said = append(said, w)
+		parts = append(parts, w)
 	}
 	switch {
 	case validated == 0:
-		said = append(said, "there is no validation, so the last weights are kept")
+		parts = append(parts, "there is no validation, so the last weights are kept")
 	case n.BestStep == 0:
-		said = append(said, fmt.Sprintf("the validation loss never fell below the base's %.4f, whose weights are kept: lower warmup.rate, or look at the data", n.Best))
+		parts = append(parts, fmt.Sprintf("the validation loss never fell below the base's %.4f, "+
+			"whose weights are kept: lower warmup.rate, or look at the data", n.Best))
 	default:
-		said = append(said, fmt.Sprintf("validation loss %.4f → %.4f at step %d, whose weights are kept", *n.Before, n.Best, n.BestStep))
+		parts = append(parts, fmt.Sprintf("validation loss %.4f → %.4f at step %d, whose weights are kept",
+			*n.Before, n.Best, n.BestStep))
 	}
 	if len(failed) > 0 {
-		said = append(said, fmt.Sprintf("%d shards failed and are missing, %s the first", len(failed), failed[0]))
+		parts = append(parts, fmt.Sprintf("%d shards failed and are missing, %s the first", len(failed), failed[0]))
 	}
-	return strings.Join(said, "; ")
+	return strings.Join(parts, "; ")
 }
 
 // report adds the numbers of the training to m and writes m and the curve into row. A key

@@ -19,9 +19,10 @@ import (
 	"itool/stages/warmup"
 )
 
-const tools = `[{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}]`
+const tools = `[{"name":"get_weather","parameters":{"type":"object",
+	"properties":{"city":{"type":"string"}},"required":["city"]}}]`
 
-// fixture makes examples for the tiny policy, and knows it.
+// fixture makes examples for the tiny policy.
 type fixture struct {
 	t      *testing.T
 	policy *policy.Policy
@@ -47,19 +48,21 @@ func (c fixture) example(n int, part string, difficulty string) schemas.Example 
 	}
 	answer := "[get_weather(city='" + city + "')]"
 	return schemas.Example{
-		ID: fmt.Sprintf("e%03d", n), Tools: tools, Reference: answer, PromptIDs: prompt, AnswerIDs: c.policy.Answer(answer),
-		Template: c.policy.TemplateHash(), Candidates: int32(n % 3), ToolChars: int32(n), Calls: 1, Difficulty: difficulty, Part: part,
+		ID: fmt.Sprintf("e%03d", n), Tools: tools, Reference: answer,
+		PromptIDs: prompt, AnswerIDs: c.policy.Answer(answer), Template: c.policy.TemplateHash(),
+		Candidates: int32(n % 3), ToolChars: int32(n), Calls: 1, Difficulty: difficulty, Part: part,
 	}
 }
 
-// examples are as many training examples of each difficulty, and validation ones.
+// examples are so many training examples of each difficulty, and validation examples.
 func (c fixture) examples(easy, medium, hard, validation int) (all []schemas.Example) {
 	for _, g := range []struct {
 		n          int
 		part       string
 		difficulty string
 	}{
-		{hard, schemas.PartTrain, "hard"}, {easy, schemas.PartTrain, "easy"}, {validation, schemas.PartValidation, "easy"}, {medium, schemas.PartTrain, "medium"},
+		{hard, schemas.PartTrain, "hard"}, {easy, schemas.PartTrain, "easy"},
+		{validation, schemas.PartValidation, "easy"}, {medium, schemas.PartTrain, "medium"},
 	} {
 		for range g.n {
 			all = append(all, c.example(len(all), g.part, g.difficulty))
@@ -81,7 +84,7 @@ func config() warmup.Config {
 	return c
 }
 
-// run gives the row of an item that must succeed, and what was said on the way.
+// run returns the row of an item that must succeed, and the recorded output.
 func (c fixture) run(item stagetest.Item) (schemas.Policy, *stagetest.Recorder) {
 	c.t.Helper()
 	out, err := stagetest.Process(c.t.Context(), c.t, c.stage, item)
@@ -133,12 +136,16 @@ func TestPhases(t *testing.T) {
 		steps, examples                int
 		detail                         string
 	}{
-		{"by difficulty", "curriculum", 4, 5, 8, 2, []string{"easy", "medium", "hard"}, 2 * (1 + 2 + 2), 17, "trained on 4 easy, 5 medium, 8 hard; validation loss"},
-		{"an empty bucket is warned of", "curriculum", 0, 4, 4, 2, []string{"medium", "hard"}, 4, 8, "no example is easy: that phase is left out"},
-		{"two empty buckets", "curriculum", 0, 0, 4, 0, []string{"hard"}, 2, 4, "no example is easy or medium"},
-		{"tertiles cut evenly", "tertile", 0, 1, 8, 0, []string{"easy", "medium", "hard"}, 6, 9, "trained on 3 easy, 3 medium, 3 hard"},
+		{"by difficulty", "curriculum", 4, 5, 8, 2, []string{"easy", "medium", "hard"}, 2 * (1 + 2 + 2), 17,
+			"trained on 4 easy, 5 medium, 8 hard; validation loss"},
+		{"an empty phase is named", "curriculum", 0, 4, 4, 2, []string{"medium", "hard"}, 4, 8,
+			"no example is easy: that phase is left out"},
+		{"two empty phases", "curriculum", 0, 0, 4, 0, []string{"hard"}, 2, 4, "no example is easy or medium"},
+		{"tertiles cut evenly", "tertile", 0, 1, 8, 0, []string{"easy", "medium", "hard"}, 6, 9,
+			"trained on 3 easy, 3 medium, 3 hard"},
 		{"tertiles of two examples", "tertile", 0, 2, 0, 0, []string{"easy", "medium"}, 4, 2, "no example is hard"},
-		{"all at once", "shuffled", 3, 3, 3, 0, []string{"all"}, 6, 9, "trained on 9 all; there is no validation, so the last weights are kept"},
+		{"all at once", "shuffled", 3, 3, 3, 0, []string{"all"}, 6, 9,
+			"trained on 9 all; there is no validation, so the last weights are kept"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			cfg := config()
@@ -146,7 +153,8 @@ func TestPhases(t *testing.T) {
 			item := c.item(cfg, c.examples(x.easy, x.medium, x.hard, x.validation)...)
 			row, out := c.run(item)
 			if row.Status != "trained" || int(row.Steps) != x.steps || int(row.Examples) != x.examples {
-				t.Errorf("status %q, %d steps, %d examples; want trained, %d, %d", row.Status, row.Steps, row.Examples, x.steps, x.examples)
+				t.Errorf("status %q, %d steps, %d examples; want trained, %d, %d",
+					row.Status, row.Steps, row.Examples, x.steps, x.examples)
 			}
 			if !strings.Contains(row.Detail, x.detail) {
 				t.Errorf("detail %q, want it to say %q", row.Detail, x.detail)
@@ -159,11 +167,13 @@ func TestPhases(t *testing.T) {
 				t.Errorf("phases %v, want %v", got, x.phases)
 			}
 			if len(out.Steps) != x.steps {
-				t.Errorf("progress was told %d times, want once per step: %d", len(out.Steps), x.steps)
+				t.Errorf("%d reports of progress, want one per step: %d", len(out.Steps), x.steps)
 			}
 			base := item.Input(t).PolicyDigest
-			if row.Checkpoint != out.Saved[0].Digest || row.Checkpoint == base || row.Parent != base || row.Base != base {
-				t.Errorf("checkpoint %.8s, parent %.8s, base %.8s; want %.8s, %.8s twice", row.Checkpoint, row.Parent, row.Base, out.Saved[0].Digest, base)
+			saved := out.Saved[0].Digest
+			if row.Checkpoint != saved || row.Checkpoint == base || row.Parent != base || row.Base != base {
+				t.Errorf("checkpoint %.8s, parent %.8s, base %.8s; want %.8s, %.8s twice",
+					row.Checkpoint, row.Parent, row.Base, saved, base)
 			}
 		})
 	}
@@ -183,7 +193,7 @@ func TestTertile(t *testing.T) {
 	if got := fmt.Sprint(metrics(t, row)["examples_easy"], metrics(t, row)["examples_hard"]); got != "2 2" {
 		t.Errorf("easy and hard have %s examples, want 2 2", got)
 	}
-	// The same bytes come out of the thresholds when the levels are set by hand.
+	// The same difficulties, set by hand, give the same bytes.
 	for i, level := range []string{"hard", "hard", "medium", "easy", "easy", "medium"} {
 		rows[i].Difficulty = level
 	}
@@ -204,7 +214,8 @@ func TestLearns(t *testing.T) {
 	row, out := c.run(c.item(cfg, rows...))
 	m := metrics(t, row)
 	if !(m["validation_best"] < m["validation_before"]-0.3) || m["best_step"] == 0 {
-		t.Errorf("validation loss %.3f → %.3f at step %g, want a fall of more than 0.3", m["validation_before"], m["validation_best"], m["best_step"])
+		t.Errorf("validation loss %.3f → %.3f at step %g, want a fall of more than 0.3",
+			m["validation_before"], m["validation_best"], m["best_step"])
 	}
 	trained, err := policy.Open(out.Saved[0].Files, policy.Options{})
 	if err != nil {
@@ -216,10 +227,10 @@ func TestLearns(t *testing.T) {
 			seqs = append(seqs, policy.Sequence{Prompt: ex.PromptIDs, Answer: ex.AnswerIDs})
 		}
 	}
-	// The saved weights are those with the best loss, and the engine agrees with the
-	// trainer about it up to the rounding of its faster kernels.
+	// The saved weights are those with the best loss. The engine's faster kernels round
+	// differently than the trainer's.
 	if got := nll(t, trained, seqs); math.Abs(got-m["validation_best"]) > 0.02 {
-		t.Errorf("the saved policy has a loss of %.4f on the validation examples, the best was %.4f", got, m["validation_best"])
+		t.Errorf("the saved policy has a validation loss of %.4f, the best was %.4f", got, m["validation_best"])
 	}
 	lowest := math.Inf(1)
 	for _, p := range curve(t, row) {
@@ -249,8 +260,8 @@ func nll(t *testing.T, p *policy.Policy, seqs []policy.Sequence) float64 {
 	return sum / float64(n)
 }
 
-// TestKeepsBest: training that only makes the validation answers less likely, since
-// they are what the base says by itself, leaves the base's weights standing.
+// TestKeepsBest: the validation answers are the base's own, so training can only make them
+// less likely. Then the base's weights are kept.
 func TestKeepsBest(t *testing.T) {
 	c := newFixture(t)
 	cfg := config()
@@ -267,8 +278,9 @@ func TestKeepsBest(t *testing.T) {
 	}
 	row, out := c.run(c.item(cfg, rows...))
 	m := metrics(t, row)
-	if m["best_step"] != 0 || m["validation_best"] != m["validation_before"] || !(m["validation_after"] > m["validation_before"]) {
-		t.Fatalf("metrics %v: want the base to stay the best", m)
+	if m["best_step"] != 0 || m["validation_best"] != m["validation_before"] ||
+		!(m["validation_after"] > m["validation_before"]) {
+		t.Fatalf("metrics %v: want the base to remain the best", m)
 	}
 	if !strings.Contains(row.Detail, "never fell below the base's") {
 		t.Errorf("detail %q does not say so", row.Detail)
@@ -289,8 +301,8 @@ func open(t *testing.T, fsys fs.FS) *policy.Policy {
 	return p
 }
 
-// TestKilled: stopped at any step and resumed from its newest checkpoint, the
-// trainer saves the same bytes, tells the same curve, and does not start over.
+// TestKilled: a training that is killed at any step and resumed from its newest checkpoint
+// saves the same bytes and the same curve, and does not start over.
 func TestKilled(t *testing.T) {
 	c := newFixture(t)
 	cfg := config()
@@ -305,16 +317,18 @@ func TestKilled(t *testing.T) {
 			again.Resume = out.Newest()
 			_, got := c.run(again)
 			if !bytes.Equal(got.Results[0].Body, want.Results[0].Body) || got.Saved[0].Digest != want.Saved[0].Digest {
-				t.Errorf("after %d of %d steps and %d checkpoints the outcome differs", after, total, len(out.Checkpoints))
+				t.Errorf("killed after %d of %d steps and %d checkpoints, the result differs",
+					after, total, len(out.Checkpoints))
 			}
 			if n := len(out.Checkpoints); n > 0 && len(got.Steps) != total-out.Checkpoints[n-1].Step {
-				t.Errorf("resumed at step %d of %d, yet %d more were taken", out.Checkpoints[n-1].Step, total, len(got.Steps))
+				t.Errorf("resumed at step %d of %d, but %d more were taken",
+					out.Checkpoints[n-1].Step, total, len(got.Steps))
 			}
 		})
 	}
 }
 
-// TestForeignCheckpoint: what does not fit costs time, nothing else.
+// TestForeignCheckpoint: a checkpoint that does not fit costs only time.
 func TestForeignCheckpoint(t *testing.T) {
 	c := newFixture(t)
 	item := c.item(config(), c.examples(4, 4, 4, 2)...)
@@ -348,8 +362,9 @@ func TestNone(t *testing.T) {
 	cfg := config()
 	cfg.Mode = "none"
 	row, out := c.run(c.item(cfg, c.examples(2, 0, 0, 0)...))
-	if row.Status != "base" || row.Steps != 0 || row.Checkpoint != row.Parent || row.Checkpoint == "" || len(out.Saved) != 0 {
-		t.Errorf("row %+v with %d policies saved, want the base as it is", row, len(out.Saved))
+	if row.Status != schemas.StatusBase || row.Steps != 0 || row.Checkpoint != row.Parent ||
+		row.Checkpoint == "" || len(out.Saved) != 0 {
+		t.Errorf("row %+v with %d policies saved, want the base", row, len(out.Saved))
 	}
 }
 
@@ -358,7 +373,7 @@ func TestMissingShards(t *testing.T) {
 	item := c.item(config(), c.examples(4, 0, 0, 0)...)
 	item.Failed = []string{"shard-7", "shard-9"}
 	if row, _ := c.run(item); !strings.Contains(row.Detail, "2 shards failed and are missing, shard-7 the first") {
-		t.Errorf("detail %q hides the failed shards", row.Detail)
+		t.Errorf("detail %q does not name the failed shards", row.Detail)
 	}
 }
 
@@ -371,10 +386,12 @@ func TestRejects(t *testing.T) {
 	}{
 		{"no training example", func(e *schemas.Example) { e.Part = "test" }, "no example is for training"},
 		{"only dropped ones", func(e *schemas.Example) { e.Part = "dropped" }, "no example is for training"},
-		{"another template", func(e *schemas.Example) { e.Template = "cafe" }, "example e000 was rendered by template cafe"},
+		{"another template", func(e *schemas.Example) { e.Template = "cafe" }, "e000 was rendered by template cafe"},
 		{"no answer", func(e *schemas.Example) { e.AnswerIDs = nil }, "an answer is empty"},
 		{"foreign tokens", func(e *schemas.Example) { e.PromptIDs = []int32{1 << 20} }, "is not within the vocabulary"},
-		{"longer than the context", func(e *schemas.Example) { e.PromptIDs = make([]int32, policytest.ContextLength) }, "more than the model's"},
+		{"longer than the context", func(e *schemas.Example) {
+			e.PromptIDs = make([]int32, policytest.ContextLength)
+		}, "more than the model's"},
 		{"unknown difficulty", func(e *schemas.Example) { e.Difficulty = "so-so" }, `difficulty: "so-so"`},
 	} {
 		t.Run(x.name, func(t *testing.T) {
