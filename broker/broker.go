@@ -172,6 +172,12 @@ func (b *Broker) options(ctx context.Context, c Config) ([]nats.Option, error) {
 		}
 		opts = append(opts, nats.CustomInboxPrefix("_INBOX_"+c.InboxToken))
 	}
+	login, err := loginOptions(c)
+	return append(opts, login...), err
+}
+
+// loginOptions checks and converts the fields of c that say how to log in.
+func loginOptions(c Config) (opts []nats.Option, err error) {
 	for _, f := range []string{c.Creds, c.NKeySeed, c.CA, c.Cert, c.Key} {
 		if f == "" {
 			continue

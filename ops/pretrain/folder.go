@@ -214,17 +214,22 @@ func (r Report) page() string {
 	for _, s := range e.Samples {
 		fmt.Fprintf(&b, "- %s\n  - want `%s`\n  - got `%s`\n", s.Request, s.Want, s.Got)
 	}
+	r.Log.tables(&b)
+	return b.String()
+}
+
+// tables writes the loss and the recall over the steps, in about 20 lines each.
+func (l Log) tables(b *strings.Builder) {
 	b.WriteString("\n## Loss, nats per learnt token\n\n| step | loss |\n|---|---|\n")
-	for i, p := range r.Log.Curve {
-		if every := len(r.Log.Curve)/20 + 1; i%every == 0 || i == len(r.Log.Curve)-1 {
-			fmt.Fprintf(&b, "| %d | %.3f |\n", p.Step, p.Loss)
+	for i, p := range l.Curve {
+		if every := len(l.Curve)/20 + 1; i%every == 0 || i == len(l.Curve)-1 {
+			fmt.Fprintf(b, "| %d | %.3f |\n", p.Step, p.Loss)
 		}
 	}
 	b.WriteString("\n## Recall of unseen values, at the checkpoints\n\n| step | tokens | recalled |\n|---|---|---|\n")
-	for i, p := range r.Log.Recall {
-		if every := len(r.Log.Recall)/20 + 1; i%every == 0 || i == len(r.Log.Recall)-1 {
-			fmt.Fprintf(&b, "| %d | %d | %.0f %% |\n", p.Step, p.Tokens, 100*p.Share)
+	for i, p := range l.Recall {
+		if every := len(l.Recall)/20 + 1; i%every == 0 || i == len(l.Recall)-1 {
+			fmt.Fprintf(b, "| %d | %d | %.0f %% |\n", p.Step, p.Tokens, 100*p.Share)
 		}
 	}
-	return b.String()
 }

@@ -272,14 +272,8 @@ func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	notify := func(resumed bool) {
-		progress(Progress{
-			Step: r.Log.Step, Steps: r.Steps, Loss: r.Log.last(), Tokens: r.Log.Tokens,
-			Recall: r.Log.recalled(), Resumed: resumed,
-		})
-	}
 	if done.Step > 0 {
-		notify(true)
+		progress(r.progress(true))
 	}
 	for {
 		start := w.Clock()
@@ -296,10 +290,17 @@ func (w *work) learn(ctx context.Context, dir string, progress func(Progress)) (
 				return r, nil, err
 			}
 		}
-		notify(false)
+		progress(r.progress(false))
 	}
 	m, err := t.Model()
 	return r, m, err
+}
+
+func (r Report) progress(resumed bool) Progress {
+	return Progress{
+		Step: r.Log.Step, Steps: r.Steps, Loss: r.Log.last(), Tokens: r.Log.Tokens,
+		Recall: r.Log.recalled(), Resumed: resumed,
+	}
 }
 
 // checkpoint measures the recall of the model and saves a checkpoint.

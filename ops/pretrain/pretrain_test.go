@@ -151,6 +151,9 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("got %v, want an error about another configuration", err)
 		}
 	})
+}
+
+func TestValidate(t *testing.T) {
 	for name, change := range map[string]func(*pretrain.Config){
 		"rows":              func(c *pretrain.Config) { c.Lessons[1].Rows = 0 },
 		"folds":             func(c *pretrain.Config) { c.World.Folds = -1 },

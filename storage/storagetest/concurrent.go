@@ -47,6 +47,11 @@ func testCancel(t *testing.T, s storage.Store) {
 		}
 	}
 
+	testCancelledMethods(t, s)
+	testCancelledReader(t, s)
+}
+
+func testCancelledMethods(t *testing.T, s storage.Store) {
 	// A cancelled overwrite keeps the old object.
 	const key = "cancel/old"
 	put(t, s, key, []byte("old"))
@@ -74,9 +79,13 @@ func testCancel(t *testing.T, s storage.Store) {
 	}
 	wantContent(t, s, key, []byte("old"))
 
-	// An open reader fails when its context is cancelled.
+}
+
+// testCancelledReader: an open reader fails when its context is cancelled.
+func testCancelledReader(t *testing.T, s storage.Store) {
 	put(t, s, "cancel/large", pattern(4<<20, 1))
-	ctx, cancel = context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	r, _, err := s.Get(ctx, "cancel/large")
 	if err != nil {
 		t.Fatal(err)
