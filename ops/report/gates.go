@@ -198,7 +198,7 @@ func (r *Report) gateHeadroom() Gate {
 
 func (r *Report) gateShare() Gate {
 	g := Gate{
-		Name:  "gain ÷ headroom",
+		Name: "gain ÷ headroom",
 		Means: "The share of its headroom that a round turned into accuracy on the evaluated rows. " +
 			"It is as uncertain as that gain.",
 	}
@@ -274,7 +274,7 @@ func (r *Report) gateMargin() Gate {
 
 func (r *Report) gateSides() Gate {
 	g := Gate{
-		Name:  "chosen, rejected",
+		Name: "chosen, rejected",
 		Means: "How each side of the margin moved. Both may fall while the margin rises, which is normal for a " +
 			"preference loss. If chosen falls as far as rejected, raise update.sft_weight.",
 	}
