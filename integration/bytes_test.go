@@ -17,30 +17,30 @@ import (
 	"itool/schemas"
 )
 
-// small is a whole run in seconds: two rounds on the demo's world, with every
-// optimiser step a checkpoint, so that a killed trainer has something to resume,
-// and with a filter that keeps nearly all pairs, so that there is something to
-// train on whatever the demo's base can do.
+// small are the settings of a whole run that takes seconds: two rounds on the demo's data. Every
+// optimiser step writes a checkpoint, so that a killed trainer has something to resume. The
+// filter keeps nearly all pairs, so that the update always has something to train on.
 var small = []string{
 	"line.rounds=2", "line.evaluate=none", "line.batch_rows=16", "split.test_share=0",
 	"warmup.epochs=1", "warmup.batch_size=16", "warmup.checkpoint_steps=1", "warmup.plateau=1",
 	"select.max_trees=6", "select.judge_examples=4", "select.max_tokens=32", "select.ratio=0.5",
 	"expand.width=3", "expand.max_answer_tokens=40",
 	"select.self_eval=on", "filter.mode=paper", "filter.min_chosen_q=-9", "filter.min_q_difference=0.0001",
-	"update.min_pairs=1", "update.min_steps=1", "update.batch_size=2", "update.epochs=2", "update.checkpoint_steps=1", "update.guard_prompts=4",
+	"update.min_pairs=1", "update.min_steps=1", "update.batch_size=2", "update.epochs=2",
+	"update.checkpoint_steps=1", "update.guard_prompts=4",
 }
 
-// cluster is one run on separate processes.
+// cluster is one run in separate processes.
 type cluster struct {
 	t     *testing.T
 	site  *rig.Site
-	where []string // flags that lead there
+	where []string // flags that name the broker and the store
 	news  <-chan schemas.Progress
 }
 
 const name = "bytes"
 
-// assets writes the demo's dataset and base model where a user's would lie.
+// assets writes a part of the demo's dataset and its base model to files, as a user has them.
 func assets(t *testing.T) (dataset, base string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -48,7 +48,7 @@ func assets(t *testing.T) (dataset, base string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := files[0].Data // what is trained on
+	rows := files[0].Data // the training set
 	lines, n := 0, 0
 	for n < len(rows) && lines < 90 {
 		if rows[n] == '\n' {
@@ -66,7 +66,7 @@ func assets(t *testing.T) (dataset, base string) {
 	return dataset, base
 }
 
-// settings are the small run's, and more.
+// settings are flags with the small run's settings and more.
 func settings(more ...string) (args []string) {
 	for _, s := range append(small[:len(small):len(small)], more...) {
 		args = append(args, "--set", s)
@@ -74,13 +74,14 @@ func settings(more ...string) (args []string) {
 	return args
 }
 
-// up starts broker and keeper; store are flags for up that name another store than
-// the one in its folder.
+// up starts broker and keeper. store are flags that name another store than the one in the
+// site's folder.
 func up(t *testing.T, store ...string) *cluster {
 	t.Helper()
-	k := &cluster{t: t, site: rig.Up(t, filepath.Join(t.TempDir(), "site"), append([]string{"--ack-wait", "3s"}, store...)...)}
+	dir := filepath.Join(t.TempDir(), "site")
+	k := &cluster{t: t, site: rig.Up(t, dir, append([]string{"--ack-wait", "3s"}, store...)...)}
 	k.where = []string{"--dir", k.site.Dir}
-	if len(store) > 0 { // as up prints it
+	if len(store) > 0 { // the flags that up prints
 		k.where = append([]string{"--broker", k.site.Address}, store...)
 	}
 	var err error
@@ -90,7 +91,7 @@ func up(t *testing.T, store ...string) *cluster {
 	return k
 }
 
-// itool runs a command on the run to its end.
+// itool runs a command on the cluster and waits for its end.
 func (k *cluster) itool(args ...string) (out, errs string) {
 	k.t.Helper()
 	out, errs, code := rig.Itool(k.t, k.site.Dir, append(args, k.where...)...)
@@ -100,7 +101,7 @@ func (k *cluster) itool(args ...string) (out, errs string) {
 	return out, errs
 }
 
-// publish starts the small run, changed by some settings.
+// publish starts the small run with further settings.
 func (k *cluster) publish(set ...string) (out, errs string) {
 	k.t.Helper()
 	dataset, base := assets(k.t)
@@ -113,7 +114,7 @@ func (k *cluster) work(stages ...string) *rig.Process {
 	return rig.Start(k.t, k.site.Dir, append(args, stages...)...)
 }
 
-// during waits until an item of the stage has come at least so far.
+// during waits until an item of the stage reports at least this progress.
 func (k *cluster) during(stage string, done int64) {
 	k.t.Helper()
 	deadline := time.After(2 * time.Minute)
@@ -125,7 +126,7 @@ func (k *cluster) during(stage string, done int64) {
 				return
 			}
 		case <-deadline:
-			k.t.Fatalf("%s never came as far as %d", stage, done)
+			k.t.Fatalf("%s did not reach %d", stage, done)
 		}
 	}
 }
@@ -147,7 +148,7 @@ func (k *cluster) end() {
 	}
 }
 
-// policies are the digests of every round's policy.
+// policies are the digests of the policies of all rounds.
 func policies(t *testing.T, c *courier.Courier) (digests []string) {
 	t.Helper()
 	trained := 0
@@ -155,7 +156,7 @@ func policies(t *testing.T, c *courier.Courier) (digests []string) {
 		p, err := c.Policy(context.WithoutCancel(t.Context()), name, r)
 		if errors.Is(err, broker.ErrNotExist) {
 			if trained < 2 {
-				t.Fatalf("only %d policies were trained; the test shows nothing", trained)
+				t.Fatalf("only %d policies were trained: the test proves nothing", trained)
 			}
 			return digests
 		}
@@ -169,8 +170,8 @@ func policies(t *testing.T, c *courier.Courier) (digests []string) {
 	}
 }
 
-// The promise of the design: same seed, same bytes, whoever did the work and
-// however often it died.
+// The promise of the design: the same seed gives the same bytes, for any workers and any number
+// of crashes.
 func TestSameSeedSameAdapterBytes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the whole line four times in separate processes, about a minute; the full test run does it")
@@ -211,15 +212,15 @@ func TestSameSeedSameAdapterBytes(t *testing.T) {
 	}
 }
 
-// inOneProcess is `itool run`, with the small run's settings and more. Its folder is
-// served again for whoever wants to look at the run.
+// inOneProcess does the small run with `itool run`, and serves its folder afterwards so that
+// the test can read the run.
 func inOneProcess(t *testing.T, set ...string) *courier.Courier {
 	t.Helper()
 	dir := t.TempDir()
 	dataset, base := assets(t)
 	site := filepath.Join(dir, "site")
-	args := append([]string{"run", dataset, "--base", base, "--name", name, "--dir", site, "--json"}, settings(set...)...)
-	out, errs, code := rig.Itool(t, dir, args...)
+	args := []string{"run", dataset, "--base", base, "--name", name, "--dir", site, "--json"}
+	out, errs, code := rig.Itool(t, dir, append(args, settings(set...)...)...)
 	if code != 0 {
 		t.Fatalf("run: exit code %d\n%s%s", code, out, errs)
 	}

@@ -11,7 +11,7 @@ import (
 	"itool/integration/rig"
 )
 
-// pages are the files whose commands users copy.
+// pages are the files with commands that users copy.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("../ops/guide/*.md")
@@ -36,7 +36,7 @@ var (
 	link    = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 )
 
-// Every command of the documentation must exist, with every flag that is shown.
+// Every command in the documentation must exist, with every flag that is shown.
 func TestDocumentedCommandsExist(t *testing.T) {
 	help := map[string]string{}
 	seen := 0
@@ -63,12 +63,12 @@ func TestDocumentedCommandsExist(t *testing.T) {
 		}
 	}
 	if seen < 10 {
-		t.Errorf("only %d commands were found; the pattern has lost them", seen)
+		t.Errorf("only %d commands were found: correct the pattern", seen)
 	}
 }
 
-// Every link between the pages must lead somewhere.
-func TestLinksLeadSomewhere(t *testing.T) {
+// Every link between the pages must lead to a file.
+func TestLinks(t *testing.T) {
 	for page, text := range pages(t) {
 		dir := ".."
 		if _, err := os.Stat(filepath.Join("../ops/guide", page)); err == nil {
@@ -84,7 +84,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// The README's first command, in its quick form, does what the page says.
+// The README's first command, in its quick form, does what the README says.
 func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the quick demo, half a minute; the full test run does it")
@@ -118,7 +118,7 @@ func TestDemo(t *testing.T) {
 		Report     string
 	}
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &sum); err != nil {
-		t.Fatalf("the last line is no JSON object: %v\n%s", err, out)
+		t.Fatalf("the last line is not a JSON object: %v\n%s", err, out)
 	}
 	if sum.Status != "done" || len(sum.Adapter) != 64 || sum.Rows.Kept == 0 || len(sum.Pairs) != 3 {
 		t.Errorf("got %+v", sum)
@@ -138,7 +138,11 @@ func TestDemo(t *testing.T) {
 			t.Errorf("no seconds of %s: %v", s, sum.Seconds)
 		}
 	}
-	for _, f := range []string{sum.Report, filepath.Join(sum.AdapterDir, "adapter_config.json"), filepath.Join(sum.AdapterDir, "adapter_model.safetensors")} {
+	for _, f := range []string{
+		sum.Report,
+		filepath.Join(sum.AdapterDir, "adapter_config.json"),
+		filepath.Join(sum.AdapterDir, "adapter_model.safetensors"),
+	} {
 		if !filepath.IsAbs(f) {
 			f = filepath.Join(dir, f)
 		}

@@ -6,19 +6,21 @@ import (
 	"testing"
 )
 
-// fences keeps each technology in one folder, so that replacing it, or reading
-// how we use it, means reading one folder. Tests count too.
+// fences keeps each technology in one folder. To replace it, or to see how it is used, one
+// folder is enough. Tests count too.
 var fences = []struct {
 	tech   string   // import path prefix
-	inside []string // packages, with all below them
+	inside []string // packages, with everything below them
 	why    string
 }{
 	{"github.com/apache/arrow/", []string{"schemas"}, "only schemas knows how rows become bytes"},
 	{"github.com/nats-io/", []string{"broker"}, "only broker knows JetStream"},
 	{"github.com/minio/minio-go/", []string{"storage/minio"}, "only storage/minio knows S3"},
 	{"gorgonia.org/cu", []string{"stages/policy/kernel/cuda"}, "only the cuda device knows the driver"},
-	{"gorgonia.org/", []string{"stages/policy/op", "stages/policy/model", "stages/policy/loss", "stages/policy/optim", "stages/policy/train"}, "graphs are for training; decoding and all else calls kernels"},
-	{"github.com/nikolalohinski/gonja/", []string{"stages/policy/template"}, "one renderer"},
+	{"gorgonia.org/", []string{
+		"stages/policy/op", "stages/policy/model", "stages/policy/loss", "stages/policy/optim", "stages/policy/train",
+	}, "graphs are for training; decoding calls kernels directly"},
+	{"github.com/nikolalohinski/gonja/", []string{"stages/policy/template"}, "one package renders chat templates"},
 	{"github.com/alecthomas/kong", []string{"ops/itool"}, "only the binary has a command line"},
 	{"github.com/goccy/go-yaml", []string{"ops/config", "ops/lab"}, "configuration is read in one place"},
 }

@@ -9,29 +9,35 @@ import (
 	"testing"
 )
 
-// floors states who may import whom inside this module. It is policy, not a
-// description: a build that breaks it is fixed in the build, not here.
-// A package obeys the row with the longest matching prefix; "." is itself.
+// floors says which packages of this module a package may import. It is policy, not a
+// description: if a build breaks it, change the build, not this table. The row with the longest
+// matching pattern applies; "." is the package itself with everything below it.
 var floors = []struct{ pkg, may, why string }{
-	{"schemas", ".", "words depend on nothing"},
+	{"schemas", ".", "the records depend on nothing"},
 	{"broker", ".", "moves bytes; does not know what they mean"},
 	{"storage", ".", "keeps bytes; does not know what they mean"},
 	{"stages/policy", ".", "the engine is a library of numbers, not of pipelines"},
 	{"stages/expand/search", ".", "the search knows no model and no text"},
 	{"stages", "schemas", "the contract every stage fulfils"},
-	{"stages/judge", "schemas stages= stages/policy= stages/policy/policytest", "what right means, for the stages that ask: expand, select, update, evaluate"},
-	{"stages/*", ". schemas stages= stages/judge stages/policy= stages/policy/train stages/policy/policytest stages/stagetest", "a stage meets its neighbours only in schemas, and the engine only at its door"},
-	{"stages/stagetest", ". schemas stages=", "judges any stage through its contract alone"},
+	{"stages/judge", "schemas stages= stages/policy= stages/policy/policytest",
+		"decides whether an answer is right, for expand, select, update and evaluate"},
+	{"stages/*", ". schemas stages= stages/judge stages/policy= stages/policy/train stages/policy/policytest " +
+		"stages/stagetest",
+		"a stage knows other stages only by their records, and the engine only by its public package"},
+	{"stages/stagetest", ". schemas stages=", "tests any stage through its contract alone"},
 	{"ops/courier", "schemas broker= storage=", "the claim check: messages and objects become records"},
-	{"ops/courier/couriertest", "broker= broker/embed storage/disk ops/courier", "a real broker and a real store for the tests of ops"},
-	{"ops/worker", ". schemas stages= broker= storage= storage/checkpoint ops/courier", "the one place where stage, broker and storage meet"},
-	{"ops/line", ". schemas stages broker= storage= storage/checkpoint ops/courier", "the one place that names every stage"},
-	{"ops", ". schemas stages broker storage", "wires everything, is imported by nothing below"},
-	{"integration", ". schemas stages broker storage ops", "looks at everything, is imported by nothing"},
+	{"ops/courier/couriertest", "broker= broker/embed storage/disk ops/courier",
+		"a real broker and a real store for the tests of ops"},
+	{"ops/worker", ". schemas stages= broker= storage= storage/checkpoint ops/courier",
+		"the one place where stage, broker and storage meet"},
+	{"ops/line", ". schemas stages broker= storage= storage/checkpoint ops/courier",
+		"the one place that names every stage"},
+	{"ops", ". schemas stages broker storage", "wires everything; only integration may import it"},
+	{"integration", ". schemas stages broker storage ops", "tests everything; no package may import it"},
 }
 
-// covers reports whether pattern covers package p. "a" covers a and all below
-// it, "a/*" every child of a and all below, "a=" only a itself.
+// covers reports whether a pattern covers package p. "a" covers a and everything below it, "a/*"
+// everything below a, "a=" only a itself.
 func covers(pattern, p string) bool {
 	if exact, ok := strings.CutSuffix(pattern, "="); ok {
 		return p == exact
@@ -81,11 +87,11 @@ func TestFloors(t *testing.T) {
 			}
 		}
 		if best < 0 {
-			t.Errorf("%s stands on no floor; add a row", name)
+			t.Errorf("%s has no row in floors: add one", name)
 			continue
 		}
 		f := floors[best]
-		self := f.pkg // "." means the subtree the row speaks of
+		self := f.pkg // what "." means
 		if parent, ok := strings.CutSuffix(f.pkg, "/*"); ok {
 			child, _, _ := strings.Cut(strings.TrimPrefix(name, parent+"/"), "/")
 			self = parent + "/" + child

@@ -17,9 +17,8 @@ import (
 	"itool/storage/minio"
 )
 
-// TestLineOnMinIO: a run whose files lie on MinIO gives the policies of a run on
-// disk, and its keys, which stand in the environment, get into nothing that is
-// printed or stored.
+// TestLineOnMinIO: a run with its files on MinIO gives the same policies as a run on disk. The
+// keys of MinIO, which come from the environment, are neither printed nor stored.
 func TestLineOnMinIO(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the whole line twice, about 15 seconds; the full test run does it")
@@ -47,7 +46,7 @@ func TestLineOnMinIO(t *testing.T) {
 		t.Errorf("policies on MinIO\n%v differ from those on disk\n%v", got, onDisk)
 	}
 	if _, err := os.Stat(filepath.Join(k.site.Dir, "store")); err == nil {
-		t.Error("up made a store in its folder, though another was given")
+		t.Error("up made a store in its folder, although another was given")
 	}
 
 	say("watch", name)
@@ -57,7 +56,7 @@ func TestLineOnMinIO(t *testing.T) {
 	say("runs")
 	say("doctor")
 	say("export", name, "--out", "adapter")
-	// The folder of up knows the store, too.
+	// The folder of up also names the store.
 	out, errs, code := rig.Itool(t, k.site.Dir, "report", name, "--dir", ".")
 	if said["report by folder"] = out + errs; code != 0 || !strings.Contains(out, "run "+name+" · done") {
 		t.Errorf("report by the folder: exit code %d\n%s%s", code, out, errs)
@@ -81,7 +80,10 @@ func TestLineOnMinIO(t *testing.T) {
 	for file, content := range files(t, k.site.Dir) { // broker, report, exported adapter
 		leaks(t, file, content, access, secret)
 	}
-	store, err := minio.Open(t.Context(), minio.Config{Endpoint: endpoint, Bucket: "runs", Prefix: "some/prefix", AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret)})
+	store, err := minio.Open(t.Context(), minio.Config{
+		Endpoint: endpoint, Bucket: "runs", Prefix: "some/prefix",
+		AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +102,7 @@ func leaks(t *testing.T, where string, content []byte, secrets ...string) {
 	}
 }
 
-// files are the contents of a folder.
+// files are the contents of all files in a folder.
 func files(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{}
@@ -117,7 +119,7 @@ func files(t *testing.T, dir string) map[string][]byte {
 	return out
 }
 
-// objects are the contents of a store, unpacked.
+// objects are the contents of all objects in a store, decompressed.
 func objects(t *testing.T, s storage.Store) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{}
@@ -140,7 +142,7 @@ func objects(t *testing.T, s storage.Store) map[string][]byte {
 		out[info.Key] = content
 	}
 	if len(out) == 0 {
-		t.Fatal("nothing is on MinIO")
+		t.Fatal("the store on MinIO is empty")
 	}
 	return out
 }

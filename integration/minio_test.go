@@ -24,8 +24,11 @@ func TestMinIO(t *testing.T) {
 	wire := startWire(t, endpoint)
 	var n int
 	open := func(t *testing.T) storage.Store {
-		n++ // a bucket for each test; the second half also tests prefixes
-		c := minio.Config{Endpoint: wire.endpoint, Bucket: fmt.Sprintf("test-%d", n), AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret)}
+		n++ // a bucket for each test; every second one also tests prefixes
+		c := minio.Config{
+			Endpoint: wire.endpoint, Bucket: fmt.Sprintf("test-%d", n),
+			AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret),
+		}
 		if n%2 == 0 {
 			c.Prefix = "some/prefix"
 		}
@@ -53,15 +56,20 @@ func TestMinIO(t *testing.T) {
 	})
 	t.Run("ManyOpenOneBucket", func(t *testing.T) { testManyOpen(t, endpoint, access, secret) })
 	t.Run("WrongKeys", func(t *testing.T) {
-		_, err := minio.Open(t.Context(), minio.Config{Endpoint: endpoint, Bucket: "b-1", AccessKey: minio.Secret(access), SecretKey: "not-the-secret"})
-		if err == nil || !strings.Contains(err.Error(), "check access key") || strings.Contains(err.Error(), "not-the-secret") || strings.Contains(err.Error(), access) {
-			t.Errorf("%v, want a hint at the keys that does not show them", err)
+		const wrong = "not-the-secret"
+		_, err := minio.Open(t.Context(), minio.Config{
+			Endpoint: endpoint, Bucket: "b-1", AccessKey: minio.Secret(access), SecretKey: wrong,
+		})
+		if err == nil || !strings.Contains(err.Error(), "check access key") {
+			t.Errorf("%v, want an error that says to check the keys", err)
+		} else if strings.Contains(err.Error(), wrong) || strings.Contains(err.Error(), access) {
+			t.Error("the error shows a key")
 		}
 	})
 }
 
-// testLostAnswer: a PUT is done, but its answer does not arrive. The client asks
-// again and must find out by the digest that it won.
+// testLostAnswer: a PUT is done, but its answer does not arrive. The client tries again, and must
+// see by the digest that its first PUT succeeded.
 func testLostAnswer(t *testing.T, s storage.Store, wire *wire) {
 	const content = "written once"
 	want, err := s.Put(t.Context(), "elsewhere", strings.NewReader(content), -1)
@@ -82,7 +90,9 @@ func testManyOpen(t *testing.T, endpoint, access, secret string) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			s, err := minio.Open(t.Context(), minio.Config{Endpoint: endpoint, Bucket: "many", AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret)})
+			s, err := minio.Open(t.Context(), minio.Config{
+				Endpoint: endpoint, Bucket: "many", AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret),
+			})
 			if err != nil {
 				t.Error(err)
 				return
@@ -96,7 +106,7 @@ func testManyOpen(t *testing.T, endpoint, access, secret string) {
 	wg.Wait()
 }
 
-// changing gives other bytes the second time.
+// changing gives other bytes at every reading.
 type changing struct {
 	*strings.Reader
 	n int
@@ -111,13 +121,13 @@ func (c *changing) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// wire is a proxy before the server that damages content and loses answers.
+// wire is a proxy in front of the server that damages content and loses answers.
 type wire struct {
 	endpoint string
 
 	mu      sync.Mutex
-	damaged map[string]bool // end of the URL's path
-	losing  string          // end of the URL's path, once
+	damaged map[string]bool // by the end of the URL's path
+	losing  string          // end of the URL's path; the next answer to it is lost
 	nLost   int
 }
 
@@ -126,7 +136,7 @@ func startWire(t *testing.T, endpoint string) *wire {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: endpoint})
-			r.Out.Host = r.In.Host // it is signed
+			r.Out.Host = r.In.Host // the signature includes it
 		},
 		ModifyResponse: w.modify,
 		// An aborted handler closes the connection without an answer.
@@ -138,7 +148,7 @@ func startWire(t *testing.T, endpoint string) *wire {
 	return w
 }
 
-// damage flips one bit of the object whenever it is read, until it is put again.
+// damage flips one bit of the object at every reading, until it is put again.
 func (w *wire) damage(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -161,7 +171,8 @@ func (w *wire) modify(r *http.Response) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	path := r.Request.URL.Path
-	if r.Request.Method == http.MethodPut && w.losing != "" && strings.HasSuffix(path, "/"+w.losing) && r.StatusCode == http.StatusOK {
+	put := r.Request.Method == http.MethodPut && r.StatusCode == http.StatusOK
+	if put && w.losing != "" && strings.HasSuffix(path, "/"+w.losing) {
 		w.losing = ""
 		w.nLost++
 		return errors.New("lost")

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -83,12 +84,12 @@ func write(t *testing.T, name, text string) {
 // copyTree copies a tree without what git or a run keeps there.
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
-	skip := map[string]bool{".git": true, ".peers": true, ".cache": true, ".itool": true, "itool-runs": true, "itool-up": true}
+	skip := []string{".git", ".peers", ".cache", ".itool", "itool-runs", "itool-up"}
 	err := filepath.WalkDir(from, func(name string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && skip[d.Name()] {
+		if d.IsDir() && slices.Contains(skip, d.Name()) {
 			return filepath.SkipDir
 		}
 		rel, err := filepath.Rel(from, name)

@@ -21,23 +21,24 @@ import (
 	"itool/schemas"
 )
 
-// oneRound is a shorter small run, for tests that look at what one round does.
+// oneRound makes the small run shorter, for tests that need one round only.
 const oneRound = "line.rounds=1"
 
-// TestSwapAStage: filter is left out of the workers and somebody else's stands in.
-// The run ends as usual, on that one's pairs, and nobody else's results notice.
+// TestSwapAStage: no worker runs filter; another program does its work. The run ends as usual,
+// with the pairs of that program, and the results of all other stages are the same.
 func TestSwapAStage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the whole line three times, about 20 seconds; the full test run does it")
 	}
 	undisturbed := inOneProcess(t, oneRound)
-	others := bodies(t, undisturbed, "example", "score", "selection", "candidate")
+	otherRecords := []string{"example", "score", "selection", "candidate"}
+	others := bodies(t, undisturbed, otherRecords...)
 	ours := bodies(t, undisturbed, "pair")
 	for _, c := range []struct {
 		name, worker string
 		start        func(k *cluster)
 	}{
-		{"another program in Go, which knows broker and schemas alone", "foreign", func(k *cluster) {
+		{"another program in Go, which uses only broker and schemas", "foreign", func(k *cluster) {
 			f := foreign{k.site.Broker, name}
 			ctx, cancel := context.WithCancel(k.t.Context())
 			done := make(chan error, 1)
@@ -57,7 +58,7 @@ func TestSwapAStage(t *testing.T) {
 			k.publish(oneRound)
 			k.work("split", "warmup", "score", "select", "expand", "update", "evaluate")
 			k.end()
-			if diff := cmp.Diff(others, bodies(t, k.site.Courier, "example", "score", "selection", "candidate")); diff != "" {
+			if diff := cmp.Diff(others, bodies(t, k.site.Courier, otherRecords...)); diff != "" {
 				t.Errorf("the results of other stages have changed (- undisturbed, + swapped):\n%s", diff)
 			}
 			pairs := 0
@@ -74,9 +75,9 @@ func TestSwapAStage(t *testing.T) {
 				t.Errorf("%d results of filter, want %d", pairs, len(ours))
 			}
 			if fmt.Sprint(bodies(t, k.site.Courier, "pair")) == fmt.Sprint(ours) {
-				t.Error("the foreign filter gave the very bytes of ours; the test shows nothing")
+				t.Error("the foreign filter gave the same bytes as ours: the test proves nothing")
 			}
-			policies(t, k.site.Courier) // warm-up and update have both trained
+			policies(t, k.site.Courier) // checks that warm-up and update both trained
 			var r report.Report
 			out, _ := k.itool("report", name, "--json")
 			if err := json.Unmarshal([]byte(out), &r); err != nil {
@@ -89,7 +90,7 @@ func TestSwapAStage(t *testing.T) {
 	}
 }
 
-// bodies are the digests of some records' bodies, by record, round and key.
+// bodies are the digests of the bodies of some records, by record, round and key.
 func bodies(t *testing.T, c *courier.Courier, records ...string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -108,7 +109,7 @@ func bodies(t *testing.T, c *courier.Courier, records ...string) map[string]stri
 	return out
 }
 
-// startGuide starts the Python program that stands in the guide, as it stands there.
+// startGuide starts the Python program of the guide, unchanged.
 func startGuide(k *cluster) {
 	k.t.Helper()
 	python, err := exec.LookPath("python3")
@@ -116,7 +117,7 @@ func startGuide(k *cluster) {
 		k.t.Skipf("no python3 runs the guide's worker: %v", err)
 	}
 	if err := exec.Command(python, "-c", "import nats, pyarrow").Run(); err != nil {
-		k.t.Skip("python3 has not both of nats-py and pyarrow, which the guide's worker needs: pip install nats-py pyarrow")
+		k.t.Skip("python3 lacks nats-py or pyarrow, which the guide's worker needs: pip install nats-py pyarrow")
 	}
 	page, err := os.ReadFile("../ops/guide/swap-stage.md")
 	if err != nil {
@@ -134,8 +135,8 @@ func startGuide(k *cluster) {
 	rig.StartProgram(k.t, k.site.Dir, python, file, k.site.Address, "disk:"+filepath.Join(k.site.Dir, "store"), name)
 }
 
-// foreign is a filter that somebody else wrote: it takes every node's best child
-// against its worst, and asks no further.
+// foreign is another implementation of filter: of every node it pairs the best child with the
+// worst one.
 type foreign struct {
 	b       *broker.Broker
 	runName string
@@ -152,7 +153,7 @@ func (f foreign) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, broker.ErrNoRun), errors.Is(err, broker.ErrEmpty), errors.Is(err, broker.ErrUnavailable):
-			select { // not open yet, nothing to do, or away
+			select { // the run is not open, there is no item, or the broker is away
 			case <-hints:
 			case <-time.After(time.Second):
 			case <-ctx.Done():
@@ -163,7 +164,7 @@ func (f foreign) run(ctx context.Context) error {
 	}
 }
 
-// next takes one item from the queue to its end.
+// next takes one item from the queue and finishes it.
 func (f foreign) next(ctx context.Context) error {
 	queue, err := f.b.Pull(ctx, f.runName, "filter", []string{"candidate.*.*"}, broker.PullOptions{})
 	if err != nil {
@@ -183,7 +184,7 @@ func (f foreign) next(ctx context.Context) error {
 			case <-beating.Done():
 				return
 			case <-time.After(queue.AckWait() / 3):
-				_ = d.Heartbeat(beating) // without it the item comes again, no more
+				_ = d.Heartbeat(beating) // if it fails, the item is only delivered again
 			}
 		}
 	}()
@@ -208,11 +209,11 @@ func (f foreign) next(ctx context.Context) error {
 	if _, err := f.b.Publish(ctx, to, result.Header.Map(), result.Body); err != nil {
 		return err
 	}
-	_ = f.b.Announce(ctx, broker.Hint, f.runName, nil) // the keeper looks anyway, later
+	_ = f.b.Announce(ctx, broker.Hint, f.runName, nil) // without it the keeper looks later
 	return d.Ack(ctx)
 }
 
-// filter is the work.
+// filter makes the pairs of one tree.
 func (f foreign) filter(m broker.Message) (schemas.Batch, error) {
 	h, err := schemas.ParseHeader(m.Header)
 	if err != nil {
@@ -225,7 +226,7 @@ func (f foreign) filter(m broker.Message) (schemas.Batch, error) {
 	if err != nil {
 		return schemas.Batch{}, err
 	}
-	path := make([][]int32, len(tree)) // of every node: prompt and answer up to there
+	path := make([][]int32, len(tree)) // prompt and answer up to a node
 	best, worst := map[int32]schemas.Candidate{}, map[int32]schemas.Candidate{}
 	for i, c := range tree {
 		if i > 0 {
@@ -243,26 +244,28 @@ func (f foreign) filter(m broker.Message) (schemas.Batch, error) {
 	for i := range tree {
 		b, w := best[int32(i)], worst[int32(i)]
 		if b.Node == w.Node || len(b.Tokens) == 0 || len(w.Tokens) == 0 || b.Tokens[0] == w.Tokens[0] {
-			continue // no two sides, or they begin alike
+			continue // one child only, or both begin with the same token
 		}
 		pairs = append(pairs, schemas.Pair{
 			ExampleID: tree[0].ExampleID, Node: int32(i), PromptIDs: path[i],
-			ChosenIDs: b.Tokens, RejectedIDs: w.Tokens, ChosenText: b.Text, RejectedText: w.Text, ChosenQ: b.Q, RejectedQ: w.Q,
+			ChosenIDs: b.Tokens, ChosenText: b.Text, ChosenQ: b.Q,
+			RejectedIDs: w.Tokens, RejectedText: w.Text, RejectedQ: w.Q,
 		})
 	}
 	return schemas.Encode(f.header(h), pairs)
 }
 
 func (f foreign) failed(m broker.Message, cause error) (record string, b schemas.Batch, err error) {
-	h, _ := schemas.ParseHeader(m.Header) // what cannot be read stays empty
+	h, _ := schemas.ParseHeader(m.Header) // fields that do not parse stay empty
 	h.Run, h.Round, h.Key = m.Run, m.Round, m.Key
 	b, err = schemas.Encode(f.header(h), []schemas.Failed{{
-		Stage: "filter", Subject: m.Address.String(), Attempts: 5, Reason: "attempts", Error: cause.Error(), Worker: "foreign",
+		Stage: "filter", Subject: m.Address.String(), Worker: "foreign",
+		Attempts: 5, Reason: "attempts", Error: cause.Error(),
 	}})
 	return "failed", b, err
 }
 
-// header is that of a result for a task.
+// header is the header of a task's result.
 func (foreign) header(task schemas.Header) schemas.Header {
 	h := task
 	h.Input, h.Worker = task.SHA256, "foreign"

@@ -36,7 +36,7 @@ var build = sync.OnceValues(func() (string, error) {
 func Main(m *testing.M) int {
 	defer func() {
 		if !built.Load() {
-			return // no test wanted it
+			return // no test built it
 		}
 		if bin, err := build(); err == nil {
 			os.RemoveAll(filepath.Dir(bin))
@@ -55,7 +55,7 @@ func Binary(t testing.TB) string {
 	return bin
 }
 
-// Itool runs itool to its end and returns what it printed, and its exit code.
+// Itool runs itool to its end and returns its output and its exit code.
 func Itool(t testing.TB, dir string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -81,14 +81,14 @@ type Process struct {
 	done chan struct{}
 }
 
-// Start runs itool in the background. The test's end kills it, and prints what it
-// said when the test has failed.
+// Start runs itool in the background until the test ends. If the test failed, its output is
+// logged.
 func Start(t testing.TB, dir string, args ...string) *Process {
 	t.Helper()
 	return StartProgram(t, dir, Binary(t), args...)
 }
 
-// StartProgram does the same with another program.
+// StartProgram is Start for another program.
 func StartProgram(t testing.TB, dir, program string, args ...string) *Process {
 	t.Helper()
 	p := &Process{cmd: exec.Command(program, args...), log: &bytes.Buffer{}, done: make(chan struct{})}
@@ -106,22 +106,22 @@ func StartProgram(t testing.TB, dir, program string, args ...string) *Process {
 	return p
 }
 
-// Kill is kill −9; it returns when the process is gone.
+// Kill sends SIGKILL and waits until the process has ended.
 func (p *Process) Kill() {
 	p.cmd.Process.Kill()
 	<-p.done
 }
 
-// Stop is SIGTERM; it returns when the process is gone.
+// Stop sends SIGTERM and waits until the process has ended.
 func (p *Process) Stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	<-p.done
 }
 
-// Said is what the process printed; ask when it is gone.
+// Said is the output of the process. Call it only after the process has ended.
 func (p *Process) Said() string { return p.log.String() }
 
-// FreePort returns a port that nobody listened on a moment ago.
+// FreePort returns a port that was free a moment ago.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

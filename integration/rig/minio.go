@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// minioModule is a test tool under the AGPL: built and run beside the tests,
-// never linked.
+// minioModule is a test tool under the AGPL: it is built and run as a program of its own, never
+// linked.
 const minioModule = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 
 // MinIO starts an empty MinIO on the loopback interface and stops it when the
@@ -30,7 +30,7 @@ func MinIO(t *testing.T) (endpoint, access, secret string) {
 	bin := minioBinary(t)
 	access, secret = rand.Text(), rand.Text()
 	dir := t.TempDir()
-	for range 5 { // somebody else may take the free port first
+	for range 5 { // another process may take the free port first
 		endpoint = freeAddress(t)
 		log := &syncBuffer{}
 		if err := startMinIO(t, bin, dir, endpoint, access, secret, log); err != nil {
@@ -39,7 +39,7 @@ func MinIO(t *testing.T) (endpoint, access, secret string) {
 		}
 		return endpoint, access, secret
 	}
-	t.Fatal("MinIO does not start; see its output above")
+	t.Fatal("MinIO does not start: see its output above")
 	return
 }
 
@@ -60,7 +60,8 @@ func minioBinary(t *testing.T) string {
 		return bin
 	}
 	if os.Getenv("ITOOL_MINIO") != "build" {
-		t.Skipf("MinIO is not built (no %s); build it once, in 2 to 5 minutes, with: ITOOL_MINIO=build go test -run MinIO ./integration", bin)
+		t.Skipf("MinIO is not built (no %s): build it once, in 2 to 5 minutes, with: "+
+			"ITOOL_MINIO=build go test -run MinIO ./integration", bin)
 	}
 	build := exec.Command("go", "install", minioModule)
 	build.Dir = t.TempDir() // outside any module
@@ -85,8 +86,10 @@ func freeAddress(t *testing.T) string {
 func startMinIO(t *testing.T, bin, dir, endpoint, access, secret string, log *syncBuffer) error {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background()) // kills the process
-	cmd := exec.CommandContext(ctx, bin, "server", "--quiet", "--address", endpoint, "--certs-dir", filepath.Join(dir, "certs"), filepath.Join(dir, "data"))
-	cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+access, "MINIO_ROOT_PASSWORD="+secret, "MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_CI_CD=on")
+	cmd := exec.CommandContext(ctx, bin, "server", "--quiet", "--address", endpoint,
+		"--certs-dir", filepath.Join(dir, "certs"), filepath.Join(dir, "data"))
+	cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+access, "MINIO_ROOT_PASSWORD="+secret,
+		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_CI_CD=on")
 	cmd.Stdout, cmd.Stderr = log, log
 	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
@@ -105,8 +108,8 @@ func startMinIO(t *testing.T, bin, dir, endpoint, access, secret string, log *sy
 	return nil
 }
 
-// waitReady asks for what an anonymous caller may not have. The health page says
-// "ready" while every request is still answered with 503; a 403 is a real answer.
+// waitReady waits until the server refuses an anonymous request with 403. The health page is no
+// use: it says "ready" while the server still answers every request with 503.
 func waitReady(url string, exited <-chan error) error {
 	limit := time.After(time.Minute)
 	for tick := time.Tick(20 * time.Millisecond); ; {
@@ -126,7 +129,7 @@ func waitReady(url string, exited <-chan error) error {
 	}
 }
 
-// syncBuffer keeps what a process prints.
+// syncBuffer collects the output of a process; several goroutines may use it at once.
 type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent has the kernel kill cmd when the test process is killed and its
-// clean-up never runs.
+// dieWithParent makes the kernel kill cmd when the test process dies. If the test process is
+// killed, its own clean-up does not run.
 func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

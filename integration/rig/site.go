@@ -14,13 +14,13 @@ import (
 
 // Site is a running `itool up`.
 type Site struct {
-	*courier.Courier // without a store when up was given another than the one in Dir
+	*courier.Courier // without a store, if up was given another store than the one in Dir
 	*Process
 	Dir     string
 	Address string // of the broker
 }
 
-// Up starts `itool up` on the folder and returns when its broker can be reached.
+// Up starts `itool up` on a folder and waits until its broker answers.
 func Up(t testing.TB, dir string, args ...string) *Site {
 	t.Helper()
 	args = append([]string{"up", "--dir", dir, "--port", fmt.Sprint(FreePort(t))}, args...)
@@ -41,7 +41,7 @@ func Up(t testing.TB, dir string, args ...string) *Site {
 			}
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("itool up on %s does not come up: %v", dir, err)
+			t.Fatalf("itool up on %s does not start: %v", dir, err)
 		}
 	}
 }
