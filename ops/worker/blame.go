@@ -9,15 +9,15 @@ import (
 	"itool/ops/courier"
 )
 
-// A stage reads through plain files and readers and cannot tell a damaged file from
-// a store that is away. So whatever it reads says so to the item, too: the item then
-// waits, whatever the stage makes of the error.
+// A stage reads through plain files and readers, so it cannot tell a damaged file from a store that
+// does not answer. The files and readers below report such errors to the item, too. The item then
+// waits, even if the stage hides the error.
 
-// blame returns what turns an error of the store into one to wait for.
+// blame returns a function that marks errors of the store as errors to wait for.
 func (it *item) blame(ctx context.Context) func(error) error {
 	return func(err error) error {
 		if errors.Is(err, io.EOF) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrClosed) {
-			return err // the stage's own doing
+			return err // caused by the stage itself
 		}
 		err = courier.Infra(ctx, err)
 		it.note(err)
@@ -33,7 +33,7 @@ func (it *item) note(err error) {
 	}
 }
 
-// folder is a checkpoint whose errors are told apart.
+// folder is a checkpoint that reports errors of the store.
 type folder struct {
 	fsys  fs.FS
 	blame func(error) error
@@ -49,7 +49,7 @@ func (f folder) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, f.blame(err)
 	}
-	// A local file is there as a whole, and its user may want to map it.
+	// A local file is complete, and its user may want to map it into memory.
 	if _, local := file.(io.ReaderAt); local {
 		return file, nil
 	}
@@ -62,7 +62,7 @@ func (f folder) Open(name string) (fs.File, error) {
 func (f folder) Stat(name string) (fs.FileInfo, error)      { return fs.Stat(f.fsys, name) }
 func (f folder) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(f.fsys, name) }
 
-// stream is a file that comes over the network while it is read.
+// stream is a file that is read over the network.
 type stream struct {
 	fs.File
 	r reader

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,79 +16,10 @@ import (
 	"itool/ops/worker"
 	"itool/schemas"
 	"itool/stages"
-	"itool/storage"
 	"itool/storage/checkpoint"
 )
 
-// flaky is a store over a network that fails its next calls.
-type flaky struct {
-	store storage.Store // not embedded: a store over a network has no local files
-	fail  atomic.Int64  // calls that are still to fail
-	puts  atomic.Int64
-}
-
-var errAway = errors.New("connection refused")
-
-func (f *flaky) trouble() error {
-	if f.fail.Add(-1) >= 0 {
-		return errAway
-	}
-	return nil
-}
-
-func (f *flaky) Put(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
-	f.puts.Add(1)
-	if err := f.trouble(); err != nil {
-		_, _ = io.CopyN(io.Discard, r, 1) // half of it was sent
-		return storage.Info{}, err
-	}
-	return f.store.Put(ctx, key, r, size)
-}
-
-func (f *flaky) PutIfAbsent(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
-	if err := f.trouble(); err != nil {
-		return storage.Info{}, err
-	}
-	return f.store.PutIfAbsent(ctx, key, r, size)
-}
-
-func (f *flaky) Get(ctx context.Context, key string) (io.ReadCloser, storage.Info, error) {
-	if err := f.trouble(); err != nil {
-		return nil, storage.Info{}, err
-	}
-	r, info, err := f.store.Get(ctx, key)
-	return &flakyReader{r, f}, info, err
-}
-
-type flakyReader struct {
-	io.ReadCloser
-	f *flaky
-}
-
-func (r *flakyReader) Read(p []byte) (int, error) {
-	if err := r.f.trouble(); err != nil {
-		return 0, err
-	}
-	return r.ReadCloser.Read(p)
-}
-
-func (f *flaky) Stat(ctx context.Context, key string) (storage.Info, error) {
-	if err := f.trouble(); err != nil {
-		return storage.Info{}, err
-	}
-	return f.store.Stat(ctx, key)
-}
-
-func (f *flaky) List(ctx context.Context, prefix string) iter.Seq2[storage.Info, error] {
-	if err := f.trouble(); err != nil {
-		return func(yield func(storage.Info, error) bool) { yield(storage.Info{}, err) }
-	}
-	return f.store.List(ctx, prefix)
-}
-
-func (f *flaky) Delete(ctx context.Context, key string) error { return f.store.Delete(ctx, key) }
-
-// overNetwork puts a store between the world and its folder that can be away.
+// overNetwork puts a flaky store in front of the folder of the world.
 func (w *world) overNetwork() *flaky {
 	f := &flaky{store: w.c.Store}
 	w.c.Store = f
@@ -122,7 +52,8 @@ func (w *world) base() string {
 
 func putUnder[R schemas.Record](w *world, policy, record string, round int, key string, rows []R) {
 	w.t.Helper()
-	b, err := schemas.Encode(schemas.Header{Run: run, Round: round, Key: key, Seed: 7, Config: "cfg", Policy: policy}, rows)
+	h := schemas.Header{Run: run, Round: round, Key: key, Seed: 7, Config: "cfg", Policy: policy}
+	b, err := schemas.Encode(h, rows)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -131,7 +62,7 @@ func putUnder[R schemas.Record](w *world, policy, record string, round int, key 
 	}
 }
 
-// noFailures says that nothing was given up.
+// noFailures checks that no item was given up.
 func (w *world) noFailures() {
 	w.t.Helper()
 	if n, err := w.c.Broker.Count(w.t.Context(), run, "failed.*.*"); err != nil || n != 0 {
@@ -139,18 +70,18 @@ func (w *world) noFailures() {
 	}
 }
 
-func TestAStoreThatIsAwayIsNobodysFault(t *testing.T) {
+func TestAStoreThatDoesNotAnswerIsNoFailedAttempt(t *testing.T) {
 	t.Parallel()
 	write := file("adapter", "trained")
 	for name, c := range map[string]struct {
 		do   func(ctx context.Context, in stages.Input, out stages.Output) error
-		once bool // the stage itself need not begin anew
+		once bool // the stage must not run a second time
 	}{
 		"opening the policy": {do: func(ctx context.Context, in stages.Input, out stages.Output) error {
 			_, err := fs.ReadFile(in.Policy, "weights")
 			return err
 		}},
-		"the policy, and a stage that hides it": {do: func(ctx context.Context, in stages.Input, out stages.Output) error {
+		"a stage that hides the error": {do: func(ctx context.Context, in stages.Input, out stages.Output) error {
 			if _, err := fs.ReadFile(in.Policy, "weights"); err != nil {
 				return stages.Reject(fmt.Errorf("weights: %v", err))
 			}
@@ -200,7 +131,7 @@ func TestAStoreThatIsAwayIsNobodysFault(t *testing.T) {
 			await[schemas.Score](w, "candidate", 0, "k")
 			w.noFailures()
 			if c.once && calls.Load() != 1 {
-				t.Errorf("the stage ran %d times, want once: its work is done, only the store is away", calls.Load())
+				t.Errorf("the stage ran %d times, want once: only the store failed", calls.Load())
 			}
 			if name == "an attachment" {
 				r, _, err := w.c.Store.Get(t.Context(), "runs/r1/attached/expand/0/k/tree")
@@ -216,35 +147,39 @@ func TestAStoreThatIsAwayIsNobodysFault(t *testing.T) {
 	}
 }
 
-// A message that nobody can read is parked under its own key, and does not hold up
-// the others.
-func TestPoison(t *testing.T) {
+// A message that cannot be read gets a failure record under its own key. It does not hold up the
+// others.
+func TestUnreadableMessages(t *testing.T) {
 	t.Parallel()
-	good := func(t *testing.T, key string) (map[string]string, []byte) {
+	type headers = map[string]string
+	good := func(t *testing.T, key string) (headers, []byte) {
 		b, err := schemas.Encode(schemas.Header{Run: run, Round: 2, Key: key, Config: "cfg"}, []schemas.Score{{}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return b.Header.Map(), b.Body
 	}
+	set := func(key, value string) func(headers, []byte) (headers, []byte) {
+		return func(h headers, b []byte) (headers, []byte) {
+			h[key] = value
+			return h, b
+		}
+	}
 	for name, c := range map[string]struct {
-		change func(h map[string]string, body []byte) (map[string]string, []byte)
+		change func(h headers, body []byte) (headers, []byte)
 		want   string
 	}{
-		"no headers":     {func(h map[string]string, b []byte) (map[string]string, []byte) { return nil, b }, "says run"},
-		"a junk round":   {func(h map[string]string, b []byte) (map[string]string, []byte) { h["itool-round"] = "x"; return h, b }, "itool-round"},
-		"another run":    {func(h map[string]string, b []byte) (map[string]string, []byte) { h["itool-run"] = "r9"; return h, b }, "says run"},
-		"another key":    {func(h map[string]string, b []byte) (map[string]string, []byte) { h["itool-key"] = "z"; return h, b }, "says"},
-		"another round":  {func(h map[string]string, b []byte) (map[string]string, []byte) { h["itool-round"] = "7"; return h, b }, "says"},
-		"another config": {func(h map[string]string, b []byte) (map[string]string, []byte) { h["itool-config"] = "x"; return h, b }, "under configuration"},
-		"another schema": {func(h map[string]string, b []byte) (map[string]string, []byte) {
-			h["itool-schema"] = "pair/v1"
-			return h, b
-		}, "pair/v1"},
-		"a junk body": {func(h map[string]string, b []byte) (map[string]string, []byte) {
+		"no headers":     {func(_ headers, b []byte) (headers, []byte) { return nil, b }, "says run"},
+		"a junk round":   {set("itool-round", "x"), "itool-round"},
+		"another run":    {set("itool-run", "r9"), "says run"},
+		"another key":    {set("itool-key", "z"), "says"},
+		"another round":  {set("itool-round", "7"), "says"},
+		"another config": {set("itool-config", "x"), "under configuration"},
+		"another schema": {set("itool-schema", "pair/v1"), "pair/v1"},
+		"a junk body": {func(h headers, _ []byte) (headers, []byte) {
 			return h, []byte("\xff\xff\xff\xffjunk")
 		}, "digest"},
-		"a claim of naught": {func(h map[string]string, b []byte) (map[string]string, []byte) {
+		"a claim that points nowhere": {func(h headers, _ []byte) (headers, []byte) {
 			h["itool-claim"] = "../x"
 			h["itool-size"] = "3"
 			return h, nil
@@ -255,15 +190,11 @@ func TestPoison(t *testing.T) {
 			w := newWorld(t)
 			h, body := good(t, "k")
 			h, body = c.change(h, body)
-			if _, err := w.c.Broker.Publish(t.Context(), broker.Address{Run: run, Record: "root", Round: 2, Key: "k"}, h, body); err != nil {
-				t.Fatal(err)
-			}
+			w.raw("root", 2, "k", h, body)
 			w.start(1, doer{perItem, echo})
 			h, body = good(t, "l")
-			if _, err := w.c.Broker.Publish(t.Context(), broker.Address{Run: run, Record: "root", Round: 2, Key: "l"}, h, body); err != nil {
-				t.Fatal(err)
-			}
-			rows, _ := await2(w, 10*time.Second)
+			w.raw("root", 2, "l", h, body)
+			rows, _ := awaitFailure(w, 10*time.Second)
 			if rows[0].Reason != "rejected" || !strings.Contains(rows[0].Error, c.want) {
 				t.Errorf("got %+v, want a rejection about %q", rows[0], c.want)
 			}
@@ -272,8 +203,8 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// A broken record within a round parks the whole-round stage; it does not wait for it.
-func TestARoundWithJunkIsParked(t *testing.T) {
+// A damaged record in a round is a failure of the stage that gathers it: the stage must not wait.
+func TestARoundWithADamagedRecordFails(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		header map[string]string
@@ -285,9 +216,7 @@ func TestARoundWithJunkIsParked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			if _, err := w.c.Broker.Publish(t.Context(), broker.Address{Run: run, Record: "pair", Round: 2, Key: "a"}, c.header, nil); err != nil {
-				t.Fatal(err)
-			}
+			w.raw("pair", 2, "a", c.header, nil)
 			put(w, "gather", 2, "pair", []schemas.Gather{{Key: "a"}})
 			w.start(1, doer{gathering, echo})
 			deadline := time.Now().Add(10 * time.Second)
@@ -301,7 +230,7 @@ func TestARoundWithJunkIsParked(t *testing.T) {
 					return
 				}
 				if time.Now().After(deadline) {
-					t.Fatal("the stage waits for a record that will never be right")
+					t.Fatal("the stage waits for a record that stays damaged")
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
@@ -309,8 +238,8 @@ func TestARoundWithJunkIsParked(t *testing.T) {
 	}
 }
 
-// The description of a run may be junk too; a worker serves other runs and lives.
-func TestARunThatSaysNothing(t *testing.T) {
+// The description of a run may be damaged, too. A worker goes on with other runs.
+func TestARunWithoutDescription(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	if err := w.c.Broker.CreateRun(t.Context(), "r0", 1<<20); err != nil {
@@ -338,9 +267,9 @@ func TestARunThatSaysNothing(t *testing.T) {
 	await[schemas.Score](w, "candidate", 0, "k")
 }
 
-// A full stream refuses failure markers too: the item is held, and its true reason
-// is told once there is room.
-func TestAFullStreamHoldsFailuresToo(t *testing.T) {
+// A full stream refuses failure records, too. The item waits, and its failure record is written once
+// the stream has room.
+func TestAFailureRecordWaitsForAFullStream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	put(w, "root", 2, "k", []schemas.Score{{}})
@@ -352,7 +281,8 @@ func TestAFullStreamHoldsFailuresToo(t *testing.T) {
 		if i > 9 {
 			size = 10
 		}
-		_, err := w.c.Broker.Publish(t.Context(), broker.Address{Run: run, Record: "filler", Key: fmt.Sprint(i)}, nil, make([]byte, size))
+		at := broker.Address{Run: run, Record: "filler", Key: fmt.Sprint(i)}
+		_, err := w.c.Broker.Publish(t.Context(), at, nil, make([]byte, size))
 		if errors.Is(err, broker.ErrFull) && size == 10 {
 			break
 		}
@@ -372,18 +302,19 @@ func TestAFullStreamHoldsFailuresToo(t *testing.T) {
 	if err := w.c.Broker.SetQuota(t.Context(), run, 64<<20); err != nil {
 		t.Fatal(err)
 	}
-	rows, _ := await2(w, 15*time.Second)
+	rows, _ := awaitFailure(w, 15*time.Second)
 	if calls.Load() != 1 || rows[0].Attempts != 1 || !strings.Contains(rows[0].Error, "the true reason") {
 		t.Errorf("after %d calls: %+v", calls.Load(), rows[0])
 	}
 }
 
-// An item whose result is there is done, however often its ack was lost.
-func TestAResultBeatsLostAcks(t *testing.T) {
+// An item with a result is done, even if its ack was lost many times.
+func TestAnItemWithAResultIsDoneWithoutAck(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	put(w, "root", 0, "k", []schemas.Score{{}})
-	p, err := w.c.Broker.Pull(t.Context(), run, "expand", []string{perItem.Filter()}, broker.PullOptions{AckWait: time.Second})
+	opt := broker.PullOptions{AckWait: time.Second}
+	p, err := w.c.Broker.Pull(t.Context(), run, "expand", []string{perItem.Filter()}, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,7 +337,7 @@ func TestAResultBeatsLostAcks(t *testing.T) {
 	w.noFailures()
 }
 
-// settled waits until nothing of the stage is pending or in work.
+// settled waits until no item of the stage is pending or in work.
 func (w *world) settled(stage string) {
 	w.t.Helper()
 	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -420,7 +351,7 @@ func (w *world) settled(stage string) {
 	}
 }
 
-// A holder that died keeps the lease for AckWait, not for longer.
+// A holder that died keeps the lease for AckWait, and no longer.
 func TestTheLeaseOfADeadHolderIsTakenOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

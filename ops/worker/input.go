@@ -17,11 +17,11 @@ import (
 	"itool/storage/checkpoint"
 )
 
-// Checkpoints is the storage prefix of all policies. Parts are shared by digest, so
-// that every round's policy stores only its adapter.
+// Checkpoints is the storage prefix of all policies. Policies share parts by digest, so every round
+// stores only its adapter.
 const Checkpoints = "checkpoints"
 
-// input gathers what the stage reads.
+// input prepares what the stage reads.
 func (it *item) input(ctx context.Context) (stages.Input, error) {
 	h := it.in.Header
 	in := stages.Input{Header: h, PolicyDigest: h.Policy}
@@ -35,7 +35,9 @@ func (it *item) input(ctx context.Context) (stages.Input, error) {
 			return in, err
 		}
 	}
-	in.Round = func(record string, round int) iter.Seq2[schemas.Batch, error] { return it.also(ctx, record, round) }
+	in.Round = func(record string, round int) iter.Seq2[schemas.Batch, error] {
+		return it.also(ctx, record, round)
+	}
 	in.Dataset = func(key string) (io.ReadCloser, error) { return it.dataset(ctx, key) }
 	if in.Resume, err = it.resume(ctx, run); err != nil {
 		return in, err
@@ -57,16 +59,16 @@ func (it *item) input(ctx context.Context) (stages.Input, error) {
 	return in, nil
 }
 
-// description is what a run's own record says.
+// description is what the worker needs of a run's own record.
 type description struct {
-	sha          string // of the record: another run under the same name has another
+	sha          string // of the record; it differs between two runs of the same name
 	configDigest string
 	sections     map[string]json.RawMessage // of the configuration, by stage
 }
 
-// description reads the frozen description of the run. Small items, of which there
-// may be thousands a second, take it from memory; a whole-round stage asks anew,
-// since a name can be given to another run.
+// description reads the frozen description of the run. Items of a stage that does not gather take it
+// from memory: there may be thousands per second. A stage that gathers reads it again, because a name
+// can be given to another run.
 func (it *item) description(ctx context.Context) (*description, error) {
 	if d, ok := it.w.runs.Load(it.runName); ok && !it.spec.Gather {
 		if d := d.(*description); d.configDigest == it.in.Header.Config {
@@ -79,7 +81,8 @@ func (it *item) description(ctx context.Context) (*description, error) {
 	}
 	d := &description{sha: h.SHA256, configDigest: run.ConfigDigest}
 	if d.configDigest != it.in.Header.Config {
-		return nil, stages.Reject(fmt.Errorf("the item was made under configuration %.12s, the run has %.12s", it.in.Header.Config, d.configDigest))
+		return nil, stages.Reject(fmt.Errorf("the item was made under configuration %.12s, the run has %.12s",
+			it.in.Header.Config, d.configDigest))
 	}
 	if err := json.Unmarshal([]byte(run.Config), &d.sections); err != nil {
 		return nil, stages.Reject(fmt.Errorf("configuration of run %s: %w", it.runName, err))
@@ -119,9 +122,11 @@ func (it *item) dataset(ctx context.Context, key string) (io.ReadCloser, error) 
 	}{reader{r, it.blame(ctx)}, r}, nil
 }
 
-// round reads a round for the stage; what does not decode will never, and is
-// rejected here, where it is known from the store that is merely away.
-func (it *item) round(ctx context.Context, record string, round int, keys []string, reads string) iter.Seq2[schemas.Batch, error] {
+// round reads a round for the stage. It rejects damaged batches, because only here they can be told
+// from a store that does not answer.
+func (it *item) round(
+	ctx context.Context, record string, round int, keys []string, reads string,
+) iter.Seq2[schemas.Batch, error] {
 	return func(yield func(schemas.Batch, error) bool) {
 		for b, err := range it.w.Courier.Round(ctx, it.runName, record, round, keys) {
 			if err == nil && reads != "" {
@@ -140,12 +145,13 @@ func (it *item) round(ctx context.Context, record string, round int, keys []stri
 	}
 }
 
-// also reads another record of the run that the stage's Spec names: what the gather
-// lists once there is one, so that what comes late changes nothing.
+// also reads another record of the run that the stage's Spec names. Once the round is gathered it
+// reads what the gather lists, so that late results change nothing.
 func (it *item) also(ctx context.Context, record string, round int) iter.Seq2[schemas.Batch, error] {
 	return func(yield func(schemas.Batch, error) bool) {
 		if !slices.Contains(it.spec.Also, record) {
-			yield(schemas.Batch{}, stages.Reject(fmt.Errorf("%s reads %s, which its Spec does not name; the stage is at fault", it.spec.Name, record)))
+			yield(schemas.Batch{}, stages.Reject(fmt.Errorf(
+				"%s reads %s, which its Spec does not name; the stage is at fault", it.spec.Name, record)))
 			return
 		}
 		keys, err := it.w.Courier.ResultKeys(ctx, it.runName, record, round)

@@ -23,23 +23,23 @@ type item struct {
 	d       *broker.Delivery
 	runName string
 
-	failures int                                // failed attempts before this one, since it last got on
-	forgiven int                                // those before that: see resume.go
+	failures int                                // failed attempts before this one that count, see resume.go
+	forgiven int                                // failed attempts that do not count
 	in       schemas.Batch                      // the message that woke the stage
-	target   schemas.Header                     // where the result goes
-	lease    atomic.Pointer[broker.Lease]       // set while a whole-round stage works; the heartbeat renews it
+	target   schemas.Header                     // of the result
+	lease    atomic.Pointer[broker.Lease]       // set while a stage that gathers works; the heartbeat renews it
 	folder   string                             // of its checkpoints in the store
-	marked   bool                               // it may have some
-	away     atomic.Pointer[courier.InfraError] // what the stage saw of a store that is away
+	marked   bool                               // it may have checkpoints
+	away     atomic.Pointer[courier.InfraError] // the last error of the store that the stage saw
 }
 
-// Outcomes of an item that are not its own fault.
+// Reasons to drop an item that is not at fault.
 var (
 	errCancelled = errors.New("the run was cancelled")
 	errEnded     = errors.New("the run has ended")
 )
 
-// waitPause is how long an item that waits for a newer worker stays with us.
+// waitPause is how long this worker keeps an item that waits for a newer worker.
 const waitPause = 5 * time.Second
 
 // waitError holds an item that this worker cannot serve, but another may.
@@ -47,7 +47,7 @@ type waitError struct{ what string }
 
 func (e *waitError) Error() string { return "waiting: " + e.what }
 
-// run takes the item to its end: a result, a failure record, or back to the queue.
+// run serves the item until it has a result or a failure record, or goes back to the queue.
 func (it *item) run(ctx context.Context) {
 	log := it.w.Log.With("run", it.runName, "stage", it.spec.Name, "item", it.d.Address.String())
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -60,7 +60,7 @@ func (it *item) run(ctx context.Context) {
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, broker.ErrNoRun):
 	case errors.As(err, &wait):
-		// Another worker may be able to; it shall not come straight back to us.
+		// Another worker may be able to serve it. Without a pause it would come back to this one.
 		select {
 		case <-ctx.Done():
 		case <-time.After(waitPause):
@@ -79,7 +79,7 @@ func (it *item) run(ctx context.Context) {
 	cancel(nil)
 	<-beat
 
-	// What follows tells the broker; it must be told also when ctx has ended.
+	// The broker must be told the outcome even if ctx has ended.
 	tell, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer done()
 	switch {
@@ -103,11 +103,11 @@ func (it *item) run(ctx context.Context) {
 		err = it.d.Retry(tell, pause)
 	}
 	if err != nil && !errors.Is(err, broker.ErrNoRun) {
-		log.Warn("the broker did not hear of the end; the item comes again and finds its result", "error", err)
+		log.Warn("the broker was not told the outcome; the item comes again and finds its result", "error", err)
 	}
 }
 
-// hold calls f until it fails for a reason other than broker or store.
+// hold calls f until it succeeds, or fails for another reason than broker or store.
 func (it *item) hold(ctx context.Context, f func(context.Context) error) error {
 	pause := 250 * time.Millisecond
 	for {
@@ -126,7 +126,7 @@ func (it *item) hold(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// heartbeat keeps the delivery ours and watches for the end of the run.
+// heartbeat keeps the delivery with this worker and watches for the end of the run.
 func (it *item) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(it.w.AckWait / 3)
 	defer tick.Stop()
@@ -141,10 +141,10 @@ func (it *item) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) {
 		}
 		if l := it.lease.Load(); l != nil {
 			if err := l.Renew(ctx); errors.Is(err, broker.ErrLost) {
-				// Someone else took over while we were frozen. Going on is safe (the
-				// policy record commits once) but wasted.
+				// Another worker took over while this process was frozen. To go on is safe,
+				// because the policy record is written once, but the work may be wasted.
 				it.w.Log.Warn("lost the lease", "run", it.runName, "stage", it.spec.Name)
-				it.lease.CompareAndSwap(l, nil) // whoever begins anew must win it again
+				it.lease.CompareAndSwap(l, nil) // the next attempt must acquire it again
 			}
 		}
 		if err := it.over(ctx); err != nil {
@@ -166,20 +166,20 @@ func (it *item) over(ctx context.Context) error {
 	return nil
 }
 
-// serve runs the stage on the item and publishes the result, unless it is there.
+// serve runs the stage on the item and publishes the result, unless the result exists.
 func (it *item) serve(ctx context.Context) error {
 	var err error
 	it.forgiven = 0
 	if it.failures, err = it.d.FailedAttempts(ctx); err != nil {
 		return courier.Infra(ctx, err)
 	}
-	there, err := it.answered(ctx)
+	answered, err := it.answered(ctx)
 	if err != nil {
 		return err
 	}
 	switch {
-	case it.failures >= MaxAttempts && there:
-		return nil // only its acks were lost
+	case it.failures >= MaxAttempts && answered:
+		return nil // only the acks were lost
 	case it.failures >= MaxAttempts && !it.spec.Gather:
 		return it.died()
 	}
@@ -189,17 +189,17 @@ func (it *item) serve(ctx context.Context) error {
 	if it.target, err = it.resultHeader(); err != nil {
 		return err
 	}
-	if there {
+	if answered {
 		return it.adopt(ctx)
 	}
 	if it.spec.Gather {
 		if err := it.acquire(ctx); err != nil {
 			return err
 		}
-		// The former holder may have finished while we waited.
-		if there, err := it.answered(ctx); err != nil {
+		// The former holder may have finished while this one waited.
+		if answered, err := it.answered(ctx); err != nil {
 			return err
-		} else if there {
+		} else if answered {
 			return it.adopt(ctx)
 		}
 	}
@@ -213,7 +213,7 @@ func (it *item) serve(ctx context.Context) error {
 	out := &output{it: it, ctx: ctx}
 	start := time.Now()
 	if err := process(ctx, it.stage, in, out); err != nil {
-		// A stage may hide whose fault it was; what it read was the store's.
+		// The stage may hide that the store caused its error: what it read remembers it.
 		if away := it.away.Swap(nil); away != nil {
 			return away
 		}
@@ -232,17 +232,18 @@ func (it *item) serve(ctx context.Context) error {
 	return nil
 }
 
-// died gives up an item whose holders left no error behind.
+// died is the error of an item whose workers left no error behind.
 func (it *item) died() error {
-	return fmt.Errorf("%d workers died or were frozen while they held this item; look for out-of-memory kills", it.failures)
+	return fmt.Errorf("%d workers died or were frozen while they held this item; look for out-of-memory kills",
+		it.failures)
 }
 
-// hint tells keepers and workers to look now instead of at their next turn.
+// hint tells keepers and workers to look for work now.
 func (it *item) hint(ctx context.Context) {
-	_ = it.w.Courier.Broker.Announce(ctx, broker.Hint, it.runName, nil) // lost hints cost seconds, nothing else
+	_ = it.w.Courier.Broker.Announce(ctx, broker.Hint, it.runName, nil) // a lost hint costs seconds, nothing else
 }
 
-// process calls the stage; a panic is a failed attempt, not the end of the worker.
+// process calls the stage. A panic is a failed attempt, not the end of the worker.
 func process(ctx context.Context, s stages.Stage, in stages.Input, out stages.Output) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -252,9 +253,9 @@ func process(ctx context.Context, s stages.Stage, in stages.Input, out stages.Ou
 	return s.Process(ctx, in, out)
 }
 
-// badItem turns an error of reading records into what the worker does about it: a
-// newer record waits for a newer worker, a broken one is rejected. What is missing is
-// tried again: another worker may look into the right store.
+// badItem decides what to do about an error of reading records. A newer record waits for a newer
+// worker. A damaged record is rejected. A missing record is tried again: another worker may have the
+// right store.
 func badItem(err error) error {
 	var newer *schemas.NewerError
 	var infra *courier.InfraError
@@ -267,11 +268,11 @@ func badItem(err error) error {
 	return stages.Reject(err)
 }
 
-// acquire waits for the lease of a whole-round stage: two trainers at once are
-// safe, since the policy record commits once, but one of them would work in vain.
+// acquire waits for the lease of a stage that gathers. Two trainers at once would be safe, because
+// the policy record is written once, but the work of one would be wasted.
 func (it *item) acquire(ctx context.Context) error {
 	if it.lease.Load() != nil {
-		return nil // ours, from before a pause of broker or store
+		return nil // kept since before a pause of broker or store
 	}
 	name := fmt.Sprintf("%s-%s-%d", it.runName, it.spec.Name, it.target.Round)
 	for {

@@ -19,8 +19,8 @@ import (
 	"itool/stages"
 )
 
-// mortal is a worker that can die like a killed process: from one moment on neither
-// broker nor store hear anything of it, whatever it was about to say.
+// mortal is a worker that can die like a killed process: from one moment on it reaches neither broker
+// nor store.
 type mortal struct {
 	courier *courier.Courier
 	store   *flaky
@@ -50,9 +50,9 @@ func (m *mortal) kill() {
 	<-m.done
 }
 
-// Items and a trainer die more often than an item may fail, at any point: between
-// deposit, publish and ack, between a checkpoint and its pointer. Nothing is lost,
-// nothing is given up, and the answers are those of an undisturbed run.
+// Workers die more often than an item may fail, at any point: between deposit, publish and ack,
+// between a checkpoint and its pointer. No item is lost or given up, and the results are those of an
+// undisturbed run.
 func TestDyingAnywhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills workers for some 15 seconds")
@@ -77,7 +77,7 @@ func TestDyingAnywhere(t *testing.T) {
 		}
 		return echo(ctx, in, out)
 	}}
-	// The trainer adds up its steps, so that one done twice or left out shows.
+	// The trainer adds up its steps, so a step that is done twice or skipped changes the result.
 	trains := doer{gathering, func(ctx context.Context, in stages.Input, out stages.Output) error {
 		step, sum := 0, 0
 		if in.Resume != nil {
@@ -112,7 +112,8 @@ func TestDyingAnywhere(t *testing.T) {
 		m := spawn(t, s, slow, trains)
 		newest := func() string { return slices.Max(append(holding(w.keys(resumes), "/steps/"), "")) }
 		before := newest()
-		for end := time.Now().Add(5 * time.Second); newest() == before && time.Now().Before(end); { // until the trainer is at work
+		// Until the trainer is at work.
+		for end := time.Now().Add(5 * time.Second); newest() == before && time.Now().Before(end); {
 			time.Sleep(5 * time.Millisecond)
 		}
 		time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
@@ -125,7 +126,7 @@ func TestDyingAnywhere(t *testing.T) {
 		want += i * i
 	}
 	if rows, _ := await[schemas.Score](w, "policy", 1, "policy"); rows[0].ExampleID != strconv.Itoa(want) {
-		t.Errorf("the trainer came to %s after %d deaths, want %d", rows[0].ExampleID, deaths, want)
+		t.Errorf("the trainer got %s after %d deaths, want %d", rows[0].ExampleID, deaths, want)
 	}
 	for i := range items {
 		rows, _ := await[schemas.Score](w, "candidate", 0, fmt.Sprintf("k%02d", i))

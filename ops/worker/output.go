@@ -15,13 +15,13 @@ import (
 	"itool/storage/checkpoint"
 )
 
-// output is what the stage answers with. A store that is away holds the stage here,
-// so that hours of work do not begin anew for it.
+// output takes what the stage answers. If the store does not answer, the stage waits here, so that
+// hours of work need not be repeated.
 type output struct {
 	it     *item
-	ctx    context.Context // of the item; output lives no longer
-	result *schemas.Batch
-	told   time.Time // of the last progress
+	ctx    context.Context // of the item: output does not outlive it
+	result *schemas.Batch  // nil: none yet
+	told   time.Time       // when progress was announced last
 }
 
 var _ stages.Output = (*output)(nil)
@@ -31,15 +31,17 @@ func (o *output) Result(b schemas.Batch) error {
 		return stages.Reject(fmt.Errorf("%s gave a second result; the stage is at fault", o.it.spec.Name))
 	}
 	if b.Header.Schema != o.it.spec.Schema {
-		return stages.Reject(fmt.Errorf("%s gave %s instead of %s; the stage is at fault", o.it.spec.Name, b.Header.Schema, o.it.spec.Schema))
+		return stages.Reject(fmt.Errorf("%s gave %s instead of %s; the stage is at fault",
+			o.it.spec.Name, b.Header.Schema, o.it.spec.Schema))
 	}
 	o.result = &b
 	return nil
 }
 
 func (o *output) Attach(ctx context.Context, name string, r io.Reader) error {
-	key := fmt.Sprintf("runs/%s/attached/%s/%d/%s/%s", o.it.runName, o.it.spec.Name, o.it.target.Round, o.it.target.Key, name)
-	body, err := io.ReadAll(r) // to send it twice if need be
+	key := fmt.Sprintf("runs/%s/attached/%s/%d/%s/%s",
+		o.it.runName, o.it.spec.Name, o.it.target.Round, o.it.target.Key, name)
+	body, err := io.ReadAll(r) // it may have to be sent twice
 	if err != nil {
 		return err
 	}
@@ -58,7 +60,9 @@ func (o *output) Save(ctx context.Context, write func(stages.Create) error, drop
 		if err != nil {
 			return courier.Infra(ctx, err)
 		}
-		parent.Parts = slices.DeleteFunc(parent.Parts, func(p checkpoint.Part) bool { return slices.Contains(drop, p.Name) })
+		parent.Parts = slices.DeleteFunc(parent.Parts, func(p checkpoint.Part) bool {
+			return slices.Contains(drop, p.Name)
+		})
 		m, err := o.write(ctx, Checkpoints, &parent, write)
 		digest = m.Digest()
 		return err
@@ -66,9 +70,11 @@ func (o *output) Save(ctx context.Context, write func(stages.Create) error, drop
 	return digest, err
 }
 
-// write makes a checkpoint. An error of the stage's own writing is its fault, one of
-// storing what it wrote is not, though it comes back through the stage.
-func (o *output) write(ctx context.Context, prefix string, parent *checkpoint.Manifest, write func(stages.Create) error) (checkpoint.Manifest, error) {
+// write makes a checkpoint. The stage is at fault for an error of its own, but not for an error of
+// the store, though that comes back through the stage too.
+func (o *output) write(
+	ctx context.Context, prefix string, parent *checkpoint.Manifest, write func(stages.Create) error,
+) (checkpoint.Manifest, error) {
 	var own, store error
 	m, err := checkpoint.Write(ctx, o.it.w.Courier.Store, prefix, parent, func(create stages.Create) error {
 		own = write(func(name string) (io.WriteCloser, error) {
@@ -86,7 +92,7 @@ func (o *output) write(ctx context.Context, prefix string, parent *checkpoint.Ma
 	return m, courier.Infra(ctx, err)
 }
 
-// part notes what storing it came to.
+// part is a file of a checkpoint. It remembers the errors of storing it.
 type part struct {
 	io.WriteCloser
 	store *error
@@ -100,7 +106,8 @@ func (p *part) Close() error {
 	return err
 }
 
-// Every item's progress at most so often: a stage may tell of every row.
+// progressPause is the shortest time between two announcements of an item: a stage may report every
+// row.
 const progressPause = 50 * time.Millisecond
 
 func (o *output) Progress(done, total int, unit, detail string) {

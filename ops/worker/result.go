@@ -14,8 +14,8 @@ import (
 	"itool/stages"
 )
 
-// answer is where the result goes: under the item's own key, or, for a stage that
-// gathers, under the name of the record it writes.
+// answer is the address of the result. Its key is that of the item or, for a stage that gathers, the
+// name of the record that it writes.
 func (it *item) answer() broker.Address {
 	to := broker.Address{Run: it.runName, Record: it.spec.Writes, Round: it.d.Round, Key: it.d.Key}
 	if it.spec.Gather {
@@ -27,18 +27,19 @@ func (it *item) answer() broker.Address {
 	return to
 }
 
+// answered reports whether the result exists.
 func (it *item) answered(ctx context.Context) (bool, error) {
-	there, err := it.w.Courier.Broker.Has(ctx, it.answer())
-	return there, courier.Infra(ctx, err)
+	exists, err := it.w.Courier.Broker.Has(ctx, it.answer())
+	return exists, courier.Infra(ctx, err)
 }
 
-// resultHeader fills in what the result shares with its item, once the item's header
-// agrees with the subject that it came under: the one is what stages read, the other
-// what write-once goes by.
+// resultHeader fills in what the result shares with its item. First it checks that the item's header
+// agrees with its subject: stages read the header, but records are written once per subject.
 func (it *item) resultHeader() (schemas.Header, error) {
 	h, at := it.in.Header, it.d.Address
 	if h.Run != at.Run || h.Round != at.Round || h.Key != at.Key {
-		return h, stages.Reject(fmt.Errorf("message %v says run %q, round %d, key %q; whoever wrote it is at fault", at, h.Run, h.Round, h.Key))
+		return h, stages.Reject(fmt.Errorf("message %v says run %q, round %d, key %q; its writer is at fault",
+			at, h.Run, h.Round, h.Key))
 	}
 	to := it.answer()
 	return schemas.Header{
@@ -47,8 +48,8 @@ func (it *item) resultHeader() (schemas.Header, error) {
 	}, nil
 }
 
-// adopt accepts the result that is there, after checking that it answers the same
-// question: the same policy, configuration and input.
+// adopt accepts an existing result if it answers the same question: the same policy, configuration
+// and input.
 func (it *item) adopt(ctx context.Context) error {
 	m, err := it.w.Courier.Broker.Get(ctx, it.answer())
 	if err != nil {
@@ -59,13 +60,16 @@ func (it *item) adopt(ctx context.Context) error {
 		return stages.Reject(fmt.Errorf("result %v: %w", m.Address, err))
 	}
 	for _, d := range []struct{ what, have, want string }{
-		{"policy", h.Policy, it.target.Policy}, {"config", h.Config, it.target.Config}, {"input", h.Input, it.target.Input},
+		{"policy", h.Policy, it.target.Policy},
+		{"config", h.Config, it.target.Config},
+		{"input", h.Input, it.target.Input},
 	} {
 		if d.have != d.want {
-			return stages.Reject(fmt.Errorf("result %v is there, but for another %s (%.12s, this item has %.12s): two writers disagree about the run", m.Address, d.what, d.have, d.want))
+			return stages.Reject(fmt.Errorf("result %v exists, but for another %s (%.12s, this item has %.12s): "+
+				"two writers disagree about the run", m.Address, d.what, d.have, d.want))
 		}
 	}
-	if it.spec.Gather { // whoever published it may have died before it could tidy up
+	if it.spec.Gather { // the worker that published it may have died before it removed its checkpoints
 		if run, err := it.description(ctx); err == nil {
 			it.folder = it.resumeFolder(run)
 			it.sweep(ctx, 0)
@@ -74,14 +78,15 @@ func (it *item) adopt(ctx context.Context) error {
 	return nil
 }
 
-// publish writes the result; one that is there already wins.
+// publish writes the result. An existing result wins.
 func (it *item) publish(ctx context.Context, b *schemas.Batch, took time.Duration) error {
 	h := it.target
 	h.Schema, h.SHA256, h.Rows = b.Header.Schema, b.Header.SHA256, b.Header.Rows
 	batch := schemas.Batch{Header: h, Body: b.Body}
 	seconds := strconv.FormatFloat(took.Seconds(), 'f', 3, 64)
 	return it.hold(ctx, func(ctx context.Context) error {
-		stored, err := it.w.Courier.Publish(ctx, it.spec.Writes, batch, map[string]string{courier.HeaderSeconds: seconds})
+		extra := map[string]string{courier.HeaderSeconds: seconds}
+		stored, err := it.w.Courier.Publish(ctx, it.spec.Writes, batch, extra)
 		if err != nil {
 			return it.unpublished(ctx, err)
 		}
@@ -92,16 +97,17 @@ func (it *item) publish(ctx context.Context, b *schemas.Batch, took time.Duratio
 	})
 }
 
-// unpublished says what an error of publishing means: mostly, to wait.
+// unpublished classifies an error of publishing. Most of them mean to wait.
 func (it *item) unpublished(ctx context.Context, err error) error {
 	if errors.Is(err, broker.ErrFull) {
-		return &courier.InfraError{Err: fmt.Errorf("stalled: stream full: raise line.stream_max_bytes in a new run, or retire old runs: %w", err)}
+		return &courier.InfraError{Err: fmt.Errorf("stalled: stream full: raise line.stream_max_bytes in a new run, "+
+			"or retire old runs: %w", err)}
 	}
 	return courier.Infra(ctx, err)
 }
 
-// giveUp puts a failure record in the place of the result. It holds like everything
-// else: a full stream refuses failures too, and the reason shall not get lost.
+// giveUp writes a failure record in the place of the result. It waits for broker and store, because
+// the reason must not get lost: a full stream refuses failure records too.
 func (it *item) giveUp(ctx context.Context, reason string, cause error) error {
 	row := schemas.Failed{
 		Stage: it.spec.Name, Subject: it.d.Address.String(), Attempts: int32(min(it.failures+1, MaxAttempts)),

@@ -19,25 +19,30 @@ import (
 	"itool/storage/checkpoint"
 )
 
-// A long item's checkpoints lie in a folder of their own in the store, and beside
-// them one small pointer each, whose name holds the step:
+// The checkpoints of a long item have their own folder in the store. Each has a small pointer, whose
+// name is the step:
 //
 //	runs/<run>/resume/<stage>-<round>-<item>/{parts,manifests,steps}/…
 //
-// A pointer is written last, so a crash leaves the one before. The newest whose parts
-// are all right is resumed from. The last two are kept, and none once the result is
-// published. A pointer also says how often the item had failed before it: an item that
-// gets on between two failures is not given up for their number. <item> is a digest of what the item belongs to: another run under the
-// same name must not go on from where this one stopped.
+// The pointer is written last, so a crash leaves the pointer before it. An item resumes from the
+// newest checkpoint whose parts are all sound. The last two are kept, and none once the result is
+// published.
+//
+// A pointer also says how often the item had failed before it. Those failures do not count any more:
+// an item that makes progress between its failures is not given up.
+//
+// <item> is a digest of what the item belongs to, because another run of the same name must not
+// resume from the checkpoints of this one.
 
-const kept = 2
+const kept = 2 // checkpoints
 
 func (it *item) resumeFolder(run *description) string {
 	sum := sha256.New()
 	for _, s := range []string{run.sha, it.in.Header.Policy, it.in.Header.SHA256, it.in.Header.Key} {
 		fmt.Fprintln(sum, s)
 	}
-	return fmt.Sprintf("runs/%s/resume/%s-%d-%s", it.runName, it.spec.Name, it.target.Round, hex.EncodeToString(sum.Sum(nil))[:16])
+	digest := hex.EncodeToString(sum.Sum(nil))[:16]
+	return fmt.Sprintf("runs/%s/resume/%s-%d-%s", it.runName, it.spec.Name, it.target.Round, digest)
 }
 
 func (o *output) Checkpoint(ctx context.Context, step int, write func(stages.Create) error) error {
@@ -48,7 +53,8 @@ func (o *output) Checkpoint(ctx context.Context, step int, write func(stages.Cre
 		if err != nil {
 			return err
 		}
-		key, pointer := fmt.Sprintf("%s/steps/%09d", it.folder, step), fmt.Sprint(m.Digest(), " ", it.forgiven+it.failures)
+		key := fmt.Sprintf("%s/steps/%09d", it.folder, step)
+		pointer := fmt.Sprint(m.Digest(), " ", it.forgiven+it.failures)
 		_, err = it.w.Courier.Store.Put(ctx, key, strings.NewReader(pointer), int64(len(pointer)))
 		return courier.Infra(ctx, err)
 	})
@@ -58,10 +64,10 @@ func (o *output) Checkpoint(ctx context.Context, step int, write func(stages.Cre
 	return err
 }
 
-// resume opens the newest whole checkpoint of an earlier try, or returns nil.
+// resume opens the newest sound checkpoint of an earlier attempt, or returns nil.
 //
-// Of single items, of which there are many and short ones, only those that crashed
-// are looked after.
+// Items of a stage that does not gather are many and short, so only those that failed before are
+// looked up.
 func (it *item) resume(ctx context.Context, run *description) (fs.FS, error) {
 	it.folder = it.resumeFolder(run)
 	if it.marked = it.marked || it.spec.Gather || it.failures > 0; !it.marked {
@@ -81,14 +87,14 @@ func (it *item) resume(ctx context.Context, run *description) (fs.FS, error) {
 			it.failures -= it.forgiven
 			return folder{fsys, it.blame(ctx)}, nil
 		case ctx.Err() != nil, errors.As(err, &infra):
-			return nil, err // wait: to begin anew would throw hours away
+			return nil, err // wait: a start from the beginning would waste hours
 		}
 		it.w.Log.Warn("a checkpoint is damaged; trying the one before", "checkpoint", key, "error", err)
 	}
 	return nil, nil
 }
 
-// steps lists the pointers, the oldest first.
+// steps lists the pointers, oldest first.
 func (it *item) steps(ctx context.Context) (keys []string, err error) {
 	for info, err := range it.w.Courier.Store.List(ctx, it.folder+"/steps/") {
 		if err != nil {
@@ -120,7 +126,8 @@ func (it *item) pointsTo(ctx context.Context, step string) (digest string, failu
 	return digest, failures, nil
 }
 
-// checkDigest tells a name that is none from a store that does not answer.
+// checkDigest finds a damaged digest before it is used as a name in the store, where it would look
+// like a missing object.
 func checkDigest(s string) error {
 	if len(s) != 64 || strings.Trim(s, "0123456789abcdef") != "" {
 		return fmt.Errorf("%w: %.80q is no digest of a checkpoint", storage.ErrCorrupt, s)
@@ -128,8 +135,8 @@ func checkDigest(s string) error {
 	return nil
 }
 
-// resumeFrom opens a checkpoint and every part of it: a part that is lost must show
-// now, while there is another checkpoint to go back to.
+// resumeFrom opens a checkpoint and reads every part of it: a lost part must be found now, while an
+// older checkpoint can still be used.
 func (it *item) resumeFrom(ctx context.Context, step string) (fsys fs.FS, failures int, err error) {
 	digest, failures, err := it.pointsTo(ctx, step)
 	if err != nil {
@@ -139,16 +146,16 @@ func (it *item) resumeFrom(ctx context.Context, step string) (fsys fs.FS, failur
 	for i := 0; err == nil && i < len(m.Parts); i++ {
 		var f fs.File
 		if f, err = fsys.Open(m.Parts[i].Name); err == nil {
-			_, err = io.Copy(io.Discard, f) // to the end, where the digest is compared
+			_, err = io.Copy(io.Discard, f) // to the end: there the digest is compared
 			err = errors.Join(err, f.Close())
 		}
 	}
 	return fsys, failures, courier.Infra(ctx, err)
 }
 
-// sweep keeps the newest checkpoints and removes what only older ones need. It is
-// housekeeping: an error leaves waste behind, for the next time. Whoever still writes
-// here without a lease may lose a part by it; resuming then takes the one before.
+// sweep keeps the newest checkpoints and removes what only older ones need. An error leaves waste for
+// the next sweep. A worker that lost its lease and still writes here may lose a part by it; resuming
+// then uses the checkpoint before.
 func (it *item) sweep(ctx context.Context, keep int) {
 	if err := it.trySweep(ctx, keep); err != nil && ctx.Err() == nil {
 		it.w.Log.Warn("old checkpoints were not removed", "folder", it.folder, "error", err)
@@ -170,14 +177,14 @@ func (it *item) trySweep(ctx context.Context, keep int) error {
 		}
 		m, err := checkpoint.Load(ctx, store, it.folder, digest)
 		if err != nil {
-			return err // what it needs is unknown: remove nothing
+			return err // its parts are unknown: remove nothing
 		}
 		needed[path.Base(step)], needed[digest+".json"] = true, true
 		for _, p := range m.Parts {
 			needed[p.SHA256] = true
 		}
 	}
-	// Pointers first, so that none is left that points to nothing.
+	// Pointers first, so that no pointer without a checkpoint is left.
 	for _, what := range []string{"/steps/", "/manifests/", "/parts/"} {
 		for info, err := range store.List(ctx, it.folder+what) {
 			if err == nil && !needed[path.Base(info.Key)] {

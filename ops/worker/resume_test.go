@@ -15,8 +15,8 @@ import (
 	"itool/stages"
 )
 
-// trainer makes a checkpoint per step, up to stopAt, where it dies; at the end it
-// answers with the state that it began from.
+// trainer makes a checkpoint per step, up to stopAt, where it dies. At the end it answers with the
+// state that it began from.
 func trainer(from, stopAt, until int, began chan<- string) stages.Stage {
 	return doer{gathering, func(ctx context.Context, in stages.Input, out stages.Output) error {
 		state := "nothing"
@@ -71,7 +71,7 @@ const resumes = "runs/" + run + "/resume/"
 func TestResuming(t *testing.T) {
 	for name, c := range map[string]struct {
 		harm func(w *world)
-		want string // what the second try begins from
+		want string // what the second attempt begins from
 	}{
 		"the newest checkpoint": {nil, "step 4"},
 		"the newest has lost a part": {func(w *world) {
@@ -81,7 +81,7 @@ func TestResuming(t *testing.T) {
 				w.t.Fatal(err)
 			}
 			r.Close()
-			// Of two parts that are there, one belongs to the newest: the text tells.
+			// One of the two parts belongs to the newest checkpoint: its text says so.
 			for _, key := range holding(w.keys(resumes), "/parts/") {
 				r, _, err := w.c.Store.Get(w.t.Context(), key)
 				if err != nil {
@@ -126,7 +126,8 @@ func TestResuming(t *testing.T) {
 			}
 			stop()
 			keys := w.keys(resumes)
-			if steps, parts := holding(keys, "/steps/"), holding(keys, "/parts/"); len(steps) != 2 || len(parts) != 2 || len(keys) != 6 {
+			steps, parts := holding(keys, "/steps/"), holding(keys, "/parts/")
+			if len(steps) != 2 || len(parts) != 2 || len(keys) != 6 {
 				t.Errorf("after four checkpoints: %v, want what the last two need", keys)
 			}
 			if c.harm != nil {
@@ -149,8 +150,8 @@ func TestResuming(t *testing.T) {
 	}
 }
 
-// A worker that died after publishing leaves its checkpoints to who adopts the result.
-func TestAnAdoptedResultTidiesUp(t *testing.T) {
+// If a worker died after publishing, the worker that adopts the result removes the checkpoints.
+func TestAdoptingAResultRemovesCheckpoints(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	put(w, "gather", 0, "pair", []schemas.Gather{})
@@ -163,7 +164,8 @@ func TestAnAdoptedResultTidiesUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := schemas.Encode(schemas.Header{Run: run, Round: 1, Key: "policy", Config: "cfg", Input: g.Header.SHA256}, []schemas.Score{{}})
+	h := schemas.Header{Run: run, Round: 1, Key: "policy", Config: "cfg", Input: g.Header.SHA256}
+	b, err := schemas.Encode(h, []schemas.Score{{}})
 	if err == nil {
 		_, err = w.c.Publish(t.Context(), "policy", b, nil)
 	}
@@ -177,7 +179,7 @@ func TestAnAdoptedResultTidiesUp(t *testing.T) {
 	}
 }
 
-// A single item that crashed finds its checkpoint, too, and only its own.
+// A single item that crashed resumes from its own checkpoint.
 func TestASingleItemResumesAfterACrash(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -12,29 +12,32 @@ import (
 	"itool/stages"
 )
 
-// scheduler visits the runs round-robin, so that runs share the workers fairly. Runs
-// that were cancelled or have ended are passed over: what they left in their queues
-// stays there.
+// scheduler chooses the run and the stage that a slot serves next. It visits the runs round-robin, so
+// that they share the workers fairly. It skips runs that were cancelled or have ended: the items in
+// their queues stay there.
 type scheduler struct {
 	worker    *Worker
-	exclusive map[string]*sync.Mutex // held while this worker does a whole round of the stage
+	exclusive map[string]*sync.Mutex // by stage that gathers: held while this worker does a round
 
 	mu      sync.Mutex
-	runs    []string // those to serve, sorted
-	listed  time.Time
-	over    map[string]time.Time // runs that are over, and when we asked
-	last    string               // the run that was served last
-	pullers map[string]map[string]*broker.Puller
+	runs    []string                             // to serve, sorted
+	listed  time.Time                            // when runs was read
+	over    map[string]time.Time                 // runs that are over, and when that was read
+	last    string                               // the run that was served last
+	pullers map[string]map[string]*broker.Puller // by run and stage
 }
 
 const (
 	listEvery = time.Second
-	// An end is for ever, but a name can be given to another run.
+	// A run that has ended stays ended, but its name can be given to another run.
 	askOverEvery = time.Minute
 )
 
 func newScheduler(w *Worker) *scheduler {
-	s := &scheduler{worker: w, exclusive: map[string]*sync.Mutex{}, over: map[string]time.Time{}, pullers: map[string]map[string]*broker.Puller{}}
+	s := &scheduler{
+		worker: w, exclusive: map[string]*sync.Mutex{}, over: map[string]time.Time{},
+		pullers: map[string]map[string]*broker.Puller{},
+	}
 	for _, stage := range w.Stages {
 		if spec := stage.Spec(); spec.Gather {
 			s.exclusive[spec.Name] = new(sync.Mutex)
@@ -43,9 +46,9 @@ func newScheduler(w *Worker) *scheduler {
 	return s
 }
 
-// next fetches one item of one of the worker's stages, beginning with the run after
-// the one that was served last. broker.ErrEmpty: there is none now. A run in trouble
-// does not hold up the others.
+// next fetches one item of one of the worker's stages. It begins with the run after the one that was
+// served last. broker.ErrEmpty: no queue has an item now. An error of one run does not hold up the
+// others.
 func (s *scheduler) next(ctx context.Context) (*item, error) {
 	runs, err := s.list(ctx)
 	if err != nil {
@@ -74,7 +77,7 @@ func (s *scheduler) next(ctx context.Context) (*item, error) {
 func (s *scheduler) fetch(ctx context.Context, run string) (*item, error) {
 	for _, stage := range s.worker.Stages {
 		spec := stage.Spec()
-		// A stage that gathers is not made for two rounds at once in one process.
+		// A stage that gathers cannot do two rounds at once in one process.
 		exclusive := s.exclusive[spec.Name]
 		if exclusive != nil && !exclusive.TryLock() {
 			continue
@@ -87,7 +90,7 @@ func (s *scheduler) fetch(ctx context.Context, run string) (*item, error) {
 			exclusive.Unlock()
 		}
 		if errors.Is(err, broker.ErrNoRun) {
-			s.forget(run) // retired meanwhile
+			s.forget(run) // it was retired meanwhile
 			return nil, broker.ErrEmpty
 		}
 		if !errors.Is(err, broker.ErrEmpty) {
@@ -97,14 +100,14 @@ func (s *scheduler) fetch(ctx context.Context, run string) (*item, error) {
 	return nil, broker.ErrEmpty
 }
 
-// done must follow every item.
+// done must be called after every item.
 func (s *scheduler) done(it *item) {
 	if exclusive := s.exclusive[it.spec.Name]; exclusive != nil {
 		exclusive.Unlock()
 	}
 }
 
-// list returns the runs to serve, beginning after the one that was served last.
+// list returns the runs to serve, beginning with the one after the last that was served.
 func (s *scheduler) list(ctx context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +120,7 @@ func (s *scheduler) list(ctx context.Context) ([]string, error) {
 	return slices.Concat(s.runs[first:], s.runs[:first]), nil
 }
 
-// refresh asks for the runs there are, and forgets the others.
+// refresh reads which runs exist, and forgets the others.
 func (s *scheduler) refresh(ctx context.Context) error {
 	all, err := s.worker.Courier.Broker.Runs(ctx)
 	if err != nil {
@@ -135,18 +138,18 @@ func (s *scheduler) refresh(ctx context.Context) error {
 			return err
 		case ended:
 			over[run] = time.Now()
-		default: // also when it cannot be known now
+		default: // also if that could not be read
 			runs = append(runs, run)
 		}
 	}
 	s.runs, s.over, s.listed = runs, over, time.Now()
 	for run := range s.pullers {
-		if _, there := slices.BinarySearch(runs, run); !there {
+		if _, found := slices.BinarySearch(runs, run); !found {
 			delete(s.pullers, run)
 		}
 	}
 	s.worker.runs.Range(func(run, _ any) bool {
-		if _, there := slices.BinarySearch(runs, run.(string)); !there {
+		if _, found := slices.BinarySearch(runs, run.(string)); !found {
 			s.worker.runs.Delete(run)
 		}
 		return true
@@ -161,15 +164,16 @@ func (s *scheduler) isOver(ctx context.Context, run string) (bool, error) {
 	return s.worker.Courier.Cancelled(ctx, run)
 }
 
-// pull asks the stage's queue for one item. Its durable consumer is made when it is
-// first asked: on the results of one record, or on their gather.
+// pull asks the stage's queue for one item. The first call makes the queue: a durable consumer of
+// the records that wake the stage.
 func (s *scheduler) pull(ctx context.Context, run string, spec stages.Spec) (*broker.Delivery, error) {
 	s.mu.Lock()
 	p := s.pullers[run][spec.Name]
 	s.mu.Unlock()
 	if p == nil {
 		var err error
-		p, err = s.worker.Courier.Broker.Pull(ctx, run, spec.Name, []string{spec.Filter()}, broker.PullOptions{AckWait: s.worker.AckWait})
+		opt := broker.PullOptions{AckWait: s.worker.AckWait}
+		p, err = s.worker.Courier.Broker.Pull(ctx, run, spec.Name, []string{spec.Filter()}, opt)
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +187,7 @@ func (s *scheduler) pull(ctx context.Context, run string, spec stages.Spec) (*br
 	return p.Next(ctx)
 }
 
-// onHint takes a hint: a run that is not known yet is asked for at the next look.
+// onHint makes the next look read the list of runs again if the hint is from an unknown run.
 func (s *scheduler) onHint(run string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

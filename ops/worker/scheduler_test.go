@@ -40,7 +40,7 @@ func putInto[R schemas.Record](w *world, run, record string, round int, key stri
 }
 
 func TestRunsShareAWorkerFairly(t *testing.T) {
-	w := newWorld(t) // r1 has nothing to do, and its neighbour must not have its share
+	w := newWorld(t) // r1 has nothing to do, and the run after it must not get its turns
 	const each = 12
 	for _, r := range []string{"r0", "r2"} {
 		w.another(r)
@@ -67,8 +67,8 @@ func TestRunsShareAWorkerFairly(t *testing.T) {
 	}
 }
 
-// The items of a cancelled run, or of one that has ended, are not begun.
-func TestRunsThatAreOverArePassedOver(t *testing.T) {
+// No items of a run that was cancelled or has ended are begun.
+func TestRunsThatAreOverAreSkipped(t *testing.T) {
 	for _, mark := range []broker.Address{{Record: "cancel", Key: "run"}, {Record: "end", Key: "end"}} {
 		t.Run(mark.Record, func(t *testing.T) {
 			t.Parallel()
@@ -97,11 +97,12 @@ func TestRunsThatAreOverArePassedOver(t *testing.T) {
 	}
 }
 
-// A run that is cancelled or retired while its item is in work lets go of it.
-func TestARunMayEndUnderAnItem(t *testing.T) {
+// An item in work is dropped when its run is cancelled or retired.
+func TestARunMayEndWhileAnItemIsInWork(t *testing.T) {
 	for name, end := range map[string]func(w *world) error{
 		"cancelled": func(w *world) error {
-			_, err := w.c.Broker.Publish(w.t.Context(), broker.Address{Run: run, Record: "cancel", Key: "run"}, nil, nil)
+			at := broker.Address{Run: run, Record: schemas.RecordCancel, Key: schemas.KeyCancel}
+			_, err := w.c.Broker.Publish(w.t.Context(), at, nil, nil)
 			return err
 		},
 		"retired": func(w *world) error { return w.c.Broker.DeleteRun(w.t.Context(), run) },
@@ -128,11 +129,12 @@ func TestARunMayEndUnderAnItem(t *testing.T) {
 			select {
 			case <-over:
 			case <-time.After(10 * time.Second):
-				t.Fatal("the item goes on")
+				t.Fatal("the item is still in work")
 			}
 			putInto(w, "r2", "root", 0, "k", []schemas.Score{{}}) // the slot is free for others
 			for {
-				if there, err := w.c.Broker.Has(t.Context(), broker.Address{Run: "r2", Record: "candidate", Key: "k"}); err == nil && there {
+				at := broker.Address{Run: "r2", Record: "candidate", Key: "k"}
+				if done, err := w.c.Broker.Has(t.Context(), at); err == nil && done {
 					return
 				}
 				time.Sleep(10 * time.Millisecond)
@@ -141,7 +143,7 @@ func TestARunMayEndUnderAnItem(t *testing.T) {
 	}
 }
 
-// The contract: a stage that gathers is not called by two goroutines at once.
+// The contract: two goroutines do not call a stage that gathers at the same time.
 func TestWholeRoundsOfTwoRunsTakeTurns(t *testing.T) {
 	w := newWorld(t)
 	runs := []string{run, "r2", "r3"}
@@ -160,7 +162,8 @@ func TestWholeRoundsOfTwoRunsTakeTurns(t *testing.T) {
 	}})
 	for _, r := range runs {
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			if there, err := w.c.Broker.Has(t.Context(), broker.Address{Run: r, Record: "policy", Round: 1, Key: "policy"}); err == nil && there {
+			at := broker.Address{Run: r, Record: "policy", Round: 1, Key: "policy"}
+			if done, err := w.c.Broker.Has(t.Context(), at); err == nil && done {
 				break
 			}
 			if time.Now().After(deadline) {
@@ -176,9 +179,9 @@ func TestWholeRoundsOfTwoRunsTakeTurns(t *testing.T) {
 func TestSettings(t *testing.T) {
 	w := newWorld(t)
 	for name, wk := range map[string]*worker.Worker{
-		"no slots":          {Name: "w"},
-		"a short AckWait":   {Name: "w", Slots: 1, AckWait: time.Millisecond},
-		"a name of no kind": {Name: "w\n", Slots: 1},
+		"no slots":                       {Name: "w"},
+		"a short AckWait":                {Name: "w", Slots: 1, AckWait: time.Millisecond},
+		"a name that no header can hold": {Name: "w\n", Slots: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wk.Courier, wk.Log = w.c, slog.New(slog.DiscardHandler)
@@ -189,7 +192,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// Other stages' results never keep an idle worker from leaving.
+// Hints of other stages' results do not keep an idle worker from leaving.
 func TestHintsDoNotKeepAnIdleWorker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -205,7 +208,10 @@ func TestHintsDoNotKeepAnIdleWorker(t *testing.T) {
 			}
 		}
 	}()
-	wk := &worker.Worker{Courier: w.c, Stages: []stages.Stage{doer{perItem, echo}}, Name: "w", Slots: 1, IdleUntil: 500 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
+	wk := &worker.Worker{
+		Courier: w.c, Stages: []stages.Stage{doer{perItem, echo}}, Name: "w", Slots: 1,
+		IdleUntil: 500 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+	}
 	done := make(chan error, 1)
 	go func() { done <- wk.Run(t.Context()) }()
 	select {
@@ -262,7 +268,7 @@ func TestIdle(t *testing.T) {
 	share := float64(cpu(t)-before) / float64(time.Since(start))
 	t.Logf("an idle worker of 8 stages and 8 slots, 3 runs: %.2f %% of a core", 100*share)
 	if share > 0.02 {
-		t.Errorf("%.1f %% of a core for nothing, want less than 2 %%", 100*share)
+		t.Errorf("%.1f %% of a core while idle, want less than 2 %%", 100*share)
 	}
 }
 
@@ -274,8 +280,8 @@ func cpu(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// What an item costs beside its stage: queue, Arrow, storage. The stage answers at
-// once. "claimed" bodies go through the store.
+// BenchmarkItem measures what an item costs beside its stage, which answers at once: queue, Arrow,
+// storage. "claimed" bodies go through the store.
 func BenchmarkItem(b *testing.B) {
 	for _, kind := range []struct {
 		name string

@@ -2,15 +2,17 @@
 //
 //	fetch → claim → decode → Process → encode → deposit → publish → ack
 //
-// A worker serves any number of stages of any number of runs. Each of its slots
-// holds one item at a time, with its own pull, heartbeat and ack; nothing is
-// prefetched, so that a slow item never keeps others waiting behind it.
+// A worker serves any number of stages of any number of runs. Each of its slots holds one item at a
+// time, with its own pull, heartbeat and ack. Nothing is prefetched, so no item waits behind a slow
+// one.
 //
-// What can go wrong, and what happens: an item's error is a failed attempt and
-// comes again, five times at most, then a failure record takes the place of its
-// result; a broken broker or store is nobody's fault, the slot holds and tries
-// again; a killed worker's item comes again after AckWait; a result that is there
-// already is adopted.
+// What can go wrong:
+//
+//   - A stage returns an error: the item comes again, five times at most. Then a failure record takes
+//     the place of its result.
+//   - Broker or store fail: the slot keeps its item and tries again. This is no failed attempt.
+//   - A worker is killed: its item goes to another worker after AckWait.
+//   - The result exists already: it is adopted if it answers the same input.
 package worker
 
 import (
@@ -29,7 +31,7 @@ import (
 	"itool/stages"
 )
 
-// MaxAttempts is how often an item may fail before it is given up.
+// MaxAttempts is the number of failed attempts after which an item is given up.
 const MaxAttempts = 5
 
 // Worker runs stages. Fill it in, then call Run once.
@@ -38,34 +40,33 @@ type Worker struct {
 	Stages  []stages.Stage
 	Name    string // shown in headers and failure records
 	Slots   int    // items at once, ≥ 1
-	Cache   string // folder that keeps policies by digest; "": read them from the store
+	Cache   string // folder for copies of policies, by digest; "": read them from the store
 	Log     *slog.Logger
 
-	// AckWait is how long the server waits for a heartbeat before it gives the
-	// item to another worker; heartbeats come three times as often. Default 60 s.
+	// AckWait is how long the server waits for a heartbeat before it gives the item to another
+	// worker. Heartbeats come three times as often. Default 60 s.
 	AckWait time.Duration
-	// RetryPause is how long a failed item rests before its first repeat; every
-	// further one doubles it. Default 1 s.
+	// RetryPause is the pause before a failed item comes again; each failure doubles it. Default 1 s.
 	RetryPause time.Duration
-	// IdleUntil ends Run after this long without work; 0 = never. Batch systems
-	// that start workers by queue depth want it.
+	// IdleUntil ends Run after this long without work; 0 = never. It is for systems that start
+	// workers by queue depth.
 	IdleUntil time.Duration
 
 	busy    atomic.Int64
 	lastHit atomic.Int64  // unix nanoseconds of the last item's end
 	runs    sync.Map      // run name → *description
-	wake    chan struct{} // holds one stroke for whichever slot is idle
+	wake    chan struct{} // buffered: one pending wake-up for an idle slot
 }
 
-// Pauses between looks for work while there is none: a hint wakes at once, but a
-// crowd of hints no more often than the shortest; a lost hint costs the longest.
+// An idle worker looks for work on every hint, and after pauses that grow from the first of these to
+// the second.
 const (
-	shortPause = 20 * time.Millisecond
-	longPause  = 2 * time.Second
+	shortPause = 20 * time.Millisecond // also the shortest time between two hints that wake a slot
+	longPause  = 2 * time.Second       // what a lost hint costs at most
 )
 
-// Run works until ctx ends, or until it was idle for IdleUntil. Items in work
-// when ctx ends are handed back uncounted.
+// Run works until ctx ends, or until it was idle for IdleUntil. The items in work when ctx ends go
+// back to their queues; that is no failed attempt.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.check(); err != nil {
 		return fmt.Errorf("worker: %w", err)
@@ -85,7 +86,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for range w.Slots {
 		slots.Go(func() { w.slot(ctx, s) })
 	}
-	w.wakes(ctx, s, hints)
+	w.wakeSlots(ctx, s, hints)
 	return nil
 }
 
@@ -100,18 +101,18 @@ func (w *Worker) check() error {
 	case w.Slots < 1:
 		return fmt.Errorf("%d slots, at least 1 is needed", w.Slots)
 	case w.AckWait < time.Second:
-		return fmt.Errorf("an AckWait of %v is too short: at least a second, which is what leases are counted in", w.AckWait)
+		return fmt.Errorf("an AckWait of %v is too short: leases need at least 1s", w.AckWait)
 	}
-	// A name that no header takes would fail every publish.
+	// With a name that no header can hold, every publish would fail.
 	if _, err := schemas.Encode(schemas.Header{Run: "r", Key: "k", Worker: w.Name}, []schemas.Failed{}); err != nil {
 		return fmt.Errorf("name %q: %w", w.Name, err)
 	}
 	return nil
 }
 
-// wakes wakes an idle slot on hints and from time to time, until ctx ends or the
-// worker was idle for long enough.
-func (w *Worker) wakes(ctx context.Context, s *scheduler, hints <-chan broker.Message) {
+// wakeSlots wakes an idle slot on hints and from time to time, until ctx ends or the worker was idle
+// for IdleUntil.
+func (w *Worker) wakeSlots(ctx context.Context, s *scheduler, hints <-chan broker.Message) {
 	pause, seen := shortPause, w.lastHit.Load()
 	next := time.NewTimer(pause)
 	defer next.Stop()
@@ -143,7 +144,7 @@ func (w *Worker) wakes(ctx context.Context, s *scheduler, hints <-chan broker.Me
 	}
 }
 
-// wakeOne wakes one idle slot, now or when it has looked for work in vain.
+// wakeOne wakes one idle slot. If none is idle, the next slot that finds no work looks once more.
 func (w *Worker) wakeOne() {
 	select {
 	case w.wake <- struct{}{}:
@@ -151,9 +152,9 @@ func (w *Worker) wakeOne() {
 	}
 }
 
-// slot takes one item after the other, and waits for the bell while there is none.
-// Only one idle slot looks at a time; where it finds an item there may be more, so
-// it wakes the next. Many idle slots cost no more than one.
+// slot takes one item after the other, and waits to be woken if it finds none. Only one idle slot
+// looks at a time. If it finds an item there may be more, so it wakes the next slot. So many idle
+// slots cost no more than one.
 func (w *Worker) slot(ctx context.Context, s *scheduler) {
 	for ctx.Err() == nil {
 		item, err := s.next(ctx)

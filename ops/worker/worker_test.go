@@ -32,8 +32,14 @@ func (d doer) Process(ctx context.Context, in stages.Input, out stages.Output) e
 	return d.do(ctx, in, out)
 }
 
-var perItem = stages.Spec{Name: "expand", Wakes: "root", Reads: "score/v1", Writes: "candidate", Schema: "score/v1", NoPolicy: true}
-var gathering = stages.Spec{Name: "update", Wakes: "pair", Gather: true, Reads: "score/v1", Writes: "policy", Schema: "score/v1", NextRound: true, NoPolicy: true}
+var perItem = stages.Spec{
+	Name: "expand", Wakes: "root", Reads: "score/v1", Writes: "candidate", Schema: "score/v1", NoPolicy: true,
+}
+
+var gathering = stages.Spec{
+	Name: "update", Wakes: "pair", Gather: true, Reads: "score/v1",
+	Writes: "policy", Schema: "score/v1", NextRound: true, NoPolicy: true,
+}
 
 // echo answers with the rows it got.
 func echo(_ context.Context, in stages.Input, out stages.Output) error {
@@ -77,12 +83,24 @@ func put[R schemas.Record](w *world, record string, round int, key string, rows 
 	}
 }
 
-// start runs a worker until the test, or the returned stop, ends it.
+// raw publishes a message that may be damaged.
+func (w *world) raw(record string, round int, key string, header map[string]string, body []byte) {
+	w.t.Helper()
+	at := broker.Address{Run: run, Record: record, Round: round, Key: key}
+	if _, err := w.c.Broker.Publish(w.t.Context(), at, header, body); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// start runs a worker until the test ends or stop is called.
 func (w *world) start(slots int, s ...stages.Stage) (stop func()) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var wg sync.WaitGroup
-	wk := &worker.Worker{Courier: w.c, Stages: s, Name: "w", Slots: slots, AckWait: 2 * time.Second, RetryPause: 50 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	wk := &worker.Worker{
+		Courier: w.c, Stages: s, Name: "w", Slots: slots,
+		AckWait: 2 * time.Second, RetryPause: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+	}
 	wg.Go(func() {
 		if err := wk.Run(ctx); err != nil {
 			w.t.Error(err)
@@ -93,7 +111,7 @@ func (w *world) start(slots int, s ...stages.Stage) (stop func()) {
 	return stop
 }
 
-// await polls until the record is there.
+// await polls until the record exists.
 func await[R schemas.Record](w *world, record string, round int, key string) ([]R, schemas.Header) {
 	w.t.Helper()
 	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -154,26 +172,30 @@ func TestErrors(t *testing.T) {
 		attempts int32
 		calls    int64
 	}{
-		"a rejected item is given up at once": {func(int64) error { return stages.Reject(errors.New("junk")) }, "rejected", 1, 1},
-		"an error comes again, five times":    {func(int64) error { return errors.New("flaky") }, "attempts", 5, 5},
-		"a panic is an error":                 {func(int64) error { panic("boom") }, "attempts", 5, 5},
+		"a rejected item is given up at once": {
+			func(int64) error { return stages.Reject(errors.New("junk")) }, "rejected", 1, 1},
+		"an error comes again, five times": {func(int64) error { return errors.New("flaky") }, "attempts", 5, 5},
+		"a panic is an error":              {func(int64) error { panic("boom") }, "attempts", 5, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			var n atomic.Int64
-			w.start(1, doer{perItem, func(context.Context, stages.Input, stages.Output) error { return c.do(n.Add(1)) }})
+			w.start(1, doer{perItem, func(context.Context, stages.Input, stages.Output) error {
+				return c.do(n.Add(1))
+			}})
 			put(w, "root", 2, "k", []schemas.Score{{}})
-			rows, _ := await2(w, 30*time.Second)
+			rows, _ := awaitFailure(w, 30*time.Second)
 			f := rows[0]
-			if f.Reason != c.reason || f.Attempts != c.attempts || n.Load() != c.calls || f.Stage != "expand" || !strings.HasSuffix(f.Subject, ".root.2.k") || f.Error == "" {
+			if f.Reason != c.reason || f.Attempts != c.attempts || n.Load() != c.calls ||
+				f.Stage != "expand" || !strings.HasSuffix(f.Subject, ".root.2.k") || f.Error == "" {
 				t.Errorf("after %d calls: %+v, want %s after %d", n.Load(), f, c.reason, c.attempts)
 			}
 		})
 	}
 }
 
-func await2(w *world, limit time.Duration) ([]schemas.Failed, schemas.Header) {
+func awaitFailure(w *world, limit time.Duration) ([]schemas.Failed, schemas.Header) {
 	w.t.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		rows, h, err := courier.Rows[schemas.Failed](w.t.Context(), w.c, run, "failed", 2, "k")
@@ -186,7 +208,7 @@ func await2(w *world, limit time.Duration) ([]schemas.Failed, schemas.Header) {
 	}
 }
 
-func TestAStoppedWorkerHandsBackUncounted(t *testing.T) {
+func TestStoppingAWorkerIsNoFailedAttempt(t *testing.T) {
 	w := newWorld(t)
 	begun := make(chan struct{}, 10)
 	block := doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
@@ -204,7 +226,7 @@ func TestAStoppedWorkerHandsBackUncounted(t *testing.T) {
 	await[schemas.Score](w, "candidate", 0, "k")
 }
 
-func TestAResultThatIsThereIsAdopted(t *testing.T) {
+func TestAnExistingResultIsAdopted(t *testing.T) {
 	w := newWorld(t)
 	put(w, "root", 0, "k", []schemas.Score{{ExampleID: "in"}})
 	b, err := w.c.Get(t.Context(), run, "root", 0, "k")
@@ -235,7 +257,8 @@ func TestAResultThatIsThereIsAdopted(t *testing.T) {
 func TestAResultOfAnotherPolicyIsRejected(t *testing.T) {
 	w := newWorld(t)
 	put(w, "root", 2, "k", []schemas.Score{{}})
-	other, err := schemas.Encode(schemas.Header{Run: run, Round: 2, Key: "k", Config: "cfg", Policy: "other", Input: "x"}, []schemas.Score{{}})
+	h := schemas.Header{Run: run, Round: 2, Key: "k", Config: "cfg", Policy: "other", Input: "x"}
+	other, err := schemas.Encode(h, []schemas.Score{{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +266,7 @@ func TestAResultOfAnotherPolicyIsRejected(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.start(1, doer{perItem, echo})
-	rows, _ := await2(w, 15*time.Second)
+	rows, _ := awaitFailure(w, 15*time.Second)
 	if rows[0].Reason != "rejected" || !strings.Contains(rows[0].Error, "another policy") {
 		t.Errorf("got %+v", rows[0])
 	}
@@ -290,7 +313,7 @@ func TestAWholeRoundIsReadInKeyOrderAndResumed(t *testing.T) {
 	reached := make(chan struct{}, 1)
 	stop := w.start(1, doer{gathering, func(ctx context.Context, in stages.Input, out stages.Output) error {
 		if in.Resume != nil {
-			t.Error("the first try resumes")
+			t.Error("the first attempt resumes")
 		}
 		err := out.Checkpoint(ctx, 5, func(create stages.Create) error {
 			f, err := create("state")
@@ -323,7 +346,8 @@ func TestAWholeRoundIsReadInKeyOrderAndResumed(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		rows = append(rows, schemas.Score{ExampleID: string(state)}, schemas.Score{ExampleID: strings.Join(in.Failed, " ")})
+		rows = append(rows,
+			schemas.Score{ExampleID: string(state)}, schemas.Score{ExampleID: strings.Join(in.Failed, " ")})
 		b, err := schemas.Encode(in.Header, rows)
 		if err != nil {
 			return err
