@@ -1,11 +1,12 @@
-// Package courier carries batches: it is where the broker's messages and the
-// store's objects become records and back.
+// Package courier carries batches: it turns the broker's messages and the store's objects into records
+// and back.
 //
-// Small bodies travel inside the message. Larger ones are claim-checked: the
-// body is stored, compressed, under its own digest, and the message carries only
-// the claim. A body is stored before its message is published, so a message
-// never points at nothing; a stored body without a message is waste that `gc`
-// removes, never a wrong result.
+// Small bodies travel inside the message. A larger body is claim-checked: it is stored, compressed,
+// under its own digest, and the message carries only the claim. The body is stored before its message
+// is published, so no message points to a missing body. A stored body without a message is waste that
+// `gc` removes, never a wrong result.
+//
+// courier.go publishes and opens batches. run.go reads the records of a run that many packages need.
 package courier
 
 import (
@@ -27,34 +28,32 @@ import (
 	"itool/storage"
 )
 
-// InlineBytes is the largest body that travels inside a message. The server's
-// payload limit is 8 MB; a stream of small messages replays much faster.
+// InlineBytes is the largest body that travels inside a message. The server would take 8 MB, but a
+// stream of small messages replays much faster.
 const InlineBytes = 256 << 10
 
-// maxBodyBytes bounds what a claim may expand to: a hostile claim must not fill
-// the memory.
+// maxBodyBytes bounds the size of a claimed body: a hostile claim must not fill the memory.
 const maxBodyBytes = 1 << 30
 
 // Message headers of the claim check, beside those of schemas.Header.
 const (
 	headerClaim = "itool-claim" // storage key of the compressed body
 	headerSize  = "itool-size"  // bytes of the body behind the claim
-	// HeaderSeconds is the wall time that making the batch took, for the report.
-	// It is no part of the result: two workers may disagree about it.
+	// HeaderSeconds is the wall time that it took to make the batch, for the report. It is not part
+	// of the result: two workers may write different values.
 	HeaderSeconds = "itool-seconds"
 )
 
-// InfraError is a failure of the broker or the store: nobody's work is at fault,
-// so it never counts as a failed attempt. Hold and try again.
+// InfraError is a failure of the broker or the store. No stage is at fault, so it never counts as a
+// failed attempt: wait and try again.
 type InfraError struct{ Err error }
 
 func (e *InfraError) Error() string { return e.Err.Error() }
 func (e *InfraError) Unwrap() error { return e.Err }
 
-// Infra wraps what broker or store answered as an InfraError, except for nil, for
-// the end of ctx, and for what no waiting will mend: something is gone, damaged or
-// misnamed. It is for their errors alone: that a record does not decode is nothing
-// to wait for.
+// Infra wraps an error of broker or store as an InfraError. It leaves three kinds as they are: nil, the
+// end of ctx, and errors that waiting does not cure, because something is missing, damaged or has a bad
+// name. Do not use it for errors of decoding: waiting does not cure those either.
 func Infra(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
@@ -62,7 +61,7 @@ func Infra(ctx context.Context, err error) error {
 	for _, final := range []error{
 		broker.ErrNoRun, broker.ErrNotExist, broker.ErrBadName, broker.ErrTooLarge,
 		storage.ErrCorrupt, storage.ErrBadKey,
-		fs.ErrNotExist, // storage.ErrNotExist, and a file that a checkpoint never had
+		fs.ErrNotExist, // storage.ErrNotExist, and a file that the checkpoint does not have
 	} {
 		if errors.Is(err, final) {
 			return err
@@ -77,10 +76,12 @@ type Courier struct {
 	Store  storage.Store
 }
 
-// Publish writes b to itool.run.<run>.<record>.<round>.<key>, all of which but
-// the record stand in its header. stored is false when the subject was taken:
-// the first result stands and the caller adopts it. extra headers may be nil.
-func (c *Courier) Publish(ctx context.Context, record string, b schemas.Batch, extra map[string]string) (stored bool, err error) {
+// Publish writes b to itool.run.<run>.<record>.<round>.<key>; run, round and key are in its header.
+// stored is false if the subject has a message already: the first one stays, and the caller adopts it.
+// extra headers may be nil.
+func (c *Courier) Publish(
+	ctx context.Context, record string, b schemas.Batch, extra map[string]string,
+) (stored bool, err error) {
 	h := b.Header.Map()
 	for k, v := range extra {
 		h[k] = v
@@ -98,8 +99,8 @@ func (c *Courier) Publish(ctx context.Context, record string, b schemas.Batch, e
 	return c.Broker.Publish(ctx, at, h, body)
 }
 
-// deposit stores a body under its digest and returns the key. Bodies of equal
-// content are stored once: the buffer's batches are the same in every round.
+// deposit stores a body under its digest and returns the key. Equal bodies are stored once: the batches
+// of the replay buffer are the same in every round.
 func (c *Courier) deposit(ctx context.Context, run string, body []byte) (string, error) {
 	sum := sha256.Sum256(body)
 	key := fmt.Sprintf("runs/%s/bodies/%s.zst", run, hex.EncodeToString(sum[:]))
@@ -111,16 +112,16 @@ func (c *Courier) deposit(ctx context.Context, run string, body []byte) (string,
 	return key, nil
 }
 
-// Both are safe for concurrent EncodeAll and DecodeAll; one thread each keeps the
-// compressed bytes, and the memory, the same everywhere. The decoder fills what it
-// is given and no more: a small frame may claim to hold gigabytes.
+// EncodeAll and DecodeAll are safe for concurrent use. With one thread each, the compressed bytes and
+// the memory are the same on every machine. The decoder does not grow the buffer that it gets: a small
+// frame may claim to hold gigabytes.
 var (
 	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBodyBytes), zstd.WithDecodeAllCapLimit(true))
+	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxMemory(maxBodyBytes), zstd.WithDecodeAllCapLimit(true))
 )
 
-// Open turns a message into its batch, fetching the body behind a claim. The
-// rows are not decoded yet.
+// Open turns a message into its batch and fetches a claimed body. It does not decode the rows.
 func (c *Courier) Open(ctx context.Context, m broker.Message) (schemas.Batch, error) {
 	h, err := schemas.ParseHeader(m.Header)
 	if err != nil {
@@ -133,7 +134,8 @@ func (c *Courier) Open(ctx context.Context, m broker.Message) (schemas.Batch, er
 	}
 	size, err := strconv.Atoi(m.Header[headerSize])
 	if err != nil || size < 0 || size > maxBodyBytes {
-		return schemas.Batch{}, fmt.Errorf("message %v: header %s: %q is no size up to %d", m.Address, headerSize, m.Header[headerSize], maxBodyBytes)
+		return schemas.Batch{}, fmt.Errorf("message %v: header %s: %q is not a size up to %d",
+			m.Address, headerSize, m.Header[headerSize], maxBodyBytes)
 	}
 	b.Body, err = c.claim(ctx, key, size)
 	if err != nil {
@@ -162,8 +164,8 @@ func (c *Courier) claim(ctx context.Context, key string, size int) ([]byte, erro
 	return body, nil
 }
 
-// Get reads one record of a run. broker.ErrNotExist when there is none yet; an
-// InfraError when broker or store are away; else the record is damaged or foreign.
+// Get reads one record of a run. broker.ErrNotExist: it does not exist yet. An InfraError: broker or
+// store do not answer. Other errors: the record is damaged or foreign.
 func (c *Courier) Get(ctx context.Context, run, record string, round int, key string) (schemas.Batch, error) {
 	m, err := c.Broker.Get(ctx, broker.Address{Run: run, Record: record, Round: round, Key: key})
 	if err != nil {
@@ -172,9 +174,11 @@ func (c *Courier) Get(ctx context.Context, run, record string, round int, key st
 	return c.Open(ctx, m)
 }
 
-// Round reads the records of keys, in that order, one at a time: a round is read
-// in key order, never in stream order.
-func (c *Courier) Round(ctx context.Context, run, record string, round int, keys []string) iter.Seq2[schemas.Batch, error] {
+// Round reads the records of keys, in that order, one at a time. Give keys in key order: the order of
+// the stream differs from run to run.
+func (c *Courier) Round(
+	ctx context.Context, run, record string, round int, keys []string,
+) iter.Seq2[schemas.Batch, error] {
 	return func(yield func(schemas.Batch, error) bool) {
 		for _, key := range keys {
 			b, err := c.Get(ctx, run, record, round, key)
@@ -189,7 +193,9 @@ func (c *Courier) Round(ctx context.Context, run, record string, round int, keys
 }
 
 // Rows reads and decodes one record.
-func Rows[R schemas.Record](ctx context.Context, c *Courier, run, record string, round int, key string) ([]R, schemas.Header, error) {
+func Rows[R schemas.Record](
+	ctx context.Context, c *Courier, run, record string, round int, key string,
+) ([]R, schemas.Header, error) {
 	b, err := c.Get(ctx, run, record, round, key)
 	if err != nil {
 		return nil, schemas.Header{}, err
@@ -201,15 +207,14 @@ func Rows[R schemas.Record](ctx context.Context, c *Courier, run, record string,
 	return rows, b.Header, nil
 }
 
-// AnnounceProgress sends a progress record to whoever watches now.
+// AnnounceProgress sends a progress record to those who listen now.
 func (c *Courier) AnnounceProgress(ctx context.Context, h schemas.Header, p schemas.Progress) {
 	if b, err := schemas.Encode(h, []schemas.Progress{p}); err == nil {
 		_ = c.Broker.Announce(ctx, broker.Progress, h.Run, b.Body) // lossy by design
 	}
 }
 
-// ListenProgress yields progress records of a run until ctx ends. What does not
-// decode is passed over.
+// ListenProgress yields progress records of a run until ctx ends. It skips what does not decode.
 func (c *Courier) ListenProgress(ctx context.Context, run string) (<-chan schemas.Progress, error) {
 	in, err := c.Broker.Listen(ctx, broker.Progress, run)
 	if err != nil {
@@ -219,13 +224,14 @@ func (c *Courier) ListenProgress(ctx context.Context, run string) (<-chan schema
 	go func() {
 		defer close(out)
 		for m := range in {
-			rows, err := schemas.Decode[schemas.Progress](schemas.Batch{Header: schemas.Header{Schema: schemas.Progress{}.Schema(), Rows: 1}, Body: m.Data})
+			h := schemas.Header{Schema: schemas.Progress{}.Schema(), Rows: 1}
+			rows, err := schemas.Decode[schemas.Progress](schemas.Batch{Header: h, Body: m.Data})
 			if err != nil {
 				continue
 			}
 			select {
 			case out <- rows[0]:
-			default: // whoever reads slowly misses some
+			default: // a slow reader misses some
 			}
 		}
 	}()

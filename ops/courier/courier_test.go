@@ -17,7 +17,7 @@ import (
 
 const run = "r1"
 
-// shut is a store that can be away.
+// shut is a store that can stop to answer.
 type shut struct {
 	storage.Store
 	away bool
@@ -41,7 +41,7 @@ func open(t *testing.T) (*courier.Courier, *shut) {
 	return c, store
 }
 
-// large gives a batch that is claim-checked.
+// large returns a batch that is claim-checked.
 func large(t *testing.T, key string) schemas.Batch {
 	t.Helper()
 	rows := make([]schemas.Score, 20000)
@@ -58,14 +58,14 @@ func large(t *testing.T, key string) schemas.Batch {
 	return b
 }
 
-func TestABodyComesBackWhateverItsSize(t *testing.T) {
+func TestBodiesOfAnySizeComeBack(t *testing.T) {
 	c, _ := open(t)
 	small, err := schemas.Encode(schemas.Header{Run: run, Key: "small"}, []schemas.Score{{ExampleID: "x"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range []schemas.Batch{small, large(t, "large")} {
-		for i := range 2 { // a repeat is told so, and stores nothing
+		for i := range 2 { // the second time nothing is stored
 			stored, err := c.Publish(t.Context(), "score", b, nil)
 			if err != nil || stored != (i == 0) {
 				t.Fatalf("%s: stored %v, %v at try %d", b.Header.Key, stored, err, i)
@@ -78,9 +78,9 @@ func TestABodyComesBackWhateverItsSize(t *testing.T) {
 	}
 }
 
-// Who waits for broker and store waits for ever: an error that no waiting mends
-// must not look like theirs.
-func TestWhoseFaultAnErrorIs(t *testing.T) {
+// A worker waits for broker and store without limit. An error that waiting does not cure must not look
+// like theirs.
+func TestErrorsToWaitFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(h map[string]string, data []byte) []byte
 		away   bool
@@ -89,8 +89,8 @@ func TestWhoseFaultAnErrorIs(t *testing.T) {
 	}{
 		"the store is away":     {away: true, infra: true, want: "connection refused"},
 		"junk in a header":      {change: set("itool-rows", "many"), want: "itool-rows"},
-		"a size that is none":   {change: set("itool-size", "-1"), want: "is no size"},
-		"a size beyond bounds":  {change: set("itool-size", "99999999999999"), want: "is no size"},
+		"a size that is none":   {change: set("itool-size", "-1"), want: "is not a size"},
+		"a size beyond bounds":  {change: set("itool-size", "99999999999999"), want: "is not a size"},
 		"another size":          {change: set("itool-size", "17"), want: "claim"},
 		"a claim of nothing":    {change: set("itool-claim", "runs/r1/bodies/none"), want: "no such object"},
 		"a claim with bad name": {change: set("itool-claim", "../../etc/passwd"), want: "bad key"},
@@ -109,7 +109,8 @@ func TestWhoseFaultAnErrorIs(t *testing.T) {
 			if c.change != nil {
 				m.Data = c.change(m.Header, m.Data)
 			}
-			if _, err := cr.Broker.Publish(t.Context(), broker.Address{Run: run, Record: "pair", Key: "k"}, m.Header, m.Data); err != nil {
+			at := broker.Address{Run: run, Record: "pair", Key: "k"}
+			if _, err := cr.Broker.Publish(t.Context(), at, m.Header, m.Data); err != nil {
 				t.Fatal(err)
 			}
 			store.away = c.away
@@ -119,7 +120,7 @@ func TestWhoseFaultAnErrorIs(t *testing.T) {
 			}
 			var infra *courier.InfraError
 			if err == nil || n != 1 || errors.As(err, &infra) != c.infra || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v after %d batches, want %q, infrastructure's fault: %v", err, n, c.want, c.infra)
+				t.Errorf("got %v after %d batches, want %q, an InfraError: %v", err, n, c.want, c.infra)
 			}
 		})
 	}
@@ -132,8 +133,7 @@ func set(key, value string) func(map[string]string, []byte) []byte {
 	}
 }
 
-// A claim of a few bytes may say that it holds a gigabyte; what it says is not
-// what it costs.
+// A claim of a few bytes may say that it holds a gigabyte. It must not get that much memory.
 func TestAClaimNeverExpandsBeyondItsSize(t *testing.T) {
 	c, _ := open(t)
 	b := large(t, "k")

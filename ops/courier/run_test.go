@@ -78,7 +78,8 @@ func TestRecordsOfOneRow(t *testing.T) {
 	}
 	publish(t, c, schemas.RecordPolicy, 2, schemas.KeyPolicy, []schemas.Policy{})
 	var wrong *courier.RowsError
-	if _, err := c.Policy(t.Context(), run, 2); !errors.As(err, &wrong) || wrong.Rows != 0 || wrong.Record != "policy.2.policy" {
+	_, err := c.Policy(t.Context(), run, 2)
+	if !errors.As(err, &wrong) || wrong.Rows != 0 || wrong.Record != "policy.2.policy" {
 		t.Errorf("a policy without rows: got %v", err)
 	}
 }
@@ -99,7 +100,8 @@ func TestResultKeysAreThoseOfTheGather(t *testing.T) {
 		publish(t, c, schemas.RecordScore, 1, key, []schemas.Score{{ExampleID: key}})
 	}
 	keys("a", "b")
-	publish(t, c, schemas.RecordGather, 1, schemas.RecordScore, []schemas.Gather{{Key: "a"}, {Key: "b"}, {Key: "c", Failed: true}})
+	gather := []schemas.Gather{{Key: "a"}, {Key: "b"}, {Key: "c", Failed: true}}
+	publish(t, c, schemas.RecordGather, 1, schemas.RecordScore, gather)
 	publish(t, c, schemas.RecordScore, 1, "c", []schemas.Score{{ExampleID: "c"}})
 	keys("a", "b")
 	var ids []string
