@@ -1,9 +1,8 @@
-// Package config is the whole configuration of a run: every stage's section with
-// its defaults, overlaid by one YAML file and --set flags, checked, and frozen.
+// Package config is the whole configuration of a run: the sections of all stages with their defaults,
+// overlaid by one YAML file and --set flags, validated, and frozen.
 //
-// An unknown key is an error that names its line: a misspelt setting that is
-// silently ignored costs a night. The resolved configuration is stored with the
-// run; its digest travels in every message.
+// An unknown key is an error that names its line: a misspelt setting that is silently ignored can cost
+// a night. The resolved configuration is stored with the run, and its digest travels in every message.
 package config
 
 import (
@@ -40,7 +39,7 @@ type Config struct {
 	Evaluate evaluate.Config  `json:"evaluate"`
 }
 
-// Default is what the paper and the design say.
+// Default has the values of the paper and of the design.
 func Default() Config {
 	return Config{
 		Seed: 1, Line: line.Default(), Split: split.Default(), Warmup: warmup.Default(),
@@ -67,7 +66,8 @@ func (c Config) Validate() error {
 	}
 	if c.Select.SelfEvalReference != c.Expand.SelfEvalReference {
 		return fmt.Errorf("select.self_eval_reference: %t, but expand.self_eval_reference is %t: "+
-			"what is calibrated must be what counts", c.Select.SelfEvalReference, c.Expand.SelfEvalReference)
+			"they must have the same value, or the calibration is of another form than the one in use",
+			c.Select.SelfEvalReference, c.Expand.SelfEvalReference)
 	}
 	return nil
 }

@@ -41,10 +41,10 @@ func Load(base Config, file string, sets []string) (Config, error) {
 	return l.finish()
 }
 
-// Setting is one value of a file that is no configuration of its own, such as a
-// laboratory's specification.
+// Setting is one value from a file that is not a configuration itself, such as the specification of a
+// lab.
 type Setting struct {
-	At    string // where it stands, for errors: "paper.yaml:12"
+	At    string // file and line, for errors: "paper.yaml:12"
 	Path  string // "section.key"
 	Value any    // as YAML reads it
 }
@@ -63,8 +63,7 @@ func Overlay(base Config, settings []Setting) (Config, error) {
 	return l.finish()
 }
 
-// loader overlays a tree of the defaults, and remembers where each value came
-// from, so that a later error can say so.
+// loader overlays the tree of the defaults. It remembers where each value came from, for later errors.
 type loader struct {
 	tree  map[string]any
 	lines map[string]string // "expand.width" → "itool.yaml:12"
@@ -76,7 +75,7 @@ func (l *loader) start(base Config) error {
 		return fmt.Errorf("config: %w", err)
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber() // a seed has more digits than a float keeps
+	d.UseNumber() // a seed can have more digits than a float
 	return d.Decode(&l.tree)
 }
 
@@ -96,7 +95,7 @@ func (l *loader) file(name string, text []byte) error {
 	return nil
 }
 
-// node overlays into with a mapping of the file.
+// node overlays the section into with a mapping of the file.
 func (l *loader) node(file, path string, into map[string]any, n ast.Node) error {
 	var values []*ast.MappingValueNode
 	switch n := n.(type) {
@@ -125,8 +124,10 @@ func (l *loader) node(file, path string, into map[string]any, n ast.Node) error 
 	return nil
 }
 
-// value sets one key, or goes down into its section.
-func (l *loader) value(at, path, key string, into map[string]any, down func(map[string]any) error, leaf func() (any, error)) error {
+// value sets key in the section into to what leaf returns. If key is a section itself, down overlays it.
+func (l *loader) value(
+	at, path, key string, into map[string]any, down func(map[string]any) error, leaf func() (any, error),
+) error {
 	old, known := into[key]
 	if !known {
 		return fmt.Errorf("%s: unknown setting %s%s", at, path, suggest(key, into))
@@ -142,7 +143,8 @@ func (l *loader) value(at, path, key string, into map[string]any, down func(map[
 	return nil
 }
 
-// number reads 3e-4 where a number is wanted: the YAML library takes it for text.
+// number reads text such as 3e-4 as a number if the default is a number: the YAML library reads it as
+// text.
 func number(old, x any) any {
 	text, isText := x.(string)
 	if _, wanted := old.(json.Number); !wanted || !isText {
@@ -195,7 +197,8 @@ func (l *loader) finish() (Config, error) {
 	if err := d.Decode(&c); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return Config{}, fmt.Errorf("%s: %s: a %s does not fit, %s is needed", l.where(wrong.Field), wrong.Field, wrong.Value, wrong.Type)
+			return Config{}, fmt.Errorf("%s: %s: a %s does not fit, %s is needed",
+				l.where(wrong.Field), wrong.Field, wrong.Value, wrong.Type)
 		}
 		return Config{}, fmt.Errorf("config: %w", err)
 	}
@@ -227,6 +230,7 @@ func orTop(path string) string {
 	return path
 }
 
+// suggest is Suggest for the keys of a section.
 func suggest(key string, known map[string]any) string {
 	names := make([]string, 0, len(known))
 	for k := range known {
@@ -235,8 +239,8 @@ func suggest(key string, known map[string]any) string {
 	return Suggest(key, names)
 }
 
-// Suggest ends an error about an unknown key: it names the nearest known one when it
-// is near, else all of them.
+// Suggest is the end of an error about an unknown key. It names the known key of the closest spelling,
+// or all known keys if none is close.
 func Suggest(key string, names []string) string {
 	sort.Strings(names)
 	best, at := 3, ""
@@ -251,7 +255,7 @@ func Suggest(key string, names []string) string {
 	return "; known here: " + strings.Join(names, ", ")
 }
 
-// distance is the edit distance of two short words.
+// distance is the Levenshtein distance of two short words.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
