@@ -34,7 +34,8 @@ func TestWithAnswers(t *testing.T) {
 	bfcl, other := filepath.Join(dir, "BFCL_v3_simple.json"), filepath.Join(dir, "rows.jsonl")
 	write(t, bfcl, question)
 	write(t, other, `{"messages":[{"role":"user","content":"hello"}],"tools":[]}`)
-	if _, _, err := dataset.WithAnswers([]string{bfcl}); err == nil || !strings.Contains(err.Error(), "possible_answer") {
+	_, _, err := dataset.WithAnswers([]string{bfcl})
+	if err == nil || !strings.Contains(err.Error(), "possible_answer") {
 		t.Errorf("without answers: got %v", err)
 	}
 	write(t, filepath.Join(dir, "possible_answer", filepath.Base(bfcl)), answer)

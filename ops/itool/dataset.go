@@ -11,10 +11,10 @@ import (
 
 // source are the flags that say what a run is made from.
 type source struct {
-	Datasets []string `arg:"" name:"dataset" type:"existingfile" help:"ToolACE, OpenAI-like or BFCL files (JSON or JSONL). A BFCL question file finds its answers in possible_answer/ beside it."`
-	Base     string   `type:"existingdir" placeholder:"DIR" help:"Base model in Hugging Face format: config.json, safetensors, tokenizer.json, chat template. Default: the demo's, which knows a made-up world and is for trying things out."`
+	Datasets []string `arg:"" name:"dataset" type:"existingfile" help:"${source_datasets}"`
+	Base     string   `type:"existingdir" placeholder:"DIR" help:"${source_base}"`
 	Config   string   `short:"c" type:"existingfile" placeholder:"FILE" help:"Configuration (itool init writes one)."`
-	Set      []string `sep:"none" placeholder:"KEY=VALUE" help:"One setting, such as line.rounds=1. Goes before the file. Repeatable."`
+	Set      []string `sep:"none" placeholder:"KEY=VALUE" help:"${source_set}"`
 	Name     string   `placeholder:"NAME" help:"Name of the run; default: after the dataset."`
 }
 

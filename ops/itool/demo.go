@@ -15,7 +15,7 @@ import (
 type demoCmd struct {
 	Quick bool     `help:"Smaller in everything: under a minute."`
 	JSON  bool     `name:"json" help:"Print one JSON object as the last line instead of tables."`
-	Dir   string   `placeholder:"DIR" help:"Folder for broker, store, adapter and report; default: itool-runs/demo, with --quick itool-runs/demo-quick."`
+	Dir   string   `placeholder:"DIR" help:"${demo_dir}"`
 	Set   []string `sep:"none" placeholder:"KEY=VALUE" help:"One setting, such as line.rounds=1. Repeatable."`
 	Slots int      `help:"Items in work at once; default: the number of cores."`
 }

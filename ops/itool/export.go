@@ -18,7 +18,7 @@ type exportCmd struct {
 	Merged  bool   `help:"Write a whole model with the adapter merged in, instead of the adapter."`
 	GGUF    bool   `name:"gguf" help:"With --merged: write one file for llama.cpp instead of a folder."`
 	Int8    bool   `name:"int8" help:"With --gguf: matrices in eight bits (Q8_0)."`
-	Base    string `type:"existingdir" placeholder:"DIR" help:"With --merged: merge into this base instead, such as the 16-bit one of a run on four bits."`
+	Base    string `type:"existingdir" placeholder:"DIR" help:"${export_base}"`
 }
 
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
@@ -26,7 +26,8 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		return coded(exitUsage, "--base, --gguf: only with --merged")
 	}
 	if c.Int8 && !c.GGUF {
-		return coded(exitUsage, "--int8: only with --gguf; itool serve --weights int8 rounds a folder's model as it opens it")
+		return coded(exitUsage, "--int8: only with --gguf; "+
+			"itool serve --weights int8 rounds a folder's model as it opens it")
 	}
 	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
@@ -67,8 +68,8 @@ func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, p report.Po
 	if c.GGUF {
 		form = "for llama.cpp"
 	}
-	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, %s, within %.2g nats per token of base + adapter on %d examples\n",
-		p.Name, c.RunName, c.Out, form, m.Nats, m.Examples)
+	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, %s, within %.2g nats per token of base + adapter "+
+		"on %d examples\n", p.Name, c.RunName, c.Out, form, m.Nats, m.Examples)
 	if c.Base != "" {
 		fmt.Fprintf(a.out, "on the base of the run itself the adapter answers up to %.2g nats per token differently: "+
 			"it was trained there\n", m.Moved)

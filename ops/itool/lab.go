@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"itool/ops/config"
@@ -28,20 +27,22 @@ import (
 // labCmd is `itool lab`.
 type labCmd struct {
 	Spec      string `arg:"" type:"existingfile" help:"What to compare: a YAML file (see the guide)."`
-	Dir       string `placeholder:"DIR" help:"Folder for broker, store, report and tables; default: itool-runs/lab-NAME."`
+	Dir       string `placeholder:"DIR" help:"${lab_dir}"`
 	Slots     int    `help:"Items in work at once; default: the number of cores."`
-	AtOnce    int    `default:"1" help:"Seeds that run at once. Their arms follow one another, since they share; with more than one, no CPU time is told."`
-	TuningLog string `default:"itool-runs/tuning.jsonl" placeholder:"FILE" help:"Where a specification with tuning: true writes down everything that it tried."`
+	AtOnce    int    `default:"1" help:"${lab_atonce}"`
+	TuningLog string `default:"itool-runs/tuning.jsonl" placeholder:"FILE" help:"${lab_tuninglog}"`
 	JSON      bool   `name:"json" help:"Print everything as one JSON object instead of tables."`
 	Report    bool   `help:"Run nothing: only write report and tables of what is there."`
 	Plan      bool   `help:"Run nothing: list the runs that the specification needs."`
 }
 
 func (c *labCmd) Help() string {
-	return `Runs every arm of SPEC with every seed through the ordinary line, over one broker and store, and compares them.
-The same command again goes on where it stopped. Arms that share settings share what was computed with them.
-
-Exit codes: 0 all runs are done (also where the guard stopped one), 1 error, 2 wrong usage, 3 a run failed or was cancelled, 4 a run is stalled, 130 interrupted.`
+	return "Runs every arm of SPEC with every seed through the ordinary line, over one broker and store, " +
+		"and compares them.\n" +
+		"The same command again goes on where it stopped. " +
+		"Arms that share settings share what was computed with them.\n\n" +
+		"Exit codes: 0 all runs are done (also where the guard stopped one), 1 error, 2 wrong usage, " +
+		"3 a run failed or was cancelled, 4 a run is stalled, 130 interrupted."
 }
 
 func (c *labCmd) Run(ctx context.Context, a *app) error {
@@ -73,7 +74,7 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 	defer cleanup()
 	port := site.AnyPort
 	if c.Report {
-		port = site.NoPort // a look at a laboratory that may be at work
+		port = site.NoPort // another process may be working on it
 	}
 	s, err := site.OpenFolder(ctx, c.Dir, port, a.log)
 	if err != nil {
@@ -84,10 +85,12 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 	if !c.Report {
 		failed = c.work(ctx, a, s, plan, base, files)
 	}
-	// Whatever happened: what is done shall be seen.
+	// The report shows what is done, also after an error.
 	r, reported := c.report(context.WithoutCancel(ctx), a, s, plan)
 	if ctx.Err() != nil {
-		return errors.Join(coded(exitInterrupted, "interrupted: what was done is kept; the same command resumes it:\n  %s", strings.Join(os.Args, " ")), reported)
+		interrupted := coded(exitInterrupted, "interrupted: what was done is kept; the same command resumes it:\n  %s",
+			strings.Join(os.Args, " "))
+		return errors.Join(interrupted, reported)
 	}
 	if failed != nil || reported != nil || c.Report {
 		return errors.Join(failed, reported)
@@ -119,9 +122,9 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site.Site, plan *lab.Plan,
 	name := workerName(e.device.Name())
 	w := job.NewWorker(s.Courier, name, line.Stages(e.Engine), orCores(c.Slots), a.log)
 	w.AckWait = job.AckWait
-	h := &states{last: map[string]line.State{}, changed: make(chan struct{})}
+	states := job.NewStates()
 	kept := job.Until(ctx, func(ctx context.Context) error {
-		err := job.NewKeeper(s.Courier, name, job.AckWait, a.log).Run(ctx, job.KeeperInterval, h.hear)
+		err := job.NewKeeper(s.Courier, name, job.AckWait, a.log).Run(ctx, job.KeeperInterval, states.Set)
 		cancel(err)
 		return err
 	})
@@ -132,23 +135,27 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site.Site, plan *lab.Plan,
 	})
 	began := time.Now()
 	l := &lab.Lab{
-		Plan: plan, Courier: s.Courier, Engine: e.Engine, Base: base, Files: files, Dir: c.Dir, Device: e.device.Name(), AtOnce: c.AtOnce, Log: a.log,
+		Plan: plan, Courier: s.Courier, Engine: e.Engine, Base: base, Files: files, Dir: c.Dir,
+		Device: e.device.Name(), AtOnce: c.AtOnce, Log: a.log,
 		Await: func(ctx context.Context, run string) (line.State, error) {
 			if c.AtOnce <= 1 {
-				stop := job.Until(ctx, func(ctx context.Context) error { return progress.Follow(ctx, s.Courier, run, a.display()) })
+				stop := job.Until(ctx, func(ctx context.Context) error {
+					return progress.Follow(ctx, s.Courier, run, a.display())
+				})
 				defer func() { _ = stop() }() // a display
 			}
-			return h.await(ctx, run)
+			return states.Await(ctx, run)
 		},
 		OnEvent: func(ev lab.Event) error {
 			c.told(a, ev, time.Since(began))
 			if !plan.Tuning || ev.End == (line.State{}) {
 				return nil
 			}
-			if err := lab.LogTuning(ctx, s.Courier, c.Dir, c.TuningLog, fromHere(c.Spec), plan, ev.Number-1, time.Now()); err != nil {
-				return fmt.Errorf("tuning log: %w", err)
+			err := lab.LogTuning(ctx, s.Courier, c.Dir, c.TuningLog, fromHere(c.Spec), plan, ev.Number-1, time.Now())
+			if err != nil {
+				err = fmt.Errorf("tuning log: %w", err)
 			}
-			return nil
+			return err
 		},
 	}
 	err = l.Run(ctx)
@@ -176,42 +183,8 @@ func (c *labCmd) told(a *app, ev lab.Event, since time.Duration) {
 	}
 }
 
-// states remembers what the keeper said last of every run.
-type states struct {
-	mu      sync.Mutex
-	last    map[string]line.State
-	changed chan struct{} // closed when there is news
-}
-
-func (s *states) hear(st line.State) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.last[st.Run] != st {
-		s.last[st.Run] = st
-		close(s.changed)
-		s.changed = make(chan struct{})
-	}
-}
-
-// await returns once the run has ended or waits for a person.
-func (s *states) await(ctx context.Context, run string) (line.State, error) {
-	for {
-		s.mu.Lock()
-		st, changed := s.last[run], s.changed
-		s.mu.Unlock()
-		if st.Ended || st.Stalled != "" {
-			return st, nil
-		}
-		select {
-		case <-ctx.Done():
-			return st, ctx.Err()
-		case <-changed:
-		}
-	}
-}
-
-// fromHere is a file below the working directory as one would type it: a tuning log is
-// kept with the project, where a home folder's name has no place.
+// fromHere is the path of a file relative to the working directory, if it is below it. A
+// tuning log is kept with the project and must not name somebody's home folder.
 func fromHere(file string) string {
 	here, err := os.Getwd()
 	if err != nil {
@@ -247,7 +220,8 @@ func (c *labCmd) report(ctx context.Context, a *app, s *site.Site, plan *lab.Pla
 	if err := r.Text(a.out); err != nil {
 		return nil, err
 	}
-	_, err = fmt.Fprintf(a.out, "\nreport   %s\ntables   arms.csv, differences.csv, runs.csv, report.json beside it\n", filepath.Join(c.Dir, "report.html"))
+	_, err = fmt.Fprintf(a.out, "\nreport   %s\ntables   arms.csv, differences.csv, runs.csv, report.json beside it\n",
+		filepath.Join(c.Dir, "report.html"))
 	return r, err
 }
 
@@ -259,21 +233,24 @@ func labVerdict(r *lab.Result, dir string) error {
 		case schemas.StatusFailed, schemas.StatusCancelled:
 			return coded(exitFailed, "run %s %s: %s", run.Run, run.Status, run.Detail)
 		default:
-			return coded(exitStalled, "run %s is not done (%s): `itool failed %s --dir %s` says what failed", run.Run, run.Status, run.Run, dir)
+			return coded(exitStalled, "run %s is not done (%s): `itool failed %s --dir %s` says what failed",
+				run.Run, run.Status, run.Run, dir)
 		}
 	}
 	return nil
 }
 
 func printPlan(w io.Writer, plan *lab.Plan) error {
-	fmt.Fprintf(w, "%s: %d arms × %d seeds, %d runs, measured on %s\n", plan.Name, len(plan.Arms), len(plan.Seeds), len(plan.Runs), plan.Part)
+	fmt.Fprintf(w, "%s: %d arms × %d seeds, %d runs, measured on %s\n",
+		plan.Name, len(plan.Arms), len(plan.Seeds), len(plan.Runs), plan.Part)
 	fmt.Fprintf(w, "  every arm: %s\n", orNone(strings.Join(plan.Settings, " ")))
 	for _, a := range plan.Arms {
 		var runs []string
 		for _, at := range a.Runs {
 			runs = append(runs, plan.Runs[at].Name)
 		}
-		fmt.Fprintf(w, "  %s: %s\n    settings: %s\n    runs: %s\n", a.Name, a.Note, orNone(strings.Join(a.Differs, " ")), strings.Join(runs, ", "))
+		fmt.Fprintf(w, "  %s: %s\n    settings: %s\n    runs: %s\n",
+			a.Name, a.Note, orNone(strings.Join(a.Differs, " ")), strings.Join(runs, ", "))
 	}
 	return nil
 }

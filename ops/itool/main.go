@@ -32,8 +32,8 @@ import (
 // commands is the command line. A command's Run gets the context and the app.
 type commands struct {
 	Demo     demoCmd     `cmd:"" help:"Run everything on a small dataset and a small model, in one process."`
-	Run      runCmd      `cmd:"" help:"Run everything on your dataset and model, in one process. The same command again resumes."`
-	Estimate estimateCmd `cmd:"" help:"Say what a run will take on this machine in time and memory, from a small pilot of it."`
+	Run      runCmd      `cmd:"" help:"${commands_run}"`
+	Estimate estimateCmd `cmd:"" help:"${commands_estimate}"`
 	Publish  publishCmd  `cmd:"" help:"Start a run: store dataset and base model, then wake the workers."`
 	Work     workCmd     `cmd:"" help:"Work: on any stages, as the keeper, or all."`
 	Up       upCmd       `cmd:"" help:"Broker, store and keeper on this machine."`
@@ -43,17 +43,17 @@ type commands struct {
 	Report   reportCmd   `cmd:"" help:"Say what a run did and what it gained."`
 	Tree     treeCmd     `cmd:"" help:"Show the search tree of one example."`
 	Export   exportCmd   `cmd:"" help:"Write a policy as a PEFT adapter, or merged into its base."`
-	Quantize quantizeCmd `cmd:"" help:"Write a model with its weights in four bits (NF4), to train adapters on as QLoRA does."`
-	Serve    serveCmd    `cmd:"" help:"Answer HTTP requests with a policy, as OpenAI's API does: completions, chat with tools, streaming."`
-	Lab      labCmd      `cmd:"" help:"Compare settings: arms × seeds from a specification, with intervals. The same command again resumes."`
+	Quantize quantizeCmd `cmd:"" help:"${commands_quantize}"`
+	Serve    serveCmd    `cmd:"" help:"${commands_serve}"`
+	Lab      labCmd      `cmd:"" help:"${commands_lab}"`
 	Cancel   cancelCmd   `cmd:"" help:"Cancel a run; its workers stop within a heartbeat."`
 	Doctor   doctorCmd   `cmd:"" help:"Check this machine, and the broker and store if they are given."`
 	Init     initCmd     `cmd:"" help:"Write the default configuration, commented, as YAML."`
 	Synth    synthCmd    `cmd:"" help:"Make a dataset of tool-use conversations."`
 	Pretrain pretrainCmd `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`
-	Build    versionCmd  `cmd:"" name:"version" help:"Print the version, the commit it was built from, and the kernel level."`
+	Build    versionCmd  `cmd:"" name:"version" help:"${commands_build}"`
 
-	Kernels string           `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products in bf16); default: the best this machine has in float32. itool doctor lists them."`
+	Kernels string           `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"${commands_kernels}"`
 	Verbose bool             `short:"v" help:"Say more on stderr."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -78,11 +78,12 @@ const (
 	exitInterrupted = 130
 )
 
-const about = `Iterative reinforced fine-tuning for tool-using language models, as a message-queue pipeline.
+const about = "Iterative reinforced fine-tuning for tool-using language models, as a message-queue pipeline.\n\n" +
+	"Exit codes: 0 done, 1 error, 2 wrong usage, 3 the run failed or was cancelled, 4 the run is stalled and " +
+	"waits for a person, 5 the guard stopped the run (its last good policy stands), 130 interrupted " +
+	"(the message says how to resume)."
 
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 the run failed or was cancelled, 4 the run is stalled and waits for a person, 5 the guard stopped the run (its last good policy stands), 130 interrupted (the message says how to resume).`
-
-// exitError carries an exit code; an error without one exits with 1.
+// codedError carries an exit code; an error without one exits with 1.
 type codedError struct {
 	code int
 	err  error
@@ -106,8 +107,10 @@ func main() {
 
 func realMain(args []string, stdout, stderr *os.File) int {
 	var cmds commands
-	parser, err := kong.New(&cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(),
-		kong.Vars{"version": readBuild().String(), "stages": strings.Join(stageNames(line.Stages(nil)), ", ")},
+	vars := longHelp()
+	vars["version"] = readBuild().String()
+	vars["stages"] = strings.Join(stageNames(line.Stages(nil)), ", ")
+	parser, err := kong.New(&cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(), vars,
 		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		fmt.Fprintln(stderr, "itool:", err)

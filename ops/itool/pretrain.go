@@ -34,7 +34,8 @@ func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 			first = p.Step
 			return
 		}
-		left := time.Duration(float64(time.Since(start)) * float64(p.Steps-p.Step) / float64(max(p.Step-first, 1))).Round(time.Second)
+		perStep := time.Since(start).Seconds() / float64(max(p.Step-first, 1))
+		left := time.Duration(perStep * float64(p.Steps-p.Step) * float64(time.Second)).Round(time.Second)
 		text := fmt.Sprintf("step %d/%d  loss %.4f  ETA %s", p.Step, p.Steps, p.Loss, left)
 		if !math.IsNaN(p.Recall) {
 			text += fmt.Sprintf("  recalls %.0f %%", 100*p.Recall)
@@ -47,12 +48,15 @@ func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 	})
 	a.screen.show(nil)
 	if ctx.Err() != nil {
-		return coded(exitInterrupted, "interrupted: the same command goes on from the last checkpoint in %s.partial", c.Out)
+		return coded(exitInterrupted, "interrupted: the same command goes on from the last checkpoint in %s.partial",
+			c.Out)
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "base of %d parameters in %s after %d steps: %.1f %% exact, %.1f %% parse, %.1f %% pass@4 on %d unseen requests\n",
-		report.Parameters, c.Out, report.Steps, 100*report.Exam.Exact, 100*report.Exam.Parsed, 100*report.Exam.PassAt4, report.Exam.CallRows)
+	exam := report.Exam
+	fmt.Fprintf(a.out, "base of %d parameters in %s after %d steps: "+
+		"%.1f %% exact, %.1f %% parse, %.1f %% pass@4 on %d unseen requests\n",
+		report.Parameters, c.Out, report.Steps, 100*exam.Exact, 100*exam.Parsed, 100*exam.PassAt4, exam.CallRows)
 	return nil
 }

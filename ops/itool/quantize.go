@@ -22,7 +22,7 @@ func (c *quantizeCmd) Run(_ context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s: weights of %.1f MB, %.1f MB before; the linear maps of the layers in NF4, 4.127 bits a weight\n",
-		c.Out, float64(after)/1e6, float64(before)/1e6)
+	fmt.Fprintf(a.out, "%s: weights of %.1f MB, %.1f MB before; "+
+		"the linear maps of the layers in NF4, 4.127 bits a weight\n", c.Out, float64(after)/1e6, float64(before)/1e6)
 	return nil
 }

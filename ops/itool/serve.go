@@ -31,21 +31,22 @@ type serveCmd struct {
 	target
 	RunName  string `arg:"" optional:"" name:"run" help:"Serve a policy of this run."`
 	Round    int    `default:"-2" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
-	Model    string `placeholder:"DIR" help:"Serve the model in this folder instead; without it and without a run: the demo's base."`
+	Model    string `placeholder:"DIR" help:"${serve_model}"`
 	Adapter  string `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
 	Listen   string `default:"127.0.0.1:8000" help:"Address to listen on."`
 	Name     string `help:"Name of the model as clients see it; default: that of the run or the folder."`
-	Key      string `env:"ITOOL_API_KEY" help:"Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command line can be read by others."`
-	Weights  string `enum:"auto,float32,stored,int8" default:"auto" help:"How weights are kept: float32; stored (in the type of the file, a large one is mapped); int8 (rounded to eight bits); auto: float32 up to 1 GiB, else stored. Four bits stay four bits unless float32 is asked for."`
-	Calls    string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"How the model writes calls; auto: as the run's split.call_format says, or as the chat template asks."`
+	Key      string `env:"ITOOL_API_KEY" help:"${serve_key}"`
+	Weights  string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
+	Calls    string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
 	Requests int    `default:"256" help:"Answers that wait or are drawn at most; more are told to come again."`
-	Tokens   int    `help:"Tokens of the answers that are drawn together, prompts included; default: what 1 GiB holds, one context at least."`
-	Answer   int    `default:"2048" help:"Most tokens of an answer when a request does not say; each reserves its room."`
+	Tokens   int    `help:"${serve_tokens}"`
+	Answer   int    `default:"2048" help:"${serve_answer}"`
 }
 
 func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if c.Requests < 1 || c.Tokens < 0 || c.Answer < 1 {
-		return coded(exitUsage, "--requests, --tokens, --answer: %d, %d and %d are not positive", c.Requests, c.Tokens, c.Answer)
+		return coded(exitUsage, "--requests, --tokens, --answer: %d, %d and %d are not positive",
+			c.Requests, c.Tokens, c.Answer)
 	}
 	p, name, err := c.open(ctx, a)
 	if err != nil {
@@ -67,7 +68,9 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	})
 	stop := job.Until(context.WithoutCancel(ctx), func(ctx context.Context) error { s.Run(ctx); return nil })
 	defer func() { _ = stop() }()
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+	}
 	fmt.Fprintf(a.out, "%s at http://%s/v1\n", name, listener.Addr())
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

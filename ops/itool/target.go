@@ -16,9 +16,9 @@ import (
 // target says where runs live: a broker and a store anywhere, or the folder of
 // `itool run` and `itool up`, which holds both.
 type target struct {
-	Broker string `env:"ITOOL_BROKER" placeholder:"URL" help:"The broker: nats://HOST:PORT, with TOKEN@ before the host if it wants one."`
-	Store  string `env:"ITOOL_STORE" placeholder:"STORE" help:"The store: disk:PATH or minio://HOST:PORT/BUCKET (keys: ITOOL_MINIO_ACCESS_KEY, ITOOL_MINIO_SECRET_KEY; minios:// for TLS)."`
-	Dir    string `placeholder:"DIR" help:"The folder of a run made by itool run, or of itool up, instead of broker and store."`
+	Broker string `env:"ITOOL_BROKER" placeholder:"URL" help:"${target_broker}"`
+	Store  string `env:"ITOOL_STORE" placeholder:"STORE" help:"${target_store}"`
+	Dir    string `placeholder:"DIR" help:"${target_dir}"`
 }
 
 // runsDir is where `run` and `demo` put their folders.
@@ -104,7 +104,8 @@ func mustExist(ctx context.Context, c *courier.Courier, run string) error {
 // notYet explains the error of a run that no keeper has opened.
 func notYet(run string, err error) error {
 	if errors.Is(err, broker.ErrNoRun) {
-		return fmt.Errorf("run %s was published, but no keeper has opened it: start `itool work keeper`, or `itool up`", run)
+		return fmt.Errorf("run %s was published, but no keeper has opened it: "+
+			"start `itool work keeper`, or `itool up`", run)
 	}
 	return err
 }

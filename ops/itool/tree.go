@@ -28,13 +28,15 @@ func (c *treeCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	nodes, _, err := courier.Rows[schemas.Candidate](ctx, s.Courier, c.RunName, schemas.RecordCandidate, c.Round, c.Example)
+	record := schemas.RecordCandidate
+	nodes, _, err := courier.Rows[schemas.Candidate](ctx, s.Courier, c.RunName, record, c.Round, c.Example)
 	if errors.Is(err, broker.ErrNotExist) || errors.Is(err, broker.ErrBadName) {
-		keys, err := s.Broker.Keys(ctx, c.RunName, schemas.RecordCandidate, c.Round)
+		keys, err := s.Broker.Keys(ctx, c.RunName, record, c.Round)
 		if err != nil {
 			return notYet(c.RunName, err)
 		}
-		return fmt.Errorf("example %q was not searched in round %d; there are: %s", c.Example, c.Round, orNone(progress.Short(strings.Join(keys, " "), 600)))
+		return fmt.Errorf("example %q was not searched in round %d; there are: %s",
+			c.Example, c.Round, orNone(progress.Short(strings.Join(keys, " "), 600)))
 	}
 	if err != nil {
 		return notYet(c.RunName, err)
@@ -42,8 +44,8 @@ func (c *treeCmd) Run(ctx context.Context, a *app) error {
 	return drawTree(a.out, nodes)
 }
 
-// drawTree writes one line per node below its parent. The tree comes from outside:
-// a parent that does not stand before its child is an error, not a loop.
+// drawTree writes one line per node below its parent. The tree comes from outside: a node
+// that precedes its parent is an error and cannot cause a loop.
 func drawTree(w io.Writer, nodes []schemas.Candidate) error {
 	children := make([][]int, len(nodes))
 	for i, n := range nodes {
@@ -58,8 +60,9 @@ func drawTree(w io.Writer, nodes []schemas.Candidate) error {
 	if len(nodes) == 0 {
 		return errors.New("the stored tree is empty")
 	}
-	fmt.Fprintf(w, "example %s: %d nodes, prompt of %d tokens\nN visits, Q value, P prior\n", nodes[0].ExampleID, len(nodes), len(nodes[0].Tokens))
-	// An explicit stack: a tree from outside may be one path of a million nodes.
+	fmt.Fprintf(w, "example %s: %d nodes, prompt of %d tokens\nN visits, Q value, P prior\n",
+		nodes[0].ExampleID, len(nodes), len(nodes[0].Tokens))
+	// An explicit stack, because a tree from outside can be one path of a million nodes.
 	type step struct {
 		node  int
 		depth int

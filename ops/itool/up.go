@@ -13,10 +13,10 @@ import (
 
 // upCmd is `itool up`: what workers on this machine need besides themselves.
 type upCmd struct {
-	AckWait time.Duration `default:"60s" help:"How long a dead worker's item waits for another, at least; workers may ask for more."`
+	AckWait time.Duration `default:"60s" help:"${up_ackwait}"`
 	Port    int           `default:"4222" help:"Port of the broker on 127.0.0.1; -1: any free one."`
 	Dir     string        `default:"itool-up" placeholder:"DIR" help:"Folder for broker and store."`
-	Store   string        `env:"ITOOL_STORE" placeholder:"STORE" help:"Another store than the one in DIR: disk:PATH or minio://HOST:PORT/BUCKET (keys: ITOOL_MINIO_ACCESS_KEY, ITOOL_MINIO_SECRET_KEY; minios:// for TLS). DIR remembers it."`
+	Store   string        `env:"ITOOL_STORE" placeholder:"STORE" help:"${up_store}"`
 }
 
 func (c *upCmd) Run(ctx context.Context, a *app) error {

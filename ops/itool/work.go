@@ -20,13 +20,14 @@ type workCmd struct {
 	target
 	Stages    []string      `arg:"" name:"stage" help:"Stages to work on: ${stages}; keeper; or all (of these)."`
 	Slots     int           `help:"Items in work at once; default: the number of cores."`
-	AckWait   time.Duration `default:"60s" help:"How long a dead worker's item waits for another. At least 3s; heartbeats come three times as often."`
+	AckWait   time.Duration `default:"60s" help:"${work_ackwait}"`
 	UntilIdle time.Duration `help:"Leave after so long without work; default: stay."`
 }
 
 func (c *workCmd) Run(ctx context.Context, a *app) error {
 	if c.AckWait < 3*time.Second {
-		return coded(exitUsage, "--ack-wait %s is below 3s: heartbeats would come too late on a busy machine", c.AckWait)
+		return coded(exitUsage, "--ack-wait %s is below 3s: heartbeats would come too late on a busy machine",
+			c.AckWait)
 	}
 	e, err := newEngine(a)
 	if err != nil {

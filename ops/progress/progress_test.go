@@ -43,7 +43,8 @@ func TestTracker(t *testing.T) {
 		t.Errorf("a line after 20 s:\n%s", &out)
 	}
 	tr.Lines(&out, at(61))
-	if want := "12:01:01 r1: search with warm-up 30/100 0.328/s ETA 3m34s  1 failed (itool failed r1)\n"; out.String() != want {
+	want := "12:01:01 r1: search with warm-up 30/100 0.328/s ETA 3m34s  1 failed (itool failed r1)\n"
+	if out.String() != want {
 		t.Errorf("got  %q\nwant %q", out.String(), want)
 	}
 	out.Reset()

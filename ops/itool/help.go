@@ -1,0 +1,56 @@
+package main
+
+import "github.com/alecthomas/kong"
+
+// longHelp are the help texts that are too long for the line of their flag, by the name
+// that stands in the flag's tag: type_field.
+func longHelp() kong.Vars {
+	return kong.Vars{
+		"commands_run": "Run everything on your dataset and model, in one process. The same command again " +
+			"resumes.",
+		"commands_estimate": "Say what a run will take on this machine in time and memory, from a small pilot of " +
+			"it.",
+		"commands_quantize": "Write a model with its weights in four bits (NF4), to train adapters on as QLoRA " +
+			"does.",
+		"commands_serve": "Answer HTTP requests with a policy, as OpenAI's API does: completions, chat with " +
+			"tools, streaming.",
+		"commands_lab": "Compare settings: arms × seeds from a specification, with intervals. The same command " +
+			"again resumes.",
+		"commands_build": "Print the version, the commit it was built from, and the kernel level.",
+		"commands_kernels": "Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products " +
+			"in bf16); default: the best this machine has in float32. itool doctor lists them.",
+		"source_datasets": "ToolACE, OpenAI-like or BFCL files (JSON or JSONL). A BFCL question file finds its " +
+			"answers in possible_answer/ beside it.",
+		"source_base": "Base model in Hugging Face format: config.json, safetensors, tokenizer.json, chat " +
+			"template. Default: the demo's, which knows a made-up world and is for trying things out.",
+		"source_set":    "One setting, such as line.rounds=1. Goes before the file. Repeatable.",
+		"target_broker": "The broker: nats://HOST:PORT, with TOKEN@ before the host if it wants one.",
+		"target_store": "The store: disk:PATH or minio://HOST:PORT/BUCKET (keys: ITOOL_MINIO_ACCESS_KEY, " +
+			"ITOOL_MINIO_SECRET_KEY; minios:// for TLS).",
+		"target_dir": "The folder of a run made by itool run, or of itool up, instead of broker and store.",
+		"demo_dir": "Folder for broker, store, adapter and report; default: itool-runs/demo, with --quick " +
+			"itool-runs/demo-quick.",
+		"export_base": "With --merged: merge into this base instead, such as the 16-bit one of a run on four " +
+			"bits.",
+		"lab_dir": "Folder for broker, store, report and tables; default: itool-runs/lab-NAME.",
+		"lab_atonce": "Seeds that run at once. Their arms follow one another, since they share; with more than " +
+			"one, no CPU time is told.",
+		"lab_tuninglog": "Where a specification with tuning: true writes down everything that it tried.",
+		"serve_model":   "Serve the model in this folder instead; without it and without a run: the demo's base.",
+		"serve_key": "Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command " +
+			"line can be read by others.",
+		"serve_weights": "How weights are kept: float32; stored (in the type of the file, a large one is " +
+			"mapped); int8 (rounded to eight bits); auto: float32 up to 1 GiB, else stored. Four bits stay four " +
+			"bits unless float32 is asked for.",
+		"serve_calls": "How the model writes calls; auto: as the run's split.call_format says, or as the chat " +
+			"template asks.",
+		"serve_tokens": "Tokens of the answers that are drawn together, prompts included; default: what 1 GiB " +
+			"holds, one context at least.",
+		"serve_answer": "Most tokens of an answer when a request does not say; each reserves its room.",
+		"up_ackwait":   "How long a dead worker's item waits for another, at least; workers may ask for more.",
+		"up_store": "Another store than the one in DIR: disk:PATH or minio://HOST:PORT/BUCKET (keys: " +
+			"ITOOL_MINIO_ACCESS_KEY, ITOOL_MINIO_SECRET_KEY; minios:// for TLS). DIR remembers it.",
+		"work_ackwait": "How long a dead worker's item waits for another. At least 3s; heartbeats come three " +
+			"times as often.",
+	}
+}

@@ -1,0 +1,89 @@
+package job_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"itool/ops/config"
+	"itool/ops/job"
+	"itool/ops/site"
+	"itool/ops/synth"
+	"itool/stages/policy"
+	"itool/stages/policy/policytest"
+)
+
+// newJob makes a job that only warms up, on a tiny model and 16 rows.
+func newJob(t *testing.T, s *site.Site) *job.Job {
+	t.Helper()
+	e, err := policy.NewEngine(policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Default()
+	cfg.Line.Rounds, cfg.Line.Evaluate, cfg.Warmup.Epochs = 0, "none", 1
+	made := synth.Default()
+	made.Rows = 16
+	rows, err := synth.Make(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := synth.Write(&b, rows); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "rows.jsonl")
+	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &job.Job{
+		Request: job.Request{Name: "r1", Base: policytest.Tiny(1), Files: []string{file}, Config: cfg},
+		Courier: s.Courier, Engine: e, Worker: "test", Slots: 1, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// TestJob: a run is published, worked on and concluded; publishing it again finds it, and
+// other settings or another run in the same folder are refused.
+func TestJob(t *testing.T) {
+	dir := t.TempDir()
+	s, err := site.OpenFolder(t.Context(), filepath.Join(dir, "site"), site.AnyPort, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	j := newJob(t, s)
+	for range 2 {
+		if err := j.Publish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end, err := j.Work(t.Context())
+	if err != nil || !end.Ended {
+		t.Fatalf("the run ends in %+v, %v", end, err)
+	}
+	for range 2 { // the second one replaces the first one's adapter
+		_, sum, err := j.Conclude(t.Context(), end, dir, "test")
+		if err != nil || sum.Status != "done" || sum.Rows.Kept != 16 {
+			t.Errorf("got %+v, %v", sum, err)
+		}
+		for _, f := range []string{filepath.Join(sum.AdapterDir, "adapter_config.json"), sum.Report} {
+			if _, err := os.Stat(f); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := job.Only(t.Context(), s.Courier, "r1", dir); err != nil {
+		t.Errorf("the run's own folder: %v", err)
+	}
+	err = job.Only(t.Context(), s.Courier, "r2", dir)
+	if err == nil || !strings.Contains(err.Error(), "the folder of run r1") {
+		t.Errorf("another run in the folder: got %v", err)
+	}
+	j.Config.Expand.Width++
+	if err := j.Publish(t.Context()); err == nil || !strings.Contains(err.Error(), "expand.width was ") {
+		t.Errorf("other settings: got %v", err)
+	}
+}
