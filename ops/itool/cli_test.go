@@ -59,7 +59,18 @@ func itool(t *testing.T, dir string, args ...string) (code int, stdout, stderr s
 	return c.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// writeBase writes a tiny model; change may spoil a file.
+// expect runs one command to its end and checks its exit code and that its output holds a
+// text.
+func expect(t *testing.T, dir string, code int, want string, args ...string) (stdout, stderr string) {
+	t.Helper()
+	got, out, errs := itool(t, dir, args...)
+	if got != code || !strings.Contains(out+errs, want) {
+		t.Errorf("itool %s: exit code %d, want %d and %q\n%s%s", strings.Join(args, " "), got, code, want, out, errs)
+	}
+	return out, errs
+}
+
+// writeBase writes a tiny model; change may damage a file.
 func writeBase(t *testing.T, dir string, change func(name string, data []byte) []byte) string {
 	t.Helper()
 	base := filepath.Join(dir, "base")
@@ -114,8 +125,9 @@ func writeRows(t *testing.T, dir string, rows int, more ...string) string {
 // small makes a run of the tiny model take a second: its answers are noise, so they
 // are cut early and there is nothing to update on.
 var small = []string{
-	"--set", "split.test_share=0.2", "--set", "warmup.epochs=1", "--set", "warmup.batch_size=8", "--set", "line.rounds=1",
-	"--set", "expand.width=2", "--set", "expand.iterations=2", "--set", "expand.max_answer_tokens=8",
+	"--set", "split.test_share=0.2", "--set", "warmup.epochs=1", "--set", "warmup.batch_size=8",
+	"--set", "line.rounds=1", "--set", "expand.width=2", "--set", "expand.iterations=2",
+	"--set", "expand.max_answer_tokens=8",
 	"--set", "select.max_tokens=8", "--set", "select.max_trees=3", "--set", "select.judge_examples=2",
 	"--set", "update.guard_tokens=8", "--set", "evaluate.max_tokens=8", "--set", "line.evaluate_rows=4",
 }
@@ -125,8 +137,8 @@ const (
 	badTools = `{"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"[f()]"}],"tools":["f"]}`
 )
 
-// TestWrongInput: one clear error, with place and remedy, and nothing left behind
-// that a later run would trust.
+// TestWrongInput: a wrong input gives one clear error, with place and remedy, and leaves
+// nothing behind that a later run would trust.
 func TestWrongInput(t *testing.T) {
 	cases := []struct {
 		name  string
@@ -136,7 +148,7 @@ func TestWrongInput(t *testing.T) {
 		args  []string
 		code  int
 		want  []string
-		began bool // the run is there: it was published before the trouble showed
+		began bool // the run was published before the error was found
 	}{
 		{name: "empty dataset", code: exitError, want: []string{"data.jsonl", "empty", "at least one row"}},
 		{
@@ -166,17 +178,30 @@ func TestWrongInput(t *testing.T) {
 				return other
 			},
 		},
-		{name: "unknown setting", rows: 4, args: []string{"--config", "itool.yaml"}, code: exitError, want: []string{"itool.yaml:2", "expand.widht", "did you mean width"}},
-		{name: "setting out of range", rows: 4, args: []string{"--set", "line.rounds=-1"}, code: exitError, want: []string{"--set line.rounds=-1", "below 0"}},
-		{name: "unknown kernel level", rows: 4, args: []string{"--kernels", "mmx"}, code: exitUsage, want: []string{"--kernels", "ITOOL_KERNELS", `"mmx"`, ", go"}},
+		{
+			name: "unknown setting", rows: 4, args: []string{"--config", "itool.yaml"}, code: exitError,
+			want: []string{"itool.yaml:2", "expand.widht", "did you mean width"},
+		},
+		{
+			name: "setting out of range", rows: 4, args: []string{"--set", "line.rounds=-1"}, code: exitError,
+			want: []string{"--set line.rounds=-1", "below 0"},
+		},
+		{
+			name: "unknown kernel level", rows: 4, args: []string{"--kernels", "mmx"}, code: exitUsage,
+			want: []string{"--kernels", "ITOOL_KERNELS", `"mmx"`, ", go"},
+		},
 		{name: "unknown flag", rows: 4, args: []string{"--sett", "x"}, code: exitUsage, want: []string{"--sett"}},
-		{name: "a name that no broker takes", rows: 4, args: []string{"--name", "a b"}, code: exitError, want: []string{"run name", "A-Z"}},
+		{
+			name: "a name that no broker accepts", rows: 4, args: []string{"--name", "a b"}, code: exitError,
+			want: []string{"run name", "A-Z"},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			file, base := writeRows(t, dir, c.rows, c.more...), writeBase(t, dir, c.spoil)
-			if err := os.WriteFile(filepath.Join(dir, "itool.yaml"), []byte("expand:\n  widht: 3\n"), 0o644); err != nil {
+			settings := filepath.Join(dir, "itool.yaml")
+			if err := os.WriteFile(settings, []byte("expand:\n  widht: 3\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			args := append([]string{"run", file, "--base", base, "--dir", filepath.Join(dir, "run")}, small...)
@@ -224,9 +249,9 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// TestRun: a whole run with a row without an answer, which is counted; the same
-// command again finds it done; another configuration under its name is refused; all
-// that looks at a run works on its folder.
+// TestRun: a whole run counts a row without an answer. The same command again finds it
+// done, another configuration under its name is refused, and all commands that read a run
+// work on its folder.
 func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 40, noAnswer), writeBase(t, dir, nil)
@@ -252,8 +277,10 @@ func TestRun(t *testing.T) {
 
 	start := time.Now()
 	code, out, errs = itool(t, dir, run...)
-	if again := summary(t, out); code != 0 || again.Adapter != first.Adapter || again.Seconds["warmup"] != first.Seconds["warmup"] {
-		t.Errorf("the second time: exit code %d after %v, got %+v, want what the first gave\n%s", code, time.Since(start), again, errs)
+	again := summary(t, out)
+	if code != 0 || again.Adapter != first.Adapter || again.Seconds["warmup"] != first.Seconds["warmup"] {
+		t.Errorf("the second time: exit code %d after %v, got %+v, want the result of the first time\n%s",
+			code, time.Since(start), again, errs)
 	}
 	code, _, errs = itool(t, dir, append(run, "--set", "expand.width=3")...)
 	if code != exitError || !strings.Contains(errs, "expand.width was 2, is 3") || !strings.Contains(errs, "--name") {
@@ -279,26 +306,26 @@ func TestRun(t *testing.T) {
 		{[]string{"export", "r1", "--round", "0", "--out", "warm"}, 0, "adapter in warm"},
 		{[]string{"export", "r1", "--round", "0", "--out", "warm"}, exitError, "there already"},
 		{[]string{"export", "r1", "--out", "whole", "--merged"}, 0, "merged model"},
-		{[]string{"synth", "--rows", "1", "-o", "nosuch/rows.jsonl"}, exitError, "the folder nosuch is not there: make it first"},
+		{
+			[]string{"synth", "--rows", "1", "-o", "nosuch/rows.jsonl"}, exitError,
+			"the folder nosuch is not there: make it first",
+		},
 		{[]string{"report", "r2", "--dir", "itool-runs/r1"}, exitError, "no run named r2; there are: r1"},
 		{[]string{"report", "r2"}, exitUsage, "no broker is given"},
 		{[]string{"work", "nosuch", "--dir", "itool-runs/r1"}, exitUsage, "expand"},
 	} {
-		code, out, errs := itool(t, dir, c.args...)
-		if code != c.code || !strings.Contains(out+errs, c.want) {
-			t.Errorf("itool %s: exit code %d, want %d and %q\n%s%s", strings.Join(c.args, " "), code, c.code, c.want, out, errs)
-		}
+		expect(t, dir, c.code, c.want, c.args...)
 	}
 	_, _, errs = itool(t, dir, "tree", "r1", "nosuch")
 	id := errs[strings.Index(errs, "there are: ")+len("there are: "):]
 	id, _, _ = strings.Cut(strings.TrimSpace(id), " ")
-	if code, out, errs := itool(t, dir, "tree", "r1", id); code != 0 || !strings.Contains(out, "root  N ") || !strings.Contains(out, "└ ") {
-		t.Errorf("tree of %s: exit code %d\n%s%s", id, code, out, errs)
+	if out, _ := expect(t, dir, 0, "root  N ", "tree", "r1", id); !strings.Contains(out, "└ ") {
+		t.Errorf("the tree of %s has no branch:\n%s", id, out)
 	}
 }
 
-// everyPolicyHasTheTemplate: a policy is named by the digest of its checkpoint's manifest,
-// and that lists the base's template under the hash that every example carries.
+// everyPolicyHasTheTemplate checks that the manifest of every checkpoint lists the base's
+// template under the hash that every example carries.
 func everyPolicyHasTheTemplate(t *testing.T, run, base string) {
 	t.Helper()
 	p, err := policy.Open(os.DirFS(base), policy.Options{})
@@ -312,7 +339,8 @@ func everyPolicyHasTheTemplate(t *testing.T, run, base string) {
 		}
 		manifests++
 		raw, err := os.ReadFile(name)
-		if err == nil && !strings.Contains(string(raw), `{"name":"chat_template.jinja","sha256":"`+p.TemplateHash()+`"`) {
+		entry := `{"name":"chat_template.jinja","sha256":"` + p.TemplateHash() + `"`
+		if err == nil && !strings.Contains(string(raw), entry) {
 			t.Errorf("the template is not in %s:\n%s", name, raw)
 		}
 		return err
@@ -346,8 +374,8 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// TestProcesses: up, workers and publisher are processes of their own; a worker and
-// then up itself stop when they are told to.
+// TestProcesses: up, workers and publisher are processes of their own, and each stops on
+// SIGTERM.
 func TestProcesses(t *testing.T) {
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
@@ -360,7 +388,8 @@ func TestProcesses(t *testing.T) {
 	up := start(t, dir, "up", "--port", strconv.Itoa(port), "--dir", "up")
 	where := []string{"--broker", fmt.Sprintf("nats://127.0.0.1:%d", port), "--store", "disk:up/store"}
 	waitFor(t, func() bool { code, _, _ := itool(t, dir, append([]string{"runs"}, where...)...); return code == 0 })
-	rest := start(t, dir, append([]string{"work", "split", "warmup", "score", "select", "filter", "update", "evaluate"}, where...)...)
+	others := []string{"work", "split", "warmup", "score", "select", "filter", "update", "evaluate"}
+	rest := start(t, dir, append(others, where...)...)
 	one := start(t, dir, append([]string{"work", "expand"}, where...)...)
 	args := append([]string{"publish", file, "--base", base, "--name", "p1"}, append(where, small...)...)
 	if code, out, errs := itool(t, dir, args...); code != 0 || !strings.Contains(out, "itool watch p1 --broker") {
@@ -377,19 +406,18 @@ func TestProcesses(t *testing.T) {
 			t.Errorf("%s after SIGTERM: %v", c.Args[1], err)
 		}
 	}
-	// The folder of up can be looked at when nothing runs.
-	if code, out, errs := itool(t, dir, "report", "p1", "--dir", "up"); code != 0 || !strings.Contains(out, "run p1 · done") {
-		t.Errorf("report: exit code %d\n%s%s", code, out, errs)
-	}
+	// The folder of up can be read when nothing runs.
+	expect(t, dir, 0, "run p1 · done", "report", "p1", "--dir", "up")
 }
 
-// TestInterrupt: SIGINT keeps what was done, says how to go on, and the same command
-// goes on to the result that an undisturbed run has.
+// TestInterrupt: SIGINT keeps what was done and says how to resume. The same command then
+// reaches the result of an undisturbed run.
 func TestInterrupt(t *testing.T) {
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 40), writeBase(t, dir, nil)
 	args := append([]string{"run", file, "--base", base, "--name", "r1", "--json"}, small...)
-	args = append(args, "--set", "warmup.epochs=12", "--set", "warmup.checkpoint_steps=5", "--set", "line.rounds=0", "--set", "line.evaluate=none") // long enough to be in its middle
+	args = append(args, "--set", "line.rounds=0", "--set", "line.evaluate=none",
+		"--set", "warmup.epochs=12", "--set", "warmup.checkpoint_steps=5") // long enough to be interrupted
 	c := command(t, dir, args...)
 	var errs bytes.Buffer
 	c.Stderr = &errs
@@ -405,7 +433,8 @@ func TestInterrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.Wait()
-	if code := c.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "the same command resumes it") {
+	code := c.ProcessState.ExitCode()
+	if code != exitInterrupted || !strings.Contains(errs.String(), "the same command resumes it") {
 		t.Fatalf("exit code %d, want %d and how to resume\n%s", code, exitInterrupted, errs.String())
 	}
 	code, out, stderr := itool(t, dir, args...)

@@ -35,8 +35,13 @@ func TestEstimate(t *testing.T) {
 	for _, s := range e.Stages {
 		stages[s.Stage] = s.Seconds
 	}
-	if e.Seconds <= 0 || e.Bytes < 1<<20 || math.Abs(e.Cost-2*e.Seconds/3600) > 1e-9 || stages["warmup"] <= 0 || stages["expand"] <= 0 || stages["evaluate"] <= 0 {
+	if e.Seconds <= 0 || e.Bytes < 1<<20 || math.Abs(e.Cost-2*e.Seconds/3600) > 1e-9 {
 		t.Errorf("got %+v", e)
+	}
+	for _, s := range []string{"warmup", "expand", "evaluate"} {
+		if stages[s] <= 0 {
+			t.Errorf("%s takes no time: %+v", s, e.Stages)
+		}
 	}
 	if e.Pilot.Rows < 16 || e.Pilot.Rows > 64 {
 		t.Errorf("the pilot trained on %d rows, 32 were asked for", e.Pilot.Rows)

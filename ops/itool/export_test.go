@@ -37,7 +37,8 @@ func TestMergeChangesNothing(t *testing.T) {
 		empty bool
 	}{"empty": {"1e-60", true}, "small": {"1e-11", false}} {
 		args := append([]string{"run", file, "--base", base, "--name", name, "--dir", name}, small...)
-		if code, out, errs := itool(t, dir, append(args, "--set", "warmup.rate="+c.rate, "--set", "line.rounds=0")...); code != 0 {
+		args = append(args, "--set", "warmup.rate="+c.rate, "--set", "line.rounds=0")
+		if code, out, errs := itool(t, dir, args...); code != 0 {
 			t.Fatalf("%s: exit code %d\n%s%s", name, code, out, errs)
 		}
 		if code, out, errs := itool(t, dir, "export", name, "--dir", name, "--out", name+"-adapter"); code != 0 {
@@ -47,18 +48,15 @@ func TestMergeChangesNothing(t *testing.T) {
 			t.Fatalf("%s: all B are zero: %v", name, got)
 		}
 		for _, args := range [][]string{{"--out", "m"}, {"--out", "m.gguf", "--gguf"}} {
-			code, out, errs := itool(t, dir, append([]string{"export", name, "--dir", name, "--merged"}, args...)...)
-			if code != exitError || !strings.Contains(errs, "merging changes no weight of the base") || !strings.Contains(errs, "below the rounding of BF16: nothing was written; export the adapter instead") {
-				t.Errorf("%s, %s: exit code %d\n%s%s", name, args, code, out, errs)
-			}
+			expect(t, dir, exitError, "merging changes no weight of the base: the adapter is empty, or below the "+
+				"rounding of BF16: nothing was written; export the adapter instead",
+				append([]string{"export", name, "--dir", name, "--merged"}, args...)...)
 		}
 		if left, err := filepath.Glob(filepath.Join(dir, "[.m]*")); err != nil || len(left) > 0 {
 			t.Errorf("%s: a refused export left something: %v", name, left)
 		}
 		want := map[bool]int{true: exitError, false: 0}[c.empty]
-		if code, out, errs := itool(t, dir, "export", name, "--dir", name, "--merged", "--base", fp32, "--out", name+"-fp32"); code != want {
-			t.Errorf("%s, in float32: exit code %d\n%s%s", name, code, out, errs)
-		}
+		expect(t, dir, want, "", "export", name, "--dir", name, "--merged", "--base", fp32, "--out", name+"-fp32")
 	}
 }
 

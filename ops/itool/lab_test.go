@@ -44,17 +44,20 @@ func TestLab(t *testing.T) {
 	dir := t.TempDir()
 	writeRows(t, dir, 24)
 	writeBase(t, dir, nil)
-	for name, text := range map[string]string{"try.yaml": labSpec, "tune.yaml": strings.Replace(labSpec, "name: try", "name: tune\ntuning: true", 1), "bad.yaml": labSpec + "armz: 1\n"} {
+	for name, text := range map[string]string{
+		"try.yaml":  labSpec,
+		"tune.yaml": strings.Replace(labSpec, "name: try", "name: tune\ntuning: true", 1),
+		"bad.yaml":  labSpec + "armz: 1\n",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if code, _, errs := itool(t, dir, "lab", "bad.yaml"); code != exitError || !strings.Contains(errs, "bad.yaml:23") || !strings.Contains(errs, "did you mean arms?") {
-		t.Errorf("an unknown key: exit code %d\n%s", code, errs)
+	_, errs := expect(t, dir, exitError, "bad.yaml:23", "lab", "bad.yaml")
+	if !strings.Contains(errs, "did you mean arms?") {
+		t.Errorf("an unknown key: %s", errs)
 	}
-	if code, out, errs := itool(t, dir, "lab", "try.yaml", "--plan"); code != 0 || !strings.Contains(out, "3 arms × 2 seeds, 4 runs, measured on test") {
-		t.Errorf("--plan: exit code %d\n%s%s", code, out, errs)
-	}
+	expect(t, dir, 0, "3 arms × 2 seeds, 4 runs, measured on test", "lab", "try.yaml", "--plan")
 
 	c := command(t, dir, "lab", "try.yaml", "--dir", "killed")
 	var said bytes.Buffer
@@ -75,11 +78,13 @@ func TestLab(t *testing.T) {
 	if got, want := numbers(t, killed), numbers(t, whole); got != want {
 		t.Errorf("killed and resumed:\n%s\nundisturbed:\n%s", got, want)
 	}
-	if whole.Work.Reused == 0 || len(whole.Differences) != 2 || whole.Differences[1].Difference.Seeds != 2 || whole.Arms[0].Accuracy.N == 0 {
+	if whole.Work.Reused == 0 || len(whole.Differences) != 2 || whole.Differences[1].Difference.Seeds != 2 ||
+		whole.Arms[0].Accuracy.N == 0 {
 		t.Errorf("%d records shared, differences %+v", whole.Work.Reused, whole.Differences)
 	}
 	for _, f := range []string{"report.html", "report.json", "arms.csv", "differences.csv", "runs.csv"} {
-		if b, err := os.ReadFile(filepath.Join(dir, runsDir, "lab-try", f)); err != nil || !bytes.Contains(b, []byte("SFT goes on")) {
+		b, err := os.ReadFile(filepath.Join(dir, runsDir, "lab-try", f))
+		if err != nil || !bytes.Contains(b, []byte("SFT goes on")) {
 			t.Errorf("%s: %v; it does not speak of an arm", f, err)
 		}
 	}
@@ -87,7 +92,9 @@ func TestLab(t *testing.T) {
 		t.Error("a laboratory that is no tuning wrote a tuning log")
 	}
 	for range 2 {
-		if r := runLab(t, dir, "lab", "tune.yaml", "--json"); r.Part != "validation" || !strings.Contains(strings.Join(r.Findings, "\n"), "no number of this page is a result") {
+		r := runLab(t, dir, "lab", "tune.yaml", "--json")
+		findings := strings.Join(r.Findings, "\n")
+		if r.Part != "validation" || !strings.Contains(findings, "no number of this page is a result") {
 			t.Errorf("tuning: part %s, findings %q", r.Part, r.Findings)
 		}
 	}
@@ -96,7 +103,8 @@ func TestLab(t *testing.T) {
 		t.Errorf("%d lines in the tuning log, want 6", len(tried))
 	}
 	for _, l := range tried {
-		if l.N == 0 || l.Adapter == "" || l.Part != "validation" || l.Spec != "tune.yaml" || l.Seconds == 0 || len(l.Settings) == 0 || l.Status != "done" {
+		if l.N == 0 || l.Adapter == "" || l.Part != "validation" || l.Spec != "tune.yaml" || l.Seconds == 0 ||
+			len(l.Settings) == 0 || l.Status != "done" {
 			t.Errorf("the tuning log holds %+v", l)
 		}
 	}

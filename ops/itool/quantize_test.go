@@ -4,23 +4,20 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"itool/stages/policy/model/safetensors"
 )
 
-// TestQuantize: a base in four bits is a base like any other; its adapter merges into
-// what the bits stand for, and into the base that they were made of, but not into another.
+// TestQuantize: a base in four bits trains like any other base. Its adapter merges into the
+// dequantised base and into the base that was quantised, but not into another model.
 func TestQuantize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a whole line in processes of its own")
 	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 40), writeBF16(t, dir)
-	if code, out, errs := itool(t, dir, "quantize", "--model", base, "--out", "four"); code != 0 || !strings.Contains(out, "4.127 bits") {
-		t.Fatalf("exit code %d\n%s%s", code, out, errs)
-	}
+	expect(t, dir, 0, "4.127 bits", "quantize", "--model", base, "--out", "four")
 	var config struct {
 		Q map[string]any `json:"quantization_config"`
 	}
@@ -36,16 +33,16 @@ func TestQuantize(t *testing.T) {
 			t.Errorf("%s is missing", part)
 		}
 	}
-	args := append([]string{"run", file, "--base", "four", "--name", "q1", "--json", "--set", "line.rounds=1"}, small...)
-	code, out, errs := itool(t, dir, args...)
+	args := []string{"run", file, "--base", "four", "--name", "q1", "--json", "--set", "line.rounds=1"}
+	code, out, errs := itool(t, dir, append(args, small...)...)
 	if code != 0 || summary(t, out).Status != "done" {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
-	strange := filepath.Join(dir, "strange")
-	if err := os.CopyFS(strange, os.DirFS(base)); err != nil {
+	other := filepath.Join(dir, "other")
+	if err := os.CopyFS(other, os.DirFS(base)); err != nil {
 		t.Fatal(err)
 	}
-	turnWeights(t, filepath.Join(strange, "model.safetensors"))
+	flipSigns(t, filepath.Join(other, "model.safetensors"))
 	for _, c := range []struct {
 		args []string
 		code int
@@ -55,15 +52,19 @@ func TestQuantize(t *testing.T) {
 		{[]string{"quantize", "--model", base, "--out", "four"}, exitError, "there already"},
 		{[]string{"export", "q1", "--base", base, "--out", "x"}, exitUsage, "--merged"},
 		{[]string{"export", "q1", "--merged", "--out", "dequantised"}, 0, "merged model in dequantised"},
-		{[]string{"export", "q1", "--merged", "--base", base, "--out", "sixteen"}, 0, " nats per token of base + adapter on 8 examples\non the base of the run itself"},
-		{[]string{"export", "q1", "--merged", "--gguf", "--out", "g.gguf"}, exitError, "export a folder (without --gguf)"},
-		{[]string{"export", "q1", "--merged", "--base", "strange", "--out", "y"}, exitError, "another model"},
-		{[]string{"run", file, "--base", "dequantised", "--name", "again", "--dir", "r2", "--set", "line.rounds=0", "--set", "line.evaluate_rows=4"}, 0, ""},
+		{
+			[]string{"export", "q1", "--merged", "--base", base, "--out", "sixteen"}, 0,
+			" nats per token of base + adapter on 8 examples\non the base of the run itself",
+		},
+		{
+			[]string{"export", "q1", "--merged", "--gguf", "--out", "g.gguf"}, exitError,
+			"export a folder (without --gguf)",
+		},
+		{[]string{"export", "q1", "--merged", "--base", "other", "--out", "y"}, exitError, "another model"},
+		{[]string{"run", file, "--base", "dequantised", "--name", "again", "--dir", "r2",
+			"--set", "line.rounds=0", "--set", "line.evaluate_rows=4"}, 0, ""},
 	} {
-		code, out, errs := itool(t, dir, c.args...)
-		if code != c.code || !strings.Contains(out+errs, c.want) {
-			t.Errorf("itool %s: exit code %d, want %d and %q\n%s%s", strings.Join(c.args, " "), code, c.code, c.want, out, errs)
-		}
+		expect(t, dir, c.code, c.want, c.args...)
 	}
 	for _, merged := range []string{"dequantised", "sixteen"} {
 		f, err := safetensors.Read(os.DirFS(filepath.Join(dir, merged)), "model.safetensors")
@@ -81,8 +82,8 @@ func TestQuantize(t *testing.T) {
 	}
 }
 
-// turnWeights flips the sign of the last quarter of a bf16 file's weights.
-func turnWeights(t *testing.T, name string) {
+// flipSigns flips the sign of the last quarter of a bf16 file's weights.
+func flipSigns(t *testing.T, name string) {
 	t.Helper()
 	raw, err := os.ReadFile(name)
 	if err != nil {

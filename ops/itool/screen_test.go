@@ -43,7 +43,9 @@ root  N 4  V +0.50
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", &out, want)
 	}
-	for _, broken := range [][]schemas.Candidate{nil, {{Parent: 0}}, {{Parent: -1}, {Parent: 1}}, {{Parent: -1}, {Parent: -7}}} {
+	for _, broken := range [][]schemas.Candidate{
+		nil, {{Parent: 0}}, {{Parent: -1}, {Parent: 1}}, {{Parent: -1}, {Parent: -7}},
+	} {
 		if err := drawTree(&out, broken); err == nil {
 			t.Errorf("no error for %+v", broken)
 		}

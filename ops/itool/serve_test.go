@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestServe: the verb answers with a model's folder, and an answer that is on its way
-// when it is told to stop is not cut.
+// TestServe: the verb answers with a model's folder, and an answer in progress is finished
+// after SIGINT.
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	base := writeBase(t, dir, nil)
@@ -31,7 +31,8 @@ func TestServe(t *testing.T) {
 	if err != nil || url == "" || !strings.HasPrefix(line, "tiny at ") {
 		t.Fatalf("%q, %v", line, err)
 	}
-	r, err := http.Post(url+"/completions", "application/json", strings.NewReader(`{"prompt": "abc", "temperature": 0, "max_tokens": 300, "stream": true}`))
+	request := strings.NewReader(`{"prompt": "abc", "temperature": 0, "max_tokens": 300, "stream": true}`)
+	r, err := http.Post(url+"/completions", "application/json", request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,8 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(r.Body)
-	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") || strings.Contains(string(body), "stopping") {
+	done := strings.HasSuffix(string(body), "data: [DONE]\n\n")
+	if err != nil || !done || strings.Contains(string(body), "stopping") {
 		t.Errorf("%v: %s", err, body)
 	}
 	if err := c.Wait(); err != nil {
@@ -48,7 +50,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestServeRefuses: nothing is served that was not asked for.
+// TestServeRefuses: contradictory or wrong flags are an error.
 func TestServeRefuses(t *testing.T) {
 	dir := t.TempDir()
 	base := writeBase(t, dir, nil)
@@ -76,7 +78,7 @@ func TestServeFormat(t *testing.T) {
 	for config, want := range map[string]string{
 		`{"split": {"call_format": "llama_json"}, "update": {}}`: "llama_json",
 		`{"split": {"call_format": "auto"}}`:                     "auto",
-		`{"split": {}}`:                                          "pythonic", // a run of before
+		`{"split": {}}`:                                          "pythonic", // a run from before the setting
 	} {
 		if got, err := callFormat([]byte(config)); got != want || err != nil {
 			t.Errorf("%s: %q, %v, want %q", config, got, err, want)

@@ -17,7 +17,7 @@ import (
 	"itool/ops/config"
 )
 
-var update = flag.Bool("update", false, "write settings.yaml anew")
+var update = flag.Bool("update", false, "write settings.yaml again")
 
 // TestSettings: what `itool init` writes is the default configuration, with the
 // comment of every field.
@@ -48,7 +48,8 @@ func TestSettings(t *testing.T) {
 
 func writeSettings(t *testing.T) []byte {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "# All settings with their defaults. Delete what you do not change: what is missing keeps its default,\n# and an unknown name is an error.\n")
+	fmt.Fprint(&out, "# All settings with their defaults. Delete what you do not change: "+
+		"what is missing keeps its default,\n# and an unknown name is an error.\n")
 	v := reflect.ValueOf(config.Default())
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
@@ -65,7 +66,7 @@ func writeSettings(t *testing.T) []byte {
 			f := field.Type.Field(j)
 			comment := comments[f.Name]
 			if comment == "" {
-				t.Errorf("%s.%s has no comment on its line: unit and range are missing for its user", field.Type, f.Name)
+				t.Errorf("%s.%s has no comment on its line: its user needs unit and range", field.Type, f.Name)
 			}
 			fmt.Fprintf(&out, "  %-36s # %s\n", tag(f)+": "+value(t, v.Field(i).Field(j)), comment)
 		}

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestUpStore: up serves another store than its own, prints it, and its folder
-// remembers it; keys come from the environment only and are shown nowhere.
+// TestUpStore: up serves the store that it is given, prints it, and its folder remembers
+// it. Keys come from the environment only and are never shown.
 func TestUpStore(t *testing.T) {
 	dir := t.TempDir()
 	up := func(args ...string) (out string) {
@@ -23,7 +23,7 @@ func TestUpStore(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// The address first: whoever looks before it is there serves the folder himself.
+		// Wait for the address: before it is written, the next command would serve the folder itself.
 		waitFor(t, func() bool { return exists(filepath.Join(dir, "site", "address")) })
 		if code, _, errs := itool(t, dir, "runs", "--dir", "site"); code != 0 {
 			t.Errorf("runs: exit code %d\n%s", code, errs)
@@ -54,12 +54,28 @@ func TestUpStore(t *testing.T) {
 		code int
 		want string
 	}{
-		{"another store than the runs'", []string{"--dir", "site", "--store", "disk:third"}, exitError, "have their files in disk:" + filepath.Join(dir, "elsewhere")},
+		{
+			"another store than the runs'", []string{"--dir", "site", "--store", "disk:third"}, exitError,
+			"have their files in disk:" + filepath.Join(dir, "elsewhere"),
+		},
 		{"no store", []string{"--dir", "new", "--store", "ftp://x"}, exitUsage, "neither disk:PATH nor minio://"},
-		{"MinIO without keys", []string{"--dir", "new", "--store", "minio://127.0.0.1:1/b"}, exitError, "ITOOL_MINIO_ACCESS_KEY"},
-		{"keys in the address", []string{"--dir", "new", "--store", "minio://mykey:mysecret@127.0.0.1:1/b"}, exitUsage, "--store has keys in its address: write SCHEME://127.0.0.1:1/b"},
-		{"keys in an address that cannot be read", []string{"--dir", "new", "--store", "minio://mykey:mysecret%@127.0.0.1:1/b"}, exitUsage, "--store has keys in its address"},
-		{"keys and another scheme", []string{"--dir", "new", "--store", "s3://mykey:mysecret@127.0.0.1:1/b"}, exitUsage, "--store has keys in its address"},
+		{
+			"MinIO without keys", []string{"--dir", "new", "--store", "minio://127.0.0.1:1/b"}, exitError,
+			"ITOOL_MINIO_ACCESS_KEY",
+		},
+		{
+			"keys in the address", []string{"--dir", "new", "--store", "minio://mykey:mysecret@127.0.0.1:1/b"},
+			exitUsage, "--store has keys in its address: write SCHEME://127.0.0.1:1/b",
+		},
+		{
+			"keys in an address that cannot be read",
+			[]string{"--dir", "new", "--store", "minio://mykey:mysecret%@127.0.0.1:1/b"},
+			exitUsage, "--store has keys in its address",
+		},
+		{
+			"keys and another scheme", []string{"--dir", "new", "--store", "s3://mykey:mysecret@127.0.0.1:1/b"},
+			exitUsage, "--store has keys in its address",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, out, errs := itool(t, dir, append([]string{"up", "--port", fmt.Sprint(freePort(t))}, c.args...)...)
