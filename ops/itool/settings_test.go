@@ -64,11 +64,16 @@ func writeSettings(t *testing.T) []byte {
 		fmt.Fprintf(&out, "\n%s:\n", tag(field))
 		for j := range field.Type.NumField() {
 			f := field.Type.Field(j)
-			comment := comments[f.Name]
-			if comment == "" {
-				t.Errorf("%s.%s has no comment on its line: its user needs unit and range", field.Type, f.Name)
+			setting, comment := tag(f)+": "+value(t, v.Field(i).Field(j)), comments[f.Name]
+			switch {
+			case comment.line != "":
+				fmt.Fprintf(&out, "  %-36s # %s\n", setting, comment.line)
+			case comment.above != "":
+				about := strings.Replace(comment.above, f.Name+" ", tag(f)+" ", 1)
+				fmt.Fprintf(&out, "  # %s\n  %s\n", strings.ReplaceAll(about, "\n", "\n  # "), setting)
+			default:
+				t.Errorf("%s.%s has no comment: its user needs unit and range", field.Type, f.Name)
 			}
-			fmt.Fprintf(&out, "  %-36s # %s\n", tag(f)+": "+value(t, v.Field(i).Field(j)), comment)
 		}
 	}
 	return out.Bytes()
@@ -87,15 +92,18 @@ func value(t *testing.T, v reflect.Value) string {
 	return string(b)
 }
 
-// fieldComments reads the line comments of a struct from its package's source.
-func fieldComments(t *testing.T, typ reflect.Type) map[string]string {
+// fieldComment is what the source says about a field: at the end of its line, or above it.
+type fieldComment struct{ line, above string }
+
+// fieldComments reads the comments of a struct's fields from its package's source.
+func fieldComments(t *testing.T, typ reflect.Type) map[string]fieldComment {
 	module := strings.TrimSuffix(reflect.TypeFor[config.Config]().PkgPath(), "ops/config")
 	dir := filepath.Join("..", "..", filepath.FromSlash(strings.TrimPrefix(typ.PkgPath(), module)))
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]string{}
+	out := map[string]fieldComment{}
 	for _, file := range files {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
@@ -108,7 +116,9 @@ func fieldComments(t *testing.T, typ reflect.Type) map[string]string {
 			}
 			for _, field := range spec.Type.(*ast.StructType).Fields.List {
 				for _, name := range field.Names {
-					out[name.Name] = strings.TrimSpace(field.Comment.Text())
+					out[name.Name] = fieldComment{
+						strings.TrimSpace(field.Comment.Text()), strings.TrimSpace(field.Doc.Text()),
+					}
 				}
 			}
 			return false
