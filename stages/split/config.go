@@ -8,18 +8,24 @@ import (
 	"itool/schemas/toolcall"
 )
 
-// Config is the stage's section of a run's configuration. The shares are of all
-// examples; they are met on average, because whole tool sets fall to one side.
+// Config is the stage's section of a run's configuration. The shares are of all examples.
+// They are met on average, because a whole tool set goes to one part.
 type Config struct {
-	TestShare       float64  `json:"test_share"`       // held out, only evaluate reads it; 0..1
-	ValidationShare float64  `json:"validation_share"` // for settings and the guard, never trained on; 0..1
-	ReplayShare     float64  `json:"replay_share"`     // in the replay buffer of the rounds, drawn from what is left to train on; 0..1
-	DataShare       float64  `json:"data_share"`       // of what is left to train on, the part that is used at all: the baselines with less data; > 0..1
-	ShareSeed       uint64   `json:"share_seed"`       // another seed gives other shares of the same data
-	TestFiles       []string `json:"test_files"`       // names of published files that are held out whole; the shares are of the others
-	ValidationFiles []string `json:"validation_files"` // names of published files that are for validation whole
-	CallFormat      string   `json:"call_format"`      // how answers write calls: auto (what the chat template asks for), pythonic [f(a=1)], hermes <tool_call>{…}</tool_call>, llama_json {"name": …}
-	MaxTokens       int      `json:"max_tokens"`       // most tokens of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
+	TestShare       float64 `json:"test_share"`       // held out, read only by evaluate; 0..1
+	ValidationShare float64 `json:"validation_share"` // for measurements and the guard, never trained on; 0..1
+	ReplayShare     float64 `json:"replay_share"`     // in the rounds' replay buffer, from the training part; 0..1
+	// DataShare is the share of the training part that is used at all, for baselines with
+	// less data; > 0..1.
+	DataShare float64 `json:"data_share"`
+	ShareSeed uint64  `json:"share_seed"` // another seed gives other shares of the same data
+	// TestFiles and ValidationFiles name published files that are wholly test or validation.
+	// The shares are of the other files.
+	TestFiles       []string `json:"test_files"`
+	ValidationFiles []string `json:"validation_files"`
+	// CallFormat is how answers write calls: auto (what the chat template asks for),
+	// pythonic [f(a=1)], hermes <tool_call>{…}</tool_call> or llama_json {"name": …}.
+	CallFormat string `json:"call_format"`
+	MaxTokens  int    `json:"max_tokens"` // of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
 }
 
 // Default is the paper's: 10 % validation, half of the whole to replay.
@@ -46,17 +52,20 @@ func (c Config) Validate() error {
 	}
 	left := 1 - c.TestShare - c.ValidationShare
 	if left < 0 {
-		return fmt.Errorf("split.validation_share: %g and test_share %g are more than 1 together", c.ValidationShare, c.TestShare)
+		return fmt.Errorf("split.validation_share: %g and test_share %g are more than 1 together",
+			c.ValidationShare, c.TestShare)
 	}
 	if c.ReplayShare > left+1e-9 {
-		return fmt.Errorf("split.replay_share: %g is not within 0..%g: validation_share %g and test_share %g leave no more", c.ReplayShare, left, c.ValidationShare, c.TestShare)
+		return fmt.Errorf("split.replay_share: %g is not within 0..%g: "+
+			"validation_share %g and test_share %g leave no more", c.ReplayShare, left, c.ValidationShare, c.TestShare)
 	}
 	if !(c.DataShare > 0 && c.DataShare <= 1) {
 		return fmt.Errorf("split.data_share: %g is not within 0..1, or 0", c.DataShare)
 	}
 	for _, name := range c.TestFiles {
 		if slices.Contains(c.ValidationFiles, name) {
-			return fmt.Errorf("split.test_files: %q is among validation_files too: what chooses settings is no test", name)
+			return fmt.Errorf("split.test_files: %q is among validation_files too: "+
+				"a file that chooses settings cannot test them", name)
 		}
 	}
 	if !slices.Contains(callFormats, c.CallFormat) {

@@ -11,11 +11,10 @@ import (
 	"itool/stages/split/format"
 )
 
-// Which part an example falls into is a matter of hashes, not of counting: a shard
-// needs to know nothing of the others, and neither the order nor the cut of the
-// dataset moves an example. The part is the tool set's, so that no tool set stands
-// on two sides, unless a file is named to be held out; the replay buffer is drawn by
-// example.
+// Hashes decide an example's part, not counts. So a shard does not depend on the others,
+// and the order of the dataset and its cut into shards do not matter. The hash is of the
+// tool set, so that no tool set is in two parts, unless the configuration names a whole
+// file as held out. The replay buffer is drawn by example.
 
 func (c Config) part(file, group string) string {
 	switch {
@@ -33,26 +32,25 @@ func (c Config) part(file, group string) string {
 	return schemas.PartTrain
 }
 
-// replay draws from the training part so many that they are the share of the whole.
+// replay draws from the training part, at the rate that gives ReplayShare of all examples.
 func (c Config) replay(identity string) bool {
 	left := 1 - c.TestShare - c.ValidationShare
 	return left > 0 && unit(c.ShareSeed, "replay", identity) < c.ReplayShare/left
 }
 
-// drawn says whether a training example is used at all. A smaller share is part of
-// every larger one, and leaves what is held out as it is.
+// drawn reports whether a training example is used at all. A smaller share is a subset of
+// a larger one, and the held-out parts do not change.
 func (c Config) drawn(identity string) bool {
 	return unit(c.ShareSeed, "data", identity) < c.DataShare
 }
 
-// unit maps a text to [0, 1), evenly.
+// unit maps a text evenly to [0, 1).
 func unit(seed uint64, purpose, text string) float64 {
 	return float64(stages.Seed(seed, purpose+"\x00"+text, 0)>>11) / (1 << 53)
 }
 
-// groupOf names a conversation's tool set, whatever the order of the tools and of
-// the fields in them. Conversations without tools share no tool set: there the
-// first question is the group.
+// groupOf names a conversation's tool set. The order of the tools and of their fields does
+// not matter. Conversations without tools are grouped by their first question.
 func groupOf(tools json.RawMessage, messages []format.Message) string {
 	var list []json.RawMessage
 	if err := json.Unmarshal(tools, &list); err == nil && len(list) > 0 {
@@ -71,7 +69,7 @@ func groupOf(tools json.RawMessage, messages []format.Message) string {
 	return ""
 }
 
-// canonical writes JSON with sorted keys. An OpenAI wrapper does not make another tool.
+// canonical writes a tool as JSON with sorted keys and without an OpenAI wrapper.
 func canonical(tool json.RawMessage) string {
 	d := json.NewDecoder(bytes.NewReader(tool))
 	d.UseNumber()

@@ -1,13 +1,14 @@
-// Package split turns the rows of a dataset into examples: one for every assistant
-// turn, with the turns before it as its prompt.
+// Package split turns the rows of a dataset into examples: one for every assistant turn,
+// with the turns before it as its prompt.
 //
-// Each is parsed, checked, graded by difficulty, given to a part (train, validation,
-// test) and to the replay buffer or not, and rendered into the base model's tokens.
-// What cannot be used stays in the result with its reason: every assistant turn and
-// every broken row of the file is one row of the answer.
+// A shard of a dataset file comes in, a batch of examples goes out. Each example is
+// parsed, checked and graded by difficulty. It is assigned to a part (train, validation,
+// test) and perhaps to the replay buffer, and rendered into the base model's tokens.
+// Every assistant turn and every broken row of the file is one row of the result: those
+// that cannot be used have a reason. A file that is broken as a whole is rejected.
 //
-// format/ knows how datasets are written, turns.go makes the examples, difficulty.go
-// and shares.go are the paper's rules. A shard knows nothing of the others.
+// format/ reads the formats of datasets, turns.go makes the examples, difficulty.go and
+// shares.go are the paper's rules. Shards do not depend on each other.
 package split
 
 import (
@@ -55,7 +56,10 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return fmt.Errorf("split: %w", err)
 	}
-	t := &turns{cfg: cfg, policy: p, limit: p.ContextLength(), shard: shard, seen: map[[sha256.Size]byte]bool{}, calls: toolcall.Format(cfg.CallFormat)}
+	t := &turns{
+		cfg: cfg, policy: p, limit: p.ContextLength(), shard: shard,
+		seen: map[[sha256.Size]byte]bool{}, calls: toolcall.Format(cfg.CallFormat),
+	}
 	if cfg.CallFormat == Auto {
 		t.calls = toolcall.FormatOfTemplate(p.Template())
 	}
@@ -92,8 +96,8 @@ func shardOf(in stages.Input) (schemas.Shard, error) {
 // maxBytes bounds the texts of one result. A batch lies in memory as a whole.
 const maxBytes = 512 << 20
 
-// read walks over the shard's rows, then to the end of the file: only there is it
-// known to be the file that was published.
+// read reads the shard's rows and then the rest of the file, because only its end tells
+// whether it is the file that was published.
 func (t *turns) read(ctx context.Context, in stages.Input, out stages.Output) error {
 	f, err := in.Dataset(t.shard.File)
 	if err != nil {
@@ -113,7 +117,8 @@ func (t *turns) read(ctx context.Context, in stages.Input, out stages.Output) er
 			size += len(e.Messages) + len(e.Tools) + len(e.Reference) + 4*len(e.PromptIDs) + 4*len(e.AnswerIDs)
 		}
 		if size > maxBytes {
-			return stages.Reject(fmt.Errorf("split: %s: the examples of %d rows have more than %d bytes: lower line.shard_rows", t.shard.Name, rows, maxBytes))
+			return stages.Reject(fmt.Errorf("split: %s: the examples of %d rows have more than %d bytes: "+
+				"lower line.shard_rows", t.shard.Name, rows, maxBytes))
 		}
 		out.Progress(row.Number-first+1, rows, "rows", "")
 		if err := ctx.Err(); err != nil {
@@ -124,12 +129,13 @@ func (t *turns) read(ctx context.Context, in stages.Input, out stages.Output) er
 		return err
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); t.shard.SHA256 != "" && got != t.shard.SHA256 {
-		return stages.Reject(fmt.Errorf("split: %s: the stored file has digest %.12s, %.12s was published: publish it again", t.shard.Name, got, t.shard.SHA256))
+		return stages.Reject(fmt.Errorf("split: %s: the stored file has digest %.12s, %.12s was published: "+
+			"publish it again", t.shard.Name, got, t.shard.SHA256))
 	}
 	return nil
 }
 
-// placed tells a broken file, which no retry mends, from trouble with reading it.
+// placed rejects a broken file, which no retry can repair, but not a failing read.
 func (t *turns) placed(err error) error {
 	var broken *format.BrokenError
 	if errors.As(err, &broken) {

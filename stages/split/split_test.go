@@ -47,7 +47,8 @@ func item(t *testing.T, kind format.Format, data string, config any) stagetest.I
 	}
 	sum := sha256.Sum256([]byte(data))
 	shard := schemas.Shard{
-		Key: "s0000000", File: "datasets/x", SHA256: hex.EncodeToString(sum[:]), Name: "x.jsonl", Format: string(kind), Rows: int32(rows),
+		Key: "s0000000", File: "datasets/x", SHA256: hex.EncodeToString(sum[:]), Name: "x.jsonl",
+		Format: string(kind), Rows: int32(rows),
 	}
 	return stagetest.Item{
 		Policy: policytest.Tiny(1), Digest: "tiny", Config: config,
@@ -70,10 +71,12 @@ func row(tools string, words ...string) string {
 	return string(line) + "\n"
 }
 
-const weather = `[{"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}]`
+const weather = `[{"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, ` +
+	`"required": ["city"]}}]`
 
 func TestContract(t *testing.T) {
-	data := row(weather, "Bern?", "[weather(city='Bern')]", "Thanks", "You are welcome.") + row(weather, "Oslo?", "[weather(city='Oslo')]")
+	data := row(weather, "Bern?", "[weather(city='Bern')]", "Thanks", "You are welcome.") +
+		row(weather, "Oslo?", "[weather(city='Oslo')]")
 	stagetest.Run(t, newStage(t), stagetest.Case{Item: item(t, format.OpenAI, data, nil)})
 }
 
@@ -86,21 +89,33 @@ func TestReasons(t *testing.T) {
 		{"calls and prose", row(weather, "Bern?", "[weather(city='Bern')]", "And?", "It rains."), []string{"", ""}},
 		{"prose without tools", row("[]", "Hi", "Hello."), []string{""}},
 		{"a markdown link is prose", row(weather, "Where?", "See [here](http://x.y)."), []string{""}},
-		{"broken row", `{"messages": 7}` + "\n" + row(weather, "Hi", "Hello."), []string{"bad_row x.jsonl: row 0 (line 1): messages: want a list", ""}},
-		{"a tool that is no object", row(`["weather"]`, "Hi", "Hello."), []string{"bad_tools x.jsonl: row 0 (line 1): tools[0]: a tool must be an object"}},
-		{"a tool without a name", row(`[{"parameters": {}}]`, "Hi", "Hello.", "Bye", "Bye."), []string{"bad_tools x.jsonl: row 0 (line 1): turn 0: toolcall: tool 0: name", "bad_tools turn 1"}},
-		{"nobody answers", row(weather, "Hi"), []string{"no_answer row 0 (line 1): turn 0: no assistant turn"}},
+		{"broken row", `{"messages": 7}` + "\n" + row(weather, "Hi", "Hello."),
+			[]string{"bad_row x.jsonl: row 0 (line 1): messages: want a list", ""}},
+		{"a tool that is no object", row(`["weather"]`, "Hi", "Hello."),
+			[]string{"bad_tools x.jsonl: row 0 (line 1): tools[0]: a tool must be an object"}},
+		{"a tool without a name", row(`[{"parameters": {}}]`, "Hi", "Hello.", "Bye", "Bye."),
+			[]string{"bad_tools x.jsonl: row 0 (line 1): turn 0: toolcall: tool 0: name", "bad_tools turn 1"}},
+		{"no answer", row(weather, "Hi"), []string{"no_answer row 0 (line 1): turn 0: no assistant turn"}},
 		{"an empty answer", row(weather, "Hi", " \n"), []string{"no_answer the answer is empty"}},
-		{"nobody asks", row(weather, "", "Hello."), []string{"empty_prompt"}},
-		{"a call that does not parse", row(weather, "Hi", "[weather(city=)]"), []string{"bad_answer neither calls nor prose"}},
-		{"a call within prose", row(weather, "Hi", "Sure: [weather(city='Bern')]"), []string{"bad_answer neither calls nor prose"}},
+		{"no question", row(weather, "", "Hello."), []string{"empty_prompt"}},
+		{"a call that does not parse", row(weather, "Hi", "[weather(city=)]"),
+			[]string{"bad_answer neither calls nor prose"}},
+		{"a call within prose", row(weather, "Hi", "Sure: [weather(city='Bern')]"),
+			[]string{"bad_answer neither calls nor prose"}},
 		{"a list of no calls", row(weather, "Hi", "[]"), []string{"bad_answer a list of no calls"}},
-		{"a call of another tool", row(weather, "Hi", "[wether(city='Bern')]"), []string{`bad_answer it calls "wether", which is none of the 1 tools`}},
+		{"a call of another tool", row(weather, "Hi", "[wether(city='Bern')]"),
+			[]string{`bad_answer it calls "wether", which is none of the 1 tools`}},
 		{"an argument against the schema", row(weather, "Hi", "[weather(city=3, day=1)]"), []string{""}},
-		{"the same row twice", row(weather, "Hi", "Hello.") + row(weather, "Hi", "Hello."), []string{"", "duplicate row 1 (line 2)"}},
-		{"too long for the context", row(weather, strings.Repeat("word ", 1000), "Hello.", "Hi", "Hello."), []string{"overlong tokens of prompt and answer, 4096 are the most", "overlong an earlier turn"}},
-		{"too many turns", row("[]", slices.Repeat([]string{"Hi", "Hello."}, 300)...), []string{"bad_row 300 assistant turns"}},
-		{"a system turn in the middle", `{"messages": [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}, {"role": "assistant", "content": "Hello."}]}` + "\n", []string{""}},
+		{"the same row twice", row(weather, "Hi", "Hello.") + row(weather, "Hi", "Hello."),
+			[]string{"", "duplicate row 1 (line 2)"}},
+		{"too long for the context", row(weather, strings.Repeat("word ", 1000), "Hello.", "Hi", "Hello."),
+			[]string{"overlong tokens of prompt and answer, 4096 are the most", "overlong an earlier turn"}},
+		{"too many turns", row("[]", slices.Repeat([]string{"Hi", "Hello."}, 300)...),
+			[]string{"bad_row 300 assistant turns"}},
+		{"a system turn in the middle",
+			`{"messages": [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}, ` +
+				`{"role": "assistant", "content": "Hello."}]}` + "\n",
+			[]string{""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rows := stagetest.Rows[schemas.Example](t, newStage(t), item(t, format.OpenAI, c.data, nil))
@@ -134,9 +149,11 @@ func TestExample(t *testing.T) {
 	p := policytest.Open(t, 1)
 	for i, want := range []schemas.Example{
 		{
-			Messages: `[{"role":"user","content":"Bern?"}]`, Reference: "[weather(), now()]", Calls: 2, Difficulty: "medium",
+			Messages:  `[{"role":"user","content":"Bern?"}]`,
+			Reference: "[weather(), now()]", Calls: 2, Difficulty: "medium",
 		}, {
-			Messages:  `[{"role":"user","content":"Bern?"},{"role":"assistant","content":"[weather(), now()]"},{"role":"user","content":"And?"}]`,
+			Messages: `[{"role":"user","content":"Bern?"},` +
+				`{"role":"assistant","content":"[weather(), now()]"},{"role":"user","content":"And?"}]`,
 			Reference: "It rains.", Difficulty: "medium", Turn: 1,
 		},
 	} {
@@ -158,7 +175,7 @@ func TestExample(t *testing.T) {
 	}
 }
 
-// TestCallFormat: calls are learnt as the model writes them, whatever the data has.
+// TestCallFormat: examples have calls in the format of the model, not of the data.
 func TestCallFormat(t *testing.T) {
 	const hermes = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Bern\"}}\n</tool_call>"
 	const llama = `{"name": "weather", "parameters": {"city": "Bern"}}`
@@ -170,7 +187,8 @@ func TestCallFormat(t *testing.T) {
 		{"llama_json", "", hermes, llama},
 		{"pythonic", "", llama, pythonic},
 		{"auto", "", hermes, pythonic},
-		{"auto", "{#- Respond in the format {\"name\": function name, \"parameters\": dictionary of argument name and its value}. -#}", pythonic, llama},
+		{"auto", `{#- Respond in the format {"name": function name, "parameters": ` +
+			`dictionary of argument name and its value}. -#}`, pythonic, llama},
 		{"auto", "{#- <tool_call> -#}", pythonic, hermes},
 	} {
 		data := row(weather, "Bern?", c.data, "And?", "It rains.")
@@ -184,8 +202,9 @@ func TestCallFormat(t *testing.T) {
 			continue
 		}
 		var before []policy.Message
-		if err := json.Unmarshal([]byte(rows[1].Messages), &before); err != nil || before[1].Content != c.want || rows[1].Reference != "It rains." {
-			t.Errorf("%s of %s: the second turn stands behind %v, %v", c.format, c.data, before, err)
+		err := json.Unmarshal([]byte(rows[1].Messages), &before)
+		if err != nil || before[1].Content != c.want || rows[1].Reference != "It rains." {
+			t.Errorf("%s of %s: the second turn follows %v, %v", c.format, c.data, before, err)
 		}
 	}
 }
@@ -197,9 +216,11 @@ func TestCallFormatHolds(t *testing.T) {
 		"[weather(city=1e400)]":              "bad_answer",
 		"[weather(city=('a', 'b'))]":         "", // a list there
 	} {
-		it := item(t, format.OpenAI, row(weather, "Bern?", answer), map[string]any{"validation_share": 0, "call_format": "hermes"})
+		it := item(t, format.OpenAI, row(weather, "Bern?", answer),
+			map[string]any{"validation_share": 0, "call_format": "hermes"})
 		rows := stagetest.Rows[schemas.Example](t, newStage(t), it)
-		if len(rows) != 1 || rows[0].Reason != want || want != "" && !strings.Contains(rows[0].Detail, "cannot be written as hermes") {
+		if len(rows) != 1 || rows[0].Reason != want ||
+			want != "" && !strings.Contains(rows[0].Detail, "cannot be written as hermes") {
 			t.Errorf("%s: %+v, want the reason %q", answer, rows[0], want)
 		}
 	}
@@ -211,7 +232,8 @@ func TestGrade(t *testing.T) {
 		want    string
 	}{
 		{1, 999, 1, schemas.DifficultyEasy}, {0, 0, 0, schemas.DifficultyEasy},
-		{2, 500, 1, schemas.DifficultyMedium}, {1, 1000, 1, schemas.DifficultyMedium}, {1, 500, 2, schemas.DifficultyMedium}, {3, 2000, 3, schemas.DifficultyMedium},
+		{2, 500, 1, schemas.DifficultyMedium}, {1, 1000, 1, schemas.DifficultyMedium},
+		{1, 500, 2, schemas.DifficultyMedium}, {3, 2000, 3, schemas.DifficultyMedium},
 		{4, 500, 1, schemas.DifficultyHard}, {1, 2001, 1, schemas.DifficultyHard}, {1, 500, 4, schemas.DifficultyHard},
 	} {
 		if got := split.Grade(c.a, c.b, c.c); got != c.want {
@@ -272,7 +294,10 @@ func TestShares(t *testing.T) {
 	smaller, again := it, 0
 	sum := sha256.Sum256([]byte(data)) // of more than a reader's buffer: it is checked to the end
 	for first := 0; first < total; first += 300 {
-		shard := schemas.Shard{Key: fmt.Sprintf("t%d", first), File: "datasets/x", Name: "x", Format: "openai", SHA256: hex.EncodeToString(sum[:]), First: int32(first), Rows: int32(min(300, total-first))}
+		shard := schemas.Shard{
+			Key: fmt.Sprintf("t%d", first), File: "datasets/x", Name: "x", Format: "openai",
+			SHA256: hex.EncodeToString(sum[:]), First: int32(first), Rows: int32(min(300, total-first)),
+		}
 		smaller.Batches = []schemas.Batch{stagetest.Batch(t, shard.Key, shard)}
 		smaller.Header.Seed = uint64(99 + first)
 		for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), smaller) {
@@ -297,11 +322,12 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestFiles: a file that is named is one part whole, whatever its tool sets; the
-// shares are of the others.
+// TestFiles: a named file is in one part as a whole, with all of its tool sets; the shares
+// are of the other files.
 func TestFiles(t *testing.T) {
 	data := many(40)
-	for part, setting := range map[string]string{schemas.PartTest: "test_files", schemas.PartValidation: "validation_files"} {
+	settings := map[string]string{schemas.PartTest: "test_files", schemas.PartValidation: "validation_files"}
+	for part, setting := range settings {
 		it := item(t, format.OpenAI, data, map[string]any{setting: []string{"other.jsonl", "x.jsonl"}})
 		for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), it) {
 			if e.Part != string(part) || e.Replay {
@@ -361,12 +387,19 @@ func TestDataShare(t *testing.T) {
 // TestBFCL: the acceptable answers travel, and a reference that fails its own
 // check is dropped.
 func TestBFCL(t *testing.T) {
-	const question = `"question": [[{"role": "user", "content": "Rain in %s?"}]], "function": [{"name": "weather", "parameters": {"type": "dict", "properties": {"city": {"type": "string"}}, "required": ["city"]}}]`
-	data := fmt.Sprintf(`{"id": "live_simple_0-0-0", `+question+`, "ground_truth": [{"weather": {"city": ["Bern", "Berne"]}}]}`, "Bern") + "\n" +
-		fmt.Sprintf(`{"id": "live_simple_1-0-0", `+question+`, "ground_truth": [{"climate": {"city": ["Oslo"]}}]}`, "Oslo") + "\n" +
-		strings.Replace(fmt.Sprintf(`{"id": "live_simple_2-0-0", `+question+`, "ground_truth": [{"weather": {"city": ["Rome"]}}]}`, "Rome"), `[[`, `[[{"role": "user", "content": "Help"}, {"role": "assistant", "content": "Gladly."}, `, 1) + "\n"
+	question := func(n int, city, truth string) string {
+		const row = `{"id": "live_simple_%d-0-0", "question": [[{"role": "user", "content": "Rain in %s?"}]], ` +
+			`"function": [{"name": "weather", "parameters": {"type": "dict", ` +
+			`"properties": {"city": {"type": "string"}}, "required": ["city"]}}], "ground_truth": [%s]}` + "\n"
+		return fmt.Sprintf(row, n, city, truth)
+	}
+	data := question(0, "Bern", `{"weather": {"city": ["Bern", "Berne"]}}`) +
+		question(1, "Oslo", `{"climate": {"city": ["Oslo"]}}`) +
+		strings.Replace(question(2, "Rome", `{"weather": {"city": ["Rome"]}}`), `[[`,
+			`[[{"role": "user", "content": "Help"}, {"role": "assistant", "content": "Gladly."}, `, 1)
 	rows := stagetest.Rows[schemas.Example](t, newStage(t), item(t, format.BFCL, data, nil))
-	if e := rows[0]; e.Reason != "" || e.Category != "live_simple" || e.Reference != "[weather(city='Bern')]" || e.Acceptable != `[{"weather": {"city": ["Bern", "Berne"]}}]` {
+	if e := rows[0]; e.Reason != "" || e.Category != "live_simple" || e.Reference != "[weather(city='Bern')]" ||
+		e.Acceptable != `[{"weather": {"city": ["Bern", "Berne"]}}]` {
 		t.Errorf("row 0: %+v", e)
 	}
 	if e := rows[2]; e.Reason != "" || e.Acceptable != "" || e.Reference != "Gladly." {
@@ -379,8 +412,10 @@ func TestBFCL(t *testing.T) {
 
 // TestBadPrompt: a conversation that the model's own template refuses is dropped.
 func TestBadPrompt(t *testing.T) {
-	const refusal = "{%- for m in messages if m['role'] == 'tool' -%}{{- raise_exception('no tools, please') -}}{%- endfor -%}\n"
-	data := row("[]", "Hi", "Hello.") + `{"messages": [{"role": "user", "content": "Hi"}, {"role": "tool", "content": "7"}, {"role": "assistant", "content": "Seven."}]}`
+	const refusal = "{%- for m in messages if m['role'] == 'tool' -%}" +
+		"{{- raise_exception('no tools, please') -}}{%- endfor -%}\n"
+	data := row("[]", "Hi", "Hello.") + `{"messages": [{"role": "user", "content": "Hi"}, ` +
+		`{"role": "tool", "content": "7"}, {"role": "assistant", "content": "Seven."}]}`
 	it := item(t, format.OpenAI, data, nil)
 	files, ok := it.Policy.(fstest.MapFS)
 	if !ok {
@@ -403,7 +438,8 @@ func TestBadShards(t *testing.T) {
 		spoil func(*schemas.Shard)
 		want  string
 	}{
-		{"beyond the end", func(s *schemas.Shard) { s.Rows = 2 }, "x.jsonl: row 1 (line 2): the file ends after 1 rows, 2 were expected"},
+		{"beyond the end", func(s *schemas.Shard) { s.Rows = 2 },
+			"x.jsonl: row 1 (line 2): the file ends after 1 rows, 2 were expected"},
 		{"no rows", func(s *schemas.Shard) { s.Rows = 0 }, "rows 0 and 0 more"},
 		{"overflow", func(s *schemas.Shard) { s.First, s.Rows = 1<<31-1, 1<<31-1 }, "not within"},
 		{"unknown format", func(s *schemas.Shard) { s.Format = "xml" }, `unknown format "xml"`},
@@ -420,7 +456,8 @@ func TestBadShards(t *testing.T) {
 			}
 			c.spoil(&shards[0])
 			it.Batches = []schemas.Batch{stagetest.Batch(t, "k", shards...)}
-			if _, err := stagetest.Process(t.Context(), t, newStage(t), it); !stages.IsReject(err) || !strings.Contains(err.Error(), c.want) {
+			_, err = stagetest.Process(t.Context(), t, newStage(t), it)
+			if !stages.IsReject(err) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("err = %v, want a Reject that says %q", err, c.want)
 			}
 		})
@@ -451,7 +488,10 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%+v: err = %v, want %s", config, err, want)
 		}
 	}
-	for _, config := range []split.Config{split.Default(), {ReplayShare: 0.9, ValidationShare: 0.1, DataShare: 1, CallFormat: "hermes"}, {TestShare: 1, DataShare: 0.1, CallFormat: "auto"}} {
+	for _, config := range []split.Config{
+		split.Default(), {ReplayShare: 0.9, ValidationShare: 0.1, DataShare: 1, CallFormat: "hermes"},
+		{TestShare: 1, DataShare: 0.1, CallFormat: "auto"},
+	} {
 		if err := config.Validate(); err != nil {
 			t.Errorf("%+v: %v", config, err)
 		}

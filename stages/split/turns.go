@@ -21,15 +21,15 @@ const (
 	BadTools    = Reason(format.BadTools) // the tools are no list of tool schemas
 	NoAnswer    = Reason(format.NoAnswer) // nothing to learn
 	EmptyPrompt = Reason("empty_prompt")  // no user turn with text stands before the answer
-	BadAnswer   = Reason("bad_answer")    // neither calls of the given tools nor prose without a call, or it fails its own benchmark's check
+	BadAnswer   = Reason("bad_answer")    // neither calls of the tools nor prose, or it fails its benchmark's check
 	BadPrompt   = Reason("bad_prompt")    // the chat template refuses the conversation
 	Overlong    = Reason("overlong")      // prompt and answer exceed max_tokens or the context
 	Repeated    = Reason("duplicate")     // the same prompt and answer stood in this shard before
 	NotDrawn    = Reason("not_drawn")     // data_share leaves it out; nothing is wrong with it
 )
 
-// maxTurns bounds the assistant turns of one conversation: every turn repeats what
-// stands before it.
+// maxTurns bounds the assistant turns of one conversation, because every example repeats
+// the turns before it.
 const maxTurns = 256
 
 // turns collects the examples of a shard.
@@ -61,7 +61,8 @@ func (t *turns) add(row format.Row) {
 		return
 	}
 	if len(answers) > maxTurns {
-		t.drop(e, row, BadRow, fmt.Errorf("%d assistant turns, at most %d can be read: cut the conversation", len(answers), maxTurns))
+		t.drop(e, row, BadRow, fmt.Errorf("%d assistant turns, at most %d can be read: cut the conversation",
+			len(answers), maxTurns))
 		return
 	}
 	tools, err := t.tools(&e, row.Tools)
@@ -109,9 +110,9 @@ func (t *turns) tools(e *schemas.Example, raw json.RawMessage) ([]toolcall.Tool,
 	return tools, err
 }
 
-// rewrite puts the calls of the assistant's turns into the model's format. A turn
-// that does not read, or that the format cannot hold, stays as it is: where it is to be
-// learnt, turn says what is wrong with it.
+// rewrite writes the calls of the assistant's turns in the model's format. A turn that does
+// not parse, or that the format cannot express, stays as it is. If it is to be learned,
+// turn says what is wrong with it.
 func (t *turns) rewrite(messages []format.Message) {
 	for i, m := range messages {
 		if m.Role != "assistant" || toolcall.FormatOf(m.Content) == t.calls {
@@ -128,7 +129,7 @@ func (t *turns) rewrite(messages []format.Message) {
 	}
 }
 
-// readCalls reads calls in whatever format the data has them.
+// readCalls reads calls in any of the formats.
 func readCalls(text string) ([]toolcall.Call, error) {
 	if f := toolcall.FormatOf(text); f != toolcall.Pythonic {
 		return f.Read(text)
@@ -149,7 +150,8 @@ func (t *turns) turn(e *schemas.Example, before []format.Message, tools []toolca
 		return BadAnswer, err
 	}
 	if f := toolcall.FormatOf(e.Reference); len(calls) > 0 && f != t.calls {
-		return BadAnswer, fmt.Errorf("its calls cannot be written as %s: a number without bounds, or a key that is no text", t.calls)
+		return BadAnswer, fmt.Errorf("its calls cannot be written as %s: "+
+			"an infinite number, or a key that is not a text", t.calls)
 	}
 	e.Calls = int32(len(calls))
 	e.Difficulty = Grade(int(e.Candidates), int(e.ToolChars), int(e.Calls))
@@ -195,10 +197,10 @@ func asked(before []format.Message) bool {
 	return false
 }
 
-// checkAnswer reads the reference: calls of the given tools, or prose without a
-// call. Nothing else could ever be judged right. A benchmark's reference must also
-// pass the benchmark's own check. Arguments are not held against the tool's schema:
-// references, ToolACE's too, break it now and then, and still say what is wanted.
+// checkAnswer reads the reference: calls of the given tools, or prose without a call. No
+// other answer could be judged right. A benchmark's reference must also pass the
+// benchmark's own check. Arguments are not checked against the tool's schema, because
+// some references, also of ToolACE, break it and are still what is wanted.
 func checkAnswer(e *schemas.Example, tools []toolcall.Tool) ([]toolcall.Call, error) {
 	calls, err := readCalls(e.Reference)
 	if err != nil {
@@ -232,8 +234,8 @@ func checkAnswer(e *schemas.Example, tools []toolcall.Tool) ([]toolcall.Call, er
 	return calls, nil
 }
 
-// drop keeps the row with its reason. What made it long is left out: a dropped row
-// is read by people, who have the file.
+// drop keeps the row with its reason, but without its long fields: a dropped row is for
+// people, and they have the file.
 func (t *turns) drop(e schemas.Example, row format.Row, reason Reason, why error) {
 	e.Part, e.Reason = schemas.PartDropped, string(reason)
 	detail := why.Error()

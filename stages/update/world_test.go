@@ -38,8 +38,8 @@ type world struct {
 	stage  stages.Stage
 }
 
-// learnt is the policy's folder, made once.
-var learnt = sync.OnceValues(func() (fs.FS, error) {
+// learned is the policy's folder, made once.
+var learned = sync.OnceValues(func() (fs.FS, error) {
 	base := policytest.Tiny(1).(fstest.MapFS)
 	p, err := policy.Open(base, policy.Options{})
 	if err != nil {
@@ -90,7 +90,7 @@ func reply(n int) string {
 
 func newWorld(t *testing.T) world {
 	t.Helper()
-	files, err := learnt()
+	files, err := learned()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func TestPlateauEdges(t *testing.T) {
 		{"none with calls", 2, func(_ *warmup.Config, e *schemas.Example) { e.Calls, e.Reference = 0, "No." }, none},
 		{"none can be judged", 2, func(_ *warmup.Config, e *schemas.Example) { e.Tools = "7" }, none},
 		{"no validation rows", 2, func(c *warmup.Config, _ *schemas.Example) { c.ValidationRows = 0 }, none},
-		{"no warm-up", 2, func(c *warmup.Config, _ *schemas.Example) { c.Mode = "none" }, "switched off by warmup.mode"},
+		{"no warm-up", 2, func(c *warmup.Config, _ *schemas.Example) { c.Mode = "none" }, "switched off by warmup"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			cfg := config()

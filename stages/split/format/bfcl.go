@@ -35,7 +35,8 @@ func readBFCL(raw []byte) (Row, error) {
 	}
 	row := Row{Category: idTail.ReplaceAllString(id, "")}
 	if !slices.Contains(categories, row.Category) {
-		return row, fail(NoAnswer, "id", "%s: category %q has no answers to learn; known are %v", shorten(id, 80), row.Category, categories)
+		return row, fail(NoAnswer, "id", "%s: category %q has no answers to learn; known are %v",
+			shorten(id, 80), row.Category, categories)
 	}
 	if len(in.Question) != 1 {
 		return row, fail(BadRow, "question", "%s: %d turns of the user, want one", shorten(id, 80), len(in.Question))
@@ -52,7 +53,8 @@ func readBFCL(raw []byte) (Row, error) {
 	}
 	row.Tools = in.Function
 	if len(in.GroundTruth) == 0 {
-		return row, fail(NoAnswer, "ground_truth", "%s: missing: publish the question file joined with its file of possible answers", shorten(id, 80))
+		return row, fail(NoAnswer, "ground_truth", "%s: missing: publish the question file joined with "+
+			"its file of possible answers", shorten(id, 80))
 	}
 	calls, err := reference(in.GroundTruth, in.Function)
 	if err != nil {
@@ -63,10 +65,9 @@ func readBFCL(raw []byte) (Row, error) {
 	return row, nil
 }
 
-// reference picks one of the possible answers to learn: the first acceptable value
-// of every argument that must be given. An argument that may be left out ("" among
-// its values) is left out, for the question then does not ask for it, unless the
-// tool's schema requires it.
+// reference picks one of the possible answers to learn: the first acceptable value of
+// every argument. It leaves out an argument that is optional ("" is among its values),
+// because then the question does not ask for it, unless the tool's schema requires it.
 func reference(truth, function json.RawMessage) ([]toolcall.Call, error) {
 	expected, err := bfcl.ParseExpected(truth)
 	if err != nil {
@@ -93,7 +94,7 @@ func reference(truth, function json.RawMessage) ([]toolcall.Call, error) {
 			}
 			value, ok := pick(accept.Values)
 			if !ok {
-				continue // nothing is acceptable: whoever checks the reference will see it
+				continue // nothing is acceptable: the check of the reference finds it
 			}
 			if declared.Type == "tuple" && value.Kind == toolcall.List {
 				value.Kind = toolcall.Tuple // JSON has no tuples, the checker does

@@ -111,7 +111,8 @@ func (c *cutter) lineRow() ([]byte, error) {
 			c.rows++
 			return nil, fail(BadRow, "", "longer than %d bytes", maxRow)
 		case len(row) > 0 && err != nil && !json.Valid(row):
-			return nil, c.broken("the last row is no valid JSON and its line has no end: the file seems cut off; fetch it again")
+			return nil, c.broken("the last row is no valid JSON and its line has no end: " +
+				"the file seems cut off; fetch it again")
 		case len(row) > 0:
 			c.rows++
 			return row, nil
@@ -181,7 +182,7 @@ func (c *cutter) element() ([]byte, error) {
 	return nil, err
 }
 
-// close checks that nothing stands behind the array; io.EOF: it is so.
+// close checks that nothing follows the array, and then returns io.EOF.
 func (c *cutter) close() error {
 	c.closed = true
 	b, err := c.blanks()

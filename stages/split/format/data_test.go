@@ -57,10 +57,12 @@ func TestToolACESample(t *testing.T) {
 		}
 		tools += len(list)
 		system := row.Messages[0]
-		if system.Role != "system" || strings.Contains(system.Content, `"parameters"`) || strings.Contains(system.Content, "Here is a list") {
+		if system.Role != "system" || strings.Contains(system.Content, `"parameters"`) ||
+			strings.Contains(system.Content, "Here is a list") {
 			t.Errorf("row %d: system turn still holds the tools: %.200q", row.Number, system.Content)
 		}
-		if !strings.HasPrefix(system.Content, "You are an expert") || !strings.Contains(system.Content, "\nShould you decide to return the function call(s).") {
+		if !strings.HasPrefix(system.Content, "You are an expert") ||
+			!strings.Contains(system.Content, "\nShould you decide to return the function call(s).") {
 			t.Errorf("row %d: system turn lost a sentence: %q", row.Number, system.Content)
 		}
 		for _, m := range row.Messages {
@@ -157,7 +159,8 @@ func TestBFCLWithoutAnswers(t *testing.T) {
 		"bfcl_v3/BFCL_v3_java.json":           `category "java" has no answers to learn`,
 	} {
 		rows := readAll(t, name, open(t, name))
-		if rows[0].Err == nil || rows[0].Err.Problem != format.NoAnswer || !strings.Contains(rows[0].Err.Error(), want) {
+		if rows[0].Err == nil || rows[0].Err.Problem != format.NoAnswer ||
+			!strings.Contains(rows[0].Err.Error(), want) {
 			t.Errorf("%s: err = %v, want no_answer: %s", name, rows[0].Err, want)
 		}
 	}

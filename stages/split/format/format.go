@@ -1,16 +1,12 @@
-// Package format reads the datasets of others: conversations with tools as
-// ToolACE, BFCL and OpenAI write them, from a JSON array or from one JSON object
-// per line.
+// Package format reads third-party datasets: conversations with tools in the formats of
+// ToolACE, BFCL and OpenAI, from a JSON array or from one JSON object per line. Detect
+// finds the format, Count counts the rows, Read reads them.
 //
-//	kind, err := format.Detect(name, head)
-//	rows, err := format.Count(file, kind)
-//	for row, err := range format.Read(ctx, file, kind, 0, rows) { … }
+// A row that cannot be read is a Row with an Err: it is counted, and the file goes on.
+// Only what breaks the file as a whole (*BrokenError, a failing reader) ends the
+// iteration. Rows are bounded in size and depth.
 //
-// A row that cannot be read is a Row with an Err: it is counted, and the file goes
-// on. Only what breaks the file as a whole (*BrokenError, a failing reader) ends
-// the iteration. Rows are bounded in size and depth.
-//
-// It knows no tokens and makes no choice: what a row is good for is split's business.
+// It knows no tokens and does not choose rows; that is what split does.
 package format
 
 import (
@@ -29,15 +25,15 @@ type Format string
 
 const (
 	ToolACE Format = "toolace" // {"system": "… [tools] …", "conversations": [{"from", "value"}]}
-	BFCL    Format = "bfcl"    // {"id", "question", "function", "ground_truth"}: question and answer joined, see JoinBFCL
+	BFCL    Format = "bfcl"    // {"id", "question", "function", "ground_truth"}; see JoinBFCL
 	OpenAI  Format = "openai"  // {"messages": [{"role", "content", "tool_calls"}], "tools": […]}
 )
 
-// Formats are all of them.
+// Formats are all formats.
 var Formats = []Format{ToolACE, BFCL, OpenAI}
 
-// Message is one turn: the role is system, user, assistant or tool. Calls of the
-// assistant are written as toolcall.Print does, unless they stood there as text.
+// Message is one turn. The role is system, user, assistant or tool. Calls of the assistant
+// are written as toolcall.Print does, unless the dataset has them as text.
 type Message struct {
 	Role    string `json:"role"`
 	Content string `json:"content"`
@@ -51,7 +47,7 @@ type Row struct {
 	Tools      json.RawMessage // JSON array of tool schemas; nil: none
 	Acceptable json.RawMessage // BFCL's possible answers to the last turn; nil: only the text itself
 	Category   string          // the benchmark's category, or ""
-	Err        *RowError       // why the row is of no use; nil for a good one
+	Err        *RowError       // why the row cannot be used; nil for a good one
 }
 
 // Problem says what is wrong with a row, for counting.
@@ -105,7 +101,8 @@ func Detect(name string, head []byte) (Format, error) {
 		if array {
 			return "", fmt.Errorf("the first row begins with %q: rows are JSON objects", head[0])
 		}
-		return "", fmt.Errorf("it begins with %q: datasets are JSON (an array of objects) or JSON lines (one object per line)", head[0])
+		return "", fmt.Errorf("it begins with %q: datasets are JSON (an array of objects) or JSON lines "+
+			"(one object per line)", head[0])
 	}
 	keys := topKeys(head)
 	has := func(key string) bool { return slices.Contains(keys, key) }
@@ -119,9 +116,11 @@ func Detect(name string, head []byte) (Format, error) {
 	case has("ground_truth"):
 		return "", errors.New("these are BFCL's answers alone: join them with their questions and publish the result")
 	case has("conversations"):
-		return "", errors.New("conversations without a system text that lists the tools: write the rows as {\"messages\": […], \"tools\": […]}")
+		return "", errors.New("conversations without a system text that lists the tools: " +
+			`write the rows as {"messages": […], "tools": […]}`)
 	}
-	return "", fmt.Errorf("unknown rows with the fields %s; known are ToolACE (system, conversations), BFCL (question, function, ground_truth) and OpenAI (messages, tools)", strings.Join(keys, ", "))
+	return "", fmt.Errorf("unknown rows with the fields %s; known are ToolACE (system, conversations), "+
+		"BFCL (question, function, ground_truth) and OpenAI (messages, tools)", strings.Join(keys, ", "))
 }
 
 func refuseBinary(head []byte) error {
@@ -140,7 +139,7 @@ func refuseBinary(head []byte) error {
 	return nil
 }
 
-// topKeys collects the fields of the first object, as many as head holds whole.
+// topKeys collects the names of the first object's fields that are complete in head.
 func topKeys(head []byte) []string {
 	d := json.NewDecoder(strings.NewReader(string(head)))
 	var keys []string
@@ -162,8 +161,8 @@ func topKeys(head []byte) []string {
 	return keys
 }
 
-// Count counts the rows of a file, the unusable ones included. ErrEmpty: there is
-// none. A *BrokenError: the file is cut off.
+// Count counts the rows of a file, the unusable ones included. It returns ErrEmpty if the
+// file has none, and a *BrokenError if it is cut off.
 func Count(r io.Reader, f Format) (int, error) {
 	if !slices.Contains(Formats, f) {
 		return 0, fmt.Errorf("unknown format %q", f)
@@ -189,7 +188,7 @@ func isRow(err error) bool {
 	return errors.As(err, &r)
 }
 
-// Read yields the given rows of a file, from first on. A file that has fewer is broken.
+// Read yields rows rows of a file, from number first on. A file with fewer is broken.
 func Read(ctx context.Context, r io.Reader, f Format, first, rows int) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		if !slices.Contains(Formats, f) {
@@ -204,7 +203,8 @@ func Read(ctx context.Context, r io.Reader, f Format, first, rows int) iter.Seq2
 			}
 			raw, err := c.next()
 			if errors.Is(err, io.EOF) {
-				err = &BrokenError{c.rows, c.line, fmt.Sprintf("the file ends after %d rows, %d were expected: publish it again", c.rows, first+rows)}
+				err = &BrokenError{c.rows, c.line, fmt.Sprintf("the file ends after %d rows, %d were expected: "+
+					"publish it again", c.rows, first+rows)}
 			}
 			if err != nil && !isRow(err) {
 				yield(Row{}, err)
@@ -249,7 +249,8 @@ func read(raw []byte, err error, f Format, number, line int) Row {
 
 // fail makes a row error; its place in the file is filled in by read.
 func fail(p Problem, field, format string, args ...any) error {
-	return &RowError{Problem: p, Field: field, What: strings.ToValidUTF8(shorten(fmt.Sprintf(format, args...), 300), "�")}
+	what := strings.ToValidUTF8(shorten(fmt.Sprintf(format, args...), 300), "�")
+	return &RowError{Problem: p, Field: field, What: what}
 }
 
 func shorten(s string, n int) string {

@@ -15,9 +15,26 @@ import (
 )
 
 const (
-	toolaceRow = `{"system": "You call tools. \nHere is a list of functions in JSON format that you can invoke:\n[{\"name\": \"Get Weather\", \"note\": \"a ] and a }\"}]. \nShould you call, do.", "conversations": [{"from": "user", "value": "Bern?"}, {"from": "assistant", "value": "[Get Weather(city='Bern')]"}, {"from": "tool", "value": "[]"}, {"from": "gpt", "value": "Rain."}]}`
-	bfclRow    = `{"id": "live_simple_3-2-1", "question": [[{"role": "user", "content": "A ride"}]], "function": [{"name": "uber.ride", "parameters": {"type": "dict", "required": ["loc", "when"], "properties": {"loc": {"type": "string"}, "when": {"type": "string"}, "type": {"type": "string"}, "where": {"type": "tuple"}}}}], "ground_truth": [{"uber.ride": {"loc": ["Bern", "Berne"], "when": ["", "now"], "type": ["plus", ""], "where": [[1, 2.0]]}}]}`
-	openaiRow  = `{"messages": [{"role": "developer", "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]}, {"role": "user", "content": "Bern?"}, {"role": "assistant", "content": null, "tool_calls": [{"type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Bern\", \"days\": 2}"}}, {"function": {"name": "now", "arguments": {}}}]}, {"role": "tool", "content": {"rain": true}}, {"role": "assistant", "content": "Rain."}], "tools": [{"type": "function", "function": {"name": "weather"}}], "category": "small"}`
+	toolaceRow = `{"system": "You call tools. \nHere is a list of functions in JSON format that you can invoke:\n` +
+		`[{\"name\": \"Get Weather\", \"note\": \"a ] and a }\"}]. \nShould you call, do.", "conversations": [` +
+		`{"from": "user", "value": "Bern?"}, {"from": "assistant", "value": "[Get Weather(city='Bern')]"}, ` +
+		`{"from": "tool", "value": "[]"}, {"from": "gpt", "value": "Rain."}]}`
+
+	bfclRow = `{"id": "live_simple_3-2-1", "question": [[{"role": "user", "content": "A ride"}]], ` +
+		`"function": ` + bfclTools + `, "ground_truth": ` + bfclTruth + `}`
+	bfclTools = `[{"name": "uber.ride", "parameters": {"type": "dict", "required": ["loc", "when"], "properties": ` +
+		`{"loc": {"type": "string"}, "when": {"type": "string"}, "type": {"type": "string"}, ` +
+		`"where": {"type": "tuple"}}}}]`
+	bfclTruth = `[{"uber.ride": {"loc": ["Bern", "Berne"], "when": ["", "now"], "type": ["plus", ""], ` +
+		`"where": [[1, 2.0]]}}]`
+
+	openaiRow = `{"messages": [` +
+		`{"role": "developer", "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]}, ` +
+		`{"role": "user", "content": "Bern?"}, {"role": "assistant", "content": null, "tool_calls": [` +
+		`{"type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Bern\", \"days\": 2}"}}, ` +
+		`{"function": {"name": "now", "arguments": {}}}]}, ` +
+		`{"role": "tool", "content": {"rain": true}}, {"role": "assistant", "content": "Rain."}], ` +
+		`"tools": [{"type": "function", "function": {"name": "weather"}}], "category": "small"}`
 )
 
 func TestRead(t *testing.T) {
@@ -33,15 +50,17 @@ func TestRead(t *testing.T) {
 				{"assistant", "[Get Weather(city='Bern')]"}, {"tool", "[]"}, {"assistant", "Rain."},
 			},
 		}},
-		{"toolace without tools", `{"system": " Talk. ", "conversations": [{"from": "user", "value": "Hi"}]}`, format.ToolACE, format.Row{
-			Messages: []format.Message{{"system", "Talk."}, {"user", "Hi"}},
-		}},
-		// type may be left out and is; when may be, too, but the tool requires it.
+		{"toolace without tools", `{"system": " Talk. ", "conversations": [{"from": "user", "value": "Hi"}]}`,
+			format.ToolACE, format.Row{
+				Messages: []format.Message{{"system", "Talk."}, {"user", "Hi"}},
+			}},
+		// The answer may leave out type, and does. It may leave out when, but the tool requires it.
 		{"bfcl", bfclRow, format.BFCL, format.Row{
 			Category:   "live_simple",
-			Acceptable: []byte(`[{"uber.ride": {"loc": ["Bern", "Berne"], "when": ["", "now"], "type": ["plus", ""], "where": [[1, 2.0]]}}]`),
-			Tools:      []byte(`[{"name": "uber.ride", "parameters": {"type": "dict", "required": ["loc", "when"], "properties": {"loc": {"type": "string"}, "when": {"type": "string"}, "type": {"type": "string"}, "where": {"type": "tuple"}}}}]`),
-			Messages:   []format.Message{{"user", "A ride"}, {"assistant", "[uber.ride(loc='Bern', when='now', where=(1, 2.0))]"}},
+			Acceptable: []byte(bfclTruth), Tools: []byte(bfclTools),
+			Messages: []format.Message{
+				{"user", "A ride"}, {"assistant", "[uber.ride(loc='Bern', when='now', where=(1, 2.0))]"},
+			},
 		}},
 		{"openai", openaiRow, format.OpenAI, format.Row{
 			Category: "small",
@@ -51,13 +70,15 @@ func TestRead(t *testing.T) {
 				{"tool", `{"rain":true}`}, {"assistant", "Rain."},
 			},
 		}},
-		{"openai, tools as text", `{"messages": [{"role": "user", "content": "x"}], "tools": "[{\"name\": \"f\"}]"}`, format.OpenAI, format.Row{
-			Tools: []byte(`[{"name": "f"}]`), Messages: []format.Message{{"user", "x"}},
-		}},
+		{"openai, tools as text", `{"messages": [{"role": "user", "content": "x"}], "tools": "[{\"name\": \"f\"}]"}`,
+			format.OpenAI, format.Row{
+				Tools: []byte(`[{"name": "f"}]`), Messages: []format.Message{{"user", "x"}},
+			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for layout, data := range map[string]string{
-				"lines": c.data, "array": "[" + c.data + "]", "array on lines": "\xef\xbb\xbf [\n\n" + c.data + "\n]\n", "blank lines": "\n\n" + c.data + "\n\n",
+				"lines": c.data, "array": "[" + c.data + "]",
+				"array on lines": "\xef\xbb\xbf [\n\n" + c.data + "\n]\n", "blank lines": "\n\n" + c.data + "\n\n",
 			} {
 				rows := readAll(t, "x.json", []byte(data))
 				if len(rows) != 1 || rows[0].Err != nil {
@@ -83,37 +104,69 @@ func TestRowErrors(t *testing.T) {
 	}{
 		{"not JSON", `{"messages": [}`, format.OpenAI, format.BadRow, "byte 15: invalid character '}'"},
 		{"not an object", `"hello"`, format.OpenAI, format.BadRow, `it begins with '"': rows are JSON objects`},
-		{"deep", `{"messages": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, format.OpenAI, format.BadRow, "nested deeper than 100"},
-		{"long", `{"messages": "` + strings.Repeat("x", 1<<20) + `"}`, format.OpenAI, format.BadRow, "longer than 1048576 bytes"},
+		{"deep", `{"messages": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, format.OpenAI,
+			format.BadRow, "nested deeper than 100"},
+		{"long", `{"messages": "` + strings.Repeat("x", 1<<20) + `"}`, format.OpenAI, format.BadRow,
+			"longer than 1048576 bytes"},
 		{"not UTF-8", "{\"messages\": \"\xff\"}", format.OpenAI, format.BadRow, "invalid UTF-8"},
 		{"no messages", `{"tools": []}`, format.OpenAI, format.BadRow, "messages: no turn"},
 		{"messages no list", `{"messages": 3}`, format.OpenAI, format.BadRow, "messages: want a list, got number"},
 		{"message no object", message(`"hi"`), format.OpenAI, format.BadRow, "messages[1]: want an object, got a text"},
 		{"no role", message(`{"content": "x"}`), format.OpenAI, format.BadRow, "messages[1].role: missing"},
-		{"unknown role", message(`{"role": "bot", "content": "x"}`), format.OpenAI, format.BadRow, `messages[1].role: "bot" is none of`},
-		{"content a number", message(`{"role": "assistant", "content": 3}`), format.OpenAI, format.BadRow, "messages[1].content: want a text or a list of text parts, got a number"},
-		{"a picture", message(`{"role": "user", "content": [{"type": "image_url"}]}`), format.OpenAI, format.BadRow, `messages[1].content[0].type: "image_url": only text parts`},
-		{"prose and calls", message(`{"role": "assistant", "content": "Sure", "tool_calls": [{}]}`), format.OpenAI, format.BadRow, "messages[1]: both content and tool_calls"},
-		{"arguments no JSON", message(`{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{a"}}]}`), format.OpenAI, format.BadRow, "messages[1].tool_calls[0].function.arguments: "},
-		{"arguments a list", message(`{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": [1]}}]}`), format.OpenAI, format.BadRow, "want an object, got a list"},
-		{"unwritable name", message(`{"role": "assistant", "tool_calls": [{"function": {"name": "f[0]", "arguments": {}}}]}`), format.OpenAI, format.BadRow, "cannot be written as text and read back"},
-		{"tools an object", `{"messages": [{"role": "user", "content": "x"}], "tools": {"name": "f"}}`, format.OpenAI, format.BadTools, "tools: want a JSON array of tools, got an object"},
-		{"a tool that is no object", `{"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "f"}, "g"]}`, format.OpenAI, format.BadTools, "tools[1]: a tool must be an object, got a text"},
+		{"unknown role", message(`{"role": "bot", "content": "x"}`), format.OpenAI, format.BadRow,
+			`messages[1].role: "bot" is none of`},
+		{"content a number", message(`{"role": "assistant", "content": 3}`), format.OpenAI, format.BadRow,
+			"messages[1].content: want a text or a list of text parts, got a number"},
+		{"a picture", message(`{"role": "user", "content": [{"type": "image_url"}]}`), format.OpenAI, format.BadRow,
+			`messages[1].content[0].type: "image_url": only text parts`},
+		{"prose and calls", message(`{"role": "assistant", "content": "Sure", "tool_calls": [{}]}`), format.OpenAI,
+			format.BadRow, "messages[1]: both content and tool_calls"},
+		{"arguments no JSON",
+			message(`{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{a"}}]}`),
+			format.OpenAI, format.BadRow, "messages[1].tool_calls[0].function.arguments: "},
+		{"arguments a list",
+			message(`{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": [1]}}]}`),
+			format.OpenAI, format.BadRow, "want an object, got a list"},
+		{"unwritable name",
+			message(`{"role": "assistant", "tool_calls": [{"function": {"name": "f[0]", "arguments": {}}}]}`),
+			format.OpenAI, format.BadRow, "cannot be written as text and read back"},
+		{"tools an object", `{"messages": [{"role": "user", "content": "x"}], "tools": {"name": "f"}}`, format.OpenAI,
+			format.BadTools, "tools: want a JSON array of tools, got an object"},
+		{"a tool that is no object",
+			`{"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "f"}, "g"]}`,
+			format.OpenAI, format.BadTools, "tools[1]: a tool must be an object, got a text"},
 		{"toolace without system", `{"conversations": []}`, format.ToolACE, format.BadRow, "system: missing"},
-		{"toolace cut list", `{"system": "Here is a list of functions in JSON format that you can invoke:\n[{\"name\": ", "conversations": []}`, format.ToolACE, format.BadTools, "system: behind "},
-		{"toolace tool", `{"system": "Here is a list of functions in JSON format that you can invoke:\n[7]", "conversations": []}`, format.ToolACE, format.BadTools, "system[0]: a tool must be an object, got a number"},
-		{"toolace nobody speaks", `{"system": "", "conversations": []}`, format.ToolACE, format.BadRow, "conversations: no turn"},
-		{"toolace speaker", `{"system": "", "conversations": [{"from": "cat", "value": "x"}]}`, format.ToolACE, format.BadRow, `conversations[0].from: "cat" is none of`},
-		{"toolace value", `{"system": "", "conversations": [{"from": "user", "value": ["x"]}]}`, format.ToolACE, format.BadRow, "conversations[0].value: want a text, got a list"},
+		{"toolace cut list",
+			`{"system": "Here is a list of functions in JSON format that you can invoke:\n[{\"name\": ", ` +
+				`"conversations": []}`,
+			format.ToolACE, format.BadTools, "system: behind "},
+		{"toolace tool",
+			`{"system": "Here is a list of functions in JSON format that you can invoke:\n[7]", "conversations": []}`,
+			format.ToolACE, format.BadTools, "system[0]: a tool must be an object, got a number"},
+		{"toolace without turns", `{"system": "", "conversations": []}`, format.ToolACE, format.BadRow,
+			"conversations: no turn"},
+		{"toolace speaker", `{"system": "", "conversations": [{"from": "cat", "value": "x"}]}`, format.ToolACE,
+			format.BadRow, `conversations[0].from: "cat" is none of`},
+		{"toolace value", `{"system": "", "conversations": [{"from": "user", "value": ["x"]}]}`, format.ToolACE,
+			format.BadRow, "conversations[0].value: want a text, got a list"},
 		{"bfcl id", `{"id": 7, "question": []}`, format.BFCL, format.BadRow, "id: want a text, got a number"},
-		{"bfcl category", `{"id": "irrelevance_7", "question": []}`, format.BFCL, format.NoAnswer, `category "irrelevance" has no answers to learn`},
-		{"bfcl turns", `{"id": "simple_7", "question": []}`, format.BFCL, format.BadRow, "0 turns of the user, want one"},
-		{"bfcl tools", `{"id": "simple_7", "question": [[{"role": "user", "content": "x"}]], "function": "f"}`, format.BFCL, format.BadTools, "function: want a JSON array of tools, got a text"},
-		{"bfcl no answer", `{"id": "simple_7", "question": [[{"role": "user", "content": "x"}]], "function": []}`, format.BFCL, format.NoAnswer, "ground_truth: simple_7: missing"},
-		{"bfcl bad answer", `{"id": "simple_7", "question": [[{"role": "user", "content": "x"}]], "function": [], "ground_truth": [{"f": 1}]}`, format.BFCL, format.BadRow, "ground_truth: "},
+		{"bfcl category", `{"id": "irrelevance_7", "question": []}`, format.BFCL, format.NoAnswer,
+			`category "irrelevance" has no answers to learn`},
+		{"bfcl turns", `{"id": "simple_7", "question": []}`, format.BFCL, format.BadRow,
+			"0 turns of the user, want one"},
+		{"bfcl tools", `{"id": "simple_7", "question": [[{"role": "user", "content": "x"}]], "function": "f"}`,
+			format.BFCL, format.BadTools, "function: want a JSON array of tools, got a text"},
+		{"bfcl no answer", `{"id": "simple_7", "question": [[{"role": "user", "content": "x"}]], "function": []}`,
+			format.BFCL, format.NoAnswer, "ground_truth: simple_7: missing"},
+		{"bfcl bad answer",
+			`{"id": "simple_7", "question": [[{"role": "user", "content": "x"}]], "function": [], ` +
+				`"ground_truth": [{"f": 1}]}`,
+			format.BFCL, format.BadRow, "ground_truth: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			good := map[format.Format]string{format.ToolACE: toolaceRow, format.BFCL: bfclRow, format.OpenAI: openaiRow}[c.kind]
+			good := map[format.Format]string{
+				format.ToolACE: toolaceRow, format.BFCL: bfclRow, format.OpenAI: openaiRow,
+			}[c.kind]
 			data := good + "\n" + c.row + "\n" + good + "\n"
 			var rows []format.Row
 			for row, err := range format.Read(t.Context(), strings.NewReader(data), c.kind, 0, 3) {
@@ -126,7 +179,8 @@ func TestRowErrors(t *testing.T) {
 				t.Fatalf("%d rows, the neighbours' errors are %v and %v", len(rows), rows[0].Err, rows[2].Err)
 			}
 			err := rows[1].Err
-			if err == nil || err.Problem != c.problem || !strings.HasPrefix(err.Error(), "row 1 (line 2): ") || !strings.Contains(err.Error(), c.want) {
+			if err == nil || err.Problem != c.problem || !strings.HasPrefix(err.Error(), "row 1 (line 2): ") ||
+				!strings.Contains(err.Error(), c.want) {
 				t.Errorf("err = %v (%v), want %s with row 1 (line 2): %s", err, problem(err), c.problem, c.want)
 			}
 		})
@@ -146,7 +200,8 @@ func TestBrokenFiles(t *testing.T) {
 		{"empty", "", "the file is empty"},
 		{"blank", " \n\n\t ", "the file is empty"},
 		{"empty array", " [ ] ", "the file is empty"},
-		{"array cut within a row", `[` + openaiRow + `, {"messages": [`, "row 1 (line 1): the file ends within the array"},
+		{"array cut within a row", `[` + openaiRow + `, {"messages": [`,
+			"row 1 (line 1): the file ends within the array"},
 		{"array cut between rows", `[` + openaiRow, "the file ends within the array"},
 		{"array cut within a string", `[{"a": "b`, "the file ends within the array"},
 		{"array with more behind", `[` + openaiRow + `] {}`, "behind the array stands '{'"},
@@ -159,7 +214,8 @@ func TestBrokenFiles(t *testing.T) {
 			}
 		})
 	}
-	if _, err := format.Count(iotest.ErrReader(io.ErrUnexpectedEOF), format.OpenAI); !errors.Is(err, io.ErrUnexpectedEOF) {
+	_, err := format.Count(iotest.ErrReader(io.ErrUnexpectedEOF), format.OpenAI)
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a failing reader: err = %v, want its own", err)
 	}
 	if _, err := format.Count(strings.NewReader("{}"), "xml"); err == nil {
@@ -178,11 +234,13 @@ func TestShards(t *testing.T) {
 		}
 		lines, array = append(lines, row), append(array, row)
 	}
-	for name, data := range map[string]string{"lines": strings.Join(lines, "\n"), "array": "[" + strings.Join(array, ",\n") + "]"} {
+	layouts := map[string]string{"lines": strings.Join(lines, "\n"), "array": "[" + strings.Join(array, ",\n") + "]"}
+	for name, data := range layouts {
 		for size := 1; size <= total; size += 5 {
 			next := 0
 			for first := 0; first < total; first += size {
-				for row, err := range format.Read(t.Context(), strings.NewReader(data), format.OpenAI, first, min(size, total-first)) {
+				r, rows := strings.NewReader(data), min(size, total-first)
+				for row, err := range format.Read(t.Context(), r, format.OpenAI, first, rows) {
 					if err != nil {
 						t.Fatalf("%s: shard %d+%d: %v", name, first, size, err)
 					}
@@ -207,7 +265,8 @@ func TestShards(t *testing.T) {
 	}
 	for _, err := range format.Read(t.Context(), strings.NewReader("{}\n{}\n"), format.OpenAI, 1, 2) {
 		var broken *format.BrokenError
-		if err != nil && (!errors.As(err, &broken) || !strings.Contains(err.Error(), "the file ends after 2 rows, 3 were expected")) {
+		const want = "the file ends after 2 rows, 3 were expected"
+		if err != nil && (!errors.As(err, &broken) || !strings.Contains(err.Error(), want)) {
 			t.Errorf("a shard beyond the end: err = %v", err)
 		}
 	}
@@ -288,7 +347,7 @@ func TestJoinBFCL(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever the bytes, counting and reading agree and nothing panics.
+// FuzzRead: for any bytes, counting and reading agree and do not panic.
 func FuzzRead(f *testing.F) {
 	for _, row := range []string{toolaceRow, bfclRow, openaiRow, "[]", "[1,", `{"a"`, "\n"} {
 		f.Add([]byte(row))

@@ -11,7 +11,8 @@ import (
 
 // openAIRoles maps the roles; functions are the API's older word for tools.
 var openAIRoles = map[string]string{
-	"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool",
+	"system": "system", "developer": "system", "user": "user", "assistant": "assistant",
+	"tool": "tool", "function": "tool",
 }
 
 func readOpenAI(raw []byte) (Row, error) {
@@ -89,7 +90,8 @@ func openAIMessage(field string, raw json.RawMessage) (Message, error) {
 		return Message{role, content}, nil
 	}
 	if strings.TrimSpace(content) != "" {
-		return Message{}, fail(BadRow, field, "both content and tool_calls: an answer is calls or prose, keep one of them")
+		return Message{}, fail(BadRow, field,
+			"both content and tool_calls: an answer is calls or prose, keep one of them")
 	}
 	var calls []toolcall.Call
 	for i, c := range in.ToolCalls {
@@ -189,10 +191,11 @@ func openAICall(field string, raw json.RawMessage) (toolcall.Call, error) {
 	for _, p := range v.Pairs {
 		call.Args = append(call.Args, toolcall.Arg{Name: p.Key.Text, Value: p.Value})
 	}
-	// What cannot be read back cannot be learnt: a name with a bracket, say.
+	// A call that cannot be read back cannot be learned, for example one of a name with a bracket.
 	printed := toolcall.Print([]toolcall.Call{call})
 	if back, err := toolcall.Parse(printed); err != nil || !toolcall.Equal(back, []toolcall.Call{call}) {
-		return call, fail(BadRow, field, "the call %s cannot be written as text and read back; rename the tool or its parameters", shorten(printed, 80))
+		return call, fail(BadRow, field, "the call %s cannot be written as text and read back; "+
+			"rename the tool or its parameters", shorten(printed, 80))
 	}
 	return call, nil
 }
