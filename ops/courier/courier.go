@@ -32,6 +32,10 @@ import (
 // stream of small messages replays much faster.
 const InlineBytes = 256 << 10
 
+// Checkpoints is the storage prefix of all policies, the base included. Policies share parts by
+// digest, so every round stores only its adapter.
+const Checkpoints = "checkpoints"
+
 // maxBodyBytes bounds the size of a claimed body: a hostile claim must not fill the memory.
 const maxBodyBytes = 1 << 30
 

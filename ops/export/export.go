@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 
 	"itool/ops/courier"
-	"itool/ops/line"
 	"itool/ops/report"
 	"itool/ops/whole"
 	"itool/storage/checkpoint"
@@ -40,7 +39,7 @@ const origin = "itool.json"
 // error.
 func Adapter(ctx context.Context, c *courier.Courier, r *report.Report, p report.Policy, dir, version string,
 	replace bool) error {
-	fsys, _, err := checkpoint.Open(ctx, c.Store, line.Checkpoints, p.Digest)
+	fsys, _, err := checkpoint.Open(ctx, c.Store, courier.Checkpoints, p.Digest)
 	if err != nil {
 		return err
 	}

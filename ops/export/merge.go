@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"itool/ops/courier"
-	"itool/ops/line"
 	"itool/ops/report"
 	"itool/ops/whole"
 	"itool/stages/policy"
@@ -46,7 +45,7 @@ type Merged struct {
 // Write merges, compares and writes. It refuses a merge that changes no weight, another
 // model as Base, and a merged model that does not answer as base + adapter do.
 func (m Merge) Write(ctx context.Context, c *courier.Courier, e *policy.Engine) (Merged, error) {
-	fsys, _, err := checkpoint.Open(ctx, c.Store, line.Checkpoints, m.Policy.Digest)
+	fsys, _, err := checkpoint.Open(ctx, c.Store, courier.Checkpoints, m.Policy.Digest)
 	if err != nil {
 		return Merged{}, err
 	}

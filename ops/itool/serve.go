@@ -13,10 +13,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"itool/ops/courier"
 	"itool/ops/demo"
 	"itool/ops/export"
 	"itool/ops/job"
-	"itool/ops/line"
 	"itool/ops/report"
 	"itool/ops/serve"
 	"itool/schemas/toolcall"
@@ -146,7 +146,7 @@ func (c *serveCmd) ofRun(ctx context.Context, a *app, opt policy.Options) (*poli
 			return nil, fmt.Errorf("run %s: its configuration: %w", c.RunName, err)
 		}
 	}
-	fsys, _, err := checkpoint.Open(ctx, s.Store, line.Checkpoints, which.Digest)
+	fsys, _, err := checkpoint.Open(ctx, s.Store, courier.Checkpoints, which.Digest)
 	if err != nil {
 		return nil, err
 	}

@@ -25,9 +25,6 @@ import (
 	"itool/storage/checkpoint"
 )
 
-// Checkpoints is the storage prefix of all policies, the base included.
-const Checkpoints = "checkpoints"
-
 // Request starts a run.
 type Request struct {
 	Run       string   // name, one token of [A-Za-z0-9_-]
@@ -75,7 +72,7 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 		}
 		shards = append(shards, s...)
 	}
-	base, err := checkpoint.ImportDir(ctx, c.Store, Checkpoints, req.Base)
+	base, err := checkpoint.ImportDir(ctx, c.Store, courier.Checkpoints, req.Base)
 	if err != nil {
 		return schemas.Run{}, fmt.Errorf("store base model: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"itool/broker"
+	"itool/ops/courier"
 	"itool/ops/worker"
 	"itool/schemas"
 	"itool/stages"
@@ -43,7 +44,7 @@ func file(name, text string) func(stages.Create) error {
 // base stores a policy and returns its digest.
 func (w *world) base() string {
 	w.t.Helper()
-	m, err := checkpoint.Write(w.t.Context(), w.c.Store, worker.Checkpoints, nil, file("weights", "base"))
+	m, err := checkpoint.Write(w.t.Context(), w.c.Store, courier.Checkpoints, nil, file("weights", "base"))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -17,10 +17,6 @@ import (
 	"itool/storage/checkpoint"
 )
 
-// Checkpoints is the storage prefix of all policies. Policies share parts by digest, so every round
-// stores only its adapter.
-const Checkpoints = "checkpoints"
-
 // input prepares what the stage reads.
 func (it *item) input(ctx context.Context) (stages.Input, error) {
 	h := it.in.Header
@@ -100,7 +96,7 @@ func (it *item) policy(ctx context.Context, digest string) (fs.FS, error) {
 	if it.w.Cache != "" {
 		opts = append(opts, checkpoint.Cache(it.w.Cache))
 	}
-	fsys, _, err := checkpoint.Open(ctx, it.w.Courier.Store, Checkpoints, digest, opts...)
+	fsys, _, err := checkpoint.Open(ctx, it.w.Courier.Store, courier.Checkpoints, digest, opts...)
 	if err != nil {
 		return nil, courier.Infra(ctx, fmt.Errorf("policy %.12s: %w", digest, err))
 	}

@@ -56,14 +56,14 @@ func (o *output) Save(ctx context.Context, write func(stages.Create) error, drop
 		return "", stages.Reject(fmt.Errorf("policy: %w", err))
 	}
 	err = o.it.hold(ctx, func(ctx context.Context) error {
-		parent, err := checkpoint.Load(ctx, o.it.w.Courier.Store, Checkpoints, o.it.in.Header.Policy)
+		parent, err := checkpoint.Load(ctx, o.it.w.Courier.Store, courier.Checkpoints, o.it.in.Header.Policy)
 		if err != nil {
 			return courier.Infra(ctx, err)
 		}
 		parent.Parts = slices.DeleteFunc(parent.Parts, func(p checkpoint.Part) bool {
 			return slices.Contains(drop, p.Name)
 		})
-		m, err := o.write(ctx, Checkpoints, &parent, write)
+		m, err := o.write(ctx, courier.Checkpoints, &parent, write)
 		digest = m.Digest()
 		return err
 	})
