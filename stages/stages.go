@@ -100,27 +100,17 @@ type Input struct {
 // a reject: a run's configuration is frozen, so no retry can change it.
 func Config[C interface{ Validate() error }](in Input, defaults C) (C, error) {
 	cfg := defaults
-	if err := in.Decode(&cfg); err != nil {
-		return defaults, err
+	if len(in.Config) > 0 {
+		d := json.NewDecoder(bytes.NewReader(in.Config))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&cfg); err != nil {
+			return defaults, Reject(fmt.Errorf("configuration: %w", err))
+		}
 	}
 	if err := cfg.Validate(); err != nil {
 		return defaults, Reject(err)
 	}
 	return cfg, nil
-}
-
-// Decode reads the section over into, which holds the defaults, and does not
-// validate it. An unknown key is an error.
-func (in Input) Decode(into any) error {
-	if len(in.Config) == 0 {
-		return nil
-	}
-	d := json.NewDecoder(bytes.NewReader(in.Config))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return Reject(fmt.Errorf("configuration: %w", err))
-	}
-	return nil
 }
 
 // Create opens a file of a checkpoint for writing; it is complete once closed.

@@ -85,11 +85,7 @@ func (k *Keeper) open(ctx context.Context, s *runState, start broker.Message) er
 	if err := json.Unmarshal([]byte(rows[0].Config), &sections); err != nil {
 		return badStart(fmt.Errorf("configuration: %w", err))
 	}
-	cfg := Default()
-	err = stages.Input{Config: sections.Line}.Decode(&cfg)
-	if err == nil {
-		err = cfg.Validate()
-	}
+	cfg, err := stages.Config(stages.Input{Config: sections.Line}, Default())
 	if err != nil {
 		return errStalled{fmt.Sprintf("section line: %v: start a keeper of the version that published the run", err)}
 	}

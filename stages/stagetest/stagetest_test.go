@@ -19,6 +19,11 @@ import (
 // counts its rows in checkpoints and saves a policy.
 type doubler struct{ trains bool }
 
+// config is the doubler's section.
+type config struct{ Factor float64 }
+
+func (config) Validate() error { return nil }
+
 func (d doubler) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "double", Wakes: "score", Gather: d.trains, Reads: "score/v1", Writes: "score", Schema: "score/v1",
@@ -27,8 +32,7 @@ func (d doubler) Spec() stages.Spec {
 }
 
 func (d doubler) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	var cfg struct{ Factor float64 }
-	if err := in.Decode(&cfg); err != nil {
+	if _, err := stages.Config(in, config{}); err != nil {
 		return err
 	}
 	rows, err := stages.Rows[schemas.Score](in.Batches)
