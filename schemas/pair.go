@@ -1,5 +1,10 @@
 package schemas
 
+import (
+	"crypto/sha256"
+	"encoding/binary"
+)
+
 // Pair is two continuations of one prefix, or the reason why a branching node gave none.
 // The prompt holds the conversation, the path to the node and what the two fragments have
 // in common.
@@ -19,3 +24,16 @@ type Pair struct {
 }
 
 func (Pair) Schema() string { return "pair/v1" }
+
+// Identity is a digest of everything that training sees of a pair: two pairs with the
+// same identity are duplicates.
+func (p Pair) Identity() [sha256.Size]byte {
+	var b []byte
+	for _, ids := range [][]int32{p.PromptIDs, p.ChosenIDs, p.RejectedIDs} {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(ids)))
+		for _, id := range ids {
+			b = binary.LittleEndian.AppendUint32(b, uint32(id))
+		}
+	}
+	return sha256.Sum256(b)
+}

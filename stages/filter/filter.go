@@ -12,7 +12,6 @@ package filter
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 
 	"itool/schemas"
@@ -85,7 +84,7 @@ func (c Config) pairs(ctx context.Context, rows []schemas.Candidate, foreign boo
 			continue
 		}
 		p := c.pair(t, node, best, worst, foreign)
-		key := identity(p)
+		key := p.Identity()
 		p.Reason, p.OtherMode = inForce.first(key, p.Reason), inOther.first(key, p.OtherMode)
 		if p.Reason != string(Kept) {
 			p.PromptIDs, p.ChosenIDs, p.RejectedIDs = nil, nil, nil
@@ -141,16 +140,4 @@ func (c Config) pair(t *tree, node, best, worst int, foreign bool) schemas.Pair 
 		Reason:       string(reason),
 		OtherMode:    string(otherMode),
 	}
-}
-
-// identity is a digest of everything that training sees of a pair.
-func identity(p schemas.Pair) [sha256.Size]byte {
-	var b []byte
-	for _, ids := range [][]int32{p.PromptIDs, p.ChosenIDs, p.RejectedIDs} {
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(ids)))
-		for _, id := range ids {
-			b = binary.LittleEndian.AppendUint32(b, uint32(id))
-		}
-	}
-	return sha256.Sum256(b)
 }

@@ -100,7 +100,7 @@ func TestRules(t *testing.T) {
 		{"fragments of two arguments", goesOn(`[f(a='x',`, 0.9), goesOn(`[f(a='y',`, -1), "chosen_unproven", ""},
 		{"one ends the arguments", goesOn(`[f(a=1,`, 0.9), goesOn(`[f(a=1)`, -1), "chosen_unproven", ""},
 		{"kind of value differs", passes(`[f(a=1)]`, 0.9), fails(`[f(a=1.0)]`, -1), "", ""},
-		{"too close in Q", passes("[f(a=1)]", 0.5), fails("[f(a=2)]", 0.45), "small_q_difference", "small_q_difference"},
+		{"close in Q", passes("[f(a=1)]", 0.5), fails("[f(a=2)]", 0.45), "small_q_difference", "small_q_difference"},
 		{"exactly the least difference", passes("[f(a=1)]", 0.5), fails("[f(a=2)]", 0.375), "", ""},
 		{"low Q but proven", passes("[f(a=1)]", 0.2), fails("[f(a=2)]", -1), "", "chosen_low_q"},
 		{"the worse one passes as well", passes("[f(a=1)]", 0.9), passes("[f(a=2)]", -1), "rejected_viable", ""},

@@ -3,7 +3,6 @@ package update
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"math"
@@ -54,7 +53,7 @@ func collect(batches iter.Seq2[schemas.Batch, error], policy string) (f funnel, 
 				return f, stages.Reject(fmt.Errorf("update: pair %s: prompt, chosen and rejected have %d, %d and %d "+
 					"tokens; the filter must drop it", id, len(p.PromptIDs), len(p.ChosenIDs), len(p.RejectedIDs)))
 			}
-			if key := identity(p); !seen[key] {
+			if key := p.Identity(); !seen[key] {
 				seen[key] = true
 				f.add(id, p)
 			}
@@ -67,18 +66,6 @@ func (f *funnel) add(id string, p schemas.Pair) {
 	f.pairs = append(f.pairs, train.Pair{ID: id, Prompt: p.PromptIDs, Chosen: p.ChosenIDs, Rejected: p.RejectedIDs})
 	f.example = append(f.example, p.ExampleID)
 	f.longest = max(f.longest, train.PairRows(len(p.PromptIDs), len(p.ChosenIDs), len(p.RejectedIDs)))
-}
-
-// identity is a digest of everything that training sees of a pair.
-func identity(p schemas.Pair) [sha256.Size]byte {
-	var b []byte
-	for _, ids := range [][]int32{p.PromptIDs, p.ChosenIDs, p.RejectedIDs} {
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(ids)))
-		for _, id := range ids {
-			b = binary.LittleEndian.AppendUint32(b, uint32(id))
-		}
-	}
-	return sha256.Sum256(b)
 }
 
 // logProbs are a policy's summed log-probabilities of both sides of a pair, in nats.
