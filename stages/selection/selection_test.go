@@ -44,11 +44,11 @@ func TestRank(t *testing.T) {
 		change func(*selection.Config)
 		want   string // the selected examples, in order
 	}{
-		"a tenth of each stratum, at least one": {func(*selection.Config) {}, "jit"},
-		"three tenths, rounded":                 {func(c *selection.Config) { c.Ratio = 0.3 }, "jihgfts"},
-		"ties go to the lower ID":               {func(c *selection.Config) { c.Ratio = 0.7 }, "jihgfeodncmtsrq"},
-		"a limit, rounded down":                 {func(c *selection.Config) { c.Ratio, c.MaxTrees = 1, 10 }, "jihgfeots"},
-		"a limit on the trees":                  {func(c *selection.Config) { c.Ratio, c.MaxTrees = 1, 4 }, "jiht"},
+		"a tenth of each stratum": {func(*selection.Config) {}, "jit"},
+		"three tenths, rounded":   {func(c *selection.Config) { c.Ratio = 0.3 }, "jihgfts"},
+		"ties go to the lower ID": {func(c *selection.Config) { c.Ratio = 0.7 }, "jihgfeodncmtsrq"},
+		"a limit, rounded down":   {func(c *selection.Config) { c.Ratio, c.MaxTrees = 1, 10 }, "jihgfeots"},
+		"a limit on the trees":    {func(c *selection.Config) { c.Ratio, c.MaxTrees = 1, 4 }, "jiht"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := base

@@ -9,8 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +17,7 @@ import (
 	"testing/iotest"
 
 	"itool/schemas"
+	"itool/schemas/toolcall/toolcalltest"
 	"itool/stages"
 	"itool/stages/policy"
 	"itool/stages/policy/model"
@@ -500,22 +499,9 @@ func TestConfig(t *testing.T) {
 
 // TestToolACESample: the real sample survives, and all of it is medium or hard.
 func TestToolACESample(t *testing.T) {
-	dir, err := os.Getwd()
+	data, err := io.ReadAll(toolcalltest.Open(t, "toolace/toolace_97_reconstructed.json"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "..", "shared", "data", "toolace", "toolace_97_reconstructed.json"))
-	if err != nil {
-		t.Skip("third-party data not present: toolace")
 	}
 	it := item(t, format.ToolACE, string(data), nil)
 	it.Policy, it.Digest = policytest.Shaped(1, model.Config{

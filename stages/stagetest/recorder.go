@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -118,6 +119,25 @@ func Decode[R schemas.Record](t testing.TB, out *Recorder) []R {
 		t.Fatal(err)
 	}
 	return rows
+}
+
+// One returns the only row of the one result.
+func One[R schemas.Record](t testing.TB, out *Recorder) R {
+	t.Helper()
+	rows := Decode[R](t, out)
+	if len(rows) != 1 {
+		t.Fatalf("%d rows, want 1", len(rows))
+	}
+	return rows[0]
+}
+
+// JSON decodes a text of a row, such as the metrics of a policy.
+func JSON[T any](t testing.TB, text string) (v T) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return v
 }
 
 // Result keeps a batch.

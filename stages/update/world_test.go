@@ -2,7 +2,6 @@ package update_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -178,11 +177,7 @@ func (w world) run(item stagetest.Item) (schemas.Policy, *stagetest.Recorder) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	rows := stagetest.Decode[schemas.Policy](w.t, out)
-	if len(rows) != 1 {
-		w.t.Fatalf("%d policy rows, want 1", len(rows))
-	}
-	return rows[0], out
+	return stagetest.One[schemas.Policy](w.t, out), out
 }
 
 // killed kills an item at a report of progress and runs it again from the newest
@@ -195,21 +190,14 @@ func (w world) killed(item stagetest.Item, after int) (schemas.Policy, *stagetes
 
 func metrics(t *testing.T, row schemas.Policy) map[string]float64 {
 	t.Helper()
-	var m map[string]float64
-	if err := json.Unmarshal([]byte(row.Metrics), &m); err != nil {
-		t.Fatalf("metrics %s: %v", row.Metrics, err)
-	}
-	return m
+	return stagetest.JSON[map[string]float64](t, row.Metrics)
 }
 
 type point struct {
 	Loss, Rate, Accuracy float64
 }
 
-func curve(t *testing.T, row schemas.Policy) (points []point) {
+func curve(t *testing.T, row schemas.Policy) []point {
 	t.Helper()
-	if err := json.Unmarshal([]byte(row.Curve), &points); err != nil {
-		t.Fatalf("curve %s: %v", row.Curve, err)
-	}
-	return points
+	return stagetest.JSON[[]point](t, row.Curve)
 }

@@ -2,7 +2,6 @@ package warmup_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"math"
@@ -91,20 +90,12 @@ func (c fixture) run(item stagetest.Item) (schemas.Policy, *stagetest.Recorder) 
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	rows := stagetest.Decode[schemas.Policy](c.t, out)
-	if len(rows) != 1 {
-		c.t.Fatalf("%d policy rows, want 1", len(rows))
-	}
-	return rows[0], out
+	return stagetest.One[schemas.Policy](c.t, out), out
 }
 
 func metrics(t *testing.T, row schemas.Policy) map[string]float64 {
 	t.Helper()
-	var m map[string]float64
-	if err := json.Unmarshal([]byte(row.Metrics), &m); err != nil {
-		t.Fatalf("metrics %s: %v", row.Metrics, err)
-	}
-	return m
+	return stagetest.JSON[map[string]float64](t, row.Metrics)
 }
 
 type point struct {
@@ -113,12 +104,9 @@ type point struct {
 	Validation *float64
 }
 
-func curve(t *testing.T, row schemas.Policy) (points []point) {
+func curve(t *testing.T, row schemas.Policy) []point {
 	t.Helper()
-	if err := json.Unmarshal([]byte(row.Curve), &points); err != nil {
-		t.Fatalf("curve %s: %v", row.Curve, err)
-	}
-	return points
+	return stagetest.JSON[[]point](t, row.Curve)
 }
 
 func TestContract(t *testing.T) {

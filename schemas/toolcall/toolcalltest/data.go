@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// open opens third-party test data, which lies beside the repository. Without it the
+// Open opens third-party test data, which lies beside the repository. Without it the
 // test is skipped.
-func open(t testing.TB, name string) *os.File {
+func Open(t testing.TB, name string) *os.File {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
@@ -40,7 +40,7 @@ func open(t testing.TB, name string) *os.File {
 func Rows[T any](t testing.TB, name string) []T {
 	t.Helper()
 	var all []T
-	lines := bufio.NewScanner(open(t, name))
+	lines := bufio.NewScanner(Open(t, name))
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
 		var row T
@@ -64,7 +64,7 @@ type ToolACERow struct {
 // ToolACE reads the ToolACE sample, or skips the test.
 func ToolACE(t testing.TB) []ToolACERow {
 	t.Helper()
-	raw, err := io.ReadAll(open(t, "toolace/toolace_97_reconstructed.json"))
+	raw, err := io.ReadAll(Open(t, "toolace/toolace_97_reconstructed.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,6 @@ package bfcl_test
 import (
 	"encoding/csv"
 	"math"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"itool/schemas"
+	"itool/schemas/toolcall/toolcalltest"
 	"itool/stages/evaluate/bfcl"
 )
 
@@ -121,7 +120,7 @@ func read(t *testing.T, version string) map[string]map[string]string {
 		if table == "multi_turn" && version != "a53acce6" {
 			continue // that version has no such table
 		}
-		f := shared(t, "bfcl_leaderboard/"+version+"_data_"+table+".csv")
+		f := toolcalltest.Open(t, "bfcl_leaderboard/"+version+"_data_"+table+".csv")
 		rows, err := csv.NewReader(f).ReadAll()
 		if err != nil {
 			t.Fatal(err)
@@ -148,31 +147,6 @@ func column(t *testing.T, header []string, name string) int {
 	}
 	t.Fatalf("no column %q in %v", name, header)
 	return 0
-}
-
-// shared opens third-party test data, which is kept beside the repository; without it
-// the test is skipped.
-func shared(t *testing.T, name string) *os.File {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the working directory")
-		}
-		dir = filepath.Dir(dir)
-	}
-	f, err := os.Open(filepath.Join(dir, "..", "shared", "data", filepath.FromSlash(name)))
-	if err != nil {
-		t.Skipf("third-party data not present: %s", name)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
 }
 
 func TestAggregate(t *testing.T) {

@@ -4,35 +4,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"strings"
 	"testing"
 
 	"itool/schemas/toolcall"
 	"itool/schemas/toolcall/bfcl"
+	"itool/schemas/toolcall/toolcalltest"
 	"itool/stages/split/format"
 )
 
-// open finds third-party data beside the repository.
+// open reads third-party data, without which the test is skipped.
 func open(t *testing.T, name string) []byte {
 	t.Helper()
-	dir, err := os.Getwd()
+	data, err := io.ReadAll(toolcalltest.Open(t, name))
 	if err != nil {
 		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "..", "shared", "data", filepath.FromSlash(name)))
-	if err != nil {
-		t.Skipf("third-party data not present: %s", name)
 	}
 	return data
 }
