@@ -12,8 +12,8 @@ import (
 	"itool/stages/policy"
 )
 
-// TestOpenAIClient: OpenAI's own client gets tool calls, whole and streamed, answers to
-// their results, log-probabilities, seeds and refusals.
+// TestOpenAIClient: OpenAI's own client works with the server: tool calls, whole and streamed,
+// answers to their results, log-probabilities, seeds and refusals.
 func TestOpenAIClient(t *testing.T) {
 	needs(t, "openai")
 	p, err := policy.Open(demo.Base(), policy.Options{})
@@ -40,7 +40,8 @@ func TestOpenAIClient(t *testing.T) {
 	}
 	run(t, &saw, "client.py")
 	city := saw.Call[1].(map[string]any)["city"]
-	if saw.Model != "demo" || saw.Call[0] != "get_weather" || city != "Bazu" || saw.Finish != "tool_calls" || saw.Tokens == 0 {
+	if saw.Model != "demo" || saw.Call[0] != "get_weather" || city != "Bazu" || saw.Finish != "tool_calls" ||
+		saw.Tokens == 0 {
 		t.Errorf("the call: %+v", saw)
 	}
 	if saw.Streamed[0] != saw.Call[0] || saw.Streamed[1].(map[string]any)["city"] != city {

@@ -1,4 +1,5 @@
-// Package peers compares the engine with the programs that its users come from.
+// Package peers compares the engine with other programs that read the same files: transformers,
+// PEFT, tokenizers, llama.cpp and OpenAI's client.
 package peers
 
 import (
@@ -22,8 +23,8 @@ import (
 	"itool/stages/policy/tokenizer"
 )
 
-// TestPeersReadOurFiles: transformers and PEFT load what the engine writes, and say
-// what the engine says.
+// TestPeersReadOurFiles: transformers and PEFT load the files that the engine writes, and compute
+// the same log-probabilities.
 func TestPeersReadOurFiles(t *testing.T) {
 	needs(t, "torch, transformers, peft, bitsandbytes")
 	for _, g := range policytest.Goldens(t) {
@@ -59,9 +60,13 @@ func TestPeersReadOurFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, p := range map[string]*policy.Policy{"half": ours.With(half), "base": ours.With(plain), "adapter": ours, "merged": ours, "quantised": ours.With(quantised)} {
+			for name, p := range map[string]*policy.Policy{
+				"half": ours.With(half), "base": ours.With(plain), "adapter": ours, "merged": ours,
+				"quantised": ours.With(quantised),
+			} {
 				for i, e := range g.Examples {
-					want, err := p.LogProbs(context.Background(), []policy.Sequence{{Prompt: e.Prompt, Answer: e.Answer}})
+					seq := []policy.Sequence{{Prompt: e.Prompt, Answer: e.Answer}}
+					want, err := p.LogProbs(context.Background(), seq)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -79,15 +84,18 @@ func TestPeersReadOurFiles(t *testing.T) {
 	}
 }
 
-// TestPeersReadOurTokenizer: Hugging Face tokenizers reads the tokenizer that pretrain
-// learnt, and cuts texts into the same tokens.
+// TestPeersReadOurTokenizer: Hugging Face tokenizers reads the tokenizer that pretrain trained,
+// and splits texts into the same tokens.
 func TestPeersReadOurTokenizer(t *testing.T) {
 	needs(t, "tokenizers")
 	tok, err := tokenizer.Open(demo.Base())
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := []string{"", "_", "__get_9_", "(_get _x __ _é_日本 _\n_a", "a_b__c___d _ _", "<|end|>a<|user|>", "x = 12.5, 'Ωmega'", "\t\u200b_x", "don't  stop"}
+	texts := []string{
+		"", "_", "__get_9_", "(_get _x __ _é_日本 _\n_a", "a_b__c___d _ _", "<|end|>a<|user|>",
+		"x = 12.5, 'Ωmega'", "\t\u200b_x", "don't  stop",
+	}
 	c := synth.Default()
 	c.Rows = 300
 	rows, err := synth.Make(c)
@@ -115,15 +123,15 @@ func TestPeersReadOurTokenizer(t *testing.T) {
 	}
 }
 
-// needs skips where Python or one of its modules is missing.
+// needs skips the test if Python or one of its modules is missing.
 func needs(t *testing.T, modules string) {
 	t.Helper()
 	if out, err := exec.Command("python3", "-c", "import "+modules).CombinedOutput(); err != nil {
-		t.Skipf("python3 with %s (requirements.txt) is not here: %v %s", modules, err, lastLine(out))
+		t.Skipf("python3 with %s is missing, install requirements.txt: %v %s", modules, err, lastLine(out))
 	}
 }
 
-// run reads what a script prints.
+// run runs a script and decodes the JSON that it prints.
 func run(t *testing.T, into any, script ...string) {
 	t.Helper()
 	out, err := exec.Command("python3", script...).Output()
@@ -150,7 +158,7 @@ func writeJSON(t *testing.T, name string, v any) {
 	}
 }
 
-// in creates files in a folder.
+// in returns a function that creates files in a folder.
 func in(dir, name string) func(string) (io.WriteCloser, error) {
 	return func(file string) (io.WriteCloser, error) {
 		folder := filepath.Join(dir, name)

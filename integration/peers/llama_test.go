@@ -22,8 +22,8 @@ import (
 	"itool/stages/policy/tokenizer"
 )
 
-// TestLlamaCppReadsOurGGUF: llama.cpp loads what the engine writes of each family,
-// gives the same log-probabilities, and goes on greedily with the same tokens.
+// TestLlamaCppReadsOurGGUF: llama.cpp loads the GGUF files that the engine writes for each model
+// family, computes the same log-probabilities, and decodes the same tokens greedily.
 func TestLlamaCppReadsOurGGUF(t *testing.T) {
 	needs(t, "llama_cpp, numpy")
 	type answer struct {
@@ -47,7 +47,10 @@ func TestLlamaCppReadsOurGGUF(t *testing.T) {
 		ours, names = append(ours, p), append(names, name)
 	}
 	for _, g := range policytest.Goldens(t) {
-		for kind, fsys := range map[string]fs.FS{"adapted": g.Folder(true), "bf16": policytest.BF16(t, g.Folder(false)), "fp16": policytest.As(t, g.Folder(false), safetensors.F16)} {
+		for kind, fsys := range map[string]fs.FS{
+			"adapted": g.Folder(true), "bf16": policytest.BF16(t, g.Folder(false)),
+			"fp16": policytest.As(t, g.Folder(false), safetensors.F16),
+		} {
 			p, err := policy.Open(fsys, policy.Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -55,12 +58,14 @@ func TestLlamaCppReadsOurGGUF(t *testing.T) {
 			add(g.Name+"-"+kind, p, gguf.Options{NoTokenizer: true}, g.Examples[0].Prompt, g.Examples[1].Answer, nil)
 		}
 	}
-	texts := []string{"[get_weather(city='Paris', days=12345)]", "  don't\n\n stop, 'Ωmega' 日本\t_x ", "<|im_start|>", "a  b   c\r\n"}
+	texts := []string{
+		"[get_weather(city='Paris', days=12345)]", "  don't\n\n stop, 'Ωmega' 日本\t_x ", "<|im_start|>", "a  b   c\r\n",
+	}
 	cutters := map[string]*tokenizer.Tokenizer{}
 	for _, style := range []string{"llama3_style", "qwen2_style"} {
 		data, err := os.ReadFile("../../../shared/data/tokenizers/" + style + ".json")
 		if err != nil {
-			t.Logf("%s: %v: no text is cut with it", style, err)
+			t.Logf("%s: %v: no text is split with it", style, err)
 			continue
 		}
 		p, tok := withTokenizer(t, data)
@@ -77,7 +82,7 @@ func TestLlamaCppReadsOurGGUF(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// llama.cpp rounds what it multiplies with weights of 16 bits to their type, too.
+		// If weights have 16 bits, llama.cpp also rounds activations to their type.
 		tolerance := map[string]float64{"float32": 1e-4, "bfloat16": 3e-2, "float16": 4e-3}[p.Model().DType]
 		for j, l := range logps[0] {
 			if d := math.Abs(float64(l) - theirs[i].LogPs[j]); d > tolerance*(1+math.Abs(float64(l))) {
@@ -92,25 +97,26 @@ func TestLlamaCppReadsOurGGUF(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := draws[0].Tokens; !slices.Equal(got, theirs[i].Greedy[:len(got)]) { // ours ends at the end of a turn
-			t.Errorf("%s: they go on with %v, we with %v", names[i], theirs[i].Greedy, got)
+		if got := draws[0].Tokens; !slices.Equal(got, theirs[i].Greedy[:len(got)]) { // ours ends with the turn
+			t.Errorf("%s: they decode %v, we %v", names[i], theirs[i].Greedy, got)
 		}
 		for j, cut := range theirs[i].Cut {
 			if got := cutters[names[i]].Encode(texts[j]); !slices.Equal(got, cut) {
-				t.Errorf("%s: %q: they cut %v, we %v", names[i], texts[j], cut, got)
+				t.Errorf("%s: %q: they split %v, we %v", names[i], texts[j], cut, got)
 			}
 		}
 	}
 }
 
-// TestLlamaCppRoundsAsWeDo: llama.cpp's own Q8_0 of our file is what we write in eight
-// bits, byte by byte, and it says about that what the engine says in eight bits.
+// TestLlamaCppRoundsAsWeDo: llama.cpp converts our file to Q8_0 with the same bytes that we write
+// in eight bits, and its log-probabilities are close to those of the engine in eight bits.
 func TestLlamaCppRoundsAsWeDo(t *testing.T) {
 	needs(t, "llama_cpp, numpy, gguf")
 	dir := t.TempDir()
 	fsys := policytest.Shaped(7, model.Config{
-		Family: model.Qwen2, HiddenSize: 96, IntermediateSize: 160, NumLayers: 2, NumHeads: 3, NumKVHeads: 1, HeadDim: 32, VocabSize: 320,
-		MaxPositions: 512, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+		Family: model.Qwen2, HiddenSize: 96, IntermediateSize: 160, NumLayers: 2,
+		NumHeads: 3, NumKVHeads: 1, HeadDim: 32, VocabSize: 320, MaxPositions: 512,
+		RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
 	})
 	p, err := policy.Open(fsys, policy.Options{Form: model.Int8})
 	if err != nil {
@@ -120,7 +126,10 @@ func TestLlamaCppRoundsAsWeDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, o := range map[string]gguf.Options{"plain": {NoTokenizer: true}, "int8": {NoTokenizer: true, Int8: true}} {
+	for name, o := range map[string]gguf.Options{
+		"plain": {NoTokenizer: true},
+		"int8":  {NoTokenizer: true, Int8: true},
+	} {
 		f, err := os.Create(filepath.Join(dir, name+".gguf"))
 		if err != nil {
 			t.Fatal(err)
@@ -135,15 +144,17 @@ func TestLlamaCppRoundsAsWeDo(t *testing.T) {
 		t.Errorf("%d of %d matrices differ from llama.cpp's own rounding", same.Different, same.Matrices)
 	}
 	prompt, want := []int32{5, 6, 7, 8, 9, 10}, []int32{11, 12, 13, 14}
-	writeJSON(t, filepath.Join(dir, "asks.json"), []map[string]any{{"file": "int8.gguf", "prompt": prompt, "answer": want, "texts": nil}})
+	writeJSON(t, filepath.Join(dir, "asks.json"), []map[string]any{
+		{"file": "int8.gguf", "prompt": prompt, "answer": want, "texts": nil},
+	})
 	var theirs []struct{ LogPs []float64 }
 	run(t, &theirs, "llama.py", dir)
 	logps, err := p.LogProbs(context.Background(), []policy.Sequence{{Prompt: prompt, Answer: want}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// llama.cpp rounds what it multiplies to eight bits, too, which costs it as much again as
-	// rounding the weights cost both.
+	// llama.cpp also rounds activations to eight bits. The error of that is as large as the error
+	// of rounding the weights.
 	for j, l := range logps[0] {
 		if d := math.Abs(float64(l) - theirs[0].LogPs[j]); d > 0.2 {
 			t.Errorf("token %d: they say %v, we %v", j, theirs[0].LogPs[j], l)
@@ -151,7 +162,7 @@ func TestLlamaCppRoundsAsWeDo(t *testing.T) {
 	}
 }
 
-// withTokenizer is a tiny model with another tokenizer.
+// withTokenizer returns a tiny model with the given tokenizer.
 func withTokenizer(t *testing.T, data []byte) (*policy.Policy, *tokenizer.Tokenizer) {
 	t.Helper()
 	tok, err := tokenizer.Open(fstest.MapFS{tokenizer.File: {Data: data}})
@@ -165,7 +176,10 @@ func withTokenizer(t *testing.T, data []byte) (*policy.Policy, *tokenizer.Tokeni
 	}
 	added, _ := file["added_tokens"].([]any)
 	for i, s := range special {
-		added = append(added, map[string]any{"id": tok.Size() + i, "content": s, "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false})
+		added = append(added, map[string]any{
+			"id": tok.Size() + i, "content": s, "special": true,
+			"single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+		})
 	}
 	file["added_tokens"] = added
 	if data, err = json.Marshal(file); err != nil {
@@ -173,8 +187,9 @@ func withTokenizer(t *testing.T, data []byte) (*policy.Policy, *tokenizer.Tokeni
 	}
 	files := fstest.MapFS{}
 	tiny := policytest.Shaped(1, model.Config{
-		Family: model.Llama, HiddenSize: 32, IntermediateSize: 64, NumLayers: 2, NumHeads: 4, NumKVHeads: 2, HeadDim: 8, VocabSize: tok.Size() + len(special) + 3,
-		MaxPositions: 512, RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
+		Family: model.Llama, HiddenSize: 32, IntermediateSize: 64, NumLayers: 2,
+		NumHeads: 4, NumKVHeads: 2, HeadDim: 8, VocabSize: tok.Size() + len(special) + 3, MaxPositions: 512,
+		RopeTheta: 10000, RMSNormEps: 1e-5, TieEmbeddings: true,
 	})
 	err = fs.WalkDir(tiny, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -11,9 +11,9 @@ import (
 	"itool/stages/policy/train"
 )
 
-// What our side does in a row.
+// The jobs of our side.
 
-// sft is a step of an adapter on sequences with a loss on every token.
+// sft is a training step of an adapter on sequences, with a loss on every token.
 func (b *bench) sft(p *policy.Policy, s sizes) (side, error) {
 	es := make([]train.Example, s.Sequences)
 	for i := range es {
@@ -24,11 +24,14 @@ func (b *bench) sft(p *policy.Policy, s sizes) (side, error) {
 	return b.trainer(p, c, train.Phase{Name: "sft", Examples: es, BatchSize: len(es)})
 }
 
-// simpo is a step of an adapter on pairs.
+// simpo is a training step of an adapter on pairs.
 func (b *bench) simpo(p *policy.Policy, s sizes) (side, error) {
 	ps := make([]train.Pair, s.Pairs)
 	for i := range ps {
-		ps[i] = train.Pair{ID: fmt.Sprint(i), Prompt: ids(p, s.Prompt, i), Chosen: ids(p, s.Fragment, 2*i), Rejected: ids(p, s.Fragment, 2*i+1)}
+		ps[i] = train.Pair{
+			ID: fmt.Sprint(i), Prompt: ids(p, s.Prompt, i),
+			Chosen: ids(p, s.Fragment, 2*i), Rejected: ids(p, s.Fragment, 2*i+1),
+		}
 	}
 	c := train.Default()
 	c.Loss = "simpo"
@@ -67,9 +70,11 @@ func (b *bench) decode(p *policy.Policy, s sizes) (side, error) {
 	}}, err
 }
 
-// streams draws s.Sequences continuations of a prompt, each of s.Tokens, and returns the seconds that the
-// drawing takes, without the prompt.
-func (b *bench) streams(p *policy.Policy, prompt []int32, s sizes, temperature float64) (func() (float64, error), error) {
+// streams returns a function that draws s.Sequences continuations of a prompt, each of s.Tokens
+// tokens. The function returns the seconds of the drawing, without the prompt.
+func (b *bench) streams(
+	p *policy.Policy, prompt []int32, s sizes, temperature float64,
+) (func() (float64, error), error) {
 	draw := func(seeds []uint64) ([]policy.Draw, float64, error) {
 		session, err := p.NewSession(prompt)
 		if err != nil {
@@ -77,13 +82,15 @@ func (b *bench) streams(p *policy.Policy, prompt []int32, s sizes, temperature f
 		}
 		reqs := make([]policy.Request, len(seeds))
 		for i := range reqs {
-			reqs[i] = policy.Request{From: session.Root(), Seed: seeds[i], Temperature: temperature, MaxTokens: s.Tokens}
+			reqs[i] = policy.Request{
+				From: session.Root(), Seed: seeds[i], Temperature: temperature, MaxTokens: s.Tokens,
+			}
 		}
 		start := time.Now()
 		draws, err := session.Draw(b.ctx, reqs)
 		return draws, time.Since(start).Seconds(), err
 	}
-	// A turn ends now and then: take seeds with which it does not.
+	// With some seeds a turn ends early. Use only seeds with which it does not.
 	var seeds []uint64
 	for next := uint64(0); len(seeds) < s.Sequences; {
 		try := slices.Clone(seeds)
@@ -124,7 +131,8 @@ func (b *bench) gemm(p *policy.Policy, s sizes) (side, error) {
 		return v
 	}
 	for _, l := range p.Model().Layers[0].Linears() {
-		jobs = append(jobs, job{b.dev.Pack(kernel.Widened(l.Weight()), l.N, l.K), random(s.Tokens * l.K), make([]float32, s.Tokens*l.N)})
+		w := b.dev.Pack(kernel.Widened(l.Weight()), l.N, l.K)
+		jobs = append(jobs, job{w, random(s.Tokens * l.K), make([]float32, s.Tokens*l.N)})
 	}
 	return side{do: func() error {
 		for range layers {
@@ -136,5 +144,5 @@ func (b *bench) gemm(p *policy.Policy, s sizes) (side, error) {
 	}}, nil
 }
 
-// layers that a turn of gemm multiplies: long enough to be timed.
+// layers is how many layers a turn of gemm multiplies; fewer would be too fast to measure.
 const layers = 4

@@ -1,7 +1,7 @@
-// Command bench measures the engine beside the programs that its users come from:
-// PyTorch with PEFT and TRL, and llama.cpp, on the same checkpoints with random weights.
-// Both sides do a job in turns; what is reported is how many times as fast ours is, the
-// median of the turns and their spread. A job that cannot be run says why.
+// Command bench compares the speed of the engine with that of other programs: PyTorch with PEFT
+// and TRL, and llama.cpp, on the same checkpoints with random weights. Both sides do a job in
+// turns. Reported is how many times as fast the engine is: the median of the turns and their
+// spread. If a job cannot be run, its row says why.
 //
 //	go run ./integration/peers/bench -python peers/bin/python -o integration/peers/RESULTS.md
 package main
@@ -46,10 +46,10 @@ type options struct {
 	turns                    int
 }
 
-// sizes of a job; those it does not use are 0.
+// sizes of a job; a size that it does not use is 0.
 type sizes struct {
 	Sequences  int `json:"sequences,omitempty"`
-	Tokens     int `json:"tokens,omitempty"` // of a sequence; drawn by each, when decoding
+	Tokens     int `json:"tokens,omitempty"` // per sequence; when decoding, the tokens that it draws
 	Pairs      int `json:"pairs,omitempty"`
 	Prompt     int `json:"prompt,omitempty"`
 	Fragment   int `json:"fragment,omitempty"`
@@ -64,7 +64,7 @@ type row struct {
 	shape    int
 	bar      string
 	peer     string
-	variants []string // of the peer: its best counts
+	variants []string // of the peer; the fastest counts
 	sizes    sizes
 	title    string
 	ours     func(*bench, *policy.Policy, sizes) (side, error)
@@ -73,12 +73,12 @@ type row struct {
 // side is our side of a row.
 type side struct {
 	do   func() error
-	tree *tree // nil: the job is no search
+	tree *tree // nil: the job is not a search
 }
 
-// torch are PyTorch's variants. Where the processor multiplies nothing in bf16, those that
-// do take minutes a step: there they are tried in the first row only. Compiling a larger
-// model takes longer than a row may.
+// torch are PyTorch's variants. On a processor without bf16 instructions the variants in bf16
+// take minutes per step; there they are tried in the first row only. Compiling a larger model
+// takes longer than the limit of a row.
 var (
 	torch  = []string{"fp32", "autocast", "bf16", "fp32+compile", "autocast+compile"}
 	inBF16 = []string{"autocast", "bf16", "autocast+compile"}
@@ -86,27 +86,48 @@ var (
 
 // rows are sized so that a cell takes about a minute on two cores without a matrix unit.
 var rows = []row{
-	{"sft", 0, "3", "PyTorch + PEFT", torch, sizes{Sequences: 8, Tokens: 256}, "LoRA SFT step, 8 × 256 tokens", (*bench).sft},
-	{"sft", 1, "1.3", "PyTorch + PEFT", torch[:3], sizes{Sequences: 2, Tokens: 256}, "LoRA SFT step, 2 × 256 tokens", (*bench).sft},
-	{"sft", 2, "1.0", "PyTorch + PEFT", torch[:3], sizes{Sequences: 1, Tokens: 128}, "LoRA SFT step, 128 tokens", (*bench).sft},
-	{"simpo", 0, "4", "TRL CPO simpo", torch, sizes{Pairs: 16, Prompt: 1000, Fragment: 12}, "SimPO step, 16 pairs, prompts of 1,000, fragments of 12", (*bench).simpo},
-	{"simpo", 1, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 1000, Fragment: 12}, "SimPO step, 1 pair, prompt of 1,000, fragments of 12", (*bench).simpo},
-	{"simpo", 2, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 256, Fragment: 12}, "SimPO step, 1 pair, prompt of 256, fragments of 12", (*bench).simpo},
-	{"score", 0, "8", llamaBF16, []string{plain}, sizes{Sequences: 8, Prompt: 1000, Answer: 12}, "perplexity of 8 answers of 12 after prompts of 1,000", (*bench).score},
-	{"score", 1, "8", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 1000, Answer: 12}, "perplexity of an answer of 12 after a prompt of 1,000", (*bench).score},
-	{"score", 2, "8", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "perplexity of an answer of 12 after a prompt of 256", (*bench).score},
-	{"decode", 0, "", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 128}, "decode, 1 stream, 128 tokens", (*bench).decode},
-	{"decode", 1, "", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 32}, "decode, 1 stream, 32 tokens", (*bench).decode},
-	{"decode", 2, "1.0", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "decode, 1 stream, 16 tokens, 1 GB of weights", (*bench).decode},
-	{"decode", 0, "3", llamaBF16, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 64}, "decode, 32 streams, 64 tokens each", (*bench).decode},
-	{"decode", 1, "3", llamaBF16, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 8}, "decode, 32 streams, 8 tokens each", (*bench).decode},
-	{"decode", 2, "3", llamaBF16, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "decode, 32 streams, 2 tokens each", (*bench).decode},
-	{"score", 2, "3", llamaQ8, []string{plain}, sizes{Sequences: 1, Prompt: 256, Answer: 12}, "in eight bits: perplexity of an answer of 12 after a prompt of 256", (*bench).score},
-	{"decode", 2, "1.0", llamaQ8, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 16}, "in eight bits: decode, 1 stream, 16 tokens", (*bench).decode},
-	{"decode", 2, "1.5", llamaQ8, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 2}, "in eight bits: decode, 32 streams, 2 tokens each", (*bench).decode},
-	{"gemm", 0, "1.15", oneDNN, dense, sizes{Tokens: 2048}, "products of a layer's seven matrices with 2,048 rows, float32", (*bench).gemm},
-	{"gemm", 1, "1.15", oneDNN, dense, sizes{Tokens: 512}, "products of a layer's seven matrices with 512 rows, float32", (*bench).gemm},
-	{"gemm", 2, "1.15", oneDNN, dense, sizes{Tokens: 512}, "products of a layer's seven matrices with 512 rows, float32", (*bench).gemm},
+	{"sft", 0, "3", "PyTorch + PEFT", torch, sizes{Sequences: 8, Tokens: 256},
+		"LoRA SFT step, 8 × 256 tokens", (*bench).sft},
+	{"sft", 1, "1.3", "PyTorch + PEFT", torch[:3], sizes{Sequences: 2, Tokens: 256},
+		"LoRA SFT step, 2 × 256 tokens", (*bench).sft},
+	{"sft", 2, "1.0", "PyTorch + PEFT", torch[:3], sizes{Sequences: 1, Tokens: 128},
+		"LoRA SFT step, 128 tokens", (*bench).sft},
+	{"simpo", 0, "4", "TRL CPO simpo", torch, sizes{Pairs: 16, Prompt: 1000, Fragment: 12},
+		"SimPO step, 16 pairs, prompts of 1,000, fragments of 12", (*bench).simpo},
+	{"simpo", 1, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 1000, Fragment: 12},
+		"SimPO step, 1 pair, prompt of 1,000, fragments of 12", (*bench).simpo},
+	{"simpo", 2, "2", "TRL CPO simpo", torch[:3], sizes{Pairs: 1, Prompt: 256, Fragment: 12},
+		"SimPO step, 1 pair, prompt of 256, fragments of 12", (*bench).simpo},
+	{"score", 0, "8", llamaBF16, []string{plain}, sizes{Sequences: 8, Prompt: 1000, Answer: 12},
+		"perplexity of 8 answers of 12 after prompts of 1,000", (*bench).score},
+	{"score", 1, "8", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 1000, Answer: 12},
+		"perplexity of an answer of 12 after a prompt of 1,000", (*bench).score},
+	{"score", 2, "8", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 256, Answer: 12},
+		"perplexity of an answer of 12 after a prompt of 256", (*bench).score},
+	{"decode", 0, "", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 128},
+		"decode, 1 stream, 128 tokens", (*bench).decode},
+	{"decode", 1, "", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 32},
+		"decode, 1 stream, 32 tokens", (*bench).decode},
+	{"decode", 2, "1.0", llamaBF16, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 16},
+		"decode, 1 stream, 16 tokens, 1 GB of weights", (*bench).decode},
+	{"decode", 0, "3", llamaBF16, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 64},
+		"decode, 32 streams, 64 tokens each", (*bench).decode},
+	{"decode", 1, "3", llamaBF16, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 8},
+		"decode, 32 streams, 8 tokens each", (*bench).decode},
+	{"decode", 2, "3", llamaBF16, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 2},
+		"decode, 32 streams, 2 tokens each", (*bench).decode},
+	{"score", 2, "3", llamaQ8, []string{plain}, sizes{Sequences: 1, Prompt: 256, Answer: 12},
+		"in eight bits: perplexity of an answer of 12 after a prompt of 256", (*bench).score},
+	{"decode", 2, "1.0", llamaQ8, []string{plain}, sizes{Sequences: 1, Prompt: 16, Tokens: 16},
+		"in eight bits: decode, 1 stream, 16 tokens", (*bench).decode},
+	{"decode", 2, "1.5", llamaQ8, []string{plain}, sizes{Sequences: 32, Prompt: 16, Tokens: 2},
+		"in eight bits: decode, 32 streams, 2 tokens each", (*bench).decode},
+	{"gemm", 0, "1.15", oneDNN, dense, sizes{Tokens: 2048},
+		"products of a layer's seven matrices with 2,048 rows, float32", (*bench).gemm},
+	{"gemm", 1, "1.15", oneDNN, dense, sizes{Tokens: 512},
+		"products of a layer's seven matrices with 512 rows, float32", (*bench).gemm},
+	{"gemm", 2, "1.15", oneDNN, dense, sizes{Tokens: 512},
+		"products of a layer's seven matrices with 512 rows, float32", (*bench).gemm},
 	{"tree", base, "30", llamaBF16, []string{"every node from scratch"}, oneTree, oneTreeTitle, (*bench).search},
 	{"tree", base, "3", llamaBF16, []string{"its server with a prompt cache"}, oneTree, oneTreeTitle, (*bench).search},
 	{"tree", base, "1.3", ownStreams, nil, oneTree, oneTreeTitle, (*bench).search},
@@ -117,13 +138,13 @@ var oneTree = sizes{Prompt: 1000, Width: 4, Iterations: 20}
 
 const oneTreeTitle = "one search tree: prompt of 1,000, width 4, 20 iterations, self-evaluation"
 
-// missing are the rows that nothing here can run yet, and why.
+// missing are rows that cannot be measured yet, and why.
 var missing = []string{
 	"| all | matrix products in bf16 on the tile unit | oneDNN | ≥ 1.15 | not run | needs a machine with AMX | |",
 }
 
-// The peers whose variants are not PyTorch's. Of dense products PyTorch has oneDNN's and
-// those of its BLAS.
+// The peers that do not use the variants of PyTorch in torch. For dense products PyTorch has two
+// libraries, oneDNN and its BLAS.
 const (
 	llamaBF16 = "llama.cpp bf16"
 	llamaQ8   = "llama.cpp Q8_0"
@@ -132,7 +153,7 @@ const (
 
 var dense = []string{"oneDNN", "BLAS"}
 
-// plain is the variant of a peer that has one.
+// plain is the variant of a peer that has only one.
 const plain = ""
 
 // bench is the state of a comparison.
@@ -167,7 +188,8 @@ func run(ctx context.Context, o options) error {
 		start := time.Now()
 		line, err := b.row(r, o)
 		if err != nil {
-			line = fmt.Sprintf("| %s | %s | %s | %s | not run | %v | |", shapes[r.shape].name, r.title, r.peer, r.bar, err)
+			line = fmt.Sprintf("| %s | %s | %s | %s | not run | %v | |",
+				shapes[r.shape].name, r.title, r.peer, r.bar, err)
 		}
 		fmt.Fprintf(os.Stderr, "%s (%.0f s)\n%s\n", name, time.Since(start).Seconds(), line)
 		lines = append(lines, line)
@@ -183,7 +205,7 @@ func run(ctx context.Context, o options) error {
 	return os.WriteFile(o.out, []byte(text), 0o644)
 }
 
-// row measures one line.
+// row measures one row of the table.
 func (b *bench) row(r *row, o options) (string, error) {
 	folder, err := b.checkpoint(r.shape)
 	if err != nil {
@@ -225,8 +247,8 @@ func (b *bench) row(r *row, o options) (string, error) {
 	return r.line(peer, bar, ratios(theirs, mine), mine, theirs), nil
 }
 
-// alternate lets both sides do their job in turns, ours once more before, to warm. It
-// returns seconds.
+// alternate lets both sides do their job in turns and returns the seconds of each turn. Our side
+// does it once before, to warm up.
 func alternate(turns int, ours func() error, peer func() (float64, error)) (mine, theirs []float64, err error) {
 	if err := ours(); err != nil {
 		return nil, nil, err
@@ -248,8 +270,9 @@ func alternate(turns int, ours func() error, peer func() (float64, error)) (mine
 
 // line is a row of the table, in Markdown.
 func (r *row) line(peer, bar string, figures, mine, theirs []float64) string {
-	return fmt.Sprintf("| %s | %s | %s | %s | **%.2f** | %.2f to %.2f | %s, %s |", shapes[r.shape].name, r.title, peer, bar,
-		median(figures), slices.Min(figures), slices.Max(figures), seconds(median(mine)), seconds(median(theirs)))
+	return fmt.Sprintf("| %s | %s | %s | %s | **%.2f** | %.2f to %.2f | %s, %s |",
+		shapes[r.shape].name, r.title, peer, bar, median(figures), slices.Min(figures), slices.Max(figures),
+		seconds(median(mine)), seconds(median(theirs)))
 }
 
 func ratios(over, under []float64) []float64 {

@@ -28,16 +28,25 @@ type shape struct {
 }
 
 var shapes = []shape{
-	{"demo", model.Config{Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, NumKVHeads: 2, HeadDim: 32, VocabSize: 1024, RopeTheta: 1e4}},
-	{"135 M", model.Config{Family: model.Llama, HiddenSize: 576, IntermediateSize: 1536, NumLayers: 30, NumHeads: 9, NumKVHeads: 3, HeadDim: 64, VocabSize: 49152, RopeTheta: 1e5}},
-	{"494 M", model.Config{Family: model.Qwen2, HiddenSize: 896, IntermediateSize: 4864, NumLayers: 24, NumHeads: 14, NumKVHeads: 2, HeadDim: 64, VocabSize: 151936, RopeTheta: 1e6}},
+	{"demo", model.Config{
+		Family: model.Llama, HiddenSize: 128, IntermediateSize: 320, NumLayers: 4,
+		NumHeads: 4, NumKVHeads: 2, HeadDim: 32, VocabSize: 1024, RopeTheta: 1e4,
+	}},
+	{"135 M", model.Config{
+		Family: model.Llama, HiddenSize: 576, IntermediateSize: 1536, NumLayers: 30,
+		NumHeads: 9, NumKVHeads: 3, HeadDim: 64, VocabSize: 49152, RopeTheta: 1e5,
+	}},
+	{"494 M", model.Config{
+		Family: model.Qwen2, HiddenSize: 896, IntermediateSize: 4864, NumLayers: 24,
+		NumHeads: 14, NumKVHeads: 2, HeadDim: 64, VocabSize: 151936, RopeTheta: 1e6,
+	}},
 	{"demo's base, rope_theta doubled", model.Config{}},
 }
 
-// base is the one of shapes that is trained: a search with random weights finds no fragments.
+// base is the only shape with trained weights: a search with random weights finds no fragments.
 const base = 3
 
-// checkpoint writes a model, in bf16, as safetensors and as GGUF, once.
+// checkpoint writes a model in bf16, as safetensors and as GGUF, unless it exists.
 func (b *bench) checkpoint(i int) (string, error) {
 	dir := filepath.Join(b.dir, strings.ReplaceAll(shapes[i].name, " ", ""))
 	if _, err := os.Stat(dir); err == nil {
@@ -54,7 +63,7 @@ func (b *bench) checkpoint(i int) (string, error) {
 	return dir, b.gguf(dir, filepath.Join(dir, "model.gguf"), false)
 }
 
-// gguf writes a folder's model for llama.cpp, unless the file is there.
+// gguf writes a folder's model for llama.cpp, unless the file exists.
 func (b *bench) gguf(dir, name string, int8 bool) error {
 	if _, err := os.Stat(name); err == nil {
 		return nil
@@ -70,8 +79,9 @@ func (b *bench) gguf(dir, name string, int8 bool) error {
 	return errors.Join(gguf.Write(f, p, gguf.Options{NoTokenizer: true, Int8: int8}), f.Close())
 }
 
-// longBase fills a folder with the demo's base and doubles the base of its rotary positions, as is done to stretch a
-// context: it learnt from short prompts, and behind one of 1,000 tokens its answers would end after a few.
+// longBase copies the demo's base and doubles its rope_theta, the usual way to extend a context.
+// The base learnt from short prompts; after a prompt of 1,000 tokens its answers would otherwise
+// end after a few tokens.
 func longBase(dir string) error {
 	if err := os.CopyFS(dir, demo.Base()); err != nil {
 		return err
@@ -82,7 +92,7 @@ func longBase(dir string) error {
 		return err
 	}
 	if bytes.Count(text, []byte(was)) != 1 {
-		return fmt.Errorf("%s of the demo's base does not say %s", name, was)
+		return fmt.Errorf("%s of the demo's base does not contain %s", name, was)
 	}
 	if err := os.Remove(filepath.Join(dir, name)); err != nil { // it is read-only
 		return err
@@ -94,7 +104,7 @@ func longBase(dir string) error {
 func (b *bench) random(i int, dir string) error {
 	c := shapes[i].config
 	c.MaxPositions, c.RMSNormEps, c.TieEmbeddings = 4096, 1e-5, true
-	files := policytest.Tiny(1) // for tokenizer and template
+	files := policytest.Tiny(1) // has a tokenizer and a template
 	if err := os.CopyFS(dir, files); err != nil {
 		return err
 	}
@@ -112,7 +122,7 @@ func (b *bench) random(i int, dir string) error {
 	return model.New(c, 1, b.dev).Save(create, safetensors.BF16)
 }
 
-// ids are n tokens that end nothing.
+// ids are n tokens, none of which ends a turn.
 func ids(p *policy.Policy, n, salt int) []int32 {
 	v := make([]int32, n)
 	for i := range v {

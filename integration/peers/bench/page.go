@@ -9,15 +9,17 @@ import (
 	"strings"
 )
 
-// page is the whole result.
+// page is the whole result, in Markdown.
 func (b *bench) page(lines []string, o options) string {
 	var s strings.Builder
-	fmt.Fprintf(&s, `# Beside the peers
+	fmt.Fprintf(&s, `# Compared with other programs
 
-Written by %sgo run ./integration/peers/bench%s; do not edit. Both sides compute on the same checkpoints, of random weights but for the trees, two threads each, in turns
-within one run: a figure is how many times as fast the engine is (the peer's time ÷ ours), the median of %d turns and their spread, with the
-median times behind it, ours first. Of a peer's variants (PyTorch: fp32, autocast, bf16 weights, compiled) the fastest counts; its name stands in the
-row. On a processor without bf16 instructions PyTorch's bf16 variants are tried in the first row only: at 135 M a step took over four minutes. Prompts of a row differ.
+Written by %sgo run ./integration/peers/bench%s; do not edit. Both sides compute on the same checkpoints with two
+threads each, in turns within one run. The weights are random, except for the trees. A figure says how many times as
+fast the engine is (the peer's time ÷ ours): the median of %d turns and their spread, then the median times, ours
+first. Of a peer's variants (PyTorch: fp32, autocast, bf16 weights, compiled) the fastest counts and is named. On a
+processor without bf16 instructions PyTorch's bf16 variants are tried in the first row only: at 135 M a step took over
+four minutes. The prompts of a row differ.
 
 %s
 
@@ -30,13 +32,13 @@ row. On a processor without bf16 instructions PyTorch's bf16 variants are tried 
 	return s.String()
 }
 
-// multipliesBF16 tells whether the processor has instructions for it.
+// multipliesBF16 reports whether the processor has instructions for products in bf16.
 func multipliesBF16() bool {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	return err != nil || regexp.MustCompile(`\b(amx_bf16|avx512_bf16)\b`).Match(text)
 }
 
-// machine names what was measured, and on what.
+// machine names the machine and the versions of all programs.
 func (b *bench) machine(o options) string {
 	out := func(name string, args ...string) string {
 		text, err := exec.Command(name, args...).Output()
@@ -61,5 +63,7 @@ for n in ("torch", "transformers", "peft", "trl", "llama-cpp-python"):
 			}
 		}
 	}
-	return fmt.Sprintf("%s, %d cores; %s, %s, commit %s; %s.", processor, runtime.NumCPU(), b.dev.Name(), runtime.Version(), out("git", "describe", "--always", "--dirty"), strings.TrimSuffix(versions, ","))
+	commit := out("git", "describe", "--always", "--dirty")
+	return fmt.Sprintf("%s, %d cores; %s, %s, commit %s; %s.",
+		processor, runtime.NumCPU(), b.dev.Name(), runtime.Version(), commit, strings.TrimSuffix(versions, ","))
 }

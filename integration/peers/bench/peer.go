@@ -11,26 +11,27 @@ import (
 	"time"
 )
 
-// peer is a process of bench.py with a job prepared.
+// peer is a process of bench.py that has prepared a job.
 type peer struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Scanner
 
-	ready answer // to the job
+	ready answer // the answer to the job's preparation
 }
 
-// limit of one turn, or of a job's preparation, which for compiled variants is the first.
+// limit is the longest time of one turn, or of preparing a job. Compiled variants do their first
+// turn while they prepare.
 const limit = 4 * time.Minute
 
 type answer struct {
 	Ready    bool      `json:"ready"`
-	LogProbs []float64 `json:"logprobs"` // by call, where the job repeats a search
+	LogProbs []float64 `json:"logprobs"` // by call, if the job repeats a search
 	Seconds  float64   `json:"seconds"`
 	Error    string    `json:"error"`
 }
 
-// start prepares a job.
+// start starts bench.py and lets it prepare a job.
 func start(python string, job any) (*peer, error) {
 	cmd := exec.Command(python, "integration/peers/bench.py")
 	cmd.Stderr = io.Discard
@@ -71,7 +72,8 @@ func (p *peer) ask(v any) (answer, error) {
 		return answer{}, fmt.Errorf("took longer than %v", limit)
 	}
 	if !ok {
-		return answer{}, errors.Join(errors.New("bench.py ended (ITOOL_BENCH_STDERR=1 shows what it says)"), p.out.Err())
+		err := errors.New("bench.py ended (ITOOL_BENCH_STDERR=1 shows its messages)")
+		return answer{}, errors.Join(err, p.out.Err())
 	}
 	var a answer
 	if err := json.Unmarshal(p.out.Bytes(), &a); err != nil {

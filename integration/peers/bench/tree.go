@@ -19,15 +19,15 @@ import (
 	"itool/stages/policy"
 )
 
-// tree is one search as the expand stage runs it, with self-evaluation. By its seed it is
-// the same each time.
+// tree is one search as the expand stage runs it, with self-evaluation. Its seed makes it the
+// same each time.
 type tree struct {
 	p      *policy.Policy
 	stage  *expand.Stage
 	in     stages.Input
 	config expand.Config
 	ex     schemas.Example
-	calls  trace // what the search asks
+	calls  trace // the calls of the search to the engine
 }
 
 func (b *bench) newTree(p *policy.Policy, s sizes) (*tree, error) {
@@ -48,18 +48,19 @@ func (b *bench) newTree(p *policy.Policy, s sizes) (*tree, error) {
 	return t, t.record(b.ctx)
 }
 
-// selection is a round's record in which the self-evaluation counts.
+// selection reads a selection record in which the self-evaluation counts.
 func selection(string, int) iter.Seq2[schemas.Batch, error] {
 	return func(yield func(schemas.Batch, error) bool) {
 		yield(schemas.Encode(schemas.Header{}, []schemas.Selection{{JudgeWeight: 1}}))
 	}
 }
 
-// longAnswer is in bytes: three calls or four.
+// longAnswer is in bytes: about three or four calls.
 const longAnswer = 120
 
-// example is a conversation of the demo's world that ends in a request for some calls, with the tools of
-// later ones behind its own, so many that the prompt is as long as asked for, or a little longer.
+// example is a conversation of the demo's data that ends with a request for several calls. It gets
+// tools of later conversations in addition to its own, until its prompt has at least the given
+// number of tokens.
 func example(p *policy.Policy, prompt int) (schemas.Example, error) {
 	c := synth.Default()
 	c.Rows, c.Turns, c.Tools, c.Fold, c.Folds = 100, 8, 8, 1, pretrain.Folds
@@ -91,10 +92,10 @@ func example(p *policy.Policy, prompt int) (schemas.Example, error) {
 			}
 		}
 	}
-	return ex, fmt.Errorf("all tools make a prompt of %d tokens, %d are asked for", len(ex.PromptIDs), prompt)
+	return ex, fmt.Errorf("all tools make a prompt of %d tokens, want %d", len(ex.PromptIDs), prompt)
 }
 
-// render fills in what the example asks.
+// render fills in the example's messages, tools and prompt.
 func render(p *policy.Policy, ex *schemas.Example, ask []policy.Message, tools []json.RawMessage) error {
 	messages, err := json.Marshal(ask)
 	if err != nil {
@@ -109,7 +110,7 @@ func render(p *policy.Policy, ex *schemas.Example, ask []policy.Message, tools [
 	return err
 }
 
-// grow runs the search; watch may stand between it and what it asks.
+// grow runs the search. watch may wrap the oracle that the search calls; it may be nil.
 func (t *tree) grow(ctx context.Context, watch func(search.Oracle) search.Oracle) error {
 	oracle, params, err := t.stage.Oracle(t.in, t.config, &t.ex)
 	if err != nil {
@@ -122,19 +123,19 @@ func (t *tree) grow(ctx context.Context, watch func(search.Oracle) search.Oracle
 	return err
 }
 
-// call is one question to the engine: tokens drawn one after the other behind a context, or
-// tokens whose probabilities are read, each directly behind it.
+// call is one call to the engine after a context. Either it draws tokens one after the other, or
+// it reads the probabilities of several tokens as the next one.
 type call struct {
 	Context []int32 `json:"context"`
 	Tokens  []int32 `json:"tokens"`
 	Draws   bool    `json:"draws"`
-	logProb float64 // what the engine said: the sum over Tokens
+	logProb float64 // the engine's result: the sum over Tokens
 }
 
-// trace is all that a search asked. The calls of one list were issued together.
+// trace holds all calls of a search. The calls of one list were made together.
 type trace [][]call
 
-// record grows the tree once and writes down what it asks.
+// record runs the search once and records its calls.
 func (t *tree) record(ctx context.Context) error {
 	self, err := judge.NewSelfEvaluator(t.p)
 	if err != nil {
@@ -203,32 +204,34 @@ func (t *tree) reads(ctx context.Context, self *judge.SelfEvaluator, answer stri
 	return reads, nil
 }
 
-// tolerance is by how many nats a token's log-probability may differ, on average, between
-// the engine and llama.cpp, which rounds activations to bf16.
+// tolerance is the allowed mean difference of a token's log-probability between the engine and
+// llama.cpp, in nats. llama.cpp rounds activations to bf16.
 const tolerance = 3e-2
 
-// same holds the peer's sums of log-probabilities, call by call, against the engine's: it
-// did the same work.
+// same compares the peer's sums of log-probabilities, call by call, with the engine's. It returns
+// an error if the peer did other work.
 func (calls trace) same(theirs []float64) error {
 	off, tokens, n := 0.0, 0, 0
 	for _, c := range slices.Concat(calls...) {
 		if n == len(theirs) {
-			return fmt.Errorf("the peer answers %d calls, not all", n)
+			return fmt.Errorf("the peer answers only the first %d calls", n)
 		}
 		off += math.Abs(theirs[n] - c.logProb)
 		tokens += len(c.Tokens)
 		n++
 	}
 	if !(off <= tolerance*float64(tokens)) {
-		return fmt.Errorf("the peer's log-probabilities are off by %.3g nats a token, %g is allowed", off/float64(tokens), tolerance)
+		return fmt.Errorf("the peer's log-probabilities differ by %.3g nats per token, %g is allowed",
+			off/float64(tokens), tolerance)
 	}
 	return nil
 }
 
-// size counts what a search asked: the calls, the tokens drawn, the contexts read, and the tokens that any
-// search computes: the prompt once and each token of a path or of a judging prompt once,
-// that is the nodes of the trie of all sequences. The letters that are read behind a judging
-// prompt do not count: their probabilities all come from its last token.
+// size counts the tokens that a search drew, the contexts whose next token it read, and the
+// unique tokens. Unique tokens must be computed by any search: the prompt once, and each token of
+// a path or of a judging prompt once. They are the nodes of the trie of all sequences. The
+// letters that are read after a judging prompt do not count, because its last token gives the
+// probabilities of all of them.
 func (calls trace) size() (drawn, reads, unique int) {
 	type edge struct {
 		from  int
@@ -255,7 +258,7 @@ func (calls trace) size() (drawn, reads, unique int) {
 	return drawn, reads, len(trie)
 }
 
-// search is a tree for the peer to repeat.
+// search is the job of a tree, which the peer repeats.
 func (b *bench) search(p *policy.Policy, s sizes) (side, error) {
 	t, err := b.newTree(p, s)
 	if err != nil {
@@ -264,12 +267,12 @@ func (b *bench) search(p *policy.Policy, s sizes) (side, error) {
 	return side{do: func() error { return t.grow(b.ctx, nil) }, tree: t}, nil
 }
 
-// ownStreams is the peer of a tree that is the engine itself: the time that the tree's unique
-// tokens take at the rate of 32 streams behind the tree's prompt.
+// ownStreams compares a tree with the engine itself: the time that the tree's unique tokens would
+// take at the rate of 32 streams after the tree's prompt.
 const ownStreams = "its unique tokens ÷ the engine's rate of 32 streams"
 
-// overhead measures the line of ownStreams: how many times as long as that the tree takes.
-// Streams are hot, or most would end after a few tokens.
+// overhead measures the row of ownStreams: the time of the tree as a multiple of that time. The
+// streams use a high temperature, otherwise most would end after a few tokens.
 func (b *bench) overhead(r *row, p *policy.Policy, ours side, o options) (string, error) {
 	wide := sizes{Sequences: 32, Tokens: 64}
 	streams, err := b.streams(p, ours.tree.ex.PromptIDs, wide, 100)
@@ -284,6 +287,7 @@ func (b *bench) overhead(r *row, p *policy.Policy, ours side, o options) (string
 	if err != nil {
 		return "", err
 	}
-	r.title += fmt.Sprintf(" (%d tokens drawn, %d judging prompts, %d unique tokens): its time as a multiple", drawn, reads, unique)
+	r.title += fmt.Sprintf(" (%d tokens drawn, %d judging prompts, %d unique tokens): its time as a multiple",
+		drawn, reads, unique)
 	return r.line(r.peer, "≤ "+r.bar, ratios(mine, theirs), mine, theirs), nil
 }
