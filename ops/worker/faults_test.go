@@ -299,7 +299,7 @@ func TestAFailureRecordWaitsForAFullStream(t *testing.T) {
 	for calls.Load() == 0 {
 		time.Sleep(10 * time.Millisecond)
 	}
-	time.Sleep(3 * time.Second) // longer than AckWait and its slack: an item that nobody holds comes again
+	time.Sleep(3 * time.Second) // longer than AckWait and its slack: an item without a holder would come again
 	if err := w.c.Broker.SetQuota(t.Context(), run, 64<<20); err != nil {
 		t.Fatal(err)
 	}
