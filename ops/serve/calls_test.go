@@ -11,10 +11,14 @@ import (
 	"itool/stages/policy/policytest"
 )
 
-// TestCalls: in every format calls are taken out of an answer, and no piece of a stream
-// sends what turns out to be one.
+// TestCalls: in every format calls are taken out of an answer, and a stream sends no part of
+// a call as words.
 func TestCalls(t *testing.T) {
-	const hermes = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>"
+	const (
+		hermes = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>"
+		llamaF = `{"name": "f", "parameters": {"a": 1}}`
+		llamaG = `{"name": "g", "parameters": {}}`
+	)
 	for name, c := range map[string]struct {
 		format toolcall.Format
 		answer string
@@ -32,12 +36,13 @@ func TestCalls(t *testing.T) {
 		"hermes that only begins":  {toolcall.Hermes, "a <tool_", "stop", "a <tool_", 0},
 		"hermes, broken":           {toolcall.Hermes, "<tool_call>{", "stop", "<tool_call>{", 0},
 		"pythonic is not hermes":   {toolcall.Hermes, "[g()]", "stop", "[g()]", 0},
-		"llama":                    {toolcall.LlamaJSON, `{"name": "f", "parameters": {"a": 1}}; {"name": "g", "parameters": {}}`, "stop", "", 2},
-		"llama with its mark":      {toolcall.LlamaJSON, `<|python_tag|>{"name": "g", "parameters": {}}`, "stop", "", 1},
+		"llama":                    {toolcall.LlamaJSON, llamaF + "; " + llamaG, "stop", "", 2},
+		"llama with its mark":      {toolcall.LlamaJSON, "<|python_tag|>" + llamaG, "stop", "", 1},
 		"llama's JSON of no calls": {toolcall.LlamaJSON, `{"a": 1}`, "stop", `{"a": 1}`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := &chatAnswer{s: &Server{Options: Options{Calls: c.format}, random: newLocked(nil)}, in: &chatRequest{Tools: []json.RawMessage{[]byte("{}")}}}
+			s := &Server{Options: Options{Calls: c.format}, random: newLocked(nil)}
+			a := &chatAnswer{s: s, in: &chatRequest{Tools: []json.RawMessage{[]byte("{}")}}}
 			words, calls := a.read(drawn{text: c.answer, finish: c.finish})
 			if words != c.words || len(calls) != c.calls {
 				t.Errorf("words %q and calls %v, want %q and %d", words, calls, c.words, c.calls)
@@ -57,8 +62,8 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestCallsOfEveryFormat: a client gets the calls that the model wrote, whatever is in
-// them, and gives them back to the model in the same words.
+// TestCallsOfEveryFormat: a client gets the calls that the model wrote, and when it sends
+// them back, the model reads the text that it wrote.
 func TestCallsOfEveryFormat(t *testing.T) {
 	p := policytest.Open(t, 1)
 	for name, want := range toolcalltest.Calls(t) {
@@ -74,11 +79,15 @@ func TestCallsOfEveryFormat(t *testing.T) {
 			if words != "" || len(calls) != len(want) {
 				t.Errorf("%s, %s: words %q and %d calls, want %d", name, f, words, len(calls), len(want))
 			}
-			got, err := s.prompt(&chatRequest{Messages: []message{{Role: "user", Content: "?"}, {Role: "assistant", Calls: calls}}})
+			got, err := s.prompt(&chatRequest{Messages: []message{
+				{Role: "user", Content: "?"}, {Role: "assistant", Calls: calls},
+			}})
 			if err != nil {
 				t.Errorf("%s, %s: %v", name, f, err)
 			}
-			again, err := p.Prompt([]policy.Message{{Role: "user", Content: "?"}, {Role: "assistant", Content: text}}, nil)
+			again, err := p.Prompt([]policy.Message{
+				{Role: "user", Content: "?"}, {Role: "assistant", Content: text},
+			}, nil)
 			if err != nil || !slices.Equal(got, again) {
 				t.Errorf("%s, %s: the model reads %q, wrote %q, %v", name, f, p.Text(got), text, err)
 			}

@@ -20,7 +20,7 @@ type chatRequest struct {
 	LogProbs            bool              `json:"logprobs"`
 	TopLogProbs         int               `json:"top_logprobs"`
 
-	// How tools were called before there were tools; not supported.
+	// The older way to offer tools; not supported.
 	Functions    json.RawMessage `json:"functions"`
 	FunctionCall json.RawMessage `json:"function_call"`
 }
@@ -96,7 +96,8 @@ func (s *Server) prompt(r *chatRequest) ([]int32, error) {
 		for _, c := range m.Calls {
 			args, err := toolcall.FromJSON([]byte(c.Function.Arguments))
 			if err != nil || args.Kind != toolcall.Dict {
-				return nil, bad("messages", "message %d: the arguments of %q are not a JSON object in a string", i, c.Function.Name)
+				return nil, bad("messages", "message %d: the arguments of %q are not a JSON object in a string",
+					i, c.Function.Name)
 			}
 			call := toolcall.Call{Name: c.Function.Name}
 			for _, p := range args.Pairs {
@@ -211,7 +212,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	s.reply(w, out)
 }
 
-// chatAnswer is what all pieces of an answer share.
+// chatAnswer is what all choices and all events of one answer have in common.
 type chatAnswer struct {
 	s       *Server
 	in      *chatRequest
@@ -221,7 +222,9 @@ type chatAnswer struct {
 }
 
 func (a *chatAnswer) object(kind string) map[string]any {
-	return map[string]any{"id": a.id, "object": kind, "created": a.created, "model": a.s.Name, "system_fingerprint": a.s.fingerprint}
+	return map[string]any{
+		"id": a.id, "object": kind, "created": a.created, "model": a.s.Name, "system_fingerprint": a.s.fingerprint,
+	}
 }
 
 func (a *chatAnswer) logprobs(tokens []policy.Token) map[string]any {
@@ -237,8 +240,8 @@ func (a *chatAnswer) mayCall() bool {
 	return len(a.in.Tools) > 0 && string(a.in.ToolChoice) != `"none"`
 }
 
-// read takes the calls out of an answer: what is left of it is prose. Text that only
-// looks like calls stays text, and so do calls that were cut off, for one may be missing.
+// read splits an answer into words and calls. Text that only looks like calls stays text.
+// So do calls of an answer that was cut off, because one may be missing.
 func (a *chatAnswer) read(d drawn) (words string, calls []callJSON) {
 	answer := d.text
 	at := a.callsAt(answer)
@@ -260,7 +263,8 @@ func (a *chatAnswer) read(d drawn) (words string, calls []callJSON) {
 	return strings.TrimRight(answer[:at], " \n"), calls
 }
 
-// callsAt is where calls begin, or may begin once more has come; −1: nowhere.
+// callsAt is where calls begin in an answer, or may begin when more of it is known; −1: it
+// has no calls so far.
 func (a *chatAnswer) callsAt(answer string) int {
 	if !a.mayCall() {
 		return -1
@@ -283,9 +287,10 @@ func (a *chatAnswer) callsAt(answer string) int {
 	return -1
 }
 
-// chatStream sends words as they come, and calls when they are whole: half a call
-// is of no use to anyone.
-func (s *Server) chatStream(ctx context.Context, w http.ResponseWriter, a *chatAnswer, req policy.Request, choices int) {
+// chatStream sends words as they are drawn, and calls when they are complete: clients
+// cannot use a part of a call.
+func (s *Server) chatStream(ctx context.Context, w http.ResponseWriter, a *chatAnswer, req policy.Request,
+	choices int) {
 	e, tallies := &events{w: w}, make([]tally, choices)
 	send := func(i int, delta map[string]any, finish any, tokens []policy.Token) error {
 		choice := map[string]any{"index": i, "delta": delta, "finish_reason": finish, "logprobs": nil}

@@ -46,8 +46,9 @@ func (p *prompts) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// encode gives the token IDs: of a text, control tokens written in it included and
-// with a BOS token before it where the model's tokenizer puts one; token IDs are taken as they are.
+// encode returns the token IDs of the prompts. Control tokens written in a text count as
+// such, and a text gets a BOS token if the model's tokenizer adds one. Token IDs are used
+// as they are.
 func (s *Server) encode(p prompts) ([][]int32, error) {
 	all := p.ids
 	for _, t := range p.texts {
@@ -68,7 +69,8 @@ func (s *Server) encode(p prompts) ([][]int32, error) {
 		}
 		for j, id := range ids {
 			if id < 0 || int(id) >= s.policy.VocabSize() {
-				return nil, bad("prompt", "prompt %d: token %d: id %d is not in the vocabulary of %d", i, j, id, s.policy.VocabSize())
+				return nil, bad("prompt", "prompt %d: token %d: id %d is not in the vocabulary of %d",
+					i, j, id, s.policy.VocabSize())
 			}
 		}
 	}
@@ -97,7 +99,8 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 	case in.LogProbs != nil && (*in.LogProbs < 0 || *in.LogProbs > maxTop):
 		err = bad("logprobs", "%d is not within 0..%d", *in.LogProbs, maxTop)
 	case len(asks)*choices > s.Requests:
-		err = bad("n", "%d prompts with %d answers each are more than the %d answers that may wait: ask for fewer at once", len(asks), choices, s.Requests)
+		err = bad("n", "%d prompts with %d answers each are more than the %d answers that may wait: "+
+			"ask for fewer at once", len(asks), choices, s.Requests)
 	case silent && !in.Echo:
 		err = bad("max_tokens", "0 without echo leaves nothing to say")
 	case in.Stream && in.Echo:
@@ -164,7 +167,7 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// completion is what all pieces of an answer share.
+// completion is what all choices and all events of one answer have in common.
 type completion struct {
 	s       *Server
 	in      *completionRequest
@@ -173,10 +176,13 @@ type completion struct {
 }
 
 func (a *completion) object() map[string]any {
-	return map[string]any{"id": a.id, "object": "text_completion", "created": a.created, "model": a.s.Name, "system_fingerprint": a.s.fingerprint}
+	return map[string]any{
+		"id": a.id, "object": "text_completion", "created": a.created, "model": a.s.Name,
+		"system_fingerprint": a.s.fingerprint,
+	}
 }
 
-// top is how many alternatives are wanted.
+// top is how many alternatives of each token the client asks for.
 func (a *completion) top() int {
 	if a.in.LogProbs == nil {
 		return 0
@@ -184,7 +190,8 @@ func (a *completion) top() int {
 	return *a.in.LogProbs
 }
 
-func (a *completion) stream(ctx context.Context, e *events, i int, prompt []int32, req policy.Request, after *tally) error {
+func (a *completion) stream(ctx context.Context, e *events, i int, prompt []int32, req policy.Request,
+	after *tally) error {
 	var tokens []policy.Token // not sent yet
 	at := 0                   // characters sent
 	send := func(words string, finish any) error {
@@ -244,17 +251,19 @@ func (l *tokenList) one(text string, logp *float64) {
 }
 
 func (l *tokenList) clone() tokenList {
-	return tokenList{slices.Clone(l.Tokens), slices.Clone(l.LogProbs), slices.Clone(l.Top), slices.Clone(l.Offsets), l.at}
+	return tokenList{
+		slices.Clone(l.Tokens), slices.Clone(l.LogProbs), slices.Clone(l.Top), slices.Clone(l.Offsets), l.at,
+	}
 }
 
-// echoed is a prompt as echo gives it back.
+// echoed is a prompt as it stands before the answer with echo.
 type echoed struct {
 	text string
 	list tokenList
 }
 
-// echo writes the prompts and, if that is wanted, scores them, one after the other: a
-// pass is as large as its prompt, and uses all cores.
+// echo returns the prompts as text, with log-probabilities if the client asks for them; nil
+// without echo. Prompts are scored one after the other, because one pass uses all cores.
 func (a *completion) echo(ctx context.Context, asks [][]int32) (all []echoed, err error) {
 	for _, prompt := range asks {
 		if !a.in.Echo {
@@ -281,7 +290,7 @@ func (a *completion) echo(ctx context.Context, asks [][]int32) (all []echoed, er
 	return all, nil
 }
 
-// score waits for its turn.
+// score computes the log-probabilities of a prompt. It waits while another one is scored.
 func (a *completion) score(ctx context.Context, prompt []int32) ([]policy.Token, error) {
 	select {
 	case a.s.scoring <- struct{}{}:

@@ -15,14 +15,16 @@ type drawn struct {
 	text   string
 	finish string // stop or length
 	tokens []policy.Token
-	cached int // tokens of the prompt that were known from other prompts
+	cached int // tokens of the prompt that the prefix cache held
 }
 
-// draw draws one answer. see, unless it is nil, gets the text and the tokens as they
-// come; their texts add up to the answer, but a token's own may come later.
-func (s *Server) draw(ctx context.Context, prompt []int32, req policy.Request, top int, stops []string, see func(text string, t policy.Token) error) (drawn, error) {
+// draw draws one answer. onToken, unless it is nil, gets every token when it is drawn, with
+// the text that is certain by then: the texts add up to the answer, but the text of one
+// token may come with a later one. Text that is left at the end comes with the token ID −1.
+func (s *Server) draw(ctx context.Context, prompt []int32, req policy.Request, top int, stops []string,
+	onToken func(text string, t policy.Token) error) (drawn, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // the engine drops what is not drawn to its end
+	defer cancel() // so that the engine drops an answer that the client does not read to its end
 	stream, err := s.batcher.Start(ctx, prompt, req, top)
 	switch {
 	case errors.Is(err, policy.ErrStopped):
@@ -53,8 +55,8 @@ func (s *Server) draw(ctx context.Context, prompt []int32, req policy.Request, t
 			piece = x.add(s.policy.TokenBytes(t.ID))
 		}
 		d.text += piece
-		if see != nil {
-			if err := see(piece, t); err != nil {
+		if onToken != nil {
+			if err := onToken(piece, t); err != nil {
 				return d, err
 			}
 		}
@@ -62,13 +64,13 @@ func (s *Server) draw(ctx context.Context, prompt []int32, req policy.Request, t
 	rest := x.rest()
 	d.text += rest
 	d.cached = stream.Cached()
-	if see != nil && rest != "" {
-		return d, see(rest, policy.Token{ID: -1})
+	if onToken != nil && rest != "" {
+		return d, onToken(rest, policy.Token{ID: -1})
 	}
 	return d, nil
 }
 
-// all runs f for every choice, side by side, and returns the first error.
+// all runs f for every choice concurrently and returns the first error.
 func all(ctx context.Context, choices int, f func(ctx context.Context, choice int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -89,9 +91,9 @@ type tally struct{ drawn, cached int }
 
 func (d *drawn) tally() tally { return tally{len(d.tokens), d.cached} }
 
-// usage counts tokens: of all prompts, each once, and of their answers, so many for each. What is
-// drawn includes the end of the turn; cached is the least that an answer of a prompt found, for what the
-// others find may be the first one's.
+// usage counts tokens: prompt is the sum of all prompts; each prompt has each answers, one
+// after the other in answers. What is drawn includes the end of the turn. Of the answers to
+// one prompt, the least cached counts: the others may have found the first one's tokens.
 func usage(prompt int, answers []tally, each int) map[string]any {
 	completion, cached := 0, 0
 	for i := 0; i < len(answers); i += each {

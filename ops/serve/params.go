@@ -41,12 +41,13 @@ type responseFormat struct {
 	Type string `json:"type"`
 }
 
-// request checks the settings and makes the engine's request of them; what they leave
-// open is drawn as like says.
+// request checks the settings and makes the engine's request of them. Settings that are
+// missing are those of like.
 func (p *params) request(like sample.Settings, random func() uint64) (r policy.Request, choices int, err error) {
 	for name, wrong := range map[string]bool{
-		"frequency_penalty": p.Frequency != 0, "presence_penalty": p.Presence != 0, "logit_bias": len(p.Bias) > 0, "best_of": p.BestOf > 1,
-		"response_format": p.Format != nil && p.Format.Type != "text" && p.Format.Type != "", "suffix": p.Suffix != "",
+		"frequency_penalty": p.Frequency != 0, "presence_penalty": p.Presence != 0,
+		"logit_bias": len(p.Bias) > 0, "best_of": p.BestOf > 1, "suffix": p.Suffix != "",
+		"response_format":    p.Format != nil && p.Format.Type != "text" && p.Format.Type != "",
 		"repetition_penalty": p.Repeat != nil && *p.Repeat != 1,
 	} {
 		if wrong {
@@ -133,7 +134,7 @@ func newLocked(s rand.Source) *locked {
 	return &locked{random: rand.New(s)}
 }
 
-// seed is of the machine's own generator.
+// seed comes from the machine's own generator.
 func seed() (s [32]byte) {
 	for i := range s {
 		s[i] = byte(rand.Uint32())

@@ -31,13 +31,13 @@ import (
 // Options of a server. Zero values mean the defaults.
 type Options struct {
 	Name     string           // of the model, as clients see it; default "itool"
-	Key      string           // clients must send it as a bearer token; "": nobody need
+	Key      string           // clients must send it as a bearer token; "": no key is needed
 	Calls    toolcall.Format  // how the model writes calls; default: as its template asks
-	Requests int              // answers that wait or are drawn at most; default 256
-	Tokens   int              // of those that are drawn together, prompt and answer; default: what 1 GiB holds
-	Answer   int              // most tokens of an answer whose request does not say; default 2048
+	Requests int              // most answers that wait or are drawn; default 256
+	Tokens   int              // most tokens, prompts included, of the continuous batch; default: what 1 GiB holds
+	Answer   int              // most tokens of an answer when the request does not say; default 2048
 	Clock    func() time.Time // default: the machine's
-	Random   rand.Source      // of seeds and names that a request does not give; default: the machine's
+	Random   rand.Source      // of seeds that a request does not give, and of IDs; default: the machine's
 	Log      *slog.Logger     // default: none
 }
 
@@ -51,7 +51,7 @@ const (
 	maxStops   = 16
 )
 
-// Server is an http.Handler. Run must run.
+// Server is an http.Handler. It answers while Run runs.
 type Server struct {
 	Options
 	policy  *policy.Policy
@@ -60,7 +60,7 @@ type Server struct {
 	mux     *http.ServeMux
 	random  *locked
 
-	fingerprint string // of all that an answer comes from but the request
+	fingerprint string // of model and template: the same request and fingerprint give the same answer
 }
 
 // New makes a server of a policy.
@@ -89,19 +89,22 @@ func New(p *policy.Policy, o Options) *Server {
 		fingerprint: p.TemplateHash()[:6] + p.Model().Fingerprint()[:10],
 	}
 	if g := p.Generation(); g.Repetition != 1 {
-		o.Log.Warn("generation_config.json asks for a repetition_penalty, which is not supported: answers are drawn without", "repetition_penalty", g.Repetition)
+		o.Log.Warn("generation_config.json asks for a repetition_penalty, which is not supported: "+
+			"answers are drawn without", "repetition_penalty", g.Repetition)
 	}
 	s.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	s.mux.HandleFunc("GET /v1/models", s.models)
 	s.mux.HandleFunc("POST /v1/completions", s.completions)
 	s.mux.HandleFunc("POST /v1/chat/completions", s.chat)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, &badRequest{http.StatusNotFound, "", fmt.Sprintf("there is no %s %s: see /v1/models, /v1/completions and /v1/chat/completions", r.Method, r.URL.Path)})
+		text := fmt.Sprintf("there is no %s %s: see /v1/models, /v1/completions and /v1/chat/completions",
+			r.Method, r.URL.Path)
+		s.fail(w, &badRequest{http.StatusNotFound, "", text})
 	})
 	return s
 }
 
-// Run draws until ctx ends.
+// Run draws answers until ctx ends.
 func (s *Server) Run(ctx context.Context) { s.batcher.Run(ctx) }
 
 // ServeHTTP checks the key and the size of what comes in.
@@ -109,7 +112,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.Key != "" && r.URL.Path != "/health" {
 		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if subtle.ConstantTimeCompare([]byte(given), []byte(s.Key)) != 1 {
-			s.fail(w, &badRequest{http.StatusUnauthorized, "", "the API key is missing or wrong: send it as Authorization: Bearer KEY"})
+			text := "the API key is missing or wrong: send it as Authorization: Bearer KEY"
+			s.fail(w, &badRequest{http.StatusUnauthorized, "", text})
 			return
 		}
 	}
@@ -123,7 +127,7 @@ func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
 	}}})
 }
 
-// badRequest is an error that the client can do something about.
+// badRequest is an error whose text the client gets.
 type badRequest struct {
 	status int
 	param  string // the field
@@ -141,26 +145,27 @@ func bad(param, text string, args ...any) error {
 	return &badRequest{http.StatusBadRequest, param, fmt.Sprintf(text, args...)}
 }
 
-// fail writes an error as OpenAI does. Faults that are not the client's are logged,
-// and told without their inner words.
+// fail writes an error as OpenAI does. Faults of the server are logged; the client does not
+// get their text.
 func (s *Server) fail(w http.ResponseWriter, err error) {
 	if errors.Is(err, context.Canceled) {
 		return // the client has gone
 	}
-	b := s.told(err)
+	b := s.forClient(err)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(b.status)
 	_ = json.NewEncoder(w).Encode(failure(b))
 }
 
-// told is an error as the client gets it.
-func (s *Server) told(err error) *badRequest {
+// forClient is an error as the client gets it.
+func (s *Server) forClient(err error) *badRequest {
 	var b *badRequest
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &b):
 	case errors.As(err, &tooLarge):
-		b = &badRequest{http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the request has more than %d bytes", tooLarge.Limit)}
+		text := fmt.Sprintf("the request has more than %d bytes", tooLarge.Limit)
+		b = &badRequest{http.StatusRequestEntityTooLarge, "", text}
 	case errors.Is(err, policy.ErrBusy):
 		b = &badRequest{http.StatusTooManyRequests, "", "too many requests are waiting: try again later"}
 	case errors.Is(err, policy.ErrTooLong):
@@ -191,8 +196,8 @@ func (s *Server) reply(w http.ResponseWriter, v any) {
 	}
 }
 
-// decode reads a request. Fields that are not known do not count, as clients send
-// many; those that would change the answer and are not supported are refused.
+// decode reads a request. Unknown fields are ignored, because clients send many. Fields
+// that would change the answer and are not supported are refused later, by name.
 func decode(body io.Reader, into any) error {
 	d := json.NewDecoder(body)
 	if err := d.Decode(into); err != nil {

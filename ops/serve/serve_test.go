@@ -198,7 +198,10 @@ func TestChatCalls(t *testing.T) {
 		if draws[0].Reason == policy.ReasonLength && calls == nil {
 			finish = "length"
 		}
-		body := object{"model": "x", "messages": row.Messages[:len(row.Messages)-1], "tools": wrapped(t, row.Tools), "temperature": 0, "max_tokens": 120}
+		body := object{
+			"model": "x", "messages": row.Messages[:len(row.Messages)-1], "tools": wrapped(t, row.Tools),
+			"temperature": 0, "max_tokens": 120,
+		}
 		wg.Go(func() { chats(t, server, body, want, calls, finish, len(prompt), len(draws[0].Tokens)) })
 	}
 	wg.Wait()
@@ -209,7 +212,8 @@ func TestChatCalls(t *testing.T) {
 
 // chats asks at once and in a stream, and wants the answer, its calls if it is made of
 // some, and the numbers of tokens.
-func chats(t *testing.T, server *httptest.Server, body object, want string, calls []toolcall.Call, finish string, prompt, drawn int) {
+func chats(t *testing.T, server *httptest.Server, body object, want string, calls []toolcall.Call, finish string,
+	prompt, drawn int) {
 	t.Helper()
 	a := ask(t, server, "/v1/chat/completions", body)
 	m := a.Choices[0].Message
@@ -230,7 +234,8 @@ func chats(t *testing.T, server *httptest.Server, body object, want string, call
 	events := stream(t, server, "/v1/chat/completions", streamed)
 	for i, e := range events {
 		if i == len(events)-1 {
-			if len(e.Choices) != 0 || e.Usage.Completion != drawn || e.Usage.Details.Cached != prompt-1 { // all but the last was known
+			// The first request left all but the last token of the prompt in the prefix cache.
+			if len(e.Choices) != 0 || e.Usage.Completion != drawn || e.Usage.Details.Cached != prompt-1 {
 				t.Errorf("the last event: %+v", e)
 			}
 			continue
@@ -256,11 +261,12 @@ func chats(t *testing.T, server *httptest.Server, body object, want string, call
 	}
 }
 
-// TestChatCallsOfEveryFormat: a model that writes its calls in a format, learnt by heart,
-// calls over HTTP what it wrote, at once and in a stream.
+// TestChatCallsOfEveryFormat: a model that has memorised an answer in a format makes its
+// calls over HTTP, at once and in a stream.
 func TestChatCallsOfEveryFormat(t *testing.T) {
 	calls := toolcalltest.Calls(t)["everything in a few"]
-	tools := json.RawMessage(`[{"name": "say", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}]`)
+	tools := json.RawMessage(`[{"name": "say", "parameters": ` +
+		`{"type": "object", "properties": {"a": {"type": "string"}}}}]`)
 	for _, f := range toolcalltest.Formats {
 		t.Run(string(f), func(t *testing.T) {
 			p, want := policytest.Open(t, 1), f.Print(calls)
@@ -268,20 +274,26 @@ func TestChatCallsOfEveryFormat(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p = byHeart(t, p, prompt, p.Answer(want))
+			p = memorised(t, p, prompt, p.Answer(want))
 			server := start(t, p, serve.Options{Calls: f})
-			body := object{"model": "x", "messages": []object{{"role": "user", "content": "Go!"}}, "tools": wrapped(t, tools), "temperature": 0, "max_tokens": 400}
+			body := object{
+				"model": "x", "messages": []object{{"role": "user", "content": "Go!"}}, "tools": wrapped(t, tools),
+				"temperature": 0, "max_tokens": 400,
+			}
 			chats(t, server, body, want, calls, "tool_calls", len(prompt), len(p.Answer(want)))
 		})
 	}
 }
 
-// byHeart is the policy once it has learnt one answer.
-func byHeart(t *testing.T, p *policy.Policy, prompt, answer []int32) *policy.Policy {
+// memorised is the policy after training on one answer until it gives it.
+func memorised(t *testing.T, p *policy.Policy, prompt, answer []int32) *policy.Policy {
 	t.Helper()
 	c := train.Default()
 	c.Full, c.Tokens = true, len(prompt)+len(answer)
-	tr, err := train.New(p.Model(), c, []train.Phase{{Name: "p", Examples: []train.Example{{ID: "x", Prompt: prompt, Answer: answer}}, Epochs: 200, Rate: 5e-3, BatchSize: 1}})
+	one := []train.Example{{ID: "x", Prompt: prompt, Answer: answer}}
+	tr, err := train.New(p.Model(), c, []train.Phase{
+		{Name: "p", Examples: one, Epochs: 200, Rate: 5e-3, BatchSize: 1},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,11 +354,13 @@ func check(t *testing.T, how, want string, calls []toolcall.Call, content *strin
 	}
 }
 
-// TestSeeds: a seed gives the same words whoever asks beside; choice i has seed + i.
+// TestSeeds: a seed gives the same words, also next to other requests; choice i has seed + i.
 func TestSeeds(t *testing.T) {
 	server := start(t, policytest.Open(t, 1), serve.Options{Tokens: 3000})
 	body := func(seed, n int) object {
-		return object{"prompt": "abc", "max_tokens": 20, "seed": seed, "n": n, "temperature": 1.2, "top_p": 0.9, "top_k": 50}
+		return object{
+			"prompt": "abc", "max_tokens": 20, "seed": seed, "n": n, "temperature": 1.2, "top_p": 0.9, "top_k": 50,
+		}
 	}
 	many := ask(t, server, "/v1/completions", body(7, 4))
 	var wg sync.WaitGroup
@@ -366,18 +380,19 @@ func TestSeeds(t *testing.T) {
 				}
 			}
 			if words != one.Choices[0].Text || tokens != one.Usage.Completion {
-				t.Errorf("streamed: %q with %d tokens, at once %q with %d", words, tokens, one.Choices[0].Text, one.Usage.Completion)
+				t.Errorf("streamed: %q with %d tokens, at once %q with %d",
+					words, tokens, one.Choices[0].Text, one.Usage.Completion)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-// TestGenerationConfig: what a request leaves open is drawn as the checkpoint says, what it
-// says is not.
+// TestGenerationConfig: the checkpoint's settings are used where the request has none.
 func TestGenerationConfig(t *testing.T) {
 	files := policytest.Tiny(1).(fstest.MapFS)
-	files["generation_config.json"] = &fstest.MapFile{Data: []byte(`{"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.01, "repetition_penalty": 1.1}`)}
+	files["generation_config.json"] = &fstest.MapFile{Data: []byte(
+		`{"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.01, "repetition_penalty": 1.1}`)}
 	p, err := policy.Open(files, policy.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -414,7 +429,8 @@ func TestEcho(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, prompt := range []any{"Grüße", ids, [][]int32{ids}, []string{"Grüße"}} {
-		l := ask(t, server, "/v1/completions", object{"prompt": prompt, "max_tokens": 0, "echo": true, "logprobs": 0}).Choices[0].LogProbs
+		body := object{"prompt": prompt, "max_tokens": 0, "echo": true, "logprobs": 0}
+		l := ask(t, server, "/v1/completions", body).Choices[0].LogProbs
 		if len(l.Token) != len(ids) || l.Token[0] != nil || len(l.Tokens) != len(ids) || len(l.Offset) != len(ids) {
 			t.Fatalf("%v: %+v", prompt, l)
 		}
@@ -424,15 +440,18 @@ func TestEcho(t *testing.T) {
 			}
 		}
 	}
-	a := ask(t, server, "/v1/completions", object{"prompt": []any{"ab", "abc"}, "max_tokens": 3, "echo": true, "logprobs": 2, "temperature": 0})
+	a := ask(t, server, "/v1/completions", object{
+		"prompt": []any{"ab", "abc"}, "max_tokens": 3, "echo": true, "logprobs": 2, "temperature": 0,
+	})
 	if len(a.Choices) != 2 || !strings.HasPrefix(a.Choices[1].Text, "<|bos|>abc") {
 		t.Fatalf("two prompts: %+v", a.Choices)
 	}
 	l := a.Choices[1].LogProbs
-	if got, n := strings.Join(l.Tokens, ""), len(l.Tokens); len(l.Token) != n || len(l.Top) != n || !strings.HasPrefix(got, a.Choices[1].Text[:8]) {
+	got, n := strings.Join(l.Tokens, ""), len(l.Tokens)
+	if len(l.Token) != n || len(l.Top) != n || !strings.HasPrefix(got, a.Choices[1].Text[:8]) {
 		t.Fatalf("tokens %q of %q", l.Tokens, a.Choices[1].Text)
 	}
-	// Greedy tokens are the likeliest of their places, to the bit: so harnesses tell.
+	// Greedy tokens are the likeliest of their places, to the bit: evaluation harnesses compare them.
 	for i := range l.Tokens {
 		if (l.Top[i] == nil) != (i == 0) {
 			t.Errorf("token %d: alternatives %v", i, l.Top[i])
@@ -450,15 +469,19 @@ func TestEcho(t *testing.T) {
 
 func TestChatLogProbs(t *testing.T) {
 	server := start(t, policytest.Open(t, 1), serve.Options{})
-	body := object{"messages": []object{{"role": "developer", "content": []object{{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}}},
-		{"role": "user", "content": "Hi"}}, "max_completion_tokens": 6, "temperature": 0, "logprobs": true, "top_logprobs": 3}
+	parts := []object{{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}}
+	body := object{
+		"messages":              []object{{"role": "developer", "content": parts}, {"role": "user", "content": "Hi"}},
+		"max_completion_tokens": 6, "temperature": 0, "logprobs": true, "top_logprobs": 3,
+	}
 	a := ask(t, server, "/v1/chat/completions", body)
 	list := a.Choices[0].LogProbs.Content
 	if len(list) != a.Usage.Completion {
 		t.Fatalf("%d tokens of %d", len(list), a.Usage.Completion)
 	}
 	for i, token := range list {
-		if len(token.Top) != 3 || token.Top[0].Token != token.Token || math.Abs(token.Top[0].LogProb-token.LogProb) > 1e-9 || token.Top[1].LogProb > token.LogProb {
+		if top := token.Top; len(top) != 3 || top[0].Token != token.Token ||
+			math.Abs(top[0].LogProb-token.LogProb) > 1e-9 || top[1].LogProb > token.LogProb {
 			t.Errorf("token %d: %+v", i, token)
 		}
 	}
@@ -482,7 +505,8 @@ func TestStop(t *testing.T) {
 		t.Fatalf("%q is too short to show anything", whole)
 	}
 	stop := ""
-	for i := len(whole) / 4; stop == "" || strings.ContainsFunc(stop, func(r rune) bool { return r >= utf8.RuneSelf }); i++ {
+	notASCII := func(r rune) bool { return r >= utf8.RuneSelf }
+	for i := len(whole) / 4; stop == "" || strings.ContainsFunc(stop, notASCII); i++ {
 		stop = whole[i : i+2]
 	}
 	want, _, _ := strings.Cut(whole, stop)
@@ -509,9 +533,15 @@ func TestRefusals(t *testing.T) {
 		status     int
 		want       string // part of the message; up to a colon it is the field
 	}{
-		{"completions", `{"prompt": [` + strings.Repeat("5,", 5000) + `5], "echo": true, "max_tokens": 0}`, 400, "prompt: prompt 0: 5001 tokens are longer"},
+		{
+			"completions", `{"prompt": [` + strings.Repeat("5,", 5000) + `5], "echo": true, "max_tokens": 0}`, 400,
+			"prompt: prompt 0: 5001 tokens are longer",
+		},
 		{"completions", `{"prompt": ["` + strings.Repeat(`a", "`, 40) + `a"], "n": 7}`, 400, "n: 41 prompts with 7"},
-		{"chat/completions", `{"messages": [{"role": "user", "content": "x"}], "functions": []}`, 400, "functions: is not supported"},
+		{
+			"chat/completions", `{"messages": [{"role": "user", "content": "x"}], "functions": []}`, 400,
+			"functions: is not supported",
+		},
 		{"chat/completions", `{"messages": [{"role": "assistant", "function_call": {}}]}`, 400, "function_call"},
 		{"completions", `{"prompt": `, 400, "not the JSON"},
 		{"completions", `{"prompt": "a"} {}`, 400, "more than one"},
@@ -535,7 +565,11 @@ func TestRefusals(t *testing.T) {
 		{"chat/completions", `{"messages": []}`, 400, "messages: there are none"},
 		{"chat/completions", `{"messages": [{"role": "robot", "content": "x"}]}`, 400, "robot"},
 		{"chat/completions", `{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}`, 400, "image_url"},
-		{"chat/completions", `{"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]}`, 400, `arguments of "f"`},
+		{
+			"chat/completions",
+			`{"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]}`,
+			400, `arguments of "f"`,
+		},
 		{"chat/completions", chat(`, "tool_choice": "required"`), 400, "tool_choice"},
 		{"chat/completions", chat(`, "tools": [{"type": "function"}]`), 400, "tools"},
 		{"chat/completions", chat(`, "top_logprobs": 2`), 400, "needs logprobs"},
@@ -569,19 +603,21 @@ func TestKey(t *testing.T) {
 		}
 		body, _ := io.ReadAll(got.Body)
 		got.Body.Close()
-		if got.StatusCode != want || bytes.Contains(body, []byte("secret")) || want == 200 && !bytes.Contains(body, []byte(`"id":"m"`)) {
+		answered := want != 200 || bytes.Contains(body, []byte(`"id":"m"`))
+		if got.StatusCode != want || bytes.Contains(body, []byte("secret")) || !answered {
 			t.Errorf("key %q: %d %s, want %d", key, got.StatusCode, body, want)
 		}
 	}
 }
 
-// TestGone: too many are told to come again, and a client that leaves makes room.
+// TestGone: a request too many is refused, and a client that leaves makes room.
 func TestGone(t *testing.T) {
 	p := policytest.Open(t, 1)
 	server := start(t, p, serve.Options{Requests: 2})
-	endless := "" // a prompt whose greedy answer goes round in circles
+	endless := "" // a prompt whose greedy answer repeats itself and does not end
 	for _, prompt := range []string{"abc", "a", "b", "x y", "why"} {
-		if d, err := p.Generate(t.Context(), [][]int32{p.Raw(prompt)}, policy.Request{MaxTokens: 600}); err == nil && d[0].Reason == policy.ReasonLength {
+		d, err := p.Generate(t.Context(), [][]int32{p.Raw(prompt)}, policy.Request{MaxTokens: 600})
+		if err == nil && d[0].Reason == policy.ReasonLength {
 			endless = prompt
 		}
 	}

@@ -12,14 +12,14 @@ import (
 	"itool/stages/policy"
 )
 
-// slowest is how long a client may take to read an event.
-const slowest = 30 * time.Second
+// writeTimeout is how long a client may take to read an event.
+const writeTimeout = 30 * time.Second
 
-// errGone: the client does not read any more. There is nobody to tell.
+// errGone says that the client does not read any more. It is not logged.
 var errGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 
-// events writes server-sent events; choices may send at once. The header goes out
-// with the first one, so that what fails before is still an error of HTTP.
+// events writes server-sent events. Choices may send concurrently. The header is sent with
+// the first event, so that an earlier error can still have an HTTP status.
 type events struct {
 	mu      sync.Mutex
 	w       http.ResponseWriter
@@ -39,7 +39,7 @@ func (e *events) send(v any) error {
 		e.w.Header().Set("Cache-Control", "no-cache")
 	}
 	c := http.NewResponseController(e.w)
-	if err := c.SetWriteDeadline(time.Now().Add(slowest)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if _, err := fmt.Fprintf(e.w, "data: %s\n\n", line); err != nil {
@@ -64,7 +64,7 @@ func (s *Server) end(e *events, err error) {
 		return // the client has gone
 	}
 	if err != nil {
-		_ = e.send(failure(s.told(err)))
+		_ = e.send(failure(s.forClient(err)))
 	}
 	_, _ = fmt.Fprint(e.w, "data: [DONE]\n\n")
 }
@@ -94,7 +94,7 @@ func (s *Server) alternative(a policy.Alternative) logprob {
 	return l
 }
 
-// token is the text of one token; bytes that are half a character show as U+FFFD.
+// token is the text of one token; incomplete characters show as U+FFFD.
 func (s *Server) token(id int32) string {
 	x := text{pending: string(s.policy.TokenBytes(id))}
 	return x.rest()

@@ -7,16 +7,16 @@ import (
 	"itool/stages/policy/tokenizer"
 )
 
-// text turns the bytes of tokens into text that may be sent: never half a character,
-// and nothing that may turn out to be a stop text, which ends the answer and is not
-// part of it. What is no UTF-8 comes out as from tokenizer.Decode, however the tokens cut it.
+// text turns the bytes of tokens into text that can be sent: complete characters, and
+// nothing that may be the beginning of a stop text, which ends the answer and is no part of
+// it. Invalid UTF-8 gives what tokenizer.Decode gives for the whole text.
 type text struct {
 	stops   []string
-	pending string // bytes that were not handed out
+	pending string // bytes that were not returned yet
 	stopped bool
 }
 
-// add takes a token's bytes and returns what is sure by now.
+// add takes a token's bytes and returns the text that is certain by now.
 func (x *text) add(token []byte) string {
 	if x.stopped {
 		return ""
@@ -42,14 +42,14 @@ func (x *text) add(token []byte) string {
 	return tokenizer.Lossy(out)
 }
 
-// rest is what is left at the end.
+// rest returns the pending text at the end of the answer.
 func (x *text) rest() string {
 	out := x.pending
 	x.pending = ""
 	return tokenizer.Lossy(out)
 }
 
-// unfinished is the length of the character that s breaks off in.
+// unfinished is the length in bytes of an incomplete character at the end of s.
 func unfinished(s string) int {
 	for n := 1; n < utf8.UTFMax && n <= len(s); n++ {
 		if tail := s[len(s)-n:]; utf8.RuneStart(tail[0]) {

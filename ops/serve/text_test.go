@@ -38,10 +38,12 @@ func TestTextBroken(t *testing.T) {
 	}
 }
 
-// TestTextCuts: streaming equals decoding the whole, whatever the tokens cut.
+// TestTextCuts: streaming equals decoding the whole, wherever the tokens cut it.
 func TestTextCuts(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	pieces := []string{"a", "é", "€", "😀", "\xf0", "\x9f", "\x98", "\x80", "\xe2", "\x82", "\xc3", "\xff", "\xed\xa0\x80", "\xf4\x90"}
+	pieces := []string{
+		"a", "é", "€", "😀", "\xf0", "\x9f", "\x98", "\x80", "\xe2", "\x82", "\xc3", "\xff", "\xed\xa0\x80", "\xf4\x90",
+	}
 	for range 20000 {
 		var whole string
 		for range r.IntN(12) {
