@@ -33,8 +33,8 @@ func longHelp() kong.Vars {
 		"export_base": "With --merged: merge into this base instead, such as the 16-bit one of a run on four " +
 			"bits.",
 		"lab_dir": "Folder for broker, store, report and tables; default: itool-runs/lab-NAME.",
-		"lab_atonce": "Seeds that run at once. Their arms follow one another, since they share; with more than " +
-			"one, no CPU time is told.",
+		"lab_atonce": "Seeds that run at once. The arms of a seed follow one another, to reuse results; with more " +
+			"than one, no CPU time is measured.",
 		"lab_tuninglog": "Where a specification with tuning: true writes down everything that it tried.",
 		"serve_model":   "Serve the model in this folder instead; without it and without a run: the demo's base.",
 		"serve_key": "Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command " +

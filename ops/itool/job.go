@@ -80,8 +80,15 @@ func (w wholeRun) conclude(ctx context.Context, a *app, j *job.Job, end line.Sta
 // newJob is a run in this process that shows its progress on the screen.
 func newJob(a *app, s *site.Site, e *engine, r job.Request, slots int) *job.Job {
 	return &job.Job{
-		Request: r, Courier: s.Courier, Engine: e.Engine, Worker: workerName(e.device.Name()), Slots: slots, Log: a.log,
+		Request: r, Local: newLocal(a, s, e, slots),
 		Show: func(ctx context.Context) error { return progress.Follow(ctx, s.Courier, r.Name, a.display()) },
+	}
+}
+
+// newLocal is keeper and worker in this process.
+func newLocal(a *app, s *site.Site, e *engine, slots int) job.Local {
+	return job.Local{
+		Courier: s.Courier, Engine: e.Engine, Worker: workerName(e.device.Name()), Slots: slots, Log: a.log,
 	}
 }
 

@@ -117,61 +117,38 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site.Site, plan *lab.Plan,
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	name := workerName(e.device.Name())
-	w := job.NewWorker(s.Courier, name, line.Stages(e.Engine), orCores(c.Slots), a.log)
-	w.AckWait = job.AckWait
-	states := job.NewStates()
-	kept := job.Until(ctx, func(ctx context.Context) error {
-		err := job.NewKeeper(s.Courier, name, job.AckWait, a.log).Run(ctx, job.KeeperInterval, states.Set)
-		cancel(err)
-		return err
-	})
-	worked := job.Until(ctx, func(ctx context.Context) error {
-		err := w.Run(ctx)
-		cancel(err)
-		return err
-	})
-	began := time.Now()
-	l := &lab.Lab{
-		Plan: plan, Courier: s.Courier, Engine: e.Engine, Base: base, Files: files, Dir: c.Dir,
-		Device: e.device.Name(), AtOnce: c.AtOnce, Log: a.log,
-		Await: func(ctx context.Context, run string) (line.State, error) {
-			if c.AtOnce <= 1 {
-				stop := job.Until(ctx, func(ctx context.Context) error {
-					return progress.Follow(ctx, s.Courier, run, a.display())
-				})
-				defer func() { _ = stop() }() // a display
-			}
-			return states.Await(ctx, run)
-		},
-		OnEvent: func(ev lab.Event) error {
-			c.told(a, ev, time.Since(began))
-			if !plan.Tuning || ev.End == (line.State{}) {
-				return nil
-			}
-			err := lab.LogTuning(ctx, s.Courier, c.Dir, c.TuningLog, fromHere(c.Spec), plan, ev.Number-1, time.Now())
-			if err != nil {
-				err = fmt.Errorf("tuning log: %w", err)
-			}
-			return err
-		},
-	}
-	err = l.Run(ctx)
-	if errors.Is(err, context.Canceled) && context.Cause(ctx) != nil {
-		err = context.Cause(ctx) // keeper or worker gave up
-	}
-	cancel(nil)
-	for _, stop := range []func() error{kept, worked} {
-		if stopped := stop(); stopped != nil && !errors.Is(stopped, context.Canceled) && !errors.Is(err, stopped) {
-			err = errors.Join(err, stopped)
+	states, began := job.NewStates(), time.Now()
+	return newLocal(a, s, e, orCores(c.Slots)).During(ctx, states.Set, func(ctx context.Context) error {
+		l := &lab.Lab{
+			Plan: plan, Courier: s.Courier, Engine: e.Engine, Base: base, Files: files, Dir: c.Dir,
+			Device: e.device.Name(), AtOnce: c.AtOnce, Log: a.log,
+			Await: func(ctx context.Context, run string) (line.State, error) {
+				if c.AtOnce <= 1 {
+					stop := job.Until(ctx, func(ctx context.Context) error {
+						return progress.Follow(ctx, s.Courier, run, a.display())
+					})
+					defer func() { _ = stop() }() // a run does not fail with its display
+				}
+				return states.Await(ctx, run)
+			},
+			OnEvent: func(ev lab.Event) error {
+				c.printEvent(a, ev, time.Since(began))
+				if !plan.Tuning || ev.End == (line.State{}) {
+					return nil
+				}
+				at := ev.Number - 1
+				err := lab.LogTuning(ctx, s.Courier, c.Dir, c.TuningLog, fromHere(c.Spec), plan, at, time.Now())
+				if err != nil {
+					err = fmt.Errorf("tuning log: %w", err)
+				}
+				return err
+			},
 		}
-	}
-	return err
+		return l.Run(ctx)
+	})
 }
 
-func (c *labCmd) told(a *app, ev lab.Event, since time.Duration) {
+func (c *labCmd) printEvent(a *app, ev lab.Event, since time.Duration) {
 	at := fmt.Sprintf("%s lab %d/%d %s", since.Round(time.Second), ev.Number, ev.Of, ev.Run.Name)
 	switch {
 	case ev.End != (line.State{}):

@@ -28,7 +28,7 @@ func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 	if c.Seed > 0 {
 		cfg.Seed = c.Seed
 	}
-	start, told, first := time.Now(), time.Now(), 0
+	start, printed, first := time.Now(), time.Now(), 0
 	report, err := pretrain.Run(ctx, cfg, c.Out, func(p pretrain.Progress) {
 		if p.Resumed {
 			first = p.Step
@@ -41,8 +41,8 @@ func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 			text += fmt.Sprintf("  recalls %.0f %%", 100*p.Recall)
 		}
 		a.screen.show([]string{text})
-		if !a.screen.live && time.Since(told) > time.Minute {
-			told = time.Now()
+		if !a.screen.live && time.Since(printed) > time.Minute {
+			printed = time.Now()
 			fmt.Fprintln(a.errs, text)
 		}
 	})

@@ -19,8 +19,8 @@ func (a *app) display() progress.Display {
 	return d
 }
 
-// screen is stderr. On a terminal it keeps a few status lines at the bottom, which
-// logs push up instead of tearing apart; elsewhere it only writes.
+// screen is stderr. On a terminal it keeps a few status lines at the bottom and writes logs
+// above them; elsewhere it only writes.
 type screen struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -30,7 +30,7 @@ type screen struct {
 
 func newScreen(w io.Writer, live bool) *screen { return &screen{w: w, live: live} }
 
-// isTerminal also takes /dev/null for one, where it does no harm.
+// isTerminal is also true for /dev/null, which does no harm.
 func isTerminal(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"

@@ -38,7 +38,7 @@ type serveCmd struct {
 	Key      string `env:"ITOOL_API_KEY" help:"${serve_key}"`
 	Weights  string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
 	Calls    string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
-	Requests int    `default:"256" help:"Answers that wait or are drawn at most; more are told to come again."`
+	Requests int    `default:"256" help:"Answers that wait or are drawn at most; more are refused, to be tried again."`
 	Tokens   int    `help:"${serve_tokens}"`
 	Answer   int    `default:"2048" help:"${serve_answer}"`
 }
@@ -79,7 +79,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	case <-ctx.Done():
 	}
-	// What runs may end; what waits for long is cut.
+	// Short answers may finish; long ones are cut off.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := server.Shutdown(last); err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -153,8 +153,8 @@ func (c *serveCmd) ofRun(ctx context.Context, a *app, opt policy.Options) (*poli
 	return policy.Open(fsys, opt)
 }
 
-// callFormat is the format that a run's configuration names; runs of before there was a
-// choice knew one.
+// callFormat is the format that a run's configuration names. Runs that are older than the
+// setting used one format.
 func callFormat(config []byte) (string, error) {
 	var c struct {
 		Split split.Config `json:"split"`

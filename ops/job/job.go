@@ -2,7 +2,7 @@
 // of `itool estimate` do: it publishes the run, works on it until it ends or needs a
 // person, and writes the adapter and the report.
 //
-//	j := job.Job{Request: req, Courier: s.Courier, Engine: e, Worker: "me", Slots: 2, Log: log}
+//	j := job.Job{Request: req, Local: job.Local{Courier: s.Courier, Engine: e, Slots: 2, Log: log}}
 //	err := j.Publish(ctx)
 //	end, err := j.Work(ctx)
 //
@@ -27,7 +27,6 @@ import (
 	"itool/ops/whole"
 	"itool/ops/worker"
 	"itool/stages"
-	"itool/stages/policy"
 )
 
 // Request says what a run is made from.
@@ -41,11 +40,7 @@ type Request struct {
 // Job is a whole run in this process.
 type Job struct {
 	Request
-	Courier *courier.Courier
-	Engine  *policy.Engine
-	Worker  string // the name that records carry
-	Slots   int    // items in work at once, ≥ 1
-	Log     *slog.Logger
+	Local
 	// Show displays progress until its context ends; nil: nothing is shown.
 	Show func(context.Context) error
 }

@@ -2,6 +2,8 @@ package job_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -41,7 +43,7 @@ func newJob(t *testing.T, s *site.Site) *job.Job {
 	}
 	return &job.Job{
 		Request: job.Request{Name: "r1", Base: policytest.Tiny(1), Files: []string{file}, Config: cfg},
-		Courier: s.Courier, Engine: e, Worker: "test", Slots: 1, Log: slog.New(slog.DiscardHandler),
+		Local:   job.Local{Courier: s.Courier, Engine: e, Worker: "test", Slots: 1, Log: slog.New(slog.DiscardHandler)},
 	}
 }
 
@@ -85,5 +87,34 @@ func TestJob(t *testing.T) {
 	j.Config.Expand.Width++
 	if err := j.Publish(t.Context()); err == nil || !strings.Contains(err.Error(), "expand.width was ") {
 		t.Errorf("other settings: got %v", err)
+	}
+}
+
+// TestDuring: keeper and worker do the run while f waits for its end.
+func TestDuring(t *testing.T) {
+	dir := t.TempDir()
+	s, err := site.OpenFolder(t.Context(), dir, site.AnyPort, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	j, states := newJob(t, s), job.NewStates()
+	if err := j.Publish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err = j.During(t.Context(), states.Set, func(ctx context.Context) error {
+		end, err := states.Await(ctx, j.Name)
+		if end.Status != "done" {
+			t.Errorf("the run ends in %+v", end)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	broken := errors.New("broken")
+	err = j.During(t.Context(), states.Set, func(context.Context) error { return broken })
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v, want the error of f", err)
 	}
 }
