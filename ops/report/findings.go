@@ -130,8 +130,7 @@ func (r *Report) categories() ([]stats.Category, []Policy) {
 	return cats, policies
 }
 
-// firstEvaluated is the first policy that was evaluated, lastChanged the last one of them that has
-// weights of its own: a round without an update is no result.
+// firstEvaluated is the first policy that was evaluated, or nil.
 func (r *Report) firstEvaluated() *Policy {
 	for i := range r.Policies {
 		if r.Policies[i].Accuracy != nil {
@@ -141,6 +140,8 @@ func (r *Report) firstEvaluated() *Policy {
 	return nil
 }
 
+// lastChanged is the last evaluated policy whose weights training changed, or nil. A round without
+// an update is no result.
 func (r *Report) lastChanged() *Policy {
 	for i := len(r.Policies) - 1; i >= 0; i-- {
 		if r.Policies[i].Accuracy != nil && r.Policies[i].Changed() {
