@@ -62,6 +62,7 @@ func writeSettings(t *testing.T) []byte {
 		}
 		comments := fieldComments(t, field.Type)
 		fmt.Fprintf(&out, "\n%s:\n", tag(field))
+		about := "" // the last comment above a field
 		for j := range field.Type.NumField() {
 			f := field.Type.Field(j)
 			setting, comment := tag(f)+": "+value(t, v.Field(i).Field(j)), comments[f.Name]
@@ -69,8 +70,14 @@ func writeSettings(t *testing.T) []byte {
 			case comment.line != "":
 				fmt.Fprintf(&out, "  %-36s # %s\n", setting, comment.line)
 			case comment.above != "":
-				about := strings.Replace(comment.above, f.Name+" ", tag(f)+" ", 1)
+				about = strings.Replace(comment.above, f.Name+" ", tag(f)+" ", 1)
+				if j+1 < field.Type.NumField() { // the comment may be about the next field, too
+					next := field.Type.Field(j + 1)
+					about = strings.Replace(about, " and "+next.Name+" ", " and "+tag(next)+" ", 1)
+				}
 				fmt.Fprintf(&out, "  # %s\n  %s\n", strings.ReplaceAll(about, "\n", "\n  # "), setting)
+			case strings.Contains(about, " and "+tag(f)+" "):
+				fmt.Fprintf(&out, "  %s\n", setting)
 			default:
 				t.Errorf("%s.%s has no comment: its user needs unit and range", field.Type, f.Name)
 			}
