@@ -20,7 +20,7 @@ var fences = []struct {
 	{"gorgonia.org/", []string{
 		"stages/policy/op", "stages/policy/model", "stages/policy/loss", "stages/policy/optim", "stages/policy/train",
 	}, "graphs are for training; decoding calls kernels directly"},
-	{"github.com/nikolalohinski/gonja/", []string{"stages/policy/template"}, "one package renders chat templates"},
+
 	{"github.com/alecthomas/kong", []string{"ops/itool"}, "only the binary has a command line"},
 	{"github.com/goccy/go-yaml", []string{"ops/config", "ops/lab"}, "configuration is read in one place"},
 }

@@ -1,9 +1,8 @@
-// Package template renders conversations with a model's own Jinja chat template,
-// byte for byte as Python's jinja2 does within Hugging Face transformers.
+// Package template renders conversations with a model's own Jinja chat template, byte for byte as Hugging Face
+// transformers does.
 //
-// A template is foreign code: what it may call is listed, and loops, recursion,
-// stored values and output are bounded (bounds.go). It knows no token IDs, and no
-// clock: the date is an argument.
+// The language is package jinja's; here is what a chat template gets: messages, tools, add_generation_prompt, the
+// control tokens. It knows no token IDs, and no clock: the date is an argument.
 //
 //	t, err := template.Open(os.DirFS(dir))
 //	text, err := t.Render(template.Input{Messages: messages, Prompt: true})
@@ -17,15 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"reflect"
-	"runtime/debug"
-	"strings"
-	"unsafe"
+	"time"
 
-	"github.com/nikolalohinski/gonja/v2/config"
-	"github.com/nikolalohinski/gonja/v2/exec"
-	"github.com/nikolalohinski/gonja/v2/loaders"
-	"github.com/nikolalohinski/gonja/v2/tokens"
+	"itool/stages/policy/template/jinja"
 )
 
 // Default is the chat template of the small models that we make ourselves; its
@@ -75,7 +68,7 @@ type Input struct {
 
 // Template is immutable; many goroutines may render with one.
 type Template struct {
-	exec     *exec.Template
+	jinja    *jinja.Template
 	source   string
 	hash     string
 	bos, eos string
@@ -134,33 +127,16 @@ func (s *specialToken) UnmarshalJSON(data []byte) error {
 }
 
 // New compiles source. bos and eos are its variables bos_token and eos_token.
-func New(source, bos, eos string) (t *Template, err error) {
-	defer caught(&err)
+func New(source, bos, eos string) (*Template, error) {
 	if len(source) > maxSource {
 		return nil, fmt.Errorf("%d bytes, more than %d", len(source), maxSource)
 	}
-	c := config.New()
-	c.TrimBlocks, c.LeftStripBlocks = true, true // as transformers sets them
-	if err := refuse(tokens.LexAll(source, c)); err != nil {
-		return nil, err
-	}
-	loader, err := loaders.NewMemoryLoader(map[string]string{"/chat": source})
+	t, err := jinja.Parse(source)
 	if err != nil {
-		return nil, err
-	}
-	x, err := exec.NewTemplate("/chat", c, loader, environment())
-	if deep, ok := errors.AsType[depthError](err); ok {
-		return nil, deep
-	}
-	if err != nil {
-		// The parser repeats the whole source before it comes to the point.
-		return nil, errors.New(strings.Replace(err.Error(), source, "chat template", 1))
-	}
-	if n := pythonOperators(reflect.ValueOf(x.Root()), map[unsafe.Pointer]int{}); n > maxChain {
-		return nil, tooDeep("%d method calls in one chain, more than %d", n, maxChain)
+		return nil, remedy(err)
 	}
 	sum := sha256.Sum256([]byte(source))
-	return &Template{exec: x, source: source, hash: hex.EncodeToString(sum[:]), bos: bos, eos: eos}, nil
+	return &Template{jinja: t, source: source, hash: hex.EncodeToString(sum[:]), bos: bos, eos: eos}, nil
 }
 
 // Hash is the SHA-256 of the template's text, in hexadecimal.
@@ -179,101 +155,98 @@ func (t *Template) EOS() string { return t.eos }
 // post-processor of tokenizer.json, where it has a template, says so instead.
 func (t *Template) AddBOS() bool { return t.addBOS }
 
-// Render renders a conversation.
+// Render renders a conversation. The variables are those of transformers' apply_chat_template: tools and
+// documents are None where there are none.
 func (t *Template) Render(in Input) (string, error) {
 	content := in.Content
 	if content == nil {
 		content = func(s string) string { return s }
 	}
-	messages := make([]any, len(in.Messages))
-	for i, m := range in.Messages {
-		messages[i] = dict("role", m.Role, "content", content(m.Content))
+	messages := &jinja.List{}
+	for _, m := range in.Messages {
+		d := jinja.NewDict()
+		d.Set("role", m.Role)
+		d.Set("content", content(m.Content))
+		messages.Items = append(messages.Items, d)
 	}
-	ctx := exec.EmptyContext()
-	ctx.Set("messages", messages)
-	ctx.Set("add_generation_prompt", in.Prompt)
-	// Qwen 3 begins answers with an empty thought when this is off, in training
-	// and in prompts alike.
-	ctx.Set("enable_thinking", false)
+	tools, err := decodeTools(in.Tools, content)
+	if err != nil {
+		return "", fmt.Errorf("template: tools: %w", err)
+	}
+	vars := jinja.Vars{
+		"messages": messages, "tools": tools, "documents": nil, "add_generation_prompt": in.Prompt,
+		// Qwen 3 begins answers with an empty thought when this is off, in training and in prompts alike.
+		"enable_thinking": false,
+	}
+	now := time.Time{}
 	if in.Date != "" {
-		ctx.Set("date_string", in.Date)
-		ctx.Set("strftime_now", func(string) string { return in.Date })
-	}
-	if len(in.Tools) > 0 {
-		tools, err := decode(in.Tools, content)
-		if err != nil {
-			return "", fmt.Errorf("template: tools: %w", err)
+		if now, err = parseDate(in.Date); err != nil {
+			return "", fmt.Errorf("template: %w", err)
 		}
-		switch tools := tools.(type) {
-		case nil:
-		case []any:
-			if len(tools) > 0 { // an empty list would still print a header
-				ctx.Set("tools", tools)
-			}
-		default:
-			return "", errors.New("template: tools: not a JSON array")
-		}
+		vars["date_string"] = in.Date
 	}
-	return t.execute(ctx)
+	return t.execute(vars, now)
 }
 
-// Execute renders any variables, given as a JSON object; bos_token and eos_token
-// are there already.
+// decodeTools returns nil for no tools and for an empty list, which would still print a header.
+func decodeTools(data json.RawMessage, content func(string) string) (any, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	v, err := jinja.FromJSON(data, content)
+	if err != nil || v == nil {
+		return nil, err
+	}
+	list, ok := v.(*jinja.List)
+	if !ok {
+		return nil, errors.New("not a JSON array")
+	}
+	if len(list.Items) == 0 {
+		return nil, nil
+	}
+	return list, nil
+}
+
+// parseDate reads the forms in which a date may be given.
+func parseDate(s string) (time.Time, error) {
+	for _, layout := range []string{time.DateOnly, "2 Jan 2006", "2 January 2006", "January 2, 2006"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("date %q: write it as 2030-01-31 or 31 Jan 2030", s)
+}
+
+// Execute renders any variables, given as a JSON object; bos_token and eos_token are set already.
 func (t *Template) Execute(variables json.RawMessage) (string, error) {
-	v, err := decode(variables, func(s string) string { return s })
+	v, err := jinja.FromJSON(variables, nil)
 	if err != nil {
 		return "", fmt.Errorf("template: variables: %w", err)
 	}
-	d, ok := v.(*exec.Dict)
+	d, ok := v.(*jinja.Dict)
 	if !ok {
 		return "", errors.New("template: variables: not a JSON object")
 	}
-	ctx := exec.EmptyContext()
-	for _, p := range d.Pairs {
-		ctx.Set(p.Key.String(), p.Value.Interface())
-	}
-	return t.execute(ctx)
+	return t.execute(jinja.VarsOf(d), time.Time{})
 }
 
-func (t *Template) execute(ctx *exec.Context) (text string, err error) {
-	defer caught(&err)
+func (t *Template) execute(vars jinja.Vars, now time.Time) (string, error) {
 	for name, value := range map[string]string{"bos_token": t.bos, "eos_token": t.eos} {
-		if !ctx.Has(name) && value != "" {
-			ctx.Set(name, value)
+		if _, ok := vars[name]; !ok && value != "" {
+			vars[name] = value
 		}
 	}
-	out := &bounded{}
-	ctx.Set(budgetName, newBudget())
-	if err := t.exec.Execute(out, ctx); err != nil {
-		return "", fmt.Errorf("template: %w", err)
+	text, err := t.jinja.Render(vars, jinja.Options{Now: now})
+	if err != nil {
+		return "", fmt.Errorf("template: %w", remedy(err))
 	}
-	return out.String(), nil
+	return text, nil
 }
 
-// caught turns a panic of the template engine into an error: templates and
-// values come from outside.
-func caught(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("template: the template engine broke: %v (%s)", p, place(debug.Stack()))
+// remedy adds what to do about a template that is not rendered although Python might.
+func remedy(err error) error {
+	if errors.Is(err, jinja.ErrLimit) || errors.Is(err, jinja.ErrUnsupported) {
+		return fmt.Errorf("%w; take the chat template that came with the model, or write a simpler one into %s", err, File)
 	}
-}
-
-// place names the function that panicked.
-func place(stack []byte) string {
-	lines := strings.Split(string(stack), "\n")
-	for i, l := range lines {
-		if strings.HasPrefix(l, "panic(") && i+2 < len(lines) {
-			return strings.TrimSpace(lines[i+2])
-		}
-	}
-	return "?"
-}
-
-func dict(keysAndValues ...string) *exec.Dict {
-	d := exec.NewDict()
-	for i := 0; i < len(keysAndValues); i += 2 {
-		d.Pairs = append(d.Pairs, &exec.Pair{Key: exec.AsValue(keysAndValues[i]),
-			Value: exec.AsValue(keysAndValues[i+1])})
-	}
-	return d
+	return err
 }

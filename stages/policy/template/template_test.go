@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"itool/schemas/toolcall"
 	"itool/schemas/toolcall/toolcalltest"
@@ -264,7 +263,7 @@ func TestDateAndContent(t *testing.T) {
 		`{% for m in messages %}|{{ m.content }}{% endfor %}{{ tools | tojson if tools }}`)
 	in := template.Input{Messages: talk[1:2], Tools: json.RawMessage(`[{"oslo": "Oslo"}]`), Date: "1 Jan 2030",
 		Content: strings.ToUpper}
-	want := "1 Jan 2030|  WEATHER IN OSLO? \n" + `[{"OSLO": "OSLO"}]`
+	want := "01 Jan 2030|  WEATHER IN OSLO? \n" + `[{"OSLO": "OSLO"}]`
 	if got, err := x.Render(in); err != nil || got != want {
 		t.Errorf("%v: got %q, want %q", err, got, want)
 	}
@@ -281,63 +280,20 @@ func TestDateAndContent(t *testing.T) {
 	}
 }
 
+// What a template may cost is bounded by package jinja, which has the tests. An error says what to do.
 func TestHostile(t *testing.T) {
 	for _, c := range []struct{ name, source, want string }{
-		{"does not compile", `{% if %}`, ""},
-		{"not closed", `{% for x in y %}`, ""},
-		{"unknown tag", `{% include "/etc/passwd" %}`, ""},
-		{"unknown filter", `{{ "x" | center(1000000000) }}`, "center"},
-		{"power", `{{ 9 ** 9 }}`, "**"},
-		{"product of a text", `{{ "x" * 1000000000 }}`, "larger"},
+		{"does not compile", `{% if %}`, "TemplateSyntaxError"},
+		{"includes a file", `{% include "/etc/passwd" %}`, "no loader"},
+		{"unknown filter", `{{ "x" | nope }}`, "No filter named 'nope'"},
 		{"text and number", `{% if true %}{{ "a" + 2.5 }}{% endif %}`, "concatenate"},
-		{"text and nothing", `{% set x = "a" + missing %}{{ x }}`, "concatenate"},
-		{"in an argument", `{{ namespace(a="b" + 1).a }}`, "concatenate"},
-		{"pads", `{{ "x".ljust(1000000000) }}`, ""},
-		{"long loop", `{% for i in range(1000000000) %}{% endfor %}`, "range"},
-		{"nested loops", strings.Repeat(`{% for i in range(9999) %}`, 4) +
-			strings.Repeat(`{% endfor %}`, 4), "the template "},
-		{"doubling",
-			`{% set ns = namespace(x="aaaaaaaa") %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`,
-			"larger"},
-		{"doubling block", "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set y %}{{ ns.x }}{{ " +
-			"ns.x }}{% endset %}{% set ns.x = y %}{% endfor %}", "larger"},
-		{"squares", `{% set x = range(9999) | join("aaaaaaaaaaaaaaaaa") %}{{ x | replace("a", x) | length }}`,
-			"replace"},
-		{"recursion", `{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}`, "nested"},
-		{"mutual", `{% macro a(x) %}{{ b(x) }}{% endmacro %}{% macro b(x) %}{{ a(x) }}{% endmacro %}{{ a(1) }}`,
-			"nested"},
-		{"default of itself", `{% macro m(a=m()) %}{% endmacro %}{{ m() }}`, "nested"},
-		{"macro doubles", `{% macro m(a) %}{{ a }}{{ a }}{% endmacro %}` +
-			`{% set x = m(m(m(m("aaaaaaaaaaaaaaaaaaaaaaaaaa")))) %}{% set x = m(m(m(m(m(m(m(m(x)))))))) %}` +
-			`{% set x = m(m(m(m(m(m(m(m(x)))))))) %}{{ m(m(m(m(m(m(m(m(x)))))))) }}`, "larger"},
+		{"recursion", `{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}`, "came with the model"},
+		{"product of a text", `{{ ("x" * 1000000000) | length }}`, "came with the model"},
+		{"brackets", "{{" + strings.Repeat("(", 60000) + "1" + strings.Repeat(")", 60000) + "}}", "came with the model"},
+		{"random text", `{{ lipsum() }}`, "came with the model"},
 		{"raises", `{{ raise_exception("no system role") }}`, "no system role"},
-		{"budget taken", `{% for __budget__ in range(3) %}{% endfor %}`, "__budget__"},
-		{"brackets", "{{" + strings.Repeat("(", 60000) + "1" + strings.Repeat(")", 60000) + "}}",
-			"take the one that came with"},
-		{"lists", "{{" + strings.Repeat("[", 60000) + strings.Repeat("]", 60000) + "}}", "take the one"},
-		{"not closed lists", "{{" + strings.Repeat("[", 60000) + "}}", "take the one"},
-		{"mappings", "{{" + strings.Repeat("{1:", 60000) + "1" + strings.Repeat("}", 60000) + "}}", "take the one"},
-		{"arguments", "{{" + strings.Repeat("a(", 60000) + strings.Repeat(")", 60000) + "}}", "take the one"},
-		{"indices", "{% if " + strings.Repeat("a[", 60000) + "1" + strings.Repeat("]", 60000) +
-			"%}{% endif %}", "take the one"},
-		{"attributes", "{% set x = a" + strings.Repeat(".b", 100000) + "%}", "take the one"},
-		{"sums", "{{ 1" + strings.Repeat("+1", 100000) + "}}", "take the one"},
-		{"filters", "{{ 1" + strings.Repeat("|e", 100000) + "}}", "take the one"},
-		{"joined", "{{ 1" + strings.Repeat("~1", 100000) + "}}", "take the one"},
-		{"negations", "{{" + strings.Repeat("not (", 40000) + "1" + strings.Repeat(")", 40000) + "}}", "take the one"},
-		{"tags in tags", strings.Repeat("{%for x in y%}", 9000) + strings.Repeat("{%endfor%}", 9000),
-			"line 1: tags lie deeper"},
-		{"transparent tags", strings.Repeat("{%generation%}", 8000) + strings.Repeat("{%endgeneration%}", 8000),
-			"tags lie deeper"},
-		{"methods of methods", `{{ ""` + strings.Repeat(".strip()", 60) + "}}", "method calls"},
-		{"methods in indices", "{{" + strings.Repeat("x[", 40) + "1" + strings.Repeat("].strip()", 40) +
-			"}}", "method calls"},
-		{"joins a large text", `{% set ns = namespace(x="aaaaaaaa") %}{% for i in range(19) %}` +
-			`{% set ns.x = ns.x + ns.x %}{% endfor %}{% set y = ns.x %}` +
-			`{{ (y` + strings.Repeat("~y", 100) + `) | length }}`, "larger"},
 		{"too long", strings.Repeat(" ", 1<<20), "more than"},
 	} {
-		start := time.Now()
 		x, err := template.New(c.source, "", "")
 		if err == nil {
 			var out string
@@ -349,39 +305,6 @@ func TestHostile(t *testing.T) {
 		if !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %.300v, want an error with %q", c.name, err, c.want)
 		}
-		if d := time.Since(start); d > 8*time.Second {
-			t.Errorf("%s: took %v", c.name, d)
-		}
-	}
-}
-
-// TestDeepest renders, within macros within macros, what the bounds on tags just let
-// through: the stack must hold it.
-func TestDeepest(t *testing.T) {
-	for name, deepest := range map[string]string{
-		"sum":      "m(n-1)" + strings.Repeat("+''", 245),
-		"joined":   "m(n-1)" + strings.Repeat("~''", 245),
-		"lists":    strings.Repeat("[", 120) + "m(n-1)" + strings.Repeat("]", 120),
-		"mappings": strings.Repeat("{1:", 120) + "m(n-1)" + strings.Repeat("}", 120),
-		"not":      strings.Repeat("not (", 80) + "m(n-1)" + strings.Repeat(")", 80),
-		"defaults": strings.Repeat("x|d(", 60) + "m(n-1)" + strings.Repeat(")", 60),
-	} {
-		x := compile(t, "{% macro m(n) %}"+strings.Repeat("{% if n > 0 %}", 98)+
-			"{{ "+deepest+" }}"+strings.Repeat("{% endif %}", 98)+"{% endmacro %}{{ m(n) }}")
-		if _, err := x.Execute(json.RawMessage(`{"n": 48}`)); err != nil {
-			t.Errorf("%s: %.300v", name, err)
-		}
-		if name != "not" {
-			continue
-		}
-		if _, err := x.Execute(json.RawMessage(`{"n": 60}`)); err == nil ||
-			!strings.Contains(err.Error(), "nested deeper") {
-			t.Errorf("%s: got %.300v, want an error", name, err)
-		}
-	}
-	chain := compile(t, `{{ x.split('a')[-1].strip().upper().lower().strip().strip().strip().strip() }}`)
-	if got, err := chain.Execute(json.RawMessage(`{"x": "a b "}`)); err != nil || got != "b" {
-		t.Errorf("eight methods: %q, %v", got, err)
 	}
 }
 
