@@ -246,7 +246,8 @@ func (t *Template) execute(vars jinja.Vars, now time.Time) (string, error) {
 // remedy adds what to do about a template that is not rendered although Python might.
 func remedy(err error) error {
 	if errors.Is(err, jinja.ErrLimit) || errors.Is(err, jinja.ErrUnsupported) {
-		return fmt.Errorf("%w; take the chat template that came with the model, or write a simpler one into %s", err, File)
+		return fmt.Errorf("%w; take the chat template that came with the model, or write a simpler one into %s",
+			err, File)
 	}
 	return err
 }

@@ -289,7 +289,7 @@ func TestHostile(t *testing.T) {
 		{"text and number", `{% if true %}{{ "a" + 2.5 }}{% endif %}`, "concatenate"},
 		{"recursion", `{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}`, "came with the model"},
 		{"product of a text", `{{ ("x" * 1000000000) | length }}`, "came with the model"},
-		{"brackets", "{{" + strings.Repeat("(", 60000) + "1" + strings.Repeat(")", 60000) + "}}", "came with the model"},
+		{"brackets", "{{" + strings.Repeat("(", 60000) + strings.Repeat(")", 60000) + "}}", "came with the model"},
 		{"random text", `{{ lipsum() }}`, "came with the model"},
 		{"raises", `{{ raise_exception("no system role") }}`, "no system role"},
 		{"too long", strings.Repeat(" ", 1<<20), "more than"},

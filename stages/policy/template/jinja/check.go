@@ -208,7 +208,7 @@ func (a arguments) parts() []expr {
 }
 
 // reads tells whether statements read name before they assign it, as jinja2 decides which special
-// arguments a macro takes: in the order of the text, whatever is executed.
+// arguments a macro takes: in the order of the text, not of execution.
 func reads(body []node, name string) bool {
 	v := &visitor{name: name}
 	v.statements(body)

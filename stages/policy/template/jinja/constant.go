@@ -5,8 +5,8 @@ import (
 )
 
 // jinja2 evaluates constant expressions when it compiles (nodes.py: as_const). That shows in three
-// ways: "and", "or", comparisons and conditional expressions that their first operand decides are constant whatever
-// follows; an item or a slice that a constant does not have is undefined, where the running template
+// ways: "and", "or", comparisons and conditional expressions that their first operand decides are constant, and
+// the rest is not looked at; an item or a slice that a constant does not have is undefined, where the running template
 // raises; and a float that is infinite or not a number becomes code that Python cannot run.
 
 // output makes the node of a print statement.

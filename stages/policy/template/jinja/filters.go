@@ -10,8 +10,9 @@ type filter func(x *exec, of any, a args) any
 
 // filters are jinja2's, with transformers' tojson.
 var filters = map[string]filter{
-	"abs": absolute, "attr": attrFilter, "capitalize": onText(capitalize), "count": lengthFilter, "length": lengthFilter,
-	"d": defaultFilter, "default": defaultFilter, "e": escapeFilter, "escape": escapeFilter, "forceescape": forceEscape,
+	"abs": absolute, "attr": attrFilter, "capitalize": onText(capitalize), "count": lengthFilter,
+	"length": lengthFilter,
+	"d":      defaultFilter, "default": defaultFilter, "e": escapeFilter, "escape": escapeFilter, "forceescape": forceEscape,
 	"filesizeformat": fileSize, "first": first, "float": floatFilter, "format": formatFilter, "indent": indent,
 	"int": intFilter, "items": itemsFilter, "join": join, "last": last, "list": listFilter, "lower": onText(lower),
 	"pprint": prettyPrint, "random": random, "replace": replaceFilter, "reverse": reverse, "round": round,

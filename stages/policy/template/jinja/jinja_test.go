@@ -97,7 +97,8 @@ func TestRender(t *testing.T) {
 			"&lt;<"},
 		{"generators are read when they are asked", `{{ (['a', 1]|map('upper')|first) }}`, "A"},
 		{"groupby",
-			`{% for k, g in [{'k': 'B', 'v': 1}, {'k': 'a', 'v': 2}, {'k': 'b', 'v': 3}]|groupby('k') %}{{ k }}{{ g|map(attribute='v')|list }}{% endfor %}`,
+			`{% for k, g in [{'k': 'B', 'v': 1}, {'k': 'a', 'v': 2}, {'k': 'b', 'v': 3}]|groupby('k') %}` +
+				`{{ k }}{{ g|map(attribute='v')|list }}{% endfor %}`,
 			"a[2]B[1, 3]"},
 		{"sort and unique ignore case",
 			`{{ ['b', 'A', 'a', 'B']|sort }}{{ ['b', 'A', 'a', 'B']|unique|list }}`,
@@ -191,9 +192,11 @@ func TestLimits(t *testing.T) {
 		{"doubling lists",
 			`{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}`},
 		{"nesting lists",
-			`{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}`},
+			`{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}` +
+				`{{ ns.x }}`},
 		{"equal trees",
-			`{% set ns = namespace(x=[], y=[]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}`},
+			`{% set ns = namespace(x=[], y=[]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}` +
+				`{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}`},
 		{"squares", `{% set x = range(9999)|join("aaaaaaaaaaaaaaaaa") %}{{ x|replace("a", x)|length }}`},
 		{"batches", `{{ [1]|batch(1000000000, 0)|list }}`},
 		{"slices", `{{ [1]|slice(1000000000)|list }}`},
@@ -239,11 +242,13 @@ func TestErrorsNameTheLine(t *testing.T) {
 
 func FuzzRender(f *testing.F) {
 	for _, source := range []string{
-		`{% set ns = namespace(x=1) %}{% for m in messages[::-1] %}{% set ns.x = m.content|trim %}{{ loop.index0 }}{% endfor %}{{ ns.x|tojson(indent=4) }}`,
+		`{% set ns = namespace(x=1) %}{% for m in messages[::-1] %}{% set ns.x = m.content|trim %}{{ loop.index0 }}` +
+			`{% endfor %}{{ ns.x|tojson(indent=4) }}`,
 		`{% macro m(a, b=1) %}{{ a.split(',')[-1] }}{% endmacro %}{{ m("x,y") if x is defined else 'none' }}`,
 		"{{" + strings.Repeat("([{1:", 40) + "a.b|e" + strings.Repeat("}])", 40) + "}}",
 		`{{ '%5.2f' % f }}{{ '{:>5}'.format(n) }}{{ xs|sort|batch(2)|list }}{{ d|dictsort(by='value') }}`,
-		"{%- raw -%} {{ x }} {%- endraw +%}\n{# c #}\n{% for a, b in d.items() recursive %}{{ loop.nextitem }}{% else %}{% endfor %}",
+		"{%- raw -%} {{ x }} {%- endraw +%}\n{# c #}\n" +
+			"{% for a, b in d.items() recursive %}{{ loop.nextitem }}{% else %}{% endfor %}",
 	} {
 		f.Add(source)
 	}

@@ -10,7 +10,7 @@ type (
 	outputNode struct {
 		line     int
 		of       expr
-		constant bool // it is value, whatever the variables (see constant.go)
+		constant bool // it is value for any variables (see constant.go)
 		value    any
 	}
 
