@@ -267,10 +267,26 @@ func (t tensor) values() []float32 {
 // Parameters is the number of weights. A tied head counts once.
 func (c Config) Parameters() int {
 	n := 0
-	for _, t := range (&Model{Config: c, Layers: make([]Layer, c.NumLayers)}).tensors() {
-		n += size(t.shape)
+	for _, t := range c.Tensors() {
+		n += size(t.Shape)
 	}
 	return n
+}
+
+// Tensor is the name and the shape of a tensor of a checkpoint.
+type Tensor struct {
+	Name  string
+	Shape []int // of a vector (n), of a matrix (n, k)
+}
+
+// Tensors lists the tensors of a checkpoint in 16 or 32 bits, in a fixed order. A tied head is not in the
+// list. The config must be valid.
+func (c Config) Tensors() []Tensor {
+	var all []Tensor
+	for _, t := range (&Model{Config: c, Layers: make([]Layer, c.NumLayers)}).tensors() {
+		all = append(all, Tensor{t.name, t.shape})
+	}
+	return all
 }
 
 // shapes are the shapes (N, K) of a layer's linear maps.

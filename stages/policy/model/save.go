@@ -29,8 +29,14 @@ func Dtype(name string) safetensors.Dtype {
 	return safetensors.F32
 }
 
+// TypeName is what config.json calls a type of weights: float32, bfloat16 or float16.
+func TypeName(dtype safetensors.Dtype) string { return names[dtype] }
+
 // CheckpointType is the name of the type of a checkpoint's weights: float32, bfloat16 or float16.
 func (c Config) CheckpointType() string { return names[Dtype(c.DType)] }
+
+// Save writes config.json.
+func (c Config) Save(create Create) error { return writeJSON(create, "config.json", c.file()) }
 
 // Save writes config.json and model.safetensors with the base weights in dtype. It does not write the
 // adapter: save that too, or save Merged. A tied head is written once.
@@ -38,7 +44,7 @@ func (m *Model) Save(create func(name string) (io.WriteCloser, error), dtype saf
 	cfg := m.Config
 	cfg.NF4 = false
 	cfg.DType = names[dtype]
-	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
+	if err := cfg.Save(create); err != nil {
 		return err
 	}
 	var ts []safetensors.Tensor
@@ -60,7 +66,7 @@ func (m *Model) SaveNF4(create func(name string) (io.WriteCloser, error)) error 
 	cfg.NF4 = true
 	rest := Dtype(cfg.DType)
 	cfg.DType = cfg.CheckpointType()
-	if err := writeJSON(create, "config.json", cfg.file()); err != nil {
+	if err := cfg.Save(create); err != nil {
 		return err
 	}
 	var ts []safetensors.Tensor

@@ -219,3 +219,40 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestStream: a tensor that is written piece by piece is in its own type; one that writes too little or
+// too much is an error with its name.
+func TestStream(t *testing.T) {
+	for _, c := range []struct {
+		pieces []string
+		want   string
+	}{
+		{[]string{"ab", "cd"}, ""}, {[]string{"ab"}, "2 bytes were written for shape [2] of BF16"},
+		{[]string{"abcd", "e"}, "5 bytes were written"},
+	} {
+		var b bytes.Buffer
+		err := safetensors.Write(&b, []safetensors.Tensor{
+			{Name: "x", Shape: []int{2}, Dtype: safetensors.BF16, Stream: func(w io.Writer) error {
+				for _, p := range c.pieces {
+					if _, err := io.WriteString(w, p); err != nil {
+						return err
+					}
+				}
+				return nil
+			}},
+		}, safetensors.F32, nil)
+		if c.want != "" {
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), `"x"`) {
+				t.Errorf("%q: got %v, want an error with %q", c.pieces, err, c.want)
+			}
+			continue
+		}
+		f, err := safetensors.Read(fstest.MapFS{"w": {Data: b.Bytes()}}, "w")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw, err := f.Bytes("x", safetensors.BF16, 2); err != nil || string(raw) != "abcd" {
+			t.Errorf("got %q, %v", raw, err)
+		}
+	}
+}

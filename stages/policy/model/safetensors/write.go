@@ -13,15 +13,16 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// Tensor is a named tensor to write. Its values are Data, Make or MakeBytes. With a function the values
-// are made only when they are written, so that not all tensors are in memory at once.
+// Tensor is a named tensor to write. Its values are Data, Make, MakeBytes or Stream. With a function the
+// values are made only when they are written, so that not all tensors are in memory at once.
 type Tensor struct {
 	Name      string
 	Shape     []int
 	Data      []float32              // as many values as Shape says; written in the file's dtype
 	Make      func() []float32       // instead of Data
 	MakeBytes func() ([]byte, error) // instead of Data: written as they are
-	Dtype     Dtype                  // of MakeBytes
+	Stream    func(io.Writer) error  // instead of MakeBytes: writes them piece by piece
+	Dtype     Dtype                  // of MakeBytes and Stream
 }
 
 // Dtype is the type of a tensor's elements.
@@ -32,7 +33,7 @@ const (
 	F32  Dtype = "F32"
 	BF16 Dtype = "BF16" // rounded to nearest, ties to even
 	F16  Dtype = "F16"  // the same; a value that is too large for it is an error
-	U8   Dtype = "U8"   // for MakeBytes only
+	U8   Dtype = "U8"   // for MakeBytes and Stream only
 )
 
 // Write writes the tensors, sorted by name: the same tensors give the same bytes. metadata may be nil.
@@ -58,7 +59,7 @@ func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]strin
 		}
 		kind, width, have := dtype, width, uint64(len(t.Data))
 		switch {
-		case t.MakeBytes != nil:
+		case t.MakeBytes != nil, t.Stream != nil:
 			kind, width, have = t.Dtype, widths[string(t.Dtype)], n
 		case t.Make != nil:
 			have = n
@@ -105,12 +106,35 @@ func (t *Tensor) write(b *bufio.Writer, dtype Dtype) error {
 		}
 		_, err = b.Write(bytes)
 		return err
+	case t.Stream != nil:
+		return t.stream(b, int64(want)*int64(widths[string(t.Dtype)]))
 	case t.Make != nil:
 		if data = t.Make(); len(data) != want {
 			return fmt.Errorf("%d values were made for shape %v", len(data), t.Shape)
 		}
 	}
 	return writeData(b, data, dtype)
+}
+
+// stream checks that as many bytes were written as the header says.
+func (t *Tensor) stream(b *bufio.Writer, want int64) error {
+	c := counter{w: b}
+	err := t.Stream(&c)
+	if err == nil && c.n != want {
+		err = fmt.Errorf("%d bytes were written for shape %v of %s", c.n, t.Shape, t.Dtype)
+	}
+	return err
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 func writeData(b *bufio.Writer, data []float32, dtype Dtype) error {
