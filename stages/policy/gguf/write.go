@@ -1,11 +1,3 @@
-// Package gguf writes a policy as one file for llama.cpp and the programs based on it: GGUF version 3
-// with weights, tokenizer and chat template.
-//
-// It only writes. If llama.cpp does not support the policy's tokenizer, Write returns ErrTokenizer. One
-// difference remains: Qwen's tokenizers normalise a text to composed form (NFC) first, llama.cpp does
-// not. So a text in decomposed form has other tokens there.
-//
-//	err := gguf.Write(file, p, gguf.Options{})
 package gguf
 
 import (
@@ -34,44 +26,18 @@ type Options struct {
 var ErrTokenizer = errors.New("llama.cpp splits texts only by the patterns of Llama 3 and Qwen 2: " +
 	"with this tokenizer the same text would get other tokens there")
 
-// preTokenizers are llama.cpp's names of the supported patterns.
-var preTokenizers = map[string]string{tokenizer.Llama: "llama-bpe", tokenizer.Qwen: "qwen2"}
-
-// The format's types of values in the header, and of tensors.
-const (
-	typeUint32  = 4
-	typeInt32   = 5
-	typeFloat32 = 6
-	typeBool    = 7
-	typeString  = 8
-	typeArray   = 9
-
-	tensorF32  = 0
-	tensorF16  = 1
-	tensorQ8   = 8
-	tensorBF16 = 30
-
-	alignment = 32 // bytes; every tensor begins at a multiple
-)
-
-// tensor is a matrix (N, K), or a vector (K) with N = 0.
-type tensor struct {
+// source is a matrix (N, K), or a vector (K) with N = 0, to write.
+type source struct {
 	name string
 	n, k int
-	kind uint32
+	kind Type
 	rows func(dst []float32, from, to int) // dst (to−from, K)
 }
 
 // size is the tensor's size in bytes.
-func (t *tensor) size() uint64 {
-	values := uint64(max(t.n, 1)) * uint64(t.k)
-	switch t.kind {
-	case tensorBF16, tensorF16:
-		return 2 * values
-	case tensorQ8:
-		return values / kernel.Int8Block * (2 + kernel.Int8Block)
-	}
-	return 4 * values
+func (t *source) size() uint64 {
+	l := layouts[t.kind]
+	return uint64(max(t.n, 1)) * uint64(t.k) / uint64(l.values) * uint64(l.bytes)
 }
 
 // Write writes the policy with its adapter merged into the base. Matrices have the checkpoint's type,
@@ -79,7 +45,7 @@ func (t *tensor) size() uint64 {
 func Write(w io.Writer, p *policy.Policy, o Options) error {
 	m := p.Model().Merged()
 	e := &encoder{w: bufio.NewWriterSize(w, 1<<16)}
-	meta := header(m, o)
+	meta := keys(m, o)
 	if o.NoTokenizer {
 		meta.str("tokenizer.ggml.model", "none")
 	} else if err := meta.tokenizer(p); err != nil {
@@ -102,7 +68,7 @@ func Write(w io.Writer, p *policy.Policy, o Options) error {
 			e.u64(uint64(t.k)) // the innermost dimension comes first
 			e.u64(uint64(t.n))
 		}
-		e.u32(t.kind)
+		e.u32(uint32(t.kind))
 		e.u64(at)
 		at += padded(t.size())
 	}
@@ -122,8 +88,8 @@ func Write(w io.Writer, p *policy.Policy, o Options) error {
 
 func padded(n uint64) uint64 { return (n + alignment - 1) / alignment * alignment }
 
-// header is the metadata of the model, with the names of llama.cpp.
-func header(m *model.Model, o Options) *metadata {
+// keys is the metadata of the model, with the names of llama.cpp.
+func keys(m *model.Model, o Options) *metadata {
 	arch := string(m.Family)
 	d := &metadata{}
 	d.str("general.architecture", arch)
@@ -162,8 +128,10 @@ func header(m *model.Model, o Options) *metadata {
 // tokenizer adds vocabulary, merges and template.
 func (d *metadata) tokenizer(p *policy.Policy) error {
 	parts := p.Tokenizer()
-	pre, ok := preTokenizers[parts.Pattern]
-	if !ok || parts.IgnoreMerges != (pre == "llama-bpe") {
+	i := slices.IndexFunc(preTokenizers, func(p preTokenizer) bool {
+		return slices.Equal(p.splits, []string{parts.Pattern}) && p.ignoreMerges == parts.IgnoreMerges
+	})
+	if i < 0 {
 		return ErrTokenizer
 	}
 	size := p.VocabSize()
@@ -175,17 +143,17 @@ func (d *metadata) tokenizer(p *policy.Policy) error {
 		}
 		switch kind {
 		case tokenizer.Word:
-			kinds[id] = 1
+			kinds[id] = kindNormal
 		case tokenizer.Control:
-			kinds[id] = 3
+			kinds[id] = kindControl
 		case tokenizer.Added:
-			kinds[id] = 4
+			kinds[id] = kindAdded
 		default: // a row of the embedding without a token
-			tokens[id], kinds[id] = fmt.Sprintf("[PAD%d]", id), 5
+			tokens[id], kinds[id] = fmt.Sprintf("[PAD%d]", id), kindUnused
 		}
 	}
 	d.str("tokenizer.ggml.model", "gpt2")
-	d.str("tokenizer.ggml.pre", pre)
+	d.str("tokenizer.ggml.pre", preTokenizers[i].names[0])
 	d.strs("tokenizer.ggml.tokens", tokens)
 	d.i32s("tokenizer.ggml.token_type", kinds)
 	d.strs("tokenizer.ggml.merges", parts.Merges)
@@ -204,22 +172,22 @@ func last(ids []int32) int32 { return ids[len(ids)-1] }
 var moduleNames = [model.Modules]string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}
 
 // tensors lists the weights of a model without an adapter.
-func tensors(m *model.Model, o Options) []tensor {
+func tensors(m *model.Model, o Options) []source {
 	c := m.HiddenSize
-	matrix := func(name string, w kernel.Weight) tensor {
+	matrix := func(name string, w kernel.Weight) source {
 		n, k := w.Shape()
-		t := tensor{name: name, n: n, k: k, kind: tensorF32, rows: w.Rows}
+		t := source{name: name, n: n, k: k, kind: F32, rows: w.Rows}
 		switch {
 		case o.Int8 && k%kernel.Int8Block == 0:
-			t.kind = tensorQ8
+			t.kind = Q8_0
 		case m.DType == "bfloat16":
-			t.kind = tensorBF16
+			t.kind = BF16
 		case m.DType == "float16":
-			t.kind = tensorF16
+			t.kind = F16
 		}
 		return t
 	}
-	all := []tensor{matrix("token_embd.weight", m.EmbedWeight()), vector("output_norm.weight", m.Norm)}
+	all := []source{matrix("token_embd.weight", m.EmbedWeight()), vector("output_norm.weight", m.Norm)}
 	if !m.TieEmbeddings {
 		all = append(all, matrix("output.weight", m.HeadWeight()))
 	}
@@ -247,8 +215,8 @@ func tensors(m *model.Model, o Options) []tensor {
 	return all
 }
 
-func vector(name string, v []float32) tensor {
-	return tensor{name: name, k: len(v), kind: tensorF32, rows: func(dst []float32, _, _ int) { copy(dst, v) }}
+func vector(name string, v []float32) source {
+	return source{name: name, k: len(v), kind: F32, rows: func(dst []float32, _, _ int) { copy(dst, v) }}
 }
 
 // interleaved reorders the rows of each head of a Llama for llama.cpp, which rotates neighbouring rows;
@@ -346,7 +314,7 @@ func (e *encoder) str(s string) { e.bytes(appendString(nil, s)) }
 func (e *encoder) pad()         { e.bytes(make([]byte, padded(e.at)-e.at)) }
 
 // tensor writes a tensor, some rows at a time.
-func (e *encoder) tensor(t *tensor) {
+func (e *encoder) tensor(t *source) {
 	const some = 64
 	for from := 0; from < max(t.n, 1) && e.err == nil; from += some {
 		to := min(max(t.n, 1), from+some)
@@ -355,13 +323,13 @@ func (e *encoder) tensor(t *tensor) {
 		t.rows(e.rows, from, to)
 		e.out = e.out[:0]
 		switch t.kind {
-		case tensorQ8:
+		case Q8_0:
 			e.int8(t, from, to)
-		case tensorBF16:
+		case BF16:
 			for _, v := range e.rows {
 				e.out = binary.LittleEndian.AppendUint16(e.out, kernel.ToBF16(v))
 			}
-		case tensorF16:
+		case F16:
 			e.halves(t, from)
 		default:
 			for _, v := range e.rows {
@@ -373,7 +341,7 @@ func (e *encoder) tensor(t *tensor) {
 }
 
 // halves rounds the rows, of which the first is row from of the tensor, to IEEE halves.
-func (e *encoder) halves(t *tensor, from int) {
+func (e *encoder) halves(t *source, from int) {
 	for i, v := range e.rows {
 		h := kernel.ToHalf(v)
 		if h&0x7c00 == 0x7c00 && e.err == nil {
@@ -385,7 +353,7 @@ func (e *encoder) halves(t *tensor, from int) {
 }
 
 // int8 writes rows as blocks: a scale and 32 codes.
-func (e *encoder) int8(t *tensor, from, to int) {
+func (e *encoder) int8(t *source, from, to int) {
 	w, err := kernel.ToInt8(&kernel.Dense{N: to - from, K: t.k, Data: e.rows})
 	if err != nil {
 		if e.err == nil {

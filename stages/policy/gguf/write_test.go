@@ -23,7 +23,7 @@ import (
 // file parses a GGUF file by its specification. integration/peers tests, where llama.cpp is installed,
 // that llama.cpp reads one and gives the same answers.
 type file struct {
-	t       *testing.T
+	t       testing.TB
 	data    []byte
 	at      int
 	meta    map[string]any
@@ -70,7 +70,7 @@ func (f *file) value(kind uint32) any {
 	return nil
 }
 
-func read(t *testing.T, data []byte) *file {
+func read(t testing.TB, data []byte) *file {
 	f := &file{t: t, data: data, meta: map[string]any{}, tensors: map[string]tensor{}}
 	if string(data[:4]) != "GGUF" {
 		t.Fatal("no magic")
@@ -98,12 +98,12 @@ func read(t *testing.T, data []byte) *file {
 	start := (f.at + 31) / 32 * 32
 	var end int
 	for name, x := range f.tensors {
-		size := map[uint32]int{0: 4, 1: 2, 8: 1, 30: 2}[x.kind]
+		size := map[uint32]int{0: 4, 1: 2, 2: 18, 8: 34, 30: 2}[x.kind]
 		for _, d := range x.dims {
 			size *= int(d)
 		}
-		if x.kind == 8 {
-			size = size / 32 * 34
+		if x.kind == 2 || x.kind == 8 {
+			size /= 32
 		}
 		at := start + int(offsets[name])
 		if offsets[name]%32 != 0 || size == 0 || at+size > len(data) {

@@ -1,0 +1,101 @@
+package gguf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"itool/stages/policy/tokenizer"
+)
+
+// preTokenizer is a way to cut texts into words, which tokenizer.ggml.pre names in a file. tokenizer.json
+// has the parts themselves.
+type preTokenizer struct {
+	names        []string // in llama.cpp; Write uses the first
+	splits       []string // regular expressions whose matches are words, one step each
+	digits       bool     // every digit is a word, and GPT-2's pattern cuts the rest
+	nfc          bool     // texts are normalised first; llama.cpp does not
+	ignoreMerges bool     // a word of the vocabulary needs no merges
+	bos          bool     // texts begin with the BOS token unless the file says otherwise
+}
+
+// preTokenizers are those whose parts are known: llm_tokenizer_bpe in llama.cpp's llama-vocab.cpp, with
+// the tokenizer.json of the models that they are named after. Without splits GPT-2's pattern cuts alone.
+var preTokenizers = []preTokenizer{
+	{names: []string{"llama-bpe", "llama3", "llama-v3", "falcon3"}, splits: []string{tokenizer.Llama},
+		ignoreMerges: true, bos: true},
+	{names: []string{"qwen2", "deepseek-r1-qwen", "megrez"}, splits: []string{tokenizer.Qwen}, nfc: true},
+	{names: []string{"qwen35"}, splits: []string{qwen35}, nfc: true},
+	{names: []string{"smollm", "starcoder", "refact", "command-r"}, digits: true},
+	{names: []string{"gpt-2", "phi-2"}},
+	{names: []string{"gpt-4o", "llama4"}, splits: []string{o200k}},
+	{names: []string{"tekken"}, splits: []string{tekken}, ignoreMerges: true, bos: true},
+	{names: []string{"deepseek-v3"}, splits: []string{`\p{N}{1,3}`, deepSeekCJK, deepSeekWords}},
+}
+
+// The patterns that the tokenizer package has no name for.
+const (
+	qwen35 = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*` +
+		`|\s*[\r\n]+|\s+(?!\S)|\s+`
+
+	lower  = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+`
+	upper  = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*`
+	endsIn = `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`
+	rest   = `| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	o200k  = lower + endsIn + `|` + upper + endsIn + `|\p{N}{1,3}` + rest
+	tekken = lower + `|` + upper + `|\p{N}` + rest
+
+	deepSeekCJK   = "[一-龥\u3040-ゟ゠-ヿ]+"
+	deepSeekWords = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+" +
+		"| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+)
+
+// preTokenizer finds the way that the file names.
+func (f *File) preTokenizer() (preTokenizer, error) {
+	const key = "tokenizer.ggml.pre"
+	name, ok, err := f.text(key)
+	switch {
+	case err != nil:
+		return preTokenizer{}, err
+	case !ok || name == "default":
+		return preTokenizer{}, fmt.Errorf("key %q does not say how texts are cut into words, as in files of old "+
+			"converters: take a newer conversion of the model", key)
+	}
+	var known []string
+	for _, p := range preTokenizers {
+		if slices.Contains(p.names, name) {
+			return p, nil
+		}
+		known = append(known, p.names...)
+	}
+	return preTokenizer{}, fmt.Errorf("key %q: %.40q is not supported (%s are): take the model's Hugging Face folder",
+		key, name, strings.Join(known, ", "))
+}
+
+// component is a step of tokenizer.json.
+type component map[string]any
+
+// normalizer is the step before the added tokens are looked for in a text; nil: none.
+func (p preTokenizer) normalizer() component {
+	if p.nfc {
+		return component{"type": "NFC"}
+	}
+	return nil
+}
+
+func (p preTokenizer) component() component {
+	level := component{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+		"use_regex": len(p.splits) == 0}
+	var steps []component
+	if p.digits {
+		steps = append(steps, component{"type": "Digits", "individual_digits": true})
+	}
+	for _, s := range p.splits {
+		steps = append(steps, component{"type": "Split", "pattern": component{"Regex": s}, "behavior": "Isolated",
+			"invert": false})
+	}
+	if len(steps) == 0 {
+		return level
+	}
+	return component{"type": "Sequence", "pretokenizers": append(steps, level)}
+}

@@ -1,0 +1,201 @@
+package gguf_test
+
+import (
+	"encoding/json"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"itool/stages/policy/tokenizer"
+)
+
+// TestTokenizer: the tokenizer of a file encodes as the file's lists say: words by merges, control tokens
+// only in rendered text, added tokens everywhere, a BOS token where the file asks for one.
+func TestTokenizerRead(t *testing.T) {
+	b := changed(t, "tiny_f32.gguf", func(f *file) {
+		tokens, kinds := f.meta["tokenizer.ggml.tokens"].([]any), f.meta["tokenizer.ggml.token_type"].([]any)
+		tokens[269], kinds[269] = "<call>", int32(4)
+		tokens[270], kinds[270] = "[PAD270]", int32(5)
+		tokens[271], kinds[271] = "[PAD270]", int32(5) // unused ones may be called alike
+		delete(f.meta, "tokenizer.ggml.add_bos_token")
+	})
+	tok, err := opened(t, b).Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tok.Pre != "llama-bpe" || tok.Tokens != 270 || !strings.Contains(tok.Template, "<|im_start|>") {
+		t.Errorf("pre %q, %d tokens, template %q", tok.Pre, tok.Tokens, tok.Template)
+	}
+	o, err := tokenizer.Open(fstest.MapFS{tokenizer.File: {Data: tok.JSON}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bos := int32(266)
+	for _, c := range []struct {
+		text           string
+		plain, control []int32
+	}{
+		{"hello the", o.Encode("hello the"), o.Encode("hello the")},
+		{"<call>", []int32{269}, []int32{269}},
+		{string(o.Bytes(268)), o.Encode(string(o.Bytes(268))), []int32{268}},
+	} {
+		if got := o.EncodeRendered(c.text); !slices.Equal(got, c.control) {
+			t.Errorf("%q rendered: %v, want %v", c.text, got, c.control)
+		}
+		if got := o.Encode(c.text); !slices.Equal(got, c.plain) || o.Decode(got) != c.text {
+			t.Errorf("%q: %v, which is %q", c.text, got, o.Decode(got))
+		}
+	}
+	if ids := o.Encode("hello the"); len(ids) != 2 || !o.IsSpecial(bos) || o.IsSpecial(269) || o.Size() != 270 {
+		t.Errorf("hello the is %v; %d tokens", ids, o.Size())
+	}
+	// llama-bpe begins texts with BOS unless the file says otherwise.
+	if before, _ := o.PrefixTokens(); !slices.Equal(before, []int32{bos}) {
+		t.Errorf("before a text: %v", before)
+	}
+}
+
+// TestTokenizerConfig: the settings name the tokens.
+func TestTokenizerConfig(t *testing.T) {
+	tok, err := opened(t, fixture(t, "tiny_f32.gguf")).Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(tok.Config, &config); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": false, "clean_up_tokenization_spaces": false,
+		"model_max_length": 128.0, "bos_token": "<|endoftext|>", "eos_token": "<|im_end|>",
+		"pad_token": "<|endoftext|>",
+	}
+	if !reflect.DeepEqual(config, want) {
+		t.Errorf("config %v, want %v", config, want)
+	}
+	if strings.Contains(string(tok.JSON), "TemplateProcessing") {
+		t.Error("a token stands before every text, which the file forbids")
+	}
+}
+
+// TestPreTokenizers: the parts that a name stands for are those of the real tokenizer.json.
+func TestPreTokenizers(t *testing.T) {
+	const folder = "../../../../shared/data/tokenizers_more/"
+	for pre, name := range map[string]string{
+		"llama-bpe": "llama3", "qwen2": "qwen2", "qwen35": "qwen3_5", "smollm": "smollm2", "starcoder": "starcoder",
+		"gpt-2": "gpt2", "gpt-4o": "o200k", "tekken": "tekken", "deepseek-v3": "deepseek_v3",
+	} {
+		text, err := os.ReadFile(folder + name + ".json")
+		if err != nil {
+			t.Skipf("the test data is not here: %v", err)
+		}
+		b := changed(t, "tiny_f32.gguf", func(f *file) { f.meta["tokenizer.ggml.pre"] = pre })
+		tok, err := opened(t, b).Tokenizer()
+		if err != nil {
+			t.Errorf("%s: %v", pre, err)
+			continue
+		}
+		got, want := parts(t, tok.JSON), parts(t, text)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", pre, got, want)
+		}
+	}
+}
+
+// parts is what decides the IDs of a tokenizer.json, without the lists.
+func parts(t *testing.T, text []byte) any {
+	t.Helper()
+	var f struct {
+		Normalizer   any `json:"normalizer"`
+		PreTokenizer any `json:"pre_tokenizer"`
+		Model        struct {
+			IgnoreMerges bool `json:"ignore_merges"`
+		} `json:"model"`
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := f.Normalizer.(map[string]any); ok && n["type"] == "Sequence" && len(n["normalizers"].([]any)) == 0 {
+		f.Normalizer = nil
+	}
+	var clean func(v any)
+	clean = func(v any) {
+		if object, ok := v.(map[string]any); ok {
+			delete(object, "trim_offsets") // decides no ID
+			for _, inner := range object {
+				clean(inner)
+			}
+		}
+		if list, ok := v.([]any); ok {
+			for _, inner := range list {
+				clean(inner)
+			}
+		}
+	}
+	clean(f.PreTokenizer)
+	return f
+}
+
+// TestTokenizerReadRefuses: what would give other IDs is an error with the key.
+func TestTokenizerReadRefuses(t *testing.T) {
+	set := func(key string, v any) func(*file) {
+		return func(f *file) { f.meta["tokenizer.ggml."+key] = v }
+	}
+	unset := func(key string) func(*file) { return func(f *file) { delete(f.meta, "tokenizer.ggml."+key) } }
+	at := func(key string, i int, v any) func(*file) {
+		return func(f *file) { f.meta["tokenizer.ggml."+key].([]any)[i] = v }
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*file)
+		want   string
+	}{
+		{"none", unset("model"), "no tokenizer, only weights"},
+		{"said to be none", set("model", "none"), "no tokenizer, only weights"},
+		{"SentencePiece", set("model", "llama"), "SentencePiece tokenizers are not supported"},
+		{"another", set("model", "bert"), `"bert" is not supported`},
+		{"no pattern", unset("pre"), "does not say how texts are cut"},
+		{"default pattern", set("pre", "default"), "does not say how texts are cut"},
+		{"unknown pattern", set("pre", "viking"), `"viking" is not supported (llama-bpe, `},
+		{"no tokens", unset("tokens"), `"tokenizer.ggml.tokens" is missing`},
+		{"tokens of numbers", set("tokens", []any{int32(1)}), "an array of texts is expected"},
+		{"no kinds", unset("token_type"), `token_type" is missing`},
+		{"too few kinds", set("token_type", []any{int32(1)}), "1 kinds for 272 tokens"},
+		{"kinds of texts", set("token_type", []any{"1"}), "whole numbers is expected"},
+		{"unknown kind", at("token_type", 3, int32(6)), "element 3: kind 6 is not supported"},
+		{"token twice", at("tokens", 8, "ĉ"), ` is token `},
+		{"token in no UTF-8", at("tokens", 9, "\xff"), "element 9: \"\\xff\" is no UTF-8"},
+		{"merge of one", at("merges", 2, "he"), `element 2: "he" is no pair`},
+		{"no merges", unset("merges"), `merges" is missing`},
+		{"bos beyond", set("bos_token_id", uint32(272)), "272 is no token"},
+		{"eos of text", set("eos_token_id", "a"), "a whole number is expected"},
+		{"EOS behind texts", set("add_eos_token", true), "an EOS token behind every text"},
+		{"add_bos as a number", set("add_bos_token", uint32(1)), "true or false is expected"},
+		{"template as a number", func(f *file) { f.meta["tokenizer.chat_template"] = uint32(1) }, "a text is expected"},
+		{"template in no UTF-8", func(f *file) { f.meta["tokenizer.chat_template"] = "\xff" }, "no UTF-8"},
+	} {
+		_, err := opened(t, changed(t, "tiny_f32.gguf", c.change)).Tokenizer()
+		if err == nil || !strings.HasPrefix(err.Error(), "gguf: ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
+		}
+	}
+}
+
+// TestTemplate: one for tools is preferred; a file without any is no error.
+func TestTemplate(t *testing.T) {
+	tok, err := opened(t, changed(t, "tiny_f32.gguf", func(f *file) {
+		f.meta["tokenizer.chat_template.tool_use"] = "with tools"
+	})).Tokenizer()
+	if err != nil || tok.Template != "with tools" {
+		t.Errorf("got %v, %v", tok, err)
+	}
+	tok, err = opened(t, changed(t, "tiny_f32.gguf", func(f *file) {
+		delete(f.meta, "tokenizer.chat_template")
+	})).Tokenizer()
+	if err != nil || tok.Template != "" {
+		t.Errorf("got %v, %v", tok, err)
+	}
+}
