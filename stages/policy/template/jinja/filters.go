@@ -12,7 +12,8 @@ type filter func(x *exec, of any, a args) any
 var filters = map[string]filter{
 	"abs": absolute, "attr": attrFilter, "capitalize": onText(capitalize), "count": lengthFilter,
 	"length": lengthFilter,
-	"d":      defaultFilter, "default": defaultFilter, "e": escapeFilter, "escape": escapeFilter, "forceescape": forceEscape,
+	"d":      defaultFilter, "default": defaultFilter, "e": escapeFilter, "escape": escapeFilter,
+	"forceescape":    forceEscape,
 	"filesizeformat": fileSize, "first": first, "float": floatFilter, "format": formatFilter, "indent": indent,
 	"int": intFilter, "items": itemsFilter, "join": join, "last": last, "list": listFilter, "lower": onText(lower),
 	"pprint": prettyPrint, "random": random, "replace": replaceFilter, "reverse": reverse, "round": round,
