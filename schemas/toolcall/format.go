@@ -52,6 +52,16 @@ func FormatOfTemplate(jinja string) Format {
 	return Pythonic
 }
 
+// Reads reports whether text is calls in this format, with the same names, arguments and values as calls. White
+// space and the order of the fields may differ from what Print writes.
+func (f Format) Reads(text string, calls []Call) bool {
+	if f == LlamaJSON && !strings.Contains(text, `"parameters"`) {
+		return false // Read also accepts "arguments", which such a model was not taught
+	}
+	got, err := f.Read(text)
+	return err == nil && f.Print(got) == f.Print(calls)
+}
+
 // Print writes calls as the model would. The JSON formats write what Python's json.dumps
 // writes, as chat templates do: a tuple becomes a list, a nested call an object. Calls that
 // JSON cannot hold (infinities, dict keys that are not strings) read back changed.

@@ -50,10 +50,7 @@ func (e *Engine) Open(digest string, fsys fs.FS) (*Policy, error) {
 
 // Check opens a policy that has no digest yet and reports what is wrong with it. The engine does not keep
 // the policy.
-func (e *Engine) Check(fsys fs.FS) error {
-	_, err := Open(fsys, e.options)
-	return err
-}
+func (e *Engine) Check(fsys fs.FS) (*Policy, error) { return Open(fsys, e.options) }
 
 // find moves the entry of digest to the front. It adds one if there is none.
 func (e *Engine) find(digest string) *opening {

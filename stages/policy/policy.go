@@ -44,7 +44,7 @@ var ErrFull = errors.New("session is full")
 // Options choose where and how a policy runs.
 type Options struct {
 	Device kernel.Device // nil: this machine's CPU, at its best kernel level
-	Date   string        // for chat templates that print one; empty: the template's own default
+	Date   string        // for chat templates that print one; empty: 26 Jul 2024
 	// SessionTokens bounds the KV cache of a session, all branches together. 0: 16 contexts, or as many
 	// tokens as 4 GiB hold if that is less, but at least one context.
 	SessionTokens int

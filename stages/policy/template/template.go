@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"itool/stages/policy/template/jinja"
@@ -40,13 +39,6 @@ func DefaultSpecial() []string {
 	return []string{DefaultBOS, "<|system|>", "<|user|>", DefaultAssistant, "<|tool|>", DefaultEnd}
 }
 
-// The files that Open reads: the template in its own file, else within the
-// tokenizer's settings, which name the first and last token in any case.
-const (
-	File       = "chat_template.jinja"
-	ConfigFile = "tokenizer_config.json"
-)
-
 const maxSource = 256 << 10 // bytes; the longest in use have 20 KiB
 
 // Message is one turn of a conversation.
@@ -55,12 +47,16 @@ type Message struct {
 	Content string `json:"content"`
 }
 
+// defaultDate is today for templates that print one, unless a date is given: renderings shall repeat. It is the
+// date that the templates of Llama 3 take when they are given none.
+var defaultDate = time.Date(2024, time.July, 26, 0, 0, 0, 0, time.UTC)
+
 // Input is what a conversation's rendering depends on.
 type Input struct {
 	Messages []Message
 	Tools    json.RawMessage // a JSON array; nil or null: none
 	Prompt   bool            // end where the assistant's turn begins
-	Date     string          // for templates that print one; empty: the template's own default
+	Date     string          // for templates that print one, 2030-01-31 or 31 Jan 2030; empty: 26 Jul 2024
 	// Content, when set, maps every string of messages and tools, keys included,
 	// before it is rendered.
 	Content func(string) string
@@ -69,61 +65,11 @@ type Input struct {
 // Template is immutable; many goroutines may render with one.
 type Template struct {
 	jinja    *jinja.Template
-	source   string
+	plain    *jinja.Template // for conversations without tools, if the model has another one for them; else nil
+	source   string          // of the one for tools
 	hash     string
 	bos, eos string
 	addBOS   bool
-}
-
-// Open reads a model folder's template.
-func Open(fsys fs.FS) (*Template, error) {
-	var c struct {
-		Template json.RawMessage `json:"chat_template"`
-		BOS      specialToken    `json:"bos_token"`
-		EOS      specialToken    `json:"eos_token"`
-		AddBOS   bool            `json:"add_bos_token"`
-	}
-	data, err := fs.ReadFile(fsys, ConfigFile)
-	if err == nil {
-		err = json.Unmarshal(data, &c)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("template: %s: %w", ConfigFile, err)
-	}
-	name := File
-	source, err := fs.ReadFile(fsys, File)
-	if errors.Is(err, fs.ErrNotExist) && len(c.Template) > 0 {
-		var text string
-		if json.Unmarshal(c.Template, &text) != nil {
-			return nil, fmt.Errorf("template: %s: chat_template: not one text; write the one to use into %s",
-				ConfigFile, File)
-		}
-		name, source, err = ConfigFile, []byte(text), nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("template: neither %s nor chat_template in %s: %w", File, ConfigFile, err)
-	}
-	t, err := New(string(source), string(c.BOS), string(c.EOS))
-	if err != nil {
-		return nil, fmt.Errorf("template: %s: %w", name, err)
-	}
-	t.addBOS = c.AddBOS
-	return t, nil
-}
-
-// specialToken is a text, or an object with its content.
-type specialToken string
-
-func (s *specialToken) UnmarshalJSON(data []byte) error {
-	var object struct {
-		Content string `json:"content"`
-	}
-	if len(data) > 0 && data[0] == '{' {
-		err := json.Unmarshal(data, &object)
-		*s = specialToken(object.Content)
-		return err
-	}
-	return json.Unmarshal(data, (*string)(s)) // null: none
 }
 
 // New compiles source. bos and eos are its variables bos_token and eos_token.
@@ -139,10 +85,11 @@ func New(source, bos, eos string) (*Template, error) {
 	return &Template{jinja: t, source: source, hash: hex.EncodeToString(sum[:]), bos: bos, eos: eos}, nil
 }
 
-// Hash is the SHA-256 of the template's text, in hexadecimal.
+// Hash is the SHA-256 of the template's text, in hexadecimal; of both texts if there are two.
 func (t *Template) Hash() string { return t.hash }
 
-// Source is the template's text.
+// Source is the template's text. A model with several templates has one for conversations with tools, which
+// this is then.
 func (t *Template) Source() string { return t.source }
 
 // BOS and EOS are the texts of the first and last token; empty: none is named.
@@ -173,19 +120,40 @@ func (t *Template) Render(in Input) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("template: tools: %w", err)
 	}
+	return t.render(messages, tools, in.Prompt, in.Date)
+}
+
+// renderJSON renders messages that may hold more than a role and a content.
+func (t *Template) renderJSON(messages, tools json.RawMessage, prompt bool, date string) (string, error) {
+	m, err := jinja.FromJSON(messages, nil)
+	if err != nil {
+		return "", fmt.Errorf("template: messages: %w", err)
+	}
+	list, err := jinja.FromJSON(tools, nil)
+	if err != nil {
+		return "", fmt.Errorf("template: tools: %w", err)
+	}
+	return t.render(m, list, prompt, date)
+}
+
+func (t *Template) render(messages, tools any, prompt bool, date string) (string, error) {
 	vars := jinja.Vars{
-		"messages": messages, "tools": tools, "documents": nil, "add_generation_prompt": in.Prompt,
+		"messages": messages, "tools": tools, "documents": nil, "add_generation_prompt": prompt,
 		// Qwen 3 begins answers with an empty thought when this is off, in training and in prompts alike.
 		"enable_thinking": false,
 	}
-	now := time.Time{}
-	if in.Date != "" {
-		if now, err = parseDate(in.Date); err != nil {
+	now := defaultDate
+	if date != "" {
+		var err error
+		if now, err = parseDate(date); err != nil {
 			return "", fmt.Errorf("template: %w", err)
 		}
-		vars["date_string"] = in.Date
+		vars["date_string"] = date
 	}
-	return t.execute(vars, now)
+	if t.plain != nil && tools == nil {
+		return t.execute(t.plain, vars, now)
+	}
+	return t.execute(t.jinja, vars, now)
 }
 
 // decodeTools returns nil for no tools and for an empty list, which would still print a header.
@@ -227,16 +195,16 @@ func (t *Template) Execute(variables json.RawMessage) (string, error) {
 	if !ok {
 		return "", errors.New("template: variables: not a JSON object")
 	}
-	return t.execute(jinja.VarsOf(d), time.Time{})
+	return t.execute(t.jinja, jinja.VarsOf(d), defaultDate)
 }
 
-func (t *Template) execute(vars jinja.Vars, now time.Time) (string, error) {
+func (t *Template) execute(source *jinja.Template, vars jinja.Vars, now time.Time) (string, error) {
 	for name, value := range map[string]string{"bos_token": t.bos, "eos_token": t.eos} {
 		if _, ok := vars[name]; !ok && value != "" {
 			vars[name] = value
 		}
 	}
-	text, err := t.jinja.Render(vars, jinja.Options{Now: now})
+	text, err := source.Render(vars, jinja.Options{Now: now})
 	if err != nil {
 		return "", fmt.Errorf("template: %w", remedy(err))
 	}

@@ -249,7 +249,7 @@ func TestRender(t *testing.T) {
 		{"generation", `a{% generation %}{{ x }}{% endgeneration %}c`, `{"x": "b"}`, `abc`},
 		{"trim blocks", "{% if true %}\n  a\n{% endif %}\nb\n", `{}`, "  a\nb"},
 		{"bos", `{{ bos_token }}{{ eos_token }}`, `{}`, `<s></s>`},
-		{"strftime_now absent", `{{ strftime_now is defined }}`, `{}`, `False`},
+		{"strftime_now", `{{ strftime_now("%d %b %Y") }}`, `{}`, `26 Jul 2024`},
 	} {
 		got, err := compile(t, c.source).Execute(json.RawMessage(c.variables))
 		if err != nil || got != c.want {
@@ -319,8 +319,6 @@ func TestOpen(t *testing.T) {
 			template.ConfigFile: file(`{"chat_template": "C", "bos_token": {"content": "<b>"}}`)}, "F<b>", ""},
 		{"config", fstest.MapFS{template.ConfigFile: file(`{"chat_template": "C{{ bos_token }}", "bos_token": null}`)},
 			"C", ""},
-		{"list", fstest.MapFS{template.ConfigFile: file(`{"chat_template": [{"name": "default", "template": "C"}]}`)},
-			"", template.File},
 		{"none", fstest.MapFS{template.ConfigFile: file(`{}`)}, "", "chat_template"},
 		{"broken", fstest.MapFS{template.File: file("{{"), template.ConfigFile: file(`{}`)}, "", template.File},
 		{"broken config", fstest.MapFS{template.File: file("x"), template.ConfigFile: file(`{`)}, "",
