@@ -57,11 +57,16 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	if len(req.Files) == 0 {
 		return schemas.Run{}, errors.New("publish: no dataset file was given")
 	}
-	if err := req.checkHeldOut(); err != nil {
+	cfg, err := req.splitConfig()
+	if err != nil {
+		return schemas.Run{}, err
+	}
+	if err := req.checkHeldOut(cfg); err != nil {
 		return schemas.Run{}, err
 	}
 	// Check the base before anything is stored, so that a broken one leaves nothing behind.
-	if err := engine.Check(req.Base); err != nil {
+	folder, err := checkBase(engine, req.Base, cfg)
+	if err != nil {
 		return schemas.Run{}, fmt.Errorf("base model: %w", err)
 	}
 	var shards []schemas.Shard
@@ -72,7 +77,7 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 		}
 		shards = append(shards, s...)
 	}
-	base, err := checkpoint.ImportDir(ctx, c.Store, courier.Checkpoints, req.Base)
+	base, err := checkpoint.ImportDir(ctx, c.Store, courier.Checkpoints, folder)
 	if err != nil {
 		return schemas.Run{}, fmt.Errorf("store base model: %w", err)
 	}
@@ -158,13 +163,33 @@ func publishFile(
 	return shards, nil
 }
 
+// splitConfig is the section split of the run's configuration.
+func (req Request) splitConfig() (split.Config, error) {
+	cfg := struct{ Split split.Config }{split.Default()}
+	if err := json.Unmarshal([]byte(req.Config), &cfg); err != nil {
+		return cfg.Split, fmt.Errorf("configuration: %w", err)
+	}
+	return cfg.Split, nil
+}
+
+// checkBase opens the base and returns its folder, with another chat template if the tools belong in the
+// system message.
+func checkBase(engine *policy.Engine, base fs.FS, cfg split.Config) (folder fs.FS, err error) {
+	if cfg.ToolsIn == split.ToolsInSystem {
+		if base, err = policy.ToolsInSystem(base); err != nil {
+			return nil, err
+		}
+	}
+	p, err := engine.Check(base)
+	if err != nil {
+		return nil, err
+	}
+	return base, split.CheckBase(p, cfg)
+}
+
 // checkHeldOut refuses settings that name a file that is not published: with a misspelt name nothing
 // would be held out.
-func (req Request) checkHeldOut() error {
-	var cfg struct{ Split split.Config }
-	if err := json.Unmarshal([]byte(req.Config), &cfg); err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
+func (req Request) checkHeldOut(cfg split.Config) error {
 	var names []string
 	for _, f := range req.Files {
 		names = append(names, shardName(f))
@@ -172,7 +197,7 @@ func (req Request) checkHeldOut() error {
 	for _, s := range []struct {
 		setting string
 		wanted  []string
-	}{{"test_files", cfg.Split.TestFiles}, {"validation_files", cfg.Split.ValidationFiles}} {
+	}{{"test_files", cfg.TestFiles}, {"validation_files", cfg.ValidationFiles}} {
 		for _, name := range s.wanted {
 			if !slices.Contains(names, name) {
 				return fmt.Errorf("split.%s: no published file is named %q; the files are: %s",

@@ -9,10 +9,12 @@ import (
 	"testing/fstest"
 	"time"
 
+	"itool/ops/courier"
 	"itool/ops/courier/couriertest"
 	"itool/ops/line"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
+	"itool/storage/checkpoint"
 )
 
 // TestPrepareBrokenBase: nothing of a request with a broken base is stored, even if one
@@ -60,5 +62,50 @@ func TestPrepareBrokenBase(t *testing.T) {
 	}
 	if after := keys(); !slices.Equal(after, before) {
 		t.Errorf("stored %v, before it %v", after, before)
+	}
+}
+
+// TestPrepareToolsInSystem: a base whose chat template leaves out tools is refused with the remedy; with
+// it the run's base has a template that writes them.
+func TestPrepareToolsInSystem(t *testing.T) {
+	c := couriertest.Open(t)
+	engine, err := policy.NewEngine(policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := fstest.MapFS{}
+	for name, file := range policytest.Tiny(1).(fstest.MapFS) {
+		base[name] = file
+	}
+	base["chat_template.jinja"] = &fstest.MapFile{Data: []byte("{{ bos_token }}{% for m in messages %}" +
+		"{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}" +
+		"{% if add_generation_prompt %}<|assistant|>{% endif %}")}
+	data := filepath.Join(t.TempDir(), "d.jsonl")
+	row := `{"messages": [{"role": "user", "content": "Bern?"}, {"role": "assistant", "content": "Yes."}]}`
+	if err := os.WriteFile(data, []byte(row+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	req := line.Request{
+		Run: "r", Config: "{}", Digest: "d", ShardRows: 10, Base: base, Created: time.Now(), Files: []string{data},
+	}
+	if _, err := line.Prepare(t.Context(), c, engine, req); err == nil ||
+		!strings.Contains(err.Error(), "leaves out tools: --set split.tools_in=system") {
+		t.Fatalf("got %v, want an error that names the remedy", err)
+	}
+	req.Config = `{"split": {"tools_in": "system"}}`
+	run, err := line.Prepare(t.Context(), c, engine, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, _, err := checkpoint.Open(t.Context(), c.Store, courier.Checkpoints, run.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Open(folder, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if probe := p.Probe(); !probe.Tools.Written || !strings.Contains(p.Template(), "<tools>") {
+		t.Errorf("the run's base: %+v", probe)
 	}
 }

@@ -117,6 +117,9 @@ func (s *Server) prompt(r *chatRequest) ([]int32, error) {
 	switch choice := string(r.ToolChoice); choice {
 	case "", "null", `"auto"`:
 		if len(r.Tools) > 0 {
+			if s.noTools != "" {
+				return nil, bad("tools", "%s", s.noTools)
+			}
 			tools, _ = json.Marshal(r.Tools) // they were read as JSON
 			if _, err := toolcall.ParseTools(tools); err != nil {
 				return nil, bad("tools", "%v", err)

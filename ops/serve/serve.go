@@ -26,6 +26,7 @@ import (
 
 	"itool/schemas/toolcall"
 	"itool/stages/policy"
+	"itool/stages/split"
 )
 
 // Options of a server. Zero values mean the defaults.
@@ -60,6 +61,7 @@ type Server struct {
 	mux     *http.ServeMux
 	random  *locked
 
+	noTools     string // why requests with tools are refused; "": they are answered
 	fingerprint string // of model and template: the same request and fingerprint give the same answer
 }
 
@@ -67,9 +69,6 @@ type Server struct {
 func New(p *policy.Policy, o Options) *Server {
 	if o.Name == "" {
 		o.Name = "itool"
-	}
-	if o.Calls == "" {
-		o.Calls = toolcall.FormatOfTemplate(p.Template())
 	}
 	if o.Requests <= 0 {
 		o.Requests = 256
@@ -88,6 +87,7 @@ func New(p *policy.Policy, o Options) *Server {
 		mux: http.NewServeMux(), random: newLocked(o.Random),
 		fingerprint: p.TemplateHash()[:6] + p.Model().Fingerprint()[:10],
 	}
+	s.chooseCalls()
 	if g := p.Generation(); g.Repetition != 1 {
 		o.Log.Warn("generation_config.json asks for a repetition_penalty, which is not supported: "+
 			"answers are drawn without", "repetition_penalty", g.Repetition)
@@ -216,4 +216,19 @@ func decode(body io.Reader, into any) error {
 		return bad("", "the body holds more than one JSON value")
 	}
 	return nil
+}
+
+// chooseCalls finds out whether the chat template can serve tools, and in which format its model calls them.
+func (s *Server) chooseCalls() {
+	if !s.policy.Probe().Tools.Written {
+		s.noTools = "is not supported by this model: its chat template writes no tools"
+	}
+	if s.Calls != "" {
+		return
+	}
+	calls, err := split.CallFormat(s.policy, split.Default())
+	if err != nil && s.noTools == "" {
+		s.noTools = "is not supported for this model: " + err.Error()
+	}
+	s.Calls = calls
 }

@@ -25,12 +25,18 @@ type Config struct {
 	// CallFormat is how answers write calls: auto (what the chat template asks for),
 	// pythonic [f(a=1)], hermes <tool_call>{…}</tool_call> or llama_json {"name": …}.
 	CallFormat string `json:"call_format"`
-	MaxTokens  int    `json:"max_tokens"` // of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
+	// ToolsIn is where prompts have the tools: template (where the chat template writes them), or system (in the
+	// system message, for templates that leave tools out; the run's base gets a chat template that does so).
+	ToolsIn   string `json:"tools_in"`
+	MaxTokens int    `json:"max_tokens"` // of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
 }
 
 // Default is the paper's: 10 % validation, half of the whole to replay.
 func Default() Config {
-	return Config{ValidationShare: 0.1, ReplayShare: 0.5, DataShare: 1, ShareSeed: 1, CallFormat: Auto}
+	return Config{
+		ValidationShare: 0.1, ReplayShare: 0.5, DataShare: 1, ShareSeed: 1, CallFormat: Auto,
+		ToolsIn: ToolsInTemplate,
+	}
 }
 
 // Auto takes the call format from the chat template.
@@ -70,6 +76,9 @@ func (c Config) Validate() error {
 	}
 	if !slices.Contains(callFormats, c.CallFormat) {
 		return fmt.Errorf("split.call_format: %q is none of %s", c.CallFormat, strings.Join(callFormats, ", "))
+	}
+	if c.ToolsIn != ToolsInTemplate && c.ToolsIn != ToolsInSystem {
+		return fmt.Errorf("split.tools_in: %q is none of %s, %s", c.ToolsIn, ToolsInTemplate, ToolsInSystem)
 	}
 	if c.MaxTokens < 0 {
 		return fmt.Errorf("split.max_tokens: %d is below 0", c.MaxTokens)

@@ -20,7 +20,6 @@ import (
 	"io"
 
 	"itool/schemas"
-	"itool/schemas/toolcall"
 	"itool/stages"
 	"itool/stages/policy"
 	"itool/stages/split/format"
@@ -58,10 +57,10 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	}
 	t := &turns{
 		cfg: cfg, policy: p, limit: p.ContextLength(), shard: shard,
-		seen: map[[sha256.Size]byte]bool{}, calls: toolcall.Format(cfg.CallFormat),
+		seen: map[[sha256.Size]byte]bool{},
 	}
-	if cfg.CallFormat == Auto {
-		t.calls = toolcall.FormatOfTemplate(p.Template())
+	if t.calls, err = CallFormat(p, cfg); err != nil {
+		return stages.Reject(fmt.Errorf("split: %w", err))
 	}
 	if cfg.MaxTokens > 0 {
 		t.limit = min(t.limit, cfg.MaxTokens)

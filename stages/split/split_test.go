@@ -480,16 +480,19 @@ func TestConfig(t *testing.T) {
 		"split.data_share: 0":         {},
 		"split.data_share: 1.1":       {DataShare: 1.1},
 		"split.call_format: \"json\"": {DataShare: 1, CallFormat: "json"},
-		"split.max_tokens: -1":        {DataShare: 1, CallFormat: split.Auto, MaxTokens: -1},
-		"split.test_files: \"a\"":     {DataShare: 1, TestFiles: []string{"a"}, ValidationFiles: []string{"b", "a"}},
+		"split.tools_in: \"user\"":    {DataShare: 1, CallFormat: split.Auto, ToolsIn: "user"},
+		"split.max_tokens: -1": {DataShare: 1, CallFormat: split.Auto, ToolsIn: split.ToolsInSystem,
+			MaxTokens: -1},
+		"split.test_files: \"a\"": {DataShare: 1, TestFiles: []string{"a"}, ValidationFiles: []string{"b", "a"}},
 	} {
 		if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%+v: err = %v, want %s", config, err, want)
 		}
 	}
 	for _, config := range []split.Config{
-		split.Default(), {ReplayShare: 0.9, ValidationShare: 0.1, DataShare: 1, CallFormat: "hermes"},
-		{TestShare: 1, DataShare: 0.1, CallFormat: "auto"},
+		split.Default(),
+		{ReplayShare: 0.9, ValidationShare: 0.1, DataShare: 1, CallFormat: "hermes", ToolsIn: "system"},
+		{TestShare: 1, DataShare: 0.1, CallFormat: "auto", ToolsIn: "template"},
 	} {
 		if err := config.Validate(); err != nil {
 			t.Errorf("%+v: %v", config, err)
