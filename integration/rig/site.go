@@ -18,13 +18,15 @@ type Site struct {
 	*Process
 	Dir     string
 	Address string // of the broker
+
+	args []string // of its process
 }
 
 // Up starts `itool up` on a folder and waits until its broker answers.
 func Up(t testing.TB, dir string, args ...string) *Site {
 	t.Helper()
 	args = append([]string{"up", "--dir", dir, "--port", fmt.Sprint(FreePort(t))}, args...)
-	s := &Site{Dir: dir, Process: Start(t, filepath.Dir(dir), args...)}
+	s := &Site{Dir: dir, Process: Start(t, filepath.Dir(dir), args...), args: args}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		address, err := os.ReadFile(filepath.Join(dir, "address"))
 		if err == nil {
@@ -44,6 +46,13 @@ func Up(t testing.TB, dir string, args ...string) *Site {
 			t.Fatalf("itool up on %s does not start: %v", dir, err)
 		}
 	}
+}
+
+// Restart kills the process by SIGKILL and starts it again on the same folder and port.
+func (s *Site) Restart(t testing.TB) {
+	t.Helper()
+	s.Process.Kill()
+	s.Process = Start(t, filepath.Dir(s.Dir), s.args...)
 }
 
 func exists(path string) bool {
