@@ -26,18 +26,26 @@ func TestCalls(t *testing.T) {
 		words  string
 		calls  int
 	}{
-		"pythonic":                 {toolcall.Pythonic, "[f(a=1), g()]", "stop", "", 2},
-		"pythonic, cut":            {toolcall.Pythonic, "[f(a=1), g(b=2)", "length", "[f(a=1), g(b=2)", 0},
-		"pythonic behind blanks":   {toolcall.Pythonic, " \n[g()]", "stop", "", 1},
-		"words":                    {toolcall.Pythonic, "No [1] tool.", "stop", "No [1] tool.", 0},
-		"a list of no calls":       {toolcall.Pythonic, "[1] is a source", "stop", "[1] is a source", 0},
-		"hermes":                   {toolcall.Hermes, hermes + "\n" + hermes, "stop", "", 2},
-		"hermes behind words":      {toolcall.Hermes, "Let me see.\n" + hermes, "stop", "Let me see.", 1},
-		"hermes that only begins":  {toolcall.Hermes, "a <tool_", "stop", "a <tool_", 0},
-		"hermes, broken":           {toolcall.Hermes, "<tool_call>{", "stop", "<tool_call>{", 0},
-		"pythonic is not hermes":   {toolcall.Hermes, "[g()]", "stop", "[g()]", 0},
-		"llama":                    {toolcall.LlamaJSON, llamaF + "; " + llamaG, "stop", "", 2},
-		"llama with its mark":      {toolcall.LlamaJSON, "<|python_tag|>" + llamaG, "stop", "", 1},
+		"pythonic":                {toolcall.Pythonic, "[f(a=1), g()]", "stop", "", 2},
+		"pythonic, cut":           {toolcall.Pythonic, "[f(a=1), g(b=2)", "length", "[f(a=1), g(b=2)", 0},
+		"pythonic behind blanks":  {toolcall.Pythonic, " \n[g()]", "stop", "", 1},
+		"words":                   {toolcall.Pythonic, "No [1] tool.", "stop", "No [1] tool.", 0},
+		"a list of no calls":      {toolcall.Pythonic, "[1] is a source", "stop", "[1] is a source", 0},
+		"hermes":                  {toolcall.Hermes, hermes + "\n" + hermes, "stop", "", 2},
+		"hermes behind words":     {toolcall.Hermes, "Let me see.\n" + hermes, "stop", "Let me see.", 1},
+		"hermes that only begins": {toolcall.Hermes, "a <tool_", "stop", "a <tool_", 0},
+		"hermes, broken":          {toolcall.Hermes, "<tool_call>{", "stop", "<tool_call>{", 0},
+		"pythonic is not hermes":  {toolcall.Hermes, "[g()]", "stop", "[g()]", 0},
+		"llama":                   {toolcall.LlamaJSON, llamaF + "; " + llamaG, "stop", "", 2},
+		"llama with its mark":     {toolcall.LlamaJSON, "<|python_tag|>" + llamaG, "stop", "", 1},
+		"pythonic behind words":   {toolcall.Pythonic, "Let me see.\n[f(a=1)]", "stop", "Let me see.", 1},
+		"a link on its own line":  {toolcall.Pythonic, "See\n[1](x)", "stop", "See\n[1](x)", 0},
+		"llama behind words":      {toolcall.LlamaJSON, "Let me see.\n" + llamaG, "stop", "Let me see.", 1},
+		"a mark in a thought": {toolcall.Hermes, "<think>\n<tool_call>?\n</think>\n\n" + hermes, "stop",
+			"<think>\n<tool_call>?\n</think>\n\n", 1},
+		"arguments by position without a schema": {toolcall.Pythonic, "[f(1)]", "stop", "[f(1)]", 0},
+		"arguments that are null": {toolcall.Hermes, "<tool_call>{\"name\": \"f\", \"arguments\": null}</tool_call>",
+			"stop", "", 1},
 		"llama's JSON of no calls": {toolcall.LlamaJSON, `{"a": 1}`, "stop", `{"a": 1}`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,6 +99,42 @@ func TestCallsOfEveryFormat(t *testing.T) {
 			if err != nil || !slices.Equal(got, again) {
 				t.Errorf("%s, %s: the model reads %q, wrote %q, %v", name, f, p.Text(got), text, err)
 			}
+		}
+	}
+}
+
+// TestBlankArguments: a call without parameters, as many clients send it back, is {}; words
+// beside a call are kept.
+func TestBlankArguments(t *testing.T) {
+	p := policytest.Open(t, 1)
+	s := &Server{policy: p, Options: Options{Calls: toolcall.Hermes}, random: newLocked(nil)}
+	for _, arguments := range []string{"", " ", "null", "{}", " \n\t"} {
+		call := callJSON{ID: "c1", Type: "function"}
+		call.Function.Name, call.Function.Arguments = "now", arguments
+		got, err := s.prompt(&chatRequest{Messages: []message{
+			{Role: "user", Content: "time?"}, {Role: "assistant", Content: "Let me look.", Calls: []callJSON{call}},
+			{Role: "tool", Content: "12"},
+		}})
+		if err != nil {
+			t.Errorf("%q: %v", arguments, err)
+			continue
+		}
+		want, err := p.Prompt([]policy.Message{
+			{Role: "user", Content: "time?"},
+			{Role: "assistant", Content: "Let me look.\n" +
+				"<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"},
+			{Role: "tool", Content: "12"},
+		}, nil)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: the model reads %q, want %q, %v", arguments, p.Text(got), p.Text(want), err)
+		}
+	}
+	for _, arguments := range []string{"[]", "3", `"x"`, `{"a": "\ud83d"}`, "{"} {
+		call := callJSON{}
+		call.Function.Name, call.Function.Arguments = "now", arguments
+		_, err := s.prompt(&chatRequest{Messages: []message{{Role: "assistant", Calls: []callJSON{call}}}})
+		if err == nil {
+			t.Errorf("%q was taken for arguments", arguments)
 		}
 	}
 }

@@ -92,24 +92,12 @@ func (s *Server) prompt(r *chatRequest) ([]int32, error) {
 		if len(m.FunctionCall) > 0 && string(m.FunctionCall) != "null" {
 			return nil, bad("messages", "message %d: function_call is not supported: use tool_calls", i)
 		}
-		var calls []toolcall.Call
-		for _, c := range m.Calls {
-			args, err := toolcall.FromJSON([]byte(c.Function.Arguments))
-			if err != nil || args.Kind != toolcall.Dict {
-				return nil, bad("messages", "message %d: the arguments of %q are not a JSON object in a string",
-					i, c.Function.Name)
+		if len(m.Calls) > 0 {
+			turn, err := m.turn(i)
+			if err != nil {
+				return nil, err
 			}
-			call := toolcall.Call{Name: c.Function.Name}
-			for _, p := range args.Pairs {
-				call.Args = append(call.Args, toolcall.Arg{Name: p.Key.Text, Value: p.Value})
-			}
-			calls = append(calls, call)
-		}
-		if len(calls) > 0 {
-			if words != "" {
-				words += "\n"
-			}
-			words += s.Calls.Print(calls)
+			words = s.Calls.PrintTurn(turn)
 		}
 		msgs = append(msgs, policy.Message{Role: role, Content: words})
 	}
@@ -134,6 +122,29 @@ func (s *Server) prompt(r *chatRequest) ([]int32, error) {
 		return nil, bad("messages", "%v", err)
 	}
 	return ids, nil
+}
+
+// turn reads the words and the calls of a message of the assistant. Blank arguments, which
+// many programs send for a call without parameters, are none.
+func (m *message) turn(number int) (toolcall.Turn, error) {
+	turn := toolcall.Turn{Words: string(m.Content)}
+	for _, c := range m.Calls {
+		text := c.Function.Arguments
+		if strings.TrimSpace(text) == "" {
+			text = "null"
+		}
+		args, err := toolcall.FromJSON([]byte(text))
+		call := toolcall.Call{Name: c.Function.Name}
+		if err == nil {
+			call.Args, err = toolcall.ArgsOf(args)
+		}
+		if err != nil {
+			return turn, bad("messages", "message %d: the arguments of %q are not a JSON object in a string",
+				number, c.Function.Name)
+		}
+		turn.Calls = append(turn.Calls, call)
+	}
+	return turn, nil
 }
 
 func short(s string) string {
@@ -243,17 +254,22 @@ func (a *chatAnswer) mayCall() bool {
 	return len(a.in.Tools) > 0 && string(a.in.ToolChoice) != `"none"`
 }
 
-// read splits an answer into words and calls. Text that only looks like calls stays text.
-// So do calls of an answer that was cut off, because one may be missing.
+// read splits an answer into words and calls, as training reads its data. Text that only looks
+// like calls stays text. So do calls of an answer that was cut off, because one may be missing.
 func (a *chatAnswer) read(d drawn) (words string, calls []callJSON) {
-	answer := d.text
-	at := a.callsAt(answer)
-	if at < 0 || d.finish == "length" {
-		return answer, nil
+	if !a.mayCall() || d.finish == "length" {
+		return d.text, nil
 	}
-	list, err := a.s.Calls.Read(answer[at:])
-	if err != nil || len(list) == 0 {
-		return answer, nil
+	turn, err := a.s.Calls.ReadTurn(d.text)
+	if err != nil || len(turn.Calls) == 0 {
+		return d.text, nil
+	}
+	list, _, err := toolcall.Bind(turn.Calls, nil)
+	if err != nil { // some argument has no name: the tools say which it is
+		list, err = a.bind(turn.Calls)
+	}
+	if err != nil {
+		return d.text, nil
 	}
 	if a.in.Parallel != nil && !*a.in.Parallel {
 		list = list[:1]
@@ -263,31 +279,56 @@ func (a *chatAnswer) read(d drawn) (words string, calls []callJSON) {
 		out.Function.Name, out.Function.Arguments = c.Name, c.JSON()
 		calls = append(calls, out)
 	}
-	return strings.TrimRight(answer[:at], " \n"), calls
+	turn.Calls = nil
+	return a.s.Calls.PrintTurn(turn), calls
+}
+
+// bind names arguments that were given by position.
+func (a *chatAnswer) bind(calls []toolcall.Call) ([]toolcall.Call, error) {
+	raw, err := json.Marshal(a.in.Tools)
+	if err != nil {
+		return nil, err
+	}
+	tools, err := toolcall.ParseTools(raw)
+	if err != nil {
+		return nil, err
+	}
+	calls, _, err = toolcall.Bind(calls, tools)
+	return calls, err
 }
 
 // callsAt is where calls begin in an answer, or may begin when more of it is known; −1: it
-// has no calls so far.
+// has no calls so far. What stands in a thought is no call.
 func (a *chatAnswer) callsAt(answer string) int {
 	if !a.mayCall() {
 		return -1
 	}
-	trimmed := strings.TrimLeft(answer, " \t\r\n") // blanks before calls are no words
+	thought, rest := toolcall.CutThought(answer)
+	before := len(answer) - len(rest)
+	trimmed := strings.TrimLeft(rest, " \t\r\n") // blanks before calls are no words
+	if thought == "" && strings.HasPrefix(trimmed, "<think>") {
+		return -1 // the thought goes on
+	}
+	first := -1
 	for _, mark := range a.s.Calls.Marks() {
 		if strings.HasPrefix(trimmed, mark) || strings.HasPrefix(mark, trimmed) {
-			return 0
+			return before
 		}
 		if a.s.Calls != toolcall.Hermes {
-			continue
+			mark = "\n" + mark // behind words only at the beginning of a line
 		}
-		if i := strings.Index(answer, mark); i >= 0 {
-			return i
+		at := strings.Index(rest, mark)
+		if n := overlap(rest, mark); at < 0 && n > 0 {
+			at = len(rest) - n
 		}
-		if n := overlap(answer, mark); n > 0 {
-			return len(answer) - n
+		if at >= 0 && (first < 0 || at < first) {
+			first = at
 		}
 	}
-	return -1
+	if first < 0 {
+		return -1
+	}
+	return before + first
 }
 
 // chatStream sends words as they are drawn, and calls when they are complete: clients

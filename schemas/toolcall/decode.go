@@ -19,7 +19,11 @@ import "strings"
 // None of them makes a wrong answer pass the check.
 //
 // The error is a *SyntaxError, or says which operation has no value.
-func Decode(raw string) ([]Call, error) {
+func Decode(raw string) ([]Call, error) { return decode(raw, false) }
+
+// decode keeps the positional arguments of the outer calls if it is told so. They have the
+// name "".
+func decode(raw string, positional bool) ([]Call, error) {
 	text := strings.Trim(raw, "`\n ")
 	shift := strings.Index(raw, text)
 	if !strings.HasPrefix(text, "[") {
@@ -43,10 +47,10 @@ func Decode(raw string) ([]Call, error) {
 	if list.form != listForm {
 		return nil, &SyntaxError{Offset: list.pos, Want: "a list of calls", Got: "another expression"}
 	}
-	return decodeCalls(list)
+	return decodeCalls(list, positional)
 }
 
-func decodeCalls(list *node) ([]Call, error) {
+func decodeCalls(list *node, positional bool) ([]Call, error) {
 	d := decoder{}
 	calls := make([]Call, 0, len(list.kids))
 	for _, kid := range list.kids {
@@ -54,6 +58,9 @@ func decodeCalls(list *node) ([]Call, error) {
 			return nil, &SyntaxError{Offset: kid.pos, Want: "a call", Got: "another expression"}
 		}
 		call, err := d.call(kid)
+		if err == nil && positional {
+			call.Args, err = d.positional(kid, call.Args)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -86,6 +93,28 @@ func (d *decoder) call(n *node) (Call, error) {
 		call.Args = append(call.Args, Arg{name, v})
 	}
 	return call, nil
+}
+
+// positional puts the arguments without a name before the others. What a starred one or one
+// of **x holds is not known: that is an error.
+func (d *decoder) positional(n *node, named []Arg) ([]Arg, error) {
+	var args []Arg
+	for _, kid := range n.kids[1:] {
+		if kid.form == starForm {
+			return nil, &SyntaxError{Offset: kid.pos, Want: "an argument", Got: "a starred one"}
+		}
+		v, err := d.value(kid)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, Arg{Value: v})
+	}
+	for _, arg := range n.args {
+		if arg.name == "" {
+			return nil, &SyntaxError{Offset: arg.value.pos, Want: "a named argument", Got: "**"}
+		}
+	}
+	return append(args, named...), nil
 }
 
 // dotted returns the name a.b.c. A root that is not a name is left out, as BFCL does.

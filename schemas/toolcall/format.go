@@ -29,16 +29,26 @@ const (
 	pythonTag = "<|python_tag|>"
 )
 
-// FormatOf returns the format of an answer. The beginning of the text decides.
+// FormatOf returns the format of an answer. The beginning of the text behind a thought
+// decides. If words stand there, the first mark of a format behind them does.
 func FormatOf(answer string) Format {
-	text := strings.TrimSpace(answer)
+	_, rest := CutThought(answer)
+	text := strings.TrimSpace(rest)
 	switch {
 	case strings.HasPrefix(text, openCall):
 		return Hermes
 	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, pythonTag):
 		return LlamaJSON
+	case strings.HasPrefix(text, "["):
+		return Pythonic
 	}
-	return Pythonic
+	first, at := Pythonic, Pythonic.callsAt(text)
+	for _, f := range []Format{Hermes, LlamaJSON} {
+		if i := f.callsAt(text); i >= 0 && (at < 0 || i < at) {
+			first, at = f, i
+		}
+	}
+	return first
 }
 
 // FormatOfTemplate returns the format that a chat template asks for.
@@ -89,43 +99,72 @@ func (f Format) Print(calls []Call) string {
 }
 
 // Read reads a model's answer in the format. Text outside the blocks of Hermes is ignored, as
-// the programs that serve such models do. The error is a *SyntaxError.
+// the programs that serve such models do. The error is a *SyntaxError. ReadTurn also keeps
+// the words before the calls.
 func (f Format) Read(answer string) ([]Call, error) {
 	switch f {
 	case Hermes:
-		return readHermes(answer)
+		_, rest := CutThought(answer)
+		calls, _, err := readHermes(rest)
+		return calls, err
 	case LlamaJSON:
 		return readLlama(answer)
 	}
 	return Read(answer)
 }
 
-func readHermes(answer string) ([]Call, error) {
+// readHermes reads the blocks of calls. after is what stands between and behind them.
+func readHermes(answer string) (calls []Call, after string, err error) {
 	c, err := newCursor(answer)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var calls []Call
 	for {
 		next := strings.Index(c.text[c.pos:], openCall)
 		if next < 0 {
 			break
 		}
+		if len(calls) > 0 {
+			after += strings.TrimSpace(c.text[c.pos : c.pos+next])
+		}
 		c.pos += next + len(openCall)
-		call, err := c.jsonCall("arguments")
+		call, err := c.hermesCall()
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		calls = append(calls, call)
 		if c.blanks(); !c.take(closeCall) {
-			return nil, c.want(closeCall)
+			return nil, "", c.want(closeCall)
 		}
 	}
 	if len(calls) == 0 {
 		c.pos = 0
-		return nil, c.want(openCall)
+		return nil, "", c.want(openCall)
 	}
-	return calls, nil
+	return calls, after + strings.TrimSpace(c.text[c.pos:]), nil
+}
+
+// hermesCall reads the JSON of a block or, like the makers of Hermes, Python's literal of the
+// same dict: {'name': 'f', 'arguments': {'a': True}}.
+func (c *cursor) hermesCall() (Call, error) {
+	start := *c
+	call, err := c.jsonCall("arguments")
+	if err == nil {
+		return call, nil
+	}
+	literal := start
+	literal.blanks()
+	inner := literal
+	inner.take("{")
+	if inner.blanks(); inner.peek() != '\'' {
+		return call, err
+	}
+	v, literalErr := literal.value()
+	if literalErr != nil {
+		return call, err
+	}
+	*c = literal
+	return start.callOf(v, "arguments")
 }
 
 func readLlama(answer string) ([]Call, error) {
@@ -171,9 +210,19 @@ func (c *cursor) jsonCall(keys ...string) (Call, error) {
 		}
 		return Call{}, c.want("JSON")
 	}
+	if at := LoneSurrogate([]byte(c.text[start.pos:c.pos])); at >= 0 {
+		start.pos += at
+		return Call{}, start.want("an escape that names a character")
+	}
+	return start.callOf(v, keys...)
+}
+
+// callOf makes the call of an object with "name" and one of keys. Arguments that are null or
+// a blank text are none. The cursor stands at the object, for errors.
+func (c *cursor) callOf(v Value, keys ...string) (Call, error) {
 	name, _ := v.get("name")
 	if name.Kind != String || name.Text == "" {
-		return Call{}, start.want(`an object with "name"`)
+		return Call{}, c.want(`an object with "name"`)
 	}
 	call := Call{Name: name.Text}
 	for _, key := range keys {
@@ -181,15 +230,32 @@ func (c *cursor) jsonCall(keys ...string) (Call, error) {
 		if !given {
 			continue
 		}
-		if args.Kind != Dict {
-			return Call{}, start.want(fmt.Sprintf("an object at %q", key))
-		}
-		for _, p := range args.Pairs {
-			call.Args = append(call.Args, Arg{Name: p.Key.Text, Value: p.Value})
+		var err error
+		if call.Args, err = ArgsOf(args); err != nil {
+			return Call{}, c.want(fmt.Sprintf("an object at %q", key))
 		}
 		return call, nil
 	}
-	return Call{}, start.want(fmt.Sprintf("an object with %q", keys[0]))
+	return Call{}, c.want(fmt.Sprintf("an object with %q", keys[0]))
+}
+
+// ArgsOf takes the arguments out of a dict. Null and a blank text are no arguments, as many
+// programs write them for a call without parameters. Any other value is an error.
+func ArgsOf(v Value) ([]Arg, error) {
+	switch {
+	case v.Kind == None, v.Kind == String && strings.TrimSpace(v.Text) == "":
+		return nil, nil
+	case v.Kind != Dict:
+		return nil, fmt.Errorf("want an object, got a %s", v.Kind)
+	}
+	var args []Arg
+	for _, p := range v.Pairs {
+		if p.Key.Kind != String {
+			return nil, fmt.Errorf("want texts as names, got %s", p.Key.Short())
+		}
+		args = append(args, Arg{Name: p.Key.Text, Value: p.Value})
+	}
+	return args, nil
 }
 
 // JSON returns the arguments as a JSON object, as Print writes them.

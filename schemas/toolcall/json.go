@@ -12,8 +12,12 @@ import (
 )
 
 // FromJSON reads one JSON value. It keeps the order of object keys and the difference between
-// 10 and 10.0, which encoding/json loses. A repeated key has its last value.
+// 10 and 10.0, which encoding/json loses. A repeated key has its last value. Half of a
+// surrogate pair, which encoding/json replaces by another character, is an error.
 func FromJSON(raw []byte) (Value, error) {
+	if at := LoneSurrogate(raw); at >= 0 {
+		return Value{}, fmt.Errorf("toolcall: json: byte %d: half of a surrogate pair is no character", at)
+	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	v, err := fromJSON(dec, 0)
@@ -103,4 +107,38 @@ func jsonObject(dec *json.Decoder, depth int) (Value, error) {
 	}
 	_, err := dec.Token()
 	return dict, err
+}
+
+// LoneSurrogate returns the place of the first escape in a JSON text that is half of a
+// surrogate pair, such as \ud83d without \ude00 behind it; −1: there is none.
+func LoneSurrogate(raw []byte) int {
+	for i := 0; i < len(raw); i++ {
+		next := bytes.IndexByte(raw[i:], '\\')
+		if next < 0 {
+			return -1
+		}
+		i += next
+		r, escaped := unit16(raw[i:])
+		switch {
+		case !escaped:
+			i++ // the escaped character, which may be a backslash
+		case r >= 0xD800 && r < 0xDC00:
+			if low, ok := unit16(raw[i+6:]); !ok || low < 0xDC00 || low > 0xDFFF {
+				return i
+			}
+			i += 11
+		case r >= 0xDC00 && r <= 0xDFFF:
+			return i
+		}
+	}
+	return -1
+}
+
+// unit16 reads an escape \uXXXX at the beginning of s.
+func unit16(s []byte) (uint64, bool) {
+	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(s[2:6]), 16, 32)
+	return n, err == nil
 }

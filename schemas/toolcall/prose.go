@@ -16,13 +16,16 @@ var (
 		`(?i)</?tool_?calls?>|<\|python_tag\|>|\[TOOL_CALLS\]|</?function_?calls?>|<function=`)
 )
 
-// IsProse reports whether an answer is a refusal, a question or a statement: it has words and
-// no call, complete or cut off, in any of the formats that models use. A right answer is
-// prose if no call is wanted. Only the caller knows whether the answer was cut off at its
+// IsProse reports whether an answer is a refusal, a question or a statement: it has words,
+// a number ("42") or a symbol, and no call, complete or cut off, in any of the formats that
+// models use. A right answer is prose if no call is wanted. What stands in <think>…</think>
+// before it does not count. Only the caller knows whether the answer was cut off at its
 // maximal length. A link such as [f()](url) is prose.
 func IsProse(answer string) bool {
+	_, answer = CutThought(answer)
 	text := strings.Trim(answer, "` \t\r\n")
-	if !strings.ContainsFunc(text, unicode.IsLetter) || len(text) > MaxBytes || opensWithCall.MatchString(text) {
+	if !strings.ContainsFunc(text, says) || strings.HasPrefix(text, openThought) || len(text) > MaxBytes ||
+		opensWithCall.MatchString(text) {
 		return false
 	}
 	if jsonCall.MatchString(text) || callMark.MatchString(text) {
@@ -33,10 +36,18 @@ func IsProse(answer string) bool {
 			return false
 		}
 	}
-	if calls, err := Decode(answer); err == nil && len(calls) > 0 {
+	if calls, err := Decode(answer); err == nil && len(calls) > 0 && !aside.MatchString(text) {
 		return false
 	}
 	return !holdsCall(text)
+}
+
+// aside is words with more in parentheses, such as "42 (approximately)" or "Yes (both)": Python
+// reads them as a call.
+var aside = regexp.MustCompile(`^[\p{L}\p{N}_]+\s+\([^=]*\)\W*$`)
+
+func says(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.So, r)
 }
 
 // holdsCall looks for a bracketed call, complete or cut off, anywhere in the text. A name ends

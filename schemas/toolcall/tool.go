@@ -14,6 +14,10 @@ type Tool struct {
 	Description string
 	Params      []Param  // in the schema's order
 	Required    []string // as the schema lists them; not every name is among Params
+	Open        bool     // it takes parameters that it does not list
+	// Unchecked names what the schema says and no check of an answer knows, such as
+	// "parameters.size: anyOf".
+	Unchecked []string
 }
 
 // A Param is a parameter, the element of a list, or a field of a dict.
@@ -26,6 +30,8 @@ type Param struct {
 	Default     *Value  // nil: none declared
 	Items       *Param  // the element of a list; nil when undeclared
 	Properties  []Param // the fields of a dict
+	Nullable    bool    // null is one of its values
+	Open        bool    // of a dict: it takes fields that it does not list
 }
 
 // Param returns the parameter called name.
@@ -38,7 +44,8 @@ func (t Tool) Param(name string) (Param, bool) {
 }
 
 // ParseTools reads a JSON array of tools as ToolACE, BFCL and OpenAI write them. The
-// parameters are a JSON-schema object whose type is "dict" or "object". A tool can be wrapped
+// parameters are a JSON-schema object whose type is "dict" or "object", or a flat map from a
+// name to its schema, as xLAM writes them. MCP calls them inputSchema. A tool can be wrapped
 // as {"type": "function", "function": {...}}. The tools keep their order. An error names the
 // tool and the field.
 func ParseTools(raw json.RawMessage) ([]Tool, error) {
@@ -65,7 +72,7 @@ func ParseTools(raw json.RawMessage) ([]Tool, error) {
 }
 
 func parseTool(v Value) (Tool, error) {
-	if inner, wrapped := v.get("function"); wrapped && v.Kind == Dict {
+	if inner, _ := v.get("function"); inner.Kind == Dict || inner.Kind != None && v.Kind == Dict {
 		v = inner
 	}
 	if v.Kind != Dict {
@@ -80,60 +87,20 @@ func parseTool(v Value) (Tool, error) {
 	if tool.Description, err = optionalText(v, "description"); err != nil {
 		return tool, err
 	}
-	parameters, given := v.get("parameters")
-	if !given || parameters.Kind == None {
+	field, parameters := "parameters", Value{}
+	for _, name := range []string{"parameters", "inputSchema", "input_schema"} { // the others are MCP's
+		if p, _ := v.get(name); p.Kind != None {
+			field, parameters = name, p
+			break
+		}
+	}
+	if parameters.Kind == None {
 		return tool, nil
 	}
-	if err := parametersObject(parameters); err != nil {
-		return tool, fmt.Errorf("parameters: %w", err)
-	}
-	tool.Params, tool.Required, err = parseProperties(parameters)
-	if err != nil {
-		return tool, fmt.Errorf("parameters.%w", err)
-	}
-	return tool, nil
-}
-
-// parametersObject refuses a value that would silently be read as "no parameters".
-func parametersObject(v Value) error {
-	if v.Kind != Dict {
-		return fmt.Errorf("want an object, got a %s", v.Kind)
-	}
-	typ, typed := v.get("type")
-	_, listed := v.get("properties")
-	switch {
-	case typed && typ.Kind == String && typ.Text != "dict" && typ.Text != "object":
-		return fmt.Errorf(`type: want "dict" or "object", got %s`, typ.Short())
-	case !listed && (!typed || typ.Kind != String) && len(v.Pairs) > 0:
-		return fmt.Errorf("want type and properties, got other fields")
-	}
-	return nil
-}
-
-// parseProperties reads properties and required of an object schema.
-func parseProperties(v Value) ([]Param, []string, error) {
-	required, err := requiredNames(v)
-	if err != nil {
-		return nil, nil, err
-	}
-	properties, _ := v.get("properties")
-	if properties.Kind == None {
-		return nil, required, nil
-	}
-	if properties.Kind != Dict {
-		return nil, nil, fmt.Errorf("properties: want an object, got a %s", properties.Kind)
-	}
-	params := make([]Param, 0, len(properties.Pairs))
-	for _, p := range properties.Pairs {
-		param, err := parseParam(p.Value)
-		if err != nil {
-			return nil, nil, fmt.Errorf("properties.%s%w", p.Key.Text, err)
-		}
-		param.Name = p.Key.Text
-		param.Required = slices.Contains(required, param.Name)
-		params = append(params, param)
-	}
-	return params, required, nil
+	s := &schema{root: parameters}
+	err = s.parameters(&tool, parameters, field)
+	tool.Unchecked = s.unchecked
+	return tool, err
 }
 
 // requiredNames reads the list of names. A bool is the "required" flag of the field itself
@@ -154,56 +121,6 @@ func requiredNames(v Value) ([]string, error) {
 		names = append(names, name.Text)
 	}
 	return names, nil
-}
-
-// parseParam reads one schema. Its errors begin with ": " or ".", because they follow a path.
-func parseParam(v Value) (Param, error) {
-	var p Param
-	if v.Kind != Dict {
-		return p, fmt.Errorf(": want an object, got a %s", v.Kind)
-	}
-	var err error
-	if p.Type, err = typeName(v); err != nil {
-		return p, fmt.Errorf(".%w", err)
-	}
-	if p.Description, err = optionalText(v, "description"); err != nil {
-		return p, fmt.Errorf(".%w", err)
-	}
-	if def, given := v.get("default"); given {
-		p.Default = &def
-	}
-	if enum, given := v.get("enum"); given && enum.Kind != None {
-		if enum.Kind != List {
-			return p, fmt.Errorf(".enum: want a list, got a %s", enum.Kind)
-		}
-		p.Enum = enum.Items
-	}
-	if items, given := v.get("items"); given && items.Kind != None {
-		element, err := parseParam(items)
-		if err != nil {
-			return p, fmt.Errorf(".items%w", err)
-		}
-		p.Items = &element
-	}
-	if p.Properties, _, err = parseProperties(v); err != nil {
-		return p, fmt.Errorf(".%w", err)
-	}
-	return p, nil
-}
-
-// typeName reads the declared type. Of a list of types it takes the first that is not "null".
-func typeName(v Value) (string, error) {
-	typ, _ := v.get("type")
-	for _, t := range typ.Items {
-		if t.Kind == String && t.Text != "null" {
-			return t.Text, nil
-		}
-	}
-	switch typ.Kind {
-	case String, None:
-		return typ.Text, nil
-	}
-	return "", fmt.Errorf("type: want a name, got %s", typ.Short())
 }
 
 func optionalText(v Value, key string) (string, error) {

@@ -44,7 +44,7 @@ func TestParseToolsErrors(t *testing.T) {
 		{"no name", `[{"description": "x"}]`, "tool 0: name"},
 		{"blank name", `[{"name": " "}]`, "tool 0: name"},
 		{"parameters is a list", `[{"name": "f", "parameters": []}]`, "tool 0 (f): parameters: want an object"},
-		{"parameters without a schema", `[{"name": "f", "parameters": {"x": {"type": "string"}}}]`,
+		{"parameters without a schema", `[{"name": "f", "parameters": {"x": "string"}}]`,
 			"tool 0 (f): parameters: want type"},
 		{"parameters of another type", `[{"name": "f", "parameters": {"type": "array"}}]`, "parameters: type"},
 		{"properties is a list", `[{"name": "f", "parameters": {"type": "dict", "properties": []}}]`,

@@ -44,6 +44,8 @@ type Examiner struct {
 	rule    bfcl.Rule
 	hasCall bool
 	format  toolcall.Format // of the reference; the answer must have the same
+
+	benchmark bool // its own reader reads the answers
 }
 
 // NewExaminer reads the example's tools and what counts as right: a benchmark's
@@ -62,10 +64,10 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 		if e.want, err = bfcl.ParseExpected(json.RawMessage(ex.Acceptable)); err != nil {
 			return nil, fmt.Errorf("example %s: acceptable: %w", ex.ID, err)
 		}
-		e.rule = bfcl.RuleOf(ex.Category)
+		e.rule, e.benchmark = bfcl.RuleOf(ex.Category), true
 		return e, nil
 	}
-	calls, err := e.format.Read(ex.Reference)
+	calls, err := e.read(ex.Reference)
 	if err != nil {
 		return nil, fmt.Errorf("example %s: reference: %w", ex.ID, err)
 	}
@@ -82,7 +84,7 @@ func (e *Examiner) Outcome(answer string, cut bool) Result {
 	if !e.hasCall {
 		return prose(answer, cut)
 	}
-	calls, err := e.format.Read(answer)
+	calls, err := e.read(answer)
 	if err != nil {
 		m := bfcl.Undecodable(err)
 		return Result{ErrorName: m.Name, ErrorType: string(m.Type)}
@@ -95,6 +97,20 @@ func (e *Examiner) Outcome(answer string, cut bool) Result {
 		return Result{ErrorName: ErrCut, ErrorType: string(bfcl.Other)}
 	}
 	return Result{Pass: true, Parsed: true}
+}
+
+// read reads calls as split reads them from the data, and serve from an answer. Words may stand
+// before them.
+func (e *Examiner) read(answer string) ([]toolcall.Call, error) {
+	if e.benchmark {
+		return e.format.Read(answer)
+	}
+	turn, err := e.format.ReadTurn(answer)
+	if err != nil {
+		return nil, err
+	}
+	calls, _, err := toolcall.Bind(turn.Calls, e.tools)
+	return calls, err
 }
 
 // prose judges an answer where no call is wanted: it must be complete prose without a
