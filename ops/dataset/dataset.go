@@ -11,7 +11,7 @@ package dataset
 
 import (
 	"bufio"
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,9 +23,6 @@ import (
 
 	"itool/stages/split/format"
 )
-
-// headBytes is how much of a file format.Detect gets to see.
-const headBytes = 64 << 10
 
 // RunName makes a name that the broker accepts out of a file's name: its extension is cut,
 // other characters than letters, digits, _ and - become -, and it has at most 64 bytes.
@@ -69,40 +66,38 @@ func WithAnswers(files []string) (out []string, cleanup func(), err error) {
 
 // bareQuestions tells whether a file is BFCL's questions without answers.
 func bareQuestions(file string) (bool, error) {
-	f, err := os.Open(file)
+	f, err := format.OpenFile(file)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	head := make([]byte, headBytes)
-	n, err := io.ReadFull(f, head)
-	if err != nil && n == 0 {
-		return false, err
+	if f.Format != format.BFCL {
+		return false, nil
 	}
-	kind, err := format.Detect(filepath.Base(file), head[:n])
-	if err != nil || kind != format.BFCL {
-		return false, err
+	for raw, err := range f.Rows(context.Background()) {
+		if err != nil {
+			return false, err
+		}
+		var row map[string]json.RawMessage
+		if json.Unmarshal(raw.Bytes, &row) == nil {
+			return row["ground_truth"] == nil, nil
+		}
 	}
-	line, _, _ := bytes.Cut(bytes.TrimSpace(head[:n]), []byte("\n"))
-	var row map[string]json.RawMessage
-	if json.Unmarshal(line, &row) != nil { // the line is longer than the head: search its text
-		return !bytes.Contains(line, []byte(`"ground_truth"`)), nil
-	}
-	return row["ground_truth"] == nil, nil
+	return false, nil
 }
 
 // join writes the questions of file with their answers to a new file.
 func join(file, to string) error {
 	answers := filepath.Join(filepath.Dir(file), "possible_answer", filepath.Base(file))
-	a, err := os.Open(answers)
+	a, err := open(answers)
 	if err != nil {
 		return fmt.Errorf("dataset %s: BFCL questions without answers, and none are in %s: put the answer file there "+
 			"(relevance and irrelevance files have none and cannot be used)", file, answers)
 	}
 	defer a.Close()
-	q, err := os.Open(file)
+	q, err := open(file)
 	if err != nil {
-		return err
+		return fmt.Errorf("dataset %s: %w", file, err)
 	}
 	defer q.Close()
 	f, err := os.Create(to)
@@ -124,6 +119,28 @@ func join(file, to string) error {
 	return f.Close()
 }
 
+// open reads the text of a file, packed or not.
+func open(name string) (io.ReadCloser, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	text, err := format.Unpack(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return unpacked{text, f}, nil
+}
+
+// unpacked closes the unpacker and then the file.
+type unpacked struct {
+	io.ReadCloser
+	file *os.File
+}
+
+func (u unpacked) Close() error { return errors.Join(u.ReadCloser.Close(), u.file.Close()) }
+
 // CountRows counts the rows of all files.
 func CountRows(files []string) (total int, err error) {
 	for _, name := range files {
@@ -136,23 +153,17 @@ func CountRows(files []string) (total int, err error) {
 	return total, nil
 }
 
-func countFile(name string) (int, error) {
-	f, err := os.Open(name)
+func countFile(name string) (rows int, err error) {
+	f, err := format.OpenFile(name)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	head := make([]byte, headBytes)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return 0, err
+	for _, err := range f.Rows(context.Background()) {
+		if err != nil {
+			return 0, err
+		}
+		rows++
 	}
-	kind, err := format.Detect(filepath.Base(name), head[:n])
-	if err != nil {
-		return 0, err
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return 0, err
-	}
-	return format.Count(f, kind)
+	return rows, nil
 }

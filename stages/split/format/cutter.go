@@ -15,21 +15,22 @@ const (
 	maxDepth = 100     // of brackets in a row
 )
 
-// cutter cuts a file into the bytes of its rows: the elements of one JSON array,
-// or the lines that are not blank. It does not look into them, so that skipping
-// the rows of other shards is cheap and a broken row does not hide the next one.
+// cutter cuts a file into the bytes of its rows: the elements of one JSON array, which may
+// stand under a key of an object, or the lines that are not blank. It does not look into
+// them, so that skipping rows is cheap and a broken row does not hide the next one.
 type cutter struct {
 	r       *bufio.Reader
 	started bool
 	array   bool
-	closed  bool // the array's last bracket was read
+	under   string // the key under which the array stands, or ""
+	closed  bool   // the array's last bracket was read
 	row     []byte
 	rows    int // cut so far
 	line    int // where the reader stands, from 1
 	rowLine int // where the last row began
 }
 
-func newCutter(r io.Reader) *cutter { return &cutter{r: bufio.NewReaderSize(r, 64<<10), line: 1} }
+func newCutter(r io.Reader) *cutter { return &cutter{r: bufio.NewReaderSize(r, headBytes), line: 1} }
 
 // next returns the next row, valid until the next call. A *RowError: that row is
 // too long. io.EOF: there are no more rows. All other errors end the file.
@@ -48,6 +49,8 @@ func (c *cutter) next() ([]byte, error) {
 func (c *cutter) broken(format string, args ...any) error {
 	return &BrokenError{c.rows, c.line, fmt.Sprintf(format, args...)}
 }
+
+func tooLong() error { return fail(BadRow, "", "longer than %d bytes", maxRow) }
 
 func (c *cutter) byte() (byte, error) {
 	b, err := c.r.ReadByte()
@@ -84,12 +87,27 @@ func (c *cutter) start() error {
 		c.array = true
 		return nil
 	}
-	return c.r.UnreadByte() // not a newline, so the line count stands
+	if err := c.r.UnreadByte(); err != nil { // not a newline, so the line count stands
+		return err
+	}
+	head, _ := c.r.Peek(headBytes)
+	key, n := wrapper(head)
+	if n == 0 {
+		return nil
+	}
+	c.array, c.under = true, key
+	c.line += bytes.Count(head[:n], []byte{'\n'})
+	_, err = c.r.Discard(n)
+	return err
 }
 
-// unwrap does for Detect what start does: white space and the array's bracket go.
+// unwrap does for Detect what start does: white space, the object around the array and the
+// array's bracket go.
 func unwrap(head []byte) (rest []byte, array bool) {
 	head = bytes.TrimLeft(bytes.TrimPrefix(head, byteOrderMark), " \t\r\n")
+	if _, n := wrapper(head); n > 0 {
+		head = head[n-1:]
+	}
 	if len(head) > 0 && head[0] == '[' {
 		// Behind the bracket that ends an empty array only blanks may follow.
 		return bytes.TrimLeft(bytes.TrimLeft(head[1:], " \t\r\n"), "] \t\r\n"), true
@@ -101,15 +119,15 @@ func unwrap(head []byte) (rest []byte, array bool) {
 func (c *cutter) lineRow() ([]byte, error) {
 	for {
 		c.row, c.rowLine = c.row[:0], c.line
-		tooLong, err := c.restOfLine()
+		long, err := c.restOfLine()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
 		row := bytes.TrimSpace(c.row)
 		switch {
-		case tooLong:
+		case long:
 			c.rows++
-			return nil, fail(BadRow, "", "longer than %d bytes", maxRow)
+			return nil, tooLong()
 		case len(row) > 0 && err != nil && !json.Valid(row):
 			return nil, c.broken("the last row is no valid JSON and its line has no end: " +
 				"the file seems cut off; fetch it again")
@@ -122,17 +140,17 @@ func (c *cutter) lineRow() ([]byte, error) {
 	}
 }
 
-func (c *cutter) restOfLine() (tooLong bool, err error) {
+func (c *cutter) restOfLine() (long bool, err error) {
 	for {
 		part, err := c.r.ReadSlice('\n')
-		if tooLong = tooLong || len(c.row)+len(part) > maxRow; !tooLong {
+		if long = long || len(c.row)+len(part) > maxRow; !long {
 			c.row = append(c.row, part...)
 		}
 		if err == nil {
 			c.line++
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
-			return tooLong, err
+			return long, err
 		}
 	}
 }
@@ -147,7 +165,7 @@ func (c *cutter) element() ([]byte, error) {
 		return nil, c.close()
 	}
 	c.row, c.rowLine = c.row[:0], c.line
-	depth, quoted, escaped, tooLong := 0, false, false, false
+	depth, quoted, escaped, long := 0, false, false, false
 	for ; err == nil; b, err = c.byte() {
 		switch {
 		case escaped:
@@ -167,12 +185,12 @@ func (c *cutter) element() ([]byte, error) {
 				}
 			}
 			c.rows++
-			if tooLong {
-				return nil, fail(BadRow, "", "longer than %d bytes", maxRow)
+			if long {
+				return nil, tooLong()
 			}
 			return bytes.TrimSpace(c.row), nil
 		}
-		if tooLong = tooLong || len(c.row) >= maxRow; !tooLong {
+		if long = long || len(c.row) >= maxRow; !long {
 			c.row = append(c.row, b)
 		}
 	}
@@ -182,9 +200,15 @@ func (c *cutter) element() ([]byte, error) {
 	return nil, err
 }
 
-// close checks that nothing follows the array, and then returns io.EOF.
+// close checks that nothing follows the array, or the object around it, and then returns
+// io.EOF.
 func (c *cutter) close() error {
 	c.closed = true
+	if c.under != "" {
+		if err := c.restOfWrapper(); err != nil {
+			return err
+		}
+	}
 	b, err := c.blanks()
 	if err == nil {
 		return c.broken("behind the array stands %q: a file holds one array, or one object per line", b)

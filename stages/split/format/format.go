@@ -1,6 +1,13 @@
 // Package format reads third-party datasets: conversations with tools in the formats of
-// ToolACE, BFCL and OpenAI, from a JSON array or from one JSON object per line. Detect
-// finds the format, Count counts the rows, Read reads them.
+// ToolACE, BFCL and OpenAI. Open finds out what a file is by its bytes: JSON lines, a JSON
+// array, an array under a key, plain or packed with gzip or zstd; Rows takes it apart into
+// rows, Parse reads a row. Shard and ReadShard keep some rows of a file as an object.
+//
+//	f, err := format.OpenFile("rows.jsonl.gz")
+//	for raw, err := range f.Rows(ctx) {
+//		row := format.Parse(raw, f.Format)
+//
+// Detect, Count and Read do the same for JSON that is not packed.
 //
 // A row that cannot be read is a Row with an Err: it is counted, and the file goes on.
 // Only what breaks the file as a whole (*BrokenError, a failing reader) ends the
@@ -42,7 +49,7 @@ type Message struct {
 // Row is one conversation.
 type Row struct {
 	Number     int             // in the file, from 0
-	Line       int             // of the file where it begins, from 1
+	Line       int             // of the file where it begins, from 1; 0: the file has no lines
 	Messages   []Message       // at least one; empty when Err is set
 	Tools      json.RawMessage // JSON array of tool schemas; nil: none
 	Acceptable json.RawMessage // BFCL's possible answers to the last turn; nil: only the text itself
@@ -61,7 +68,7 @@ const (
 
 // RowError is what is wrong with one row, and where.
 type RowError struct {
-	Row, Line int
+	Row, Line int // Line is 0 where the file has no lines
 	Problem   Problem
 	Field     string // such as conversations[3].from; "" for the row as a whole
 	What      string
@@ -72,7 +79,15 @@ func (e *RowError) Error() string {
 	if e.Field != "" {
 		field = e.Field + ": "
 	}
-	return fmt.Sprintf("row %d (line %d): %s%s", e.Row, e.Line, field, e.What)
+	return fmt.Sprintf("%s: %s%s", place(e.Row, e.Line), field, e.What)
+}
+
+// place names a row; a container without lines, such as Parquet, has none.
+func place(row, line int) string {
+	if line == 0 {
+		return fmt.Sprintf("row %d", row)
+	}
+	return fmt.Sprintf("row %d (line %d)", row, line)
 }
 
 // BrokenError says why a file cannot be read to its end, and what to do.
@@ -82,7 +97,7 @@ type BrokenError struct {
 }
 
 func (e *BrokenError) Error() string {
-	return fmt.Sprintf("row %d (line %d): %s", e.Row, e.Line, e.What)
+	return place(e.Row, e.Line) + ": " + e.What
 }
 
 // ErrEmpty is a file without a single row.
@@ -104,6 +119,11 @@ func Detect(name string, head []byte) (Format, error) {
 		return "", fmt.Errorf("it begins with %q: datasets are JSON (an array of objects) or JSON lines "+
 			"(one object per line)", head[0])
 	}
+	return detectRow(head)
+}
+
+// detectRow tells the format from the beginning of a row, a JSON object.
+func detectRow(head []byte) (Format, error) {
 	keys := topKeys(head)
 	has := func(key string) bool { return slices.Contains(keys, key) }
 	switch {
