@@ -17,8 +17,8 @@ func (Run) Schema() string { return "run/v1" }
 // Shard is the task of split: some rows of one published file.
 type Shard struct {
 	Key    string `arrow:"key"`    // the item key
-	File   string `arrow:"file"`   // storage key of the dataset file
-	SHA256 string `arrow:"sha256"` // its digest
+	File   string `arrow:"file"`   // storage key of the shard's rows, or of the whole file
+	SHA256 string `arrow:"sha256"` // digest of the published file
 	Name   string `arrow:"name"`   // its name, for errors and reports
 	Format string `arrow:"format"` // toolace | bfcl | …
 	First  int32  `arrow:"first"`  // first row of this shard

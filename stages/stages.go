@@ -90,7 +90,7 @@ type Input struct {
 	// Round reads another record that Spec.Also names, in key order.
 	Round func(record string, round int) iter.Seq2[schemas.Batch, error]
 
-	// Dataset opens a published file by its storage key and verifies its digest
+	// Dataset opens the stored rows of a file by their storage key and verifies their digest
 	// while it is read. Only split uses it.
 	Dataset func(key string) (io.ReadCloser, error)
 }

@@ -2,14 +2,10 @@ package line
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,8 +16,6 @@ import (
 	"itool/schemas"
 	"itool/stages/policy"
 	"itool/stages/split"
-	"itool/stages/split/format"
-	"itool/storage"
 	"itool/storage/checkpoint"
 )
 
@@ -69,13 +63,9 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	if err != nil {
 		return schemas.Run{}, fmt.Errorf("base model: %w", err)
 	}
-	var shards []schemas.Shard
-	for i, file := range req.Files {
-		s, err := publishFile(ctx, c, i, file, req.ShardRows)
-		if err != nil {
-			return schemas.Run{}, err
-		}
-		shards = append(shards, s...)
+	shards, err := publishFiles(ctx, c.Store, req.Files, req.ShardRows)
+	if err != nil {
+		return schemas.Run{}, err
 	}
 	base, err := checkpoint.ImportDir(ctx, c.Store, courier.Checkpoints, folder)
 	if err != nil {
@@ -110,57 +100,6 @@ func Start(ctx context.Context, c *courier.Courier, run schemas.Run) error {
 	}
 	_ = c.Broker.Announce(ctx, broker.Hint, run.Name, nil)
 	return nil
-}
-
-// publishFile stores one dataset file under its digest and cuts it into shards.
-func publishFile(
-	ctx context.Context, c *courier.Courier, index int, path string, shardRows int,
-) ([]schemas.Shard, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("dataset: %w", err)
-	}
-	defer f.Close()
-	name := filepath.Base(path)
-	head := make([]byte, 64<<10)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("dataset %s: %w", path, err)
-	}
-	kind, err := format.Detect(name, head[:n])
-	if err != nil {
-		return nil, fmt.Errorf("dataset %s: %w", path, err)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("dataset %s: %w", path, err)
-	}
-	hash := sha256.New()
-	rows, err := format.Count(io.TeeReader(f, hash), kind)
-	if err != nil {
-		return nil, fmt.Errorf("dataset %s: %w", path, err)
-	}
-	if rows == 0 {
-		return nil, fmt.Errorf("dataset %s is empty: it needs at least one row", path)
-	}
-	if _, err := io.Copy(hash, f); err != nil { // what follows the last row
-		return nil, fmt.Errorf("dataset %s: %w", path, err)
-	}
-	sum := hex.EncodeToString(hash.Sum(nil))
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("dataset %s: %w", path, err)
-	}
-	key := "datasets/" + sum
-	if _, err := c.Store.PutIfAbsent(ctx, key, f, -1); err != nil && !errors.Is(err, storage.ErrExists) {
-		return nil, fmt.Errorf("store dataset %s: %w", path, err)
-	}
-	var shards []schemas.Shard
-	for first := 0; first < rows; first += shardRows {
-		shards = append(shards, schemas.Shard{
-			Key: fmt.Sprintf("s%02d%05d", index, len(shards)), File: key, SHA256: sum,
-			Name: shardName(path), Format: string(kind), First: int32(first), Rows: int32(min(shardRows, rows-first)),
-		})
-	}
-	return shards, nil
 }
 
 // splitConfig is the section split of the run's configuration.

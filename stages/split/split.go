@@ -12,12 +12,14 @@
 package split
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 
 	"itool/schemas"
 	"itool/stages"
@@ -95,18 +97,21 @@ func shardOf(in stages.Input) (schemas.Shard, error) {
 // maxBytes bounds the texts of one result. A batch lies in memory as a whole.
 const maxBytes = 512 << 20
 
-// read reads the shard's rows and then the rest of the file, because only its end tells
-// whether it is the file that was published.
+// read reads the shard's rows.
 func (t *turns) read(ctx context.Context, in stages.Input, out stages.Output) error {
 	f, err := in.Dataset(t.shard.File)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	src := io.TeeReader(f, sum)
+	src := bufio.NewReader(f)
+	head, _ := src.Peek(4) // an error comes again
 	first, rows, size := int(t.shard.First), int(t.shard.Rows), 0
-	for row, err := range format.Read(ctx, src, format.Format(t.shard.Format), first, rows) {
+	all := format.ReadShard(ctx, src, format.Format(t.shard.Format), t.shard.SHA256, first, rows)
+	if !format.IsShard(head) {
+		all = t.whole(ctx, src)
+	}
+	for row, err := range all {
 		if err != nil {
 			return t.placed(err)
 		}
@@ -124,14 +129,31 @@ func (t *turns) read(ctx context.Context, in stages.Input, out stages.Output) er
 			return err
 		}
 	}
-	if _, err := io.Copy(io.Discard, src); err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); t.shard.SHA256 != "" && got != t.shard.SHA256 {
-		return stages.Reject(fmt.Errorf("split: %s: the stored file has digest %.12s, %.12s was published: "+
-			"publish it again", t.shard.Name, got, t.shard.SHA256))
-	}
 	return nil
+}
+
+// whole reads the shard's rows out of the whole file, as runs have it that were published
+// before each shard was stored on its own. It reads the file to its end, because only that
+// tells whether it is the file that was published.
+func (t *turns) whole(ctx context.Context, f io.Reader) iter.Seq2[format.Row, error] {
+	return func(yield func(format.Row, error) bool) {
+		sum := sha256.New()
+		src := io.TeeReader(f, sum)
+		kind, first, rows := format.Format(t.shard.Format), int(t.shard.First), int(t.shard.Rows)
+		for row, err := range format.Read(ctx, src, kind, first, rows) {
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+		if _, err := io.Copy(io.Discard, src); err != nil {
+			yield(format.Row{}, err)
+			return
+		}
+		if got := hex.EncodeToString(sum.Sum(nil)); t.shard.SHA256 != "" && got != t.shard.SHA256 {
+			yield(format.Row{}, stages.Reject(fmt.Errorf("split: %s: the stored file has digest %.12s, %.12s was "+
+				"published: publish it again", t.shard.Name, got, t.shard.SHA256)))
+		}
+	}
 }
 
 // placed rejects a broken file, which no retry can repair, but not a failing read.

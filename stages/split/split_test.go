@@ -1,6 +1,7 @@
 package split_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,6 +16,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
 
 	"itool/schemas"
 	"itool/schemas/toolcall/toolcalltest"
@@ -77,6 +80,48 @@ func TestContract(t *testing.T) {
 	data := row(weather, "Bern?", "[weather(city='Bern')]", "Thanks", "You are welcome.") +
 		row(weather, "Oslo?", "[weather(city='Oslo')]")
 	stagetest.Run(t, newStage(t), stagetest.Case{Item: item(t, format.OpenAI, data, nil)})
+}
+
+// TestStoredShard: a shard that was stored on its own gives the examples that its rows of the
+// whole file give, and one of other rows is refused for good.
+func TestStoredShard(t *testing.T) {
+	data := row(weather, "Bern?", "[weather(city='Bern')]") + "\n{]\n" + row(weather, "Oslo?", "It rains.")
+	whole := item(t, format.OpenAI, data, nil)
+	want := stagetest.Rows[schemas.Example](t, newStage(t), whole)
+	shard, err := format.NewShard(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := format.Open(strings.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for raw, err := range f.Rows(t.Context()) {
+		if err == nil {
+			err = shard.Add(raw)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum := sha256.Sum256([]byte(data))
+	var b bytes.Buffer
+	if err := shard.End(&b, hex.EncodeToString(sum[:])); err != nil {
+		t.Fatal(err)
+	}
+	whole.Files["datasets/x"] = b.Bytes()
+	if diff := cmp.Diff(want, stagetest.Rows[schemas.Example](t, newStage(t), whole)); diff != "" || len(want) != 3 {
+		t.Errorf("%d rows, -whole +shard:\n%s", len(want), diff)
+	}
+	b.Reset()
+	if err := shard.End(&b, hex.EncodeToString(sum[:])); err != nil {
+		t.Fatal(err)
+	}
+	whole.Files["datasets/x"] = b.Bytes()
+	_, err = stagetest.Process(t.Context(), t, newStage(t), whole)
+	if !stages.IsReject(err) || !strings.Contains(err.Error(), "the stored shard: it begins with") {
+		t.Errorf("the shard of other rows: err = %v, want a reject", err)
+	}
 }
 
 // TestReasons: every assistant turn and every broken row is one row of the result.
