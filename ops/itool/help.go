@@ -10,6 +10,8 @@ func longHelp() kong.Vars {
 			"resumes.",
 		"commands_estimate": "Say what a run will take on this machine in time and memory, from a small pilot of " +
 			"it.",
+		"commands_import": "Write a GGUF file (llama.cpp) as a Hugging Face folder, which every other command " +
+			"takes as a model.",
 		"commands_quantize": "Write a model with its weights in four bits (NF4), to train adapters on as QLoRA " +
 			"does.",
 		"commands_serve": "Answer HTTP requests with a policy, as OpenAI's API does: completions, chat with " +
@@ -32,6 +34,10 @@ func longHelp() kong.Vars {
 			"itool-runs/demo-quick.",
 		"export_base": "With --merged: merge into this base instead, such as the 16-bit one of a run on four " +
 			"bits.",
+		"import_dtype": "Type of weights that the file has quantized: bf16 (rounded to nearest) or f32 (exact, " +
+			"twice the size). Weights in F32, F16 and BF16 stay what they are.",
+		"import_template": "Chat template for the folder, instead of the file's; a file without one needs it to " +
+			"be of use here.",
 		"lab_dir": "Folder for broker, store, report and tables; default: itool-runs/lab-NAME.",
 		"lab_atonce": "Seeds that run at once. The arms of a seed follow one another, to reuse results; with more " +
 			"than one, no CPU time is measured.",

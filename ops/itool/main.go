@@ -43,6 +43,7 @@ type commands struct {
 	Report   reportCmd   `cmd:"" help:"Say what a run did and what it gained."`
 	Tree     treeCmd     `cmd:"" help:"Show the search tree of one example."`
 	Export   exportCmd   `cmd:"" help:"Write a policy as a PEFT adapter, or merged into its base."`
+	Import   importCmd   `cmd:"" help:"${commands_import}"`
 	Quantize quantizeCmd `cmd:"" help:"${commands_quantize}"`
 	Serve    serveCmd    `cmd:"" help:"${commands_serve}"`
 	Lab      labCmd      `cmd:"" help:"${commands_lab}"`

@@ -123,6 +123,17 @@ func (w *Weight) Dtype(quantized safetensors.Dtype) safetensors.Dtype {
 	return quantized
 }
 
+// Values is the number of values.
+func (w *Weight) Values() int { return w.t.Values() }
+
+// Bytes is the size of what Stream writes.
+func (w *Weight) Bytes(quantized safetensors.Dtype) int64 {
+	if w.Dtype(quantized) == safetensors.F32 {
+		return 4 * int64(w.Values())
+	}
+	return 2 * int64(w.Values())
+}
+
 // streamBytes bounds the rows that Stream reads at once, unless one row is longer.
 const streamBytes = 1 << 20
 
@@ -134,7 +145,7 @@ func (w *Weight) Stream(out io.Writer, quantized safetensors.Dtype) error {
 	if len(w.Shape) == 2 {
 		rows = w.Shape[0]
 	}
-	s := stream{w: w, out: out, wide: w.Dtype(quantized) == safetensors.F32}
+	s := stream{w: w, out: out, wide: quantized == safetensors.F32}
 	step := max(1, streamBytes/(4*k))
 	if w.heads > 0 {
 		step = 1 // the next row is elsewhere
@@ -159,7 +170,7 @@ func halves(r, d int) int { return r/d*d + r%d%(d/2)*2 + r%d/(d/2) }
 type stream struct {
 	w      *Weight
 	out    io.Writer
-	wide   bool // write float32, not 16 bits
+	wide   bool // write quantized values in float32, not in bf16
 	raw    []byte
 	values []float32
 	text   []byte

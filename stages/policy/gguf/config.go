@@ -163,6 +163,9 @@ func (f *File) shape(arch string, c *model.Config) (err error) {
 	return err
 }
 
+// none is what some writers put for a token that there is not: −1 as uint32. No ID is as large.
+const none = 1<<31 - 1
+
 // ends are the tokens that begin a text and that end an answer, as far as the file names them: end of
 // text, of turn, of message.
 func (f *File) ends() (bos, eos []int32, err error) {
@@ -175,7 +178,7 @@ func (f *File) ends() (bos, eos []int32, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if id >= 1<<31-1 { // a writer's −1 as uint32: none
+		if id >= none {
 			continue
 		}
 		if name == "bos" {

@@ -38,6 +38,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		_, _ = file.Tokenizer()
+		_, _ = file.Generation()
 		c, err := file.Checkpoint()
 		if err != nil {
 			return

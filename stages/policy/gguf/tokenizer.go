@@ -182,7 +182,7 @@ func (v *vocabulary) special(f *File, name string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case id >= 1<<31-1: // a writer's −1 as uint32: none
+	case id >= none:
 		return "", nil
 	case id >= len(v.texts) || v.kinds[id] == kindUnused:
 		return "", fmt.Errorf("key %q: %d is no token of the vocabulary", key, id)

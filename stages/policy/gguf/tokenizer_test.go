@@ -1,7 +1,9 @@
 package gguf_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -197,5 +199,48 @@ func TestTemplate(t *testing.T) {
 	})).Tokenizer()
 	if err != nil || tok.Template != "" {
 		t.Errorf("got %v, %v", tok, err)
+	}
+}
+
+// TestGeneration: the tokens that end an answer, and the settings that the makers recommend.
+func TestGeneration(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*file)
+		want   string
+	}{
+		{"as it is", func(*file) {}, `{"bos_token_id":266,"eos_token_id":[268],"pad_token_id":266}`},
+		{"all", func(f *file) {
+			f.meta["tokenizer.ggml.eot_token_id"], f.meta["tokenizer.ggml.eom_token_id"] = uint32(267), uint32(268)
+			f.meta["tokenizer.ggml.padding_token_id"] = uint32(1<<32 - 1)
+			f.meta["general.sampling.temp"], f.meta["general.sampling.top_p"] = float32(0.6), float32(0.95)
+			f.meta["general.sampling.top_k"], f.meta["general.sampling.min_p"] = int32(20), float32(0)
+			f.meta["general.sampling.penalty_repeat"] = float32(1.1)
+		}, `{"bos_token_id":266,"do_sample":true,"eos_token_id":[268,267],"min_p":0,"repetition_penalty":1.1,` +
+			`"temperature":0.6,"top_k":20,"top_p":0.95}`},
+		{"nothing", func(f *file) {
+			for _, name := range []string{"bos", "eos", "padding"} {
+				delete(f.meta, "tokenizer.ggml."+name+"_token_id")
+			}
+		}, ""},
+		{"NaN", func(f *file) { f.meta["general.sampling.temp"] = float32(math.NaN()) }, "general.sampling: json"},
+		{"a text", func(f *file) { f.meta["general.sampling.top_k"] = "a" }, "a whole number is expected"},
+	} {
+		text, err := opened(t, changed(t, "tiny_f32.gguf", c.change)).Generation()
+		if err != nil {
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		var b bytes.Buffer
+		if len(text) > 0 {
+			if err := json.Compact(&b, text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b.String() != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, b.String(), c.want)
+		}
 	}
 }

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"itool/ops/importer"
+	"itool/stages/policy/model/safetensors"
+)
+
+// importCmd is `itool import`.
+type importCmd struct {
+	File     string `arg:"" type:"existingfile" help:"Model as GGUF, the format of llama.cpp: llama, qwen2 or qwen3."`
+	Out      string `required:"" placeholder:"DIR" help:"New folder to write."`
+	Dtype    string `enum:"bf16,f32" default:"bf16" help:"${import_dtype}"`
+	Template string `type:"existingfile" placeholder:"FILE" help:"${import_template}"`
+}
+
+func (c *importCmd) Run(ctx context.Context, a *app) error {
+	d, err := newDevice(a)
+	if err != nil {
+		return err
+	}
+	g := importer.GGUF{File: c.File, Out: c.Out, Dtype: safetensors.BF16, Device: d}
+	if c.Dtype == "f32" {
+		g.Dtype = safetensors.F32
+	}
+	if c.Template != "" {
+		text, err := os.ReadFile(c.Template)
+		if err != nil {
+			return err
+		}
+		g.Template = string(text)
+	}
+	done, err := g.Write(ctx)
+	if err != nil {
+		return err
+	}
+	return done.Text(a.out, c.Out)
+}
