@@ -26,7 +26,7 @@ type Request struct {
 	Config    string   // the resolved configuration, JSON
 	Digest    string   // of Config
 	ShardRows int      // rows per split task
-	Base      fs.FS    // a Hugging Face folder: config.json, safetensors, tokenizer.json, chat template
+	Base      fs.FS    // a Hugging Face folder; what is no part of the model is not stored
 	Files     []string // dataset files
 	Created   time.Time
 }
@@ -111,9 +111,12 @@ func (req Request) splitConfig() (split.Config, error) {
 	return cfg.Split, nil
 }
 
-// checkBase opens the base and returns its folder, with another chat template if the tools belong in the
-// system message.
+// checkBase opens the base and returns its folder without what does not belong to a base, and with another
+// chat template if the tools belong in the system message.
 func checkBase(engine *policy.Engine, base fs.FS, cfg split.Config) (folder fs.FS, err error) {
+	if base, err = onlyBase(base); err != nil {
+		return nil, err
+	}
 	if cfg.ToolsIn == split.ToolsInSystem {
 		if base, err = policy.ToolsInSystem(base); err != nil {
 			return nil, err

@@ -1,6 +1,8 @@
 package line_test
 
 import (
+	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +15,9 @@ import (
 	"itool/ops/courier/couriertest"
 	"itool/ops/line"
 	"itool/stages/policy"
+	"itool/stages/policy/model/safetensors"
 	"itool/stages/policy/policytest"
+	"itool/stages/policy/template"
 	"itool/storage/checkpoint"
 )
 
@@ -25,17 +29,7 @@ func TestPrepareBrokenBase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write := func(city string) string {
-		row := `{"messages": [{"role": "user", "content": "` + city + `?"}, ` +
-			`{"role": "assistant", "tool_calls": [` +
-			`{"type": "function", "function": {"name": "weather", "arguments": "{}"}}]}], ` +
-			`"tools": [{"type": "function", "function": {"name": "weather"}}]}`
-		name := filepath.Join(t.TempDir(), "d.jsonl")
-		if err := os.WriteFile(name, []byte(row+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return name
-	}
+	write := func(city string) string { return writeRow(t, city) }
 	keys := func() (keys []string) {
 		for info, err := range c.Store.List(t.Context(), "") {
 			if err != nil {
@@ -107,5 +101,91 @@ func TestPrepareToolsInSystem(t *testing.T) {
 	}
 	if probe := p.Probe(); !probe.Tools.Written || !strings.Contains(p.Template(), "<tools>") {
 		t.Errorf("the run's base: %+v", probe)
+	}
+}
+
+// writeRow writes a dataset of one row.
+func writeRow(t *testing.T, city string) string {
+	t.Helper()
+	row := `{"messages": [{"role": "user", "content": "` + city + `?"}, ` +
+		`{"role": "assistant", "tool_calls": [` +
+		`{"type": "function", "function": {"name": "weather", "arguments": "{}"}}]}], ` +
+		`"tools": [{"type": "function", "function": {"name": "weather"}}]}`
+	name := filepath.Join(t.TempDir(), "d.jsonl")
+	if err := os.WriteFile(name, []byte(row+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestPrepareStoresOnlyTheBase: weights in other formats, pictures and whole folders beside the model are
+// not stored; everything that the model consists of is, in one file or in shards.
+func TestPrepareStoresOnlyTheBase(t *testing.T) {
+	c := couriertest.Open(t)
+	engine, err := policy.NewEngine(policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tiny := policytest.Tiny(1)
+	own := []string{
+		"LICENSE", "additional_chat_templates/tool_use.jinja", "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors",
+		"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+	}
+	other := []string{
+		"pytorch_model.bin", "consolidated.00.pth", "original/params.json", "original/consolidated.00.pth", "plot.png",
+		"README.md", "optimizer.pt", "model-00001-of-00002.safetensors", "model.fp32.safetensors", ".gitattributes",
+		"onnx/model.onnx", "model.gguf",
+	}
+	folder := fstest.MapFS{}
+	for _, name := range slices.Concat(own, other) {
+		data, err := fs.ReadFile(tiny, name)
+		if err != nil {
+			data = []byte("{}")
+		}
+		if name == template.ToolFile {
+			data = []byte(template.Default)
+		}
+		folder[name] = &fstest.MapFile{Data: data}
+	}
+	stored := func(base fs.FS) []string {
+		run, err := line.Prepare(t.Context(), c, engine, line.Request{
+			Run: "r", Config: "{}", Digest: "d", ShardRows: 10, Base: base, Created: time.Now(),
+			Files: []string{writeRow(t, "Bern")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, m, err := checkpoint.Open(t.Context(), c.Store, courier.Checkpoints, run.Base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, p := range m.Parts {
+			names = append(names, p.Name)
+		}
+		return names
+	}
+	if got := stored(folder); !slices.Equal(got, own) {
+		t.Errorf("stored %v, want %v", got, own)
+	}
+	// The same weights in a shard.
+	folder["model-00001-of-00001.safetensors"] = folder["model.safetensors"]
+	delete(folder, "model.safetensors")
+	f, err := safetensors.Read(tiny, "model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := map[string]string{}
+	for _, name := range f.Names() {
+		index[name] = "model-00001-of-00001.safetensors"
+	}
+	text, err := json.Marshal(map[string]any{"weight_map": index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder["model.safetensors.index.json"] = &fstest.MapFile{Data: text}
+	want := slices.Replace(slices.Clone(own), 5, 6, "model-00001-of-00001.safetensors", "model.safetensors.index.json")
+	if got := stored(folder); !slices.Equal(got, want) {
+		t.Errorf("stored %v, want %v", got, want)
 	}
 }

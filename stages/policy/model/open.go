@@ -81,6 +81,45 @@ const (
 	indexName   = "model.safetensors.index.json"
 )
 
+// WeightFiles are the names of the files from which Open reads a folder's weights: the single file, or
+// the index and the shards that it names. fs.ErrNotExist: there is neither; shards may be missing.
+func WeightFiles(fsys fs.FS) ([]string, error) {
+	if _, err := fs.Stat(fsys, weightsName); !errors.Is(err, fs.ErrNotExist) {
+		return []string{weightsName}, err
+	}
+	index, err := readIndex(fsys)
+	if err != nil {
+		return nil, err
+	}
+	shards := map[string]bool{}
+	for _, name := range index {
+		shards[name] = true
+	}
+	return append([]string{indexName}, slices.Sorted(maps.Keys(shards))...), nil
+}
+
+// readIndex returns the shard of each tensor.
+func readIndex(fsys fs.FS) (map[string]string, error) {
+	text, err := fs.ReadFile(fsys, indexName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("neither %s nor %s exists: %w", weightsName, indexName, fs.ErrNotExist)
+	} else if err != nil {
+		return nil, err
+	}
+	var index struct {
+		Map map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		return nil, fmt.Errorf("%s: %w", indexName, err)
+	}
+	for tensor, name := range index.Map {
+		if name != path.Base(name) || !fs.ValidPath(name) || name == "." {
+			return nil, fmt.Errorf("%s: tensor %q: %q is not a file name", indexName, tensor, name)
+		}
+	}
+	return index.Map, nil
+}
+
 // openWeights reads the single file, or else the shards that the index names.
 func openWeights(fsys fs.FS) (weights, error) {
 	w := weights{}
@@ -94,23 +133,12 @@ func openWeights(fsys fs.FS) (weights, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	text, indexErr := fs.ReadFile(fsys, indexName)
-	if errors.Is(indexErr, fs.ErrNotExist) {
-		return nil, fmt.Errorf("neither %s nor %s exists: %w", weightsName, indexName, fs.ErrNotExist)
-	} else if indexErr != nil {
-		return nil, indexErr
-	}
-	var index struct {
-		Map map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(text, &index); err != nil {
-		return nil, fmt.Errorf("%s: %w", indexName, err)
+	index, err := readIndex(fsys)
+	if err != nil {
+		return nil, err
 	}
 	shards := map[string]*safetensors.File{}
-	for tensor, name := range index.Map {
-		if name != path.Base(name) || !fs.ValidPath(name) {
-			return nil, fmt.Errorf("%s: tensor %q: %q is not a file name", indexName, tensor, name)
-		}
+	for tensor, name := range index {
 		if shards[name] == nil {
 			if shards[name], err = safetensors.Read(fsys, name); err != nil {
 				return nil, err
@@ -123,7 +151,7 @@ func openWeights(fsys fs.FS) (weights, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(shards)) {
 		for _, tensor := range shards[name].Names() {
-			if index.Map[tensor] != name {
+			if index[tensor] != name {
 				return nil, fmt.Errorf("%s: tensor %q is not in %s, or in another file there, and would be ignored: "+
 					"take the index that came with the weights", name, tensor, indexName)
 			}
