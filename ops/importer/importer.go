@@ -214,7 +214,7 @@ func (f folder) texts(t *gguf.Tokenizer, generation []byte) error {
 		return nil
 	}
 	if _, err := template.Open(os.DirFS(f.dir)); err != nil {
-		return fmt.Errorf("%w: give another one with --template FILE", err)
+		return fmt.Errorf("%w: give another with --template FILE", err)
 	}
 	return nil
 }
@@ -250,7 +250,7 @@ func (g GGUF) probe(ctx context.Context, dir string, template bool) (err error) 
 	}
 	p, err := policy.Open(fsys, policy.Options{Device: g.Device, Form: model.Mapped})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (if it is the chat template: give another with --template FILE)", err)
 	}
 	prompt, err := p.Prompt([]policy.Message{{Role: "user", Content: "Hi"}}, nil)
 	if err != nil {

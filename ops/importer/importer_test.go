@@ -178,7 +178,9 @@ func TestRoundTrip(t *testing.T) {
 		pattern string
 		ignore  bool
 	}{
-		{model.Llama, tokenizer.Llama, true}, {model.Qwen2, tokenizer.Qwen, false}, {model.Qwen3, tokenizer.Qwen, false},
+		{model.Llama, tokenizer.Llama, true},
+		{model.Qwen2, tokenizer.Qwen, false},
+		{model.Qwen3, tokenizer.Qwen, false},
 	} {
 		files := withPattern(t, c.family, c.pattern, c.ignore)
 		p, err := policy.Open(files, policy.Options{})
