@@ -398,6 +398,10 @@ func TestProcesses(t *testing.T) {
 	if code, out, errs := itool(t, dir, append([]string{"watch", "p1"}, where...)...); code != 0 {
 		t.Fatalf("watch: exit code %d\n%s%s", code, out, errs)
 	}
+	// A run of this place becomes the base of another one.
+	t.Setenv("ITOOL_CACHE", filepath.Join(dir, "cache"))
+	again := append([]string{"publish", file, "--base", "p1@0", "--name", "p2"}, append(where, small...)...)
+	expect(t, dir, 0, "published run p2", again...)
 	for _, c := range []*exec.Cmd{rest, one, up} {
 		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)

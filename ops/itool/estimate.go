@@ -47,9 +47,13 @@ func (c *estimateCmd) Run(ctx context.Context, a *app) error {
 	if total == 0 {
 		return fmt.Errorf("%s: no rows", strings.Join(c.Datasets, ", "))
 	}
+	base, err := baseFolder(ctx, a, c.Base, nil)
+	if err != nil {
+		return err
+	}
 	share := estimate.Share(c.Rows, total, full)
 	r, took, err := c.pilot(ctx, a, job.Request{
-		Name: "pilot", Base: c.base(a), Files: files, Config: estimate.Shrink(full, share),
+		Name: "pilot", Base: base, Files: files, Config: estimate.Shrink(full, share),
 	})
 	if err != nil {
 		return fmt.Errorf("the pilot: %w", err)

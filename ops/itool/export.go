@@ -18,7 +18,7 @@ type exportCmd struct {
 	Merged  bool   `help:"Write a whole model with the adapter merged in, instead of the adapter."`
 	GGUF    bool   `name:"gguf" help:"With --merged: write one file for llama.cpp instead of a folder."`
 	Int8    bool   `name:"int8" help:"With --gguf: matrices in eight bits (Q8_0)."`
-	Base    string `type:"existingdir" placeholder:"DIR" help:"${export_base}"`
+	Base    string `placeholder:"MODEL" help:"${export_base}"`
 }
 
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
@@ -57,6 +57,11 @@ func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, p report.Po
 	e, err := newEngine(a)
 	if err != nil {
 		return err
+	}
+	if c.Base != "" {
+		if c.Base, err = findBase(ctx, a, "--base", c.Base, nil); err != nil {
+			return err
+		}
 	}
 	m, err := export.Merge{
 		Run: c.RunName, Policy: p, Out: c.Out, GGUF: c.GGUF, Int8: c.Int8, Base: c.Base, Device: e.device,

@@ -19,12 +19,15 @@ func longHelp() kong.Vars {
 		"commands_lab": "Compare settings: arms × seeds from a specification, with intervals. The same command " +
 			"again resumes.",
 		"commands_build": "Print the version, the commit it was built from, and the kernel level.",
+		"commands_cache": "Folder for models that are made of GGUF files and of runs, once for each; default: " +
+			"itool in the user's cache folder.",
 		"commands_kernels": "Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products " +
 			"in bf16); default: the best this machine has in float32. itool doctor lists them.",
 		"source_datasets": "ToolACE, OpenAI-like or BFCL files (JSON or JSONL). A BFCL question file finds its " +
 			"answers in possible_answer/ beside it.",
-		"source_base": "Base model in Hugging Face format: config.json, safetensors, tokenizer.json, chat " +
-			"template. Default: the demo's, which knows a made-up world and is for trying things out.",
+		"source_base": "Base model: a folder in Hugging Face format (config.json, safetensors, tokenizer.json, " +
+			"chat template), a GGUF file, or a run, whose last policy (RUN@2: that of round 2) becomes the base. " +
+			"Default: the demo's, which knows a made-up world and is for trying things out.",
 		"source_set":    "One setting, such as line.rounds=1. Goes before the file. Repeatable.",
 		"target_broker": "The broker: nats://HOST:PORT, with TOKEN@ before the host if it wants one.",
 		"target_store": "The store: disk:PATH or minio://HOST:PORT/BUCKET (keys: ITOOL_MINIO_ACCESS_KEY, " +
@@ -33,7 +36,7 @@ func longHelp() kong.Vars {
 		"demo_dir": "Folder for broker, store, adapter and report; default: itool-runs/demo, with --quick " +
 			"itool-runs/demo-quick.",
 		"export_base": "With --merged: merge into this base instead, such as the 16-bit one of a run on four " +
-			"bits.",
+			"bits; a folder, a GGUF file or a run.",
 		"import_dtype": "Type of weights that the file has quantized: bf16 (rounded to nearest) or f32 (exact, " +
 			"twice the size). Weights in F32, F16 and BF16 stay what they are.",
 		"import_template": "Chat template for the folder, instead of the file's; a file without one needs it to " +
@@ -41,8 +44,10 @@ func longHelp() kong.Vars {
 		"lab_dir": "Folder for broker, store, report and tables; default: itool-runs/lab-NAME.",
 		"lab_atonce": "Seeds that run at once. The arms of a seed follow one another, to reuse results; with more " +
 			"than one, no CPU time is measured.",
-		"lab_tuninglog": "Where a specification with tuning: true writes down everything that it tried.",
-		"serve_model":   "Serve the model in this folder instead; without it and without a run: the demo's base.",
+		"lab_tuninglog":  "Where a specification with tuning: true writes down everything that it tried.",
+		"quantize_model": "Model: a folder in Hugging Face format, a GGUF file, or a run.",
+		"serve_model": "Serve this model instead, a folder or a GGUF file; without it and without a run: the " +
+			"demo's base.",
 		"serve_key": "Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command " +
 			"line can be read by others.",
 		"serve_weights": "How weights are kept: float32; stored (in the type of the file, a large one is " +

@@ -67,14 +67,16 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 	if c.Report && !site.HasRuns(c.Dir) {
 		return fmt.Errorf("%s holds no laboratory: run it first", c.Dir)
 	}
-	base, files, cleanup, err := labSource(spec)
-	if err != nil {
-		return err
-	}
-	defer cleanup()
-	port := site.AnyPort
-	if c.Report {
-		port = site.NoPort // another process may be working on it
+	var base fs.FS
+	var files []string
+	port := site.NoPort // for the report alone: another process may be working on it
+	if !c.Report {
+		var cleanup func()
+		if base, files, cleanup, err = labSource(ctx, a, spec); err != nil {
+			return err
+		}
+		defer cleanup()
+		port = site.AnyPort
 	}
 	s, err := site.OpenFolder(ctx, c.Dir, port, a.log)
 	if err != nil {
@@ -102,10 +104,14 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 }
 
 // labSource opens what the runs are made from.
-func labSource(spec *lab.Spec) (base fs.FS, files []string, cleanup func(), err error) {
+func labSource(ctx context.Context, a *app, spec *lab.Spec) (base fs.FS, files []string, cleanup func(), err error) {
 	if spec.Demo == "" {
+		dir, err := findBase(ctx, a, "base:", spec.Base, nil)
+		if err != nil {
+			return nil, nil, nil, err
+		}
 		files, cleanup, err = dataset.WithAnswers(spec.Datasets)
-		return os.DirFS(spec.Base), files, cleanup, err
+		return os.DirFS(dir), files, cleanup, err
 	}
 	files, cleanup, err = demoFiles(spec.Demo == "quick")
 	return demo.Base(), files, cleanup, err

@@ -54,6 +54,7 @@ type commands struct {
 	Pretrain pretrainCmd `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`
 	Build    versionCmd  `cmd:"" name:"version" help:"${commands_build}"`
 
+	Cache   string           `env:"ITOOL_CACHE" placeholder:"DIR" help:"${commands_cache}"`
 	Kernels string           `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"${commands_kernels}"`
 	Verbose bool             `short:"v" help:"Say more on stderr."`
 	Version kong.VersionFlag `help:"Print the version."`
@@ -66,6 +67,7 @@ type app struct {
 	screen  *screen   // serialises both on a terminal
 	log     *slog.Logger
 	verbose bool
+	cache   string // folder for models that are made of GGUF files and runs; "" = the user's
 	kernels string // the kernel level to compute at; "" = the best
 }
 
@@ -130,7 +132,7 @@ func realMain(args []string, stdout, stderr *os.File) int {
 	context.AfterFunc(ctx, stop) // a second signal kills
 
 	a := newApp(stdout, stderr, cmds.Verbose)
-	a.kernels = cmds.Kernels
+	a.cache, a.kernels = cmds.Cache, cmds.Kernels
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(a)
 	var c *codedError

@@ -34,8 +34,12 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	base, err := baseFolder(ctx, a, c.Base, s.Courier)
+	if err != nil {
+		return err
+	}
 	name := c.runName()
-	req := job.Request{Name: name, Base: c.base(a), Files: files, Config: cfg}
+	req := job.Request{Name: name, Base: base, Files: files, Config: cfg}
 	if err := job.Publish(ctx, s.Courier, e.Engine, req); err != nil {
 		return err
 	}

@@ -9,16 +9,20 @@ import (
 
 // quantizeCmd is `itool quantize`.
 type quantizeCmd struct {
-	Model string `required:"" type:"existingdir" placeholder:"DIR" help:"Model in Hugging Face format."`
+	Model string `required:"" placeholder:"MODEL" help:"${quantize_model}"`
 	Out   string `required:"" placeholder:"DIR" help:"New folder to write."`
 }
 
-func (c *quantizeCmd) Run(_ context.Context, a *app) error {
+func (c *quantizeCmd) Run(ctx context.Context, a *app) error {
 	d, err := newDevice(a)
 	if err != nil {
 		return err
 	}
-	before, after, err := export.Quantize(c.Model, c.Out, d)
+	dir, err := findBase(ctx, a, "--model", c.Model, nil)
+	if err != nil {
+		return err
+	}
+	before, after, err := export.Quantize(dir, c.Out, d)
 	if err != nil {
 		return err
 	}

@@ -29,13 +29,17 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer cleanup()
+	base, err := baseFolder(ctx, a, c.Base, nil)
+	if err != nil {
+		return err
+	}
 	name := c.runName()
 	dir := c.Dir
 	if dir == "" {
 		dir = filepath.Join(runsDir, name)
 	}
 	return wholeRun{
-		Request: job.Request{Name: name, Base: c.base(a), Files: files, Config: cfg},
+		Request: job.Request{Name: name, Base: base, Files: files, Config: cfg},
 		dir:     dir, slots: orCores(c.Slots), json: c.JSON, again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
 }

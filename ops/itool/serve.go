@@ -31,7 +31,7 @@ type serveCmd struct {
 	target
 	RunName  string `arg:"" optional:"" name:"run" help:"Serve a policy of this run."`
 	Round    int    `default:"-2" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
-	Model    string `placeholder:"DIR" help:"${serve_model}"`
+	Model    string `placeholder:"MODEL" help:"${serve_model}"`
 	Adapter  string `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
 	Listen   string `default:"127.0.0.1:8000" help:"Address to listen on."`
 	Name     string `help:"Name of the model as clients see it; default: that of the run or the folder."`
@@ -105,12 +105,16 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 		p, err := c.ofRun(ctx, a, opt)
 		return p, c.RunName, err
 	case c.Model == "" && c.Adapter != "":
-		return nil, "", coded(exitUsage, "--adapter: needs the model that it belongs to: --model DIR")
+		return nil, "", coded(exitUsage, "--adapter: needs the model that it belongs to: --model MODEL")
 	case c.Model == "":
 		p, err := policy.Open(demo.Base(), opt)
 		return p, "demo", err
 	}
-	fsys := os.DirFS(c.Model)
+	dir, err := findBase(ctx, a, "--model", c.Model, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	fsys := os.DirFS(dir)
 	if c.Adapter != "" {
 		adapter := os.DirFS(c.Adapter)
 		if _, err := fs.Stat(adapter, export.AdapterConfig); err != nil {

@@ -61,10 +61,10 @@ func TestServeRefuses(t *testing.T) {
 	for want, args := range map[string][]string{
 		"--adapter " + empty: {"--model", base, "--adapter", empty},
 		"take one of them":   {"some-run", "--model", base},
-		"--model DIR":        {"--adapter", empty},
+		"--model MODEL":      {"--adapter", empty},
 		"not positive":       {"--requests=-1"},
 		"--listen":           {"--listen", "nowhere"},
-		"no such file":       {"--model", filepath.Join(dir, "typo")},
+		"no such folder":     {"--model", filepath.Join(dir, "typo")},
 	} {
 		code, _, errs := itool(t, dir, append([]string{"serve"}, args...)...)
 		if code == 0 || !strings.Contains(errs, want) {

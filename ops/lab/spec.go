@@ -19,7 +19,7 @@ type Spec struct {
 	Name     string           // of the lab; one token of [A-Za-z0-9_-]
 	Question string           // the question that it answers, in one sentence
 	Demo     string           // "", full or quick: the demo's dataset, base and configuration
-	Base     string           // folder of the base model
+	Base     string           // the base model: a folder, a GGUF file or a run
 	Datasets []string         // files
 	Common   []config.Setting // settings of every arm
 	Seeds    []uint64         // every arm runs once per seed; the held-out rows stay the same
@@ -75,7 +75,7 @@ func Read(file string) (*Spec, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if s.Base != "" {
-		s.Base = r.resolve(s.Base)
+		s.Base = r.resolveBase(s.Base)
 	}
 	for i, d := range s.Datasets {
 		s.Datasets[i] = r.resolve(d)
@@ -318,6 +318,17 @@ func (r *reader) resolve(path string) string {
 		return path
 	}
 	return filepath.Join(filepath.Dir(r.file), path)
+}
+
+// resolveBase resolves a path; the name of a run, which is no path, stays.
+func (r *reader) resolveBase(name string) string {
+	path, _, _ := strings.Cut(name, "@")
+	for _, p := range []string{name, path} {
+		if _, err := os.Stat(r.resolve(p)); err == nil {
+			return r.resolve(name)
+		}
+	}
+	return name
 }
 
 const last = "last"
