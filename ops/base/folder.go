@@ -1,7 +1,6 @@
 package base
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,7 +36,8 @@ func complete(dir string) error {
 			return fmt.Errorf("%s is a pointer of Git LFS, not the file itself: run git lfs pull in the folder", name)
 		}
 	}
-	if !hasTemplate(dir) {
+	// Whether a template works shows when the base is opened.
+	if _, err := template.Open(fsys); errors.Is(err, fs.ErrNotExist) {
 		missing = append(missing, "a chat template ("+template.File+", or chat_template in "+template.ConfigFile+")")
 	}
 	if len(missing) == 0 {
@@ -92,20 +92,4 @@ func isPointer(dir, name string) bool {
 	}
 	text, err := os.ReadFile(filepath.Join(dir, name))
 	return err == nil && strings.HasPrefix(string(text), "version https://git-lfs.github.com/")
-}
-
-// hasTemplate looks only whether there is one; whether it works shows when the base is opened.
-func hasTemplate(dir string) bool {
-	if has(dir, template.File) || has(dir, "chat_template.json") {
-		return true
-	}
-	text, err := os.ReadFile(filepath.Join(dir, template.ConfigFile))
-	if err != nil {
-		return false
-	}
-	var c struct {
-		Template json.RawMessage `json:"chat_template"`
-	}
-	// A file that is no JSON is reported, with its place, when the base is opened.
-	return json.Unmarshal(text, &c) != nil || len(c.Template) > 0 && string(c.Template) != "null"
 }

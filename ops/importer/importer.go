@@ -26,6 +26,7 @@ import (
 	"itool/stages/policy/model/safetensors"
 	"itool/stages/policy/template"
 	"itool/stages/policy/tokenizer"
+	"itool/stages/split"
 )
 
 // GGUF is an import of a GGUF file.
@@ -55,7 +56,11 @@ type Done struct {
 	Pre          string   // how texts are cut into words, as llama.cpp names it
 	Tokens       int      // of the vocabulary
 	Template     int      // bytes of the chat template; 0: the model has none
+	ToolTemplate int      // bytes of another one for conversations with tools; 0: there is none
 	Given        bool     // the template is GGUF.Template, not the file's
+	// Refused is why a run would refuse the folder as its base at default settings, with the remedy; empty:
+	// it would not.
+	Refused string
 }
 
 // Counts are the tensors of one type.
@@ -110,9 +115,9 @@ func (g GGUF) write(ctx context.Context, in *os.File) (Done, error) {
 	done := Done{Name: f.Name(), Architecture: string(c.Config.Family), Parameters: c.Config.Parameters(),
 		Context: c.Config.MaxPositions, Pre: t.Pre, Tokens: t.Tokens, Given: g.Template != ""}
 	if done.Given {
-		t.Template = g.Template
+		t.Template, t.ToolTemplate = g.Template, ""
 	}
-	done.Template = len(t.Template)
+	done.Template, done.ToolTemplate = len(t.Template), len(t.ToolTemplate)
 	done.count(c, g.Dtype)
 	err = whole.Folder(g.Out, false, func(tmp string) error {
 		folder := folder{ctx, tmp}
@@ -126,7 +131,7 @@ func (g GGUF) write(ctx context.Context, in *os.File) (Done, error) {
 		if done.Files, done.Bytes, err = g.weights(folder, c); err != nil {
 			return err
 		}
-		if err := g.probe(ctx, tmp, t.Template != ""); err != nil {
+		if done.Refused, err = g.probe(ctx, tmp, t.Template != ""); err != nil {
 			return fmt.Errorf("what was made of it does not work, and nothing was written: %w", err)
 		}
 		return nil
@@ -169,7 +174,11 @@ type folder struct {
 }
 
 func (f folder) create(name string) (io.WriteCloser, error) {
-	out, err := os.Create(filepath.Join(f.dir, name))
+	name = filepath.Join(f.dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return nil, err
+	}
+	out, err := os.Create(name)
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +206,8 @@ func (f folder) texts(t *gguf.Tokenizer, generation []byte) error {
 		name string
 		text []byte
 	}{
-		{tokenizer.File, t.JSON}, {template.ConfigFile, t.Config}, {template.File, []byte(t.Template)},
-		{"generation_config.json", generation},
+		{tokenizer.File, t.JSON}, {template.ConfigFile, t.Config}, {"generation_config.json", generation},
+		{template.File, []byte(t.Template)}, {template.ToolFile, []byte(t.ToolTemplate)},
 	} {
 		if len(part.text) == 0 {
 			continue
@@ -229,41 +238,44 @@ func (f folder) write(name string, text []byte) error {
 }
 
 // probe opens a folder as a base is opened, and scores an answer. Without a template only its parts are
-// opened.
-func (g GGUF) probe(ctx context.Context, dir string, template bool) (err error) {
+// opened. refused is Done.Refused.
+func (g GGUF) probe(ctx context.Context, dir string, template bool) (refused string, err error) {
 	if g.Device == nil {
 		if g.Device, err = cpu.New(cpu.Options{}); err != nil {
-			return err
+			return "", err
 		}
 	}
 	fsys := os.DirFS(dir)
 	if !template {
 		t, err := tokenizer.Open(fsys)
 		if err != nil {
-			return err
+			return "", err
 		}
 		m, err := model.OpenAs(fsys, g.Device, model.Mapped)
 		if err == nil && t.Size() > m.VocabSize {
 			err = fmt.Errorf("%d tokens, but the embedding has %d rows", t.Size(), m.VocabSize)
 		}
-		return err
+		return "", err
 	}
 	p, err := policy.Open(fsys, policy.Options{Device: g.Device, Form: model.Mapped})
 	if err != nil {
-		return fmt.Errorf("%w (if it is the chat template: give another with --template FILE)", err)
+		return "", fmt.Errorf("%w (if it is the chat template: give another with --template FILE)", err)
 	}
 	prompt, err := p.Prompt([]policy.Message{{Role: "user", Content: "Hi"}}, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	scores, err := p.LogProbs(ctx, []policy.Sequence{{Prompt: prompt, Answer: p.Answer("Hello.")}})
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, v := range scores[0] {
 		if !(math.Abs(float64(v)) < math.Inf(1)) {
-			return fmt.Errorf("a token's log-probability is %v: the weights are broken, take another file", v)
+			return "", fmt.Errorf("a token's log-probability is %v: the weights are broken, take another file", v)
 		}
 	}
-	return nil
+	if err := split.CheckBase(p, split.Default()); err != nil {
+		refused = err.Error()
+	}
+	return refused, nil
 }

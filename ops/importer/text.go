@@ -41,7 +41,14 @@ func (d Done) Text(w io.Writer, dir string) error {
 	case d.Given:
 		fmt.Fprintf(&b, "chat template: the given one, %d bytes\n", d.Template)
 	default:
-		fmt.Fprintf(&b, "chat template: the file's, %d bytes\n", d.Template)
+		more := ""
+		if d.ToolTemplate > 0 {
+			more = fmt.Sprintf(", and one for conversations with tools, %d bytes", d.ToolTemplate)
+		}
+		fmt.Fprintf(&b, "chat template: the file's, %d bytes%s\n", d.Template, more)
+	}
+	if d.Refused != "" {
+		fmt.Fprintf(&b, "as a base: %s\n", d.Refused)
 	}
 	if d.Template > 0 {
 		fmt.Fprintf(&b, "tried: it opens, renders a message and scores an answer; now: itool serve --model %s\n", dir)

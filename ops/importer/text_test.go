@@ -29,10 +29,11 @@ weights: Q4_1 as BF16 (210 tensors, 78.9 %), F32 (61 tensors, 0.0261 %); 269.2 M
 tokenizer: 49152 tokens, texts cut as in smollm
 no chat template: the file has none; write the model's own into out/chat_template.jinja, or give it to the ` +
 			"import with --template FILE, before the folder can be a base or be served\n"},
+		{367, false, "bytes\nas a base: --set x\ntried: "},
 		{368, false, "\nchat template: the file's, 368 bytes\ntried: it opens, "},
 		{9, true, "\nchat template: the given one, 9 bytes\ntried: "},
 	} {
-		d.Template, d.Given = c.template, c.given
+		d.Template, d.Given, d.Refused = c.template, c.given, map[int]string{367: "--set x"}[c.template]
 		var b strings.Builder
 		if err := d.Text(&b, "out"); err != nil || !strings.Contains(b.String(), c.want) {
 			t.Errorf("got\n%s%v, want in it\n%s", b.String(), err, c.want)

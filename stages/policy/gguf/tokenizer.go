@@ -25,11 +25,10 @@ const maxTokens = 1 << 20
 type Tokenizer struct {
 	JSON   []byte // tokenizer.json
 	Config []byte // tokenizer_config.json
-	// Template is the chat template; empty: the file has none. If it has several, this is the one for
-	// tools ("tool_use").
-	Template string
-	Pre      string // llama.cpp's name for the way texts are cut into words, such as qwen2
-	Tokens   int    // that have text; the embedding may have more rows
+	Template     string // the chat template; empty: the file has none
+	ToolTemplate string // another one for conversations with tools; empty: Template is for all
+	Pre          string // llama.cpp's name for the way texts are cut into words, such as qwen2
+	Tokens       int    // that have text; the embedding may have more rows
 }
 
 // ErrNoTokenizer says that a file has only weights.
@@ -89,8 +88,16 @@ func (f *File) tokenizer() (*Tokenizer, error) {
 	if t.Config, err = f.tokenizerConfig(v, bos, before != ""); err != nil {
 		return nil, err
 	}
-	t.Template, err = f.template()
-	return t, err
+	if t.Template, err = f.template("tokenizer.chat_template"); err != nil {
+		return nil, err
+	}
+	if t.ToolTemplate, err = f.template("tokenizer.chat_template.tool_use"); err != nil {
+		return nil, err
+	}
+	if t.Template == "" {
+		t.Template, t.ToolTemplate = t.ToolTemplate, ""
+	}
+	return t, nil
 }
 
 // vocabulary is the lists of tokens and merges.
@@ -320,15 +327,11 @@ func (f *File) tokenizerConfig(v *vocabulary, bos string, addBOS bool) ([]byte, 
 	return json.MarshalIndent(c, "", "  ")
 }
 
-// template is the chat template; the one for tools if there are several.
-func (f *File) template() (string, error) {
-	for _, key := range []string{"tokenizer.chat_template.tool_use", "tokenizer.chat_template"} {
-		if text, ok, err := f.text(key); err != nil || ok {
-			if err == nil && !utf8.ValidString(text) {
-				err = fmt.Errorf("key %q: no UTF-8", key)
-			}
-			return text, err
-		}
+// template is the text of a template; empty: there is none.
+func (f *File) template(key string) (string, error) {
+	text, _, err := f.text(key)
+	if err == nil && !utf8.ValidString(text) {
+		err = fmt.Errorf("key %q: no UTF-8", key)
 	}
-	return "", nil
+	return text, err
 }

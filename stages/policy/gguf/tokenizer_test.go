@@ -186,19 +186,23 @@ func TestTokenizerReadRefuses(t *testing.T) {
 	}
 }
 
-// TestTemplate: one for tools is preferred; a file without any is no error.
+// TestTemplate: a file has a template for all conversations, one more for tools, only that, or none.
 func TestTemplate(t *testing.T) {
-	tok, err := opened(t, changed(t, "tiny_f32.gguf", func(f *file) {
-		f.meta["tokenizer.chat_template.tool_use"] = "with tools"
-	})).Tokenizer()
-	if err != nil || tok.Template != "with tools" {
-		t.Errorf("got %v, %v", tok, err)
-	}
-	tok, err = opened(t, changed(t, "tiny_f32.gguf", func(f *file) {
-		delete(f.meta, "tokenizer.chat_template")
-	})).Tokenizer()
-	if err != nil || tok.Template != "" {
-		t.Errorf("got %v, %v", tok, err)
+	const plain, tool = "tokenizer.chat_template", "tokenizer.chat_template.tool_use"
+	for _, c := range []struct{ plain, tool, template, toolTemplate string }{
+		{"a", "", "a", ""}, {"a", "b", "a", "b"}, {"", "b", "b", ""}, {"", "", "", ""},
+	} {
+		tok, err := opened(t, changed(t, "tiny_f32.gguf", func(f *file) {
+			delete(f.meta, plain)
+			for key, text := range map[string]string{plain: c.plain, tool: c.tool} {
+				if text != "" {
+					f.meta[key] = text
+				}
+			}
+		})).Tokenizer()
+		if err != nil || tok.Template != c.template || tok.ToolTemplate != c.toolTemplate {
+			t.Errorf("%+v: got %q and %q, %v", c, tok.Template, tok.ToolTemplate, err)
+		}
 	}
 }
 
