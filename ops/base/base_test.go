@@ -56,7 +56,7 @@ func TestFolder(t *testing.T) {
 			drop(template)(dir)
 			write(dir, "tokenizer_config.json", `{"chat_template": "x"}`)
 		}, ""},
-		{"two parts", drop("config.json", tokens), "lacks config.json, tokenizer.json: fetch the whole model, hf download"},
+		{"two parts", drop("config.json", tokens), "lacks config.json, tokenizer.json: fetch the whole model, hf "},
 		{"no weights", drop(weights), "lacks model.safetensors: fetch"},
 		{"weights of PyTorch", func(dir string) { drop(weights)(dir); write(dir, "pytorch_model.bin", "") },
 			"its weights are pytorch_model.bin, which can run code"},
@@ -110,13 +110,14 @@ func TestNotFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	const fetch = "fetch it first, hf download Qwen/Qwen2.5-0.5B-Instruct --local-dir Qwen2.5-0.5B-Instruct, and name"
+	const nothing = "no such folder, GGUF file or run is here; the runs here are try1"
 	for name, want := range map[string]string{
 		"Qwen/Qwen2.5-0.5B-Instruct":                        fetch,
 		"hf://Qwen/Qwen2.5-0.5B-Instruct":                   fetch,
 		"https://huggingface.co/Qwen/Qwen2.5-0.5B-Instruct": fetch,
 		"https://example.com/a/b/c.gguf":                    "itool downloads nothing",
-		"models/a/b":                                        "no such folder, GGUF file or run is here; the runs here are try1",
-		"nosuch":                                            "no such folder, GGUF file or run is here; the runs here are try1",
+		"models/a/b":                                        nothing,
+		"nosuch":                                            nothing,
 		"":                                                  "no such folder",
 	} {
 		_, err := base.Finder{Runs: runs}.Find(t.Context(), name)
@@ -142,9 +143,8 @@ func TestFile(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "model.gguf")
 	var said []string
-	f := base.Finder{Cache: filepath.Join(dir, "cache"), Log: slog.New(slog.DiscardHandler), Say: func(format string, args ...any) {
-		said = append(said, fmt.Sprintf(format, args...))
-	}}
+	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	f := base.Finder{Cache: filepath.Join(dir, "cache"), Log: slog.New(slog.DiscardHandler), Say: say}
 	find := func(content []byte) string {
 		t.Helper()
 		if err := os.WriteFile(name, content, 0o644); err != nil {

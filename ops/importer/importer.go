@@ -89,30 +89,12 @@ func (g GGUF) write(ctx context.Context, in *os.File) (Done, error) {
 	if g.Dtype != safetensors.BF16 && g.Dtype != safetensors.F32 {
 		return Done{}, fmt.Errorf("dtype %q: quantized weights become BF16 or F32", g.Dtype)
 	}
-	st, err := in.Stat()
+	m, err := read(in)
 	if err != nil {
 		return Done{}, err
 	}
-	if !st.Mode().IsRegular() {
-		return Done{}, errors.New("no regular file: an import reads a file in any order")
-	}
-	f, err := gguf.Read(in, st.Size())
-	if err != nil {
-		return Done{}, err
-	}
-	c, err := f.Checkpoint()
-	if err != nil {
-		return Done{}, err
-	}
-	t, err := f.Tokenizer()
-	if err != nil {
-		return Done{}, err
-	}
-	generation, err := f.Generation()
-	if err != nil {
-		return Done{}, err
-	}
-	done := Done{Name: f.Name(), Architecture: string(c.Config.Family), Parameters: c.Config.Parameters(),
+	c, t := m.Checkpoint, m.tokenizer
+	done := Done{Name: m.name, Architecture: string(c.Config.Family), Parameters: c.Config.Parameters(),
 		Context: c.Config.MaxPositions, Pre: t.Pre, Tokens: t.Tokens, Given: g.Template != ""}
 	if done.Given {
 		t.Template, t.ToolTemplate = g.Template, ""
@@ -122,7 +104,7 @@ func (g GGUF) write(ctx context.Context, in *os.File) (Done, error) {
 	err = whole.Folder(g.Out, false, func(tmp string) error {
 		folder := folder{ctx, tmp}
 		// The small files first: their errors should not come after gigabytes of weights.
-		if err := folder.texts(t, generation); err != nil {
+		if err := folder.texts(t, m.generation); err != nil {
 			return err
 		}
 		if err := c.Config.Save(folder.create); err != nil {
@@ -137,6 +119,38 @@ func (g GGUF) write(ctx context.Context, in *os.File) (Done, error) {
 		return nil
 	})
 	return done, err
+}
+
+// contents are what a file holds.
+type contents struct {
+	*gguf.Checkpoint
+	name       string
+	tokenizer  *gguf.Tokenizer
+	generation []byte // generation_config.json
+}
+
+// read reads everything but the weights.
+func read(in *os.File) (c contents, err error) {
+	st, err := in.Stat()
+	if err != nil {
+		return c, err
+	}
+	if !st.Mode().IsRegular() {
+		return c, errors.New("no regular file: an import reads a file in any order")
+	}
+	f, err := gguf.Read(in, st.Size())
+	if err != nil {
+		return c, err
+	}
+	c.name = f.Name()
+	if c.Checkpoint, err = f.Checkpoint(); err != nil {
+		return c, err
+	}
+	if c.tokenizer, err = f.Tokenizer(); err != nil {
+		return c, err
+	}
+	c.generation, err = f.Generation()
+	return c, err
 }
 
 // count fills Weights and the type in config.json, which is the one of most parameters.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,7 +76,7 @@ func TestImport(t *testing.T) {
 		{[]string{file, "--out", "model"}, exitError, "model is there already"},
 		{[]string{"nosuch.gguf", "--out", "m"}, exitUsage, "nosuch.gguf"},
 		{[]string{"folder/base/config.json", "--out", "m"}, exitError, "does not begin with GGUF"},
-		{[]string{file, "--out", "m", "--template", "folder/base/config.json"}, exitError, "another with --template FILE"},
+		{[]string{file, "--out", "m", "--template", "folder/base/config.json"}, exitError, "another with --template"},
 		{[]string{file, "--out", "m", "--dtype", "f16"}, exitUsage, "--dtype"},
 	} {
 		expect(t, dir, c.code, c.want, append([]string{"import"}, c.args...)...)
@@ -95,8 +96,8 @@ func TestBase(t *testing.T) {
 	t.Setenv("ITOOL_CACHE", filepath.Join(dir, "cache"))
 	file, model := writeRows(t, dir, 40), writeGGUF(t, dir)
 	run := func(name, base string, more ...string) []string {
-		args := append([]string{"run", file, "--base", base, "--name", name, "--json", "--set", "warmup.rate=1e-2"}, small...)
-		return append(args, more...)
+		args := []string{"run", file, "--base", base, "--name", name, "--json", "--set", "warmup.rate=1e-2"}
+		return slices.Concat(args, small, more)
 	}
 	_, errs := expect(t, dir, 0, `"status":"done"`, run("r1", model)...)
 	if !strings.Contains(errs, "model.gguf is imported: llama, ") {

@@ -128,7 +128,8 @@ func TestPrepareStoresOnlyTheBase(t *testing.T) {
 	}
 	tiny := policytest.Tiny(1)
 	own := []string{
-		"LICENSE", "additional_chat_templates/tool_use.jinja", "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors",
+		"LICENSE", "additional_chat_templates/tool_use.jinja", "chat_template.jinja", "config.json",
+		"generation_config.json", "model.safetensors",
 		"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
 	}
 	other := []string{

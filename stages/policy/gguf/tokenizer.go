@@ -23,8 +23,8 @@ const maxTokens = 1 << 20
 
 // Tokenizer is a tokenizer with its chat template, as files of a Hugging Face folder.
 type Tokenizer struct {
-	JSON   []byte // tokenizer.json
-	Config []byte // tokenizer_config.json
+	JSON         []byte // tokenizer.json
+	Config       []byte // tokenizer_config.json
 	Template     string // the chat template; empty: the file has none
 	ToolTemplate string // another one for conversations with tools; empty: Template is for all
 	Pre          string // llama.cpp's name for the way texts are cut into words, such as qwen2
@@ -44,17 +44,8 @@ func (f *File) Tokenizer() (*Tokenizer, error) {
 }
 
 func (f *File) tokenizer() (*Tokenizer, error) {
-	const key = "tokenizer.ggml.model"
-	switch kind, ok, err := f.text(key); {
-	case err != nil:
+	if err := f.byteLevel(); err != nil {
 		return nil, err
-	case !ok || kind == "none" || kind == "no_vocab":
-		return nil, ErrNoTokenizer
-	case kind == "llama":
-		return nil, fmt.Errorf("key %q: SentencePiece tokenizers are not supported (byte-level BPE is): "+
-			"models since Llama 3 and Qwen 2 have byte-level ones", key)
-	case kind != "gpt2":
-		return nil, fmt.Errorf("key %q: %.40q is not supported (gpt2, byte-level BPE, is)", key, kind)
 	}
 	pre, err := f.preTokenizer()
 	if err != nil {
@@ -98,6 +89,23 @@ func (f *File) tokenizer() (*Tokenizer, error) {
 		t.Template, t.ToolTemplate = t.ToolTemplate, ""
 	}
 	return t, nil
+}
+
+// byteLevel refuses a tokenizer of another kind.
+func (f *File) byteLevel() error {
+	const key = "tokenizer.ggml.model"
+	switch kind, ok, err := f.text(key); {
+	case err != nil:
+		return err
+	case !ok || kind == "none" || kind == "no_vocab":
+		return ErrNoTokenizer
+	case kind == "llama":
+		return fmt.Errorf("key %q: SentencePiece tokenizers are not supported (byte-level BPE is): "+
+			"models since Llama 3 and Qwen 2 have byte-level ones", key)
+	case kind != "gpt2":
+		return fmt.Errorf("key %q: %.40q is not supported (gpt2, byte-level BPE, is)", key, kind)
+	}
+	return nil
 }
 
 // vocabulary is the lists of tokens and merges.
