@@ -22,6 +22,7 @@ var fences = []struct {
 	}, "graphs are for training; decoding calls kernels directly"},
 
 	{"github.com/alecthomas/kong", []string{"ops/itool"}, "only the binary has a command line"},
+	{"github.com/parquet-go/", []string{"stages/split/format"}, "tests alone: they compare the reader with it"},
 	{"github.com/goccy/go-yaml", []string{"ops/config", "ops/lab"}, "configuration is read in one place"},
 }
 

@@ -124,6 +124,7 @@ func TestWrongDatasets(t *testing.T) {
 		{"junk behind", append(bytes.Clone(packed), "junk and more junk"...), "stands something else"},
 		{"array cut off", []byte("[" + string(conversations(1))), "the file ends within the array"},
 		{"prose", []byte("Hello"), "it begins with 'H'"},
+		{"Parquet, cut off", append([]byte("PAR1"), packed...), "the Parquet file has no footer"},
 		{"a folder", nil, "it is a folder"},
 		{"missing", nil, "no such file"},
 	} {

@@ -62,7 +62,9 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	}
 	f.Packing = packing(magic)
 	f.open = f.openText
-	if f.Packing == "" {
+	if isParquet(magic) {
+		f.Container, f.open = "Parquet", f.openParquet
+	} else if f.Packing == "" {
 		if err := refuseBinary(magic); err != nil {
 			return nil, err
 		}
@@ -73,6 +75,9 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	return f, nil
 }
 
+// firstRows are tried for one that can be taken out of its container.
+const firstRows = 100
+
 // look reads the first row and sets Container and Format.
 func (f *File) look() error {
 	src, err := f.open()
@@ -81,19 +86,23 @@ func (f *File) look() error {
 	}
 	defer src.close()
 	var head []byte
-	if text, ok := src.(*textSource); ok {
+	text, isText := src.(*textSource)
+	if isText {
 		if head, err = text.head(); err != nil {
 			return err
 		}
 	}
 	row, err := src.next()
+	for n := 1; n < firstRows && len(head) == 0 && isRow(err); n++ {
+		row, err = src.next()
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		return ErrEmpty
-	case err != nil && !isRow(err) && len(head) == 0:
+	case err != nil && len(head) == 0:
 		return err
 	}
-	if text, ok := src.(*textSource); ok {
+	if isText {
 		f.Container = text.container()
 	}
 	if len(row) > len(head) {
@@ -197,6 +206,9 @@ func (f *File) openText() (source, error) {
 func refuseForeign(head []byte) error {
 	if p := packing(head); p != "" {
 		return fmt.Errorf("it is packed twice, the second time with %s: unpack it once", p)
+	}
+	if isParquet(head) {
+		return errors.New("it is a packed Parquet file: unpack it, its pages are packed already")
 	}
 	if err := refuseBinary(head); err != nil {
 		return err

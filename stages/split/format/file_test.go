@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
 
 	"itool/stages/split/format"
 )
@@ -39,6 +40,29 @@ func zstded(t testing.TB, data string, opts ...zstd.EOption) string {
 	}
 	defer w.Close()
 	return string(w.EncodeAll([]byte(data), nil))
+}
+
+// columns writes conversations of one turn as a Parquet file.
+func columns(t testing.TB, contents ...string) string {
+	t.Helper()
+	type message struct {
+		Role    string `parquet:"role"`
+		Content string `parquet:"content"`
+	}
+	type row struct {
+		Messages []message `parquet:"messages,list"`
+	}
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[row](&b)
+	for _, c := range contents {
+		if _, err := w.Write([]row{{[]message{{"user", c}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 // rowsOf opens data and returns what was found, its rows as text, and the first error.
@@ -74,6 +98,7 @@ func TestContainers(t *testing.T) {
 		{"two gzip members", gzipped(t, a+"\n") + gzipped(t, b+"\n"), "openai, JSON lines in gzip", "0:1 " + a, "1:2 " + b},
 		{"array in zstd", zstded(t, "["+a+","+b+"]"), "openai, a JSON array in zstd", "0:1 " + a, "1:1 " + b},
 		{"two zstd frames", zstded(t, a+"\n") + zstded(t, b+"\n"), "openai, JSON lines in zstd", "0:1 " + a, "1:2 " + b},
+		{"Parquet", columns(t, "a", "b"), "openai, Parquet", "0:0 " + a, strings.ReplaceAll("1:0 "+a, `"a"`, `"b"`)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			found, rows, err := rowsOf(t, c.data)
@@ -81,6 +106,14 @@ func TestContainers(t *testing.T) {
 				t.Errorf("found %s, rows %q, err %v; want %s, %q, %q", found, rows, err, c.found, c.first, c.second)
 			}
 		})
+	}
+}
+
+// TestLongCell: a row of a Parquet file that is too long is dropped, also the first one.
+func TestLongCell(t *testing.T) {
+	found, rows, err := rowsOf(t, columns(t, strings.Repeat("x", 1<<20), "b"))
+	if err != nil || found != "openai, Parquet" || len(rows) != 2 || rows[0] != "0:0 " || len(rows[1]) < 10 {
+		t.Errorf("found %s, rows %.100q, err %v", found, rows, err)
 	}
 }
 
@@ -107,6 +140,9 @@ func TestWrongFiles(t *testing.T) {
 		{"packed twice", gzipped(t, frame), "packed twice, the second time with zstd: unpack it once"},
 		{"tar in gzip", gzipped(t, "rows.jsonl"+strings.Repeat("\x00", 247)+"ustar\x0000"+strings.Repeat("\x00", 300)),
 			"a tar archive"},
+		{"Parquet, cut off", columns(t, "a")[:300], "the Parquet file has no footer: it is cut off"},
+		{"Parquet without rows", columns(t), "the file is empty"},
+		{"Parquet in gzip", gzipped(t, columns(t, "a")), "a packed Parquet file: unpack it"},
 		{"zip", "PK\x03\x04 and so on", "a zip file"},
 		{"a pointer of Git LFS", "version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "git lfs pull"},
 		{"a web page", "\n<!DOCTYPE html><html>", "a web page"},

@@ -1,7 +1,7 @@
 // Package format reads third-party datasets: conversations with tools in the formats of
-// ToolACE, BFCL and OpenAI. Open finds out what a file is by its bytes: JSON lines, a JSON
-// array, an array under a key, plain or packed with gzip or zstd; Rows takes it apart into
-// rows, Parse reads a row. Shard and ReadShard keep some rows of a file as an object.
+// ToolACE, BFCL and OpenAI. Open finds out what a file is by its bytes: Parquet, JSON lines,
+// a JSON array or an array under a key, plain or packed with gzip or zstd. Rows takes it apart
+// into rows, Parse reads a row. Shard and ReadShard keep some rows of a file as an object.
 //
 //	f, err := format.OpenFile("rows.jsonl.gz")
 //	for raw, err := range f.Rows(ctx) {
