@@ -114,9 +114,8 @@ var hubName = regexp.MustCompile(`^(?:https?://|hf://)?(?:huggingface\.co/)?([A-
 func (f Finder) notFound(name string) error {
 	if m := hubName.FindStringSubmatch(name); m != nil {
 		local := m[1][strings.Index(m[1], "/")+1:]
-		return &NotFoundError{fmt.Sprintf("%s: no such folder, file or run is here, and itool downloads nothing. "+
-			"If it is a model of huggingface.co, fetch it first, hf download %s --local-dir %s, and name that folder",
-			name, m[1], local)}
+		return &NotFoundError{fmt.Sprintf("%s: no such folder, file or run is here, and itool downloads nothing; "+
+			"fetch it first, as with hf download %s --local-dir %s, and name that folder", name, m[1], local)}
 	}
 	if strings.Contains(name, "://") {
 		return &NotFoundError{fmt.Sprintf("%s: itool downloads nothing: fetch the model first, and name its folder or "+

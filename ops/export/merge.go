@@ -101,8 +101,8 @@ func (m Merge) writeFolder(ctx context.Context, fsys fs.FS, unmerged *policy.Pol
 	return nats, err
 }
 
-// writeGGUF writes one file. This module does not read GGUF back: it compares the merged
-// model in memory instead.
+// writeGGUF writes one file. The comparison is of the merged model in memory: with Int8 the file
+// has other values, and without it importing the file gives these (ops/importer's round trip).
 func (m Merge) writeGGUF(ctx context.Context, unmerged *policy.Policy, probes []policy.Sequence) (float64, error) {
 	if _, err := os.Stat(m.Out); err == nil {
 		return 0, fmt.Errorf("%s is there already: give a new file", m.Out)

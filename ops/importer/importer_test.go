@@ -281,6 +281,41 @@ func TestShards(t *testing.T) {
 	}
 }
 
+// ending is a context that ends when it was asked some times.
+type ending struct {
+	context.Context
+	left int
+}
+
+func (e *ending) Err() error {
+	if e.left--; e.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestInterrupted: an import that is interrupted at any place leaves nothing behind.
+func TestInterrupted(t *testing.T) {
+	file := fixture(t, "tiny_f32.gguf")
+	for asked := 0; ; asked++ {
+		dir := t.TempDir()
+		ctx := &ending{t.Context(), asked}
+		_, err := importer.GGUF{
+			File: file, Out: filepath.Join(dir, "model"), Dtype: safetensors.BF16, ShardBytes: 100_000,
+		}.Write(ctx)
+		if err == nil {
+			if asked < 5 {
+				t.Errorf("the context was asked %d times", asked)
+			}
+			return
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted at %d: %v", asked, err)
+		}
+		empty(t, dir)
+	}
+}
+
 // TestRefused: an import that fails leaves nothing behind, and says which file and what.
 func TestRefused(t *testing.T) {
 	good, err := os.ReadFile(fixture(t, "tiny_f32.gguf"))

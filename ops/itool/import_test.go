@@ -133,7 +133,7 @@ func TestBase(t *testing.T) {
 		want string
 	}{
 		{run("r3", "Qwen/Qwen3-0.6B"), exitUsage, "--base Qwen/Qwen3-0.6B: no such folder, file or run is here, and " +
-			"itool downloads nothing. If it is a model of huggingface.co, fetch it first, hf download Qwen/Qwen3-0.6B"},
+			"itool downloads nothing; fetch it first, as with hf download Qwen/Qwen3-0.6B"},
 		{run("r3", "r1@7"), exitError, "--base r1@7: run r1 has no such policy yet"},
 		{run("r3", "nosuch"), exitUsage, "the runs here are r1, r2"},
 		{run("r3", file), exitError, "no GGUF file: name the folder"},
