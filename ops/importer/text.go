@@ -25,14 +25,11 @@ func (d Done) Text(w io.Writer, dir string) error {
 		if c.From.String() != string(c.To) {
 			as = fmt.Sprintf(" as %s", c.To)
 		}
-		types = append(types, fmt.Sprintf("%s%s (%d tensors, %.3g %%)", c.From, as, c.Tensors,
+		types = append(types, fmt.Sprintf("%s%s (%s, %.3g %%)", c.From, as, number(c.Tensors, "tensor"),
 			100*float64(c.Parameters)/float64(d.Parameters)))
 	}
-	files := "one file"
-	if d.Files > 1 {
-		files = fmt.Sprintf("%d files", d.Files)
-	}
-	fmt.Fprintf(&b, "weights: %s; %.1f MB in %s\n", strings.Join(types, ", "), float64(d.Bytes)/1e6, files)
+	fmt.Fprintf(&b, "weights: %s; %.1f MB in %s\n", strings.Join(types, ", "), float64(d.Bytes)/1e6,
+		number(d.Files, "file"))
 	fmt.Fprintf(&b, "tokenizer: %d tokens, texts cut as in %s\n", d.Tokens, d.Pre)
 	switch {
 	case d.Template == 0:
@@ -55,4 +52,12 @@ func (d Done) Text(w io.Writer, dir string) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// number is a number of things.
+func number(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }

@@ -54,7 +54,7 @@ func TestImport(t *testing.T) {
 	file := writeGGUF(t, dir)
 	out, _ := expect(t, dir, 0, `model: "tiny", llama, 0.02`, "import", file, "--out", "model")
 	for _, want := range []string{
-		"weights: F32 (", " in one file\n", "texts cut as in qwen2\n", "chat template: the file's, ",
+		"weights: F32 (", " in 1 file\n", "texts cut as in qwen2\n", "chat template: the file's, ",
 		"tried: it opens, renders a message and scores an answer; now: itool serve --model model\n",
 	} {
 		if !strings.Contains(out, want) {

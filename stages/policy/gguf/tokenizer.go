@@ -277,15 +277,40 @@ func (v *vocabulary) postProcessor(bos string) component {
 	}}}
 }
 
-// wordsByID is the vocabulary as a JSON object whose keys are in the order of their IDs. An added token
-// is in it only if merges need it: Hugging Face's files differ in this, and IDs do not depend on it.
+// wordsByID is the vocabulary as a JSON object whose keys are in the order of their IDs.
 type wordsByID struct{ *vocabulary }
 
+// inVocabulary tells which IDs belong in the object. Hugging Face tokenizers give an added token that is not
+// in it the next ID behind its words, and no regard to the ID in added_tokens. So added tokens are left out
+// only where that gives them their own IDs, as in the files of Llama 3 and Qwen; those that a merge joins or
+// makes never are.
+func (v *vocabulary) inVocabulary() []bool {
+	in := make([]bool, len(v.texts))
+	next := 0
+	for id, k := range v.kinds {
+		if in[id] = k != kindUnused && k != kindControl && k != kindAdded || v.parts[v.texts[id]]; in[id] {
+			next++
+		}
+	}
+	for id, k := range v.kinds {
+		if in[id] || k == kindUnused {
+			continue
+		}
+		if id != next {
+			for id, k := range v.kinds {
+				in[id] = k != kindUnused
+			}
+			return in
+		}
+		next++
+	}
+	return in
+}
+
 func (v *wordsByID) MarshalJSON() ([]byte, error) {
-	b := []byte("{")
+	b, in := []byte("{"), v.inVocabulary()
 	for id, text := range v.texts {
-		k := v.kinds[id]
-		if k == kindUnused || (k == kindControl || k == kindAdded) && !v.parts[text] {
+		if !in[id] {
 			continue
 		}
 		key, err := encoded(text)

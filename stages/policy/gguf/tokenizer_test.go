@@ -83,6 +83,54 @@ func TestTokenizerConfig(t *testing.T) {
 	}
 }
 
+// TestAddedTokens: Hugging Face tokenizers give an added token the ID behind the vocabulary unless the
+// vocabulary has it. So it has all of them where their IDs are elsewhere.
+func TestAddedTokens(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(tokens, kinds []any)
+		words  int // in the vocabulary, of 272
+	}{
+		{"behind the words", func(tokens, kinds []any) {}, 266},
+		{"one before them", func(tokens, kinds []any) { tokens[0], kinds[0] = "<|first|>", int32(3) }, 270},
+		{"behind a gap", func(tokens, kinds []any) { kinds[266] = int32(5) }, 269},
+	} {
+		b := changed(t, "tiny_f32.gguf", func(f *file) {
+			delete(f.meta, "tokenizer.ggml.bos_token_id")
+			delete(f.meta, "tokenizer.ggml.padding_token_id")
+			c.change(f.meta["tokenizer.ggml.tokens"].([]any), f.meta["tokenizer.ggml.token_type"].([]any))
+		})
+		tok, err := opened(t, b).Tokenizer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f struct {
+			Added []struct {
+				ID      int
+				Content string
+			} `json:"added_tokens"`
+			Model struct{ Vocab map[string]int }
+		}
+		if err := json.Unmarshal(tok.JSON, &f); err != nil {
+			t.Fatal(err)
+		}
+		next := len(f.Model.Vocab)
+		if next != c.words {
+			t.Errorf("%s: %d words, want %d", c.name, next, c.words)
+		}
+		for _, a := range f.Added {
+			id, ok := f.Model.Vocab[a.Content]
+			if !ok {
+				id = next
+				next++
+			}
+			if id != a.ID {
+				t.Errorf("%s: %q gets ID %d, want %d", c.name, a.Content, id, a.ID)
+			}
+		}
+	}
+}
+
 // TestPreTokenizers: the parts that a name stands for are those of the real tokenizer.json.
 func TestPreTokenizers(t *testing.T) {
 	const folder = "../../../../shared/data/tokenizers_more/"
