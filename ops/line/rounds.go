@@ -14,6 +14,10 @@ import (
 	"itool/stages"
 )
 
+// This file opens and closes rounds. In it rd describes the tasks and results of one row of the
+// line, r is the number of the run's round, and s is what the keeper remembers of the run.
+
+// task is one item of a round, before it is published.
 type task struct {
 	key   string
 	batch schemas.Batch // its header is filled in when it is published
@@ -24,9 +28,10 @@ func encode[R schemas.Record](key string, rows []R) (task, error) {
 	return task{key, b}, err
 }
 
-// openRound writes the manifest, then the tasks. If a keeper died in between, the manifest has too
-// few tasks, and the next keeper writes the rest. Every key needs its task, or the round would never
-// close.
+// openRound publishes the manifest, which lists the keys of the round's items, and then one task per
+// key. It does nothing if the round is open or gathered already. If a keeper died between the two,
+// some tasks are missing, and the next keeper publishes them. Every key needs its task, or the round
+// would never close: the run fails if the dataset has no example for a key.
 func (k *Keeper) openRound(ctx context.Context, s *runState, rd Round, r int, policy string) error {
 	id := roundID(rd.Result, r)
 	if s.opened[id] {
@@ -70,8 +75,9 @@ func (k *Keeper) openRound(ctx context.Context, s *runState, rd Round, r int, po
 	return nil
 }
 
-// publishTasks publishes the tasks that the manifest lists, several at a time, because each takes a
-// round trip over the network. It returns the keys without a task.
+// publishTasks publishes the tasks that the manifest lists. A task that is published already stays as
+// it is. Several are published at a time, because each takes a round trip over the network. missing
+// are the keys for which tasks has no task.
 func (k *Keeper) publishTasks(
 	ctx context.Context, s *runState, rd Round, r int, policy string, keys []string, tasks iter.Seq2[task, error],
 ) (missing map[string]bool, err error) {
@@ -79,10 +85,10 @@ func (k *Keeper) publishTasks(
 	for _, key := range keys {
 		missing[key] = true
 	}
-	g, c := errgroup.WithContext(ctx)
-	g.SetLimit(16)
-	for t, broken := range tasks {
-		if err = broken; err != nil || c.Err() != nil {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for t, taskErr := range tasks {
+		if err = taskErr; err != nil || groupCtx.Err() != nil {
 			break
 		}
 		if !missing[t.key] {
@@ -92,13 +98,13 @@ func (k *Keeper) publishTasks(
 		h := k.header(s, rd.Task, r, t.key, policy)
 		h.Schema, h.SHA256, h.Rows = t.batch.Header.Schema, t.batch.Header.SHA256, t.batch.Header.Rows
 		t.batch.Header = h
-		g.Go(func() error {
-			_, err := k.Courier.Publish(c, rd.Task, t.batch, nil)
+		group.Go(func() error {
+			_, err := k.Courier.Publish(groupCtx, rd.Task, t.batch, nil)
 			return err
 		})
 	}
-	if publishing := g.Wait(); publishing != nil {
-		return nil, publishing
+	if publishErr := group.Wait(); publishErr != nil {
+		return nil, publishErr
 	}
 	if err == nil {
 		err = ctx.Err()
@@ -111,9 +117,9 @@ func (k *Keeper) hint(ctx context.Context, s *runState) {
 	_ = k.Courier.Broker.Announce(ctx, broker.Hint, s.run.Name, nil) // a lost hint costs seconds, nothing else
 }
 
-// closeRound gathers the round once each key of its manifest has a result or a failure record, and
-// the quorum is met. If a key has both, the result counts. If too much of the dataset was dropped,
-// the run fails instead.
+// closeRound gathers the round once each key of its manifest has a result or a failure record. If a
+// key has both, the result counts. closed is false while a key has neither. If fewer items succeeded
+// than line.quorum asks for, the run stalls. If too much of the dataset was dropped, the run fails.
 func (k *Keeper) closeRound(
 	ctx context.Context, s *runState, rd Round, r int, policy string,
 ) (closed bool, err error) {
@@ -155,16 +161,18 @@ func (k *Keeper) closeRound(
 	return true, nil
 }
 
-// close remembers that a round is gathered. Its keys are not needed any more.
+// close remembers whether a round is gathered. If it is, its keys are not needed any more.
 func (s *runState) close(id string, gathered bool) {
 	if s.closed[id] = gathered; gathered {
 		delete(s.keys, id)
 	}
 }
 
-// outcome returns what became of every key of the manifest, or nil while some are still open.
+// outcome returns for every key of the manifest whether it has a result or failed. It returns nil
+// while a key has neither.
 func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int) ([]schemas.Gather, error) {
 	keys := s.keys[roundID(rd.Result, r)]
+	// Counting is cheap. The keys are listed only when the records are enough for all of them.
 	results, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.Result, r))
 	if err != nil {
 		return nil, err
@@ -173,33 +181,34 @@ func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int) ([]s
 	if err != nil || results+failures < len(keys) {
 		return nil, err
 	}
-	answered, err := k.Courier.Broker.Keys(ctx, s.run.Name, rd.Result, r)
+	resultKeys, err := k.Courier.Broker.Keys(ctx, s.run.Name, rd.Result, r)
 	if err != nil {
 		return nil, err
 	}
-	failed, err := k.Courier.Broker.Keys(ctx, s.run.Name, schemas.RecordFailed, r)
+	failedKeys, err := k.Courier.Broker.Keys(ctx, s.run.Name, schemas.RecordFailed, r)
 	if err != nil {
 		return nil, err
 	}
 	rows := make([]schemas.Gather, 0, len(keys))
 	for _, key := range keys {
-		_, ok := slices.BinarySearch(answered, key)
-		if !ok {
-			if _, gone := slices.BinarySearch(failed, key); !gone {
+		_, hasResult := slices.BinarySearch(resultKeys, key)
+		if !hasResult {
+			if _, hasFailed := slices.BinarySearch(failedKeys, key); !hasFailed {
 				return nil, nil
 			}
-			// A replica may lag behind. Ask for the result itself before the key counts as failed.
-			if ok, err = k.has(ctx, s, rd.Result, r, key); err != nil {
+			// The list may miss a result that was published a moment ago, because a replica may lag
+			// behind. Ask for the result itself before the key counts as failed.
+			if hasResult, err = k.has(ctx, s, rd.Result, r, key); err != nil {
 				return nil, err
 			}
 		}
-		rows = append(rows, schemas.Gather{Key: key, Failed: !ok})
+		rows = append(rows, schemas.Gather{Key: key, Failed: !hasResult})
 	}
 	return rows, nil
 }
 
-// header is the header of every message of the keeper. Seeds derive from the run's seed, the round
-// and the key, never from the order of work.
+// header is the header of every message of the keeper. The seed depends on the run's seed, the
+// record, the round and the key, never on the order of work.
 func (k *Keeper) header(s *runState, record string, r int, key, policy string) schemas.Header {
 	return schemas.Header{
 		Run: s.run.Name, Round: r, Key: key, Policy: policy, Config: s.run.ConfigDigest, Worker: k.Worker,
@@ -207,7 +216,7 @@ func (k *Keeper) header(s *runState, record string, r int, key, policy string) s
 	}
 }
 
-// publish writes one of the keeper's own records. If the record exists already, that is no error.
+// publish writes one of the keeper's own records. It is not an error if the record exists already.
 func publish[R schemas.Record](
 	ctx context.Context, k *Keeper, s *runState, record string, r int, key, policy string, rows []R,
 ) error {
@@ -219,9 +228,10 @@ func publish[R schemas.Record](
 	return err
 }
 
+// has reports whether the run has the record.
 func (k *Keeper) has(ctx context.Context, s *runState, record string, r int, key string) (bool, error) {
 	return k.Courier.Broker.Has(ctx, broker.Address{Run: s.run.Name, Record: record, Round: r, Key: key})
 }
 
-// roundID names a round in what the keeper remembers.
+// roundID names a round in the maps of runState.
 func roundID(result string, r int) string { return fmt.Sprintf("%s.%d", result, r) }
