@@ -33,8 +33,8 @@ import (
 type Example struct {
 	ID             string
 	Prompt, Answer []int32
-	// Learn says which tokens of Answer have a loss; nil: all. It lets one sequence teach the several answers
-	// of a conversation, each after the turns before it.
+	// Learn says which tokens of Answer have a loss; nil: all. With it one sequence trains all answers of a
+	// conversation, each with the turns before it as its context.
 	Learn []bool `json:",omitempty"`
 }
 
@@ -46,12 +46,12 @@ type Pair struct {
 	RefChosen, RefRejected   float64 // summed log-probabilities under the reference, in nats; DPO and IPO only
 }
 
-// Phase is one part of a training. It has its own schedule of the rate and starts with zero moments, from
-// the weights of the phase before.
+// Phase is one part of a training, such as the easy examples of a curriculum. It starts from the weights of
+// the phase before, with AdamW's moments at zero and with its own schedule of the learning rate.
 type Phase struct {
 	Name      string
-	Examples  []Example // with the loss "sft"
-	Pairs     []Pair    // with the others
+	Examples  []Example // with the loss "sft", else empty
+	Pairs     []Pair    // with the other losses, else empty
 	Epochs    int
 	Rate      float64 // peak learning rate
 	BatchSize int     // examples or pairs per optimiser step; the last step of an epoch may have fewer
@@ -68,7 +68,7 @@ func (p *Phase) steps() int { return (p.units() + p.BatchSize - 1) / p.BatchSize
 // or pair. The weights have not changed.
 var ErrNotFinite = errors.New("not finite: lower the rate, or drop the example or pair")
 
-// Trainer is a training between two steps.
+// Trainer holds the state of a training between two calls of Step.
 type Trainer struct {
 	cfg    Config
 	phases []Phase
@@ -166,7 +166,8 @@ func (t *Trainer) Step(ctx context.Context) (Stats, error) {
 	return stats, nil
 }
 
-// at adds the phase and the step to an error, except to the context's, which is not a failure.
+// at adds the phase and the step to an error. It leaves an error of the context as it is, because that is
+// not a failure.
 func (t *Trainer) at(p *Phase, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -183,7 +184,8 @@ func (t *Trainer) batch(p *Phase) []int {
 	return t.order.units[begin:min(begin+p.BatchSize, len(t.order.units))]
 }
 
-// accumulate runs the micro-batches of a step. Their gradients add up in the graph.
+// accumulate runs the micro-batches of a step. Their gradients add up in the graph. The loss is a mean over
+// the pairs of the step or, of examples, over the tokens that have a loss.
 func (t *Trainer) accumulate(ctx context.Context, p *Phase, batch []int) (Stats, error) {
 	g, stats := t.graph, Stats{Phase: p.Name, Step: t.cursor.Step}
 	g.plan.Denominator = float64(len(batch))
@@ -241,7 +243,7 @@ func (t *Trainer) advance(p *Phase) {
 	}
 }
 
-// skipEmpty skips phases without units: a bucket of a curriculum can be empty.
+// skipEmpty skips phases without units: a curriculum can have a difficulty without examples.
 func (t *Trainer) skipEmpty() {
 	for t.cursor.Phase < len(t.phases) && t.phases[t.cursor.Phase].units() == 0 {
 		t.cursor.Phase++
