@@ -10,15 +10,16 @@ import (
 // enginePolicies is the number of policies that an Engine keeps: this round's and the previous one.
 const enginePolicies = 2
 
-// Engine keeps the policies that were used last open, so that a worker loads the weights of each round
+// Engine keeps the most recently used policies open, so that a worker loads the weights of each round
 // once. Many goroutines may use one.
 type Engine struct {
 	options Options
 	mu      sync.Mutex
-	open    []*opening // most recent first
+	open    []*entry // most recently used first
 }
 
-type opening struct {
+// entry is a policy that was opened, or that a caller is opening now.
+type entry struct {
 	digest string
 	once   sync.Once
 	policy *Policy
@@ -37,8 +38,8 @@ func NewEngine(opt Options) (*Engine, error) {
 }
 
 // Open returns the policy with this digest. It reads fsys only if the policy is not open yet. Several
-// callers that open the same policy at the same time wait for one reading. After an error the next call
-// reads again. A policy that the engine no longer keeps stays usable for those who hold it.
+// callers that open the same policy at the same time share one read. After an error the next call reads
+// again. A policy that the engine no longer keeps stays usable for its holders.
 func (e *Engine) Open(digest string, fsys fs.FS) (*Policy, error) {
 	o := e.find(digest)
 	o.once.Do(func() { o.policy, o.err = Open(fsys, e.options) })
@@ -48,12 +49,12 @@ func (e *Engine) Open(digest string, fsys fs.FS) (*Policy, error) {
 	return o.policy, o.err
 }
 
-// Check opens a policy that has no digest yet and reports what is wrong with it. The engine does not keep
-// the policy.
+// Check opens a policy that has no digest yet. Its error says what is wrong with the policy. The engine does
+// not keep the policy.
 func (e *Engine) Check(fsys fs.FS) (*Policy, error) { return Open(fsys, e.options) }
 
 // find moves the entry of digest to the front. It adds one if there is none.
-func (e *Engine) find(digest string) *opening {
+func (e *Engine) find(digest string) *entry {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i, o := range e.open {
@@ -63,12 +64,13 @@ func (e *Engine) find(digest string) *opening {
 			return o
 		}
 	}
-	o := &opening{digest: digest}
-	e.open = append([]*opening{o}, e.open[:min(len(e.open), enginePolicies-1)]...)
+	o := &entry{digest: digest}
+	e.open = append([]*entry{o}, e.open[:min(len(e.open), enginePolicies-1)]...)
 	return o
 }
 
-func (e *Engine) forget(o *opening) {
+// forget removes an entry whose policy could not be opened.
+func (e *Engine) forget(o *entry) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range e.open {
