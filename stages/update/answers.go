@@ -17,7 +17,7 @@ import (
 type guard struct {
 	examples []schemas.Example
 	before   answers
-	lost     []byte // of the newest comparison; see the function lost
+	lost     []byte // document of the last comparison, see lostAnswers
 }
 
 // answers are greedy and judged, in the order of the guard's examples. The tokens are
@@ -70,9 +70,9 @@ func (r *round) newGuard(ctx context.Context) (*guard, error) {
 	return g, nil
 }
 
-// check asks the new policy and compares. trip is why the policy is refused, "" if it is
-// not.
-func (g *guard) check(ctx context.Context, r *round, p *policy.Policy) (trip string, err error) {
+// check asks the new policy and compares. refusal is why the policy is refused, "" if it is
+// accepted.
+func (g *guard) check(ctx context.Context, r *round, p *policy.Policy) (refusal string, err error) {
 	n := len(g.examples)
 	r.out.Progress(r.steps(), r.steps(), "steps", fmt.Sprintf("guard: the new policy answers %d prompts", n))
 	after, err := r.ask(ctx, p, g.examples)
@@ -88,16 +88,16 @@ func (g *guard) check(ctx context.Context, r *round, p *policy.Policy) (trip str
 		r.metrics[name+"_before"], r.metrics[name+"_after"] = float64(c.Before)/n, float64(c.After)/n
 		r.metrics[name+"_p"], r.metrics[name+"_cases"] = c.P, n
 	}
-	g.lost, err = lost(g.before, after)
-	return r.cfg.tripped(all), err
+	g.lost, err = lostAnswers(g.before, after)
+	return r.cfg.refusal(all), err
 }
 
-// mostLost bounds the attached document.
+// mostLost is the most lines of the document that lostAnswers writes.
 const mostLost = 50
 
-// lost lists answers that were good before and are not any more, for people: one JSON
+// lostAnswers lists answers that were good before and are not any more, for people: one JSON
 // object per line, at most mostLost.
-func lost(before, after answers) ([]byte, error) {
+func lostAnswers(before, after answers) ([]byte, error) {
 	var doc bytes.Buffer
 	enc := json.NewEncoder(&doc)
 	enc.SetEscapeHTML(false)
@@ -123,9 +123,9 @@ func lost(before, after answers) ([]byte, error) {
 	return doc.Bytes(), nil
 }
 
-// attachLost stores what the last attempt lost. It does so once and at the end, because
-// what a resumed update attaches must not depend on where it was killed.
-func (r *round) attachLost(ctx context.Context) error {
+// attachLostAnswers stores the lost answers of the last attempt. It does so once and at the
+// end, because what a resumed update attaches must not depend on where it was killed.
+func (r *round) attachLostAnswers(ctx context.Context) error {
 	if r.guard == nil || len(r.guard.lost) == 0 {
 		return nil
 	}

@@ -7,11 +7,11 @@ import (
 	"itool/stages/policy/train"
 )
 
-// The baseline losses. The preference losses are simpo, dpo, ipo and orpo. A baseline
-// learns from one side only, and takes the same number of steps of the same size.
+// The baseline losses, with which the preference losses simpo, dpo, ipo and orpo are compared.
+// A baseline is SFT on one answer per pair, with the same batch size and number of steps.
 const (
 	LossChosen = "chosen_only" // SFT on the chosen sides
-	LossSFT    = "sft"         // more SFT: for every pair, the reference answer of its example
+	LossSFT    = "sft"         // SFT on the reference answers of the pairs' examples
 )
 
 // Config says how a round's pairs become the next policy.
@@ -20,10 +20,10 @@ type Config struct {
 	Beta      float64 `json:"beta"`       // β, ≥ 0; 0: the usual one of the loss, 2.5 for simpo, 0.1 for the others
 	Gamma     float64 `json:"gamma"`      // γ of SimPO, the absolute target margin, ≥ 0
 	SFTWeight float64 `json:"sft_weight"` // weight of the chosen side's mean negative log-likelihood in the loss, ≥ 0
-	Force     bool    `json:"force"`      // allow simpo with beta < 1, which collapses policies
+	Force     bool    `json:"force"`      // allow simpo with beta < 1, under which a policy collapses
 
 	// Rate is the peak learning rate, ≥ 0. 0 chooses it by the model's size: 1e-4 up to
-	// 10 M parameters, 5e-6 from 8 B.
+	// 10 M parameters, 5e-6 from 8 B on, in between by interpolation.
 	Rate        float64 `json:"rate"`
 	BatchSize   int     `json:"batch_size"`   // pairs per optimiser step, > 0
 	Epochs      int     `json:"epochs"`       // passes over the pairs, > 0
@@ -34,14 +34,14 @@ type Config struct {
 	Clip        float64 `json:"clip"`         // largest norm of a step's gradient, ≥ 0; 0: no limit
 	Tokens      int     `json:"tokens"`       // tokens of a packed micro-batch, ≥ 2; raised to the longest pair
 
-	MinPairs        int `json:"min_pairs"`        // a round with fewer pairs is no update, ≥ 1
-	MinSteps        int `json:"min_steps"`        // a round with fewer optimiser steps is no update, ≥ 1
+	MinPairs        int `json:"min_pairs"`        // a round with fewer pairs makes no update, ≥ 1
+	MinSteps        int `json:"min_steps"`        // a round with fewer optimiser steps makes no update, ≥ 1
 	CheckpointSteps int `json:"checkpoint_steps"` // optimiser steps between checkpoints, ≥ 0; 0: only at the end
 
 	GuardPrompts int     `json:"guard_prompts"` // most validation examples that both policies answer, ≥ 0; 0: no guard
 	GuardTokens  int     `json:"guard_tokens"`  // most tokens of such an answer, > 0
-	GuardDrop    float64 `json:"guard_drop"`    // the guard refuses a drop of so many percentage points, > 0..100 …
-	GuardP       float64 `json:"guard_p"`       // … if its p-value is below this, > 0..1
+	GuardDrop    float64 `json:"guard_drop"`    // least drop that the guard refuses, in percentage points, > 0, ≤ 100
+	GuardP       float64 `json:"guard_p"`       // a drop is refused only if its p-value is below this, > 0, ≤ 1
 }
 
 // Default is what the paper and the design say.

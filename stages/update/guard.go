@@ -81,8 +81,8 @@ func (c *Comparison) add(before, after bool) {
 	}
 }
 
-// tripped names the abilities that fell too far, "" if none did.
-func (c Config) tripped(all []Comparison) string {
+// refusal names the abilities that fell too far, "" if none did.
+func (c Config) refusal(all []Comparison) string {
 	var fell []string
 	for _, x := range all {
 		// A drop of exactly guard_drop counts, and rounding can make 100·k/n slightly smaller.

@@ -99,7 +99,7 @@ func TestTripped(t *testing.T) {
 		if c.cases > 0 {
 			x.Drop = 100 * float64(c.lost-c.won) / float64(c.cases)
 		}
-		got := Default().tripped([]Comparison{x})
+		got := Default().refusal([]Comparison{x})
 		if (got == "") != (c.want == "") || !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}

@@ -21,7 +21,7 @@ func (r *round) resumable() (n notes) {
 		return notes{}
 	}
 	err := loop.ReadNotes(r.in.Resume, r.in.PolicyDigest, &n)
-	if err != nil || n.Attempt < 0 || n.Attempt >= attempts || n.Attempt != len(n.Trips) {
+	if err != nil || n.Attempt < 0 || n.Attempt >= attempts || n.Attempt != len(n.Refusals) {
 		r.in.Resume = nil
 		return notes{}
 	}
@@ -148,8 +148,9 @@ func (r *round) accept(ctx context.Context, row *schemas.Policy, draft *overlay,
 	}
 	row.Status, row.Steps = schemas.StatusTrained, int32(c.Done)
 	row.Detail = fmt.Sprintf("%s on %d pairs", r.cfg.Loss, len(r.funnel.pairs))
-	if len(n.Trips) > 0 {
-		row.Detail += ", at half the rate, because the guard refused the first attempt: " + strings.Join(n.Trips, "; ")
+	if len(n.Refusals) > 0 {
+		row.Detail += ", at half the rate, because the guard refused the first attempt: " +
+			strings.Join(n.Refusals, "; ")
 	}
 	r.metrics["attempts"] = float64(n.Attempt + 1)
 	return nil

@@ -13,19 +13,26 @@
 //
 // The reference of DPO and IPO is the policy at the start of the round.
 //
-// The row's Metrics. Means are over the distinct pairs, log-probabilities are per token
-// and in nats. A key is missing if it was not measured:
+// These are the row's Metrics. Means are over the distinct pairs, log-probabilities are per
+// token and in nats. A key is missing if it was not measured. <when> is before or after the
+// training, <ability> is parse_rate, non_repetition or no_call_accuracy:
 //
-//	pairs, pairs_kept                    rows of the round, kept by the filter
-//	pairs_foreign, pairs_distinct        kept pairs searched with another policy; the others without duplicates
-//	rate, attempts                       of the last attempt; number of attempts
-//	chosen_logp_, rejected_logp_         before and after: mean log-probability of a side
-//	margin_, accuracy_                   before and after: chosen − rejected; share with chosen above rejected
-//	chosen_change, rejected_change       mean |Δ log-probability| of a whole side
-//	chosen_tokens, rejected_tokens       mean lengths
-//	guard_prompts                        number that both policies answered
-//	guard_<ability>_before, _after       share of good answers: parse_rate, non_repetition, no_call_accuracy
-//	guard_<ability>_p, _cases            one-sided McNemar p of a drop; number of answers compared
+//	pairs                           pairs of the round that the filter judged
+//	pairs_kept                      pairs that the filter kept
+//	pairs_foreign                   kept pairs that were searched with another policy than the round's
+//	pairs_distinct                  the other kept pairs, without duplicates: the update trains on them
+//	rate                            peak learning rate of the last attempt
+//	attempts                        number of attempts
+//	chosen_logp_<when>              mean log-probability of the chosen side
+//	rejected_logp_<when>            mean log-probability of the rejected side
+//	margin_<when>                   mean difference chosen − rejected
+//	accuracy_<when>                 share of the pairs whose chosen side is more probable per token
+//	chosen_change, rejected_change  mean |Δ log-probability| of a whole side, not per token
+//	chosen_tokens, rejected_tokens  mean lengths
+//	guard_prompts                   number of prompts that both policies answered
+//	guard_<ability>_<when>          share of good answers
+//	guard_<ability>_p               one-sided McNemar p-value of a drop
+//	guard_<ability>_cases           number of answers compared
 //
 // Both log-probabilities can fall, because a preference loss depends on their
 // difference. Something is wrong only if the margin does not rise.
@@ -43,7 +50,8 @@ import (
 	"itool/stages/policy"
 )
 
-// attempts to pass the guard, each at half the rate of the one before.
+// attempts is how often an update trains before it gives up, each time at half the rate of the
+// attempt before.
 const attempts = 2
 
 // Stage turns the pairs of a round into a policy.
@@ -54,8 +62,8 @@ func New(engine *policy.Engine) *Stage { return &Stage{engine} }
 
 var _ stages.Stage = (*Stage)(nil)
 
-// Spec implements stages.Stage. The examples are for the guard, the policies for the
-// digest of the base.
+// Spec implements stages.Stage. The stage also reads the examples, for the guard and the sft
+// baseline, and the policies, for the digest of the base.
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "update", Wakes: schemas.RecordPair, Gather: true, Reads: schemas.Pair{}.Schema(),
@@ -64,13 +72,13 @@ func (*Stage) Spec() stages.Spec {
 	}
 }
 
-// Process answers with one policy row, also if the round has no new policy.
+// Process answers with one policy row, even if the round has no new policy.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
 	cfg, err := stages.Config(in, Default())
 	if err != nil {
 		return err
 	}
-	f, err := collect(in.Batches, in.PolicyDigest)
+	funnel, err := collect(in.Batches, in.PolicyDigest)
 	if err != nil {
 		return err
 	}
@@ -82,23 +90,25 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return err
 	}
-	r := &round{cfg: cfg, engine: s.engine, in: in, out: out, old: old, funnel: f, metrics: map[string]float64{
-		"pairs": float64(f.rows), "pairs_kept": float64(f.kept),
-		"pairs_foreign": float64(f.foreign), "pairs_distinct": float64(len(f.pairs)),
-	}}
-	if f.foreign > 0 {
+	r := &round{cfg: cfg, engine: s.engine, in: in, out: out, old: old, funnel: funnel}
+	r.metrics = map[string]float64{
+		"pairs": float64(funnel.rows), "pairs_kept": float64(funnel.kept),
+		"pairs_foreign": float64(funnel.foreign), "pairs_distinct": float64(len(funnel.pairs)),
+	}
+	if funnel.foreign > 0 {
 		r.remarks = append(r.remarks, fmt.Sprintf("%d pairs were searched with another policy than the round's "+
-			"and left out: some worker serves an old one", f.foreign))
+			"and left out: some worker serves an old one", funnel.foreign))
 	}
 	row := schemas.Policy{
-		Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: base, Curve: "[]", Examples: int32(len(f.pairs)),
+		Checkpoint: in.PolicyDigest, Parent: in.PolicyDigest, Base: base, Curve: "[]",
+		Examples: int32(len(funnel.pairs)),
 	}
 	if row.Detail = r.tooSmall(); row.Detail != "" {
 		row.Status, row.Examples = schemas.StatusNoUpdate, 0 // nothing was trained on
 	} else if err := r.run(ctx, &row); err != nil {
 		return err
 	}
-	if err := r.attachLost(ctx); err != nil {
+	if err := r.attachLostAnswers(ctx); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -122,18 +132,18 @@ func baseOf(in stages.Input) (string, error) {
 	return row.Base, nil
 }
 
-// round is one update in progress.
+// round is the update of one round while it is in progress.
 type round struct {
 	cfg     Config
 	engine  *policy.Engine
 	in      stages.Input
 	out     stages.Output
 	old     *policy.Policy // at the start of the round
-	funnel  funnel
-	before  []logProbs // of old
-	guard   *guard     // nil: it is off or has no examples
+	funnel  funnel         // the pairs to train on
+	before  []logProbs     // of the pairs under old
+	guard   *guard         // nil: it is off or has no examples
 	metrics map[string]float64
-	remarks []string // more for the row's Detail
+	remarks []string // added to the row's Detail
 }
 
 // steps is the number of optimiser steps of one attempt.
@@ -158,8 +168,8 @@ func (r *round) tooSmall() string {
 
 // notes are what a resumed update needs besides the weights.
 type notes struct {
-	Attempt int      `json:"attempt"` // from 0
-	Trips   []string `json:"trips"`   // why the guard refused the earlier attempts
+	Attempt  int      `json:"attempt"` // from 0
+	Refusals []string `json:"trips"`   // why the guard refused each earlier attempt
 }
 
 // run trains until the guard accepts a policy or has refused all attempts.
@@ -181,14 +191,14 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 		if err != nil {
 			return fmt.Errorf("update: %w", err)
 		}
-		trip, err := r.examine(ctx, draft)
+		refusal, err := r.examine(ctx, draft)
 		if err != nil {
 			return err
 		}
-		if trip == "" {
+		if refusal == "" {
 			return r.accept(ctx, row, draft, trained, n)
 		}
-		n.Trips = append(n.Trips, trip)
+		n.Refusals = append(n.Refusals, refusal)
 		row.Steps = int32(trained.Done)
 		if row.Curve, err = curve(trained); err != nil {
 			return err
@@ -196,14 +206,14 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 	}
 	row.Status = schemas.StatusGuard
 	row.Detail = fmt.Sprintf("the guard refused %d attempts, so the round keeps its policy: %s",
-		len(n.Trips), strings.Join(n.Trips, "; then at half the rate: "))
+		len(n.Refusals), strings.Join(n.Refusals, "; then at half the rate: "))
 	r.metrics["attempts"] = float64(attempts)
 	return nil
 }
 
-// examine measures a new policy and asks the guard. trip is why the guard refuses it, ""
-// if it does not.
-func (r *round) examine(ctx context.Context, draft *overlay) (trip string, err error) {
+// examine measures a new policy and asks the guard. refusal is why the guard refuses the
+// policy, "" if it accepts it.
+func (r *round) examine(ctx context.Context, draft *overlay) (refusal string, err error) {
 	p, err := r.engine.Open(draft.digest(r.in.PolicyDigest), draft)
 	if err != nil {
 		return "", err
