@@ -12,11 +12,31 @@ const (
 
 	kindSchema      = 1
 	kindRecordBatch = 3
-
-	fieldKind       = 1 // of Message
-	fieldHeader     = 2
-	fieldBodyLength = 3
 )
+
+// The numbers of the fields that are read, in the tables of Arrow's Message.fbs and Schema.fbs.
+const (
+	messageVersion    = 0
+	messageKind       = 1
+	messageHeader     = 2
+	messageBodyLength = 3
+
+	schemaEndianness = 0
+	schemaFields     = 1
+
+	fieldName       = 0
+	fieldTypeCode   = 2
+	fieldTypeTable  = 3 // what else belongs to the type, such as the width of an int
+	fieldDictionary = 4
+	fieldChildren   = 5 // of a list: the field of its items
+
+	intBits        = 0
+	intSigned      = 1
+	floatPrecision = 0 // 0 half, 1 single, 2 double
+)
+
+// offsetBytes is the size of an offset in a vector of tables.
+const offsetBytes = 4
 
 var kindNames = [...]string{"empty", "schema", "dictionary batch", "record batch", "tensor", "sparse tensor"}
 
@@ -27,9 +47,9 @@ type message struct {
 	body   []byte
 }
 
-// batches walks the stream, compares its schema with the layout and calls visit for each
-// record batch. The arrays are the columns in order; a list is followed by its items. They
-// are reused for the next batch.
+// batches reads the stream, compares its schema with the layout and calls visit for each
+// record batch. arrays are the columns in order; a column of lists has two: the lists, then
+// the items. They are reused for the next batch.
 func (l layout) batches(stream []byte, visit func(rows int, arrays []buffers) error) error {
 	var arrays []buffers
 	for at, number := 0, 0; ; number++ {
@@ -93,12 +113,12 @@ func readMessage(stream []byte, at int) (m message, next int, err error) {
 	f := &flat{b: rest[:length]}
 	rest = rest[length:]
 	root := f.root()
-	version, bodyLength := root.int16(0), root.int64(fieldBodyLength)
-	m.kind, m.header = root.byte(fieldKind), root.table(fieldHeader)
+	version, bodyLength := root.int16(messageVersion), root.int64(messageBodyLength)
+	m.kind, m.header = root.byte(messageKind), root.table(messageHeader)
 	switch {
 	case f.err != nil:
 		return m, 0, f.err
-	case version != 3 && version != 4:
+	case version != 3 && version != 4: // counted from 0
 		return m, 0, fmt.Errorf("metadata version %d: want V4 or V5", version+1)
 	case m.kind == 0 || !m.header.present():
 		return m, 0, fmt.Errorf("metadata: no header")
@@ -109,24 +129,25 @@ func readMessage(stream []byte, at int) (m message, next int, err error) {
 	return m, len(stream) - len(rest) + int(bodyLength), nil
 }
 
-// checkSchema compares by meaning, not by bytes: each language's writer spells the same
-// schema differently. Metadata and the name of a list's items are ignored. A nullable
-// column is accepted; recordBatch refuses the nulls themselves.
+// checkSchema compares the stream's schema with the layout: the names and types of the
+// columns, not the bytes, because the writers of different languages encode the same schema
+// differently. Metadata and the name of a list's items are ignored. A nullable column is
+// accepted; recordBatch refuses the nulls themselves.
 func (l layout) checkSchema(schema table) error {
-	if schema.int16(0) != 0 {
+	if schema.int16(schemaEndianness) != 0 {
 		return fmt.Errorf("big-endian streams are not supported")
 	}
-	at, n := schema.vector(1, 4)
+	at, n := schema.vector(schemaFields, offsetBytes)
 	if schema.f.err == nil && n != len(l.columns) {
 		return fmt.Errorf("%d columns, want %d", n, len(l.columns))
 	}
 	for i, c := range l.columns {
-		field := schema.f.table(schema.f.follow(at + 4*i))
-		name, got := string(field.text(0)), fieldType(field)
+		field := schema.f.table(schema.f.follow(at + offsetBytes*i))
+		name, got := string(field.text(fieldName)), fieldType(field)
 		item := table{}
-		if c.list && field.byte(2) == codeList {
+		if c.list && field.byte(fieldTypeCode) == codeList {
 			// A list has one item type. Lists of lists are not accepted, so one level is enough.
-			items, n := field.vector(5, 4)
+			items, n := field.vector(fieldChildren, offsetBytes)
 			if schema.f.err == nil && n != 1 {
 				return fmt.Errorf("column %d %.64q: list of %d types", i, name, n)
 			}
@@ -142,7 +163,7 @@ func (l layout) checkSchema(schema table) error {
 			return schema.f.err
 		case name != c.name:
 			return fmt.Errorf("column %d is %.64q, want %q", i, name, c.name)
-		case field.table(4).present() || item.table(4).present():
+		case field.table(fieldDictionary).present() || item.table(fieldDictionary).present():
 			return fmt.Errorf("column %s: dictionary encoding is not supported", c.name)
 		case got != want:
 			return fmt.Errorf("column %s: is %s, want %s", c.name, got, want)
@@ -151,7 +172,7 @@ func (l layout) checkSchema(schema table) error {
 	return schema.f.err
 }
 
-// typeNames are the union codes of Arrow's Type, as in Schema.fbs.
+// typeNames are the names of Arrow's types, by their code in the union Type of Schema.fbs.
 var typeNames = [...]string{
 	"none", "null", "int", "float", "binary", "utf8", "bool", "decimal", "date", "time", "timestamp", "interval",
 	"list", "struct", "union", "fixed-size binary", "fixed-size list", "map", "duration", "large binary",
@@ -160,16 +181,16 @@ var typeNames = [...]string{
 
 // fieldType names the type of a field as Arrow does: int32, float64, utf8, …
 func fieldType(field table) string {
-	code, details := field.byte(2), field.table(3)
+	code, details := field.byte(fieldTypeCode), field.table(fieldTypeTable)
 	switch code {
 	case codeInt:
 		sign := "u"
-		if details.byte(1) != 0 {
+		if details.byte(intSigned) != 0 {
 			sign = ""
 		}
-		return fmt.Sprintf("%sint%d", sign, details.int32(0))
+		return fmt.Sprintf("%sint%d", sign, details.int32(intBits))
 	case codeFloat:
-		return fmt.Sprintf("float%d", 16<<min(uint(details.int16(0)), 16))
+		return fmt.Sprintf("float%d", 16<<min(uint(details.int16(floatPrecision)), 16))
 	}
 	if int(code) < len(typeNames) {
 		return typeNames[code]
