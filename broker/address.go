@@ -32,14 +32,13 @@ const (
 	streamRun   = "RUN_" // + run
 )
 
-// MaxName is the longest name of a run, record, key or stage, and the longest part of
-// the name of a lease, in characters.
+// MaxName is the longest name of a run, record, key or stage, in characters. The name of a
+// lease consists of parts with dots between them, each at most this long.
 const MaxName = 128
 
-func (a Address) String() string { return runPrefix + a.Run + "." + a.filter() }
-
-func (a Address) filter() string {
-	return a.Record + "." + strconv.Itoa(a.Round) + "." + a.Key
+// String returns the subject of the address.
+func (a Address) String() string {
+	return runPrefix + a.Run + "." + a.Record + "." + strconv.Itoa(a.Round) + "." + a.Key
 }
 
 func (a Address) validate() error {
@@ -75,7 +74,8 @@ func Filter(record string, round int) string {
 	return record + "." + strconv.Itoa(round) + ".*"
 }
 
-// filterSubject turns the filter "record.round.key", each part a name or "*", into a subject.
+// filterSubject turns the filter "record.round.key", each part a name or "*", into a subject
+// of the run's stream. The caller has checked the name of the run.
 func filterSubject(run, filter string) (string, error) {
 	f := strings.Split(filter, ".")
 	if len(f) != 3 {
@@ -95,6 +95,8 @@ func filterSubject(run, filter string) (string, error) {
 	return runPrefix + run + "." + filter, nil
 }
 
+// validToken refuses a part of a subject, or the name of a header, that is empty, too long or
+// has other characters than A-Z a-z 0-9 _ -. what is its kind, for the error.
 func validToken(what, s string) error {
 	if s == "" || len(s) > MaxName {
 		return fmt.Errorf("broker: %s %.40q: %w: it has %d characters, 1 to %d are allowed",
