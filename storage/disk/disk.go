@@ -8,6 +8,9 @@
 // (PutIfAbsent) makes the object visible. So an object is complete or does not exist, even
 // if a process is killed, and exactly one of many processes wins PutIfAbsent. The file
 // system must have hard links, and it must distinguish upper and lower case, as keys do.
+//
+// disk.go opens the store, reads and deletes; put.go writes; list.go lists; trailer.go has
+// the end of an object's file.
 package disk
 
 import (
@@ -79,8 +82,8 @@ func (s *Store) checkFormat() error {
 	got, err := os.ReadFile(name)
 	if err == nil {
 		if !bytes.Equal(got, []byte(format)) {
-			return fmt.Errorf("its file \"format\" begins with %.60q, this version knows only %q;"+
-				" use the version that made the folder", got, format)
+			return fmt.Errorf("its file \"format\" begins with %.60q, this version reads only %q;"+
+				" use the version that created the folder", got, format)
 		}
 		return nil
 	}
@@ -92,7 +95,8 @@ func (s *Store) checkFormat() error {
 		return err
 	}
 	for _, e := range entries {
-		// Another process may create the store at this moment, or was killed while it did.
+		// These three are no foreign content: another process may be creating the store now, or
+		// was killed while it did.
 		if n := e.Name(); n != "format" && n != "tmp" && n != "objects" {
 			return fmt.Errorf("the folder holds %q and is not a storage folder; name an empty or a new one", n)
 		}
@@ -178,6 +182,7 @@ func (s *Store) remove(ctx context.Context, key string) error {
 		return err
 	}
 	path := s.path(key)
+	// A folder is not an object: it holds the objects of longer keys.
 	if st, err := os.Lstat(path); isAbsent(err) || err == nil && st.IsDir() {
 		return nil
 	} else if err != nil {
@@ -190,8 +195,9 @@ func (s *Store) remove(ctx context.Context, key string) error {
 	if err := tempfile.SyncDir(dir); err != nil && !isAbsent(err) {
 		return err
 	}
-	// os.Remove fails for a folder that is not empty; that ends the loop. If a writer has
-	// just created the folder for its object, it creates it again.
+	// os.Remove fails for a folder that is not empty; that ends the loop. A writer may have
+	// just created this folder for its object: when it finds that the folder is gone, it
+	// creates the folder again.
 	for ; dir != s.objects && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
 	}
 	return nil
@@ -216,7 +222,7 @@ func check(ctx context.Context, key string) error {
 	return storage.CheckKey(key)
 }
 
-// file reads through a contextReader and closes the file behind it.
+// file reads through a contextReader and closes the file that it reads.
 type file struct {
 	io.Reader
 	io.Closer

@@ -62,7 +62,7 @@ func TestOpen(t *testing.T) {
 			return os.Mkdir(filepath.Join(dir, "tmp"), 0o755)
 		}, ""},
 		{"a folder with other files", file("thesis.tex", ""), `holds "thesis.tex" and is not a storage folder`},
-		{"newer format", file("format", "itool storage folder, format 2\n"), "use the version that made the folder"},
+		{"newer format", file("format", "itool storage folder, format 2\n"), "use the version that created the folder"},
 		{"a temporary file was left behind", func(dir string) error {
 			if _, err := disk.Open(dir); err != nil {
 				return err
