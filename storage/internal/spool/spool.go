@@ -20,10 +20,10 @@ const maxMemory = 1 << 20 // bytes
 type Spool struct {
 	mem   bytes.Buffer
 	file  *os.File // nil as long as everything is in mem
-	named bool     // the file could not be removed while open: Close must do it
+	named bool     // the file still has its name: Close must remove it
 	sum   hash.Hash
 	size  int64
-	err   error // of the first failed Write; every later one returns it too
+	err   error // of the first Write that failed; every later Write returns it too
 }
 
 // New returns an empty spool.
