@@ -15,7 +15,8 @@ import (
 	"itool/storage"
 )
 
-// cancelAfter gives n bytes, then cancels the context and continues to give bytes.
+// cancelAfter is a reader of zeros. After n bytes it cancels the context, and goes on: a store
+// that does not stop reads on until the reader fails.
 type cancelAfter struct {
 	n      int
 	cancel context.CancelFunc
@@ -32,6 +33,7 @@ func (c *cancelAfter) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// testCancel: a put whose context is cancelled returns the context's error and leaves no object.
 func testCancel(t *testing.T, s storage.Store) {
 	type putFunc = func(context.Context, string, io.Reader, int64) (storage.Info, error)
 	for _, n := range []int{0, 10_000, 3 << 20} {
@@ -51,6 +53,8 @@ func testCancel(t *testing.T, s storage.Store) {
 	testCancelledReader(t, s)
 }
 
+// testCancelledMethods: a cancelled overwrite keeps the old object, and every method returns the
+// error of a cancelled context.
 func testCancelledMethods(t *testing.T, s storage.Store) {
 	// A cancelled overwrite keeps the old object.
 	const key = "cancel/old"
@@ -78,7 +82,6 @@ func testCancelledMethods(t *testing.T, s storage.Store) {
 		}
 	}
 	wantContent(t, s, key, []byte("old"))
-
 }
 
 // testCancelledReader: an open reader fails when its context is cancelled.
@@ -100,6 +103,8 @@ func testCancelledReader(t *testing.T, s storage.Store) {
 	}
 }
 
+// testPutIfAbsentRace: of several writers of one key exactly one succeeds. The others get ErrExists
+// and the Info of the object that exists.
 func testPutIfAbsentRace(t *testing.T, s storage.Store) {
 	const writers = 16
 	for round := range 5 {
