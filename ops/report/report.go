@@ -37,7 +37,7 @@ type Report struct {
 	Gates        []Gate          `json:"gates"`             // conditions for believing the numbers
 	Failures     []Failure       `json:"failures,omitempty"`
 	Seconds      []StageTime     `json:"seconds"` // in the order of the line
-	Workers      []string        `json:"workers"` // with version and kernel level
+	Workers      []string        `json:"workers"` // names, each with the worker's version and kernel level
 }
 
 // Dataset is one published file.
@@ -55,7 +55,7 @@ type Rows struct {
 	Dropped    map[string]int `json:"dropped"`              // by reason
 	Example    map[string]Row `json:"example,omitempty"`    // the first dropped row of each reason
 	Parts      map[string]int `json:"parts"`                // train, validation, test
-	Replay     int            `json:"replay"`               // rows of train that the rounds search
+	Replay     int            `json:"replay"`               // rows of train from which the rounds choose
 	Difficulty map[string]int `json:"difficulty,omitempty"` // of train: easy, medium, hard
 }
 
@@ -109,15 +109,16 @@ func (a *Accuracy) Headline() stats.Interval {
 	return a.Pass
 }
 
-// Effect is the gain of the two halves of the method: paired differences of the headline on
-// the same rows. A gain is nil if one of its policies was not evaluated, or if nothing was
-// trained.
+// Effect is the gain of the two halves of the method, the warm-up and the rounds: differences
+// of the headline, paired on the same rows. A gain is nil if one of its policies was not
+// evaluated, or if nothing was trained.
 type Effect struct {
 	WarmUp *stats.Difference `json:"warm_up,omitempty"` // warm-up − base
 	Rounds *stats.Difference `json:"rounds,omitempty"`  // last policy − warm-up
 
-	// RoundsOfHeadroom is Rounds ÷ the headroom of the warm-up, both as shares of rows. It is
-	// nil if one of them is missing, or if the headroom is not positive.
+	// RoundsOfHeadroom is the share of the warm-up's headroom that the rounds gained: Rounds ÷
+	// the headroom, both as shares of rows. It is nil if one of them is missing, or if the
+	// headroom is not positive.
 	RoundsOfHeadroom *float64 `json:"rounds_of_headroom,omitempty"`
 }
 
@@ -166,7 +167,8 @@ type Round struct {
 	Passing    int `json:"passing"`     // finished answers that are right
 	Cut        int `json:"cut"`         // finished answers that reached the length limit, and so failed
 	MixedTrees int `json:"mixed_trees"` // trees with right and wrong answers: only they can give pairs
-	// Pairs counts the kept pairs, each once. Until the update has run, it is the filter's count.
+	// Pairs counts the kept pairs, each once. Until the update has run, it is the filter's count,
+	// in which duplicates and pairs of another policy are not recognized yet.
 	Pairs       int            `json:"pairs"`
 	PairsReason map[string]int `json:"pairs_reason"` // dropped pairs, by reason
 	OtherMode   int            `json:"other_mode"`   // pairs that the other acceptance mode would keep
@@ -178,17 +180,23 @@ type Round struct {
 	Sides          *Sides    `json:"sides,omitempty"`    // nil: nothing was trained
 	Judge          *Judge    `json:"judge,omitempty"`    // of policy Round
 	Headroom       *Headroom `json:"headroom,omitempty"` // of policy Round; nil: not measured
-	// GainOfHeadroom is the gain of policy Round+1 over policy Round ÷ Headroom.Gap, both as
-	// shares of rows. It is nil if one of them is missing, or if the headroom is not positive.
+	// GainOfHeadroom is the share of the headroom that the round gained: the gain of policy
+	// Round+1 over policy Round ÷ Headroom.Gap, both as shares of rows. It is nil if one of them
+	// is missing, or if the headroom is not positive.
 	GainOfHeadroom *float64 `json:"gain_of_headroom,omitempty"`
 }
 
-// Judge is the calibration of the self-evaluation.
+// Judge says how well the policy's evaluation of its own answers agrees with the reference,
+// measured on validation examples.
 type Judge struct {
-	Counts bool     `json:"counts"` // it counts in the reward, as C
-	AUC    *float64 `json:"auc"`    // nil: one class only
-	Mass   *float64 `json:"mass"`   // mean probability on the four letters; nil: nothing was measured
-	Reason string   `json:"reason"`
+	Counts bool `json:"counts"` // the self-evaluation is part of the search's reward: it is C
+	// AUC is that of the self-evaluation as a classifier of right and wrong answers; nil: all
+	// answers were right, all were wrong, or nothing was measured.
+	AUC *float64 `json:"auc"`
+	// Mass is the mean probability that the policy gave to the four letters that it may answer
+	// with; nil: nothing was measured.
+	Mass   *float64 `json:"mass"`
+	Reason string   `json:"reason"` // why it counts or does not
 }
 
 // Failure is an item that was given up.
@@ -248,7 +256,7 @@ type Summary struct {
 	Calls      map[string]stats.Interval `json:"calls"`    // the same on rows that want a call: the headline
 	Outcome    map[string]string         `json:"outcome"`  // by policy: its status, such as trained or no update
 	Rows       SummaryRows               `json:"rows"`
-	Pairs      map[string]map[string]int `json:"pairs"`   // by round: kept and every reason
+	Pairs      map[string]map[string]int `json:"pairs"`   // by policy trained on them: kept, dropped by reason
 	Seconds    map[string]float64        `json:"seconds"` // by stage, wall time over all workers
 	Adapter    string                    `json:"adapter"` // digest of the last policy's checkpoint
 	AdapterDir string                    `json:"adapter_dir,omitempty"`
