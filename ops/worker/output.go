@@ -15,13 +15,14 @@ import (
 	"itool/storage/checkpoint"
 )
 
-// output takes what the stage answers. If the store does not answer, the stage waits here, so that
-// hours of work need not be repeated.
+// output receives what a stage produces for one item: it keeps the result, and sends everything else
+// to the store or the broker at once. If the store does not answer, Attach and Save try again until it
+// does, so that hours of work need not be repeated.
 type output struct {
 	it     *item
 	ctx    context.Context // of the item: output does not outlive it
 	result *schemas.Batch  // nil: none yet
-	told   time.Time       // when progress was announced last
+	told   time.Time       // when progress was announced last, see progressPause
 }
 
 var _ stages.Output = (*output)(nil)
@@ -41,7 +42,7 @@ func (o *output) Result(b schemas.Batch) error {
 func (o *output) Attach(ctx context.Context, name string, r io.Reader) error {
 	key := fmt.Sprintf("runs/%s/attached/%s/%d/%s/%s",
 		o.it.runName, o.it.spec.Name, o.it.target.Round, o.it.target.Key, name)
-	body, err := io.ReadAll(r) // it may have to be sent twice
+	body, err := io.ReadAll(r) // hold may send it more than once
 	if err != nil {
 		return err
 	}
@@ -70,44 +71,45 @@ func (o *output) Save(ctx context.Context, write func(stages.Create) error, drop
 	return digest, err
 }
 
-// write makes a checkpoint. The stage is at fault for an error of its own, but not for an error of
-// the store, though that comes back through the stage too.
+// write stores a checkpoint whose files the stage writes. An error of the store passes through the
+// stage, which returns it like an error of its own. write tells them apart, because the stage is at
+// fault only for its own: an error of the store is an InfraError, which hold tries again.
 func (o *output) write(
 	ctx context.Context, prefix string, parent *checkpoint.Manifest, write func(stages.Create) error,
 ) (checkpoint.Manifest, error) {
-	var own, store error
+	var stageErr, storeErr error
 	m, err := checkpoint.Write(ctx, o.it.w.Courier.Store, prefix, parent, func(create stages.Create) error {
-		own = write(func(name string) (io.WriteCloser, error) {
+		stageErr = write(func(name string) (io.WriteCloser, error) {
 			w, err := create(name)
-			return &part{w, &store}, err
+			return &part{w, &storeErr}, err
 		})
-		return own
+		return stageErr
 	})
 	switch {
-	case err == nil, own != nil && store == nil:
+	case err == nil, stageErr != nil && storeErr == nil:
 		return m, err
-	case store != nil:
-		return m, courier.Infra(ctx, store)
+	case storeErr != nil:
+		return m, courier.Infra(ctx, storeErr)
 	}
 	return m, courier.Infra(ctx, err)
 }
 
-// part is a file of a checkpoint. It remembers the errors of storing it.
+// part is a file of a checkpoint. Close stores the file and adds its error to storeErr.
 type part struct {
 	io.WriteCloser
-	store *error
+	storeErr *error
 }
 
 func (p *part) Close() error {
 	err := p.WriteCloser.Close()
 	if err != nil {
-		*p.store = errors.Join(*p.store, err)
+		*p.storeErr = errors.Join(*p.storeErr, err)
 	}
 	return err
 }
 
-// progressPause is the shortest time between two announcements of an item: a stage may report every
-// row.
+// progressPause is the shortest time between two announcements of an item, because a stage may report
+// every row.
 const progressPause = 50 * time.Millisecond
 
 func (o *output) Progress(done, total int, unit, detail string) {
