@@ -38,15 +38,19 @@ type serveCmd struct {
 	Key      string `env:"ITOOL_API_KEY" help:"${serve_key}"`
 	Weights  string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
 	Calls    string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
-	Requests int    `default:"256" help:"Answers that wait or are drawn at most; more are refused, to be tried again."`
+	Requests int    `default:"256" help:"Most answers that wait or are drawn at a time; more are refused: try again."`
 	Tokens   int    `help:"${serve_tokens}"`
 	Answer   int    `default:"2048" help:"${serve_answer}"`
 }
 
 func (c *serveCmd) Run(ctx context.Context, a *app) error {
-	if c.Requests < 1 || c.Tokens < 0 || c.Answer < 1 {
-		return coded(exitUsage, "--requests, --tokens, --answer: %d, %d and %d are not positive",
-			c.Requests, c.Tokens, c.Answer)
+	for _, flag := range []struct {
+		name         string
+		value, least int
+	}{{"--requests", c.Requests, 1}, {"--tokens", c.Tokens, 0}, {"--answer", c.Answer, 1}} {
+		if flag.value < flag.least {
+			return coded(exitUsage, "%s: %d is below %d", flag.name, flag.value, flag.least)
+		}
 	}
 	p, name, err := c.open(ctx, a)
 	if err != nil {
@@ -79,16 +83,17 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	case <-ctx.Done():
 	}
-	// Short answers may finish; long ones are cut off.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	// Answers may finish within five seconds; longer ones are cut off.
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := server.Shutdown(last); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := server.Shutdown(shutdown); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return nil
 }
 
-// open finds the policy and what to call it.
+// open opens the policy that the flags name: one of a run, or a model's folder. Without either it is the
+// demo's base model. The second result is what clients call the model unless --name says otherwise.
 func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, error) {
 	d, err := newDevice(a)
 	if err != nil {
@@ -100,7 +105,7 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 	}
 	switch {
 	case c.RunName != "" && (c.Model != "" || c.Adapter != ""):
-		return nil, "", coded(exitUsage, "a run and --model or --adapter: take one of them")
+		return nil, "", coded(exitUsage, "a run and --model or --adapter exclude each other: take one of them")
 	case c.RunName != "":
 		p, err := c.ofRun(ctx, a, opt)
 		return p, c.RunName, err
@@ -130,7 +135,8 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 	return p, filepath.Base(abs), err
 }
 
-// ofRun opens a policy from the run's store.
+// ofRun opens the policy of --round from the run's store. If --calls is auto, it takes the call format of
+// the run.
 func (c *serveCmd) ofRun(ctx context.Context, a *app, opt policy.Options) (*policy.Policy, error) {
 	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
@@ -141,7 +147,7 @@ func (c *serveCmd) ofRun(ctx context.Context, a *app, opt policy.Options) (*poli
 	if err != nil {
 		return nil, notYet(c.RunName, err)
 	}
-	which, err := policyOf(r, c.Round)
+	chosen, err := policyOf(r, c.Round)
 	if err != nil {
 		return nil, err
 	}
@@ -150,15 +156,15 @@ func (c *serveCmd) ofRun(ctx context.Context, a *app, opt policy.Options) (*poli
 			return nil, fmt.Errorf("run %s: its configuration: %w", c.RunName, err)
 		}
 	}
-	fsys, _, err := checkpoint.Open(ctx, s.Store, courier.Checkpoints, which.Digest)
+	fsys, _, err := checkpoint.Open(ctx, s.Store, courier.Checkpoints, chosen.Digest)
 	if err != nil {
 		return nil, err
 	}
 	return policy.Open(fsys, opt)
 }
 
-// callFormat is the format that a run's configuration names. Runs that are older than the
-// setting used one format.
+// callFormat is the call format that a run's configuration names. A run from before the setting
+// existed used the pythonic format.
 func callFormat(config []byte) (string, error) {
 	var c struct {
 		Split split.Config `json:"split"`

@@ -62,7 +62,7 @@ func TestServeRefuses(t *testing.T) {
 		"--adapter " + empty: {"--model", base, "--adapter", empty},
 		"take one of them":   {"some-run", "--model", base},
 		"--model MODEL":      {"--adapter", empty},
-		"not positive":       {"--requests=-1"},
+		"--requests: -1":     {"--requests=-1"},
 		"--listen":           {"--listen", "nowhere"},
 		"no such folder":     {"--model", filepath.Join(dir, "typo")},
 	} {

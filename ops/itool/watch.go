@@ -11,7 +11,7 @@ import (
 	"itool/ops/progress"
 )
 
-// watchCmd is `itool watch`.
+// watchCmd is `itool watch`: it shows the progress of a run until the run ends.
 type watchCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
@@ -27,8 +27,8 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 		return progress.Follow(ctx, s.Courier, c.RunName, a.display())
 	})
 	end, err := progress.AwaitEnd(ctx, s.Courier, c.RunName)
-	if shown := stop(); err == nil {
-		err = shown
+	if followErr := stop(); err == nil {
+		err = followErr
 	}
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 	return verdict(c.RunName, end.Status, end.Detail)
 }
 
-// runsCmd is `itool runs`.
+// runsCmd is `itool runs`: it lists all runs, one a line, and how far each is.
 type runsCmd struct{ target }
 
 func (c *runsCmd) Run(ctx context.Context, a *app) error {
@@ -52,16 +52,16 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		n++
-		v, err := line.Rows(nil).Look(ctx, s.Courier, m.Run)
+		view, err := line.Rows(nil).Look(ctx, s.Courier, m.Run)
 		switch {
 		case errors.Is(err, broker.ErrNoRun):
 			fmt.Fprintf(a.out, "%-32s published, no keeper has opened it yet\n", m.Run)
 		case err != nil:
 			return err
-		case v.End != nil:
-			fmt.Fprintf(a.out, "%-32s %s\n", m.Run, v.End.Status)
+		case view.End != nil:
+			fmt.Fprintf(a.out, "%-32s %s\n", m.Run, view.End.Status)
 		default:
-			fmt.Fprintf(a.out, "%-32s running: %s%s\n", m.Run, where(v), failures(v))
+			fmt.Fprintf(a.out, "%-32s running: %s%s\n", m.Run, where(view), failures(view))
 		}
 	}
 	if n == 0 {
@@ -70,6 +70,7 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
+// where names the last round that is still open, with its items that are done.
 func where(v line.View) string {
 	for i := len(v.Rounds) - 1; i >= 0; i-- {
 		if r := v.Rounds[i]; !r.Gathered {
