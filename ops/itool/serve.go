@@ -92,7 +92,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// open opens the policy that the flags name: one of a run, or a model's folder. Without either it is the
+// open opens the policy that the flags name: one of a run, or the one of --model. Without either it is the
 // demo's base model. The second result is what clients call the model unless --name says otherwise.
 func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, error) {
 	d, err := newDevice(a)
