@@ -24,11 +24,14 @@ import (
 	"itool/stages/split/format"
 )
 
-// RunName makes a name that the broker accepts out of a file's name: its extension is cut,
+// RunName makes a name that the broker accepts out of a file's name: its extensions are cut,
 // other characters than letters, digits, _ and - become -, and it has at most 64 bytes.
 func RunName(file string) string {
 	base := filepath.Base(file)
 	notInName := regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+	for _, packed := range []string{".gz", ".zst"} {
+		base = strings.TrimSuffix(base, packed)
+	}
 	name := notInName.ReplaceAllString(strings.TrimSuffix(base, filepath.Ext(base)), "-")
 	return name[:min(len(name), 64)]
 }

@@ -1,14 +1,32 @@
 package main
 
-import "itool/ops/dataset"
+import (
+	"itool/ops/config"
+	"itool/ops/dataset"
+)
 
 // source are the flags that say what a run is made from.
 type source struct {
-	Datasets []string `arg:"" name:"dataset" type:"existingfile" help:"${source_datasets}"`
-	Base     string   `placeholder:"MODEL" help:"${source_base}"`
-	Config   string   `short:"c" type:"existingfile" placeholder:"FILE" help:"Configuration (itool init writes one)."`
-	Set      []string `sep:"none" placeholder:"KEY=VALUE" help:"${source_set}"`
-	Name     string   `placeholder:"NAME" help:"Name of the run; default: after the dataset."`
+	Datasets   []string `arg:"" name:"dataset" help:"${source_datasets}"`
+	Validation []string `sep:"none" type:"existingfile" placeholder:"FILE" help:"${source_validation}"`
+	Base       string   `placeholder:"MODEL" help:"${source_base}"`
+	Config     string   `short:"c" type:"existingfile" placeholder:"FILE" help:"Configuration (itool init writes one)."`
+	Set        []string `sep:"none" placeholder:"KEY=VALUE" help:"${source_set}"`
+	Name       string   `placeholder:"NAME" help:"Name of the run; default: after the dataset."`
+}
+
+// files returns the dataset files of the run and its configuration. cleanup removes what was
+// made for them.
+func (s source) files() (files []string, cfg config.Config, cleanup func(), err error) {
+	if cfg, err = config.Load(config.Default(), s.Config, s.Set); err != nil {
+		return nil, cfg, nil, err
+	}
+	named, err := dataset.Inputs(s.Datasets, s.Validation, &cfg.Split)
+	if err != nil {
+		return nil, cfg, nil, coded(exitUsage, "%w", err)
+	}
+	files, cleanup, err = dataset.WithAnswers(named)
+	return files, cfg, cleanup, err
 }
 
 // runName is the given name, or one after the first dataset.
@@ -16,5 +34,5 @@ func (s source) runName() string {
 	if s.Name != "" {
 		return s.Name
 	}
-	return dataset.RunName(s.Datasets[0])
+	return dataset.RunName(dataset.WithoutWeight(s.Datasets[0]))
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"itool/ops/config"
 	"itool/ops/dataset"
 	"itool/ops/estimate"
 	"itool/ops/job"
@@ -28,14 +27,10 @@ type estimateCmd struct {
 }
 
 func (c *estimateCmd) Run(ctx context.Context, a *app) error {
-	full, err := config.Load(config.Default(), c.Config, c.Set)
-	if err != nil {
-		return err
-	}
 	if c.Rows < 8 {
 		return coded(exitUsage, "--rows: %d is too few to learn anything from: 8 at least", c.Rows)
 	}
-	files, cleanup, err := dataset.WithAnswers(c.Datasets)
+	files, full, cleanup, err := c.files()
 	if err != nil {
 		return err
 	}

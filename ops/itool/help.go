@@ -23,8 +23,11 @@ func longHelp() kong.Vars {
 			"itool in the user's cache folder.",
 		"commands_kernels": "Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products " +
 			"in bf16); default: the best this machine has in float32. itool doctor lists them.",
-		"source_datasets": "ToolACE, OpenAI-like or BFCL files (JSON or JSONL). A BFCL question file finds its " +
-			"answers in possible_answer/ beside it.",
+		"source_datasets": "Dataset files: JSON, JSON lines or Parquet, also packed. FILE:2 takes its training " +
+			"examples twice, FILE:0.5 half of them. A BFCL question file finds its answers in possible_answer/ " +
+			"beside it.",
+		"source_validation": "A further dataset file that is validation as a whole: never trained on. Repeatable. " +
+			"Adds to split.validation_files.",
 		"source_base": "Base model: a folder in Hugging Face format (config.json, safetensors, tokenizer.json, " +
 			"chat template), a GGUF file, or a run, whose last policy (RUN@2: that of round 2) becomes the base. " +
 			"Default: the demo's, which knows a made-up world and is for trying things out.",

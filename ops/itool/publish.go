@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"itool/ops/config"
-	"itool/ops/dataset"
 	"itool/ops/job"
 )
 
@@ -16,11 +14,7 @@ type publishCmd struct {
 }
 
 func (c *publishCmd) Run(ctx context.Context, a *app) error {
-	cfg, err := config.Load(config.Default(), c.Config, c.Set)
-	if err != nil {
-		return err
-	}
-	files, cleanup, err := dataset.WithAnswers(c.Datasets)
+	files, cfg, cleanup, err := c.files()
 	if err != nil {
 		return err
 	}

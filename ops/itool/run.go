@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"itool/ops/config"
-	"itool/ops/dataset"
 	"itool/ops/job"
 )
 
@@ -20,11 +18,7 @@ type runCmd struct {
 }
 
 func (c *runCmd) Run(ctx context.Context, a *app) error {
-	cfg, err := config.Load(config.Default(), c.Config, c.Set)
-	if err != nil {
-		return err
-	}
-	files, cleanup, err := dataset.WithAnswers(c.Datasets)
+	files, cfg, cleanup, err := c.files()
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	if err != nil {
 		return schemas.Run{}, err
 	}
-	if err := req.checkHeldOut(cfg); err != nil {
+	if err := req.checkFileNames(cfg); err != nil {
 		return schemas.Run{}, err
 	}
 	// Check the base before anything is stored, so that a broken one leaves nothing behind.
@@ -129,9 +130,9 @@ func checkBase(engine *policy.Engine, base fs.FS, cfg split.Config) (folder fs.F
 	return base, split.CheckBase(p, cfg)
 }
 
-// checkHeldOut refuses settings that name a file that is not published: with a misspelt name nothing
-// would be held out.
-func (req Request) checkHeldOut(cfg split.Config) error {
+// checkFileNames refuses settings that name a file that is not published, or two files at once: with
+// a misspelt name nothing would be held out.
+func (req Request) checkFileNames(cfg split.Config) error {
 	var names []string
 	for _, f := range req.Files {
 		names = append(names, shardName(f))
@@ -139,11 +140,24 @@ func (req Request) checkHeldOut(cfg split.Config) error {
 	for _, s := range []struct {
 		setting string
 		wanted  []string
-	}{{"test_files", cfg.TestFiles}, {"validation_files", cfg.ValidationFiles}} {
+	}{
+		{"test_files", cfg.TestFiles}, {"validation_files", cfg.ValidationFiles},
+		{"weights", slices.Sorted(maps.Keys(cfg.Weights))},
+	} {
 		for _, name := range s.wanted {
-			if !slices.Contains(names, name) {
+			n := 0
+			for _, other := range names {
+				if other == name {
+					n++
+				}
+			}
+			switch {
+			case n == 0:
 				return fmt.Errorf("split.%s: no published file is named %q; the files are: %s",
 					s.setting, name, strings.Join(names, ", "))
+			case n > 1:
+				return fmt.Errorf("split.%s: %d published files are named %q: rename them, so that one can be meant",
+					s.setting, n, name)
 			}
 		}
 	}

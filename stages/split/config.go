@@ -2,6 +2,7 @@ package split
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -22,6 +23,10 @@ type Config struct {
 	// The shares are of the other files.
 	TestFiles       []string `json:"test_files"`
 	ValidationFiles []string `json:"validation_files"`
+	// Weights are of published files by name, 1 where none stands: {"a.jsonl": 2.5} takes each
+	// training example of that file twice, and a half of them, drawn by share_seed, once more;
+	// > 0..100.
+	Weights map[string]float64 `json:"weights"`
 	// CallFormat is how answers write calls: auto (what the chat template asks for),
 	// pythonic [f(a=1)], hermes <tool_call>{…}</tool_call> or llama_json {"name": …}.
 	CallFormat string `json:"call_format"`
@@ -38,6 +43,9 @@ func Default() Config {
 		ToolsIn: ToolsInTemplate,
 	}
 }
+
+// maxWeight bounds how often an example is repeated.
+const maxWeight = 100
 
 // Auto takes the call format from the chat template.
 const Auto = "auto"
@@ -72,6 +80,11 @@ func (c Config) Validate() error {
 		if slices.Contains(c.ValidationFiles, name) {
 			return fmt.Errorf("split.test_files: %q is among validation_files too: "+
 				"a file that chooses settings cannot test them", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Weights)) {
+		if w := c.Weights[name]; !(w > 0 && w <= maxWeight) {
+			return fmt.Errorf("split.weights: %g of %q is not within 0..%d, or 0", w, name, maxWeight)
 		}
 	}
 	if !slices.Contains(callFormats, c.CallFormat) {

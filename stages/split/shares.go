@@ -44,6 +44,21 @@ func (c Config) drawn(identity string) bool {
 	return unit(c.ShareSeed, "data", identity) < c.DataShare
 }
 
+// copies says how often a training example is taken: as often as the whole part of its file's
+// weight says, and once more if it is drawn for the rest. A smaller weight below 1 gives a
+// subset of a larger one.
+func (c Config) copies(file, identity string) int {
+	weight, ok := c.Weights[file]
+	if !ok {
+		return 1
+	}
+	n := int(weight)
+	if unit(c.ShareSeed, "weight", identity) < weight-float64(n) {
+		n++
+	}
+	return n
+}
+
 // unit maps a text evenly to [0, 1).
 func unit(seed uint64, purpose, text string) float64 {
 	return float64(stages.Seed(seed, purpose+"\x00"+text, 0)>>11) / (1 << 53)

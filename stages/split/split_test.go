@@ -124,6 +124,58 @@ func TestStoredShard(t *testing.T) {
 	}
 }
 
+// TestWeights: a file's training examples are repeated or sampled, those of its other parts are
+// not; the same weight takes the same ones, and a larger one takes them, too.
+func TestWeights(t *testing.T) {
+	var data strings.Builder
+	const total = 400
+	for i := range total {
+		tools := fmt.Sprintf(`[{"name": "tool_%d"}]`, i)
+		data.WriteString(row(tools, "Go", fmt.Sprintf("[tool_%d()]", i)))
+	}
+	counts := func(weight float64) (train map[int32]int, others int) {
+		cfg := map[string]any{"validation_share": 0.25, "replay_share": 0.25}
+		if weight > 0 {
+			cfg["weights"] = map[string]float64{"x.jsonl": weight, "other": 3}
+		}
+		train = map[int32]int{}
+		for _, e := range stagetest.Rows[schemas.Example](t, newStage(t), item(t, format.OpenAI, data.String(), cfg)) {
+			switch e.Part {
+			case schemas.PartTrain:
+				train[e.Row]++
+			case schemas.PartValidation:
+				others++
+			default:
+				if e.Reason != "not_drawn" || !strings.Contains(e.Detail, "split.weights") {
+					t.Errorf("row %d: %s, %s", e.Row, e.Reason, e.Detail)
+				}
+			}
+		}
+		return train, others
+	}
+	all, validation := counts(0)
+	for _, weight := range []float64{0.5, 1, 2, 2.5} {
+		train, others := counts(weight)
+		sum, low := 0, int(weight)
+		for r, n := range train {
+			if sum += n; n != low && n != low+1 || all[r] != 1 {
+				t.Errorf("weight %g: row %d stands there %d times", weight, r, n)
+			}
+		}
+		if want := weight * float64(len(all)); others != validation || math.Abs(float64(sum)-want) > 0.1*want {
+			t.Errorf("weight %g: %d training examples, want about %g; %d of validation, want %d",
+				weight, sum, want, others, validation)
+		}
+	}
+	small, _ := counts(0.3)
+	large, _ := counts(0.6)
+	for r := range small {
+		if large[r] == 0 {
+			t.Errorf("row %d is taken at weight 0.3 and not at 0.6", r)
+		}
+	}
+}
+
 // TestReasons: every assistant turn and every broken row is one row of the result.
 func TestReasons(t *testing.T) {
 	for _, c := range []struct {

@@ -25,7 +25,7 @@ const (
 	BadPrompt   = Reason("bad_prompt")    // the chat template refuses the conversation
 	Overlong    = Reason("overlong")      // prompt and answer exceed max_tokens or the context
 	Repeated    = Reason("duplicate")     // the same prompt and answer stood in this shard before
-	NotDrawn    = Reason("not_drawn")     // data_share leaves it out; nothing is wrong with it
+	NotDrawn    = Reason("not_drawn")     // data_share or weights leave it out; nothing is wrong with it
 )
 
 // maxTurns bounds the assistant turns of one conversation, because every example repeats
@@ -87,14 +87,34 @@ func (t *turns) add(row format.Row) {
 		}
 		e.Part = string(t.cfg.part(t.shard.Name, group))
 		identity := e.Messages + "\n" + e.Tools + "\n" + e.Reference
-		if train := e.Part == schemas.PartTrain; train && !t.cfg.drawn(identity) {
-			t.drop(e, row, NotDrawn, fmt.Errorf("split.data_share %g leaves it out", t.cfg.DataShare))
+		if e.Part != schemas.PartTrain {
+			t.append(e)
 			continue
-		} else if train {
-			e.Replay = t.cfg.replay(identity)
 		}
+		if err := t.train(e, identity); err != nil {
+			t.drop(e, row, NotDrawn, err)
+		}
+	}
+}
+
+// train appends a training example as often as it is drawn, each copy with a draw of its own
+// for the replay buffer. An error says which setting leaves it out.
+func (t *turns) train(e schemas.Example, identity string) error {
+	if !t.cfg.drawn(identity) {
+		return fmt.Errorf("split.data_share %g leaves it out", t.cfg.DataShare)
+	}
+	copies := t.cfg.copies(t.shard.Name, identity)
+	if copies == 0 {
+		return fmt.Errorf("split.weights %g leaves it out", t.cfg.Weights[t.shard.Name])
+	}
+	for n := range copies {
+		if n > 0 {
+			identity += "\x00again"
+		}
+		e.Replay = t.cfg.replay(identity)
 		t.append(e)
 	}
+	return nil
 }
 
 func (t *turns) tools(e *schemas.Example, raw json.RawMessage) ([]toolcall.Tool, error) {
