@@ -1,7 +1,6 @@
 package model
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,31 +41,6 @@ const (
 
 // architectures are the names of the classes in transformers.
 var architectures = map[Family]string{Llama: "LlamaForCausalLM", Qwen2: "Qwen2ForCausalLM", Qwen3: "Qwen3ForCausalLM"}
-
-// Llama3Scaling scales the rotary angles of Llama 3.1 and later to contexts longer than the original
-// one: slow rotations are divided by Factor, fast ones stay, and those between are interpolated
-// (rope_type llama3 of transformers).
-type Llama3Scaling struct {
-	Factor float64 `json:"factor"` // at least 1
-	// A rotation with fewer turns than Low within the original context is slow, one with more than
-	// High is fast. Low is less than High.
-	Low      float64 `json:"low_freq_factor"`
-	High     float64 `json:"high_freq_factor"`
-	Original int     `json:"original_max_position_embeddings"` // the original context, in tokens
-}
-
-func (s Llama3Scaling) validate() error {
-	switch {
-	case !(s.Factor >= 1 && s.Factor < 1e6):
-		return fmt.Errorf("factor: %v is not within [1, 1e6)", s.Factor)
-	case !(s.Low > 0 && s.High > s.Low && s.High < 1e6):
-		return fmt.Errorf("low_freq_factor, high_freq_factor: %v and %v are not in ascending order within (0, 1e6)",
-			s.Low, s.High)
-	case s.Original < 1 || s.Original > 1<<30:
-		return fmt.Errorf("original_max_position_embeddings: %d is not within 1..%d", s.Original, 1<<30)
-	}
-	return nil
-}
 
 // configFile is config.json. Pointers distinguish an absent field from zero.
 type configFile struct {
@@ -123,28 +97,6 @@ func (q *quantization) supported() error {
 	}
 	return nil
 }
-
-// rope says how the rotary angles are computed. The field of its kind has two names.
-type rope struct {
-	Type    string   `json:"rope_type,omitempty"`
-	OldType string   `json:"type,omitempty"`
-	Theta   *float64 `json:"rope_theta,omitempty"`
-	Llama3Scaling
-}
-
-// kind is the type of scaling: "default" for none. Only a scaling needs a type.
-func (r *rope) kind() string {
-	if r == nil {
-		return "default"
-	}
-	if name := cmp.Or(r.Type, r.OldType); name != "" || r.Llama3Scaling != (Llama3Scaling{}) {
-		return name
-	}
-	return "default"
-}
-
-// says tells whether the object has any content; an empty one counts as absent.
-func (r *rope) says() bool { return r != nil && *r != (rope{}) }
 
 // ReadConfig reads and checks config.json. The error names the field that is broken, or that asks for
 // a computation which the engine does not support.
@@ -255,29 +207,6 @@ func (f *configFile) supported() error {
 		return fmt.Errorf("sliding_window: %d: only full attention is supported", *f.SlidingWindow)
 	}
 	return f.Quantization.supported()
-}
-
-// ropesAgree checks that the settings of the angles do not contradict each other. They may be in
-// three places, and different versions of transformers use different ones.
-func (f *configFile) ropesAgree() error {
-	for _, r := range []struct {
-		name string
-		*rope
-	}{{"rope_scaling", f.RopeScaling}, {"rope_parameters", f.RopeParameters}} {
-		switch k := r.kind(); {
-		case k != "default" && k != "llama3":
-			return fmt.Errorf("%s: rope_type %q: only default and llama3 are supported", r.name, k)
-		case r.rope != nil && r.Theta != nil && f.RopeTheta != nil && *r.Theta != *f.RopeTheta:
-			return fmt.Errorf("rope_theta: %v, but %v in %s: delete the one that the model was not trained with",
-				*f.RopeTheta, *r.Theta, r.name)
-		}
-	}
-	if a, b := f.RopeScaling, f.RopeParameters; a.says() && b.says() &&
-		(a.kind() != b.kind() || a.Llama3Scaling != b.Llama3Scaling || or(a.Theta, 0) != or(b.Theta, 0)) {
-		return errors.New("rope_scaling: it differs from rope_parameters: " +
-			"delete the one that the model was not trained with")
-	}
-	return nil
 }
 
 // config makes the Config, with the defaults of transformers for absent fields.

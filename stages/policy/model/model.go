@@ -250,57 +250,6 @@ func (m *Model) pack(like *Model) {
 	}
 }
 
-// angles returns the tables of cos and sin of position · frequency, each (positions, D/2).
-func angles(c *Config) (cos, sin []float32) {
-	half := c.HeadDim / 2
-	cos, sin = make([]float32, c.MaxPositions*half), make([]float32, c.MaxPositions*half)
-	for i := range half {
-		// transformers computes the frequency, and its product with the position, in float32. At
-		// position 10,000 that visibly shifts the angle, so we do the same.
-		freq := c.frequency(i)
-		if c.RopeScaling != nil {
-			freq = c.RopeScaling.scale(freq)
-		}
-		for p := range c.MaxPositions {
-			s, c := math.Sincos(float64(float32(p) * freq))
-			cos[p*half+i], sin[p*half+i] = float32(c), float32(s)
-		}
-	}
-	return cos, sin
-}
-
-// RopeFactors are the divisors of the frequencies (D/2); nil without scaling.
-func (m *Model) RopeFactors() []float32 {
-	if m.RopeScaling == nil {
-		return nil
-	}
-	factors := make([]float32, m.HeadDim/2)
-	for i := range factors {
-		freq := m.frequency(i)
-		factors[i] = freq / m.RopeScaling.scale(freq)
-	}
-	return factors
-}
-
-// frequency is the i-th frequency of the rotary angles before scaling, in radians per token.
-func (c *Config) frequency(i int) float32 {
-	return float32(1 / math.Pow(c.RopeTheta, float64(2*i)/float64(c.HeadDim)))
-}
-
-// scale follows _compute_llama3_parameters in transformers' modeling_rope_utils.py, also in float32.
-// freq is in radians per token.
-func (s *Llama3Scaling) scale(freq float32) float32 {
-	factor, wave := float32(s.Factor), float32(2*math.Pi)/freq // tokens per turn
-	switch {
-	case wave > float32(float64(s.Original)/s.Low):
-		return freq / factor
-	case wave < float32(float64(s.Original)/s.High):
-		return freq
-	}
-	smooth := (float32(s.Original)/wave - float32(s.Low)) / float32(s.High-s.Low)
-	return (1-smooth)*freq/factor + smooth*freq
-}
-
 // EmbedWeight is the embedding (V, C), wrapped or in float32.
 func (m *Model) EmbedWeight() kernel.Weight {
 	if m.Wrapped.Embed != nil {
