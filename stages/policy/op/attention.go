@@ -9,6 +9,7 @@ type AttentionParams struct {
 	Norm         Vector
 	Q, K, V, O   Linear
 	QNorm, KNorm Vector // (D), of each head before the rotation; only with Shape.HeadNorm
+	NoRope       bool   // the layer does not rotate q and k
 	Last         bool   // the last layer: in the result only the selected rows are valid
 }
 
@@ -18,6 +19,7 @@ type attention struct {
 	norm       vector
 	q, k, v, o linear
 	qn, kn     vector
+	noRope     bool
 	y, dx      []float32 // (T, C)
 
 	// Used by the last layer only.
@@ -28,14 +30,15 @@ type attention struct {
 }
 
 // Attention is the attention block: x + O(attend(rope(Q(h)), rope(K(h)), V(h))) with h = RMSNorm(x). With
-// Shape.HeadNorm each head of Q(h) and K(h) is normalised before rope. layer chooses the memory for the
-// activations.
+// Shape.HeadNorm each head of Q(h) and K(h) is normalised before rope. The heads of Q are multiplied by
+// Scales.Query after it. layer chooses the memory for the activations.
 func Attention(name string, c *Context, layer int, b Batch, x *G.Node, p AttentionParams) (*G.Node, error) {
 	var s inputs
 	y, dx := zeros(c.T, c.C), c.gradient()
 	s.fixed(b.Positions, b.Cu, b.Mask, x)
 	s.grads = append(s.grads, Grad{3, dx})
 	a := &attention{c: c, s: c.work.attention[min(layer, len(c.work.attention)-1)], y: Floats(y), dx: Floats(dx)}
+	a.noRope = p.NoRope
 	a.norm = newVector(p.Norm, &s)
 	a.q, a.k, a.v, a.o = newLinear(p.Q, &s), newLinear(p.K, &s), newLinear(p.V, &s), newLinear(p.O, &s)
 	a.qn, a.kn = newVector(p.QNorm, &s), newVector(p.KNorm, &s)
@@ -90,8 +93,11 @@ func (a *attention) activate(r Rows, x []float32) {
 		dev.RMSNorm(s.q, s.qrstd, q, a.qn.w, rows*c.H, c.D, c.Eps)
 		dev.RMSNorm(s.k, s.krstd, k, a.kn.w, n*c.G, c.D, c.Eps)
 	}
-	dev.RoPE(s.q, c.Cos, c.Sin, queryPos, rows, c.H, c.D, false)
-	dev.RoPE(s.k, c.Cos, c.Sin, pos, n, c.G, c.D, false)
+	if !a.noRope {
+		dev.RoPE(s.q, c.Cos, c.Sin, queryPos, rows, c.H, c.D, false)
+		dev.RoPE(s.k, c.Cos, c.Sin, pos, n, c.G, c.D, false)
+	}
+	scale(s.q[:rows*c.H*c.D], c.Scales.Query)
 	dev.Attention(s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Mask, first, c.H, c.G, c.D)
 }
 
@@ -126,8 +132,11 @@ func (a *attention) backward(in []G.Value, grad G.Value) error {
 	}
 	a.o.backward(dev, w.dout, dyq, s.out, s.xa[3], w.g, rows, false)
 	dev.AttentionBackward(w.dq, w.dk, w.dv, w.dout, s.out, s.lse, s.q, s.k, s.v, r.Cu, r.Mask, first, c.H, c.G, c.D)
-	dev.RoPE(w.dq, c.Cos, c.Sin, queryPos, rows, c.H, c.D, true)
-	dev.RoPE(w.dk, c.Cos, c.Sin, pos, n, c.G, c.D, true)
+	scale(w.dq[:rows*c.H*c.D], c.Scales.Query)
+	if !a.noRope {
+		dev.RoPE(w.dq, c.Cos, c.Sin, queryPos, rows, c.H, c.D, true)
+		dev.RoPE(w.dk, c.Cos, c.Sin, pos, n, c.G, c.D, true)
+	}
 	dq, dk := w.dq, w.dk
 	if c.HeadNorm {
 		dq, dk = w.dq0[:rows*c.H*c.D], w.dk0[:n*c.G*c.D]

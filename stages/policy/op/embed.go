@@ -1,6 +1,8 @@
 package op
 
 import (
+	"cmp"
+
 	"itool/stages/policy/kernel"
 
 	G "gorgonia.org/gorgonia"
@@ -22,8 +24,8 @@ type embed struct {
 	out     []float32 // (T, C)
 }
 
-// Embed looks up the rows of the ids: x (T, C). It also returns the memory of a trained table's gradient, to
-// which a tied head adds (HeadParams.TiedGrad).
+// Embed looks up the rows of the ids and multiplies them by Scales.Embed: x (T, C). It also returns the
+// memory of a trained table's gradient, to which a tied head adds (HeadParams.TiedGrad).
 func Embed(name string, c *Context, b Batch, t Table) (x *G.Node, grad []float32, err error) {
 	var s inputs
 	s.fixed(b.IDs, b.Cu)
@@ -49,6 +51,7 @@ func (o *embed) forward(in []G.Value) error {
 			copy(row, w[int(id)*c:])
 		}
 	}
+	scale(o.out[:len(ids)*c], o.c.Scales.Embed)
 	return nil
 }
 
@@ -58,11 +61,11 @@ func (o *embed) backward(in []G.Value, dy G.Value) error {
 	if err != nil {
 		return err
 	}
-	c, g := o.c.C, Floats(dy)
+	c, g, by := o.c.C, Floats(dy), cmp.Or(o.c.Scales.Embed, 1)
 	for t, id := range ids {
 		dw := o.dw[int(id)*c : (int(id)+1)*c]
 		for i, v := range g[t*c : (t+1)*c] {
-			dw[i] += v
+			dw[i] += by * v
 		}
 	}
 	return nil

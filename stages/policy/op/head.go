@@ -40,8 +40,9 @@ type head struct {
 	logp, dx []float32 // (T), (T, C)
 }
 
-// Head is the final norm, the head and the log-softmax in one operation: the log-probability of each row's
-// target in nats (T), and 0 for a row without a target. The (T, V) logits are never in memory as a whole.
+// Head is the final norm, times Scales.Head, the head and the log-softmax in one operation: the
+// log-probability of each row's target in nats (T), and 0 for a row without a target. The (T, V) logits are
+// never in memory as a whole.
 func Head(name string, c *Context, b Batch, x *G.Node, p HeadParams) (*G.Node, error) {
 	var s inputs
 	logp, dx := zeros(c.T), c.gradient()
@@ -81,6 +82,7 @@ func (o *head) forward(in []G.Value) error {
 		return nil
 	}
 	c.Device.RMSNorm(o.h, o.rstd, o.x, o.norm.w, n, c.C, c.Eps)
+	scale(o.h[:n*c.C], c.Scales.Head)
 	if o.dw == nil && c.Gradients {
 		c.Device.LogProbsGrad(o.dh, o.dense, o.lse, o.h, o.p.M, o.w, o.targets, n)
 	} else {
@@ -115,6 +117,7 @@ func (o *head) backward(in []G.Value, grad G.Value) error {
 		clear(o.dh[:n*c.C])
 		c.Device.LogProbsBackward(o.dh, o.dw, o.dense, o.lse, o.h, o.p.M, o.w, o.targets, n)
 	}
+	scale(o.dh[:n*c.C], c.Scales.Head)
 	clear(o.dxr[:n*c.C])
 	c.Device.RMSNormBackward(o.dxr, o.norm.dw, o.dh, o.x, o.norm.w, o.rstd, n, c.C)
 	for i, r := range o.rows {

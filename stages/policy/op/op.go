@@ -40,7 +40,12 @@ type Shape struct {
 
 	Eps      float32 // of RMSNorm
 	HeadNorm bool    // RMSNorm of each head of q and k before the rotation
+	Scales   Scales
 }
+
+// Scales are constant factors, of which 0 stands for 1: of the embedding's rows, of q after the rotation,
+// and of the input of the head.
+type Scales struct{ Embed, Query, Head float32 }
 
 // Context is what the operations of a graph share, buffers included. The operations of a graph run one at
 // a time. Graphs that share a Context must not run at the same time either.

@@ -224,7 +224,20 @@ func TestGradients(t *testing.T) {
 			b.sized(name+".v.bias", mode, p.V.N)
 		return must[*G.Node](b.t)(op.Attention(name, b.c, layer, b.batch, x, p))
 	}
+	// What SmolLM3 and Granite add: layers that do not rotate, and factors.
+	scaled := func(b *bench, name, mode string, layer int, x *G.Node) *G.Node {
+		return must[*G.Node](b.t)(op.Attention(name, b.c, layer, b.batch, x, op.AttentionParams{
+			Norm: b.vector(name+".norm", mode), Q: b.linear(name+".q", mode, s.H*s.D, s.C),
+			K: b.linear(name+".k", mode, s.G*s.D, s.C), V: b.linear(name+".v", mode, s.G*s.D, s.C),
+			O: b.linear(name+".o", mode, s.C, s.H*s.D), NoRope: layer == 1}))
+	}
+	granite := small
+	granite.Scales = op.Scales{Embed: 1.5, Query: 0.6, Head: 0.7}
 	for _, mode := range []string{"frozen", "lora", "full"} {
+		t.Run("scaled/"+mode, func(t *testing.T) { // two layers share one memory
+			b := shaped(t, granite, 1)
+			b.check(scaled(b, "a1", mode, 1, scaled(b, "a0", mode, 0, b.param("x", 1, s.T, s.C))))
+		})
 		t.Run("qwen/"+mode, func(t *testing.T) { // two layers share one memory
 			shape := small
 			shape.HeadNorm = true
@@ -245,18 +258,20 @@ func TestGradients(t *testing.T) {
 			x = swiglu(b, "m0", mode, 0, x)
 			b.check(swiglu(b, "m1", mode, 1, attention(b, "a1", mode, 1, x)))
 		})
-		t.Run("head/"+mode, func(t *testing.T) {
-			b := newBench(t, 1)
-			w := b.noise(s.V*s.C, 0.5)
-			p := op.HeadParams{Norm: b.vector("norm", mode), W: w, M: b.c.Device.Pack(w, s.V, s.C)}
-			if mode == "full" {
-				p.Weight = b.param("w", 0.5, s.V, s.C)
-			}
-			b.check(must[*G.Node](t)(op.Head("head", b.c, b.batch, b.param("x", 1, s.T, s.C), p)))
-		})
+		for name, shape := range map[string]op.Shape{"head/": small, "scaled head/": granite} {
+			t.Run(name+mode, func(t *testing.T) {
+				b := shaped(t, shape, 1)
+				w := b.noise(s.V*s.C, 0.5)
+				p := op.HeadParams{Norm: b.vector("norm", mode), W: w, M: b.c.Device.Pack(w, s.V, s.C)}
+				if mode == "full" {
+					p.Weight = b.param("w", 0.5, s.V, s.C)
+				}
+				b.check(must[*G.Node](t)(op.Head("head", b.c, b.batch, b.param("x", 1, s.T, s.C), p)))
+			})
+		}
 	}
-	t.Run("embed, tied head", func(t *testing.T) {
-		b := newBench(t, 1)
+	tied := func(t *testing.T, shape op.Shape) {
+		b := shaped(t, shape, 1)
 		table := b.param("table", 1, s.V, s.C)
 		x, grad, err := op.Embed("embed", b.c, b.batch, op.Table{Node: table})
 		if err != nil {
@@ -266,7 +281,9 @@ func TestGradients(t *testing.T) {
 		b.check(must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{
 			Norm: b.vector("norm", "frozen"), M: b.c.Device.Pack(make([]float32, s.V*s.C), s.V, s.C), Weight: table,
 			TiedGrad: grad})))
-	})
+	}
+	t.Run("embed, tied head", func(t *testing.T) { tied(t, small) })
+	t.Run("scaled embed, tied head", func(t *testing.T) { tied(t, granite) })
 }
 
 // TestRecomputeSameBits: layers that compute their activations again get the same bits as layers that keep
@@ -313,10 +330,14 @@ func TestHeadWithoutGradients(t *testing.T) {
 // The last layer computes only the rows from a segment's first target on. The gradients are the same.
 func TestLastLayer(t *testing.T) {
 	for _, mode := range []string{"frozen", "lora", "full"} {
-		for _, norm := range []bool{false, true} {
+		for _, kind := range []string{"llama", "norm", "scaled"} {
+			norm, scaled := kind == "norm", kind == "scaled"
 			run := func(last bool) (logps []float32, grads map[string][]float32) {
 				shape := small
 				shape.HeadNorm = norm
+				if scaled {
+					shape.Scales = op.Scales{Query: 0.6, Head: 0.7}
+				}
 				b := shaped(t, shape, 1)
 				b.rows.Reset() // a long prompt, a pair, and nothing to learn
 				b.rows.Add([]int32{1, 2, 3, 4}, []int32{5})
@@ -324,7 +345,8 @@ func TestLastLayer(t *testing.T) {
 				b.rows.Add([]int32{10, 11}, nil)
 				p := op.AttentionParams{
 					Norm: b.vector("anorm", mode), Q: b.linear("q", mode, 16, 8), K: b.linear("k", mode, 8, 8),
-					V: b.linear("v", mode, 8, 8), O: b.linear("o", mode, 8, 16), Last: last,
+					V: b.linear("v", mode, 8, 8), O: b.linear("o", mode, 8, 16), NoRope: scaled,
+					Last: last,
 				}
 				if norm {
 					p.QNorm, p.KNorm = b.sized("qn", mode, 4), b.sized("kn", mode, 4)
@@ -363,13 +385,13 @@ func TestLastLayer(t *testing.T) {
 			want, wantGrads := run(false)
 			got, grads := run(true)
 			if !slices.Equal(got, want) {
-				t.Errorf("%s, norm %v: log-probabilities %v, want %v", mode, norm, got, want)
+				t.Errorf("%s, %s: log-probabilities %v, want %v", mode, kind, got, want)
 			}
 			for name, w := range wantGrads {
 				for i := range w {
 					if math.Abs(float64(grads[name][i]-w[i])) > 1e-5*(1+math.Abs(float64(w[i]))) {
-						t.Errorf("%s, norm %v: gradient %s[%d] is %v, want %v",
-							mode, norm, name, i, grads[name][i], w[i])
+						t.Errorf("%s, %s: gradient %s[%d] is %v, want %v",
+							mode, kind, name, i, grads[name][i], w[i])
 						break
 					}
 				}

@@ -80,6 +80,16 @@ func (s Shape) LayerBytes() int {
 	return 4 * s.T * row
 }
 
+// scale multiplies x by a factor; 0 stands for 1.
+func scale(x []float32, by float32) {
+	if by == 0 || by == 1 {
+		return
+	}
+	for i := range x {
+		x[i] *= by
+	}
+}
+
 // carry copies the gradient of the residual stream, unless dst and src are the same memory.
 func carry(dst, src []float32) {
 	if len(dst) > 0 && &dst[0] != &src[0] {
