@@ -24,7 +24,7 @@ type forward struct {
 	m *model.Model
 	d kernel.Device
 
-	x, normed        []float32 // (T, C) residual stream; its norm
+	x, normed        []float32 // (T, C) residual stream, as model.Scales says; its norm
 	rstd             []float32 // (T)
 	q, att           []float32 // (T, H, D)
 	k, v             []float32 // (T, G, D)
@@ -90,14 +90,16 @@ func grow[E any](b *[]E, n int) {
 
 // layers runs rows of tokens at their positions through all layers. Afterwards f.x has the residual stream
 // before the final norm: of the selected rows only, if selecting is set. attend is called for each layer,
-// with rotated q and k, and v, of the rows in f.q, f.k and f.v, and fills f.att. In the last layer q and
-// att have only the selected rows.
+// with q and k, rotated in most layers, and v, of the rows in f.q, f.k and f.v, and fills f.att. In the last
+// layer q and att have only the selected rows.
 func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 	defer func() { f.selecting = false }() // also after a panic, since f is used again
 	m, d, t := f.m, f.d, len(ids)
-	c, eps := m.HiddenSize, float32(m.RMSNormEps)
+	c, s := m.HiddenSize, m.Scales()
+	eps := s.Eps
 	f.size(t)
 	m.Embedding(f.x, ids)
+	scale(f.x, s.Embed)
 	for i := range m.Layers {
 		l := &m.Layers[i]
 		d.RMSNorm(f.normed, f.rstd, f.x, l.InputNorm, t, c, eps)
@@ -118,8 +120,11 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 			d.RMSNorm(f.q, f.rstd, q, l.QNorm, t*m.NumHeads, m.HeadDim, eps)
 			d.RMSNorm(f.k, f.rstd, k, l.KNorm, all*m.NumKVHeads, m.HeadDim, eps)
 		}
-		d.RoPE(f.q, m.Cos, m.Sin, queryPos, t, m.NumHeads, m.HeadDim, false)
-		d.RoPE(f.k, m.Cos, m.Sin, pos, all, m.NumKVHeads, m.HeadDim, false)
+		if m.Rotates(i) {
+			d.RoPE(f.q, m.Cos, m.Sin, queryPos, t, m.NumHeads, m.HeadDim, false)
+			d.RoPE(f.k, m.Cos, m.Sin, pos, all, m.NumKVHeads, m.HeadDim, false)
+		}
+		scale(f.q[:t*m.NumHeads*m.HeadDim], s.Query)
 		attend(i)
 		f.addTo(f.x, f.att, &l.O, t)
 		d.RMSNorm(f.normed, f.rstd, f.x, l.PostNorm, t, c, eps)
@@ -129,6 +134,16 @@ func (f *forward) layers(ids, pos []int32, attend func(layer int)) {
 			d.SwiGLU(f.act, f.gate, f.up, n*m.IntermediateSize)
 			f.addTo(f.x[at*c:], f.act, &l.Down, n)
 		}
+	}
+}
+
+// scale multiplies x by a factor.
+func scale(x []float32, by float32) {
+	if by == 1 {
+		return
+	}
+	for i := range x {
+		x[i] *= by
 	}
 }
 
@@ -247,7 +262,7 @@ func (f *forward) attendPacked(layer int) {
 // memory as a whole. The next call overwrites the result.
 func (f *forward) targetLogProbs(target []int32) ([]float32, error) {
 	t := len(target)
-	f.d.RMSNorm(f.normed, f.rstd, f.x, f.m.Norm, t, f.m.HiddenSize, float32(f.m.RMSNormEps))
+	f.normLast(t)
 	grow(&f.logp, t)
 	grow(&f.lse, t)
 	f.d.LogProbs(f.logp, f.lse, f.normed, f.m.Head, target, t)
@@ -262,6 +277,7 @@ func (f *forward) targetLogProbs(target []int32) ([]float32, error) {
 // eachLogits calls visit with the logits (V) of each row in turn, after layers.
 func (f *forward) eachLogits(t int, visit func(row int, logits []float32) error) error {
 	f.normLast(t)
+	grow(&f.logits, min(t, headRows)*f.m.VocabSize)
 	for at := 0; at < t; at += headRows {
 		for i := range f.blockOf(at, t) {
 			if err := visit(at+i, f.row(i)); err != nil {
@@ -279,6 +295,7 @@ func (f *forward) eachRow(t int, visit func(row int, logits []float32)) {
 		f.visitAt = func(i int) { f.visit(f.block+i, f.row(i)) }
 	}
 	f.normLast(t)
+	grow(&f.logits, min(t, headRows)*f.m.VocabSize)
 	f.visit = visit
 	for at := 0; at < t; at += headRows {
 		f.block = at
@@ -288,10 +305,11 @@ func (f *forward) eachRow(t int, visit func(row int, logits []float32)) {
 	f.visit = nil
 }
 
+// normLast fills f.normed with the input of the head for t rows.
 func (f *forward) normLast(t int) {
-	m := f.m
-	f.d.RMSNorm(f.normed, f.rstd, f.x, m.Norm, t, m.HiddenSize, float32(m.RMSNormEps))
-	grow(&f.logits, min(t, headRows)*m.VocabSize)
+	c, s := f.m.HiddenSize, f.m.Scales()
+	f.d.RMSNorm(f.normed, f.rstd, f.x, f.m.Norm, t, c, s.Eps)
+	scale(f.normed[:t*c], s.Head)
 }
 
 // blockOf computes the logits of up to headRows of t rows, from row at on, and returns their number.

@@ -228,7 +228,7 @@ func ReadAdapter(fsys fs.FS, cfg Config) (*Adapter, error) {
 	if err := f.supported(); err != nil {
 		return nil, fmt.Errorf("%s: %w", adapterConfigName, err)
 	}
-	if err := unreadAdapter.refuse(text, adapterFile{}); err != nil {
+	if err := unreadAdapter.refuse(text, adapterFile{}, cfg.Family); err != nil {
 		return nil, fmt.Errorf("%s: %w", adapterConfigName, err)
 	}
 	a := &Adapter{Rank: f.Rank, Alpha: f.Alpha, RankStable: f.RankStable, Layers: make([]AdapterLayer, cfg.NumLayers)}

@@ -56,6 +56,12 @@ func (m *Model) Fingerprint() string {
 	maps := &m.Layers[0].Q
 	fmt.Fprintf(sum, "%s %T %t %T %t %s\n", m.BaseDigest(), m.HeadWeight(), m.Wrapped.Head != nil, maps.Weight(),
 		maps.Wrapped != nil, m.Device.Name())
+	if s := m.Multipliers; s != nil {
+		fmt.Fprintln(sum, *s)
+	}
+	if m.NoRope != nil {
+		fmt.Fprintln(sum, m.NoRope)
+	}
 	if a := m.Adapter; a != nil {
 		fmt.Fprintln(sum, a.Rank, a.Scale())
 		for _, l := range a.Layers {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,20 +28,14 @@ type Config struct {
 	EOS              []int32 // IDs that end an answer; may be empty
 	DType            string  // type of the checkpoint's weights: float32, bfloat16 or float16
 	NF4              bool    // the weights of the layers' linear maps are quantized to four bits
+
+	SlidingWindow int          // Mistral: how many tokens attention reaches, at least MaxPositions; 0: without limit
+	NoRope        []bool       // SmolLM3: by layer, whether it has no rotary positions; nil in other families
+	Multipliers   *Multipliers // Granite; nil in other families
 }
 
-// Family is an architecture, as model_type in config.json names it.
-type Family string
-
-// The supported families. All are the same transformer, except for the differences listed here.
-const (
-	Llama Family = "llama"
-	Qwen2 Family = "qwen2" // and Qwen2.5: a bias on q, k and v
-	Qwen3 Family = "qwen3" // dense: RMSNorm on each head of q and k, before the rotation
-)
-
-// architectures are the names of the classes in transformers.
-var architectures = map[Family]string{Llama: "LlamaForCausalLM", Qwen2: "Qwen2ForCausalLM", Qwen3: "Qwen3ForCausalLM"}
+// maxLayers is the largest number of layers.
+const maxLayers = 1 << 10
 
 // configFile is config.json. Pointers distinguish an absent field from zero.
 type configFile struct {
@@ -56,7 +51,7 @@ type configFile struct {
 	MaxPositions     *int     `json:"max_position_embeddings"`
 	RopeTheta        *float64 `json:"rope_theta"`
 	RMSNormEps       *float64 `json:"rms_norm_eps"`
-	TieEmbeddings    bool     `json:"tie_word_embeddings"`
+	TieEmbeddings    *bool    `json:"tie_word_embeddings"`
 	BOS              tokenIDs `json:"bos_token_id"`
 	EOS              tokenIDs `json:"eos_token_id"`
 	TorchDtype       string   `json:"torch_dtype,omitempty"`
@@ -66,11 +61,19 @@ type configFile struct {
 	MLPBias          bool     `json:"mlp_bias"`
 	RopeScaling      *rope    `json:"rope_scaling,omitempty"`
 	RopeParameters   *rope    `json:"rope_parameters,omitempty"` // replaces rope_theta and rope_scaling
-	SlidingWindow    *int     `json:"sliding_window,omitempty"`
+	SlidingWindow    window   `json:"sliding_window,omitzero"`
 	// Qwen's files set sliding_window and switch it off here.
 	UseSlidingWindow *bool         `json:"use_sliding_window,omitempty"`
 	LayerTypes       []string      `json:"layer_types,omitempty"`
 	Quantization     *quantization `json:"quantization_config,omitempty"`
+
+	// Of some families; in the others they are fields that are not read. See refuse.
+	NoRopeLayers        []int    `json:"no_rope_layers,omitempty" family:"smollm3"` // 1: with rotary positions
+	NoRopeInterval      *int     `json:"no_rope_layer_interval,omitempty" family:"smollm3"`
+	EmbeddingMultiplier *float64 `json:"embedding_multiplier,omitempty" family:"granite"`
+	AttentionMultiplier *float64 `json:"attention_multiplier,omitempty" family:"granite"`
+	ResidualMultiplier  *float64 `json:"residual_multiplier,omitempty" family:"granite"`
+	LogitsScaling       *float64 `json:"logits_scaling,omitempty" family:"granite"`
 }
 
 // quantization is what transformers writes about bitsandbytes, as far as it decides the meaning of the
@@ -120,7 +123,7 @@ func parseConfig(text []byte) (Config, error) {
 	if err := f.supported(); err != nil {
 		return Config{}, err
 	}
-	if err := refuseUnread(text); err != nil {
+	if err := refuseUnread(text, Family(f.ModelType)); err != nil {
 		return Config{}, err
 	}
 	c, err := f.config()
@@ -137,7 +140,7 @@ func (c Config) Validate() error {
 		v, limit int
 	}{
 		{"hidden_size", c.HiddenSize, 1 << 17}, {"intermediate_size", c.IntermediateSize, 1 << 19},
-		{"num_hidden_layers", c.NumLayers, 1 << 10}, {"num_attention_heads", c.NumHeads, 1 << 10},
+		{"num_hidden_layers", c.NumLayers, maxLayers}, {"num_attention_heads", c.NumHeads, 1 << 10},
 		{"num_key_value_heads", c.NumKVHeads, 1 << 10}, {"head_dim", c.HeadDim, 1 << 10},
 		{"vocab_size", c.VocabSize, 1 << 22}, {"max_position_embeddings", c.MaxPositions, 1 << 20},
 	} {
@@ -150,9 +153,10 @@ func (c Config) Validate() error {
 			return fmt.Errorf("rope_scaling: %w", err)
 		}
 	}
+	if err := c.validateFamily(); err != nil {
+		return err
+	}
 	switch {
-	case architectures[c.Family] == "":
-		return fmt.Errorf("model_type: %q is unknown", c.Family)
 	case c.NumHeads%c.NumKVHeads != 0:
 		return fmt.Errorf("num_key_value_heads: %d does not divide num_attention_heads %d", c.NumKVHeads, c.NumHeads)
 	case c.MaxPositions*c.HeadDim > 1<<27: // the size of the tables of angles
@@ -175,14 +179,13 @@ func (c Config) Validate() error {
 
 // supported returns an error for settings that change the computation and are not supported.
 func (f *configFile) supported() error {
-	const only = "only Llama 3, Qwen 2 and 2.5, and dense Qwen 3 are supported"
-	class, ok := architectures[Family(f.ModelType)]
+	family, ok := families[Family(f.ModelType)]
 	if !ok {
-		return fmt.Errorf("model_type: %q: %s", f.ModelType, only)
+		return fmt.Errorf("model_type: %q: %s", f.ModelType, onlyFamilies)
 	}
 	for _, a := range f.Architectures {
-		if a != class {
-			return fmt.Errorf("architectures: %q with model_type %q: %s", a, f.ModelType, only)
+		if a != family.class {
+			return fmt.Errorf("architectures: %q with model_type %q: %s", a, f.ModelType, onlyFamilies)
 		}
 	}
 	if err := f.ropesAgree(); err != nil {
@@ -195,16 +198,17 @@ func (f *configFile) supported() error {
 	}
 	switch {
 	case f.AttentionBias: // of q, k, v and o; Qwen 2 has biases without this field
-		return fmt.Errorf("attention_bias: true: %s", only)
+		return fmt.Errorf("attention_bias: true: %s", onlyFamilies)
 	case f.MLPBias:
-		return fmt.Errorf("mlp_bias: true: %s", only)
+		return fmt.Errorf("mlp_bias: true: %s", onlyFamilies)
 	case f.HiddenAct != "" && f.HiddenAct != "silu":
 		return fmt.Errorf("hidden_act: %q: only silu is supported", f.HiddenAct)
 	case or(f.UseSlidingWindow, false): // the window is 4096 if sliding_window is absent
 		return errors.New("use_sliding_window: true: only full attention is supported")
-	// Qwen uses its window only if use_sliding_window is true.
-	case f.SlidingWindow != nil && f.UseSlidingWindow == nil && Family(f.ModelType) == Llama:
-		return fmt.Errorf("sliding_window: %d: only full attention is supported", *f.SlidingWindow)
+	// Qwen and SmolLM3 use their window only if use_sliding_window is true.
+	case f.SlidingWindow.tokens != nil && f.UseSlidingWindow == nil && (f.ModelType == string(Llama) ||
+		f.ModelType == string(Granite)):
+		return fmt.Errorf("sliding_window: %d: only full attention is supported", *f.SlidingWindow.tokens)
 	}
 	return f.Quantization.supported()
 }
@@ -235,22 +239,26 @@ func (f *configFile) config() (Config, error) {
 	if dtype == "" {
 		dtype = f.Dtype
 	}
-	positions, headDim := 2048, *f.HiddenSize / *f.NumHeads
-	if Family(f.ModelType) != Llama {
-		positions = 32768
+	window, err := f.slidingWindow()
+	if err != nil {
+		return Config{}, err
 	}
-	if Family(f.ModelType) == Qwen3 {
-		headDim = 128
+	noRope, err := f.noRope()
+	if err != nil {
+		return Config{}, err
 	}
+	absent := families[Family(f.ModelType)]
 	return Config{
 		Family: Family(f.ModelType), RopeScaling: scaling,
 		HiddenSize: *f.HiddenSize, IntermediateSize: *f.IntermediateSize, NumLayers: *f.NumLayers,
-		NumHeads: *f.NumHeads, NumKVHeads: or(f.NumKVHeads, *f.NumHeads), HeadDim: or(f.HeadDim, headDim),
+		NumHeads: *f.NumHeads, NumKVHeads: or(f.NumKVHeads, cmp.Or(absent.kvHeads, *f.NumHeads)),
+		HeadDim:      or(f.HeadDim, cmp.Or(absent.headDim, *f.HiddenSize / *f.NumHeads)),
 		VocabSize:    *f.VocabSize,
-		MaxPositions: or(f.MaxPositions, positions), RopeTheta: or(f.RopeTheta, 10000),
+		MaxPositions: or(f.MaxPositions, absent.positions), RopeTheta: or(f.RopeTheta, absent.theta),
 		RMSNormEps:    or(f.RMSNormEps, 1e-6),
-		TieEmbeddings: f.TieEmbeddings, BOS: f.BOS, EOS: f.EOS, DType: strings.TrimPrefix(dtype, "torch."),
-		NF4: f.Quantization != nil,
+		TieEmbeddings: or(f.TieEmbeddings, absent.tied), BOS: f.BOS, EOS: f.EOS,
+		DType: strings.TrimPrefix(dtype, "torch."), NF4: f.Quantization != nil,
+		SlidingWindow: window, NoRope: noRope, Multipliers: f.multipliers(),
 	}, nil
 }
 
@@ -273,14 +281,16 @@ func (c Config) file() configFile {
 		q = &quantization{Method: "bitsandbytes", In4Bit: true, Type: "nf4", Nested: true, Storage: &storage,
 			ComputeIn: "bfloat16"}
 	}
-	return configFile{
+	f := configFile{
 		Quantization: q, RopeScaling: scaling,
-		Architectures: []string{architectures[c.Family]}, ModelType: string(c.Family), HiddenAct: "silu",
+		Architectures: []string{families[c.Family].class}, ModelType: string(c.Family), HiddenAct: "silu",
 		HiddenSize: &c.HiddenSize, IntermediateSize: &c.IntermediateSize, NumLayers: &c.NumLayers,
 		NumHeads: &c.NumHeads, NumKVHeads: &c.NumKVHeads, HeadDim: &c.HeadDim, VocabSize: &c.VocabSize,
 		MaxPositions: &c.MaxPositions, RopeTheta: &c.RopeTheta, RMSNormEps: &c.RMSNormEps,
-		TieEmbeddings: c.TieEmbeddings, BOS: c.BOS, EOS: c.EOS, TorchDtype: c.DType,
+		TieEmbeddings: &c.TieEmbeddings, BOS: c.BOS, EOS: c.EOS, TorchDtype: c.DType,
 	}
+	f.setFamily(c)
+	return f
 }
 
 // tokenIDs is one ID, a list of IDs, or null.

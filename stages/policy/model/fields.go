@@ -21,15 +21,18 @@ type ignoredField struct{}
 
 // refuse returns an error for the first field of object that may change the computation. object is
 // decoded into a struct like read; a field that is skipped in silence would give another model
-// without any error.
-func (u unread) refuse(object []byte, read any) error {
+// without any error. A field of the struct with another family in its tag counts as one that is not
+// read.
+func (u unread) refuse(object []byte, read any, of Family) error {
 	var fields map[string]any
 	if err := json.Unmarshal(object, &fields); err != nil {
 		return err
 	}
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(read)) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		delete(fields, name)
+		if family, ok := f.Tag.Lookup("family"); !ok || Family(family) == of {
+			delete(fields, name)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		value := fields[name]
@@ -85,6 +88,9 @@ var unreadConfig = unread{
 	"is_causal": true, "hidden_activation": "silu",
 }
 
+// unreadBy adds to unreadConfig what one family's class does not use, although others do.
+var unreadBy = map[Family]unread{SmolLM3: {"pretraining_tp": ignored}}
+
 // unreadRope: transformers uses an attention factor with yarn only.
 var unreadRope = unread{"partial_rotary_factor": 1.0, "attention_factor": 1.0}
 
@@ -96,8 +102,10 @@ var unreadQuantization = unread{
 }
 
 // refuseUnread checks config.json and the objects in it with refuse.
-func refuseUnread(text []byte) error {
-	if err := unreadConfig.refuse(text, configFile{}); err != nil {
+func refuseUnread(text []byte, of Family) error {
+	config := maps.Clone(unreadConfig)
+	maps.Copy(config, unreadBy[of])
+	if err := config.refuse(text, configFile{}, of); err != nil {
 		return err
 	}
 	var objects map[string]json.RawMessage
@@ -113,7 +121,7 @@ func refuseUnread(text []byte) error {
 		{"quantization_config", unreadQuantization, quantization{}},
 	} {
 		if object := objects[o.name]; object != nil {
-			if err := o.refuse(object, o.read); err != nil {
+			if err := o.refuse(object, o.read, of); err != nil {
 				return fmt.Errorf("%s: %w", o.name, err)
 			}
 		}

@@ -1,6 +1,8 @@
 package model_test
 
 import (
+	"bytes"
+	"io"
 	"testing"
 	"testing/fstest"
 
@@ -23,6 +25,14 @@ func FuzzOpen(f *testing.F) {
 	f.Add(dir.MapFS["config.json"].Data, dir.MapFS["adapter_config.json"].Data)
 	f.Add([]byte(`{"model_type":"llama","hidden_size":8,"num_attention_heads":3}`),
 		[]byte(`{"peft_type":"LORA","r":2}`))
+	for _, family := range allFamilies {
+		var b bytes.Buffer
+		create := func(string) (io.WriteCloser, error) { return &buffer{done: func(v []byte) { b.Write(v) }}, nil }
+		if err := kin(family).Save(create); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes(), dir.MapFS["adapter_config.json"].Data)
+	}
 	f.Fuzz(func(t *testing.T, config, adapter []byte) {
 		spoiled := fstest.MapFS{
 			"config.json": {Data: config}, "adapter_config.json": {Data: adapter},
@@ -34,7 +44,7 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		if len(got.Embed) != got.VocabSize*got.HiddenSize || len(got.Cos) != got.MaxPositions*got.HeadDim/2 ||
-			len(got.Layers) != got.NumLayers {
+			len(got.Layers) != got.NumLayers || got.Validate() != nil {
 			t.Errorf("accepted %s as %+v", config, got.Config)
 		}
 	})

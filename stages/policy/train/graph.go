@@ -29,9 +29,11 @@ const defaultActivationBytes = 1 << 30
 
 func newGraph(w *weights, cfg Config) (*graph, error) {
 	m := w.base
+	s := m.Scales()
 	shape := op.Shape{
 		T: cfg.Tokens, C: m.HiddenSize, H: m.NumHeads, G: m.NumKVHeads, D: m.HeadDim, F: m.IntermediateSize,
-		V: m.VocabSize, Eps: float32(m.RMSNormEps), HeadNorm: m.Family == model.Qwen3,
+		V: m.VocabSize, Eps: s.Eps, HeadNorm: m.Family == model.Qwen3,
+		Scales: op.Scales{Embed: s.Embed, Query: s.Query, Head: s.Head},
 	}
 	if w.adapter != nil {
 		shape.R = w.adapter.Rank
@@ -112,7 +114,7 @@ func (b *builder) logProbs() (*G.Node, error) {
 		x, err = op.Attention(at+"attention", b.c, i, b.batch, x, op.AttentionParams{
 			Norm: op.Vector{W: l.InputNorm, Node: b.nodes[at+"input_norm"]},
 			Q:    lin(model.Q), K: lin(model.K), V: lin(model.V), O: lin(model.O),
-			Last:  i == len(m.Layers)-1,
+			NoRope: !m.Rotates(i), Last: i == len(m.Layers)-1,
 			QNorm: op.Vector{W: l.QNorm, Node: b.nodes[at+"q_norm"]},
 			KNorm: op.Vector{W: l.KNorm, Node: b.nodes[at+"k_norm"]},
 		})
