@@ -56,7 +56,7 @@ func (f *File) Checkpoint() (*Checkpoint, error) {
 			return nil, notSupported(t)
 		}
 		w := Weight{Name: want.Name, Shape: want.Shape, Type: t.Type, file: f, t: t}
-		if cfg.Family == model.Llama {
+		if rotatesNeighbours(cfg.Family) {
 			switch {
 			case strings.HasSuffix(name, ".attn_q.weight"):
 				w.heads = cfg.NumHeads

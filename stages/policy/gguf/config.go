@@ -10,9 +10,6 @@ import (
 	"itool/stages/policy/model"
 )
 
-// families are the architectures that the engine computes, by the name in general.architecture.
-var families = map[string]model.Family{"llama": model.Llama, "qwen2": model.Qwen2, "qwen3": model.Qwen3}
-
 // Architecture is the model's kind, such as llama.
 func (f *File) Architecture() (string, error) {
 	arch, ok, err := f.text("general.architecture")
@@ -54,13 +51,16 @@ func (f *File) config(tied bool) (c model.Config, err error) {
 	}
 	var ok bool
 	if c.Family, ok = families[arch]; !ok {
-		return c, fmt.Errorf("gguf: architecture %.40q is not supported (llama, qwen2 and qwen3 are)", arch)
+		return c, fmt.Errorf("gguf: architecture %.40q is not supported (llama, qwen2, qwen3, smollm3 and granite are)", arch)
 	}
 	if err := f.one(arch); err != nil {
 		return c, fmt.Errorf("gguf: %w", err)
 	}
 	c.TieEmbeddings = tied
 	if err := f.shape(arch, &c); err != nil {
+		return c, fmt.Errorf("gguf: %w", err)
+	}
+	if err := f.family(arch, &c); err != nil {
 		return c, fmt.Errorf("gguf: %w", err)
 	}
 	if c.BOS, c.EOS, err = f.ends(); err != nil {
@@ -84,7 +84,7 @@ func (f *File) one(arch string) error {
 		name, ours := strings.CutPrefix(key, arch+".")
 		v := f.meta[key]
 		want, listed := neutral[name]
-		if !ours || v.off() || listed && (want == nil || want == v.String()) {
+		if !ours || v.off() || listed && (want == nil || want == v.String()) || readsKey(arch, name) {
 			continue
 		}
 		return fmt.Errorf("key %q: %v is not supported, because it may change the computation", key, v)

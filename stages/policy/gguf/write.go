@@ -41,9 +41,13 @@ func (t *source) size() uint64 {
 }
 
 // Write writes the policy with its adapter merged into the base. Matrices have the checkpoint's type,
-// bf16, fp16 or float32, unless Options say otherwise.
+// bf16, fp16 or float32, unless Options say otherwise. A model that llama.cpp would compute differently is an
+// error.
 func Write(w io.Writer, p *policy.Policy, o Options) error {
 	m := p.Model().Merged()
+	if err := expressible(&m.Config); err != nil {
+		return fmt.Errorf("gguf: %w", err)
+	}
 	e := &encoder{w: bufio.NewWriterSize(w, 1<<16)}
 	meta := keys(m, o)
 	if o.NoTokenizer {
@@ -90,7 +94,7 @@ func padded(n uint64) uint64 { return (n + alignment - 1) / alignment * alignmen
 
 // keys is the metadata of the model, with the names of llama.cpp.
 func keys(m *model.Model, o Options) *metadata {
-	arch := string(m.Family)
+	arch := architecture(m.Family)
 	d := &metadata{}
 	d.str("general.architecture", arch)
 	d.str("general.type", "model")
@@ -122,6 +126,11 @@ func keys(m *model.Model, o Options) *metadata {
 	}
 	d.f32(arch+".rope.freq_base", float32(m.RopeTheta))
 	d.f32(arch+".attention.layer_norm_rms_epsilon", float32(m.RMSNormEps))
+	if s := m.Multipliers; s != nil {
+		for _, k := range multipliers(s) {
+			d.f32(arch+"."+k.name, float32(*k.value))
+		}
+	}
 	return d
 }
 
@@ -203,7 +212,7 @@ func tensors(m *model.Model, o Options) []source {
 		for j, lin := range l.Linears() {
 			w, bias := matrix(at+moduleNames[j]+".weight", lin.Weight()), lin.Bias
 			heads := map[model.Module]int{model.Q: m.NumHeads, model.K: m.NumKVHeads}[model.Module(j)]
-			if heads > 0 && m.Family == model.Llama {
+			if heads > 0 && rotatesNeighbours(m.Family) {
 				w.rows = interleaved(w.rows, heads, m.HeadDim, w.k)
 			}
 			all = append(all, w)
@@ -219,8 +228,8 @@ func vector(name string, v []float32) source {
 	return source{name: name, k: len(v), kind: F32, rows: func(dst []float32, _, _ int) { copy(dst, v) }}
 }
 
-// interleaved reorders the rows of each head of a Llama for llama.cpp, which rotates neighbouring rows;
-// Hugging Face rotates row i with row i + D/2.
+// interleaved reorders the rows of each head for llama.cpp, where it rotates neighbouring rows; Hugging Face
+// rotates row i with row i + D/2.
 func interleaved(rows func([]float32, int, int), heads, d, k int) func([]float32, int, int) {
 	return func(dst []float32, from, to int) {
 		for r := from; r < to; r++ {
