@@ -133,6 +133,18 @@ func As(t testing.TB, fsys fs.FS, dtype safetensors.Dtype) fs.FS {
 	return over{files, fsys}
 }
 
+// NF4 returns a checkpoint with the linear maps of its layers in four bits.
+func NF4(t testing.TB, fsys fs.FS) fs.FS {
+	t.Helper()
+	m, err := model.Open(fsys, ref.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := fstest.MapFS{}
+	must(m.SaveNF4(create(files)))
+	return over{files, fsys}
+}
+
 // over is a folder whose files hide those of another.
 type over struct{ top, bottom fs.FS }
 

@@ -166,6 +166,29 @@ func TestGoldenSteps(t *testing.T) {
 	}
 }
 
+// TestGoldenStepAllocatesNothing: a step allocates nothing in any family.
+func TestGoldenStepAllocatesNothing(t *testing.T) {
+	for _, g := range policytest.Goldens(t) {
+		m := goldenModel(t, g)
+		for _, loss := range []string{"sft", "simpo"} {
+			p := goldenPhase(g, loss)
+			p.Epochs, p.BatchSize, p.Rate = 100, 2, 1e-4
+			tr := start(t, m, goldenConfig(g, m, loss), p)
+			step := func() {
+				if _, err := tr.Step(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 10 {
+				step()
+			}
+			if n := testing.AllocsPerRun(30, step); n != 0 {
+				t.Errorf("%s, %s: %v allocations a step", g.Name, loss, n)
+			}
+		}
+	}
+}
+
 func goldenSteps(t *testing.T, g *policytest.Golden, loss, prefix string, s policytest.Steps) {
 	t.Helper()
 	m := goldenModel(t, g)
