@@ -67,6 +67,8 @@ type configFile struct {
 	LayerTypes       []string      `json:"layer_types,omitempty"`
 	Quantization     *quantization `json:"quantization_config,omitempty"`
 
+	PadToken json.RawMessage `json:"pad_token_id,omitempty"` // not followed
+
 	// Of some families; in the others they are fields that are not read. See refuse.
 	NoRopeLayers        []int    `json:"no_rope_layers,omitempty" family:"smollm3"` // 1: with rotary positions
 	NoRopeInterval      *int     `json:"no_rope_layer_interval,omitempty" family:"smollm3"`

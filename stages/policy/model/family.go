@@ -189,13 +189,17 @@ func (f *configFile) multipliers() *Multipliers {
 	}
 }
 
-// setFamily is the inverse of slidingWindow, noRope and multipliers.
+// setFamily is the inverse of slidingWindow, noRope and multipliers. It also writes what transformers would
+// otherwise take from the defaults of the family.
 func (f *configFile) setFamily(c Config) {
 	if c.Family == Mistral {
 		f.SlidingWindow.present = true
 		if c.SlidingWindow != 0 {
 			f.SlidingWindow.tokens = &c.SlidingWindow
 		}
+	}
+	if c.Family == SmolLM3 { // without the field transformers pads with 128004, which the vocabulary may not have
+		f.PadToken = json.RawMessage("null")
 	}
 	for _, without := range c.NoRope {
 		with := 1

@@ -71,7 +71,7 @@ var unreadConfig = unread{
 	"unsloth_fixed": ignored, "unsloth_version": ignored, "is_llama_config": ignored,
 	// What a call returns, and how text is generated.
 	"return_dict": ignored, "output_attentions": ignored, "output_hidden_states": ignored, "output_scores": ignored,
-	"return_dict_in_generate": ignored, "use_cache": ignored, "is_decoder": ignored, "pad_token_id": ignored,
+	"return_dict_in_generate": ignored, "use_cache": ignored, "is_decoder": ignored,
 	"max_length": ignored, "min_length": ignored, "do_sample": ignored, "temperature": ignored, "top_k": ignored,
 	"top_p": ignored, "typical_p": ignored, "num_beams": ignored, "num_beam_groups": ignored,
 	"early_stopping":       ignored,
