@@ -219,6 +219,15 @@ def ten_steps(s, model, kind, examples, pairs):
     return dict(s, losses=losses, norms=norms)
 
 
+def dequantised(m):
+    """What the four bits stand for, by the default kernel, as in read.py."""
+    state = m.weight.quant_state
+    scales = bitsandbytes.functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+    default = torch._C.DispatchKeySet(torch._C.DispatchKey.CompositeExplicitAutograd)
+    return torch.ops.bitsandbytes.dequantize_4bit.default.redispatch(
+        default, m.weight.data, scales, state.blocksize, state.quant_type, state.shape, state.dtype)
+
+
 def quantised(base, to):
     """Writes the model with its linear maps in four bits; returns one of what they stand for."""
     cls, settings = type(base), transformers.BitsAndBytesConfig(
@@ -231,7 +240,7 @@ def quantised(base, to):
     with torch.no_grad():
         for name, m in model.named_modules():
             if isinstance(m, bitsandbytes.nn.Linear4bit):
-                base.get_submodule(name).weight.copy_(bitsandbytes.functional.dequantize_4bit(m.weight, m.weight.quant_state))
+                base.get_submodule(name).weight.copy_(dequantised(m))
     return base
 
 

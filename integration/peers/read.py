@@ -27,13 +27,23 @@ def load(folder):
     return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
+def dequantised(m):
+    """What the four bits stand for, by the default kernel. The library for CPUs with AVX-512 takes the scale of
+    the first block for all of a matrix whose rows are shorter than a block (bitsandbytes 0.50.2)."""
+    state = m.weight.quant_state
+    scales = bitsandbytes.functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+    default = torch._C.DispatchKeySet(torch._C.DispatchKey.CompositeExplicitAutograd)
+    return torch.ops.bitsandbytes.dequantize_4bit.default.redispatch(
+        default, m.weight.data, scales, state.blocksize, state.quant_type, state.shape, state.dtype)
+
+
 def load_quantised(folder):
     """What the four bits stand for, in float32: transformers would compute in bfloat16."""
     model = load(folder)
     for name, m in list(model.named_modules()):
         if isinstance(m, bitsandbytes.nn.Linear4bit):
             plain = torch.nn.Linear(m.in_features, m.out_features, bias=m.bias is not None)
-            plain.weight = torch.nn.Parameter(bitsandbytes.functional.dequantize_4bit(m.weight, m.weight.quant_state))
+            plain.weight = torch.nn.Parameter(dequantised(m))
             plain.bias = m.bias
             model.set_submodule(name, plain)
     return torch.nn.Module.float(model)
