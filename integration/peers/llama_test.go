@@ -47,9 +47,17 @@ func TestLlamaCppReadsOurGGUF(t *testing.T) {
 		ours, names = append(ours, p), append(names, name)
 	}
 	for _, g := range policytest.Goldens(t) {
+		adapted, base := g.Folder(true), g.Folder(false)
+		if g.Name == "smollm3" { // llama.cpp rotates other layers than those of this one
+			base = policytest.Shaped(1, model.Config{
+				Family: model.SmolLM3, HiddenSize: 32, IntermediateSize: 48, NumLayers: 5, NumHeads: 4, NumKVHeads: 2,
+				HeadDim: 8, VocabSize: 288, MaxPositions: 512, RopeTheta: 5e6, RMSNormEps: 1e-5, TieEmbeddings: true,
+				NoRope: []bool{false, false, false, true, false},
+			})
+			adapted = base
+		}
 		for kind, fsys := range map[string]fs.FS{
-			"adapted": g.Folder(true), "bf16": policytest.BF16(t, g.Folder(false)),
-			"fp16": policytest.As(t, g.Folder(false), safetensors.F16),
+			"adapted": adapted, "bf16": policytest.BF16(t, base), "fp16": policytest.As(t, base, safetensors.F16),
 		} {
 			p, err := policy.Open(fsys, policy.Options{})
 			if err != nil {
