@@ -18,8 +18,6 @@ package tokenizer
 import (
 	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // Tokenizer does not change after Open, except for its cache. Many goroutines may use it at once.
@@ -100,7 +98,7 @@ func (t *Tokenizer) encode(text string, m *matchers, prepare func(string) string
 	m.raw.cut(text, func(id int32) { ids = append(ids, id) }, func(part string) {
 		part = prepare(part)
 		if t.nfc {
-			part = norm.NFC.String(part)
+			part = nfc(part)
 		}
 		m.normal.cut(part, func(id int32) { ids = append(ids, id) }, func(word string) {
 			for len(word) > 0 {
