@@ -18,6 +18,8 @@ import (
 	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/sample"
+	"itool/stages/policy/template"
+	"itool/stages/policy/tokenizer"
 )
 
 var (
@@ -117,8 +119,11 @@ func with(t *testing.T, files map[string]string, gone ...string) fs.FS {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	tiny := policytest.Tiny(1).(fstest.MapFS)
-	tokens := string(tiny["tokenizer.json"].Data)
+	text := strings.Repeat("the city of Paris and the city of Rome, again and again: ten words, and more. ", 9)
+	larger, err := tokenizer.Train(slices.Values([]string{text}), 300, template.DefaultSpecial())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		fsys fs.FS
@@ -131,8 +136,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"no tokenizer config", with(t, nil, "tokenizer_config.json"), []string{"tokenizer_config.json", "bos"}},
 		{
 			"tokenizer of another model",
-			with(t, map[string]string{"tokenizer.json": strings.Replace(tokens, `"id": 261`, `"id": 300`, 1)}),
-			[]string{"another model", "300", "262"},
+			with(t, map[string]string{"tokenizer.json": string(larger)}),
+			[]string{"another model", "291", "262"},
 		},
 		{"unknown bos", with(t, map[string]string{"tokenizer_config.json": `{"bos_token": "<s>"}`}),
 			[]string{"tokenizer_config.json", "bos_token", "<s>"}},

@@ -17,6 +17,7 @@ type preTokenizer struct {
 	nfc          bool     // texts are normalised first; llama.cpp does not
 	ignoreMerges bool     // a word of the vocabulary needs no merges
 	bos          bool     // texts begin with the BOS token unless the file says otherwise
+	nearly       bool     // llama.cpp cuts by a simpler expression, which takes other letters for capitals
 }
 
 // preTokenizers are those whose parts are known: llm_tokenizer_bpe in llama.cpp's llama-vocab.cpp, with
@@ -25,30 +26,35 @@ var preTokenizers = []preTokenizer{
 	{names: []string{"llama-bpe", "llama3", "llama-v3", "falcon3"}, splits: []string{tokenizer.Llama},
 		ignoreMerges: true, bos: true},
 	{names: []string{"qwen2", "deepseek-r1-qwen", "megrez"}, splits: []string{tokenizer.Qwen}, nfc: true},
-	{names: []string{"qwen35"}, splits: []string{qwen35}, nfc: true},
+	{names: []string{"qwen35"}, splits: []string{tokenizer.Qwen35}, nfc: true},
 	{names: []string{"smollm", "starcoder", "refact", "command-r"}, digits: true},
 	{names: []string{"gpt-2", "phi-2"}},
-	{names: []string{"gpt-4o", "llama4"}, splits: []string{o200k}},
-	{names: []string{"tekken"}, splits: []string{tekken}, ignoreMerges: true, bos: true},
-	{names: []string{"deepseek-v3"}, splits: []string{`\p{N}{1,3}`, deepSeekCJK, deepSeekWords}},
+	{names: []string{"gpt-4o", "llama4"}, splits: []string{tokenizer.O200k}, nearly: true},
+	{names: []string{"tekken"}, splits: []string{tokenizer.Tekken}, ignoreMerges: true, bos: true, nearly: true},
+	{names: []string{"deepseek-v3"}, splits: []string{tokenizer.DeepSeekDigits, tokenizer.DeepSeekHan,
+		lineEnds.Replace(tokenizer.DeepSeekWords)}},
 }
 
-// The patterns that the tokenizer package has no name for.
-const (
-	qwen35 = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*` +
-		`|\s*[\r\n]+|\s+(?!\S)|\s+`
-
-	lower  = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+`
-	upper  = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*`
-	endsIn = `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`
-	rest   = `| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	o200k  = lower + endsIn + `|` + upper + endsIn + `|\p{N}{1,3}` + rest
-	tekken = lower + `|` + upper + `|\p{N}` + rest
-
-	deepSeekCJK   = "[一-龥\u3040-ゟ゠-ヿ]+"
-	deepSeekWords = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+" +
-		"| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+// lineEnds spells line ends in an expression as the files of DeepSeek do, escaped as the tokenizer package.
+var (
+	lineEnds = strings.NewReplacer(`\r`, "\r", `\n`, "\n")
+	escaped  = strings.NewReplacer("\r", `\r`, "\n", `\n`)
 )
+
+// cuts tells whether llama.cpp cuts texts by p as a tokenizer with these parts does.
+func (p preTokenizer) cuts(parts tokenizer.Parts) bool {
+	var patterns []string
+	if p.digits {
+		patterns = append(patterns, tokenizer.Digits)
+	}
+	if len(p.splits) == 0 {
+		patterns = append(patterns, tokenizer.GPT2)
+	}
+	for _, s := range p.splits {
+		patterns = append(patterns, escaped.Replace(s))
+	}
+	return !p.nearly && p.ignoreMerges == parts.IgnoreMerges && slices.Equal(patterns, parts.Patterns)
+}
 
 // preTokenizer finds the way that the file names.
 func (f *File) preTokenizer() (preTokenizer, error) {

@@ -22,9 +22,9 @@ type Options struct {
 	Int8        bool   // matrices in eight bits (Q8_0) if their rows are whole blocks of 32
 }
 
-// ErrTokenizer says that llama.cpp does not support the pattern of the policy's tokenizer.
-var ErrTokenizer = errors.New("llama.cpp splits texts only by the patterns of Llama 3 and Qwen 2: " +
-	"with this tokenizer the same text would get other tokens there")
+// ErrTokenizer says that llama.cpp does not cut texts as the policy's tokenizer does.
+var ErrTokenizer = errors.New("llama.cpp cuts texts as the model does only with the tokenizers of Llama 3, Qwen 2 " +
+	"to 3.5, GPT-2, SmolLM, StarCoder and DeepSeek V3: with this one the same text would get other tokens there")
 
 // source is a matrix (N, K), or a vector (K) with N = 0, to write.
 type source struct {
@@ -137,9 +137,7 @@ func keys(m *model.Model, o Options) *metadata {
 // tokenizer adds vocabulary, merges and template.
 func (d *metadata) tokenizer(p *policy.Policy) error {
 	parts := p.Tokenizer()
-	i := slices.IndexFunc(preTokenizers, func(p preTokenizer) bool {
-		return slices.Equal(p.splits, []string{parts.Pattern}) && p.ignoreMerges == parts.IgnoreMerges
-	})
+	i := slices.IndexFunc(preTokenizers, func(p preTokenizer) bool { return p.cuts(parts) })
 	if i < 0 {
 		return ErrTokenizer
 	}

@@ -286,9 +286,8 @@ func TestInt8(t *testing.T) {
 	}
 }
 
-// TestTokenizer: vocabulary, kinds, merges and template of a tokenizer that llama.cpp supports. Rows of
-// the embedding without a token get a padding token.
-func TestTokenizer(t *testing.T) {
+// withTokenizer returns a tiny policy's files after a change to its tokenizer.json.
+func withTokenizer(t *testing.T, change func(tok map[string]any)) fstest.MapFS {
 	files := fstest.MapFS{}
 	tiny := policytest.Shaped(1, model.Config{
 		Family: model.Qwen2, HiddenSize: 32, IntermediateSize: 64, NumLayers: 1, NumHeads: 4, NumKVHeads: 2,
@@ -307,13 +306,72 @@ func TestTokenizer(t *testing.T) {
 	if err := json.Unmarshal(files["tokenizer.json"].Data, &tok); err != nil {
 		t.Fatal(err)
 	}
-	split := tok["pre_tokenizer"].(map[string]any)["pretokenizers"].([]any)[0].(map[string]any)
-	split["pattern"] = map[string]any{"Regex": tokenizer.Qwen}
+	change(tok)
 	text, err := json.Marshal(tok)
 	if err != nil {
 		t.Fatal(err)
 	}
 	files["tokenizer.json"].Data = text
+	return files
+}
+
+// pieces is a pre-tokenizer that cuts by expressions, one after the other.
+func pieces(expressions ...string) map[string]any {
+	var steps []any
+	for _, e := range expressions {
+		steps = append(steps, map[string]any{"type": "Split", "pattern": map[string]any{"Regex": e},
+			"behavior": "Isolated", "invert": false})
+	}
+	return map[string]any{"type": "Sequence", "pretokenizers": append(steps, map[string]any{"type": "ByteLevel",
+		"add_prefix_space": false, "trim_offsets": true, "use_regex": false})}
+}
+
+// TestTokenizerPre: a file names the way to cut texts if llama.cpp has just that one. Its expressions for
+// GPT-4o and Tekken are others than the models' own.
+func TestTokenizerPre(t *testing.T) {
+	level := func(space bool) map[string]any {
+		return map[string]any{"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": true, "use_regex": true}
+	}
+	digits := map[string]any{"type": "Digits", "individual_digits": true}
+	for _, c := range []struct {
+		name         string
+		steps        any
+		ignoreMerges bool
+		want         string // empty: refused
+	}{
+		{"Llama 3", pieces(tokenizer.Llama), true, "llama-bpe"},
+		{"Llama 3's expression with merges", pieces(tokenizer.Llama), false, ""},
+		{"Qwen 3.5", pieces(tokenizer.Qwen35), false, "qwen35"},
+		{"GPT-2", level(false), false, "gpt-2"},
+		{"GPT-2 with a space before", level(true), false, ""},
+		{"SmolLM", map[string]any{"type": "Sequence", "pretokenizers": []any{digits, level(false)}}, false, "smollm"},
+		{"DeepSeek V3", pieces(tokenizer.DeepSeekDigits, tokenizer.DeepSeekHan, tokenizer.DeepSeekWords), false,
+			"deepseek-v3"},
+		{"GPT-4o", pieces(tokenizer.O200k), false, ""},
+		{"Tekken", pieces(tokenizer.Tekken), true, ""},
+		{"another expression", pieces(`\p{L}+|\s`), false, ""},
+	} {
+		p, err := policy.Open(withTokenizer(t, func(tok map[string]any) {
+			tok["pre_tokenizer"] = c.steps
+			tok["model"].(map[string]any)["ignore_merges"] = c.ignoreMerges
+		}), policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.want == "" {
+			if err := gguf.Write(&bytes.Buffer{}, p, gguf.Options{}); !errors.Is(err, gguf.ErrTokenizer) {
+				t.Errorf("%s: got %v", c.name, err)
+			}
+		} else if got := written(t, p, gguf.Options{}).meta["tokenizer.ggml.pre"]; got != c.want {
+			t.Errorf("%s: got %v, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestTokenizer: vocabulary, kinds, merges and template of a tokenizer that llama.cpp supports. Rows of
+// the embedding without a token get a padding token.
+func TestTokenizer(t *testing.T) {
+	files := withTokenizer(t, func(tok map[string]any) { tok["pre_tokenizer"] = pieces(tokenizer.Qwen) })
 	p, err := policy.Open(files, policy.Options{})
 	if err != nil {
 		t.Fatal(err)

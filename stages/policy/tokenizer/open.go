@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -27,44 +28,11 @@ type file struct {
 	Truncation    json.RawMessage `json:"truncation"`
 	Padding       json.RawMessage `json:"padding"`
 	Added         []addedToken    `json:"added_tokens"`
-	Normalizer    *component      `json:"normalizer"`
-	PreTokenizer  *component      `json:"pre_tokenizer"`
-	PostProcessor *component      `json:"post_processor"`
-	Decoder       *component      `json:"decoder"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"`
+	Decoder       json.RawMessage `json:"decoder"`
 	Model         model           `json:"model"`
-}
-
-type addedToken struct {
-	ID         int32  `json:"id"`
-	Content    string `json:"content"`
-	SingleWord bool   `json:"single_word"`
-	LStrip     bool   `json:"lstrip"`
-	RStrip     bool   `json:"rstrip"`
-	Normalized bool   `json:"normalized"`
-	Special    bool   `json:"special"`
-}
-
-// component is one step of the pipeline. Type says which one; the other fields are the settings of
-// all supported types.
-type component struct {
-	Type           string          `json:"type"`
-	Normalizers    []component     `json:"normalizers,omitempty"`
-	PreTokenizers  []component     `json:"pretokenizers,omitempty"`
-	Processors     []component     `json:"processors,omitempty"`
-	Pattern        *pattern        `json:"pattern,omitempty"`
-	Behavior       string          `json:"behavior,omitempty"`
-	Invert         *bool           `json:"invert,omitempty"`
-	AddPrefixSpace *bool           `json:"add_prefix_space,omitempty"`
-	TrimOffsets    *bool           `json:"trim_offsets,omitempty"`
-	UseRegex       *bool           `json:"use_regex,omitempty"`
-	Single         json.RawMessage `json:"single,omitempty"`
-	Pair           json.RawMessage `json:"pair,omitempty"`
-	SpecialTokens  json.RawMessage `json:"special_tokens,omitempty"`
-}
-
-type pattern struct {
-	Regex  string `json:"Regex,omitempty"`
-	String string `json:"String,omitempty"`
 }
 
 type model struct {
@@ -109,109 +77,144 @@ func parse(data []byte) (*Tokenizer, error) {
 		return nil, err
 	}
 	t := &Tokenizer{added: map[string]int32{}, vocab: map[string]int32{}, control: map[int32]bool{}}
-	err := errors.Join(t.normalizer(f.Normalizer), t.preTokenizer(f.PreTokenizer),
-		t.postProcessor(f.PostProcessor), decoder(f.Decoder), t.model(&f.Model))
+	err := errors.Join(t.normalizer(f.Normalizer, "normalizer", 0), t.preTokenizer(f.PreTokenizer),
+		t.postProcessor(f.PostProcessor, "post_processor", 0), t.decoder(f.Decoder), t.model(&f.Model))
 	if err != nil {
 		return nil, err
 	}
-	if err := t.addedTokens(f.Added); err != nil {
+	if err := t.addedTokens(f.Added, f.Model.Vocab); err != nil {
 		return nil, err
 	}
-	for _, token := range t.prefix {
-		if _, ok := t.ID(token); !ok {
-			return nil, fmt.Errorf("post_processor: single: SpecialToken %q is neither in added_tokens nor in vocab",
-				token)
+	for i := range t.prefix {
+		if err := t.prefix[i].check(t); err != nil {
+			return nil, err
 		}
 	}
 	return t, nil
 }
 
-func (t *Tokenizer) normalizer(p *component) error {
+func (t *Tokenizer) normalizer(raw json.RawMessage, where string, depth int) error {
+	if isNull(raw) {
+		return nil
+	}
+	kind, err := typeOf(raw, where)
 	switch {
-	case p == nil:
-	case p.Type == "NFC":
+	case err != nil:
+		return err
+	case kind == "NFC":
 		t.nfc = true
-	case p.Type == "Sequence":
-		for i := range p.Normalizers {
-			if err := t.normalizer(&p.Normalizers[i]); err != nil {
-				return err
-			}
+		return nil
+	case kind != "Sequence":
+		return fmt.Errorf("%s: type %q is not supported (NFC is)", where, kind)
+	case depth == maxNest:
+		return fmt.Errorf("%s: more than %d Sequences in one another", where, maxNest)
+	}
+	var c struct {
+		Type  string            `json:"type"`
+		Steps []json.RawMessage `json:"normalizers"`
+	}
+	if err := fields(raw, where, &c); err != nil {
+		return err
+	}
+	for i, s := range c.Steps {
+		if err := t.normalizer(s, fmt.Sprintf("%s: normalizers[%d]", where, i), depth+1); err != nil {
+			return err
 		}
-	default:
-		return fmt.Errorf("normalizer: type %q is not supported (NFC is)", p.Type)
-	}
-	return nil
-}
-
-func (t *Tokenizer) preTokenizer(p *component) error {
-	if p == nil || p.Type != "Sequence" || len(p.PreTokenizers) != 2 {
-		return errors.New("pre_tokenizer: not supported (a Sequence of Split and ByteLevel is)")
-	}
-	split, level := &p.PreTokenizers[0], &p.PreTokenizers[1]
-	switch {
-	case split.Type != "Split":
-		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: type %q is not supported (Split is)", split.Type)
-	case split.Pattern == nil || split.Pattern.Regex == "":
-		return errors.New("pre_tokenizer: pretokenizers[0]: pattern: not a Regex")
-	case split.Behavior != "Isolated" || split.Invert != nil && *split.Invert:
-		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: behavior %q or invert is not supported "+
-			"(Isolated without invert is)", split.Behavior)
-	case level.Type != "ByteLevel":
-		return fmt.Errorf("pre_tokenizer: pretokenizers[1]: type %q is not supported (ByteLevel is)", level.Type)
-	case level.AddPrefixSpace == nil || *level.AddPrefixSpace:
-		return errors.New("pre_tokenizer: pretokenizers[1]: add_prefix_space: must be false")
-	case level.UseRegex == nil || *level.UseRegex:
-		return errors.New("pre_tokenizer: pretokenizers[1]: use_regex: must be false")
-	}
-	t.pattern = split.Pattern.Regex
-	if t.split = scanners[t.pattern]; t.split == nil {
-		return fmt.Errorf("pre_tokenizer: pretokenizers[0]: pattern %q is not supported "+
-			"(those of Llama 3, Qwen 2 and %q are)", t.pattern, Pattern)
 	}
 	return nil
 }
 
 // postProcessor remembers the special tokens before a text. For a conversation the chat template
 // writes them, as in apply_chat_template.
-func (t *Tokenizer) postProcessor(p *component) error {
+func (t *Tokenizer) postProcessor(raw json.RawMessage, where string, depth int) error {
+	if isNull(raw) {
+		return nil
+	}
+	kind, err := typeOf(raw, where)
 	switch {
-	case p == nil || p.Type == "ByteLevel":
-	case p.Type == "TemplateProcessing":
-		return t.templateProcessing(p.Single)
-	case p.Type == "Sequence":
-		for i := range p.Processors {
-			if err := t.postProcessor(&p.Processors[i]); err != nil {
-				return err
-			}
+	case err != nil:
+		return err
+	case kind == "ByteLevel": // it changes only the places of tokens, which nobody reads
+		return nil
+	case kind == "TemplateProcessing":
+		return t.templateProcessing(raw, where)
+	case kind != "Sequence":
+		return fmt.Errorf("%s: type %q is not supported (ByteLevel and TemplateProcessing are)", where, kind)
+	case depth == maxNest:
+		return fmt.Errorf("%s: more than %d Sequences in one another", where, maxNest)
+	}
+	var c struct {
+		Type  string            `json:"type"`
+		Steps []json.RawMessage `json:"processors"`
+	}
+	if err := fields(raw, where, &c); err != nil {
+		return err
+	}
+	for i, s := range c.Steps {
+		if err := t.postProcessor(s, fmt.Sprintf("%s: processors[%d]", where, i), depth+1); err != nil {
+			return err
 		}
-	default:
-		return fmt.Errorf("post_processor: type %q is not supported (ByteLevel and TemplateProcessing are)", p.Type)
 	}
 	return nil
 }
 
-func (t *Tokenizer) templateProcessing(single json.RawMessage) error {
+func (t *Tokenizer) templateProcessing(raw json.RawMessage, where string) error {
+	var c struct {
+		Single   json.RawMessage `json:"single"`
+		Specials map[string]struct {
+			IDs []int32 `json:"ids"`
+		} `json:"special_tokens"`
+	}
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
 	var pieces []struct {
 		Special *struct {
 			ID string `json:"id"`
 		} `json:"SpecialToken"`
 	}
-	if err := json.Unmarshal(single, &pieces); err != nil {
-		return fmt.Errorf("post_processor: single: %w", err)
+	if err := json.Unmarshal(c.Single, &pieces); err != nil {
+		return fmt.Errorf("%s: single: %w", where, err)
 	}
-	t.prefix = []string{}
+	t.prefix = []prefixToken{}
 	for _, piece := range pieces {
 		if piece.Special == nil { // the text itself; tokens after it would end it, so they are left out
 			break
 		}
-		t.prefix = append(t.prefix, piece.Special.ID)
+		name := piece.Special.ID
+		t.prefix = append(t.prefix, prefixToken{name, c.Specials[name].IDs})
 	}
 	return nil
 }
 
-func decoder(p *component) error {
-	if p == nil || p.Type != "ByteLevel" {
-		return errors.New("decoder: not supported (ByteLevel is)")
+// prefixToken is a special token before a text. ids, if it has any, are what the post-processor writes for it.
+type prefixToken struct {
+	name string
+	ids  []int32
+}
+
+// check compares a token before a text with the vocabulary.
+func (p *prefixToken) check(t *Tokenizer) error {
+	id, ok := t.ID(p.name)
+	if !ok {
+		return fmt.Errorf("post_processor: single: SpecialToken %q is neither in added_tokens nor in vocab", p.name)
+	}
+	if p.ids != nil && !slices.Equal(p.ids, []int32{id}) {
+		return fmt.Errorf("post_processor: special_tokens: %q: ids %v: in the vocabulary it is %d", p.name, p.ids, id)
+	}
+	return nil
+}
+
+func (t *Tokenizer) decoder(raw json.RawMessage) error {
+	kind := "null"
+	if !isNull(raw) {
+		var err error
+		if kind, err = typeOf(raw, "decoder"); err != nil {
+			return err
+		}
+	}
+	if kind != "ByteLevel" {
+		return fmt.Errorf("decoder: type %q is not supported (ByteLevel is)", kind)
 	}
 	return nil
 }
@@ -232,13 +235,25 @@ func (t *Tokenizer) model(m *model) error {
 	case len(m.Vocab) == 0:
 		return errors.New("model: vocab: empty")
 	}
-	inAlphabet := make(map[string]int32, len(m.Vocab)) // spelled as in the file
+	var others []string // words that are not spelled in the alphabet: no piece of a text is one
 	for word, id := range m.Vocab {
-		if err := t.setToken(word, id, alphabetBytes(word)); err != nil {
+		b, ok := alphabetBytes(word)
+		if err := t.setToken(word, id, b); err != nil {
 			return fmt.Errorf("model: vocab: %w", err)
 		}
-		t.vocab[string(t.bytes[id])] = id
-		inAlphabet[word] = id
+		if ok {
+			t.vocab[string(b)] = id
+		} else {
+			others = append(others, word)
+		}
+	}
+	if m.IgnoreMerges {
+		t.words = maps.Clone(t.vocab)
+	}
+	for _, word := range others {
+		if _, ok := t.vocab[word]; !ok {
+			t.vocab[word] = m.Vocab[word]
+		}
 	}
 	for b, r := range alphabet {
 		id, ok := m.Vocab[string(r)]
@@ -250,12 +265,9 @@ func (t *Tokenizer) model(m *model) error {
 		}
 		t.single[b] = id
 	}
-	if m.IgnoreMerges {
-		t.words = t.vocab
-	}
 	t.seed = maphash.MakeSeed()
 	t.cache = new([cacheSlots]atomic.Pointer[cached])
-	return t.readMerges(m.Merges, inAlphabet)
+	return t.readMerges(m.Merges, m.Vocab)
 }
 
 // readMerges accepts both forms in use: ["a", "b"] and "a b".
@@ -286,53 +298,6 @@ func (t *Tokenizer) readMerges(merges []json.RawMessage, vocab map[string]int32)
 	return nil
 }
 
-func (t *Tokenizer) addedTokens(tokens []addedToken) error {
-	tokens = slices.Clone(tokens)
-	slices.SortStableFunc(tokens, func(a, b addedToken) int { return int(a.ID) - int(b.ID) })
-	for _, a := range tokens {
-		switch {
-		case a.Content == "":
-			return fmt.Errorf("added_tokens: id %d: content is empty", a.ID)
-		case a.SingleWord:
-			return fmt.Errorf("added_tokens: %q: single_word: not supported", a.Content)
-		case a.LStrip:
-			return fmt.Errorf("added_tokens: %q: lstrip: not supported", a.Content)
-		case a.RStrip:
-			return fmt.Errorf("added_tokens: %q: rstrip: not supported", a.Content)
-		}
-		if _, twice := t.added[a.Content]; twice {
-			return fmt.Errorf("added_tokens: %q is listed twice", a.Content)
-		}
-		if string(t.Bytes(a.ID)) != a.Content { // it may be in the vocabulary as well
-			if err := t.setToken(a.Content, a.ID, []byte(a.Content)); err != nil {
-				return fmt.Errorf("added_tokens: %w", err)
-			}
-		}
-		t.added[a.Content] = a.ID
-		t.all.add(a)
-		if a.Special {
-			t.specials = append(t.specials, a.Content)
-			t.control[a.ID] = true
-			t.special = t.special.add(a.Content, a.ID)
-			// Not in shielded.normal: after normalisation the marks are removed, and a special
-			// token of a user would look like one of the template.
-			t.shielded.raw = t.shielded.raw.add(a.Content, a.ID)
-		} else {
-			t.plain.add(a)
-			t.shielded.add(a)
-		}
-	}
-	return nil
-}
-
-func (m *matchers) add(a addedToken) {
-	if a.Normalized {
-		m.normal = m.normal.add(a.Content, a.ID)
-	} else {
-		m.raw = m.raw.add(a.Content, a.ID)
-	}
-}
-
 // setToken sets the bytes of id.
 func (t *Tokenizer) setToken(word string, id int32, content []byte) error {
 	if id < 0 || id >= maxToken {
@@ -346,35 +311,4 @@ func (t *Tokenizer) setToken(word string, id int32, content []byte) error {
 	}
 	t.bytes[id] = content
 	return nil
-}
-
-// alphabet is GPT-2's table, which spells each byte as a visible character so that a vocabulary is
-// text. A printable byte stands for itself.
-var alphabet, byteOf = func() (letters [256]rune, bytes map[rune]byte) {
-	bytes = map[rune]byte{}
-	next := rune(256)
-	for b := range 256 {
-		r := rune(b)
-		if !(r >= '!' && r <= '~' || r >= 0xA1 && r <= 0xAC || r >= 0xAE) {
-			r = next
-			next++
-		}
-		letters[b] = r
-		bytes[r] = byte(b)
-	}
-	return
-}()
-
-// alphabetBytes returns the bytes of a word that is spelled in the alphabet. A word that contains
-// any other character stands for its own UTF-8.
-func alphabetBytes(word string) []byte {
-	b := make([]byte, 0, len(word))
-	for _, r := range word {
-		c, ok := byteOf[r]
-		if !ok {
-			return []byte(word)
-		}
-		b = append(b, c)
-	}
-	return b
 }

@@ -1,9 +1,6 @@
 package tokenizer
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Kind says where a token comes from.
 type Kind int
@@ -18,7 +15,7 @@ const (
 
 // Parts is everything that another program needs to encode texts into the same tokens.
 type Parts struct {
-	Pattern      string   // the regular expression that splits texts before merging
+	Patterns     []string // the regular expressions that cut texts before merging, each the pieces of the one before
 	NFC          bool     // texts are normalised to NFC first
 	IgnoreMerges bool     // a word of the vocabulary needs no merges
 	Tokens       []string // by ID; words are spelled in GPT-2's alphabet of bytes, added tokens as they are
@@ -29,7 +26,7 @@ type Parts struct {
 // Parts returns the tokenizer's parts.
 func (t *Tokenizer) Parts() Parts {
 	p := Parts{
-		Pattern: t.pattern, NFC: t.nfc, IgnoreMerges: t.words != nil,
+		Patterns: slices.Clone(t.patterns), NFC: t.nfc, IgnoreMerges: t.words != nil,
 		Tokens: make([]string, len(t.bytes)), Kinds: make([]Kind, len(t.bytes)), Merges: make([]string, len(t.merges)),
 	}
 	for id, b := range t.bytes {
@@ -53,12 +50,4 @@ func (t *Tokenizer) Parts() Parts {
 		}
 	}
 	return p
-}
-
-func inAlphabet(b []byte) string {
-	var s strings.Builder
-	for _, c := range b {
-		s.WriteRune(alphabet[c])
-	}
-	return s.String()
 }

@@ -1,9 +1,12 @@
 // Package tokenizer turns text into token IDs and back, exactly as Hugging Face tokenizers does for
-// byte-level BPE: Llama 3, Qwen 2 and 3, and the tokenizers that Train makes.
+// byte-level BPE: GPT-2, StarCoder, SmolLM, Llama 3 and 4, Qwen, GPT-4o, DeepSeek, Tekken and the
+// tokenizers that Train makes.
 //
-// It reads tokenizer.json and nothing else. If the file asks for a feature that is not supported,
-// Open returns an error with the field's name; nothing is skipped in silence. The package knows no
-// model and no template.
+// It reads tokenizer.json and nothing else. Texts are cut before merging by any sequence of Split, Digits,
+// Punctuation, Whitespace and ByteLevel: common expressions have a scanner, the package pattern knows the
+// others. If the file asks for a feature that is not supported, Open returns an error with the field's
+// name; nothing is skipped in silence, and nothing that Open accepts takes more than n log n for a text of n
+// bytes. The package knows no model and no template.
 //
 //	t, err := tokenizer.Open(os.DirFS(dir))
 //	ids := t.Encode("get_weather(city=\"Paris\")")
@@ -27,15 +30,16 @@ type Tokenizer struct {
 	added    map[string]int32 // added tokens, special or not, by content
 	vocab    map[string]int32 // by bytes, without the added tokens
 	nfc      bool             // texts are normalised to NFC
-	pattern  string           // the regular expression that split implements
-	split    func(string) int // length of the first piece of a non-empty text
+	steps    []step           // how texts are cut before merging
+	spelled  bool             // the steps leave bytes that are spelled in the alphabet
+	patterns []string         // the expressions of the steps; nil if they do something else
 	plain    matchers         // added tokens that are not special
 	all      matchers         // all added tokens
 	shielded matchers         // all, but after normalisation only those that are not special
 	special  *trie            // the special tokens
 	specials []string         // contents of the special tokens, by ID
 	control  map[int32]bool   // IDs of the special tokens
-	prefix   []string         // special tokens that the post-processor puts before a text; nil: no template
+	prefix   []prefixToken    // special tokens that the post-processor puts before a text; nil: no template
 }
 
 // matchers find added tokens: raw before normalisation, normal after it.
@@ -50,7 +54,7 @@ func (t *Tokenizer) Encode(text string) []int32 { return t.encode(text, &t.plain
 // conversation, such as a beginning-of-text token. ok is false if the file has no template for that.
 func (t *Tokenizer) PrefixTokens() (ids []int32, ok bool) {
 	for _, token := range t.prefix {
-		id, _ := t.ID(token)
+		id, _ := t.ID(token.name)
 		ids = append(ids, id)
 	}
 	return ids, t.prefix != nil
@@ -71,8 +75,7 @@ const mark = "\uFDD0"
 func (t *Tokenizer) Shield(text string) string {
 	var b strings.Builder
 	escape := func(s string) { b.WriteString(strings.ReplaceAll(s, mark, mark+mark)) }
-	t.special.cut(text, func(id int32) {
-		s := string(t.bytes[id])
+	t.special.cut(text, func(s string, _ int32) {
 		_, n := utf8.DecodeRuneInString(s)
 		escape(s[:n])
 		b.WriteString(mark)
@@ -95,17 +98,13 @@ func unshield(text string) string {
 func unchanged(text string) string { return text }
 
 func (t *Tokenizer) encode(text string, m *matchers, prepare func(string) string) (ids []int32) {
-	m.raw.cut(text, func(id int32) { ids = append(ids, id) }, func(part string) {
+	m.raw.cut(text, func(_ string, id int32) { ids = append(ids, id) }, func(part string) {
 		part = prepare(part)
 		if t.nfc {
 			part = nfc(part)
 		}
-		m.normal.cut(part, func(id int32) { ids = append(ids, id) }, func(word string) {
-			for len(word) > 0 {
-				n := t.split(word)
-				ids = t.bpe.encode(ids, word[:n])
-				word = word[n:]
-			}
+		m.normal.cut(part, func(_ string, id int32) { ids = append(ids, id) }, func(word string) {
+			ids = t.cut(ids, word, 0)
 		})
 	})
 	return ids

@@ -285,44 +285,6 @@ func TestDecodeBroken(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
-	good := string(trained(t))
-	for _, c := range []struct{ name, old, new, want string }{
-		{"model type", `"type": "BPE"`, `"type": "Unigram"`, "Unigram"},
-		{"unknown field", `"truncation"`, `"truncated"`, "truncated"},
-		{"normalizer", `"normalizer": null`, `"normalizer": {"type": "Lowercase"}`, "normalizer"},
-		{"pattern", `\\p{L}+|`, `\\p{L}{2}|`, `\\p{L}{2}`},
-		{"behavior", `"Isolated"`, `"Removed"`, "behavior"},
-		{"decoder", `"decoder": {`, `"decoder": null, "post_processor": {`, "decoder"},
-		{"template that is a string", `"post_processor": null`,
-			`"post_processor": {"type": "TemplateProcessing", "single": "$A"}`, "post_processor: single"},
-		{"unknown prefix token", `"post_processor": null`,
-			`"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}]}`,
-			`post_processor: single: SpecialToken "<s>"`},
-		{"dropout", `"dropout": null`, `"dropout": 0.1`, "dropout"},
-		{"byte fallback", `"byte_fallback": false`, `"byte_fallback": true`, "byte_fallback"},
-		{"lstrip", `"lstrip": false`, `"lstrip": true`, "lstrip"},
-		{"negative id", `"id": `, `"id": -`, "out of range"},
-		{"merge of unknown tokens", `"merges": [`, `"merges": [["Q!", "x"],`, "merges[0]"},
-		{"cut", "}", "", ""},
-	} {
-		bad := strings.Replace(good, c.old, c.new, 1)
-		if c.name == "cut" {
-			bad = good[:len(good)/2]
-		}
-		if bad == good {
-			t.Fatalf("%s: %q is not in the file", c.name, c.old)
-		}
-		_, err := tokenizer.Open(fstest.MapFS{tokenizer.File: {Data: []byte(bad)}})
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), tokenizer.File) {
-			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
-		}
-	}
-	if _, err := tokenizer.Open(fstest.MapFS{}); err == nil {
-		t.Error("a missing file gave no error")
-	}
-}
-
 func TestConcurrent(t *testing.T) {
 	tok := openBytes(t, trained(t))
 	var wg sync.WaitGroup
@@ -340,33 +302,30 @@ func TestConcurrent(t *testing.T) {
 }
 
 func FuzzEncode(f *testing.F) {
-	tok := openBytes(f, trained(f))
+	toks := map[string]*tokenizer.Tokenizer{"trained": openBytes(f, trained(f))}
+	for name, step := range map[string]any{
+		"bytes": byteLevel(), "llama": sequence(split(tokenizer.Llama), byteLevel()),
+		"deepseek": sequence(split(tokenizer.DeepSeekDigits), split(tokenizer.DeepSeekHan),
+			split(tokenizer.DeepSeekWords), byteLevel()),
+		"expression":  sequence(split(`\d{1,3}(?=(?:\d{3})*\b)|\s+(?!\S)`), byteLevel()),
+		"after bytes": sequence(byteLevel(), split(`[0-9²Ġ]`)),
+	} {
+		toks[name] = openBytes(f, with(f, object{"pre_tokenizer": step}))
+	}
 	for _, s := range append(corpus, "\xff\xfe", "a\u0301\u212b '\u017f \r\n\n x", strings.Repeat("ab", 99)) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for name, ids := range map[string][]int32{"content": tok.Encode(text), "rendered": tok.EncodeRendered(text)} {
-			var b []byte
-			for _, id := range ids {
-				b = append(b, tok.Bytes(id)...)
+		for name, tok := range toks {
+			ids := tok.Encode(text)
+			for way, ids := range map[string][]int32{"content": ids, "rendered": tok.EncodeRendered(text)} {
+				if got := strings.Join(texts(tok, ids), ""); got != text {
+					t.Errorf("%s, %s: got %q, want %q", name, way, got, text)
+				}
 			}
-			if string(b) != text {
-				t.Errorf("%s: got %q, want %q", name, b, text)
+			if slices.ContainsFunc(ids, tok.IsSpecial) {
+				t.Errorf("%s: %q: content became a control token", name, text)
 			}
-		}
-		if slices.ContainsFunc(tok.Encode(text), tok.IsSpecial) {
-			t.Errorf("%q: content became a control token", text)
-		}
-	})
-}
-
-func FuzzOpen(f *testing.F) {
-	f.Add(trained(f))
-	f.Add([]byte(`{"model": {"vocab": {"a": 1}, "merges": ["a a"]}}`))
-	f.Fuzz(func(t *testing.T, file []byte) {
-		tok, err := tokenizer.Open(fstest.MapFS{tokenizer.File: {Data: file}})
-		if err == nil {
-			tok.Decode(tok.EncodeRendered("Paris, 12 \u00e9\xff"))
 		}
 	})
 }

@@ -38,7 +38,7 @@ func Train(texts iter.Seq[string], vocab int, special []string) ([]byte, error) 
 func countPieces(texts iter.Seq[string], specials *trie) map[string]int {
 	counts := map[string]int{}
 	for text := range texts {
-		specials.cut(text, func(int32) {}, func(part string) {
+		specials.cut(text, func(string, int32) {}, func(part string) {
 			for len(part) > 0 {
 				n := scanTrained(part)
 				counts[part[:n]]++
@@ -162,16 +162,35 @@ func (l *learner) merge(key uint64) {
 	}
 }
 
+// component is a step of the pipeline as file writes it.
+type component struct {
+	Type           string      `json:"type"`
+	PreTokenizers  []component `json:"pretokenizers,omitempty"`
+	Pattern        *regex      `json:"pattern,omitempty"`
+	Behavior       behavior    `json:"behavior,omitempty"`
+	Invert         *bool       `json:"invert,omitempty"`
+	AddPrefixSpace *bool       `json:"add_prefix_space,omitempty"`
+	TrimOffsets    *bool       `json:"trim_offsets,omitempty"`
+	UseRegex       *bool       `json:"use_regex,omitempty"`
+}
+
+type regex struct{ Regex string }
+
 func (l *learner) file(special []string) ([]byte, error) {
-	off, on := false, true
-	level := component{Type: "ByteLevel", AddPrefixSpace: &off, TrimOffsets: &on, UseRegex: &off}
+	level := component{Type: "ByteLevel", AddPrefixSpace: new(bool), TrimOffsets: new(bool), UseRegex: new(bool)}
+	*level.TrimOffsets = true
+	decoder, err := json.Marshal(level)
+	if err != nil {
+		return nil, err
+	}
+	cut, err := json.Marshal(component{Type: "Sequence", PreTokenizers: []component{
+		{Type: "Split", Pattern: &regex{Pattern}, Behavior: isolated, Invert: new(bool)}, level,
+	}})
+	if err != nil {
+		return nil, err
+	}
 	f := file{
-		Version: "1.0",
-		PreTokenizer: &component{Type: "Sequence", PreTokenizers: []component{
-			{Type: "Split", Pattern: &pattern{Regex: Pattern}, Behavior: "Isolated", Invert: &off}, level,
-		}},
-		Decoder: &level,
-		Model:   model{Type: "BPE", Vocab: l.ids},
+		Version: "1.0", PreTokenizer: cut, Decoder: decoder, Model: model{Type: "BPE", Vocab: l.ids},
 	}
 	for i, s := range special {
 		f.Added = append(f.Added, addedToken{ID: int32(len(l.words) + i), Content: s, Special: true})
@@ -187,7 +206,7 @@ func (l *learner) file(special []string) ([]byte, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // keep "<|end|>" readable
 	e.SetIndent("", " ")
-	err := e.Encode(f)
+	err = e.Encode(f)
 	return b.Bytes(), err
 }
 

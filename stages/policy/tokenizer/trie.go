@@ -28,6 +28,9 @@ func (t *trie) add(content string, id int32) *trie {
 
 // longest returns the longest token at the beginning of text, and its length; 0 for none.
 func (t *trie) longest(text string) (id int32, n int) {
+	if t == nil {
+		return 0, 0
+	}
 	at := t
 	for i := range len(text) {
 		if at = at.next[text[i]]; at == nil {
@@ -42,7 +45,7 @@ func (t *trie) longest(text string) (id int32, n int) {
 
 // cut calls token for each added token in text, and part for each non-empty text between them, in
 // order.
-func (t *trie) cut(text string, token func(int32), part func(string)) {
+func (t *trie) cut(text string, token func(content string, id int32), part func(string)) {
 	if t == nil {
 		if text != "" {
 			part(text)
@@ -67,7 +70,7 @@ func (t *trie) cut(text string, token func(int32), part func(string)) {
 		if i > from {
 			part(text[from:i])
 		}
-		token(id)
+		token(text[i:i+n], id)
 		i += n
 		from = i
 	}

@@ -99,6 +99,18 @@ func Category(name string) (s Set, ok bool) {
 // Has tells whether the class of r is in the set.
 func (s Set) Has(r rune) bool { return s>>classes[uint32(r)>>8][uint8(r)]&1 != 0 }
 
+// RustPunctuation tells whether the step Punctuation of Hugging Face tokenizers cuts at r: ASCII's
+// punctuation and symbols, and what was punctuation in Unicode 8.
+func RustPunctuation(r rune) bool {
+	if r <= unicode.MaxASCII {
+		return (Punctuation | Symbol).Has(r)
+	}
+	if !Punctuation.Has(r) {
+		return slices.Contains(laterOther[:], r)
+	}
+	return !slices.ContainsFunc(notPunctuation[:], func(n Range) bool { return r >= n.Lo && r <= n.Hi })
+}
+
 // Range is the code points from Lo to Hi, both included.
 type Range struct{ Lo, Hi rune }
 

@@ -79,6 +79,23 @@ func TestSets(t *testing.T) {
 	}
 }
 
+func TestRustPunctuation(t *testing.T) {
+	var all []codepoint.Range
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if !codepoint.RustPunctuation(r) {
+			continue
+		}
+		if n := len(all); n > 0 && all[n-1].Hi == r-1 {
+			all[n-1].Hi = r
+		} else {
+			all = append(all, codepoint.Range{Lo: r, Hi: r})
+		}
+	}
+	if n, crc := sum(all); n != 726 || crc != 0x349b56b6 {
+		t.Errorf("%d code points %#x", n, crc)
+	}
+}
+
 func TestScripts(t *testing.T) {
 	var all strings.Builder
 	names := slices.Sorted(maps.Keys(unicode.Scripts))
