@@ -26,8 +26,8 @@ type continuousBatch struct {
 	f       *forward
 	running []*decoder
 	trees   []treeRows
-	owners  []rowOwner                      // by row of the pass
-	pick    func(row int, logits []float32) // lets the owner of a row pick its token
+	owners  []rowOwner                      // by row of the head
+	pick    func(row int, logits []float32) // lets the owner of a row of the head pick tokens
 }
 
 // processorCacheBytes is the size of weights up to which every session decodes separately. Measured with
@@ -36,10 +36,10 @@ type continuousBatch struct {
 // with 55 MB 1.2 to 1.7.
 const processorCacheBytes = 8 << 20
 
-// rowOwner says that a row of a pass is row number row of a decoder.
+// rowOwner says that a row of the head has the logits behind a node of a decoder's token tree.
 type rowOwner struct {
 	decoder *decoder
-	row     int
+	node    int32
 }
 
 // signal tells a waiting goroutine why it was woken.
@@ -122,7 +122,8 @@ func (b *continuousBatch) join() {
 	b.joining = b.joining[:0]
 }
 
-// step draws one token for every row.
+// step draws one token for every row. A token that several rows share, or that was computed before, goes
+// through no layer again.
 func (b *continuousBatch) step() {
 	b.mu.Lock()
 	b.join()
@@ -134,19 +135,47 @@ func (b *continuousBatch) step() {
 		if d.err = d.extend(); d.err != nil {
 			continue
 		}
-		b.trees = append(b.trees, treeRows{&d.cache, d.paths})
-		for i := range d.rows {
-			f.ids = append(f.ids, d.rows[i].last)
-			b.owners = append(b.owners, rowOwner{d, i})
+		if len(d.fresh) > 0 {
+			b.trees = append(b.trees, treeRows{&d.cache, d.paths})
+		}
+		for _, n := range d.fresh {
+			f.ids = append(f.ids, d.drawn.nodes[n].token)
+		}
+		for _, n := range d.heads {
+			b.owners = append(b.owners, rowOwner{d, n})
 		}
 	}
-	if len(f.ids) == 0 {
+	if len(b.owners) == 0 {
 		return
 	}
-	f.treeDecode(f.ids, b.trees...)
-	f.eachRow(len(f.ids), b.pick)
+	if len(f.ids) > 0 {
+		f.treeDecode(f.ids, b.trees...)
+	}
+	b.gather()
+	f.eachRow(len(b.owners), b.pick)
+	for _, d := range b.running {
+		for i := range d.rows {
+			d.take(i)
+		}
+	}
+}
+
+// gather keeps the residual stream of the tokens that the step has computed, and collects in f.x that of
+// all rows of the head.
+func (b *continuousBatch) gather() {
+	f, at := b.f, 0
+	for _, d := range b.running {
+		if d.err != nil {
+			continue
+		}
+		for _, n := range d.fresh {
+			at += copy(d.drawn.row(n), f.x[at:])
+		}
+	}
+	f.size(len(b.owners))
+	at = 0
 	for _, o := range b.owners {
-		o.decoder.take(o.row)
+		at += copy(f.x[at:], o.decoder.drawn.row(o.node))
 	}
 }
 
@@ -161,7 +190,7 @@ func (b *continuousBatch) prepare() {
 	if b.pick == nil {
 		b.pick = func(row int, logits []float32) {
 			o := b.owners[row]
-			o.decoder.pick(o.row, logits)
+			o.decoder.pick(o.node, logits)
 		}
 	}
 }

@@ -16,6 +16,7 @@ type row struct {
 	request int     // index in requests and draws
 	path    []int32 // cache slots of its tokens, the prompt's included
 	last    int32   // the token after them, whose keys are not computed yet
+	node    int32   // of the session's token tree: the token at the end of path, in a step
 	limit   int     // tokens that it may still draw
 	sampler *sample.Sampler
 	picked  picked
@@ -35,6 +36,8 @@ type decoder struct {
 	reqs    []Request
 	draws   []Draw
 	err     error       // why it ended before its rows did
+	fresh   []int32     // nodes that the current step computes; their paths are in Session.paths
+	heads   []int32     // nodes whose logits the current step computes
 	signals chan signal // wakes its goroutine while another one leads; buffered: at most one is pending
 }
 
@@ -42,8 +45,11 @@ type decoder struct {
 // the policy's other sessions that draw at the same time. The draws are in the order of the requests.
 // After an error the session's cache is as it was before the call.
 //
-// Stop functions are called one at a time, possibly by a goroutine that decodes for this one. They must
-// not draw themselves, and a slow one delays all sessions that draw at the same time.
+// A token is computed once in a session, however many requests draw it after the same tokens, in this call
+// or in later ones.
+//
+// Stop and Done functions are called one at a time, possibly by a goroutine that decodes for this one. They
+// must not draw themselves, and a slow one delays all sessions that draw at the same time.
 func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
 	used := s.cache.used
 	d := &decoder{
@@ -63,10 +69,10 @@ func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
 	case d.err == nil:
 		return d.draws, nil
 	case ctx.Err() != nil:
-		s.cache.used = used
+		s.rewind(used)
 		return nil, ctx.Err()
 	default:
-		s.cache.used = used
+		s.rewind(used)
 		return nil, fmt.Errorf("policy: draw: %w", d.err)
 	}
 }
@@ -97,33 +103,78 @@ func (d *decoder) add(request int) error {
 	draw.Tokens, draw.LogProbs = make([]int32, 0, room), make([]float32, 0, room)
 	path := append(make([]int32, 0, len(r.From.path)+room), r.From.path...)
 	d.rows = append(d.rows, row{
-		request: request, path: path, last: r.From.last, limit: limit, sampler: sample.New(r.Seed),
+		request: request, path: path, last: r.From.last, limit: limit, sampler: d.newSampler(r.Seed),
 	})
 	return nil
 }
 
-// extend gives every row a slot for its last token.
+// newSampler reuses a sampler of a row that has ended: its buffer has a number for each token of the
+// vocabulary.
+func (s *Session) newSampler(seed uint64) *sample.Sampler {
+	n := len(s.samplers)
+	if n == 0 {
+		return sample.New(seed)
+	}
+	sampler := s.samplers[n-1]
+	s.samplers = s.samplers[:n-1]
+	sampler.Reset(seed)
+	return sampler
+}
+
+// extend moves every row's last token into its path, and lists what a step has to compute: fresh, the
+// tokens that were not computed before, and heads, the places whose next token is drawn.
 func (d *decoder) extend() error {
 	if err := d.ctx.Err(); err != nil {
 		return err
 	}
-	slot, err := d.cache.take(len(d.rows))
-	if err != nil {
-		return err
-	}
-	d.paths = d.paths[:0]
+	d.paths, d.fresh, d.heads = d.paths[:0], d.fresh[:0], d.heads[:0]
 	for i := range d.rows {
-		r := &d.rows[i]
-		r.path = append(r.path, int32(slot+i))
-		d.paths = append(d.paths, r.path)
+		r, after := &d.rows[i], int32(-1)
+		if n := len(r.path); n > 0 {
+			after = r.path[n-1]
+		}
+		r.node = d.drawn.find(after, r.last)
+		if r.node < 0 {
+			slot, err := d.cache.take(1)
+			if err != nil {
+				return err
+			}
+			r.node = d.drawn.add(after, r.last, int32(slot))
+			r.path = append(r.path, int32(slot))
+			d.paths, d.fresh = append(d.paths, r.path), append(d.fresh, r.node)
+		} else {
+			r.path = append(r.path, d.drawn.nodes[r.node].slot)
+		}
+		if n := &d.drawn.nodes[r.node]; n.head < 0 {
+			n.head = int32(len(d.heads))
+			d.heads = append(d.heads, r.node)
+		}
+	}
+	for _, n := range d.heads {
+		d.drawn.nodes[n].head = -1
 	}
 	return nil
 }
 
-// pick draws the next token of row i, for take. It may run for several rows at once.
-func (d *decoder) pick(i int, logits []float32) {
-	r := &d.rows[i]
-	r.picked.id, r.picked.logp = r.sampler.Pick(logits, d.reqs[r.request].settings())
+// pick draws the next token, for take, of all rows that are at a node. It may run for several nodes at
+// once. The rows have the same logits, so rows with the same settings share the first one's distribution.
+func (d *decoder) pick(node int32, logits []float32) {
+	var first *row
+	for i := range d.rows {
+		r := &d.rows[i]
+		if r.node != node {
+			continue
+		}
+		set := d.reqs[r.request].settings()
+		if first != nil && set == d.reqs[first.request].settings() {
+			r.picked.id, r.picked.logp = r.sampler.PickAs(first.sampler, logits, set)
+			continue
+		}
+		r.picked.id, r.picked.logp = r.sampler.Pick(logits, set)
+		if first == nil {
+			first = r
+		}
+	}
 }
 
 // take appends the token that row i has picked, and decides whether it was the last.
@@ -151,11 +202,19 @@ func (d *decoder) take(i int) {
 	}
 	if r.end != "" {
 		draw.Reason, draw.End = r.end, d.branch(r.path, r.last)
+		if req.Done != nil {
+			req.Done(draw)
+		}
 	}
 }
 
 // done removes the rows that have ended, and tells whether the decoder has ended.
 func (d *decoder) done() bool {
-	d.rows = slices.DeleteFunc(d.rows, func(r row) bool { return r.end != "" })
+	d.rows = slices.DeleteFunc(d.rows, func(r row) bool {
+		if r.end != "" {
+			d.samplers = append(d.samplers, r.sampler)
+		}
+		return r.end != ""
+	})
 	return d.err != nil || len(d.rows) == 0
 }

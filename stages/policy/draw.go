@@ -25,6 +25,9 @@ type Request struct {
 	MaxTokens   int     // 0: as many as the context allows
 	// Stop is called after each token. True ends the draw, and that token is its last. nil: never.
 	Stop func(id int32) bool
+	// Done is called when the draw has ended, perhaps while others of the same call still run. It is not
+	// called for a draw without tokens, or when the call fails. nil: never.
+	Done func(d *Draw)
 }
 
 func (r *Request) settings() sample.Settings {

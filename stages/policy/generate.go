@@ -54,7 +54,7 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 
 // generateBatch computes the prompts with the indices at, and draws from all of them together.
 func (s *Session) generateBatch(ctx context.Context, prompts [][]int32, at []int, req Request, draws []Draw) error {
-	s.cache.used = 0
+	s.rewind(0)
 	reqs := make([]Request, len(at))
 	for n, i := range at {
 		if err := ctx.Err(); err != nil {

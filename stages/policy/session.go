@@ -26,12 +26,14 @@ type Session struct {
 	root   Branch
 	prompt []int32
 	epoch  int // number of restarts; branches of an earlier epoch are refused
+	drawn  tokenTree
 
 	// Buffers, reused.
-	rows        []row          // the requests of a Draw that still run
-	paths       [][]int32      // of the rows of a pass
-	sampler     sample.Sampler // for LogSumExp only
-	scratchPath []int32        // of Next
+	rows        []row             // the requests of a Draw that still run
+	paths       [][]int32         // of the rows of a pass
+	samplers    []*sample.Sampler // of rows that have ended
+	sampler     sample.Sampler    // for LogSumExp only
+	scratchPath []int32           // of Next
 }
 
 // Branch is a place in a session's tree: a sequence of tokens from the start of the prompt. It is a value,
@@ -78,6 +80,7 @@ func (s *Session) Restart(prompt []int32) error {
 		s.cache.used = used
 		return fmt.Errorf("policy: restart: %w", err)
 	}
+	s.drawn.truncate(0) // every drawn token came behind the prompt's last
 	s.prefillFrom(prompt[:n], path, cached)
 	s.epoch++
 	s.root, s.prompt = s.branch(path, prompt[n]), slices.Clone(prompt)
@@ -95,7 +98,15 @@ func (s *Session) owns(b Branch) bool { return b.of == s && b.epoch == s.epoch }
 
 func newSession(p *Policy) *Session {
 	f := &forward{m: p.model, d: p.model.Device}
-	return &Session{p: p, f: f, cache: newCache(p.model, p.options.SessionTokens)}
+	return &Session{
+		p: p, f: f, cache: newCache(p.model, p.options.SessionTokens), drawn: tokenTree{width: p.model.HiddenSize},
+	}
+}
+
+// rewind takes back all cache slots from used on.
+func (s *Session) rewind(used int) {
+	s.cache.used = used
+	s.drawn.truncate(used)
 }
 
 // prefill computes all tokens of a prompt but the last, which the first pass of a Draw computes.
@@ -140,6 +151,9 @@ func (s *Session) Root() Branch { return s.root }
 
 // Tokens is the number of tokens in the cache.
 func (s *Session) Tokens() int { return s.cache.used }
+
+// Room is the number of tokens that the cache can still take.
+func (s *Session) Room() int { return s.cache.room() }
 
 // treeDecode computes rows of tokens. Each row attends to its own path, whose last slot is the row's own.
 func (s *Session) treeDecode(ids []int32, paths [][]int32) {

@@ -43,6 +43,8 @@ type Sampler struct {
 	random  *rand.Rand
 	weights []float64 // by token ID: probabilities times a common factor
 	ids     []int32   // the candidates that the settings leave
+
+	top, raw, sum float64 // of the last Pick: largest logit, sum of powers at temperature 1 and at the settings'
 }
 
 // New returns a sampler; the same seed gives the same numbers.
@@ -61,30 +63,48 @@ func (s *Sampler) Reset(seed uint64) { s.source.Seed(seed, 0x73616d706c65) }
 // or +Inf) give a log-probability that is not finite. Greedy picking uses no random number.
 func (s *Sampler) Pick(logits []float32, set Settings) (id int32, logp float64) {
 	best := Greedy(logits)
-	top := float64(logits[best])
+	s.top = float64(logits[best])
 	s.weights = slices.Grow(s.weights[:0], len(logits))[:len(logits)]
-	raw := powers(s.weights, logits, top, 1)
-	if set.Temperature == 0 || raw-raw != 0 { // broken logits cannot be drawn from
-		return best, -math.Log(raw)
+	s.raw = powers(s.weights, logits, s.top, 1)
+	if set.Temperature == 0 || s.raw-s.raw != 0 { // broken logits cannot be drawn from
+		return best, -math.Log(s.raw)
 	}
-	u := s.random.Float64()
-	sum := raw
+	s.sum = s.raw
 	if set.Temperature != 1 {
-		sum = powers(s.weights, logits, top, 1/set.Temperature)
+		s.sum = powers(s.weights, logits, s.top, 1/set.Temperature)
 	}
-	if all := len(logits); (set.TopP == 0 || set.TopP == 1) && (set.TopK == 0 || set.TopK >= all) && set.MinP == 0 {
-		id = int32(all - 1) // if rounding leaves at positive to the end
-		at := u * sum
-		for candidate, w := range s.weights {
-			if at -= w; at < 0 {
-				id = int32(candidate)
-				break
-			}
-		}
+	if set.whole(len(logits)) {
+		id = s.draw(s.weights, s.sum)
 	} else {
-		id = s.among(u, sum, set)
+		id = s.among(s.random.Float64(), s.sum, set)
 	}
-	return id, float64(logits[id]) - top - math.Log(raw)
+	return id, float64(logits[id]) - s.top - math.Log(s.raw)
+}
+
+// PickAs is Pick, when other has just picked for the same logits with the same settings: what both need is
+// then computed once. Several samplers may pick as one other.
+func (s *Sampler) PickAs(other *Sampler, logits []float32, set Settings) (id int32, logp float64) {
+	if set.Temperature == 0 || other.raw-other.raw != 0 || !set.whole(len(logits)) {
+		return s.Pick(logits, set)
+	}
+	id = s.draw(other.weights, other.sum)
+	return id, float64(logits[id]) - other.top - math.Log(other.raw)
+}
+
+// whole tells whether the settings cut nothing from a vocabulary of n tokens.
+func (s Settings) whole(n int) bool {
+	return (s.TopP == 0 || s.TopP == 1) && (s.TopK == 0 || s.TopK >= n) && s.MinP == 0
+}
+
+// draw picks from weights, which have that sum.
+func (s *Sampler) draw(weights []float64, sum float64) int32 {
+	at := s.random.Float64() * sum
+	for candidate, w := range weights {
+		if at -= w; at < 0 {
+			return int32(candidate)
+		}
+	}
+	return int32(len(weights) - 1) // rounding left at positive to the end
 }
 
 // among picks from the tokens that the settings leave.

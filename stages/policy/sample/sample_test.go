@@ -150,3 +150,31 @@ func BenchmarkPick(b *testing.B) {
 		})
 	}
 }
+
+// With all settings PickAs picks what Pick picks.
+func TestPickAs(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		logits []float32
+		set    sample.Settings
+	}{
+		{"greedy", quarters, sample.Settings{}},
+		{"plain", quarters, sample.Settings{Temperature: 1}},
+		{"hot", quarters, sample.Settings{Temperature: 1.7}},
+		{"top-k", quarters, sample.Settings{Temperature: 1, TopK: 2}},
+		{"top-p", quarters, sample.Settings{Temperature: 1, TopP: 0.6}},
+		{"broken", []float32{1, float32(math.NaN())}, sample.Settings{Temperature: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first, own, as := sample.New(1), sample.New(2), sample.New(2)
+			for range 50 {
+				first.Pick(c.logits, c.set)
+				id, logp := own.Pick(c.logits, c.set)
+				got, l := as.PickAs(first, c.logits, c.set)
+				if got != id || l != logp && !(l != l && logp != logp) {
+					t.Fatalf("token %d, %v nats; Pick gives %d, %v", got, l, id, logp)
+				}
+			}
+		})
+	}
+}
