@@ -7,17 +7,14 @@ import (
 	"math"
 )
 
-// request queues one draw. Its seed is element Draws+1 of the SplitMix64
-// sequence that starts at Params.Seed. That is a bijection of the counter, so no two
+// request makes the request of one draw. Its seed is element number of the SplitMix64
+// sequence that starts at Params.Seed. That is a bijection of the number, so no two
 // draws of a search share a seed.
-func (s *searcher) request(node, fragments int) {
-	s.tree.Draws++
-	s.tree.Nodes[node].Draws++
-	s.requests = append(s.requests, Request{
-		Node: node, Fragments: fragments,
-		Seed:        splitMix(s.params.Seed + uint64(s.tree.Draws)*0x9e3779b97f4a7c15),
+func (s *searcher) request(node, fragments int, number uint64) Request {
+	return Request{
+		Node: node, Fragments: fragments, Seed: splitMix(s.params.Seed + number*0x9e3779b97f4a7c15),
 		Temperature: s.tree.Temperature,
-	})
+	}
 }
 
 // splitMix is the output function of SplitMix64 (Steele, Lea, Flood 2014).
@@ -41,11 +38,11 @@ func (s *searcher) draw(ctx context.Context) ([][]Fragment, error) {
 		return nil, fmt.Errorf("%d paths for %d requests", len(paths), len(s.requests))
 	}
 	for i, path := range paths {
+		if path == nil && s.requests[i].Ahead {
+			continue
+		}
 		if err := checkPath(path, s.requests[i].Fragments); err != nil {
 			return nil, fmt.Errorf("path %d of %d: %w", i+1, len(paths), err)
-		}
-		for _, f := range path {
-			s.tree.Tokens += len(f.Tokens)
 		}
 	}
 	return paths, nil

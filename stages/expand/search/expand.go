@@ -7,31 +7,42 @@ import (
 	"slices"
 )
 
-// expand draws new children for a leaf until it has Width distinct ones or its
-// draws are used up. It rolls each new child out, has the ends judged and backs the
-// rewards up. It returns the number of new children; the node is then closed.
-func (s *searcher) expand(ctx context.Context, leaf int) (int, error) {
-	old := len(s.tree.Nodes[leaf].Children)
-	if err := s.widen(ctx, leaf); err != nil {
-		return 0, s.locate(ctx, leaf, "draw", err)
+// expand draws new children for each of the leaves until it has Width distinct ones or
+// its draws are used up. It rolls each new child out, has the ends judged and backs the
+// rewards up. It returns the leaves that got no new child; all are closed afterwards.
+func (s *searcher) expand(ctx context.Context, leaves []int) (closed []int, err error) {
+	if len(leaves) == 0 {
+		return nil, nil
 	}
-	s.setPriors(leaf)
-	s.tree.Expansions++
-	s.tree.Distinct += len(s.tree.Nodes[leaf].Children)
-
+	old := make([]int, len(leaves))
+	for i, leaf := range leaves {
+		old[i] = len(s.tree.Nodes[leaf].Children)
+	}
+	if err := s.widen(ctx, leaves); err != nil {
+		return nil, s.locate(ctx, leaves[0], "draw", err)
+	}
+	var ends []int
+	for i, leaf := range leaves {
+		s.setPriors(leaf)
+		s.tree.Expansions++
+		children := s.tree.Nodes[leaf].Children
+		s.tree.Distinct += len(children)
+		if ends = append(ends, children[old[i]:]...); len(children) == old[i] {
+			closed = append(closed, leaf)
+		}
+	}
 	// All roll-outs in one call, and all judgements in one call, so that the oracle
 	// can batch them.
-	ends := slices.Clone(s.tree.Nodes[leaf].Children[old:])
 	if err := s.rollOut(ctx, ends); err != nil {
-		return 0, s.locate(ctx, leaf, "roll out", err)
+		return nil, s.locate(ctx, leaves[0], "roll out", err)
 	}
 	if err := s.judge(ctx, ends); err != nil {
-		return 0, s.locate(ctx, leaf, "evaluate", err)
+		return nil, s.locate(ctx, leaves[0], "evaluate", err)
 	}
 	for _, end := range ends {
 		s.backup(end)
 	}
-	return len(ends), nil
+	return closed, nil
 }
 
 // locate adds to an error where in the tree it happened. A cancelled context is not
@@ -41,29 +52,6 @@ func (s *searcher) locate(ctx context.Context, node int, doing string, err error
 		return ctx.Err()
 	}
 	return fmt.Errorf("search: node %d at depth %d: %s: %w", node, s.tree.Nodes[node].Depth, doing, err)
-}
-
-// widen draws single fragments for a node until it is closed. Duplicates are
-// dropped, so each distinct fragment has one prior.
-func (s *searcher) widen(ctx context.Context, leaf int) error {
-	s.updateCovered(leaf) // a roll-out can have added a child here
-	for s.open(&s.tree.Nodes[leaf]) {
-		n := &s.tree.Nodes[leaf]
-		missing := min(s.params.Width-len(n.Children), s.params.Width*s.params.DrawsPerChild-n.Draws)
-		s.requests = s.requests[:0]
-		for range missing {
-			s.request(leaf, 1)
-		}
-		paths, err := s.draw(ctx)
-		if err != nil {
-			return err
-		}
-		for _, path := range paths {
-			s.addDistinct(leaf, path[0])
-		}
-		s.updateCovered(leaf)
-	}
-	return nil
 }
 
 // addDistinct adds a drawn fragment as a child, unless a sibling has the same tokens.
@@ -77,20 +65,6 @@ func (s *searcher) addDistinct(parent int, f Fragment) {
 		}
 	}
 	s.tree.add(parent, f)
-}
-
-// updateCovered marks a node whose children hold nearly all of the probability. No
-// fragment of a node is a prefix of another one, so their probabilities add up.
-func (s *searcher) updateCovered(node int) {
-	if s.params.Coverage == 0 {
-		return
-	}
-	share := 0.0
-	for _, child := range s.tree.Nodes[node].Children {
-		c := &s.tree.Nodes[child]
-		share += math.Exp(c.LogProb * float64(len(c.Tokens)))
-	}
-	s.tree.Nodes[node].Covered = share >= s.params.Coverage
 }
 
 // setPriors sets p(a|s) of a node's children: exp of the mean token log-probability,
@@ -118,7 +92,10 @@ func (s *searcher) rollOut(ctx context.Context, ends []int) error {
 	s.requests = s.requests[:0]
 	for _, end := range ends {
 		if !s.tree.Nodes[end].Terminal {
-			s.request(end, s.params.Simulation)
+			s.seeds++
+			s.tree.Draws++
+			s.tree.Nodes[end].Draws++
+			s.requests = append(s.requests, s.request(end, s.params.Simulation, s.seeds))
 		}
 	}
 	if len(s.requests) == 0 {
@@ -133,6 +110,7 @@ func (s *searcher) rollOut(ctx context.Context, ends []int) error {
 			continue
 		}
 		for at, f := range paths[0] {
+			s.tree.Tokens += len(f.Tokens)
 			if at > 0 {
 				s.tree.Nodes[ends[i]].Draws++ // the request counted its first fragment only
 			}

@@ -11,6 +11,7 @@ type Params struct {
 	Iterations int // iterations of select, expand and backup, at least 1
 	MaxDepth   int // fragments; nodes this deep are rolled out but not expanded; 0 = no limit
 	Simulation int // most fragments of a roll-out; 0 = to the end of the answer
+	Leaves     int // leaves to expand at the same time, 0 to 64; 0 and 1 = one after the other
 
 	C float64 // c of Eq. 5: weight of exploration, ≥ 0
 	// Gamma is γ of Eq. 9, the discount, 0 to 1. At 1 the rewards on a path telescope,
@@ -66,6 +67,7 @@ func (p Params) Validate() error {
 		{"iterations", float64(p.Iterations), 1, 1e9},
 		{"maxDepth", float64(p.MaxDepth), 0, 1e9},
 		{"simulation", float64(p.Simulation), 0, 1e9},
+		{"leaves", float64(p.Leaves), 0, 64},
 		{"c", p.C, 0, 1e6},
 		{"gamma", p.Gamma, 0, 1},
 		{"drawsPerChild", float64(p.DrawsPerChild), 1, 64},

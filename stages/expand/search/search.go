@@ -19,7 +19,6 @@ package search
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
 )
 
@@ -37,6 +36,11 @@ type Oracle struct {
 	// unfinished state Outcome must be 0 and Pass false. No node is scored twice.
 	Evaluate func(ctx context.Context, tree *Tree, ends []int) ([]Reward, error)
 
+	// Ahead is the number of requests up to which a call of Draw may be filled with draws
+	// that are needed only if the draws before them are alike; 0 = none. It saves calls and
+	// never changes the tree.
+	Ahead int
+
 	// Release, unless nil, gets the handle of each drawn fragment that did not enter
 	// the tree, so that its cache branch can be freed. The caller frees the handles in
 	// the tree and, after an error, all handles.
@@ -47,8 +51,15 @@ type Oracle struct {
 type Request struct {
 	Node        int     // index of the node to continue; Tree.Prefix gives its tokens
 	Fragments   int     // most fragments; 0 = to the end of the answer
-	Seed        uint64  // no other request of this search has the same
+	Seed        uint64  // no other draw that the tree takes has the same
 	Temperature float64 // to sample at; Fragment.LogProb is always at temperature 1
+
+	Ahead bool // it may turn out that the tree does not need this draw
+	// Ready and Needed are nil if no request of the call is drawn ahead. Otherwise Draw may
+	// tell of each path as soon as it is complete, and give up a request that is not needed.
+	// Both must be called by one goroutine at a time, and only until Draw returns.
+	Ready  func(path []Fragment)
+	Needed func() bool
 }
 
 // Fragment is one sampled action.
@@ -87,9 +98,10 @@ const (
 )
 
 // Search grows a tree from the empty answer. progress, unless nil, is called after
-// each iteration; if it returns false the search ends with a complete tree, which is
-// how a caller limits time. An error gives no tree: the same seed grows it again.
-// A cancelled context returns ctx.Err() itself.
+// each iteration, or each group of iterations that ran together. If it returns false
+// the search ends with a complete tree, which is how a caller limits time. An error
+// gives no tree: the same seed grows it again. A cancelled context returns ctx.Err()
+// itself.
 func Search(ctx context.Context, oracle Oracle, params Params, progress func(Progress) bool) (*Tree, error) {
 	if oracle.Draw == nil || oracle.Evaluate == nil {
 		return nil, errors.New("search: the oracle needs both Draw and Evaluate")
@@ -99,10 +111,11 @@ func Search(ctx context.Context, oracle Oracle, params Params, progress func(Pro
 	}
 	s := &searcher{oracle: oracle, params: params, tree: newTree(params)}
 	for s.tree.Stop == "" {
+		done := s.tree.Iterations
 		if err := s.iterate(ctx); err != nil {
 			return nil, err
 		}
-		s.tree.Stop = s.stop(progress)
+		s.tree.Stop = s.stop(done, progress)
 	}
 	return s.tree, nil
 }
@@ -112,33 +125,51 @@ type searcher struct {
 	oracle   Oracle
 	params   Params
 	tree     *Tree
+	seeds    uint64    // used so far: those of draws that the tree has taken, or may take
 	requests []Request // of the next call of Draw; reused
+	leaves   []int     // of the present iterations; reused
+	virtual  []int     // by node: visits in flight, see leaves.go
+	busy     []bool    // by node: it is being expanded
+	siblings [][]int32 // tokens of a leaf's children, drawn ones included; reused
 	ranking  []int     // the root's children by Q after the last iteration
 	scratch  []int     // the ranking before that; reused
 	stable   int       // iterations in a row that did not change the ranking
 }
 
-// iterate does one iteration: it selects a leaf, expands it and backs up the rewards.
+// iterate does one iteration, or several at the same time if Params.Leaves is above 1:
+// it selects leaves, expands them and backs up the rewards.
 func (s *searcher) iterate(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.tree.Iterations++
-	leaf := s.descend(0)
-	for s.open(&s.tree.Nodes[leaf]) {
-		added, err := s.expand(ctx, leaf)
+	leaves := s.selectLeaves()
+	s.tree.Iterations += len(leaves)
+	for len(leaves) > 0 {
+		closed, err := s.expand(ctx, s.revisit(leaves))
 		if err != nil {
 			return err
 		}
-		if added > 0 {
-			return nil
+		for i, leaf := range closed {
+			closed[i] = s.descend(leaf) // all draws were duplicates: continue below the node
 		}
-		leaf = s.descend(leaf) // all draws were duplicates: the node is closed, continue below it
+		leaves = closed
 	}
-	// Nothing is left to draw here. The visit still counts, as in any tree search.
-	s.tree.Revisits++
-	s.backup(leaf)
 	return nil
+}
+
+// revisit keeps the leaves that can be expanded, each once. Where nothing is left to draw
+// the visit still counts, as in any tree search.
+func (s *searcher) revisit(leaves []int) []int {
+	open := leaves[:0]
+	for _, leaf := range leaves {
+		if s.open(&s.tree.Nodes[leaf]) && !slices.Contains(open, leaf) {
+			open = append(open, leaf)
+			continue
+		}
+		s.tree.Revisits++
+		s.backup(leaf)
+	}
+	return open
 }
 
 // open reports whether the node is a leaf: more children can be drawn for it.
@@ -149,38 +180,12 @@ func (s *searcher) open(n *Node) bool {
 		(s.params.MaxDepth == 0 || n.Depth < s.params.MaxDepth)
 }
 
-// descend follows Eq. 5 from a node to the first leaf or terminal.
-func (s *searcher) descend(from int) int {
-	at := from
-	for {
-		n := &s.tree.Nodes[at]
-		if len(n.Children) == 0 || s.open(n) {
-			return at
-		}
-		at = s.best(n)
-	}
-}
-
-// best is Eq. 5: argmaxₐ Q(s,a) + c · p(a|s) · √N(s) / (1 + N(s,a)).
-func (s *searcher) best(n *Node) int {
-	explore := s.params.C * math.Sqrt(float64(n.N))
-	best, bestScore := n.Children[0], math.Inf(-1)
-	for _, child := range n.Children {
-		c := &s.tree.Nodes[child]
-		score := c.Q + float64(explore*c.Prior)/float64(1+c.N)
-		if score > bestScore {
-			best, bestScore = child, score
-		}
-	}
-	return best
-}
-
-// stop says, after an iteration, why the search ends; "" if it goes on.
-func (s *searcher) stop(progress func(Progress) bool) Stop {
+// stop says, after the iterations from done on, why the search ends; "" if it goes on.
+func (s *searcher) stop(done int, progress func(Progress) bool) Stop {
 	t, p := s.tree, s.params
 	root := &t.Nodes[0]
 	s.raiseTemperature()
-	s.rank()
+	s.rank(t.Iterations - done)
 	if progress != nil && !progress(Progress{t.Iterations, len(t.Nodes), t.Tokens, root.Finished, root.Passing}) {
 		return StopCaller
 	}
@@ -206,8 +211,8 @@ func (s *searcher) raiseTemperature() {
 }
 
 // rank orders the root's children by Q, ties by index, and counts the iterations
-// since the order last changed.
-func (s *searcher) rank() {
+// since the order last changed; iterations are those since the last call.
+func (s *searcher) rank(iterations int) {
 	s.scratch, s.ranking = s.ranking, s.scratch[:0]
 	for _, child := range s.tree.Nodes[0].Children {
 		s.ranking = append(s.ranking, child)
@@ -216,7 +221,7 @@ func (s *searcher) rank() {
 		}
 	}
 	if slices.Equal(s.ranking, s.scratch) {
-		s.stable++
+		s.stable += iterations
 	} else {
 		s.stable = 0
 	}
