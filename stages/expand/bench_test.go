@@ -65,7 +65,7 @@ func BenchmarkTree(b *testing.B) {
 				b.Fatal(err)
 			}
 			params := Default().params(fragments(exs[i].AnswerIDs, p.TokenBytes), uint64(i))
-			oracle := search.Oracle{Draw: g.draw, Evaluate: g.evaluate}
+			oracle := search.Oracle{Draw: g.draw, Evaluate: g.evaluate, Ahead: drawAhead}
 			tree, err := search.Search(context.Background(), oracle, params, nil)
 			if err != nil {
 				b.Fatal(err)

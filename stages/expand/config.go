@@ -26,6 +26,7 @@ type Config struct {
 	Gamma       float64 `json:"gamma"`       // discount γ of Eq. 9, 0..1
 	Depth       int     `json:"depth"`       // nodes this many fragments deep do not branch, 0 = no limit
 	Simulation  int     `json:"simulation"`  // most fragments of a roll-out, 0 = to the end of the answer
+	Leaves      int     `json:"leaves"`      // to expand at the same time, 1..64: faster, but another tree than with 1
 	Temperature float64 `json:"temperature"` // to sample at, > 0
 
 	RaisedTemperature float64 `json:"raised_temperature"` // … if fragments are too alike, > 0
@@ -44,7 +45,7 @@ type Config struct {
 func Default() Config {
 	p := search.Default()
 	return Config{
-		Width: 4, C: 1, Gamma: 1, Temperature: 1, RaisedTemperature: 1.3, MinDistinct: 2, Coverage: 0.99,
+		Width: 4, Leaves: 1, C: 1, Gamma: 1, Temperature: 1, RaisedTemperature: 1.3, MinDistinct: 2, Coverage: 0.99,
 		Patience: p.Patience, TokenBudget: 8192, MaxAnswerTokens: 256, SelfEvalReference: true,
 	}
 }
@@ -77,7 +78,8 @@ func (c Config) params(fragments int, seed uint64) search.Params {
 		return search.Params{Width: c.Width, Iterations: 1, DrawsPerChild: 1, Temperature: c.Temperature, Seed: seed}
 	}
 	p := search.Default()
-	p.Width, p.C, p.Gamma, p.MaxDepth, p.Simulation = c.Width, c.C, c.Gamma, c.Depth, c.Simulation
+	p.Width, p.Leaves, p.C, p.Gamma = c.Width, c.Leaves, c.C, c.Gamma
+	p.MaxDepth, p.Simulation = c.Depth, c.Simulation
 	p.Temperature, p.RaisedTemperature, p.MinDistinct = c.Temperature, c.RaisedTemperature, c.MinDistinct
 	p.Coverage, p.Patience, p.TokenBudget, p.Seed = c.Coverage, c.Patience, c.TokenBudget, seed
 	if p.Iterations = c.Iterations; p.Iterations == 0 {

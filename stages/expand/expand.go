@@ -140,8 +140,11 @@ func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*growe
 // search returns the arguments of the example's search; seed is the item's.
 func (g *grower) search(seed uint64) (search.Oracle, search.Params) {
 	p := g.cfg.params(fragments(g.ex.AnswerIDs, g.p.TokenBytes), stages.Seed(seed, "expand/search", 0))
-	return search.Oracle{Draw: g.draw, Evaluate: g.evaluate}, p
+	return search.Oracle{Draw: g.draw, Evaluate: g.evaluate, Ahead: drawAhead}, p
 }
+
+// drawAhead is search.Oracle.Ahead.
+const drawAhead = 16
 
 // judgeWeight reads from the round's selection whether the self-evaluation counts.
 func (s *Stage) judgeWeight(in stages.Input) (float64, error) {
@@ -162,37 +165,87 @@ func (s *Stage) judgeWeight(in stages.Input) (float64, error) {
 // draw continues all requests in one batch. A roll-out is one draw that is cut into
 // fragments afterwards, since the engine can branch from any token of a draw.
 func (g *grower) draw(ctx context.Context, tree *search.Tree, requests []search.Request) ([][]search.Fragment, error) {
-	// There must be room for an answer as long as the reference, or none could pass.
-	longest := max(g.cfg.MaxAnswerTokens, len(g.ex.AnswerIDs))
-	reqs := make([]policy.Request, len(requests))
-	scans := make([][]scanner, len(requests)) // the scanner at the end of each fragment
-	ends := make([][]int, len(requests))      // tokens up to the end of each fragment
+	paths := make([][]search.Fragment, len(requests))
+	room := g.roomAhead(tree)
+	reqs, cuts := make([]policy.Request, 0, len(requests)), make([]*cutter, 0, len(requests))
 	for i, r := range requests {
 		node := &tree.Nodes[r.Node]
-		at := g.places[node.Handle]
-		scan, tokens := at.scan, 0
-		reqs[i] = policy.Request{
-			From: at.branch, Seed: r.Seed, Temperature: r.Temperature,
-			MaxTokens: max(1, longest-node.Length),
-			Stop: func(id int32) bool {
-				tokens++
-				if g.cfg.Preset == PresetSamples || !scan.feed(g.p.TokenBytes(id)) {
-					return false
-				}
-				ends[i], scans[i] = append(ends[i], tokens), append(scans[i], scan)
-				return len(ends[i]) == r.Fragments
-			},
+		at, most := g.places[node.Handle], max(1, g.longest()-node.Length)
+		if r.Ahead && room < most {
+			continue
 		}
+		if r.Ahead {
+			room -= most
+		}
+		c := &cutter{g: g, request: r, scan: at.scan, path: &paths[i]}
+		cuts = append(cuts, c)
+		reqs = append(reqs, policy.Request{
+			From: at.branch, Seed: r.Seed, Temperature: r.Temperature, MaxTokens: most, Stop: c.stop, Done: c.done,
+		})
 	}
 	draws, err := g.session.Draw(ctx, reqs)
 	if err != nil {
 		return nil, err
 	}
-	paths := make([][]search.Fragment, len(requests))
-	for i := range draws {
-		paths[i] = g.split(&draws[i], ends[i], scans[i])
+	for i, c := range cuts {
+		if *c.path == nil && !c.needless {
+			c.done(&draws[i]) // there was no room for a token
+		}
 	}
 	return paths, nil
+}
+
+// longest is the most tokens of an answer. There must be room for an answer as long as the
+// reference, or none could pass.
+func (g *grower) longest() int { return max(g.cfg.MaxAnswerTokens, len(g.ex.AnswerIDs)) }
+
+// roomAhead is the number of tokens that may be drawn ahead. What the search may still draw
+// without that must have room in the session: drawing ahead must not fill it.
+func (g *grower) roomAhead(tree *search.Tree) int {
+	if g.cfg.TokenBudget == 0 {
+		return 0
+	}
+	// Iterations begin below the budget; each draws at most width × 4 fragments and width answers.
+	overshoot := max(1, g.cfg.Leaves) * 5 * g.cfg.Width * g.longest()
+	return g.session.Room() - max(0, g.cfg.TokenBudget-tree.Tokens) - overshoot
+}
+
+// cutter follows one request while it is drawn, and cuts the draw into fragments.
+type cutter struct {
+	g        *grower
+	request  search.Request
+	path     *[]search.Fragment // the result
+	needless bool               // the draw was given up
+
+	tokens int
+	scan   scanner
+	ends   []int     // tokens up to the end of each fragment
+	scans  []scanner // the scanner there
+}
+
+// stop is policy.Request.Stop.
+func (c *cutter) stop(id int32) bool {
+	if c.request.Needed != nil && !c.request.Needed() {
+		c.needless = true
+		return true
+	}
+	c.tokens++
+	if c.g.cfg.Preset == PresetSamples || !c.scan.feed(c.g.p.TokenBytes(id)) {
+		return false
+	}
+	c.ends, c.scans = append(c.ends, c.tokens), append(c.scans, c.scan)
+	return len(c.ends) == c.request.Fragments
+}
+
+// done is policy.Request.Done.
+func (c *cutter) done(d *policy.Draw) {
+	if c.needless {
+		return
+	}
+	*c.path = c.g.split(d, c.ends, c.scans)
+	if c.request.Ready != nil {
+		c.request.Ready(*c.path)
+	}
 }
 
 // split cuts a draw into fragments and keeps their places.
