@@ -7,17 +7,22 @@ import (
 
 // source are the flags that say what a run is made from.
 type source struct {
+	material
+	Name string `placeholder:"NAME" help:"Name of the run; default: after the dataset."`
+}
+
+// material are the dataset, the base model and the settings.
+type material struct {
 	Datasets   []string `arg:"" name:"dataset" help:"${source_datasets}"`
 	Validation []string `sep:"none" type:"existingfile" placeholder:"FILE" help:"${source_validation}"`
 	Base       string   `placeholder:"MODEL" help:"${source_base}"`
 	Config     string   `short:"c" type:"existingfile" placeholder:"FILE" help:"Configuration (itool init writes one)."`
 	Set        []string `sep:"none" placeholder:"KEY=VALUE" help:"${source_set}"`
-	Name       string   `placeholder:"NAME" help:"Name of the run; default: after the dataset."`
 }
 
 // files returns the dataset files of the run and its configuration. cleanup removes what was
 // made for them.
-func (s source) files() (files []string, cfg config.Config, cleanup func(), err error) {
+func (s material) files() (files []string, cfg config.Config, cleanup func(), err error) {
 	if cfg, err = config.Load(config.Default(), s.Config, s.Set); err != nil {
 		return nil, cfg, nil, err
 	}

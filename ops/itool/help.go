@@ -8,6 +8,10 @@ func longHelp() kong.Vars {
 	return kong.Vars{
 		"commands_run": "Run everything on your dataset and model, in one process. The same command again " +
 			"resumes.",
+		"commands_data": "Say what is in dataset files, as a run would read them: what is kept, dropped and learnt, " +
+			"tokens, tools, duplicates, doubtful rows.",
+		"data_against": "A file that the data should not hold, such as a benchmark's: questions that are in both " +
+			"are counted. Repeatable.",
 		"commands_estimate": "Say what a run will take on this machine in time and memory, from a small pilot of " +
 			"it.",
 		"commands_import": "Write a GGUF file (llama.cpp) as a Hugging Face folder, which every other command " +

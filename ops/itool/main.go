@@ -33,6 +33,7 @@ import (
 type commands struct {
 	Demo     demoCmd     `cmd:"" help:"Run everything on a small dataset and a small model, in one process."`
 	Run      runCmd      `cmd:"" help:"${commands_run}"`
+	Data     dataCmd     `cmd:"" help:"${commands_data}"`
 	Estimate estimateCmd `cmd:"" help:"${commands_estimate}"`
 	Publish  publishCmd  `cmd:"" help:"Start a run: store dataset and base model, then wake the workers."`
 	Work     workCmd     `cmd:"" help:"Work: on any stages, as the keeper, or all."`
@@ -66,6 +67,7 @@ type app struct {
 	errs    io.Writer // progress and logs
 	screen  *screen   // serialises both on a terminal
 	log     *slog.Logger
+	color   bool // out is a terminal that shows colours
 	verbose bool
 	cache   string // folder for models that are made of GGUF files and runs; "" = the user's
 	kernels string // the kernel level to compute at; "" = the best
@@ -161,5 +163,6 @@ func newApp(stdout, stderr *os.File, verbose bool) *app {
 	}
 	s := newScreen(stderr, isTerminal(stderr))
 	log := slog.New(tint.NewTextHandler(s, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !s.live}))
-	return &app{out: stdout, errs: s, screen: s, log: log, verbose: verbose}
+	color := isTerminal(stdout) && os.Getenv("NO_COLOR") == ""
+	return &app{out: stdout, errs: s, screen: s, log: log, color: color, verbose: verbose}
 }

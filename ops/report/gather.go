@@ -12,6 +12,7 @@ import (
 
 	"itool/broker"
 	"itool/ops/courier"
+	"itool/ops/dataset"
 	"itool/ops/line"
 	"itool/schemas"
 )
@@ -85,19 +86,21 @@ func eachBatch[R schemas.Record](ctx context.Context, g *gatherer, record string
 func (g *gatherer) readExamples(ctx context.Context) error {
 	rows := Rows{
 		Dropped: map[string]int{}, Example: map[string]Row{},
-		Parts: map[string]int{}, Difficulty: map[string]int{},
+		Parts: map[string]int{}, Difficulty: map[string]int{}, Numbers: dataset.NewNumbers(),
 	}
 	err := eachBatch(ctx, g, schemas.RecordExample, 0, func(examples []schemas.Example) {
 		for i := range examples {
 			rows.add(&examples[i])
 		}
 	})
+	rows.Numbers.Finish()
 	g.r.Rows = rows
 	return err
 }
 
 func (r *Rows) add(e *schemas.Example) {
 	r.Total++
+	r.Numbers.Add(e)
 	if e.Part == schemas.PartDropped {
 		if r.Dropped[e.Reason]++; r.Dropped[e.Reason] == 1 {
 			r.Example[e.Reason] = Row{e.Source, int(e.Row), e.Detail}

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"itool/ops/dataset"
 	"itool/schemas"
 	"itool/stages/evaluate/stats"
 )
@@ -57,6 +58,8 @@ type Rows struct {
 	Parts      map[string]int `json:"parts"`                // train, validation, test
 	Replay     int            `json:"replay"`               // rows of train from which the rounds choose
 	Difficulty map[string]int `json:"difficulty,omitempty"` // of train: easy, medium, hard
+	// Numbers are what itool data says of the examples: tokens, tools, contradictions.
+	Numbers *dataset.Numbers `json:"numbers,omitempty"`
 }
 
 // Row says where a dropped row comes from.

@@ -142,7 +142,7 @@ func TestGather(t *testing.T) {
 		t.Errorf("status %q, datasets %+v; want running, and one file of 7 rows", r.Status, r.Datasets)
 	}
 	if n := r.Rows; n.Total != 7 || n.Kept != 6 || n.Dropped["bad_tools"] != 1 || n.Parts["test"] != 4 ||
-		n.Replay != 1 || n.Difficulty["hard"] != 1 {
+		n.Replay != 1 || n.Difficulty["hard"] != 1 || n.Numbers.Kept != 6 || n.Numbers.Dropped["bad_tools"].N != 1 {
 		t.Errorf("rows %+v", n)
 	}
 	for i, want := range []float64{0.25, 0.5, 0.5} {

@@ -76,6 +76,12 @@ func (r *Report) textRows(w *printer) {
 		w.line("difficulty of train: easy %d, medium %d, hard %d",
 			d[schemas.DifficultyEasy], d[schemas.DifficultyMedium], d[schemas.DifficultyHard])
 	}
+	if n := r.Rows.Numbers; n != nil && n.Kept > 0 {
+		w.line("tokens: %d in all; a prompt has %d at the median and %d at most, an answer %d and %d",
+			n.Tokens, n.Prompt.Median, n.Prompt.Max, n.Answer.Median, n.Answer.Max)
+		w.line("tools: %d names, %d never called; %d answers contradict the schema of their tool",
+			n.Tools.Names, n.Tools.Never, n.Wrong.Examples)
+	}
 }
 
 func (r *Report) textAccuracy(w *printer) {

@@ -19,7 +19,12 @@ type DiskFile struct {
 
 // OpenFile opens a file and finds out what it is. The caller closes it. Errors do not name the
 // path.
-func OpenFile(path string) (*DiskFile, error) {
+func OpenFile(path string) (*DiskFile, error) { return openFile(path, Open) }
+
+// OpenRows opens a file whose rows may have any form: Format stays empty.
+func OpenRows(path string) (*DiskFile, error) { return openFile(path, openRows) }
+
+func openFile(path string, open func(io.ReaderAt, int64) (*File, error)) (*DiskFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		var at *fs.PathError
@@ -36,7 +41,7 @@ func OpenFile(path string) (*DiskFile, error) {
 		case !mode.IsRegular():
 			err = fmt.Errorf("it is no file (%s): save its content as a file", mode.Type())
 		default:
-			d.File, err = Open(f, d.info.Size())
+			d.File, err = open(f, d.info.Size())
 		}
 	}
 	if err != nil {

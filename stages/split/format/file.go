@@ -20,6 +20,7 @@ type File struct {
 	r    io.ReaderAt
 	size int64
 	open func() (source, error)
+	head []byte // its beginning, or its first row if that is longer; until the format is known
 }
 
 // String says what was found: "toolace, JSON lines in zstd".
@@ -52,6 +53,15 @@ type source interface {
 // Open finds out what a file is by its bytes. r must give the same size bytes as long as
 // File is used. Open returns ErrEmpty for a file without rows.
 func Open(r io.ReaderAt, size int64) (*File, error) {
+	f, err := openRows(r, size)
+	if err != nil {
+		return nil, err
+	}
+	return f, f.detect()
+}
+
+// openRows finds out all but the format.
+func openRows(r io.ReaderAt, size int64) (*File, error) {
 	if size == 0 {
 		return nil, ErrEmpty
 	}
@@ -78,7 +88,7 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 // firstRows are tried for one that can be taken out of its container.
 const firstRows = 100
 
-// look reads the first row and sets Container and Format.
+// look reads the first row and sets Container.
 func (f *File) look() error {
 	src, err := f.open()
 	if err != nil {
@@ -108,7 +118,14 @@ func (f *File) look() error {
 	if len(row) > len(head) {
 		head = row
 	}
-	f.Format, err = Detect("", head)
+	f.head = head
+	return nil
+}
+
+// detect sets Format.
+func (f *File) detect() (err error) {
+	f.Format, err = Detect("", f.head)
+	f.head = nil
 	return err
 }
 

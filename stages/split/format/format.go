@@ -97,6 +97,9 @@ type BrokenError struct {
 }
 
 func (e *BrokenError) Error() string {
+	if e.Row == 0 && e.Line == 0 {
+		return e.What // before the first row
+	}
 	return place(e.Row, e.Line) + ": " + e.What
 }
 
