@@ -122,3 +122,29 @@ func widens(t *testing.T, p *policy.Policy) {
 		t.Errorf("log-probabilities %v, in float32 %v", got[0], want[0])
 	}
 }
+
+// TestTokensAllocateNothing: in any family a longer draw allocates no more than a shorter one.
+func TestTokensAllocateNothing(t *testing.T) {
+	for _, g := range policytest.Goldens(t) {
+		p, err := policy.Open(g.Folder(true), policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		allocations := func(tokens int) (n float64, drawn int) {
+			req := policy.Request{Seed: 3, Temperature: 1, MaxTokens: tokens}
+			n = testing.AllocsPerRun(50, func() {
+				d, err := p.Generate(context.Background(), [][]int32{{1, 7, 30, 12}}, req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				drawn = len(d[0].Tokens)
+			})
+			return n, drawn
+		}
+		few, _ := allocations(2)
+		many, drawn := allocations(40)
+		if many > few+3 { // slices of the result grow
+			t.Errorf("%s: %v allocations for %d tokens, %v for 2", g.Name, many, drawn, few)
+		}
+	}
+}
