@@ -2,8 +2,10 @@
 // Oniguruma, its order of alternatives and its classes of code points (Unicode 16), look-ahead included.
 // The time is linear in the length of the text, for every expression and every text.
 //
-// It reads what the expressions of tokenizers consist of. Compile refuses everything else by name and
-// place, and so it does with what means something different in Oniguruma and in other libraries.
+// It reads what the expressions of tokenizers consist of: characters and their escapes, brackets with ranges,
+// other brackets and && in them, \s \d \w \p{…} and their opposites, alternatives, groups, look-around, atomic
+// groups, greedy, lazy and possessive repetitions, (?i: ) around ASCII, and ^ $ \A \z \Z \b \B. Compile refuses
+// everything else by name and place, and so it does with what other libraries read in another way.
 //
 //	p, err := pattern.Compile(`\p{L}+(?!\S)|\s+`)
 //	spans := p.Spans(nil, "to be")
@@ -19,12 +21,12 @@ import (
 )
 
 // The bounds of an expression. The longest one of a published tokenizer has some 2,000 bytes, and the
-// largest program some hundred steps.
+// largest program 1,100 steps (Jais 2).
 const (
 	maxBytes  = 1 << 14 // of an expression
 	maxDepth  = 50      // of groups and brackets
 	maxRepeat = 1000    // in {n,m}
-	maxSteps  = 1000    // of a program; the time for one code point is proportional to them
+	maxSteps  = 2000    // of a program; the time for one code point is proportional to them
 	maxAtoms  = 16      // atomic groups and possessive repetitions; each takes memory for every code point
 )
 

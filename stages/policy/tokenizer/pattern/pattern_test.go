@@ -102,7 +102,7 @@ var refused = []struct {
 	{"repetition that is none", `a{x}`, 1, `written \{`},
 	{"too many", `a{1001}`, 1, "up to 1000"},
 	{"turned round", `a{3,2}`, 1, "less than the first"},
-	{"too many steps", `((a{100}){100}){100}`, 0, "more than 1000 steps"},
+	{"too many steps", `((a{100}){100}){100}`, 0, "more than 2000 steps"},
 	{"too many atomic groups", `(?:a++b){17}`, 0, "more than 16 atomic"},
 	{"unknown property", `\p{Klingon}`, 0, `\p{Klingon}`},
 	{"property without a name", `\pL`, 0, "without a name"},
