@@ -20,7 +20,8 @@ import (
 	"itool/schemas"
 )
 
-// Only `task golden` sets update. The files that it changes go into a commit of their own.
+// `task golden` sets update. The files that it changes go into a commit of their own. Only new files of
+// testdata may be among them: it writes over released bytes without a word.
 var update = flag.Bool("update", false, "write testdata/v*/*.arrow of the current versions and README.md's columns")
 
 // released is a record in the form in which tests use it, without its type.

@@ -25,7 +25,8 @@ import (
 )
 
 // Config has one section for the line and one for each stage that has settings, under the name of
-// the stage. To add a section, add its field and its default.
+// the stage. To add a section, add its field and its default, and write ops/itool/settings.yaml again:
+// go test ./ops/itool -run Settings -update
 type Config struct {
 	Seed     uint64           `json:"seed"` // every random choice of the run derives from it
 	Line     line.Config      `json:"line"`

@@ -33,9 +33,10 @@ import (
 	"itool/stages/warmup"
 )
 
-// Rows are the stages in the order of the line. To add a stage, add a row; to swap one, change
-// its row. What wakes a stage, whether it gathers a round and which record it writes are in its
-// Spec. engine may be nil if only Specs are read.
+// Rows are the stages in the order of the line. To add a stage, add a row (CONTRIBUTING.md names
+// the lists that do not follow it); to swap one, change its row. What wakes a stage, whether it
+// gathers a round and which record it writes are in its Spec. engine may be nil if only Specs are
+// read.
 func Rows(engine *policy.Engine) Table {
 	return Table{
 		// stage, when, and the round: tasks that the keeper writes, results that it waits for

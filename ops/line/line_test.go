@@ -65,8 +65,9 @@ func TestMaker(t *testing.T) {
 	}
 }
 
-// A new stage needs a row and nothing else. Here one stage wakes on an existing record and another on
-// the gather of its results. Keeper, worker and views take them from the table.
+// Keeper, worker and views take a new stage from its row. Here one stage wakes on an existing record and
+// another on the gather of its results. So that there is such a gather, the first row names the tasks of
+// the round before it again; TestTableAgreesWithSpecs refuses that in the real line.
 func TestAddingAStageIsOneRow(t *testing.T) {
 	table := (&world{}).table()
 	at := slices.IndexFunc(table, func(r line.Row) bool { return r.Spec().Name == "update" })

@@ -3,8 +3,8 @@
 //
 // A batch of examples comes in, one verdict per example goes out, in order. A batch
 // with an example that cannot be judged, or that is too long for the model, is
-// rejected. It does not sum up verdicts: that is what stats and, for BFCL, bfcl do for
-// the report.
+// rejected. It does not sum up verdicts: stats does that for the report, and bfcl as the
+// leaderboard does, which the report does not show yet.
 package evaluate
 
 import (

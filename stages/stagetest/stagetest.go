@@ -68,7 +68,7 @@ func (s suite) testSpec(t *testing.T) {
 		}
 	}
 	if _, err := count(schemas.Batch{Header: schemas.Header{Schema: s.spec.Schema}}); errors.Is(err, errUnknown) {
-		t.Errorf("Spec.Schema %q is not a record of package schemas", s.spec.Schema)
+		t.Errorf("Spec.Schema %q has no case in stagetest's count", s.spec.Schema)
 	}
 	if s.spec.NextRound && !s.spec.Gather {
 		t.Error("Spec.NextRound without Gather: only a whole round leads to the next")
@@ -313,7 +313,8 @@ func show(r *Recorder) string {
 
 var errUnknown = errors.New("stagetest: unknown record")
 
-// count decodes a batch of any record that a stage can write, and counts its rows.
+// count decodes a batch of any record that a stage can write, and counts its rows. A new record
+// of a stage needs a case here.
 func count(b schemas.Batch) (int, error) {
 	name, _, _ := strings.Cut(b.Header.Schema, "/")
 	switch name {
