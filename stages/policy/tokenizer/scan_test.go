@@ -112,10 +112,10 @@ func BenchmarkScanners(b *testing.B) {
 func TestAllocations(t *testing.T) {
 	text := strings.Repeat("The weather in Zürich (12 °C) isn't that bad, is it?\n", 100) // 1,700 pieces and more
 	for name, step := range map[string]any{
-		"scanner":                 sequence(split(tokenizer.Llama), byteLevel()),
-		"scanners":                sequence(split(tokenizer.DeepSeekDigits), split(tokenizer.DeepSeekWords), byteLevel()),
-		"expression":              sequence(split(`\p{L}+|\s(?=\S)|.`), byteLevel()),
-		"expression in a scanner": sequence(split(tokenizer.Pattern), split(`(?=\p{Lu})`), byteLevel()),
+		"scanner":      sequence(split(tokenizer.Llama), byteLevel()),
+		"scanners":     sequence(split(tokenizer.DeepSeekDigits), split(tokenizer.DeepSeekWords), byteLevel()),
+		"expression":   sequence(split(`\p{L}+|\s(?=\S)|.`), byteLevel()),
+		"both of them": sequence(split(tokenizer.Pattern), split(`(?=\p{Lu})`), byteLevel()),
 	} {
 		tok := openBytes(t, with(t, object{"pre_tokenizer": step}))
 		tok.Encode(text)
