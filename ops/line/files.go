@@ -24,7 +24,9 @@ const (
 // publishFiles stores the rows of dataset files, each shard as an object of its own. All files
 // are read before anything is stored, so that a broken one leaves nothing behind. Meanwhile
 // the packed rows lie in a temporary file; memory holds one shard.
-func publishFiles(ctx context.Context, store storage.Store, files []string, rows int) ([]schemas.Shard, error) {
+func publishFiles(
+	ctx context.Context, store storage.Store, files []string, rows int, options format.Options,
+) ([]schemas.Shard, error) {
 	if len(files) > maxFiles {
 		return nil, fmt.Errorf("publish: %d dataset files, %d are the most: join some of them", len(files), maxFiles)
 	}
@@ -34,7 +36,7 @@ func publishFiles(ctx context.Context, store storage.Store, files []string, rows
 	}
 	defer os.Remove(spool.Name())
 	defer spool.Close()
-	p := &packed{spool: spool, shardRows: rows, ends: []int64{0}}
+	p := &packed{spool: spool, shardRows: rows, options: options, ends: []int64{0}}
 	for i, file := range files {
 		p.begin = len(p.shards)
 		if err := p.file(ctx, i, file); err != nil {
@@ -55,6 +57,7 @@ func publishFiles(ctx context.Context, store storage.Store, files []string, rows
 type packed struct {
 	spool     *os.File
 	shardRows int
+	options   format.Options // what the settings say about the files
 	shards    []schemas.Shard
 	begin     int     // the first shard of the file that is read
 	ends      []int64 // of the shards in spool, behind a 0; (shards+1)
@@ -62,7 +65,7 @@ type packed struct {
 
 // file packs the rows of one dataset file.
 func (p *packed) file(ctx context.Context, index int, path string) error {
-	f, err := format.OpenFile(path)
+	f, err := p.options.OpenFile(path)
 	if err != nil {
 		return err
 	}

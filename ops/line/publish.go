@@ -64,7 +64,7 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	if err != nil {
 		return schemas.Run{}, fmt.Errorf("base model: %w", err)
 	}
-	shards, err := publishFiles(ctx, c.Store, req.Files, req.ShardRows)
+	shards, err := publishFiles(ctx, c.Store, req.Files, req.ShardRows, cfg.Options())
 	if err != nil {
 		return schemas.Run{}, err
 	}

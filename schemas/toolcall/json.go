@@ -142,3 +142,28 @@ func unit16(s []byte) (uint64, bool) {
 	n, err := strconv.ParseUint(string(s[2:6]), 16, 32)
 	return n, err == nil
 }
+
+// JSON writes the value as Python's json.dumps does: a tuple becomes a list.
+func (v Value) JSON() string {
+	var b strings.Builder
+	jsonTo(&b, v)
+	return b.String()
+}
+
+// Literal reads one Python literal, such as {'name': 'f', 'on': True}, with nothing but blanks
+// around it. It evaluates nothing. The error is a *SyntaxError.
+func Literal(text string) (Value, error) {
+	c, err := newCursor(text)
+	if err != nil {
+		return Value{}, err
+	}
+	c.blanks()
+	v, err := c.value()
+	if err != nil {
+		return Value{}, err
+	}
+	if c.blanks(); !c.end() {
+		return Value{}, c.want("the end")
+	}
+	return v, nil
+}

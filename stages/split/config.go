@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"itool/schemas/toolcall"
+	"itool/stages/split/format"
 )
 
 // Config is the stage's section of a run's configuration. The shares are of all examples.
@@ -32,20 +33,48 @@ type Config struct {
 	CallFormat string `json:"call_format"`
 	// ToolsIn is where prompts have the tools: template (where the chat template writes them), or system (in the
 	// system message, for templates that leave tools out; the run's base gets a chat template that does so).
-	ToolsIn   string `json:"tools_in"`
-	MaxTokens int    `json:"max_tokens"` // of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
+	ToolsIn string `json:"tools_in"`
+	// FormatText replaces the passage of a dataset's system text that dictates another form of calls than the one
+	// that is learnt, such as ToolACE's "Put it in the format of […]".
+	FormatText string `json:"format_text"`
+	// Turns says which turns of the assistant are learnt: all, or last (of each conversation). Turns that the
+	// dataset marks with weight, train or loss 0 are never learnt. The others stay in the prompts.
+	Turns string `json:"turns"`
+	// Reasoning says what becomes of <think>…</think> and reasoning_content: keep (it is learnt and stays in the
+	// prompts), drop, or refuse (the turn and those behind it are dropped).
+	Reasoning string `json:"reasoning"`
+	// Columns names the keys and speakers of files that call them otherwise, as LLaMA-Factory's dataset_info.json
+	// does: messages, system, tools, role_tag, content_tag, user_tag, assistant_tag, observation_tag,
+	// function_tag, system_tag.
+	Columns map[string]string `json:"columns"`
+	// IgnoreKeys are keys that say nothing in these files, though they refuse a row elsewhere.
+	IgnoreKeys []string `json:"ignore_keys"`
+
+	MaxTokens int `json:"max_tokens"` // of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
 }
 
 // Default is the paper's: 10 % validation, half of the whole to replay.
 func Default() Config {
 	return Config{
 		ValidationShare: 0.1, ReplayShare: 0.5, DataShare: 1, ShareSeed: 1, CallFormat: Auto,
-		ToolsIn: ToolsInTemplate,
+		ToolsIn: ToolsInTemplate, FormatText: "Write calls in the form that you are given for them.",
+		Turns: AllTurns, Reasoning: KeepReasoning,
 	}
 }
 
 // maxWeight bounds how often an example is repeated.
 const maxWeight = 100
+
+// Values of Config.Turns.
+const (
+	AllTurns = "all"
+	LastTurn = "last"
+)
+
+// Options are what the settings say about reading files.
+func (c Config) Options() format.Options {
+	return format.Options{Columns: c.Columns, Ignore: c.IgnoreKeys}
+}
 
 // Auto takes the call format from the chat template.
 const Auto = "auto"
@@ -93,8 +122,30 @@ func (c Config) Validate() error {
 	if c.ToolsIn != ToolsInTemplate && c.ToolsIn != ToolsInSystem {
 		return fmt.Errorf("split.tools_in: %q is none of %s, %s", c.ToolsIn, ToolsInTemplate, ToolsInSystem)
 	}
+	if err := c.validateReading(); err != nil {
+		return err
+	}
 	if c.MaxTokens < 0 {
 		return fmt.Errorf("split.max_tokens: %d is below 0", c.MaxTokens)
+	}
+	return nil
+}
+
+// validateReading checks what says how rows are read.
+func (c Config) validateReading() error {
+	for _, choice := range []struct {
+		name, value string
+		known       []string
+	}{
+		{"turns", c.Turns, []string{AllTurns, LastTurn}},
+		{"reasoning", c.Reasoning, []string{KeepReasoning, DropReasoning, RefuseReasoning}},
+	} {
+		if !slices.Contains(choice.known, choice.value) {
+			return fmt.Errorf("split.%s: %q is none of %s", choice.name, choice.value, strings.Join(choice.known, ", "))
+		}
+	}
+	if err := c.Options().Validate(); err != nil {
+		return fmt.Errorf("split.columns: %w", err)
 	}
 	return nil
 }

@@ -70,6 +70,9 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err := t.read(ctx, in, out); err != nil {
 		return err
 	}
+	if err := t.notes.attach(ctx, out); err != nil {
+		return err
+	}
 	return stages.Result(in, out, t.out)
 }
 
@@ -107,7 +110,7 @@ func (t *turns) read(ctx context.Context, in stages.Input, out stages.Output) er
 	src := bufio.NewReader(f)
 	head, _ := src.Peek(4) // an error comes again
 	first, rows, size := int(t.shard.First), int(t.shard.Rows), 0
-	all := format.ReadShard(ctx, src, format.Format(t.shard.Format), t.shard.SHA256, first, rows)
+	all := t.cfg.Options().ReadShard(ctx, src, format.Format(t.shard.Format), t.shard.SHA256, first, rows)
 	if !format.IsShard(head) {
 		all = t.whole(ctx, src)
 	}
@@ -140,7 +143,7 @@ func (t *turns) whole(ctx context.Context, f io.Reader) iter.Seq2[format.Row, er
 		sum := sha256.New()
 		src := io.TeeReader(f, sum)
 		kind, first, rows := format.Format(t.shard.Format), int(t.shard.First), int(t.shard.Rows)
-		for row, err := range format.Read(ctx, src, kind, first, rows) {
+		for row, err := range t.cfg.Options().Read(ctx, src, kind, first, rows) {
 			if !yield(row, err) || err != nil {
 				return
 			}

@@ -579,7 +579,13 @@ func TestConfig(t *testing.T) {
 		"split.call_format: \"json\"": {DataShare: 1, CallFormat: "json"},
 		"split.tools_in: \"user\"":    {DataShare: 1, CallFormat: split.Auto, ToolsIn: "user"},
 		"split.max_tokens: -1": {DataShare: 1, CallFormat: split.Auto, ToolsIn: split.ToolsInSystem,
-			MaxTokens: -1},
+			Turns: "last", Reasoning: "drop", MaxTokens: -1},
+		"split.turns: \"first\"": {DataShare: 1, CallFormat: split.Auto, ToolsIn: "system", Turns: "first"},
+		"split.reasoning: \"\"":  {DataShare: 1, CallFormat: split.Auto, ToolsIn: "system", Turns: "all"},
+		"split.columns: \"role\" is none of assistant_tag": {DataShare: 1, CallFormat: split.Auto, ToolsIn: "system",
+			Turns: "all", Reasoning: "refuse", Columns: map[string]string{"role": "x"}},
+		"split.columns: role_tag: the name in the file is empty": {DataShare: 1, CallFormat: split.Auto,
+			ToolsIn: "system", Turns: "all", Reasoning: "refuse", Columns: map[string]string{"role_tag": ""}},
 		"split.test_files: \"a\"": {DataShare: 1, TestFiles: []string{"a"}, ValidationFiles: []string{"b", "a"}},
 	} {
 		if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -588,8 +594,9 @@ func TestConfig(t *testing.T) {
 	}
 	for _, config := range []split.Config{
 		split.Default(),
-		{ReplayShare: 0.9, ValidationShare: 0.1, DataShare: 1, CallFormat: "hermes", ToolsIn: "system"},
-		{TestShare: 1, DataShare: 0.1, CallFormat: "auto", ToolsIn: "template"},
+		{ReplayShare: 0.9, ValidationShare: 0.1, DataShare: 1, CallFormat: "hermes", ToolsIn: "system",
+			Turns: "all", Reasoning: "keep"},
+		{TestShare: 1, DataShare: 0.1, CallFormat: "auto", ToolsIn: "template", Turns: "last", Reasoning: "drop"},
 	} {
 		if err := config.Validate(); err != nil {
 			t.Errorf("%+v: %v", config, err)

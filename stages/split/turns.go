@@ -3,6 +3,7 @@ package split
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,6 +27,7 @@ const (
 	Overlong    = Reason("overlong")      // prompt and answer exceed max_tokens or the context
 	Repeated    = Reason("duplicate")     // the same prompt and answer stood in this shard before
 	NotDrawn    = Reason("not_drawn")     // data_share or weights leave it out; nothing is wrong with it
+	NotLearnt   = Reason("not_learnt")    // it is marked so, or split.turns leaves it out; nothing is wrong with it
 )
 
 // maxTurns bounds the assistant turns of one conversation, because every example repeats
@@ -41,10 +43,15 @@ type turns struct {
 	shard  schemas.Shard
 	seen   map[[sha256.Size]byte]bool
 	out    []schemas.Example
+	long   bool  // an earlier turn of the row was too long
+	noted  noted // of the row that is read
+	notes  Notes
 }
 
 // add appends a row's examples, at least one: a row without any is dropped as one.
 func (t *turns) add(row format.Row) {
+	t.noted = noted{unknown: row.Unknown}
+	defer func() { t.notes.add(t.noted) }()
 	e := schemas.Example{Source: t.shard.Name, Row: int32(row.Number), Category: row.Category}
 	if row.Err != nil {
 		t.drop(e, row, Reason(row.Err.Problem), row.Err)
@@ -67,33 +74,62 @@ func (t *turns) add(row format.Row) {
 	}
 	tools, err := t.tools(&e, row.Tools)
 	group := groupOf(row.Tools, row.Messages) // as the data has it: no format moves a row to another part
-	t.rewrite(row.Messages)
-	tooLong := false
-	for n, i := range answers {
-		e := e
-		e.Turn = int32(n)
-		if err != nil {
+	if err != nil {
+		for n := range answers {
+			e.Turn = int32(n)
 			t.drop(e, row, BadTools, err)
-			continue
 		}
+		return
+	}
+	t.rest(e, row, answers, tools, group)
+}
+
+// rest makes the examples of a row whose tools are known.
+func (t *turns) rest(e schemas.Example, row format.Row, answers []int, tools []toolcall.Tool, group string) {
+	written, shown := t.answers(row, tools), t.shown(row.Messages)
+	var broken error // what is wrong with the turns so far
+	for n, i := range answers {
+		e, m, s := e, row.Messages[i], written[i]
+		e.Turn, e.Reference = int32(n), s.text
+		shown[i].Content = s.text
 		if i == len(row.Messages)-1 {
 			e.Acceptable = string(row.Acceptable)
 		}
-		e.Reference = row.Messages[i].Content
-		reason, why := t.turn(&e, row.Messages[:i], tools, tooLong)
-		if tooLong = tooLong || reason == Overlong; reason != "" {
+		reason, why := Reason(""), error(nil)
+		switch {
+		case m.Context:
+			reason, why = NotLearnt, errors.New("it is marked not to be learnt")
+		case t.cfg.Turns == LastTurn && n < len(answers)-1:
+			reason, why = NotLearnt, errors.New("split.turns is last")
+		case broken != nil && s.reason == "":
+			reason, why = BadPrompt, broken
+		default:
+			reason, why = t.turn(&e, s, shown[:i], tools)
+		}
+		if s.lost && broken == nil {
+			broken = fmt.Errorf("an earlier turn, %d, cannot be shown: %w", n, s.err)
+		} else if reason == Overlong && broken == nil {
+			t.long = true
+		}
+		if reason != "" {
 			t.drop(e, row, reason, why)
 			continue
 		}
-		e.Part = string(t.cfg.part(t.shard.Name, group))
-		identity := e.Messages + "\n" + e.Tools + "\n" + e.Reference
-		if e.Part != schemas.PartTrain {
-			t.append(e)
-			continue
-		}
-		if err := t.train(e, identity); err != nil {
-			t.drop(e, row, NotDrawn, err)
-		}
+		t.place(e, row, group)
+	}
+	t.long = false
+}
+
+// place puts an example into its part.
+func (t *turns) place(e schemas.Example, row format.Row, group string) {
+	e.Part = string(t.cfg.part(t.shard.Name, group))
+	identity := e.Messages + "\n" + e.Tools + "\n" + e.Reference
+	if e.Part != schemas.PartTrain {
+		t.append(e)
+		return
+	}
+	if err := t.train(e, identity); err != nil {
+		t.drop(e, row, NotDrawn, err)
 	}
 }
 
@@ -121,61 +157,59 @@ func (t *turns) tools(e *schemas.Example, raw json.RawMessage) ([]toolcall.Tool,
 	if len(raw) == 0 {
 		raw = json.RawMessage("[]")
 	}
+	raw, padding := withoutPadding(raw)
+	t.noted.properties = padding
 	tools, err := toolcall.ParseTools(raw)
 	if err != nil {
 		return nil, err
+	}
+	for _, tool := range tools {
+		t.noted.unchecked = append(t.noted.unchecked, tool.Unchecked...)
 	}
 	text, characters, err := serialise(raw)
 	e.Tools, e.Candidates, e.ToolChars = text, int32(len(tools)), int32(characters)
 	return tools, err
 }
 
-// rewrite writes the calls of the assistant's turns in the model's format. A turn that does
-// not parse, or that the format cannot express, stays as it is. If it is to be learned,
-// turn says what is wrong with it.
-func (t *turns) rewrite(messages []format.Message) {
-	for i, m := range messages {
-		if m.Role != "assistant" || toolcall.FormatOf(m.Content) == t.calls {
-			continue
-		}
-		calls, err := readCalls(m.Content)
-		if err != nil || len(calls) == 0 {
-			continue
-		}
-		text := t.calls.Print(calls)
-		if back, err := t.calls.Read(text); err == nil && t.calls.Print(back) == text {
-			messages[i].Content = text
-		}
-	}
+// message is a turn as a prompt shows it, and as Example.Messages holds it.
+type message struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
 }
 
-// readCalls reads calls in any of the formats.
-func readCalls(text string) ([]toolcall.Call, error) {
-	if f := toolcall.FormatOf(text); f != toolcall.Pythonic {
-		return f.Read(text)
+// shown returns the turns for prompts; those of the assistant are filled in later.
+func (t *turns) shown(messages []format.Message) []message {
+	out := make([]message, len(messages))
+	for i, m := range messages {
+		out[i] = message{m.Role, m.Content}
+		if m.Role != "system" {
+			continue
+		}
+		text, replaced := t.dictated(m.Content)
+		out[i].Content = text
+		t.noted.passage = t.noted.passage || replaced
 	}
-	return toolcall.Parse(text)
+	return out
 }
 
 // turn fills in one example, or says why it is dropped. Cheap checks come first.
-func (t *turns) turn(e *schemas.Example, before []format.Message, tools []toolcall.Tool, tooLong bool) (Reason, error) {
-	if strings.TrimSpace(e.Reference) == "" {
-		return NoAnswer, fmt.Errorf("the answer is empty")
+func (t *turns) turn(e *schemas.Example, s said, before []message, tools []toolcall.Tool) (Reason, error) {
+	if s.reason == NoAnswer {
+		return s.reason, s.err
 	}
 	if !asked(before) {
 		return EmptyPrompt, fmt.Errorf("no user turn with text stands before the answer")
 	}
-	calls, err := checkAnswer(e, tools)
-	if err != nil {
-		return BadAnswer, err
+	if s.reason != "" {
+		return s.reason, s.err
 	}
-	if f := toolcall.FormatOf(e.Reference); len(calls) > 0 && f != t.calls {
-		return BadAnswer, fmt.Errorf("its calls cannot be written as %s: "+
-			"an infinite number, or a key that is not a text", t.calls)
+	calls := s.calls
+	if err := checkCalls(e, calls, tools); err != nil {
+		return BadAnswer, err
 	}
 	e.Calls = int32(len(calls))
 	e.Difficulty = Grade(int(e.Candidates), int(e.ToolChars), int(e.Calls))
-	if tooLong {
+	if t.long {
 		return Overlong, fmt.Errorf("an earlier turn of the conversation is too long already")
 	}
 	messages, err := json.Marshal(before)
@@ -191,7 +225,7 @@ func (t *turns) turn(e *schemas.Example, before []format.Message, tools []toolca
 	return t.tokens(e, before)
 }
 
-func (t *turns) tokens(e *schemas.Example, before []format.Message) (Reason, error) {
+func (t *turns) tokens(e *schemas.Example, before []message) (Reason, error) {
 	prompt := make([]policy.Message, len(before))
 	for i, m := range before {
 		prompt[i] = policy.Message{Role: m.Role, Content: m.Content}
@@ -199,6 +233,11 @@ func (t *turns) tokens(e *schemas.Example, before []format.Message) (Reason, err
 	ids, err := t.policy.Prompt(prompt, json.RawMessage(e.Tools))
 	if err != nil {
 		return BadPrompt, err
+	}
+	if begun := t.policy.Text(ids[max(0, len(ids)-8):]); strings.HasPrefix(e.Reference, "<think>") &&
+		strings.HasSuffix(strings.TrimSpace(begun), "</think>") {
+		return BadPrompt, fmt.Errorf("the chat template begins answers behind a thought of its own, and this answer " +
+			"has one: set split.reasoning to drop")
 	}
 	e.PromptIDs, e.AnswerIDs = ids, t.policy.Answer(e.Reference)
 	e.Template = t.policy.TemplateHash()
@@ -208,7 +247,7 @@ func (t *turns) tokens(e *schemas.Example, before []format.Message) (Reason, err
 	return "", nil
 }
 
-func asked(before []format.Message) bool {
+func asked(before []message) bool {
 	for _, m := range before {
 		if m.Role == "user" && strings.TrimSpace(m.Content) != "" {
 			return true
@@ -217,20 +256,13 @@ func asked(before []format.Message) bool {
 	return false
 }
 
-// checkAnswer reads the reference: calls of the given tools, or prose without a call. No
-// other answer could be judged right. A benchmark's reference must also pass the
-// benchmark's own check. Arguments are not checked against the tool's schema, because
-// some references, also of ToolACE, break it and are still what is wanted.
-func checkAnswer(e *schemas.Example, tools []toolcall.Tool) ([]toolcall.Call, error) {
-	calls, err := readCalls(e.Reference)
-	if err != nil {
-		if toolcall.IsProse(e.Reference) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("neither calls nor prose without a call: %w", err)
-	}
+// checkCalls wants calls of the given tools. No other answer could be judged right. A
+// benchmark's reference must also pass the benchmark's own check. Arguments are not checked
+// against the tool's schema, because some references, also of ToolACE, break it and are still
+// what is wanted.
+func checkCalls(e *schemas.Example, calls []toolcall.Call, tools []toolcall.Tool) error {
 	if len(calls) == 0 {
-		return nil, fmt.Errorf("a list of no calls: write prose where no call is wanted")
+		return nil
 	}
 	known := map[string]bool{}
 	for _, tool := range tools {
@@ -239,19 +271,19 @@ func checkAnswer(e *schemas.Example, tools []toolcall.Tool) ([]toolcall.Call, er
 	if e.Acceptable == "" {
 		for _, call := range calls {
 			if !known[call.Name] {
-				return nil, fmt.Errorf("it calls %q, which is none of the %d tools", call.Name, len(tools))
+				return fmt.Errorf("it calls %q, which is none of the %d tools", call.Name, len(tools))
 			}
 		}
-		return calls, nil
+		return nil
 	}
 	want, err := bfcl.ParseExpected(json.RawMessage(e.Acceptable))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if m := bfcl.Check(calls, tools, want, bfcl.RuleOf(e.Category)); m != nil {
-		return nil, fmt.Errorf("the benchmark's own answer fails its check: %s", m)
+		return fmt.Errorf("the benchmark's own answer fails its check: %s", m)
 	}
-	return calls, nil
+	return nil
 }
 
 // drop keeps the row with its reason, but without its long fields: a dropped row is for

@@ -2,7 +2,6 @@ package format
 
 import (
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"slices"
 
@@ -19,17 +18,8 @@ var categories = []string{
 // idTail is the number behind the category: live_simple_12-3-0, parallel_7.
 var idTail = regexp.MustCompile(`_\d+(-\d+)*$`)
 
-func readBFCL(raw []byte) (Row, error) {
-	var in struct {
-		ID          json.RawMessage     `json:"id"`
-		Question    [][]json.RawMessage `json:"question"`
-		Function    json.RawMessage     `json:"function"`
-		GroundTruth json.RawMessage     `json:"ground_truth"`
-	}
-	if err := json.Unmarshal(raw, &in); err != nil {
-		return Row{}, typeError(err)
-	}
-	id, err := text("id", in.ID)
+func (im *importer) bfcl(in fields) (Row, error) {
+	id, err := text("id", in.get("id"))
 	if err != nil {
 		return Row{}, err
 	}
@@ -38,30 +28,34 @@ func readBFCL(raw []byte) (Row, error) {
 		return row, fail(NoAnswer, "id", "%s: category %q has no answers to learn; known are %v",
 			shorten(id, 80), row.Category, categories)
 	}
-	if len(in.Question) != 1 {
-		return row, fail(BadRow, "question", "%s: %d turns of the user, want one", shorten(id, 80), len(in.Question))
-	}
-	for i, m := range in.Question[0] {
-		message, err := openAIMessage(fmt.Sprintf("question[0][%d]", i), m)
-		if err != nil {
-			return row, err
-		}
-		row.Messages = append(row.Messages, message)
-	}
-	if err := checkTools("function", in.Function); err != nil {
-		return row, err
-	}
-	row.Tools = in.Function
-	if len(in.GroundTruth) == 0 {
-		return row, fail(NoAnswer, "ground_truth", "%s: missing: publish the question file joined with "+
-			"its file of possible answers", shorten(id, 80))
-	}
-	calls, err := reference(in.GroundTruth, in.Function)
+	users, err := list("question", in.get("question"))
 	if err != nil {
 		return row, err
 	}
-	row.Acceptable = in.GroundTruth
-	row.Messages = append(row.Messages, Message{"assistant", toolcall.Print(calls)})
+	if len(users) != 1 {
+		return row, fail(BadRow, "question", "%s: %d turns of the user, want one", shorten(id, 80), len(users))
+	}
+	turns, err := list("question[0]", users[0])
+	if err != nil {
+		return row, err
+	}
+	if row.Messages, err = im.turns(placed("question[0]", turns)); err != nil {
+		return row, err
+	}
+	if err := checkTools("function", in.get("function")); err != nil {
+		return row, err
+	}
+	row.Tools = in.get("function")
+	if len(in.get("ground_truth")) == 0 {
+		return row, fail(NoAnswer, "ground_truth", "%s: missing: publish the question file joined with "+
+			"its file of possible answers", shorten(id, 80))
+	}
+	calls, err := reference(in.get("ground_truth"), in.get("function"))
+	if err != nil {
+		return row, err
+	}
+	row.Acceptable = in.get("ground_truth")
+	row.Messages = append(row.Messages, Message{Role: "assistant", Calls: calls})
 	return row, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"itool/schemas/toolcall"
 )
 
 const (
@@ -227,6 +229,14 @@ func checkShape(raw []byte) error {
 	if !utf8.Valid(raw) {
 		return fail(BadRow, "", "invalid UTF-8: save the file as UTF-8")
 	}
+	if at := toolcall.LoneSurrogate(raw); at >= 0 {
+		return fail(BadRow, "", "byte %d: half of a surrogate pair is no character", at)
+	}
+	return checkJSON(raw)
+}
+
+// checkJSON refuses what is no JSON, or nested too deep to be decoded safely.
+func checkJSON(raw []byte) error {
 	depth, quoted, escaped := 0, false, false
 	for i, b := range raw {
 		switch {

@@ -126,7 +126,7 @@ func checkReference(t *testing.T, row format.Row) {
 	if err != nil {
 		t.Fatalf("row %d: %v", row.Number, err)
 	}
-	answer := row.Messages[len(row.Messages)-1].Content
+	answer := toolcall.Print(row.Messages[len(row.Messages)-1].Calls)
 	if _, err := toolcall.Parse(answer); err != nil {
 		t.Errorf("row %d: %v: %s", row.Number, err, answer)
 	}
@@ -156,10 +156,10 @@ func TestBFCLWithoutAnswers(t *testing.T) {
 // TestOtherFormats: what cannot be read yet is refused with a word on what to do.
 func TestOtherFormats(t *testing.T) {
 	for name, want := range map[string]string{
-		"formats/toolrl_rlla_test.parquet":                   "convert it to JSON lines",
-		"formats/toolrl_rlla_sft.json":                       "unknown rows with the fields instruction",
-		"formats/llamafactory_glaive_toolcall_en_demo.json":  "conversations without a system text",
-		"bfcl_v3/possible_answer/BFCL_v3_live_multiple.json": "BFCL's answers alone",
+		"formats/toolrl_rlla_test.parquet":                                     "convert it to JSON lines",
+		"bfcl_v3/possible_answer/BFCL_v3_live_multiple.json":                   "BFCL's answers alone",
+		"api_bank/test-data/level-3.json":                                      "level 3: its tools are only found",
+		"api_bank/lv1-lv2-samples/level-1-given-desc/AddAlarm-level-1-1.jsonl": "each line is one turn",
 	} {
 		data := open(t, name)
 		_, err := format.Detect(name, data[:min(len(data), 64<<10)])
@@ -194,4 +194,70 @@ func readAll(t *testing.T, name string, data []byte) []format.Row {
 		t.Errorf("%d rows read, %d counted", len(rows), n)
 	}
 	return rows
+}
+
+// TestRealFiles: every row of the files that others publish is read, with its tools, and every
+// call is one of them.
+func TestRealFiles(t *testing.T) {
+	for _, c := range []struct {
+		file                                     string
+		format                                   format.Format
+		rows, bad, tools, turns, calls, thoughts int
+		unknown                                  string
+	}{
+		{"formats/llamafactory_glaive_toolcall_en_demo.json", format.ShareGPT, 300, 0, 219, 957, 211, 0, ""},
+		{"formats/llamafactory_reason_tool_use_demo_50.jsonl", format.OpenAI, 50, 0, 121, 112, 68, 112, ""},
+		{"formats/toolrl_rlla_sft.json", format.ToolRL, 400, 0, 1215, 503, 628, 503, ""},
+		{"api_bank/hammer_apibank_l1.json", format.XLAM, 399, 0, 872, 1713, 668, 0, ""},
+		{"api_bank/hammer_apibank_l2.json", format.XLAM, 127, 0, 171, 409, 233, 0, ""},
+		{"api_bank/test-data/level-1-api.json", format.APIBank, 399, 0, 872, 1546, 668, 0, ""},
+		{"api_bank/test-data/level-1-response.json", format.APIBank, 375, 0, 813, 1831, 622, 0, ""},
+		{"api_bank/test-data/level-2-api.json", format.APIBank, 135, 0, 135, 341, 245, 0, ""},
+		{"api_bank/test-data/level-2-response.json", format.APIBank, 103, 0, 269, 382, 193, 0, ""},
+		{"api_bank/training-data/lv3-api-train.json", format.APIBank, 907, 113, 794, 1528, 1530, 0, ""},
+	} {
+		t.Run(c.file, func(t *testing.T) {
+			data := open(t, c.file)
+			kind, err := format.Detect(c.file, data[:min(len(data), 64<<10)])
+			if err != nil || kind != c.format {
+				t.Fatalf("detected as %q, %v", kind, err)
+			}
+			rows := readAll(t, c.file, data)
+			got := c
+			got.rows, got.bad, got.tools, got.turns, got.calls, got.thoughts, got.unknown = len(rows), 0, 0, 0, 0, 0, ""
+			for _, row := range rows {
+				if row.Err != nil {
+					got.bad++
+					continue
+				}
+				tools, err := toolcall.ParseTools(append([]byte(nil), orNone(row.Tools)...))
+				if err != nil {
+					t.Errorf("row %d: %v", row.Number, err)
+				}
+				got.tools += len(tools)
+				for _, m := range row.Messages {
+					if m.Role == "assistant" {
+						got.turns++
+						got.calls += len(m.Calls)
+					}
+					if m.Thought != "" {
+						got.thoughts++
+					}
+				}
+				if len(row.Unknown) > 0 {
+					got.unknown = strings.Join(row.Unknown, " ")
+				}
+			}
+			if got != c {
+				t.Errorf("got  %+v\nwant %+v", got, c)
+			}
+		})
+	}
+}
+
+func orNone(tools json.RawMessage) json.RawMessage {
+	if tools == nil {
+		return json.RawMessage("[]")
+	}
+	return tools
 }

@@ -19,7 +19,10 @@ type DiskFile struct {
 
 // OpenFile opens a file and finds out what it is. The caller closes it. Errors do not name the
 // path.
-func OpenFile(path string) (*DiskFile, error) { return openFile(path, Open) }
+func OpenFile(path string) (*DiskFile, error) { return Options{}.OpenFile(path) }
+
+// OpenFile does the same for a file of which the user said more.
+func (o Options) OpenFile(path string) (*DiskFile, error) { return openFile(path, o.Open) }
 
 // OpenRows opens a file whose rows may have any form: Format stays empty.
 func OpenRows(path string) (*DiskFile, error) { return openFile(path, openRows) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"itool/schemas/toolcall"
 	"itool/stages/split/format"
 )
 
@@ -32,11 +33,11 @@ func Example() {
 		case row.Err != nil:
 			fmt.Println(row.Err.Problem, row.Err)
 		default:
-			fmt.Println(row.Messages[1].Role+":", row.Messages[1].Content)
+			fmt.Println(row.Messages[1].Role+":", toolcall.Print(row.Messages[1].Calls))
 		}
 	}
 	// Output:
 	// 2 rows of openai
 	// assistant: [weather(city='Bern')]
-	// bad_row row 1 (line 2): messages: want a list, got number
+	// bad_row row 1 (line 2): messages: want a list, got a number
 }

@@ -52,12 +52,15 @@ type source interface {
 
 // Open finds out what a file is by its bytes. r must give the same size bytes as long as
 // File is used. Open returns ErrEmpty for a file without rows.
-func Open(r io.ReaderAt, size int64) (*File, error) {
+func Open(r io.ReaderAt, size int64) (*File, error) { return Options{}.Open(r, size) }
+
+// Open does the same for a file of which the user said more.
+func (o Options) Open(r io.ReaderAt, size int64) (*File, error) {
 	f, err := openRows(r, size)
 	if err != nil {
 		return nil, err
 	}
-	return f, f.detect()
+	return f, f.detect(o)
 }
 
 // openRows finds out all but the format.
@@ -123,8 +126,8 @@ func (f *File) look() error {
 }
 
 // detect sets Format.
-func (f *File) detect() (err error) {
-	f.Format, err = Detect("", f.head)
+func (f *File) detect(o Options) (err error) {
+	f.Format, err = o.Detect("", f.head)
 	f.head = nil
 	return err
 }
@@ -160,7 +163,12 @@ func (f *File) Rows(ctx context.Context) iter.Seq2[Raw, error] {
 }
 
 // Parse reads a row of the given format.
-func Parse(raw Raw, f Format) Row { return read(raw.Bytes, raw.Err, f, raw.Number, raw.Line) }
+func Parse(raw Raw, f Format) Row { return Options{}.Parse(raw, f) }
+
+// Parse does the same for a file of which the user said more.
+func (o Options) Parse(raw Raw, f Format) Row {
+	return o.row(raw.Bytes, raw.Err, f, raw.Number, raw.Line)
+}
 
 // textSource cuts rows out of JSON that may be packed.
 type textSource struct {

@@ -1,13 +1,17 @@
-// Package format reads third-party datasets: conversations with tools in the formats of
-// ToolACE, BFCL and OpenAI. Open finds out what a file is by its bytes: Parquet, JSON lines,
-// a JSON array or an array under a key, plain or packed with gzip or zstd. Rows takes it apart
-// into rows, Parse reads a row. Shard and ReadShard keep some rows of a file as an object.
+// Package format reads third-party datasets: conversations with tools. Open finds out what a
+// file is by its bytes: Parquet, JSON lines, a JSON array or an array under a key, plain or
+// packed with gzip or zstd. Rows takes it apart into rows, Parse reads a row. Shard and
+// ReadShard keep some rows of a file as an object.
 //
 //	f, err := format.OpenFile("rows.jsonl.gz")
 //	for raw, err := range f.Rows(ctx) {
 //		row := format.Parse(raw, f.Format)
 //
-// Detect, Count and Read do the same for JSON that is not packed.
+// Detect, Count and Read do the same for JSON that is not packed. The methods of Options do it
+// for files of which the user said more.
+//
+// Layouts lists the formats, and for each which keys it uses, which say nothing and which
+// refuse a row: no key that carries meaning is left out in silence.
 //
 // A row that cannot be read is a Row with an Err: it is counted, and the file goes on.
 // Only what breaks the file as a whole (*BrokenError, a failing reader) ends the
@@ -25,25 +29,36 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"itool/schemas/toolcall"
 )
 
 // Format is how the rows of a file are written.
 type Format string
 
 const (
-	ToolACE Format = "toolace" // {"system": "… [tools] …", "conversations": [{"from", "value"}]}
-	BFCL    Format = "bfcl"    // {"id", "question", "function", "ground_truth"}; see JoinBFCL
-	OpenAI  Format = "openai"  // {"messages": [{"role", "content", "tool_calls"}], "tools": […]}
+	ToolACE  Format = "toolace"  // the tools in a system text behind a known sentence
+	BFCL     Format = "bfcl"     // questions joined with their possible answers; see JoinBFCL
+	OpenAI   Format = "openai"   // messages of role and content, with tool_calls
+	ShareGPT Format = "sharegpt" // conversations of from and value, tools beside them
+	Hermes   Format = "hermes"   // conversations with tools and calls as tagged text
+	XLAM     Format = "xlam"     // query, tools, answers
+	Glaive   Format = "glaive"   // two texts, system and chat
+	Toucan   Format = "toucan"   // messages and tools as JSON in texts
+	ToolRL   Format = "toolrl"   // an instruction with tools, a dialogue, an answer with tags
+	APIBank  Format = "apibank"  // an instruction with descriptions, a dialogue, an API request
 )
 
-// Formats are all formats.
-var Formats = []Format{ToolACE, BFCL, OpenAI}
+// Formats are all formats. Layouts says more of each.
+var Formats = []Format{ToolACE, BFCL, OpenAI, ShareGPT, Hermes, XLAM, Glaive, Toucan, ToolRL, APIBank}
 
-// Message is one turn. The role is system, user, assistant or tool. Calls of the assistant
-// are written as toolcall.Print does, unless the dataset has them as text.
+// Message is one turn. The role is system, user, assistant or tool.
 type Message struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+	Role    string
+	Content string          // of the assistant: the words, or the whole answer as the dataset has it
+	Thought string          // what the assistant thought before it, from a field of its own
+	Calls   []toolcall.Call // the assistant's calls, if the dataset has them as data and not as text
+	Context bool            // a turn of the assistant that is marked not to be learnt
 }
 
 // Row is one conversation.
@@ -54,6 +69,7 @@ type Row struct {
 	Tools      json.RawMessage // JSON array of tool schemas; nil: none
 	Acceptable json.RawMessage // BFCL's possible answers to the last turn; nil: only the text itself
 	Category   string          // the benchmark's category, or ""
+	Unknown    []string        // keys that the importer does not know, such as turn.mood, each once
 	Err        *RowError       // why the row cannot be used; nil for a good one
 }
 
@@ -106,84 +122,6 @@ func (e *BrokenError) Error() string {
 // ErrEmpty is a file without a single row.
 var ErrEmpty = errors.New("the file is empty: it needs at least one row")
 
-// Detect tells the format from a file's first bytes, 64 KiB or the whole file.
-func Detect(name string, head []byte) (Format, error) {
-	if err := refuseBinary(head); err != nil {
-		return "", err
-	}
-	head, array := unwrap(head)
-	if len(head) == 0 {
-		return "", ErrEmpty
-	}
-	if head[0] != '{' {
-		if array {
-			return "", fmt.Errorf("the first row begins with %q: rows are JSON objects", head[0])
-		}
-		return "", fmt.Errorf("it begins with %q: datasets are JSON (an array of objects) or JSON lines "+
-			"(one object per line)", head[0])
-	}
-	return detectRow(head)
-}
-
-// detectRow tells the format from the beginning of a row, a JSON object.
-func detectRow(head []byte) (Format, error) {
-	keys := topKeys(head)
-	has := func(key string) bool { return slices.Contains(keys, key) }
-	switch {
-	case has("messages"):
-		return OpenAI, nil
-	case has("question"):
-		return BFCL, nil
-	case has("system"):
-		return ToolACE, nil
-	case has("ground_truth"):
-		return "", errors.New("these are BFCL's answers alone: join them with their questions and publish the result")
-	case has("conversations"):
-		return "", errors.New("conversations without a system text that lists the tools: " +
-			`write the rows as {"messages": […], "tools": […]}`)
-	}
-	return "", fmt.Errorf("unknown rows with the fields %s; known are ToolACE (system, conversations), "+
-		"BFCL (question, function, ground_truth) and OpenAI (messages, tools)", strings.Join(keys, ", "))
-}
-
-func refuseBinary(head []byte) error {
-	for _, b := range []struct{ magic, what string }{
-		{"PAR1", "a Parquet file: convert it to JSON lines"},
-		{"\x1f\x8b", "a gzip file: unpack it first"},
-		{"PK\x03\x04", "a zip file: unpack it first"},
-		{"\x28\xb5\x2f\xfd", "a zstd file: unpack it first"},
-		{"\xff\xfe", "UTF-16 text: save it as UTF-8"},
-		{"\xfe\xff", "UTF-16 text: save it as UTF-8"},
-	} {
-		if strings.HasPrefix(string(head[:min(8, len(head))]), b.magic) {
-			return errors.New("it is " + b.what)
-		}
-	}
-	return nil
-}
-
-// topKeys collects the names of the first object's fields that are complete in head.
-func topKeys(head []byte) []string {
-	d := json.NewDecoder(strings.NewReader(string(head)))
-	var keys []string
-	if _, err := d.Token(); err != nil {
-		return nil
-	}
-	for d.More() && len(keys) < 32 {
-		key, err := d.Token()
-		name, ok := key.(string)
-		if err != nil || !ok {
-			break
-		}
-		keys = append(keys, shorten(name, 40))
-		var value json.RawMessage
-		if d.Decode(&value) != nil {
-			break // head ends here
-		}
-	}
-	return keys
-}
-
 // Count counts the rows of a file, the unusable ones included. It returns ErrEmpty if the
 // file has none, and a *BrokenError if it is cut off.
 func Count(r io.Reader, f Format) (int, error) {
@@ -213,6 +151,11 @@ func isRow(err error) bool {
 
 // Read yields rows rows of a file, from number first on. A file with fewer is broken.
 func Read(ctx context.Context, r io.Reader, f Format, first, rows int) iter.Seq2[Row, error] {
+	return Options{}.Read(ctx, r, f, first, rows)
+}
+
+// Read does the same for a file of which the user said more.
+func (o Options) Read(ctx context.Context, r io.Reader, f Format, first, rows int) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		if !slices.Contains(Formats, f) {
 			yield(Row{}, &BrokenError{What: fmt.Sprintf("unknown format %q", shorten(string(f), 40))})
@@ -236,28 +179,23 @@ func Read(ctx context.Context, r io.Reader, f Format, first, rows int) iter.Seq2
 			if c.rows <= first {
 				continue
 			}
-			if !yield(read(raw, err, f, c.rows-1, c.rowLine), nil) {
+			if !yield(o.row(raw, err, f, c.rows-1, c.rowLine), nil) {
 				return
 			}
 		}
 	}
 }
 
-// read turns the bytes of one row into a Row. A row error without a place gets it here.
-func read(raw []byte, err error, f Format, number, line int) Row {
+// row turns the bytes of one row into a Row. A row error without a place gets it here.
+func (o Options) row(raw []byte, err error, f Format, number, line int) Row {
 	row := Row{}
 	if err == nil {
 		err = checkShape(raw)
 	}
+	layout, _ := layoutOf(f)
+	im := &importer{Options: o, layout: layout}
 	if err == nil {
-		switch f {
-		case ToolACE:
-			row, err = readToolACE(raw)
-		case BFCL:
-			row, err = readBFCL(raw)
-		case OpenAI:
-			row, err = readOpenAI(raw)
-		}
+		row, err = im.read(raw)
 	}
 	if err == nil && len(row.Messages) == 0 {
 		err = fail(BadRow, "", "a conversation without a turn")
@@ -266,8 +204,29 @@ func read(raw []byte, err error, f Format, number, line int) Row {
 		row = Row{Category: row.Category, Err: row.Err}
 		row.Err.Row, row.Err.Line = number, line
 	}
-	row.Number, row.Line = number, line
+	row.Number, row.Line, row.Unknown = number, line, im.unknown
 	return row
+}
+
+// read reads a row as its format's importer does.
+func (im *importer) read(raw []byte) (Row, error) {
+	in, err := im.fields("row", "", raw)
+	if err != nil {
+		return Row{}, err
+	}
+	switch im.layout.Format {
+	case BFCL:
+		return im.bfcl(in)
+	case XLAM:
+		return im.xlam(in)
+	case Glaive:
+		return im.glaive(in)
+	case ToolRL:
+		return im.toolRL(in)
+	case APIBank:
+		return im.apiBank(in)
+	}
+	return im.conversation(in)
 }
 
 // fail makes a row error; its place in the file is filled in by read.

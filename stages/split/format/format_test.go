@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"itool/schemas/toolcall"
 	"itool/stages/split/format"
 )
 
@@ -28,6 +29,8 @@ const (
 	bfclTruth = `[{"uber.ride": {"loc": ["Bern", "Berne"], "when": ["", "now"], "type": ["plus", ""], ` +
 		`"where": [[1, 2.0]]}}]`
 
+	toolaceTurn = `"conversations": [{"from": "user", "value": "x"}]}`
+
 	openaiRow = `{"messages": [` +
 		`{"role": "developer", "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]}, ` +
 		`{"role": "user", "content": "Bern?"}, {"role": "assistant", "content": null, "tool_calls": [` +
@@ -36,6 +39,19 @@ const (
 		`{"role": "tool", "content": {"rain": true}}, {"role": "assistant", "content": "Rain."}], ` +
 		`"tools": [{"type": "function", "function": {"name": "weather"}}], "category": "small"}`
 )
+
+// said is a turn without calls.
+func said(role, words string) format.Message { return format.Message{Role: role, Content: words} }
+
+// called is a turn of the assistant with calls.
+func called(t *testing.T, words, calls string) format.Message {
+	t.Helper()
+	list, err := toolcall.Parse(calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return format.Message{Role: "assistant", Content: words, Calls: list}
+}
 
 func TestRead(t *testing.T) {
 	for _, c := range []struct {
@@ -46,33 +62,34 @@ func TestRead(t *testing.T) {
 		{"toolace", toolaceRow, format.ToolACE, format.Row{
 			Tools: []byte(`[{"name": "Get Weather", "note": "a ] and a }"}]`),
 			Messages: []format.Message{
-				{"system", "You call tools.\nShould you call, do."}, {"user", "Bern?"},
-				{"assistant", "[Get Weather(city='Bern')]"}, {"tool", "[]"}, {"assistant", "Rain."},
+				said("system", "You call tools.\nShould you call, do."), said("user", "Bern?"),
+				said("assistant", "[Get Weather(city='Bern')]"), said("tool", "[]"), said("assistant", "Rain."),
 			},
 		}},
-		{"toolace without tools", `{"system": " Talk. ", "conversations": [{"from": "user", "value": "Hi"}]}`,
+		{"toolace without tools", `{"system": "Talk.", "conversations": [{"from": "user", "value": "Hi"}]}`,
 			format.ToolACE, format.Row{
-				Messages: []format.Message{{"system", "Talk."}, {"user", "Hi"}},
+				Messages: []format.Message{said("system", "Talk."), said("user", "Hi")},
 			}},
 		// The answer may leave out type, and does. It may leave out when, but the tool requires it.
 		{"bfcl", bfclRow, format.BFCL, format.Row{
 			Category:   "live_simple",
 			Acceptable: []byte(bfclTruth), Tools: []byte(bfclTools),
 			Messages: []format.Message{
-				{"user", "A ride"}, {"assistant", "[uber.ride(loc='Bern', when='now', where=(1, 2.0))]"},
+				said("user", "A ride"), called(t, "", "[uber.ride(loc='Bern', when='now', where=(1, 2.0))]"),
 			},
 		}},
 		{"openai", openaiRow, format.OpenAI, format.Row{
 			Category: "small",
 			Tools:    []byte(`[{"type": "function", "function": {"name": "weather"}}]`),
 			Messages: []format.Message{
-				{"system", "Be brief."}, {"user", "Bern?"}, {"assistant", "[weather(city='Bern', days=2), now()]"},
-				{"tool", `{"rain":true}`}, {"assistant", "Rain."},
+				said("system", "Be brief."), said("user", "Bern?"), called(t, "",
+					"[weather(city='Bern', days=2), now()]"),
+				said("tool", `{"rain":true}`), said("assistant", "Rain."),
 			},
 		}},
 		{"openai, tools as text", `{"messages": [{"role": "user", "content": "x"}], "tools": "[{\"name\": \"f\"}]"}`,
 			format.OpenAI, format.Row{
-				Tools: []byte(`[{"name": "f"}]`), Messages: []format.Message{{"user", "x"}},
+				Tools: []byte(`[{"name": "f"}]`), Messages: []format.Message{said("user", "x")},
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -110,7 +127,7 @@ func TestRowErrors(t *testing.T) {
 			"longer than 1048576 bytes"},
 		{"not UTF-8", "{\"messages\": \"\xff\"}", format.OpenAI, format.BadRow, "invalid UTF-8"},
 		{"no messages", `{"tools": []}`, format.OpenAI, format.BadRow, "messages: no turn"},
-		{"messages no list", `{"messages": 3}`, format.OpenAI, format.BadRow, "messages: want a list, got number"},
+		{"messages no list", `{"messages": 3}`, format.OpenAI, format.BadRow, "messages: want a list, got a number"},
 		{"message no object", message(`"hi"`), format.OpenAI, format.BadRow, "messages[1]: want an object, got a text"},
 		{"no role", message(`{"content": "x"}`), format.OpenAI, format.BadRow, "messages[1].role: missing"},
 		{"unknown role", message(`{"role": "bot", "content": "x"}`), format.OpenAI, format.BadRow,
@@ -119,36 +136,32 @@ func TestRowErrors(t *testing.T) {
 			"messages[1].content: want a text or a list of text parts, got a number"},
 		{"a picture", message(`{"role": "user", "content": [{"type": "image_url"}]}`), format.OpenAI, format.BadRow,
 			`messages[1].content[0].type: "image_url": only text parts`},
-		{"prose and calls", message(`{"role": "assistant", "content": "Sure", "tool_calls": [{}]}`), format.OpenAI,
-			format.BadRow, "messages[1]: both content and tool_calls"},
+		{"a call without a function", message(`{"role": "assistant", "content": "Sure", "tool_calls": [{}]}`),
+			format.OpenAI, format.BadRow, "messages[1].tool_calls[0].function: want an object, got nothing"},
 		{"arguments no JSON",
 			message(`{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{a"}}]}`),
 			format.OpenAI, format.BadRow, "messages[1].tool_calls[0].function.arguments: "},
 		{"arguments a list",
 			message(`{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": [1]}}]}`),
 			format.OpenAI, format.BadRow, "want an object, got a list"},
-		{"unwritable name",
-			message(`{"role": "assistant", "tool_calls": [{"function": {"name": "f[0]", "arguments": {}}}]}`),
-			format.OpenAI, format.BadRow, "cannot be written as text and read back"},
 		{"tools an object", `{"messages": [{"role": "user", "content": "x"}], "tools": {"name": "f"}}`, format.OpenAI,
 			format.BadTools, "tools: want a JSON array of tools, got an object"},
 		{"a tool that is no object",
 			`{"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "f"}, "g"]}`,
 			format.OpenAI, format.BadTools, "tools[1]: a tool must be an object, got a text"},
-		{"toolace without system", `{"conversations": []}`, format.ToolACE, format.BadRow, "system: missing"},
 		{"toolace cut list",
-			`{"system": "Here is a list of functions in JSON format that you can invoke:\n[{\"name\": ", ` +
-				`"conversations": []}`,
+			`{"system": "Here is a list of functions in JSON format that you can invoke:\n[{\"name\": ` +
+				`", ` + toolaceTurn,
 			format.ToolACE, format.BadTools, "system: behind "},
 		{"toolace tool",
-			`{"system": "Here is a list of functions in JSON format that you can invoke:\n[7]", "conversations": []}`,
+			`{"system": "Here is a list of functions in JSON format that you can invoke:\n[7]", ` + toolaceTurn,
 			format.ToolACE, format.BadTools, "system[0]: a tool must be an object, got a number"},
 		{"toolace without turns", `{"system": "", "conversations": []}`, format.ToolACE, format.BadRow,
 			"conversations: no turn"},
 		{"toolace speaker", `{"system": "", "conversations": [{"from": "cat", "value": "x"}]}`, format.ToolACE,
 			format.BadRow, `conversations[0].from: "cat" is none of`},
 		{"toolace value", `{"system": "", "conversations": [{"from": "user", "value": ["x"]}]}`, format.ToolACE,
-			format.BadRow, "conversations[0].value: want a text, got a list"},
+			format.BadRow, "conversations[0].value[0]: want an object, got a text"},
 		{"bfcl id", `{"id": 7, "question": []}`, format.BFCL, format.BadRow, "id: want a text, got a number"},
 		{"bfcl category", `{"id": "irrelevance_7", "question": []}`, format.BFCL, format.NoAnswer,
 			`category "irrelevance" has no answers to learn`},

@@ -97,6 +97,13 @@ func (s *Shard) End(w io.Writer, digest string) error {
 // ReadShard yields the rows of a shard that was stored by Shard: rows rows from number first
 // on, of the file with this digest. Anything else ends them with a *BrokenError.
 func ReadShard(ctx context.Context, r io.Reader, f Format, digest string, first, rows int) iter.Seq2[Row, error] {
+	return Options{}.ReadShard(ctx, r, f, digest, first, rows)
+}
+
+// ReadShard does the same for a file of which the user said more.
+func (o Options) ReadShard(
+	ctx context.Context, r io.Reader, f Format, digest string, first, rows int,
+) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		unpacked, err := unpack("zstd", r)
 		if err != nil {
@@ -120,7 +127,7 @@ func ReadShard(ctx context.Context, r io.Reader, f Format, digest string, first,
 				yield(Row{}, shardError(first+i, err))
 				return
 			}
-			if !yield(Parse(raw, f), nil) {
+			if !yield(o.Parse(raw, f), nil) {
 				return
 			}
 		}
