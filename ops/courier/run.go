@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 
 	"itool/broker"
@@ -183,4 +184,26 @@ func oneRow[R schemas.Record](
 		return none, h, err
 	}
 	return rows[0], h, nil
+}
+
+// maxAttached bounds a document that is read into memory.
+const maxAttached = 16 << 20
+
+// AttachedKey is the storage key of a document that a stage attached beside its result.
+func AttachedKey(run, stage string, round int, key, name string) string {
+	return fmt.Sprintf("runs/%s/attached/%s/%d/%s/%s", run, stage, round, key, name)
+}
+
+// Attached reads a document that a stage attached. storage.ErrNotExist: it attached none.
+func (c *Courier) Attached(ctx context.Context, run, stage string, round int, key, name string) ([]byte, error) {
+	r, _, err := c.Store.Get(ctx, AttachedKey(run, stage, round, key, name))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, maxAttached+1))
+	if err == nil && len(data) > maxAttached {
+		err = fmt.Errorf("%s of %s: more than %d bytes", name, key, maxAttached)
+	}
+	return data, err
 }

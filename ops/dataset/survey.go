@@ -169,7 +169,7 @@ func (s *surveyor) parts(ctx context.Context) iter.Seq2[*part, error] {
 }
 
 func (s *surveyor) cut(ctx context.Context, index int, path string, yield func(*part) bool) error {
-	f, err := format.OpenFile(path)
+	f, err := s.req.Config.Options().OpenFile(path)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"io"
+
 	"itool/ops/config"
+	"itool/ops/courier"
 	"itool/ops/dataset"
+	"itool/ops/report"
 )
 
 // source are the flags that say what a run is made from.
@@ -40,4 +46,18 @@ func (s source) runName() string {
 		return s.Name
 	}
 	return dataset.RunName(dataset.WithoutWeight(s.Datasets[0]))
+}
+
+// sayDatasets prints what the files of a published run were read as, so that a file that was taken for another
+// format is seen before hours of work.
+func sayDatasets(ctx context.Context, out io.Writer, c *courier.Courier, run string) error {
+	r, err := c.StartedAs(ctx, run)
+	if err != nil || r == nil {
+		return err
+	}
+	lines, err := report.Published(*r)
+	for _, s := range lines {
+		fmt.Fprintln(out, report.Plain(s))
+	}
+	return err
 }

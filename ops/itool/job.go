@@ -46,6 +46,9 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 		}
 		return err
 	}
+	if err := sayDatasets(ctx, a.errs, s.Courier, w.Name); err != nil {
+		return err
+	}
 	end, err := j.Work(ctx)
 	if ctx.Err() != nil {
 		return coded(exitInterrupted, "interrupted: what was done is kept; the same command resumes it:\n  %s", w.again)

@@ -37,6 +37,9 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 	if err := job.Publish(ctx, s.Courier, e.Engine, req); err != nil {
 		return err
 	}
+	if err := sayDatasets(ctx, a.out, s.Courier, name); err != nil {
+		return err
+	}
 	fmt.Fprintf(a.out, "published run %s\nwatch it with: itool watch %s%s\n", name, name, c.flags())
 	return nil
 }

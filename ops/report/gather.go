@@ -15,6 +15,8 @@ import (
 	"itool/ops/dataset"
 	"itool/ops/line"
 	"itool/schemas"
+	"itool/stages/split"
+	"itool/storage"
 )
 
 // Gather reads the records of a run. It may be called while the run goes on; results that do
@@ -49,17 +51,15 @@ func (g *gatherer) readRun(ctx context.Context) error {
 	}
 	g.r.Created, g.r.Seed = r.Created, r.Seed
 	g.r.Config, g.r.ConfigDigest = json.RawMessage(r.Config), r.ConfigDigest
-	var shards []schemas.Shard
-	if err := json.Unmarshal([]byte(r.Dataset), &shards); err != nil {
-		return fmt.Errorf("run record: dataset: %w", err)
+	shards, files, err := datasets(r)
+	if err != nil {
+		return err
 	}
+	g.r.Datasets = files
 	for _, s := range shards {
-		if n := len(g.r.Datasets); n > 0 && g.r.Datasets[n-1].SHA256 == s.SHA256 && s.First > 0 {
-			g.r.Datasets[n-1].Rows += int(s.Rows)
-			continue
+		if err := g.readNotes(ctx, &g.r.Datasets[s.file], s.Key); err != nil {
+			return err
 		}
-		file := Dataset{Name: s.Name, Format: s.Format, SHA256: s.SHA256, Rows: int(s.Rows)}
-		g.r.Datasets = append(g.r.Datasets, file)
 	}
 	end, err := g.c.End(ctx, g.run)
 	if errors.Is(err, broker.ErrNotExist) {
@@ -68,6 +68,55 @@ func (g *gatherer) readRun(ctx context.Context) error {
 	}
 	g.r.Status, g.r.Detail = end.Status, end.Detail
 	return err
+}
+
+// shardOf is a shard and the place of its file.
+type shardOf struct {
+	schemas.Shard
+	file int
+}
+
+// datasets returns the shards of a run and the files that they are cut from.
+func datasets(r schemas.Run) (of []shardOf, files []Dataset, err error) {
+	var shards []schemas.Shard
+	if err := json.Unmarshal([]byte(r.Dataset), &shards); err != nil {
+		return nil, nil, fmt.Errorf("run record: dataset: %w", err)
+	}
+	for _, s := range shards {
+		if n := len(files); n > 0 && files[n-1].SHA256 == s.SHA256 && s.First > 0 {
+			files[n-1].Rows += int(s.Rows)
+		} else {
+			files = append(files, Dataset{Name: s.Name, Format: s.Format, SHA256: s.SHA256, Rows: int(s.Rows)})
+		}
+		of = append(of, shardOf{s, len(files) - 1})
+	}
+	return of, files, nil
+}
+
+// Published says what the files of a run were read as, a sentence each.
+func Published(r schemas.Run) ([]string, error) {
+	_, files, err := datasets(r)
+	return (&Report{Datasets: files}).DatasetNotes(), err
+}
+
+// readNotes adds what split noted of a shard.
+func (g *gatherer) readNotes(ctx context.Context, file *Dataset, key string) error {
+	text, err := g.c.Attached(ctx, g.run, "split", 0, key, split.NotesFile)
+	if errors.Is(err, storage.ErrNotExist) {
+		return nil
+	}
+	var notes split.Notes
+	if err == nil {
+		err = json.Unmarshal(text, &notes)
+	}
+	if err != nil {
+		return fmt.Errorf("notes of shard %s: %w", key, err)
+	}
+	if file.Notes == nil {
+		file.Notes = &split.Notes{}
+	}
+	file.Notes.Add(notes)
+	return nil
 }
 
 // eachBatch visits all results of one record in one round, in key order. Only one batch at a

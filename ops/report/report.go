@@ -18,6 +18,7 @@ import (
 	"itool/ops/dataset"
 	"itool/schemas"
 	"itool/stages/evaluate/stats"
+	"itool/stages/split"
 )
 
 // Report holds all numbers that are shown. Its JSON is for programs.
@@ -47,6 +48,9 @@ type Dataset struct {
 	Format string `json:"format"`
 	SHA256 string `json:"sha256"`
 	Rows   int    `json:"rows"`
+	// Notes say what became of its rows besides being kept or dropped; nil: nothing, or the shards that were read
+	// by another run, of which this one took the results over, have their notes there.
+	Notes *split.Notes `json:"notes,omitempty"`
 }
 
 // Rows counts assistant turns. Each is either kept, or dropped for one reason.

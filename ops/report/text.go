@@ -62,8 +62,12 @@ func (p *printer) table(title string, rows [][]string) {
 }
 
 func (r *Report) textRows(w *printer) {
+	w.line("\ndata:")
+	for _, s := range r.DatasetNotes() {
+		w.line("  %s", Plain(s))
+	}
 	parts := r.Rows.Parts
-	w.line("\nrows: kept %d of %d assistant turns (train %d, of which replay %d; validation %d; test %d)",
+	w.line("rows: kept %d of %d assistant turns (train %d, of which replay %d; validation %d; test %d)",
 		r.Rows.Kept, r.Rows.Total, parts[schemas.PartTrain], r.Rows.Replay,
 		parts[schemas.PartValidation], parts[schemas.PartTest])
 	for _, c := range counts(r.Rows.Dropped) {

@@ -80,7 +80,7 @@ func (s *Server) prompt(r *chatRequest) ([]int32, error) {
 			return nil, bad(name, "is not supported: use tools")
 		}
 	}
-	var msgs []policy.Message
+	msgs := make([]policy.Message, 0, len(r.Messages))
 	for i, m := range r.Messages {
 		role, words := m.Role, string(m.Content)
 		switch role {
@@ -101,21 +101,9 @@ func (s *Server) prompt(r *chatRequest) ([]int32, error) {
 		}
 		msgs = append(msgs, policy.Message{Role: role, Content: words})
 	}
-	var tools json.RawMessage
-	switch choice := string(r.ToolChoice); choice {
-	case "", "null", `"auto"`:
-		if len(r.Tools) > 0 {
-			if s.noTools != "" {
-				return nil, bad("tools", "%s", s.noTools)
-			}
-			tools, _ = json.Marshal(r.Tools) // they were read as JSON
-			if _, err := toolcall.ParseTools(tools); err != nil {
-				return nil, bad("tools", "%v", err)
-			}
-		}
-	case `"none"`:
-	default:
-		return nil, bad("tool_choice", `%s is not supported: "auto" and "none" are`, short(choice))
+	tools, err := s.offered(r)
+	if err != nil {
+		return nil, err
 	}
 	ids, err := s.policy.Prompt(msgs, tools)
 	if err != nil {
@@ -145,6 +133,27 @@ func (m *message) turn(number int) (toolcall.Turn, error) {
 		turn.Calls = append(turn.Calls, call)
 	}
 	return turn, nil
+}
+
+// offered are the tools that the model may call; nil: none.
+func (s *Server) offered(r *chatRequest) (json.RawMessage, error) {
+	var tools json.RawMessage
+	switch choice := string(r.ToolChoice); choice {
+	case "", "null", `"auto"`:
+		if len(r.Tools) > 0 {
+			if s.noTools != "" {
+				return nil, bad("tools", "%s", s.noTools)
+			}
+			tools, _ = json.Marshal(r.Tools) // they were read as JSON
+			if _, err := toolcall.ParseTools(tools); err != nil {
+				return nil, bad("tools", "%v", err)
+			}
+		}
+	case `"none"`:
+	default:
+		return nil, bad("tool_choice", `%s is not supported: "auto" and "none" are`, short(choice))
+	}
+	return tools, nil
 }
 
 func short(s string) string {

@@ -40,8 +40,7 @@ func (o *output) Result(b schemas.Batch) error {
 }
 
 func (o *output) Attach(ctx context.Context, name string, r io.Reader) error {
-	key := fmt.Sprintf("runs/%s/attached/%s/%d/%s/%s",
-		o.it.runName, o.it.spec.Name, o.it.target.Round, o.it.target.Key, name)
+	key := courier.AttachedKey(o.it.runName, o.it.spec.Name, o.it.target.Round, o.it.target.Key, name)
 	body, err := io.ReadAll(r) // hold may send it more than once
 	if err != nil {
 		return err
