@@ -2,6 +2,8 @@ package lab_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -161,5 +163,33 @@ func TestPaper(t *testing.T) {
 	}
 	if len(p.Runs) < len(p.Seeds) || p.Tuning {
 		t.Errorf("%d runs for %d seeds, tuning %t", len(p.Runs), len(p.Seeds), p.Tuning)
+	}
+}
+
+// TestBase: the path of a base is relative to the specification; the name of a run is not.
+func TestBase(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "model"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for base, want := range map[string]string{
+		"model":           filepath.Join(dir, "model"),
+		"model@2":         filepath.Join(dir, "model@2"), // a run's folder
+		"try1":            "try1",
+		"try1@0":          "try1@0",
+		"Qwen/Qwen3-0.6B": "Qwen/Qwen3-0.6B",
+	} {
+		file := filepath.Join(dir, "spec.yaml")
+		text := named + "base: " + base + "\ndatasets: [d]\nset: {split.test_share: 0.5}\nseeds: [1]\n" + oneArm
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s, err := lab.Read(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Base != want || s.Datasets[0] != filepath.Join(dir, "d") {
+			t.Errorf("%s: got %s and %s, want %s", base, s.Base, s.Datasets[0], want)
+		}
 	}
 }
