@@ -56,6 +56,9 @@ func columns(t *testing.T) string {
 	var out strings.Builder
 	for _, s := range source(t) {
 		row := byName[s.name]
+		if row == nil {
+			t.Fatalf("record %s is not in the list records of evolve_test.go: add it there", s.name)
+		}
 		fmt.Fprintf(&out, "\n### %s\n\n%s\n", types[row].schema, s.doc)
 		out.WriteString("| column | type | meaning, unit |\n|---|---|---|\n")
 		for i, f := range s.fields {

@@ -30,7 +30,11 @@ func Scale(pilot *report.Report, full config.Config, share float64, slots int) E
 		if !table.Gathers(t.Stage) {
 			parallel = float64(max(1, min(slots, t.Items)))
 		}
-		s := Stage{Stage: t.Stage, Pilot: t.Seconds / parallel, Scale: scales[t.Stage]}
+		scale, known := scales[t.Stage]
+		if !known { // a stage that stageScales does not know yet: like the trees, rather than nothing
+			scale = scales["expand"]
+		}
+		s := Stage{Stage: t.Stage, Pilot: t.Seconds / parallel, Scale: scale}
 		s.Seconds = s.Pilot * s.Scale
 		e.Stages, e.Seconds = append(e.Stages, s), e.Seconds+s.Seconds
 	}
