@@ -109,7 +109,8 @@ func TestNotFound(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(runs, "try1", "broker"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	const fetch = "fetch it first, as with hf download Qwen/Qwen2.5-0.5B-Instruct --local-dir Qwen2.5-0.5B-Instruct, and name"
+	const fetch = "fetch it first, as with hf download Qwen/Qwen2.5-0.5B-Instruct " +
+		"--local-dir Qwen2.5-0.5B-Instruct, and name"
 	const nothing = "no such folder, GGUF file or run is here; the runs here are try1"
 	for name, want := range map[string]string{
 		"Qwen/Qwen2.5-0.5B-Instruct":                        fetch,

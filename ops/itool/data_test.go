@@ -17,7 +17,8 @@ func TestData(t *testing.T) {
 		`"[weather(city=3)]"}], "tools": [{"name": "weather", "parameters": {"type": "object", "properties": ` +
 		`{"city": {"type": "string"}}}}]}`
 	file := writeRows(t, dir, 5, row, row, "{]")
-	out, _ := expect(t, dir, 0, "data.jsonl: openai, JSON lines, 8 rows", "data", file, "--base", base, "--against", file,
+	out, _ := expect(t, dir, 0, "data.jsonl: openai, JSON lines, 8 rows",
+		"data", file, "--base", base, "--against", file,
 		"--prompts", "1")
 	for _, want := range []string{
 		"dropped 1: bad row", "row 7 (line 8): byte 2: invalid character", "tokens: ", "prompts by tokens", "tools: ",

@@ -10,7 +10,7 @@ import (
 
 // importCmd is `itool import`.
 type importCmd struct {
-	File     string `arg:"" type:"existingfile" help:"Model as GGUF, the format of llama.cpp: llama, qwen2, qwen3, smollm3 or granite."`
+	File     string `arg:"" type:"existingfile" help:"Model as GGUF: llama, qwen2, qwen3, smollm3 or granite."`
 	Out      string `required:"" placeholder:"DIR" help:"New folder to write."`
 	Dtype    string `enum:"bf16,f32" default:"bf16" help:"${import_dtype}"`
 	Template string `type:"existingfile" placeholder:"FILE" help:"${import_template}"`

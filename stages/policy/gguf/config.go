@@ -51,7 +51,8 @@ func (f *File) config(tied bool) (c model.Config, err error) {
 	}
 	var ok bool
 	if c.Family, ok = families[arch]; !ok {
-		return c, fmt.Errorf("gguf: architecture %.40q is not supported (llama, qwen2, qwen3, smollm3 and granite are)", arch)
+		return c, fmt.Errorf("gguf: architecture %.40q is not supported: llama, qwen2, qwen3, smollm3 and granite are",
+			arch)
 	}
 	if err := f.one(arch); err != nil {
 		return c, fmt.Errorf("gguf: %w", err)

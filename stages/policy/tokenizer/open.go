@@ -134,7 +134,7 @@ func (t *Tokenizer) postProcessor(raw json.RawMessage, where string, depth int) 
 	switch {
 	case err != nil:
 		return err
-	case kind == "ByteLevel": // it changes only the places of tokens, which nobody reads
+	case kind == "ByteLevel": // it changes only the offsets of tokens, which are not used
 		return nil
 	case kind == "TemplateProcessing":
 		return t.templateProcessing(raw, where)

@@ -221,7 +221,7 @@ func (r *stepReader) byteLevel(raw json.RawMessage, where string) error {
 	var c struct {
 		Type        string `json:"type"`
 		PrefixSpace *bool  `json:"add_prefix_space"`
-		TrimOffsets bool   `json:"trim_offsets"` // it changes only the places of tokens, which nobody reads
+		TrimOffsets bool   `json:"trim_offsets"` // it changes only the offsets of tokens, which are not used
 		UseRegex    *bool  `json:"use_regex"`
 	}
 	if err := fields(raw, where, &c); err != nil {
