@@ -72,7 +72,14 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	}
 	var verdicts []schemas.Verdict
 	if len(cases) > 0 {
-		verdicts, err = judge.Greedy(ctx, p, cases, cfg.MaxTokens)
+		done := 0
+		verdicts, err = judge.Answer(ctx, p, cases, policy.Request{ // greedily
+			MaxTokens: cfg.MaxTokens,
+			Done: func(*policy.Draw) {
+				done++
+				out.Progress(done, len(cases), "rows", "")
+			},
+		})
 	}
 	if errors.Is(err, policy.ErrTooLong) {
 		return stages.Reject(fmt.Errorf("evaluate: %w", err))

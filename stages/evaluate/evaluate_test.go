@@ -2,6 +2,7 @@ package evaluate_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,18 @@ func TestVerdicts(t *testing.T) {
 		if alone[0] != v {
 			t.Errorf("case %s: alone %+v, in the batch %+v", ex.ID, alone[0], v)
 		}
+	}
+}
+
+// TestProgress: a batch reports every row that has ended, up to the last.
+func TestProgress(t *testing.T) {
+	b := newBench(t)
+	out, err := stagetest.Process(t.Context(), t, b.stage, b.item(12, b.cases(3)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"1/3 rows: ", "2/3 rows: ", "3/3 rows: "}; !slices.Equal(out.Steps, want) {
+		t.Errorf("progress %q, want %q", out.Steps, want)
 	}
 }
 

@@ -58,6 +58,11 @@ func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, erro
 // sequence's numbers have the same bits alone or together with others. An empty prompt is an error, since
 // there is nothing to predict the first token from.
 func (p *Policy) LogProbs(ctx context.Context, seqs []Sequence) ([][]float32, error) {
+	return p.LogProbsWith(ctx, seqs, func(int) {})
+}
+
+// LogProbsWith is LogProbs that calls progress after each packed batch, with the number of sequences done.
+func (p *Policy) LogProbsWith(ctx context.Context, seqs []Sequence, progress func(done int)) ([][]float32, error) {
 	order := make([]int, len(seqs))
 	for i, s := range seqs {
 		order[i] = i
@@ -84,6 +89,7 @@ func (p *Policy) LogProbs(ctx context.Context, seqs []Sequence) ([][]float32, er
 			return nil, fmt.Errorf("policy: log-probabilities: %w", err)
 		}
 		from = to
+		progress(to)
 	}
 	return out, nil
 }

@@ -65,7 +65,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		}
 		seqs[i] = policy.Sequence{Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
 	}
-	logps, err := p.LogProbs(ctx, seqs)
+	logps, err := p.LogProbsWith(ctx, seqs, func(done int) { out.Progress(done, len(seqs), "rows", "") })
 	if errors.Is(err, policy.ErrTooLong) {
 		return stages.Reject(fmt.Errorf("score: %w", err))
 	}

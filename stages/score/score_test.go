@@ -2,6 +2,7 @@ package score_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"itool/schemas"
@@ -46,5 +47,29 @@ func TestScore(t *testing.T) {
 		if got.ExampleID != ex.ID || got.HasCall != (ex.Calls > 0) || math.Abs(got.Perplexity-want) > 1e-6*want {
 			t.Errorf("got %+v, want perplexity %g for %s", got, want, ex.ID)
 		}
+	}
+}
+
+// TestProgress: a batch of examples that does not fit into one pass through the model reports each pass.
+func TestProgress(t *testing.T) {
+	engine, err := policy.NewEngine(policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := policytest.Open(t, 1)
+	var exs []schemas.Example
+	for _, id := range []string{"e1", "e2", "e3"} {
+		exs = append(exs, schemas.Example{
+			ID: id, PromptIDs: slices.Repeat(p.Answer("f"), policytest.ContextLength/3), AnswerIDs: p.Answer("No."),
+			Template: p.TemplateHash(),
+		})
+	}
+	item := stagetest.Item{Policy: policytest.Tiny(1), Batches: []schemas.Batch{stagetest.Batch(t, "b0", exs...)}}
+	out, err := stagetest.Process(t.Context(), t, score.New(engine), item)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(out.Steps); n < 2 || out.Steps[n-1] != "3/3 rows: " {
+		t.Errorf("progress %q, want several reports that end with 3/3 rows", out.Steps)
 	}
 }
