@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"itool/ops/config"
 	"itool/ops/job"
@@ -116,5 +117,21 @@ func TestDuring(t *testing.T) {
 	err = j.During(t.Context(), states.Set, func(context.Context) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v, want the error of f", err)
+	}
+}
+
+// TestResolve: what is left to the model's size is settled before a run is published, and what is set stays.
+func TestResolve(t *testing.T) {
+	r := job.Request{Name: "r", Base: policytest.Tiny(1), Config: config.Default()}
+	for set, want := range map[int]int{0: 32, 5: 5} {
+		r.Config.Line.BatchRows = set
+		got, err := r.Resolve()
+		if err != nil || got.Config.Line.BatchRows != want {
+			t.Errorf("line.batch_rows %d: %d, %v; want %d", set, got.Config.Line.BatchRows, err, want)
+		}
+	}
+	r.Base, r.Config.Line.BatchRows = fstest.MapFS{}, 0
+	if _, err := r.Resolve(); err == nil || !strings.Contains(err.Error(), "config.json") {
+		t.Errorf("without config.json: %v", err)
 	}
 }

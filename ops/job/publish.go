@@ -11,11 +11,16 @@ import (
 	"itool/ops/courier"
 	"itool/ops/line"
 	"itool/stages/policy"
+	"itool/stages/policy/model"
 )
 
 // Publish starts the run, or finds it started by the same request. A run with the same
 // name and other settings is an error that names the settings.
 func Publish(ctx context.Context, c *courier.Courier, e *policy.Engine, r Request) error {
+	r, err := r.Resolve()
+	if err != nil {
+		return err
+	}
 	text, digest, err := r.Config.Freeze()
 	if err != nil {
 		return err
@@ -39,6 +44,18 @@ func Publish(ctx context.Context, c *courier.Courier, e *policy.Engine, r Reques
 		Run: r.Name, Seed: r.Config.Seed, Config: text, Digest: digest, ShardRows: r.Config.Line.ShardRows,
 		Base: r.Base, Files: r.Files, Created: created,
 	})
+}
+
+// Resolve replaces the settings that are left to the base model's size.
+func (r Request) Resolve() (Request, error) {
+	if r.Config.Line.BatchRows == 0 {
+		shape, err := model.ReadConfig(r.Base)
+		if err != nil {
+			return r, fmt.Errorf("base model: %w", err)
+		}
+		r.Config.Line.BatchRows = line.BatchRowsFor(shape.Parameters())
+	}
+	return r, nil
 }
 
 // Only refuses a courier whose broker holds another run than name.

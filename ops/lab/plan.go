@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"itool/ops/config"
+	"itool/ops/line"
 	"itool/schemas"
 )
 
@@ -173,6 +174,9 @@ func (p *Plan) planRun(a *PlannedArm, common config.Config, seed uint64) (Run, e
 	}
 	a.Differs = differing(common, cfg)
 	cfg.Seed, cfg.Line.Evaluate = seed, p.Part
+	if cfg.Line.BatchRows == 0 { // a plan is made before the base model is opened
+		cfg.Line.BatchRows = line.MostBatchRows
+	}
 	text, digest, err := cfg.Freeze()
 	if err != nil {
 		return Run{}, err

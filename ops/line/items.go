@@ -23,11 +23,11 @@ func (k *Keeper) items(ctx context.Context, s *runState, rd Round, r int) ([]str
 		keys, tasks := s.shardTasks()
 		return keys, tasks, nil
 	case Buffer:
-		tasks := k.examples(ctx, s, "b", s.cfg.BatchRows, func(e *schemas.Example) bool { return e.Replay })
-		return batchKeys("b", s.replay, s.cfg.BatchRows), tasks, nil
+		tasks := k.examples(ctx, s, "b", s.cfg.batchRows(), func(e *schemas.Example) bool { return e.Replay })
+		return batchKeys("b", s.replay, s.cfg.batchRows()), tasks, nil
 	case HeldOut:
-		tasks := k.examples(ctx, s, "c", s.cfg.BatchRows, s.cfg.cases(s.parts))
-		return batchKeys("c", s.cases, s.cfg.BatchRows), tasks, nil
+		tasks := k.examples(ctx, s, "c", s.cfg.batchRows(), s.cfg.cases(s.parts))
+		return batchKeys("c", s.cases, s.cfg.batchRows()), tasks, nil
 	case Selected:
 		rows, err := k.Courier.Selection(ctx, s.run.Name, r)
 		if err != nil {
@@ -43,6 +43,15 @@ func (k *Keeper) items(ctx context.Context, s *runState, rd Round, r int) ([]str
 		return slices.Sorted(maps.Keys(selected)), roots, nil
 	}
 	return nil, nil, fmt.Errorf("round of %s: no items of kind %d are known", rd.Task, rd.Items)
+}
+
+// batchRows is BatchRows. Publishing replaces 0 by a number; a run that was published by other means gets
+// the most.
+func (c Config) batchRows() int {
+	if c.BatchRows == 0 {
+		return MostBatchRows
+	}
+	return c.BatchRows
 }
 
 // shardTasks are the shards of the dataset, one per task.
