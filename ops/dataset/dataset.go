@@ -156,6 +156,25 @@ func CountRows(files []string) (total int, err error) {
 	return total, nil
 }
 
+// RowBytes is the average size of the first n rows of the files.
+func RowBytes(files []string, n int) (float64, error) {
+	size, rows := 0, 0
+	for _, name := range files {
+		f, err := format.OpenFile(name)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		for raw, err := range f.Rows(context.Background()) {
+			if err != nil || rows == n {
+				break
+			}
+			size, rows = size+len(raw.Bytes), rows+1
+		}
+		f.Close()
+	}
+	return float64(size) / float64(max(rows, 1)), nil
+}
+
 func countFile(name string) (rows int, err error) {
 	f, err := format.OpenFile(name)
 	if err != nil {

@@ -50,6 +50,9 @@ func Kernels(level string) Finding {
 	return f
 }
 
+// Memory is the memory that is free, and all of it, in bytes; 0 where the system does not say.
+func Memory() (free, total uint64) { return memory() }
+
 // Machine checks cores, memory, and the disk that dir is on. What the system does not say
 // is left out.
 func Machine(dir string) []Finding {

@@ -17,7 +17,7 @@ type demoCmd struct {
 	JSON  bool     `name:"json" help:"Print one JSON object as the last line instead of tables."`
 	Dir   string   `placeholder:"DIR" help:"${demo_dir}"`
 	Set   []string `sep:"none" placeholder:"KEY=VALUE" help:"One setting, such as line.rounds=1. Repeatable."`
-	Slots int      `help:"Items in work at once; default: the number of cores."`
+	Slots int      `help:"Items in work at once; default: by the model's size and the memory."`
 }
 
 func (c *demoCmd) Run(ctx context.Context, a *app) error {
@@ -40,7 +40,7 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 	defer cleanup()
 	return wholeRun{
 		Request: job.Request{Name: name, Base: demo.Base(), Files: files, Config: cfg},
-		dir:     dir, slots: orCores(c.Slots), json: c.JSON, again: strings.Join(os.Args, " "),
+		dir:     dir, slots: c.Slots, json: c.JSON, again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
 }
 

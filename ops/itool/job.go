@@ -17,7 +17,7 @@ import (
 type wholeRun struct {
 	job.Request
 	dir   string // broker, store, adapter and report go here
-	slots int
+	slots int    // 0: by the model's size and the memory
 	json  bool
 	again string // the command that resumes it
 }
@@ -38,7 +38,8 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 	if err := job.Only(ctx, s.Courier, w.Name, w.dir); err != nil {
 		return err
 	}
-	j := newJob(a, s, e, w.Request, w.slots)
+	w.announce(ctx, a, e, isNew)
+	j := newJob(a, s, e, w.Request, orCores(w.slots))
 	if err := j.Publish(ctx); err != nil {
 		if isNew { // the folder has no run and no use
 			s.Close()

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"time"
+
+	"itool/ops/dataset"
+	"itool/ops/doctor"
+	"itool/ops/estimate"
+	"itool/ops/job"
+	"itool/ops/report"
+	"itool/stages/policy"
+	"itool/stages/policy/model"
+)
+
+// announce says what a run will take before it begins, and chooses its slots unless they were asked for.
+// What cannot be read is left out: publishing says what is wrong with it.
+func (w *wholeRun) announce(ctx context.Context, a *app, e *engine, isNew bool) {
+	shape, err := model.ReadConfig(w.Base)
+	if err != nil {
+		return
+	}
+	free, _ := doctor.Memory()
+	why := "as asked for"
+	if w.slots == 0 {
+		w.slots, why = job.Slots(shape, w.Config, runtime.GOMAXPROCS(0), free)
+	}
+	if isNew {
+		w.forecast(ctx, a, e)
+	}
+	fmt.Fprintf(a.errs, "itool: %d items in work at once (--slots): %s\n", w.slots, why)
+}
+
+// forecast prints the run's rows and trees, and a rough time.
+func (w *wholeRun) forecast(ctx context.Context, a *app, e *engine) {
+	total, err := dataset.CountRows(w.Files)
+	if err != nil {
+		return
+	}
+	p, err := policy.Open(w.Base, policy.Options{Device: e.device})
+	if err != nil {
+		return
+	}
+	rowBytes, err := dataset.RowBytes(w.Files, 16)
+	if err != nil {
+		return
+	}
+	// A token of JSON is some four bytes.
+	work := estimate.Count(total, int(math.Ceil(rowBytes/4)), w.Config)
+	fmt.Fprintf(a.errs, "itool: run %s: %s\n", w.Name, work)
+	if speed, err := estimate.Measure(ctx, p, time.Now); err == nil {
+		fmt.Fprintf(a.errs, "itool: roughly %s on this machine if nothing else runs (by a moment's measurement, within a "+
+			"factor of 3; `itool estimate` measures it)\n", report.Duration(work.Seconds(speed, w.Config)))
+	}
+}
