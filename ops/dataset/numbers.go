@@ -99,12 +99,10 @@ func (n *Numbers) Add(e *schemas.Example) {
 	n.Wrong.add(e, tools, called)
 }
 
-// callsOf reads an answer in any of the formats of calls.
+// callsOf reads an answer in any of the formats of calls, also behind a thought and words.
 func callsOf(answer string) ([]toolcall.Call, error) {
-	if f := toolcall.FormatOf(answer); f != toolcall.Pythonic {
-		return f.Read(answer)
-	}
-	return toolcall.Read(answer)
+	turn, err := toolcall.ReadTurn(answer)
+	return turn.Calls, err
 }
 
 func (t *Tools) add(tools []toolcall.Tool, calls []toolcall.Call) {

@@ -63,8 +63,9 @@ func (k *Keeper) checkDropped(ctx context.Context, s *runState) error {
 	total, dropped, train, spare := 0, 0, 0, 0
 	reasons, first := map[string]int{}, map[string]string{}
 	err := k.each(ctx, s, func(e *schemas.Example) bool {
-		if e.Reason == string(split.NotDrawn) || e.Reason == string(split.NotLearnt) {
-			spare++ // the user or the dataset itself asked for fewer: nothing is at fault
+		switch split.Reason(e.Reason) {
+		case split.NotDrawn, split.NotLearnt, split.Repeated:
+			spare++ // the user or the dataset asked for fewer, or it is learnt already: nothing is at fault
 			return true
 		}
 		total++

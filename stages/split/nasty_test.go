@@ -174,6 +174,18 @@ func TestNasty(t *testing.T) {
 			`{"role": "tool", "tool_call_id": "b", "content": "2"}`, `{"role": "tool", "tool_call_id": "a", `+
 				`"content": "1"}`), nil,
 			[]want{{"bad_row messages[2].tool_call_id", nil, ""}}},
+		// Layouts with one answer.
+		{"earlier turns of a question are not learnt", format.XLAM, `{"query": [` + ask + `, {"role": "agent", ` +
+			`"content": "I look."}, {"role": "assistant", "content": "` + "```" + `[{\"name\": \"find_order\", ` +
+			`\"arguments\": {\"order_id\": \"W9\"}}]` + "```" + `"}, {"role": "tool", "content": "none"}, ` + ask +
+			`, {"role": "agent", "content": "Again.\nGenerate API Request:"}], "tools": ` + orderTools + `, "answers": ` +
+			`[{"name": "find_order", "arguments": {"order_id": "W0"}}]}`, nil, []want{
+			{"not_learnt", nil, ""},
+			{"", []string{"I look.\n" + hermes(`{"order_id": "W9"}`)}, "Again.\n" + hermes(`{"order_id": "W0"}`)}}},
+		{"a history of ToolRL", format.ToolRL, `{"instruction": "Help.", "input": "**Dialogue Records History**\n` +
+			`<user> a </user>\n<think> dummy </think>\n<response> b </response>\n<user> c </user>", ` +
+			`"output": "<think> t </think>\n<response> d </response>"}`, map[string]any{"reasoning": "drop"},
+			[]want{{"not_learnt", nil, ""}, {"", []string{"<|assistant|>b<|end|>", "!dummy"}, "d"}}},
 		// Reasoning.
 		{"reasoning is kept", format.OpenAI, messages(ask, `{"role": "assistant", "content": "Hm.", `+
 			`"reasoning_content": `+

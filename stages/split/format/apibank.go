@@ -58,10 +58,10 @@ func (im *importer) apiBank(in fields) (row Row, err error) {
 	if !called {
 		said := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(answer), "AI:"))
 		row.Messages = append(row.Messages, Message{Role: "assistant", Content: said})
-		return row, nil
+		return row.onlyAnswer(), nil
 	}
 	calls, err := bankCalls(key, request)
-	return row.answered(calls), err
+	return row.answered(calls).onlyAnswer(), err
 }
 
 // bankCalls reads [ApiName(key='value')].

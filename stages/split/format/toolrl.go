@@ -50,7 +50,7 @@ func (im *importer) toolRL(in fields) (row Row, err error) {
 		}
 		row.Messages = append(row.Messages, turns...)
 	}
-	return row, nil
+	return row.onlyAnswer(), nil
 }
 
 // rlTexts finds the three texts in either of the layouts.

@@ -24,7 +24,7 @@ func (im *importer) xlam(in fields) (row Row, err error) {
 		if row.Messages, err = im.turns(placed("query", all)); err != nil {
 			return row, err
 		}
-		fenced(row.Messages)
+		row.Messages = fenced(row.Messages)
 	} else {
 		query, err := text("query", in.get("query"))
 		if err != nil {
@@ -52,10 +52,19 @@ func (im *importer) xlam(in fields) (row Row, err error) {
 			return row, fail(NoAnswer, "answers", "the text is blank")
 		}
 		calls, err := im.callText("answers", s)
-		return row.answered(calls), err
+		return row.answered(calls).onlyAnswer(), err
 	}
 	calls, err := im.functions("answers", answers)
-	return row.answered(calls), err
+	return row.answered(calls).onlyAnswer(), err
+}
+
+// onlyAnswer marks the earlier turns of the assistant as context: the row asks for one answer, and
+// what stands before it is its question.
+func (row Row) onlyAnswer() Row {
+	for i := range row.Messages[:max(len(row.Messages)-1, 0)] {
+		row.Messages[i].Context = row.Messages[i].Role == "assistant"
+	}
+	return row
 }
 
 // answered adds the calls: to the assistant's turn, if its words are the last.
@@ -73,17 +82,20 @@ func (row Row) answered(calls []toolcall.Call) Row {
 
 // fenced reads the earlier calls of Hammer, ```[{"name": …}]```, and joins them with the words
 // before them, which the same model says.
-func fenced(messages []Message) {
+func fenced(messages []Message) []Message {
 	im := &importer{}
 	im.layout, _ = layoutOf(XLAM)
-	for i, m := range messages {
+	var out []Message
+	for _, m := range messages {
 		inner, opened := strings.CutPrefix(strings.TrimSpace(m.Content), "```")
 		inner, closed := strings.CutSuffix(inner, "```")
-		if m.Role != "assistant" || !opened || !closed {
-			continue
+		if m.Role == "assistant" && opened && closed {
+			if calls, err := im.callText("", inner); err == nil {
+				out = Row{Messages: out}.answered(calls).Messages
+				continue
+			}
 		}
-		if calls, err := im.callText("", inner); err == nil {
-			messages[i].Content, messages[i].Calls = "", calls
-		}
+		out = append(out, m)
 	}
+	return out
 }
