@@ -176,7 +176,7 @@ func RowBytes(files []string, n int) (float64, error) {
 }
 
 func countFile(name string) (rows int, err error) {
-	f, err := format.OpenFile(name)
+	f, err := format.OpenRows(name)
 	if err != nil {
 		return 0, err
 	}

@@ -91,18 +91,12 @@ func (n *Numbers) Add(e *schemas.Example) {
 	if err != nil {
 		return // split has dropped such a row
 	}
-	var called []toolcall.Call
+	turn := toolcall.Turn{}
 	if e.Calls > 0 {
-		called, _ = callsOf(e.Reference)
+		turn, _ = toolcall.ReadTurn(e.Reference) // split has read it
 	}
-	n.Tools.add(tools, called)
-	n.Wrong.add(e, tools, called)
-}
-
-// callsOf reads an answer in any of the formats of calls, also behind a thought and words.
-func callsOf(answer string) ([]toolcall.Call, error) {
-	turn, err := toolcall.ReadTurn(answer)
-	return turn.Calls, err
+	n.Tools.add(tools, turn.Calls)
+	n.Wrong.add(e, tools, turn.Calls)
 }
 
 func (t *Tools) add(tools []toolcall.Tool, calls []toolcall.Call) {

@@ -32,13 +32,14 @@ type Request struct {
 
 // Survey is what a dataset holds, as a run's split stage reads it.
 type Survey struct {
-	Files      []FileFound    `json:"files"`
-	Rows       int            `json:"rows"`
-	Numbers    *Numbers       `json:"examples"`
-	Duplicates Duplicates     `json:"duplicates"`
-	Overlap    []*Overlap     `json:"overlap,omitempty"`
-	Notes      map[string]any `json:"notes,omitempty"` // of the split stage: unknown keys and what else it saw
-	Prompts    []Prompt       `json:"prompts,omitempty"`
+	Files      []FileFound `json:"files"`
+	Rows       int         `json:"rows"`
+	Numbers    *Numbers    `json:"examples"`
+	Duplicates Duplicates  `json:"duplicates"`
+	Overlap    []*Overlap  `json:"overlap,omitempty"`
+	Prompts    []Prompt    `json:"prompts,omitempty"`
+
+	cfg split.Config
 }
 
 // FileFound is what a file turned out to be.
@@ -48,6 +49,8 @@ type FileFound struct {
 	Container string `json:"container"`
 	Packing   string `json:"packing,omitempty"`
 	Rows      int    `json:"rows"`
+	// Notes say what became of its rows besides being kept or dropped: unknown keys and more.
+	Notes split.Notes `json:"notes"`
 }
 
 // Prompt is an example as the model sees it, and what it learns of it.
@@ -61,9 +64,9 @@ type Prompt struct {
 // Look surveys a dataset: it runs the split stage over its shards, in this process and without
 // storing anything, and counts what comes out, in the order of the rows.
 func Look(ctx context.Context, req Request) (*Survey, error) {
-	s := &surveyor{
-		req: req, out: &Survey{Numbers: NewNumbers(), Duplicates: Duplicates{index: newSketches()}}, shown: map[int]int{},
-	}
+	s := &surveyor{req: req, shown: map[int]int{}, out: &Survey{
+		Numbers: NewNumbers(), Duplicates: Duplicates{index: newSketches()}, cfg: req.Config,
+	}}
 	for _, path := range req.Against {
 		o, err := newOverlap(ctx, path)
 		if err != nil {
@@ -104,7 +107,7 @@ type part struct {
 
 type result struct {
 	examples []schemas.Example
-	notes    map[string]any
+	notes    split.Notes
 	err      error
 }
 
@@ -174,7 +177,7 @@ func (s *surveyor) cut(ctx context.Context, index int, path string, yield func(*
 		return err
 	}
 	defer f.Close()
-	found := FileFound{filepath.Base(path), string(f.Format), f.Container, f.Packing, 0}
+	found := FileFound{Name: filepath.Base(path), Format: string(f.Format), Container: f.Container, Packing: f.Packing}
 	s.out.Files = append(s.out.Files, found)
 	shard, err := format.NewShard(0)
 	if err != nil {
@@ -240,7 +243,7 @@ func (s *surveyor) split(ctx context.Context, p *part) (r result) {
 
 // add counts the examples of a shard.
 func (s *surveyor) add(file int, r result) {
-	s.out.Notes = addNotes(s.out.Notes, r.notes)
+	s.out.Files[file].Notes.Add(r.notes)
 	for i := range r.examples {
 		e := &r.examples[i]
 		s.out.Numbers.Add(e)
@@ -308,20 +311,18 @@ func (s *surveyor) endTalk() {
 // collector takes what split gives.
 type collector struct {
 	batch schemas.Batch
-	notes map[string]any
+	notes split.Notes
 }
 
 var errSave = errors.New("a survey stores nothing")
 
 func (c *collector) Result(b schemas.Batch) error { c.batch = b; return nil }
 
-func (c *collector) Attach(_ context.Context, _ string, r io.Reader) error {
-	var notes map[string]any
-	if err := json.NewDecoder(r).Decode(&notes); err != nil {
-		return err
+func (c *collector) Attach(_ context.Context, name string, r io.Reader) error {
+	if name != split.NotesFile {
+		return nil
 	}
-	c.notes = addNotes(c.notes, notes)
-	return nil
+	return json.NewDecoder(r).Decode(&c.notes)
 }
 
 func (c *collector) Save(context.Context, func(stages.Create) error, ...string) (string, error) {
@@ -331,23 +332,3 @@ func (c *collector) Save(context.Context, func(stages.Create) error, ...string) 
 func (c *collector) Checkpoint(context.Context, int, func(stages.Create) error) error { return nil }
 
 func (c *collector) Progress(int, int, string, string) {}
-
-// addNotes adds the numbers of two documents of the same form.
-func addNotes(into, from map[string]any) map[string]any {
-	if into == nil {
-		return from
-	}
-	for key, v := range from {
-		switch v := v.(type) {
-		case map[string]any:
-			old, _ := into[key].(map[string]any)
-			into[key] = addNotes(old, v)
-		case float64:
-			old, _ := into[key].(float64)
-			into[key] = old + v
-		default:
-			into[key] = v
-		}
-	}
-	return into
-}

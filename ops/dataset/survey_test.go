@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"itool/ops/dataset"
+	"itool/schemas"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
 	"itool/stages/split"
@@ -80,6 +81,19 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
+// TestThought: calls behind a thought are counted.
+func TestThought(t *testing.T) {
+	n := dataset.NewNumbers()
+	n.Add(&schemas.Example{
+		Part: schemas.PartTrain, Calls: 1, Reference: "<think>\nHm.\n</think>\n\n[weather(city=3)]",
+		Tools: `[{"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}]`,
+	})
+	n.Finish()
+	if want := (dataset.ToolUses{Name: "weather", Offered: 1, Called: 1}); n.Tools.Most[0] != want || n.Wrong.Examples != 1 {
+		t.Errorf("%+v, %+v", n.Tools, n.Wrong)
+	}
+}
+
 // TestDuplicates: conversations are compared by their words, over the borders of shards; turns
 // of one row and copies by weight are no duplicates.
 func TestDuplicates(t *testing.T) {
@@ -139,7 +153,8 @@ func TestOverlap(t *testing.T) {
 
 // TestSurvey: the numbers, their JSON and their text.
 func TestSurvey(t *testing.T) {
-	s := look(t, nil, talk("Bern?", "[weather(city='Bern'), now()]"), "{]\n", talk("Oslo?", "It \x1b[31mrains."),
+	odd := strings.Replace(talk("Bern?", "[weather(city='Bern'), now()]"), "{", `{"mood": "good", `, 1)
+	s := look(t, nil, odd, "{]\n", talk("Oslo?", "It \x1b[31mrains."),
 		talk("Hi", ""))
 	n := s.Numbers
 	if s.Rows != 4 || n.Examples != 4 || n.Kept != 2 || n.Calls["0"] != 1 || n.Calls["2"] != 1 ||
@@ -160,7 +175,7 @@ func TestSurvey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"rows.jsonl: openai, JSON lines, 4 rows", "examples: 2 kept of 4 assistant turns",
+		"rows.jsonl: openai, JSON lines, 4 rows", "not known and not used: row.mood (1 rows)", "examples: 2 kept of 4 assistant turns",
 		"rows.jsonl: row 1 (line 2): byte 2: invalid character", "tokens: ", "now: 1 calls, among the tools of 2 examples",
 		"<<[weather(city='Bern'), now()]", "It ·[31mrains.",
 	} {

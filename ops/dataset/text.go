@@ -19,10 +19,12 @@ func (s *Survey) Text(out io.Writer, mark [2]string) error {
 		if f.Packing != "" {
 			what += " in " + f.Packing
 		}
-		p.line("%s: %s, %d rows", f.Name, what, f.Rows)
+		p.line("%s: %s, %d rows", plain(f.Name), what, f.Rows)
+		for _, sentence := range Sentences(&f.Notes, s.cfg) {
+			p.line("  %s", plain(sentence))
+		}
 	}
 	p.rows(s.Numbers)
-	p.notes(s.Notes)
 	p.tokens(s.Numbers)
 	p.tools(&s.Numbers.Tools)
 	p.doubts(s)
@@ -75,23 +77,6 @@ func list(counts map[string]int, order []string) string {
 		all = append(all, fmt.Sprintf("%s %d", plain(name), counts[name]))
 	}
 	return strings.Join(all, ", ")
-}
-
-// notes prints what the split stage says of the rows, such as keys that it does not know.
-func (p *printer) notes(notes map[string]any) {
-	for _, name := range slices.Sorted(maps.Keys(notes)) {
-		title := plain(strings.ReplaceAll(name, "_", " "))
-		counts, ok := notes[name].(map[string]any)
-		if !ok {
-			p.line("%s: %v", title, notes[name])
-			continue
-		}
-		var all []string
-		for _, key := range slices.Sorted(maps.Keys(counts)) {
-			all = append(all, fmt.Sprintf("%s %v", plain(key), counts[key]))
-		}
-		p.line("%s, with the rows that have them: %s", title, strings.Join(all, ", "))
-	}
 }
 
 func (p *printer) tokens(n *Numbers) {

@@ -292,7 +292,7 @@ func (t *turns) drop(e schemas.Example, row format.Row, reason Reason, why error
 	e.Part, e.Reason = schemas.PartDropped, string(reason)
 	detail := why.Error()
 	if row.Err == nil {
-		detail = fmt.Sprintf("row %d (line %d): turn %d: %s", row.Number, row.Line, e.Turn, detail)
+		detail = fmt.Sprintf("%s: turn %d: %s", format.Place(row.Number, row.Line), e.Turn, detail)
 	}
 	e.Detail = cut(t.shard.Name+": "+detail, 500)
 	e.Reference = cut(e.Reference, 500)

@@ -95,11 +95,11 @@ func (e *RowError) Error() string {
 	if e.Field != "" {
 		field = e.Field + ": "
 	}
-	return fmt.Sprintf("%s: %s%s", place(e.Row, e.Line), field, e.What)
+	return fmt.Sprintf("%s: %s%s", Place(e.Row, e.Line), field, e.What)
 }
 
-// place names a row; a container without lines, such as Parquet, has none.
-func place(row, line int) string {
+// Place names a row of a file; a container without lines, such as Parquet, has none.
+func Place(row, line int) string {
 	if line == 0 {
 		return fmt.Sprintf("row %d", row)
 	}
@@ -116,7 +116,7 @@ func (e *BrokenError) Error() string {
 	if e.Row == 0 && e.Line == 0 {
 		return e.What // before the first row
 	}
-	return place(e.Row, e.Line) + ": " + e.What
+	return Place(e.Row, e.Line) + ": " + e.What
 }
 
 // ErrEmpty is a file without a single row.
