@@ -28,7 +28,8 @@ func (c *Contradictions) add(e *schemas.Example, tools []toolcall.Tool, calls []
 		for _, w := range contradict(tools[i], call) {
 			c.Kinds[w.kind]++
 			if !found && len(c.Places) < maxPlaces {
-				c.Places = append(c.Places, fmt.Sprintf("%s: row %d: turn %d: %s: %s", e.Source, e.Row, e.Turn, call.Name, w.what))
+				c.Places = append(c.Places, fmt.Sprintf("%s: row %d: turn %d: %s: %s", e.Source, e.Row, e.Turn,
+					call.Name, w.what))
 			}
 			found = true
 		}
@@ -74,7 +75,10 @@ func fits(p toolcall.Param, v toolcall.Value) contradiction {
 		!(v.Kind == toolcall.Float && want[0] == toolcall.Int && v.Float == math.Trunc(v.Float)) {
 		return contradiction{"type", fmt.Sprintf("is of kind %s, its type is %s", v.Kind, p.Type)}
 	}
-	if p.Enum != nil && !slices.ContainsFunc(p.Enum, func(e toolcall.Value) bool { return toolcall.PythonEqual(e, v) }) {
+	if p.Enum != nil && !slices.ContainsFunc(p.Enum, func(e toolcall.Value) bool {
+		return toolcall.PythonEqual(e,
+			v)
+	}) {
 		return contradiction{"enum", fmt.Sprintf("is %.60s, which is not among its values", v)}
 	}
 	if p.Items != nil {

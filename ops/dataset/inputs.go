@@ -27,8 +27,10 @@ func Inputs(args, validation []string, cfg *split.Config) (files []string, err e
 			}
 			return "", fmt.Errorf("dataset %s: %w", path, err)
 		}
-		if other, taken := names[name]; taken && (cfg.Weights[name] != 0 || slices.Contains(cfg.ValidationFiles, name)) {
-			return "", fmt.Errorf("dataset %s: %s has the same name, and settings name files by it: rename one", path, other)
+		if other, taken := names[name]; taken && (cfg.Weights[name] != 0 || slices.Contains(cfg.ValidationFiles,
+			name)) {
+			return "", fmt.Errorf("dataset %s: %s has the same name, and settings name files by it: rename one", path,
+				other)
 		}
 		names[name] = path
 		files = append(files, path)

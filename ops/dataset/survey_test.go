@@ -42,7 +42,8 @@ func look(t *testing.T, change func(*dataset.Request), rows ...string) *dataset.
 		t.Fatal(err)
 	}
 	req := dataset.Request{
-		Files: []string{file}, Config: split.Default(), ShardRows: 3, Stage: split.New(engine), Base: policytest.Tiny(1),
+		Files: []string{file}, Config: split.Default(), ShardRows: 3, Stage: split.New(engine),
+		Base: policytest.Tiny(1),
 		Text: policytest.Open(t, 1).Text, Prompts: 2, Workers: 2,
 	}
 	if change != nil {
@@ -66,7 +67,8 @@ func TestContradictions(t *testing.T) {
 		{"type", "[weather(city=3)]", `map[type:1] weather: "city" is of kind int, its type is string`},
 		{"a float for an integer", "[weather(city='Bern', days=2.5)]", `map[type:1] weather: "days" is of kind float`},
 		{"enum", "[weather(city='Bern', unit='K')]", `map[enum:1] weather: "unit" is 'K', which is not among`},
-		{"within a list", "[weather(city='Bern', hours=[1, 'two'])]", `map[type:1] weather: "hours" [1] is of kind string`},
+		{"within a list", "[weather(city='Bern', hours=[1, 'two'])]",
+			`map[type:1] weather: "hours" [1] is of kind string`},
 		{"unknown", "[weather(city='Bern', wind=1)]", `map[unknown:1] weather: it has no parameter "wind"`},
 		{"two kinds", "[weather(days='x')]", "map[missing:1 type:1]"},
 	} {
@@ -74,7 +76,8 @@ func TestContradictions(t *testing.T) {
 			w := look(t, nil, talk("Bern, please?", c.answer)).Numbers.Wrong
 			got := strings.TrimSpace(fmt.Sprint(w.Kinds, " ", strings.Join(w.Places, " ")))
 			kinds, place, _ := strings.Cut(c.want, " weather")
-			if !strings.HasPrefix(got, kinds) || !strings.Contains(got, place) || (w.Examples > 0) != (c.want != "map[]") {
+			if !strings.HasPrefix(got, kinds) || !strings.Contains(got, place) ||
+				(w.Examples > 0) != (c.want != "map[]") {
 				t.Errorf("%d examples, %s; want %s", w.Examples, got, c.want)
 			}
 		})
@@ -89,7 +92,8 @@ func TestThought(t *testing.T) {
 		Tools: `[{"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}]`,
 	})
 	n.Finish()
-	if want := (dataset.ToolUses{Name: "weather", Offered: 1, Called: 1}); n.Tools.Most[0] != want || n.Wrong.Examples != 1 {
+	if want := (dataset.ToolUses{Name: "weather", Offered: 1, Called: 1}); n.Tools.Most[0] != want ||
+		n.Wrong.Examples != 1 {
 		t.Errorf("%+v, %+v", n.Tools, n.Wrong)
 	}
 }
@@ -97,8 +101,9 @@ func TestThought(t *testing.T) {
 // TestDuplicates: conversations are compared by their words, over the borders of shards; turns
 // of one row and copies by weight are no duplicates.
 func TestDuplicates(t *testing.T) {
-	long := strings.Fields("please tell me what the weather in the old town of Bern will be like on the first day of the " +
-		"next month, hour by hour, with wind and rain, because we want to walk from the station up to the rose garden " +
+	long := strings.Fields("please tell me what the weather in the old town of Bern will be like on the first " +
+		"day of the next month, hour by hour, with wind and rain, because we want to walk from the station up to " +
+		"the rose garden " +
 		"and down again to the river and the bears")
 	near, far := slices.Clone(long), slices.Clone(long)
 	near[9] = "new"
@@ -109,7 +114,8 @@ func TestDuplicates(t *testing.T) {
 	s := look(t, func(r *dataset.Request) { r.Config.Weights = map[string]float64{"rows.jsonl": 3} },
 		text(long), talk("Bern?", "[weather(city='Bern')]"), text(far), talk("Oslo?", "[weather(city='Oslo')]"),
 		talk("BERN", "[weather(city=\"Bern\")]"), text(near), text(long),
-		`{"messages": [{"role": "user", "content": "Hi there, you"}, {"role": "assistant", "content": "Hello to you."}, `+
+		`{"messages": [{"role": "user", "content": "Hi there, you"}, `+
+			`{"role": "assistant", "content": "Hello to you."}, `+
 			`{"role": "user", "content": "Bye"}, {"role": "assistant", "content": "Bye."}]}`)
 	want := []string{
 		"rows.jsonl row 4 is rows.jsonl row 1", "rows.jsonl row 5 is nearly rows.jsonl row 0",
@@ -125,8 +131,10 @@ func TestDuplicates(t *testing.T) {
 func TestOverlap(t *testing.T) {
 	const question = "What will the weather be in Bern today?"
 	for name, file := range map[string]string{
-		"BFCL":     `{"id": "irrelevance_1", "question": [[{"role": "user", "content": "` + question + `"}]], "function": []}`,
-		"API-Bank": `[{"instruction": "Generate", "input": "User: ` + question + `\nAI: In which town?\n", "output": "x"}]`,
+		"BFCL": `{"id": "irrelevance_1", "question": [[{"role": "user", "content": "` + question +
+			`"}]], "function": []}`,
+		"API-Bank": `[{"instruction": "Generate", "input": "User: ` + question +
+			`\nAI: In which town?\n", "output": "x"}]`,
 		"a dialogue": `{"role": "User", "text": "` + question + `"}` + "\n" +
 			`{"role": "AI", "text": "What is the weather in Oslo now?"}`,
 		"xLAM": `[{"query": "what will the weather be in BERN today", "answers": "[]"}]`,
@@ -135,7 +143,8 @@ func TestOverlap(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "against.json")
 			write(t, path, file)
 			s := look(t, func(r *dataset.Request) { r.Against = []string{path} },
-				talk("What is the weather in Oslo now?", "Fine."), talk(question, "[weather(city='Bern')]"), talk("Bern?", "Fine."))
+				talk("What is the weather in Oslo now?", "Fine."), talk(question, "[weather(city='Bern')]"),
+				talk("Bern?", "Fine."))
 			o := s.Overlap[0]
 			if o.Questions != 1 || o.Exact != 1 || o.Near != 0 ||
 				!slices.Equal(o.Places, []string{"rows.jsonl row 1 is in row 0"}) {
@@ -164,7 +173,8 @@ func TestSurvey(t *testing.T) {
 	if want := (dataset.ToolUses{Name: "now", Offered: 2, Called: 1}); n.Tools.Names != 2 || n.Tools.Most[0] != want {
 		t.Errorf("tools %+v", n.Tools)
 	}
-	if p := s.Prompts; len(p) != 2 || !strings.HasPrefix(p[0].Learnt, "[weather(") || !strings.Contains(p[1].Prompt, "Oslo?") {
+	if p := s.Prompts; len(p) != 2 || !strings.HasPrefix(p[0].Learnt, "[weather(") || !strings.Contains(p[1].Prompt,
+		"Oslo?") {
 		t.Errorf("prompts %+v", p)
 	}
 	if p := n.Prompt; n.Tokens == 0 || p.Min < 1 || p.Min > p.Median || p.Median > p.P99 || p.P99 > p.Max {
@@ -175,8 +185,10 @@ func TestSurvey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"rows.jsonl: openai, JSON lines, 4 rows", "not known and not used: row.mood (1 rows)", "examples: 2 kept of 4 assistant turns",
-		"rows.jsonl: row 1 (line 2): byte 2: invalid character", "tokens: ", "now: 1 calls, among the tools of 2 examples",
+		"rows.jsonl: openai, JSON lines, 4 rows", "not known and not used: row.mood (1 rows)",
+		"examples: 2 kept of 4 assistant turns",
+		"rows.jsonl: row 1 (line 2): byte 2: invalid character", "tokens: ",
+		"now: 1 calls, among the tools of 2 examples",
 		"<<[weather(city='Bern'), now()]", "It ·[31mrains.",
 	} {
 		if !strings.Contains(b.String(), want) {
@@ -198,7 +210,8 @@ func TestLookWrong(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rows.jsonl")
 	write(t, file, "["+talk("Bern?", "It rains.")+","+talk("Oslo?", "It rains."))
 	_, err = dataset.Look(t.Context(), dataset.Request{
-		Files: []string{file}, Config: split.Default(), ShardRows: 1, Stage: split.New(engine), Base: policytest.Tiny(1),
+		Files: []string{file}, Config: split.Default(), ShardRows: 1, Stage: split.New(engine),
+		Base: policytest.Tiny(1),
 		Text: policytest.Open(t, 1).Text, Workers: 3,
 	})
 	if err == nil || !strings.Contains(err.Error(), "dataset "+file) || !strings.Contains(err.Error(), "cut off") {

@@ -149,7 +149,8 @@ func plain(s string) string { return strings.ReplaceAll(plainLines(s), "\n", " "
 
 func plainLines(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && (unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069) {
+		if r != '\n' && r != '\t' && (unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 &&
+			r <= 0x2069) {
 			return '·'
 		}
 		return r

@@ -23,7 +23,8 @@ import (
 func conversations(n int) []byte {
 	var b bytes.Buffer
 	for i := range n {
-		fmt.Fprintf(&b, `{"messages": [{"role": "user", "content": "City %d?"}, {"role": "assistant", "content": "Yes."}]}`+
+		fmt.Fprintf(&b, `{"messages": [{"role": "user", "content": "City %d?"}, `+
+			`{"role": "assistant", "content": "Yes."}]}`+
 			"\n", i)
 	}
 	return b.Bytes()
@@ -141,7 +142,8 @@ func TestWrongDatasets(t *testing.T) {
 				}
 			}
 			_, err := line.Prepare(t.Context(), c, engine, request(3, good, bad))
-			if err == nil || !strings.Contains(err.Error(), "dataset "+bad+": ") || !strings.Contains(err.Error(), w.want) {
+			if err == nil || !strings.Contains(err.Error(), "dataset "+bad+": ") || !strings.Contains(err.Error(),
+				w.want) {
 				t.Errorf("err = %v, want dataset %s: … %s", err, bad, w.want)
 			}
 			for info, err := range c.Store.List(t.Context(), "") {

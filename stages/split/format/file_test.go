@@ -87,17 +87,21 @@ func TestContainers(t *testing.T) {
 	for _, c := range []struct{ name, data, found, first, second string }{
 		{"lines", a + "\n\n" + b, "openai, JSON lines", "0:1 " + a, "1:3 " + b},
 		{"array", "[" + a + ",\n" + b + "]", "openai, a JSON array", "0:1 " + a, "1:2 " + b},
-		{"array under data", `{"data": [` + a + ",\n" + b + "]}", `openai, a JSON array under "data"`, "0:1 " + a, "1:2 " + b},
+		{"array under data", `{"data": [` + a + ",\n" + b + "]}", `openai, a JSON array under "data"`, "0:1 " + a,
+			"1:2 " + b},
 		{"keys before and behind", "{\"version\": \"1\", \"n\": {\"data\": [1]},\n \"rows\" :\n[ " + a + ", " + b +
-			"],\n \"info\": {\"a\": [\"}\"]}, \"x\": 1 }\n", `openai, a JSON array under "rows"`, "0:3 " + a, "1:3 " + b},
+			"],\n \"info\": {\"a\": [\"}\"]}, \"x\": 1 }\n", `openai, a JSON array under "rows"`, "0:3 " + a, "1:3 " +
+			b},
 		{"under a key of any name", `{"my own": [` + a + "," + b + "]}", `openai, a JSON array under "my own"`,
 			"0:1 " + a, "1:1 " + b},
 		{"byte order mark", "\xef\xbb\xbf{\"data\": [" + a + "," + b + "]}", `openai, a JSON array under "data"`,
 			"0:1 " + a, "1:1 " + b},
 		{"lines in gzip", gzipped(t, a+"\n"+b+"\n"), "openai, JSON lines in gzip", "0:1 " + a, "1:2 " + b},
-		{"two gzip members", gzipped(t, a+"\n") + gzipped(t, b+"\n"), "openai, JSON lines in gzip", "0:1 " + a, "1:2 " + b},
+		{"two gzip members", gzipped(t, a+"\n") + gzipped(t, b+"\n"), "openai, JSON lines in gzip", "0:1 " + a,
+			"1:2 " + b},
 		{"array in zstd", zstded(t, "["+a+","+b+"]"), "openai, a JSON array in zstd", "0:1 " + a, "1:1 " + b},
-		{"two zstd frames", zstded(t, a+"\n") + zstded(t, b+"\n"), "openai, JSON lines in zstd", "0:1 " + a, "1:2 " + b},
+		{"two zstd frames", zstded(t, a+"\n") + zstded(t, b+"\n"), "openai, JSON lines in zstd", "0:1 " + a, "1:2 " +
+			b},
 		{"Parquet", columns(t, "a", "b"), "openai, Parquet", "0:0 " + a, strings.ReplaceAll("1:0 "+a, `"a"`, `"b"`)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -149,7 +153,8 @@ func TestWrongFiles(t *testing.T) {
 		{"prose", "Hello", "it begins with 'H'"},
 		{"two arrays of rows", `{"train": [` + row + `], "test": [` + row + `]}`, `under "train" and under "test"`},
 		{"array under a key, cut off", `{"data": [` + row, "the file ends within the array"},
-		{"cut off behind the array", `{"data": [` + row + `], "version": "1`, `the file ends behind the array under "data"`},
+		{"cut off behind the array", `{"data": [` + row + `], "version": "1`,
+			`the file ends behind the array under "data"`},
 		{"more behind the object", `{"data": [` + row + `]} {}`, "behind the array stands '{'"},
 		{"no comma behind the array", `{"data": [` + row + `]: 3}`, "stands ':'"},
 	} {

@@ -51,7 +51,8 @@ func pack(t testing.TB, data string, n int) (kind format.Format, shards [][]byte
 // with their numbers, lines and bytes.
 func TestShard(t *testing.T) {
 	rows := []string{
-		openaiRow, "{\"messages\":\n oops}", openaiRow, "\"\xff\n\"", `{"messages": "` + strings.Repeat("x", 1<<20) + `"}`, "[]",
+		openaiRow, "{\"messages\":\n oops}", openaiRow, "\"\xff\n\"", `{"messages": "` + strings.Repeat("x", 1<<20) +
+			`"}`, "[]",
 		openaiRow,
 	}
 	data := "[" + strings.Join(rows, ",\n\n") + "]"
@@ -107,8 +108,10 @@ func TestWrongShards(t *testing.T) {
 		{"of another file", good, "other", 0, 5, "not with \"itool rows 1 other 0 5"},
 		{"of other rows", good, "digest", 5, 5, "not with \"itool rows 1 digest 5 5"},
 		{"cut off", good[:len(good)-9], "digest", 0, 5, "the zstd data ends too early"},
-		{"fewer rows", []byte(zstded(t, head+"1 2\n{}\n")), "digest", 0, 2, "row 1: the stored shard: it ends too early"},
-		{"more rows", []byte(zstded(t, head+"1 2\n{}\n2 2\n{}\n3 2\n{}\n")), "digest", 0, 2, "more rows than were published"},
+		{"fewer rows", []byte(zstded(t, head+"1 2\n{}\n")), "digest", 0, 2,
+			"row 1: the stored shard: it ends too early"},
+		{"more rows", []byte(zstded(t, head+"1 2\n{}\n2 2\n{}\n3 2\n{}\n")), "digest", 0, 2,
+			"more rows than were published"},
 		{"a huge length", []byte(zstded(t, head+"1 99999999999\n{}\n")), "digest", 0, 2, "line and length are wanted"},
 		{"no length", []byte(zstded(t, head+"hello\n")), "digest", 0, 2, "line and length are wanted"},
 		{"a wrong length", []byte(zstded(t, head+"1 1\n{}\n2 2\n{}\n")), "digest", 0, 2, "longer than its length says"},
@@ -118,7 +121,8 @@ func TestWrongShards(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got error
-			for _, err := range format.ReadShard(t.Context(), bytes.NewReader(c.data), kind, c.digest, c.first, c.rows) {
+			for _, err := range format.ReadShard(t.Context(), bytes.NewReader(c.data), kind, c.digest, c.first,
+				c.rows) {
 				got = errors.Join(got, err)
 			}
 			var broken *format.BrokenError
@@ -142,7 +146,8 @@ func TestWrongShards(t *testing.T) {
 // FuzzOpen: for any bytes the rows of a file end, are in order, and come out of a shard again.
 func FuzzOpen(f *testing.F) {
 	for _, data := range []string{
-		openaiRow, "[" + bfclRow + "," + bfclRow + "]", `{"data": [` + toolaceRow + `], "x": {"y": "]"}}`, "{\"data\": [1",
+		openaiRow, "[" + bfclRow + "," + bfclRow + "]", `{"data": [` + toolaceRow + `], "x": {"y": "]"}}`,
+		"{\"data\": [1",
 		gzipped(f, openaiRow), zstded(f, "[{}]"),
 	} {
 		f.Add([]byte(data))

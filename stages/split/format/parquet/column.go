@@ -125,7 +125,8 @@ func (c *column) load() error {
 	c.chunk.at += int64(size)
 	packed, unpacked := h.int(3, -1), h.int(2, -1)
 	if packed < 0 || packed > c.chunk.end-c.chunk.at || packed > maxPage || unpacked < 0 || unpacked > maxPage {
-		return fmt.Errorf("a page of %d bytes, %d unpacked: %d are the most, and %d are left", packed, unpacked, maxPage,
+		return fmt.Errorf("a page of %d bytes, %d unpacked: %d are the most, and %d are left", packed, unpacked,
+			maxPage,
 			c.chunk.end-c.chunk.at)
 	}
 	body := io.NewSectionReader(c.f.r, c.chunk.at, packed)
