@@ -37,7 +37,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func command(t *testing.T, dir string, args ...string) *exec.Cmd {
+func command(t testing.TB, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0], args...)
 	c.Dir = dir
@@ -46,7 +46,7 @@ func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 }
 
 // itool runs one command to its end.
-func itool(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
+func itool(t testing.TB, dir string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	c := command(t, dir, args...)
 	var out, errs bytes.Buffer
@@ -61,7 +61,7 @@ func itool(t *testing.T, dir string, args ...string) (code int, stdout, stderr s
 
 // expect runs one command to its end and checks its exit code and that its output holds a
 // text.
-func expect(t *testing.T, dir string, code int, want string, args ...string) (stdout, stderr string) {
+func expect(t testing.TB, dir string, code int, want string, args ...string) (stdout, stderr string) {
 	t.Helper()
 	got, out, errs := itool(t, dir, args...)
 	if got != code || !strings.Contains(out+errs, want) {
@@ -71,7 +71,7 @@ func expect(t *testing.T, dir string, code int, want string, args ...string) (st
 }
 
 // writeBase writes a tiny model; change may damage a file.
-func writeBase(t *testing.T, dir string, change func(name string, data []byte) []byte) string {
+func writeBase(t testing.TB, dir string, change func(name string, data []byte) []byte) string {
 	t.Helper()
 	base := filepath.Join(dir, "base")
 	tiny := policytest.Tiny(1)
@@ -98,7 +98,7 @@ func writeBase(t *testing.T, dir string, change func(name string, data []byte) [
 }
 
 // writeRows writes a dataset of made conversations, and more lines behind them.
-func writeRows(t *testing.T, dir string, rows int, more ...string) string {
+func writeRows(t testing.TB, dir string, rows int, more ...string) string {
 	t.Helper()
 	file := filepath.Join(dir, "data.jsonl")
 	var b bytes.Buffer
@@ -451,7 +451,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-func start(t *testing.T, dir string, args ...string) *exec.Cmd {
+func start(t testing.TB, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := command(t, dir, args...)
 	var errs bytes.Buffer
@@ -469,7 +469,7 @@ func start(t *testing.T, dir string, args ...string) *exec.Cmd {
 }
 
 // waitFor polls another process, which has no channel to wait on.
-func waitFor(t *testing.T, ready func() bool) {
+func waitFor(t testing.TB, ready func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ready(); {
 		if time.Now().After(end) {
