@@ -178,7 +178,8 @@ func TestNasty(t *testing.T) {
 		{"earlier turns of a question are not learnt", format.XLAM, `{"query": [` + ask + `, {"role": "agent", ` +
 			`"content": "I look."}, {"role": "assistant", "content": "` + "```" + `[{\"name\": \"find_order\", ` +
 			`\"arguments\": {\"order_id\": \"W9\"}}]` + "```" + `"}, {"role": "tool", "content": "none"}, ` + ask +
-			`, {"role": "agent", "content": "Again.\nGenerate API Request:"}], "tools": ` + orderTools + `, "answers": ` +
+			`, {"role": "agent", "content": "Again.\nGenerate API Request:"}], "tools": ` + orderTools + `, ` +
+			`"answers": ` +
 			`[{"name": "find_order", "arguments": {"order_id": "W0"}}]}`, nil, []want{
 			{"not_learnt", nil, ""},
 			{"", []string{"I look.\n" + hermes(`{"order_id": "W9"}`)}, "Again.\n" + hermes(`{"order_id": "W0"}`)}}},

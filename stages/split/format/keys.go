@@ -3,6 +3,7 @@ package format
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Keys says what an importer makes of the keys of one kind of object. They are compared
@@ -94,9 +95,12 @@ func Layouts() []Layout {
 	}
 }
 
+// layouts makes the lists once, because every row is held against them. They are only read.
+var layouts = sync.OnceValue(Layouts)
+
 // layoutOf finds the importer of a format.
 func layoutOf(f Format) (Layout, bool) {
-	all := Layouts()
+	all := layouts()
 	i := slices.IndexFunc(all, func(l Layout) bool { return l.Format == f })
 	if i < 0 {
 		return Layout{}, false
