@@ -36,6 +36,10 @@ func (t *tokenTree) find(after, token int32) int32 {
 
 // add makes a node; its row of hidden is to be written.
 func (t *tokenTree) add(after, token, slot int32) int32 {
+	if t.nodes == nil { // room for the first draws at once, as the cache has it
+		t.first, t.nodes = make([]int32, 0, 2*firstSlots), make([]tokenNode, 0, firstSlots)
+		t.hidden = make([]float32, firstSlots*t.width)
+	}
 	for len(t.first) <= int(after)+1 {
 		t.first = append(t.first, -1)
 	}
@@ -43,8 +47,7 @@ func (t *tokenTree) add(after, token, slot int32) int32 {
 	t.nodes = append(t.nodes, tokenNode{after: after, next: t.first[after+1], token: token, slot: slot, head: -1})
 	t.first[after+1] = n
 	if need := len(t.nodes) * t.width; need > len(t.hidden) {
-		t.hidden = append(make([]float32, 0, max(2*len(t.hidden), 64*t.width)), t.hidden...)
-		t.hidden = t.hidden[:cap(t.hidden)/t.width*t.width]
+		t.hidden = append(make([]float32, 0, 2*len(t.hidden)), t.hidden...)[:2*len(t.hidden)]
 	}
 	return n
 }
