@@ -143,7 +143,8 @@ func (g *grower) search(seed uint64) (search.Oracle, search.Params) {
 	return search.Oracle{Draw: g.draw, Evaluate: g.evaluate, Ahead: drawAhead}, p
 }
 
-// drawAhead is search.Oracle.Ahead.
+// drawAhead is search.Oracle.Ahead. Where other trees draw in the same batch it is full without that, and
+// draws that may not be needed would only cost time: they share the number.
 const drawAhead = 16
 
 // judgeWeight reads from the round's selection whether the self-evaluation counts.
@@ -166,21 +167,21 @@ func (s *Stage) judgeWeight(in stages.Input) (float64, error) {
 // fragments afterwards, since the engine can branch from any token of a draw.
 func (g *grower) draw(ctx context.Context, tree *search.Tree, requests []search.Request) ([][]search.Fragment, error) {
 	paths := make([][]search.Fragment, len(requests))
-	room := g.roomAhead(tree)
+	room, most := g.roomAhead(tree), drawAhead/(1+g.session.Others())
 	reqs, cuts := make([]policy.Request, 0, len(requests)), make([]*cutter, 0, len(requests))
 	for i, r := range requests {
 		node := &tree.Nodes[r.Node]
-		at, most := g.places[node.Handle], max(1, g.longest()-node.Length)
-		if r.Ahead && room < most {
+		at, limit := g.places[node.Handle], max(1, g.longest()-node.Length)
+		if r.Ahead && (room < limit || len(reqs) >= most) {
 			continue
 		}
 		if r.Ahead {
-			room -= most
+			room -= limit
 		}
 		c := &cutter{g: g, request: r, scan: at.scan, path: &paths[i]}
 		cuts = append(cuts, c)
 		reqs = append(reqs, policy.Request{
-			From: at.branch, Seed: r.Seed, Temperature: r.Temperature, MaxTokens: most, Stop: c.stop, Done: c.done,
+			From: at.branch, Seed: r.Seed, Temperature: r.Temperature, MaxTokens: limit, Stop: c.stop, Done: c.done,
 		})
 	}
 	draws, err := g.session.Draw(ctx, reqs)

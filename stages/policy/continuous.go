@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // continuousBatch implements continuous batching for the sessions of one policy: the rows of all
@@ -18,6 +19,7 @@ import (
 type continuousBatch struct {
 	separate bool
 
+	drawing   atomic.Int32 // sessions that draw in the batch now
 	mu        sync.Mutex
 	hasLeader bool
 	joining   []*decoder // since the last step
@@ -62,6 +64,8 @@ func (b *continuousBatch) decode(d *decoder) {
 		}
 		return
 	}
+	b.drawing.Add(1)
+	defer b.drawing.Add(-1)
 	b.mu.Lock()
 	b.joining = append(b.joining, d)
 	first := !b.hasLeader

@@ -152,6 +152,10 @@ func (s *Session) Root() Branch { return s.root }
 // Tokens is the number of tokens in the cache.
 func (s *Session) Tokens() int { return s.cache.used }
 
+// Others is the number of the policy's sessions that draw at the moment in the batch that a Draw of this
+// one would join.
+func (s *Session) Others() int { return int(s.p.batch.drawing.Load()) }
+
 // Room is the number of tokens that the cache can still take.
 func (s *Session) Room() int { return s.cache.room() }
 
