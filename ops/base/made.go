@@ -181,6 +181,13 @@ func (f Finder) whole(ctx context.Context, c *courier.Courier, run string, p rep
 	if err != nil {
 		return err
 	}
-	_, err = export.Merge{Run: run, Policy: p, Out: dir, Device: f.Device}.Write(ctx, c, e)
+	m := export.Merge{
+		Run: run, Policy: p, Out: dir, Device: f.Device,
+		// The run's base has its type for the sake of memory; a base that is not what was trained is of no use.
+		Dtypes: []safetensors.Dtype{"", safetensors.F16, safetensors.F32},
+	}
+	if _, err = m.Write(ctx, c, e); errors.Is(err, export.ErrCoarse) { // not even float32 shows a change
+		err = fmt.Errorf("%s has learnt nothing: it is the same model as the run's base, %s@-1", p.Name, run)
+	}
 	return err
 }

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,9 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"itool/ops/courier"
+	"itool/ops/importer"
 	"itool/ops/report"
 	"itool/ops/whole"
 	"itool/stages/policy"
@@ -31,16 +34,23 @@ type Merge struct {
 	Int8   bool          // with GGUF: matrices in eight bits (Q8_0)
 	Base   string        // folder of another form of the run's base to merge into; "": the base of the run
 	Device kernel.Device // computes the comparison
+	// Dtypes are types for the written weights, of which the first is taken that keeps the answers; an empty
+	// one, or none at all: the type of the base.
+	Dtypes []safetensors.Dtype
 }
 
 // Merged says how a merged model compares with base + adapter. Differences are the largest
 // mean over the tokens of an answer of |Δ log-probability|, in nats per token.
 type Merged struct {
-	Dtype    safetensors.Dtype // of the written weights; with GGUF, of the base
-	Nats     float64           // difference between the merged model and base + adapter
+	Dtype    safetensors.Dtype // of the written weights; with Int8, of those that are not in eight bits
+	Nats     float64           // difference between the written model and base + adapter
 	Examples int               // of the run, that were compared
 	Moved    float64           // with Merge.Base: difference between base + adapter on that base and on the run's own
 }
+
+// ErrCoarse says that the type of the written weights loses too much of what was trained.
+var ErrCoarse = errors.New("nothing was written; export the adapter instead, or merge into a wider type: " +
+	"--dtype f16, or f32")
 
 // Write merges, compares and writes. It refuses a merge that changes no weight, another
 // model as Base, and a merged model that does not answer as base + adapter do.
@@ -59,25 +69,51 @@ func (m Merge) Write(ctx context.Context, c *courier.Courier, e *policy.Engine) 
 			return Merged{}, err
 		}
 	}
-	out := Merged{Dtype: model.Dtype(unmerged.Model().DType)}
-	if !unmerged.Model().MergeChanges(out.Dtype) {
-		return Merged{}, fmt.Errorf("merging changes no weight of the base: the adapter is empty, or below the "+
-			"rounding of %s: nothing was written; export the adapter instead", out.Dtype)
-	}
 	probes, err := readProbes(ctx, c, m.Run)
 	if err != nil {
 		return Merged{}, err
 	}
-	out.Examples = len(probes)
-	if m.GGUF {
-		out.Nats, err = m.writeGGUF(ctx, unmerged, probes)
-	} else {
-		out.Nats, err = m.writeFolder(ctx, fsys, unmerged, out.Dtype, probes)
+	out := Merged{Examples: len(probes)}
+	for _, out.Dtype = range m.dtypes(unmerged.Model().DType) {
+		out.Nats, err = m.writeAs(ctx, fsys, unmerged, out.Dtype, probes)
+		if !errors.Is(err, ErrCoarse) {
+			break
+		}
 	}
 	if err == nil && m.Base != "" {
 		out.Moved, err = distance(ctx, trained, unmerged, probes)
 	}
 	return out, err
+}
+
+// dtypes are the types to try. base is the name of the base's.
+func (m Merge) dtypes(base string) []safetensors.Dtype {
+	if len(m.Dtypes) == 0 {
+		return []safetensors.Dtype{model.Dtype(base)}
+	}
+	all := slices.Clone(m.Dtypes)
+	for i, d := range all {
+		all[i] = cmp.Or(d, model.Dtype(base))
+	}
+	return all
+}
+
+// writeAs writes with the weights in one type, or returns ErrCoarse.
+func (m Merge) writeAs(ctx context.Context, fsys fs.FS, unmerged *policy.Policy, dtype safetensors.Dtype,
+	probes []policy.Sequence) (nats float64, err error) {
+	if !unmerged.Model().MergeChanges(dtype) {
+		return 0, fmt.Errorf("merging changes no weight of the base: the adapter is empty, or below the rounding "+
+			"of %s: %w", dtype, ErrCoarse)
+	}
+	if m.GGUF {
+		nats, err = m.writeGGUF(ctx, unmerged, dtype, probes)
+	} else {
+		nats, err = m.writeFolder(ctx, fsys, unmerged, dtype, probes)
+	}
+	if errors.Is(err, safetensors.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", err, ErrCoarse)
+	}
+	return nats, err
 }
 
 // writeFolder writes a Hugging Face folder. The comparison reads it back.
@@ -101,23 +137,53 @@ func (m Merge) writeFolder(ctx context.Context, fsys fs.FS, unmerged *policy.Pol
 	return nats, err
 }
 
-// writeGGUF writes one file. The comparison is of the merged model in memory: with Int8 the file
-// has other values, and without it importing the file gives these (ops/importer's round trip).
-func (m Merge) writeGGUF(ctx context.Context, unmerged *policy.Policy, probes []policy.Sequence) (float64, error) {
+// writeGGUF writes one file. The comparison reads it back. What eight bits cost is said, and not refused:
+// whoever asks for them knows that they cost something; there the merge is compared before it is rounded.
+func (m Merge) writeGGUF(ctx context.Context, unmerged *policy.Policy, dtype safetensors.Dtype,
+	probes []policy.Sequence) (nats float64, err error) {
 	if _, err := os.Stat(m.Out); err == nil {
 		return 0, fmt.Errorf("%s is there already: give a new file", m.Out)
 	}
-	nats, err := sameAnswers(ctx, unmerged, unmerged.With(unmerged.Model().Merged()), probes)
-	if err != nil {
-		return 0, err
+	compare := sameAnswers
+	if m.Int8 {
+		if _, err := sameAnswers(ctx, unmerged, unmerged.With(unmerged.Model().Merged()), probes); err != nil {
+			return 0, err
+		}
+		compare = distance
 	}
-	err = whole.File(m.Out, func(w io.Writer) error {
-		return gguf.Write(w, unmerged, gguf.Options{Name: m.Policy.Name + " of " + m.Run, Int8: m.Int8})
+	err = whole.Checked(m.Out, func(w io.Writer) error {
+		name := m.Policy.Name + " of " + m.Run
+		return gguf.Write(w, unmerged, gguf.Options{Name: name, Int8: m.Int8, Dtype: dtype})
+	}, func(tmp string) error {
+		written, remove, err := m.readBack(ctx, tmp)
+		if err != nil {
+			return fmt.Errorf("the written file does not open: %w", err)
+		}
+		defer remove()
+		nats, err = compare(ctx, unmerged, written, probes)
+		return err
 	})
 	if errors.Is(err, gguf.ErrTokenizer) {
 		err = fmt.Errorf("%w: export a folder (without --gguf), which itool serve and transformers read", err)
 	}
 	return nats, err
+}
+
+// readBack opens a GGUF file as a policy. Call remove when the policy is no longer needed.
+func (m Merge) readBack(ctx context.Context, file string) (p *policy.Policy, remove func(), err error) {
+	dir, err := os.MkdirTemp(filepath.Dir(file), ".read-back-")
+	if err != nil {
+		return nil, nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	g := importer.GGUF{File: file, Out: filepath.Join(dir, "model"), Dtype: safetensors.F32, Device: m.Device}
+	if _, err = g.Write(ctx); err == nil {
+		p, err = policy.Open(os.DirFS(g.Out), policy.Options{Device: m.Device})
+	}
+	if err != nil {
+		remove()
+	}
+	return p, remove, err
 }
 
 // maxBaseDistance is what a base in another form may differ by, relative: 16-bit formats

@@ -7,6 +7,7 @@ import (
 	"itool/ops/export"
 	"itool/ops/report"
 	"itool/ops/site"
+	"itool/stages/policy/model/safetensors"
 )
 
 // exportCmd is `itool export`.
@@ -18,12 +19,13 @@ type exportCmd struct {
 	Merged  bool   `help:"Write a whole model with the adapter merged in, instead of the adapter."`
 	GGUF    bool   `name:"gguf" help:"With --merged: write one file for llama.cpp instead of a folder."`
 	Int8    bool   `name:"int8" help:"With --gguf: matrices in eight bits (Q8_0)."`
+	Dtype   string `enum:"base,bf16,f16,f32" default:"base" help:"${export_dtype}"`
 	Base    string `placeholder:"MODEL" help:"${export_base}"`
 }
 
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
-	if (c.Base != "" || c.GGUF) && !c.Merged {
-		return coded(exitUsage, "--base, --gguf: only with --merged")
+	if (c.Base != "" || c.GGUF || c.Dtype != "base") && !c.Merged {
+		return coded(exitUsage, "--base, --gguf, --dtype: only with --merged")
 	}
 	if c.Int8 && !c.GGUF {
 		return coded(exitUsage, "--int8: only with --gguf; "+
@@ -65,13 +67,16 @@ func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, p report.Po
 	}
 	m, err := export.Merge{
 		Run: c.RunName, Policy: p, Out: c.Out, GGUF: c.GGUF, Int8: c.Int8, Base: c.Base, Device: e.device,
+		Dtypes: map[string][]safetensors.Dtype{
+			"bf16": {safetensors.BF16}, "f16": {safetensors.F16}, "f32": {safetensors.F32},
+		}[c.Dtype],
 	}.Write(ctx, s.Courier, e.Engine)
 	if err != nil {
 		return err
 	}
 	form := string(m.Dtype)
-	if c.GGUF {
-		form = "for llama.cpp"
+	if c.Int8 {
+		form = "Q8_0"
 	}
 	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, %s, within %.2g nats per token of base + adapter "+
 		"on %d examples\n", p.Name, c.RunName, c.Out, form, m.Nats, m.Examples)

@@ -42,6 +42,8 @@ func longHelp() kong.Vars {
 		"target_dir": "The folder of a run made by itool run, or of itool up, instead of broker and store.",
 		"demo_dir": "Folder for broker, store, adapter and report; default: itool-runs/demo, with --quick " +
 			"itool-runs/demo-quick.",
+		"export_dtype": "With --merged: type of the written weights: that of the base, or bf16, f16 or f32. A " +
+			"type that is too coarse for what was trained is refused.",
 		"export_base": "With --merged: merge into this base instead, such as the 16-bit one of a run on four " +
 			"bits; a folder, a GGUF file or a run.",
 		"import_dtype": "Type of weights that the file has quantized: bf16 (rounded to nearest) or f32 (exact, " +

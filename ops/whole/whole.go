@@ -16,6 +16,11 @@ import (
 
 // File writes a file, or replaces the one that is there. The folder must exist.
 func File(path string, fill func(io.Writer) error) error {
+	return Checked(path, fill, func(string) error { return nil })
+}
+
+// Checked is File with a look at the complete file, under the name tmp, before it gets its own.
+func Checked(path string, fill func(io.Writer) error, check func(tmp string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: the folder %s is not there: make it first", path, filepath.Dir(path))
@@ -25,6 +30,9 @@ func File(path string, fill func(io.Writer) error) error {
 	}
 	defer os.Remove(f.Name())
 	if err := errors.Join(fill(f), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	if err := check(f.Name()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

@@ -166,7 +166,7 @@ func TestCheckpointRefuses(t *testing.T) {
 	}{
 		{"architecture of another kind", set("general.architecture", uint32(1)), `architecture": 1 of type uint32`},
 		{"no architecture", unset("general.architecture"), `"general.architecture" is missing`},
-		{"another architecture", set("general.architecture", "mamba"), `architecture "mamba" is not supported (llama`},
+		{"another architecture", set("general.architecture", "mamba"), `architecture "mamba" is not supported: llama`},
 		{"too many layers", set("llama.block_count", uint32(1<<32-1)), "num_hidden_layers: 4294967295 is not within"},
 		{"no heads", set("llama.attention.head_count", uint32(0)), "0 heads"},
 		{"heads per layer", set("llama.attention.head_count", []any{int32(4), int32(4)}), "a whole number is expected"},

@@ -12,6 +12,7 @@ import (
 	"itool/stages/policy"
 	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
+	"itool/stages/policy/model/safetensors"
 	"itool/stages/policy/tokenizer"
 )
 
@@ -20,6 +21,9 @@ type Options struct {
 	Name        string // general.name; may be empty
 	NoTokenizer bool   // only the weights, for programs that pass token IDs
 	Int8        bool   // matrices in eight bits (Q8_0) if their rows are whole blocks of 32
+	// Dtype is the type of matrices: BF16, F16 or F32; empty: that of the checkpoint. Those that Int8 rounds
+	// are in eight bits all the same.
+	Dtype safetensors.Dtype
 }
 
 // ErrTokenizer says that llama.cpp does not cut texts as the policy's tokenizer does.
@@ -45,6 +49,9 @@ func (t *source) size() uint64 {
 // error.
 func Write(w io.Writer, p *policy.Policy, o Options) error {
 	m := p.Model().Merged()
+	if o.Dtype != "" {
+		m.DType = model.TypeName(o.Dtype)
+	}
 	if err := expressible(&m.Config); err != nil {
 		return fmt.Errorf("gguf: %w", err)
 	}
@@ -352,8 +359,8 @@ func (e *encoder) halves(t *source, from int) {
 	for i, v := range e.rows {
 		h := kernel.ToHalf(v)
 		if h&0x7c00 == 0x7c00 && e.err == nil {
-			e.err = fmt.Errorf("tensor %s, row %d, value %d is %v, "+
-				"but float16 reaches only 65,504", t.name, from+i/t.k, i%t.k, v)
+			e.err = fmt.Errorf("tensor %s, row %d, value %d is %v, %w", t.name, from+i/t.k, i%t.k, v,
+				safetensors.ErrTooLarge)
 		}
 		e.out = binary.LittleEndian.AppendUint16(e.out, h)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -35,6 +36,9 @@ const (
 	F16  Dtype = "F16"  // the same; a value that is too large for it is an error
 	U8   Dtype = "U8"   // for MakeBytes and Stream only
 )
+
+// ErrTooLarge says that a value has no place in F16.
+var ErrTooLarge = errors.New("but float16 reaches only 65,504")
 
 // Write writes the tensors, sorted by name: the same tensors give the same bytes. metadata may be nil.
 func Write(w io.Writer, tensors []Tensor, dtype Dtype, metadata map[string]string) error {
@@ -147,7 +151,7 @@ func writeData(b *bufio.Writer, data []float32, dtype Dtype) error {
 		case F16:
 			h := kernel.ToHalf(v)
 			if h&0x7c00 == 0x7c00 {
-				return fmt.Errorf("element %d is %v, but float16 reaches only 65,504", i, v)
+				return fmt.Errorf("element %d is %v, %w", i, v, ErrTooLarge)
 			}
 			binary.LittleEndian.PutUint16(buf[:], h)
 			b.Write(buf[:2])
