@@ -58,7 +58,7 @@ func TestMergeChangesNothing(t *testing.T) {
 		want := map[bool]int{true: exitError, false: 0}[c.empty]
 		expect(t, dir, want, "", "export", name, "--dir", name, "--merged", "--base", fp32, "--out", name+"-fp32")
 		// The base's own weights in float32 can hold what was learnt, too; so can the base of another run.
-		said := map[bool]string{true: "or below the rounding of F32", false: "model in " + name + "-f32, F32, "}[c.empty]
+		said := map[bool]string{true: "below the rounding of F32", false: "model in " + name + "-f32, F32, "}[c.empty]
 		expect(t, dir, want, said, "export", name, "--dir", name, "--merged", "--dtype", "f32", "--out", name+"-f32")
 		said = map[bool]string{true: "warm-up has learnt nothing", false: "the base is run small's warm-up"}[c.empty]
 		expect(t, dir, want, said, "quantize", "--model", name, "--cache", "cache", "--out", name+"-four")
