@@ -52,7 +52,7 @@ func (w *wholeRun) forecast(ctx context.Context, a *app, e *engine) {
 	work := estimate.Count(total, int(math.Ceil(rowBytes/4)), w.Config)
 	fmt.Fprintf(a.errs, "itool: run %s: %s\n", w.Name, work)
 	if speed, err := estimate.Measure(ctx, p, time.Now); err == nil {
-		fmt.Fprintf(a.errs, "itool: roughly %s on this machine if nothing else runs (by a moment's measurement, within a "+
-			"factor of 3; `itool estimate` measures it)\n", report.Duration(work.Seconds(speed, w.Config)))
+		fmt.Fprintf(a.errs, "itool: roughly %s on this machine if nothing else runs (from a short measurement, within "+
+			"a factor of 3 or so; `itool estimate` measures it)\n", report.Duration(work.Seconds(speed, w.Config)))
 	}
 }

@@ -61,7 +61,7 @@ func (s *Spec) check() error {
 	case s.Demo == "" && (s.Base == "" || len(s.Datasets) == 0):
 		return errors.New("no data: write demo: true, or base: and datasets: for your own model and data")
 	case s.Demo != "" && (s.Base != "" || len(s.Datasets) > 0):
-		return errors.New("demo: has its own base and dataset; remove demo:, or remove base: and datasets:")
+		return errors.New("demo has its own base and dataset: remove it, or remove base and datasets")
 	case len(s.Seeds) == 0:
 		return errors.New("seeds: at least one is needed, such as [1, 2, 3]")
 	case len(s.Arms) == 0:

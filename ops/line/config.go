@@ -6,7 +6,7 @@ import "fmt"
 type Config struct {
 	Rounds        int     `json:"rounds"`           // rounds of search and preference after the warm-up, ≥ 0
 	ShardRows     int     `json:"shard_rows"`       // rows of the dataset per split task, > 0
-	BatchRows     int     `json:"batch_rows"`       // examples per score and evaluate task; 0: by the model's size, 4..32
+	BatchRows     int     `json:"batch_rows"`       // examples per score and evaluate task; 0: by model size, 4..32
 	MaxDropped    float64 `json:"max_dropped"`      // share of dropped rows above which the run fails, 0..1
 	Quorum        float64 `json:"quorum"`           // share of items that must succeed, 0..1; below 1 bytes may differ
 	Evaluate      string  `json:"evaluate"`         // parts: test, validation, both, none; auto: test, else validation

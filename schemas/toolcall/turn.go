@@ -63,11 +63,11 @@ func (f Format) ReadTurn(answer string) (Turn, error) {
 	}
 	t := Turn{Thought: thought}
 	var err error
-	switch at := f.callsAt(rest); {
-	case f == Hermes:
+	switch at := f.callsAt(rest); f {
+	case Hermes:
 		t.Calls, t.After, err = readHermes(rest)
 		t.Words = rest[:max(at, 0)]
-	case f == LlamaJSON:
+	case LlamaJSON:
 		t.Words = rest[:max(at, 0)]
 		t.Calls, err = readLlama(rest[max(at, 0):])
 	default:

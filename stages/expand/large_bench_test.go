@@ -198,9 +198,9 @@ func talker(dir string) error {
 	return m.Save(create, safetensors.BF16)
 }
 
-// speak changes random weights to talk. Feature 0 of every embedding is large; the layers neither read nor write it. So the head's
-// weights at feature 0 are biases, which leave only letters, the end of a line and the end of a
-// turn. Their other weights are large: the likeliest token depends on the context, and is likely.
+// speak changes random weights so that they write text. Feature 0 of every embedding is large; the layers neither
+// read nor write it. So the head's weights at feature 0 are biases, which leave only letters, the end of a line and
+// the end of a turn. Their other weights are large: the likeliest token depends on the context, and is likely.
 func speak(m *model.Model, tok *tokenizer.Tokenizer) {
 	width := m.HiddenSize
 	for i := range m.VocabSize {

@@ -29,5 +29,5 @@ func ToolsInSystem(fsys fs.FS) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return replaced{fsys, template.File, template.ToolsInSystem(t.Source())}, nil
+	return replaced{fsys, template.File, template.ToolsInSystem(t.Source()), template.ToolFile}, nil
 }

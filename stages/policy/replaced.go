@@ -2,19 +2,24 @@ package policy
 
 import (
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
 )
 
-// replaced is a folder in which one file at the top has another text.
+// replaced is a folder in which one file at the top has another text, and another file does not exist.
 type replaced struct {
 	fs.FS
 	name, text string
+	hidden     string
 }
 
 // Open implements fs.FS.
 func (r replaced) Open(name string) (fs.File, error) {
+	if name == r.hidden {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
 	if name != r.name {
 		return r.FS.Open(name)
 	}
@@ -24,10 +29,13 @@ func (r replaced) Open(name string) (fs.File, error) {
 // ReadDir implements fs.ReadDirFS.
 func (r replaced) ReadDir(name string) ([]fs.DirEntry, error) {
 	entries, err := fs.ReadDir(r.FS, name)
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		full := path.Join(name, e.Name())
+		return full == r.name || full == r.hidden
+	})
 	if err != nil || name != "." {
 		return entries, err
 	}
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == r.name })
 	entries = append(entries, fs.FileInfoToDirEntry(textFile{strings.NewReader(r.text), r.name}))
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return entries, nil

@@ -42,8 +42,9 @@ const (
 		"{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endif %}{% endfor %}" +
 		"{% if add_generation_prompt %}<|assistant|>{% endif %}"
 	noTools  = turns
-	skipping = "{% if tools %}{{ tools | tojson }}{% endif %}{{ bos_token }}{% for m in messages if m.role != 'ROLE' %}" +
-		"{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+	skipping = "{% if tools %}{{ tools | tojson }}{% endif %}{{ bos_token }}" +
+		"{% for m in messages if m.role != 'ROLE' %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}" +
+		"{% if add_generation_prompt %}<|assistant|>{% endif %}"
 	withTools = "{% if tools %}{{ tools | tojson }}{% endif %}" + turns
 )
 

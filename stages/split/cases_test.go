@@ -30,7 +30,8 @@ const qwenLike = `{{ bos_token }}{%- if tools %}{{- '<|system|>' }}
 {{- '<|' + m.role + '|>' + m.content + '<|end|>' }}
 {%- elif m.role == 'assistant' %}{{- '<|assistant|>' }}{%- if m.content %}{{- m.content + '\n' }}{%- endif %}
 {%- for c in m.tool_calls %}{%- if not loop.first %}{{- '\n' }}{%- endif %}
-{{- '<tool_call>\n{"name": "' + c.function.name + '", "arguments": ' + (c.function.arguments | tojson) + '}\n</tool_call>' }}
+{{- '<tool_call>\n{"name": "' + c.function.name + '", "arguments": ' }}
+{{- (c.function.arguments | tojson) + '}\n</tool_call>' }}
 {%- endfor %}{{- '<|end|>' }}
 {%- elif m.role == 'tool' %}{{- '<|user|><tool_response>\n' + m.content + '\n</tool_response><|end|>' }}
 {%- endif %}{%- endfor %}{%- if add_generation_prompt %}{{- '<|assistant|>' }}{%- endif %}`

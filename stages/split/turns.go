@@ -95,7 +95,8 @@ func (t *turns) rest(e schemas.Example, row format.Row, answers []int, tools []t
 		if i == len(row.Messages)-1 {
 			e.Acceptable = string(row.Acceptable)
 		}
-		reason, why := Reason(""), error(nil)
+		var reason Reason
+		var why error
 		switch {
 		case m.Context:
 			reason, why = NotLearnt, errors.New("it is marked not to be learnt")
@@ -122,7 +123,7 @@ func (t *turns) rest(e schemas.Example, row format.Row, answers []int, tools []t
 
 // place puts an example into its part.
 func (t *turns) place(e schemas.Example, row format.Row, group string) {
-	e.Part = string(t.cfg.part(t.shard.Name, group))
+	e.Part = t.cfg.part(t.shard.Name, group)
 	identity := e.Messages + "\n" + e.Tools + "\n" + e.Reference
 	if e.Part != schemas.PartTrain {
 		t.append(e)

@@ -82,7 +82,7 @@ func Judge(raw string, tools []toolcall.Tool, want Expected, rule Rule) *Mismatc
 
 // decode reads a raw answer in the language of the rule.
 func decode(raw string, rule Rule) ([]toolcall.Call, error) {
-	quotes := ""
+	var quotes string
 	switch rule {
 	case SimpleJava:
 		quotes = "\"'"

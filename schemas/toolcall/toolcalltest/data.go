@@ -77,7 +77,11 @@ func ToolACE(t testing.TB) []ToolACERow {
 	}
 	rows := make([]ToolACERow, len(all))
 	for i, row := range all {
-		tools := row.System[strings.Index(row.System, "[{"):]
+		_, tools, found := strings.Cut(row.System, "[{")
+		if !found {
+			t.Fatalf("row %d: no tools in the system text", i)
+		}
+		tools = "[{" + tools
 		if err := json.NewDecoder(strings.NewReader(tools)).Decode(&rows[i].Tools); err != nil {
 			t.Fatalf("row %d: %v", i, err)
 		}

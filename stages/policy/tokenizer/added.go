@@ -88,7 +88,9 @@ func (t *Tokenizer) addToken(a *addedToken, inVocab bool) error {
 		return err
 	}
 	if !a.Special {
-		t.shielded.add(a, found)
+		if err := t.shielded.add(a, found); err != nil {
+			return err
+		}
 		return t.plain.add(a, found)
 	}
 	t.specials = append(t.specials, a.Content)

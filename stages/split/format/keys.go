@@ -68,7 +68,7 @@ func Layouts() []Layout {
 		k.Refused = slices.DeleteFunc(slices.Concat(refused, refusedRow), known)
 		return append([]Keys{k}, conversationKeys...)
 	}
-	list := func(s string) []string { return strings.Fields(s) }
+	list := strings.Fields
 	chat := list("messages conversations system tools functions category parallel_tool_calls")
 	return []Layout{
 		{ToolACE, "ToolACE", `{"system": "… [tools] …", "conversations": [{"from", "value"}]}`, row(chat, nil, nil)},

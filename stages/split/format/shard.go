@@ -186,7 +186,7 @@ func notShard(format string, args ...any) error {
 // shardError places an error of the stored bytes. An error of the store stays as it is.
 func shardError(row int, err error) error {
 	var broken *BrokenError
-	what := ""
+	var what string
 	switch {
 	case errors.As(err, &broken):
 		what = broken.What

@@ -1,7 +1,6 @@
 package format
 
 import (
-	"encoding/json"
 	"strings"
 
 	"itool/schemas/toolcall"
@@ -48,7 +47,7 @@ func (im *importer) xlam(in fields) (row Row, err error) {
 		if err != nil {
 			return row, err
 		}
-		if answers = json.RawMessage(s); strings.TrimSpace(s) == "" {
+		if strings.TrimSpace(s) == "" {
 			return row, fail(NoAnswer, "answers", "the text is blank")
 		}
 		calls, err := im.callText("answers", s)

@@ -67,7 +67,7 @@ func (p *Pattern) Spans(dst []Span, text string) []Span {
 	ends, n := p.ends(s), len(s.class)-1
 	prev := 0
 	add := func(from, to int, match bool) {
-		dst = append(dst, Span{int(s.at[from]), int(s.at[to]), match})
+		dst = append(dst, Span{s.at[from], s.at[to], match})
 	}
 	// An empty match directly behind a match does not count, as in Oniguruma's own iterator.
 	for from, last := 0, -1; from <= n; {
@@ -79,7 +79,7 @@ func (p *Pattern) Spans(dst []Span, text string) []Span {
 			break
 		}
 		end := int(ends[at])
-		if end == at && end == last {
+		if empty := end == at; empty && end == last {
 			from++
 			continue
 		}

@@ -241,7 +241,7 @@ func (p *parser) foldedIf(at int, s set) set {
 
 // hex reads the number of \xHH, \x{H…} or \uHHHH.
 func (p *parser) hex(at int, kind rune) rune {
-	digits := ""
+	var digits string
 	if kind == 'x' && p.accept("{") {
 		var closed bool
 		if digits, _, closed = strings.Cut(p.expr[p.at:], "}"); !closed {
