@@ -24,7 +24,7 @@ type Overlap struct {
 // leastWords is of a user turn that counts: "yes, please" is everywhere.
 const leastWords = 4
 
-// newOverlap reads the questions of a file, in whatever layout it has them.
+// newOverlap reads the questions of a file in any layout that split reads.
 func newOverlap(ctx context.Context, path string) (*Overlap, error) {
 	o := &Overlap{File: filepath.Base(path), index: newSketches()}
 	f, err := format.OpenRows(path)

@@ -137,8 +137,8 @@ func (m Merge) writeFolder(ctx context.Context, fsys fs.FS, unmerged *policy.Pol
 	return nats, err
 }
 
-// writeGGUF writes one file. The comparison reads it back. What eight bits cost is said, and not refused:
-// whoever asks for them knows that they cost something; there the merge is compared before it is rounded.
+// writeGGUF writes one file. The comparison reads it back. What eight bits cost is reported, not refused: a user
+// who asks for them expects a cost. There the merge is compared before it is rounded.
 func (m Merge) writeGGUF(ctx context.Context, unmerged *policy.Policy, dtype safetensors.Dtype,
 	probes []policy.Sequence) (nats float64, err error) {
 	if _, err := os.Stat(m.Out); err == nil {

@@ -12,7 +12,8 @@ import (
 
 // A template for tools that leaves tools out must not win over the one that writes them into the system message.
 func TestToolsInSystemReplacesEveryTemplate(t *testing.T) {
-	const plain = "{{ bos_token }}{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}" +
+	const plain = "{{ bos_token }}" +
+		"{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}" +
 		"{% if add_generation_prompt %}<|assistant|>{% endif %}"
 	files := fstest.MapFS{}
 	for name, f := range policytest.Tiny(1).(fstest.MapFS) {

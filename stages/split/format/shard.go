@@ -12,7 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A stored shard holds the rows of one split task, whatever container they came in, so that a
+// A stored shard holds the rows of one split task, from a container of any kind, so that a
 // worker reads its own rows and no others: the rows in the middle of a gzip file or of a large
 // Parquet row group can be reached only through all before them. It is zstd over this text:
 //

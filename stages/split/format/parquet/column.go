@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// What a file may ask for. Memory is bounded by maxMemory, whatever the headers claim.
+// What a file may ask for. maxMemory bounds the memory, also if the headers claim more.
 const (
 	maxPage   = 64 << 20  // bytes of a page, unpacked; writers make pages of 1 MiB
 	maxHeader = 16 << 20  // bytes of its header; some writers put the least and the largest value into it, twice

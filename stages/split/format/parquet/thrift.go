@@ -64,7 +64,7 @@ func (f *field) int(id int16, missing int64) int64 {
 	return missing
 }
 
-// thrift reads b. It is made anew for every struct.
+// thrift reads b, which holds one struct.
 type thrift struct {
 	b      []byte
 	at     int
