@@ -81,6 +81,7 @@ func TestWrongSizesPanic(t *testing.T) {
 		"another level's": func() { dev.Repack(open(t, "go", 1).Pack(x, 3, 4), x[:3]) },
 		"slot outside":    func() { dev.AttendPaths(x, x, x, x, [][]int32{{12}}, 1, 1, 1) },
 		"negative slot":   func() { dev.AttendPaths(x, x, x, x, [][]int32{{-1}}, 1, 1, 1) },
+		"largest slot":    func() { dev.AttendPaths(x, x, x, x, [][]int32{{math.MaxInt32}}, 1, 1, 1) },
 		"segment outside": func() { dev.Attention(x, x, x, x, x, []int32{0, 13}, nil, nil, 1, 1, 1) },
 		"first outside":   func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, nil, []int32{1, 2}, 1, 1, 1) },
 		"unlike weights": func() {

@@ -1,20 +1,21 @@
 package cpu
 
 // Paged attention with pages of one slot: while decoding, keys and values of a row's context are scattered
-// over the KV cache, and the row has the list of their slots. All heads that share keys and values go through
-// a chunk of slots before the next, so the chunk stays in the first-level cache.
+// over the KV cache, and the row has the list of their slots. All heads that share keys and values (a group)
+// go through one chunk of slots before the next chunk, so the chunk stays in the L1 cache.
 
 import "math"
 
 // decode is one call of AttendPaths. A part is one row's heads of one group. The parts of a group follow
-// each other: paths share their beginnings, so the group's keys and values stay in the second-level cache.
+// each other: paths share their beginnings, so the group's keys and values stay in the L2 cache.
 type decode struct {
 	heads
 	out   []float32
 	paths [][]int32
 }
 
-// AttendPaths attends along the slots of each row's path; an empty path gives zeros.
+// AttendPaths attends along the slots of each row's path; an empty path gives zeros. It panics if a slice is
+// too short or a slot is negative: the kernels behind it check no bounds.
 func (d *Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, dim int) {
 	need("q", q, len(paths)*h*dim)
 	need("out", out, len(paths)*h*dim)
@@ -33,16 +34,16 @@ func (d *Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, dim 
 	d.decodes.put(t)
 }
 
-// needPath is the number of slots that k and v must have for a path.
+// needPath is the number of slots that k and v must have for a path: its largest slot and one more.
 func needPath(path []int32) int {
-	longest := int32(-1)
+	largest := int32(-1)
 	for _, slot := range path {
-		longest = max(longest, slot)
+		largest = max(largest, slot)
 		if slot < 0 {
 			panic("cpu: negative cache slot")
 		}
 	}
-	return int(longest + 1)
+	return int(largest) + 1 // as int: one more than the largest int32 is not one
 }
 
 func (a *decode) part(i int, s *scratch) {
@@ -53,7 +54,7 @@ func (a *decode) part(i int, s *scratch) {
 	if n == 0 {
 		return
 	}
-	path := a.bytes(s, a.paths[r])
+	path := a.offsets(s, a.paths[r])
 	scores := grow(&s.a, share*len(path)) // (heads of the group, slots)
 	a.scores(scores, a.q[at:], path, group)
 	for i := range share {
@@ -61,16 +62,16 @@ func (a *decode) part(i int, s *scratch) {
 		top := a.level.max(p[:n]) * a.scale
 		inverse := 1 / a.level.exp(p[:n], a.scale, top)
 		a.level.scale(p[:n], inverse)
-		clear(p[n:])
+		clear(p[n:]) // the repeated slots have no weight
 	}
 	a.mix(s, out, scores, path, group)
 }
 
-// chunk is the number of slots that all heads of a group process before the next chunk: its rows, 16 KiB,
-// stay in the first-level cache.
+// chunk is the number of slots that all heads of a group process before the next chunk, a multiple of four.
+// Its rows, 16 KiB, stay in the L1 cache.
 func (a *decode) chunk() int { return max(4, 4096/a.d&^3) }
 
-// scores: q · k along the path, for every head of the group.
+// scores computes q · k along the path, for every head of the group. path holds offsets in bytes.
 func (a *decode) scores(scores, q []float32, path []int64, group int) {
 	one, two := a.level.pathScores, a.level.pathScores2
 	if a.d%a.level.lanes != 0 {
@@ -91,7 +92,7 @@ func (a *decode) scores(scores, q []float32, path []int64, group int) {
 	}
 }
 
-// mix: out += p · v along the path, for every head of the group.
+// mix computes out += p · v along the path, for every head of the group.
 func (a *decode) mix(s *scratch, out, p []float32, path []int64, group int) {
 	run := a.level.pathMix
 	if a.d%a.level.lanes != 0 {
@@ -107,9 +108,9 @@ func (a *decode) mix(s *scratch, out, p []float32, path []int64, group int) {
 	}
 }
 
-// bytes returns the offsets of a path's slots in bytes. The first slot is repeated, with weight 0, up to a
-// multiple of four.
-func (a *decode) bytes(s *scratch, path []int32) []int64 {
+// offsets returns where the slots of a path begin in k and v, in bytes. The kernels take four slots at once:
+// the first slot is repeated up to a multiple of four, and part gives these repetitions no weight.
+func (a *decode) offsets(s *scratch, path []int32) []int64 {
 	n := (len(path) + 3) / 4 * 4
 	if cap(s.path) < n {
 		s.path = make([]int64, n+n/4)
