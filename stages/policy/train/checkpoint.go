@@ -13,23 +13,26 @@ import (
 	"itool/stages/policy/model/safetensors"
 )
 
+// A checkpoint is two files: trainer.json says where the training stands, trainer.safetensors has the weights
+// and AdamW's moments.
 const (
 	cursorName = "trainer.json"
 	stateName  = "trainer.safetensors"
-	version    = 1
+	version    = 1 // of trainer.json
 )
 
-// cursorFile is trainer.json. The orders of the units are drawn from the seed and the cursor, so there is no
-// other random state to store.
+// cursorFile is trainer.json. The orders of the units are drawn from the seed and the cursor, so no other
+// random state must be stored.
 type cursorFile struct {
 	Version     int    `json:"version"`
 	Fingerprint string `json:"fingerprint"` // of the configuration and the data
 	Cursor      cursor `json:"cursor"`
-	SolverStep  int    `json:"solver_step"`
-	Best        bool   `json:"best"`
+	SolverStep  int    `json:"solver_step"` // AdamW's steps since its moments were zero, for their bias correction
+	Best        bool   `json:"best"`        // trainer.safetensors has the best weights, too
 }
 
 // Save writes everything that later steps depend on: weights, moments, cursor, and the best weights so far.
+// create opens a file to write. The files belong together: the caller must not mix those of two calls.
 func (t *Trainer) Save(create func(name string) (io.WriteCloser, error)) error {
 	c := cursorFile{version, t.fingerprint, t.cursor, t.solver.State.Step, t.best != nil}
 	text, err := json.MarshalIndent(c, "", "  ")
@@ -80,8 +83,9 @@ func (t *Trainer) restore(fsys fs.FS) error {
 		return err
 	}
 	best := t.best
-	if t.best = nil; c.Best {
-		t.best = t.w.snapshot(nil)
+	t.best = nil
+	if c.Best {
+		t.best = t.w.snapshot(nil) // room for the best weights; eachTensor fills it
 	}
 	var values [][]float32 // read all before changing any
 	err = t.eachTensor(c.Best, func(name string, shape []int, _ []float32) error {
@@ -102,7 +106,7 @@ func (t *Trainer) restore(fsys fs.FS) error {
 	return nil
 }
 
-// accept checks a cursor before anything is changed.
+// accept refuses a trainer.json that does not belong to this trainer.
 func (t *Trainer) accept(c cursorFile) error {
 	switch {
 	case c.Version != version:
@@ -121,7 +125,8 @@ func (t *Trainer) accept(c cursorFile) error {
 	return nil
 }
 
-// eachTensor visits all tensors of a checkpoint in a fixed order.
+// eachTensor visits all tensors of a checkpoint in a fixed order: of every parameter the weight, AdamW's first
+// and second moment, and, if best is set, the best weight. data is the trainer's own memory.
 func (t *Trainer) eachTensor(best bool, visit func(name string, shape []int, data []float32) error) error {
 	for i, p := range t.w.params {
 		err := errors.Join(
@@ -141,7 +146,7 @@ func (t *Trainer) eachTensor(best bool, visit func(name string, shape []int, dat
 // fingerprint is a digest of everything that determines the training, except the base weights: the caller
 // compares their digest.
 func fingerprint(cfg Config, m model.Config, phases []Phase) string {
-	cfg.ActivationBytes, cfg.Force = 0, false // they do not change the result
+	cfg.ActivationBytes, cfg.Force = 0, false // these two do not change the result
 	h := sha256.New()
 	_ = json.NewEncoder(h).Encode(struct { // cannot fail: a hash takes everything, and all numbers are finite
 		Config Config
@@ -151,6 +156,7 @@ func fingerprint(cfg Config, m model.Config, phases []Phase) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// write creates a file, fills it and closes it.
 func write(create func(string) (io.WriteCloser, error), name string, fill func(io.Writer) error) error {
 	w, err := create(name)
 	if err != nil {

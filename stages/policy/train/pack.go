@@ -6,12 +6,13 @@ import (
 	"itool/stages/policy/op"
 )
 
-// This file chooses the order of the units and packs them into micro-batches (sequence packing).
+// This file chooses the order of the units (examples or pairs) and packs them into micro-batches (sequence
+// packing).
 
 // order is the order of a phase's units in one epoch. It reuses its memory.
 type order struct {
-	units []int
-	drawn bool // units is the order of the cursor's epoch
+	units []int // indices of the phase's examples or pairs
+	drawn bool  // units is valid: it is the order of the epoch that the trainer's cursor is in
 	pcg   rand.PCG
 }
 
@@ -30,13 +31,14 @@ func (o *order) draw(p *Phase, seed uint64, phase, epoch int) {
 
 // packer packs units into micro-batches, called bins here. It reuses its memory.
 type packer struct {
-	capacity int
-	free     []int // tokens left in each bin
-	used     [][]int
+	capacity int     // of a bin, in rows: Config.Tokens
+	free     []int   // rows left in each bin
+	used     [][]int // units of each bin
 }
 
 // bins packs the units in their order, each into the first bin with room for it (first fit). length is the
-// number of rows of a unit, which must not exceed the capacity. The result is valid until the next call.
+// number of rows of a unit. New and Loss have checked that no unit is longer than the capacity. The result is
+// valid until the next call.
 func (p *packer) bins(units []int, length func(int) int) [][]int {
 	p.free = p.free[:0]
 	for _, u := range units {
@@ -57,7 +59,7 @@ func (p *packer) bins(units []int, length func(int) int) [][]int {
 	return p.used[:len(p.free)]
 }
 
-// length is the number of rows that a unit takes in a micro-batch.
+// length is the number of rows that a unit takes in a micro-batch. A row is one token of the input.
 func (p *Phase) length(unit int) int {
 	if len(p.Pairs) > 0 {
 		return PairRows(len(p.Pairs[unit].Prompt), len(p.Pairs[unit].Chosen), len(p.Pairs[unit].Rejected))
@@ -66,8 +68,9 @@ func (p *Phase) length(unit int) int {
 	return len(e.Prompt) + len(e.Answer)
 }
 
-// PairRows is the number of a micro-batch's tokens (Config.Tokens) that a pair takes, for these numbers of
-// tokens of its prompt and its sides. The prompt counts once.
+// PairRows is the number of rows that a pair takes in a micro-batch, which has Config.Tokens of them. The
+// arguments are the numbers of tokens of the prompt and of the two answers. The prompt counts once, but its last
+// token twice: both answers are predicted from it.
 func PairRows(prompt, chosen, rejected int) int { return op.PairRows(prompt, chosen, rejected) }
 
 // name is the name of a unit in errors.
@@ -90,7 +93,7 @@ func (e *Example) targets() int {
 	return n
 }
 
-// learns tells whether token i of the answer has a loss.
+// learns tells whether token i of the answer has a loss. The first token of all has none.
 func (e *Example) learns(i int) bool {
 	return len(e.Prompt)+i > 0 && (e.Learn == nil || e.Learn[i])
 }
