@@ -12,11 +12,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// PullOptions are a stage's settings at the server. If two workers ask for different
-// values, the larger value wins for both, so that neither can harm the other.
+// PullOptions are the settings of a stage's queue at the server. If two workers ask for
+// different values, the larger value wins for both: so no worker loses items because another
+// asked for less.
 type PullOptions struct {
 	AckWait       time.Duration // an item without a heartbeat for this long is delivered again; default 60 s
-	MaxAckPending int           // items in work at once, over all workers; default 8192; ≥ 2 × workers × slots
+	MaxAckPending int           // items in work at once, over all workers; default 8192; at least 2 × workers × slots
 }
 
 // Puller takes one stage's items from one run. Many goroutines may use it at once.
@@ -28,10 +29,11 @@ type Puller struct {
 }
 
 // Pull opens a stage's queue in a run and creates it if it does not exist. The keeper
-// calls it too, so that the queue has a depth to scale on before the first worker comes.
-// filters have the form "record.round.key", where each part may be "*". They must not
+// calls it too: so Depth works, and workers can be scaled on it, before the first worker
+// comes. filters have the form "record.round.key", where each part may be "*". They must not
 // overlap. They replace the filters of an earlier Pull; an item that was delivered and
-// acked before is not delivered again because of that.
+// acked before is not delivered again because of that. Without an answer of the server the
+// error is ErrUnavailable; if the run does not exist, it is ErrNoRun.
 func (b *Broker) Pull(ctx context.Context, run, stage string, filters []string, o PullOptions) (*Puller, error) {
 	if err := validToken("run", run); err != nil {
 		return nil, err
@@ -57,13 +59,17 @@ func (b *Broker) Pull(ctx context.Context, run, stage string, filters []string, 
 		p.filters = append(p.filters, s)
 	}
 	sort.Strings(p.filters)
-	return p, p.ensure(ctx)
+	if err := p.ensure(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // AckWait is how long an item may be in work without a heartbeat: send one at least every
 // third of it.
 func (p *Puller) AckWait() time.Duration { return p.options.AckWait }
 
+// op names the operation in errors.
 func (p *Puller) op() string { return "pull " + p.stage + " of run " + p.run }
 
 // ensure creates the durable consumer, or raises the limits of the one that exists.
@@ -84,8 +90,8 @@ func (p *Puller) ensure(ctx context.Context) error {
 	}
 	open := func(c context.Context) (jetstream.Consumer, error) {
 		cons, err := p.b.js.Consumer(c, stream, p.stage)
-		if err == nil && p.widen(&want, cons.CachedInfo().Config) {
-			return write(c)
+		if err == nil && widen(&want, cons.CachedInfo().Config) {
+			return write(c) // with what widen changed in want
 		}
 		return cons, err
 	}
@@ -93,10 +99,10 @@ func (p *Puller) ensure(ctx context.Context) error {
 	return p.b.explain(ctx, p.op(), err)
 }
 
-// widen raises want to the limits of the existing consumer and says whether that one must
-// change. An AckWait never shrinks: a worker that sends its heartbeats at the pace of the
-// longer one would lose its items.
-func (p *Puller) widen(want *jetstream.ConsumerConfig, have jetstream.ConsumerConfig) bool {
+// widen raises want to the limits of the existing consumer, have, and says whether have
+// must change. An AckWait never shrinks: a worker that sends its heartbeats at the pace of
+// the longer one would lose its items.
+func widen(want *jetstream.ConsumerConfig, have jetstream.ConsumerConfig) bool {
 	want.AckWait = max(want.AckWait, have.AckWait)
 	want.MaxAckPending = max(want.MaxAckPending, have.MaxAckPending)
 	old := append([]string(nil), have.FilterSubjects...)
@@ -117,12 +123,12 @@ func (p *Puller) Next(ctx context.Context) (*Delivery, error) {
 	}
 	switch status := m.Header.Get("Status"); {
 	case m.Reply != "": // an item: it can be acked
-	case status == "404", status == "408":
+	case status == "404", status == "408": // no message; the request has expired
 		return nil, ErrEmpty
 	case status == "409" && strings.Contains(m.Header.Get("Description"), "Exceeded MaxWaiting"):
 		return nil, ErrEmpty
 	case status == "503", status == "409" && strings.Contains(m.Header.Get("Description"), "Consumer"):
-		return nil, p.reopen(ctx)
+		return nil, p.reopen(ctx) // 503: nobody listens; 409: the consumer was deleted
 	default:
 		return nil, fmt.Errorf("broker: %s: %w: the server answers %s %s",
 			p.op(), ErrUnavailable, status, m.Header.Get("Description"))
@@ -149,13 +155,14 @@ func (p *Puller) dropItem(m *nats.Msg, why error) error {
 	return ErrEmpty
 }
 
-// How long to wait for an answer. A consumer that already has MaxAckPending items in work
-// does not answer at all.
+// saturatedWait is how long pull waits for an answer. A consumer that already has
+// MaxAckPending items in work does not answer at all: then the queue counts as empty.
 const saturatedWait = time.Second
 
-// pull asks for one message on a new inbox. A shared inbox would not do: when this call
-// stops waiting, the server must see that the inbox has no listener. Otherwise it would
-// deliver an item that no worker receives, and that would count as a failed attempt.
+// pull asks for one message, which comes to a new inbox. One inbox for all calls would not
+// do: when this call stops waiting, the server must see that the inbox has no listener.
+// Otherwise it would deliver an item that no worker receives, and that would count as a
+// failed attempt.
 func (p *Puller) pull(ctx context.Context) (*nats.Msg, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, p.b.explain(ctx, p.op(), err)
@@ -228,7 +235,8 @@ func (p *Puller) reopen(ctx context.Context) error {
 }
 
 // Depth says how many items wait and how many are in work. Their sum is what is left to
-// do, including the items that will be delivered again. ErrNoStage before the first Pull.
+// do, including the items that will be delivered again. Before the first Pull the error is
+// ErrNoStage.
 func (b *Broker) Depth(ctx context.Context, run, stage string) (pending, inFlight int, err error) {
 	if err := validToken("run", run); err != nil {
 		return 0, 0, err

@@ -10,10 +10,11 @@ import (
 )
 
 // A stage reads through plain files and readers, so it cannot tell a damaged file from a store that
-// does not answer. The files and readers below report such errors to the item, too. The item then
-// waits, even if the stage hides the error.
+// does not answer. The files and readers below report an error of the store to the item, too. If the
+// stage then fails with any error of its own, the item waits and is tried again.
 
-// blame returns a function that marks errors of the store as errors to wait for.
+// blame returns a function that marks an error of the store as a *courier.InfraError and notes it.
+// Other errors pass through it unchanged.
 func (it *item) blame(ctx context.Context) func(error) error {
 	return func(err error) error {
 		if errors.Is(err, io.EOF) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrClosed) {
@@ -25,7 +26,7 @@ func (it *item) blame(ctx context.Context) func(error) error {
 	}
 }
 
-// note remembers an error of broker or store.
+// note remembers the last error of broker or store: process returns it instead of the stage's error.
 func (it *item) note(err error) {
 	var infra *courier.InfraError
 	if errors.As(err, &infra) {
@@ -33,7 +34,8 @@ func (it *item) note(err error) {
 	}
 }
 
-// folder is a checkpoint that reports errors of the store.
+// folder is a checkpoint whose files report errors of the store. Its list of files is in memory: Stat
+// and ReadDir cannot fail because of the store.
 type folder struct {
 	fsys  fs.FS
 	blame func(error) error
@@ -49,11 +51,11 @@ func (f folder) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, f.blame(err)
 	}
-	// A local file is complete, and its user may want to map it into memory.
+	// A local file is complete and needs no store. Its user may want to map it into memory.
 	if _, local := file.(io.ReaderAt); local {
 		return file, nil
 	}
-	if _, dir := file.(fs.ReadDirFile); dir {
+	if _, dir := file.(fs.ReadDirFile); dir { // in memory, too
 		return file, nil
 	}
 	return stream{file, reader{file, f.blame}}, nil
@@ -70,6 +72,7 @@ type stream struct {
 
 func (s stream) Read(p []byte) (int, error) { return s.r.Read(p) }
 
+// reader reports the errors of r.
 type reader struct {
 	r     io.Reader
 	blame func(error) error

@@ -15,21 +15,23 @@ import (
 	"itool/stages"
 )
 
-// Item describes an item, from which any number of equal Inputs can be made. The zero
-// value of every field is sensible. Batches that name no policy get the item's.
+// Item is what the tests of a stage give to Process, without the worker, broker and store
+// behind it. Input makes any number of equal stages.Inputs of it. The zero value of every
+// field is sensible.
 type Item struct {
-	Header  schemas.Header  // Run, Key and Seed are filled in where they are empty
-	Config  any             // the stage's section; nil: the defaults
-	Policy  fs.FS           // nil for stages without a policy
-	Digest  string          // of Policy; "": computed from its files
-	Batches []schemas.Batch // the one batch, or the round in key order
-	Failed  []string        // keys of the round without a result
-	Rounds  []Round         // what Input.Round finds
-	Files   map[string][]byte
-	Resume  fs.FS
+	Header  schemas.Header    // Run, Key and Seed are filled in where they are empty
+	Config  any               // the stage's section: its struct or a json.RawMessage; nil: the defaults
+	Policy  fs.FS             // nil for stages without a policy
+	Digest  string            // of Policy; "": computed from its files
+	Batches []schemas.Batch   // the one batch or, for a stage that gathers, the round in key order
+	Failed  []string          // keys of the round without a result
+	Rounds  []Round           // what Input.Round finds; any other round is empty
+	Files   map[string][]byte // what Input.Dataset opens, by storage key
+	Resume  fs.FS             // as in stages.Input
 }
 
-// Round is another record of the run, for stages whose Spec names it in Also.
+// Round has the batches of another record of the run, for stages whose Spec.Also names the
+// record.
 type Round struct {
 	Record  string
 	Round   int
@@ -67,7 +69,7 @@ func (i Item) Input(t testing.TB) stages.Input {
 		in.Header.Policy = in.PolicyDigest
 	}
 	in.Config = section(t, i.Config)
-	in.Batches = batches(under(in.PolicyDigest, i.Batches))
+	in.Batches = batches(underPolicy(in.PolicyDigest, i.Batches))
 	in.Round = func(record string, round int) iter.Seq2[schemas.Batch, error] {
 		for _, r := range i.Rounds {
 			if r.Record == record && r.Round == round {
@@ -100,8 +102,9 @@ func section(t testing.TB, config any) json.RawMessage {
 	return data
 }
 
-// under returns the batches, with the policy filled in where the header has none.
-func under(policy string, list []schemas.Batch) []schemas.Batch {
+// underPolicy returns the batches, with the policy filled in where the header has none: the
+// worker gives a stage no others.
+func underPolicy(policy string, list []schemas.Batch) []schemas.Batch {
 	list = slices.Clone(list)
 	for i := range list {
 		if list[i].Header.Policy == "" {
@@ -121,7 +124,9 @@ func batches(list []schemas.Batch) iter.Seq2[schemas.Batch, error] {
 	}
 }
 
-// errInfra is how a stage sees a broken network.
+// errInfra is how a stage sees a broken network. The suite checks that it comes back from
+// Process, and not as a reject.
 var errInfra = errors.New("stagetest: the store does not answer")
 
+// broken yields no batch, only errInfra.
 func broken(yield func(schemas.Batch, error) bool) { yield(schemas.Batch{}, errInfra) }
