@@ -12,9 +12,10 @@ import (
 	"itool/stages/policy/model"
 )
 
-// Quantize writes the model in folder from into the new folder to, with the linear maps of
-// its layers in four bits (NF4), and opens what it wrote. It returns the sizes of the
-// weights in bytes. A model that has four bits or an adapter already is an error.
+// Quantize reads the model in folder from and writes it into the new folder to, with the
+// linear maps of its layers in four bits (NF4). It opens what it wrote before the folder gets
+// its name. before and after are the sizes of the weights in bytes. Errors: a model that is
+// in four bits already or has an adapter, and a folder to that exists.
 func Quantize(from, to string, device kernel.Device) (before, after int64, err error) {
 	fsys := os.DirFS(from)
 	p, err := policy.Open(fsys, policy.Options{Device: device, Form: model.Mapped})
@@ -24,12 +25,12 @@ func Quantize(from, to string, device kernel.Device) (before, after int64, err e
 	m := p.Model()
 	switch {
 	case m.NF4:
-		return 0, 0, fmt.Errorf("%s: is quantised already: give it to run as --base", from)
+		return 0, 0, fmt.Errorf("%s: the model is quantized already: use it as it is, with itool run --base", from)
 	case m.Adapter != nil:
-		return 0, 0, fmt.Errorf("%s: holds an adapter: quantise the base, and train or continue the adapter on that",
-			from)
+		return 0, 0, fmt.Errorf("%s: the model has an adapter: quantize its base, and train the adapter on that", from)
 	}
-	err = whole.Folder(to, false, func(tmp string) error {
+	const replace = false
+	err = whole.Folder(to, replace, func(tmp string) error {
 		create := func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(tmp, name)) }
 		if err := m.SaveNF4(create); err != nil {
 			return err
@@ -38,7 +39,7 @@ func Quantize(from, to string, device kernel.Device) (before, after int64, err e
 			return err
 		}
 		if _, err := policy.Open(os.DirFS(tmp), policy.Options{Device: device}); err != nil {
-			return fmt.Errorf("the quantised model does not open: %w", err)
+			return fmt.Errorf("the quantized model does not open: %w", err)
 		}
 		return nil
 	})
@@ -52,7 +53,7 @@ func Quantize(from, to string, device kernel.Device) (before, after int64, err e
 	return before, after, err
 }
 
-// weightBytes is the size of a folder's safetensors files.
+// weightBytes is the size of all safetensors files in a folder.
 func weightBytes(dir string) (sum int64, err error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // TestQuantize: a base in four bits trains like any other base. Its adapter merges into the
-// dequantised base and into the base that was quantised, but not into another model.
+// dequantized base and into the base that was quantized, but not into another model.
 func TestQuantize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a whole line in processes of its own")
@@ -48,7 +48,7 @@ func TestQuantize(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"quantize", "--model", "four", "--out", "two"}, exitError, "quantised already"},
+		{[]string{"quantize", "--model", "four", "--out", "two"}, exitError, "quantized already"},
 		{[]string{"quantize", "--model", base, "--out", "four"}, exitError, "there already"},
 		{[]string{"export", "q1", "--base", base, "--out", "x"}, exitUsage, "--merged"},
 		{[]string{"export", "q1", "--merged", "--out", "dequantised"}, 0, "merged model in dequantised"},
