@@ -79,9 +79,9 @@ func cutWeight(arg string) (path string, weight float64, err error) {
 	if _, err := os.Stat(arg); err == nil || at < 0 {
 		return arg, 0, nil
 	}
-	weight, notNumber := strconv.ParseFloat(arg[at+1:], 64)
-	if notNumber != nil { // part of a name: opening the file says that it does not exist
-		return arg, 0, nil
+	weight, err = strconv.ParseFloat(arg[at+1:], 64)
+	if err != nil {
+		return arg, 0, nil //nolint:nilerr // no weight: opening the file says that it does not exist
 	}
 	if !(weight > 0) {
 		return "", 0, fmt.Errorf("dataset %s: a weight is above 0", arg)

@@ -177,11 +177,11 @@ func same(a, b any) bool {
 	if typeName(a) != typeName(b) {
 		return false
 	}
-	switch a.(type) {
+	switch v := a.(type) {
 	case *big.Int:
-		return a.(*big.Int).Cmp(b.(*big.Int)) == 0
+		return v.Cmp(b.(*big.Int)) == 0
 	case float64:
-		return math.Float64bits(a.(float64)) == math.Float64bits(b.(float64))
+		return math.Float64bits(v) == math.Float64bits(b.(float64))
 	}
 	return a == b
 }

@@ -148,10 +148,10 @@ func (p *printfArgs) write(f spec, v any, escaped bool) string {
 	switch f.verb {
 	case 's', 'r', 'a':
 		s := ""
-		switch {
-		case f.verb == 's':
+		switch f.verb {
+		case 's':
 			s = str(x, v)
-		case f.verb == 'r':
+		case 'r':
 			s = (&printer{x: x}).text(v)
 		default:
 			unsupported("the format %%a")

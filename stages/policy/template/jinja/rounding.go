@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"errors"
 	"math"
 	"math/big"
 	"slices"
@@ -54,7 +55,7 @@ func tryPython(f func(), classes ...string) (ok bool) {
 			return
 		}
 		if fl, is := p.(fault); is {
-			if e, is := fl.err.(*Error); is && slices.Contains(classes, e.Class) {
+			if e, is := errors.AsType[*Error](fl.err); is && slices.Contains(classes, e.Class) {
 				return
 			}
 		}

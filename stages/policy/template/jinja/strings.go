@@ -253,8 +253,8 @@ func expandTabs(x *exec, s string, a []any) any {
 	var b strings.Builder
 	column := 0
 	for _, r := range s {
-		switch {
-		case r == '\t':
+		switch r {
+		case '\t':
 			if size > 0 {
 				n := size - column%size
 				column += n
@@ -262,7 +262,7 @@ func expandTabs(x *exec, s string, a []any) any {
 				b.WriteString(strings.Repeat(" ", n))
 			}
 			continue
-		case r == '\n' || r == '\r':
+		case '\n', '\r':
 			column = -1
 		}
 		column++

@@ -24,7 +24,7 @@ func formatFilter(x *exec, of any, a args) any {
 
 func indent(x *exec, of any, a args) any {
 	b := bind("indent", a, "width=", "first=", "blank=")
-	by := ""
+	var by string
 	switch w := or(b[0], 4).(type) {
 	case string:
 		by = w
@@ -114,7 +114,6 @@ func centerFilter(x *exec, of any, a args) any {
 // wordTitle is jinja2's filter title, which differs from str.title in what begins a word.
 func wordTitle(s string) string {
 	var b strings.Builder
-	begins := true
 	var word []rune
 	flush := func() {
 		for i := range word {
@@ -127,7 +126,7 @@ func wordTitle(s string) string {
 		word = word[:0]
 	}
 	for _, r := range s {
-		begins = isSpace(r) || strings.ContainsRune("-({[<", r)
+		begins := isSpace(r) || strings.ContainsRune("-({[<", r)
 		if begins {
 			flush()
 			b.WriteRune(r)
