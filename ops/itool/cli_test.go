@@ -70,6 +70,15 @@ func expect(t testing.TB, dir string, code int, want string, args ...string) (st
 	return out, errs
 }
 
+// toolless is for writeBase: a chat template that leaves out tools.
+func toolless(name string, data []byte) []byte {
+	if name != "chat_template.jinja" {
+		return data
+	}
+	return []byte("{{ bos_token }}{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}" +
+		"{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}")
+}
+
 // writeBase writes a tiny model; change may damage a file.
 func writeBase(t testing.TB, dir string, change func(name string, data []byte) []byte) string {
 	t.Helper()

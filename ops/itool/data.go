@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"itool/ops/dataset"
+	"itool/ops/line"
 	"itool/stages/split"
 )
 
@@ -27,11 +28,17 @@ func (c *dataCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if base, err = line.BaseFolder(base, cfg.Split); err != nil {
+		return fmt.Errorf("base model: %w", err)
+	}
 	e, err := newEngine(a)
 	if err != nil {
 		return err
 	}
 	p, err := e.Open(dataset.Digest, base)
+	if err == nil {
+		err = split.CheckBase(p, cfg.Split) // else prompts without tools would be shown and counted
+	}
 	if err != nil {
 		return fmt.Errorf("base model: %w", err)
 	}

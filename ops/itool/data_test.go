@@ -46,6 +46,12 @@ func TestData(t *testing.T) {
 	if s.Rows != 8 || s.Examples.Tokens == 0 || s.Examples.Dropped["bad_row"].N != 1 {
 		t.Errorf("%+v", s)
 	}
+	base = writeBase(t, t.TempDir(), toolless)
+	expect(t, dir, exitError, "leaves out tools: --set split.tools_in=system", "data", file, "--base", base)
+	out, _ = expect(t, dir, 0, "<tool_call>", "data", file, "--base", base, "--set", "split.tools_in=system")
+	if !strings.Contains(out, "<tools>") {
+		t.Errorf("the prompts lack the tools:\n%s", out)
+	}
 	cut := filepath.Join(dir, "cut.parquet")
 	if err := os.WriteFile(cut, []byte("PAR1 and no more"), 0o600); err != nil {
 		t.Fatal(err)

@@ -112,16 +112,19 @@ func (req Request) splitConfig() (split.Config, error) {
 	return cfg.Split, nil
 }
 
-// checkBase opens the base and returns its folder without what does not belong to a base, and with another
+// BaseFolder is the folder of a base as a run stores it: without what does not belong to a base, and with another
 // chat template if the tools belong in the system message.
-func checkBase(engine *policy.Engine, base fs.FS, cfg split.Config) (folder fs.FS, err error) {
-	if base, err = onlyBase(base); err != nil {
-		return nil, err
+func BaseFolder(folder fs.FS, cfg split.Config) (base fs.FS, err error) {
+	if base, err = onlyBase(folder); err != nil || cfg.ToolsIn != split.ToolsInSystem {
+		return base, err
 	}
-	if cfg.ToolsIn == split.ToolsInSystem {
-		if base, err = policy.ToolsInSystem(base); err != nil {
-			return nil, err
-		}
+	return policy.ToolsInSystem(base)
+}
+
+// checkBase opens the base and returns its folder as the run stores it.
+func checkBase(engine *policy.Engine, base fs.FS, cfg split.Config) (folder fs.FS, err error) {
+	if base, err = BaseFolder(base, cfg); err != nil {
+		return nil, err
 	}
 	p, err := engine.Check(base)
 	if err != nil {
