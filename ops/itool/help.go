@@ -64,6 +64,8 @@ func longHelp() kong.Vars {
 			"bits unless float32 is asked for.",
 		"serve_calls": "How the model writes calls; auto: as the run's split.call_format says, or as the chat " +
 			"template asks.",
+		"serve_tools_in": "With --model, where tools are written: template (where the chat template writes them) or " +
+			"system (in the system message, for a chat template that leaves tools out).",
 		"serve_tokens": "Tokens of the answers that are drawn together, prompts included; default: what 1 GiB " +
 			"holds, one context at least.",
 		"serve_answer": "Most tokens of an answer when a request does not say; each reserves its room.",

@@ -38,6 +38,7 @@ type serveCmd struct {
 	Key      string `env:"ITOOL_API_KEY" help:"${serve_key}"`
 	Weights  string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
 	Calls    string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
+	ToolsIn  string `enum:"template,system" default:"template" help:"${serve_tools_in}"`
 	Requests int    `default:"256" help:"Most answers that wait or are drawn at a time; more are refused: try again."`
 	Tokens   int    `help:"${serve_tokens}"`
 	Answer   int    `default:"2048" help:"${serve_answer}"`
@@ -104,6 +105,9 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 		opt.Form = model.Form(c.Weights)
 	}
 	switch {
+	case c.Model == "" && c.ToolsIn == split.ToolsInSystem:
+		return nil, "", coded(exitUsage, "--tools-in system: needs --model; a run's policy has them "+
+			"where the run had them")
 	case c.RunName != "" && (c.Model != "" || c.Adapter != ""):
 		return nil, "", coded(exitUsage, "a run and --model or --adapter exclude each other: take one of them")
 	case c.RunName != "":
@@ -120,6 +124,11 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 		return nil, "", err
 	}
 	fsys := os.DirFS(dir)
+	if c.ToolsIn == split.ToolsInSystem {
+		if fsys, err = policy.ToolsInSystem(fsys); err != nil {
+			return nil, "", fmt.Errorf("%s: %w", c.Model, err)
+		}
+	}
 	if c.Adapter != "" {
 		adapter := os.DirFS(c.Adapter)
 		if _, err := fs.Stat(adapter, export.AdapterConfig); err != nil {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,20 +19,7 @@ import (
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	base := writeBase(t, dir, nil)
-	c := command(t, dir, "serve", "--model", base, "--listen", "127.0.0.1:0", "--name", "tiny", "--answer", "300")
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Process.Kill() }()
-	line, err := bufio.NewReader(out).ReadString('\n')
-	url := regexp.MustCompile(`http://\S+`).FindString(line)
-	if err != nil || url == "" || !strings.HasPrefix(line, "tiny at ") {
-		t.Fatalf("%q, %v", line, err)
-	}
+	c, url := serving(t, dir, "--model", base, "--name", "tiny", "--answer", "300")
 	request := strings.NewReader(`{"prompt": "abc", "temperature": 0, "max_tokens": 300, "stream": true}`)
 	r, err := http.Post(url+"/completions", "application/json", request)
 	if err != nil {
@@ -50,6 +39,63 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// serving starts the verb with more flags and returns it with its URL.
+func serving(t *testing.T, dir string, args ...string) (c *exec.Cmd, url string) {
+	t.Helper()
+	c = command(t, dir, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	url = regexp.MustCompile(`http://\S+`).FindString(line)
+	if err != nil || url == "" || !strings.HasPrefix(line, "tiny at ") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return c, url
+}
+
+// TestServeToolsIn: a model whose chat template leaves out tools refuses them with the remedy, and takes them with it.
+func TestServeToolsIn(t *testing.T) {
+	dir := t.TempDir()
+	base := writeBase(t, dir, toolless)
+	ask := func(args ...string) (status, prompt int, body string) {
+		t.Helper()
+		_, url := serving(t, dir, append(args, "--model", base, "--name", "tiny")...)
+		r, err := http.Post(url+"/chat/completions", "application/json", strings.NewReader(
+			`{"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, "tools": [{"type": "function", `+
+				`"function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		data, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer struct {
+			Usage struct {
+				Prompt int `json:"prompt_tokens"`
+			}
+		}
+		if err := json.Unmarshal(data, &answer); err != nil {
+			t.Fatalf("%v: %s", err, data)
+		}
+		return r.StatusCode, answer.Usage.Prompt, string(data)
+	}
+	if status, _, body := ask(); status != http.StatusBadRequest || !strings.Contains(body, "--tools-in system") {
+		t.Errorf("status %d: %s", status, body)
+	}
+	// The tools are in the prompt: bytes are tokens here.
+	if status, prompt, body := ask("--tools-in", "system"); status != http.StatusOK || prompt < 200 {
+		t.Errorf("status %d, a prompt of %d tokens: %s", status, prompt, body)
+	}
+}
+
 // TestServeRefuses: contradictory or wrong flags are an error.
 func TestServeRefuses(t *testing.T) {
 	dir := t.TempDir()
@@ -64,6 +110,7 @@ func TestServeRefuses(t *testing.T) {
 		"--model MODEL":      {"--adapter", empty},
 		"--requests: -1":     {"--requests=-1"},
 		"--listen":           {"--listen", "nowhere"},
+		"needs --model":      {"some-run", "--tools-in", "system"},
 		"no such folder":     {"--model", filepath.Join(dir, "typo")},
 	} {
 		code, _, errs := itool(t, dir, append([]string{"serve"}, args...)...)

@@ -221,7 +221,8 @@ func decode(body io.Reader, into any) error {
 // chooseCalls finds out whether the chat template can serve tools, and in which format its model calls them.
 func (s *Server) chooseCalls() {
 	if !s.policy.Probe().Tools.Written {
-		s.noTools = "is not supported by this model: its chat template writes no tools"
+		s.noTools = "is not supported by this model: its chat template writes no tools; " +
+			"itool serve --model … --tools-in system writes them into the system message"
 	}
 	if s.Calls != "" {
 		return
