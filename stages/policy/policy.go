@@ -96,7 +96,8 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 	if p.model, err = model.OpenAs(fsys, p.options.Device, p.options.Form); err != nil {
 		return err
 	}
-	if n := p.tokenizer.Size(); n > p.model.VocabSize {
+	// Embeddings are padded by a few rows, not to twice the tokenizer's size.
+	if n := p.tokenizer.Size(); n > p.model.VocabSize || 2*n < p.model.VocabSize {
 		return fmt.Errorf("%s: ids up to %d, but the embedding has %d rows (vocab_size in config.json): "+
 			"it is the tokenizer of another model", tokenizer.File, n-1, p.model.VocabSize)
 	}

@@ -16,6 +16,7 @@ import (
 	"itool/stages/policy"
 	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/ref"
+	"itool/stages/policy/model"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/sample"
 	"itool/stages/policy/template"
@@ -138,6 +139,14 @@ func TestOpenRefuses(t *testing.T) {
 			"tokenizer of another model",
 			with(t, map[string]string{"tokenizer.json": string(larger)}),
 			[]string{"another model", "291", "262"},
+		},
+		{
+			"tokenizer of a smaller model",
+			policytest.Shaped(1, model.Config{
+				Family: model.Llama, HiddenSize: 32, IntermediateSize: 64, NumLayers: 1, NumHeads: 4, NumKVHeads: 2,
+				HeadDim: 8, VocabSize: 1000, MaxPositions: 64, RopeTheta: 1e4, RMSNormEps: 1e-5, TieEmbeddings: true,
+			}),
+			[]string{"another model", "261", "1000"},
 		},
 		{"unknown bos", with(t, map[string]string{"tokenizer_config.json": `{"bos_token": "<s>"}`}),
 			[]string{"tokenizer_config.json", "bos_token", "<s>"}},
