@@ -68,7 +68,8 @@ func TestServeToolsIn(t *testing.T) {
 		_, url := serving(t, dir, append(args, "--model", base, "--name", "tiny")...)
 		r, err := http.Post(url+"/chat/completions", "application/json", strings.NewReader(
 			`{"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, "tools": [{"type": "function", `+
-				`"function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}}]}`))
+				`"function": {"name": "f", "parameters": {"type": "object", `+
+				`"properties": {"a": {"type": "string"}}}}}]}`))
 		if err != nil {
 			t.Fatal(err)
 		}
