@@ -128,7 +128,7 @@ func (p *Puller) Next(ctx context.Context) (*Delivery, error) {
 	case status == "409" && strings.Contains(m.Header.Get("Description"), "Exceeded MaxWaiting"):
 		return nil, ErrEmpty
 	case status == "503", status == "409" && strings.Contains(m.Header.Get("Description"), "Consumer"):
-		return nil, p.reopen(ctx) // 503: nobody listens; 409: the consumer was deleted
+		return nil, p.reopen(ctx) // 503: the consumer has no leader now; 409: the consumer was deleted
 	default:
 		return nil, fmt.Errorf("broker: %s: %w: the server answers %s %s",
 			p.op(), ErrUnavailable, status, m.Header.Get("Description"))

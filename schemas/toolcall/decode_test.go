@@ -122,7 +122,7 @@ func TestHostileLengths(t *testing.T) {
 			toolcall.Read(tc.in)
 			toolcall.DecodeSource(tc.in, "\"'`")
 			toolcall.IsProse(tc.in)
-			if d := time.Since(start); d > 5*time.Second {
+			if d := time.Since(start); d > 30*time.Second { // quadratic time is minutes
 				t.Errorf("took %v", d)
 			}
 		})
