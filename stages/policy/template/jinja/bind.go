@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"math/big"
 	"slices"
 	"strings"
 )
@@ -51,11 +52,16 @@ func or(v, other any) any {
 
 // count returns an argument that must be an int.
 func count(v any) int {
+	if _, ok := v.(*big.Int); ok {
+		raise("OverflowError", "Python int too large to convert to C ssize_t")
+	}
+	return position(v)
+}
+
+// position returns a bound of a slice, which may be of any size.
+func position(v any) int {
 	n, ok := small(v)
 	if !ok {
-		if u, undef := v.(*undefined); undef {
-			u.fail()
-		}
 		typeError("'%s' object cannot be interpreted as an integer", typeName(v))
 	}
 	return n

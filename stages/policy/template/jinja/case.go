@@ -10,9 +10,17 @@ import (
 
 // Python maps case by Unicode's full tables, "ß" to "SS", and lowers "Σ" by its place in a word.
 
-func upper(s string) string { return cases.Upper(language.Und).String(s) }
+func upper(s string) string {
+	if isASCII(s) {
+		return strings.ToUpper(s)
+	}
+	return cases.Upper(language.Und).String(s)
+}
 
 func lower(s string) string {
+	if isASCII(s) {
+		return strings.ToLower(s)
+	}
 	if !strings.ContainsRune(s, 'Σ') {
 		return cases.Lower(language.Und).String(s)
 	}
@@ -24,10 +32,30 @@ func lower(s string) string {
 	return b.String()
 }
 
-func casefold(s string) string { return cases.Fold().String(s) }
+// casefold leaves capital Cherokee letters, to which the small ones fold.
+func casefold(s string) string {
+	var b strings.Builder
+	for s != "" {
+		i := strings.IndexFunc(s, isCherokee)
+		if i < 0 {
+			i = len(s)
+		}
+		b.WriteString(cases.Fold().String(s[:i]))
+		s = s[i:]
+		rest := strings.TrimLeftFunc(s, isCherokee)
+		b.WriteString(s[:len(s)-len(rest)])
+		s = rest
+	}
+	return b.String()
+}
+
+func isCherokee(r rune) bool { return r >= 0x13a0 && r <= 0x13f5 }
 
 // lowerAt is the lower case of one character of a text.
 func lowerAt(runes []rune, i int) string {
+	if runes[i] < 0x80 {
+		return string(unicode.ToLower(runes[i]))
+	}
 	if runes[i] == 'Σ' {
 		if finalSigma(runes, i) {
 			return "ς"
@@ -58,7 +86,9 @@ func cased(r rune) bool {
 }
 
 func caseIgnored(r rune) bool {
-	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) || strings.ContainsRune("'.:·’", r)
+	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) ||
+		strings.ContainsRune("'.:\u00b7\u0387\u055f\u05f4\u2018\u2019\u2024\u2027"+
+			"\ufe13\ufe52\ufe55\uff07\uff0e\uff1a", r)
 }
 
 func isLowerRune(r rune) bool { return unicode.In(r, unicode.Ll, unicode.Other_Lowercase) }
@@ -96,6 +126,9 @@ func isTitle(s string) bool {
 }
 
 func titleRune(r rune) string {
+	if r < 0x80 {
+		return string(unicode.ToUpper(r))
+	}
 	return cases.Title(language.Und, cases.NoLower).String(string(r))
 }
 

@@ -1,18 +1,22 @@
 package jinja
 
-import (
-	"slices"
-)
+import "slices"
 
 // check raises what jinja2's compiler raises, and Python's for the code that it makes: unknown
 // filters and tests that are not in a branch, assignments to loop, break outside of a loop. It
 // also finds out which macros use caller, kwargs and varargs.
-func check(body []node) { new(checker).statements(body, place{}) }
+func check(list []node) {
+	c := &checker{blocks: map[string]bool{}}
+	c.statements(list, place{top: true})
+}
 
-type checker struct{}
+type checker struct {
+	blocks map[string]bool // names that are taken
+}
 
 // place is what a statement stands in.
 type place struct {
+	top    bool // the template's top level
 	soft   bool // an if or a conditional expression: unknown filters fail when they are reached
 	loop   bool // break and continue are allowed
 	inFor  bool // within a for statement, where loop cannot be assigned
@@ -20,15 +24,15 @@ type place struct {
 }
 
 // inner is the place of a body with names of its own.
-func (p place) inner() place { p.soft = false; return p }
+func (p place) inner() place { p.soft, p.top = false, false; return p }
 
 // function is the place of a body that jinja2 makes a function of.
 func (p place) function() place { return place{inFor: p.inFor} }
 
 const maxLoops = 20 // Python: too many statically nested blocks
 
-func (c *checker) statements(body []node, p place) {
-	for _, n := range body {
+func (c *checker) statements(list []node, p place) {
+	for _, n := range list {
 		c.statement(n, p)
 	}
 }
@@ -36,7 +40,9 @@ func (c *checker) statements(body []node, p place) {
 func (c *checker) statement(n node, p place) {
 	switch n := n.(type) {
 	case *outputNode:
-		c.expr(n.of, p)
+		if !n.constant {
+			c.expr(n.of, p)
+		}
 	case *ifNode:
 		p.soft = true
 		for _, b := range n.branches {
@@ -60,13 +66,10 @@ func (c *checker) statement(n node, p place) {
 	case *setBlock:
 		c.target(n.target, n.line, p)
 		c.expr(n.filter, p.inner())
-		c.statements(n.body, p.inner())
+		c.statements(n.nodes, p.inner())
 	case *withNode:
-		for _, t := range n.targets {
-			c.target(t, n.line, place{}) // parameters, which may be called loop
-		}
 		c.exprs(n.values, p)
-		c.statements(n.body, p.inner())
+		c.statements(n.nodes, p.inner())
 	case *macroNode:
 		c.macro(n, p)
 	case *callBlock:
@@ -76,18 +79,22 @@ func (c *checker) statement(n node, p place) {
 		c.macro(n.body, p)
 	case *filterBlock:
 		c.expr(n.filter, p.inner())
-		c.statements(n.body, p.inner())
-	case *scopeNode:
-		c.scope(n, p)
+		c.statements(n.nodes, p.inner())
+	case *autoescapeNode:
+		c.expr(n.value, p.inner())
+		c.statements(n.nodes, p.inner())
+	case *blockNode:
+		if c.blocks[n.name] {
+			raiseAt(n.line, "TemplateAssertionError", "block %s defined twice", repr(n.name))
+		}
+		c.blocks[n.name] = true
+		c.statements(n.nodes, p.function())
+	case *loadNode:
+		if n.extends && !p.top {
+			raiseAt(n.line, "TemplateAssertionError", "cannot use extend from a non top-level scope")
+		}
+		c.expr(n.template, p)
 	}
-}
-
-func (c *checker) scope(n *scopeNode, p place) {
-	if !n.block {
-		c.statements(n.body, p.inner())
-		return
-	}
-	c.statements(n.body, place{})
 }
 
 func (c *checker) loop(n *forNode, p place) {
@@ -103,8 +110,8 @@ func (c *checker) loop(n *forNode, p place) {
 	if n.recursive {
 		inner.nested = 1
 	}
-	c.statements(n.body, inner)
-	c.statements(n.orElse, p.inner())
+	c.statements(n.nodes, inner)
+	c.statements(n.orElse.nodes, p.inner())
 }
 
 func (c *checker) macro(m *macroNode, p place) {
@@ -113,20 +120,19 @@ func (c *checker) macro(m *macroNode, p place) {
 			raiseAt(m.line, "SyntaxError", "duplicate argument %s in function definition", repr(name))
 		}
 	}
-	uses := map[string]bool{}
-	for _, name := range []string{"caller", "kwargs", "varargs"} {
-		uses[name] = reads(m.body, name)
-	}
-	if i := slices.Index(m.params, "caller"); uses["caller"] && i >= 0 && i < len(m.params)-len(m.defaults) {
+	uses := reads(m.nodes, "caller", "kwargs", "varargs")
+	at := slices.Index(m.params, "caller")
+	if uses["caller"] && at >= 0 && at < len(m.params)-len(m.defaults) {
 		raiseAt(m.line, "TemplateAssertionError",
 			`When defining macros or call blocks the special "caller" argument must be omitted or be given a default.`)
 	}
-	m.caller = uses["caller"]
-	m.kwargs = uses["kwargs"] && !slices.Contains(m.params, "kwargs")
-	m.varargs = uses["varargs"] && !slices.Contains(m.params, "varargs")
+	m.usesCaller = uses["caller"]
+	m.caller.used = uses["caller"] && at < 0
+	m.kwargs.used = uses["kwargs"] && !slices.Contains(m.params, "kwargs")
+	m.varargs.used = uses["varargs"] && !slices.Contains(m.params, "varargs")
 	inner := p.function()
 	c.exprs(m.defaults, inner)
-	c.statements(m.body, inner)
+	c.statements(m.nodes, inner)
 }
 
 func (c *checker) target(t expr, line int, p place) {
@@ -150,6 +156,14 @@ func (c *checker) exprs(list []expr, p place) {
 
 func (c *checker) expr(e expr, p place) {
 	switch e := e.(type) {
+	case *constExpr:
+		if e.tooLong {
+			valueError("Exceeds the limit (%d digits) for integer string conversion", maxDigits)
+		}
+	case *itemExpr:
+		if at, ok := e.at.(*tupleExpr); ok && slices.ContainsFunc(at.items, isSlice) {
+			raiseAt(e.line, "SyntaxError", "invalid syntax")
+		}
 	case *condExpr:
 		p.soft = true
 	case *filterExpr:
@@ -166,141 +180,4 @@ func (c *checker) expr(e expr, p place) {
 	}
 }
 
-// parts are the expressions that e is made of.
-func parts(e expr) []expr {
-	switch e := e.(type) {
-	case *listExpr:
-		return e.items
-	case *tupleExpr:
-		return e.items
-	case *dictExpr:
-		return slices.Concat(e.keys, e.values)
-	case *attrExpr:
-		return []expr{e.of}
-	case *itemExpr:
-		return []expr{e.of, e.at}
-	case *sliceExpr:
-		return []expr{e.from, e.to, e.step}
-	case *callExpr:
-		return append(e.args.parts(), e.of)
-	case *filterExpr:
-		return append(e.args.parts(), e.of)
-	case *testExpr:
-		return append(e.args.parts(), e.of)
-	case *unaryExpr:
-		return []expr{e.of}
-	case *binaryExpr:
-		return []expr{e.left, e.right}
-	case *logicExpr:
-		return []expr{e.left, e.right}
-	case *compareExpr:
-		return append([]expr{e.first}, e.rest...)
-	case *concatExpr:
-		return e.parts
-	case *condExpr:
-		return []expr{e.test, e.then, e.orElse}
-	}
-	return nil
-}
-
-func (a arguments) parts() []expr {
-	return append(slices.Concat(a.positional, a.named), a.star, a.starStar)
-}
-
-// reads tells whether statements read name before they assign it, as jinja2 decides which special
-// arguments a macro takes: in the order of the text, not of execution.
-func reads(body []node, name string) bool {
-	v := &visitor{name: name}
-	v.statements(body)
-	return v.found
-}
-
-type visitor struct {
-	name             string
-	found, forgotten bool
-}
-
-func (v *visitor) statements(body []node) {
-	for _, n := range body {
-		v.statement(n)
-	}
-}
-
-func (v *visitor) statement(n node) {
-	switch n := n.(type) {
-	case *outputNode:
-		v.expr(n.of)
-	case *ifNode:
-		for _, b := range n.branches {
-			v.expr(b.test)
-			v.statements(b.body)
-		}
-		v.statements(n.orElse)
-	case *forNode:
-		v.store(n.target)
-		v.expr(n.over)
-		v.statements(n.body)
-		v.statements(n.orElse)
-		v.expr(n.test)
-	case *setNode:
-		v.store(n.target)
-		v.expr(n.value)
-	case *setBlock:
-		v.store(n.target)
-		v.expr(n.filter)
-		v.statements(n.body)
-	case *withNode:
-		for _, t := range n.targets {
-			v.store(t)
-		}
-		v.exprs(n.values)
-		v.statements(n.body)
-	case *macroNode:
-		v.macro(n)
-	case *callBlock:
-		if n.call != nil {
-			v.expr(n.call)
-		}
-		v.macro(n.body)
-	case *filterBlock:
-		v.statements(n.body)
-		v.expr(n.filter)
-	case *scopeNode:
-		if !n.block {
-			v.statements(n.body)
-		}
-	}
-}
-
-func (v *visitor) macro(m *macroNode) {
-	if slices.Contains(m.params, v.name) {
-		v.forgotten = true
-	}
-	v.exprs(m.defaults)
-	v.statements(m.body)
-}
-
-func (v *visitor) store(t expr) {
-	switch t := t.(type) {
-	case *nameExpr:
-		v.forgotten = v.forgotten || t.name == v.name
-	case *tupleExpr:
-		for _, item := range t.items {
-			v.store(item)
-		}
-	}
-}
-
-func (v *visitor) exprs(list []expr) {
-	for _, e := range list {
-		v.expr(e)
-	}
-}
-
-func (v *visitor) expr(e expr) {
-	if n, ok := e.(*nameExpr); ok {
-		v.found = v.found || n.name == v.name && !v.forgotten
-		return
-	}
-	v.exprs(parts(e))
-}
+func isSlice(e expr) bool { _, ok := e.(*sliceExpr); return ok }

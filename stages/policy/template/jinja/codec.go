@@ -6,15 +6,25 @@ import (
 	"unicode/utf8"
 )
 
+// encode is str.encode, to UTF-8 and ASCII.
 func encode(_ *exec, s string, a []any) any {
-	switch name := strings.ToLower(argText("encode", or(a[0], "utf-8"))); {
-	case name == "utf-8" || name == "utf8":
+	switch name := codecName(argText("encode", or(a[0], "utf-8"))); {
+	case name == "utf8":
 		return bytesValue(s)
-	case name == "ascii" && len(strings.Map(asciiOnly, s)) == len(s):
+	case name == "ascii" && isASCII(s):
 		return bytesValue(s)
 	}
 	unsupported("encode to %s", repr(a[0]))
 	return nil
+}
+
+// codecName is one of the names that a codec has.
+func codecName(name string) string {
+	name = strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(name))
+	if name == "utf-8" {
+		return "utf8"
+	}
+	return name
 }
 
 func bytesMethod(b bytesValue, name string) (any, bool) {
@@ -22,15 +32,24 @@ func bytesMethod(b bytesValue, name string) (any, bool) {
 		unsupported("the attribute %s of bytes", name)
 	}
 	return &function{name, func(_ *exec, a args) any {
-		codec := strings.ToLower(argText(name, or(bind(name, a, "encoding=", "errors=")[0], "utf-8")))
-		if codec != "utf-8" && codec != "utf8" || !utf8.ValidString(string(b)) {
+		codec := codecName(argText(name, or(bind(name, a, "encoding=", "errors=")[0], "utf-8")))
+		if codec != "utf8" || !utf8.ValidString(string(b)) {
 			unsupported("decode of bytes by %s", codec)
 		}
 		return string(b)
 	}}, true
 }
 
+// translate maps characters by their numbers: to a text, a character's number, or None, which drops it.
 func translate(x *exec, s string, a []any) any {
+	switch v := a[0].(type) {
+	case *Dict, *List, *Tuple, *rangeValue, string, markup:
+	case *undefined:
+		v.fail()
+	default:
+		typeError("'%s' object is not subscriptable", typeName(v))
+	}
+	x.work(len(s))
 	var b strings.Builder
 	for _, r := range s {
 		v, ok := item(x, a[0], int(r))
@@ -42,6 +61,9 @@ func translate(x *exec, s string, a []any) any {
 		case int:
 			if to < 0 || to > unicode.MaxRune {
 				valueError("character mapping must be in range(0x110000)")
+			}
+			if to >= 0xd800 && to < 0xe000 {
+				unsupported("half a surrogate pair in a text")
 			}
 			b.WriteRune(rune(to))
 		default:
@@ -55,6 +77,7 @@ func translate(x *exec, s string, a []any) any {
 	return x.made(b.String())
 }
 
+// makeTrans makes a table for translate.
 func makeTrans(_ *exec, _ string, a []any) any {
 	table := NewDict()
 	if d, ok := a[0].(*Dict); ok && !given(a[1]) {

@@ -31,6 +31,27 @@ func repr(v any) string {
 	return p.b.String()
 }
 
+// reprOf is Python's repr(v), counted.
+func reprOf(x *exec, v any) string {
+	p := &printer{x: x}
+	p.repr(v)
+	return p.b.String()
+}
+
+const maxDigits = 4300 // of an integer that is written or read in base 10: Python's limit
+
+// decimal writes an integer.
+func decimal(i *big.Int) string {
+	s := ""
+	if i.BitLen() < 4*maxDigits {
+		s = i.String()
+	}
+	if s == "" || len(strings.TrimPrefix(s, "-")) > maxDigits {
+		valueError("Exceeds the limit (%d digits) for integer string conversion", maxDigits)
+	}
+	return s
+}
+
 // printer writes values as Python's repr.
 type printer struct {
 	x        *exec // counts what is written; may be nil
@@ -61,10 +82,7 @@ func (p *printer) repr(v any) {
 	case int:
 		p.add(strconv.Itoa(v))
 	case *big.Int:
-		if v.BitLen() > 14000 {
-			valueError("Exceeds the limit (4300 digits) for integer string conversion")
-		}
-		p.add(v.String())
+		p.add(decimal(v))
 	case float64:
 		p.add(floatText(v))
 	case string:
@@ -291,6 +309,8 @@ func toFloat(v any) float64 {
 			return f
 		}
 		valueError("could not convert string to float: %s", repr(s))
+	case bytesValue:
+		unsupported("a float of bytes")
 	case *undefined:
 		v.fail()
 	}
@@ -309,9 +329,11 @@ func intToFloat(i *big.Int) float64 {
 
 // parseFloat reads what Python's float() reads in a text.
 func parseFloat(s string) (float64, bool) {
-	s = strings.TrimFunc(s, isSpace)
-	word := strings.ToLower(strings.TrimLeft(s, "+-"))
-	if word == "inf" || word == "infinity" || word == "nan" {
+	s = asciiDigits(strings.TrimFunc(s, isSpace))
+	switch word := strings.ToLower(s); strings.TrimPrefix(strings.TrimPrefix(word, "-"), "+") {
+	case "nan":
+		return math.NaN(), len(word) < 5
+	case "inf", "infinity":
 		f, err := strconv.ParseFloat(s, 64)
 		return f, err == nil
 	}
@@ -331,6 +353,16 @@ func parseFloat(s string) (float64, bool) {
 	return f, true
 }
 
+// asciiDigits writes the decimal digits of all scripts as Python's int() and float() read them.
+func asciiDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if d, ok := digitValue(r); ok {
+			return '0' + rune(d)
+		}
+		return r
+	}, s)
+}
+
 // toInt is Python's int(v).
 func toInt(v any) *big.Int {
 	switch v := v.(type) {
@@ -346,6 +378,8 @@ func toInt(v any) *big.Int {
 	case string, markup:
 		s, _ := text(v)
 		return parseInt(s, 10)
+	case bytesValue:
+		unsupported("an integer of bytes")
 	case *undefined:
 		v.fail()
 	}
@@ -362,7 +396,7 @@ func parseInt(s string, base int) *big.Int {
 		valueError("int() base must be >= 2 and <= 36, or 0")
 	}
 	bad := func() { valueError("invalid literal for int() with base %d: %s", base, repr(s)) }
-	t := strings.TrimFunc(s, isSpace)
+	t := asciiDigits(strings.TrimFunc(s, isSpace))
 	sign := ""
 	if t != "" && (t[0] == '+' || t[0] == '-') {
 		sign, t = t[:1], t[1:]
@@ -382,10 +416,11 @@ func parseInt(s string, base int) *big.Int {
 	if t == "" || t[0] == '_' || t[len(t)-1] == '_' || strings.Contains(t, "__") || strings.ContainsAny(t, "+-") {
 		bad()
 	}
-	if base == 10 && len(t) > 4300 {
-		valueError("Exceeds the limit (4300 digits) for integer string conversion")
+	t = strings.ReplaceAll(t, "_", "")
+	if base&(base-1) != 0 && len(t) > maxDigits {
+		valueError("Exceeds the limit (%d digits) for integer string conversion", maxDigits)
 	}
-	i, ok := new(big.Int).SetString(sign+strings.ReplaceAll(t, "_", ""), base)
+	i, ok := new(big.Int).SetString(sign+t, base)
 	if !ok {
 		bad()
 	}

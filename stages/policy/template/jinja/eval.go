@@ -6,84 +6,89 @@ import (
 )
 
 // eval returns the value of an expression.
-func (x *exec) eval(e expr, s *scope) any {
+func (x *exec) eval(e expr, l *locals) any {
 	x.step()
-	if x.folding {
-		foldable(e)
+	if x.folding != nil {
+		x.folding.foldable(e)
 	}
 	switch e := e.(type) {
 	case *constExpr:
-		if e.infinite && !x.folding {
-			raise("NameError", "name 'inf' is not defined") // what the code says that jinja2 makes of it
+		if e.infinite && x.folding == nil {
+			raise("NameError", "name 'inf' is not defined") // Python's words for it, which jinja2 writes
 		}
 		return e.value
 	case *nameExpr:
-		if v, ok := s.get(e.name); ok {
+		v := l.get(e.at)
+		if v != missing {
 			return v
 		}
-		return undefinedName(e.name)
+		if e.parameter {
+			unsupported("the variable %s of a body that has ended", e.name)
+		}
+		return &undefined{name: e.name}
 	case *listExpr:
-		return &List{x.evalAll(e.items, s)}
+		return &List{x.evalAll(e.items, l)}
 	case *tupleExpr:
-		return &Tuple{Items: x.evalAll(e.items, s)}
+		return &Tuple{Items: x.evalAll(e.items, l)}
 	case *dictExpr:
 		d := NewDict()
 		for i, k := range e.keys {
-			key := x.eval(k, s)
-			d.Set(key, x.eval(e.values[i], s))
+			key := x.eval(k, l)
+			value := x.eval(e.values[i], l)
+			d.set(x.key(key), key, value)
 		}
 		x.spend(32 * len(e.keys))
 		return d
 	case *attrExpr:
-		of := x.eval(e.of, s)
+		of := x.eval(e.of, l)
 		x.line = e.line
 		return getAttr(x, of, e.name)
 	case *itemExpr:
-		return x.item(e, s)
+		return x.item(e, l)
 	case *callExpr:
-		of := x.eval(e.of, s)
-		return x.call(of, x.args(e.args, s), e.line)
+		of := x.eval(e.of, l)
+		return x.call(of, x.args(e.args, l), e.line)
 	case *filterExpr:
-		return x.filter(e, x.eval(e.of, s), s)
+		return x.filter(e, x.eval(e.of, l), l)
 	case *testExpr:
-		return x.test(e, s)
+		return x.test(e, l)
 	case *condExpr:
 		switch {
-		case truth(x.eval(e.test, s)):
-			return x.eval(e.then, s)
+		case truth(x.eval(e.test, l)):
+			return x.eval(e.then, l)
 		case e.orElse != nil:
-			return x.eval(e.orElse, s)
+			return x.eval(e.orElse, l)
 		}
-		if x.folding {
+		if x.folding != nil {
 			panic(impossible{})
 		}
 		return &undefined{text: "the inline if-expression evaluated to false and no else section was defined."}
 	}
-	return x.operator(e, s)
+	return x.operator(e, l)
 }
 
 // operator evaluates expressions of operators.
-func (x *exec) operator(e expr, s *scope) any {
+func (x *exec) operator(e expr, l *locals) any {
 	switch e := e.(type) {
 	case *unaryExpr:
-		of := x.eval(e.of, s)
+		of := x.eval(e.of, l)
 		x.line = e.line
 		return unary(x, e.op, of)
 	case *binaryExpr:
-		left := x.eval(e.left, s)
-		right := x.eval(e.right, s)
+		left := x.eval(e.left, l)
+		right := x.eval(e.right, l)
 		x.line = e.line
 		return binary(x, e.op, left, right)
 	case *logicExpr:
-		left := x.eval(e.left, s)
+		left := x.eval(e.left, l)
 		if truth(left) != e.and {
 			return left
 		}
-		return x.eval(e.right, s)
+		return x.eval(e.right, l)
 	case *compareExpr:
-		left := x.eval(e.first, s)
+		left := x.eval(e.first, l)
 		for i, op := range e.ops {
-			right := x.eval(e.rest[i], s)
+			right := x.eval(e.rest[i], l)
 			x.line = e.line
 			if !compare(x, op, left, right) {
 				return false
@@ -92,14 +97,14 @@ func (x *exec) operator(e expr, s *scope) any {
 		}
 		return true
 	case *concatExpr:
-		return x.concatenate(x.evalAll(e.parts, s))
+		return x.concatenate(x.evalAll(e.parts, l), e.escapes && x.folding == nil)
 	}
 	panic("jinja: an expression without a meaning")
 }
 
 // concatenate joins texts of all values; with autoescape a Markup among them makes one of all.
-func (x *exec) concatenate(values []any) any {
-	escapes := x.autoescape && slices.ContainsFunc(values, isMarkup)
+func (x *exec) concatenate(values []any, autoescape bool) any {
+	escapes := autoescape && slices.ContainsFunc(values, isMarkup)
 	var b strings.Builder
 	for _, v := range values {
 		part := x.made(str(x, v))
@@ -114,27 +119,27 @@ func (x *exec) concatenate(values []any) any {
 	return b.String()
 }
 
-func (x *exec) evalAll(list []expr, s *scope) []any {
+func (x *exec) evalAll(list []expr, l *locals) []any {
 	items := make([]any, len(list))
 	for i, e := range list {
-		items[i] = x.eval(e, s)
+		items[i] = x.eval(e, l)
 	}
 	x.spend(16 * len(items))
 	return items
 }
 
 // item evaluates of[at].
-func (x *exec) item(e *itemExpr, s *scope) any {
-	of := x.eval(e.of, s)
+func (x *exec) item(e *itemExpr, l *locals) any {
+	of := x.eval(e.of, l)
 	if sl, ok := e.at.(*sliceExpr); ok {
 		bounds := [3]any{}
 		for i, part := range []expr{sl.from, sl.to, sl.step} {
 			if part != nil {
-				bounds[i] = x.eval(part, s)
+				bounds[i] = x.eval(part, l)
 			}
 		}
 		x.line = e.line
-		if !x.folding {
+		if x.folding == nil {
 			return slice(x, of, bounds)
 		}
 		var v any
@@ -143,26 +148,41 @@ func (x *exec) item(e *itemExpr, s *scope) any {
 		}
 		return undefinedItem(of, bounds[0]) // the compiler takes it for an item that does not exist
 	}
-	if t, ok := e.at.(*tupleExpr); ok {
-		for _, part := range t.items {
-			if _, ok := part.(*sliceExpr); ok {
-				typeError("unhashable type: 'slice'")
-			}
+	if t, ok := e.at.(*tupleExpr); ok && slices.ContainsFunc(t.items, isSlice) {
+		x.slices(t, l)
+		if u, ok := of.(*undefined); ok {
+			u.fail()
 		}
+		return &undefined{text: "a tuple of slices is no item"}
 	}
-	at := x.eval(e.at, s)
+	at := x.eval(e.at, l)
 	x.line = e.line
 	return getItem(x, of, at)
 }
 
+// slices evaluates slices in a tuple. Only the compiler comes so far: Python has no code for them (see check.go).
+func (x *exec) slices(t *tupleExpr, l *locals) {
+	for _, item := range t.items {
+		if !isSlice(item) {
+			x.eval(item, l)
+			continue
+		}
+		for _, part := range parts(item) {
+			if part != nil {
+				x.eval(part, l)
+			}
+		}
+	}
+}
+
 // args evaluates the arguments of a call.
-func (x *exec) args(a arguments, s *scope) (out args) {
-	out.positional = x.evalAll(a.positional, s)
+func (x *exec) args(a arguments, l *locals) (out args) {
+	out.positional = x.evalAll(a.positional, l)
 	for i, e := range a.named {
-		out.add(a.names[i], x.eval(e, s))
+		out.add(a.names[i], x.eval(e, l))
 	}
 	if a.star != nil {
-		next := iterate(x, x.eval(a.star, s))
+		next := iterate(x, x.eval(a.star, l))
 		for v, ok := next(); ok; v, ok = next() {
 			out.positional = append(out.positional, v)
 		}
@@ -170,19 +190,22 @@ func (x *exec) args(a arguments, s *scope) (out args) {
 	if a.starStar == nil {
 		return out
 	}
-	d, ok := x.eval(a.starStar, s).(*Dict)
+	d, ok := x.eval(a.starStar, l).(*Dict)
 	if !ok {
 		typeError("argument after ** must be a mapping")
 	}
+	before := map[string]bool{}
+	for _, n := range out.names {
+		before[n] = true
+	}
+	x.spend(32 * d.Len())
 	for i, k := range d.keys {
 		name, ok := text(k)
 		if !ok {
 			typeError("keywords must be strings")
 		}
-		for _, n := range out.names {
-			if n == name {
-				typeError("got multiple values for keyword argument %s", repr(name))
-			}
+		if before[name] {
+			typeError("got multiple values for keyword argument %s", repr(name))
 		}
 		out.add(name, d.values[i])
 	}
@@ -219,19 +242,19 @@ func (x *exec) call(of any, a args, line int) any {
 }
 
 // filter applies a filter to a value.
-func (x *exec) filter(e *filterExpr, of any, s *scope) any {
-	a := x.args(e.args, s)
+func (x *exec) filter(e *filterExpr, of any, l *locals) any {
+	a := x.args(e.args, l)
 	x.line = e.line
 	return x.applyFilter(e.name, of, a)
 }
 
 // filterText applies a chain of filters that has no value of its own to a text.
-func (x *exec) filterText(e expr, value any, s *scope) any {
+func (x *exec) filterText(e expr, value any, l *locals) any {
 	f := e.(*filterExpr)
 	if f.of != nil {
-		value = x.filterText(f.of, value, s)
+		value = x.filterText(f.of, value, l)
 	}
-	return x.filter(f, value, s)
+	return x.filter(f, value, l)
 }
 
 func (x *exec) applyFilter(name string, of any, a args) any {
@@ -242,9 +265,9 @@ func (x *exec) applyFilter(name string, of any, a args) any {
 	return f(x, of, a)
 }
 
-func (x *exec) test(e *testExpr, s *scope) any {
-	of := x.eval(e.of, s)
-	a := x.args(e.args, s)
+func (x *exec) test(e *testExpr, l *locals) any {
+	of := x.eval(e.of, l)
+	a := x.args(e.args, l)
 	x.line = e.line
 	return x.applyTest(e.name, of, a)
 }
@@ -287,10 +310,11 @@ func item(x *exec, of, at any) (value any, ok bool) {
 	case *undefined:
 		v.fail()
 	case *Dict:
-		if !hashable(at) {
+		h, ok := x.maybeKey(at)
+		if !ok {
 			return nil, false
 		}
-		return v.Get(at)
+		return v.get(h)
 	case *List:
 		return itemAt(v.Items, at)
 	case *Tuple:
@@ -310,20 +334,6 @@ func item(x *exec, of, at any) (value any, ok bool) {
 		}
 	}
 	return nil, false
-}
-
-func hashable(v any) bool {
-	switch v := v.(type) {
-	case *List, *Dict, *view:
-		return false
-	case *Tuple:
-		for _, item := range v.Items {
-			if !hashable(item) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // index returns at as a place within n items; negative ones count from the end.

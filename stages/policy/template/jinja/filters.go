@@ -17,7 +17,7 @@ var filters = map[string]filter{
 	"filesizeformat": fileSize, "first": first, "float": floatFilter, "format": formatFilter, "indent": indent,
 	"int": intFilter, "items": itemsFilter, "join": join, "last": last, "list": listFilter, "lower": onText(lower),
 	"pprint": prettyPrint, "random": random, "replace": replaceFilter, "reverse": reverse, "round": round,
-	"safe": safe, "string": stringFilter, "striptags": stripTags, "title": onText(wordTitle), "tojson": toJSON,
+	"safe": safe, "string": stringFilter, "striptags": stripTags, "title": titleFilter, "tojson": toJSON,
 	"trim": trim, "truncate": truncate, "upper": onText(upper), "urlencode": urlEncode, "urlize": urlize,
 	"wordcount": wordCount, "wordwrap": wordWrap, "xmlattr": xmlAttributes, "center": centerFilter,
 
@@ -50,6 +50,12 @@ func onText(f func(string) string) filter {
 func onStr(x *exec, of any, method string, positional ...any) any {
 	m, _ := stringMethod(softStr(x, of), method)
 	return m.(*function).call(x, args{positional: positional})
+}
+
+// titleFilter returns a str even of a Markup.
+func titleFilter(x *exec, of any, a args) any {
+	s, _ := text(onText(wordTitle)(x, of, a))
+	return s
 }
 
 func attrFilter(x *exec, of any, a args) any {
@@ -106,6 +112,11 @@ func reversedItems(x *exec, v any) func() (any, bool) {
 		typeError("'%s' object is not reversible", typeName(v))
 	}
 	items := list(x, v)
+	if isMarkup(v) { // Python reads the items of a Markup, which are Markup
+		for i := range items {
+			items[i] = markup(items[i].(string))
+		}
+	}
 	return func() (any, bool) {
 		if len(items) == 0 {
 			return nil, false
@@ -146,7 +157,6 @@ func stringFilter(x *exec, of any, a args) any {
 	return softStr(x, of)
 }
 
-// tryPython tells whether f ends without raising one of the classes; others go on.
 func itemsFilter(x *exec, of any, a args) any {
 	bind("items", a)
 	next := func() (any, bool) { return nil, false }
@@ -170,14 +180,7 @@ func join(x *exec, of any, a args) any {
 	b := bind("join", a, "d=", "attribute=")
 	get := attrGetter(x, or(b[1], nil), nil)
 	if x.autoescape {
-		var parts []any
-		for i, v := range list(x, of) {
-			if i > 0 {
-				parts = append(parts, or(b[0], ""))
-			}
-			parts = append(parts, get(v))
-		}
-		return x.concatenate(parts)
+		return x.joinEscaped(list(x, of), or(b[0], ""), get)
 	}
 	sep := str(x, or(b[0], ""))
 	var out strings.Builder
@@ -194,13 +197,40 @@ func join(x *exec, of any, a args) any {
 	}
 }
 
+// joinEscaped joins with autoescape: if a Markup is in it, all that is none is escaped.
+func (x *exec) joinEscaped(items []any, sep any, get func(any) any) any {
+	escapes := isMarkup(sep)
+	for i := range items {
+		items[i] = get(items[i])
+		escapes = escapes || isMarkup(items[i])
+	}
+	part := func(v any) string {
+		s := str(x, v)
+		if escapes && !isMarkup(v) {
+			s = escapeHTML(s)
+		}
+		return x.made(s)
+	}
+	var out strings.Builder
+	for i, v := range items {
+		if i > 0 {
+			out.WriteString(part(sep))
+		}
+		out.WriteString(part(v))
+	}
+	return asMarkupIf(escapes, out.String())
+}
+
 func prettyPrint(x *exec, of any, a args) any {
 	bind("pprint", a)
-	s := (&printer{x: x, sortKeys: true}).text(of)
-	if length(s) > 80 {
+	p := &printer{x: x, sortKeys: true}
+	if !tryPython(func() { p.repr(of) }, "TypeError") {
+		unsupported("pprint of a dict whose keys have no order")
+	}
+	if length(p.b.String()) > 80 {
 		unsupported("pprint of a value that Python writes on several lines")
 	}
-	return s
+	return p.b.String()
 }
 
 // random returns the first item: Python may return any, and renderings shall repeat.

@@ -1,211 +1,250 @@
 package jinja
 
 import (
-	"fmt"
-	"math"
-	"math/big"
 	"strconv"
 	"strings"
 )
 
-// spec is how a value is written: of printf-style formats and of str.format.
-type spec struct {
-	fill      string
-	align     byte // '<', '>', '^', '=' or 0
-	sign      byte // '+', ' ' or 0
-	alternate bool // '#'
-	group     byte // ',' or '_' between thousands, or 0
-	width     int
-	precision int // −1: none
-	verb      byte
+// formatter is Python's string.Formatter, which the sandbox has in place of str.format.
+type formatter struct {
+	x      *exec
+	args   args
+	lookup func(name string) any // of named arguments
+	escape bool                  // the format is a Markup: what it writes is escaped
+	at     int                   // of the next field without a name
+	manual bool                  // a field has a number: no other may go without a name
 }
 
-const maxWidth = 1 << 20
-
-// pad aligns a text; numbers go right and texts left where nothing is said.
-func (f spec) pad(x *exec, s string, number bool) string {
-	if f.width > maxWidth {
-		overLimit("a width of %d", f.width)
-	}
-	room := f.width - length(s)
-	if room <= 0 {
-		return s
-	}
-	fill, align := f.fill, f.align
-	if fill == "" {
-		fill = " "
-	}
-	if align == 0 {
-		align = '<'
-		if number {
-			align = '>'
+func formatMethod(x *exec, s string, a args, escape bool) string {
+	f := &formatter{x: x, args: a, escape: escape}
+	f.lookup = func(name string) any {
+		for i, n := range a.names {
+			if n == name {
+				return a.named[i]
+			}
 		}
+		raise("KeyError", "%s", repr(name))
+		return nil
 	}
-	x.spend(room * len(fill))
-	switch align {
-	case '<':
-		return s + strings.Repeat(fill, room)
-	case '^':
-		return strings.Repeat(fill, room/2) + s + strings.Repeat(fill, room-room/2)
-	case '=':
-		n := signLength(s)
-		return s[:n] + strings.Repeat(fill, room) + s[n:]
-	}
-	return strings.Repeat(fill, room) + s
+	return f.format(s, 2)
 }
 
-// signLength is the length of the sign and the prefix of a base.
-func signLength(s string) int {
-	n := 0
-	if s != "" && strings.ContainsRune("+- ", rune(s[0])) {
-		n = 1
+func formatMap(x *exec, s string, a args, escape bool) string {
+	mapping := bind("format_map", a, "mapping/")[0]
+	f := &formatter{x: x, escape: escape}
+	f.lookup = func(name string) any {
+		d, ok := mapping.(*Dict)
+		if !ok {
+			typeError("'%s' object is not subscriptable by a name", typeName(mapping))
+		}
+		v, ok := d.Get(name)
+		if !ok {
+			raise("KeyError", "%s", repr(name))
+		}
+		return v
 	}
-	if len(s) > n+1 && s[n] == '0' && strings.ContainsRune("xXobB", rune(s[n+1])) {
-		n += 2
-	}
-	return n
+	return f.format(s, 2)
 }
 
-func (f spec) signed(negative bool, digits string) string {
-	switch {
-	case negative:
-		return "-" + digits
-	case f.sign != 0:
-		return string(f.sign) + digits
-	}
-	return digits
-}
-
-// integer writes digits of a base.
-func (f spec) integer(i *big.Int) string {
-	base, prefix := 10, ""
-	switch f.verb {
-	case 'x', 'X':
-		base, prefix = 16, "0"+string(f.verb)
-	case 'o':
-		base, prefix = 8, "0o"
-	case 'b':
-		base, prefix = 2, "0b"
-	}
-	digits := new(big.Int).Abs(i).Text(base)
-	if f.verb == 'X' {
-		digits = strings.ToUpper(digits)
-	}
-	if f.precision > len(digits) {
-		digits = strings.Repeat("0", min(f.precision, maxWidth)-len(digits)) + digits
-	}
-	every := 3
-	if base != 10 {
-		every = 4
-	}
-	digits = f.grouped(digits, every)
-	if f.alternate {
-		digits = prefix + digits
-	}
-	return f.signed(i.Sign() < 0, digits)
-}
-
-// grouped writes the group sign between digits, up to a point.
-func (f spec) grouped(digits string, every int) string {
-	if f.group == 0 {
-		return digits
-	}
-	whole, rest := digits, ""
-	if i := strings.IndexAny(digits, ".e"); i >= 0 {
-		whole, rest = digits[:i], digits[i:]
+// format writes a format. Formats of fields have fields, too, depth levels deep.
+func (f *formatter) format(s string, depth int) string {
+	if depth < 0 {
+		valueError("Max string recursion exceeded")
 	}
 	var b strings.Builder
-	for i, c := range whole {
-		if i > 0 && (len(whole)-i)%every == 0 {
-			b.WriteByte(f.group)
+	for s != "" {
+		i := strings.IndexAny(s, "{}")
+		if i < 0 {
+			b.WriteString(s)
+			break
 		}
-		b.WriteRune(c)
+		b.WriteString(s[:i])
+		c, rest := s[i], s[i+1:]
+		switch {
+		case rest != "" && rest[0] == c:
+			b.WriteByte(c)
+			s = rest[1:]
+			continue
+		case c == '}' || rest == "":
+			valueError("Single '%c' encountered in format string", c)
+		}
+		var fd field
+		fd, s = parseField(rest)
+		b.WriteString(f.x.made(f.field(fd, depth)))
 	}
-	return b.String() + rest
+	return f.x.made(b.String())
 }
 
-// float writes f as one of e, f, g and %.
-func (f spec) float(v float64) string {
-	verb := f.verb | 0x20
-	if f.verb == '%' {
-		v, verb = v*100, 'f'
-	}
-	digits := ""
-	precision := f.precision
-	if precision < 0 {
-		precision = 6
-	}
-	precision = min(precision, 1000)
-	switch a := math.Abs(v); {
-	case math.IsInf(v, 0):
-		digits = "inf"
-	case math.IsNaN(v):
-		digits = "nan"
-	case verb == 'g':
-		digits = general(a, precision, f.alternate)
-	default:
-		digits = strconv.FormatFloat(a, verb, precision, 64)
-		if f.alternate && precision == 0 {
-			unsupported("the flag # of a float without digits")
+// field is the inside of a pair of braces.
+type field struct {
+	name, spec string
+	conversion string // "", or the character behind "!"
+}
+
+// parseField reads a field and returns what follows its closing brace.
+func parseField(s string) (fd field, rest string) {
+	end := 0
+	for ; end < len(s) && strings.IndexByte("}:!", s[end]) < 0; end++ {
+		switch s[end] {
+		case '{':
+			valueError("unexpected '{' in field name")
+		case '[':
+			n := strings.IndexByte(s[end:], ']')
+			if n < 0 {
+				n = len(s) - end
+			}
+			end += n - 1 // the loop goes on at the bracket
 		}
 	}
-	digits = f.grouped(digits, 3)
-	if f.verb == '%' {
-		digits += "%"
+	if end >= len(s) {
+		valueError("expected '}' before end of string")
 	}
-	if f.verb >= 'A' && f.verb <= 'Z' {
-		digits = strings.ToUpper(digits)
+	fd.name = s[:end]
+	c, s := s[end], s[end+1:]
+	if c == '}' {
+		return fd, s
 	}
-	return f.signed(math.Signbit(v) && !math.IsNaN(v), digits)
-}
-
-// general is the format g.
-func general(a float64, precision int, keepZeros bool) string {
-	precision = max(precision, 1)
-	e := strconv.FormatFloat(a, 'e', precision-1, 64)
-	exponent, _ := strconv.Atoi(e[strings.IndexByte(e, 'e')+1:])
-	if exponent < -4 || exponent >= precision {
-		mantissa, rest, _ := strings.Cut(e, "e")
-		if !keepZeros && strings.Contains(mantissa, ".") {
-			mantissa = strings.TrimRight(strings.TrimRight(mantissa, "0"), ".")
-		}
-		return mantissa + "e" + rest
-	}
-	s := strconv.FormatFloat(a, 'f', precision-1-exponent, 64)
-	if !keepZeros && strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
-}
-
-// printf is the operator % of a text.
-// directive writes one directive behind its sign and returns its length.
-// size reads a width or a precision, of which * takes the next argument.
-func (p *printer) text(v any) string {
-	p.repr(v)
-	return p.b.String()
-}
-
-// firstRunes are the first n characters.
-func firstRunes(s string, n int) string {
-	for i := range s {
+	if c == '!' {
+		r, n := decode(s)
 		if n == 0 {
-			return s[:i]
+			valueError("end of string while looking for conversion specifier")
 		}
-		n--
+		fd.conversion, s = string(r), s[n:]
+		if strings.HasPrefix(s, "}") {
+			return fd, s[1:]
+		}
+		if s != "" && s[0] != ':' {
+			valueError("expected ':' after conversion specifier")
+		}
+		s = strings.TrimPrefix(s, ":")
 	}
-	return s
+	open := 1
+	for i := range len(s) {
+		switch s[i] {
+		case '{':
+			open++
+		case '}':
+			if open--; open == 0 {
+				fd.spec = s[:i]
+				return fd, s[i+1:]
+			}
+		}
+	}
+	valueError("unmatched '{' in format spec")
+	return fd, ""
 }
 
-// formatValue is Python's format(v, spec).
+func (f *formatter) field(fd field, depth int) string {
+	name := fd.name
+	switch {
+	case name == "":
+		if f.manual {
+			valueError("cannot switch from manual field specification to automatic field numbering")
+		}
+		name = strconv.Itoa(f.at)
+		f.at++
+	case allDigits(name):
+		if f.at > 0 {
+			valueError("cannot switch from manual field specification to automatic field numbering")
+		}
+		f.manual = true
+	}
+	v := f.value(name)
+	switch fd.conversion {
+	case "":
+	case "s":
+		v = str(f.x, v)
+	case "r":
+		v = reprOf(f.x, v)
+	case "a":
+		v = asciiEscapes(reprOf(f.x, v))
+	default:
+		valueError("Unknown conversion specifier %s", fd.conversion)
+	}
+	text := f.format(fd.spec, depth-1)
+	if !f.escape {
+		return formatValue(f.x, v, text)
+	}
+	if isMarkup(v) {
+		if text != "" {
+			valueError("Unsupported format specification for Markup.")
+		}
+		return str(f.x, v)
+	}
+	return escapeHTML(formatValue(f.x, v, text))
+}
+
+// value looks up the name of a field: "0", "name", "0.attribute[item]".
+func (f *formatter) value(name string) any {
+	end := strings.IndexAny(name, ".[")
+	if end < 0 {
+		end = len(name)
+	}
+	first, rest := name[:end], name[end:]
+	var v any
+	if i, ok := fieldNumber(first); !ok {
+		v = f.lookup(first)
+	} else if i < len(f.args.positional) {
+		v = f.args.positional[i]
+	} else {
+		raise("IndexError", "Replacement index %d out of range for positional args tuple", i)
+	}
+	for rest != "" {
+		part := ""
+		switch rest[0] {
+		case '.':
+			end := strings.IndexAny(rest[1:]+".", ".[") + 1
+			part, rest = rest[1:end], rest[end:]
+			if part != "" {
+				v = getAttr(f.x, v, part)
+			}
+		case '[':
+			end := strings.IndexByte(rest, ']')
+			if end < 0 {
+				valueError("Missing ']' in format string")
+			}
+			part, rest = rest[1:end], rest[end+1:]
+			if i, ok := fieldNumber(part); ok {
+				v = getItem(f.x, v, i)
+			} else if part != "" {
+				v = getItem(f.x, v, part)
+			}
+		default:
+			valueError("Only '.' or '[' may follow ']' in format field specifier")
+		}
+		if part == "" {
+			valueError("Empty attribute in format string")
+		}
+	}
+	return v
+}
+
+// fieldNumber reads decimal digits.
+func fieldNumber(s string) (n int, ok bool) {
+	for _, r := range s {
+		d, ok := digitValue(r)
+		if !ok {
+			return 0, false
+		}
+		if n = 10*n + d; n > 1<<31 {
+			valueError("Too many decimal digits in format string")
+		}
+	}
+	return n, s != ""
+}
+
+// formatValue is Python's format(v, text).
 func formatValue(x *exec, v any, text string) string {
 	if text == "" {
 		return str(x, v)
 	}
-	f := parseSpec(text)
-	_, isInt := integer(v)
+	i, isInt := integer(v)
 	_, isFloat := v.(float64)
-	_, isBool := v.(bool)
+	if !isText(v) && !isInt && !isFloat {
+		typeError("unsupported format string passed to %s.__format__", typeName(v))
+	}
+	f := parseSpec(x, text, !isText(v))
+	isVerb := func(verbs string) bool { return f.verb != 0 && strings.IndexByte(verbs, f.verb) >= 0 }
 	switch {
 	case isText(v):
 		if f.verb != 0 && f.verb != 's' {
@@ -218,39 +257,39 @@ func formatValue(x *exec, v any, text string) string {
 		if f.precision >= 0 {
 			s = firstRunes(s, f.precision)
 		}
-		return f.pad(x, s, false)
-	case isInt && (f.verb == 0 && !isBool || strings.IndexByte("dxXob", f.verb) >= 0 && f.verb != 0):
+		return f.text(x, s)
+	case isInt && (f.verb == 0 || isVerb("dxXob")):
 		if f.precision >= 0 {
 			valueError("Precision not allowed in integer format specifier")
 		}
-		i, _ := integer(v)
-		return f.pad(x, f.integer(i), true)
-	case (isInt || isFloat) && strings.IndexByte("eEfFgG%", f.verb) >= 0 && f.verb != 0:
-		return f.pad(x, f.float(toFloat(v)), true)
-	case isFloat && f.verb == 0 && f.precision < 0:
-		s := floatText(math.Abs(v.(float64)))
-		return f.pad(x, f.signed(math.Signbit(v.(float64)), f.grouped(s, 3)), true)
+		if f.group == ',' && isVerb("xXob") {
+			valueError("Cannot specify ',' with '%c'.", f.verb)
+		}
+		head, digits := f.integer(x, i)
+		return f.number(x, head, digits)
+	case isVerb("eEfFgG%") || f.verb == 0:
+		head, digits := f.float(x, toFloat(v))
+		return f.number(x, head, digits)
 	}
-	if isInt || isFloat {
+	if isVerb("cn") {
 		unsupported("the format %s of a %s", repr(text), typeName(v))
 	}
-	typeError("unsupported format string passed to %s.__format__", typeName(v))
+	valueError("Unknown format code '%c' for object of type '%s'", f.verb, typeName(v))
 	return ""
 }
 
 // parseSpec reads [[fill]align][sign][#][0][width][group][.precision][type].
-func parseSpec(s string) spec {
+func parseSpec(x *exec, s string, number bool) spec {
 	f := spec{precision: -1}
 	text := s
-	runes := []rune(s)
-	isAlign := func(i int) bool { return i < len(runes) && strings.ContainsRune("<>^=", runes[i]) }
+	r, n := decode(s)
+	isAlign := func(i int) bool { return i < len(s) && strings.IndexByte("<>^=", s[i]) >= 0 }
 	switch {
-	case isAlign(1):
-		f.fill, f.align, runes = string(runes[0]), byte(runes[1]), runes[2:]
+	case isAlign(n):
+		f.fill, f.align, s = string(r), s[n], s[n+1:]
 	case isAlign(0):
-		f.align, runes = byte(runes[0]), runes[1:]
+		f.align, s = s[0], s[1:]
 	}
-	s = string(runes)
 	take := func(set string) byte {
 		if s != "" && strings.IndexByte(set, s[0]) >= 0 {
 			c := s[0]
@@ -259,21 +298,19 @@ func parseSpec(s string) spec {
 		}
 		return 0
 	}
-	if f.sign = take("+- "); f.sign == '-' {
-		f.sign = 0
-	}
+	f.sign = take("+- ")
 	f.alternate = take("#") != 0
-	if take("0") != 0 && f.fill == "" {
-		f.fill = "0"
-		if f.align == 0 {
+	if f.fill == "" && take("0") != 0 {
+		if f.fill = "0"; f.align == 0 && number {
 			f.align = '='
 		}
 	}
-	p := &printfArgs{}
-	f.width, s = p.size(s, 0)
-	f.group = take(",_")
+	f.width, s = formatSize(s, 0)
+	if f.group = take(",_"); f.group != 0 && take(",_") != 0 {
+		valueError("Cannot specify both ',' and '_'.")
+	}
 	if take(".") != 0 {
-		if f.precision, s = p.size(s, -1); f.precision < 0 {
+		if f.precision, s = formatSize(s, -1); f.precision < 0 {
 			valueError("Format specifier missing precision")
 		}
 	}
@@ -283,120 +320,24 @@ func parseSpec(s string) spec {
 	if s != "" {
 		valueError("Invalid format specifier %s", repr(text))
 	}
-	if f.fill == "0" && f.group != 0 && f.width > 0 {
+	if f.fill == "0" && f.align == '=' && f.group != 0 && f.width > 0 {
 		unsupported("zeros and grouping together in the format %s", repr(text))
 	}
 	return f
 }
 
-// format is str.format in the sandbox.
-func format(x *exec, s string, a args, escaped bool) string {
-	var b strings.Builder
-	next := &numbering{}
-	for s != "" {
-		i := strings.IndexAny(s, "{}")
-		if i < 0 {
-			b.WriteString(s)
-			break
-		}
-		b.WriteString(s[:i])
-		c := s[i]
-		s = s[i+1:]
-		if s != "" && s[0] == c {
-			b.WriteByte(c)
-			s = s[1:]
-			continue
-		}
-		if c == '}' {
-			valueError("Single '}' encountered in format string")
-		}
-		end := strings.IndexAny(s, "{}")
-		if end < 0 {
-			valueError("expected '}' before end of string")
-		}
-		if s[end] == '{' {
-			unsupported("a field within a field of a format")
-		}
-		v := field(x, s[:end], a, next)
-		if escaped {
-			v = escapeHTML(v)
-		}
-		b.WriteString(x.made(v))
-		s = s[end+1:]
+// formatSize reads a width or a precision.
+func formatSize(s string, none int) (int, string) {
+	n := 0
+	for n < len(s) && isDecimal(s[n]) {
+		n++
 	}
-	return x.made(b.String())
-}
-
-// numbering counts fields without a name. Python allows either those or numbered ones.
-type numbering struct {
-	automatic, manual bool
-	at                int
-}
-
-// name is the name of a field, the next number where it has none.
-func (n *numbering) name(first string) string {
-	_, err := strconv.Atoi(first)
-	n.automatic, n.manual = n.automatic || first == "", n.manual || err == nil
-	if n.automatic && n.manual {
-		valueError("cannot switch between automatic field numbering and manual field specification")
+	if n == 0 {
+		return none, s
 	}
-	if first != "" {
-		return first
+	v, err := strconv.Atoi(s[:n])
+	if err != nil || v > maxWidth {
+		overLimit("a width of %.20s", s[:n])
 	}
-	n.at++
-	return strconv.Itoa(n.at - 1)
-}
-
-// field writes a replacement field, without its braces.
-func field(x *exec, s string, a args, next *numbering) string {
-	name, text, _ := strings.Cut(s, ":")
-	name, conversion, converted := strings.Cut(name, "!")
-	first := name
-	if i := strings.IndexAny(name, ".["); i >= 0 {
-		first = name[:i]
-	}
-	v := fieldValue(a, next.name(first))
-	for rest := name[min(len(name), strings.IndexAny(name+".", ".[")):]; rest != ""; {
-		if rest[0] == '.' {
-			end := strings.IndexAny(rest[1:]+".", ".[") + 1
-			v, rest = getAttr(x, v, rest[1:end]), rest[end:]
-			continue
-		}
-		end := strings.IndexByte(rest, ']')
-		if end < 0 {
-			valueError("Missing ']' in format string")
-		}
-		var at any = rest[1:end]
-		if i, err := strconv.Atoi(rest[1:end]); err == nil {
-			at = i
-		}
-		v, rest = getItem(x, v, at), rest[end+1:]
-	}
-	if converted {
-		switch conversion {
-		case "s":
-			v = str(x, v)
-		case "r":
-			v = (&printer{x: x}).text(v)
-		default:
-			unsupported("the conversion !%s of a format", conversion)
-		}
-	}
-	return formatValue(x, v, text)
-}
-
-func fieldValue(a args, name string) any {
-	if i, err := strconv.Atoi(name); err == nil {
-		if i >= len(a.positional) {
-			raise("IndexError", "%s", fmt.Sprintf("Replacement index %d out of range for positional args tuple", i))
-		}
-		return a.positional[i]
-	}
-	for i, n := range a.names {
-		if n == name {
-			return a.named[i]
-		}
-	}
-	raise("KeyError", "%s", repr(name))
-	return nil
+	return v, s[n:]
 }

@@ -1,25 +1,26 @@
 package jinja
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 const maxRange = 100_000 // items; the sandbox's own limit
 
-// globals is the outermost scope: jinja2's functions and transformers', and the variables over them.
-func globals(vars Vars, now time.Time) *scope {
-	s := newScope(nil, nil)
+// globals are jinja2's functions and transformers', and the variables over them.
+func globals(vars Vars, now time.Time) map[string]any {
+	all := make(map[string]any, len(vars)+8)
 	for name, call := range map[string]func(*exec, args) any{
 		"range": rangeFunction, "dict": dictFunction, "namespace": namespaceFunction, "cycler": cyclerFunction,
 		"joiner": joinerFunction, "lipsum": lipsum, "raise_exception": raiseException,
 	} {
-		s.set(name, &function{name, call})
+		all[name] = &function{name, call}
 	}
 	if !now.IsZero() {
-		s.set("strftime_now", &function{"strftime_now", strftimeNow})
+		all["strftime_now"] = &function{"strftime_now", strftimeNow}
 	}
-	for name, v := range vars {
-		s.set(name, v)
-	}
-	return s
+	maps.Copy(all, vars)
+	return all
 }
 
 func rangeFunction(x *exec, a args) any {
@@ -66,7 +67,7 @@ func dictFunction(x *exec, a args) any {
 func fill(x *exec, d *Dict, v any) {
 	if from, ok := v.(*Dict); ok {
 		for i, k := range from.keys {
-			d.Set(k, from.values[i])
+			d.set(x.key(k), k, from.values[i])
 		}
 		return
 	}
@@ -75,7 +76,7 @@ func fill(x *exec, d *Dict, v any) {
 		if len(kv) != 2 {
 			valueError("dictionary update sequence element #%d has length %d; 2 is required", i, len(kv))
 		}
-		d.Set(kv[0], kv[1])
+		d.set(x.key(kv[0]), kv[0], kv[1])
 	}
 }
 

@@ -1,9 +1,6 @@
 package jinja
 
-import (
-	"html"
-	"strings"
-)
+import "strings"
 
 var htmlEscapes = strings.NewReplacer("&", "&amp;", ">", "&gt;", "<", "&lt;", "'", "&#39;", `"`, "&#34;")
 
@@ -26,29 +23,6 @@ func forceEscape(x *exec, of any, a args) any {
 func safe(x *exec, of any, a args) any {
 	bind("safe", a)
 	return markup(str(x, of))
-}
-
-func stripTags(x *exec, of any, a args) any {
-	bind("striptags", a)
-	s := str(x, of)
-	s = x.without(x.without(s, "<!--", "-->"), "<", ">")
-	return html.UnescapeString(strings.Join(strings.FieldsFunc(s, isSpace), " "))
-}
-
-// without removes what stands between open and end, both included, again and again.
-func (x *exec) without(s, open, end string) string {
-	for {
-		i := strings.Index(s, open)
-		if i < 0 {
-			return s
-		}
-		n := strings.Index(s[i:], end)
-		if n < 0 {
-			return s
-		}
-		x.spend(len(s))
-		s = s[:i] + s[i+n+len(end):]
-	}
 }
 
 func xmlAttributes(x *exec, of any, a args) any {
@@ -74,13 +48,16 @@ func xmlAttributes(x *exec, of any, a args) any {
 		if !isMarkup(v) {
 			value = escapeHTML(value)
 		}
-		parts = append(parts, escapeHTML(key)+`="`+value+`"`)
+		if !isMarkup(k) {
+			key = escapeHTML(key)
+		}
+		parts = append(parts, key+`="`+value+`"`)
 	}
 	s := strings.Join(parts, " ")
 	if s != "" && truth(or(b[0], true)) {
 		s = " " + s
 	}
-	return x.made(s)
+	return asMarkupIf(x.autoescape, x.made(s))
 }
 
 func urlEncode(x *exec, of any, a args) any {

@@ -82,10 +82,7 @@ var ErrUnsupported = errors.New("not supported")
 var ErrLimit = errors.New("the template exceeds a limit")
 
 // Template is immutable; many goroutines may render with one.
-type Template struct {
-	body []node
-	own  []string // names that the top level assigns before it reads them
-}
+type Template struct{ main routine }
 
 // Parse compiles source. Errors are those of jinja2's compiler, as *Error, or wrap ErrLimit
 // or ErrUnsupported.
@@ -93,12 +90,10 @@ func Parse(source string) (t *Template, err error) {
 	defer catch(&err)
 	tokens := lex(source)
 	p := &parser{tokens: tokens}
-	body := p.template()
-	fold(body)
-	check(body)
-	root := newFrame(nil)
-	root.statements(body)
-	return &Template{body, root.own}, nil
+	list := p.template()
+	fold(list)
+	check(list)
+	return &Template{resolve(list)}, nil
 }
 
 // Render returns the text. Errors are those that Python raises, as *Error, or wrap ErrLimit
@@ -113,7 +108,9 @@ func (t *Template) Render(vars Vars, opt Options) (text string, err error) {
 	defer catch(&err)
 	var out strings.Builder
 	x.out = &out
-	x.run(t.body, newScope(globals(vars, opt.Now), t.own))
+	l := x.locals(&t.main, nil, &context{map[string]any{}, globals(vars, opt.Now)})
+	x.begin(&t.main.body, l)
+	x.run(t.main.nodes, l)
 	return out.String(), nil
 }
 

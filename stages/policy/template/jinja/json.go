@@ -105,8 +105,8 @@ type dump struct {
 	b        strings.Builder
 	indent   string // of one level
 	lines    bool   // every item on a line of its own
-	item     string // between items
-	key      string // between a key and its value
+	item     any    // what stands between items, a text
+	key      any    // what stands between a key and its value
 	ascii    bool
 	sortKeys bool
 }
@@ -115,25 +115,44 @@ type dump struct {
 func toJSON(x *exec, of any, a args) any {
 	b := bind("tojson", a, "ensure_ascii=", "indent=", "separators=", "sort_keys=")
 	d := &dump{x: x, item: ", ", key: ": ", ascii: truth(or(b[0], false)), sortKeys: truth(or(b[3], false))}
-	if i := or(b[1], nil); i != nil {
-		d.lines, d.item = true, ","
-		if s, ok := text(i); ok {
-			d.indent = s
-		} else if n := count(i); n > maxWidth/64 {
-			overLimit("indentation by %d", n)
-		} else {
-			d.indent = strings.Repeat(" ", max(n, 0))
-		}
+	indent := or(b[1], nil)
+	if d.lines = indent != nil; d.lines {
+		d.item = ","
 	}
 	if s := or(b[2], nil); s != nil {
 		pair := list(x, s)
 		if len(pair) != 2 {
 			valueError("not enough values to unpack (expected 2, got %d)", len(pair))
 		}
-		d.item, d.key = argText("separators", pair[0]), argText("separators", pair[1])
+		d.item, d.key = pair[0], pair[1]
+	}
+	if s, ok := text(of); ok { // Python looks at no other argument for a text
+		d.string(s)
+		return d.b.String()
+	}
+	if d.lines {
+		d.indent = indentation(x, indent)
+	} else {
+		argText("separators", d.item)
+		argText("separators", d.key)
 	}
 	d.value(of, 0)
 	return d.b.String()
+}
+
+// indentation is a text, or a number of spaces.
+func indentation(x *exec, v any) string {
+	if s, ok := text(v); ok {
+		return s
+	}
+	if u, ok := v.(*undefined); ok {
+		u.fail()
+	}
+	n := max(count(v), 0)
+	if n > maxWidth/64 {
+		overLimit("indentation by %d", n)
+	}
+	return strings.Repeat(" ", n)
 }
 
 func (d *dump) add(s string) {
@@ -202,16 +221,19 @@ func (d *dump) object(v *Dict, depth int) {
 		default:
 			typeError("keys must be str, int, float, bool or None, not %s", typeName(k))
 		}
-		d.add(d.key)
+		d.add(argText("separators", d.key))
 		d.value(v.values[at], depth+1)
 	})
 }
 
 func (d *dump) items(open, end string, n, depth int, one func(i int)) {
 	d.add(open)
+	if d.lines && n > 0 {
+		argText("separators", d.item)
+	}
 	for i := range n {
 		if i > 0 {
-			d.add(d.item)
+			d.add(argText("separators", d.item))
 		}
 		d.line(depth + 1)
 		one(i)
@@ -242,11 +264,7 @@ func (d *dump) string(s string) {
 		case ok:
 			d.b.WriteString(escape)
 		case r < ' ' || d.ascii && r >= 0x7f && r < 0x10000:
-			if r == 0x7f {
-				d.b.WriteRune(r)
-			} else {
-				fmt.Fprintf(&d.b, `\u%04x`, r)
-			}
+			fmt.Fprintf(&d.b, `\u%04x`, r)
 		case d.ascii && r >= 0x10000:
 			fmt.Fprintf(&d.b, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
 		default:

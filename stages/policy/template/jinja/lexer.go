@@ -71,7 +71,8 @@ type lexer struct {
 	line         int
 	lineStarting bool // the character before at is a newline, or there is none
 	tokens       []token
-	brackets     []byte // closing ones that are due
+	brackets     []byte          // closing ones that are due
+	characters   map[string]rune // by name, made for the first one that is named
 }
 
 func lex(source string) []token {
@@ -199,6 +200,9 @@ func rawBegin(tag string) int {
 // raw reads up to the matching endraw.
 func (l *lexer) raw() {
 	rest := l.source[l.at:]
+	if rest == "" {
+		return // jinja2 reads the end of a raw block or comment only where something follows
+	}
 	for from := 0; ; {
 		i := strings.Index(rest[from:], "{%")
 		if i < 0 {
@@ -251,6 +255,9 @@ func tagEnd(s, end string) int {
 
 func (l *lexer) comment() {
 	rest := l.source[l.at:]
+	if rest == "" {
+		return
+	}
 	for i := range rest {
 		if n := tagEnd(rest[i:], "#}"); n > 0 {
 			l.advance(i + n)

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/runenames"
 )
@@ -18,7 +17,7 @@ func (l *lexer) text(rest string, quote byte) {
 		case '\\':
 			i++ // of a longer character the first byte: its others are no quotes
 		case quote:
-			value, problem := unescape(rest[1:i])
+			value, problem := l.unescape(rest[1:i])
 			if problem != "" {
 				raiseAt(l.line, "TemplateSyntaxError", "%s", problem)
 			}
@@ -32,7 +31,7 @@ func (l *lexer) text(rest string, quote byte) {
 
 // unescape reads s as Python's codec "unicode-escape" does after everything beyond ASCII was
 // written as an escape, which is how jinja2 reads its literals.
-func unescape(s string) (value, problem string) {
+func (l *lexer) unescape(s string) (value, problem string) {
 	if !strings.Contains(s, `\`) {
 		return s, ""
 	}
@@ -47,7 +46,7 @@ func unescape(s string) (value, problem string) {
 		if i+1 == len(s) {
 			return "", `\ at end of string`
 		}
-		n, text, problem := escape(s[i+1:])
+		n, text, problem := l.escape(s[i+1:])
 		if problem != "" {
 			return "", problem
 		}
@@ -81,7 +80,7 @@ var simpleEscapes = map[byte]string{
 }
 
 // escape reads one escape behind its backslash and returns its length and its text.
-func escape(s string) (n int, text, problem string) {
+func (l *lexer) escape(s string) (n int, text, problem string) {
 	if text, ok := simpleEscapes[s[0]]; ok {
 		return 1, text, ""
 	}
@@ -100,7 +99,7 @@ func escape(s string) (n int, text, problem string) {
 	case c == 'U':
 		return hexEscape(s, 8, `truncated \UXXXXXXXX escape`)
 	case c == 'N':
-		return nameEscape(s)
+		return l.nameEscape(s)
 	}
 	return 0, `\`, "" // an unknown escape stays as it is
 }
@@ -123,38 +122,45 @@ func hexEscape(s string, size int, problem string) (int, string, string) {
 }
 
 // nameEscape reads \N{NAME}.
-func nameEscape(s string) (int, string, string) {
+func (l *lexer) nameEscape(s string) (int, string, string) {
 	end := strings.IndexByte(s, '}')
 	if !strings.HasPrefix(s, "N{") || end < 3 {
 		return 0, "", `malformed \N character escape`
 	}
-	name := strings.ToUpper(s[2:end])
-	for r := rune(0); r <= unicode.MaxRune; r++ {
-		if runenames.Name(r) == name {
-			return end + 1, string(r), ""
+	if l.characters == nil {
+		l.characters = map[string]rune{}
+		for r := rune(0); r <= unicode.MaxRune; r++ {
+			if name := runenames.Name(r); name != "" {
+				l.characters[name] = r
+			}
 		}
 	}
-	unsupported("the character %s: its name is unknown here", repr(name))
-	return 0, "", ""
+	name := strings.ToUpper(s[2:end])
+	r, ok := l.characters[name]
+	if !ok {
+		unsupported("the character %s: its name is unknown here", repr(name))
+	}
+	return end + 1, string(r), ""
 }
+
+// notInNames are letters whose normal form is no name: Unicode's XID_Start and XID_Continue leave them out.
+const notInNames = "\u037a\u2e2f\u309b\u309c\ufc5e\ufc5f\ufc60\ufc61\ufc62\ufc63\ufdfa\ufdfb" +
+	"\ufe70\ufe72\ufe74\ufe76\ufe78\ufe7a\ufe7c\ufe7e"
 
 // isIdentifier is Python's str.isidentifier.
 func isIdentifier(s string) bool {
 	for i, r := range s {
 		start := r == '_' || unicode.IsLetter(r) || unicode.Is(unicode.Nl, r) || unicode.Is(unicode.Other_ID_Start, r)
 		more := unicode.In(r, unicode.Mn, unicode.Mc, unicode.Nd, unicode.Pc, unicode.Other_ID_Continue)
-		if !start && (i == 0 || !more) {
+		switch {
+		case !start && !more, !start && i == 0, r >= 0x80 && strings.ContainsRune(notInNames, r):
+			return false
+		case i == 0 && strings.ContainsRune("\u0e33\u0eb3\uff9e\uff9f", r):
 			return false
 		}
 	}
 	return s != ""
 }
-
-// isSpace is Python's white space, for one character.
-func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
-
-// runes and length count code points, as Python does.
-func length(s string) int { return utf8.RuneCountInString(s) }
 
 // number reads an integer or a float. Behind a dot only integers are read: a.0.1.
 func (l *lexer) number(rest string) {
@@ -166,10 +172,12 @@ func (l *lexer) number(rest string) {
 		return
 	}
 	n := integerLength(rest)
-	value, ok := new(big.Int).SetString(strings.ReplaceAll(rest[:n], "_", ""), 0)
-	if !ok || n > 4300 {
-		raiseAt(l.line, "ValueError", "%.20s is no integer", rest[:n])
+	text := strings.ReplaceAll(rest[:n], "_", "")
+	hasBase := strings.ContainsAny(text[:min(2, len(text))], "bBoOxX")
+	if isDecimal(text[len(text)-1]) && !hasBase && len(text) > maxDigits {
+		raiseAt(l.line, "ValueError", "Exceeds the limit (%d digits) for integer string conversion", maxDigits)
 	}
+	value, _ := new(big.Int).SetString(text, 0)
 	l.add(token{kind: tokenNumber, value: normal(value), text: rest[:n], whole: true})
 	l.advance(n)
 }
@@ -190,8 +198,6 @@ func digits(s string, first bool, is func(byte) bool) int {
 	}
 	return n
 }
-
-func isDecimal(c byte) bool { return c >= '0' && c <= '9' }
 
 func floatLength(s string) int {
 	n := digits(s, false, isDecimal)

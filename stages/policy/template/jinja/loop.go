@@ -4,71 +4,93 @@ import (
 	"slices"
 )
 
-func (x *exec) forLoop(n *forNode, s *scope) signal {
-	over := x.eval(n.over, s)
+func (x *exec) forLoop(n *forNode, l *locals) signal {
+	over := x.eval(n.over, l)
 	if n.recursive {
-		x.writeText(x.recursiveLoop(n, over, s, 0))
+		x.writeText(x.recursiveLoop(n, over, l, 0))
 		return proceed
 	}
-	return x.loop(n, over, s, 0)
+	return x.loop(n, over, l, l, 0)
 }
 
-// recursiveLoop is a loop whose body may call it with other items.
-func (x *exec) recursiveLoop(n *forNode, over any, s *scope, depth int) any {
+// recursiveLoop is a loop whose body may call it with other items: a function, which was defined where outer is.
+func (x *exec) recursiveLoop(n *forNode, over any, outer *locals, depth int) any {
 	x.enter()
 	defer x.leave()
-	return x.captured(func() { x.loop(n, over, s, depth) })
+	x.work(n.size / 8)
+	l := &locals{make([]any, n.size), outer, outer.context}
+	return asMarkupIf(n.escapes, x.capture(func() { x.loop(n, over, l, outer, depth) }))
 }
 
-func (x *exec) loop(n *forNode, over any, s *scope, depth int) signal {
+func (x *exec) loop(n *forNode, over any, l, outer *locals, depth int) signal {
 	if n.test != nil {
-		over = x.filtered(n, over, s)
+		over = x.filtered(n, over, outer)
 	}
-	l := &loopContext{x: x, over: over, next: iterate(x, over), depth: depth, index: -1}
+	c := &loopContext{x: x, over: over, next: iterate(x, over), depth: depth, index: -1}
 	if n.recursive {
-		l.recurse = func(items any) any { return x.recursiveLoop(n, items, s, depth+1) }
+		c.recurse = func(items any) any { return x.recursiveLoop(n, items, outer, depth+1) }
 	}
 	completed := false
-	for l.advance() {
+	for c.advance() {
 		x.step()
-		inner := newScope(s, n.own)
-		inner.set("loop", l)
-		x.assign(n.target, l.current, inner)
-		switch x.run(n.body, inner) {
+		if n.loop >= 0 {
+			l.vars[n.loop] = c
+		}
+		x.assign(n.target, c.current, l)
+		x.begin(&n.body, l)
+		switch x.run(n.nodes, l) {
 		case stopLoop:
-			return x.loopElse(n, completed, s)
+			return x.loopElse(n, completed, l)
 		case proceed:
 			completed = true // jinja2 notes it at the end of the body: "continue" skips that
 		}
 	}
-	return x.loopElse(n, completed, s)
+	return x.loopElse(n, completed, l)
 }
 
 // loopElse runs the else part unless the body was completed once.
-func (x *exec) loopElse(n *forNode, completed bool, s *scope) signal {
-	if completed || n.orElse == nil {
+func (x *exec) loopElse(n *forNode, completed bool, l *locals) signal {
+	n.end(l)
+	if completed || !n.hasElse {
 		return proceed
 	}
-	return x.run(n.orElse, newScope(s, n.elseOwn))
+	return x.within(&n.orElse, l)
 }
 
 // filtered yields the items for which the loop's test is true.
-func (x *exec) filtered(n *forNode, over any, s *scope) *generator {
-	next := iterate(x, over)
+func (x *exec) filtered(n *forNode, over any, outer *locals) *generator {
+	var next func() (any, bool)
+	l := x.locals(&n.testBody, outer, outer.context)
 	return &generator{name: "generator", next: func() (any, bool) {
+		if next == nil {
+			x.begin(&n.testBody.body, l)
+			next = iterate(x, over)
+		}
 		for {
 			v, ok := next()
 			if !ok {
 				return nil, false
 			}
 			x.step()
-			inner := newScope(s, nil)
-			x.assign(n.target, v, inner)
-			if truth(x.eval(n.test, inner)) {
-				return v, true
+			x.assign(n.testTarget, v, l)
+			if truth(x.eval(n.test, l)) {
+				return assigned(n.testTarget, l), true
 			}
 		}
 	}}
+}
+
+// assigned is what a target holds: a tuple where it has more than one name.
+func assigned(target expr, l *locals) any {
+	t, ok := target.(*tupleExpr)
+	if !ok {
+		return l.get(target.(*nameExpr).at)
+	}
+	out := &Tuple{}
+	for _, item := range t.items {
+		out.Items = append(out.Items, assigned(item, l))
+	}
+	return out
 }
 
 // loopContext is the variable loop. It looks ahead by at most one item, as jinja2's does.
@@ -174,6 +196,9 @@ func (l *loopContext) attr(name string) (any, bool) {
 		return l.ahead, true
 	case "cycle":
 		return &function{"cycle", func(_ *exec, a args) any {
+			if len(a.names) > 0 {
+				typeError("LoopContext.cycle() got an unexpected keyword argument %s", repr(a.names[0]))
+			}
 			if len(a.positional) == 0 {
 				typeError("no items for cycling given")
 			}
@@ -181,6 +206,9 @@ func (l *loopContext) attr(name string) (any, bool) {
 		}}, true
 	case "changed":
 		return &function{"changed", func(x *exec, a args) any {
+			if len(a.names) > 0 {
+				typeError("LoopContext.changed() got an unexpected keyword argument %s", repr(a.names[0]))
+			}
 			now := &Tuple{Items: slices.Clone(a.positional)}
 			if l.changedBefore != nil && equal(x, l.changedBefore, now) {
 				return false

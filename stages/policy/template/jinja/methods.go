@@ -39,7 +39,17 @@ func attribute(x *exec, of any, name string) (value any, ok bool) {
 			return value, true
 		}
 	case *cycler:
-		return cyclerAttribute(v, name)
+		if value, ok := cyclerAttribute(v, name); ok {
+			return value, true
+		}
+	case *joiner:
+		if value, ok := map[string]any{"sep": v.sep, "used": v.used}[name]; ok {
+			return value, true
+		}
+	case *function:
+		if slices.Contains(classes, v.name) {
+			unsupported("the attribute or item %s of the class %s", name, v.name)
+		}
 	}
 	if _, ok := of.(*namespace); ok {
 		return nil, false // its methods and private names are no attributes
@@ -49,6 +59,9 @@ func attribute(x *exec, of any, name string) (value any, ok bool) {
 	}
 	return method(of, name)
 }
+
+// classes are the functions that are classes in Python, and have attributes and items.
+var classes = []string{"dict", "namespace", "cycler", "joiner"}
 
 // dunder are names that every object has, and the sandbox hides.
 var dunder = map[string]bool{
@@ -70,6 +83,8 @@ func macroAttribute(m *macro, name string) (any, bool) {
 			return nil, true
 		}
 		return m.node.name, true
+	case "explicit_caller":
+		return slices.Contains(m.node.params, "caller"), true
 	case "arguments":
 		t := &Tuple{}
 		for _, p := range m.node.params {
@@ -77,11 +92,11 @@ func macroAttribute(m *macro, name string) (any, bool) {
 		}
 		return t, true
 	case "caller":
-		return m.node.caller, true
+		return m.node.usesCaller, true
 	case "catch_kwargs":
-		return m.node.kwargs, true
+		return m.node.kwargs.used, true
 	case "catch_varargs":
-		return m.node.varargs, true
+		return m.node.varargs.used, true
 	}
 	return nil, false
 }
@@ -90,14 +105,19 @@ func cyclerAttribute(c *cycler, name string) (any, bool) {
 	switch name {
 	case "current":
 		return c.items[c.at], true
+	case "items":
+		return &Tuple{Items: c.items}, true
+	case "pos":
+		return c.at, true
 	case "next":
-		return &function{"next", func(*exec, args) any {
+		return &function{"next", func(_ *exec, a args) any {
+			bind("next", a)
 			v := c.items[c.at]
 			c.at = (c.at + 1) % len(c.items)
 			return v
 		}}, true
 	case "reset":
-		return &function{"reset", func(*exec, args) any { c.at = 0; return nil }}, true
+		return &function{"reset", func(_ *exec, a args) any { bind("reset", a); c.at = 0; return nil }}, true
 	}
 	return nil, false
 }
@@ -125,10 +145,23 @@ func method(of any, name string) (any, bool) {
 	case bytesValue:
 		return bytesMethod(v, name)
 	case float64:
-		if name == "is_integer" {
+		switch name {
+		case "is_integer":
 			return &function{name, func(_ *exec, a args) any {
 				bind(name, a)
 				return !math.IsInf(v, 0) && v == math.Trunc(v)
+			}}, true
+		case "real":
+			return v, true
+		case "imag":
+			return 0.0, true
+		}
+	case *rangeValue:
+		if name == "count" || name == "index" {
+			return &function{name, func(x *exec, a args) any {
+				bind(name, a, "value/")
+				m, _ := itemsMethod(list(x, v), "range", name)
+				return m.(*function).call(x, a)
 			}}, true
 		}
 	case bool, int, *big.Int:
@@ -152,13 +185,10 @@ func method(of any, name string) (any, bool) {
 
 // otherMethods are those that Python has and nothing here computes.
 var otherMethods = map[string][]string{
-	"str":       {"format_map"},
-	"Markup":    {"format_map", "escape", "striptags", "unescape"},
 	"dict":      {"fromkeys"},
 	"int":       {"to_bytes", "from_bytes", "as_integer_ratio", "conjugate", "bit_count", "is_integer"},
 	"bool":      {"to_bytes", "from_bytes", "as_integer_ratio", "conjugate", "bit_count", "is_integer"},
-	"float":     {"hex", "fromhex", "as_integer_ratio", "conjugate", "real", "imag"},
-	"range":     {"count", "index"},
+	"float":     {"hex", "fromhex", "as_integer_ratio", "conjugate"},
 	"generator": {"send", "throw", "close", "gi_running", "gi_yieldfrom", "gi_suspended"},
 	"dict_keys": {"mapping", "isdisjoint"}, "dict_values": {"mapping"}, "dict_items": {"mapping", "isdisjoint"},
 }
@@ -193,7 +223,7 @@ func itemsMethod(items []any, kind, name string) (any, bool) {
 
 // clip is a bound of a slice of n items.
 func clip(v any, n int) int {
-	i := count(v)
+	i := position(v)
 	if i < 0 {
 		i = max(i+n, 0)
 	}
@@ -204,9 +234,9 @@ func dictMethod(d *Dict, name string) (any, bool) {
 	var call func(x *exec, a args) any
 	switch name {
 	case "get":
-		call = func(_ *exec, a args) any {
+		call = func(x *exec, a args) any {
 			b := bind(name, a, "key/", "default/=")
-			if v, ok := d.Get(b[0]); ok {
+			if v, ok := d.get(x.key(b[0])); ok {
 				return v
 			}
 			return or(b[1], nil)

@@ -39,6 +39,7 @@ func binary(x *exec, op string, a, b any) any {
 	if isNumber(a) && isNumber(b) {
 		return arithmetic(x, op, a, b)
 	}
+	refuseSets(op, a, b)
 	switch op {
 	case "+":
 		return add(x, a, b)
@@ -66,6 +67,17 @@ func binary(x *exec, op string, a, b any) any {
 	}
 	typeError("unsupported operand type(s) for %s: '%s' and '%s'", op, typeName(a), typeName(b))
 	return nil
+}
+
+// refuseSets refuses what Python computes and nothing here does: with the sets that dict views are, and with bytes.
+func refuseSets(op string, a, b any) {
+	for _, v := range []any{a, b} {
+		view, ok := v.(*view)
+		_, isBytes := v.(bytesValue)
+		if ok && op == "-" && view.kind != "dict_values" || isBytes && (op == "+" || op == "*" || op == "%") {
+			unsupported("the operator %s of a %s", op, typeName(v))
+		}
+	}
 }
 
 func isText(v any) bool   { _, ok := text(v); return ok }
@@ -179,7 +191,7 @@ func arithmetic(x *exec, op string, a, b any) any {
 	case "*":
 		return f * g
 	case "**":
-		return power(f, g)
+		return power(x, f, g)
 	}
 	if g == 0 {
 		raise("ZeroDivisionError", "%s", map[string]string{
@@ -224,7 +236,7 @@ func floorDiv(f, g float64) float64 {
 	return floor
 }
 
-func power(f, g float64) any {
+func power(x *exec, f, g float64) any {
 	if f == 0 && g < 0 {
 		raise("ZeroDivisionError", "0.0 cannot be raised to a negative power")
 	}
@@ -232,8 +244,49 @@ func power(f, g float64) any {
 		unsupported("a power that is a complex number")
 	}
 	p := math.Pow(f, g)
+	if p != 0 && p-p == 0 && f-f == 0 && g-g == 0 { // all of them finite
+		p = exactPower(x, f, g)
+	}
 	if math.IsInf(p, 0) && !math.IsInf(f, 0) && !math.IsInf(g, 0) {
 		raise("OverflowError", "(34, 'Numerical result out of range')")
+	}
+	return p
+}
+
+// exactPower is f to the power of g, which is a fraction over a power of two, correctly rounded: so does Python's C
+// library in all but a few cases close to the middle of two floats, which are refused.
+func exactPower(x *exec, f, g float64) float64 {
+	const precision, tooClose = 500, 0.05
+	fraction := new(big.Rat).SetFloat64(math.Abs(g))
+	roots := fraction.Denom().BitLen() - 1
+	if roots > 100 || fraction.Num().BitLen() > 100 {
+		unsupported("the exponent %v", g)
+	}
+	x.work(1000 + 20*roots)
+	base := new(big.Float).SetPrec(precision).SetFloat64(math.Abs(f))
+	for range roots {
+		base.Sqrt(base)
+	}
+	power := new(big.Float).SetPrec(precision).SetInt64(1)
+	for i := fraction.Num().BitLen() - 1; i >= 0; i-- {
+		power.Mul(power, power)
+		if fraction.Num().Bit(i) == 1 {
+			power.Mul(power, base)
+		}
+	}
+	if g < 0 {
+		power.Quo(new(big.Float).SetPrec(precision).SetInt64(1), power)
+	}
+	p, _ := power.Float64()
+	if p != 0 && !math.IsInf(p, 0) {
+		unit := new(big.Float).SetFloat64(math.Nextafter(p, math.Inf(1)) - p)
+		off, _ := new(big.Float).Quo(new(big.Float).Sub(power, new(big.Float).SetFloat64(p)), unit).Float64()
+		if math.Abs(math.Abs(off)-0.5) < tooClose {
+			unsupported("a power that C libraries may round either way")
+		}
+	}
+	if f < 0 && math.Mod(g, 2) != 0 {
+		return -p
 	}
 	return p
 }
@@ -280,6 +333,9 @@ func divide(i, j *big.Int) any {
 	if j.Sign() == 0 {
 		raise("ZeroDivisionError", "division by zero")
 	}
+	if i.Sign() == 0 && j.Sign() < 0 {
+		return math.Copysign(0, -1)
+	}
 	f, _ := new(big.Rat).SetFrac(i, j).Float64()
 	if math.IsInf(f, 0) {
 		raise("OverflowError", "integer division result too large for a float")
@@ -289,7 +345,7 @@ func divide(i, j *big.Int) any {
 
 func integerPower(x *exec, i, j *big.Int) any {
 	if j.Sign() < 0 {
-		return power(intToFloat(i), intToFloat(j))
+		return power(x, intToFloat(i), intToFloat(j))
 	}
 	if i.BitLen() > 1 {
 		if !j.IsInt64() || j.Int64() > maxIntBits || i.BitLen()*int(j.Int64()) > maxIntBits {

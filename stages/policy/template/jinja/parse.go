@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"slices"
+	"strings"
 )
 
 // The statements of the parser follow jinja2/parser.py.
@@ -20,6 +21,11 @@ func (p *parser) current() token { return p.tokens[p.at] }
 
 // look is the token behind the current one.
 func (p *parser) look() token { return p.tokens[min(p.at+1, len(p.tokens)-1)] }
+
+func (p *parser) lookName(name string) bool {
+	t := p.look()
+	return t.kind == tokenName && t.text == name
+}
 
 func (p *parser) next() token {
 	t := p.tokens[p.at]
@@ -191,7 +197,7 @@ func (p *parser) statement() []node {
 		"call": (*parser).callBlock, "filter": (*parser).filterBlock, "with": (*parser).with,
 		"block": (*parser).namedBlock, "print": (*parser).print, "autoescape": (*parser).autoescape,
 		"generation": (*parser).generation, "break": (*parser).control, "continue": (*parser).control,
-		"include": (*parser).loads, "import": (*parser).loads, "from": (*parser).loads, "extends": (*parser).loads,
+		"include": (*parser).include, "import": (*parser).imports, "from": (*parser).from, "extends": (*parser).extends,
 	}[t.text]
 	if parse == nil {
 		p.failTag(t.text, t.line)
@@ -203,16 +209,16 @@ func (p *parser) statement() []node {
 
 func (p *parser) forLoop(line int) []node {
 	p.next()
-	n := &forNode{line: line, target: p.target(tupleRules{endIn: true})}
+	n := &forNode{line: line, target: p.target(tupleRules{})}
 	p.expectKeyword("in")
-	n.over = p.tuple(tupleRules{endRecursive: true})
+	n.over = p.tuple(tupleRules{})
 	if p.skipName("if") {
 		n.test = p.expression()
 	}
 	n.recursive = p.skipName("recursive")
-	n.body = p.block(false, "endfor", "else")
-	if p.next().text == "else" {
-		n.orElse = p.block(true, "endfor")
+	n.nodes = p.block(false, "endfor", "else")
+	if n.hasElse = p.next().text == "else"; n.hasElse {
+		n.orElse.nodes = p.block(true, "endfor")
 	}
 	return []node{n}
 }
@@ -237,10 +243,10 @@ func (p *parser) set(line int) []node {
 	p.next()
 	target := p.target(tupleRules{namespace: true})
 	if p.skipOp("=") {
-		return []node{&setNode{line, target, p.tuple(tupleRules{condExpr: true})}}
+		return []node{&setNode{line: line, target: target, value: p.tuple(tupleRules{condExpr: true})}}
 	}
 	filter := p.filters(nil)
-	return []node{&setBlock{line: line, target: target, filter: filter, body: p.block(true, "endset")}}
+	return []node{&setBlock{line: line, target: target, filter: filter, body: body{nodes: p.block(true, "endset")}}}
 }
 
 func (p *parser) with(line int) []node {
@@ -254,16 +260,23 @@ func (p *parser) with(line int) []node {
 		p.expectOp("=")
 		n.values = append(n.values, p.expression())
 	}
-	n.body = p.block(true, "endwith")
+	n.nodes = p.block(true, "endwith")
 	return []node{n}
 }
 
 func (p *parser) macro(line int) []node {
 	p.next()
-	m := &macroNode{line: line, name: p.targetName()}
+	m := newMacro(line)
+	m.name = p.targetName()
 	p.signature(m)
-	m.body = p.block(true, "endmacro")
+	m.nodes = p.block(true, "endmacro")
 	return []node{m}
+}
+
+func newMacro(line int) *macroNode {
+	return &macroNode{
+		line: line, caller: special{name: "caller"}, kwargs: special{name: "kwargs"}, varargs: special{name: "varargs"},
+	}
 }
 
 func (p *parser) signature(m *macroNode) {
@@ -285,7 +298,7 @@ func (p *parser) signature(m *macroNode) {
 
 func (p *parser) callBlock(line int) []node {
 	p.next()
-	m := &macroNode{line: line}
+	m := newMacro(line)
 	if p.isOp("(") {
 		p.signature(m)
 	}
@@ -293,31 +306,44 @@ func (p *parser) callBlock(line int) []node {
 	if !ok {
 		p.fail(line, "expected call")
 	}
-	m.body = p.block(true, "endcall")
+	if i := slices.Index(call.args.names, "caller"); i >= 0 {
+		if !slices.ContainsFunc(call.args.names, isKeyword) {
+			raiseAt(line, "SyntaxError", "keyword argument repeated: caller")
+		}
+		call.args.names = slices.Delete(call.args.names, i, i+1)
+		call.args.named = slices.Delete(call.args.named, i, i+1)
+	}
+	m.nodes = p.block(true, "endcall")
 	return []node{&callBlock{line, call, m}}
 }
 
 func (p *parser) filterBlock(line int) []node {
 	p.next()
 	filter := p.filters(p.filter(nil))
-	return []node{&filterBlock{line: line, filter: filter, body: p.block(true, "endfilter")}}
+	return []node{&filterBlock{line: line, filter: filter, body: body{nodes: p.block(true, "endfilter")}}}
 }
 
 // generation is transformers' mark of what an assistant says: a call block that calls its body.
 func (p *parser) generation(line int) []node {
 	p.next()
-	body := p.block(true, "endgeneration")
-	return []node{&callBlock{line, nil, &macroNode{line: line, body: body}}}
+	m := newMacro(line)
+	m.nodes = p.block(true, "endgeneration")
+	return []node{&callBlock{line, nil, m}}
 }
 
 func (p *parser) namedBlock(line int) []node {
 	p.next()
-	name := p.expectName().text
-	p.skipName("scoped")
-	p.skipName("required")
-	body := p.block(true, "endblock")
-	p.skipName(name)
-	return []node{&scopeNode{line: line, block: true, body: body}}
+	b := &blockNode{line: line, name: p.expectName().text}
+	b.scoped = p.skipName("scoped")
+	b.required = p.skipName("required")
+	b.nodes = p.block(true, "endblock")
+	for _, n := range b.nodes {
+		if t, ok := n.(*textNode); b.required && (!ok || strings.TrimFunc(t.text, isSpace) != "") {
+			p.fail(line, "Required blocks can only contain comments or whitespace")
+		}
+	}
+	p.skipName(b.name)
+	return []node{b}
 }
 
 func (p *parser) print(int) (nodes []node) {
@@ -334,25 +360,73 @@ func (p *parser) print(int) (nodes []node) {
 
 func (p *parser) autoescape(line int) []node {
 	p.next()
-	value := p.expression()
-	body := p.block(true, "endautoescape")
-	if c, ok := value.(*constExpr); ok {
-		return []node{&scopeNode{line: line, autoescape: truth(c.value), body: body}}
-	}
-	return []node{&failNode{line, "", "autoescape with a value that is not constant"}}
+	n := &autoescapeNode{line: line, value: p.expression()}
+	n.nodes = p.block(true, "endautoescape")
+	return []node{n}
 }
 
 func (p *parser) control(line int) []node {
 	return []node{&loopControl{line, p.next().text == "break"}}
 }
 
-// loads parses tags that load other templates. transformers has no loader: they fail when
-// they are reached.
-func (p *parser) loads(line int) []node {
-	for p.current().kind != tokenBlockEnd {
-		if p.next().kind == tokenEOF {
-			p.unexpected("end of statement block")
+func (p *parser) extends(line int) []node {
+	p.next()
+	return []node{&loadNode{line: line, template: p.expression(), extends: true}}
+}
+
+func (p *parser) include(line int) []node {
+	p.next()
+	n := &loadNode{line: line, template: p.expression()}
+	if p.isName("ignore") && p.lookName("missing") {
+		p.next()
+		p.next()
+		n.optional = true
+	}
+	p.importContext()
+	return []node{n}
+}
+
+func (p *parser) imports(line int) []node {
+	p.next()
+	n := &loadNode{line: line, template: p.expression()}
+	p.expectKeyword("as")
+	n.names = []string{p.targetName()}
+	p.importContext()
+	return []node{n}
+}
+
+func (p *parser) from(line int) []node {
+	p.next()
+	n := &loadNode{line: line, template: p.expression()}
+	p.expectKeyword("import")
+	for {
+		if len(n.names) > 0 {
+			p.expectOp(",")
+		}
+		if p.importContext() {
+			return []node{n}
+		}
+		t := p.current()
+		name := p.targetName()
+		if strings.HasPrefix(name, "_") {
+			raiseAt(t.line, "TemplateAssertionError", "names starting with an underline can not be imported")
+		}
+		if p.skipName("as") {
+			name = p.targetName()
+		}
+		n.names = append(n.names, name)
+		if p.importContext() || !p.isOp(",") {
+			return []node{n}
 		}
 	}
-	return []node{&failNode{line, "TypeError", "no loader for this environment specified"}}
+}
+
+// importContext parses "with context" and "without context".
+func (p *parser) importContext() bool {
+	if (p.isName("with") || p.isName("without")) && p.lookName("context") {
+		p.next()
+		p.next()
+		return true
+	}
+	return false
 }

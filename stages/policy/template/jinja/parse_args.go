@@ -2,6 +2,9 @@ package jinja
 
 import (
 	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 func (p *parser) attribute(e expr) expr {
@@ -88,18 +91,55 @@ func (p *parser) arguments() (a arguments) {
 			ensure(a.starStar == nil)
 			name := p.next().text
 			p.next()
-			if slices.Contains(a.names, name) {
-				raiseAt(line, "SyntaxError", "keyword argument repeated: %s", name)
-			}
-			a.names, a.named = append(a.names, name), append(a.named, p.expression())
+			a.names, a.named = append(a.names, p.keyword(name)), append(a.named, p.expression())
 		default:
 			ensure(a.star == nil && a.starStar == nil && len(a.named) == 0)
 			a.positional = append(a.positional, p.expression())
 		}
 	}
 	p.expectOp(")")
+	a.repeated(line)
 	return a
 }
+
+// keyword is the name of an argument, which becomes Python code.
+func (p *parser) keyword(name string) string {
+	if name == "_loop_vars" || name == "_block_vars" || name == "__debug__" {
+		unsupported("an argument called %s", name)
+	}
+	return normalName(name)
+}
+
+// normalName refuses a name that Python writes in another way: two of them could be one variable.
+func normalName(name string) string {
+	if !norm.NFKC.IsNormalString(name) {
+		unsupported("the name %s, which is not in Unicode's normal form KC", repr(name))
+	}
+	return name
+}
+
+// repeated raises what Python's compiler says of an argument that is there twice. If one of them is a keyword of
+// Python, jinja2 writes a dict, in which the last one wins.
+func (a *arguments) repeated(line int) {
+	for i := 0; i < len(a.names); i++ {
+		first := slices.Index(a.names, a.names[i])
+		if first == i {
+			continue
+		}
+		if !slices.ContainsFunc(a.names, isKeyword) {
+			raiseAt(line, "SyntaxError", "keyword argument repeated: %s", a.names[i])
+		}
+		a.named[first] = a.named[i]
+		a.names, a.named = slices.Delete(a.names, i, i+1), slices.Delete(a.named, i, i+1)
+		i--
+	}
+}
+
+// keywords are Python's, which no argument can be named after.
+var keywords = strings.Fields("False None True and as assert async await break class continue def del elif else " +
+	"except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield")
+
+func isKeyword(name string) bool { return slices.Contains(keywords, name) }
 
 // dotted reads a name with dots, as filters and tests may have.
 func (p *parser) dotted() string {

@@ -7,12 +7,10 @@ import (
 
 // tupleRules are the places where a tuple without brackets may stand.
 type tupleRules struct {
-	condExpr     bool // a if b else c is allowed
-	simple       bool // names and literals only, for targets
-	namespace    bool // targets may be ns.x
-	brackets     bool // within brackets: an empty tuple is allowed
-	endIn        bool // "in" ends it
-	endRecursive bool // "recursive" ends it
+	condExpr  bool // a if b else c is allowed
+	simple    bool // names and literals only, for targets
+	namespace bool // targets may be ns.x
+	brackets  bool // within brackets: an empty tuple is allowed
 }
 
 func (p *parser) tuple(rules tupleRules) expr {
@@ -24,7 +22,7 @@ func (p *parser) tuple(rules tupleRules) expr {
 		if len(items) > 0 {
 			p.expectOp(",")
 		}
-		if p.tupleEnds(rules) {
+		if p.tupleEnds() {
 			break
 		}
 		switch {
@@ -52,12 +50,14 @@ func (p *parser) tuple(rules tupleRules) expr {
 	return &tupleExpr{items}
 }
 
-func (p *parser) tupleEnds(rules tupleRules) bool {
+// tupleEnds tells whether a tuple ends behind a comma. jinja2 means to stop at "in" and "recursive", too, but its
+// check of these words never holds.
+func (p *parser) tupleEnds() bool {
 	switch p.current().kind {
 	case tokenVariableEnd, tokenBlockEnd:
 		return true
 	}
-	return p.isOp(")") || rules.endIn && p.isName("in") || rules.endRecursive && p.isName("recursive")
+	return p.isOp(")")
 }
 
 var constants = map[string]any{"true": true, "True": true, "false": false, "False": false, "none": nil, "None": nil}
@@ -72,7 +72,7 @@ func (p *parser) target(rules tupleRules) expr {
 }
 
 func (p *parser) checkTarget(t expr, line int) {
-	kind := ""
+	var kind string
 	switch t := t.(type) {
 	case *nameExpr, *attrTarget:
 		return
@@ -99,7 +99,7 @@ func (p *parser) targetName() string {
 	if _, ok := constants[t.text]; ok {
 		p.fail(t.line, "can't assign to 'name'")
 	}
-	return t.text
+	return normalName(t.text)
 }
 
 func (p *parser) expression() expr {
@@ -236,9 +236,9 @@ func (p *parser) primary(namespace bool) expr {
 			return &constExpr{value: value}
 		}
 		if namespace && p.skipOp(".") {
-			return &attrTarget{t.line, t.text, p.expectName().text}
+			return &attrTarget{line: t.line, name: normalName(t.text), attr: p.expectName().text}
 		}
-		return &nameExpr{t.line, t.text}
+		return &nameExpr{line: t.line, name: normalName(t.text)}
 	case t.kind == tokenString:
 		var b strings.Builder
 		for p.current().kind == tokenString {
@@ -260,7 +260,10 @@ func (p *parser) primary(namespace bool) expr {
 	return nil
 }
 
-func number(v any) expr { return &constExpr{value: v, infinite: infinite(v)} }
+func number(v any) expr {
+	c, _ := literalOf(v)
+	return c
+}
 
 func (p *parser) list() expr {
 	p.next()

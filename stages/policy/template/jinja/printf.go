@@ -2,16 +2,27 @@ package jinja
 
 import (
 	"math/big"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-func printf(x *exec, s string, value any, escaped bool) string {
-	p := &printfArgs{x: x, value: value}
-	if t, ok := value.(*Tuple); ok {
-		p.items = t.Items
-	} else {
-		p.items = []any{value}
+// printfArgs are the values of the operator % of a text.
+type printfArgs struct {
+	x       *exec
+	mapping any // the value, where it has items; else nil
+	items   []any
+	used    int
+	escape  bool // the text is a Markup: values are escaped
+}
+
+// printf is the operator % of a text.
+func printf(x *exec, s string, value any, escape bool) string {
+	p := &printfArgs{x: x, items: []any{value}, escape: escape}
+	switch v := value.(type) {
+	case *Tuple:
+		p.items = v.Items
+	case *Dict, *List, *rangeValue, *undefined, bytesValue:
+		p.mapping = v
 	}
 	var b strings.Builder
 	for s != "" {
@@ -21,26 +32,20 @@ func printf(x *exec, s string, value any, escaped bool) string {
 			break
 		}
 		b.WriteString(s[:i])
-		part, n := p.directive(s[i+1:], escaped)
-		b.WriteString(part)
-		s = s[i+1+n:]
+		s = s[i+1:]
+		if strings.HasPrefix(s, "%") {
+			b.WriteByte('%')
+			s = s[1:]
+			continue
+		}
+		var part string
+		part, s = p.directive(s)
+		b.WriteString(x.made(part))
 	}
-	mapping := false
-	switch value.(type) {
-	case *Dict, *List, *rangeValue, *undefined, *loopContext: // what has items passes for a mapping
-		mapping = true
-	}
-	if p.used < len(p.items) && !mapping {
+	if p.used < len(p.items) && p.mapping == nil {
 		typeError("not all arguments converted during string formatting")
 	}
 	return x.made(b.String())
-}
-
-type printfArgs struct {
-	x     *exec
-	value any
-	items []any
-	used  int
 }
 
 func (p *printfArgs) next() any {
@@ -51,52 +56,67 @@ func (p *printfArgs) next() any {
 	return p.items[p.used-1]
 }
 
-func (p *printfArgs) directive(s string, escaped bool) (string, int) {
-	rest := s
+// directive writes one directive behind its sign and returns what follows it.
+func (p *printfArgs) directive(s string) (text, rest string) {
 	f := spec{precision: -1}
-	var named any
-	byName := false
-	if strings.HasPrefix(rest, "(") {
-		end := strings.IndexByte(rest, ')')
-		d, ok := p.value.(*Dict)
-		if end < 0 {
-			valueError("incomplete format key")
-		}
-		if !ok {
-			typeError("format requires a mapping")
-		}
-		if named, ok = d.Get(rest[1:end]); !ok {
-			raise("KeyError", "%s", repr(rest[1:end]))
-		}
-		byName = true
-		rest = rest[end+1:]
+	if strings.HasPrefix(s, "(") {
+		s = p.key(s)
 	}
-	rest = p.flags(&f, rest)
-	rest = strings.TrimLeft(rest, "hlL")
-	if rest == "" {
+	s = p.flags(&f, s)
+	if s != "" && strings.IndexByte("hlL", s[0]) >= 0 {
+		s = s[1:]
+	}
+	if s == "" {
 		valueError("incomplete format")
 	}
-	f.verb = rest[0]
-	n := len(s) - len(rest) + 1
-	if f.verb == '%' {
-		return "%", n
+	f.verb = s[0]
+	_, n := utf8.DecodeRuneInString(s)
+	return p.write(f, p.next()), s[n:]
+}
+
+// key takes the item of a mapping for the only value, as in %(name)s.
+func (p *printfArgs) key(s string) (rest string) {
+	if p.mapping == nil {
+		typeError("format requires a mapping")
 	}
-	v := named
-	if !byName {
-		v = p.next()
+	open, end := 1, 1
+	for ; end < len(s) && open > 0; end++ {
+		switch s[end] {
+		case '(':
+			open++
+		case ')':
+			open--
+		}
 	}
-	return p.write(f, v, escaped), n
+	if open > 0 {
+		valueError("incomplete format key")
+	}
+	name := s[1 : end-1]
+	switch m := p.mapping.(type) {
+	case *undefined:
+		m.fail()
+	case *Dict:
+		v, ok := m.Get(name)
+		if !ok {
+			raise("KeyError", "%s", repr(name))
+		}
+		p.items, p.used = []any{v}, 0
+		return s[end:]
+	}
+	typeError("%s indices must be integers or slices, not str", typeName(p.mapping))
+	return ""
 }
 
 func (p *printfArgs) flags(f *spec, s string) string {
-	for s != "" && strings.ContainsRune("-+ #0", rune(s[0])) {
+	left, zero := false, false
+	for ; s != "" && strings.IndexByte("-+ #0", s[0]) >= 0; s = s[1:] {
 		switch s[0] {
 		case '-':
-			f.align = '<'
+			left = true
 		case '#':
 			f.alternate = true
 		case '0':
-			f.fill = "0"
+			zero = true
 		case '+':
 			f.sign = '+'
 		case ' ':
@@ -104,103 +124,126 @@ func (p *printfArgs) flags(f *spec, s string) string {
 				f.sign = ' '
 			}
 		}
-		s = s[1:]
 	}
-	f.width, s = p.size(s, 0)
-	if f.width < 0 {
-		f.align, f.width = '<', -f.width
+	if f.width, s = p.size(s, 0); f.width < 0 {
+		left, f.width = true, -f.width
 	}
 	if strings.HasPrefix(s, ".") {
 		f.precision, s = p.size(s[1:], 0)
 		f.precision = max(f.precision, 0)
 	}
 	switch {
-	case f.align == '<':
-		f.fill = " "
-	case f.fill == "0":
-		f.align = '='
+	case left:
+		f.align = '<'
+	case zero && strings.IndexByte("diuxXoeEfFgG", verbOf(s)) >= 0:
+		f.fill, f.align = "0", '='
 	default:
 		f.align = '>'
 	}
 	return s
 }
 
-func (p *printfArgs) size(s string, none int) (int, string) {
-	if strings.HasPrefix(s, "*") {
-		return count(p.next()), s[1:]
+// verbOf is the letter of a directive behind its length, or 0.
+func verbOf(s string) byte {
+	if s != "" && strings.IndexByte("hlL", s[0]) >= 0 {
+		s = s[1:]
 	}
-	n := 0
-	for n < len(s) && isDecimal(s[n]) {
-		n++
+	if s == "" {
+		return 0
 	}
-	if n == 0 {
-		return none, s
-	}
-	v, err := strconv.Atoi(s[:n])
-	if err != nil || v > maxWidth {
-		overLimit("a width of %.20s", s[:n])
-	}
-	return v, s[n:]
+	return s[0]
 }
 
-func (p *printfArgs) write(f spec, v any, escaped bool) string {
+// size reads a width or a precision, of which * takes the next argument.
+func (p *printfArgs) size(s string, none int) (int, string) {
+	if !strings.HasPrefix(s, "*") {
+		return formatSize(s, none)
+	}
+	v := p.next()
+	if i, ok := integer(v); !ok || p.escape {
+		typeError("* wants int")
+	} else if i.BitLen() > 31 {
+		raise("OverflowError", "Python int too large to convert to C int")
+	}
+	return count(v), s[1:]
+}
+
+func (p *printfArgs) write(f spec, v any) string {
 	x := p.x
 	switch f.verb {
 	case 's', 'r', 'a':
-		s := ""
-		switch f.verb {
-		case 's':
-			s = str(x, v)
-		case 'r':
-			s = (&printer{x: x}).text(v)
-		default:
-			unsupported("the format %%a")
-		}
-		if escaped && !isMarkup(v) {
-			s = escapeHTML(s)
-		}
+		s := p.text(f.verb, v)
 		if f.precision >= 0 {
 			s = firstRunes(s, f.precision)
 		}
-		if f.align == '=' {
-			f.align, f.fill = '>', " "
-		}
-		return f.pad(x, s, false)
+		return f.text(x, s)
 	case 'd', 'i', 'u', 'x', 'X', 'o':
-		return f.pad(x, f.integer(printfInt(f.verb, v)), true)
+		head, digits := f.integer(x, p.integer(f.verb, v))
+		return f.number(x, head, digits)
 	case 'e', 'E', 'f', 'F', 'g', 'G':
-		if !isNumber(v) {
-			if u, ok := v.(*undefined); ok {
-				u.fail()
-			}
+		if u, ok := v.(*undefined); ok {
+			u.fail()
+		}
+		if !isNumber(v) && !p.escape {
 			typeError("must be real number, not %s", typeName(v))
 		}
-		return f.pad(x, f.float(toFloat(v)), true)
+		head, digits := f.float(x, toFloat(v))
+		return f.number(x, head, digits)
 	case 'c':
-		if s, ok := text(v); ok && length(s) == 1 {
-			return f.pad(x, s, false)
-		}
-		i, ok := small(v)
-		if !ok {
-			typeError("%%c requires int or char")
-		}
-		if i < 0 || i > 0x10ffff {
-			raise("OverflowError", "%%c arg not in range(0x110000)")
-		}
-		return f.pad(x, string(rune(i)), false)
+		return f.text(x, p.character(v))
 	}
 	valueError("unsupported format character '%c' (0x%x)", f.verb, f.verb)
 	return ""
 }
 
-func printfInt(verb byte, v any) *big.Int {
-	if i, ok := integer(v); ok {
+func (p *printfArgs) text(verb byte, v any) string {
+	if verb == 's' {
+		s := str(p.x, v)
+		if p.escape && !isMarkup(v) {
+			s = escapeHTML(s)
+		}
+		return s
+	}
+	s := reprOf(p.x, v)
+	if p.escape {
+		s = escapeHTML(s)
+	}
+	if verb == 'a' {
+		s = asciiEscapes(s)
+	}
+	return s
+}
+
+func (p *printfArgs) character(v any) string {
+	if s, ok := text(v); ok && length(s) == 1 && !p.escape {
+		return s
+	}
+	i, ok := small(v)
+	if !ok || p.escape {
+		typeError("%%c requires int or char")
+	}
+	if i < 0 || i > 0x10ffff {
+		raise("OverflowError", "%%c arg not in range(0x110000)")
+	}
+	if i >= 0xd800 && i < 0xe000 {
+		unsupported("half a surrogate pair in a text")
+	}
+	return string(rune(i))
+}
+
+// integer is the value of %d and the like. A Markup wraps its values, and what wraps them is a number for %d alone.
+func (p *printfArgs) integer(verb byte, v any) *big.Int {
+	decimal := verb == 'd' || verb == 'i' || verb == 'u'
+	if p.escape && decimal {
+		return toInt(v)
+	}
+	if i, ok := integer(v); ok && !p.escape {
 		return i
 	}
-	if f, ok := v.(float64); ok && (verb == 'd' || verb == 'i' || verb == 'u') {
+	if f, ok := v.(float64); ok && decimal {
 		return toInt(f)
 	}
-	if u, ok := v.(*undefined); ok {
+	if u, ok := v.(*undefined); ok && decimal {
 		u.fail()
 	}
 	typeError("%%%c format: a real number is required, not %s", verb, typeName(v))

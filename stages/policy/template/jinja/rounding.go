@@ -48,6 +48,7 @@ func intFilter(x *exec, of any, a args) any {
 	return or(b[0], 0)
 }
 
+// tryPython tells whether f ends without raising one of the classes; others go on.
 func tryPython(f func(), classes ...string) (ok bool) {
 	defer func() {
 		p := recover()
@@ -72,6 +73,13 @@ func round(x *exec, of any, a args) any {
 		raise("FilterArgumentError", "method must be common, ceil or floor")
 	}
 	precision := or(b[0], 0)
+	if precision == nil && method == "common" { // Python's round without a precision returns an int
+		v := roundTo(of, 0)
+		if f, ok := v.(float64); ok {
+			return normal(toInt(f))
+		}
+		return v
+	}
 	if method != "common" {
 		scaled := binary(x, "*", of, binary(x, "**", 10, precision))
 		if _, ok := scaled.(float64); ok {
@@ -85,22 +93,26 @@ func round(x *exec, of any, a args) any {
 		}
 		return binary(x, "/", scaled, binary(x, "**", 10, precision))
 	}
+	return roundTo(of, count(precision))
+}
+
+func roundTo(of any, precision int) any {
 	if i, ok := integer(of); ok {
-		return roundInt(x, i, count(precision))
+		return roundInt(i, precision)
 	}
 	f, ok := of.(float64)
 	if !ok {
 		typeError("type %s doesn't define __round__ method", typeName(of))
 	}
-	return roundFloat(f, count(precision))
+	return roundFloat(f, precision)
 }
 
 // roundInt rounds to a multiple of a power of ten, halves to even.
-func roundInt(x *exec, i *big.Int, precision int) any {
+func roundInt(i *big.Int, precision int) any {
 	if precision >= 0 {
 		return normal(i)
 	}
-	if -precision > len(i.String())+1 {
+	if -precision > i.BitLen()/3+2 {
 		return 0
 	}
 	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(-precision)), nil)
@@ -132,5 +144,8 @@ func roundFloat(f float64, precision int) any {
 		q.Add(q, big.NewInt(1))
 	}
 	r, _ := new(big.Rat).Mul(new(big.Rat).SetInt(q), unit).Float64()
+	if math.IsInf(r, 0) {
+		raise("OverflowError", "rounded value too large to represent")
+	}
 	return math.Copysign(r, f)
 }

@@ -2,7 +2,6 @@ package jinja
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -34,12 +33,8 @@ func attrGetter(x *exec, attribute, fallback any) func(item any) any {
 
 func attrPath(s string) (path []any) {
 	for _, part := range strings.Split(s, ".") {
-		if every(isDigit).call(nil, part, nil).(bool) {
-			n, err := strconv.Atoi(part)
-			if err != nil {
-				unsupported("the attribute %s", repr(part))
-			}
-			path = append(path, n)
+		if allDigits(part) { // Python's int() refuses some of them, as "²"
+			path = append(path, normal(parseInt(part, 10)))
 			continue
 		}
 		path = append(path, part)
@@ -183,8 +178,12 @@ func batch(x *exec, of any, a args) any {
 		if len(row) == 0 {
 			return nil, false
 		}
-		if n := count(b[0]); fill != nil && len(row) < n {
-			x.spend(16 * min(n, maxWidth*16))
+		if fill != nil && ordered(x, "<", len(row), b[0]) {
+			n := count(b[0])
+			if n > maxWidth*16 {
+				overLimit("a batch of %d items", n)
+			}
+			x.spend(16 * n)
 			for len(row) < n {
 				row = append(row, fill)
 			}
@@ -229,6 +228,7 @@ func sorted(x *exec, items []any, key func(any) any, reverse bool) []any {
 	all := make([]keyed, len(items))
 	for i, item := range items {
 		all[i] = keyed{key(item), item}
+		refuseNaN(all[i].key)
 	}
 	x.spend(32 * len(items))
 	slices.SortStableFunc(all, func(a, b keyed) int {
@@ -248,6 +248,24 @@ func sorted(x *exec, items []any, key func(any) any, reverse bool) []any {
 		out[i] = all[i].item
 	}
 	return out
+}
+
+// refuseNaN refuses a key whose place in an order depends on how Python sorts.
+func refuseNaN(key any) {
+	switch k := key.(type) {
+	case float64:
+		if k != k {
+			unsupported("sorting what is not a number")
+		}
+	case *List:
+		for _, v := range k.Items {
+			refuseNaN(v)
+		}
+	case *Tuple:
+		for _, v := range k.Items {
+			refuseNaN(v)
+		}
+	}
 }
 
 func sortFilter(x *exec, of any, a args) any {
@@ -307,10 +325,12 @@ func unique(x *exec, of any, a args) any {
 		if !sensitive {
 			key = ignoreCase(key)
 		}
-		if _, ok := seen.Get(key); ok {
+		h := x.key(key)
+		if _, ok := seen.get(h); ok {
 			return nil, false
 		}
-		seen.Set(key, nil)
+		seen.set(h, nil, nil)
+		x.spend(48)
 		return item, true
 	})
 }

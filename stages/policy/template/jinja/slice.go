@@ -1,5 +1,7 @@
 package jinja
 
+const maxStep = 1 << 30 // a larger one takes one item, too
+
 // slice is v[from:to:step]; bounds may be None.
 func slice(x *exec, v any, bounds [3]any) any {
 	if u, ok := v.(*undefined); ok {
@@ -15,6 +17,9 @@ func slice(x *exec, v any, bounds [3]any) any {
 	n, _ := size(v)
 	from, to, step := sliceBounds(n, bounds)
 	if r, ok := v.(*rangeValue); ok {
+		if max(step, -step) >= maxStep {
+			unsupported("a slice of a range by a large step")
+		}
 		return &rangeValue{r.start + from*r.step, r.start + to*r.step, r.step * step}
 	}
 	count := (&rangeValue{from, to, step}).len()
@@ -95,5 +100,5 @@ func sliceBounds(n int, bounds [3]any) (from, to, step int) {
 			to = clamp(number(bounds[1], 0))
 		}
 	}
-	return from, to, max(min(step, 1<<31), -1<<31)
+	return from, to, max(min(step, maxStep), -maxStep)
 }

@@ -4,14 +4,20 @@ import (
 	"strings"
 )
 
-func split(x *exec, s string, a []any) any {
-	x.spend(16*strings.Count(s, " ") + len(s))
-	return &List{texts(splitText(s, or(a[0], nil), count(or(a[1], -1)), false))}
-}
+func split(x *exec, s string, a []any) any { return splitArgs(x, s, a, false) }
 
-func rsplit(x *exec, s string, a []any) any {
-	x.spend(16*strings.Count(s, " ") + len(s))
-	return &List{texts(splitText(s, or(a[0], nil), count(or(a[1], -1)), true))}
+func rsplit(x *exec, s string, a []any) any { return splitArgs(x, s, a, true) }
+
+func splitArgs(x *exec, s string, a []any, right bool) any {
+	parts := 0
+	if sep, ok := text(or(a[0], nil)); ok && sep != "" {
+		parts = strings.Count(s, sep)
+	} else {
+		parts = countFunc(s, isSpace)
+	}
+	x.work(len(s) / 8)
+	x.spend(len(s) + 48*parts)
+	return &List{texts(splitText(s, or(a[0], nil), count(or(a[1], -1)), right))}
 }
 
 func texts(parts []string) []any {
@@ -22,6 +28,7 @@ func texts(parts []string) []any {
 	return out
 }
 
+// splitText is split and, with right, rsplit; sep None splits at white space. most < 0: everywhere.
 func splitText(s string, sep any, most int, right bool) []string {
 	if sep == nil {
 		return splitSpace(s, most, right)
@@ -89,15 +96,7 @@ func splitSpace(s string, most int, right bool) []string {
 	return parts
 }
 
-func decode(s string) (rune, int) {
-	for i, r := range s {
-		if i == 0 {
-			return r, len(string(r))
-		}
-	}
-	return 0, 0
-}
-
+// splitLines is splitlines: at Python's line boundaries, which are more than "\n".
 func splitLines(s string, keep bool) (lines []string) {
 	for s != "" {
 		i := strings.IndexFunc(s, isLineEnd)
@@ -117,10 +116,7 @@ func splitLines(s string, keep bool) (lines []string) {
 	return lines
 }
 
-func isLineEnd(r rune) bool {
-	return r >= '\n' && r <= '\r' || r >= 0x1c && r <= 0x1e || r == 0x85 || r == 0x2028 || r == 0x2029
-}
-
+// partition splits at the first, or with last at the last, sep into three.
 func partition(last bool) strMethod {
 	return strMethod{[]string{"sep/"}, func(x *exec, s string, a []any) any {
 		sep := argText("partition", a[0])

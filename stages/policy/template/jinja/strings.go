@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"math"
 	"strings"
 	"unicode"
 )
@@ -11,20 +12,28 @@ type strMethod struct {
 	call   func(x *exec, s string, a []any) any
 }
 
-// stringMethod returns a method bound to of, a str or a Markup. Of a Markup, arguments are escaped and texts that
-// come back are Markup.
+// escapedParams is the argument that a Markup's method escapes.
+var escapedParams = map[string]int{"replace": 1, "ljust": 1, "rjust": 1, "center": 1}
+
+// stringMethod returns a method bound to of, a str or a Markup. Of a Markup, texts that come back are Markup.
 func stringMethod(of any, name string) (any, bool) {
 	s, _ := text(of)
-	if name == "format" {
-		return &function{name, func(x *exec, a args) any { return sameKind(of, format(x, s, a, isMarkup(of))) }}, true
+	switch {
+	case name == "format":
+		return &function{name, func(x *exec, a args) any {
+			return sameKind(of, formatMethod(x, s, a, isMarkup(of)))
+		}}, true
+	case name == "format_map":
+		return &function{name, func(x *exec, a args) any {
+			return sameKind(of, formatMap(x, s, a, isMarkup(of)))
+		}}, true
+	case isMarkup(of):
+		if call, ok := markupMethods[name]; ok {
+			return &function{name, func(x *exec, a args) any { return call(x, s, a) }}, true
+		}
 	}
 	m, ok := strMethods[name]
 	if !ok {
-		for _, other := range otherMethods[typeName(of)] {
-			if other == name {
-				unsupported("the method %s of a str", name)
-			}
-		}
 		return nil, false
 	}
 	return &function{name, func(x *exec, a args) any {
@@ -33,10 +42,8 @@ func stringMethod(of any, name string) (any, bool) {
 		if !isMarkup(of) {
 			return m.call(x, s, bound)
 		}
-		for i, v := range bound {
-			if t, plain := v.(string); plain {
-				bound[i] = escapeHTML(t)
-			}
+		if i, ok := escapedParams[name]; ok && given(bound[i]) {
+			bound[i] = escapeFilter(x, bound[i], args{})
 		}
 		return asMarkup(m.call(x, s, bound))
 	}}, true
@@ -59,28 +66,40 @@ func asMarkup(v any) any {
 }
 
 func mapped(f func(string) string) strMethod {
-	return strMethod{nil, func(x *exec, s string, _ []any) any { return x.made(f(s)) }}
+	return strMethod{nil, func(x *exec, s string, _ []any) any {
+		x.work(len(s))
+		return x.made(f(s))
+	}}
 }
 
 func asked(f func(string) bool) strMethod {
-	return strMethod{nil, func(_ *exec, s string, _ []any) any { return f(s) }}
+	return strMethod{nil, func(x *exec, s string, _ []any) any {
+		x.work(len(s) / 4)
+		return f(s)
+	}}
 }
 
 func stripper(left, right bool) strMethod {
 	return strMethod{[]string{"chars/="}, func(x *exec, s string, a []any) any {
-		return x.made(strip(s, or(a[0], nil), left, right))
+		x.work(len(s) / 8)
+		return x.made(strip(x, s, or(a[0], nil), left, right))
 	}}
 }
 
 // strip removes white space, or the characters of chars, from the ends of s.
-func strip(s string, chars any, left, right bool) string {
+func strip(x *exec, s string, chars any, left, right bool) string {
 	is := isSpace
 	if chars != nil {
 		set, ok := text(chars)
 		if !ok {
 			typeError("strip arg must be None or str")
 		}
-		is = func(r rune) bool { return strings.ContainsRune(set, r) }
+		x.work(len(set))
+		in := map[rune]bool{}
+		for _, r := range set {
+			in[r] = true
+		}
+		is = func(r rune) bool { return in[r] }
 	}
 	if left {
 		s = strings.TrimLeftFunc(s, is)
@@ -122,11 +141,12 @@ func centered(width int) func(int) int {
 
 // affix is startswith and endswith: of one text or a tuple of them, within a slice.
 func affix(name string, has func(s, part string) bool) strMethod {
-	return strMethod{[]string{"prefix/", "start/=", "end/="}, func(_ *exec, s string, a []any) any {
-		s, within := window(s, a[1], a[2])
+	return strMethod{[]string{"prefix/", "start/=", "end/="}, func(x *exec, s string, a []any) any {
+		s, within := window(x, s, a[1], a[2])
 		parts := []any{a[0]}
 		if t, ok := a[0].(*Tuple); ok {
 			parts = t.Items
+			x.work(len(parts))
 		}
 		for _, p := range parts {
 			part, ok := text(p)
@@ -142,37 +162,36 @@ func affix(name string, has func(s, part string) bool) strMethod {
 }
 
 // window is s[from:to]; within is false where from lies behind the end of s.
-func window(s string, from, to any) (part string, within bool) {
+func window(x *exec, s string, from, to any) (part string, within bool) {
 	if !given(from) && !given(to) {
 		return s, true
 	}
+	x.spend(len(s))
 	runes := []rune(s)
-	first, end := bound(or(from, nil), 0, len(runes)), bound(or(to, nil), len(runes), len(runes))
-	if first > len(runes) || first > end {
+	first, end := edge(or(from, nil), 0, len(runes)), min(edge(or(to, nil), len(runes), len(runes)), len(runes))
+	if first > end {
 		return "", false
 	}
 	return string(runes[first:end]), true
 }
 
-func bound(v any, none, n int) int {
+// edge is where a window of a text of n characters begins or ends: none for None. It can lie behind the text.
+func edge(v any, none, n int) int {
 	if v == nil {
 		return none
 	}
-	i := count(v)
+	i := position(v)
 	if i < 0 {
 		return max(i+n, 0)
-	}
-	if none == n {
-		return min(i, n)
 	}
 	return i
 }
 
 // search is find and index, from either end.
 func search(name string, last, must bool) strMethod {
-	return strMethod{[]string{"sub/", "start/=", "end/="}, func(_ *exec, s string, a []any) any {
+	return strMethod{[]string{"sub/", "start/=", "end/="}, func(x *exec, s string, a []any) any {
 		sub := argText(name, a[0])
-		part, within := window(s, a[1], a[2])
+		part, within := window(x, s, a[1], a[2])
 		at := -1
 		if within {
 			if last {
@@ -187,13 +206,13 @@ func search(name string, last, must bool) strMethod {
 			}
 			return -1
 		}
-		return bound(or(a[1], nil), 0, length(s)) + length(part[:at])
+		return edge(or(a[1], nil), 0, length(s)) + length(part[:at])
 	}}
 }
 
-func countText(_ *exec, s string, a []any) any {
+func countText(x *exec, s string, a []any) any {
 	sub := argText("count", a[0])
-	part, within := window(s, a[1], a[2])
+	part, within := window(x, s, a[1], a[2])
 	if !within {
 		return 0
 	}
@@ -236,9 +255,6 @@ func joinText(x *exec, s string, a []any) any {
 	}
 }
 
-// splitText is split and, with right, rsplit; sep None splits at white space. most < 0: everywhere.
-// splitLines is splitlines: at Python's line boundaries, which are more than "\n".
-// partition splits at the first, or with last at the last, sep into three.
 func zfill(x *exec, s string, a []any) any {
 	width := count(a[0])
 	sign := ""
@@ -250,6 +266,10 @@ func zfill(x *exec, s string, a []any) any {
 
 func expandTabs(x *exec, s string, a []any) any {
 	size := count(or(a[0], 8))
+	if size > math.MaxInt32 || size < math.MinInt32 {
+		raise("OverflowError", "Python int too large to convert to C int")
+	}
+	x.work(len(s))
 	var b strings.Builder
 	column := 0
 	for _, r := range s {
@@ -282,8 +302,8 @@ var strMethods = map[string]strMethod{
 	"capitalize": mapped(capitalize), "casefold": mapped(casefold), "lower": mapped(lower), "upper": mapped(upper),
 	"swapcase": mapped(swapCase), "title": mapped(title),
 	"isalnum": every(isAlnum), "isalpha": every(unicode.IsLetter), "isdigit": every(isDigit), "isspace": every(isSpace),
-	"isdecimal": every(func(r rune) bool { return unicode.Is(unicode.Nd, r) }), "isnumeric": every(unicode.IsNumber),
-	"isascii":      asked(func(s string) bool { return len(s) == len(strings.Map(asciiOnly, s)) }),
+	"isdecimal": every(func(r rune) bool { return unicode.Is(unicode.Nd, r) }), "isnumeric": every(isNumeric),
+	"isascii":      asked(isASCII),
 	"isidentifier": asked(isIdentifier), "islower": asked(isLower), "isupper": asked(isUpper),
 	"istitle":     asked(isTitle),
 	"isprintable": asked(func(s string) bool { return strings.IndexFunc(s, notPrintable) < 0 }),
@@ -306,8 +326,10 @@ var strMethods = map[string]strMethod{
 	"translate":  {[]string{"table/"}, translate},
 	"maketrans":  {[]string{"x/", "y/=", "z/="}, makeTrans},
 	"splitlines": {[]string{"keepends="}, func(x *exec, s string, a []any) any {
-		x.spend(len(s) + 16*strings.Count(s, "\n"))
-		return &List{texts(splitLines(s, truth(or(a[0], false))))}
+		keep := count(or(a[0], false)) != 0
+		x.work(len(s) / 4)
+		x.spend(len(s) + 48*countFunc(s, isLineEnd))
+		return &List{texts(splitLines(s, keep))}
 	}},
 	"removeprefix": {[]string{"prefix/"}, func(x *exec, s string, a []any) any {
 		return x.made(strings.TrimPrefix(s, argText("removeprefix", a[0])))
@@ -317,33 +339,15 @@ var strMethods = map[string]strMethod{
 	}},
 }
 
-// encode is str.encode, to UTF-8 and ASCII.
-// translate maps characters by their numbers: to a text, a character's number, or None, which drops it.
-// makeTrans makes a table for translate.
+func countFunc(s string, is func(rune) bool) (n int) {
+	for _, r := range s {
+		if is(r) {
+			n++
+		}
+	}
+	return n
+}
+
 func centerText(x *exec, s string, a []any) any {
 	return justified(centered(count(a[0]))).call(x, s, a)
-}
-
-func asciiOnly(r rune) rune {
-	if r < 0x80 {
-		return r
-	}
-	return -1
-}
-
-func notPrintable(r rune) bool { return !unicode.IsPrint(r) }
-
-func isAlnum(r rune) bool { return unicode.IsLetter(r) || isDigit(r) || unicode.IsNumber(r) }
-
-// isDigit is str.isdigit: decimal digits and those in superscripts, subscripts and circles.
-func isDigit(r rune) bool {
-	if unicode.Is(unicode.Nd, r) {
-		return true
-	}
-	return r == 0xb2 || r == 0xb3 || r == 0xb9 || r == 0x2070 || r >= 0x2074 && r <= 0x2079 ||
-		r >= 0x2080 && r <= 0x2089 || r >= 0x2460 && r <= 0x2468 || r >= 0x2474 && r <= 0x247c ||
-		r >= 0x2488 && r <= 0x2490 || r == 0x24ea || r >= 0x24f5 && r <= 0x24fd || r == 0x24ff ||
-		r >= 0x2776 && r <= 0x277e || r >= 0x2780 && r <= 0x2788 || r >= 0x278a && r <= 0x2792 ||
-		r >= 0x1369 && r <= 0x1371 || r == 0x19da || r >= 0x10a40 && r <= 0x10a43 ||
-		r >= 0x10e60 && r <= 0x10e68 || r >= 0x11052 && r <= 0x1105a || r >= 0x1f100 && r <= 0x1f10a
 }

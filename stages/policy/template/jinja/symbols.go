@@ -1,206 +1,276 @@
 package jinja
 
-// jinja2 decides when it compiles which names belong to a body (idtracking.py). A name that a body
-// assigns before it reads it, outside of branches, is the body's own from its beginning and undefined until
-// it is assigned, even where a variable of the rendering has the name: blocks and macros within see it so.
+// jinja2 makes Python code of a template, and decides when it compiles which Python variable a name is
+// (idtracking.py). A macro, a block, a recursive loop and the test of a loop become functions; every body that
+// can assign names has variables of its own in the function that it stands in. What a template sees follows
+// from that, even where it is odd: two loops behind each other share their variables, a macro that was
+// defined in a loop reads them when it is called, and a variable is missing behind its body.
 
-// frame is what is known of the names of a body.
-type frame struct {
-	outer *frame
-	known map[string]bool // read, assigned or a parameter
-	own   []string        // assigned first
+// code is a function of Python while it is compiled.
+type code struct {
+	outer *code // the function that it is defined in
+	slots map[slotKey]int
 }
 
-func newFrame(outer *frame) *frame { return &frame{outer: outer, known: map[string]bool{}} }
+// slotKey is the name of a Python variable: l_<level>_<name>.
+type slotKey struct {
+	level int
+	name  string
+}
 
-func (f *frame) knows(name string) bool {
-	for ; f != nil; f = f.outer {
-		if f.known[name] {
+func newCode(outer *code) *code { return &code{outer: outer, slots: map[slotKey]int{}} }
+
+func (c *code) variable(level int, name string) variable {
+	key := slotKey{level, name}
+	slot, ok := c.slots[key]
+	if !ok {
+		slot = len(c.slots)
+		c.slots[key] = slot
+	}
+	return variable{c, slot}
+}
+
+type variable struct {
+	of   *code
+	slot int
+}
+
+// action is how a variable gets its value when its body begins.
+type action byte
+
+const (
+	fromCaller  action = iota // a parameter or the target of a loop
+	fromContext               // a variable of the rendering, or one that the top level has assigned
+	fromOuter                 // the variable of the same name of a body around
+	fromNowhere               // it is missing
+)
+
+// symbols are the variables of a body.
+type symbols struct {
+	outer *symbols // of the body around
+	base  *symbols // in a branch of an if: what is known before it
+	code  *code
+	level int // bodies around
+
+	refs   map[string]variable
+	order  []variable // the keys of starts
+	starts map[variable]start
+	stores map[string]bool // names that the body assigns
+}
+
+type start struct {
+	how  action
+	name string
+	from variable // of fromOuter
+}
+
+func newSymbols(outer *symbols, c *code) *symbols {
+	s := &symbols{
+		outer: outer, code: c,
+		refs: map[string]variable{}, starts: map[variable]start{}, stores: map[string]bool{},
+	}
+	if outer != nil {
+		s.level = outer.level + 1
+	}
+	return s
+}
+
+// branch are the symbols of a branch, which starts with what is known before it.
+func (s *symbols) branch() *symbols {
+	b := newSymbols(s.outer, s.code)
+	b.base, b.level = s, s.level
+	return b
+}
+
+// own finds a variable of the body itself.
+func (s *symbols) own(name string) (variable, bool) {
+	for ; s != nil; s = s.base {
+		if v, ok := s.refs[name]; ok {
+			return v, true
+		}
+	}
+	return variable{}, false
+}
+
+// find finds a variable of the body or of those around it.
+func (s *symbols) find(name string) (variable, bool) {
+	for ; s != nil; s = s.outer {
+		if v, ok := s.own(name); ok {
+			return v, true
+		}
+	}
+	return variable{}, false
+}
+
+// isParameter tells whether a variable of the body or of those around it gets its value from a caller.
+func (s *symbols) isParameter(v variable) bool {
+	for ; s != nil; s = s.outer {
+		if st, ok := s.starts[v]; ok {
+			return st.how == fromCaller
+		}
+	}
+	return false
+}
+
+func (s *symbols) define(name string, st start) variable {
+	v := s.code.variable(s.level, name)
+	s.refs[name] = v
+	s.begin(v, st)
+	return v
+}
+
+func (s *symbols) begin(v variable, st start) {
+	if _, ok := s.starts[v]; !ok {
+		s.order = append(s.order, v)
+	}
+	s.starts[v] = st
+}
+
+func (s *symbols) parameter(name string) variable {
+	s.stores[name] = true
+	return s.define(name, start{how: fromCaller})
+}
+
+func (s *symbols) load(name string) {
+	if _, ok := s.find(name); !ok {
+		s.define(name, start{how: fromContext, name: name})
+	}
+}
+
+func (s *symbols) store(name string) {
+	s.stores[name] = true
+	if _, ok := s.own(name); ok {
+		return
+	}
+	if v, ok := s.outer.find(name); ok {
+		s.define(name, start{how: fromOuter, from: v})
+		return
+	}
+	s.define(name, start{how: fromNowhere})
+}
+
+func (s *symbols) stored(name string) bool {
+	for ; s != nil; s = s.base {
+		if s.stores[name] {
 			return true
 		}
 	}
 	return false
 }
 
-func (f *frame) load(name string) {
-	if !f.knows(name) {
-		f.known[name] = true
+// merge takes over what the branches of an if know. What only a branch assigns has a value from outside first.
+func (s *symbols) merge(branches ...*symbols) {
+	var assigned []string
+	for _, b := range branches {
+		for name := range b.stores {
+			if !s.stored(name) {
+				assigned = append(assigned, name)
+			}
+		}
+	}
+	for _, b := range branches {
+		for name, v := range b.refs {
+			s.refs[name] = v
+		}
+		for _, v := range b.order {
+			s.begin(v, b.starts[v])
+		}
+		for name := range b.stores {
+			s.stores[name] = true
+		}
+	}
+	for _, name := range assigned {
+		v, _ := s.find(name)
+		if outer, ok := s.outer.find(name); ok {
+			s.begin(v, start{how: fromOuter, from: outer})
+			continue
+		}
+		s.begin(v, start{how: fromContext, name: name})
 	}
 }
 
-func (f *frame) store(name string) {
-	if !f.knows(name) {
-		f.own = append(f.own, name)
-	}
-	f.known[name] = true
-}
-
-// statements reads a body in the order of its text, then the bodies within.
-func (f *frame) statements(body []node) {
-	for _, n := range body {
-		f.statement(n)
-	}
-	for _, n := range body {
-		f.inner(n)
+// statements reads what of statements belongs to the body that they stand in.
+func (s *symbols) statements(list []node) {
+	for _, n := range list {
+		s.statement(n)
 	}
 }
 
-// statement reads what of a statement belongs to the body that it stands in.
-func (f *frame) statement(n node) {
+func (s *symbols) statement(n node) {
 	switch n := n.(type) {
 	case *outputNode:
-		f.expr(n.of)
+		s.expr(n.of)
 	case *ifNode:
-		f.branches(n)
+		s.ifElse(n)
 	case *forNode:
-		f.expr(n.over)
+		s.expr(n.over)
 	case *setNode:
-		f.expr(n.value)
-		f.target(n.target)
+		s.expr(n.value)
+		s.target(n.target)
 	case *setBlock:
-		f.target(n.target)
+		s.target(n.target)
 	case *withNode:
 		for _, v := range n.values {
-			f.expr(v)
+			s.expr(v)
 		}
 	case *macroNode:
-		f.store(n.name)
+		s.store(n.name)
 	case *callBlock:
 		if n.call != nil {
-			f.expr(n.call)
+			s.expr(n.call)
 		}
 	case *filterBlock:
-		f.expr(n.filter)
+		s.expr(n.filter)
+	case *loadNode:
+		s.expr(n.template)
+		for _, name := range n.names {
+			s.store(name)
+		}
 	}
 }
 
-// branches reads an if: what only a branch assigns keeps its value from outside.
-func (f *frame) branches(n *ifNode) {
-	copied := func() *frame {
-		c := newFrame(f.outer)
-		for name := range f.known {
-			c.known[name] = true
-		}
-		return c
-	}
-	read := func(body []node) *frame {
-		c := copied()
-		for _, n := range body {
-			c.statement(n)
-		}
-		return c
-	}
-	f.expr(n.branches[0].test)
-	all := []*frame{read(n.branches[0].body), read(n.orElse)}
-	others := copied()
+func (s *symbols) ifElse(n *ifNode) {
+	s.expr(n.branches[0].test)
+	first, others, last := s.branch(), s.branch(), s.branch()
+	first.statements(n.branches[0].body)
 	for _, b := range n.branches[1:] {
-		others.statement(&ifNode{branches: []branch{b}})
+		others.ifElse(&ifNode{branches: []branch{b}})
 	}
-	for _, c := range append(all, others) {
-		for name := range c.known {
-			f.known[name] = true
-		}
-	}
+	last.statements(n.orElse)
+	s.merge(first, others, last)
 }
 
-// inner reads the bodies within a statement and notes the names that are their own.
-func (f *frame) inner(n node) {
-	switch n := n.(type) {
-	case *ifNode:
-		for _, b := range n.branches {
-			f.innerAll(b.body)
-		}
-		f.innerAll(n.orElse)
-	case *forNode:
-		n.own = f.body(n.body, func(c *frame) {
-			c.known["loop"] = true
-			c.param(n.target)
-		})
-		n.elseOwn = f.body(n.orElse, nil)
-	case *setBlock:
-		n.own = f.body(n.body, nil)
-	case *withNode:
-		n.own = f.body(n.body, func(c *frame) {
-			for _, t := range n.targets {
-				c.param(t)
-			}
-		})
-	case *macroNode:
-		n.own = f.body(n.body, n.begin)
-	case *callBlock:
-		n.body.own = f.body(n.body.body, n.body.begin)
-	case *filterBlock:
-		n.own = f.body(n.body, nil)
-	case *scopeNode:
-		outer := f
-		if n.block {
-			outer = nil
-		}
-		n.own = outer.body(n.body, nil)
-	}
-}
-
-func (f *frame) innerAll(body []node) {
-	for _, n := range body {
-		f.inner(n)
-	}
-}
-
-// begin makes the parameters of a macro known in its body.
-func (m *macroNode) begin(c *frame) {
-	for _, name := range m.params {
-		c.known[name] = true
-	}
-	for name, used := range map[string]bool{"caller": m.caller, "kwargs": m.kwargs, "varargs": m.varargs} {
-		if used {
-			c.known[name] = true
-		}
-	}
-	for _, d := range m.defaults {
-		c.expr(d)
-	}
-}
-
-// body reads a body with names of its own.
-func (f *frame) body(body []node, begin func(*frame)) (own []string) {
-	c := newFrame(f)
-	if begin != nil {
-		begin(c)
-	}
-	c.statements(body)
-	return c.own
-}
-
-func (f *frame) param(t expr) {
-	switch t := t.(type) {
-	case *nameExpr:
-		f.known[t.name] = true
-	case *tupleExpr:
-		for _, item := range t.items {
-			f.param(item)
-		}
-	}
-}
-
-func (f *frame) target(t expr) {
-	switch t := t.(type) {
-	case *nameExpr:
-		f.store(t.name)
-	case *attrTarget:
-		f.load(t.name)
-	case *tupleExpr:
-		for _, item := range t.items {
-			f.target(item)
-		}
-	}
-}
-
-func (f *frame) expr(e expr) {
+func (s *symbols) expr(e expr) {
 	if n, ok := e.(*nameExpr); ok {
-		f.load(n.name)
+		s.load(n.name)
 		return
 	}
 	for _, part := range parts(e) {
-		f.expr(part)
+		s.expr(part)
+	}
+}
+
+func (s *symbols) target(t expr) {
+	switch t := t.(type) {
+	case *nameExpr:
+		s.store(t.name)
+	case *attrTarget:
+		s.load(t.name)
+	case *tupleExpr:
+		for _, item := range t.items {
+			s.target(item)
+		}
+	}
+}
+
+// targetParameters declares the names of a target that a loop or a with sets.
+func (s *symbols) targetParameters(t expr) {
+	switch t := t.(type) {
+	case *nameExpr:
+		s.parameter(t.name)
+	case *tupleExpr:
+		for _, item := range t.items {
+			s.targetParameters(item)
+		}
 	}
 }

@@ -22,8 +22,8 @@ var tests = map[string]filter{
 	"escaped": is(isMarkup),
 	"false":   is(func(v any) bool { return v == false }),
 	"true":    is(func(v any) bool { return v == true }),
-	"filter":  func(x *exec, v any, a args) any { bind("filter", a); return has(x.filters, v) },
-	"test":    func(x *exec, v any, a args) any { bind("test", a); return has(x.tests, v) },
+	"filter":  func(x *exec, v any, a args) any { bind("filter", a); return has(x, x.filters, v) },
+	"test":    func(x *exec, v any, a args) any { bind("test", a); return has(x, x.tests, v) },
 	"float":   is(func(v any) bool { _, ok := v.(float64); return ok }),
 	"integer": is(func(v any) bool {
 		switch v.(type) {
@@ -94,10 +94,8 @@ func compared(op string) filter {
 	return func(x *exec, v any, a args) any { return compare(x, op, v, bind(op, a, "other/")[0]) }
 }
 
-func has(table map[string]filter, v any) bool {
-	if !hashable(v) {
-		typeError("unhashable type: '%s'", typeName(v))
-	}
+func has(x *exec, table map[string]filter, v any) bool {
+	x.key(v)
 	name, _ := text(v)
 	_, ok := table[name]
 	return ok && isText(v)

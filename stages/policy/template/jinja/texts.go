@@ -147,6 +147,8 @@ func fileSize(x *exec, of any, a args) any {
 		base, unit, infix = 1024, "KMGTPEZY", "iB"
 	}
 	switch {
+	case f-f != 0:
+		unsupported("the size of %v bytes", f)
 	case f == 1:
 		return "1 Byte"
 	case f < base:

@@ -10,7 +10,8 @@ type (
 	outputNode struct {
 		line     int
 		of       expr
-		constant bool // it is value for any variables (see constant.go)
+		escapes  bool // autoescape is on where it stands
+		constant bool // it is value, a text, for any variables (see constant.go)
 		value    any
 	}
 
@@ -28,12 +29,17 @@ type (
 		line      int
 		target    expr
 		over      expr
-		test      expr // or nil
 		recursive bool
-		body      []node
-		own       []string // names of the body (see symbols.go)
-		orElse    []node
-		elseOwn   []string
+		escapes   bool // of a recursive loop, whose text is a value
+		body
+		loop    int // the variable loop, or −1 if nothing reads it
+		size    int // variables of a recursive loop, which is a function
+		hasElse bool
+		orElse  body
+
+		test       expr // or nil
+		testTarget expr // target, as the function sees it that test is
+		testBody   routine
 	}
 	loopControl struct {
 		line int
@@ -41,80 +47,132 @@ type (
 	}
 
 	setNode struct {
-		line   int
-		target expr
-		value  expr
+		line    int
+		target  expr
+		value   expr
+		exports []*nameExpr // at the top level
 	}
 	// setBlock assigns the text of its body, filtered if filter is not nil.
 	setBlock struct {
-		line   int
-		target expr
-		filter expr
-		body   []node
-		own    []string
+		line    int
+		target  expr
+		filter  expr
+		escapes bool
+		body
+		exports []*nameExpr
 	}
 
 	withNode struct {
 		line    int
 		targets []expr
 		values  []expr
-		body    []node
-		own     []string
+		body
 	}
 
 	// macroNode is a macro, and the body of a call block, which has no name.
 	macroNode struct {
-		line     int
-		name     string
-		params   []string
-		defaults []expr // of the last parameters
-		body     []node
-		own      []string
-		caller   bool // the body uses caller
-		kwargs   bool // the body uses kwargs
-		varargs  bool // the body uses varargs
+		line       int
+		name       string
+		at         int  // its variable
+		export     bool // at the top level
+		params     []string
+		slots      []int  // the variables of params
+		defaults   []expr // of the last parameters
+		usesCaller bool   // the body reads caller, as an argument or a parameter
+		caller     special
+		kwargs     special
+		varargs    special
+		routine
+	}
+	// special is an argument that a macro has if its body reads the name.
+	special struct {
+		name string
+		used bool
+		slot int
 	}
 	callBlock struct {
 		line int
-		call *callExpr
+		call *callExpr // or nil: generation
 		body *macroNode
 	}
 	filterBlock struct {
-		line   int
-		filter expr
-		body   []node
-		own    []string
+		line    int
+		filter  expr
+		escapes bool
+		body
 	}
-	// scopeNode is a body with names of its own.
-	scopeNode struct {
-		line       int
-		block      bool // a named block: it sees the names of the template's top level only
-		autoescape bool // the value of an autoescape tag
-		body       []node
-		own        []string
+	autoescapeNode struct {
+		line    int
+		value   expr
+		on      bool // the value, where it is constant
+		unknown bool // it is not
+		body
 	}
-	// failNode raises when it is reached: includes, imports, autoescape with a variable.
-	failNode struct {
-		line        int
-		class, text string
+	// blockNode is a named block. It sees only the context, and if it is scoped, the names around it, too.
+	blockNode struct {
+		line     int
+		name     string
+		scoped   bool
+		required bool
+		sees     []seen
+		routine
+	}
+	seen struct {
+		name string
+		at   address
+	}
+	// loadNode is an include, an import or an extends. There is no loader: it fails when it is reached.
+	loadNode struct {
+		line     int
+		template expr
+		names    []string // that an import assigns
+		extends  bool
+		optional bool // an include that ignores a template that is missing
 	}
 )
+
+// body is a list of statements with variables of its own.
+type body struct {
+	nodes []node
+	enter []entry // what variables are when it begins
+	leave []int   // variables that are missing behind it
+}
+
+type entry struct {
+	slot int
+	how  action
+	name string  // fromContext
+	from address // fromOuter
+}
+
+// routine is a body that is a function of Python, with size variables.
+type routine struct {
+	body
+	size int
+}
+
+// address is a variable of the function that runs, or of one up functions around it.
+type address struct{ up, slot int }
 
 type expr any // one of the expressions below
 
 type (
 	constExpr struct {
 		value    any
-		infinite bool // it has no literal in Python: reading it fails (see constant.go)
+		infinite bool // Python has no literal for it: reading it fails (see constant.go)
+		tooLong  bool // an integer with too many digits to be written: the template fails
 	}
 	nameExpr struct {
-		line int
-		name string
+		line      int
+		name      string
+		at        address
+		parameter bool // it has a value for sure, jinja2 thinks
 	}
 	// attrTarget is ns.x on the left of an assignment.
 	attrTarget struct {
 		line       int
 		name, attr string
+		at         address // of name
 	}
 	listExpr  struct{ items []expr }
 	tupleExpr struct{ items []expr }
@@ -179,8 +237,9 @@ type (
 		rest  []expr
 	}
 	concatExpr struct {
-		line  int
-		parts []expr
+		line    int
+		escapes bool // autoescape is on where it stands
+		parts   []expr
 	}
 	condExpr struct {
 		test, then, orElse expr // orElse nil: undefined

@@ -1,10 +1,10 @@
 package jinja
 
 import (
-	"fmt"
+	"maps"
 	"math"
 	"math/big"
-	"strings"
+	"slices"
 )
 
 // Values are Python's:
@@ -29,7 +29,7 @@ type Tuple struct {
 // Dict is a Python dict: it keeps the order in which keys were added.
 type Dict struct {
 	keys, values []any
-	index        map[any]int // by hash key
+	index        map[any]int // by what hashKey returns
 }
 
 // NewDict returns an empty dict.
@@ -37,8 +37,9 @@ func NewDict() *Dict { return &Dict{index: map[any]int{}} }
 
 // Set adds a key or changes its value. A key that is not hashable, such as a list, raises Python's TypeError
 // within a rendering; outside keys are strings and numbers.
-func (d *Dict) Set(key, value any) {
-	h := hashKey(key)
+func (d *Dict) Set(key, value any) { d.set(hashKey(key), key, value) }
+
+func (d *Dict) set(h, key, value any) {
 	if i, ok := d.index[h]; ok {
 		d.values[i] = value
 		return
@@ -48,8 +49,10 @@ func (d *Dict) Set(key, value any) {
 }
 
 // Get returns the value of a key.
-func (d *Dict) Get(key any) (value any, ok bool) {
-	i, ok := d.index[hashKey(key)]
+func (d *Dict) Get(key any) (value any, ok bool) { return d.get(hashKey(key)) }
+
+func (d *Dict) get(h any) (value any, ok bool) {
+	i, ok := d.index[h]
 	if !ok {
 		return nil, false
 	}
@@ -60,11 +63,7 @@ func (d *Dict) Get(key any) (value any, ok bool) {
 func (d *Dict) Len() int { return len(d.keys) }
 
 func (d *Dict) copy() *Dict {
-	c := NewDict()
-	for i, k := range d.keys {
-		c.Set(k, d.values[i])
-	}
-	return c
+	return &Dict{slices.Clone(d.keys), slices.Clone(d.values), maps.Clone(d.index)}
 }
 
 // markup is a str that is escaped for HTML; operations escape what they add to it.
@@ -87,29 +86,30 @@ func (r *rangeValue) len() int {
 
 // undefined is jinja2's Undefined: it prints as nothing, is false and empty, and fails in all else.
 type undefined struct {
-	text   string // what it fails with
-	unsafe bool   // an attribute that the sandbox hides
+	text   string // what it fails with; "": what follows says it
+	name   string // of a variable
+	of     any    // of an item or attribute
+	item   any
+	unsafe bool // an attribute that the sandbox hides
 }
 
 func (u *undefined) fail() {
-	if u.unsafe {
+	name, isText := u.item.(string)
+	switch {
+	case u.unsafe:
 		raise("SecurityError", "%s", u.text)
+	case u.text != "":
+		raise("UndefinedError", "%s", u.text)
+	case u.name != "":
+		raise("UndefinedError", "%s is undefined", repr(u.name))
+	case isText:
+		raise("UndefinedError", "%s has no attribute %s", repr(describeObject(u.of)), repr(name))
 	}
-	raise("UndefinedError", "%s", u.text)
-}
-
-// undefinedName is the value of a name that nothing defines.
-func undefinedName(name string) *undefined {
-	return &undefined{text: fmt.Sprintf("%s is undefined", repr(name))}
+	raise("UndefinedError", "%s has no element %s", describeObject(u.of), repr(u.item))
 }
 
 // undefinedItem is the value of an item or attribute that of does not have.
-func undefinedItem(of, name any) *undefined {
-	if n, ok := name.(string); ok {
-		return &undefined{text: fmt.Sprintf("%s has no attribute %s", repr(describeObject(of)), repr(n))}
-	}
-	return &undefined{text: fmt.Sprintf("%s has no element %s", describeObject(of), repr(name))}
-}
+func undefinedItem(of, item any) *undefined { return &undefined{of: of, item: item} }
 
 func describeObject(v any) string {
 	switch v.(type) {
@@ -283,44 +283,6 @@ func text(v any) (string, bool) {
 	}
 	return "", false
 }
-
-// hashKey returns a comparable value that is equal for equal keys.
-func hashKey(v any) any {
-	switch v := v.(type) {
-	case nil, string, bytesValue, *function, *macro, *loopContext, *namespace, *generator, *cycler, *joiner:
-		return v
-	case markup:
-		return string(v)
-	case bool, int, *big.Int:
-		i, _ := integer(v)
-		return numberKey(i.String())
-	case float64:
-		if math.IsInf(v, 0) || v != math.Trunc(v) {
-			return v // NaN is equal to nothing
-		}
-		i, _ := big.NewFloat(v).Int(nil)
-		return numberKey(i.String())
-	case *rangeValue:
-		return *v
-	case *undefined:
-		return undefinedKey{}
-	case *Tuple:
-		var b strings.Builder
-		for _, item := range v.Items {
-			h := hashKey(item)
-			fmt.Fprintf(&b, "%T%q,", h, fmt.Sprint(h))
-		}
-		return tupleKey(b.String())
-	}
-	typeError("unhashable type: '%s'", typeName(v))
-	return nil
-}
-
-type (
-	numberKey    string
-	tupleKey     string
-	undefinedKey struct{}
-)
 
 // truth is Python's bool(v).
 func truth(v any) bool {

@@ -16,61 +16,78 @@ func wordWrap(x *exec, of any, a args) any {
 	if !ok {
 		raise("AttributeError", "'%s' object has no attribute 'splitlines'", typeName(of))
 	}
-	if width <= 0 {
-		valueError("invalid width %d (must be > 0)", width)
-	}
 	var out []string
 	for _, line := range splitLines(s, false) {
-		out = append(out, wrapLine(x, line, width, truth(or(b[1], true)), truth(or(b[3], true)))...)
+		x.spend(16)
+		lines := wrapLine(x, line, width, truth(or(b[1], true)), truth(or(b[3], true)))
+		out = append(out, strings.Join(lines, between)) // a blank line stays as an empty one
 	}
 	return x.made(strings.Join(out, between))
 }
 
+// wrapLine is textwrap.wrap without its rules for hyphens. A chunk is a word or the white space between two.
 func wrapLine(x *exec, line string, width int, breakWords, breakHyphens bool) []string {
-	x.work(len(line))
-	if breakHyphens && strings.ContainsAny(line, "-—") {
-		unsupported("wordwrap of a text with hyphens")
+	x.spend(8 * len(line))
+	if width <= 0 {
+		valueError("invalid width %d (must be > 0)", width)
 	}
-	if line == "" {
-		return []string{""}
+	if breakHyphens && strings.Contains(line, "-") {
+		unsupported("wordwrap of a text with hyphens")
 	}
 	var lines []string
 	chunks := spaceChunks(line)
 	for len(chunks) > 0 {
-		if len(lines) > 0 && strings.TrimFunc(chunks[0], isSpace) == "" {
-			chunks = chunks[1:] // white space that begins a line is dropped
-		}
-		current, n := "", 0
-		for len(chunks) > 0 && n+length(chunks[0]) <= width {
-			current, n = current+chunks[0], n+length(chunks[0])
+		if len(lines) > 0 && chunks[0].blank() {
 			chunks = chunks[1:]
 		}
-		if len(chunks) > 0 && length(chunks[0]) > width {
-			switch room := width - n; {
-			case breakWords && room > 0:
-				head := firstRunes(chunks[0], room)
-				current += head
-				chunks[0] = chunks[0][len(head):]
-			case current == "":
-				current, chunks = chunks[0], chunks[1:]
+		var current []chunk
+		n := 0
+		for len(chunks) > 0 && n+len(chunks[0]) <= width {
+			n += len(chunks[0])
+			current, chunks = append(current, chunks[0]), chunks[1:]
+		}
+		if len(chunks) > 0 && len(chunks[0]) > width {
+			if breakWords { // even by no character: then the white space before the word stays
+				current = append(current, chunks[0][:width-n])
+				chunks[0] = chunks[0][width-n:]
+			} else if len(current) == 0 {
+				current, chunks = append(current, chunks[0]), chunks[1:]
 			}
 		}
-		if current = strings.TrimRightFunc(current, isSpace); current != "" {
-			lines = append(lines, current)
+		if last := len(current) - 1; last >= 0 && current[last].blank() {
+			current = current[:last]
+		}
+		if len(current) > 0 {
+			lines = append(lines, joinChunks(current))
+			x.spend(48)
 		}
 	}
 	return lines
 }
 
-// spaceChunks cuts a line into words and the spaces between them.
-func spaceChunks(s string) (chunks []string) {
-	for s != "" {
-		space := isSpace(rune(s[0]))
-		i := strings.IndexFunc(s, func(r rune) bool { return isSpace(r) != space })
-		if i < 0 {
-			i = len(s)
+type chunk []rune
+
+// blank tells whether a chunk is white space, of any kind, or empty.
+func (c chunk) blank() bool { return strings.TrimFunc(string(c), isSpace) == "" }
+
+func joinChunks(list []chunk) string {
+	var b strings.Builder
+	for _, c := range list {
+		b.WriteString(string(c))
+	}
+	return b.String()
+}
+
+// spaceChunks cuts a line into words and the white space between them, which is ASCII's.
+func spaceChunks(s string) (chunks []chunk) {
+	isBlank := func(r rune) bool { return r >= '\t' && r <= '\r' || r == ' ' }
+	runes := []rune(s)
+	for i := 0; i < len(runes); {
+		end := i + 1
+		for end < len(runes) && isBlank(runes[end]) == isBlank(runes[i]) {
+			end++
 		}
-		chunks, s = append(chunks, s[:i]), s[i:]
+		chunks, i = append(chunks, runes[i:end]), end
 	}
 	return chunks
 }
