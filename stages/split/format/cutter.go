@@ -52,6 +52,8 @@ func (c *cutter) broken(format string, args ...any) error {
 	return &BrokenError{c.rows, c.line, fmt.Sprintf(format, args...)}
 }
 
+func emptyRow() error { return fail(BadRow, "", "an empty row") }
+
 func tooLong() error { return fail(BadRow, "", "longer than %d bytes", maxRow) }
 
 func (c *cutter) byte() (byte, error) {
@@ -190,7 +192,11 @@ func (c *cutter) element() ([]byte, error) {
 			if long {
 				return nil, tooLong()
 			}
-			return bytes.TrimSpace(c.row), nil
+			row := bytes.TrimSpace(c.row)
+			if len(row) == 0 {
+				return nil, emptyRow()
+			}
+			return row, nil
 		}
 		if long = long || len(c.row) >= maxRow; !long {
 			c.row = append(c.row, b)
@@ -221,7 +227,7 @@ func (c *cutter) close() error {
 // checkShape refuses rows that are no JSON object, or would be dangerous to decode.
 func checkShape(raw []byte) error {
 	if len(raw) == 0 {
-		return fail(BadRow, "", "an empty row")
+		return emptyRow()
 	}
 	if raw[0] != '{' {
 		return fail(BadRow, "", "it begins with %q: rows are JSON objects, one per line or in one array", raw[0])

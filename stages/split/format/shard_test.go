@@ -147,7 +147,7 @@ func TestWrongShards(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	for _, data := range []string{
 		openaiRow, "[" + bfclRow + "," + bfclRow + "]", `{"data": [` + toolaceRow + `], "x": {"y": "]"}}`,
-		"{\"data\": [1",
+		"{\"data\": [1", "[" + bfclRow + ",, ]",
 		gzipped(f, openaiRow), zstded(f, "[{}]"),
 	} {
 		f.Add([]byte(data))
