@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -116,6 +117,8 @@ func (s *treeSum) report(b *testing.B) {
 	b.ReportMetric(float64(s.rows)/n, "rows/tree")
 }
 
+const largeVocab = 49152 // of SmolLM2
+
 // largePrompt is the most tokens of a prompt.
 const largePrompt = 450
 
@@ -176,7 +179,10 @@ func talker(dir string) error {
 			return err
 		}
 	}
-	tok, err := tokenizer.Open(tiny)
+	if err := padTokenizer(filepath.Join(dir, tokenizer.File), largeVocab); err != nil {
+		return err
+	}
+	tok, err := tokenizer.Open(os.DirFS(dir))
 	if err != nil {
 		return err
 	}
@@ -190,12 +196,35 @@ func talker(dir string) error {
 	}
 	m := model.New(model.Config{
 		Family: model.Llama, HiddenSize: 576, IntermediateSize: 1536, NumLayers: 30, NumHeads: 9, NumKVHeads: 3,
-		HeadDim: 64, VocabSize: 49152, RopeTheta: 1e5, MaxPositions: 8192, RMSNormEps: 1e-5,
+		HeadDim: 64, VocabSize: largeVocab, RopeTheta: 1e5, MaxPositions: 8192, RMSNormEps: 1e-5,
 		BOS: was.BOS, EOS: was.EOS,
 	}, 1, dev)
 	speak(m, tok)
 	create := func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(dir, name)) }
 	return m.Save(create, safetensors.BF16)
+}
+
+// padTokenizer gives a tokenizer tokens that no text has, so that it has n: one with far fewer than the model has rows
+// is refused as that of another model.
+func padTokenizer(file string, n int) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var tok map[string]any
+	if err := json.Unmarshal(data, &tok); err != nil {
+		return err
+	}
+	added := tok["added_tokens"].([]any)
+	vocab := tok["model"].(map[string]any)["vocab"].(map[string]any)
+	for id := len(vocab) + len(added); id < n; id++ {
+		added = append(added, map[string]any{"id": id, "content": fmt.Sprintf("<|unused %d|>", id), "special": true})
+	}
+	tok["added_tokens"] = added
+	if data, err = json.Marshal(tok); err != nil {
+		return err
+	}
+	return os.WriteFile(file, data, 0o644)
 }
 
 // speak changes random weights so that they write text. Feature 0 of every embedding is large; the layers neither
