@@ -48,12 +48,24 @@ func (d *Delivery) Ack(ctx context.Context) error { return d.send(ctx, "ack", "+
 // Retry gives the item back after the work on it failed. It counts as a failed attempt.
 // The item is delivered again after the delay.
 func (d *Delivery) Retry(ctx context.Context, delay time.Duration) error {
-	return d.send(ctx, "retry", fmt.Sprintf(`-NAK {"delay": %d}`, max(delay, 0).Nanoseconds()), true)
+	return d.send(ctx, "retry", nak(delay), true)
 }
+
+// nak is the signal that gives an item back.
+func nak(delay time.Duration) string {
+	return fmt.Sprintf(`-NAK {"delay": %d}`, max(delay, 0).Nanoseconds())
+}
+
+// Deliveries counts how often the item was delivered, this time included; hand-backs count.
+func (d *Delivery) Deliveries() int { return d.delivered }
 
 // HandBack gives the item back without a failure, as a worker does that was told to
 // stop. It does not count as a failed attempt.
-func (d *Delivery) HandBack(ctx context.Context) error {
+func (d *Delivery) HandBack(ctx context.Context) error { return d.HandBackFor(ctx, 0) }
+
+// HandBackFor is HandBack of an item that this worker cannot serve now: no worker gets it
+// before the delay is over.
+func (d *Delivery) HandBackFor(ctx context.Context, delay time.Duration) error {
 	if d.settled.Load() {
 		return nil
 	}
@@ -64,7 +76,7 @@ func (d *Delivery) HandBack(ctx context.Context) error {
 		}
 		d.counted.Store(true)
 	}
-	return d.send(ctx, "hand back", "-NAK", true)
+	return d.send(ctx, "hand back", nak(delay), true)
 }
 
 // send sends a signal about the item and waits until the server confirms it. After the

@@ -39,16 +39,21 @@ var (
 	errEnded     = errors.New("the run has ended")
 )
 
-// waitPause is how long this worker keeps an item that waits for a newer worker.
-const waitPause = 5 * time.Second
+// An item that waits for a newer worker goes back to its queue for the first of these. Each further time
+// doubles it, up to the second: thousands of such items must not keep the workers busy.
+const (
+	waitPause    = 5 * time.Second
+	maxWaitPause = 2 * time.Minute
+)
 
-// waitError holds an item that this worker cannot serve, but another may.
+// waitError is about an item that this worker cannot serve, but another may.
 type waitError struct{ what string }
 
 func (e *waitError) Error() string { return "waiting: " + e.what }
 
-// run serves the item until it has a result or a failure record, or goes back to the queue.
-func (it *item) run(ctx context.Context) {
+// run serves the item until it has a result or a failure record, or goes back to the queue. waits is
+// true if this worker cannot serve the item: it went back, and the slot is free for others.
+func (it *item) run(ctx context.Context) (waits bool) {
 	log := it.w.Log.With("run", it.runName, "stage", it.spec.Name, "item", it.d.Address.String())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -60,11 +65,6 @@ func (it *item) run(ctx context.Context) {
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, broker.ErrNoRun):
 	case errors.As(err, &wait):
-		// Another worker may be able to serve it. Without a pause it would come back to this one.
-		select {
-		case <-ctx.Done():
-		case <-time.After(waitPause):
-		}
 	case stages.IsReject(err):
 		log.Error("rejected", "error", err)
 		err = it.giveUp(ctx, schemas.ReasonRejected, err)
@@ -87,7 +87,7 @@ func (it *item) run(ctx context.Context) {
 		err = it.d.Ack(tell)
 	case errors.Is(err, broker.ErrNoRun):
 		log.Info("dropped", "why", "the run was retired")
-		return
+		return false
 	case errors.Is(cause, errCancelled) || errors.Is(cause, errEnded):
 		log.Info("dropped", "why", cause)
 		err = it.d.Ack(tell)
@@ -95,8 +95,10 @@ func (it *item) run(ctx context.Context) {
 		log.Info("handed back", "why", cause)
 		err = it.d.HandBack(tell)
 	case errors.As(err, &wait):
-		log.Warn(wait.Error())
-		err = it.d.HandBack(tell)
+		waits = true
+		pause := min(waitPause<<min(it.d.Deliveries()-1, 10), maxWaitPause)
+		log.Warn(wait.Error(), "again in", pause)
+		err = it.d.HandBackFor(tell, pause)
 	default:
 		pause := it.w.RetryPause << min(it.failures, MaxAttempts)
 		log.Warn("failed; it comes again", "attempt", it.failures+1, "in", pause, "error", err)
@@ -105,6 +107,7 @@ func (it *item) run(ctx context.Context) {
 	if err != nil && !errors.Is(err, broker.ErrNoRun) {
 		log.Warn("the broker was not told the outcome; the item comes again and finds its result", "error", err)
 	}
+	return waits
 }
 
 // hold calls f until it succeeds, or fails for another reason than broker or store.
