@@ -74,7 +74,7 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 func where(v line.View) string {
 	for i := len(v.Rounds) - 1; i >= 0; i-- {
 		if r := v.Rounds[i]; !r.Gathered {
-			return fmt.Sprintf("%s %d/%d", progress.Work(r), r.Done, r.Total)
+			return progress.Work(r) + " " + progress.Count(r)
 		}
 	}
 	return "between rounds"

@@ -121,9 +121,9 @@ func NewKeeper(c *courier.Courier, name string, ackWait time.Duration, log *slog
 	return &line.Keeper{Courier: c, Worker: name, AckWait: ackWait, Log: log}
 }
 
-// NewWorker makes a worker of the given stages of all runs.
+// NewWorker makes a worker of the given stages of all runs. It serves them in the order of line.Drain.
 func NewWorker(c *courier.Courier, name string, work []stages.Stage, slots int, log *slog.Logger) *worker.Worker {
-	return &worker.Worker{Courier: c, Stages: work, Name: name, Slots: slots, Log: log}
+	return &worker.Worker{Courier: c, Stages: line.Drain(work), Name: name, Slots: slots, Log: log}
 }
 
 // Until runs f with a context that ends when stop is called; stop waits for f and returns

@@ -113,6 +113,23 @@ func (t Table) Stages() []stages.Stage {
 	return all
 }
 
+// Drain orders the stages as a worker of several should serve them: later stages of the line first, so
+// that a round's items go through to its end instead of piling up in front of a stage. What comes beside
+// the line, and stages that the line does not have, are last: no other stage waits for them.
+func Drain(all []stages.Stage) []stages.Stage {
+	table := Rows(nil)
+	priority := func(s stages.Stage) int {
+		i := slices.IndexFunc(table, func(row Row) bool { return row.Spec().Name == s.Spec().Name })
+		if i < 0 || table[i].When == EachPolicy {
+			return -1
+		}
+		return i
+	}
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(x, y stages.Stage) int { return priority(y) - priority(x) })
+	return all
+}
+
 // Gathers reports whether the stage of this name works on whole rounds: one long item at a time.
 func (t Table) Gathers(stage string) bool {
 	return slices.ContainsFunc(t, func(row Row) bool { return row.Spec().Name == stage && row.Spec().Gather })

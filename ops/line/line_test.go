@@ -65,6 +65,18 @@ func TestMaker(t *testing.T) {
 	}
 }
 
+// A worker of many stages serves the later ones first, and what comes beside the line last.
+func TestDrain(t *testing.T) {
+	var got []string
+	for _, s := range line.Drain(line.Stages(nil)) {
+		got = append(got, s.Spec().Name)
+	}
+	want := []string{"update", "filter", "expand", "select", "score", "warmup", "split", "evaluate"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 // Keeper, worker and views take a new stage from its row. Here one stage wakes on an existing record and
 // another on the gather of its results. So that there is such a gather, the first row names the tasks of
 // the round before it again; TestTableAgreesWithSpecs refuses that in the real line.

@@ -3,12 +3,14 @@ package line
 import (
 	"context"
 	"errors"
+	"slices"
 	"sort"
 	"strconv"
 
 	"itool/broker"
 	"itool/ops/courier"
 	"itool/schemas"
+	"itool/stages"
 )
 
 // View shows how far a run is. It is read from the run's stream alone, so any process may look at
@@ -28,6 +30,25 @@ type RoundView struct {
 	OfPolicy    bool
 	Total, Done int
 	Gathered    bool
+	// Steps are the stages that an item of the round goes through, in order, if there are several and the
+	// round is open. The last one makes the result that Done counts.
+	Steps []Step
+}
+
+// Step is one stage of a round: how many items it has answered.
+type Step struct {
+	Stage string
+	Done  int
+}
+
+// Slowest is what the round waits for: the first stage that has not answered all items.
+func (r RoundView) Slowest() (s Step, ok bool) {
+	for _, s := range r.Steps {
+		if s.Done < r.Total {
+			return s, true
+		}
+	}
+	return Step{}, false
 }
 
 // Look reads where a run stands. Its cost grows with the rounds, not with their items.
@@ -51,6 +72,11 @@ func (t Table) Look(ctx context.Context, c *courier.Courier, run string) (View, 
 		if rv.Gathered, err = c.Broker.Has(ctx, gather); err != nil {
 			return v, err
 		}
+		if !rv.Gathered {
+			if rv.Steps, err = t.steps(ctx, c, run, rv); err != nil {
+				return v, err
+			}
+		}
 		v.Rounds = append(v.Rounds, rv)
 	}
 	sort.SliceStable(v.Rounds, func(i, j int) bool {
@@ -71,6 +97,38 @@ func (t Table) Look(ctx context.Context, c *courier.Courier, run string) (View, 
 		return v, err
 	}
 	return v, nil
+}
+
+// steps counts what the stages of a round have answered.
+func (t Table) steps(ctx context.Context, c *courier.Courier, run string, r RoundView) (steps []Step, err error) {
+	for _, spec := range t.through(r.Record) {
+		done := r.Done
+		if spec.Writes != r.Record {
+			if done, err = c.Broker.Count(ctx, run, broker.Filter(spec.Writes, r.Round)); err != nil {
+				return nil, err
+			}
+		}
+		steps = append(steps, Step{Stage: spec.Name, Done: done})
+	}
+	return steps, nil
+}
+
+// through are the stages between the tasks of a round and its result, if there are several.
+func (t Table) through(result string) (specs []stages.Spec) {
+	at := slices.IndexFunc(t, func(row Row) bool { return row.Round != nil && row.Round.Result == result })
+	if at < 0 || t[at].Spec().Writes == result {
+		return nil
+	}
+	writes := ""
+	for _, row := range t[at:] {
+		if spec := row.Spec(); len(specs) == 0 || spec.Wakes == writes && !spec.Gather {
+			specs, writes = append(specs, spec), spec.Writes
+		}
+		if writes == result {
+			return specs
+		}
+	}
+	return nil
 }
 
 // position orders the rounds of one number: first the evaluation of policy r, then the rounds that

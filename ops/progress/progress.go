@@ -152,11 +152,21 @@ func (t *Tracker) See(v line.View, now time.Time) {
 	}
 	t.view = v
 	for _, r := range v.Rounds {
-		if _, ok := t.first[roundID(r)]; !ok {
-			t.first[roundID(r)] = mark{now, r.Done}
+		t.mark(roundID(r), r.Done, now)
+		for _, s := range r.Steps {
+			t.mark(stepID(r, s), s.Done, now)
 		}
 	}
 }
+
+// mark remembers the first count of a round or step.
+func (t *Tracker) mark(id string, done int, now time.Time) {
+	if _, ok := t.first[id]; !ok {
+		t.first[id] = mark{now, done}
+	}
+}
+
+func stepID(r line.RoundView, s line.Step) string { return roundID(r) + "." + s.Stage }
 
 func roundID(r line.RoundView) string { return fmt.Sprintf("%s.%d", r.Record, r.Round) }
 
@@ -173,16 +183,35 @@ func (t *Tracker) Table(now time.Time) []string {
 	out := []string{fmt.Sprintf("%s  %s%s", t.run, now.Sub(t.start).Round(time.Second), t.failures())}
 	for _, r := range t.view.Rounds {
 		state := ""
-		if !r.Gathered {
+		if !r.Gathered && len(r.Steps) == 0 {
 			state = t.pace(r.Done, r.Total, t.first[roundID(r)], now)
 		}
-		out = append(out, fmt.Sprintf("  %-22s %s %6d/%-6d %s",
-			Work(r), bar(r.Done, r.Total, barWidth), r.Done, r.Total, state))
+		out = append(out, row(Work(r), r.Done, r.Total, state))
+		for _, s := range r.Steps {
+			out = append(out, row("  "+s.Stage, s.Done, r.Total, t.pace(s.Done, r.Total, t.first[stepID(r, s)], now)))
+		}
 	}
 	for _, h := range t.recent(now) {
 		done, total := int(h.Done), int(h.Total)
-		out = append(out, fmt.Sprintf("  %-22s %s %6d/%-6d %s %s", h.Stage, bar(done, total, barWidth), done, total,
-			t.pace(done, total, h.first, now), Short(report.Plain(h.Detail), 40)))
+		state := t.pace(done, total, h.first, now) + " " + Short(report.Plain(h.Detail), 40)
+		out = append(out, row(h.Stage, done, total, state))
+	}
+	return out
+}
+
+func row(name string, done, total int, state string) string {
+	return fmt.Sprintf("  %-22s %s %6d/%-6d %s", name, bar(done, total, barWidth), done, total, state)
+}
+
+// Count says how much of a round is done, and by which of its stages: "0/45 (expand 39, filter 0)".
+func Count(r line.RoundView) string {
+	out := fmt.Sprintf("%d/%d", r.Done, r.Total)
+	var steps []string
+	for _, s := range r.Steps {
+		steps = append(steps, fmt.Sprintf("%s %d", s.Stage, s.Done))
+	}
+	if len(steps) > 0 {
+		out += " (" + strings.Join(steps, ", ") + ")"
 	}
 	return out
 }
@@ -200,7 +229,10 @@ func (t *Tracker) Lines(w io.Writer, now time.Time) {
 			continue
 		}
 		pace := t.pace(r.Done, r.Total, t.first[id], now)
-		open = append(open, fmt.Sprintf("%s %d/%d %s", Work(r), r.Done, r.Total, pace))
+		if s, ok := r.Slowest(); ok {
+			pace = t.pace(s.Done, r.Total, t.first[stepID(r, s)], now)
+		}
+		open = append(open, fmt.Sprintf("%s %s %s", Work(r), Count(r), pace))
 	}
 	if now.Sub(t.last) < time.Minute {
 		return

@@ -56,3 +56,30 @@ func TestTracker(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", out.String(), want)
 	}
 }
+
+// A round of several stages shows each of them: trees that were searched are progress, though none is
+// filtered yet.
+func TestStages(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 1, 1, 12, 0, s, 0, time.UTC) }
+	round := line.RoundView{Record: "pair", Title: "search with", OfPolicy: true, Total: 45}
+	round.Steps = []line.Step{{Stage: "expand", Done: 19}, {Stage: "filter"}}
+	tr := progress.NewTracker("r1")
+	tr.See(line.View{Rounds: []line.RoundView{round}}, at(0))
+	round.Steps = []line.Step{{Stage: "expand", Done: 39}, {Stage: "filter"}}
+	tr.See(line.View{Rounds: []line.RoundView{round}}, at(60))
+	want := strings.Join([]string{
+		"r1  1m0s",
+		"  search with warm-up    ░░░░░░░░░░░░░░░░░░░░░░░░      0/45     ",
+		"    expand               ████████████████████░░░░     39/45     0.333/s ETA 18s",
+		"    filter               ░░░░░░░░░░░░░░░░░░░░░░░░      0/45     ",
+	}, "\n")
+	if got := strings.Join(tr.Table(at(60)), "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	var out bytes.Buffer
+	tr.Lines(&out, at(60))
+	line := "12:01:00 r1: search with warm-up 0/45 (expand 39, filter 0) 0.333/s ETA 18s\n"
+	if out.String() != line {
+		t.Errorf("got  %q\nwant %q", out.String(), line)
+	}
+}

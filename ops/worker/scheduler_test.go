@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -63,6 +64,104 @@ func TestRunsShareAWorkerFairly(t *testing.T) {
 	for i := 1; i < len(served); i++ {
 		if served[i] == served[i-1] {
 			t.Fatalf("served %v, want one run after the other", served)
+		}
+	}
+}
+
+// Items that only a newer worker can serve hold no slot: they go back to their queue for a while.
+func TestItemsThatWaitHoldNoSlot(t *testing.T) {
+	w := newWorld(t)
+	for _, key := range []string{"k1", "k2", "k3"} {
+		b, err := schemas.Encode(schemas.Header{Run: run, Key: key, Config: "cfg"}, []schemas.Score{{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Header.Schema = "score/v2"
+		if _, err := w.c.Publish(t.Context(), "root", b, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.start(2, doer{perItem, echo})
+	handedBack := func() int {
+		_, inFlight, err := w.c.Broker.Depth(t.Context(), run, "expand")
+		if err != nil && !errors.Is(err, broker.ErrNoStage) {
+			t.Fatal(err)
+		}
+		return inFlight
+	}
+	for begun := time.Now(); handedBack() < 3; time.Sleep(5 * time.Millisecond) {
+		if time.Since(begun) > 4*time.Second {
+			t.Fatal("the first two items hold both slots")
+		}
+	}
+	w.another("r2")
+	begun := time.Now()
+	for i := range 8 {
+		putInto(w, "r2", "root", 0, fmt.Sprint(i), []schemas.Score{{}})
+	}
+	for i := range 8 {
+		at := broker.Address{Run: "r2", Record: "candidate", Key: fmt.Sprint(i)}
+		for done := false; !done; time.Sleep(5 * time.Millisecond) {
+			var err error
+			if done, err = w.c.Broker.Has(t.Context(), at); err != nil {
+				t.Fatal(err)
+			}
+			if time.Since(begun) > 4*time.Second {
+				t.Fatalf("after %v the other run waits for its item %d", time.Since(begun), i)
+			}
+		}
+	}
+	w.noFailures()
+}
+
+// A worker that waits for a newer one does not count as busy: it leaves when it may.
+func TestItemsThatWaitDoNotKeepAnIdleWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b, err := schemas.Encode(schemas.Header{Run: run, Key: "k", Config: "cfg"}, []schemas.Score{{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Header.Schema = "score/v2"
+	if _, err := w.c.Publish(t.Context(), "root", b, nil); err != nil {
+		t.Fatal(err)
+	}
+	wk := &worker.Worker{
+		Courier: w.c, Stages: []stages.Stage{doer{perItem, echo}}, Name: "w", Slots: 1,
+		IdleUntil: 7 * time.Second, Log: slog.New(slog.DiscardHandler), // the item comes again after 5 s
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 11*time.Second)
+	defer cancel()
+	if err := wk.Run(ctx); err != nil || ctx.Err() != nil {
+		t.Errorf("the worker stays, %v", err)
+	}
+}
+
+// Of a run's items those of the first stage come first: nothing piles up in front of a later stage.
+func TestTheFirstStageComesFirst(t *testing.T) {
+	w := newWorld(t)
+	const items = 6
+	for i := range items {
+		put(w, "root", 0, fmt.Sprintf("k%d", i), []schemas.Score{{}})
+	}
+	later := stages.Spec{
+		Name: "filter", Wakes: "candidate", Reads: "score/v1", Writes: "pair", Schema: "score/v1", NoPolicy: true,
+	}
+	var order []string
+	served := make(chan string, 2*items)
+	note := func(stage string) func(context.Context, stages.Input, stages.Output) error {
+		return func(ctx context.Context, in stages.Input, out stages.Output) error {
+			served <- stage
+			return echo(ctx, in, out)
+		}
+	}
+	w.start(1, doer{later, note("filter")}, doer{perItem, note("expand")})
+	for range 2 * items {
+		order = append(order, <-served)
+	}
+	for i, stage := range order {
+		if want := []string{"expand", "filter"}[i%2]; stage != want {
+			t.Fatalf("served %v, want each tree to be filtered at once", order)
 		}
 	}
 }

@@ -2,9 +2,9 @@
 //
 //	fetch → claim → decode → Process → encode → deposit → publish → ack
 //
-// A worker serves any number of stages of any number of runs. Each of its slots holds one item at a
-// time, with its own pull, heartbeat and ack. Nothing is prefetched, so no item waits behind a slow
-// one.
+// A worker serves any number of stages of any number of runs, the first of its stages first. Each of
+// its slots holds one item at a time, with its own pull, heartbeat and ack. Nothing is prefetched, so no
+// item waits behind a slow one.
 //
 // What can go wrong:
 //
@@ -12,6 +12,7 @@
 //     the place of its result.
 //   - Broker or store fail: the slot keeps its item and tries again. This is no failed attempt.
 //   - A worker is killed: its item goes to another worker after AckWait.
+//   - Only a newer worker can serve an item: it goes back to its queue for a while, and holds no slot.
 //   - The result exists already: it is adopted if it answers the same input.
 package worker
 
@@ -37,10 +38,10 @@ const MaxAttempts = 5
 // Worker runs stages. Fill it in, then call Run once.
 type Worker struct {
 	Courier *courier.Courier
-	Stages  []stages.Stage
-	Name    string // shown in headers and failure records
-	Slots   int    // items at once, ≥ 1
-	Cache   string // folder for copies of policies, by digest; "": read them from the store
+	Stages  []stages.Stage // by priority: of a run's items, those of the first of these stages come first
+	Name    string         // shown in headers and failure records
+	Slots   int            // items at once, ≥ 1
+	Cache   string         // folder for copies of policies, by digest; "": read them from the store
 	Log     *slog.Logger
 
 	// AckWait is how long the server waits for a heartbeat before it gives the item to another
@@ -161,9 +162,11 @@ func (w *Worker) slot(ctx context.Context, s *scheduler) {
 		if err == nil {
 			w.wakeOne()
 			w.busy.Add(1)
-			item.run(ctx)
+			waits := item.run(ctx)
 			s.done(item)
-			w.lastHit.Store(time.Now().UnixNano())
+			if !waits { // items that this worker can never serve must not keep it
+				w.lastHit.Store(time.Now().UnixNano())
+			}
 			w.busy.Add(-1)
 			continue
 		}
