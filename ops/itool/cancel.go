@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"itool/ops/line"
+	"itool/schemas"
 )
 
 // cancelCmd is `itool cancel`.
@@ -19,7 +21,15 @@ func (c *cancelCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	if err := line.Cancel(ctx, s.Courier, c.RunName); err != nil {
+	err = line.Cancel(ctx, s.Courier, c.RunName)
+	var over *line.OverError
+	switch {
+	case errors.As(err, &over) && over.Status == schemas.StatusCancelled:
+		fmt.Fprintf(a.out, "run %s was cancelled before\n", c.RunName)
+		return nil
+	case errors.As(err, &over):
+		return fmt.Errorf("run %s is over (%s): nothing was cancelled", c.RunName, over.Status)
+	case err != nil:
 		return notYet(c.RunName, err)
 	}
 	fmt.Fprintf(a.out, "run %s is cancelled; its workers stop within a heartbeat\n", c.RunName)

@@ -310,6 +310,7 @@ func TestRun(t *testing.T) {
 		{[]string{"report", "r1", "--json"}, 0, `"config_digest"`},
 		{[]string{"failed", "r1"}, 0, "nothing failed"},
 		{[]string{"watch", "r1"}, 0, "run r1: done"},
+		{[]string{"cancel", "r1"}, exitError, "run r1 is over (done): nothing was cancelled"},
 		{[]string{"runs", "--dir", "itool-runs/r1"}, 0, "r1"},
 		{[]string{"tree", "r1", "nosuch"}, exitError, "there are: s"},
 		{[]string{"export", "r1", "--round", "0", "--out", "warm"}, 0, "adapter in warm"},
@@ -411,6 +412,11 @@ func TestProcesses(t *testing.T) {
 	t.Setenv("ITOOL_CACHE", filepath.Join(dir, "cache"))
 	again := append([]string{"publish", file, "--base", "p1@0", "--name", "p2"}, append(where, small...)...)
 	expect(t, dir, 0, "published run p2", again...)
+	out, _ := expect(t, dir, 0, "adapter in whole", append([]string{"export", "p1", "--out", "whole"}, where...)...)
+	if strings.Contains(out, "goes on") {
+		t.Errorf("export of a run that is done says:\n%s", out)
+	}
+	unfinished(t, dir, file, base, where)
 	for _, c := range []*exec.Cmd{rest, one, up} {
 		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -421,6 +427,33 @@ func TestProcesses(t *testing.T) {
 	}
 	// The folder of up can be read when nothing runs.
 	expect(t, dir, 0, "run p1 · done", "report", "p1", "--dir", "up")
+}
+
+// unfinished exports from a run that goes on, and cancels it.
+func unfinished(t *testing.T, dir, file, base string, where []string) {
+	t.Helper()
+	args := append([]string{"publish", file, "--base", base, "--name", "long"}, append(where, small...)...)
+	expect(t, dir, 0, "published run long", append(args, "--set", "line.rounds=200")...)
+	waitFor(t, func() bool {
+		code, _, _ := itool(t, dir, append([]string{"export", "long", "--out", "early"}, where...)...)
+		if code != 0 { // there is no adapter yet
+			return false
+		}
+		os.RemoveAll(filepath.Join(dir, "early"))
+		return true
+	})
+	args = append([]string{"export", "long", "--round", "0", "--out", "early"}, where...)
+	out, _ := expect(t, dir, 0, "warm-up of run long: adapter in early", args...)
+	if !strings.Contains(out, "run long goes on (") || !strings.Contains(out, "its policy of round 0, and later") {
+		t.Errorf("export of a run that goes on says:\n%s", out)
+	}
+	expect(t, dir, 0, "run long is cancelled", append([]string{"cancel", "long"}, where...)...)
+	waitFor(t, func() bool {
+		_, out, _ := itool(t, dir, append([]string{"cancel", "long"}, where...)...)
+		return strings.Contains(out, "run long was cancelled before")
+	})
+	args = append([]string{"export", "long", "--round", "0", "--out", "late"}, where...)
+	expect(t, dir, 0, "run long did not reach its end (cancelled): this is its policy of round 0", args...)
 }
 
 // TestInterrupt: SIGINT keeps what was done and says how to resume. The same command then

@@ -5,8 +5,10 @@ import (
 	"fmt"
 
 	"itool/ops/export"
+	"itool/ops/line"
 	"itool/ops/report"
 	"itool/ops/site"
+	"itool/schemas"
 	"itool/stages/policy/model/safetensors"
 )
 
@@ -45,12 +47,34 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if c.Merged {
-		return c.merge(ctx, a, s, *p)
+		if err := c.merge(ctx, a, s, *p); err != nil {
+			return err
+		}
+	} else {
+		if err := export.Adapter(ctx, s.Courier, r, *p, c.Out, version(), false); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "%s of run %s: adapter in %s\n", p.Name, c.RunName, c.Out)
 	}
-	if err := export.Adapter(ctx, s.Courier, r, *p, c.Out, version(), false); err != nil {
+	return c.unfinished(ctx, a, s, r, p)
+}
+
+// unfinished says so if the run is not done: what was exported may not be what the run will end with.
+func (c *exportCmd) unfinished(ctx context.Context, a *app, s *site.Site, r *report.Report, p *report.Policy) error {
+	if r.Status == schemas.StatusDone {
+		return nil
+	}
+	if !r.Running() {
+		fmt.Fprintf(a.out, "run %s did not reach its end (%s): this is its policy of round %d\n",
+			c.RunName, r.Status, p.Round)
+		return nil
+	}
+	view, err := line.Rows(nil).Look(ctx, s.Courier, c.RunName)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s of run %s: adapter in %s\n", p.Name, c.RunName, c.Out)
+	fmt.Fprintf(a.out, "run %s goes on (%s): this is its policy of round %d, and later ones may follow\n",
+		c.RunName, where(view), p.Round)
 	return nil
 }
 

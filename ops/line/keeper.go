@@ -80,7 +80,12 @@ func (k *Keeper) step(ctx context.Context, s *runState) (State, error) {
 	if !errors.Is(err, broker.ErrNotExist) {
 		return k.conclude(ctx, s, nil, err)
 	}
-	done, err := k.advance(ctx, s)
+	watched, stop := k.untilCancelled(ctx, s.run.Name)
+	done, err := k.advance(watched, s)
+	stop()
+	if errors.Is(context.Cause(watched), errCancelled) {
+		done, err = cancelledEnd(), nil
+	}
 	return k.conclude(ctx, s, done, err)
 }
 
@@ -128,7 +133,7 @@ func (k *Keeper) advance(ctx context.Context, s *runState) (*schemas.End, error)
 	if cancelled, err := k.Courier.Cancelled(ctx, s.run.Name); err != nil {
 		return nil, err
 	} else if cancelled {
-		return &schemas.End{Status: schemas.StatusCancelled, Detail: "cancelled by its user"}, nil
+		return cancelledEnd(), nil
 	}
 	if done, err := k.follow(ctx, s, Once, 0, s.run.Base); err != nil || !done {
 		return nil, err

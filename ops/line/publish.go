@@ -169,15 +169,3 @@ func (req Request) checkFileNames(cfg split.Config) error {
 
 // shardName is the name of a dataset file in its examples.
 func shardName(path string) string { return strings.ToValidUTF8(filepath.Base(path), "_") }
-
-// Cancel ends a run: the keeper writes its end, and workers drop its items at their next
-// heartbeat. What is done stays readable. broker.ErrNoRun: no keeper has opened the run yet.
-func Cancel(ctx context.Context, c *courier.Courier, run string) error {
-	// Only the existence of the record counts: its body is empty.
-	at := broker.Address{Run: run, Record: schemas.RecordCancel, Key: schemas.KeyCancel}
-	if _, err := c.Broker.Publish(ctx, at, nil, nil); err != nil {
-		return fmt.Errorf("cancel %s: %w", run, err)
-	}
-	_ = c.Broker.Announce(ctx, broker.Hint, run, nil) // else the keeper sees it at its next turn
-	return nil
-}

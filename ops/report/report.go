@@ -89,6 +89,9 @@ type Policy struct {
 	Accuracy *Accuracy `json:"accuracy,omitempty"`
 }
 
+// Running reports whether the run goes on: it may have further policies later.
+func (r *Report) Running() bool { return r.Status == running }
+
 // Changed reports whether training changed the weights. It is false for the base, and for a
 // round without an update, whose policy is the one before.
 func (p Policy) Changed() bool { return p.Round >= 0 && p.Status == schemas.StatusTrained }
