@@ -3,8 +3,9 @@
 // configuration that runs the whole pipeline in a minute (quick) or a few minutes.
 //
 // The base is weak on purpose: its answers have the right form but are often wrong, so that
-// training can improve it. base/MAKING.md says how it was made and what it can do. To make
-// it again:
+// training can improve it. base/MAKING.md says how it was made and what it can do. Since
+// then the prompt of the self-evaluation has changed, and with it a tenth of the texts of
+// the last lesson, so that this makes a similar base and not the same one:
 //
 //	go run ./ops/itool pretrain --out ops/demo/base
 package demo

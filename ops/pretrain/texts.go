@@ -18,10 +18,12 @@ import (
 	"itool/stages/policy/train"
 )
 
-// conversation is one text to train on. The loss is on every turn of the assistant.
+// conversation is one text to train on. The loss is on every turn of the assistant or, if
+// it judges, only on the last: the turn that is judged may be wrong.
 type conversation struct {
 	messages []template.Message
 	tools    json.RawMessage
+	judges   bool
 }
 
 // conversations generates the conversations of all lessons, in the order of training.
@@ -43,7 +45,11 @@ func (c Config) conversations(ctx context.Context) ([]conversation, error) {
 			}
 			row, _ := next() // requests makes l.Rows of them, which is enough
 			if kind < l.Recall+l.Judging && len(j.others) > 0 {
-				out = append(out, j.conversation(row))
+				judged, err := j.conversation(row)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, judged)
 				continue
 			}
 			j.remember(row)
@@ -73,9 +79,6 @@ func (c Config) requests(lesson int, l Lesson) (next func() (synth.Row, bool), s
 	return next, stop, nil
 }
 
-// judgeSystem is the system turn with which package judge asks for a self-evaluation.
-const judgeSystem = "You judge answers. Choose the option that fits the answer best and reply with its letter only."
-
 // judgements makes conversations in the form of the self-evaluation of package judge.
 type judgements struct {
 	rand   *rand.Rand
@@ -101,7 +104,7 @@ func (j *judgements) remember(row synth.Row) {
 
 // conversation asks for a judgement of an answer to the row's last request. It makes the
 // answer right, nearly right, wrong or nonsense, so the right judgement is known.
-func (j *judgements) conversation(row synth.Row) conversation {
+func (j *judgements) conversation(row synth.Row) (conversation, error) {
 	option := j.rand.IntN(4) // 0 right, 1 nearly right, 2 wrong, 3 nonsense
 	answer := row.Answer()
 	switch option {
@@ -123,14 +126,18 @@ func (j *judgements) conversation(row synth.Row) conversation {
 			answer, option = row.Answer(), 0
 		}
 	}
-	messages, _ := json.Marshal(row.Messages[:len(row.Messages)-1])
-	ex := schemas.Example{Messages: string(messages), Reference: row.Answer()}
+	before, err := json.Marshal(row.Messages[:len(row.Messages)-1])
+	if err != nil {
+		return conversation{}, err
+	}
+	ex := schemas.Example{Messages: string(before), Reference: row.Answer()}
 	rotation := j.rand.IntN(4)
-	return conversation{messages: []template.Message{
-		{Role: "system", Content: judgeSystem},
-		{Role: "user", Content: judge.EvaluationPrompt(&ex, answer, j.rand.IntN(4) > 0, rotation)},
-		{Role: "assistant", Content: string("ABCD"[(option-rotation+4)%4])},
-	}}
+	turns, err := judge.Evaluation(&ex, answer, j.rand.IntN(4) > 0, rotation)
+	if err != nil {
+		return conversation{}, err
+	}
+	letter := template.Message{Role: "assistant", Content: string("ABCD"[(option-rotation+4)%4])}
+	return conversation{messages: append(turns, letter), tools: row.Tools, judges: true}, nil
 }
 
 // changeValue changes one value of an answer. It returns false if there is none to change.
@@ -228,6 +235,9 @@ func (c Config) phase(conversations []conversation, tok *tokenizer.Tokenizer) (t
 			switch e.Answer[k] {
 			case begin:
 				assistant = true
+				if t.judges {
+					clear(e.Learn)
+				}
 			case end:
 				assistant = false
 			}

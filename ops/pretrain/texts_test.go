@@ -2,7 +2,6 @@ package pretrain
 
 import (
 	"context"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,13 +13,6 @@ import (
 // TestJudgements: the training has judgements with the prompt that package judge uses, with
 // all letters and all options, and the right ones are called right.
 func TestJudgements(t *testing.T) {
-	source, err := os.ReadFile("../../stages/judge/selfeval.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(source), `"`+judgeSystem+`"`) {
-		t.Errorf("judge's system turn has changed: it is no longer %q", judgeSystem)
-	}
 	c := Default()
 	c.Lessons = []Lesson{{Rows: 2000, Recall: 0.2, Pairs: 4, Judging: 0.2, Tools: 6, Calls: 4}}
 	conversations, err := c.conversations(context.Background())
@@ -29,21 +21,23 @@ func TestJudgements(t *testing.T) {
 	}
 	letters, options, n := map[string]int{}, map[string]int{}, 0
 	for _, conversation := range conversations {
-		if conversation.messages[0].Content != judgeSystem {
+		if !conversation.judges {
 			continue
 		}
 		n++
-		letter := conversation.messages[2].Content
+		turns := conversation.messages
+		letter, ask, answer := turns[len(turns)-1].Content, turns[len(turns)-2].Content, turns[len(turns)-3].Content
 		letters[letter]++
-		_, option, _ := strings.Cut(conversation.messages[1].Content, "\n"+letter+". ")
+		_, option, _ := strings.Cut(ask, "\n"+letter+". ")
 		option, _, _ = strings.Cut(option, "\n")
 		options[option]++
-		want, ref, both := strings.Cut(conversation.messages[1].Content, "\nReference:\n")
-		if both && option == "The answer is right." {
-			reference, rest, _ := strings.Cut(ref, "\nAnswer:\n")
-			if answer, _, _ := strings.Cut(rest, "\nOptions:"); answer != reference {
-				t.Errorf("%q: %q is called right, the reference is %q", want, answer, reference)
-			}
+		_, ref, both := strings.Cut(ask, "\nReference:\n")
+		reference, _, _ := strings.Cut(ref, "\nOptions:")
+		if both && (option == "The answer is right.") != (answer == reference) {
+			t.Errorf("%q is called %q, the reference is %q", answer, option, reference)
+		}
+		if len(conversation.tools) == 0 {
+			t.Errorf("%q is judged without tools", answer)
 		}
 	}
 	if n < 300 || n > 500 {
@@ -97,7 +91,7 @@ func TestLengths(t *testing.T) {
 			}
 		}
 		learnt, all = learnt+said, all+len(p.Examples[i].Learn)
-		if conversation.tools == nil {
+		if conversation.tools == nil || conversation.judges { // a judgement's prompt holds a request and more
 			continue
 		}
 		longest, answers = max(longest, len(p.Examples[i].Learn)-said), max(answers, said)
@@ -118,7 +112,8 @@ func TestLengths(t *testing.T) {
 	}
 }
 
-// TestLearnMask: the loss is exactly on the assistant's turns, with their end-of-turn token.
+// TestLearnMask: the loss is exactly on the assistant's turns, with their end-of-turn token;
+// in a judgement it is on the letter alone.
 func TestLearnMask(t *testing.T) {
 	c := Default()
 	c.Lessons = []Lesson{{Rows: 300, Recall: 0.3, Pairs: 8, Judging: 0.1, Tools: 6, Calls: 4}}
@@ -130,8 +125,8 @@ func TestLearnMask(t *testing.T) {
 				got.WriteString(tok.Decode([]int32{id}))
 			}
 		}
-		for _, m := range conversation.messages {
-			if m.Role == "assistant" {
+		for k, m := range conversation.messages {
+			if m.Role == "assistant" && (!conversation.judges || k == len(conversation.messages)-1) {
 				want.WriteString(m.Content + template.DefaultEnd)
 			}
 		}

@@ -1,12 +1,17 @@
 package judge_test
 
 import (
+	"encoding/json"
+	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"itool/schemas"
 	"itool/stages/judge"
+	"itool/stages/policy"
 	"itool/stages/policy/policytest"
 )
 
@@ -103,6 +108,69 @@ func TestSelfEvaluation(t *testing.T) {
 		if err != nil || again != r {
 			t.Errorf("a reading after that of %q differs: %+v, %v", other, again, err)
 		}
+	}
+}
+
+// TestEvaluationPrompt: Eq. 7 conditions on the tools and on the whole conversation, so the
+// prompt holds both. It begins with the tokens that the policy has answered.
+func TestEvaluationPrompt(t *testing.T) {
+	p := policytest.Open(t, 1)
+	before := []policy.Message{
+		{Role: "system", Content: "be brief"}, {Role: "user", Content: "first question"},
+		{Role: "assistant", Content: "[f(a=7)]"}, {Role: "tool", Content: "found 7"},
+		{Role: "user", Content: "and then"},
+	}
+	messages, err := json.Marshal(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ex := schemas.Example{ID: "e", Messages: string(messages), Tools: tools, Reference: "[f(a=1)]", Calls: 1}
+	if ex.PromptIDs, err = p.Prompt(before, json.RawMessage(tools)); err != nil {
+		t.Fatal(err)
+	}
+	e, err := judge.NewSelfEvaluator(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, with := range []bool{true, false} {
+		prompts, err := e.Prompts(&ex, "[f(a=2)]", with)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, ids := range prompts {
+			text := p.Text(ids)
+			for _, part := range []string{
+				"f(a: integer, b?: string)", "be brief", "first question", "[f(a=7)]", "found 7", "and then",
+				"[f(a=2)]", "A. ", "D. ",
+			} {
+				if !strings.Contains(text, part) {
+					t.Errorf("reference %t, rotation %d: %q is not in %q", with, r, part, text)
+				}
+			}
+			if strings.Contains(text, ex.Reference) != with {
+				t.Errorf("reference %t: %q", with, text)
+			}
+			if !slices.Equal(ids[:len(ex.PromptIDs)], ex.PromptIDs) {
+				t.Errorf("%q does not begin with what the policy answered", text)
+			}
+		}
+	}
+}
+
+// TestEvaluationErrors: what does not fit is ErrTooLong, and an unreadable example is named.
+func TestEvaluationErrors(t *testing.T) {
+	e, err := judge.NewSelfEvaluator(policytest.Open(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("a long story ", policytest.ContextLength/13)
+	ex := schemas.Example{ID: "e1", Messages: `[{"role":"user","content":"` + long + `"}]`, Tools: "[]"}
+	if _, err := e.Evaluate(t.Context(), &ex, "No.", false); !errors.Is(err, policy.ErrTooLong) {
+		t.Errorf("a long conversation: %v, want ErrTooLong", err)
+	}
+	ex.Messages = "7"
+	if _, err := e.Evaluate(t.Context(), &ex, "No.", false); err == nil || !strings.Contains(err.Error(), "e1") {
+		t.Errorf("broken messages: %v, want an error that names e1", err)
 	}
 }
 

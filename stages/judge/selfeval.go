@@ -25,39 +25,33 @@ var options = [4]string{
 
 var letters = [4]string{"A", "B", "C", "D"}
 
-// evaluator is the system turn of the evaluation prompt.
-const evaluator = "You judge answers. Choose the option that fits the answer best and reply with its letter only."
+// instruction begins the turn that asks for a judgement.
+const instruction = "You judge answers. Choose the option that fits the answer best and reply with its letter only."
 
-// EvaluationPrompt is the user turn that asks for a judgement. rotation shifts the
-// options cyclically: letter i names option (i + rotation) mod 4. The prompt holds the
-// reference only if withReference is set.
-func EvaluationPrompt(ex *schemas.Example, answer string, withReference bool, rotation int) string {
+// Evaluation is the conversation that asks for a judgement, prompt_eval of Eq. 7: all turns
+// before the answer, the answer as the assistant's turn, and a user's turn with the options.
+// Rendered with the example's tools it begins with the tokens that the policy has answered,
+// so the policy judges what it saw. rotation shifts the options cyclically: letter i names
+// option (i + rotation) mod 4. The conversation holds the reference only if withReference is
+// set. An error names the example.
+func Evaluation(
+	ex *schemas.Example, answer string, withReference bool, rotation int,
+) (turns []policy.Message, err error) {
+	if err := json.Unmarshal([]byte(ex.Messages), &turns); err != nil {
+		return nil, fmt.Errorf("example %s: messages: %w", ex.ID, err)
+	}
 	var b strings.Builder
-	b.WriteString("Question:\n")
-	b.WriteString(question(ex))
+	b.WriteString(instruction)
 	if withReference {
 		b.WriteString("\nReference:\n" + ex.Reference)
 	}
-	b.WriteString("\nAnswer:\n" + answer + "\nOptions:")
+	b.WriteString("\nOptions:")
 	for i, l := range letters {
 		b.WriteString("\n" + l + ". " + options[(i+rotation)%4])
 	}
 	b.WriteString("\nLetter:")
-	return b.String()
-}
-
-// question is the last user turn.
-func question(ex *schemas.Example) string {
-	var msgs []policy.Message
-	if json.Unmarshal([]byte(ex.Messages), &msgs) != nil {
-		return ""
-	}
-	for i := len(msgs) - 1; i >= 0; i-- {
-		if msgs[i].Role == "user" {
-			return msgs[i].Content
-		}
-	}
-	return ""
+	return append(turns,
+		policy.Message{Role: "assistant", Content: answer}, policy.Message{Role: "user", Content: b.String()}), nil
 }
 
 // Reading is one self-evaluation.
@@ -91,18 +85,18 @@ func NewSelfEvaluator(p *policy.Policy) (*SelfEvaluator, error) {
 	return e, nil
 }
 
-// Prompts are the prompts of Evaluate, one per rotation.
+// Prompts are the prompts of Evaluate, one per rotation. An error is about the example's
+// messages, or the chat template's.
 func (e *SelfEvaluator) Prompts(ex *schemas.Example, answer string, withReference bool) ([4][]int32, error) {
 	var prompts [4][]int32
 	for r := range prompts {
-		ids, err := e.p.Prompt([]policy.Message{
-			{Role: "system", Content: evaluator},
-			{Role: "user", Content: EvaluationPrompt(ex, answer, withReference, r)},
-		}, nil)
+		turns, err := Evaluation(ex, answer, withReference, r)
 		if err != nil {
-			return prompts, err
+			return prompts, fmt.Errorf("self-evaluation: %w", err)
 		}
-		prompts[r] = ids
+		if prompts[r], err = e.p.Prompt(turns, json.RawMessage(ex.Tools)); err != nil {
+			return prompts, fmt.Errorf("self-evaluation: example %s: %w", ex.ID, err)
+		}
 	}
 	return prompts, nil
 }

@@ -39,11 +39,13 @@ func (a *panel) calibrate(ctx context.Context, cfg Config) (calibration, error) 
 	var score []float64
 	var pass []bool
 	var mass float64
+	long := 0
 	for _, verdicts := range [][]schemas.Verdict{a.greedy, a.drawn} {
 		for k := range a.calibrating {
 			r, err := e.Evaluate(ctx, &a.examples[k], verdicts[k].Answer, cfg.SelfEvalReference)
 			if errors.Is(err, policy.ErrTooLong) {
-				continue // a long conversation leaves no room for the judging prompt
+				long++ // C is 0 there, in the search too
+				continue
 			}
 			if err != nil {
 				return c, err
@@ -68,6 +70,10 @@ func (a *panel) calibrate(ctx context.Context, cfg Config) (calibration, error) 
 		c.reason = fmt.Sprintf("the AUC of self-evaluation against outcome is %.2f, %.2f is needed", c.auc, cfg.MinAUC)
 	default:
 		c.weight, c.reason = 1, fmt.Sprintf("AUC %.2f over %d answers", c.auc, len(score))
+	}
+	if long > 0 {
+		c.reason += fmt.Sprintf("; %d of %d answers leave no room for the judging prompt: C is 0 for such answers",
+			long, long+len(score))
 	}
 	return c, nil
 }

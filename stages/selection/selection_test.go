@@ -2,6 +2,7 @@ package selection_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"itool/schemas"
@@ -106,5 +107,16 @@ func TestCalibratesTheSelfEvaluation(t *testing.T) {
 	blind := stagetest.Rows[schemas.Selection](t, selection.New(e), item)
 	if blind[0].JudgeMass == rows[0].JudgeMass {
 		t.Error("the prompt without the reference is calibrated as the one with it")
+	}
+	// An answer whose judging prompt does not fit is counted.
+	long := example(t, "v2", "[f(a=1)]", 1, schemas.PartValidation)
+	long.PromptIDs = slices.Repeat(long.PromptIDs[:1], policytest.ContextLength-20)
+	long.Messages = `[{"role":"user","content":"` + strings.Repeat("f", policytest.ContextLength-20) + `"}]`
+	item.Rounds[0].Batches = []schemas.Batch{
+		stagetest.Batch(t, "s0", example(t, "v1", "[f(a=1)]", 1, schemas.PartValidation), long),
+	}
+	counted := stagetest.Rows[schemas.Selection](t, selection.New(e), item)
+	if want := "2 of 4 answers leave no room for the judging prompt"; !strings.Contains(counted[0].JudgeReason, want) {
+		t.Errorf("reason %q, want %q", counted[0].JudgeReason, want)
 	}
 }
