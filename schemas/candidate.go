@@ -14,7 +14,7 @@ type Candidate struct {
 	Q         float64 `arrow:"q"`          // Eq. 8
 	V         float64 `arrow:"v"`          // Eq. 9
 	Reward    float64 `arrow:"reward"`     // r(s,a) = R(s′) − R(s), Eq. 6
-	Outcome   float64 `arrow:"outcome"`    // O: +1, −1, or 0 at unfinished states
+	Outcome   float64 `arrow:"outcome"`    // O: +1, −1 or, if graded, between; 0 at unfinished states
 	SelfEval  float64 `arrow:"self_eval"`  // C of Eq. 7, 0 when it does not count
 	Terminal  bool    `arrow:"terminal"`   // the answer ends here
 	Cut       bool    `arrow:"cut"`        // … because it ran out of length

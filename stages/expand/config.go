@@ -14,6 +14,12 @@ const (
 	PresetSamples = "samples"
 )
 
+// Outcomes. Graded is partial credit by [judge.Examiner.Graded].
+const (
+	OutcomeStrict = "strict"
+	OutcomeGraded = "graded"
+)
+
 // Config sets one tree.
 type Config struct {
 	// Preset is "" or one of:
@@ -37,6 +43,11 @@ type Config struct {
 	TokenBudget     int `json:"token_budget"`      // sampled tokens per tree, 0 = no budget
 	MaxAnswerTokens int `json:"max_answer_tokens"` // longer answers are cut and fail; > 0; raised to the reference
 
+	// Outcome is O of Eq. 6 at the end of an answer, either
+	//   - "strict": +1 if it passes, else −1, or
+	//   - "graded": +1 if it passes, else −1 to below +1 by what it has of the reference's calls
+	Outcome string `json:"outcome"`
+
 	SelfEvalReference bool `json:"self_eval_reference"` // show the reference to the self-evaluation
 }
 
@@ -46,7 +57,8 @@ func Default() Config {
 	p := search.Default()
 	return Config{
 		Width: 4, Leaves: 1, C: 1, Gamma: 1, Temperature: 1, RaisedTemperature: 1.3, MinDistinct: 2, Coverage: 0.99,
-		Patience: p.Patience, TokenBudget: 8192, MaxAnswerTokens: 256, SelfEvalReference: true,
+		Patience: p.Patience, TokenBudget: 8192, MaxAnswerTokens: 256, Outcome: OutcomeStrict,
+		SelfEvalReference: true,
 	}
 }
 
@@ -54,6 +66,9 @@ func Default() Config {
 func (c Config) Validate() error {
 	if c.Preset != "" && c.Preset != PresetPaper && c.Preset != PresetSamples {
 		return fmt.Errorf("expand.preset: %q is neither empty nor %s nor %s", c.Preset, PresetPaper, PresetSamples)
+	}
+	if c.Outcome != OutcomeStrict && c.Outcome != OutcomeGraded {
+		return fmt.Errorf("expand.outcome: %q is neither %s nor %s", c.Outcome, OutcomeStrict, OutcomeGraded)
 	}
 	if c.MaxAnswerTokens <= 0 {
 		return fmt.Errorf("expand.max_answer_tokens: %d is not positive", c.MaxAnswerTokens)

@@ -292,11 +292,12 @@ func (g *grower) evaluate(ctx context.Context, tree *search.Tree, ends []int) ([
 		tokens = tree.Prefix(tokens[:0], end)
 		answer, node := g.p.Text(tokens), &tree.Nodes[end]
 		if node.Terminal {
-			r := g.exam.Outcome(answer, node.Cut)
-			rewards[i] = search.Reward{Outcome: -1, Pass: r.Pass}
-			if r.Pass {
-				rewards[i].Outcome = 1
-			} else {
+			r, outcome := g.exam.Graded(answer, node.Cut)
+			if g.cfg.Outcome == OutcomeStrict {
+				outcome = r.Strict()
+			}
+			rewards[i] = search.Reward{Outcome: outcome, Pass: r.Pass}
+			if !r.Pass {
 				g.faults[end] = r.ErrorType
 			}
 		}

@@ -2,6 +2,7 @@ package expand_test
 
 import (
 	"encoding/json"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"itool/schemas"
 	"itool/stages"
 	"itool/stages/expand"
+	"itool/stages/expand/search"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
 	"itool/stages/stagetest"
@@ -192,5 +194,55 @@ func TestATreeTooLargeForTheCacheIsRejected(t *testing.T) {
 	_, err = stagetest.Process(t.Context(), t, expand.New(e), item(t, example(t, "[f(a=1)]"), 0, cfg))
 	if !stages.IsReject(err) || !strings.Contains(err.Error(), "token_budget") {
 		t.Errorf("got %v, want a rejection that says what to lower", err)
+	}
+}
+
+// TestOutcome: the search is given ±1 or, if the outcome is graded, partial credit at the ends of answers.
+// What passes is told apart in both.
+func TestOutcome(t *testing.T) {
+	p := policytest.Open(t, 1)
+	tree := &search.Tree{Nodes: []search.Node{{Parent: -1}}}
+	add := func(answer string, terminal, cut bool) {
+		ids := p.Answer(answer)
+		tree.Nodes = append(tree.Nodes, search.Node{Tokens: ids, Length: len(ids), Terminal: terminal, Cut: cut})
+	}
+	add("[f(a=1)]", true, false)
+	add("[f(a=2)]", true, false)
+	add("[g(a=2)]", true, false)
+	add("No.", true, false)
+	add("[f(a=2)]", true, true)
+	add("[f(a=2)]", false, false) // a roll-out that was cut short by Simulation
+	for outcome, want := range map[string][]float64{
+		"strict": {1, -1, -1, -1, -1, 0},
+		"graded": {1, 0.2, -1. / 7, -1, -1, 0}, // of three units one is wrong, or two are
+	} {
+		cfg := config()
+		cfg.Outcome = outcome
+		ex := example(t, "[f(a=1)]")
+		oracle, _, err := expand.New(engine(t)).Oracle(input(), cfg, &ex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rewards, err := oracle.Evaluate(t.Context(), tree, []int{1, 2, 3, 4, 5, 6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range rewards {
+			if math.Abs(r.Outcome-want[i]) > 1e-12 || r.Pass != (i == 0) {
+				t.Errorf("%s, answer %d: %+v, want an outcome of %g", outcome, i, r, want[i])
+			}
+		}
+	}
+	cfg := config()
+	if cfg.Outcome = "fair"; cfg.Validate() == nil {
+		t.Error("an unknown outcome is accepted")
+	}
+}
+
+// input is what Process gets, without a selection.
+func input() stages.Input {
+	return stages.Input{
+		PolicyDigest: "base", Policy: policytest.Tiny(1),
+		Round: func(string, int) iter.Seq2[schemas.Batch, error] { return func(func(schemas.Batch, error) bool) {} },
 	}
 }

@@ -81,22 +81,28 @@ func (e *Examiner) HasCall() bool { return e.hasCall }
 // Outcome judges one answer. cut says that it reached the length limit; such an answer
 // never passes, because one that happens to parse would teach to stop too late.
 func (e *Examiner) Outcome(answer string, cut bool) Result {
+	r, _ := e.outcome(answer, cut)
+	return r
+}
+
+// outcome also returns the calls of an answer that reads as calls.
+func (e *Examiner) outcome(answer string, cut bool) (Result, []toolcall.Call) {
 	if !e.hasCall {
-		return prose(answer, cut)
+		return prose(answer, cut), nil
 	}
 	calls, err := e.read(answer)
 	if err != nil {
 		m := bfcl.Undecodable(err)
-		return Result{ErrorName: m.Name, ErrorType: string(m.Type)}
+		return Result{ErrorName: m.Name, ErrorType: string(m.Type)}, nil
 	}
 	m := bfcl.Check(calls, e.tools, e.want, e.rule)
 	switch {
 	case m != nil:
-		return Result{Parsed: !cut, ErrorName: m.Name, ErrorType: string(m.Type)}
+		return Result{Parsed: !cut, ErrorName: m.Name, ErrorType: string(m.Type)}, calls
 	case cut:
-		return Result{ErrorName: ErrCut, ErrorType: string(bfcl.Other)}
+		return Result{ErrorName: ErrCut, ErrorType: string(bfcl.Other)}, calls
 	}
-	return Result{Pass: true, Parsed: true}
+	return Result{Pass: true, Parsed: true}, calls
 }
 
 // read reads calls as split reads them from the data, and serve from an answer. Words may stand

@@ -41,18 +41,26 @@ func checkSimple(calls []toolcall.Call, tools []toolcall.Tool, want Expected, ru
 		}
 		return mismatch(wrongCountSimple, "", "want one call, got %d", len(calls))
 	}
-	tool := toolcall.Tool{Name: want[0].Name}
-	if len(tools) > 0 {
-		tool = tools[0]
+	return checkCall(calls[0], toolOf(tools, want[0], rule), want[0], languageOf(rule))
+}
+
+// toolOf is the tool that a wanted call is checked against: the first one under the rules for one
+// tool, else the one of its name.
+func toolOf(tools []toolcall.Tool, want Want, rule Rule) toolcall.Tool {
+	if rule == Parallel || rule == Multiple || len(tools) == 0 {
+		return describe(tools, want.Name)
 	}
-	lang := python
+	return tools[0]
+}
+
+func languageOf(rule Rule) language {
 	switch rule {
 	case SimpleJava:
-		lang = java
+		return java
 	case SimpleJavaScript:
-		lang = javaScript
+		return javaScript
 	}
-	return checkCall(calls[0], tool, want[0], lang)
+	return python
 }
 
 // describe finds a tool by name. A tool that is not found has no parameters: every argument
@@ -133,13 +141,7 @@ func checkArgs(call toolcall.Call, tool toolcall.Tool, want Want, lang language)
 		}
 	}
 	for _, arg := range call.Args {
-		param, known := tool.Param(arg.Name)
-		accept, wanted := want.arg(arg.Name)
-		if !known || !wanted {
-			return mismatch(unexpectedParam, arg.Name, "unknown to the tool, or not expected")
-		}
-		if m := checkArg(arg.Value.CallsAsDicts(), param, accept, lang); m != nil {
-			m.Param = arg.Name
+		if m := checkParam(arg, tool, want, lang); m != nil {
 			return m
 		}
 	}
@@ -149,6 +151,20 @@ func checkArgs(call toolcall.Call, tool toolcall.Tool, want Want, lang language)
 		}
 	}
 	return nil
+}
+
+// checkParam checks one argument: that tool and expectation know it, then type and value.
+func checkParam(arg toolcall.Arg, tool toolcall.Tool, want Want, lang language) *Mismatch {
+	param, known := tool.Param(arg.Name)
+	accept, wanted := want.arg(arg.Name)
+	if !known || !wanted {
+		return mismatch(unexpectedParam, arg.Name, "unknown to the tool, or not expected")
+	}
+	m := checkArg(arg.Value.CallsAsDicts(), param, accept, lang)
+	if m != nil {
+		m.Param = arg.Name
+	}
+	return m
 }
 
 // checkArg checks the type, then the value.

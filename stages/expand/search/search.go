@@ -73,7 +73,7 @@ type Fragment struct {
 
 // Reward is the judgement of a state: R = Outcome + SelfEval, Eq. 6.
 type Reward struct {
-	Outcome  float64 // O: +1 pass, −1 fail or cut, 0 unfinished
+	Outcome  float64 // O: +1 pass, −1 to below +1 fail, −1 cut, 0 unfinished
 	SelfEval float64 // C: the policy's self-evaluation, Eq. 7; 0 when not used
 	Pass     bool    // the answer is right
 }

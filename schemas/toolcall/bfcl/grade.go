@@ -1,0 +1,157 @@
+package bfcl
+
+import "itool/schemas/toolcall"
+
+// MaxGraded is the most calls that Grade compares, on either side.
+const MaxGraded = 64
+
+// Distance counts how far calls are from the expected ones, in units.
+type Distance struct {
+	Units  int // of the expectation: 1 for the name of each call, 2 for each argument that must be given
+	Faults int // how many units are wrong, missing or superfluous
+}
+
+// Grade counts the faults of calls. In a call that stands for a wanted one these are
+//
+//   - 1 for another tool,
+//   - 1 for an argument with a value that Check would refuse,
+//   - 2 for an argument that must be given and is not: its name and its value are missing,
+//   - 2 for an argument that is not expected.
+//
+// A right argument that may be left out counts nothing, given or not. A wanted call that no call
+// stands for counts all of its units, and so does a call that stands for none. Calls stand for the
+// wanted ones in the way that has the fewest faults, so their order does not matter.
+//
+// Whether a value is right is decided by Check's own comparison, with the types of the wanted tool.
+// Grade does not say whether the calls pass: Check has rules beyond single calls and arguments. ok is
+// false if a rule names no calls, or if there are more than MaxGraded on a side.
+func Grade(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rule) (d Distance, ok bool) {
+	if rule == Irrelevance || rule == Relevance || len(want) == 0 || max(len(want), len(calls)) > MaxGraded {
+		return d, false
+	}
+	n := max(len(calls), len(want))
+	costs := make([][]int, n) // of each call, or of none, standing for each wanted one, or for none
+	for i := range costs {
+		costs[i] = make([]int, n)
+	}
+	lang := languageOf(rule)
+	for j := range n {
+		var tool toolcall.Tool
+		if j < len(want) {
+			tool = toolOf(tools, want[j], rule)
+			d.Units += want[j].units()
+		}
+		for i := range n {
+			switch {
+			case j >= len(want):
+				costs[i][j] = 1 + 2*len(calls[i].Args)
+			case i >= len(calls):
+				costs[i][j] = want[j].units()
+			default:
+				costs[i][j] = faults(calls[i], tool, want[j], lang)
+			}
+		}
+	}
+	d.Faults = cheapest(costs)
+	return d, true
+}
+
+// units are the parts of a wanted call that can be missing.
+func (w Want) units() int {
+	n := 1
+	for _, a := range w.Args {
+		if !a.Optional {
+			n += 2
+		}
+	}
+	return n
+}
+
+// faults compares one call with a wanted one.
+func faults(call toolcall.Call, tool toolcall.Tool, want Want, lang language) (n int) {
+	if call.Name != tool.Name {
+		n++
+	}
+	for _, arg := range call.Args {
+		if _, wanted := want.arg(arg.Name); !wanted {
+			n += 2
+		} else if !fits(arg, tool, want, lang) {
+			n++
+		}
+	}
+	for _, a := range want.Args {
+		if _, given := call.Arg(a.Name); !given && !a.Optional {
+			n += 2
+		}
+	}
+	return n
+}
+
+// fits reports whether Check accepts an argument. As for whole calls, the reference's own value is
+// right even against the schema of its tool.
+func fits(arg toolcall.Arg, tool toolcall.Tool, want Want, lang language) bool {
+	if want.reference != nil {
+		only := func(v toolcall.Value) []toolcall.Call {
+			return []toolcall.Call{{Args: []toolcall.Arg{{Name: arg.Name, Value: v}}}}
+		}
+		if v, given := want.reference.Arg(arg.Name); given && toolcall.Equal(only(v), only(arg.Value)) {
+			return true
+		}
+	}
+	return checkParam(arg, tool, want, lang) == nil
+}
+
+// cheapest is the least sum of one entry from each row, all of different columns: the assignment
+// problem, by the Hungarian method with potentials (Kuhn, Munkres), in O(n³). costs is square.
+func cheapest(costs [][]int) int {
+	n := len(costs)
+	// Row and column 0 are none; rowOf[j] is the row that column j is assigned to.
+	byRow, byColumn, rowOf := make([]int, n+1), make([]int, n+1), make([]int, n+1)
+	for i := 1; i <= n; i++ {
+		assign(costs, i, byRow, byColumn, rowOf)
+	}
+	sum := 0
+	for j := 1; j <= n; j++ {
+		sum += costs[rowOf[j]-1][j-1]
+	}
+	return sum
+}
+
+// assign gives row i a column: along the cheapest path on which rows change their columns.
+func assign(costs [][]int, i int, byRow, byColumn, rowOf []int) {
+	const far = int(^uint(0) >> 1)
+	n := len(costs)
+	least, from, seen := make([]int, n+1), make([]int, n+1), make([]bool, n+1)
+	for j := range least {
+		least[j] = far
+	}
+	rowOf[0] = i
+	at := 0
+	for rowOf[at] != 0 {
+		seen[at] = true
+		row, step, next := rowOf[at], far, 0
+		for j := 1; j <= n; j++ {
+			if seen[j] {
+				continue
+			}
+			if c := costs[row-1][j-1] - byRow[row] - byColumn[j]; c < least[j] {
+				least[j], from[j] = c, at
+			}
+			if least[j] < step {
+				step, next = least[j], j
+			}
+		}
+		for j := 0; j <= n; j++ {
+			if seen[j] {
+				byRow[rowOf[j]] += step
+				byColumn[j] -= step
+			} else if least[j] != far {
+				least[j] -= step
+			}
+		}
+		at = next
+	}
+	for ; at != 0; at = from[at] {
+		rowOf[at] = rowOf[from[at]]
+	}
+}
