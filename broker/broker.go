@@ -30,7 +30,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -111,6 +110,10 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 		return nil, err
 	}
 	b.nc, err = nats.Connect(c.URL, opts...)
+	if errors.Is(err, nats.ErrAuthorization) {
+		return nil, fmt.Errorf("broker: connect %s: %w: Authorization Violation: the server wants another token,"+
+			" user or key", b.server, ErrDenied)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("broker: connect %s: %w: is the server up (itool up), and are the address"+
 			" and the credentials right?", b.server, err)
@@ -160,7 +163,7 @@ func (b *Broker) options(ctx context.Context, c Config) ([]nats.Option, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			b.log.Info("broker: connected again", "server", nc.ConnectedUrlRedacted())
+			b.log.Info("broker: connected again", "server", Redact(nc.ConnectedUrl()))
 		}),
 	}
 	if c.InProcess != nil {
@@ -229,23 +232,6 @@ func checkServerVersion(version string) error {
 		return nil
 	}
 	return fmt.Errorf("the server is NATS %s: 2.11 or newer is needed", version)
-}
-
-// redactURLs removes the passwords from addresses that errors and logs show.
-func redactURLs(urls string) (string, error) {
-	var list []string
-	for text := range strings.SplitSeq(urls, ",") {
-		text = strings.TrimSpace(text)
-		if text != "" && !strings.Contains(text, "://") {
-			text = "nats://" + text // as the client does
-		}
-		u, err := url.Parse(text)
-		if err != nil || u.Host == "" {
-			return "", errors.New("the broker's URL is invalid: want nats://host:4222, or several with commas between")
-		}
-		list = append(list, u.Redacted())
-	}
-	return strings.Join(list, ","), nil
 }
 
 // openOrCreate opens a stream, consumer or bucket, and creates it if open answers with

@@ -22,8 +22,8 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	all := []doctor.Finding{{What: "version", Found: readBuild().String()}, doctor.Kernels(a.kernels)}
 	all = append(all, doctor.Machine(dir)...)
 	if c.Broker != "" {
-		all = append(all, doctor.Broker(ctx, c.Broker, func() (*broker.Broker, error) {
-			return site.Connect(ctx, c.Broker, a.log)
+		all = append(all, doctor.Broker(ctx, broker.Redact(c.Broker), func() (*broker.Broker, error) {
+			return site.Connect(ctx, site.FindToken(c.Broker, c.Store), a.log)
 		}))
 	}
 	if c.Store != "" {

@@ -35,11 +35,13 @@ func longHelp() kong.Vars {
 		"source_base": "Base model: a folder in Hugging Face format (config.json, safetensors, tokenizer.json, " +
 			"chat template), a GGUF file, or a run, whose last policy (RUN@2: that of round 2) becomes the base. " +
 			"Default: the demo's, which knows a made-up world and is for trying things out.",
-		"source_set":    "One setting, such as line.rounds=1. Goes before the file. Repeatable.",
-		"target_broker": "The broker: nats://HOST:PORT, with TOKEN@ before the host if it wants one.",
+		"source_set": "One setting, such as line.rounds=1. Goes before the file. Repeatable.",
+		"target_broker": "The broker: nats://HOST:PORT, with TOKEN@ before the host if it wants one; several with " +
+			"commas between.",
 		"target_store": "The store: disk:PATH or minio://HOST:PORT/BUCKET (keys: ITOOL_MINIO_ACCESS_KEY, " +
 			"ITOOL_MINIO_SECRET_KEY; minios:// for TLS).",
-		"target_dir": "The folder of a run made by itool run, or of itool up, instead of broker and store.",
+		"target_dir": "The folder of a run made by itool run, or of itool up, instead of broker and store; default: " +
+			"the run's in itool-runs, else itool-up.",
 		"demo_dir": "Folder for broker, store, adapter and report; default: itool-runs/demo, with --quick " +
 			"itool-runs/demo-quick.",
 		"export_dtype": "With --merged: type of the written weights: that of the base, or bf16, f16 or f32. A " +

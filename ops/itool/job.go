@@ -30,6 +30,7 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 	}
 	_, err = os.Stat(w.dir)
 	isNew := err != nil
+	privateFiles()
 	s, err := site.OpenFolder(ctx, w.dir, site.AnyPort, a.log)
 	if err != nil {
 		return err

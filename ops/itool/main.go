@@ -110,9 +110,12 @@ func main() {
 	os.Exit(realMain(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func realMain(args []string, stdout, stderr *os.File) int {
+func realMain(args []string, outFile, errFile *os.File) int {
+	given := secrets(args, os.Environ())
+	stdout, stderr := hide(outFile, given), hideLogins(errFile, given)
 	var cmds commands
 	vars := longHelp()
+	vars["up_dir"] = upDir
 	vars["version"] = readBuild().String()
 	vars["stages"] = strings.Join(stageNames(line.Stages(nil)), ", ")
 	parser, err := kong.New(&cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(), vars,
@@ -133,7 +136,7 @@ func realMain(args []string, stdout, stderr *os.File) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal kills
 
-	a := newApp(stdout, stderr, cmds.Verbose)
+	a := newApp(stdout, stderr, isTerminal(outFile), isTerminal(errFile), cmds.Verbose)
 	a.cache, a.kernels = cmds.Cache, cmds.Kernels
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(a)
@@ -156,13 +159,13 @@ func realMain(args []string, stdout, stderr *os.File) int {
 	return exitError
 }
 
-func newApp(stdout, stderr *os.File, verbose bool) *app {
+func newApp(stdout, stderr io.Writer, outLive, errLive, verbose bool) *app {
 	level := slog.LevelWarn
 	if verbose {
 		level = slog.LevelInfo
 	}
-	s := newScreen(stderr, isTerminal(stderr))
+	s := newScreen(stderr, errLive)
 	log := slog.New(tint.NewTextHandler(s, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !s.live}))
-	color := isTerminal(stdout) && os.Getenv("NO_COLOR") == ""
+	color := outLive && os.Getenv("NO_COLOR") == ""
 	return &app{out: stdout, errs: s, screen: s, log: log, color: color, verbose: verbose}
 }

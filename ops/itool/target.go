@@ -21,17 +21,23 @@ type target struct {
 	Dir    string `placeholder:"DIR" help:"${target_dir}"`
 }
 
-// runsDir is where `run` and `demo` put their folders.
-const runsDir = "itool-runs"
+const (
+	runsDir = "itool-runs" // where `run` and `demo` put their folders
+	upDir   = "itool-up"   // the folder of `up`
+)
 
-// open connects to the given broker and store, or opens the run's folder.
+// open connects to the given broker and store, or opens the run's folder, or that of `up`.
 func (t target) open(ctx context.Context, a *app, run string) (*site.Site, error) {
 	if t.Dir == "" && t.Broker == "" {
-		if run == "" || !site.HasRuns(filepath.Join(runsDir, run)) {
-			return nil, coded(exitUsage, "no broker is given: say --broker and --store as `itool up` prints them, "+
-				"or --dir with the folder of a run%s", localRuns())
+		switch own := filepath.Join(runsDir, run); {
+		case run != "" && site.HasRuns(own):
+			t.Dir = own
+		case site.HasRuns(upDir):
+			t.Dir = upDir
+		default:
+			return nil, coded(exitUsage, "no broker is given: say --broker and --store, or --dir with the folder of "+
+				"`itool up` or of a run%s", localRuns())
 		}
-		t.Dir = filepath.Join(runsDir, run)
 	}
 	if t.Dir != "" {
 		if !site.HasRuns(t.Dir) {
@@ -63,9 +69,9 @@ func (t target) openRun(ctx context.Context, a *app, run string) (*site.Site, er
 func (t target) flags() string {
 	out := ""
 	for _, f := range []struct{ name, value, env string }{
-		{"broker", t.Broker, "ITOOL_BROKER"}, {"store", t.Store, "ITOOL_STORE"}, {"dir", t.Dir, ""},
+		{"broker", broker.Redact(t.Broker), "ITOOL_BROKER"}, {"store", t.Store, "ITOOL_STORE"}, {"dir", t.Dir, ""},
 	} {
-		if f.value != "" && f.value != os.Getenv(f.env) {
+		if f.value != "" && f.value != broker.Redact(os.Getenv(f.env)) {
 			out += " --" + f.name + " " + f.value
 		}
 	}

@@ -15,7 +15,8 @@ import (
 type upCmd struct {
 	AckWait time.Duration `default:"60s" help:"${up_ackwait}"`
 	Port    int           `default:"4222" help:"Port of the broker on 127.0.0.1; -1: any free one."`
-	Dir     string        `default:"itool-up" placeholder:"DIR" help:"Folder for broker and store."`
+	Dir     string        `default:"${up_dir}" placeholder:"DIR" help:"Folder for broker and store."`
+	NoToken bool          `help:"Let everybody on this machine reach the broker, without the token in DIR."`
 	Store   string        `env:"ITOOL_STORE" placeholder:"STORE" help:"${up_store}"`
 }
 
@@ -31,24 +32,39 @@ func (c *upCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	s, err := site.OpenFolder(ctx, dir, c.Port, a.log)
+	var opts []site.Option
+	if c.NoToken {
+		opts = append(opts, site.WithoutToken)
+	}
+	privateFiles()
+	s, err := site.OpenFolder(ctx, dir, c.Port, a.log, opts...)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	where := fmt.Sprintf("--broker %s --store %s", s.URL(), store)
-	fmt.Fprintf(a.out, `broker, store and keeper are up in %s; stop them with Ctrl-C, the runs stay.
-
-workers, as many as you like, on this machine:
-  itool work all %s
-start a run:
-  itool publish DATASET --base DIR %s
-watch it:
-  itool watch RUN %s
-`, s.Dir, where, where, where)
+	c.announce(a, s, store)
 	err = job.NewKeeper(s.Courier, workerName("keeper"), c.AckWait, a.log).Run(ctx, job.KeeperInterval, nil)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// announce says how to reach what is up.
+func (c *upCmd) announce(a *app, s *site.Site, store string) {
+	token := "its token is in " + filepath.Join(s.Dir, "token") + ", which only you can read"
+	if c.NoToken {
+		token = "without a token: everybody on this machine can read and change the runs"
+	}
+	fmt.Fprintf(a.out, `broker, store and keeper are up in %[1]s; stop them with Ctrl-C, the runs stay.
+broker %[2]s (%[3]s)
+store  %[4]s
+
+workers, as many as you like, on this machine:
+  itool work all --dir %[1]s
+start a run:
+  itool publish DATASET --base DIR --dir %[1]s
+watch it:
+  itool watch RUN --dir %[1]s
+`, s.Dir, s.URL(), token, store)
 }

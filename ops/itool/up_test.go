@@ -31,7 +31,7 @@ func TestUpStore(t *testing.T) {
 		stop(t, c)
 		return b.String()
 	}
-	want := "--store disk:" + filepath.Join(dir, "elsewhere")
+	want := "\nstore  disk:" + filepath.Join(dir, "elsewhere") + "\n"
 	for _, c := range []struct {
 		name string
 		args []string
@@ -40,8 +40,8 @@ func TestUpStore(t *testing.T) {
 		{"the folder remembers it", nil},
 		{"the same again", []string{"--store", "disk:" + filepath.Join(dir, "elsewhere")}},
 	} {
-		if out := up(c.args...); strings.Count(out, want+"\n") != 3 {
-			t.Errorf("%s: up says\n%s\nwant three times %q", c.name, out, want)
+		if out := up(c.args...); !strings.Contains(out, want) {
+			t.Errorf("%s: up says\n%s\nwant %q", c.name, out, want)
 		}
 	}
 	if exists(filepath.Join(dir, "site", "store")) {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -105,10 +106,34 @@ func (j *Job) Conclude(ctx context.Context, end line.State, dir, version string)
 	if err := whole.File(sum.Report, r.HTML); err != nil {
 		return nil, sum, err
 	}
+	if err := private(sum.AdapterDir, sum.Report); err != nil {
+		return nil, sum, err
+	}
 	if end.Stalled != "" {
 		sum.Status, sum.Detail = StatusStalled, end.Stalled
 	}
 	return r, sum, nil
+}
+
+// private lets only their owner read folders and files, "" excepted: they show what the run learnt from.
+func private(paths ...string) error {
+	for _, path := range paths {
+		err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+			switch {
+			case path == "":
+				return nil
+			case err != nil:
+				return err
+			case d.IsDir():
+				return os.Chmod(name, 0o700)
+			}
+			return os.Chmod(name, 0o600)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // StatusStalled is a summary's status when the run waits for a person; see schemas.End for

@@ -13,16 +13,12 @@ package site
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"itool/broker"
 	"itool/broker/embed"
@@ -67,24 +63,24 @@ func Open(ctx context.Context, address, store string, log *slog.Logger) (*Site, 
 	if err != nil {
 		return nil, err
 	}
-	b, err := Connect(ctx, address, log)
+	b, err := Connect(ctx, FindToken(address, store), log)
 	if err != nil {
 		return nil, err
 	}
 	return &Site{Courier: &courier.Courier{Broker: b, Store: s}}, nil
 }
 
-// Connect connects to nats://[TOKEN@]HOST:PORT.
+// Connect connects to nats://[TOKEN@]HOST:PORT, or to one of several such with commas between.
 func Connect(ctx context.Context, address string, log *slog.Logger) (*broker.Broker, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return nil, usage("--broker %q is no address such as nats://127.0.0.1:4222", address)
+	if err := checkAddress(address); err != nil {
+		return nil, err
 	}
-	token := u.User.Username()
-	u.User = nil
-	b, err := broker.Connect(ctx, broker.Config{URL: u.String(), Token: token, Name: "itool", Log: log})
-	if errors.Is(err, broker.ErrUnavailable) {
+	b, err := broker.Connect(ctx, broker.Config{URL: address, Name: "itool", Log: log})
+	switch {
+	case errors.Is(err, broker.ErrUnavailable):
 		return nil, fmt.Errorf("%w; `itool up` starts a broker on this machine", err)
+	case errors.Is(err, broker.ErrDenied):
+		return nil, fmt.Errorf("%w: give nats://TOKEN@HOST:PORT; of an `itool up` on this machine, --dir finds it", err)
 	}
 	return b, err
 }
@@ -92,7 +88,7 @@ func Connect(ctx context.Context, address string, log *slog.Logger) (*broker.Bro
 // The ports of a folder's broker besides 1..65535.
 const (
 	NoPort  = 0  // only this process reaches it: for a look that must not disturb
-	AnyPort = -1 // a free one, with a token, so that others can watch a run
+	AnyPort = -1 // a free one, so that others can watch a run
 )
 
 // HasRuns tells whether dir is a folder that OpenFolder has made.
@@ -100,10 +96,18 @@ func HasRuns(dir string) bool { return exists(filepath.Join(dir, "broker")) }
 
 // OpenFolder opens broker and store in dir, and makes dir if it is missing. With NoPort,
 // it connects to the process that serves the folder, if there is one; with a port, a
-// folder that is served already is an error (fs.ErrExist).
-func OpenFolder(ctx context.Context, dir string, port int, log *slog.Logger) (*Site, error) {
+// folder that is served already is an error (fs.ErrExist), and the broker wants the token that the folder
+// keeps. Only the owner of the folder can read what is made in it.
+func OpenFolder(ctx context.Context, dir string, port int, log *slog.Logger, opts ...Option) (*Site, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
+		return nil, err
+	}
+	if err := makePrivate(dir); err != nil {
 		return nil, err
 	}
 	spec, err := FolderStore(dir)
@@ -115,8 +119,8 @@ func OpenFolder(ctx context.Context, dir string, port int, log *slog.Logger) (*S
 		return nil, err
 	}
 	cfg := embed.Config{Dir: filepath.Join(dir, "broker"), Port: port, InProcessOnly: port == NoPort, Log: log}
-	if port == AnyPort {
-		cfg.Token = newToken() // keeps other users of this machine out of the run
+	if cfg.Token, err = o.token(dir, port); err != nil {
+		return nil, err
 	}
 	server, err := embed.Start(cfg)
 	if errors.Is(err, fs.ErrExist) && port == NoPort {
@@ -127,7 +131,7 @@ func OpenFolder(ctx context.Context, dir string, port int, log *slog.Logger) (*S
 	}
 	s := &Site{server: server, Dir: dir}
 	if port != NoPort {
-		if err := os.WriteFile(addressFile(dir), []byte(withToken(server.URL(), cfg.Token)), 0o600); err != nil {
+		if err := writePrivate(addressFile(dir), withToken(server.URL(), cfg.Token), os.Rename); err != nil {
 			server.Shutdown()
 			return nil, err
 		}
@@ -157,19 +161,6 @@ func joinFolder(ctx context.Context, dir string, s storage.Store, log *slog.Logg
 
 // addressFile holds the address of the process that serves a folder, while it does.
 func addressFile(dir string) string { return filepath.Join(dir, "address") }
-
-func newToken() string {
-	b := make([]byte, 16)
-	rand.Read(b) // never fails
-	return hex.EncodeToString(b)
-}
-
-func withToken(address, token string) string {
-	if token == "" {
-		return address
-	}
-	return strings.Replace(address, "://", "://"+token+"@", 1)
-}
 
 func exists(path string) bool {
 	_, err := os.Stat(path)

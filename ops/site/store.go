@@ -82,10 +82,10 @@ func ChooseStore(ctx context.Context, dir, wish string) (spec string, err error)
 	if _, err := OpenStore(ctx, wish); err != nil { // before anything is written down
 		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makePrivate(dir); err != nil {
 		return "", err
 	}
-	return wish, os.WriteFile(storeFile(dir), []byte(wish), 0o600)
+	return wish, writePrivate(storeFile(dir), wish, os.Rename)
 }
 
 func storeFile(dir string) string { return filepath.Join(dir, "store-address") }

@@ -40,6 +40,10 @@ var (
 	_ storage.Local = (*Store)(nil)
 )
 
+// private is the mode of the folders that a store makes: only its owner can read what runs learn from.
+// Files have the mode 0600. A folder that is there keeps its mode.
+const private = 0o700
+
 const format = "itool storage folder, format 1\n"
 
 // Open opens the store in dir. It creates the store if dir does not exist or is empty, and
@@ -58,14 +62,14 @@ func Open(dir string) (*Store, error) {
 }
 
 func (s *Store) prepare() error {
-	if err := os.MkdirAll(s.root, 0o755); err != nil {
+	if err := os.MkdirAll(s.root, private); err != nil {
 		return err
 	}
 	if err := s.checkFormat(); err != nil {
 		return err
 	}
 	for _, dir := range []string{s.objects, s.tmp} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, private); err != nil {
 			return err
 		}
 	}
@@ -101,7 +105,7 @@ func (s *Store) checkFormat() error {
 			return fmt.Errorf("the folder holds %q and is not a storage folder; name an empty or a new one", n)
 		}
 	}
-	if err := os.MkdirAll(s.tmp, 0o755); err != nil {
+	if err := os.MkdirAll(s.tmp, private); err != nil {
 		return err
 	}
 	f, err := tempfile.Create(s.tmp)

@@ -158,7 +158,7 @@ func (s *Store) makeFolders(dir string) error {
 	if err := s.makeFolders(parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.Mkdir(dir, private); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return s.makeFolders(dir) // another process created a folder or a file of this name
 		}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// privateFiles does nothing: this system has no modes of files.
+func privateFiles() {}
