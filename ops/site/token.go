@@ -64,7 +64,7 @@ func makePrivate(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return os.Chmod(dir, 0o700) // whatever the umask has taken away
+	return os.Chmod(dir, 0o700) // the umask may have taken rights away
 }
 
 func withToken(address, token string) string {
@@ -74,7 +74,7 @@ func withToken(address, token string) string {
 	return strings.Replace(address, "://", "://"+token+"@", 1)
 }
 
-// FindToken completes the address of a broker on this machine. If nobody is named in it and the store lies
+// FindToken completes the address of a broker on this machine. If it has no login and the store lies
 // in the folder of the `itool up` that serves it, the token is read from there. Other addresses stay as
 // they are.
 func FindToken(address, store string) string {
