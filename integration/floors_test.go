@@ -77,6 +77,20 @@ func packages(t *testing.T) []pkg {
 	}
 }
 
+// testSupport are packages that only tests, and each other, may import: they must not be in the binary.
+var testSupport = []string{"stages/policy/kernel/cuda/ptx", "stages/policy/kernel/cuda/cudatest"}
+
+func TestFloorsOfTestSupport(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imp := range p.Imports {
+			imp = strings.TrimPrefix(imp, p.Module.Path+"/")
+			if slices.Contains(testSupport, imp) && !slices.Contains(testSupport, p.name()) {
+				t.Errorf("%s imports %s, which is for tests alone", p.name(), imp)
+			}
+		}
+	}
+}
+
 func TestFloors(t *testing.T) {
 	for _, p := range packages(t) {
 		name := p.name()
