@@ -249,11 +249,29 @@ func openOrCreate[T any](
 			v, err = create(try)
 		}
 		stop()
-		again := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-			errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
-		if !again || c.Err() != nil {
+		again := passes(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
+		if !again || !pause(c) {
 			return v, err
 		}
+	}
+}
+
+// passes reports the errors of an exchange that may succeed when it is repeated: its time was
+// up, or a cluster has no leader at the moment.
+func passes(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.As(err, &api) && api.ErrorCode == codeNoLeader
+}
+
+// pause waits a moment before an exchange is repeated. It answers false if the time of the
+// call is over.
+func pause(c context.Context) bool {
+	select {
+	case <-time.After(20 * time.Millisecond):
+		return true
+	case <-c.Done():
+		return false
 	}
 }
 

@@ -32,6 +32,7 @@ var (
 // Codes of the JetStream API that have no constant in the client.
 const (
 	codeResourcesExceeded = 10002 // the account's limit
+	codeNoLeader          = 10008 // a leader is being elected, or too few servers of the cluster are up
 	codeStorageExceeded   = 10047 // the server's limit
 	codeStoreFailed       = 10077 // a message was refused; the description says why
 )
@@ -102,12 +103,10 @@ func retryUnanswered[T any](c context.Context, look func(context.Context) error,
 		if errors.Is(missing, jetstream.ErrStreamNotFound) || errors.Is(missing, jetstream.ErrConsumerNotFound) {
 			return v, missing
 		}
-		if missing != nil {
+		if missing != nil && !passes(missing) {
 			return v, err // look could not find out either
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-c.Done():
+		if !pause(c) {
 			return v, err
 		}
 	}

@@ -111,7 +111,7 @@ func (b *Broker) Count(ctx context.Context, run, filter string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	cons, err := b.reader(ctx, streamRun+run, subject, false)
+	cons, err := b.reader(ctx, streamRun+run, subject, false, 1)
 	if err != nil {
 		return 0, b.explain(ctx, "count "+subject, err)
 	}
@@ -141,85 +141,145 @@ func (b *Broker) runFilter(run, filter string) (string, error) {
 	return filterSubject(run, filter)
 }
 
+// errReaderLost says that a temporary consumer is gone or has skipped a message. A new one can
+// go on behind the last message.
+var errReaderLost = fmt.Errorf("%w: the server lost its place in the list", ErrUnavailable)
+
 // scan yields every message that a subject filter matches now. It reads them through a
-// temporary consumer.
+// temporary consumer, which lives on one server only. If that server fails, a new consumer
+// goes on behind the last message that was read.
 func (b *Broker) scan(ctx context.Context, stream, subject string, withData bool, yield func(Message, error) bool) {
-	op := "list " + subject
-	cons, err := b.reader(ctx, stream, subject, withData)
-	if err != nil {
-		yield(Message{}, b.explain(ctx, op, err))
-		return
+	s := scan{b: b, stream: stream, subject: subject, withData: withData, yield: yield}
+	for retried := false; ; {
+		before := s.last
+		err := s.read(ctx)
+		if err == nil || s.stopped {
+			return
+		}
+		progress := s.last > before
+		if !errors.Is(err, errReaderLost) || retried && !progress {
+			yield(Message{}, b.explain(ctx, "list "+subject, err))
+			return
+		}
+		retried = !progress
 	}
-	defer b.dropReader(ctx, cons)
+}
+
+// scan is one call of Broker.scan.
+type scan struct {
+	b               *Broker
+	stream, subject string
+	withData        bool
+	yield           func(Message, error) bool
+	last            uint64 // sequence of the last message that was read
+	stopped         bool   // the caller wants no more
+}
+
+// read reads the messages behind s.last through a new consumer.
+func (s *scan) read(ctx context.Context) error {
+	cons, err := s.b.reader(ctx, s.stream, s.subject, s.withData, s.last+1)
+	if err != nil {
+		return err
+	}
+	defer s.b.dropReader(ctx, cons)
 	batch := uint64(2048)
-	if withData {
+	if s.withData {
 		batch = 4 // of up to 8 MB each: the server drops a connection that owes it 64 MB
 	}
 	for next, left := uint64(1), cons.CachedInfo().NumPending; left > 0; {
 		n := min(left, batch)
-		got, more := b.scanBatch(ctx, cons, op, next, n, yield)
-		if !more {
-			return
+		got, err := s.readBatch(ctx, cons, next, n)
+		if err != nil || s.stopped {
+			return err
 		}
 		if got < n {
-			yield(Message{}, fmt.Errorf("broker: %s: %w: a message of the list was lost", op, ErrUnavailable))
-			return
+			return errReaderLost
 		}
 		next, left = next+got, left-got
 	}
+	return nil
 }
 
-// scanBatch yields up to n messages; next is the number of the first, counted by this
-// consumer. more is false if the caller has stopped or got an error.
-func (b *Broker) scanBatch(
-	ctx context.Context, cons jetstream.Consumer, op string, next, n uint64, yield func(Message, error) bool,
-) (got uint64, more bool) {
-	c, cancel := b.call(ctx)
+// readBatch reads up to n messages; next is the number of the first, counted by this consumer.
+func (s *scan) readBatch(ctx context.Context, cons jetstream.Consumer, next, n uint64) (got uint64, err error) {
+	c, cancel := s.b.call(ctx)
 	defer cancel()
-	msgs, err := cons.Fetch(int(n), jetstream.FetchContext(c))
-	if err != nil {
-		yield(Message{}, b.explain(ctx, op, err))
-		return 0, false
-	}
-	for m := range msgs.Messages() {
-		meta, err := m.Metadata()
+	// The server that created the consumer answers at once, but the server that we are
+	// connected to may hear of the consumer later, and says until then that it does not exist.
+	return retryUnanswered(c, s.findReader(cons), func() (uint64, error) {
+		if c.Err() != nil {
+			return got, c.Err() // Fetch would take it for a wrong option
+		}
+		msgs, err := cons.Fetch(int(n-got), jetstream.FetchContext(c))
 		if err != nil {
-			yield(Message{}, b.explain(ctx, op, err))
-			return got, false
+			return got, err
 		}
-		if meta.Sequence.Consumer != next+got {
-			return got, true // a message was lost on the way, and the server does not send it again
+		for m := range msgs.Messages() {
+			meta, err := m.Metadata()
+			if err != nil {
+				return got, err
+			}
+			if meta.Sequence.Consumer != next+got {
+				return got, nil // a message was lost on the way, and the server does not send it again
+			}
+			got++
+			if !s.yieldOne(m, meta.Sequence.Stream) {
+				return got, nil
+			}
 		}
-		got++
-		record, err := message(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
-		if err != nil { // published by a foreign client; it must not hide the other records
-			b.log.Warn("broker: record skipped", "err", err)
-			continue
-		}
-		if !yield(record, nil) {
-			return got, false
-		}
-	}
-	if err := msgs.Error(); err != nil {
-		yield(Message{}, b.explain(ctx, op, err))
-		return got, false
-	}
-	return got, true
+		return got, msgs.Error()
+	})
 }
 
-// reader creates a consumer in the server's memory that acks nothing. Its NumPending is
-// the exact number of records, because every subject holds one message.
-func (b *Broker) reader(ctx context.Context, stream, subject string, withData bool) (jetstream.Consumer, error) {
+// yieldOne yields a message and says whether the caller wants more.
+func (s *scan) yieldOne(m jetstream.Msg, sequence uint64) bool {
+	s.last = sequence
+	record, err := message(m.Subject(), m.Headers(), m.Data(), sequence)
+	if err != nil { // published by a foreign client; it must not hide the other records
+		s.b.log.Warn("broker: record skipped", "err", err)
+		return true
+	}
+	s.stopped = !s.yield(record, nil)
+	return !s.stopped
+}
+
+// findReader answers errReaderLost if a temporary consumer is gone.
+func (s *scan) findReader(cons jetstream.Consumer) func(context.Context) error {
+	return func(c context.Context) error {
+		_, err := s.b.js.Consumer(c, s.stream, cons.CachedInfo().Name)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return fmt.Errorf("%w: %w", errReaderLost, err)
+		}
+		return err
+	}
+}
+
+// reader creates a consumer in the server's memory that acks nothing and begins at a
+// sequence. Its NumPending is the exact number of records, because every subject holds one
+// message. On a cluster the answer to a creation can get lost, so it tries again until the
+// time of one call is over; the server removes consumers that are not used.
+func (b *Broker) reader(
+	ctx context.Context, stream, subject string, withData bool, from uint64,
+) (jetstream.Consumer, error) {
 	c, cancel := b.call(ctx)
 	defer cancel()
-	return b.js.CreateConsumer(c, stream, jetstream.ConsumerConfig{
-		FilterSubject:     subject,
-		AckPolicy:         jetstream.AckNonePolicy,
-		HeadersOnly:       !withData,
-		MemoryStorage:     true,
-		Replicas:          1,
-		InactiveThreshold: 30 * time.Second, // if this process dies, the server removes the consumer
-	})
+	for {
+		try, stop := context.WithTimeout(c, b.timeout/5)
+		cons, err := b.js.CreateConsumer(try, stream, jetstream.ConsumerConfig{
+			FilterSubject:     subject,
+			DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+			OptStartSeq:       from,
+			AckPolicy:         jetstream.AckNonePolicy,
+			HeadersOnly:       !withData,
+			MemoryStorage:     true,
+			Replicas:          1,
+			InactiveThreshold: 30 * time.Second, // if this process dies, the server removes the consumer
+		})
+		stop()
+		if !passes(err) || !pause(c) {
+			return cons, err
+		}
+	}
 }
 
 func (b *Broker) dropReader(ctx context.Context, cons jetstream.Consumer) {
