@@ -18,28 +18,40 @@ import (
 
 var built atomic.Bool
 
-var build = sync.OnceValues(func() (string, error) {
+// buildDir holds the programs that the tests build.
+var buildDir = sync.OnceValues(func() (string, error) {
 	built.Store(true)
-	dir, err := os.MkdirTemp("", "itool-rig-")
+	return os.MkdirTemp("", "itool-rig-")
+})
+
+var (
+	build     = sync.OnceValues(func() (string, error) { return buildProgram("itool", "itool/ops/itool") })
+	buildNATS = sync.OnceValues(func() (string, error) {
+		return buildProgram("nats-server", "github.com/nats-io/nats-server/v2")
+	})
+)
+
+func buildProgram(name, pkg string) (string, error) {
+	dir, err := buildDir()
 	if err != nil {
 		return "", err
 	}
-	bin := filepath.Join(dir, "itool")
-	out, err := exec.Command("go", "build", "-o", bin, "itool/ops/itool").CombinedOutput()
+	bin := filepath.Join(dir, name)
+	out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return bin, nil
-})
+}
 
-// Main runs a package's tests and removes the binary that they built.
+// Main runs a package's tests and removes the programs that they built.
 func Main(m *testing.M) int {
 	defer func() {
 		if !built.Load() {
-			return // no test built it
+			return // no test built any
 		}
-		if bin, err := build(); err == nil {
-			os.RemoveAll(filepath.Dir(bin))
+		if dir, err := buildDir(); err == nil {
+			os.RemoveAll(dir)
 		}
 	}()
 	return m.Run()
@@ -91,8 +103,16 @@ func Start(t testing.TB, dir string, args ...string) *Process {
 // StartProgram is Start for another program.
 func StartProgram(t testing.TB, dir, program string, args ...string) *Process {
 	t.Helper()
+	return startProgram(t, dir, nil, program, args...)
+}
+
+// startProgram is StartProgram with more in the environment.
+func startProgram(t testing.TB, dir string, env []string, program string, args ...string) *Process {
+	t.Helper()
 	p := &Process{cmd: exec.Command(program, args...), log: &bytes.Buffer{}, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.log, p.log
+	p.cmd.Env = append(os.Environ(), env...)
+	dieWithParent(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
