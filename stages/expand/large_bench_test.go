@@ -32,7 +32,8 @@ import (
 //	go test ./stages/expand -run - -bench LargeTree -benchtime 3x
 //
 // The weights are random (see talker), unless ITOOL_BENCH_BASE names a folder with a model.
-// The rows are those of BenchmarkTree, behind two of them with their answers.
+// The rows are those of BenchmarkTree, behind two of them with their answers, unless ITOOL_BENCH_ROWS
+// names a file with others, which stand alone.
 // ITOOL_BENCH_EXPAND is JSON with settings of expand that replace the defaults, such as
 // {"leaves": 8}.
 func BenchmarkLargeTree(b *testing.B) {
@@ -123,7 +124,8 @@ const largeVocab = 49152 // of SmolLM2
 const largePrompt = 450
 
 func largeExamples(b *testing.B, p *policy.Policy) []schemas.Example {
-	f, err := os.Open("testdata/rows.jsonl")
+	own := os.Getenv("ITOOL_BENCH_ROWS")
+	f, err := os.Open(cmp.Or(own, "testdata/rows.jsonl"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -138,16 +140,20 @@ func largeExamples(b *testing.B, p *policy.Policy) []schemas.Example {
 		if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
 			b.Fatal(err)
 		}
-		if len(shots) < 4 {
+		if own == "" && len(shots) < 4 {
 			shots = append(shots, row.Messages...)
 		}
+		last := len(row.Messages) - 1
 		ex := schemas.Example{
-			Tools: string(row.Tools), Reference: row.Messages[1].Content, Calls: 1, Template: p.TemplateHash(),
+			Tools: string(row.Tools), Reference: row.Messages[last].Content, Calls: 1, Template: p.TemplateHash(),
 		}
-		if ex.PromptIDs, err = p.Prompt(append(shots[:len(shots):len(shots)], row.Messages[0]), row.Tools); err != nil {
+		asked := append(shots[:len(shots):len(shots)], row.Messages[:last]...)
+		if ex.PromptIDs, err = p.Prompt(asked, row.Tools); err != nil {
 			b.Fatal(err)
 		}
-		ex.PromptIDs = ex.PromptIDs[max(0, len(ex.PromptIDs)-largePrompt):]
+		if own == "" {
+			ex.PromptIDs = ex.PromptIDs[max(0, len(ex.PromptIDs)-largePrompt):]
+		}
 		ex.AnswerIDs = p.Answer(ex.Reference)
 		exs = append(exs, ex)
 	}
