@@ -84,6 +84,9 @@ func (c *cursor) identifier() (*node, error) {
 
 // strings reads one or more adjacent string literals, which Python joins.
 func (c *cursor) strings() (*node, error) {
+	if c.atBytes() {
+		return c.bytesLiteral()
+	}
 	var joined strings.Builder
 	for {
 		start := c.pos

@@ -25,6 +25,9 @@ var errEvaluate = errors.New("toolcall: the operation has no value")
 func (e *evaluator) eval(n *node) (Value, error) {
 	switch n.form {
 	case constantForm:
+		if n.value.Kind == Bytes {
+			return n.value, errEvaluate
+		}
 		return n.value, nil
 	case unaryForm:
 		v, err := e.eval(n.kids[0])

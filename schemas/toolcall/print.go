@@ -104,6 +104,8 @@ func writeValue(b *strings.Builder, v Value, sorted bool) {
 		writeDict(b, v.Pairs, sorted)
 	case Nested:
 		writeCall(b, *v.Call, sorted)
+	case Bytes:
+		writeBytes(b, v.Text)
 	}
 }
 

@@ -41,7 +41,8 @@ type cursor struct {
 	text  string
 	pos   int
 	depth int
-	shift int // added to offsets in errors: bytes of the answer before text
+	shift int  // added to offsets in errors: bytes of the answer before text
+	bytes bool // literals such as b'x' are read, too
 }
 
 // newCursor refuses a text that is too long or not valid UTF-8.

@@ -20,9 +20,10 @@ const (
 	Tuple       // Value.Items
 	Dict        // Value.Pairs
 	Nested      // Value.Call: a call as an argument; only Parse makes it
+	Bytes       // Value.Text: any bytes; only ReadExpression and DecodeStep make it
 )
 
-var kindNames = [...]string{"None", "bool", "int", "float", "string", "list", "tuple", "dict", "call"}
+var kindNames = [...]string{"None", "bool", "int", "float", "string", "list", "tuple", "dict", "call", "bytes"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
@@ -97,7 +98,7 @@ func PythonEqual(a, b Value) bool {
 		return false
 	}
 	switch a.Kind {
-	case String:
+	case String, Bytes:
 		return a.Text == b.Text
 	case Float: // an infinity: number accepts only finite values
 		return a.Float == b.Float
