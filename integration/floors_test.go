@@ -26,7 +26,7 @@ var floors = []struct{ pkg, may, why string }{
 		"a stage knows other stages only by their records, and the engine only by its public package"},
 	{"stages/stagetest", ". schemas stages=", "tests any stage through its contract alone"},
 	{"ops/courier", "schemas broker= storage=", "the claim check: messages and objects become records"},
-	{"ops/courier/couriertest", "broker= broker/embed storage/disk ops/courier",
+	{"ops/courier/couriertest", "broker= broker/embed storage= storage/disk ops/courier",
 		"a real broker and a real store for the tests of ops"},
 	{"ops/worker", ". schemas stages= broker= storage= storage/checkpoint ops/courier",
 		"the one place where stage, broker and storage meet"},

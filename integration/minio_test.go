@@ -26,7 +26,7 @@ func TestMinIO(t *testing.T) {
 	open := func(t *testing.T) storage.Store {
 		n++ // a bucket for each test; every second one also tests prefixes
 		c := minio.Config{
-			Endpoint: wire.endpoint, Bucket: fmt.Sprintf("test-%d", n),
+			Endpoint: wire.endpoint, Bucket: fmt.Sprintf("test-%d", n), Create: true,
 			AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret),
 		}
 		if n%2 == 0 {
@@ -52,6 +52,24 @@ func TestMinIO(t *testing.T) {
 		}
 		if _, err := s.Stat(t.Context(), "changing"); !errors.Is(err, storage.ErrNotExist) {
 			t.Errorf("stat: %v, want ErrNotExist", err)
+		}
+	})
+	t.Run("MissingBucket", func(t *testing.T) {
+		c := minio.Config{
+			Endpoint: endpoint, Bucket: "mistyped", AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret),
+		}
+		for range 2 { // the first call must not make it
+			if _, err := minio.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "no such bucket") {
+				t.Errorf("got %v, want an error about the bucket", err)
+			}
+		}
+	})
+	t.Run("Identity", func(t *testing.T) {
+		s := open(t)
+		for _, id := range []string{"identity1", "identity2"} {
+			if got, err := storage.Identify(t.Context(), s, id); err != nil || got != "identity1" {
+				t.Errorf("got %q, %v, want the first identity", got, err)
+			}
 		}
 	})
 	t.Run("ManyOpenOneBucket", func(t *testing.T) { testManyOpen(t, endpoint, access, secret) })
@@ -91,7 +109,8 @@ func testManyOpen(t *testing.T, endpoint, access, secret string) {
 	for range 8 {
 		wg.Go(func() {
 			s, err := minio.Open(t.Context(), minio.Config{
-				Endpoint: endpoint, Bucket: "many", AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret),
+				Endpoint: endpoint, Bucket: "many", Create: true,
+				AccessKey: minio.Secret(access), SecretKey: minio.Secret(secret),
 			})
 			if err != nil {
 				t.Error(err)

@@ -170,26 +170,38 @@ func TestRecordsAreComplete(t *testing.T) {
 
 // Batches of the previous version are still read correctly. Their bytes are never rewritten.
 func TestReleasedBytesOfThePreviousVersion(t *testing.T) {
-	want := sample[schemas.Selection]()
-	for i := range want {
-		s := &want[i]
+	selections := sample[schemas.Selection]()
+	for i := range selections {
+		s := &selections[i]
 		s.HeadroomDraws, s.HeadroomCases, s.HeadroomGreedy, s.HeadroomSampled, s.HeadroomWon = 0, 0, 0, 0, 0
 	}
-	body, err := os.ReadFile(filepath.Join("testdata", "v1", "selection.arrow"))
+	readsPrevious(t, "selection/v1", selections)
+	runs := sample[schemas.Run]()
+	for i := range runs {
+		runs[i].Store = ""
+	}
+	readsPrevious(t, "run/v1", runs)
+}
+
+// readsPrevious reads the released bytes of a version, three rows, with the version after it.
+func readsPrevious[R schemas.Record](t *testing.T, schema string, want []R) {
+	t.Helper()
+	name, version, _ := strings.Cut(schema, "/")
+	body, err := os.ReadFile(filepath.Join("testdata", version, name+".arrow"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	header := schemas.Header{Schema: "selection/v1", Rows: 3}
-	got, err := schemas.Decode[schemas.Selection](schemas.Batch{Header: header, Body: body})
+	header := schemas.Header{Schema: schema, Rows: 3}
+	got, err := schemas.Decode[R](schemas.Batch{Header: header, Body: body})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("selection/v1 read as v2: -want +got:\n%s", diff)
+		t.Errorf("%s read as the next version: -want +got:\n%s", schema, diff)
 	}
-	_, err = schemas.Decode[schemas.Selection](schemas.Batch{Header: header, Body: body[:len(body)/2]})
-	if err == nil || !strings.Contains(err.Error(), "selection/v1") {
-		t.Errorf("half of selection/v1: err = %v, want one that names it", err)
+	_, err = schemas.Decode[R](schemas.Batch{Header: header, Body: body[:len(body)/2]})
+	if err == nil || !strings.Contains(err.Error(), schema) {
+		t.Errorf("half of %s: err = %v, want one that names it", schema, err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // names are the record names with the schema of their rows.
 var names = map[string]string{
-	schemas.RecordRun:       "run/v1",
+	schemas.RecordRun:       "run/v2",
 	schemas.RecordShard:     "shard/v1",
 	schemas.RecordExample:   "example/v1",
 	schemas.RecordBuffer:    "example/v1",

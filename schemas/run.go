@@ -2,6 +2,8 @@ package schemas
 
 // Run starts a run and describes it. The publisher writes it to itool.start.<run>;
 // nothing in it changes afterwards.
+//
+// Version 1 had no store; it is read as if the run named none.
 type Run struct {
 	Name         string `arrow:"name"`          // the run
 	Created      string `arrow:"created"`       // RFC 3339; for people, nothing derives from it
@@ -10,9 +12,39 @@ type Run struct {
 	ConfigDigest string `arrow:"config_digest"` // sha256 of Config
 	Base         string `arrow:"base"`          // digest of the base model's checkpoint
 	Dataset      string `arrow:"dataset"`       // JSON array of Shard: the tasks of split
+	Store        string `arrow:"store"`         // identity of the store with its files; "": any store is taken for it
 }
 
-func (Run) Schema() string { return "run/v1" }
+func (Run) Schema() string { return "run/v2" }
+
+// Upgrade reads version 1.
+func (Run) Upgrade(b Batch) ([]Run, error) {
+	old, err := Decode[runV1](b)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Run, len(old))
+	for i, o := range old {
+		rows[i] = Run{
+			Name: o.Name, Created: o.Created, Seed: o.Seed, Config: o.Config, ConfigDigest: o.ConfigDigest,
+			Base: o.Base, Dataset: o.Dataset,
+		}
+	}
+	return rows, nil
+}
+
+// runV1 is the record before stores had an identity.
+type runV1 struct {
+	Name         string `arrow:"name"`
+	Created      string `arrow:"created"`
+	Seed         uint64 `arrow:"seed"`
+	Config       string `arrow:"config"`
+	ConfigDigest string `arrow:"config_digest"`
+	Base         string `arrow:"base"`
+	Dataset      string `arrow:"dataset"`
+}
+
+func (runV1) Schema() string { return "run/v1" }
 
 // Shard is the task of split: some rows of one published file.
 type Shard struct {

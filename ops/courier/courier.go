@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"iter"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -78,6 +79,21 @@ func Infra(ctx context.Context, err error) error {
 type Courier struct {
 	Broker *broker.Broker
 	Store  storage.Store
+
+	storeID atomic.Pointer[string] // read once: it never changes
+}
+
+// StoreID is the identity of the store; see storage.Identity. storage.ErrNotExist: it has none.
+func (c *Courier) StoreID(ctx context.Context) (string, error) {
+	if id := c.storeID.Load(); id != nil {
+		return *id, nil
+	}
+	id, err := storage.Identity(ctx, c.Store)
+	if err != nil {
+		return "", Infra(ctx, err)
+	}
+	c.storeID.Store(&id)
+	return id, nil
 }
 
 // Publish writes b to itool.run.<run>.<record>.<round>.<key>; run, round and key are in its header.

@@ -122,6 +122,14 @@ func Store(ctx context.Context, spec string, open func() (storage.Store, error))
 		return f
 	}
 	f.Found = fmt.Sprintf("%s writes, reads and deletes in %s", spec, time.Since(start).Round(time.Millisecond))
+	switch id, err := storage.Identity(ctx, s); {
+	case errors.Is(err, storage.ErrNotExist):
+		f.Remedy = "it has no identity, so no run can be published: itool doctor --create gives it one"
+	case err != nil:
+		f.Remedy = err.Error()
+	default:
+		f.Found += ", identity " + id
+	}
 	return f
 }
 

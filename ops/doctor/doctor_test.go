@@ -71,8 +71,16 @@ func TestStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := doctor.Store(context.Background(), "disk:x", func() (storage.Store, error) { return s, nil })
-	if f.Remedy != "" || !strings.HasPrefix(f.Found, "disk:x writes, reads and deletes in ") {
+	open := func() (storage.Store, error) { return s, nil }
+	if f := doctor.Store(context.Background(), "disk:x", open); !strings.Contains(f.Remedy, "doctor --create") {
+		t.Errorf("a store without an identity: %+v", f)
+	}
+	if _, err := storage.Identify(t.Context(), s, "identity1"); err != nil {
+		t.Fatal(err)
+	}
+	f := doctor.Store(context.Background(), "disk:x", open)
+	if f.Remedy != "" || !strings.Contains(f.Found, "identity1") ||
+		!strings.HasPrefix(f.Found, "disk:x writes, reads and deletes in ") {
 		t.Errorf("a working store: %+v", f)
 	}
 	left := 0

@@ -12,7 +12,10 @@ import (
 )
 
 // doctorCmd is `itool doctor`.
-type doctorCmd struct{ target }
+type doctorCmd struct {
+	target
+	Create bool `help:"Create the store's folder or bucket, and give it an identity, if it lacks them."`
+}
 
 func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	dir, err := os.Getwd()
@@ -28,6 +31,9 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	}
 	if c.Store != "" {
 		all = append(all, doctor.Store(ctx, c.Store, func() (storage.Store, error) {
+			if c.Create {
+				return site.CreateStore(ctx, c.Store)
+			}
 			return site.OpenStore(ctx, c.Store)
 		}))
 	}

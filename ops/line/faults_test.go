@@ -115,9 +115,9 @@ func TestJunkStarts(t *testing.T) {
 		}, failed: "dataset"},
 		"a newer record": {start: func(t *testing.T) (map[string]string, []byte) {
 			h, b := good(t, nil)
-			h["itool-schema"] = "run/v2"
+			h["itool-schema"] = "run/v3"
 			return h, b
-		}, stalled: "run/v2"},
+		}, stalled: "run/v3"},
 		"a setting of another version": {start: func(t *testing.T) (map[string]string, []byte) {
 			return good(t, func(r *schemas.Run) { r.Config = `{"line":{"colour":1}}` })
 		}, stalled: "colour"},

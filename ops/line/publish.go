@@ -17,6 +17,7 @@ import (
 	"itool/schemas"
 	"itool/stages/policy"
 	"itool/stages/split"
+	"itool/storage"
 	"itool/storage/checkpoint"
 )
 
@@ -59,6 +60,10 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	if err := req.checkFileNames(cfg); err != nil {
 		return schemas.Run{}, err
 	}
+	store, err := identity(ctx, c)
+	if err != nil {
+		return schemas.Run{}, err
+	}
 	// Check the base before anything is stored, so that a broken one leaves nothing behind.
 	folder, err := checkBase(engine, req.Base, cfg)
 	if err != nil {
@@ -79,7 +84,22 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	return schemas.Run{
 		Name: req.Run, Created: req.Created.UTC().Format(time.RFC3339), Seed: req.Seed,
 		Config: req.Config, ConfigDigest: req.Digest, Base: base.Digest(), Dataset: string(dataset),
+		Store: store,
 	}, nil
+}
+
+// identity names the store in the run's record, so that a worker with another store takes no
+// item of the run.
+func identity(ctx context.Context, c *courier.Courier) (string, error) {
+	id, err := c.StoreID(ctx)
+	if errors.Is(err, storage.ErrNotExist) {
+		return "", fmt.Errorf("publish: %v has no identity yet, by which workers tell it from other stores: "+
+			"`itool doctor --create --store …` gives it one", c.Store)
+	}
+	if err != nil {
+		return "", fmt.Errorf("publish: identity of the store: %w", err)
+	}
+	return id, nil
 }
 
 // Start is the second half of Publish: it writes the message that wakes the keeper.
@@ -93,6 +113,9 @@ func Start(ctx context.Context, c *courier.Courier, run schemas.Run) error {
 	}
 	err = c.Broker.Start(ctx, run.Name, b.Header.Map(), b.Body)
 	if errors.Is(err, broker.ErrExists) {
+		if old, oldErr := c.StartedAs(ctx, run.Name); oldErr == nil && old != nil && sameRun(*old, run) {
+			return nil
+		}
 		return fmt.Errorf("a run named %s exists with another dataset, base or configuration: choose another name",
 			run.Name)
 	}
@@ -101,6 +124,15 @@ func Start(ctx context.Context, c *courier.Courier, run schemas.Run) error {
 	}
 	_ = c.Broker.Announce(ctx, broker.Hint, run.Name, nil)
 	return nil
+}
+
+// sameRun reports whether a run is the one that was started before, perhaps by the version of itool
+// that did not name the store.
+func sameRun(old, run schemas.Run) bool {
+	if old.Store == "" {
+		run.Store = ""
+	}
+	return old == run
 }
 
 // splitConfig is the section split of the run's configuration.

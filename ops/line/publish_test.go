@@ -14,10 +14,12 @@ import (
 	"itool/ops/courier"
 	"itool/ops/courier/couriertest"
 	"itool/ops/line"
+	"itool/schemas"
 	"itool/stages/policy"
 	"itool/stages/policy/model/safetensors"
 	"itool/stages/policy/policytest"
 	"itool/stages/policy/template"
+	"itool/storage"
 	"itool/storage/checkpoint"
 )
 
@@ -188,5 +190,43 @@ func TestPrepareStoresOnlyTheBase(t *testing.T) {
 	want := slices.Replace(slices.Clone(own), 5, 6, "model-00001-of-00001.safetensors", "model.safetensors.index.json")
 	if got := stored(folder); !slices.Equal(got, want) {
 		t.Errorf("stored %v, want %v", got, want)
+	}
+}
+
+// TestStoreOfARun: a run names its store; a store without an identity takes no run; and a run that was
+// started by the version before, which named none, is found by the same request.
+func TestStoreOfARun(t *testing.T) {
+	c := couriertest.Open(t)
+	engine, err := policy.NewEngine(policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := line.Request{
+		Run: "r", Config: "{}", Digest: "d", ShardRows: 10, Base: policytest.Tiny(1), Created: time.Now(),
+		Files: []string{writeRow(t, "Bern")},
+	}
+	run, err := line.Prepare(t.Context(), c, engine, req)
+	if err != nil || run.Store != "couriertest" {
+		t.Fatalf("store %q, %v", run.Store, err)
+	}
+	before := run
+	before.Store = ""
+	for _, r := range []schemas.Run{before, before, run} {
+		if err := line.Start(t.Context(), c, r); err != nil {
+			t.Errorf("start %+v: %v", r.Store, err)
+		}
+	}
+	run.Seed++
+	if err := line.Start(t.Context(), c, run); err == nil {
+		t.Error("another run was taken for the one that was started")
+	}
+
+	if err := c.Store.Delete(t.Context(), storage.IdentityKey); err != nil {
+		t.Fatal(err)
+	}
+	other := &courier.Courier{Broker: c.Broker, Store: c.Store}
+	_, err = line.Prepare(t.Context(), other, engine, req)
+	if err == nil || !strings.Contains(err.Error(), "doctor --create") {
+		t.Errorf("a store without an identity: %v", err)
 	}
 }

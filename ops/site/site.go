@@ -114,7 +114,7 @@ func OpenFolder(ctx context.Context, dir string, port int, log *slog.Logger, opt
 	if err != nil {
 		return nil, err
 	}
-	store, err := OpenStore(ctx, spec)
+	store, err := CreateStore(ctx, spec)
 	if err != nil {
 		return nil, err
 	}

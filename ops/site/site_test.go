@@ -4,11 +4,13 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"itool/ops/site"
+	"itool/storage"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -52,8 +54,12 @@ func TestOpenFolder(t *testing.T) {
 // TestUsage: addresses that cannot be read are the user's to correct, and keys in an
 // address are never repeated.
 func TestUsage(t *testing.T) {
+	store := "disk:" + t.TempDir()
+	if _, err := site.CreateStore(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ broker, store, want string }{
-		{"nowhere", "disk:" + t.TempDir(), "nats://127.0.0.1:4222"},
+		{"nowhere", store, "nats://127.0.0.1:4222"},
 		{"nats://127.0.0.1:1", "ftp://x", "neither disk:PATH nor minio://"},
 		{"nats://127.0.0.1:1", "minio://mykey:mysecret@127.0.0.1:1/b", "SCHEME://127.0.0.1:1/b"},
 	} {
@@ -87,5 +93,36 @@ func TestChooseStore(t *testing.T) {
 	_, err = site.ChooseStore(t.Context(), dir, "disk:"+filepath.Join(dir, "third"))
 	if err == nil || !strings.Contains(err.Error(), "have their files in "+wish) {
 		t.Errorf("another store after the first run: got %v", err)
+	}
+}
+
+// TestOpenStoreCreatesNothing: a mistyped path is an error that names the remedy. A program that may
+// create a store gives it an identity, once.
+func TestOpenStoreCreatesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mistyped")
+	_, err := site.OpenStore(t.Context(), "disk:"+dir)
+	if err == nil || !strings.Contains(err.Error(), "check the path") || !strings.Contains(err.Error(), dir) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder was made: %v", err)
+	}
+	var identities []string
+	for range 2 {
+		s, err := site.CreateStore(t.Context(), "disk:"+dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := storage.Identity(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		identities = append(identities, id)
+	}
+	if identities[0] != identities[1] || len(identities[0]) != 32 {
+		t.Errorf("identities %q, want one of 32 characters", identities)
+	}
+	if _, err := site.OpenStore(t.Context(), "disk:"+dir); err != nil {
+		t.Error(err)
 	}
 }

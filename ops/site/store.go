@@ -16,12 +16,33 @@ import (
 	"itool/storage/minio"
 )
 
-// OpenStore opens disk:PATH, minio://HOST:PORT/BUCKET[/PREFIX] or, for TLS, minios://….
+// OpenStore opens disk:PATH, minio://HOST:PORT/BUCKET[/PREFIX] or, for TLS, minios://…. The
+// store must exist: with a mistyped address a worker would work on an empty one.
 // The keys of MinIO come from the environment alone: addresses are printed and written
 // down, keys must not be.
 func OpenStore(ctx context.Context, spec string) (storage.Store, error) {
+	return openStore(ctx, spec, false)
+}
+
+// CreateStore is OpenStore for those who may create the folder or bucket: itool up, a run in
+// its own folder, and itool doctor --create. It gives the store an identity unless it has one.
+func CreateStore(ctx context.Context, spec string) (storage.Store, error) {
+	s, err := openStore(ctx, spec, true)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := storage.Identify(ctx, s, random()); err != nil {
+		return nil, fmt.Errorf("give store %s its identity: %w", spec, err)
+	}
+	return s, nil
+}
+
+func openStore(ctx context.Context, spec string, create bool) (storage.Store, error) {
 	if path, ok := strings.CutPrefix(spec, "disk:"); ok {
-		return disk.Open(path)
+		if create {
+			return disk.Open(path)
+		}
+		return disk.OpenExisting(path)
 	}
 	if at := strings.LastIndex(spec, "@"); at >= 0 {
 		return nil, usage("--store has keys in its address: write SCHEME://%s, and put the keys into "+
@@ -33,7 +54,7 @@ func OpenStore(ctx context.Context, spec string) (storage.Store, error) {
 	}
 	bucket, prefix, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
 	cfg := minio.Config{
-		Endpoint: u.Host, Bucket: bucket, Prefix: prefix, Secure: u.Scheme == "minios",
+		Endpoint: u.Host, Bucket: bucket, Create: create, Prefix: prefix, Secure: u.Scheme == "minios",
 		AccessKey: minio.Secret(os.Getenv("ITOOL_MINIO_ACCESS_KEY")),
 		SecretKey: minio.Secret(os.Getenv("ITOOL_MINIO_SECRET_KEY")),
 	}
@@ -79,7 +100,7 @@ func ChooseStore(ctx context.Context, dir, wish string) (spec string, err error)
 		return "", fmt.Errorf("the runs in %s have their files in %s: give that as --store, or another --dir",
 			dir, spec)
 	}
-	if _, err := OpenStore(ctx, wish); err != nil { // before anything is written down
+	if _, err := CreateStore(ctx, wish); err != nil { // before anything is written down
 		return "", err
 	}
 	if err := makePrivate(dir); err != nil {

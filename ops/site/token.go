@@ -29,15 +29,20 @@ func folderToken(dir string) (string, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
-	b := make([]byte, 16)
-	rand.Read(b) // never fails
-	token := hex.EncodeToString(b)
+	token := random()
 	if err := writePrivate(name, token+"\n", os.Link); errors.Is(err, fs.ErrExist) {
 		return folderToken(dir) // another process was faster
 	} else if err != nil {
 		return "", err
 	}
 	return token, nil
+}
+
+// random is 32 characters that are not guessed and not drawn twice.
+func random() string {
+	b := make([]byte, 16)
+	rand.Read(b) // never fails
+	return hex.EncodeToString(b)
 }
 
 // writePrivate writes a file that only its owner can read, also if one is there that others can read.

@@ -13,24 +13,36 @@ import (
 // does not answer. The files and readers below report an error of the store to the item, too. If the
 // stage then fails with any error of its own, the item waits and is tried again.
 
-// blame returns a function that marks an error of the store as a *courier.InfraError and notes it.
-// Other errors pass through it unchanged.
+// blame returns a function that marks an error of the store as a *courier.InfraError, or as a *waitError
+// if the store lacks what it should have, and notes it. Other errors pass through it unchanged.
 func (it *item) blame(ctx context.Context) func(error) error {
 	return func(err error) error {
 		if errors.Is(err, io.EOF) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrClosed) {
 			return err // caused by the stage itself
 		}
-		err = courier.Infra(ctx, err)
+		err = it.promised(ctx, err)
 		it.note(err)
 		return err
 	}
 }
 
-// note remembers the last error of broker or store: process returns it instead of the stage's error.
+// promised is an error of the store about an object that a record of the run names.
+func (it *item) promised(ctx context.Context, err error) error {
+	if isLost(err) {
+		return lost(err)
+	}
+	return courier.Infra(ctx, err)
+}
+
+// note remembers the last error of broker or store: serve returns it instead of the stage's error.
 func (it *item) note(err error) {
 	var infra *courier.InfraError
-	if errors.As(err, &infra) {
+	var wait *waitError
+	switch {
+	case errors.As(err, &infra):
 		it.away.Store(infra)
+	case errors.As(err, &wait):
+		it.missing.Store(wait)
 	}
 }
 

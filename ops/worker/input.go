@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,7 +12,6 @@ import (
 	"itool/ops/courier"
 	"itool/schemas"
 	"itool/stages"
-	"itool/storage"
 	"itool/storage/checkpoint"
 )
 
@@ -80,6 +78,9 @@ func (it *item) description(ctx context.Context) (*description, error) {
 		return nil, stages.Reject(fmt.Errorf("the item was made under configuration %.12s, the run has %.12s",
 			it.in.Header.Config, d.configDigest))
 	}
+	if err := it.w.hasStore(ctx, run); err != nil {
+		return nil, err
+	}
 	if err := json.Unmarshal([]byte(run.Config), &d.sections); err != nil {
 		return nil, stages.Reject(fmt.Errorf("configuration of run %s: %w", it.runName, err))
 	}
@@ -97,8 +98,8 @@ func (it *item) policy(ctx context.Context, digest string) (fs.FS, error) {
 		opts = append(opts, checkpoint.Cache(it.w.Cache))
 	}
 	fsys, _, err := checkpoint.Open(ctx, it.w.Courier.Store, courier.Checkpoints, digest, opts...)
-	if err != nil {
-		return nil, courier.Infra(ctx, fmt.Errorf("policy %.12s: %w", digest, err))
+	if err = it.promised(ctx, err); err != nil {
+		return nil, fmt.Errorf("policy %.12s: %w", digest, err)
 	}
 	return folder{fsys, it.blame(ctx)}, nil
 }
@@ -106,9 +107,6 @@ func (it *item) policy(ctx context.Context, digest string) (fs.FS, error) {
 // dataset opens a published file.
 func (it *item) dataset(ctx context.Context, key string) (io.ReadCloser, error) {
 	r, _, err := it.w.Courier.Store.Get(ctx, key)
-	if errors.Is(err, storage.ErrNotExist) {
-		return nil, stages.Reject(fmt.Errorf("dataset file %s is not in the store: publish it again", key))
-	}
 	if err != nil {
 		return nil, it.blame(ctx)(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -31,6 +30,7 @@ type item struct {
 	folder   string                             // of its checkpoints in the store
 	marked   bool                               // it may have checkpoints
 	away     atomic.Pointer[courier.InfraError] // the last error of the store that the stage saw
+	missing  atomic.Pointer[waitError]          // what the stage read and the store lacks, or this worker cannot read
 }
 
 // Reasons to drop an item that is not at fault.
@@ -217,6 +217,9 @@ func (it *item) serve(ctx context.Context) error {
 	start := time.Now()
 	if err := process(ctx, it.stage, in, out); err != nil {
 		// The stage may hide that the store caused its error: what it read remembers it.
+		if missing := it.missing.Swap(nil); missing != nil {
+			return missing
+		}
 		if away := it.away.Swap(nil); away != nil {
 			return away
 		}
@@ -257,15 +260,17 @@ func process(ctx context.Context, s stages.Stage, in stages.Input, out stages.Ou
 }
 
 // badItem decides what to do about an error of reading records. A newer record waits for a newer
-// worker. A damaged record is rejected. A missing record is tried again: another worker may have the
-// right store.
+// worker. A damaged record is rejected. A record that is not there is tried again. If the store lacks the
+// record's body, the item waits for the store.
 func badItem(err error) error {
 	var newer *schemas.NewerError
 	var infra *courier.InfraError
 	switch {
 	case errors.As(err, &newer):
 		return &waitError{"needs " + newer.Want}
-	case errors.As(err, &infra), errors.Is(err, broker.ErrNotExist), errors.Is(err, fs.ErrNotExist):
+	case isLost(err):
+		return lost(err)
+	case errors.As(err, &infra), errors.Is(err, broker.ErrNotExist):
 		return err
 	}
 	return stages.Reject(err)

@@ -57,8 +57,8 @@ func (o *output) Save(ctx context.Context, write func(stages.Create) error, drop
 	}
 	err = o.it.hold(ctx, func(ctx context.Context) error {
 		parent, err := checkpoint.Load(ctx, o.it.w.Courier.Store, courier.Checkpoints, o.it.in.Header.Policy)
-		if err != nil {
-			return courier.Infra(ctx, err)
+		if err = o.it.promised(ctx, err); err != nil {
+			return err
 		}
 		parent.Parts = slices.DeleteFunc(parent.Parts, func(p checkpoint.Part) bool {
 			return slices.Contains(drop, p.Name)

@@ -75,6 +75,9 @@ func (s *scheduler) next(ctx context.Context) (*item, error) {
 
 // fetch takes one item of a run.
 func (s *scheduler) fetch(ctx context.Context, run string) (*item, error) {
+	if s.worker.wrongStore(ctx, run) != "" {
+		return nil, broker.ErrEmpty
+	}
 	for _, stage := range s.worker.Stages {
 		spec := stage.Spec()
 		// A stage that gathers cannot do two rounds at once in one process.
@@ -148,6 +151,7 @@ func (s *scheduler) refresh(ctx context.Context) error {
 			delete(s.pullers, run)
 		}
 	}
+	s.worker.stores.forget(func(run string) bool { _, found := slices.BinarySearch(runs, run); return found })
 	s.worker.runs.Range(func(run, _ any) bool {
 		if _, found := slices.BinarySearch(runs, run.(string)); !found {
 			s.worker.runs.Delete(run)

@@ -54,8 +54,9 @@ type Worker struct {
 	IdleUntil time.Duration
 
 	busy    atomic.Int64
-	lastHit atomic.Int64  // unix nanoseconds of the last item's end
-	runs    sync.Map      // run name → *description
+	lastHit atomic.Int64 // unix nanoseconds of the last item's end
+	runs    sync.Map     // run name → *description
+	stores  storeGuard
 	wake    chan struct{} // buffered: one pending wake-up for an idle slot
 }
 

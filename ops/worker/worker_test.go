@@ -95,11 +95,22 @@ func (w *world) raw(record string, round int, key string, header map[string]stri
 // start runs a worker until the test ends or stop is called.
 func (w *world) start(slots int, s ...stages.Stage) (stop func()) {
 	w.t.Helper()
+	return w.run(slots, io.Discard, s)
+}
+
+// startLogged runs a worker of one slot, as start does, and writes what it logs.
+func (w *world) startLogged(log io.Writer, s ...stages.Stage) (stop func()) {
+	w.t.Helper()
+	return w.run(1, log, s)
+}
+
+func (w *world) run(slots int, log io.Writer, s []stages.Stage) (stop func()) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var wg sync.WaitGroup
 	wk := &worker.Worker{
 		Courier: w.c, Stages: s, Name: "w", Slots: slots,
-		AckWait: 2 * time.Second, RetryPause: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		AckWait: 2 * time.Second, RetryPause: 50 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil)),
 	}
 	wg.Go(func() {
 		if err := wk.Run(ctx); err != nil {

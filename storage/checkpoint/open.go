@@ -18,6 +18,10 @@ import (
 	"itool/storage/internal/tempfile"
 )
 
+// ErrMissing: the manifest lists a part that the store does not have. The error is also
+// storage.ErrCorrupt.
+var ErrMissing = errors.New("it is not in the store")
+
 // Option changes how Open reads parts.
 type Option func(*opener)
 
@@ -78,7 +82,7 @@ func (o *opener) open(ctx context.Context, p Part) (fs.File, error) {
 		f, err = o.openStream(ctx, p)
 	}
 	if errors.Is(err, storage.ErrNotExist) {
-		return nil, fmt.Errorf("%w: part %s is not in the store", storage.ErrCorrupt, p.SHA256)
+		return nil, fmt.Errorf("%w: part %s: %w", storage.ErrCorrupt, p.SHA256, ErrMissing)
 	}
 	return f, err
 }

@@ -49,10 +49,20 @@ const format = "itool storage folder, format 1\n"
 // Open opens the store in dir. It creates the store if dir does not exist or is empty, and
 // removes temporary files that killed writers left behind. It refuses a folder with other
 // content.
-func Open(dir string) (*Store, error) {
+func Open(dir string) (*Store, error) { return open(dir, true) }
+
+// OpenExisting opens the store in dir and creates nothing: a folder that holds no store is an
+// error. For all who must not take a mistyped path for a new store.
+func OpenExisting(dir string) (*Store, error) { return open(dir, false) }
+
+func open(dir string, create bool) (*Store, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("storage/disk: open %s: %w", dir, err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "format")); errors.Is(err, fs.ErrNotExist) && !create {
+		return nil, fmt.Errorf("storage/disk: open %s: there is no store in this folder: check the path; "+
+			"`itool up` and `itool doctor --create` create a store", root)
 	}
 	s := &Store{root: root, objects: filepath.Join(root, "objects"), tmp: filepath.Join(root, "tmp")}
 	if err := s.prepare(); err != nil {

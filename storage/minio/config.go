@@ -13,7 +13,8 @@ import (
 // come from, such as an environment variable or a file.
 type Config struct {
 	Endpoint  string // host:port, without a scheme
-	Bucket    string // created if it does not exist
+	Bucket    string
+	Create    bool   // create the bucket if it does not exist; without it a missing bucket is an error
 	Prefix    string // put before every key, such as "team-a/itool"; may be empty; at most 256 bytes
 	Region    string // if it is empty, the server is asked
 	Secure    bool   // TLS

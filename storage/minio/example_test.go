@@ -24,7 +24,8 @@ func Example() {
 	ctx := context.Background()
 
 	s, err := minio.Open(ctx, minio.Config{
-		Endpoint: server.endpoint, Bucket: "itool", AccessKey: "the access key", SecretKey: "the secret key",
+		Endpoint: server.endpoint, Bucket: "itool", Create: true,
+		AccessKey: "the access key", SecretKey: "the secret key",
 	})
 	if err != nil {
 		log.Fatal(err)

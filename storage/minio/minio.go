@@ -48,7 +48,7 @@ var _ storage.Store = (*Store)(nil)
 
 const digestHeader = "Itool-Sha256" // user metadata, sent as X-Amz-Meta-Itool-Sha256
 
-// Open connects to the server and creates the bucket if it does not exist.
+// Open connects to the server. The bucket must exist, unless Create is set.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("storage/minio: %w", err)
@@ -80,6 +80,9 @@ func (s *Store) connect(ctx context.Context, c Config) error {
 	}
 	s.core = mc.Core{Client: client}
 	exists, err := client.BucketExists(ctx, c.Bucket)
+	if err == nil && !exists && !c.Create {
+		return errNoBucket
+	}
 	if err == nil && !exists {
 		err = client.MakeBucket(ctx, c.Bucket, mc.MakeBucketOptions{Region: c.Region})
 		if code := mc.ToErrorResponse(err).Code; code == "BucketAlreadyOwnedByYou" || code == "BucketAlreadyExists" {
@@ -88,6 +91,9 @@ func (s *Store) connect(ctx context.Context, c Config) error {
 	}
 	return storageError(ctx, err)
 }
+
+var errNoBucket = errors.New("there is no such bucket: check its name; " +
+	"`itool up` and `itool doctor --create` create one")
 
 // String names the store in logs.
 func (s *Store) String() string { return s.name }

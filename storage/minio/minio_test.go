@@ -25,7 +25,7 @@ const (
 func open(t *testing.T, f *fake, prefix string) *minio.Store {
 	t.Helper()
 	s, err := minio.Open(t.Context(), minio.Config{
-		Endpoint: f.endpoint, Bucket: "bucket", Prefix: prefix, AccessKey: access, SecretKey: secret,
+		Endpoint: f.endpoint, Bucket: "bucket", Create: true, Prefix: prefix, AccessKey: access, SecretKey: secret,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +94,25 @@ func TestForeignObjects(t *testing.T) {
 	f.set(func() { clear(f.objects); clear(f.buckets) })
 	if _, err := s.Stat(t.Context(), "k"); !errors.Is(err, storage.ErrNotExist) {
 		t.Errorf("stat: %v, want ErrNotExist", err)
+	}
+}
+
+// TestMissingBucket: without Create a mistyped bucket is an error, and is not made.
+func TestMissingBucket(t *testing.T) {
+	f := startFake(t)
+	c := minio.Config{Endpoint: f.endpoint, Bucket: "mistyped", AccessKey: access, SecretKey: secret}
+	_, err := minio.Open(t.Context(), c)
+	if err == nil || !strings.Contains(err.Error(), "mistyped") || !strings.Contains(err.Error(), "doctor --create") {
+		t.Errorf("got %v, want an error with the bucket and the remedy", err)
+	}
+	f.set(func() {
+		if len(f.buckets) > 0 {
+			t.Errorf("buckets were made: %v", f.buckets)
+		}
+	})
+	c.Create = true
+	if _, err := minio.Open(t.Context(), c); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"itool/broker"
 	"itool/broker/embed"
 	"itool/ops/courier"
+	"itool/storage"
 	"itool/storage/disk"
 )
 
@@ -45,6 +46,9 @@ func (s *Site) Connect(t testing.TB) *courier.Courier {
 	t.Cleanup(b.Close)
 	store, err := disk.Open(s.store)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := storage.Identify(t.Context(), store, "couriertest"); err != nil {
 		t.Fatal(err)
 	}
 	return &courier.Courier{Broker: b, Store: store}
