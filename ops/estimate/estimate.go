@@ -75,6 +75,8 @@ func Shrink(full config.Config, share float64) config.Config {
 	c.Split.DataShare *= share
 	c.Line.EvaluateRows = pilotCases
 	c.Warmup.ValidationRows = some(c.Warmup.ValidationRows)
+	c.Warmup.AccuracyRows = some(c.Warmup.AccuracyRows)
+	c.Update.AccuracyRows = some(c.Update.AccuracyRows)
 	c.Select.MaxTrees = some(c.Select.MaxTrees)
 	c.Select.HeadroomExamples = some(c.Select.HeadroomExamples)
 	c.Select.JudgeExamples = some(c.Select.JudgeExamples)

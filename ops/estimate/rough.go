@@ -8,6 +8,8 @@ import (
 
 	"itool/ops/config"
 	"itool/stages/policy"
+	"itool/stages/update"
+	"itool/stages/warmup"
 )
 
 // Speed is what a very short measurement of a model finds, in tokens per second.
@@ -107,13 +109,19 @@ const (
 func (w Work) Seconds(s Speed, cfg config.Config) float64 {
 	row := float64(w.RowTokens) / s.Prompt
 	answer := row + answerTokens/s.Draw
-	warmup := float64(cfg.Warmup.Epochs*w.Train) * row * trainingCost
+	training := float64(cfg.Warmup.Epochs*w.Train) * row * trainingCost
+	if cfg.Warmup.Best == warmup.BestAccuracy { // once an epoch of each of the three phases
+		training += float64(3*cfg.Warmup.Epochs*cfg.Warmup.AccuracyRows) * answer
+	}
 	held := float64(2+w.Rounds) * float64(w.Held) * answer
 	score := float64(w.Train) / 2 * row
 	selection := float64(cfg.Select.HeadroomExamples) * (answer + float64(cfg.Select.HeadroomDraws)*answerTokens/s.Draw)
 	search := float64(w.Trees) * (row + treeTokens/s.Draw)
-	update := float64(w.Trees*treePairs*cfg.Update.Epochs)*row*trainingCost + float64(cfg.Update.GuardPrompts)*answer
-	return warmup + held + float64(w.Rounds)*(score+selection+search+update)
+	updating := float64(w.Trees*treePairs*cfg.Update.Epochs)*row*trainingCost + float64(cfg.Update.GuardPrompts)*answer
+	if cfg.Update.Best == update.BestAccuracy {
+		updating += float64((1+cfg.Update.Epochs)*cfg.Update.AccuracyRows) * answer
+	}
+	return training + held + float64(w.Rounds)*(score+selection+search+updating)
 }
 
 // String says what the run has to do, in a sentence.

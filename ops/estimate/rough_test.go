@@ -28,6 +28,11 @@ func TestCount(t *testing.T) {
 	if ratio := slow / fast; ratio < 1.99 || ratio > 2.01 {
 		t.Errorf("half the speed takes %g times as long", ratio)
 	}
+	chosen := cfg
+	chosen.Warmup.Best, chosen.Update.Best = "accuracy", "accuracy"
+	if s := got.Seconds(estimate.Speed{Prompt: 200, Draw: 100}, chosen); s <= fast {
+		t.Errorf("answering validation examples costs nothing: %g s, without %g s", s, fast)
+	}
 }
 
 // With a clock that ticks once a reading, the speeds are the numbers of tokens.

@@ -48,15 +48,11 @@ func (r *round) newGuard(ctx context.Context) (*guard, error) {
 		r.remarks = append(r.remarks, "the guard is switched off (update.guard_prompts)")
 		return nil, nil
 	}
-	exs, unfit, err := judge.Validation(r.old, r.in.Round(schemas.RecordExample, 0))
+	exs, err := r.validation()
 	if err != nil {
-		return nil, fmt.Errorf("update: guard: %w", err)
+		return nil, err
 	}
 	exs = judge.Spread(exs, r.cfg.GuardPrompts)
-	if unfit > 0 {
-		r.remarks = append(r.remarks,
-			fmt.Sprintf("the guard left out %d validation examples that cannot be asked or judged", unfit))
-	}
 	if len(exs) == 0 {
 		r.remarks = append(r.remarks, "the guard was skipped: there are no validation examples")
 		return nil, nil

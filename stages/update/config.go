@@ -38,6 +38,16 @@ type Config struct {
 	MinSteps        int `json:"min_steps"`        // a round with fewer optimiser steps makes no update, ≥ 1
 	CheckpointSteps int `json:"checkpoint_steps"` // optimiser steps between checkpoints, ≥ 0; 0: only at the end
 
+	// Best says which weights become the policy: last, those after the last step; accuracy,
+	// those that answer the most validation examples rightly. There is no choice by loss: a
+	// preference loss is meant to move probability away from the references, too.
+	Best string `json:"best"`
+	// AccuracyRows bounds the validation examples that are answered with best: accuracy, > 0.
+	AccuracyRows int `json:"accuracy_rows"`
+	// ValidateSteps are the optimiser steps between such measurements, ≥ 0. 0: once an epoch,
+	// which leaves no choice to a single epoch. The end always has one.
+	ValidateSteps int `json:"validate_steps"`
+
 	GuardPrompts int     `json:"guard_prompts"` // most validation examples that both policies answer, ≥ 0; 0: no guard
 	GuardTokens  int     `json:"guard_tokens"`  // most tokens of such an answer, > 0
 	GuardDrop    float64 `json:"guard_drop"`    // least drop that the guard refuses, in percentage points, > 0, ≤ 100
@@ -49,6 +59,7 @@ func Default() Config {
 	return Config{
 		Loss: "simpo", Gamma: 0.5, SFTWeight: 0.2, BatchSize: 16, Epochs: 2, Rank: 16, Alpha: 32,
 		WarmupRatio: 0.1, Clip: 1, Tokens: 2048, MinPairs: 50, MinSteps: 10, CheckpointSteps: 50,
+		Best: BestLast, AccuracyRows: 64,
 		GuardPrompts: 256, GuardTokens: 256, GuardDrop: 5, GuardP: 0.05,
 	}
 }
@@ -83,7 +94,7 @@ func (c Config) Validate() error {
 	if err := c.training(0, c.Tokens).Validate(); err != nil { // its error begins with the field
 		return fmt.Errorf("update.%w", err)
 	}
-	return nil
+	return c.validateBest()
 }
 
 // preference reports whether the loss compares two sides.

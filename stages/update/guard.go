@@ -9,7 +9,7 @@ import (
 )
 
 // A guard compares the answers of two policies to the same prompts. It refuses the new
-// policy if one of three abilities fell by at least guard_drop points and chance is an
+// policy if one of four abilities fell by at least guard_drop points and chance is an
 // unlikely reason for it.
 
 // ability is one yes-or-no question about an answer.
@@ -23,8 +23,11 @@ type ability struct {
 var abilities = []ability{
 	{"parse_rate", "parse rate", always, func(v schemas.Verdict, _ []int32) bool { return v.Parsed }},
 	{"non_repetition", "non-repetition", always, varied},
-	{"no_call_accuracy", "no-call accuracy", wantsProse, func(v schemas.Verdict, _ []int32) bool { return v.Pass }},
+	{"no_call_accuracy", "no-call accuracy", wantsProse, right},
+	{"exact_match", "exact match", always, right},
 }
+
+func right(v schemas.Verdict, _ []int32) bool { return v.Pass }
 
 func always(schemas.Verdict) bool { return true }
 

@@ -66,6 +66,10 @@ func TestCompare(t *testing.T) {
 		{"parse_rate", "parse rate", 6, 5, 4, 2, 1, 100.0 / 6, 0.5},
 		{"non_repetition", "non-repetition", 6, 6, 3, 3, 0, 50, 0.125}, // a repetition that passes does not count
 		{"no_call_accuracy", "no-call accuracy", 2, 2, 1, 1, 0, 50, 0.5},
+		{"exact_match", "exact match", 6, 4, 3, 2, 1, 100.0 / 6, 0.5},
+	}
+	if got := compare(before, after); len(got) != len(want) {
+		t.Fatalf("%d abilities, want %d", len(got), len(want))
 	}
 	for i, got := range compare(before, after) {
 		if math.Abs(got.Drop-want[i].Drop) > 1e-12 || math.Abs(got.P-want[i].P) > 1e-12 {

@@ -34,11 +34,15 @@ func (r *round) train(ctx context.Context, n *notes, resume bool) (*loop.Loop, e
 	if err != nil {
 		return nil, err
 	}
+	best := n.Best
+	n.Best = nil // of an attempt that starts
 	if resume && r.in.Resume != nil {
 		var again notes // n holds the same notes already
 		c.Notes = &again
 		if err := c.Resume(r.in.Resume); err != nil {
 			r.out.Progress(0, c.Total, "steps", "starts over, the checkpoint does not fit: "+err.Error())
+		} else {
+			n.Best = best
 		}
 		c.Notes = n
 	}
@@ -70,7 +74,7 @@ func (r *round) loop(n *notes) (*loop.Loop, error) {
 	return &loop.Loop{
 		Trainer: t, Policy: r.in.PolicyDigest,
 		Total: r.steps(), Before: n.Attempt * r.steps(), Every: r.cfg.CheckpointSteps,
-		Notes: n, Checkpoint: r.out.Checkpoint, Progress: r.out.Progress,
+		Notes: n, After: r.after(t, n), Checkpoint: r.out.Checkpoint, Progress: r.out.Progress,
 	}, nil
 }
 
@@ -147,7 +151,7 @@ func (r *round) accept(ctx context.Context, row *schemas.Policy, draft *overlay,
 		return err
 	}
 	row.Status, row.Steps = schemas.StatusTrained, int32(c.Done)
-	row.Detail = fmt.Sprintf("%s on %d pairs", r.cfg.Loss, len(r.funnel.pairs))
+	row.Detail = fmt.Sprintf("%s on %d pairs", r.cfg.Loss, len(r.funnel.pairs)) + r.chosen(n, c.Done)
 	if len(n.Refusals) > 0 {
 		row.Detail += ", at half the rate, because the guard refused the first attempt: " +
 			strings.Join(n.Refusals, "; ")

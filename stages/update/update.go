@@ -3,19 +3,21 @@
 // The pairs of the round come in, one policy row goes out. It holds the new policy, or
 // the old one and the reason: there were too few pairs, or the guard refused the new
 // policy twice. The guard compares greedy answers to validation examples before and
-// after training, because preference training can destroy the form of answers. After
+// after training, because preference training can destroy the form of answers, or make
+// fewer of them right. After
 // the first refusal the training is repeated at half the rate. After the second the round
 // keeps its policy and the run ends.
 //
 // config.go holds the settings, pairs.go reads the pairs and measures what training
-// changed, train.go trains, answers.go asks both policies for the guard, guard.go
-// compares their answers, and overlay.go holds a new policy in memory until it is saved.
+// changed, train.go trains, best.go chooses among the weights of a training, answers.go
+// asks both policies for the guard, guard.go compares their answers, and overlay.go holds
+// a new policy in memory until it is saved.
 //
 // The reference of DPO and IPO is the policy at the start of the round.
 //
 // These are the row's Metrics. Means are over the distinct pairs, log-probabilities are per
 // token and in nats. A key is missing if it was not measured. <when> is before or after the
-// training, <ability> is parse_rate, non_repetition or no_call_accuracy:
+// training, <ability> is parse_rate, non_repetition, no_call_accuracy or exact_match:
 //
 //	pairs                           pairs of the round that the filter judged
 //	pairs_kept                      pairs that the filter kept
@@ -29,6 +31,9 @@
 //	accuracy_<when>                 share of the pairs whose chosen side is more probable per token
 //	chosen_change, rejected_change  mean |Δ log-probability| of a whole side, not per token
 //	chosen_tokens, rejected_tokens  mean lengths
+//	exact_examples                  validation examples that were answered, with best: accuracy
+//	exact_before, exact_after       share of right answers of the old policy, after the last step
+//	exact_best, best_step           share of right answers of the kept weights, and their step
 //	guard_prompts                   number of prompts that both policies answered
 //	guard_<ability>_<when>          share of good answers
 //	guard_<ability>_p               one-sided McNemar p-value of a drop
@@ -142,8 +147,11 @@ type round struct {
 	funnel  funnel         // the pairs to train on
 	before  []logProbs     // of the pairs under old
 	guard   *guard         // nil: it is off or has no examples
+	chooser *chooser       // nil: the last weights are taken
 	metrics map[string]float64
-	remarks []string // added to the row's Detail
+
+	examples []schemas.Example // for validation; nil: not read yet
+	remarks  []string          // added to the row's Detail
 }
 
 // steps is the number of optimiser steps of one attempt.
@@ -170,6 +178,7 @@ func (r *round) tooSmall() string {
 type notes struct {
 	Attempt  int      `json:"attempt"` // from 0
 	Refusals []string `json:"trips"`   // why the guard refused each earlier attempt
+	Best     *kept    `json:"best"`    // of the attempt; nil: nothing was measured yet
 }
 
 // run trains until the guard accepts a policy or has refused all attempts.
@@ -180,6 +189,9 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 	if r.guard, err = r.newGuard(ctx); err != nil {
 		return err
 	}
+	if r.chooser, err = r.newChooser(ctx); err != nil {
+		return err
+	}
 	n := r.resumable()
 	for resume := true; n.Attempt < attempts; n.Attempt++ {
 		trained, err := r.train(ctx, &n, resume)
@@ -187,7 +199,7 @@ func (r *round) run(ctx context.Context, row *schemas.Policy) (err error) {
 			return err
 		}
 		resume = false
-		draft, err := newOverlay(r.in.Policy, trained.Trainer.Adapter(false).Save)
+		draft, err := newOverlay(r.in.Policy, trained.Trainer.Adapter(r.chooser != nil).Save)
 		if err != nil {
 			return fmt.Errorf("update: %w", err)
 		}

@@ -208,7 +208,7 @@ func TestGuard(t *testing.T) {
 		{"no validation examples", 4e-2, junk, all, none, schemas.StatusTrained, 1,
 			"the guard was skipped: there are no validation examples"},
 		{"unfit ones are counted", 4e-2, junk, all, unfit, schemas.StatusTrained, 1,
-			"the guard left out 24 validation examples that cannot be asked or judged; the guard was skipped"},
+			"24 validation examples cannot be asked or judged and were left out; the guard was skipped"},
 		{"four prompts show nothing", 4e-2, junk, 4, w.examples(), schemas.StatusTrained, 1, "simpo on 16 pairs"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -328,6 +328,9 @@ func TestConfig(t *testing.T) {
 		{"guard prompts", func(c *update.Config) { c.GuardPrompts = -1 }, "update.guard_prompts: -1"},
 		{"guard tokens", func(c *update.Config) { c.GuardTokens = 0 }, "update.guard_tokens: 0"},
 		{"guard drop", func(c *update.Config) { c.GuardDrop = 0 }, "update.guard_drop: 0"},
+		{"best", func(c *update.Config) { c.Best = "luck" }, `update.best: "luck" is neither`},
+		{"accuracy rows", func(c *update.Config) { c.AccuracyRows = 0 }, "update.accuracy_rows: 0"},
+		{"validate steps", func(c *update.Config) { c.ValidateSteps = -1 }, "update.validate_steps: -1"},
 		{"guard p", func(c *update.Config) { c.GuardP = 2 }, "update.guard_p: 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,6 +16,12 @@ const (
 	ModeNone       = "none"       // no training: the base policy opens the rounds
 )
 
+// What the kept weights are the best in.
+const (
+	BestLoss     = "loss"     // the mean negative log-likelihood of validation answers
+	BestAccuracy = "accuracy" // right greedy answers to validation examples
+)
+
 // Config says how the base becomes the policy of round 0.
 type Config struct {
 	Mode   string `json:"mode"`   // curriculum | tertile | shuffled | none
@@ -33,6 +39,13 @@ type Config struct {
 	Decay       float64 `json:"decay"`  // decoupled weight decay, ≥ 0
 	Clip        float64 `json:"clip"`   // largest norm of a step's gradient, ≥ 0; 0: no limit
 	Tokens      int     `json:"tokens"` // tokens of a packed micro-batch, ≥ 2; raised to the longest example
+	// Best says which of the validated weights are kept: loss, those with the lowest
+	// validation loss; accuracy, those with the most right greedy answers to validation
+	// examples and, among equals, the lowest loss. Answers are drawn token by token, which
+	// takes longer than the loss of as many examples.
+	Best string `json:"best"`
+	// AccuracyRows bounds the validation examples that are answered with best: accuracy, > 0.
+	AccuracyRows int `json:"accuracy_rows"`
 	// ValidateSteps are the optimiser steps between validations, ≥ 0. 0: once an epoch. The
 	// end of a phase always has one.
 	ValidateSteps int `json:"validate_steps"`
@@ -50,7 +63,8 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Mode: ModeCurriculum, Epochs: 2, BatchSize: 64, Rank: 16, Alpha: 32,
-		WarmupRatio: 0.1, Clip: 1, Tokens: 2048, ValidationRows: 256, CheckpointSteps: 50,
+		WarmupRatio: 0.1, Clip: 1, Tokens: 2048, Best: BestLoss, AccuracyRows: 64, ValidationRows: 256,
+		CheckpointSteps: 50,
 	}
 }
 
@@ -68,6 +82,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("warmup.rate: %g is not 0 or more", c.Rate)
 	case c.BatchSize <= 0:
 		return fmt.Errorf("warmup.batch_size: %d is not positive", c.BatchSize)
+	case c.Best != BestLoss && c.Best != BestAccuracy:
+		return fmt.Errorf("warmup.best: %q is neither %s nor %s", c.Best, BestLoss, BestAccuracy)
+	case c.AccuracyRows <= 0:
+		return fmt.Errorf("warmup.accuracy_rows: %d is not positive", c.AccuracyRows)
 	case c.ValidateSteps < 0:
 		return fmt.Errorf("warmup.validate_steps: %d is below 0", c.ValidateSteps)
 	case c.ValidationRows < 0:

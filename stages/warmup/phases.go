@@ -28,14 +28,14 @@ type example struct {
 type examples struct {
 	train      []example
 	validation []train.Example
-	askable    []schemas.Example // validation examples that the probe can ask
+	askable    []schemas.Example // validation examples that can be answered and judged, if that is wanted
 	longest    int               // tokens
 }
 
 // collect reads the examples of the run. An example that another chat template rendered is
-// a reject: it would teach tokens that no prompt of this policy holds. probed says whether
-// the probe needs askable examples.
-func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed bool) (l examples, err error) {
+// a reject: it would teach tokens that no prompt of this policy holds. asking says whether
+// askable examples are wanted: they hold texts, too.
+func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, asking bool) (l examples, err error) {
 	for ex, err := range stages.Each[schemas.Example](batches) {
 		if err != nil {
 			return l, fmt.Errorf("warmup: %w", err)
@@ -58,7 +58,7 @@ func collect(batches iter.Seq2[schemas.Batch, error], p *policy.Policy, probed b
 			continue
 		}
 		l.validation = append(l.validation, e)
-		if probed && ex.Calls > 0 && judge.Askable(p, &ex) {
+		if asking && judge.Askable(p, &ex) {
 			l.askable = append(l.askable, ex)
 		}
 	}

@@ -34,7 +34,7 @@ func (j *job) plateau(ctx context.Context, run *loop.Loop) (m map[string]float64
 	if j.cfg.Plateau == 0 {
 		return m, "", nil
 	}
-	exs := judge.Spread(j.data.askable, j.cfg.ValidationRows)
+	exs := judge.Spread(withCalls(j.data.askable), j.cfg.ValidationRows)
 	if len(exs) == 0 {
 		return m, "no validation example with calls can be asked (split.validation_share, warmup.validation_rows)", nil
 	}
@@ -104,19 +104,24 @@ func resumeProbe(probe *loop.Loop, resume fs.FS) error {
 	return probe.Resume(sub)
 }
 
-// ask judges greedy answers. They are cut at slightly more than twice the longest
-// reference, because a longer answer is wrong anyway.
-func ask(ctx context.Context, p *policy.Policy, exs []schemas.Example) ([]schemas.Verdict, error) {
-	longest := 0
-	for i := range exs {
-		longest = max(longest, len(exs[i].AnswerIDs))
+// withCalls are the examples whose reference holds a call.
+func withCalls(all []schemas.Example) (out []schemas.Example) {
+	for _, ex := range all {
+		if ex.Calls > 0 {
+			out = append(out, ex)
+		}
 	}
-	verdicts, err := judge.Greedy(ctx, p, exs, 2*longest+16)
+	return out
+}
+
+// ask judges greedy answers.
+func ask(ctx context.Context, p *policy.Policy, exs []schemas.Example) ([]schemas.Verdict, error) {
+	verdicts, err := judge.Match(ctx, p, exs)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, stages.Reject(fmt.Errorf("warmup: plateau: %w", err))
+		return nil, stages.Reject(fmt.Errorf("warmup: answers of validation examples: %w", err))
 	}
 	return verdicts, nil
 }

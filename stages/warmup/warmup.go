@@ -2,13 +2,13 @@
 // answers with the policy of round 0.
 //
 // The examples of the run come in, one policy row goes out. Three phases train the same
-// adapter one after the other, and the weights with the lowest validation loss are kept.
+// adapter one after the other, and the weights that do best on validation are kept.
 // The stage rejects a run without training examples, examples that another chat template
 // rendered, and a training whose loss is not finite. Its checkpoints hold everything
 // that the result depends on, so a killed training ends with the same bytes.
 //
-// config.go holds the settings, phases.go orders the examples, and plateau.go measures
-// whether more of the same training would help.
+// config.go holds the settings, phases.go orders the examples, best.go keeps the best
+// weights, and plateau.go measures whether more of the same training would help.
 //
 // The row's Metrics. Losses are in nats per answer token; a key is missing if it was not
 // measured:
@@ -17,6 +17,8 @@
 //	examples_<phase>                      training examples of easy, medium, hard, or all
 //	validation_examples                   number of examples of the validation loss
 //	validation_before, _best, _after      loss of the base, of the kept weights, after the last step
+//	exact_examples                        validation examples that were answered, with best: accuracy
+//	exact_before, _best, _after           share of right greedy answers, as validation_
 //	best_step                             step after which the weights were kept; 0: the base
 //	loss_first, loss_last                 training loss of the first and the last step
 //	plateau_epochs, plateau_rate          of the probe
@@ -30,11 +32,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"itool/schemas"
 	"itool/stages"
-	"itool/stages/judge"
 	"itool/stages/policy"
 	"itool/stages/policy/train"
 	"itool/stages/policy/train/loop"
@@ -67,7 +67,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return err
 	}
-	data, err := collect(in.Batches, base, cfg.Plateau > 0)
+	data, err := collect(in.Batches, base, cfg.Plateau > 0 || cfg.Best == BestAccuracy)
 	if err != nil {
 		return err
 	}
@@ -87,14 +87,6 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return err
 	}
 	return stages.Result(in, out, []schemas.Policy{row})
-}
-
-// notes are what the result needs besides the weights.
-type notes struct {
-	Before   *float64 `json:"before"` // validation loss of the base, nats per token; nil: no validation
-	Best     float64  `json:"best"`   // lowest validation loss so far
-	BestStep int      `json:"best_step"`
-	After    float64  `json:"after"` // the newest validation loss
 }
 
 // job is one warm-up in progress.
@@ -133,7 +125,7 @@ func (j *job) train(ctx context.Context, row *schemas.Policy) error {
 		Trainer: t, Policy: j.in.PolicyDigest, Total: steps(phases), Every: j.cfg.CheckpointSteps,
 		Notes: &n, Checkpoint: j.out.Checkpoint, Progress: j.out.Progress,
 	}
-	v := validator{t, judge.Spread(j.data.validation, j.cfg.ValidationRows), &n}
+	v := j.validator(t, &n)
 	if j.in.Resume == nil || j.resume(run, &n) != nil {
 		if err := v.begin(ctx); err != nil {
 			return err
@@ -149,7 +141,7 @@ func (j *job) train(ctx context.Context, row *schemas.Policy) error {
 		return err
 	}
 	row.Status, row.Steps, row.Examples = schemas.StatusTrained, int32(run.Done), int32(len(j.data.train))
-	row.Detail = detail(phases, n, len(v.examples), j.in.Failed)
+	row.Detail = v.detail(phases, j.in.Failed)
 	m, why, err := j.plateau(ctx, run)
 	if err != nil {
 		return err
@@ -157,8 +149,9 @@ func (j *job) train(ctx context.Context, row *schemas.Policy) error {
 	if why != "" {
 		row.Detail += "; the plateau was not measured: " + why
 	}
-	m["rate"], m["validation_examples"] = j.rate, float64(len(v.examples))
-	return report(row, run, n, phases, m)
+	m["rate"] = j.rate
+	v.report(m)
+	return report(row, run, phases, m)
 }
 
 // resume continues from a checkpoint. If it does not fit, because another version of this
@@ -172,95 +165,11 @@ func (j *job) resume(run *loop.Loop, n *notes) error {
 	return err
 }
 
-// validator keeps the weights with the lowest validation loss.
-type validator struct {
-	trainer  *train.Trainer
-	examples []train.Example
-	notes    *notes
-}
-
-// begin measures the base, whose weights are the first to keep.
-func (v validator) begin(ctx context.Context) error {
-	loss, err := v.loss(ctx)
-	if err != nil || loss == nil {
-		return err
-	}
-	v.notes.Before, v.notes.Best, v.notes.After = loss, *loss, *loss
-	v.trainer.MarkBest()
-	return nil
-}
-
-// after measures at the end of an interval and of a phase.
-func (v validator) after(ctx context.Context, c Config, p *loop.Point) error {
-	every := c.ValidateSteps
-	if every == 0 {
-		every = p.OfPhase / c.Epochs
-	}
-	if p.InPhase%every != 0 && p.InPhase != p.OfPhase {
-		return nil
-	}
-	loss, err := v.loss(ctx)
-	if err != nil || loss == nil {
-		return err
-	}
-	p.Validation, v.notes.After = loss, *loss
-	if *loss < v.notes.Best {
-		v.notes.Best, v.notes.BestStep = *loss, p.Step
-		v.trainer.MarkBest()
-	}
-	return nil
-}
-
-// loss is nil without validation examples.
-func (v validator) loss(ctx context.Context) (*float64, error) {
-	if len(v.examples) == 0 {
-		return nil, nil
-	}
-	loss, err := v.trainer.Loss(ctx, v.examples)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		return nil, stages.Reject(fmt.Errorf("warmup: validation: %w", err))
-	}
-	return &loss, nil
-}
-
-// detail is the row's Detail, for the report.
-func detail(phases []train.Phase, n notes, validated int, failed []string) string {
-	var sizes []string
-	for _, p := range phases {
-		sizes = append(sizes, fmt.Sprintf("%d %s", len(p.Examples), p.Name))
-	}
-	parts := []string{"trained on " + strings.Join(sizes, ", ")}
-	if w := warnings(phases); w != "" {
-		parts = append(parts, w)
-	}
-	switch {
-	case validated == 0:
-		parts = append(parts, "there is no validation, so the last weights are kept")
-	case n.BestStep == 0:
-		parts = append(parts, fmt.Sprintf("the validation loss never fell below the base's %.4f, "+
-			"whose weights are kept: lower warmup.rate, or look at the data", n.Best))
-	default:
-		parts = append(parts, fmt.Sprintf("validation loss %.4f → %.4f at step %d, whose weights are kept",
-			*n.Before, n.Best, n.BestStep))
-	}
-	if len(failed) > 0 {
-		parts = append(parts, fmt.Sprintf("%d shards failed and are missing, %s the first", len(failed), failed[0]))
-	}
-	return strings.Join(parts, "; ")
-}
-
 // report adds the numbers of the training to m and writes m and the curve into row. A key
 // is left out if it was not measured.
-func report(row *schemas.Policy, run *loop.Loop, n notes, phases []train.Phase, m map[string]float64) error {
+func report(row *schemas.Policy, run *loop.Loop, phases []train.Phase, m map[string]float64) error {
 	for _, p := range phases {
 		m["examples_"+p.Name] = float64(len(p.Examples))
-	}
-	if n.Before != nil {
-		m["validation_before"], m["validation_after"] = *n.Before, n.After
-		m["validation_best"], m["best_step"] = n.Best, float64(n.BestStep)
 	}
 	if len(run.Curve) > 0 {
 		m["loss_first"], m["loss_last"] = run.Curve[0].Loss, run.Curve[len(run.Curve)-1].Loss

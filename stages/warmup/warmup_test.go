@@ -416,6 +416,8 @@ func TestConfig(t *testing.T) {
 		{"validation rows", func(c *warmup.Config) { c.ValidationRows = -1 }, "warmup.validation_rows: -1"},
 		{"checkpoints", func(c *warmup.Config) { c.CheckpointSteps = -1 }, "warmup.checkpoint_steps: -1"},
 		{"plateau", func(c *warmup.Config) { c.Plateau = -1 }, "warmup.plateau: -1"},
+		{"best", func(c *warmup.Config) { c.Best = "luck" }, `warmup.best: "luck" is neither`},
+		{"accuracy rows", func(c *warmup.Config) { c.AccuracyRows = 0 }, "warmup.accuracy_rows: 0"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			c := warmup.Default()

@@ -67,6 +67,7 @@ type Point struct {
 	Rate       float64  `json:"rate"`
 	Norm       float64  `json:"norm"`                 // of the gradient, before clipping
 	Validation *float64 `json:"validation,omitempty"` // loss after the step, nats per token
+	Right      *float64 `json:"right,omitempty"`      // share of right answers to validation examples after the step
 	Chosen     float64  `json:"chosen,omitempty"`     // mean log-probability per token of the step's pairs, nats
 	Rejected   float64  `json:"rejected,omitempty"`   // the same of the rejected sides
 	Accuracy   float64  `json:"accuracy,omitempty"`   // share of the step's pairs with the chosen side ahead
@@ -98,7 +99,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			}
 		}
 		last := p.InPhase == p.OfPhase
-		if last || p.Validation != nil || l.Done%(l.Total/points+1) == 0 {
+		if last || p.Validation != nil || p.Right != nil || l.Done%(l.Total/points+1) == 0 {
 			l.Curve = append(l.Curve, p)
 		}
 		if last || l.Every > 0 && l.Done%l.Every == 0 {
@@ -122,6 +123,9 @@ func (p Point) String() string {
 	s := fmt.Sprintf("%s: loss %.4f", p.Phase, p.Loss)
 	if p.Validation != nil {
 		s += fmt.Sprintf(", validation %.4f", *p.Validation)
+	}
+	if p.Right != nil {
+		s += fmt.Sprintf(", %.1f %% right", 100**p.Right)
 	}
 	return s
 }
