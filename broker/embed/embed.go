@@ -1,6 +1,9 @@
 // Package embed runs the broker's server, NATS with JetStream, inside this process: for a
 // laptop, for a single machine, and for tests. It does not know runs and records.
 //
+// The server stops writing for good when its disk was full once. So Start also starts a watch, which runs
+// the server again, on the same port, as soon as there is room: see watch.go.
+//
 //	s, err := embed.Start(embed.Config{Dir: dir, Port: 4222})
 //	defer s.Shutdown()
 //	b, err := broker.Connect(ctx, broker.Config{InProcess: s}) // others: URL: s.URL()
@@ -15,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,13 +38,20 @@ type Config struct {
 
 	MaxStoreBytes int64        // limit of all streams together; default three quarters of the free disk
 	Log           *slog.Logger // the server's log messages; default: no log
+
+	Watch time.Duration // how often the watch looks whether the server can write; default 1 s
 }
 
 // Server is a running server; broker.Config.InProcess takes it.
 type Server struct {
-	s    *server.Server
-	lock *lock
-	url  string
+	config Config // as the running server has it: with its port and its limit
+	lock   *lock
+	url    string
+	stop   func() // ends the watch, and waits for it
+
+	mu      sync.Mutex
+	s       *server.Server // another one after a restart
+	trouble string         // why it cannot write; "": it can
 }
 
 // Start starts a server. It returns when clients can connect and all streams are
@@ -54,12 +65,20 @@ func Start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := start(c)
+	running, err := start(c)
 	if err != nil {
 		l.release()
 		return nil, err
 	}
-	s.lock = l
+	s := &Server{config: c, lock: l, s: running}
+	if !c.InProcessOnly {
+		s.url = running.ClientURL()
+		if addr, ok := running.Addr().(*net.TCPAddr); ok {
+			s.config.Port = addr.Port
+		}
+	}
+	s.config.MaxStoreBytes = running.JetStreamConfig().MaxStore // not less when the disk is fuller
+	s.startWatch()
 	return s, nil
 }
 
@@ -78,6 +97,9 @@ func withDefaults(c Config) (Config, error) {
 	}
 	if c.Port < -1 || c.Port > 65535 {
 		return c, fmt.Errorf("embed: port %d: want 1 to 65535, or -1 for any", c.Port)
+	}
+	if c.Watch <= 0 {
+		c.Watch = time.Second
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -108,7 +130,7 @@ func checkPortFree(host string, port int) error {
 	return l.Close()
 }
 
-func start(c Config) (*Server, error) {
+func start(c Config) (*server.Server, error) {
 	s, err := server.NewServer(&server.Options{
 		ServerName:    "itool",
 		Host:          c.Host,
@@ -133,11 +155,7 @@ func start(c Config) (*Server, error) {
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("embed: the server did not come up on %s: %w", c.Dir, err)
 	}
-	e := &Server{s: s}
-	if !c.InProcessOnly {
-		e.url = s.ClientURL()
-	}
-	return e, nil
+	return s, nil
 }
 
 // startAndWait starts the server and waits until clients can connect. The server reports
@@ -162,14 +180,26 @@ func startAndWait(s *server.Server, fatal <-chan string) error {
 func (s *Server) URL() string { return s.url }
 
 // InProcessConn opens a connection without a socket; broker.Connect calls it.
-func (s *Server) InProcessConn() (net.Conn, error) { return s.s.InProcessConn() }
+func (s *Server) InProcessConn() (net.Conn, error) { return s.running().InProcessConn() }
+
+// running is the server that runs now.
+func (s *Server) running() *server.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.s
+}
 
 // Shutdown stops the server and returns when its files are closed. Clients lose their
 // connection. It may be called more than once.
 func (s *Server) Shutdown() {
-	s.s.Shutdown()
-	s.s.WaitForShutdown()
+	s.stop()
+	shutdown(s.running())
 	s.lock.release()
+}
+
+func shutdown(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
 }
 
 // lockDir locks the data folder: two servers on one folder would corrupt it.

@@ -63,7 +63,9 @@ func hide(w io.Writer, secrets []string) io.Writer {
 
 // hideLogins also hides who logs in in every address, such as one that another process has written down.
 // It is for messages: the text of a dataset may hold such addresses, and is shown as it is.
-func hideLogins(w io.Writer, secrets []string) io.Writer { return hide(&hider{w, broker.Redact}, secrets) }
+func hideLogins(w io.Writer, secrets []string) io.Writer {
+	return hide(&hider{w, broker.Redact}, secrets)
+}
 
 type hider struct {
 	w       io.Writer
