@@ -9,54 +9,60 @@ import (
 	"itool/stages/policy/kernel/cuda/ptx"
 )
 
+// ends are the arguments of kernels with a length.
+func ends(n int32) func(r *rig, x, y uint64) []any {
+	return func(_ *rig, x, y uint64) []any { return []any{x, y, n} }
+}
+
+// shorter is ends with a result of 100 elements.
+func shorter(n int32) func(r *rig, x, y uint64) []any {
+	return func(r *rig, x, _ uint64) []any { return []any{x, r.alloc(100), n} }
+}
+
+var faultyCases = []struct {
+	kernel      string
+	kind        ptx.Kind // "": none
+	grid, block int
+	args        func(r *rig, x, y uint64) []any
+}{
+	{"beyond_the_end", ptx.OutOfBounds, 1, 128, shorter(100)},
+	{"beyond_the_end", "", 1, 128, shorter(99)},
+	{"before_the_begin", ptx.OutOfBounds, 1, 32, nil},
+	{"null_pointer", ptx.OutOfBounds, 1, 32, nil},
+	{"beyond_shared", ptx.OutOfBounds, 1, 64, nil},
+	{"beyond_shared", "", 1, 32, nil},
+	{"beyond_local", ptx.OutOfBounds, 1, 32, nil},
+	{"beyond_local", "", 1, 4, nil},
+	{"misaligned", ptx.Misaligned, 1, 32, nil},
+	{"unwritten_global", ptx.Uninitialised, 1, 32, nil},
+	{"unwritten_shared", ptx.Uninitialised, 1, 64, nil},
+	{"unwritten_local", ptx.Uninitialised, 1, 32, nil},
+	{"unwritten_local", "", 1, 7, nil},
+	{"race_write", ptx.Race, 1, 64, nil},
+	{"race_reuse", ptx.Race, 1, 64, ends(4)},
+	{"race_reuse", "", 1, 64, ends(1)},
+	{"race_warp", ptx.Race, 1, 32, nil},
+	{"good_warp", "", 1, 32, nil},
+	{"race_bytes", ptx.Race, 1, 64, nil},
+	{"race_global", ptx.Race, 2, 32, nil},
+	{"race_global", "", 1, 32, nil},
+	{"race_blocks", ptx.Race, 2, 32, func(_ *rig, x, _ uint64) []any { return []any{x, x} }},
+	{"race_sum", ptx.Race, 1, 32, nil},
+	{"no_wait", ptx.Async, 1, 32, nil},
+	{"no_barrier", ptx.Race, 1, 32, nil},
+	{"good_wait", "", 1, 32, nil},
+	{"half_a_barrier", ptx.Divergence, 1, 32, nil},
+	{"shuffle", ptx.Divergence, 1, 32, ends(20)},
+	{"shuffle", "", 1, 32, ends(32)},
+	{"half_a_tile", ptx.Divergence, 1, 32, ends(31)},
+	{"half_a_tile", "", 1, 32, ends(32)},
+	{"endless", ptx.Timeout, 1, 32, func(r *rig, x, _ uint64) []any { return []any{x, r.in([]float32{0})} }},
+	{"gives_up", ptx.Trap, 1, 512, nil},
+}
+
 // TestFaultyKernels runs a kernel for each bug that the interpreter looks for, and their twins without.
 func TestFaultyKernels(t *testing.T) {
-	ends := func(n int32) func(r *rig, x, y uint64) []any {
-		return func(_ *rig, x, y uint64) []any { return []any{x, y, n} }
-	}
-	shorter := func(n int32) func(r *rig, x, y uint64) []any {
-		return func(r *rig, x, _ uint64) []any { return []any{x, r.alloc(100), n} }
-	}
-	for _, c := range []struct {
-		kernel      string
-		kind        ptx.Kind // "": none
-		grid, block int
-		args        func(r *rig, x, y uint64) []any
-	}{
-		{"beyond_the_end", ptx.OutOfBounds, 1, 128, shorter(100)},
-		{"beyond_the_end", "", 1, 128, shorter(99)},
-		{"before_the_begin", ptx.OutOfBounds, 1, 32, nil},
-		{"null_pointer", ptx.OutOfBounds, 1, 32, nil},
-		{"beyond_shared", ptx.OutOfBounds, 1, 64, nil},
-		{"beyond_shared", "", 1, 32, nil},
-		{"beyond_local", ptx.OutOfBounds, 1, 32, nil},
-		{"beyond_local", "", 1, 4, nil},
-		{"misaligned", ptx.Misaligned, 1, 32, nil},
-		{"unwritten_global", ptx.Uninitialised, 1, 32, nil},
-		{"unwritten_shared", ptx.Uninitialised, 1, 64, nil},
-		{"unwritten_local", ptx.Uninitialised, 1, 32, nil},
-		{"unwritten_local", "", 1, 7, nil},
-		{"race_write", ptx.Race, 1, 64, nil},
-		{"race_reuse", ptx.Race, 1, 64, ends(4)},
-		{"race_reuse", "", 1, 64, ends(1)},
-		{"race_warp", ptx.Race, 1, 32, nil},
-		{"good_warp", "", 1, 32, nil},
-		{"race_bytes", ptx.Race, 1, 64, nil},
-		{"race_global", ptx.Race, 2, 32, nil},
-		{"race_global", "", 1, 32, nil},
-		{"race_blocks", ptx.Race, 2, 32, func(_ *rig, x, _ uint64) []any { return []any{x, x} }},
-		{"race_sum", ptx.Race, 1, 32, nil},
-		{"no_wait", ptx.Async, 1, 32, nil},
-		{"no_barrier", ptx.Race, 1, 32, nil},
-		{"good_wait", "", 1, 32, nil},
-		{"half_a_barrier", ptx.Divergence, 1, 32, nil},
-		{"shuffle", ptx.Divergence, 1, 32, ends(20)},
-		{"shuffle", "", 1, 32, ends(32)},
-		{"half_a_tile", ptx.Divergence, 1, 32, ends(31)},
-		{"half_a_tile", "", 1, 32, ends(32)},
-		{"endless", ptx.Timeout, 1, 32, func(r *rig, x, _ uint64) []any { return []any{x, r.in([]float32{0})} }},
-		{"gives_up", ptx.Trap, 1, 512, nil},
-	} {
+	for _, c := range faultyCases {
 		t.Run(c.kernel, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, "faulty")
