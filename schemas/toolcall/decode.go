@@ -2,7 +2,7 @@ package toolcall
 
 import "strings"
 
-// Decode reads a model's raw answer exactly as BFCL's checker does. It removes backticks,
+// Decode reads a model's raw answer nearly as BFCL's checker does; DecodeEdition does it exactly. It removes backticks,
 // newlines and blanks at both ends and adds a missing outer bracket. The rest is a Python
 // list of calls:
 //

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"strings"
+	"unicode/utf8"
 )
 
 // Arithmetic in an answer: if a value is a binary operation, BFCL evaluates it with Python's
@@ -20,13 +21,16 @@ type evaluator struct {
 	work int
 }
 
-var errEvaluate = errors.New("toolcall: the operation has no value")
+var (
+	errEvaluate = errors.New("toolcall: the operation has no value")
+	errUnknown  = fmt.Errorf("%w: an operation", ErrUnsure) // Python may know its value
+)
 
 func (e *evaluator) eval(n *node) (Value, error) {
 	switch n.form {
 	case constantForm:
 		if n.value.Kind == Bytes {
-			return n.value, errEvaluate
+			return n.value, errUnknown
 		}
 		return n.value, nil
 	case unaryForm:
@@ -58,15 +62,19 @@ func (e *evaluator) eval(n *node) (Value, error) {
 			v.Items = append(v.Items, item)
 		}
 		return v, nil
+	case nameForm:
+		if utf8.RuneCountInString(n.text) == 1 {
+			return Value{}, errEvaluate // neither a builtin nor a variable of the checker
+		}
 	}
-	return Value{}, errEvaluate
+	return Value{}, errUnknown
 }
 
 // charge refuses a result if all results together exceed maxWork.
 func (e *evaluator) charge(v Value, err error) (Value, error) {
 	e.work += 16 + len(v.Text) + sizeOf(v.Items, maxWork)
 	if err == nil && e.work > maxWork {
-		err = errors.New("toolcall: the result of the operation is too large")
+		err = fmt.Errorf("%w: the result of the operation is too large", ErrUnsure)
 	}
 	return v, err
 }
@@ -89,6 +97,9 @@ func sizeOf(items []Value, limit int) int {
 func evalUnary(op string, v Value) (Value, error) {
 	if op == "not" {
 		return Truth(!truthy(v)), nil
+	}
+	if v.Kind == Complex && op == "-" {
+		return Value{Kind: Complex, Text: "-" + v.Text}, nil
 	}
 	if v.Kind == Float && op != "~" {
 		if op == "-" {
@@ -140,7 +151,7 @@ func whole(v Value) (*big.Int, bool) {
 
 func integer(n *big.Int) (Value, error) {
 	if n.BitLen() > MaxDigits*10/3 {
-		return Value{}, errors.New("toolcall: the int has too many digits")
+		return Value{}, fmt.Errorf("%w: the int has too many digits", ErrUnsure)
 	}
 	return Value{Kind: Int, Text: n.String()}, nil
 }
@@ -157,10 +168,15 @@ func (e *evaluator) binary(op string, a, b Value) (Value, error) {
 		return repeat(a, y)
 	case op == "*" && aInt:
 		return repeat(b, x)
+	case op == "%" && a.Kind == String && b.Kind == Tuple && len(b.Items) == 0 && !strings.Contains(a.Text, "%"):
+		return a, nil
 	case op == "+" && a.Kind == b.Kind && a.Kind == String:
 		return Text(a.Text + b.Text), nil
 	case op == "+" && a.Kind == b.Kind && (a.Kind == List || a.Kind == Tuple):
 		return Value{Kind: a.Kind, Items: append(append([]Value(nil), a.Items...), b.Items...)}, nil
+	}
+	if a.Kind == Complex || b.Kind == Complex || op == "%" && a.Kind == String {
+		return Value{}, errUnknown
 	}
 	return Value{}, fmt.Errorf("toolcall: %s %s %s: no such operation", a.Kind, op, b.Kind)
 }
@@ -246,7 +262,7 @@ func finite(f float64) (Value, error) {
 // notNaN refuses NaN: it has no literal and is not equal to itself.
 func notNaN(f float64) (Value, error) {
 	if math.IsNaN(f) {
-		return Value{}, errEvaluate
+		return Value{}, errUnknown
 	}
 	return Number(f), nil
 }
@@ -260,7 +276,7 @@ func repeat(v Value, times *big.Int) (Value, error) {
 	}
 	size := len(v.Text) + sizeOf(v.Items, maxWork)
 	if !times.IsInt64() || times.Int64() > int64(maxWork/size) {
-		return Value{}, errEvaluate
+		return Value{}, errUnknown
 	}
 	if v.Kind == String {
 		return Text(strings.Repeat(v.Text, int(times.Int64()))), nil

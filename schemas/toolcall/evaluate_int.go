@@ -41,7 +41,7 @@ func wholeOp(op string, a, b Value, x, y *big.Int) (Value, error) {
 		// Refuse a result that is too long before it is computed.
 		const maxBits = MaxDigits * 10 / 3
 		if x.BitLen() > 1 && (!y.IsInt64() || y.Int64() > maxBits || int64(x.BitLen()-1)*y.Int64() > maxBits) {
-			return Value{}, errEvaluate
+			return Value{}, errUnknown
 		}
 		if x.BitLen() <= 1 { // 0, 1, -1: only the parity of y counts, and 0**0 is 1
 			y = new(big.Int).Add(new(big.Int).And(y, big.NewInt(1)), big.NewInt(int64(2*y.Sign())))
@@ -79,7 +79,7 @@ func shift(op string, x, by *big.Int) (Value, error) {
 		return Integer(0), nil
 	}
 	if !by.IsInt64() || by.Int64() > MaxDigits*10/3 {
-		return Value{}, errEvaluate
+		return Value{}, errUnknown
 	}
 	return integer(x.Lsh(x, uint(by.Int64())))
 }

@@ -5,10 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// A parser for those Python expressions that an answer can hold. Expressions that the
-// decoder would refuse (lambda, comprehension, f-string, bytes, complex, walrus, await) are
-// a syntax error here. BFCL refuses them one step later, except in a positional argument,
-// which it ignores.
+// A parser for those Python expressions that an answer can hold. Expressions that BFCL refuses as values (lambda,
+// comprehension, f-string, walrus, await, yield) are a syntax error here, unless the cursor is exact: BFCL passes over
+// them in arguments without a name. Bytes and complex numbers are read only if it is exact, too.
 
 type form uint8
 
@@ -28,6 +27,7 @@ const (
 	binaryForm  // text: the operator
 	compareForm // text: the first operator; also and, or, if-else: never evaluated
 	starForm    // *kids[0]
+	passedForm  // an expression that has no value for BFCL; see passed.go
 )
 
 type node struct {
@@ -55,22 +55,27 @@ func (c *cursor) newNode(f form, text string, kids ...*node) (*node, error) {
 		}
 	}
 	if n.depth > MaxDepth {
+		c.unsure = true
 		return nil, c.want("at most 200 levels of nesting")
 	}
 	return n, nil
 }
 
-// trivia skips blanks, comments and continued lines: Python ignores them inside brackets.
+// trivia skips blanks, comments and continued lines: Python ignores them inside brackets. Outside of them it
+// stops at a line end if lines is set.
 func (c *cursor) trivia() {
 	for {
-		c.blanks()
+		if c.lines && c.open == 0 {
+			c.sameLine()
+		} else {
+			c.blanks()
+		}
 		switch {
 		case c.peek() == '#':
 			for !c.end() && c.peek() != '\n' && c.peek() != '\r' {
 				c.pos++
 			}
-		case c.peek() == '\\' && (c.peekAt(1) == '\n' || c.peekAt(1) == '\r'):
-			c.pos++
+		case c.take("\\\r\n") || c.take("\\\n") || c.take("\\\r"):
 		default:
 			return
 		}
@@ -109,6 +114,9 @@ func (c *cursor) expression() (*node, error) {
 	defer c.leave()
 	c.trivia()
 	start := max(c.pos+c.shift, 0)
+	if c.exact && c.takeWord("lambda") {
+		return c.lambda()
+	}
 	left, err := c.operators(0)
 	if err != nil {
 		return nil, err
@@ -129,6 +137,15 @@ func (c *cursor) expression() (*node, error) {
 		return nil, err
 	}
 	return c.newNode(compareForm, "if", left, test, other)
+}
+
+// tight reads an expression that binds tighter than a comparison.
+func (c *cursor) tight() (*node, error) {
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	return c.operators(arithLevel)
 }
 
 // levels are the binary operators by how tightly they bind, the loosest first. An operator
@@ -220,7 +237,7 @@ func (c *cursor) unary() (*node, error) {
 			return c.prefix(op, unaryLevel)
 		}
 	}
-	left, err := c.primary()
+	left, err := c.awaited()
 	if err != nil {
 		return nil, err
 	}

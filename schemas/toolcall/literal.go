@@ -48,8 +48,13 @@ func (c *cursor) number() (Value, error) {
 		}
 	}
 	literal := strings.ReplaceAll(c.text[start:c.pos], "_", "")
+	imaginary := c.exact && (c.take("j") || c.take("J"))
 	if r, _ := utf8.DecodeRuneInString(c.text[c.pos:]); !c.end() && identPart(r) {
+		c.unsure = true // Python reads 1or 2
 		return Value{}, c.want("the end of a number")
+	}
+	if imaginary {
+		return Value{Kind: Complex, Text: literal + "j"}, nil
 	}
 	if float {
 		f, _ := strconv.ParseFloat(literal, 64) // out of range is an infinity, as in Python
@@ -91,7 +96,7 @@ func (c *cursor) prefixedInt() (Value, error) {
 		n, ok = n.SetString(literal, 0)
 	}
 	if !ok || len(n.Text(10)) > MaxDigits {
-		c.pos = start
+		c.pos, c.unsure = start, c.unsure || ok || len(literal) > MaxDigits
 		return Value{}, c.want("an int")
 	}
 	return Value{Kind: Int, Text: n.String()}, nil
@@ -166,6 +171,7 @@ func (c *cursor) escape(b *strings.Builder) error {
 	case letter == 'U':
 		return c.hexEscape(b, 8)
 	case letter == 'N':
+		c.unsure = true
 		return c.want("an escape other than \\N, which is not supported")
 	case letter >= '0' && letter <= '7':
 		code := 0
@@ -180,11 +186,15 @@ func (c *cursor) escape(b *strings.Builder) error {
 	return nil
 }
 
-// hexEscape reads \x, \u and \U. A surrogate pair becomes its character. Python would keep the
-// two halves, but they are not valid UTF-8. A single half is an error.
+// hexEscape reads \x, \u and \U. A surrogate pair becomes its character, a single half is an error. If the cursor is
+// exact, both halves are kept, as Python keeps them; see surrogate.
 func (c *cursor) hexEscape(b *strings.Builder, digits int) error {
 	start := c.pos - 1
 	r, ok := c.hex(digits)
+	if ok && c.exact && r >= 0xD800 && r < 0xE000 {
+		b.WriteString(surrogate(r))
+		return nil
+	}
 	if ok && r >= 0xD800 && r < 0xDC00 && c.take(`\u`) {
 		low, lowOK := c.hex4()
 		ok = lowOK && low >= 0xDC00 && low < 0xE000

@@ -86,7 +86,7 @@ func writeValue(b *strings.Builder, v Value, sorted bool) {
 		} else {
 			b.WriteString("False")
 		}
-	case Int:
+	case Int, Complex:
 		b.WriteString(v.Text)
 	case Float:
 		b.WriteString(printFloat(v.Float))
@@ -163,6 +163,11 @@ func writeString(b *strings.Builder, s string) {
 	b.WriteByte(quote)
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
+		if half, ok := surrogateAt(s[i:]); ok {
+			writeHex(b, `\u`, half, 4)
+			i += 3
+			continue
+		}
 		writeRune(b, r, quote)
 		i += size
 	}

@@ -43,6 +43,13 @@ type cursor struct {
 	depth int
 	shift int  // added to offsets in errors: bytes of the answer before text
 	bytes bool // literals such as b'x' are read, too
+
+	exact bool // read what Python reads, and nothing else: see DecodeEdition
+	lines bool // a line end outside all brackets ends the expression
+	open  int  // brackets that are open, counted if lines is set
+
+	unsure bool // it refused something that Python may read
+	loose  bool // it read something that Python may refuse
 }
 
 // newCursor refuses a text that is too long or not valid UTF-8.
@@ -101,6 +108,7 @@ func (c *cursor) take(token string) bool {
 func (c *cursor) enter() error {
 	c.depth++
 	if c.depth > MaxDepth {
+		c.unsure = true
 		return c.want("at most 200 levels of nesting")
 	}
 	return nil

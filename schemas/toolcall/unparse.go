@@ -1,7 +1,7 @@
 package toolcall
 
 import (
-	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -11,7 +11,7 @@ func unparse(n *node) (string, error) {
 	var u unparser
 	u.write(n, 0)
 	if u.refused {
-		return "", errors.New("toolcall: cannot write an expression in a call without keyword arguments")
+		return "", fmt.Errorf("%w: an expression in a call without keyword arguments", ErrUnsure)
 	}
 	return u.String(), nil
 }
@@ -26,6 +26,7 @@ type unparser struct {
 func (u *unparser) write(n *node, outer int) {
 	switch n.form {
 	case constantForm:
+		u.WriteString(n.text) // the prefix u of a string
 		u.constant(n.value)
 	case ellipsisForm:
 		u.WriteString("...")

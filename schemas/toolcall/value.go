@@ -11,19 +11,22 @@ import (
 type Kind uint8
 
 const (
-	None   Kind = iota
-	Bool        // Value.Bool
-	Int         // Value.Text: decimal digits, any length
-	Float       // Value.Float
-	String      // Value.Text
-	List        // Value.Items
-	Tuple       // Value.Items
-	Dict        // Value.Pairs
-	Nested      // Value.Call: a call as an argument; only Parse makes it
-	Bytes       // Value.Text: any bytes; only ReadExpression and DecodeStep make it
+	None    Kind = iota
+	Bool         // Value.Bool
+	Int          // Value.Text: decimal digits, any length
+	Float        // Value.Float
+	String       // Value.Text
+	List         // Value.Items
+	Tuple        // Value.Items
+	Dict         // Value.Pairs
+	Nested       // Value.Call: a call as an argument; only Parse makes it
+	Bytes        // Value.Text: any bytes; only ReadExpression, DecodeStep and DecodeEdition make it
+	Complex      // Value.Text: the literal; only DecodeEdition makes it
 )
 
-var kindNames = [...]string{"None", "bool", "int", "float", "string", "list", "tuple", "dict", "call", "bytes"}
+var kindNames = [...]string{
+	"None", "bool", "int", "float", "string", "list", "tuple", "dict", "call", "bytes", "complex",
+}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
@@ -98,7 +101,7 @@ func PythonEqual(a, b Value) bool {
 		return false
 	}
 	switch a.Kind {
-	case String, Bytes:
+	case String, Bytes, Complex:
 		return a.Text == b.Text
 	case Float: // an infinity: number accepts only finite values
 		return a.Float == b.Float

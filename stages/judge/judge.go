@@ -45,7 +45,7 @@ type Examiner struct {
 	hasCall bool
 	format  toolcall.Format // of the reference; the answer must have the same
 
-	benchmark bool // its own reader reads the answers
+	benchmark bool // BFCL's own reader reads the answers
 }
 
 // NewExaminer reads the example's tools and what counts as right: a benchmark's
@@ -58,6 +58,9 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 	}
 	e := &Examiner{tools: tools, hasCall: ex.Calls > 0, format: toolcall.FormatOf(ex.Reference)}
 	if !e.hasCall {
+		if e.benchmark = bfcl.Unanswered(ex.Category); e.benchmark {
+			e.rule = bfcl.RuleOf(ex.Category)
+		}
 		return e, nil
 	}
 	if ex.Acceptable != "" {
@@ -87,22 +90,37 @@ func (e *Examiner) Outcome(answer string, cut bool) Result {
 
 // outcome also returns the calls of an answer that reads as calls.
 func (e *Examiner) outcome(answer string, cut bool) (Result, []toolcall.Call) {
-	if !e.hasCall {
+	if !e.hasCall && !e.benchmark {
 		return prose(answer, cut), nil
 	}
-	calls, err := e.read(answer)
-	if err != nil {
-		m := bfcl.Undecodable(err)
-		return Result{ErrorName: m.Name, ErrorType: string(m.Type)}, nil
-	}
-	m := bfcl.Check(calls, e.tools, e.want, e.rule)
+	m, calls := e.check(answer)
 	switch {
 	case m != nil:
-		return Result{Parsed: !cut, ErrorName: m.Name, ErrorType: string(m.Type)}, calls
+		return Result{Parsed: !cut && !m.Unreadable(), ErrorName: m.Name, ErrorType: string(m.Type)}, calls
 	case cut:
 		return Result{ErrorName: ErrCut, ErrorType: string(bfcl.Other)}, calls
 	}
 	return Result{Pass: true, Parsed: true}, calls
+}
+
+// check reads an answer and compares it with the expectation. A benchmark's row is read as the benchmark reads it, so
+// that no reward is kinder: pythonic answers as every edition of BFCL's reader does; those in JSON by the format, as
+// BFCL has a reader for each model that writes it.
+func (e *Examiner) check(answer string) (*bfcl.Mismatch, []toolcall.Call) {
+	if f := toolcall.FormatOf(answer); e.rule == bfcl.Irrelevance && f != toolcall.Pythonic {
+		if calls, err := f.Read(answer); err == nil {
+			return bfcl.Check(calls, e.tools, e.want, e.rule), calls
+		}
+	}
+	if e.benchmark && e.format == toolcall.Pythonic {
+		calls, _ := bfcl.Decode(answer, e.rule, toolcall.V3) // no calls if there is an error
+		return bfcl.JudgeStrict(answer, e.tools, e.want, e.rule), calls
+	}
+	calls, err := e.read(answer)
+	if err != nil {
+		return bfcl.Undecodable(err), nil
+	}
+	return bfcl.Check(calls, e.tools, e.want, e.rule), calls
 }
 
 // read reads calls as split reads them from the data, and serve from an answer. Words may stand

@@ -22,6 +22,10 @@ func TestOutcome(t *testing.T) {
 	call := schemas.Example{ID: "e", Tools: tools, Reference: "[f(a=1)]", Calls: 1}
 	bench := call
 	bench.Category, bench.Acceptable = "live_simple", `[{"f":{"a":[1,2],"b":["","x"]}}]`
+	flag := bench
+	flag.Tools = strings.ReplaceAll(tools, "string", "boolean")
+	flag.Acceptable = `[{"f":{"a":[1],"b":[true]}}]`
+	silent := schemas.Example{ID: "e", Tools: tools, Reference: "No tool fits.", Category: "live_irrelevance"}
 	hermes := call
 	hermes.Reference = `<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>`
 	prose := schemas.Example{ID: "e", Tools: tools, Reference: "No tool fits."}
@@ -31,6 +35,7 @@ func TestOutcome(t *testing.T) {
 	}
 	value := fault("value_error:others", "parameter value", true)
 	undecodable := fault("ast_decoder:decoder_failed", "code syntax", false)
+	silence := fault("irrelevance_error:decoder_success", "tools count", true)
 	unwanted := fault(judge.ErrCallUnwanted, "tools count", true)
 	for name, c := range map[string]struct {
 		ex     schemas.Example
@@ -38,9 +43,17 @@ func TestOutcome(t *testing.T) {
 		cut    bool
 		want   judge.Result
 	}{
-		"the reference":                  {call, "[f(a=1)]", false, right},
-		"another value":                  {call, "[f(a=2)]", false, value},
-		"an acceptable value":            {bench, "[f(a=2)]", false, right},
+		"the reference":       {call, "[f(a=1)]", false, right},
+		"another value":       {call, "[f(a=2)]", false, value},
+		"an acceptable value": {bench, "[f(a=2)]", false, right},
+		"BFCL reads true as a name": {flag, "[f(a=1, b=true)]", false, fault("type_error:simple",
+			"parameter value", true)},
+		"True is no name":                {flag, "[f(a=1, b=True)]", false, right},
+		"a list in a list: v3 reads it":  {bench, "[[f(a=1)]]", false, undecodable},
+		"a blank before it: v4 reads it": {bench, "[ f(a=1)]", false, undecodable},
+		"words where BFCL wants no call": {silent, "I cannot (really) do that", false, right},
+		"BFCL reads these as a call":     {silent, "42 (about)", false, silence},
+		"JSON where BFCL wants no call":  {silent, hermes.Reference, false, silence},
 		"right but cut":                  {call, "[f(a=1)]", true, fault(judge.ErrCut, "other", false)},
 		"prose instead of a call":        {call, "I cannot.", false, undecodable},
 		"the reference of Hermes":        {hermes, hermes.Reference, false, right},

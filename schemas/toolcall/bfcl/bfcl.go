@@ -17,6 +17,7 @@
 package bfcl
 
 import (
+	"errors"
 	"strings"
 
 	"itool/schemas/toolcall"
@@ -54,6 +55,11 @@ func RuleOf(category string) Rule {
 	return Simple
 }
 
+// Unanswered reports whether a category of BFCL has no possible answers: what counts is whether there is a call.
+func Unanswered(category string) bool {
+	return category == "irrelevance" || category == "live_irrelevance" || category == "live_relevance"
+}
+
 // RuleFor returns the rule for the calls of a reference answer: Multiple for one (its tool is
 // found by name), Parallel for several, Irrelevance for none.
 func RuleFor(reference []toolcall.Call) Rule {
@@ -66,12 +72,27 @@ func RuleFor(reference []toolcall.Call) Rule {
 	return Parallel
 }
 
-// Judge decodes a raw answer as BFCL does for the rule and checks it.
+// Judge decodes a raw answer as BFCL v3 does for the rule and checks it. It is never kinder than the original.
 func Judge(raw string, tools []toolcall.Tool, want Expected, rule Rule) *Mismatch {
-	calls, err := decode(raw, rule)
+	return JudgeEdition(raw, tools, want, rule, toolcall.V3)
+}
+
+// JudgeStrict passes what both editions of BFCL's reader let pass. It returns the mismatch of v3, or else that of v4.
+func JudgeStrict(raw string, tools []toolcall.Tool, want Expected, rule Rule) *Mismatch {
+	if m := JudgeEdition(raw, tools, want, rule, toolcall.V3); m != nil {
+		return m
+	}
+	return JudgeEdition(raw, tools, want, rule, toolcall.V4)
+}
+
+// JudgeEdition is Judge with the given edition of the reader of Python answers.
+func JudgeEdition(raw string, tools []toolcall.Tool, want Expected, rule Rule, edition toolcall.Edition) *Mismatch {
+	calls, err := Decode(raw, rule, edition)
 	switch {
 	case err == nil:
 		return Check(calls, tools, want, rule)
+	case rule == Irrelevance && errors.Is(err, toolcall.ErrUnsure):
+		return mismatch(irrelevanceCalled, "", "it may hold a call: %v", err)
 	case rule == Irrelevance:
 		return nil // BFCL: an answer that does not decode has no call
 	case rule == Relevance:
@@ -80,8 +101,8 @@ func Judge(raw string, tools []toolcall.Tool, want Expected, rule Rule) *Mismatc
 	return Undecodable(err)
 }
 
-// decode reads a raw answer in the language of the rule.
-func decode(raw string, rule Rule) ([]toolcall.Call, error) {
+// Decode reads a raw answer in the language of the rule.
+func Decode(raw string, rule Rule, edition toolcall.Edition) ([]toolcall.Call, error) {
 	var quotes string
 	switch rule {
 	case SimpleJava:
@@ -89,7 +110,7 @@ func decode(raw string, rule Rule) ([]toolcall.Call, error) {
 	case SimpleJavaScript:
 		quotes = "\"'`"
 	default:
-		return toolcall.Decode(raw)
+		return toolcall.DecodeEdition(raw, edition)
 	}
 	calls, err := toolcall.DecodeSource(raw, quotes)
 	for _, call := range calls {

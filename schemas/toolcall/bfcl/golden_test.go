@@ -72,10 +72,13 @@ func TestGolden(t *testing.T) {
 	}
 	all := toolcalltest.Rows[goldenRow](t, "bfcl_checker/golden.jsonl")
 	for _, row := range all {
-		calls, err := toolcall.Decode(row.Raw)
+		calls, err := toolcall.DecodeEdition(row.Raw, toolcall.V3)
 		if err != nil {
 			report(row, "decode %q: %v", row.Raw, err)
 			continue
+		}
+		if v4, err := toolcall.DecodeEdition(row.Raw, toolcall.V4); err != nil || !toolcall.Equal(v4, calls) {
+			report(row, "decode %q: v4 differs: %s, %v", row.Raw, toolcall.Print(v4), err)
 		}
 		if want := goldenCalls(t, row.Decoded); !toolcall.Equal(calls, want) {
 			report(row, "decode %q: got %s, want %s", row.Raw, toolcall.Print(calls), toolcall.Print(want))
@@ -96,6 +99,37 @@ func TestGolden(t *testing.T) {
 		t.Errorf("%s: %d disagreements", category, n)
 	}
 	t.Logf("%d rows compared", len(all))
+}
+
+// Verdict and error name of both editions agree with the original on every answer to a question without possible
+// answers.
+func TestGoldenRelevance(t *testing.T) {
+	type verdict struct {
+		Valid     bool
+		ErrorType string `json:"error_type"`
+	}
+	type row struct {
+		ID, Category, Raw string
+		verdict
+		V4 *verdict
+	}
+	n := 0
+	for _, r := range toolcalltest.Rows[row](t, "bfcl_extras/single_extras.a.jsonl") {
+		if !bfcl.Unanswered(r.Category) {
+			continue
+		}
+		if r.V4 == nil {
+			r.V4 = &r.verdict
+		}
+		n++
+		for edition, want := range map[toolcall.Edition]verdict{toolcall.V3: r.verdict, toolcall.V4: *r.V4} {
+			m := bfcl.JudgeEdition(r.Raw, nil, nil, bfcl.RuleOf(r.Category), edition)
+			if (m == nil) != want.Valid || m != nil && m.Name != want.ErrorType {
+				t.Errorf("%s: %q: edition %d: got %v, want %+v", r.ID, r.Raw, edition, m, want)
+			}
+		}
+	}
+	t.Logf("%d rows compared", n)
 }
 
 // goldenCalls reads the decoding of the original: [{name: {argument: value}}]. A tuple is

@@ -41,6 +41,7 @@ const (
 	dictUnclear        = "dict_checker:unclear"
 	listDictUnclear    = "list_dict_checker:unclear"
 	decoderFailed      = "ast_decoder:decoder_failed"
+	decoderFormat      = "ast_decoder:decoder_wrong_output_format"
 	irrelevanceCalled  = "irrelevance_error:decoder_success"
 	relevanceSilent    = "relevance_error:decoder_failed"
 )
@@ -67,6 +68,11 @@ func (m *Mismatch) String() string {
 	return strings.Join(parts, ": ")
 }
 
+// Unreadable reports whether the answer could not be read.
+func (m *Mismatch) Unreadable() bool {
+	return m.Name == decoderFailed || m.Name == decoderFormat || m.Name == relevanceSilent
+}
+
 // Undecodable returns the mismatch of an answer that cannot be read; err says why.
 func Undecodable(err error) *Mismatch {
 	return mismatch(decoderFailed, "", "%v", err)
@@ -89,7 +95,7 @@ func typeOf(name string) ErrorType {
 		return ParameterCount
 	case unexpectedParam:
 		return ParameterName
-	case decoderFailed:
+	case decoderFailed, decoderFormat:
 		return CodeSyntax
 	case cannotFindMatch:
 		return Other

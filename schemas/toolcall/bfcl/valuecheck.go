@@ -33,7 +33,7 @@ var ignoredInText = strings.NewReplacer(
 // , . / - _ * ^, upper case, and the kind of quotes.
 func normalize(v toolcall.Value) toolcall.Value {
 	if v.Kind == toolcall.String {
-		v.Text = strings.ToLower(ignoredInText.Replace(v.Text))
+		v.Text = lower(ignoredInText.Replace(v.Text))
 	}
 	return v
 }
