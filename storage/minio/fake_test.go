@@ -27,6 +27,7 @@ type fake struct {
 	buckets map[string]bool
 	objects map[string]object // "bucket/key"
 	busy    int               // how many more requests are answered "503 SlowDown"
+	logins  map[string]bool   // "access key/region/session token" of the requests
 }
 
 // object has its content in a file, because tests in this process measure memory.
@@ -47,7 +48,7 @@ func startFake(t *testing.T) *fake {
 
 // newFake starts a fake that keeps the content of its objects in dir.
 func newFake(dir string) (f *fake, stop func()) {
-	f = &fake{dir: dir, buckets: map[string]bool{}, objects: map[string]object{}}
+	f = &fake{dir: dir, buckets: map[string]bool{}, objects: map[string]object{}, logins: map[string]bool{}}
 	server := httptest.NewServer(f)
 	f.endpoint = strings.TrimPrefix(server.URL, "http://")
 	return f, server.Close
@@ -60,6 +61,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.login(r)
 	if f.busy > 0 {
 		f.busy--
 		fail(w, http.StatusServiceUnavailable, "SlowDown")
@@ -78,6 +80,15 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.list(w, bucket, r.URL.Query().Get("prefix"), r.URL.Query().Get("continuation-token"))
 	case !f.buckets[bucket]:
 		fail(w, http.StatusNotFound, "NoSuchBucket")
+	}
+}
+
+// login remembers who sent a request. Authorization is
+// AWS4-HMAC-SHA256 Credential=<access key>/<date>/<region>/s3/aws4_request, …
+func (f *fake) login(r *http.Request) {
+	_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if parts := strings.Split(scope, "/"); len(parts) > 2 {
+		f.logins[parts[0]+"/"+parts[2]+"/"+r.Header.Get("X-Amz-Security-Token")] = true
 	}
 }
 

@@ -29,7 +29,6 @@ import (
 	"strings"
 
 	mc "github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"itool/storage"
 	"itool/storage/internal/spool"
@@ -64,16 +63,31 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
+// lookups are the styles of Config.Style.
+var lookups = map[string]mc.BucketLookupType{
+	"": mc.BucketLookupAuto, "path": mc.BucketLookupPath, "host": mc.BucketLookupDNS,
+}
+
 func (s *Store) connect(ctx context.Context, c Config) error {
 	var err error
 	if s.transport, err = transport(c.Secure); err != nil {
 		return err
 	}
+	if c.CA != "" {
+		if err := trust(s.transport, c.CA); err != nil {
+			return err
+		}
+	}
+	keys, err := c.keys(ctx)
+	if err != nil {
+		return err
+	}
 	client, err := mc.New(c.Endpoint, &mc.Options{
-		Creds:     credentials.NewStaticV4(string(c.AccessKey), string(c.SecretKey), ""),
-		Secure:    c.Secure,
-		Region:    c.Region,
-		Transport: s.transport,
+		Creds:        keys,
+		Secure:       c.Secure,
+		Region:       c.Region,
+		Transport:    s.transport,
+		BucketLookup: lookups[c.Style],
 	})
 	if err != nil {
 		return err
