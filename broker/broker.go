@@ -30,7 +30,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,15 +47,16 @@ type Config struct {
 
 	Name string // shown in the server's list of connections
 
-	// How to log in: at most one of Token, Creds and NKeySeed.
-	Token      string // a shared secret
-	Creds      string // path of a .creds file
-	NKeySeed   string // path of a file with an nkey seed
-	CA         string // path of a PEM file; with it the connection uses TLS
-	Cert, Key  string // paths of PEM files: our own certificate
-	InboxToken string // answers arrive on _INBOX_<InboxToken>.>, so that each stage can have its own permissions
+	// How to log in: at most one of Token, User, Creds and NKeySeed.
+	Token          string // a shared secret
+	User, Password string
+	Creds          string // path of a .creds file; it is read at every connection
+	NKeySeed       string // path of a file with an nkey seed
+	CA             string // path of a PEM file; with it the connection uses TLS
+	Cert, Key      string // paths of PEM files: our own certificate
+	InboxToken     string // answers arrive on _INBOX_<InboxToken>.>, so that each stage can have its own permissions
 
-	Replicas int           // copies of every stream that this connection makes; default 1; use 3 on a cluster
+	Replicas int           // copies of every stream that this connection makes, 1 to 5; default 1; use 3 on a cluster
 	Timeout  time.Duration // limit of one exchange with the server; default 5 s
 	Log      *slog.Logger  // lost connections, denied permissions; default: no log
 }
@@ -110,15 +110,10 @@ func Connect(ctx context.Context, c Config) (*Broker, error) {
 		return nil, err
 	}
 	b.nc, err = nats.Connect(c.URL, opts...)
-	if errors.Is(err, nats.ErrAuthorization) {
-		return nil, fmt.Errorf("broker: connect %s: %w: Authorization Violation: the server wants another token,"+
-			" user or key", b.server, ErrDenied)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("broker: connect %s: %w: is the server up (itool up), and are the address"+
-			" and the credentials right?", b.server, err)
+		return nil, fmt.Errorf("broker: connect %s: %w", b.server, explainConnect(err))
 	}
-	if err := checkServerVersion(b.nc.ConnectedServerVersion()); err != nil {
+	if err := errors.Join(checkServerVersion(b.nc.ConnectedServerVersion()), b.checkReplicas()); err != nil {
 		b.nc.Close()
 		return nil, fmt.Errorf("broker: connect %s: %w", b.server, err)
 	}
@@ -177,48 +172,6 @@ func (b *Broker) options(ctx context.Context, c Config) ([]nats.Option, error) {
 	}
 	login, err := loginOptions(c)
 	return append(opts, login...), err
-}
-
-// loginOptions checks and converts the fields of c that say how to log in.
-func loginOptions(c Config) (opts []nats.Option, err error) {
-	for _, f := range []string{c.Creds, c.NKeySeed, c.CA, c.Cert, c.Key} {
-		if f == "" {
-			continue
-		}
-		if _, err := os.Stat(f); err != nil {
-			return nil, fmt.Errorf("broker: connect: credentials: %w", err)
-		}
-	}
-	identities := 0
-	if c.Token != "" {
-		identities++
-		opts = append(opts, nats.Token(c.Token))
-	}
-	if c.Creds != "" {
-		identities++
-		opts = append(opts, nats.UserCredentials(c.Creds))
-	}
-	if c.NKeySeed != "" {
-		identities++
-		o, err := nats.NkeyOptionFromSeed(c.NKeySeed)
-		if err != nil {
-			return nil, fmt.Errorf("broker: connect: nkey seed %s: %w", c.NKeySeed, err)
-		}
-		opts = append(opts, o)
-	}
-	if identities > 1 {
-		return nil, errors.New("broker: connect: set only one of token, credentials file and nkey seed")
-	}
-	if (c.Cert == "") != (c.Key == "") {
-		return nil, errors.New("broker: connect: a certificate needs its key, and a key its certificate")
-	}
-	if c.CA != "" {
-		opts = append(opts, nats.RootCAs(c.CA))
-	}
-	if c.Cert != "" {
-		opts = append(opts, nats.ClientCert(c.Cert, c.Key))
-	}
-	return opts, nil
 }
 
 // checkServerVersion refuses servers without per-message time limits, which leases need.

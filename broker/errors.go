@@ -71,6 +71,9 @@ func (b *Broker) explain(ctx context.Context, op string, err error) error {
 }
 
 func (b *Broker) explainAPI(op string, api *jetstream.APIError) error {
+	if err := b.explainReplicas(op, api); err != nil {
+		return err
+	}
 	switch {
 	case api.ErrorCode == jetstream.JSErrCodeStreamNotFound:
 		return fmt.Errorf("broker: %s: %w", op, ErrNoRun)

@@ -1,0 +1,117 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrReplicas says that the servers cannot hold as many copies of a stream as Config.Replicas.
+var ErrReplicas = errors.New("too few servers for the copies of a stream")
+
+const (
+	maxReplicas = 5 // the server's limit
+
+	codeNoPeers    = 10005 // no suitable servers for a stream; the description says what they lack
+	codeNotCluster = 10074 // more than one copy on a single server
+)
+
+// checkReplicas refuses a number of copies that the server cannot hold. Of a cluster it knows
+// only when a stream is made: servers may be down, or have no room.
+func (b *Broker) checkReplicas() error {
+	if b.replicas > maxReplicas {
+		return fmt.Errorf("%w: %d copies are asked for; 1 to %d are possible, and 3 are usual",
+			ErrReplicas, b.replicas, maxReplicas)
+	}
+	if b.replicas > 1 && b.nc.ConnectedClusterName() == "" {
+		return fmt.Errorf("%w: %d copies are asked for, and this server is alone: connect to a cluster, or ask for 1"+
+			" (--stream-replicas)", ErrReplicas, b.replicas)
+	}
+	return nil
+}
+
+// explainReplicas is nil unless the server said that it cannot place a stream's copies.
+func (b *Broker) explainReplicas(op string, api *jetstream.APIError) error {
+	if api.ErrorCode != codeNoPeers && api.ErrorCode != codeNotCluster {
+		return nil
+	}
+	return fmt.Errorf("broker: %s: %w: %d are asked for (%s): start more servers with JetStream and free room,"+
+		" or ask for fewer copies (--stream-replicas)", op, ErrReplicas, b.replicas, api.Description)
+}
+
+// EnsureReplicas makes the streams that all runs share, and raises every stream of ours that
+// has fewer copies than Config.Replicas. It lowers none, and does nothing if that is one.
+// ErrReplicas if there are too few servers. The server copies the messages after the call.
+func (b *Broker) EnsureReplicas(ctx context.Context) error {
+	if b.replicas == 1 {
+		return nil
+	}
+	op := fmt.Sprintf("keep %d copies of every stream", b.replicas)
+	if err := b.ensureStartStream(ctx); err != nil {
+		return b.explain(ctx, op, err)
+	}
+	for _, open := range []func(context.Context) (jetstream.KeyValue, error){b.leases, b.handBackBucket} {
+		if _, err := open(ctx); err != nil {
+			return b.explain(ctx, op, err)
+		}
+	}
+	c, cancel := b.call(ctx)
+	defer cancel()
+	list := b.js.ListStreams(c)
+	for i := range list.Info() {
+		if !ours(i.Config.Name) || i.Config.Replicas >= b.replicas {
+			continue
+		}
+		if err := b.raise(ctx, i.Config); err != nil {
+			return b.explain(ctx, op+": "+i.Config.Name, err)
+		}
+	}
+	return b.explain(ctx, op, list.Err())
+}
+
+func (b *Broker) raise(ctx context.Context, have jetstream.StreamConfig) error {
+	c, cancel := b.call(ctx)
+	defer cancel()
+	have.Replicas = b.replicas
+	_, err := b.js.UpdateStream(c, have)
+	return err
+}
+
+func ours(stream string) bool {
+	return stream == streamRuns || strings.HasPrefix(stream, streamRun) || strings.HasPrefix(stream, "KV_itool_")
+}
+
+// Copies says where a stream is.
+type Copies struct {
+	Stream string
+	Wanted int    // copies that it should have
+	Behind int    // copies that are offline or lack messages
+	Leader string // name of the server that writes it; "" while one is elected, or on a single server
+}
+
+// Copies lists the streams of all runs and those that the runs share.
+func (b *Broker) Copies(ctx context.Context) ([]Copies, error) {
+	c, cancel := b.call(ctx)
+	defer cancel()
+	var all []Copies
+	list := b.js.ListStreams(c)
+	for i := range list.Info() {
+		if !ours(i.Config.Name) {
+			continue
+		}
+		s := Copies{Stream: i.Config.Name, Wanted: i.Config.Replicas}
+		if i.Cluster != nil {
+			s.Leader = i.Cluster.Leader
+			for _, r := range i.Cluster.Replicas {
+				if r.Offline || !r.Current {
+					s.Behind++
+				}
+			}
+		}
+		all = append(all, s)
+	}
+	return all, b.explain(ctx, "list the copies of streams", list.Err())
+}
