@@ -41,6 +41,23 @@ func Load(base Config, file string, sets []string) (Config, error) {
 	return l.finish()
 }
 
+// Read overlays the struct that into points to with a YAML file that is no configuration of a
+// run, such as that of a connection. Errors name file and line.
+func Read(file string, into any) error {
+	l := loader{lines: map[string]string{}}
+	if err := l.start(into); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := l.file(file, text); err != nil {
+		return err
+	}
+	return l.decode(into)
+}
+
 // Setting is one value from a file that is not a configuration itself, such as the specification of a
 // lab.
 type Setting struct {
@@ -69,7 +86,7 @@ type loader struct {
 	lines map[string]string // "expand.width" → "itool.yaml:12"
 }
 
-func (l *loader) start(base Config) error {
+func (l *loader) start(base any) error {
 	b, err := json.Marshal(base)
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
@@ -187,26 +204,34 @@ func (l *loader) put(at, path string, leaf func() (any, error)) error {
 
 // finish decodes the overlaid tree and validates it.
 func (l *loader) finish() (Config, error) {
-	b, err := json.Marshal(l.tree)
-	if err != nil {
-		return Config{}, fmt.Errorf("config: %w", err)
-	}
 	var c Config
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) {
-			return Config{}, fmt.Errorf("%s: %s: a %s does not fit, %s is needed",
-				l.where(wrong.Field), wrong.Field, wrong.Value, wrong.Type)
-		}
-		return Config{}, fmt.Errorf("config: %w", err)
+	if err := l.decode(&c); err != nil {
+		return Config{}, err
 	}
 	if err := c.Validate(); err != nil {
 		path, _, _ := strings.Cut(err.Error(), ":")
 		return Config{}, fmt.Errorf("%s: %w", l.where(path), err)
 	}
 	return c, nil
+}
+
+// decode decodes the overlaid tree.
+func (l *loader) decode(into any) error {
+	b, err := json.Marshal(l.tree)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			return fmt.Errorf("%s: %s: a %s does not fit, %s is needed",
+				l.where(wrong.Field), wrong.Field, wrong.Value, wrong.Type)
+		}
+		return fmt.Errorf("config: %w", err)
+	}
+	return nil
 }
 
 func (l *loader) where(path string) string {

@@ -22,19 +22,23 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		dir = os.TempDir()
 	}
+	conn, err := c.site()
+	if err != nil {
+		return err
+	}
 	all := []doctor.Finding{{What: "version", Found: readBuild().String()}, doctor.Kernels(a.kernels)}
 	all = append(all, doctor.Machine(dir)...)
-	if c.Broker != "" {
-		all = append(all, doctor.Broker(ctx, broker.Redact(c.Broker), func() (*broker.Broker, error) {
-			return site.Connect(ctx, site.FindToken(c.Broker, c.Store), a.log)
+	if conn.Broker != "" {
+		all = append(all, doctor.Broker(ctx, broker.Redact(conn.Broker), func() (*broker.Broker, error) {
+			return site.Connect(ctx, conn, a.log)
 		}))
 	}
-	if c.Store != "" {
-		all = append(all, doctor.Store(ctx, c.Store, func() (storage.Store, error) {
+	if conn.Store != "" {
+		all = append(all, doctor.Store(ctx, conn.Store, func() (storage.Store, error) {
 			if c.Create {
-				return site.CreateStore(ctx, c.Store)
+				return site.CreateStore(ctx, conn.Store, conn.StoreLogin)
 			}
-			return site.OpenStore(ctx, c.Store)
+			return site.OpenStore(ctx, conn.Store, conn.StoreLogin)
 		}))
 	}
 	attention := 0

@@ -8,8 +8,6 @@ func longHelp() kong.Vars {
 	return kong.Vars{
 		"commands_run": "Run everything on your dataset and model, in one process. The same command again " +
 			"resumes.",
-		"commands_retire": "Give back what an ended run holds at the broker. Report and export go on to work, its " +
-			"files stay in the store; search trees and failures go.",
 		"commands_data": "Say what is in dataset files, as a run would read them: what is kept, dropped and learnt, " +
 			"tokens, tools, duplicates, doubtful rows.",
 		"data_against": "A file that the data should not hold, such as a benchmark's: questions that are in both " +
@@ -38,10 +36,26 @@ func longHelp() kong.Vars {
 			"chat template), a GGUF file, or a run, whose last policy (RUN@2: that of round 2) becomes the base. " +
 			"Default: the demo's, which knows a made-up world and is for trying things out.",
 		"source_set": "One setting, such as line.rounds=1. Goes before the file. Repeatable.",
-		"target_broker": "The broker: nats://HOST:PORT, with TOKEN@ before the host if it wants one; several with " +
-			"commas between.",
-		"target_store": "The store: disk:PATH or minio://HOST:PORT/BUCKET (keys: ITOOL_MINIO_ACCESS_KEY, " +
-			"ITOOL_MINIO_SECRET_KEY; minios:// for TLS).",
+		"target_broker": "The broker: nats://HOST:PORT, or several nodes with commas between (--nats means the " +
+			"same). tls:// wants TLS; nats:// uses it if the server wants it.",
+		"target_creds": "Log in with this .creds file (a JWT and its key).",
+		"target_nkey":  "Log in with the nkey seed in this file.",
+		"target_user":  "Log in as this user; the password is in ITOOL_NATS_PASSWORD or in --password-file.",
+		"target_pass": "File with the password of --user. The token of a broker that wants one goes into " +
+			"ITOOL_NATS_TOKEN.",
+		"target_ca":   "Authority of the broker's certificates, a PEM file.",
+		"target_cert": "Certificate that this client shows the broker, a PEM file, with its --key.",
+		"target_key":  "Key of --cert, a PEM file.",
+		"target_copies": "Copies of every stream that this process makes: 3 on a cluster of three; default: 1. " +
+			"publish and work keeper raise streams that have fewer.",
+		"target_store": "The store: disk:PATH or minio://HOST:PORT/BUCKET[/PREFIX][?region=NAME&style=path|host]; " +
+			"minios:// for TLS. Keys: ITOOL_MINIO_ACCESS_KEY, ITOOL_MINIO_SECRET_KEY and, if there is one, " +
+			"ITOOL_MINIO_SESSION_TOKEN, or --store-keys.",
+		"target_keys": "Where the store's keys are, if not in the environment: a file as ~/.aws/credentials, or " +
+			"cloud: AWS_ACCESS_KEY_ID …, ~/.aws, the role of the pod, container or machine.",
+		"target_storeca": "Authority to trust for minios://, besides those of the system, a PEM file.",
+		"target_connection": "YAML file with settings of this group, such as stream_replicas: 3, where neither a " +
+			"flag nor the environment gives one.",
 		"target_dir": "The folder of a run made by itool run, or of itool up, instead of broker and store; default: " +
 			"the run's in itool-runs, else itool-up.",
 		"demo_dir": "Folder for broker, store, adapter and report; default: itool-runs/demo, with --quick " +
@@ -61,7 +75,7 @@ func longHelp() kong.Vars {
 		"quantize_model": "Model: a folder in Hugging Face format, a GGUF file, or a run.",
 		"serve_model": "Serve this model instead, a folder or a GGUF file; without it and without a run: the " +
 			"demo's base.",
-		"serve_key": "Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command " +
+		"serve_apikey": "Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command " +
 			"line can be read by others.",
 		"serve_weights": "How weights are kept: float32; stored (in the type of the file, a large one is " +
 			"mapped); int8 (rounded to eight bits); auto: float32 up to 1 GiB, else stored. Four bits stay four " +

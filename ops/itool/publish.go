@@ -24,6 +24,9 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
+	if err := s.Broker.EnsureReplicas(ctx); err != nil {
+		return err
+	}
 	e, err := newEngine(a)
 	if err != nil {
 		return err

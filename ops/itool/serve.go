@@ -35,7 +35,7 @@ type serveCmd struct {
 	Adapter  string `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
 	Listen   string `default:"127.0.0.1:8000" help:"Address to listen on."`
 	Name     string `help:"Name of the model as clients see it; default: that of the run or the folder."`
-	Key      string `env:"ITOOL_API_KEY" help:"${serve_key}"`
+	APIKey   string `name:"api-key" env:"ITOOL_API_KEY" help:"${serve_apikey}"`
 	Weights  string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
 	Calls    string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
 	ToolsIn  string `enum:"template,system" default:"template" help:"${serve_tools_in}"`
@@ -69,7 +69,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	s := serve.New(p, serve.Options{
-		Name: name, Key: c.Key, Calls: calls, Requests: c.Requests, Tokens: c.Tokens, Answer: c.Answer, Log: a.log,
+		Name: name, Key: c.APIKey, Calls: calls, Requests: c.Requests, Tokens: c.Tokens, Answer: c.Answer, Log: a.log,
 	})
 	stop := job.Until(context.WithoutCancel(ctx), func(ctx context.Context) error { s.Run(ctx); return nil })
 	defer func() { _ = stop() }()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -16,9 +15,8 @@ import (
 // target says where runs live: a broker and a store anywhere, or the folder of
 // `itool run` and `itool up`, which holds both.
 type target struct {
-	Broker string `env:"ITOOL_BROKER" placeholder:"URL" help:"${target_broker}"`
-	Store  string `env:"ITOOL_STORE" placeholder:"STORE" help:"${target_store}"`
-	Dir    string `placeholder:"DIR" help:"${target_dir}"`
+	connection `embed:"" group:"Connection"`
+	Dir        string `placeholder:"DIR" help:"${target_dir}"`
 }
 
 const (
@@ -28,7 +26,11 @@ const (
 
 // open connects to the given broker and store, or opens the run's folder, or that of `up`.
 func (t target) open(ctx context.Context, a *app, run string) (*site.Site, error) {
-	if t.Dir == "" && t.Broker == "" {
+	conn, err := t.site()
+	if err != nil {
+		return nil, err
+	}
+	if t.Dir == "" && conn.Broker == "" {
 		switch own := filepath.Join(runsDir, run); {
 		case run != "" && site.HasRuns(own):
 			t.Dir = own
@@ -43,13 +45,13 @@ func (t target) open(ctx context.Context, a *app, run string) (*site.Site, error
 		if !site.HasRuns(t.Dir) {
 			return nil, fmt.Errorf("%s holds no run: give the folder that `itool run` or `itool up` wrote", t.Dir)
 		}
-		return site.OpenFolder(ctx, t.Dir, site.NoPort, a.log)
+		return site.OpenFolder(ctx, t.Dir, site.NoPort, a.log, site.WithStoreLogin(conn.StoreLogin))
 	}
-	if t.Store == "" {
+	if conn.Store == "" {
 		return nil, coded(exitUsage, "--store is missing: disk:PATH of the folder that the other workers use, "+
 			"or minio://HOST:PORT/BUCKET")
 	}
-	return site.Open(ctx, t.Broker, t.Store, a.log)
+	return site.Open(ctx, conn, a.log)
 }
 
 // openRun opens the place of a run and checks that it holds the run. Close it.
@@ -67,13 +69,9 @@ func (t target) openRun(ctx context.Context, a *app, run string) (*site.Site, er
 
 // flags are those that reach the same place again; the environment needs none.
 func (t target) flags() string {
-	out := ""
-	for _, f := range []struct{ name, value, env string }{
-		{"broker", broker.Redact(t.Broker), "ITOOL_BROKER"}, {"store", t.Store, "ITOOL_STORE"}, {"dir", t.Dir, ""},
-	} {
-		if f.value != "" && f.value != broker.Redact(os.Getenv(f.env)) {
-			out += " --" + f.name + " " + f.value
-		}
+	out := t.connection.flags()
+	if t.Dir != "" {
+		out += " --dir " + t.Dir
 	}
 	return out
 }

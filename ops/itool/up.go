@@ -18,6 +18,7 @@ type upCmd struct {
 	Dir     string        `default:"${up_dir}" placeholder:"DIR" help:"Folder for broker and store."`
 	NoToken bool          `help:"Let everybody on this machine reach the broker, without the token in DIR."`
 	Store   string        `env:"ITOOL_STORE" placeholder:"STORE" help:"${up_store}"`
+	storeLogin
 }
 
 func (c *upCmd) Run(ctx context.Context, a *app) error {
@@ -28,11 +29,11 @@ func (c *upCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	store, err := site.ChooseStore(ctx, dir, c.Store)
+	store, err := site.ChooseStore(ctx, dir, c.Store, c.storeLogin.site())
 	if err != nil {
 		return err
 	}
-	var opts []site.Option
+	opts := []site.Option{site.WithStoreLogin(c.storeLogin.site())}
 	if c.NoToken {
 		opts = append(opts, site.WithoutToken)
 	}

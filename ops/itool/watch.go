@@ -9,7 +9,6 @@ import (
 	"itool/ops/job"
 	"itool/ops/line"
 	"itool/ops/progress"
-	"itool/ops/retire"
 )
 
 // watchCmd is `itool watch`: it shows the progress of a run until the run ends.
@@ -47,13 +46,12 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	n, started := 0, map[string]bool{}
+	n := 0
 	for m, err := range s.Broker.Started(ctx) {
 		if err != nil {
 			return err
 		}
 		n++
-		started[m.Run] = true
 		view, err := line.Rows(nil).Look(ctx, s.Courier, m.Run)
 		switch {
 		case errors.Is(err, broker.ErrNoRun):
@@ -64,15 +62,6 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintf(a.out, "%-32s %s\n", m.Run, view.End.Status)
 		default:
 			fmt.Fprintf(a.out, "%-32s running: %s%s\n", m.Run, where(view), failures(view))
-		}
-	}
-	retired, err := retire.List(ctx, s.Courier)
-	if err != nil {
-		return err
-	}
-	for _, run := range retired {
-		if n++; !started[run] {
-			fmt.Fprintf(a.out, "%-32s retired\n", run)
 		}
 	}
 	if n == 0 {

@@ -42,6 +42,11 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
+	if keep {
+		if err := s.Broker.EnsureReplicas(ctx); err != nil {
+			return err
+		}
+	}
 	name := workerName(e.device.Name())
 	fmt.Fprintf(a.errs, "itool: %s works on %s\n", name, strings.Join(c.Stages, ", "))
 	ctx, cancel := context.WithCancel(ctx)

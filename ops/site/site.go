@@ -57,34 +57,6 @@ func (e *UsageError) Error() string { return e.text }
 
 func usage(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
-// Open connects to a broker (see Connect) and opens a store (see OpenStore).
-func Open(ctx context.Context, address, store string, log *slog.Logger) (*Site, error) {
-	s, err := OpenStore(ctx, store)
-	if err != nil {
-		return nil, err
-	}
-	b, err := Connect(ctx, FindToken(address, store), log)
-	if err != nil {
-		return nil, err
-	}
-	return &Site{Courier: &courier.Courier{Broker: b, Store: s}}, nil
-}
-
-// Connect connects to nats://[TOKEN@]HOST:PORT, or to one of several such with commas between.
-func Connect(ctx context.Context, address string, log *slog.Logger) (*broker.Broker, error) {
-	if err := checkAddress(address); err != nil {
-		return nil, err
-	}
-	b, err := broker.Connect(ctx, broker.Config{URL: address, Name: "itool", Log: log})
-	switch {
-	case errors.Is(err, broker.ErrUnavailable):
-		return nil, fmt.Errorf("%w; `itool up` starts a broker on this machine", err)
-	case errors.Is(err, broker.ErrDenied):
-		return nil, fmt.Errorf("%w: give nats://TOKEN@HOST:PORT; of an `itool up` on this machine, --dir finds it", err)
-	}
-	return b, err
-}
-
 // The ports of a folder's broker besides 1..65535.
 const (
 	NoPort  = 0  // only this process reaches it: for a look that must not disturb
@@ -114,7 +86,7 @@ func OpenFolder(ctx context.Context, dir string, port int, log *slog.Logger, opt
 	if err != nil {
 		return nil, err
 	}
-	store, err := CreateStore(ctx, spec)
+	store, err := CreateStore(ctx, spec, o.store)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +124,7 @@ func joinFolder(ctx context.Context, dir string, s storage.Store, log *slog.Logg
 	if err != nil {
 		return nil, locked
 	}
-	b, err := Connect(ctx, string(address), log)
+	b, err := Connect(ctx, Connection{Broker: string(address)}, log)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func TestOpenFolder(t *testing.T) {
 // address are never repeated.
 func TestUsage(t *testing.T) {
 	store := "disk:" + t.TempDir()
-	if _, err := site.CreateStore(t.Context(), store); err != nil {
+	if _, err := site.CreateStore(t.Context(), store, site.StoreLogin{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ broker, store, want string }{
@@ -63,7 +63,7 @@ func TestUsage(t *testing.T) {
 		{"nats://127.0.0.1:1", "ftp://x", "neither disk:PATH nor minio://"},
 		{"nats://127.0.0.1:1", "minio://mykey:mysecret@127.0.0.1:1/b", "SCHEME://127.0.0.1:1/b"},
 	} {
-		_, err := site.Open(t.Context(), c.broker, c.store, quiet())
+		_, err := site.Open(t.Context(), site.Connection{Broker: c.broker, Store: c.store}, quiet())
 		var usage *site.UsageError
 		if !errors.As(err, &usage) {
 			t.Errorf("%s, %s: got %v, want a usage error", c.broker, c.store, err)
@@ -81,7 +81,7 @@ func TestChooseStore(t *testing.T) {
 	dir := t.TempDir()
 	wish := "disk:" + filepath.Join(t.TempDir(), "elsewhere")
 	for _, w := range []string{wish, "", wish} {
-		if got, err := site.ChooseStore(t.Context(), dir, w); got != wish || err != nil {
+		if got, err := site.ChooseStore(t.Context(), dir, w, site.StoreLogin{}); got != wish || err != nil {
 			t.Errorf("wish %q: got %q, %v, want %q", w, got, err, wish)
 		}
 	}
@@ -90,7 +90,7 @@ func TestChooseStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	_, err = site.ChooseStore(t.Context(), dir, "disk:"+filepath.Join(dir, "third"))
+	_, err = site.ChooseStore(t.Context(), dir, "disk:"+filepath.Join(dir, "third"), site.StoreLogin{})
 	if err == nil || !strings.Contains(err.Error(), "have their files in "+wish) {
 		t.Errorf("another store after the first run: got %v", err)
 	}
@@ -100,7 +100,7 @@ func TestChooseStore(t *testing.T) {
 // create a store gives it an identity, once.
 func TestOpenStoreCreatesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mistyped")
-	_, err := site.OpenStore(t.Context(), "disk:"+dir)
+	_, err := site.OpenStore(t.Context(), "disk:"+dir, site.StoreLogin{})
 	if err == nil || !strings.Contains(err.Error(), "check the path") || !strings.Contains(err.Error(), dir) {
 		t.Errorf("got %v", err)
 	}
@@ -109,7 +109,7 @@ func TestOpenStoreCreatesNothing(t *testing.T) {
 	}
 	var identities []string
 	for range 2 {
-		s, err := site.CreateStore(t.Context(), "disk:"+dir)
+		s, err := site.CreateStore(t.Context(), "disk:"+dir, site.StoreLogin{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func TestOpenStoreCreatesNothing(t *testing.T) {
 	if identities[0] != identities[1] || len(identities[0]) != 32 {
 		t.Errorf("identities %q, want one of 32 characters", identities)
 	}
-	if _, err := site.OpenStore(t.Context(), "disk:"+dir); err != nil {
+	if _, err := site.OpenStore(t.Context(), "disk:"+dir, site.StoreLogin{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -17,17 +17,18 @@ import (
 )
 
 // OpenStore opens disk:PATH, minio://HOST:PORT/BUCKET[/PREFIX] or, for TLS, minios://…. The
-// store must exist: with a mistyped address a worker would work on an empty one.
-// The keys of MinIO come from the environment alone: addresses are printed and written
-// down, keys must not be.
-func OpenStore(ctx context.Context, spec string) (storage.Store, error) {
-	return openStore(ctx, spec, false)
+// store must exist: with a mistyped address a worker would work on an empty one. An address
+// may end in ?region=NAME and style=path or style=host, with & between: the style says where
+// requests name the bucket. Keys are in no address: addresses are printed and written down,
+// keys must not be.
+func OpenStore(ctx context.Context, spec string, l StoreLogin) (storage.Store, error) {
+	return openStore(ctx, spec, l, false)
 }
 
 // CreateStore is OpenStore for those who may create the folder or bucket: itool up, a run in
 // its own folder, and itool doctor --create. It gives the store an identity unless it has one.
-func CreateStore(ctx context.Context, spec string) (storage.Store, error) {
-	s, err := openStore(ctx, spec, true)
+func CreateStore(ctx context.Context, spec string, l StoreLogin) (storage.Store, error) {
+	s, err := openStore(ctx, spec, l, true)
 	if err != nil {
 		return nil, err
 	}
@@ -37,36 +38,74 @@ func CreateStore(ctx context.Context, spec string) (storage.Store, error) {
 	return s, nil
 }
 
-func openStore(ctx context.Context, spec string, create bool) (storage.Store, error) {
+func openStore(ctx context.Context, spec string, l StoreLogin, create bool) (storage.Store, error) {
 	if path, ok := strings.CutPrefix(spec, "disk:"); ok {
 		if create {
 			return disk.Open(path)
 		}
 		return disk.OpenExisting(path)
 	}
+	cfg, err := minioConfig(spec, l)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Create = create
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return minio.Open(ctx, cfg)
+}
+
+// minioConfig reads the address of a store on MinIO or S3.
+func minioConfig(spec string, l StoreLogin) (minio.Config, error) {
 	if at := strings.LastIndex(spec, "@"); at >= 0 {
-		return nil, usage("--store has keys in its address: write SCHEME://%s, and put the keys into "+
+		return minio.Config{}, usage("--store has keys in its address: write SCHEME://%s, and put the keys into "+
 			"ITOOL_MINIO_ACCESS_KEY and ITOOL_MINIO_SECRET_KEY", spec[at+1:])
 	}
 	u, err := url.Parse(spec)
 	if err != nil || u.Scheme != "minio" && u.Scheme != "minios" {
-		return nil, usage("--store %q is neither disk:PATH nor minio://HOST:PORT/BUCKET", spec)
+		return minio.Config{}, usage("--store %q is neither disk:PATH nor minio://HOST:PORT/BUCKET", spec)
 	}
 	bucket, prefix, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
 	cfg := minio.Config{
-		Endpoint: u.Host, Bucket: bucket, Create: create, Prefix: prefix, Secure: u.Scheme == "minios",
-		AccessKey: minio.Secret(os.Getenv("ITOOL_MINIO_ACCESS_KEY")),
-		SecretKey: minio.Secret(os.Getenv("ITOOL_MINIO_SECRET_KEY")),
+		Endpoint: u.Host, Bucket: bucket, Prefix: prefix, Secure: u.Scheme == "minios", CA: l.CA,
 	}
-	if cfg.AccessKey == "" || cfg.SecretKey == "" {
-		return nil, errors.New("store: set ITOOL_MINIO_ACCESS_KEY and ITOOL_MINIO_SECRET_KEY in the environment")
+	for key, values := range u.Query() {
+		switch key {
+		case "region":
+			cfg.Region = values[0]
+		case "style":
+			cfg.Style = values[0]
+		default:
+			return minio.Config{}, usage("--store: %q is unknown; after the ? stand region=NAME and style=path or "+
+				"style=host", key)
+		}
+	}
+	if err := takeKeys(&cfg, l.Keys); err != nil {
+		return minio.Config{}, err
 	}
 	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("store %s: %w", u.Redacted(), err)
+		return minio.Config{}, fmt.Errorf("store %s: %w", spec, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	return minio.Open(ctx, cfg)
+	return cfg, nil
+}
+
+// takeKeys takes the keys from where StoreLogin.Keys says.
+func takeKeys(cfg *minio.Config, from string) error {
+	switch from {
+	case Cloud:
+		cfg.Cloud = true
+	case "":
+		cfg.AccessKey = minio.Secret(os.Getenv("ITOOL_MINIO_ACCESS_KEY"))
+		cfg.SecretKey = minio.Secret(os.Getenv("ITOOL_MINIO_SECRET_KEY"))
+		cfg.SessionToken = minio.Secret(os.Getenv("ITOOL_MINIO_SESSION_TOKEN"))
+		if cfg.AccessKey == "" || cfg.SecretKey == "" {
+			return errors.New("store: set ITOOL_MINIO_ACCESS_KEY and ITOOL_MINIO_SECRET_KEY in the environment, " +
+				"or give --store-keys FILE, or --store-keys cloud")
+		}
+	default:
+		cfg.KeysFile = from
+	}
+	return nil
 }
 
 // FolderStore names the store of a folder's runs: the one that ChooseStore wrote down, or
@@ -82,7 +121,7 @@ func FolderStore(dir string) (spec string, err error) {
 // ChooseStore makes wish the store of a folder's runs, writes it down in the folder and
 // returns it; "" keeps the store that the folder has. Once the folder has runs, another
 // store is an error: the runs would not find their files there.
-func ChooseStore(ctx context.Context, dir, wish string) (spec string, err error) {
+func ChooseStore(ctx context.Context, dir, wish string, l StoreLogin) (spec string, err error) {
 	spec, err = FolderStore(dir)
 	if err != nil || wish == "" {
 		return spec, err
@@ -100,7 +139,7 @@ func ChooseStore(ctx context.Context, dir, wish string) (spec string, err error)
 		return "", fmt.Errorf("the runs in %s have their files in %s: give that as --store, or another --dir",
 			dir, spec)
 	}
-	if _, err := CreateStore(ctx, wish); err != nil { // before anything is written down
+	if _, err := CreateStore(ctx, wish, l); err != nil { // before anything is written down
 		return "", err
 	}
 	if err := makePrivate(dir); err != nil {

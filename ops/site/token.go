@@ -116,7 +116,13 @@ func checkAddress(addresses string) error {
 // Option changes how OpenFolder serves a folder.
 type Option func(*options)
 
-type options struct{ noToken bool }
+type options struct {
+	noToken bool
+	store   StoreLogin
+}
+
+// WithStoreLogin says how to log in at the store of the folder, if that is elsewhere.
+func WithStoreLogin(l StoreLogin) Option { return func(o *options) { o.store = l } }
 
 // WithoutToken lets everybody on this machine reach the broker.
 func WithoutToken(o *options) { o.noToken = true }
