@@ -88,6 +88,7 @@ var (
 	ErrNotExist error = &sentinel{"no such object", fs.ErrNotExist}
 	ErrExists   error = &sentinel{"object already exists", fs.ErrExist}
 	ErrCorrupt        = errors.New("object is corrupt")
+	ErrFull           = errors.New("no room left") // nothing is stored until there is room
 	ErrBadKey         = errors.New("bad key")
 )
 

@@ -46,6 +46,10 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
+	waits, err := s.Waiting(ctx)
+	if err != nil {
+		return err
+	}
 	n := 0
 	for m, err := range s.Broker.Started(ctx) {
 		if err != nil {
@@ -61,7 +65,14 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 		case view.End != nil:
 			fmt.Fprintf(a.out, "%-32s %s\n", m.Run, view.End.Status)
 		default:
-			fmt.Fprintf(a.out, "%-32s running: %s%s\n", m.Run, where(view), failures(view))
+			state, why := "running", progress.Waits(waits, m.Run)
+			if len(why) > 0 {
+				state = "waiting"
+			}
+			fmt.Fprintf(a.out, "%-32s %s: %s%s\n", m.Run, state, where(view), failures(view))
+			for _, w := range why {
+				fmt.Fprintf(a.out, "%-32s %s\n", "", w)
+			}
 		}
 	}
 	if n == 0 {

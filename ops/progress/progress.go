@@ -7,6 +7,7 @@
 package progress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,7 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 	}
 	tick := time.NewTimer(interval)
 	defer tick.Stop()
+	asked := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -72,6 +74,12 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 			continue
 		}
 		t.See(v, time.Now())
+		if time.Since(asked) > askEvery {
+			if waits, err := c.Waiting(ctx); err == nil {
+				t.Wait(waits)
+			}
+			asked = time.Now()
+		}
 		if d.Table != nil {
 			d.Table(t.Table(time.Now()))
 		} else {
@@ -79,6 +87,9 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 		}
 	}
 }
+
+// askEvery is how often Follow asks what the run waits for.
+const askEvery = 3 * time.Second
 
 // AwaitEnd waits for the end record of a run. It waits for a run that is not opened yet
 // and for a broker that does not answer.
@@ -113,6 +124,8 @@ type Tracker struct {
 	items   map[string]longItem // the last item that each stage reported
 	printed map[string]bool     // rounds whose end was printed, by roundID
 	last    time.Time           // when a line was last printed
+	waits   []string            // what the run waits for
+	told    string              // of these, what Lines printed last
 }
 
 // mark is a count at a time: the start of a rate.
@@ -143,6 +156,26 @@ func (t *Tracker) Hear(p schemas.Progress, now time.Time) {
 	}
 	h.Progress, h.at = p, now
 	t.items[p.Stage] = h
+}
+
+// Wait takes what all runs wait for now.
+func (t *Tracker) Wait(all []courier.Waiting) { t.waits = Waits(all, t.run) }
+
+// Waits says in words what a run waits for, each thing once.
+func Waits(all []courier.Waiting, run string) (out []string) {
+	for _, w := range all {
+		if w.Run != "" && w.Run != run {
+			continue
+		}
+		text := "waiting: " + Short(report.Plain(w.What), 300)
+		if w.Stage != "" {
+			text = w.Stage + " " + text
+		}
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out[:min(len(out), 5)]
 }
 
 // See takes the counts of all rounds.
@@ -191,6 +224,9 @@ func (t *Tracker) Table(now time.Time) []string {
 			out = append(out, row("  "+s.Stage, s.Done, r.Total, t.pace(s.Done, r.Total, t.first[stepID(r, s)], now)))
 		}
 	}
+	for _, w := range t.waits {
+		out = append(out, "  "+w)
+	}
 	for _, h := range t.recent(now) {
 		done, total := int(h.Done), int(h.Total)
 		state := t.pace(done, total, h.first, now) + " " + Short(report.Plain(h.Detail), 40)
@@ -233,6 +269,10 @@ func (t *Tracker) Lines(w io.Writer, now time.Time) {
 			pace = t.pace(s.Done, r.Total, t.first[stepID(r, s)], now)
 		}
 		open = append(open, fmt.Sprintf("%s %s %s", Work(r), Count(r), pace))
+	}
+	if waits := strings.Join(t.waits, "; "); waits != t.told {
+		t.told = waits
+		fmt.Fprintf(w, "%s %s: %s\n", now.Format(time.TimeOnly), t.run, cmp.Or(waits, "it goes on"))
 	}
 	if now.Sub(t.last) < time.Minute {
 		return

@@ -29,8 +29,9 @@ import (
 // Site is an open broker with its store. Close it.
 type Site struct {
 	*courier.Courier
-	Dir    string        // of a folder that this process serves, absolute; else ""
-	server *embed.Server // nil when another process runs the broker
+	stop   context.CancelFunc // ends the answers about the server; nil without a server
+	Dir    string             // of a folder that this process serves, absolute; else ""
+	server *embed.Server      // nil when another process runs the broker
 }
 
 // URL is the address of the broker that this process serves, without its token; else "".
@@ -43,6 +44,9 @@ func (s *Site) URL() string {
 
 // Close disconnects, and stops the broker if this process serves it. Runs stay on disk.
 func (s *Site) Close() {
+	if s.stop != nil {
+		s.stop()
+	}
 	s.Broker.Close()
 	if s.server != nil {
 		os.Remove(addressFile(s.Dir))
@@ -114,7 +118,21 @@ func OpenFolder(ctx context.Context, dir string, port int, log *slog.Logger, opt
 		return nil, err
 	}
 	s.Courier = &courier.Courier{Broker: b, Store: store}
+	answering, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	if err := s.AnswerWaiting(answering, s.troubles); err != nil {
+		s.Close()
+		return nil, err
+	}
 	return s, nil
+}
+
+// troubles is what all runs wait for while the server cannot write.
+func (s *Site) troubles() []courier.Waiting {
+	if why := s.server.Trouble(); why != "" {
+		return []courier.Waiting{{What: why, Worker: "broker"}}
+	}
+	return nil
 }
 
 // joinFolder connects to the process that serves the folder. locked is the error to

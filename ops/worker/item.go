@@ -98,6 +98,7 @@ func (it *item) run(ctx context.Context) (waits bool) {
 		waits = true
 		pause := min(waitPause<<min(it.d.Deliveries()-1, 10), maxWaitPause)
 		log.Warn(wait.Error(), "again in", pause)
+		it.w.waits.handBack(it, wait.what, time.Now().Add(pause+waitPause))
 		err = it.d.HandBackFor(tell, pause)
 	default:
 		pause := it.w.RetryPause << min(it.failures, MaxAttempts)
@@ -112,6 +113,7 @@ func (it *item) run(ctx context.Context) (waits bool) {
 
 // hold calls f until it succeeds, or fails for another reason than broker or store.
 func (it *item) hold(ctx context.Context, f func(context.Context) error) error {
+	defer it.w.waits.release(it)
 	pause := 250 * time.Millisecond
 	for {
 		err := f(ctx)
@@ -119,6 +121,7 @@ func (it *item) hold(ctx context.Context, f func(context.Context) error) error {
 		if err == nil || !errors.As(err, &infra) || ctx.Err() != nil {
 			return err
 		}
+		it.w.waits.hold(it, courier.WaitsFor(err), time.Now(), pause)
 		it.w.Log.Warn("waiting for broker or store", "run", it.runName, "stage", it.spec.Name, "error", err)
 		select {
 		case <-ctx.Done():

@@ -57,6 +57,7 @@ type Worker struct {
 	lastHit atomic.Int64 // unix nanoseconds of the last item's end
 	runs    sync.Map     // run name → *description
 	stores  storeGuard
+	waits   waits
 	wake    chan struct{} // buffered: one pending wake-up for an idle slot
 }
 
@@ -76,6 +77,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	hints, err := w.Courier.Broker.Listen(ctx, broker.Hint, "*")
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	err = w.Courier.AnswerWaiting(ctx, func() []courier.Waiting { return w.waits.list(w.Name, time.Now()) })
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}

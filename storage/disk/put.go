@@ -20,7 +20,7 @@ import (
 func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
 	info, err := s.put(ctx, key, r, size, rename)
 	if err != nil {
-		return storage.Info{}, fmt.Errorf("storage/disk: put %s: %w", quote(key), err)
+		return storage.Info{}, fmt.Errorf("storage/disk: put %s: %w", quote(key), full(err))
 	}
 	return info, nil
 }
@@ -37,9 +37,17 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size i
 		info, _ = s.Stat(ctx, key) // empty if the object is damaged or was deleted just now
 	}
 	if err != nil {
-		return info, fmt.Errorf("storage/disk: put %s: %w", quote(key), err)
+		return info, fmt.Errorf("storage/disk: put %s: %w", quote(key), full(err))
 	}
 	return info, nil
+}
+
+// full marks the errors of a disk, or a quota, that is used up.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", storage.ErrFull, err)
+	}
+	return err
 }
 
 // put writes a temporary file, syncs it, and calls publish to move it to its final name.

@@ -33,6 +33,8 @@ func storageError(ctx context.Context, err error) error {
 		return fmt.Errorf("the bucket was deleted: %w", err)
 	case "XMinioParentIsObject", "XMinioObjectExistsAsDirectory":
 		return fmt.Errorf("%w: the key of one object is the beginning of another's", storage.ErrBadKey)
+	case "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "QuotaExceeded":
+		return fmt.Errorf("%w: %w", storage.ErrFull, err)
 	case "XAmzContentChecksumMismatch", "BadDigest":
 		return fmt.Errorf("the content changed while it was sent; put it again: %w", err)
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch":
