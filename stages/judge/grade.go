@@ -29,7 +29,7 @@ func (r Result) Strict() float64 {
 // than MaxGraded, or leaves open which.
 func (e *Examiner) Graded(answer string, cut bool) (Result, float64) {
 	r, calls := e.outcome(answer, cut)
-	if r.Pass || cut || len(calls) == 0 {
+	if r.Pass || !r.Parsed || len(calls) == 0 {
 		return r, r.Strict()
 	}
 	d, ok := bfcl.Grade(calls, e.tools, e.want, e.rule)

@@ -44,6 +44,7 @@ type Examiner struct {
 	rule    bfcl.Rule
 	hasCall bool
 	format  toolcall.Format // of the reference; the answer must have the same
+	words   bool            // the reference begins with words, and calls follow
 
 	benchmark bool // BFCL's own reader reads the answers
 }
@@ -57,6 +58,7 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 		return nil, fmt.Errorf("example %s: tools: %w", ex.ID, err)
 	}
 	e := &Examiner{tools: tools, hasCall: ex.Calls > 0, format: toolcall.FormatOf(ex.Reference)}
+	e.words = e.hasCall && e.format.BeginsWithWords(ex.Reference)
 	if !e.hasCall {
 		if e.benchmark = bfcl.Unanswered(ex.Category); e.benchmark {
 			e.rule = bfcl.RuleOf(ex.Category)

@@ -34,21 +34,20 @@ func Grade(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rul
 	for i := range costs {
 		costs[i] = make([]int, n)
 	}
-	lang := languageOf(rule)
 	for j := range n {
-		var tool toolcall.Tool
+		var w Single
 		if j < len(want) {
-			tool = toolOf(tools, want[j], rule)
-			d.Units += want[j].units()
+			w = want.Single(j, tools, rule)
+			d.Units += w.units()
 		}
 		for i := range n {
 			switch {
 			case j >= len(want):
 				costs[i][j] = 1 + 2*len(calls[i].Args)
 			case i >= len(calls):
-				costs[i][j] = want[j].units()
+				costs[i][j] = w.units()
 			default:
-				costs[i][j] = faults(calls[i], tool, want[j], lang)
+				costs[i][j] = w.faults(calls[i])
 			}
 		}
 	}
@@ -56,49 +55,75 @@ func Grade(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rul
 	return d, true
 }
 
-// units are the parts of a wanted call that can be missing.
-func (w Want) units() int {
-	n := 1
-	for _, a := range w.Args {
-		if !a.Optional {
-			n += 2
-		}
-	}
-	return n
+// Single is one wanted call and what its arguments are checked with.
+type Single struct {
+	want Want
+	tool toolcall.Tool
+	lang language
 }
 
-// faults compares one call with a wanted one.
-func faults(call toolcall.Call, tool toolcall.Tool, want Want, lang language) (n int) {
-	if call.Name != tool.Name {
-		n++
-	}
-	for _, arg := range call.Args {
-		if _, wanted := want.arg(arg.Name); !wanted {
-			n += 2
-		} else if !fits(arg, tool, want, lang) {
-			n++
-		}
-	}
-	for _, a := range want.Args {
-		if _, given := call.Arg(a.Name); !given && !a.Optional {
-			n += 2
-		}
-	}
-	return n
+// Single returns wanted call i, from 0, as Check compares calls with it.
+func (e Expected) Single(i int, tools []toolcall.Tool, rule Rule) Single {
+	return Single{e[i], toolOf(tools, e[i], rule), languageOf(rule)}
 }
 
-// fits reports whether Check accepts an argument. As for whole calls, the reference's own value is
+// Tool is the name that the call must have.
+func (s Single) Tool() string { return s.tool.Name }
+
+// Takes reports whether the call may have an argument of this name.
+func (s Single) Takes(name string) bool {
+	_, wanted := s.want.arg(name)
+	return wanted
+}
+
+// Fits reports whether Check accepts an argument. As for whole calls, the reference's own value is
 // right even against the schema of its tool.
-func fits(arg toolcall.Arg, tool toolcall.Tool, want Want, lang language) bool {
-	if want.reference != nil {
+func (s Single) Fits(arg toolcall.Arg) bool {
+	if s.want.reference != nil {
 		only := func(v toolcall.Value) []toolcall.Call {
 			return []toolcall.Call{{Args: []toolcall.Arg{{Name: arg.Name, Value: v}}}}
 		}
-		if v, given := want.reference.Arg(arg.Name); given && toolcall.Equal(only(v), only(arg.Value)) {
+		if v, given := s.want.reference.Arg(arg.Name); given && toolcall.Equal(only(v), only(arg.Value)) {
 			return true
 		}
 	}
-	return checkParam(arg, tool, want, lang) == nil
+	return checkParam(arg, s.tool, s.want, s.lang) == nil
+}
+
+// Lacks counts the arguments that are not given: those that must be, and those that may be.
+func (s Single) Lacks(given func(name string) bool) (required, optional int) {
+	for _, a := range s.want.Args {
+		switch {
+		case given(a.Name):
+		case a.Optional:
+			optional++
+		default:
+			required++
+		}
+	}
+	return required, optional
+}
+
+// units are the parts of a wanted call that can be missing.
+func (s Single) units() int {
+	required, _ := s.Lacks(func(string) bool { return false })
+	return 1 + 2*required
+}
+
+// faults compares one call with the wanted one.
+func (s Single) faults(call toolcall.Call) (n int) {
+	if call.Name != s.Tool() {
+		n++
+	}
+	for _, arg := range call.Args {
+		if !s.Takes(arg.Name) {
+			n += 2
+		} else if !s.Fits(arg) {
+			n++
+		}
+	}
+	missing, _ := s.Lacks(func(name string) bool { _, given := call.Arg(name); return given })
+	return n + 2*missing
 }
 
 // cheapest is the least sum of one entry from each row, all of different columns: the assignment
