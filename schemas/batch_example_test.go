@@ -23,5 +23,5 @@ func Example() {
 	// Output:
 	// score/v1 1 b000003
 	// s0-17 1.5 <nil>
-	// schemas: pair/v1: the batch holds score/v1 records
+	// schemas: pair/v2: the batch holds score/v1 records
 }

@@ -181,6 +181,17 @@ func TestReleasedBytesOfThePreviousVersion(t *testing.T) {
 		runs[i].Store = ""
 	}
 	readsPrevious(t, "run/v1", runs)
+	candidates := sample[schemas.Candidate]()
+	for i := range candidates {
+		c := &candidates[i]
+		c.Tools, c.Reference, c.Acceptable, c.Category, c.Calls = "", "", "", "", 0
+	}
+	readsPrevious(t, "candidate/v1", candidates)
+	pairs := sample[schemas.Pair]()
+	for i := range pairs {
+		pairs[i].Kind, pairs[i].Proven = "", false
+	}
+	readsPrevious(t, "pair/v1", pairs)
 }
 
 // readsPrevious reads the released bytes of a version, three rows, with the version after it.

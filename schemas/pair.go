@@ -21,9 +21,47 @@ type Pair struct {
 	Similarity   float64 `arrow:"similarity"`    // 1 − normalised token edit distance of the whole fragments
 	Reason       string  `arrow:"reason"`        // "" = kept; else why it was dropped
 	OtherMode    string  `arrow:"other_mode"`    // the reason that the other acceptance mode would give; for the report
+	Kind         string  `arrow:"kind"`          // what the reference decides: value, parameter, tool, end, call or ""
+	Proven       bool    `arrow:"proven"`        // an answer below the chosen side passes, none below the other
 }
 
-func (Pair) Schema() string { return "pair/v1" }
+func (Pair) Schema() string { return "pair/v2" }
+
+// Upgrade reads version 1.
+func (Pair) Upgrade(b Batch) ([]Pair, error) {
+	old, err := Decode[pairV1](b)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Pair, len(old))
+	for i, o := range old {
+		rows[i] = Pair{
+			ExampleID: o.ExampleID, Node: o.Node, PromptIDs: o.PromptIDs, ChosenIDs: o.ChosenIDs,
+			RejectedIDs: o.RejectedIDs, ChosenText: o.ChosenText, RejectedText: o.RejectedText,
+			ChosenQ: o.ChosenQ, RejectedQ: o.RejectedQ, Similarity: o.Similarity, Reason: o.Reason,
+			OtherMode: o.OtherMode,
+		}
+	}
+	return rows, nil
+}
+
+// pairV1 is the record before pairs said how they were decided.
+type pairV1 struct {
+	ExampleID    string  `arrow:"example_id"`
+	Node         int32   `arrow:"node"`
+	PromptIDs    []int32 `arrow:"prompt_ids"`
+	ChosenIDs    []int32 `arrow:"chosen_ids"`
+	RejectedIDs  []int32 `arrow:"rejected_ids"`
+	ChosenText   string  `arrow:"chosen_text"`
+	RejectedText string  `arrow:"rejected_text"`
+	ChosenQ      float64 `arrow:"chosen_q"`
+	RejectedQ    float64 `arrow:"rejected_q"`
+	Similarity   float64 `arrow:"similarity"`
+	Reason       string  `arrow:"reason"`
+	OtherMode    string  `arrow:"other_mode"`
+}
+
+func (pairV1) Schema() string { return "pair/v1" }
 
 // Identity is a digest of everything that training sees of a pair: two pairs with the
 // same identity are duplicates.

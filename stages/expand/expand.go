@@ -333,7 +333,10 @@ func (g *grower) rows(tree *search.Tree) []schemas.Candidate {
 			rows[i+1].Q = math.Exp(rows[i+1].LogProb)
 		}
 	}
-	rows[0].Tokens, rows[0].Text = g.ex.PromptIDs, ""
+	root := &rows[0]
+	root.Tokens, root.Text = g.ex.PromptIDs, ""
+	root.Tools, root.Reference, root.Acceptable = g.ex.Tools, g.ex.Reference, g.ex.Acceptable
+	root.Category, root.Calls = g.ex.Category, g.ex.Calls
 	return rows
 }
 

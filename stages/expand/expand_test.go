@@ -92,6 +92,10 @@ func TestTheResultIsAWholeTree(t *testing.T) {
 			if !slices.Equal(rows[0].Tokens, ex.PromptIDs) || rows[0].Parent != -1 {
 				t.Fatal("the root is not the prompt")
 			}
+			if rows[0].Reference != c.reference || rows[0].Tools != tools || rows[0].Calls != ex.Calls ||
+				rows[1].Reference != "" {
+				t.Errorf("root %+v and its child do not have the reference once", rows[0])
+			}
 			p := policytest.Open(t, 1)
 			terminals, opinions := 0, 0
 			for i, r := range rows[1:] {

@@ -7,8 +7,16 @@ type Config struct {
 	Similarity     float64 `json:"similarity"`       // drop pairs above it; 1 − normalised token edit distance, 0..1
 	MinQDifference float64 `json:"min_q_difference"` // least chosen Q − rejected Q, ≥ 0
 	MinChosenQ     float64 `json:"min_chosen_q"`     // least chosen Q in mode paper; any number
-	Mode           string  `json:"mode"`             // proven: by the roll-outs below both sides | paper: by Q
-	MaxTokens      int     `json:"max_tokens"`       // most tokens of prompt and longer side, ≥ 0; 0: no limit
+
+	// Mode is how a pair is accepted:
+	//   - "proven": an answer below the chosen side passes, none below the rejected one
+	//   - "paper": by Q alone
+	//   - "fragment": the reference agrees with the chosen fragment and contradicts the rejected one, or the
+	//     pair is proven
+	Mode string `json:"mode"`
+
+	Unfinished bool `json:"unfinished"` // take sides, too, below which no answer has come to its end
+	MaxTokens  int  `json:"max_tokens"` // most tokens of prompt and longer side, ≥ 0; 0: no limit
 }
 
 // Default are the paper's bounds and our acceptance mode.
@@ -27,8 +35,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("filter.min_chosen_q: %g is not a number", c.MinChosenQ)
 	case c.MaxTokens < 0:
 		return fmt.Errorf("filter.max_tokens: %d is below 0", c.MaxTokens)
-	case c.Mode != ModeProven && c.Mode != ModePaper:
-		return fmt.Errorf("filter.mode: %q is neither %s nor %s", c.Mode, ModeProven, ModePaper)
+	case c.Mode != ModeProven && c.Mode != ModePaper && c.Mode != ModeFragment:
+		return fmt.Errorf("filter.mode: %q is none of %s, %s, %s", c.Mode, ModeProven, ModePaper, ModeFragment)
 	}
 	return nil
 }

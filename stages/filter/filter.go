@@ -2,10 +2,11 @@
 //
 // One candidate tree comes in, one batch of pairs goes out. Every node at which at
 // least two continuations were followed to the end gives one row: the best child
-// against the worst, and the reason if that pair is not worth training on. rules.go
+// against the worst, and the reason if that pair is not worth training on. In mode
+// fragment these are the children between which the reference decides. rules.go
 // holds the rules; tree.go checks the rows of a tree and reads it.
 //
-// It needs no weights, since the tree carries token ids and text. Rows that are not
+// It needs no weights, since the tree carries token ids, text and reference. Rows that are not
 // one tree are rejected.
 package filter
 
@@ -79,11 +80,11 @@ func (c Config) pairs(ctx context.Context, rows []schemas.Candidate, foreign boo
 		if err := ctx.Err(); err != nil { // an edit distance can take long
 			return nil, err
 		}
-		best, worst, ok := t.ends(node)
-		if !ok {
+		sides := t.sides(node, c.Unfinished)
+		if len(sides) < 2 {
 			continue
 		}
-		p := c.pair(t, node, best, worst, foreign)
+		p := c.pair(t, node, sides, foreign)
 		key := p.Identity()
 		p.Reason, p.OtherMode = inForce.first(key, p.Reason), inOther.first(key, p.OtherMode)
 		if p.Reason != string(Kept) {
@@ -111,19 +112,30 @@ func (s seen) first(key [sha256.Size]byte, reason string) string {
 	return reason
 }
 
-// pair judges one branching node. The common prefix of the fragments becomes part of the
+// pair judges one branching node. Of its children the best by Q stands against the worst; in mode fragment,
+// those between which the reference decides. The common prefix of the fragments becomes part of the
 // prompt: on both sides of a loss it would add weight without a difference. The end of
 // the turn needs no care, because only a terminal fragment holds it.
-func (c Config) pair(t *tree, node, best, worst int, foreign bool) schemas.Pair {
-	chosen, rejected := t.side(best), t.side(worst)
+func (c Config) pair(t *tree, node int, sides []int, foreign bool) schemas.Pair {
 	prompt, text := t.path(node)
+	best, worst := t.ends(sides)
+	if c.Mode == ModeFragment {
+		if a, b, ok := t.decided(text, sides); ok {
+			best, worst = a, b
+		}
+	}
+	chosen, rejected, kind := t.side(best), t.side(worst), t.kind(text, best, worst)
 	reason, similarity := c.judge(text, len(prompt), chosen, rejected)
 	if foreign {
 		reason = ForeignPolicy
 	}
 	otherMode := reason
 	if reason == Kept {
-		reason, otherMode = c.accept(c.Mode, chosen, rejected), c.accept(other(c.Mode), chosen, rejected)
+		reason = c.accept(c.Mode, kind, chosen, rejected)
+		otherMode = c.accept(other(c.Mode), kind, chosen, rejected)
+	}
+	if reason == Undecided && t.exam == nil {
+		reason = NoReference
 	}
 	shared := commonPrefix(chosen.tokens, rejected.tokens)
 	return schemas.Pair{
@@ -139,5 +151,7 @@ func (c Config) pair(t *tree, node, best, worst int, foreign bool) schemas.Pair 
 		Similarity:   similarity,
 		Reason:       string(reason),
 		OtherMode:    string(otherMode),
+		Kind:         string(kind),
+		Proven:       proven(chosen, rejected),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"itool/schemas/toolcall"
+	"itool/stages/judge"
 )
 
 // This file holds only the rules: no I/O, no context, no tree. A side is one child of
@@ -24,12 +25,15 @@ const (
 	ChosenLowQ       Reason = "chosen_low_q"        // mode paper: chosen Q below the bound
 	RejectedViable   Reason = "rejected_viable"     // mode proven: a terminal under the rejected side passes
 	ChosenUnproven   Reason = "chosen_unproven"     // mode proven: no terminal under the chosen side passes
+	Undecided        Reason = "undecided"           // mode fragment: neither the reference nor an answer decides
+	NoReference      Reason = "no_reference"        // mode fragment: the same, and the tree has no reference to ask
 )
 
 // Acceptance modes.
 const (
-	ModePaper  = "paper"
-	ModeProven = "proven"
+	ModePaper    = "paper"    // by Q alone
+	ModeProven   = "proven"   // a terminal under the chosen side passes, none under the rejected one
+	ModeFragment = "fragment" // the reference decides between the two fragments, or the pair is proven
 )
 
 // maxSide bounds the edit distance, whose cost is the product of both lengths. No
@@ -45,7 +49,10 @@ type side struct {
 	passing  int // terminals at or below it that pass
 }
 
-// judge applies the rules that both modes share, in the order of the constants above:
+// proven reports whether answers below both sides tell them apart.
+func proven(chosen, rejected side) bool { return chosen.passing > 0 && rejected.passing == 0 }
+
+// judge applies the rules that all modes share, in the order of the constants above:
 // what makes a pair meaningless comes before what makes it weak. path is the answer's
 // text up to the node. It also returns the similarity of the whole fragments.
 func (c Config) judge(path string, promptTokens int, chosen, rejected side) (Reason, float64) {
@@ -64,31 +71,37 @@ func (c Config) judge(path string, promptTokens int, chosen, rejected side) (Rea
 		return Similar, similarity
 	case chosen.terminal == rejected.terminal && equal(path+chosen.text, path+rejected.text):
 		return EqualAfterParse, similarity
-	case chosen.q-rejected.q < c.MinQDifference:
-		return SmallQDifference, similarity
 	}
 	return Kept, similarity
 }
 
-// accept applies one acceptance mode.
-func (c Config) accept(mode string, chosen, rejected side) Reason {
+// accept applies one acceptance mode. kind is what the reference decides, "" for nothing. Q says nothing
+// about a pair that it decides: Q is about what came after the fragments.
+func (c Config) accept(mode string, kind judge.Kind, chosen, rejected side) Reason {
+	if mode == ModeFragment && kind != "" && rejected.passing == 0 {
+		return Kept
+	}
 	switch {
+	case chosen.q-rejected.q < c.MinQDifference || chosen.q == rejected.q:
+		return SmallQDifference
 	case mode == ModePaper && chosen.q < c.MinChosenQ:
 		return ChosenLowQ
-	case mode == ModeProven && rejected.passing > 0:
+	case mode == ModePaper || proven(chosen, rejected):
+		return Kept
+	case rejected.passing > 0:
 		return RejectedViable
-	case mode == ModeProven && chosen.passing == 0:
-		return ChosenUnproven
+	case mode == ModeFragment:
+		return Undecided
 	}
-	return Kept
+	return ChosenUnproven
 }
 
 // other is the acceptance mode that is not in force.
 func other(mode string) string {
-	if mode == ModePaper {
-		return ModeProven
+	if mode == ModeProven {
+		return ModePaper
 	}
-	return ModePaper
+	return ModeProven
 }
 
 func commonPrefix(a, b []int32) int {

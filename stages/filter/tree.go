@@ -6,14 +6,16 @@ import (
 	"slices"
 
 	"itool/schemas"
+	"itool/stages/judge"
 )
 
 // tree is a candidate batch and what follows from its rows.
 type tree struct {
 	rows     []schemas.Candidate
 	children [][]int
-	finished []int // terminals at or below a node
-	passing  []int // those that pass
+	finished []int           // terminals at or below a node
+	passing  []int           // those that pass
+	exam     *judge.Examiner // by the reference at the root; nil: there is none, or it cannot be read
 }
 
 // newTree checks that the rows are one tree, with parents before their children. The
@@ -51,34 +53,101 @@ func newTree(rows []schemas.Candidate) (*tree, error) {
 			t.passing[r.Parent] += t.passing[i]
 		}
 	}
+	if n > 0 {
+		t.exam = examiner(&rows[0])
+	}
 	return t, nil
 }
 
-// ends returns the best and the worst child by Q among those with a finished roll-out,
-// and the earlier one if several are equal. ok is false if fewer than two have one.
-func (t *tree) ends(node int) (best, worst int, ok bool) {
-	var done []int
+// examiner reads the reference at the root.
+func examiner(root *schemas.Candidate) *judge.Examiner {
+	if root.Reference == "" && root.Acceptable == "" {
+		return nil
+	}
+	e, err := judge.NewExaminer(&schemas.Example{
+		ID: root.ExampleID, Category: root.Category, Tools: root.Tools, Reference: root.Reference,
+		Acceptable: root.Acceptable, Calls: root.Calls,
+	})
+	if err != nil {
+		return nil // expand has read it; another program may write what cannot be read
+	}
+	return e
+}
+
+// sides are the children of a node that a pair can have. Unless unfinished ones count, below each an
+// answer has come to its end.
+func (t *tree) sides(node int, unfinished bool) []int {
+	var all []int
 	for _, c := range t.children[node] {
-		if t.finished[c] > 0 {
-			done = append(done, c)
+		if t.finished[c] > 0 || unfinished {
+			all = append(all, c)
 		}
 	}
-	if len(done) < 2 {
-		return 0, 0, false
-	}
-	best = done[0]
-	for _, c := range done[1:] {
+	return all
+}
+
+// ends returns the best and the worst of at least two sides by Q, and the earlier one if several are equal.
+func (t *tree) ends(sides []int) (best, worst int) {
+	best = sides[0]
+	for _, c := range sides[1:] {
 		if t.rows[c].Q > t.rows[best].Q {
 			best = c
 		}
 	}
 	worst = -1
-	for _, c := range done {
+	for _, c := range sides {
 		if c != best && (worst < 0 || t.rows[c].Q < t.rows[worst].Q) {
 			worst = c
 		}
 	}
-	return best, worst, true
+	return best, worst
+}
+
+// decided returns two of the sides between which the reference decides: the best by Q that it prefers to
+// some other, and the worst of those others. A side that leads to an answer that passes is not worse,
+// though the grammar may say so. ok is false if there are no two such sides.
+func (t *tree) decided(text string, sides []int) (best, worst int, ok bool) {
+	if t.exam == nil {
+		return 0, 0, false
+	}
+	fragments := make([]judge.Fragment, len(sides))
+	for i, c := range sides {
+		fragments[i] = t.fragment(text, c)
+	}
+	better := func(c, than int, found bool) bool { return !found || t.rows[c].Q > t.rows[than].Q }
+	for i, c := range sides {
+		if !better(c, best, ok) {
+			continue
+		}
+		under, found := 0, false
+		for j, other := range sides {
+			if t.passing[other] > 0 {
+				continue
+			}
+			if _, over := fragments[i].Over(fragments[j]); over && (!found || t.rows[other].Q < t.rows[under].Q) {
+				under, found = other, true
+			}
+		}
+		if found {
+			best, worst, ok = c, under, true
+		}
+	}
+	return best, worst, ok
+}
+
+// fragment judges a child of a node by the reference; text is the answer's up to the node.
+func (t *tree) fragment(text string, child int) judge.Fragment {
+	r := &t.rows[child]
+	return t.exam.Fragment(text, r.Text, r.Terminal && !r.Cut)
+}
+
+// kind is what the reference decides between two children of a node, "" for nothing.
+func (t *tree) kind(text string, chosen, rejected int) judge.Kind {
+	if t.exam == nil {
+		return ""
+	}
+	kind, _ := t.fragment(text, chosen).Over(t.fragment(text, rejected))
+	return kind
 }
 
 // path returns the tokens of the prompt and of the answer up to the node, and the

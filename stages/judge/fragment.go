@@ -59,7 +59,7 @@ func (e *Examiner) Fragment(before, fragment string, ended bool) Fragment {
 	}
 	known := len(e.format.Decisions(before, e.tools))
 	all := e.format.Decisions(before+fragment, e.tools)
-	r := reading{e: e, marks: make(Fragment, 0, len(all)+1)}
+	r := reading{e: e, text: before + fragment, marks: make(Fragment, 0, len(all)+1)}
 	for _, d := range all {
 		r.judge(d)
 	}
@@ -123,6 +123,7 @@ func decider(x, y mark) (kind Kind, ok bool) {
 // reading judges the decisions of an answer one after the other.
 type reading struct {
 	e     *Examiner
+	text  string // of the answer so far
 	marks Fragment
 
 	named  int      // calls so far
@@ -134,10 +135,13 @@ type reading struct {
 
 func (r *reading) judge(d toolcall.Decision) {
 	m := mark{Decision: d}
-	if r.e.hasCall {
+	switch {
+	case r.e.hasCall:
 		m.verdict, m.kind = r.verdict(d)
-	} else if m.verdict = right; d.Kind != toolcall.Words && d.Kind != stop {
-		m.verdict, m.kind = wrong, KindCall
+	case d.Kind == stop && len(r.marks) == 0: // one word could have become a call
+		m.verdict, m.kind = is(toolcall.IsProse(r.text), KindCall)
+	default:
+		m.verdict, m.kind = is(d.Kind == toolcall.Words || d.Kind == stop, KindCall)
 	}
 	r.marks = append(r.marks, m)
 }
@@ -168,11 +172,10 @@ func (r *reading) verdict(d toolcall.Decision) (verdict, Kind) {
 	case toolcall.Beyond:
 		return wrong, KindEnd
 	case stop:
-		switch last := r.last(); {
-		case last == toolcall.Words && r.named == 0:
-			return wrong, KindCall
-		case last == toolcall.Ended:
+		if last := r.last(); last == toolcall.Ended {
 			return r.end()
+		} else if r.named == 0 && (last == toolcall.Words || toolcall.IsProse(r.text)) {
+			return wrong, KindCall
 		}
 	}
 	return open, ""

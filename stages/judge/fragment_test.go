@@ -76,6 +76,8 @@ func TestFragment(t *testing.T) {
 		{"words may come first", words, "", "[f(", "I will. ", ""},
 		{"… but not alone", words, "I will. ", "", "So.$", ""},
 		{"words over a call", prose, "", "I cannot. ", "[f(", judge.KindCall},
+		{"a call over one word", call, "", "[f(", "No.$", judge.KindCall},
+		{"one word over a call", prose, "", "No.$", "[f(", judge.KindCall},
 		{"what may be a call", call, "", "[f(", "f(a=1)$", ""},
 		{"nothing is decided", call, "[f(a", "=1", "=2", ""},
 		{"right and then wrong", call, "[f(", "a=1)", "a=2,", ""},
