@@ -62,6 +62,9 @@ type Table struct {
 	MultiTurn Score // plain mean of four
 	Overall   Score // plain mean of non-live, live and multi-turn
 
+	Relevance   Score // live_relevance
+	Irrelevance Score // plain mean of irrelevance and live_irrelevance
+
 	// The call categories alone, our main result. An answer that does not decode passes
 	// irrelevance, so a model that writes garbage has 39 % on Live.
 	NonLiveCalls Score // plain mean of simple, multiple, parallel and parallel_multiple
@@ -102,6 +105,8 @@ func Aggregate(counts map[string]Count) Table {
 	t.Live = weighted("live", append(categories(counts, live), categories(counts, liveOther)...)...)
 	t.MultiTurn = plain("multi-turn", categories(counts, multiTurn)...)
 	t.Overall = plain("overall", t.NonLive, t.Live, t.MultiTurn)
+	t.Relevance = plain("relevance", category(counts, "live_relevance"))
+	t.Irrelevance = plain("irrelevance", category(counts, irrelevance), category(counts, "live_irrelevance"))
 	return t
 }
 
