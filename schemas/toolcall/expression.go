@@ -36,17 +36,21 @@ type NamedExpression struct {
 	Value Expression
 }
 
-// ReadExpression reads one Python expression, within the limits of every reader. What Decode
-// cannot read (lambdas, comprehensions, f-strings) is an error here, too; but bytes are read.
+// ReadExpression reads one Python expression, within the limits of every reader. Bytes, complex
+// numbers and halves of surrogate pairs are read, as by DecodeEdition; what that passes over, such
+// as a lambda, is an OtherExpression, and what it is not sure of an error.
 func ReadExpression(text string) (Expression, error) {
 	c, err := newCursor(text)
 	if err != nil {
 		return Expression{}, err
 	}
-	c.bytes = true
+	c.exact, c.bytes = true, true
 	n, err := c.expression()
 	if err != nil {
 		return Expression{}, err
+	}
+	if c.loose {
+		return Expression{}, ErrUnsure
 	}
 	if c.trivia(); !c.end() {
 		return Expression{}, c.want("the end")

@@ -20,10 +20,11 @@
 //
 // # Differences from the original
 //
-// Complex numbers, lambdas and comprehensions do not decode, also not as positional
-// arguments, which the original drops. Of Python's builtins there are only those that could
-// return what a right call returns (see builtin). Arithmetic that Python would compute for
-// minutes is an error.
+// Some answers that the original may read do not decode: see toolcall.DecodeEdition. Of Python's
+// builtins there are only those that could return what a right call returns (see builtin).
+// Logarithms of negative numbers, complex numbers below 0 and arithmetic that Python would
+// compute for minutes are errors; complex powers can differ in their last digits, and so can the
+// texts of exceptions that Python itself raises for arguments of a wrong type.
 package multiturn
 
 import (

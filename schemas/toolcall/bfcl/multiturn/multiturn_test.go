@@ -115,6 +115,8 @@ func TestDecode(t *testing.T) {
 		{"[f(a=1, a=2)]", []string{"f(a=2)"}},
 		{"[f(a=b'\\x00\\'\\'')]", []string{`f(a=b"\x00''")`}},
 		{"[f(a=1e400)]", []string{"f(a=inf)"}},
+		{"[f(lambda: 1, [x for x in y], a=1)]", []string{"f(a=1)"}},
+		{"[f(a='\\ud83d', b=-1j)]", []string{`f(a='\ud83d', b=(-0-1j))`}},
 		{"f(x)) , (g()", nil},
 	} {
 		got, err := multiturn.Decode(c.raw)
@@ -143,12 +145,14 @@ func TestRun(t *testing.T) {
 		{"create_ticket(title=[..., b'x'])", "{'id': 7, 'title': [Ellipsis, b'x'], 'description': '', " +
 			"'status': 'Open', 'priority': 1, 'created_by': 'ann'}"},
 		{"create_ticket(title='x', **y)", "Error during execution: the expression cannot be evaluated"},
-		{"create_ticket(title=lambda: 1)", "Error during execution: invalid syntax"},
+		{"create_ticket(title=lambda: 1)", "Error during execution: the expression cannot be evaluated"},
 		{"create_ticket(title='logout ()')", `{"id": 8, ` +
 			`"title": "a_b_c_d_eval_multi_turn_base_900_ticketapi_instance.logout()", ` +
 			`"description": "", "status": "Open", "priority": 1, "created_by": "ann"}`},
 		{"ticket_login.x(a=1)", "Error during execution: name 'ticket_login' is not defined"},
 		{"()", "()"},
+		{"dict(a=[2.50j, '\\ud83d'])", "{'a': [2.5j, '\\ud83d']}"},
+		{"dict(a='\\ud83dx')", `{"a": "\ud83dx"}`},
 	} {
 		if got := x.Run(c.call); got != c.want {
 			t.Errorf("%s gives %s\n want %s", c.call, got, c.want)

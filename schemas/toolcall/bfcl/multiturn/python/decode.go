@@ -113,8 +113,20 @@ func Of(v toolcall.Value) Value {
 		return d
 	case toolcall.Bytes:
 		return Opaque{"bytes", v.String()}
+	case toolcall.Complex:
+		return imaginary(v.Text)
 	}
 	return nil
+}
+
+// imaginary is the value of a literal such as 2.50j, or of -2j.
+func imaginary(literal string) Value {
+	size, _ := strconv.ParseFloat(strings.Trim(literal, "-j"), 64)
+	text := strings.TrimSuffix(FloatRepr(size), ".0") + "j"
+	if strings.HasPrefix(literal, "-") {
+		text = "(-0-" + text + ")"
+	}
+	return Opaque{"complex", text}
 }
 
 func ofAll(items []toolcall.Value) []Value {

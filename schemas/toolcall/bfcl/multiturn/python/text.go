@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"itool/schemas/toolcall"
 )
@@ -241,8 +242,11 @@ func (w *writer) text(s string) error {
 		return errLarge
 	}
 	w.WriteByte('"')
-	for _, r := range s {
+	for i, r := range s {
 		switch {
+		case r == utf8.RuneError && s[i] == 0xED && i+2 < len(s): // half of a surrogate pair
+			w.unit(0xD000 | rune(s[i+1]&0x3F)<<6 | rune(s[i+2]&0x3F))
+		case r == utf8.RuneError && s[i]&0xC0 == 0x80: // its other bytes
 		case r == '"' || r == '\\':
 			w.WriteByte('\\')
 			w.WriteRune(r)
