@@ -21,6 +21,7 @@ import (
 	"regexp"
 	"strings"
 
+	"itool/schemas/toolcall/bfcl"
 	"itool/stages/split/format"
 )
 
@@ -38,8 +39,8 @@ func RunName(file string) string {
 
 // WithAnswers replaces BFCL question files by files that hold questions and answers, in a
 // temporary folder that cleanup removes. The answers are looked for in possible_answer/
-// beside the questions; without them it fails. Other files are returned as they are, also
-// those that cannot be read: publishing them says what is wrong.
+// beside the questions; without them it fails, but for categories that have none. Other files
+// are returned as they are, also those that cannot be read: publishing them says what is wrong.
 func WithAnswers(files []string) (out []string, cleanup func(), err error) {
 	dir, err := os.MkdirTemp("", "itool-bfcl-")
 	if err != nil {
@@ -67,7 +68,7 @@ func WithAnswers(files []string) (out []string, cleanup func(), err error) {
 	return out, cleanup, nil
 }
 
-// bareQuestions tells whether a file is BFCL's questions without answers.
+// bareQuestions tells whether a file is BFCL's questions without the answers that they have.
 func bareQuestions(file string) (bool, error) {
 	f, err := format.OpenFile(file)
 	if err != nil {
@@ -83,7 +84,9 @@ func bareQuestions(file string) (bool, error) {
 		}
 		var row map[string]json.RawMessage
 		if json.Unmarshal(raw.Bytes, &row) == nil {
-			return row["ground_truth"] == nil, nil
+			var id string
+			_ = json.Unmarshal(row["id"], &id) // a row without a text as ID is refused when it is read
+			return row["ground_truth"] == nil && !bfcl.Unanswered(format.BFCLCategory(id)), nil
 		}
 	}
 	return false, nil
@@ -95,7 +98,7 @@ func join(file, to string) error {
 	a, err := open(answers)
 	if err != nil {
 		return fmt.Errorf("dataset %s: BFCL questions without answers, and none are in %s: put the answer file there "+
-			"(relevance and irrelevance files have none and cannot be used)", file, answers)
+			"(only files of relevance and irrelevance need none)", file, answers)
 	}
 	defer a.Close()
 	q, err := open(file)

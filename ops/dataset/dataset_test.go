@@ -27,6 +27,20 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
+// TestWithoutAnswers: BFCL's rows that only ask whether there is a call need no answers.
+func TestWithoutAnswers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "BFCL_v3_irrelevance.json")
+	write(t, file, `{"id": "irrelevance_0", "question": [[{"role": "user", "content": "hi"}]], "function": []}`)
+	files, cleanup, err := dataset.WithAnswers([]string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cleanup()
+	if len(files) != 1 || files[0] != file {
+		t.Errorf("got %q, want the file itself", files)
+	}
+}
+
 // TestWithAnswers: questions get the answers that lie beside them, other files stay, and
 // cleanup removes what was made.
 func TestWithAnswers(t *testing.T) {

@@ -87,6 +87,9 @@ func (n *Numbers) Add(e *schemas.Example) {
 	n.Tokens += int64(len(e.PromptIDs) + len(e.AnswerIDs))
 	n.Prompt.add(len(e.PromptIDs))
 	n.Answer.add(len(e.AnswerIDs))
+	if e.Reference == "" {
+		return // only asked: nothing says which tools are called
+	}
 	tools, err := toolcall.ParseTools(json.RawMessage(e.Tools))
 	if err != nil {
 		return // split has dropped such a row

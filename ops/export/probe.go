@@ -27,7 +27,7 @@ func readProbes(ctx context.Context, c *courier.Courier, run string) ([]policy.S
 			return nil, err
 		}
 		for _, e := range rows {
-			if len(out) < maxProbes && e.Part != schemas.PartDropped {
+			if len(out) < maxProbes && e.Part != schemas.PartDropped && len(e.AnswerIDs) > 0 {
 				out = append(out, policy.Sequence{Prompt: e.PromptIDs, Answer: e.AnswerIDs})
 			}
 		}

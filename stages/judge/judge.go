@@ -47,6 +47,7 @@ type Examiner struct {
 	words   bool            // the reference begins with words, and calls follow
 
 	benchmark bool // BFCL's own reader reads the answers
+	asked     bool // a test row without a reference: nothing is learnt from it
 }
 
 // NewExaminer reads the example's tools and what counts as right: a benchmark's
@@ -59,9 +60,10 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 	}
 	e := &Examiner{tools: tools, hasCall: ex.Calls > 0, format: toolcall.FormatOf(ex.Reference)}
 	e.words = e.hasCall && e.format.BeginsWithWords(ex.Reference)
+	asked := ex.Part == schemas.PartTest && ex.Reference == ""
 	if !e.hasCall {
 		if e.benchmark = bfcl.Unanswered(ex.Category); e.benchmark {
-			e.rule = bfcl.RuleOf(ex.Category)
+			e.rule, e.asked = bfcl.RuleOf(ex.Category), asked
 		}
 		return e, nil
 	}
@@ -69,7 +71,7 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 		if e.want, err = bfcl.ParseExpected(json.RawMessage(ex.Acceptable)); err != nil {
 			return nil, fmt.Errorf("example %s: acceptable: %w", ex.ID, err)
 		}
-		e.rule, e.benchmark = bfcl.RuleOf(ex.Category), true
+		e.rule, e.benchmark, e.asked = bfcl.RuleOf(ex.Category), true, asked
 		return e, nil
 	}
 	calls, err := e.read(ex.Reference)
@@ -80,11 +82,12 @@ func NewExaminer(ex *schemas.Example) (*Examiner, error) {
 	return e, nil
 }
 
-// HasCall reports whether the reference holds a call.
-func (e *Examiner) HasCall() bool { return e.hasCall }
+// HasCall reports whether the reference holds a call, or a benchmark's row without one wants any.
+func (e *Examiner) HasCall() bool { return e.hasCall || e.asked && e.rule == bfcl.Relevance }
 
 // Outcome judges one answer. cut says that it reached the length limit; such an answer
-// never passes, because one that happens to parse would teach to stop too late.
+// never passes, because one that happens to parse would teach to stop too late. In a
+// benchmark's row without a reference, which teaches nothing, it counts as the benchmark counts it.
 func (e *Examiner) Outcome(answer string, cut bool) Result {
 	r, _ := e.outcome(answer, cut)
 	return r
@@ -98,8 +101,8 @@ func (e *Examiner) outcome(answer string, cut bool) (Result, []toolcall.Call) {
 	m, calls := e.check(answer)
 	switch {
 	case m != nil:
-		return Result{Parsed: !cut && !m.Unreadable(), ErrorName: m.Name, ErrorType: string(m.Type)}, calls
-	case cut:
+		return Result{Parsed: (!cut || e.asked) && !m.Unreadable(), ErrorName: m.Name, ErrorType: string(m.Type)}, calls
+	case cut && !e.asked:
 		return Result{ErrorName: ErrCut, ErrorType: string(bfcl.Other)}, calls
 	}
 	return Result{Pass: true, Parsed: true}, calls
@@ -107,9 +110,9 @@ func (e *Examiner) outcome(answer string, cut bool) (Result, []toolcall.Call) {
 
 // check reads an answer and compares it with the expectation. A benchmark's row is read as the benchmark reads it, so
 // that no reward is kinder: pythonic answers as every edition of BFCL's reader does; those in JSON by the format, as
-// BFCL has a reader for each model that writes it.
+// BFCL has a reader for each model that writes it. Where no reference says what the model writes, its answer does.
 func (e *Examiner) check(answer string) (*bfcl.Mismatch, []toolcall.Call) {
-	if f := toolcall.FormatOf(answer); e.rule == bfcl.Irrelevance && f != toolcall.Pythonic {
+	if f := toolcall.FormatOf(answer); (e.asked || e.rule == bfcl.Irrelevance) && f != toolcall.Pythonic {
 		if calls, err := f.Read(answer); err == nil {
 			return bfcl.Check(calls, e.tools, e.want, e.rule), calls
 		}
@@ -183,7 +186,7 @@ func Answer(
 		text := p.Text(draws[i].Tokens)
 		r := x.Outcome(text, draws[i].Reason != policy.ReasonEndOfTurn)
 		out[i] = schemas.Verdict{
-			ExampleID: exs[i].ID, Part: exs[i].Part, Category: exs[i].Category, HasCall: x.hasCall,
+			ExampleID: exs[i].ID, Part: exs[i].Part, Category: exs[i].Category, HasCall: x.HasCall(),
 			Answer: text, Tokens: int32(len(draws[i].Tokens)), Parsed: r.Parsed, Pass: r.Pass,
 			ErrorName: r.ErrorName, ErrorType: r.ErrorType,
 			Cut: draws[i].Reason != policy.ReasonEndOfTurn, LogProb: mean(draws[i].LogProbs),

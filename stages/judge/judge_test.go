@@ -29,6 +29,12 @@ func TestOutcome(t *testing.T) {
 	hermes := call
 	hermes.Reference = `<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>`
 	prose := schemas.Example{ID: "e", Tools: tools, Reference: "No tool fits."}
+	asked := func(category, acceptable string, calls int32) schemas.Example {
+		return schemas.Example{ID: "e", Tools: tools, Category: category, Acceptable: acceptable, Calls: calls,
+			Part: schemas.PartTest}
+	}
+	none, some := asked("irrelevance", "", 0), asked("live_relevance", "", 0)
+	java := asked("java", `[{"f":{"a":[1],"b":["","x"]}}]`, 1)
 	right := judge.Result{Pass: true, Parsed: true}
 	fault := func(name, kind string, parsed bool) judge.Result {
 		return judge.Result{Parsed: parsed, ErrorName: name, ErrorType: kind}
@@ -62,6 +68,16 @@ func TestOutcome(t *testing.T) {
 		"prose where prose is wanted":    {prose, "I cannot do that.", false, right},
 		"a call where prose is wanted":   {prose, "[f(a=1)]", false, unwanted},
 		"nothing where prose is wanted":  {prose, "", false, fault(judge.ErrEmpty, "other", false)},
+		"no call is wanted":              {none, "I cannot", true, right},
+		"no call is wanted, not cut":     {none, "", false, right},
+		"a call and none is wanted":      {none, "[f(a=1)]", true, silence},
+		"Hermes, and no call is wanted":  {none, hermes.Reference, false, silence},
+		"any call is wanted":             {some, "[g()]", true, right},
+		"any call of Hermes is wanted":   {some, "Well:\n" + hermes.Reference, false, right},
+		"words where any call is wanted": {some, "I cannot.", false, fault("relevance_error:decoder_failed",
+			"tools count", false)},
+		"Java":                           {java, `f(a=1, b="x")`, false, right},
+		"another value in Java":          {java, `f(a=2)`, false, value},
 		"unfinished prose":               {prose, "I cannot", true, fault(judge.ErrCut, "other", false)},
 		"half a call where prose wanted": {prose, "[f(a=", false, fault(judge.ErrCallUnwanted, "tools count", false)},
 	} {

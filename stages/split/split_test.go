@@ -506,6 +506,44 @@ func TestBFCL(t *testing.T) {
 	}
 }
 
+// TestOnlyAsked: rows without an answer to learn are test examples, every one of them, in any file.
+func TestOnlyAsked(t *testing.T) {
+	question := func(id, words, rest string) string {
+		return fmt.Sprintf(`{"id": %q, "question": [[{"role": "user", "content": %q}]], "function": `+weather+`%s}`,
+			id, words, rest) + "\n"
+	}
+	data := question("irrelevance_0", "Rain in Bern?", "") + question("irrelevance_1", "Rain in Bern?", "") +
+		question("live_relevance_0-0-0", "Hello", "") + question("irrelevance_2", " ", "") +
+		question("java_0", "Rain in Oslo?", `, "ground_truth": [{"weather": {"city": ["Oslo"]}}]`) +
+		question("javascript_0", "Rain in Rome?", `, "ground_truth": []`)
+	config := map[string]any{"validation_files": []string{"x.jsonl"}, "data_share": 0.5}
+	got := stagetest.Rows[schemas.Example](t, newStage(t), item(t, format.BFCL, data, config))
+	type part struct {
+		Part, Category, Reason, Acceptable string
+		Calls                              int32
+	}
+	want := []part{
+		{schemas.PartTest, "irrelevance", "", "", 0},
+		{schemas.PartTest, "irrelevance", "", "", 0},
+		{schemas.PartTest, "live_relevance", "", "", 0},
+		{schemas.PartDropped, "irrelevance", "empty_prompt", "", 0},
+		{schemas.PartTest, "java", "", `[{"weather": {"city": ["Oslo"]}}]`, 1},
+		{schemas.PartDropped, "javascript", "no_answer", "", 0},
+	}
+	for i, e := range got {
+		p := part{e.Part, e.Category, e.Reason, e.Acceptable, e.Calls}
+		if i >= len(want) || p != want[i] {
+			t.Errorf("row %d: %+v", i, p)
+		}
+		if e.Reference != "" || len(e.AnswerIDs) > 0 || e.Replay || (len(e.PromptIDs) > 0) != (e.Reason == "") {
+			t.Errorf("row %d: %+v", i, e)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d rows, want %d", len(got), len(want))
+	}
+}
+
 // TestBadPrompt: a conversation that the model's own template refuses is dropped.
 func TestBadPrompt(t *testing.T) {
 	const refusal = "{%- for m in messages if m['role'] == 'tool' -%}" +

@@ -63,6 +63,10 @@ func (t *turns) add(row format.Row) {
 			answers = append(answers, i)
 		}
 	}
+	if row.OnlyAsked {
+		t.onlyAsked(e, row)
+		return
+	}
 	if len(answers) == 0 {
 		t.drop(e, row, NoAnswer, fmt.Errorf("no assistant turn"))
 		return

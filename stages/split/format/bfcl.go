@@ -9,11 +9,18 @@ import (
 	"itool/schemas/toolcall/bfcl"
 )
 
-// categories of BFCL that have answers to learn, in Python's notation.
-var categories = []string{
-	"simple", "multiple", "parallel", "parallel_multiple",
-	"live_simple", "live_multiple", "live_parallel", "live_parallel_multiple",
-}
+// Categories of BFCL by what can be done with their rows.
+var (
+	learnt = []string{ // possible answers in Python's notation
+		"simple", "multiple", "parallel", "parallel_multiple",
+		"live_simple", "live_multiple", "live_parallel", "live_parallel_multiple",
+	}
+	sourced = []string{"java", "javascript"} // possible answers in the notation of another language
+	silent  = []string{"irrelevance", "live_irrelevance", "live_relevance"}
+)
+
+// BFCLCategory is the category in the ID of a BFCL row.
+func BFCLCategory(id string) string { return idTail.ReplaceAllString(id, "") }
 
 // idTail is the number behind the category: live_simple_12-3-0, parallel_7.
 var idTail = regexp.MustCompile(`_\d+(-\d+)*$`)
@@ -23,10 +30,11 @@ func (im *importer) bfcl(in fields) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	row := Row{Category: idTail.ReplaceAllString(id, "")}
-	if !slices.Contains(categories, row.Category) {
-		return row, fail(NoAnswer, "id", "%s: category %q has no answers to learn; known are %v",
-			shorten(id, 80), row.Category, categories)
+	row := Row{Category: BFCLCategory(id)}
+	row.OnlyAsked = slices.Contains(sourced, row.Category) || bfcl.Unanswered(row.Category)
+	if !row.OnlyAsked && !slices.Contains(learnt, row.Category) {
+		return row, fail(NoAnswer, "id", "%s: category %q has no answers that a row can hold; known are %v",
+			shorten(id, 80), row.Category, slices.Concat(learnt, sourced, silent))
 	}
 	users, err := list("question", in.get("question"))
 	if err != nil {
@@ -46,6 +54,12 @@ func (im *importer) bfcl(in fields) (Row, error) {
 		return row, err
 	}
 	row.Tools = in.get("function")
+	if bfcl.Unanswered(row.Category) {
+		if len(in.get("ground_truth")) > 0 {
+			return row, fail(BadRow, "ground_truth", "%s: the category has no possible answers", shorten(id, 80))
+		}
+		return row, nil
+	}
 	if len(in.get("ground_truth")) == 0 {
 		return row, fail(NoAnswer, "ground_truth", "%s: missing: publish the question file joined with "+
 			"its file of possible answers", shorten(id, 80))
@@ -55,6 +69,9 @@ func (im *importer) bfcl(in fields) (Row, error) {
 		return row, err
 	}
 	row.Acceptable = in.get("ground_truth")
+	if row.OnlyAsked { // what is acceptable is text that the judge converts
+		return row, nil
+	}
 	row.Messages = append(row.Messages, Message{Role: "assistant", Calls: calls})
 	return row, nil
 }

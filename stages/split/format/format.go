@@ -69,6 +69,7 @@ type Row struct {
 	Tools      json.RawMessage // JSON array of tool schemas; nil: none
 	Acceptable json.RawMessage // BFCL's possible answers to the last turn; nil: only the text itself
 	Category   string          // the benchmark's category, or ""
+	OnlyAsked  bool            // a benchmark's row without an answer to learn: it can be asked and judged
 	Unknown    []string        // keys that the importer does not know, such as turn.mood, each once
 	Err        *RowError       // why the row cannot be used; nil for a good one
 }

@@ -163,8 +163,11 @@ func TestRowErrors(t *testing.T) {
 		{"toolace value", `{"system": "", "conversations": [{"from": "user", "value": ["x"]}]}`, format.ToolACE,
 			format.BadRow, "conversations[0].value[0]: want an object, got a text"},
 		{"bfcl id", `{"id": 7, "question": []}`, format.BFCL, format.BadRow, "id: want a text, got a number"},
-		{"bfcl category", `{"id": "irrelevance_7", "question": []}`, format.BFCL, format.NoAnswer,
-			`category "irrelevance" has no answers to learn`},
+		{"bfcl category", `{"id": "rest_7", "question": []}`, format.BFCL, format.NoAnswer,
+			`category "rest" has no answers that a row can hold`},
+		{"bfcl answer of no call", `{"id": "irrelevance_7", "question": [[{"role": "user", "content": "x"}]], ` +
+			`"function": [], "ground_truth": [{"f": {}}]}`, format.BFCL, format.BadRow,
+			"ground_truth: irrelevance_7: the category has no possible answers"},
 		{"bfcl turns", `{"id": "simple_7", "question": []}`, format.BFCL, format.BadRow,
 			"0 turns of the user, want one"},
 		{"bfcl tools", `{"id": "simple_7", "question": [[{"role": "user", "content": "x"}]], "function": "f"}`,
