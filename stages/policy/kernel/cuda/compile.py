@@ -10,6 +10,7 @@ import ctypes
 import glob
 import hashlib
 import os
+import re
 import sys
 
 FOLDERS = ["kernels", "ptx/testdata"]
@@ -50,8 +51,10 @@ def compile(lib, source):
     lib.nvrtcGetPTXSize(program, ctypes.byref(size))
     text = ctypes.create_string_buffer(size.value)
     lib.nvrtcGetPTX(program, text)
-    # NVRTC writes the folder in which it runs before relative names.
-    return text.raw.rstrip(b"\0").replace(b'"' + os.getcwd().encode() + b"/", b'"')
+    # NVRTC writes the folder in which it runs before relative names. Where a function was inlined is left out, which
+    # halves the size.
+    ptx = text.raw.rstrip(b"\0").replace(b'"' + os.getcwd().encode() + b"/", b'"')
+    return re.sub(rb", function_name .*|\t// (begin|end) inline asm\n", b"", ptx)
 
 
 def main():

@@ -18,6 +18,7 @@ var modules = []struct {
 		"adamw"}},
 	{"norm", []string{"rmsnorm", "rmsnorm_backward", "rmsnorm_backward_weight"}},
 	{"rows", []string{"gather_rows", "scatter_rows", "embed_f32", "embed_bf16", "embed_f16", "embed_backward"}},
+	{"product", productKernels()},
 	{"sums", []string{"sum_squares", "sum_parts"}},
 }
 

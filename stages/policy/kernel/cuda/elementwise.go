@@ -26,10 +26,18 @@ func (d *Device) Fill(y Address, v float32, n int) error {
 	return d.launch("fill", grid, block, 0, uint64(y), Float(v), Long(int64(n)))
 }
 
-// ToBF16 rounds x (n) float32 to y (n) bfloat16, to the nearest, ties to even.
-func (d *Device) ToBF16(y, x Address, n int) error {
-	grid, block := spread(n)
-	return d.launch("to_bf16", grid, block, 0, uint64(y), uint64(x), Long(int64(n)))
+// ToBF16 rounds x (T, K) float32 to y (T, Padded(K)) bfloat16, to the nearest, ties to even. The padding
+// becomes zero.
+func (d *Device) ToBF16(y, x Address, t, k int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.toBF16(y, x, t, k)
+}
+
+func (d *Device) toBF16(y, x Address, t, k int) error {
+	ld := Padded(k)
+	grid, block := spread(t * ld)
+	return d.launchLocked("to_bf16", grid, block, 0, uint64(y), uint64(x), Int(k), Int(ld), Long(int64(t*ld)))
 }
 
 // SwiGLU is that of kernel.Device; all (n) float32.

@@ -28,7 +28,7 @@ func TestElementwise(t *testing.T) {
 			scaled[i], added[i], biased[i], filled[i] = 0.3*x[i], float32(math.FMA(0.3, float64(x[i]), float64(y[i]))),
 				y[i]+bias[i%s[1]], 7
 		}
-		dx, dy, db, out := r.in(x), r.in(y), r.in(bias), r.alloc(4*n)
+		dx, dy, db, out := r.in(x), r.in(y), r.in(bias), r.alloc(4*n+16)
 		r.must(r.dev.Scale(out, dx, 0.3, n))
 		r.near("scale "+name(s), r.out(out, n), scaled, elementTolerance)
 		r.must(r.dev.AddBias(dy, db, s[0], s[1]))
@@ -38,7 +38,7 @@ func TestElementwise(t *testing.T) {
 		r.near("add "+name(s), r.out(dy, n), added, elementTolerance)
 		r.must(r.dev.Fill(out, 7, n))
 		sameBits(t, "fill "+name(s), r.out(out, n), filled)
-		r.must(r.dev.ToBF16(out, dx, n))
+		r.must(r.dev.ToBF16(out, dx, 1, n))
 		half := make([]byte, 2*n)
 		r.must(r.driver.CopyOut(half, out))
 		for i := range x {

@@ -93,6 +93,12 @@ func (w *Weight) Shape() (n, k int) { return w.n, w.k }
 // Bytes is the memory of the weight.
 func (w *Weight) Bytes() int { return len(w.codes) + len(w.scales) + 4*len(w.max) + 4*len(w.table) }
 
+// Scale is the scale of block b.
+func (w *Weight) Scale(b int) float32 { return w.scale(b) }
+
+// Half tells whether values are rounded to fp16.
+func (w *Weight) Half() bool { return w.dtype == "float16" }
+
 // scale is the scale of block b.
 func (w *Weight) scale(b int) float32 {
 	if w.scales == nil {

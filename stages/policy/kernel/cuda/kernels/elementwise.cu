@@ -22,9 +22,12 @@ KERNEL fill(float* y, float v, long long n) {
   EACH(i, n) y[i] = v;
 }
 
-// Rounds to bf16.
-KERNEL to_bf16(bf16* y, const float* x, long long n) {
-  EACH(i, n) y[i] = __float2bfloat16_rn(x[i]);
+// Rounds rows of k values to bf16; y has rows of ld, with zeros from k on. n = rows · ld.
+KERNEL to_bf16(bf16* y, const float* x, int k, int ld, long long n) {
+  EACH(i, n) {
+    int c = i % ld;
+    y[i] = __float2bfloat16_rn(c < k ? x[i / ld * k + c] : 0.f);
+  }
 }
 
 // y = silu(gate) · up, with silu(g) = g / (1 + e^−g).
