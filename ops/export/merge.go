@@ -27,13 +27,14 @@ import (
 
 // Merge writes base + adapter as one model.
 type Merge struct {
-	Run    string        // that the policy belongs to
-	Policy report.Policy // whose adapter is merged
-	Out    string        // new folder; with GGUF, new file
-	GGUF   bool          // write one file for llama.cpp instead of a folder
-	Int8   bool          // with GGUF: matrices in eight bits (Q8_0)
-	Base   string        // folder of another form of the run's base to merge into; "": the base of the run
-	Device kernel.Device // computes the comparison
+	Run    string            // that the policy belongs to
+	Policy report.Policy     // whose adapter is merged
+	Out    string            // new folder; with GGUF, new file
+	GGUF   bool              // write one file for llama.cpp instead of a folder
+	Int8   bool              // with GGUF: matrices in eight bits (Q8_0)
+	Base   string            // folder of another form of the run's base to merge into; "": the base of the run
+	Device kernel.Device     // computes the comparison
+	Probes []policy.Sequence // examples to compare on; nil: some of the run's
 	// Dtypes are types for the written weights, of which the first is taken that keeps the answers; an empty
 	// one, or none at all: the type of the base.
 	Dtypes []safetensors.Dtype
@@ -69,9 +70,11 @@ func (m Merge) Write(ctx context.Context, c *courier.Courier, e *policy.Engine) 
 			return Merged{}, err
 		}
 	}
-	probes, err := readProbes(ctx, c, m.Run)
-	if err != nil {
-		return Merged{}, err
+	probes := m.Probes
+	if probes == nil {
+		if probes, err = Probes(ctx, c, m.Run); err != nil {
+			return Merged{}, err
+		}
 	}
 	out := Merged{Examples: len(probes)}
 	for _, out.Dtype = range m.dtypes(unmerged.Model().DType) {

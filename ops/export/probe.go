@@ -19,8 +19,8 @@ const maxProbes = 8
 // parameters after three steps: 0.22 nats in bf16, 0.002 in fp16, 0.04 in Q8_0, whose steps are others.
 const mergeTolerance = 0.05
 
-// readProbes reads a few examples of the run.
-func readProbes(ctx context.Context, c *courier.Courier, run string) ([]policy.Sequence, error) {
+// Probes reads a few examples of the run, to compare models on.
+func Probes(ctx context.Context, c *courier.Courier, run string) ([]policy.Sequence, error) {
 	var out []policy.Sequence
 	for rows, err := range courier.AllBatches[schemas.Example](ctx, c, run, schemas.RecordExample, 0) {
 		if err != nil {

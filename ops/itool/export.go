@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"itool/broker"
 	"itool/ops/export"
 	"itool/ops/line"
 	"itool/ops/report"
+	"itool/ops/retire"
 	"itool/ops/site"
 	"itool/schemas"
+	"itool/stages/policy"
 	"itool/stages/policy/model/safetensors"
 )
 
@@ -33,21 +37,17 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		return coded(exitUsage, "--int8: only with --gguf; "+
 			"itool serve --weights int8 rounds a folder's model as it opens it")
 	}
-	s, err := c.openRun(ctx, a, c.RunName)
+	s, r, kept, err := c.reported(ctx, a, c.RunName)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	r, err := report.Gather(ctx, s.Courier, c.RunName)
-	if err != nil {
-		return notYet(c.RunName, err)
-	}
 	p, err := policyOf(r, c.Round)
 	if err != nil {
 		return err
 	}
 	if c.Merged {
-		if err := c.merge(ctx, a, s, *p); err != nil {
+		if err := c.merge(ctx, a, s, *p, kept); err != nil {
 			return err
 		}
 	} else {
@@ -64,12 +64,12 @@ func (c *exportCmd) unfinished(ctx context.Context, a *app, s *site.Site, r *rep
 	if r.Status == schemas.StatusDone {
 		return nil
 	}
-	if !r.Running() {
+	view, err := line.Rows(nil).Look(ctx, s.Courier, c.RunName)
+	if errors.Is(err, broker.ErrNoRun) || !r.Running() {
 		fmt.Fprintf(a.out, "run %s did not reach its end (%s): this is its policy of round %d\n",
 			c.RunName, r.Status, p.Round)
 		return nil
 	}
-	view, err := line.Rows(nil).Look(ctx, s.Courier, c.RunName)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *exportCmd) unfinished(ctx context.Context, a *app, s *site.Site, r *rep
 }
 
 // merge writes base + adapter as one model.
-func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, p report.Policy) error {
+func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, p report.Policy, kept *retire.Kept) error {
 	e, err := newEngine(a)
 	if err != nil {
 		return err
@@ -89,8 +89,13 @@ func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, p report.Po
 			return err
 		}
 	}
+	var probes []policy.Sequence // of a retired run
+	if kept != nil {
+		probes = kept.Probes
+	}
 	m, err := export.Merge{
-		Run: c.RunName, Policy: p, Out: c.Out, GGUF: c.GGUF, Int8: c.Int8, Base: c.Base, Device: e.device,
+		Probes: probes,
+		Run:    c.RunName, Policy: p, Out: c.Out, GGUF: c.GGUF, Int8: c.Int8, Base: c.Base, Device: e.device,
 		Dtypes: map[string][]safetensors.Dtype{
 			"bf16": {safetensors.BF16}, "f16": {safetensors.F16}, "f32": {safetensors.F32},
 		}[c.Dtype],

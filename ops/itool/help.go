@@ -8,6 +8,8 @@ func longHelp() kong.Vars {
 	return kong.Vars{
 		"commands_run": "Run everything on your dataset and model, in one process. The same command again " +
 			"resumes.",
+		"commands_retire": "Give back what an ended run holds at the broker. Report and export go on to work, its " +
+			"files stay in the store; search trees and failures go.",
 		"commands_data": "Say what is in dataset files, as a run would read them: what is kept, dropped and learnt, " +
 			"tokens, tools, duplicates, doubtful rows.",
 		"data_against": "A file that the data should not hold, such as a benchmark's: questions that are in both " +

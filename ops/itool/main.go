@@ -49,6 +49,8 @@ type commands struct {
 	Serve    serveCmd    `cmd:"" help:"${commands_serve}"`
 	Lab      labCmd      `cmd:"" help:"${commands_lab}"`
 	Cancel   cancelCmd   `cmd:"" help:"Cancel a run; its workers stop within a heartbeat."`
+	Retire   retireCmd   `cmd:"" help:"${commands_retire}"`
+	Quota    quotaCmd    `cmd:"" help:"Give a run more room at the broker, or less."`
 	Doctor   doctorCmd   `cmd:"" help:"Check this machine, and the broker and store if they are given."`
 	Init     initCmd     `cmd:"" help:"Write the default configuration, commented, as YAML."`
 	Synth    synthCmd    `cmd:"" help:"Make a dataset of tool-use conversations."`

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"itool/ops/report"
 	"itool/ops/whole"
 )
 
@@ -18,15 +17,11 @@ type reportCmd struct {
 }
 
 func (c *reportCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.openRun(ctx, a, c.RunName)
+	s, r, _, err := c.reported(ctx, a, c.RunName)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	r, err := report.Gather(ctx, s.Courier, c.RunName)
-	if err != nil {
-		return notYet(c.RunName, err)
-	}
 	if c.HTML != "" {
 		if err := whole.File(c.HTML, r.HTML); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"itool/ops/job"
 	"itool/ops/line"
 	"itool/ops/progress"
+	"itool/ops/retire"
 )
 
 // watchCmd is `itool watch`: it shows the progress of a run until the run ends.
@@ -50,12 +51,13 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	n := 0
+	n, started := 0, map[string]bool{}
 	for m, err := range s.Broker.Started(ctx) {
 		if err != nil {
 			return err
 		}
 		n++
+		started[m.Run] = true
 		view, err := line.Rows(nil).Look(ctx, s.Courier, m.Run)
 		switch {
 		case errors.Is(err, broker.ErrNoRun):
@@ -73,6 +75,15 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 			for _, w := range why {
 				fmt.Fprintf(a.out, "%-32s %s\n", "", w)
 			}
+		}
+	}
+	retired, err := retire.List(ctx, s.Courier)
+	if err != nil {
+		return err
+	}
+	for _, run := range retired {
+		if n++; !started[run] {
+			fmt.Fprintf(a.out, "%-32s retired\n", run)
 		}
 	}
 	if n == 0 {

@@ -173,7 +173,7 @@ func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 	if len(best) == 0 {
 		return 0, "", nil
 	}
-	if err := l.Courier.Broker.CreateRun(ctx, r.Name, r.Config.Line.StreamMaxByte); err != nil {
+	if err := l.reserve(ctx, r, run, from); err != nil {
 		return 0, "", err
 	}
 	// A worker needs the run's description, and may look for it before the keeper writes it.
@@ -195,6 +195,22 @@ func (l *Lab) reuse(ctx context.Context, r *Run, run schemas.Run, runs map[strin
 		n += m
 	}
 	return n, from, nil
+}
+
+// reserve makes the run's stream, with room for what is copied from the other run, too.
+func (l *Lab) reserve(ctx context.Context, r *Run, run schemas.Run, from string) error {
+	if err := line.Reserve(ctx, l.Courier, run); err != nil {
+		return err
+	}
+	other, err := l.Courier.Broker.Usage(ctx, from)
+	if err != nil {
+		return err
+	}
+	own, err := l.Courier.Broker.Usage(ctx, r.Name)
+	if err != nil {
+		return err
+	}
+	return line.SetQuota(ctx, l.Courier, r.Name, max(own.QuotaBytes, 2*int64(other.Bytes)))
 }
 
 // reusable reports whether records may be copied from a run: it is done, no item failed, and

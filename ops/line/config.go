@@ -11,7 +11,7 @@ type Config struct {
 	Quorum        float64 `json:"quorum"`           // share of items that must succeed, 0..1; below 1 bytes may differ
 	Evaluate      string  `json:"evaluate"`         // parts: test, validation, both, none; auto: test, else validation
 	EvaluateRows  int     `json:"evaluate_rows"`    // most examples per evaluated part, spread evenly, 0 = all
-	StreamMaxByte int64   `json:"stream_max_bytes"` // quota of the run's stream
+	StreamMaxByte int64   `json:"stream_max_bytes"` // most bytes of the run's stream; it begins with an estimate
 }
 
 // Default is what the paper and the design say.

@@ -75,14 +75,19 @@ func (k *Keeper) step(ctx context.Context, s *runState) (State, error) {
 	end, err := k.Courier.End(ctx, s.run.Name)
 	if err == nil {
 		s.state = State{Run: s.run.Name, Ended: true, Status: end.Status, Detail: end.Detail}
+		k.shrink(ctx, s)
 		return s.state, nil
 	}
 	if !errors.Is(err, broker.ErrNotExist) {
 		return k.conclude(ctx, s, nil, err)
 	}
+	full := k.grow(ctx, s)
 	watched, stop := k.untilCancelled(ctx, s.run.Name)
 	done, err := k.advance(watched, s)
 	stop()
+	if done == nil && (err == nil || errors.Is(err, broker.ErrFull)) && full != nil {
+		err = full // workers wait for room, if not the keeper itself
+	}
 	if errors.Is(context.Cause(watched), errCancelled) {
 		done, err = cancelledEnd(), nil
 	}
@@ -112,7 +117,7 @@ func (k *Keeper) conclude(ctx context.Context, s *runState, done *schemas.End, e
 	}
 	if done != nil {
 		// A run that could not be opened needs a stream, too: everybody must be able to see its end.
-		if err := k.Courier.Broker.CreateRun(ctx, s.run.Name, s.cfg.StreamMaxByte); err != nil {
+		if err := k.createStream(ctx, s); err != nil {
 			return st, err
 		}
 		if err := publish(ctx, k, s, schemas.RecordEnd, 0, schemas.KeyEnd, "", []schemas.End{*done}); err != nil {
@@ -121,6 +126,7 @@ func (k *Keeper) conclude(ctx context.Context, s *runState, done *schemas.End, e
 		k.hint(ctx, s)
 		k.Log.Info("the run has ended", "run", st.Run, "status", done.Status, "detail", done.Detail)
 		st.Ended, st.Status, st.Detail = true, done.Status, done.Detail
+		k.shrink(ctx, s)
 		s.forget()
 	}
 	s.state = st

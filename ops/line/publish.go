@@ -111,6 +111,9 @@ func Start(ctx context.Context, c *courier.Courier, run schemas.Run) error {
 	if err != nil {
 		return err
 	}
+	if err := Reserve(ctx, c, run); err != nil && !errors.Is(err, broker.ErrDenied) {
+		return fmt.Errorf("publish: %w", err) // who may only start runs learns of a full server from the keeper
+	}
 	err = c.Broker.Start(ctx, run.Name, b.Header.Map(), b.Body)
 	if errors.Is(err, broker.ErrExists) {
 		if old, oldErr := c.StartedAs(ctx, run.Name); oldErr == nil && old != nil && sameRun(*old, run) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"itool/broker"
 	"itool/ops/courier"
@@ -32,6 +33,9 @@ type runState struct {
 	replay   int                     // examples in the replay buffer
 	cases    int                     // examples to evaluate
 	parts    map[string]int          // examples by part
+
+	roomAsked time.Time // when the room in the stream was looked at last, and
+	full      error     // what grow found then
 }
 
 // runState returns what is remembered of the run. If the name was given to another run, that is
@@ -121,12 +125,29 @@ func readShards(text string) (shards []schemas.Shard, err error) {
 	return shards, nil
 }
 
+// createStream makes the run's stream, unless the publisher has made it.
+func (k *Keeper) createStream(ctx context.Context, s *runState) error {
+	quota := int64(smallestRun) // of a run that could not be opened: its end must have a place
+	if s.read {
+		estimate, most, err := Quota(s.run)
+		if err != nil {
+			return badStart(err)
+		}
+		quota = firstQuota(estimate, most)
+	}
+	err := k.Courier.Broker.CreateRun(ctx, s.run.Name, quota)
+	if errors.Is(err, broker.ErrFull) {
+		return errStalled{noRoom(ctx, k.Courier, s.run.Name, quota, err).Error()}
+	}
+	return err
+}
+
 // create makes the run's stream, its first two records and its queues.
 func (k *Keeper) create(ctx context.Context, s *runState) error {
 	if s.created {
 		return nil
 	}
-	if err := k.Courier.Broker.CreateRun(ctx, s.run.Name, s.cfg.StreamMaxByte); err != nil {
+	if err := k.createStream(ctx, s); err != nil {
 		return err
 	}
 	if err := publish(ctx, k, s, schemas.RecordRun, 0, schemas.KeyRun, "", []schemas.Run{s.run}); err != nil {

@@ -100,8 +100,8 @@ func (it *item) publish(ctx context.Context, b *schemas.Batch, took time.Duratio
 // unpublished classifies an error of publishing. Most of them mean to wait.
 func (it *item) unpublished(ctx context.Context, err error) error {
 	if errors.Is(err, broker.ErrFull) {
-		return &courier.InfraError{Err: fmt.Errorf("stalled: stream full: raise line.stream_max_bytes in a new run, "+
-			"or retire old runs: %w", err)}
+		return &courier.InfraError{Err: fmt.Errorf("waiting: room: the run's stream is full; its keeper gives it more, "+
+			"or says in `itool watch` what a person must do: %w", err)}
 	}
 	return courier.Infra(ctx, err)
 }

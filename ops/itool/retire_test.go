@@ -1,0 +1,66 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRetire: an ended run gives its room back, and report and export go on to work. An unfinished one is
+// refused without --force.
+func TestRetire(t *testing.T) {
+	dir := t.TempDir()
+	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
+	run := append([]string{"run", file, "--base", base, "--name", "r1"}, small...)
+	if code, out, errs := itool(t, dir, run...); code != 0 {
+		t.Fatalf("run: exit code %d\n%s%s", code, out, errs)
+	}
+	report := func() string {
+		t.Helper()
+		out, _ := expect(t, dir, 0, "run r1 · done", "report", "r1", "--html", "report.html")
+		return out
+	}
+	before := report()
+	expect(t, dir, exitError, "holds", "quota", "r1", "1KiB")
+	expect(t, dir, exitUsage, "no size", "quota", "r1", "8x")
+	expect(t, dir, 0, "may hold 64.0 MiB", "quota", "r1", "64MiB")
+	expect(t, dir, exitError, "no run named r9; there are: r1", "retire", "r9", "--dir", "itool-runs/r1")
+	expect(t, dir, 0, "64.0 MiB of the broker's room are free", "retire", "r1")
+	expect(t, dir, 0, "was retired before", "retire", "r1")
+	expect(t, dir, 0, "retired", "runs", "--dir", "itool-runs/r1")
+	if after := report(); after != before {
+		t.Errorf("the report of the retired run differs:\n%s\nbefore:\n%s", after, before)
+	}
+	for _, args := range [][]string{
+		{"--out", "adapter", "--round", "0"}, {"--out", "whole", "--merged", "--round", "0"},
+	} {
+		expect(t, dir, 0, " of run r1: ", append([]string{"export", "r1"}, args...)...)
+	}
+	expect(t, dir, exitError, "no run named r1", "watch", "r1")
+
+	// The name is free again.
+	code, out, errs := itool(t, dir, append(run, "--set", "line.rounds=0")...)
+	if code != 0 || !strings.Contains(out, "run r1 · done") {
+		t.Errorf("another run under the name: exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// TestRetireUnfinished: a run that goes on is refused, unless that is forced.
+func TestRetireUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
+	start(t, dir, "up", "--port=-1", "--dir", "up")
+	waitFor(t, func() bool { return exists(filepath.Join(dir, "up", "address")) })
+	where := []string{"--dir", "up"}
+	publish := append([]string{"publish", file, "--base", base, "--name", "p1"}, append(where, small...)...)
+	expect(t, dir, 0, "published run p1", publish...)
+	waitFor(t, func() bool {
+		_, out, _ := itool(t, dir, append([]string{"runs"}, where...)...)
+		return strings.Contains(out, "running")
+	})
+	expect(t, dir, exitError, "itool cancel p1", append([]string{"retire", "p1"}, where...)...)
+	expect(t, dir, 0, "is retired", append([]string{"retire", "p1", "--force"}, where...)...)
+	if out, _ := expect(t, dir, 0, "retired", append([]string{"runs"}, where...)...); strings.Contains(out, "running") {
+		t.Errorf("runs says\n%s", out)
+	}
+}
