@@ -67,7 +67,8 @@ func explainConnect(err error) error {
 		return fmt.Errorf("%w: Authorization Violation: the server wants another token, user or key", ErrDenied)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%w: give the file of the authority that signed the server's certificate (--ca)", err)
-	case strings.Contains(err.Error(), "certificate required"):
+	case strings.Contains(err.Error(), "certificate required"),
+		strings.Contains(err.Error(), "closed by remote after TLS handshake"):
 		return fmt.Errorf("%w: the server wants to see a certificate of this client (--cert and --key)", err)
 	}
 	return fmt.Errorf("%w: is the server up (itool up), and are the address and the credentials right?", err)

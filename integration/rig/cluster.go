@@ -84,7 +84,7 @@ func NATS(t testing.TB, o ClusterOptions) *Cluster {
 			"NATS_MONITOR=" + n.monitor,
 			"NATS_STORE=" + filepath.Join(c.Dir, fmt.Sprintf("nats-%d", i+1)),
 			"NATS_MAX_FILE=10GB",
-			"NATS_SYNC=2m", // what SIGKILL leaves in the page cache stays; tests cut no power
+			`NATS_SYNC="2m"`, // what SIGKILL leaves in the page cache stays; tests cut no power
 			"NATS_CERT=" + c.Certs.Cert, "NATS_KEY=" + c.Certs.Key, "NATS_CA=" + c.Certs.CA,
 			fmt.Sprintf("NATS_VERIFY=%t", o.Verify),
 			"NATS_CLUSTER_LISTEN=" + clusterListen[i],
