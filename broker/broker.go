@@ -196,7 +196,7 @@ func openOrCreate[T any](
 	c, cancel := b.call(ctx)
 	defer cancel()
 	for {
-		try, stop := context.WithTimeout(c, b.timeout/5)
+		try, stop := b.try(c)
 		v, err := open(try)
 		if errors.Is(err, missing) {
 			v, err = create(try)
@@ -232,4 +232,21 @@ func pause(c context.Context) bool {
 // still applies.
 func (b *Broker) call(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, b.timeout)
+}
+
+// try limits one of several attempts within a call. A server that dies takes the requests with
+// it that it has not answered: waiting for those until the end of the call would be in vain.
+func (b *Broker) try(c context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c, b.timeout/5)
+}
+
+// askTwice repeats a request that may be done twice if a server does not answer it soon.
+func askTwice[T any](b *Broker, c context.Context, ask func(context.Context) (T, error)) (T, error) {
+	try, stop := b.try(c)
+	v, err := ask(try)
+	stop()
+	if !passes(err) || c.Err() != nil {
+		return v, err
+	}
+	return ask(c)
 }

@@ -89,7 +89,9 @@ func (d *Delivery) send(ctx context.Context, what, signal string, settles bool) 
 	c, cancel := b.call(ctx)
 	defer cancel()
 	find := func(c context.Context) error {
-		_, err := b.js.Consumer(c, streamRun+d.Run, d.p.stage)
+		try, stop := b.try(c)
+		defer stop()
+		_, err := b.js.Consumer(try, streamRun+d.Run, d.p.stage)
 		return err
 	}
 	_, err := retryUnanswered(c, find, func() (*nats.Msg, error) {

@@ -117,7 +117,9 @@ func retryUnanswered[T any](c context.Context, look func(context.Context) error,
 
 func (b *Broker) findStream(stream string) func(context.Context) error {
 	return func(c context.Context) error {
-		_, err := b.js.Stream(c, stream)
+		try, stop := b.try(c)
+		defer stop()
+		_, err := b.js.Stream(try, stream)
 		return err
 	}
 }

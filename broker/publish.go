@@ -34,10 +34,12 @@ func (b *Broker) put(ctx context.Context, stream, op string, msg *nats.Msg) (sto
 	defer cancel()
 	for {
 		_, err = retryUnanswered(c, b.findStream(stream), func() (*jetstream.PubAck, error) {
-			return b.js.PublishMsg(c, msg,
-				jetstream.WithExpectStream(stream),
-				jetstream.WithExpectLastSequencePerSubject(0),
-				jetstream.WithRetryAttempts(0))
+			return askTwice(b, c, func(c context.Context) (*jetstream.PubAck, error) {
+				return b.js.PublishMsg(c, msg,
+					jetstream.WithExpectStream(stream),
+					jetstream.WithExpectLastSequencePerSubject(0),
+					jetstream.WithRetryAttempts(0))
+			})
 		})
 		var api *jetstream.APIError
 		switch {

@@ -38,7 +38,9 @@ func (b *Broker) getRecord(ctx context.Context, stream, subject, op string) (Mes
 	c, cancel := b.call(ctx)
 	defer cancel()
 	m, err := retryUnanswered(c, b.findStream(stream), func() (*nats.Msg, error) {
-		return b.nc.RequestWithContext(c, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+		return askTwice(b, c, func(c context.Context) (*nats.Msg, error) {
+			return b.nc.RequestWithContext(c, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+		})
 	})
 	if err != nil {
 		return Message{}, b.explain(ctx, op, err)
@@ -246,7 +248,9 @@ func (s *scan) yieldOne(m jetstream.Msg, sequence uint64) bool {
 // findReader answers errReaderLost if a temporary consumer is gone.
 func (s *scan) findReader(cons jetstream.Consumer) func(context.Context) error {
 	return func(c context.Context) error {
-		_, err := s.b.js.Consumer(c, s.stream, cons.CachedInfo().Name)
+		try, stop := s.b.try(c)
+		defer stop()
+		_, err := s.b.js.Consumer(try, s.stream, cons.CachedInfo().Name)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return fmt.Errorf("%w: %w", errReaderLost, err)
 		}
@@ -264,7 +268,7 @@ func (b *Broker) reader(
 	c, cancel := b.call(ctx)
 	defer cancel()
 	for {
-		try, stop := context.WithTimeout(c, b.timeout/5)
+		try, stop := b.try(c)
 		cons, err := b.js.CreateConsumer(try, stream, jetstream.ConsumerConfig{
 			FilterSubject:     subject,
 			DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
