@@ -9,12 +9,16 @@ import (
 	"itool/integration/rig"
 )
 
-// connect opens a connection to one node of a cluster.
-func connect(t *testing.T, c *rig.Cluster, node int) *broker.Broker {
+// connect opens a connection to one of the given nodes of a cluster.
+func connect(t *testing.T, c *rig.Cluster, nodes ...int) *broker.Broker {
 	t.Helper()
+	var urls []string
+	for _, n := range nodes {
+		urls = append(urls, c.URL(n))
+	}
 	b, err := broker.Connect(t.Context(), broker.Config{
-		URL: strings.Replace(c.URL(node), "://", "://"+c.User+":"+c.Password+"@", 1),
-		CA:  c.Certs.CA, Replicas: rig.Nodes, Name: "test",
+		URL: strings.Join(urls, ","), User: c.User, Password: c.Password, CA: c.Certs.CA,
+		Replicas: rig.Nodes, Name: "test",
 	})
 	if err != nil {
 		t.Fatal(err)

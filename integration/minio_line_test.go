@@ -97,7 +97,7 @@ func leaks(t *testing.T, where string, content []byte, secrets ...string) {
 	t.Helper()
 	for _, s := range secrets {
 		if bytes.Contains(content, []byte(s)) {
-			t.Errorf("a MinIO key is in %s", where)
+			t.Errorf("a secret is in %s", where)
 		}
 	}
 }

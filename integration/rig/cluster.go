@@ -82,7 +82,7 @@ func NATS(t testing.TB, o ClusterOptions) *Cluster {
 			"NATS_LISTEN=" + n.listen,
 			"NATS_ADVERTISE=" + n.clients.Address(),
 			"NATS_MONITOR=" + n.monitor,
-			"NATS_STORE=" + filepath.Join(c.Dir, fmt.Sprintf("nats-%d", i+1)),
+			"NATS_STORE=" + c.Store(i),
 			"NATS_MAX_FILE=10GB",
 			`NATS_SYNC="2m"`, // what SIGKILL leaves in the page cache stays; tests cut no power
 			"NATS_CERT=" + c.Certs.Cert, "NATS_KEY=" + c.Certs.Key, "NATS_CA=" + c.Certs.CA,
@@ -98,7 +98,7 @@ func NATS(t testing.TB, o ClusterOptions) *Cluster {
 	for i := range c.nodes {
 		c.Start(t, i)
 	}
-	c.waitReady(t)
+	c.WaitReady(t)
 	return c
 }
 
@@ -120,6 +120,9 @@ func (c *Cluster) Start(t testing.TB, node int) {
 	n := &c.nodes[node]
 	n.Process = startProgram(t, c.Dir, n.env, natsServer(t), "-c", "nats.conf")
 }
+
+// Store is the folder with the data of a node.
+func (c *Cluster) Store(node int) string { return filepath.Join(c.Dir, fmt.Sprintf("nats-%d", node+1)) }
 
 // Kill ends a node by SIGKILL.
 func (c *Cluster) Kill(node int) { c.nodes[node].Kill() }
@@ -172,8 +175,8 @@ func (c *Cluster) Leader(stream string) int {
 	return -1
 }
 
-// waitReady waits until all nodes know one another and one leads.
-func (c *Cluster) waitReady(t testing.TB) {
+// WaitReady waits until all nodes know one another and one leads.
+func (c *Cluster) WaitReady(t testing.TB) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		ready := 0

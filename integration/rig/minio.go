@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"itool/storage/minio"
 )
 
 // minioModule is a test tool under the AGPL: it is built and run as a program of its own, never
@@ -27,20 +30,65 @@ const minioModule = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 // it; with ITOOL_MINIO=build in the environment it builds it, once.
 func MinIO(t *testing.T) (endpoint, access, secret string) {
 	t.Helper()
-	bin := minioBinary(t)
-	access, secret = rand.Text(), rand.Text()
-	dir := t.TempDir()
+	s := &Store{Access: rand.Text(), Secret: rand.Text()}
+	s.start(t)
+	return s.Endpoint, s.Access, s.Secret
+}
+
+// Store is a running MinIO.
+type Store struct {
+	Endpoint       string // host:port
+	Access, Secret string
+	Certs          Certs // zero without TLS
+}
+
+// MinIOWithTLS is MinIO with a certificate of an authority of the test's own.
+func MinIOWithTLS(t *testing.T) *Store {
+	t.Helper()
+	s := &Store{Access: rand.Text(), Secret: rand.Text(), Certs: NewCerts(t)}
+	s.start(t)
+	return s
+}
+
+// Open opens a bucket of the store, which exists.
+func (s *Store) Open(t *testing.T, bucket, prefix string) *minio.Store {
+	t.Helper()
+	opened, err := minio.Open(t.Context(), minio.Config{
+		Endpoint: s.Endpoint, Bucket: bucket, Prefix: prefix, Secure: s.Certs.CA != "", CA: s.Certs.CA,
+		AccessKey: minio.Secret(s.Access), SecretKey: minio.Secret(s.Secret),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { opened.Close() })
+	return opened
+}
+
+func (s *Store) start(t *testing.T) {
+	t.Helper()
+	bin, dir := minioBinary(t), t.TempDir()
+	if s.Certs.CA != "" { // where MinIO looks for them
+		certs := os.DirFS(filepath.Dir(s.Certs.CA))
+		if err := os.CopyFS(filepath.Join(dir, "certs"), certs); err != nil {
+			t.Fatal(err)
+		}
+		for from, to := range map[string]string{s.Certs.Cert: "public.crt", s.Certs.Key: "private.key"} {
+			from = filepath.Join(dir, "certs", filepath.Base(from))
+			if err := os.Rename(from, filepath.Join(dir, "certs", to)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	for range 5 { // another process may take the free port first
-		endpoint = freeAddress(t)
+		s.Endpoint = freeAddress(t)
 		log := &syncBuffer{}
-		if err := startMinIO(t, bin, dir, endpoint, access, secret, log); err != nil {
-			t.Logf("MinIO on %s: %v\n%s", endpoint, err, log)
+		if err := s.startOn(t, bin, dir, log); err != nil {
+			t.Logf("MinIO on %s: %v\n%s", s.Endpoint, err, log)
 			continue
 		}
-		return endpoint, access, secret
+		return
 	}
 	t.Fatal("MinIO does not start: see its output above")
-	return
 }
 
 // minioBinary finds the server in the user's cache folder, or builds it there.
@@ -82,13 +130,13 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// startMinIO returns when the server is ready to serve.
-func startMinIO(t *testing.T, bin, dir, endpoint, access, secret string, log *syncBuffer) error {
+// startOn returns when the server is ready to serve.
+func (s *Store) startOn(t *testing.T, bin, dir string, log *syncBuffer) error {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background()) // kills the process
-	cmd := exec.CommandContext(ctx, bin, "server", "--quiet", "--address", endpoint,
+	cmd := exec.CommandContext(ctx, bin, "server", "--quiet", "--address", s.Endpoint,
 		"--certs-dir", filepath.Join(dir, "certs"), filepath.Join(dir, "data"))
-	cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+access, "MINIO_ROOT_PASSWORD="+secret,
+	cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+s.Access, "MINIO_ROOT_PASSWORD="+s.Secret,
 		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_CI_CD=on")
 	cmd.Stdout, cmd.Stderr = log, log
 	dieWithParent(cmd)
@@ -98,7 +146,11 @@ func startMinIO(t *testing.T, bin, dir, endpoint, access, secret string, log *sy
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait(); close(exited) }()
-	err := waitReady("http://"+endpoint+"/", exited)
+	scheme := "http"
+	if s.Certs.CA != "" {
+		scheme = "https"
+	}
+	err := waitReady(scheme+"://"+s.Endpoint+"/", exited)
 	if err != nil {
 		stop()
 		<-exited
@@ -111,6 +163,9 @@ func startMinIO(t *testing.T, bin, dir, endpoint, access, secret string, log *sy
 // waitReady waits until the server refuses an anonymous request with 403. The health page is no
 // use: it says "ready" while the server still answers every request with 503.
 func waitReady(url string, exited <-chan error) error {
+	// Its certificate is not checked here: the tests do that.
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
 	limit := time.After(time.Minute)
 	for tick := time.Tick(20 * time.Millisecond); ; {
 		select {
@@ -120,7 +175,7 @@ func waitReady(url string, exited <-chan error) error {
 			return fmt.Errorf("not ready after a minute")
 		case <-tick:
 		}
-		if r, err := http.Get(url); err == nil {
+		if r, err := client.Get(url); err == nil {
 			r.Body.Close()
 			if r.StatusCode == http.StatusForbidden {
 				return nil
