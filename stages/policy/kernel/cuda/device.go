@@ -19,6 +19,8 @@ var modules = []struct {
 	{"norm", []string{"rmsnorm", "rmsnorm_backward", "rmsnorm_backward_weight"}},
 	{"rows", []string{"gather_rows", "scatter_rows", "embed_f32", "embed_bf16", "embed_f16", "embed_backward"}},
 	{"product", productKernels()},
+	{"attention", attentionKernels()},
+	{"paths", append(sized("paths_f32", "paths_bf16"), "paths_combine")},
 	{"sums", []string{"sum_squares", "sum_parts"}},
 }
 
