@@ -21,7 +21,7 @@ func Example() {
 	_, err = schemas.Decode[schemas.Pair](batch)
 	fmt.Println(err)
 	// Output:
-	// score/v1 1 b000003
+	// score/v2 1 b000003
 	// s0-17 1.5 <nil>
-	// schemas: pair/v2: the batch holds score/v1 records
+	// schemas: pair/v2: the batch holds score/v2 records
 }

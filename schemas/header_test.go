@@ -11,14 +11,14 @@ import (
 
 var fullHeader = schemas.Header{
 	Run: "demo-1", Round: -1, Key: "s0-17", Seed: math.MaxUint64, Policy: "sha256:ab", Config: "c1", Input: "d2",
-	Schema: "score/v1", SHA256: strings.Repeat("0af9", 16), Rows: 64, Worker: "host/12 itool 0.1 avx512",
+	Schema: "score/v2", SHA256: strings.Repeat("0af9", 16), Rows: 64, Worker: "host/12 itool 0.1 avx512",
 	Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 }
 
 func TestHeaderMap(t *testing.T) {
 	want := map[string]string{
 		"itool-run": "demo-1", "itool-round": "-1", "itool-key": "s0-17", "itool-seed": "18446744073709551615",
-		"itool-policy": "sha256:ab", "itool-config": "c1", "itool-input": "d2", "itool-schema": "score/v1",
+		"itool-policy": "sha256:ab", "itool-config": "c1", "itool-input": "d2", "itool-schema": "score/v2",
 		"itool-sha256": strings.Repeat("0af9", 16), "itool-rows": "64", "itool-worker": "host/12 itool 0.1 avx512",
 		"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	}

@@ -26,7 +26,7 @@ func (c halveConfig) Validate() error {
 
 func (halve) Spec() stages.Spec {
 	return stages.Spec{
-		Name: "halve", Wakes: "score", Reads: "score/v1", Writes: "score", Schema: "score/v1", NoPolicy: true,
+		Name: "halve", Wakes: "score", Reads: "score/v2", Writes: "score", Schema: "score/v2", NoPolicy: true,
 	}
 }
 

@@ -76,7 +76,7 @@ func TestItemsThatWaitHoldNoSlot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.Header.Schema = "score/v2"
+		b.Header.Schema = "score/v3"
 		if _, err := w.c.Publish(t.Context(), "root", b, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestItemsThatWaitDoNotKeepAnIdleWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Header.Schema = "score/v2"
+	b.Header.Schema = "score/v3"
 	if _, err := w.c.Publish(t.Context(), "root", b, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestTheFirstStageComesFirst(t *testing.T) {
 		put(w, "root", 0, fmt.Sprintf("k%d", i), []schemas.Score{{}})
 	}
 	later := stages.Spec{
-		Name: "filter", Wakes: "candidate", Reads: "score/v1", Writes: "pair", Schema: "score/v1", NoPolicy: true,
+		Name: "filter", Wakes: "candidate", Reads: "score/v2", Writes: "pair", Schema: "score/v2", NoPolicy: true,
 	}
 	var order []string
 	served := make(chan string, 2*items)

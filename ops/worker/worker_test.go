@@ -33,12 +33,12 @@ func (d doer) Process(ctx context.Context, in stages.Input, out stages.Output) e
 }
 
 var perItem = stages.Spec{
-	Name: "expand", Wakes: "root", Reads: "score/v1", Writes: "candidate", Schema: "score/v1", NoPolicy: true,
+	Name: "expand", Wakes: "root", Reads: "score/v2", Writes: "candidate", Schema: "score/v2", NoPolicy: true,
 }
 
 var gathering = stages.Spec{
-	Name: "update", Wakes: "pair", Gather: true, Reads: "score/v1",
-	Writes: "policy", Schema: "score/v1", NextRound: true, NoPolicy: true,
+	Name: "update", Wakes: "pair", Gather: true, Reads: "score/v2",
+	Writes: "policy", Schema: "score/v2", NextRound: true, NoPolicy: true,
 }
 
 // echo answers with the rows it got.
@@ -290,7 +290,7 @@ func TestANewerRecordWaitsForANewerWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Header.Schema = "score/v2"
+	b.Header.Schema = "score/v3"
 	if _, err := w.c.Publish(t.Context(), "root", b, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +299,7 @@ func TestANewerRecordWaitsForANewerWorker(t *testing.T) {
 	await[schemas.Score](w, "candidate", 0, "l") // what can be done is done meanwhile
 	stop()
 	newer := perItem
-	newer.Reads, newer.NoPolicy = "score/v2", true
+	newer.Reads, newer.NoPolicy = "score/v3", true
 	w.start(1, doer{newer, func(_ context.Context, in stages.Input, out stages.Output) error {
 		b, err := schemas.Encode(in.Header, []schemas.Score{{ExampleID: "new"}})
 		if err != nil {

@@ -26,7 +26,7 @@ func (config) Validate() error { return nil }
 
 func (d doubler) Spec() stages.Spec {
 	return stages.Spec{
-		Name: "double", Wakes: "score", Gather: d.trains, Reads: "score/v1", Writes: "score", Schema: "score/v1",
+		Name: "double", Wakes: "score", Gather: d.trains, Reads: "score/v2", Writes: "score", Schema: "score/v2",
 		NoPolicy: !d.trains,
 	}
 }
