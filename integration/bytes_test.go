@@ -23,11 +23,13 @@ import (
 var small = []string{
 	"line.rounds=2", "line.evaluate=none", "line.batch_rows=16", "split.test_share=0",
 	"warmup.epochs=1", "warmup.batch_size=16", "warmup.checkpoint_steps=1", "warmup.plateau=1",
+	"warmup.best=accuracy", "warmup.accuracy_rows=4", "score.draws=2", "score.greedy=true", "select.order=mixed",
 	"select.max_trees=6", "select.judge_examples=4", "select.max_tokens=32", "select.ratio=0.5",
 	"expand.width=3", "expand.max_answer_tokens=40",
 	"select.self_eval=on", "filter.mode=paper", "filter.min_chosen_q=-9", "filter.min_q_difference=0.0001",
 	"update.min_pairs=1", "update.min_steps=1", "update.batch_size=2", "update.epochs=2",
 	"update.checkpoint_steps=1", "update.guard_prompts=4",
+	"update.best=accuracy", "update.validate_steps=1", "update.accuracy_rows=4",
 }
 
 // cluster is one run in separate processes.

@@ -70,6 +70,20 @@ func (c Config) Validate() error {
 			"they must have the same value, or the calibration is of another form than the one in use",
 			c.Select.SelfEvalReference, c.Expand.SelfEvalReference)
 	}
+	return c.checkOrder()
+}
+
+// checkOrder checks that score measures what select orders by. It is not switched on in silence, because
+// the answers of the whole buffer take much longer than its perplexities.
+func (c Config) checkOrder() error {
+	switch {
+	case c.Select.Order == selection.OrderMixed && c.Score.Draws < 2:
+		return fmt.Errorf("select.order: mixed needs score.draws of 2 or more, it is %d: set score.draws to 4 "+
+			"(so many answers to every example of the buffer, in every round)", c.Score.Draws)
+	case c.Select.Order == selection.OrderErrors && !c.Score.Greedy:
+		return fmt.Errorf("select.order: errors needs score.greedy: set it to true " +
+			"(an answer to every example of the buffer, in every round)")
+	}
 	return nil
 }
 

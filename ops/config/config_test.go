@@ -33,6 +33,12 @@ func TestLoad(t *testing.T) {
 		"two sections that agree": {
 			sets: []string{"expand.self_eval_reference=false", "select.self_eval_reference=false"},
 			want: func(c *config.Config) { c.Expand.SelfEvalReference, c.Select.SelfEvalReference = false, false }},
+		"an order that needs draws": {sets: []string{"select.order=mixed", "score.draws=1"},
+			err: "select.order: mixed needs score.draws of 2 or more, it is 1"},
+		"an order that needs answers": {sets: []string{"select.order=errors"},
+			err: "select.order: errors needs score.greedy"},
+		"orders with what they need": {sets: []string{"select.order=mixed", "score.draws=2"},
+			want: func(c *config.Config) { c.Select.Order, c.Score.Draws = "mixed", 2 }},
 		"an unknown key names its line": {yaml: "line:\n  rounds: 2\nexpand:\n  widht: 3\n",
 			err: "itool.yaml:4|expand.widht|did you mean width"},
 		"an unknown section":           {yaml: "expnad:\n  width: 3\n", err: "itool.yaml:1|expnad|did you mean expand"},

@@ -18,6 +18,7 @@ import (
 	"itool/ops/config"
 	"itool/ops/pretrain"
 	"itool/ops/synth"
+	"itool/stages/score"
 )
 
 //go:embed base
@@ -96,6 +97,7 @@ func Config(quick bool) config.Config {
 	c.Split.ValidationShare = 0
 	c.Split.ReplayShare = 0.35
 	c.Warmup.Epochs, c.Warmup.BatchSize, c.Warmup.CheckpointSteps, c.Warmup.Plateau = 3, 8, 0, 1
+	c.Score.Arguments = score.Listed // as all runs of integration/lab, which start from here
 	c.Select.Ratio, c.Select.MaxTrees = 0.6, 0
 	c.Select.MaxTokens, c.Expand.MaxAnswerTokens = longest, longest
 	c.Update.GuardTokens, c.Evaluate.MaxTokens = longest, longest

@@ -115,6 +115,9 @@ func (w Work) Seconds(s Speed, cfg config.Config) float64 {
 	}
 	held := float64(2+w.Rounds) * float64(w.Held) * answer
 	score := float64(w.Train) / 2 * row
+	if answers := cfg.Score.Answers(); answers > 0 {
+		score += float64(w.Train) / 2 * (row + float64(answers)*answerTokens/s.Draw)
+	}
 	selection := float64(cfg.Select.HeadroomExamples) * (answer + float64(cfg.Select.HeadroomDraws)*answerTokens/s.Draw)
 	search := float64(w.Trees) * (row + treeTokens/s.Draw)
 	updating := float64(w.Trees*treePairs*cfg.Update.Epochs)*row*trainingCost + float64(cfg.Update.GuardPrompts)*answer

@@ -33,6 +33,11 @@ func TestCount(t *testing.T) {
 	if s := got.Seconds(estimate.Speed{Prompt: 200, Draw: 100}, chosen); s <= fast {
 		t.Errorf("answering validation examples costs nothing: %g s, without %g s", s, fast)
 	}
+	asked := cfg
+	asked.Score.Draws, asked.Score.Greedy = 4, true
+	if s := got.Seconds(estimate.Speed{Prompt: 200, Draw: 100}, asked); s <= fast {
+		t.Errorf("answering the buffer costs nothing: %g s, without %g s", s, fast)
+	}
 }
 
 // With a clock that ticks once a reading, the speeds are the numbers of tokens.

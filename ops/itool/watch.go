@@ -24,8 +24,10 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
+	display := a.display()
+	display.Warn = true
 	stop := job.Until(ctx, func(ctx context.Context) error {
-		return progress.Follow(ctx, s.Courier, c.RunName, a.display())
+		return progress.Follow(ctx, s.Courier, c.RunName, display)
 	})
 	end, err := progress.AwaitEnd(ctx, s.Courier, c.RunName)
 	if followErr := stop(); err == nil {

@@ -33,6 +33,9 @@ func (k *Keeper) items(ctx context.Context, s *runState, rd Round, r int) ([]str
 		if err != nil {
 			return nil, nil, err
 		}
+		if text := warning(s.run.Config, rows); text != "" {
+			k.Log.Warn(text, "run", s.run.Name, "round", r)
+		}
 		selected := map[string]bool{}
 		for _, x := range rows {
 			if x.Selected {

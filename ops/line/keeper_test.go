@@ -65,6 +65,7 @@ type world struct {
 	reason           string // of the dropped rows; "": no_answer
 	failing          string // ID of an example whose expansion is rejected
 	updateFails      bool
+	cut              int32    // of a hundred answers to validation examples
 	calls            sync.Map // "<stage>.<round>.<key>" → times processed
 }
 
@@ -97,7 +98,10 @@ func (w *world) stage(spec stages.Spec) stages.Stage {
 	case "select":
 		return stage(spec, func(_ stages.Input, s []schemas.Score) (out []schemas.Selection, _ error) {
 			for i, x := range s {
-				out = append(out, schemas.Selection{ExampleID: x.ExampleID, Selected: i%3 == 0})
+				out = append(out, schemas.Selection{
+					ExampleID: x.ExampleID, Selected: i%3 == 0,
+					Answers: 100, AnswersCut: w.cut, AnswersLimit: 64, ReferenceTokens: 100,
+				})
 			}
 			return out, nil
 		})

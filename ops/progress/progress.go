@@ -29,6 +29,8 @@ type Display struct {
 	Table func(lines []string) // replaces the table that is shown; nil: there is no terminal
 	Lines io.Writer            // gets lines when Table is nil
 	Log   *slog.Logger         // hears of a broker that does not answer
+	// Warn shows what spoils a round's search. A program that also runs the keeper has it in the keeper's log.
+	Warn bool
 }
 
 // Follow shows how far a run is, until ctx ends: a table on a terminal; otherwise a line
@@ -80,6 +82,11 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 			}
 			asked = time.Now()
 		}
+		if d.Warn {
+			if err := t.warn(ctx, c); err != nil && ctx.Err() == nil {
+				d.Log.Warn("read the selection; trying again", "error", err)
+			}
+		}
 		if d.Table != nil {
 			d.Table(t.Table(time.Now()))
 		} else {
@@ -90,6 +97,21 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 
 // askEvery is how often Follow asks what the run waits for.
 const askEvery = 3 * time.Second
+
+// warn reads the warnings of the rounds of trees, each once.
+func (t *Tracker) warn(ctx context.Context, c *courier.Courier) error {
+	for _, r := range t.view.Rounds {
+		if _, known := t.warnings[roundID(r)]; known || r.Record != schemas.RecordPair {
+			continue
+		}
+		text, err := line.Warning(ctx, c, t.run, r.Round)
+		if err != nil {
+			return err
+		}
+		t.Warn(r, text)
+	}
+	return nil
+}
 
 // AwaitEnd waits for the end record of a run. It waits for a run that is not opened yet
 // and for a broker that does not answer.
@@ -126,6 +148,8 @@ type Tracker struct {
 	last    time.Time           // when a line was last printed
 	waits   []string            // what the run waits for
 	told    string              // of these, what Lines printed last
+	// What spoils the search of a round, by roundID; "": nothing. Lines prints it once, under its text.
+	warnings map[string]string
 }
 
 // mark is a count at a time: the start of a rate.
@@ -145,6 +169,7 @@ type longItem struct {
 func NewTracker(run string) *Tracker {
 	return &Tracker{
 		run: run, first: map[string]mark{}, items: map[string]longItem{}, printed: map[string]bool{},
+		warnings: map[string]string{},
 	}
 }
 
@@ -201,6 +226,9 @@ func (t *Tracker) mark(id string, done int, now time.Time) {
 
 func stepID(r line.RoundView, s line.Step) string { return roundID(r) + "." + s.Stage }
 
+// Warn takes what spoils the search of a round; "": nothing.
+func (t *Tracker) Warn(r line.RoundView, text string) { t.warnings[roundID(r)] = text }
+
 func roundID(r line.RoundView) string { return fmt.Sprintf("%s.%d", r.Record, r.Round) }
 
 // Work says in words what the results of a round are about, such as "evaluate warm-up".
@@ -220,6 +248,9 @@ func (t *Tracker) Table(now time.Time) []string {
 			state = t.pace(r.Done, r.Total, t.first[roundID(r)], now)
 		}
 		out = append(out, row(Work(r), r.Done, r.Total, state))
+		if text := t.warnings[roundID(r)]; text != "" && !r.Gathered {
+			out = append(out, strings.Split(report.Wrap("warning: "+text, "    ", 100), "\n")...)
+		}
 		for _, s := range r.Steps {
 			out = append(out, row("  "+s.Stage, s.Done, r.Total, t.pace(s.Done, r.Total, t.first[stepID(r, s)], now)))
 		}
@@ -257,6 +288,10 @@ func (t *Tracker) Lines(w io.Writer, now time.Time) {
 	var open []string
 	for _, r := range t.view.Rounds {
 		id := roundID(r)
+		if text := t.warnings[id]; text != "" {
+			t.warnings[id] = ""
+			fmt.Fprintf(w, "%s %s: %s: warning: %s\n", now.Format(time.TimeOnly), t.run, Work(r), text)
+		}
 		if r.Gathered {
 			if !t.printed[id] {
 				t.printed[id] = true

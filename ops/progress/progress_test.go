@@ -57,6 +57,30 @@ func TestTracker(t *testing.T) {
 	}
 }
 
+// TestWarning: what spoils a search is shown while the round is open, in lines that fit, and printed once.
+func TestWarning(t *testing.T) {
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	round := line.RoundView{Record: "pair", Title: "search with", OfPolicy: true, Total: 45}
+	tr := progress.NewTracker("r1")
+	tr.See(line.View{Rounds: []line.RoundView{round}}, at)
+	tr.Warn(round, "217 of 866 answers"+strings.Repeat(" ran out of length", 8))
+	table := tr.Table(at)
+	if !strings.Contains(strings.Join(table, "\n"), "\n    warning: 217 of 866 answers") {
+		t.Errorf("the table lacks the warning:\n%s", strings.Join(table, "\n"))
+	}
+	for _, l := range table {
+		if len([]rune(l)) > 100 {
+			t.Errorf("a line of %d characters: %q", len(l), l)
+		}
+	}
+	var out bytes.Buffer
+	tr.Lines(&out, at)
+	tr.Lines(&out, at)
+	if want := "12:00:00 r1: search with warm-up: warning: 217 of 866"; strings.Count(out.String(), want) != 1 {
+		t.Errorf("got %q, want %q once", out.String(), want)
+	}
+}
+
 // A round of several stages shows each of them: trees that were searched are progress, though none is
 // filtered yet.
 func TestStages(t *testing.T) {

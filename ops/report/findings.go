@@ -82,6 +82,9 @@ func (r *Report) stageRemarks() []string {
 			add(fmt.Sprintf("%d of %d searched answers reached the length limit and failed (expand.max_answer_tokens)",
 				rd.Cut, rd.Terminals), PolicyName(rd.Round+1))
 		}
+		if l := rd.Lengths; l != nil && l.Warning != "" {
+			add("before the search: "+l.Warning, PolicyName(rd.Round+1))
+		}
 		switch j := rd.Judge; {
 		case j == nil || j.Counts:
 		case j.Mass == nil:

@@ -7,6 +7,7 @@ import (
 
 	"itool/schemas"
 	"itool/stages/evaluate/stats"
+	"itool/stages/expand"
 	"itool/stages/selection"
 	"itool/stages/update"
 )
@@ -56,14 +57,15 @@ func (r *Report) diagnose() {
 	}
 }
 
-// bars are the sections of the run's configuration that contain the other bars.
+// bars are the sections of the run's configuration that contain the other bars, and limits.
 type bars struct {
 	Select selection.Config `json:"select"`
+	Expand expand.Config    `json:"expand"`
 	Update update.Config    `json:"update"`
 }
 
 func (r *Report) bars() bars {
-	b := bars{selection.Default(), update.Default()}
+	b := bars{selection.Default(), expand.Default(), update.Default()}
 	_ = json.Unmarshal(r.Config, &b) // valid: publish has checked it
 	return b
 }

@@ -222,11 +222,14 @@ func (g *gatherer) readRounds(ctx context.Context) error {
 }
 
 func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
-	nats := 0.0
+	nats, answered := 0.0, map[string]schemas.Score{}
 	if err := eachBatch(ctx, g, schemas.RecordScore, rd.Round, func(rows []schemas.Score) {
 		for _, s := range rows {
 			rd.Scored++
 			nats += math.Log(s.Perplexity)
+			if s.Answered || s.Draws > 0 {
+				answered[s.ExampleID] = s
+			}
 		}
 	}); err != nil || rd.Scored == 0 {
 		return err
@@ -236,10 +239,12 @@ func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 		for _, s := range rows {
 			if s.Selected {
 				rd.Selected++
+				rd.addAnswers(answered[s.ExampleID])
 			}
 		}
 		if len(rows) > 0 {
 			rd.Judge, rd.Headroom = judgeOf(rows[0]), headroomOf(rows[0])
+			rd.Lengths = lengthsOf(rows[0], g.r.bars().Expand.MaxAnswerTokens)
 		}
 	}); err != nil {
 		return err

@@ -188,12 +188,34 @@ type Round struct {
 	ChosenChange   float64   `json:"chosen_change"`
 	RejectedChange float64   `json:"rejected_change"`
 	Sides          *Sides    `json:"sides,omitempty"`    // nil: nothing was trained
+	Answers        *Answers  `json:"answers,omitempty"`  // of policy Round to the selected examples; nil: not asked
+	Lengths        *Lengths  `json:"lengths,omitempty"`  // of policy Round; nil: not counted
 	Judge          *Judge    `json:"judge,omitempty"`    // of policy Round
 	Headroom       *Headroom `json:"headroom,omitempty"` // of policy Round; nil: not measured
 	// GainOfHeadroom is the share of the headroom that the round gained: the gain of policy
 	// Round+1 over policy Round ÷ Headroom.Gap, both as shares of rows. It is nil if one of them
 	// is missing, or if the headroom is not positive.
 	GainOfHeadroom *float64 `json:"gain_of_headroom,omitempty"`
+}
+
+// Answers are what the policy answered to the examples that were then selected, when they were scored.
+type Answers struct {
+	Draws  int            `json:"draws"`  // answers per example; 0: none were drawn
+	Mixed  int            `json:"mixed"`  // examples that some of the draws get right and some wrong
+	Never  int            `json:"never"`  // examples that no draw gets right
+	Solved int            `json:"solved"` // examples that every draw gets right
+	Greedy int            `json:"greedy"` // examples that were answered greedily
+	Errors map[string]int `json:"errors"` // of these, the wrong ones by type of error
+}
+
+// Lengths counts the answers to validation examples that reached the limit, before the search.
+type Lengths struct {
+	Answers         int `json:"answers"`
+	Cut             int `json:"cut"`
+	Limit           int `json:"limit"`            // tokens of an answer
+	ReferenceTokens int `json:"reference_tokens"` // of the longest reference that was selected or asked
+	// Warning says what is too short and which setting helps; "": nothing is.
+	Warning string `json:"warning,omitempty"`
 }
 
 // Judge says how well the policy's evaluation of its own answers agrees with the reference,

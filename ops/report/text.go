@@ -27,7 +27,7 @@ func (r *Report) Text(out io.Writer) error {
 	}
 	for _, section := range []func(*printer){
 		r.textRows, r.textAccuracy, r.textCategories, r.textErrors, r.textGates,
-		r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures,
+		r.textAnswers, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures,
 	} {
 		section(w)
 	}
@@ -213,6 +213,9 @@ func (r *Report) textTraining(w *printer) {
 	w.table("guard: the same held-out prompts before and after an update "+
 		"(p: probability of such a drop by chance)", rows)
 }
+
+// Wrap breaks a text into lines of at most width characters, the indent included.
+func Wrap(s, indent string, width int) string { return wrap(s, " ", indent, width) }
 
 // wrap breaks a text into lines after separators. width is in characters.
 func wrap(s, sep, indent string, width int) string {

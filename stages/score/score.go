@@ -1,5 +1,9 @@
 // Package score measures how hard each example of the replay buffer is for the
-// policy of the round: the perplexity of its reference answer, Eq. 4.
+// policy of the round: the perplexity of its reference answer, Eq. 4, and, if select needs
+// it, whether the policy answers it rightly, greedily or in some of several draws.
+//
+// config.go holds the settings, canonical.go puts a reference's arguments into the order
+// that is scored, and answers.go has the examples answered.
 //
 // One batch of examples comes in, one batch of scores goes out, so the stage scales
 // with the number of batches. An example without an answer, of another chat template,
@@ -19,15 +23,6 @@ import (
 	"itool/stages/policy"
 )
 
-// Config has no settings: perplexity is what Eq. 4 says it is.
-type Config struct{}
-
-// Default is the only Config.
-func Default() Config { return Config{} }
-
-// Validate always succeeds.
-func (Config) Validate() error { return nil }
-
 // Stage scores one batch of examples.
 type Stage struct{ engine *policy.Engine }
 
@@ -44,7 +39,8 @@ func (*Stage) Spec() stages.Spec {
 
 // Process gives every example of the batch exactly one score.
 func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	if _, err := stages.Config(in, Default()); err != nil {
+	cfg, err := stages.Config(in, Default())
+	if err != nil {
 		return err
 	}
 	exs, err := stages.Rows[schemas.Example](in.Batches)
@@ -64,6 +60,9 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 			return stages.Reject(fmt.Errorf("score: %w", err))
 		}
 		seqs[i] = policy.Sequence{Prompt: ex.PromptIDs, Answer: ex.AnswerIDs}
+		if cfg.Arguments == Canonical {
+			seqs[i].Answer = canonical(p, &ex)
+		}
 	}
 	logps, err := p.LogProbsWith(ctx, seqs, func(done int) { out.Progress(done, len(seqs), "rows", "") })
 	if errors.Is(err, policy.ErrTooLong) {
@@ -80,6 +79,9 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 			return stages.Reject(err)
 		}
 		rows[i] = schemas.Score{ExampleID: ex.ID, Perplexity: h, Tokens: int32(len(logps[i])), HasCall: ex.Calls > 0}
+	}
+	if err := answer(ctx, cfg, p, in, out, exs, rows); err != nil {
+		return err
 	}
 	return stages.Result(in, out, rows)
 }

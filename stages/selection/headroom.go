@@ -33,6 +33,7 @@ func (a *panel) headroom(ctx context.Context, cfg Config, in stages.Input, out s
 		if err != nil {
 			return headroom{}, err
 		}
+		a.lengths.add(verdicts)
 		for n, v := range verdicts {
 			right[n] = right[n] || v.Pass
 		}

@@ -21,6 +21,7 @@ type panel struct {
 	unfit       int               // validation examples that cannot be asked or judged
 
 	greedy, drawn []schemas.Verdict // by example; drawn at temperature 1
+	lengths       lengths           // of all answers so far
 }
 
 // newPanel chooses the examples. The first ones calibrate; their number is calibrating.
@@ -65,6 +66,11 @@ func (a *panel) ask(ctx context.Context, cfg Config, in stages.Input, out stages
 		if err != nil {
 			return err
 		}
+		a.lengths.add(*into)
+	}
+	a.lengths.limit = cfg.MaxTokens
+	for i := range a.examples {
+		a.lengths.reference = max(a.lengths.reference, len(a.examples[i].AnswerIDs))
 	}
 	return nil
 }

@@ -1,10 +1,11 @@
 // Package selection chooses the examples that a round expands. It reads all scores of
-// the round, ranks the examples of each stratum and marks the hardest. On the wire the
-// stage is called select.
+// the round, ranks the examples of each stratum (order.go) and marks the first, by default
+// the hardest. On the wire the stage is called select.
 //
 // It also measures the policy of the round on validation examples (panel.go): whether
-// its self-evaluation may count in the reward (calibrate.go), and how much the round can
-// gain at most (headroom.go). Every row of the result holds these numbers.
+// its self-evaluation may count in the reward (calibrate.go), how much the round can
+// gain at most (headroom.go), and how many answers run out of length (lengths.go). Every
+// row of the result holds these numbers.
 //
 // What cannot be measured is said in the row's judge_reason and does not fail the item.
 // The perplexities come from the score stage; this stage only ranks them.
@@ -14,8 +15,9 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
+	"slices"
 	"sort"
+	"strings"
 
 	"itool/schemas"
 	"itool/stages"
@@ -24,8 +26,11 @@ import (
 
 // Config is the section "select" of a run's configuration.
 type Config struct {
-	Ratio         float64 `json:"ratio"`          // share of each stratum to expand, 0..1; the paper's 10 %
-	Order         string  `json:"order"`          // "perplexity" (hardest first) or "random" (the baseline)
+	Ratio float64 `json:"ratio"` // share of each stratum to expand, 0..1; the paper's 10 %
+	// Order says which examples come first: perplexity, the hardest; random, the baseline;
+	// mixed, those that some of score.draws answers get right and some wrong; errors, those
+	// whose greedy answer is wrong (score.greedy), spread evenly over the types of errors.
+	Order         string  `json:"order"`
 	MaxTrees      int     `json:"max_trees"`      // most examples per round, but one per stratum; 0 = no limit
 	SelfEval      string  `json:"self_eval"`      // "auto" (counts if the calibration is good), "on" or "off"
 	JudgeExamples int     `json:"judge_examples"` // validation examples that calibrate the self-evaluation, ≥ 0
@@ -46,7 +51,7 @@ type Config struct {
 // Default is what the paper and the design say.
 func Default() Config {
 	return Config{
-		Ratio: 0.10, Order: "perplexity",
+		Ratio: 0.10, Order: OrderPerplexity,
 		SelfEval: "auto", JudgeExamples: 32, MinMass: 0.5, MinAUC: 0.7, MaxTokens: 256,
 		HeadroomDraws: 4, HeadroomExamples: 128, SelfEvalReference: true,
 	}
@@ -57,8 +62,8 @@ func (c Config) Validate() error {
 	switch {
 	case !(c.Ratio > 0 && c.Ratio <= 1):
 		return fmt.Errorf("select.ratio: %g is not within 0..1", c.Ratio)
-	case c.Order != "perplexity" && c.Order != "random":
-		return fmt.Errorf("select.order: %q is neither perplexity nor random", c.Order)
+	case !slices.Contains(orders, c.Order):
+		return fmt.Errorf("select.order: %q is none of %s", c.Order, strings.Join(orders, ", "))
 	case c.MaxTrees < 0:
 		return fmt.Errorf("select.max_trees: %d is below 0", c.MaxTrees)
 	case c.SelfEval != "auto" && c.SelfEval != "on" && c.SelfEval != "off":
@@ -105,22 +110,34 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 		return err
 	}
 	rows := Rank(scores, cfg, in.Header.Seed)
-	cal, room, err := s.measure(ctx, cfg, in, out)
+	m, err := s.measure(ctx, cfg, in, out)
 	if err != nil {
 		return err
 	}
+	m.lengths.longest(scores, rows)
+	if why := unordered(scores, cfg.Order); why != "" {
+		m.calibration.reason += "; " + why
+	}
 	for i := range rows {
-		cal.writeTo(&rows[i])
-		room.writeTo(&rows[i])
+		m.calibration.writeTo(&rows[i])
+		m.headroom.writeTo(&rows[i])
+		m.lengths.writeTo(&rows[i])
 	}
 	return stages.Result(in, out, rows)
+}
+
+// measured is what the round's policy showed on validation examples.
+type measured struct {
+	calibration calibration
+	headroom    headroom
+	lengths     lengths
 }
 
 // measure measures the policy before the round searches with it.
 func (s *Stage) measure(
 	ctx context.Context, cfg Config, in stages.Input, out stages.Output,
-) (cal calibration, room headroom, err error) {
-	cal = calibration{auc: math.NaN(), mass: math.NaN(), reason: "switched off by select.self_eval"}
+) (m measured, err error) {
+	m.calibration = calibration{auc: math.NaN(), mass: math.NaN(), reason: "switched off by select.self_eval"}
 	calibrating, cases := cfg.JudgeExamples, cfg.HeadroomExamples
 	if cfg.SelfEval == "off" {
 		calibrating = 0
@@ -129,48 +146,43 @@ func (s *Stage) measure(
 		cases = 0
 	}
 	if cfg.SelfEval == "off" && cases == 0 {
-		return cal, room, nil
+		return m, nil
 	}
 	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
 	if err != nil {
-		return cal, room, err
+		return m, err
 	}
 	a, err := newPanel(in, p, calibrating, cases)
 	if err != nil {
-		return cal, room, err
+		return m, err
 	}
 	if err := a.ask(ctx, cfg, in, out); err != nil {
-		return cal, room, err
+		return m, err
 	}
 	if cfg.SelfEval != "off" {
-		if cal, err = a.calibrate(ctx, cfg); err != nil {
-			return cal, room, err
+		if m.calibration, err = a.calibrate(ctx, cfg); err != nil {
+			return m, err
 		}
 	}
 	if a.unfit > 0 {
-		cal.reason += fmt.Sprintf("; %d validation examples cannot be asked or judged", a.unfit)
+		m.calibration.reason += fmt.Sprintf("; %d validation examples cannot be asked or judged", a.unfit)
 	}
-	room, err = a.headroom(ctx, cfg, in, out)
-	return cal, room, err
+	m.headroom, err = a.headroom(ctx, cfg, in, out)
+	m.lengths = a.lengths
+	return m, err
 }
 
-// Rank orders the examples of each stratum, hardest first, ties by example ID, and marks
-// the top share of each. The strata are references with a call and without. At least one
+// Rank orders the examples of each stratum as cfg.Order says, ties by example ID, and marks
+// the first share of each. The strata are references with a call and without. At least one
 // example of a stratum is marked, if it has any. If max_trees is a limit, both strata
 // give up the same share.
 func Rank(scores []schemas.Score, cfg Config, seed uint64) []schemas.Selection {
+	scores = slices.Clone(scores)
+	arrange(scores, cfg.Order, seed)
 	rows := make([]schemas.Selection, len(scores))
 	for i, s := range scores {
 		rows[i] = schemas.Selection{ExampleID: s.ExampleID, Perplexity: s.Perplexity, HasCall: s.HasCall}
 	}
-	sort.Slice(rows, func(i, j int) bool { return rows[i].ExampleID < rows[j].ExampleID })
-	if cfg.Order == "random" {
-		r := rand.New(rand.NewPCG(stages.Seed(seed, "select/order", 0), 0))
-		r.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
-	} else {
-		sort.SliceStable(rows, func(i, j int) bool { return rows[i].Perplexity > rows[j].Perplexity })
-	}
-	sort.SliceStable(rows, func(i, j int) bool { return rows[i].HasCall && !rows[j].HasCall })
 	ratio := cfg.Ratio
 	bounded := cfg.MaxTrees > 0 && ratio*float64(len(rows)) > float64(cfg.MaxTrees)
 	if bounded {
