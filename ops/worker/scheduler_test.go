@@ -94,8 +94,8 @@ func TestItemsThatWaitHoldNoSlot(t *testing.T) {
 			t.Fatal("the first two items hold both slots")
 		}
 	}
-	if all, err := w.c.Waiting(t.Context()); err != nil || len(all) != 1 || all[0].What != "needs score/v2" {
-		t.Errorf("waiting: %+v, %v; want score/v2 to be named", all, err)
+	if all, err := w.c.Waiting(t.Context()); err != nil || len(all) != 1 || all[0].What != "needs score/v3" {
+		t.Errorf("waiting: %+v, %v; want score/v3 to be named", all, err)
 	}
 	w.another("r2")
 	begun := time.Now()
