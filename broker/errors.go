@@ -33,6 +33,8 @@ var (
 const (
 	codeResourcesExceeded = 10002 // the account's limit
 	codeNoLeader          = 10008 // a leader is being elected, or too few servers of the cluster are up
+	codeMostConsumers     = 10026 // the account's limit
+	codeMostStreams       = 10027 // the account's limit
 	codeStorageExceeded   = 10047 // the server's limit
 	codeStoreFailed       = 10077 // a message was refused; the description says why
 )
@@ -82,7 +84,8 @@ func (b *Broker) explainAPI(op string, api *jetstream.APIError) error {
 	case api.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum:
 		return fmt.Errorf("broker: %s: %w: %s", op, ErrTooLarge, api.Description)
 	case api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "maximum bytes"),
-		api.ErrorCode == codeStorageExceeded, api.ErrorCode == codeResourcesExceeded:
+		api.ErrorCode == codeStorageExceeded, api.ErrorCode == codeResourcesExceeded,
+		api.ErrorCode == codeMostStreams, api.ErrorCode == codeMostConsumers:
 		return fmt.Errorf("broker: %s: %w: %s: raise the quota, or delete runs", op, ErrFull, api.Description)
 	case api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled,
 		api.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabledForAccount:

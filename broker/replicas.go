@@ -42,6 +42,9 @@ func (b *Broker) explainReplicas(op string, api *jetstream.APIError) error {
 		" or ask for fewer copies (--stream-replicas)", op, ErrReplicas, b.replicas, api.Description)
 }
 
+// Replicas is the number of copies of every stream that this connection makes.
+func (b *Broker) Replicas() int { return b.replicas }
+
 // EnsureReplicas makes the streams that all runs share, and raises every stream of ours that
 // has fewer copies than Config.Replicas. It lowers none, and does nothing if that is one.
 // ErrReplicas if there are too few servers. The server copies the messages after the call.

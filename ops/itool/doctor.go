@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 
@@ -15,23 +16,48 @@ import (
 type doctorCmd struct {
 	target
 	Create bool `help:"Create the store's folder or bucket, and give it an identity, if it lacks them."`
+	JSON   bool `name:"json" help:"Print the findings as a JSON array."`
 }
 
 func (c *doctorCmd) Run(ctx context.Context, a *app) error {
-	dir, err := os.Getwd()
-	if err != nil {
-		dir = os.TempDir()
-	}
 	conn, err := c.site()
 	if err != nil {
 		return err
+	}
+	all := c.examine(ctx, a, conn)
+	attention := 0
+	for _, f := range all {
+		if f.Remedy != "" {
+			attention++
+		}
+	}
+	if c.JSON {
+		e := json.NewEncoder(a.out)
+		e.SetIndent("", "  ")
+		if err := e.Encode(all); err != nil {
+			return err
+		}
+	} else {
+		printFindings(a, all)
+	}
+	if attention > 0 {
+		return fmt.Errorf("findings that need attention: %d", attention)
+	}
+	return nil
+}
+
+// examine checks this machine, and broker and store as far as they are given.
+func (c *doctorCmd) examine(ctx context.Context, a *app, conn site.Connection) []doctor.Finding {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = os.TempDir()
 	}
 	all := []doctor.Finding{{What: "version", Found: readBuild().String()}, doctor.Kernels(a.kernels)}
 	all = append(all, doctor.Machine(dir)...)
 	if conn.Broker != "" {
 		all = append(all, doctor.Broker(ctx, broker.Redact(conn.Broker), func() (*broker.Broker, error) {
 			return site.Connect(ctx, conn, a.log)
-		}))
+		})...)
 	}
 	if conn.Store != "" {
 		all = append(all, doctor.Store(ctx, conn.Store, func() (storage.Store, error) {
@@ -39,18 +65,23 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 				return site.CreateStore(ctx, conn.Store, conn.StoreLogin)
 			}
 			return site.OpenStore(ctx, conn.Store, conn.StoreLogin)
-		}))
+		})...)
 	}
-	attention := 0
+	if conn.Broker == "" || conn.Store == "" {
+		return all
+	}
+	if s, err := site.Open(ctx, conn, a.log); err == nil { // if not, it is said above
+		defer s.Close()
+		all = append(all, doctor.Runs(ctx, s.Courier))
+	}
+	return all
+}
+
+func printFindings(a *app, all []doctor.Finding) {
 	for _, f := range all {
 		fmt.Fprintf(a.out, "%-10s %s\n", f.What, f.Found)
 		if f.Remedy != "" {
-			attention++
 			fmt.Fprintf(a.out, "%-10s → %s\n", "", f.Remedy)
 		}
 	}
-	if attention > 0 {
-		return fmt.Errorf("findings that need attention: %d", attention)
-	}
-	return nil
 }

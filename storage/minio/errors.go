@@ -37,6 +37,11 @@ func storageError(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", storage.ErrFull, err)
 	case "XAmzContentChecksumMismatch", "BadDigest":
 		return fmt.Errorf("the content changed while it was sent; put it again: %w", err)
+	case "RequestTimeTooSkewed":
+		return fmt.Errorf("the clocks of this machine and of the server differ by more than 15 minutes;"+
+			" set them by NTP: %w", err)
+	case "ExpiredToken", "ExpiredTokenException":
+		return fmt.Errorf("the session token has expired; get other keys: %w", err)
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch":
 		return fmt.Errorf("the server refuses these keys (%s); check access key, secret key and the policy: %w",
 			response.Code, err)

@@ -27,6 +27,7 @@ type fake struct {
 	buckets map[string]bool
 	objects map[string]object // "bucket/key"
 	busy    int               // how many more requests are answered "503 SlowDown"
+	ahead   time.Duration     // of its clock, before that of the tests
 	logins  map[string]bool   // "access key/region/session token" of the requests
 }
 
@@ -62,6 +63,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.login(r)
+	w.Header().Set("Date", time.Now().Add(f.ahead).UTC().Format(http.TimeFormat))
 	if f.busy > 0 {
 		f.busy--
 		fail(w, http.StatusServiceUnavailable, "SlowDown")

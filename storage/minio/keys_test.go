@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"itool/storage/minio"
 )
@@ -135,5 +136,18 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestClockSkew: the difference of the clocks is read from any answer of the server.
+func TestClockSkew(t *testing.T) {
+	f := startFake(t)
+	s := open(t, f, "")
+	for _, want := range []time.Duration{0, time.Hour, -2 * time.Hour} {
+		f.set(func() { f.ahead = want })
+		ahead, within, err := s.ClockSkew(t.Context())
+		if err != nil || (ahead-want).Abs() > within {
+			t.Errorf("%v ahead: got %v ± %v, %v", want, ahead, within, err)
+		}
 	}
 }
