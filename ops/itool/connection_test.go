@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -93,5 +94,33 @@ func TestConnectionFlags(t *testing.T) {
 	const want = " --broker nats://***@h:4222 --ca ca.crt --stream-replicas 3 --store-ca s.crt --connection c.yaml"
 	if got := c.flags(); got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestGuidedConnection: the file that the guide shows can be read, and its table names every flag.
+func TestGuidedConnection(t *testing.T) {
+	page, err := os.ReadFile("../guide/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, _ := strings.Cut(rest, "```")
+	file := filepath.Join(t.TempDir(), "connection.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := connection{Connection: file}.complete()
+	if err != nil || c.StreamReplicas != 3 || strings.Count(c.Broker, "tls://") != 3 || c.StoreCA == "" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[connection]()) {
+		if f.Anonymous {
+			continue
+		}
+		for _, want := range []string{"--" + flagName(f), f.Tag.Get("env"), f.Tag.Get("json")} {
+			if want != "-" && !strings.Contains(string(page), "`"+want+"`") {
+				t.Errorf("the guide does not name %s", want)
+			}
+		}
 	}
 }
