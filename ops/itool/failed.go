@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"itool/ops/line"
 	"itool/ops/report"
+	"itool/ops/site"
 	"itool/schemas"
 )
 
@@ -12,6 +15,7 @@ import (
 type failedCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
+	Requeue bool   `help:"${failed_requeue}"`
 }
 
 func (c *failedCmd) Run(ctx context.Context, a *app) error {
@@ -20,6 +24,9 @@ func (c *failedCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
+	if c.Requeue {
+		return c.requeue(ctx, a, s)
+	}
 	failed, err := report.Failures(ctx, s.Courier, c.RunName)
 	if err != nil {
 		return notYet(c.RunName, err)
@@ -36,12 +43,31 @@ func (c *failedCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
+// requeue lets the workers try again what was given up.
+func (c *failedCmd) requeue(ctx context.Context, a *app, s *site.Site) error {
+	done, err := line.Rows(nil).Requeue(ctx, s.Courier, c.RunName)
+	var over *line.OverError
+	if errors.As(err, &over) {
+		return fmt.Errorf("run %s is over (%s): itool fork %s begins another run from one of its rounds",
+			c.RunName, over.Status, c.RunName)
+	}
+	if err != nil {
+		return notYet(c.RunName, err)
+	}
+	for _, item := range done.Late {
+		fmt.Fprintf(a.out, "too late, since its round was closed without it: %s\n", report.Plain(item))
+	}
+	fmt.Fprintf(a.out, "run %s: %d items are tried again\n", c.RunName, done.Items)
+	return nil
+}
+
 // remedy says what a person can do; the runbook says more.
 func remedy(f report.Failure) string {
 	if f.Reason == schemas.ReasonRejected {
 		return "no retry cures this: mend the data or the setting that the error names " +
-			"and start a new run under another name"
+			"and start a new run under another name; if it was the worker's fault, mend that and give --requeue"
 	}
-	return "it failed on every attempt: mend the cause (memory, disk, a bug of the stage) and start a new run; " +
-		"to go on without such items, start it with --set line.quorum=0.99"
+	return "it failed on every attempt: mend the cause (memory, disk, a bug of the stage), then " +
+		"itool failed RUN --requeue tries it again; to go on without such items, start a run with " +
+		"--set line.quorum=0.99"
 }

@@ -10,6 +10,13 @@ func longHelp() kong.Vars {
 			"resumes.",
 		"commands_retire": "Give back what an ended run holds at the broker. Report and export go on to work, its " +
 			"files stay in the store; search trees and failures go.",
+		"commands_fork": "Start another run that begins with a round of an existing one, with other settings.",
+		"fork_fromround": "Round to begin with: everything that leads to its policy is copied; 0: after the " +
+			"warm-up.",
+		"commands_resume": "Go on with a run of itool run that was interrupted or stalled, from what its folder holds.",
+		"failed_requeue": "Let workers try them again, once their cause is mended; a run that is stalled by them " +
+			"goes on.",
+		"resume_dir":      "The run's folder; default: itool-runs/NAME.",
 		"commands_data": "Say what is in dataset files, as a run would read them: what is kept, dropped and learnt, " +
 			"tokens, tools, duplicates, doubtful rows.",
 		"data_against": "A file that the data should not hold, such as a benchmark's: questions that are in both " +

@@ -51,6 +51,11 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 	if err := sayDatasets(ctx, a.errs, s.Courier, w.Name); err != nil {
 		return err
 	}
+	return w.work(ctx, a, j)
+}
+
+// work does what is left of a run that is published.
+func (w wholeRun) work(ctx context.Context, a *app, j *job.Job) error {
 	end, err := j.Work(ctx)
 	if ctx.Err() != nil {
 		return coded(exitInterrupted, "interrupted: what was done is kept; the same command resumes it:\n  %s", w.again)

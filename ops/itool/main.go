@@ -48,6 +48,8 @@ type commands struct {
 	Quantize quantizeCmd `cmd:"" help:"${commands_quantize}"`
 	Serve    serveCmd    `cmd:"" help:"${commands_serve}"`
 	Lab      labCmd      `cmd:"" help:"${commands_lab}"`
+	Fork     forkCmd     `cmd:"" help:"${commands_fork}"`
+	Resume   resumeCmd   `cmd:"" help:"${commands_resume}"`
 	Cancel   cancelCmd   `cmd:"" help:"Cancel a run; its workers stop within a heartbeat."`
 	Retire   retireCmd   `cmd:"" help:"${commands_retire}"`
 	Quota    quotaCmd    `cmd:"" help:"Give a run more room at the broker, or less."`

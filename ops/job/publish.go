@@ -58,8 +58,12 @@ func (r Request) Resolve() (Request, error) {
 	return r, nil
 }
 
-// Only refuses a courier whose broker holds another run than name.
+// Only refuses a courier whose broker holds runs, but not this one. Forks of it do not matter.
 func Only(ctx context.Context, c *courier.Courier, name, dir string) error {
+	own, err := c.StartedAs(ctx, name)
+	if own != nil || err != nil {
+		return err
+	}
 	for m, err := range c.Broker.Started(ctx) {
 		if err != nil {
 			return err

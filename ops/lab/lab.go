@@ -216,7 +216,7 @@ func (l *Lab) begin(ctx context.Context, r *Run, runs map[string]schemas.Run) (r
 		return 0, "", err
 	}
 	if !there {
-		if reused, from, err = l.reuse(ctx, r, run, runs); err != nil {
+		if reused, from, err = l.reuse(ctx, run, runs); err != nil {
 			return 0, "", err
 		}
 	}

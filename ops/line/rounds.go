@@ -142,6 +142,9 @@ func (k *Keeper) closeRound(
 		}
 	}
 	if failed > 0 && float64(len(rows)-failed) < s.cfg.Quorum*float64(len(rows)) {
+		if busy, err := k.inWork(ctx, s, rd); busy || err != nil {
+			return false, err // one that was given up may be tried again just now
+		}
 		return false, errStalled{fmt.Sprintf(
 			"%d of %d %s items of round %d failed and line.quorum is %g: see `itool failed %s`",
 			failed, len(rows), rd.Task, r, s.cfg.Quorum, s.run.Name)}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"itool/ops/config"
+	"itool/ops/courier"
+	"itool/ops/reuse"
+	"itool/schemas"
+)
+
+// forkCmd is `itool fork`: another run that begins with a round of an existing one.
+type forkCmd struct {
+	target
+	RunName   string   `arg:"" name:"run" help:"Name of the run to begin from."`
+	FromRound int      `required:"" help:"${fork_fromround}"`
+	Name      string   `required:"" placeholder:"NAME" help:"Name of the new run."`
+	Config    string   `short:"c" type:"existingfile" placeholder:"FILE" help:"Settings that differ (YAML)."`
+	Set       []string `sep:"none" placeholder:"KEY=VALUE" help:"${source_set}"`
+}
+
+func (c *forkCmd) Run(ctx context.Context, a *app) error {
+	if c.FromRound < 0 {
+		return coded(exitUsage, "--from-round %d: the first is 0, after the warm-up", c.FromRound)
+	}
+	s, err := c.openRun(ctx, a, c.RunName)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	run, err := c.run(ctx, s.Courier)
+	if err != nil {
+		return notYet(c.RunName, err)
+	}
+	n, err := reuse.Fork(ctx, s.Courier, run, c.RunName, c.FromRound)
+	if err != nil {
+		return notYet(c.RunName, err)
+	}
+	fmt.Fprintf(a.out, "published run %s: it begins with round %d of run %s, %d records were copied\n",
+		c.Name, c.FromRound, c.RunName, n)
+	if s.Dir != "" { // no other process serves the folder, so no worker will find the run
+		fmt.Fprintf(a.out, "go on with it: itool resume %s --dir %s\n", c.Name, s.Dir)
+		return nil
+	}
+	fmt.Fprintf(a.out, "watch it with: itool watch %s%s\n", c.Name, c.flags())
+	return nil
+}
+
+// run describes the new run: the old one under another name, with the settings that differ.
+func (c *forkCmd) run(ctx context.Context, at *courier.Courier) (run schemas.Run, err error) {
+	old, err := at.StartedAs(ctx, c.Name)
+	if err != nil {
+		return run, err
+	}
+	donor, _, err := at.Description(ctx, c.RunName)
+	if err != nil {
+		return run, err
+	}
+	base := config.Default()
+	if err := json.Unmarshal([]byte(donor.Config), &base); err != nil {
+		return run, fmt.Errorf("configuration of run %s: %w", c.RunName, err)
+	}
+	cfg, err := config.Load(base, c.Config, c.Set)
+	if err != nil {
+		return run, err
+	}
+	run = donor
+	run.Name, run.Seed, run.Created = c.Name, cfg.Seed, time.Now().UTC().Format(time.RFC3339)
+	if old != nil {
+		run.Created = old.Created // the same description needs the same time
+	}
+	run.Config, run.ConfigDigest, err = cfg.Freeze()
+	return run, err
+}
