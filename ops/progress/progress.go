@@ -83,34 +83,37 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 			asked = time.Now()
 		}
 		if d.Warn {
-			if err := t.warn(ctx, c); err != nil && ctx.Err() == nil {
-				d.Log.Warn("read the selection; trying again", "error", err)
-			}
+			t.readWarnings(ctx, c, d.Log)
 		}
-		if d.Table != nil {
-			d.Table(t.Table(time.Now()))
-		} else {
-			t.Lines(d.Lines, time.Now())
-		}
+		d.show(t, time.Now())
+	}
+}
+
+// show shows what the tracker knows.
+func (d Display) show(t *Tracker, now time.Time) {
+	if d.Table != nil {
+		d.Table(t.Table(now))
+	} else {
+		t.Lines(d.Lines, now)
 	}
 }
 
 // askEvery is how often Follow asks what the run waits for.
 const askEvery = 3 * time.Second
 
-// warn reads the warnings of the rounds of trees, each once.
-func (t *Tracker) warn(ctx context.Context, c *courier.Courier) error {
+// readWarnings reads the warnings of the rounds of trees, each once.
+func (t *Tracker) readWarnings(ctx context.Context, c *courier.Courier, log *slog.Logger) {
 	for _, r := range t.view.Rounds {
 		if _, known := t.warnings[roundID(r)]; known || r.Record != schemas.RecordPair {
 			continue
 		}
 		text, err := line.Warning(ctx, c, t.run, r.Round)
 		if err != nil {
-			return err
+			log.Warn("read the selection; trying again", "error", err)
+			return
 		}
 		t.Warn(r, text)
 	}
-	return nil
 }
 
 // AwaitEnd waits for the end record of a run. It waits for a run that is not opened yet

@@ -78,12 +78,8 @@ func (r *Report) stageRemarks() []string {
 		}
 	}
 	for _, rd := range r.Rounds {
-		if rd.Cut*20 > rd.Terminals { // over 5 %: the length limit decides, not the policy
-			add(fmt.Sprintf("%d of %d searched answers reached the length limit and failed (expand.max_answer_tokens)",
-				rd.Cut, rd.Terminals), PolicyName(rd.Round+1))
-		}
-		if l := rd.Lengths; l != nil && l.Warning != "" {
-			add("before the search: "+l.Warning, PolicyName(rd.Round+1))
+		for _, text := range rd.tooShort() {
+			add(text, PolicyName(rd.Round+1))
 		}
 		switch j := rd.Judge; {
 		case j == nil || j.Counts:
@@ -105,6 +101,18 @@ func (r *Report) stageRemarks() []string {
 		texts[i] = strings.Join(names[t], ", ") + ": " + t
 	}
 	return texts
+}
+
+// tooShort says that answers ran out of length, in the search and before it.
+func (rd *Round) tooShort() (out []string) {
+	if rd.Cut*20 > rd.Terminals { // over 5 %: the length limit decides, not the policy
+		out = append(out, fmt.Sprintf("%d of %d searched answers reached the length limit and failed "+
+			"(expand.max_answer_tokens)", rd.Cut, rd.Terminals))
+	}
+	if l := rd.Lengths; l != nil && l.Warning != "" {
+		out = append(out, "before the search: "+l.Warning)
+	}
+	return out
 }
 
 // warnings say what a missed gate means for the result. Gates that are not listed have their
