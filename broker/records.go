@@ -126,13 +126,18 @@ func (b *Broker) Count(ctx context.Context, run, filter string) (int, error) {
 // by key first. Records published during the call may be missing. It ends after the
 // first error.
 func (b *Broker) List(ctx context.Context, run, filter string) iter.Seq2[Message, error] {
+	return b.ListAfter(ctx, run, filter, 0)
+}
+
+// ListAfter is List of the records behind a position in the stream: so a caller reads each record once.
+func (b *Broker) ListAfter(ctx context.Context, run, filter string, after uint64) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		subject, err := b.runFilter(run, filter)
 		if err != nil {
 			yield(Message{}, err)
 			return
 		}
-		b.scan(ctx, streamRun+run, subject, false, yield)
+		b.scan(ctx, streamRun+run, subject, false, after, yield)
 	}
 }
 
@@ -150,8 +155,10 @@ var errReaderLost = fmt.Errorf("%w: the server lost its place in the list", ErrU
 // scan yields every message that a subject filter matches now. It reads them through a
 // temporary consumer, which lives on one server only. If that server fails, a new consumer
 // goes on behind the last message that was read.
-func (b *Broker) scan(ctx context.Context, stream, subject string, withData bool, yield func(Message, error) bool) {
-	s := scan{b: b, stream: stream, subject: subject, withData: withData, yield: yield}
+func (b *Broker) scan(
+	ctx context.Context, stream, subject string, withData bool, after uint64, yield func(Message, error) bool,
+) {
+	s := scan{b: b, stream: stream, subject: subject, withData: withData, last: after, yield: yield}
 	for retried := false; ; {
 		before := s.last
 		err := s.read(ctx)

@@ -40,8 +40,9 @@ func (b *Broker) SetQuota(ctx context.Context, run string, quotaBytes int64) err
 func (b *Broker) runStream(run string, quotaBytes int64) jetstream.StreamConfig {
 	c := b.writeOnce(streamRun+run, runPrefix+run+".*.*.*")
 	c.MaxBytes = quota(quotaBytes)
-	// Records cannot be deleted, so that a late writer cannot publish one a second time.
-	c.DenyDelete, c.DenyPurge = true, true
+	// Records cannot be purged by subject, so that a late writer cannot publish one a second time. Remove
+	// takes out a single one.
+	c.DenyPurge = true
 	return c
 }
 
@@ -179,7 +180,7 @@ func (b *Broker) Started(ctx context.Context) iter.Seq2[Message, error] {
 			yield(Message{}, b.explain(ctx, "list started runs", err))
 			return
 		}
-		b.scan(ctx, streamRuns, startPrefix+"*", true, yield)
+		b.scan(ctx, streamRuns, startPrefix+"*", true, 0, yield)
 	}
 }
 

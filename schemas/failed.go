@@ -6,7 +6,7 @@ type Failed struct {
 	Stage    string `arrow:"stage"`    // the stage that gave it up
 	Subject  string `arrow:"subject"`  // the task that failed
 	Attempts int32  `arrow:"attempts"` // how often it was tried
-	Reason   string `arrow:"reason"`   // rejected | attempts
+	Reason   string `arrow:"reason"`   // rejected | attempts | invalid
 	Error    string `arrow:"error"`    // the last error, whole
 	Worker   string `arrow:"worker"`   // the worker that gave it up
 }

@@ -26,6 +26,7 @@ var names = map[string]string{
 	schemas.RecordManifest:  "manifest/v1",
 	schemas.RecordGather:    "gather/v1",
 	schemas.RecordFailed:    "failed/v1",
+	schemas.RecordRefused:   "failed/v1",
 	schemas.RecordCancel:    "end/v1",
 	schemas.RecordEnd:       "end/v1",
 }

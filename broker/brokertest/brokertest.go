@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Server) {
 		{"a record is read as it was published", roundTrip},
 		{"illegal names are refused", badNames},
 		{"lists, counts and keys agree", listing},
+		{"a removed record makes room for another", removal},
 		{"runs and starts", runs},
 		{"a deleted run refuses late publishes", deletedRun},
 		{"a full stream refuses and loses nothing", fullStream},

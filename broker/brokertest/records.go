@@ -31,6 +31,47 @@ func writeOnce(t *testing.T, s Server) {
 	}
 }
 
+// removal: only the record that was meant goes, also if two remove it, and a list can begin behind it.
+func removal(t *testing.T, s Server) {
+	b, ctx := s.Connect(t), testContext(t)
+	check(t, b.CreateRun(ctx, "r", 0))
+	a := address("r", "pair", 0, "k")
+	for i, text := range []string{"junk", "right"} {
+		if stored, err := b.Publish(ctx, a, nil, []byte(text)); err != nil || !stored {
+			t.Fatalf("publish %q: %v, %v", text, stored, err)
+		}
+		m, err := b.Get(ctx, a)
+		if err != nil || string(m.Data) != text {
+			t.Fatalf("get: %q, %v", m.Data, err)
+		}
+		if i == 1 {
+			break
+		}
+		for range 2 {
+			check(t, b.Remove(ctx, a, m.Sequence))
+		}
+		if _, err := b.Get(ctx, a); !errors.Is(err, broker.ErrNotExist) {
+			t.Fatalf("get after the removal: %v", err)
+		}
+	}
+	check(t, b.Remove(ctx, a, 1)) // the first record, which is gone
+	m, err := b.Get(ctx, a)
+	if err != nil || string(m.Data) != "right" {
+		t.Fatalf("get: %q, %v, want the second record", m.Data, err)
+	}
+	if _, err := b.Publish(ctx, address("r", "pair", 0, "l"), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	var behind []string
+	for l, err := range b.ListAfter(ctx, "r", "pair.0.*", m.Sequence) {
+		check(t, err)
+		behind = append(behind, l.Key)
+	}
+	if !slices.Equal(behind, []string{"l"}) {
+		t.Errorf("behind the second record: %v, want l", behind)
+	}
+}
+
 func writeOnceRace(t *testing.T, s Server) {
 	ctx := testContext(t)
 	const writers, keys = 8, 25

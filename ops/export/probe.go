@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -21,10 +22,19 @@ const mergeTolerance = 0.05
 
 // Probes reads a few examples of the run, to compare models on.
 func Probes(ctx context.Context, c *courier.Courier, run string) ([]policy.Sequence, error) {
+	keys, err := c.ResultKeys(ctx, run, schemas.RecordExample, 0)
+	if err != nil {
+		return nil, err
+	}
 	var out []policy.Sequence
-	for rows, err := range courier.AllBatches[schemas.Example](ctx, c, run, schemas.RecordExample, 0) {
-		if err != nil {
+	for _, key := range keys {
+		rows, _, err := courier.Rows[schemas.Example](ctx, c, run, schemas.RecordExample, 0, key)
+		var infra *courier.InfraError
+		if errors.As(err, &infra) || ctx.Err() != nil {
 			return nil, err
+		}
+		if err != nil {
+			continue // no result of the run: the report counts it
 		}
 		for _, e := range rows {
 			if len(out) < maxProbes && e.Part != schemas.PartDropped && len(e.AnswerIDs) > 0 {

@@ -34,6 +34,15 @@ func (c *failedCmd) Run(ctx context.Context, a *app) error {
 	if len(failed) == 0 {
 		fmt.Fprintf(a.out, "run %s: nothing failed\n", c.RunName)
 	}
+	refused, err := report.Refused(ctx, s.Courier, c.RunName)
+	if err != nil {
+		return err
+	}
+	for _, f := range refused {
+		fmt.Fprintf(a.out, "refused: %s\n  %s\n  writer: %s\n"+
+			"  what to do: mend that program; the item was done again\n",
+			report.Plain(f.Subject), report.Plain(f.Error), report.Plain(f.Worker))
+	}
 	for _, f := range failed {
 		fmt.Fprintf(a.out, "%s, round %d, item %s: %s after %d attempts\n  %s\n",
 			report.Plain(f.Stage), f.Round, f.Key, report.Plain(f.Reason), f.Attempts, report.Plain(f.Error))

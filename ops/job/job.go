@@ -148,7 +148,9 @@ func NewKeeper(c *courier.Courier, name string, ackWait time.Duration, log *slog
 
 // NewWorker makes a worker of the given stages of all runs. It serves them in the order of line.Drain.
 func NewWorker(c *courier.Courier, name string, work []stages.Stage, slots int, log *slog.Logger) *worker.Worker {
-	return &worker.Worker{Courier: c, Stages: line.Drain(work), Name: name, Slots: slots, Log: log}
+	return &worker.Worker{
+		Courier: c, Stages: line.Drain(work), Name: name, Slots: slots, Log: log, Awaits: line.Rows(nil).Awaits,
+	}
 }
 
 // Until runs f with a context that ends when stop is called; stop waits for f and returns

@@ -14,9 +14,14 @@ import (
 // each visits all examples of the run in key order, with one batch in memory, until visit returns
 // false.
 func (k *Keeper) each(ctx context.Context, s *runState, visit func(*schemas.Example) (more bool)) error {
-	keys, err := k.Courier.ResultKeys(ctx, s.run.Name, schemas.RecordExample, 0)
-	if err != nil {
-		return err
+	var keys []string
+	if t := s.tallies[roundID(schemas.RecordExample, 0)]; t != nil {
+		keys = t.done() // not gathered yet
+	} else {
+		var err error
+		if keys, err = k.Courier.ResultKeys(ctx, s.run.Name, schemas.RecordExample, 0); err != nil {
+			return err
+		}
 	}
 	batches := courier.Batches[schemas.Example](ctx, k.Courier, s.run.Name, schemas.RecordExample, 0, keys)
 	for rows, err := range batches {

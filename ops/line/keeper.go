@@ -222,6 +222,11 @@ func (k *Keeper) answered(ctx context.Context, s *runState, spec stages.Spec, r 
 	if err == nil && !exists {
 		err = k.checkFailed(ctx, s, spec, r)
 	}
+	if err == nil && exists && spec.Writes == schemas.RecordSelection {
+		if _, err = k.Courier.Selection(ctx, s.run.Name, r); err != nil {
+			return false, k.unreadable(ctx, s, spec.Writes, r, err)
+		}
+	}
 	s.closed[id] = exists
 	return exists, err
 }
@@ -247,7 +252,7 @@ func (k *Keeper) policy(ctx context.Context, s *runState, r int) (*schemas.Polic
 	case errors.As(err, &wrong):
 		return nil, errFailed{wrong.Error()}
 	case err != nil:
-		return nil, err
+		return nil, k.unreadable(ctx, s, schemas.RecordPolicy, r, err)
 	}
 	// Without the metrics: the keeper holds many runs.
 	s.policies[r] = &schemas.Policy{Checkpoint: p.Checkpoint, Status: p.Status, Detail: p.Detail}

@@ -205,7 +205,10 @@ func workOn(t *testing.T, c *courier.Courier, s []stages.Stage) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	wk := &worker.Worker{Courier: c, Stages: s, Name: "w", Slots: 3, Log: quiet}
+	wk := &worker.Worker{
+		Courier: c, Stages: s, Name: "w", Slots: 3, Log: quiet, Awaits: line.Rows(nil).Awaits,
+		AckWait: 3 * time.Second, RetryPause: 50 * time.Millisecond,
+	}
 	wg.Go(func() {
 		if err := wk.Run(ctx); err != nil {
 			t.Error(err)

@@ -54,12 +54,15 @@ func (k *Keeper) openRound(ctx context.Context, s *runState, rd Round, r int, po
 	if err := publish(ctx, k, s, schemas.RecordManifest, r, rd.Result, policy, rows); err != nil {
 		return err
 	}
-	published, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.Task, r))
+	if s.tallies[id] == nil {
+		s.tallies[id] = newTally(list, k.Line.Chain(rd.Result))
+	}
+	present, err := k.presentTasks(ctx, s, rd, r)
 	if err != nil {
 		return err
 	}
-	if published < len(list) {
-		missing, err := k.publishTasks(ctx, s, rd, r, policy, list, tasks)
+	if len(present) < len(list) {
+		missing, err := k.publishTasks(ctx, s, rd, r, policy, list, present, tasks)
 		if err != nil {
 			return err
 		}
@@ -71,19 +74,55 @@ func (k *Keeper) openRound(ctx context.Context, s *runState, rd Round, r int, po
 		k.Log.Info("opened a round", "run", s.run.Name, "round", r, "tasks", rd.Task, "count", len(list))
 	}
 	k.hint(ctx, s)
-	s.keys[id], s.opened[id] = list, true
+	s.opened[id] = true
 	return nil
 }
 
-// publishTasks publishes the tasks that the manifest lists. A task that is published already stays as
-// it is. Several are published at a time, because each takes a round trip over the network. missing
-// are the keys for which tasks has no task.
+// presentTasks are the keys of the manifest whose task is in the stream. A message that is older than the
+// manifest is none of the keeper's: if it takes the place of a task, it is taken out.
+func (k *Keeper) presentTasks(ctx context.Context, s *runState, rd Round, r int) (map[string]bool, error) {
+	t := s.tallies[roundID(rd.Result, r)]
+	result, _ := k.Line.Awaits(rd.Task) // of the first round that has such tasks
+	manifest, err := k.Courier.Broker.Get(ctx, broker.Address{
+		Run: s.run.Name, Record: schemas.RecordManifest, Round: r, Key: result})
+	if err != nil {
+		return nil, err
+	}
+	present, foreign := map[string]bool{}, 0
+	for m, err := range k.Courier.Broker.List(ctx, s.run.Name, broker.Filter(rd.Task, r)) {
+		if err != nil {
+			return nil, err
+		}
+		_, known := t.at(m.Key)
+		switch {
+		case known && m.Sequence > manifest.Sequence:
+			present[m.Key] = true
+			continue
+		case known:
+			err = k.Courier.Broker.Remove(ctx, m.Address, m.Sequence)
+		}
+		if err != nil {
+			return nil, err
+		}
+		foreign++
+		t.read[rd.Task] = m.Sequence
+	}
+	t.foreign = max(t.foreign, foreign)
+	return present, nil
+}
+
+// publishTasks publishes the tasks that the manifest lists and that are not present. Several are published
+// at a time, because each takes a round trip over the network. missing are the keys for which tasks has no
+// task.
 func (k *Keeper) publishTasks(
-	ctx context.Context, s *runState, rd Round, r int, policy string, keys []string, tasks iter.Seq2[task, error],
+	ctx context.Context, s *runState, rd Round, r int, policy string, keys []string, present map[string]bool,
+	tasks iter.Seq2[task, error],
 ) (missing map[string]bool, err error) {
 	missing = make(map[string]bool, len(keys))
 	for _, key := range keys {
-		missing[key] = true
+		if !present[key] {
+			missing[key] = true
+		}
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
@@ -92,16 +131,13 @@ func (k *Keeper) publishTasks(
 			break
 		}
 		if !missing[t.key] {
-			continue // the example appears twice: the first one counts
+			continue // it is present; or the example appears twice, and the first one counts
 		}
 		delete(missing, t.key)
 		h := k.header(s, rd.Task, r, t.key, policy)
 		h.Schema, h.SHA256, h.Rows = t.batch.Header.Schema, t.batch.Header.SHA256, t.batch.Header.Rows
 		t.batch.Header = h
-		group.Go(func() error {
-			_, err := k.Courier.Publish(groupCtx, rd.Task, t.batch, nil)
-			return err
-		})
+		group.Go(func() error { return k.publishTask(groupCtx, rd.Task, t.batch) })
 	}
 	if publishErr := group.Wait(); publishErr != nil {
 		return nil, publishErr
@@ -110,6 +146,24 @@ func (k *Keeper) publishTasks(
 		err = ctx.Err()
 	}
 	return missing, err
+}
+
+// publishTask publishes one task. A foreign message in its place is taken out.
+func (k *Keeper) publishTask(ctx context.Context, record string, b schemas.Batch) error {
+	stored, err := k.Courier.Publish(ctx, record, b, nil)
+	if stored || err != nil {
+		return err
+	}
+	at := broker.Address{Run: b.Header.Run, Record: record, Round: b.Header.Round, Key: b.Header.Key}
+	m, err := k.Courier.Broker.Get(ctx, at)
+	if err != nil || m.Header["itool-sha256"] == b.Header.SHA256 && m.Header["itool-config"] == b.Header.Config {
+		return err // another keeper's
+	}
+	if err := k.Courier.Broker.Remove(ctx, at, m.Sequence); err != nil {
+		return err
+	}
+	_, err = k.Courier.Publish(ctx, record, b, nil)
+	return err
 }
 
 // hint tells workers and keepers that the run has something new.
@@ -131,7 +185,7 @@ func (k *Keeper) closeRound(
 		s.close(id, exists)
 		return exists, err
 	}
-	rows, err := k.outcome(ctx, s, rd, r)
+	rows, err := k.outcome(ctx, s, rd, r, policy)
 	if err != nil || rows == nil {
 		return false, err
 	}
@@ -164,48 +218,43 @@ func (k *Keeper) closeRound(
 	return true, nil
 }
 
-// close remembers whether a round is gathered. If it is, its keys are not needed any more.
+// close remembers whether a round is gathered. If it is, its tally is not needed any more.
 func (s *runState) close(id string, gathered bool) {
 	if s.closed[id] = gathered; gathered {
-		delete(s.keys, id)
+		delete(s.tallies, id)
 	}
 }
 
 // outcome returns for every key of the manifest whether it has a result or failed. It returns nil
-// while a key has neither.
-func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int) ([]schemas.Gather, error) {
-	keys := s.keys[roundID(rd.Result, r)]
-	// Counting is cheap. The keys are listed only when the records are enough for all of them.
-	results, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(rd.Result, r))
+// while a key has neither, or while not all records were read.
+func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int, policy string) ([]schemas.Gather, error) {
+	complete, err := k.count(ctx, s, rd, r, policy)
 	if err != nil {
 		return nil, err
 	}
-	failures, err := k.Courier.Broker.Count(ctx, s.run.Name, broker.Filter(schemas.RecordFailed, r))
-	if err != nil || results+failures < len(keys) {
-		return nil, err
+	if !complete {
+		k.hint(ctx, s) // go on soon
+		return nil, nil
 	}
-	resultKeys, err := k.Courier.Broker.Keys(ctx, s.run.Name, rd.Result, r)
-	if err != nil {
-		return nil, err
+	t := s.tallies[roundID(rd.Result, r)]
+	if slices.Contains(t.items, itemOpen) {
+		return nil, nil
 	}
-	failedKeys, err := k.Courier.Broker.Keys(ctx, s.run.Name, schemas.RecordFailed, r)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]schemas.Gather, 0, len(keys))
-	for _, key := range keys {
-		_, hasResult := slices.BinarySearch(resultKeys, key)
-		if !hasResult {
-			if _, hasFailed := slices.BinarySearch(failedKeys, key); !hasFailed {
-				return nil, nil
-			}
+	rows := make([]schemas.Gather, 0, len(t.list))
+	for _, key := range t.list {
+		i, _ := t.at(key)
+		done := t.items[i] == itemDone
+		if !done && t.refused[key] == 0 {
 			// The list may miss a result that was published a moment ago, because a replica may lag
 			// behind. Ask for the result itself before the key counts as failed.
-			if hasResult, err = k.has(ctx, s, rd.Result, r, key); err != nil {
+			if done, err = k.has(ctx, s, rd.Result, r, key); err != nil {
 				return nil, err
 			}
+			if done {
+				return nil, nil // it is read, and checked, in the next step
+			}
 		}
-		rows = append(rows, schemas.Gather{Key: key, Failed: !hasResult})
+		rows = append(rows, schemas.Gather{Key: key, Failed: !done})
 	}
 	return rows, nil
 }

@@ -25,7 +25,7 @@ type runState struct {
 	shards []schemas.Shard
 
 	created  bool                    // stream, first records and queues
-	keys     map[string][]string     // manifest keys of the open rounds, by "<result>.<round>"
+	tallies  map[string]*tally       // of the open rounds, by "<result>.<round>"
 	opened   map[string]bool         // all tasks of "<result>.<round>" are in the stream
 	closed   map[string]bool         // "<result>.<round>" is gathered, or its only record exists
 	policies map[int]*schemas.Policy // by round; only checkpoint, status and detail
@@ -98,7 +98,7 @@ func (k *Keeper) open(ctx context.Context, s *runState, start broker.Message) er
 		return badStart(fmt.Errorf("dataset: %w", err))
 	}
 	s.run, s.cfg, s.shards, s.read = rows[0], cfg, shards, true
-	s.keys, s.policies = map[string][]string{}, map[int]*schemas.Policy{}
+	s.tallies, s.policies = map[string]*tally{}, map[int]*schemas.Policy{}
 	s.opened, s.closed = map[string]bool{}, map[string]bool{}
 	return nil
 }

@@ -120,15 +120,54 @@ func (g *gatherer) readNotes(ctx context.Context, file *Dataset, key string) err
 }
 
 // eachBatch visits all results of one record in one round, in key order. Only one batch at a
-// time is in memory.
+// time is in memory. What is no item of the round is left out, and what cannot be read; both are counted.
 func eachBatch[R schemas.Record](ctx context.Context, g *gatherer, record string, round int, visit func([]R)) error {
-	for rows, err := range courier.AllBatches[R](ctx, g.c, g.run, record, round) {
-		if err != nil {
+	keys, err := g.keys(ctx, record, round)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		rows, _, err := courier.Rows[R](ctx, g.c, g.run, record, round, key)
+		var infra *courier.InfraError
+		var newer *schemas.NewerError
+		switch {
+		case errors.Is(err, broker.ErrNotExist): // a keeper has refused it since it was listed
+		case errors.As(err, &infra), errors.As(err, &newer), errors.Is(err, broker.ErrNoRun), ctx.Err() != nil:
 			return err
+		case err != nil:
+			g.r.Unreadable = append(g.r.Unreadable, err.Error())
+		default:
+			visit(rows)
 		}
-		visit(rows)
 	}
 	return nil
+}
+
+// keys are those of the results that are in the stream and in the round's manifest.
+func (g *gatherer) keys(ctx context.Context, record string, round int) ([]string, error) {
+	keys, err := g.c.Broker.Keys(ctx, g.run, record, round)
+	if err != nil {
+		return nil, err
+	}
+	result, _ := line.Rows(nil).Awaits(record)
+	manifest := []schemas.Manifest{{Key: record}} // of a stage that gathers
+	if result != "" {
+		manifest, _, err = courier.Rows[schemas.Manifest](ctx, g.c, g.run, schemas.RecordManifest, round, result)
+		if errors.Is(err, broker.ErrNotExist) {
+			return keys, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	items := make(map[string]bool, len(manifest))
+	for _, m := range manifest {
+		items[m.Key] = true
+	}
+	n := len(keys)
+	keys = slices.DeleteFunc(keys, func(key string) bool { return !items[key] })
+	g.r.Foreign += n - len(keys)
+	return keys, nil
 }
 
 // readExamples counts the rows of the dataset.
@@ -173,8 +212,14 @@ func (g *gatherer) readPolicies(ctx context.Context) error {
 		if errors.Is(err, broker.ErrNotExist) {
 			return nil
 		}
-		if err != nil {
+		var infra *courier.InfraError
+		var newer *schemas.NewerError
+		switch {
+		case errors.As(err, &infra), errors.As(err, &newer), errors.Is(err, broker.ErrNoRun), ctx.Err() != nil:
 			return err
+		case err != nil:
+			g.r.Unreadable = append(g.r.Unreadable, err.Error())
+			return nil
 		}
 		g.r.Policies = append(g.r.Policies, Policy{
 			Round: round, Name: PolicyName(round), Digest: p.Checkpoint, Status: p.Status, Detail: p.Detail,
@@ -326,15 +371,28 @@ func (g *gatherer) readVerdicts(ctx context.Context) error {
 }
 
 func (g *gatherer) readFailures(ctx context.Context) (err error) {
-	g.r.Failures, err = Failures(ctx, g.c, g.run)
+	if g.r.Failures, err = Failures(ctx, g.c, g.run); err != nil {
+		return err
+	}
+	g.r.Refused, err = Refused(ctx, g.c, g.run)
 	return err
 }
 
 // Failures lists the failed items of a run, by round and key.
 func Failures(ctx context.Context, c *courier.Courier, run string) ([]Failure, error) {
+	return failures(ctx, c, run, schemas.RecordFailed)
+}
+
+// Refused lists the results that keepers refused, by round and key.
+func Refused(ctx context.Context, c *courier.Courier, run string) ([]Failure, error) {
+	return failures(ctx, c, run, schemas.RecordRefused)
+}
+
+// failures reads the records of failed or refused. Foreign messages among them are left out.
+func failures(ctx context.Context, c *courier.Courier, run, record string) ([]Failure, error) {
 	var out []Failure
 	var places []broker.Address
-	for m, err := range c.Broker.List(ctx, run, "failed.*.*") {
+	for m, err := range c.Broker.List(ctx, run, record+".*.*") {
 		if err != nil {
 			return nil, err
 		}
@@ -350,8 +408,9 @@ func Failures(ctx context.Context, c *courier.Courier, run string) ([]Failure, e
 		return 1
 	})
 	for _, at := range places {
-		rows, _, err := courier.Rows[schemas.Failed](ctx, c, run, schemas.RecordFailed, at.Round, at.Key)
-		if err != nil {
+		rows, _, err := courier.Rows[schemas.Failed](ctx, c, run, record, at.Round, at.Key)
+		var infra *courier.InfraError
+		if errors.As(err, &infra) || errors.Is(err, broker.ErrNoRun) || ctx.Err() != nil {
 			return nil, err
 		}
 		for _, f := range rows {

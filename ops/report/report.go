@@ -38,8 +38,11 @@ type Report struct {
 	Plateau      *Plateau        `json:"plateau,omitempty"` // nil: not measured, see warmup.plateau
 	Gates        []Gate          `json:"gates"`             // conditions for believing the numbers
 	Failures     []Failure       `json:"failures,omitempty"`
-	Seconds      []StageTime     `json:"seconds"` // in the order of the line
-	Workers      []string        `json:"workers"` // names, each with the worker's version and kernel level
+	Refused      []Failure       `json:"refused,omitempty"`    // results that were none, with their writers
+	Unreadable   []string        `json:"unreadable,omitempty"` // records that were left out, and why
+	Foreign      int             `json:"foreign,omitempty"`    // records that are no items of the run
+	Seconds      []StageTime     `json:"seconds"`              // in the order of the line
+	Workers      []string        `json:"workers"`              // names, each with the worker's version and kernel level
 }
 
 // Dataset is one published file.

@@ -245,6 +245,9 @@ func (r *Report) textFailures(w *printer) {
 	if len(r.Failures) > 0 {
 		w.line("\n%d items were given up: `itool failed %s` lists them", len(r.Failures), r.Run)
 	}
+	for _, line := range r.StrayNotes() {
+		w.line("\n%s", Plain(line))
+	}
 }
 
 // Count is a number with a name.

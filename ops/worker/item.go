@@ -65,6 +65,12 @@ func (it *item) run(ctx context.Context) (waits bool) {
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, broker.ErrNoRun):
 	case errors.As(err, &wait):
+	case errors.Is(err, errForeign):
+		log.Warn("dropped a message", "why", err)
+		err = nil
+	case it.withdrawn(ctx):
+		log.Info("dropped", "why", "its message was taken out of the stream")
+		err = nil
 	case stages.IsReject(err):
 		log.Error("rejected", "error", err)
 		err = it.giveUp(ctx, schemas.ReasonRejected, err)
@@ -174,6 +180,11 @@ func (it *item) over(ctx context.Context) error {
 
 // serve runs the stage on the item and publishes the result, unless the result exists.
 func (it *item) serve(ctx context.Context) error {
+	if foreign, err := it.isForeign(ctx); err != nil {
+		return err
+	} else if foreign {
+		return errForeign
+	}
 	var err error
 	it.forgiven = 0
 	if it.failures, err = it.d.FailedAttempts(ctx); err != nil {

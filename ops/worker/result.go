@@ -57,7 +57,7 @@ func (it *item) adopt(ctx context.Context) error {
 	}
 	h, err := schemas.ParseHeader(m.Header)
 	if err != nil {
-		return stages.Reject(fmt.Errorf("result %v: %w", m.Address, err))
+		return it.refusedResult(ctx, false, fmt.Errorf("result %v: %w", m.Address, err))
 	}
 	for _, d := range []struct{ what, have, want string }{
 		{"policy", h.Policy, it.target.Policy},
@@ -65,8 +65,8 @@ func (it *item) adopt(ctx context.Context) error {
 		{"input", h.Input, it.target.Input},
 	} {
 		if d.have != d.want {
-			return stages.Reject(fmt.Errorf("result %v exists, but for another %s (%.12s, this item has %.12s): "+
-				"two writers disagree about the run", m.Address, d.what, d.have, d.want))
+			return it.refusedResult(ctx, h.Config != "", fmt.Errorf("result %v exists, but for another %s (%.12s, "+
+				"this item has %.12s): two writers disagree about the run", m.Address, d.what, d.have, d.want))
 		}
 	}
 	if it.spec.Gather { // the worker that published it may have died before it removed its checkpoints
@@ -76,6 +76,20 @@ func (it *item) adopt(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// refusedResult is the error of an item whose place a wrong result has. The keeper takes such a result out,
+// and the item is tried again; or it gives the item up, which leaves nothing to do. The result of a whole
+// round, if it comes from a stage and not from a stray client, is judged by the worker alone.
+func (it *item) refusedResult(ctx context.Context, ofStage bool, why error) error {
+	if it.spec.Gather && ofStage {
+		return stages.Reject(why)
+	}
+	at := broker.Address{Run: it.runName, Record: schemas.RecordFailed, Round: it.d.Round, Key: it.d.Key}
+	if given, err := it.w.Courier.Broker.Has(ctx, at); err == nil && given {
+		return nil
+	}
+	return &waitError{"the keeper takes out a wrong result: " + why.Error()}
 }
 
 // publish writes the result. An existing result wins.
@@ -100,8 +114,8 @@ func (it *item) publish(ctx context.Context, b *schemas.Batch, took time.Duratio
 // unpublished classifies an error of publishing. Most of them mean to wait.
 func (it *item) unpublished(ctx context.Context, err error) error {
 	if errors.Is(err, broker.ErrFull) {
-		return &courier.InfraError{Err: fmt.Errorf("waiting: room: the run's stream is full; its keeper gives it more, "+
-			"or says in `itool watch` what a person must do: %w", err)}
+		return &courier.InfraError{Err: fmt.Errorf("waiting: room: the run's stream is full; its keeper gives it "+
+			"more, or says in `itool watch` what a person must do: %w", err)}
 	}
 	return courier.Infra(ctx, err)
 }

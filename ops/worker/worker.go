@@ -44,6 +44,11 @@ type Worker struct {
 	Cache   string         // folder for copies of policies, by digest; "": read them from the store
 	Log     *slog.Logger
 
+	// Awaits names the result that the keeper waits for when it writes such tasks, or when stages answer
+	// with such records; "" for others. task tells the two apart. With it, messages that are not in the
+	// manifest of their round are dropped; nil: all messages are items.
+	Awaits func(record string) (result string, task bool)
+
 	// AckWait is how long the server waits for a heartbeat before it gives the item to another
 	// worker. Heartbeats come three times as often. Default 60 s.
 	AckWait time.Duration
@@ -53,12 +58,13 @@ type Worker struct {
 	// workers by queue depth.
 	IdleUntil time.Duration
 
-	busy    atomic.Int64
-	lastHit atomic.Int64 // unix nanoseconds of the last item's end
-	runs    sync.Map     // run name → *description
-	stores  storeGuard
-	waits   waits
-	wake    chan struct{} // buffered: one pending wake-up for an idle slot
+	busy      atomic.Int64
+	lastHit   atomic.Int64 // unix nanoseconds of the last item's end
+	runs      sync.Map     // run name → *description
+	stores    storeGuard
+	manifests manifests
+	waits     waits
+	wake      chan struct{} // buffered: one pending wake-up for an idle slot
 }
 
 // An idle worker looks for work on every hint, and after pauses that grow from the first of these to
