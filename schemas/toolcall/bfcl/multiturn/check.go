@@ -13,6 +13,8 @@ const (
 	FaultEmpty    = "multi_turn:empty_turn_model_response"   // no call where some are needed
 	FaultState    = "multi_turn:instance_state_mismatch"     // an attribute differs
 	FaultResponse = "multi_turn:execution_response_mismatch" // a result is missing
+	// FaultInference is not found by a check: the model gave no answer, as when its context is full.
+	FaultInference = "multi_turn:inference_error"
 )
 
 // Verdict is what a check found. The first fault ends it.
@@ -44,6 +46,19 @@ func (v Verdict) Detail() string {
 // Check judges an answer: per turn the raw texts of the model's steps. Errors are those of the
 // entry, never of the answer.
 func Check(e *Entry, turns [][]string, o Options) (Verdict, error) {
+	calls := make([][]string, len(turns))
+	for i, steps := range turns {
+		for _, step := range steps {
+			if decoded, err := Decode(step); err == nil { // others are left out
+				calls[i] = append(calls[i], decoded...)
+			}
+		}
+	}
+	return CheckCalls(e, calls, o)
+}
+
+// CheckCalls is Check for decoded steps: per turn the calls as Python source.
+func CheckCalls(e *Entry, turns [][]string, o Options) (Verdict, error) {
 	if len(turns) != len(e.Truth) {
 		return Verdict{Fault: FaultTurns, Turn: -1}, nil
 	}
@@ -57,8 +72,8 @@ func Check(e *Entry, turns [][]string, o Options) (Verdict, error) {
 		return Verdict{}, err
 	}
 	c := checker{model: model, truth: truth, results: map[string]int{}}
-	for i, steps := range turns {
-		if v := c.turn(steps, e.Truth[i]); v.Fault != "" {
+	for i, calls := range turns {
+		if v := c.turn(calls, e.Truth[i]); v.Fault != "" {
 			v.Turn = i
 			return v, nil
 		}
@@ -79,17 +94,9 @@ type checker struct {
 	results      map[string]int // how often the model got each result so far
 }
 
-func (c *checker) turn(steps, truth []string) Verdict {
-	answered := false
-	for _, step := range steps {
-		calls, err := Decode(step)
-		if err != nil {
-			continue
-		}
-		for _, call := range calls {
-			answered = true
-			c.results[c.model.Run(call)]++
-		}
+func (c *checker) turn(calls, truth []string) Verdict {
+	for _, call := range calls {
+		c.results[c.model.Run(call)]++
 	}
 	var want []string
 	for _, call := range truth {
@@ -98,7 +105,7 @@ func (c *checker) turn(steps, truth []string) Verdict {
 	switch {
 	case len(truth) == 0:
 		return Verdict{}
-	case !answered:
+	case len(calls) == 0:
 		return Verdict{Fault: FaultEmpty}
 	}
 	if v := c.states(); v.Fault != "" {

@@ -11,9 +11,9 @@
 //     so far. More calls than needed are no fault.
 //   - A turn without right calls is not checked.
 //
-// Execute runs single calls, Session a model's turns. The package opens no files and knows no
-// model. Answers are hostile: depth, size and work have limits, after which a call returns an
-// error as its result.
+// Executor runs single calls. Session leads a conversation: what to ask a model next, and what
+// its answers did. The package opens no files and knows no model. Answers are hostile: depth, size
+// and work have limits, after which a call returns an error as its result.
 //
 //	entry, err := multiturn.ReadEntry(question, answer)
 //	verdict, err := multiturn.Check(entry, turns, multiturn.Options{})
@@ -45,6 +45,16 @@ type Entry struct {
 	Classes []string // that the calls need, in the order in which their states are compared
 	Config  *python.Dict
 	Truth   [][]string // per turn: calls as Python source
+
+	Questions [][]Message      // per turn: what the user says; nothing where functions are added
+	Missed    map[int][]string // functions that the model is not told of before that turn
+	Excluded  []string         // functions that it is never told of
+}
+
+// Message is one message of a conversation. The role is system, user, assistant or tool.
+type Message struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
 }
 
 // Options of a check.
@@ -73,15 +83,21 @@ func (e *Entry) Long() bool {
 // empty: then the entry can be asked and not checked. Errors name the field.
 func ReadEntry(question, answer []byte) (*Entry, error) {
 	var q struct {
-		ID      string          `json:"id"`
-		Classes []string        `json:"involved_classes"`
-		Config  json.RawMessage `json:"initial_config"`
-		Truth   [][]string      `json:"ground_truth"`
+		ID        string           `json:"id"`
+		Classes   []string         `json:"involved_classes"`
+		Config    json.RawMessage  `json:"initial_config"`
+		Truth     [][]string       `json:"ground_truth"`
+		Questions [][]Message      `json:"question"`
+		Missed    map[int][]string `json:"missed_function"`
+		Excluded  []string         `json:"excluded_function"`
 	}
 	if err := json.Unmarshal(question, &q); err != nil {
 		return nil, fmt.Errorf("multiturn: question: %w", err)
 	}
-	e := &Entry{ID: q.ID, Classes: q.Classes, Truth: q.Truth, Config: python.NewDict()}
+	e := &Entry{
+		ID: q.ID, Classes: q.Classes, Truth: q.Truth, Config: python.NewDict(),
+		Questions: q.Questions, Missed: q.Missed, Excluded: q.Excluded,
+	}
 	if len(e.Classes) == 0 {
 		return nil, fmt.Errorf("multiturn: %s: involved_classes: missing", e.ID)
 	}
