@@ -16,7 +16,7 @@ func longHelp() kong.Vars {
 		"commands_resume": "Go on with a run of itool run that was interrupted or stalled, from what its folder holds.",
 		"failed_requeue": "Let workers try them again, once their cause is mended; a run that is stalled by them " +
 			"goes on.",
-		"resume_dir":      "The run's folder; default: itool-runs/NAME.",
+		"resume_dir": "The run's folder; default: itool-runs/NAME.",
 		"commands_data": "Say what is in dataset files, as a run would read them: what is kept, dropped and learnt, " +
 			"tokens, tools, duplicates, doubtful rows.",
 		"data_against": "A file that the data should not hold, such as a benchmark's: questions that are in both " +

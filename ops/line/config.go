@@ -12,6 +12,7 @@ type Config struct {
 	Evaluate      string  `json:"evaluate"`         // parts: test, validation, both, none; auto: test, else validation
 	EvaluateRows  int     `json:"evaluate_rows"`    // most examples per evaluated part, spread evenly, 0 = all
 	StreamMaxByte int64   `json:"stream_max_bytes"` // most bytes of the run's stream; it begins with an estimate
+	Priority      int     `json:"priority"`         // workers serve runs of a higher one first, equal ones in turn
 }
 
 // Default is what the paper and the design say.

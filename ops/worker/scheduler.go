@@ -1,7 +1,9 @@
 package worker
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,8 +14,8 @@ import (
 	"itool/stages"
 )
 
-// scheduler chooses the run and the stage that a slot serves next. It visits the runs round-robin, so
-// that they share the workers fairly. It skips runs that were cancelled or have ended: the items in
+// scheduler chooses the run and the stage that a slot serves next: runs of a higher priority first. It
+// visits runs of the same priority round-robin, so that they share the workers fairly. It skips runs that were cancelled or have ended: the items in
 // their queues stay there.
 type scheduler struct {
 	worker    *Worker
@@ -23,6 +25,7 @@ type scheduler struct {
 	runs    []string                             // to serve, sorted
 	listed  time.Time                            // when runs was read
 	over    map[string]time.Time                 // runs that are over, and when that was read
+	urgency map[string]int                       // priority of the runs whose description was read
 	last    string                               // the run that was served last
 	pullers map[string]map[string]*broker.Puller // by run and stage
 }
@@ -110,7 +113,8 @@ func (s *scheduler) done(it *item) {
 	}
 }
 
-// list returns the runs to serve, beginning with the one after the last that was served.
+// list returns the runs to serve, by priority, equal ones beginning with the one after the last that was
+// served.
 func (s *scheduler) list(ctx context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +124,28 @@ func (s *scheduler) list(ctx context.Context) ([]string, error) {
 		}
 	}
 	first, _ := slices.BinarySearch(s.runs, s.last+"\x00")
-	return slices.Concat(s.runs[first:], s.runs[:first]), nil
+	runs := slices.Concat(s.runs[first:], s.runs[:first])
+	slices.SortStableFunc(runs, func(x, y string) int { return cmp.Compare(s.urgency[y], s.urgency[x]) })
+	return runs, nil
+}
+
+// readPriorities reads the priority of runs that are new. It is 0 for a run that no keeper has opened yet.
+func (s *scheduler) readPriorities(ctx context.Context, runs []string) {
+	urgency := make(map[string]int, len(runs))
+	for _, run := range runs {
+		known, found := s.urgency[run]
+		if !found {
+			r, _, err := s.worker.Courier.Description(ctx, run)
+			if err != nil {
+				continue // asked again next time
+			}
+			var cfg struct{ Line struct{ Priority int } }
+			_ = json.Unmarshal([]byte(r.Config), &cfg) // what cannot be read is found by the run's items
+			known = cfg.Line.Priority
+		}
+		urgency[run] = known
+	}
+	s.urgency = urgency
 }
 
 // refresh reads which runs exist, and forgets the others.
@@ -145,6 +170,7 @@ func (s *scheduler) refresh(ctx context.Context) error {
 			runs = append(runs, run)
 		}
 	}
+	s.readPriorities(ctx, runs)
 	s.runs, s.over, s.listed = runs, over, time.Now()
 	for run := range s.pullers {
 		if _, found := slices.BinarySearch(runs, run); !found {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,10 +24,15 @@ import (
 // another opens one more run.
 func (w *world) another(run string) {
 	w.t.Helper()
+	w.withConfig(run, "{}")
+}
+
+func (w *world) withConfig(run, config string) {
+	w.t.Helper()
 	if err := w.c.Broker.CreateRun(w.t.Context(), run, 64<<20); err != nil {
 		w.t.Fatal(err)
 	}
-	putInto(w, run, "run", 0, "run", []schemas.Run{{Name: run, Config: "{}", ConfigDigest: "cfg"}})
+	putInto(w, run, "run", 0, "run", []schemas.Run{{Name: run, Config: config, ConfigDigest: "cfg"}})
 }
 
 func putInto[R schemas.Record](w *world, run, record string, round int, key string, rows []R) {
@@ -64,6 +70,36 @@ func TestRunsShareAWorkerFairly(t *testing.T) {
 	for i := 1; i < len(served); i++ {
 		if served[i] == served[i-1] {
 			t.Fatalf("served %v, want one run after the other", served)
+		}
+	}
+}
+
+// Runs of a higher priority are served first, equal ones in turn.
+func TestPriorities(t *testing.T) {
+	w := newWorld(t)
+	const each = 4
+	runs := []string{"a0", "b9", "c0", "d9", "e-1"}
+	for _, r := range runs {
+		w.withConfig(r, `{"line": {"priority": `+r[1:]+`}}`)
+		for i := range each {
+			putInto(w, r, "root", 0, fmt.Sprintf("k%02d", i), []schemas.Score{{}})
+		}
+	}
+	served := make(chan string, len(runs)*each)
+	w.start(1, doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
+		served <- in.Header.Run
+		return echo(ctx, in, out)
+	}})
+	var got []string
+	for range len(runs) * each {
+		got = append(got, <-served)
+	}
+	for i, want := range map[int][]string{0: {"b9", "d9"}, 1: {"a0", "c0"}} {
+		part := got[i*2*each : (i+1)*2*each]
+		for j, run := range part {
+			if !slices.Contains(want, run) || j > 0 && run == part[j-1] {
+				t.Fatalf("served %v, want b9 and d9 in turn, then a0 and c0, then e-1", got)
+			}
 		}
 	}
 }
