@@ -24,8 +24,8 @@ import (
 
 // Protocol is for people who read the scores beside others.
 const Protocol = "multi-turn: tools, calls and results stand where the model's chat template puts them, not in " +
-	"BFCL's own prompt; added functions join the tools, with BFCL's sentence; each result is a message of the tool; answers " +
-	"are greedy; at most 20 steps of calls a turn; an entry that outgrows the context is wrong"
+	"BFCL's own prompt; added functions join the tools, with BFCL's sentence; each result is a message of the " +
+	"tool; answers are greedy; at most 20 steps of calls a turn; an entry that outgrows the context is wrong"
 
 // Model answers conversations. Several goroutines call it at once.
 type Model interface {
