@@ -114,13 +114,11 @@ func TestHostileLengths(t *testing.T) {
 		{"many links", strings.Repeat("[f()](", 100_000)},
 		{"many openings", strings.Repeat("[a(b(c", 100_000)},
 		{"calls in strings", strings.Repeat(`[f(a="[f(b=1)](`, 50_000)},
-		{"many angles", "f(a=" + strings.Repeat("<a", 300_000) + ")"},
 		{"many quotes", "f(a=" + strings.Repeat(`"a"`, 300_000) + ")"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			start := time.Now()
 			toolcall.Read(tc.in)
-			toolcall.DecodeSource(tc.in, "\"'`")
 			toolcall.IsProse(tc.in)
 			if d := time.Since(start); d > 30*time.Second { // quadratic time is minutes
 				t.Errorf("took %v", d)
@@ -147,7 +145,6 @@ func TestRead(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		"f(a=1)", "[a.b(x=g(1), y=g(z=2)), f(**k)]", "[f(a=2**-1 // 3, b='x' 'y' * 2)]", "```\n[f(a=x[1:], # c\n)]```",
-		"f(a=new int[]{1, 2}, b=\"x\")", "[f(a={'k': [1, 'a']}, b=`x`)]",
 	} {
 		f.Add(seed)
 	}
@@ -168,7 +165,6 @@ func FuzzDecode(f *testing.F) {
 			}
 			checkRoundTrip(t, append([]toolcall.Call(nil), calls...))
 		}
-		toolcall.DecodeSource(s, "\"'`")
 		toolcall.IsProse(s)
 	})
 }

@@ -9,7 +9,7 @@
 //     keywords as parameter names, and true/null as well as True/None. It evaluates nothing.
 //   - [Decode] reads what BFCL's checker reads: fences and missing outer brackets are
 //     forgiven, the rest is a Python expression. [DecodeEdition] refuses and reads exactly
-//     what one edition of the original does. [DecodeSource] reads Java and JavaScript.
+//     what one edition of the original does. Package bfcl/source reads Java and JavaScript.
 //
 // [Read] tries Parse, then Decode. Use it for a model's answer if the result need not be
 // exactly BFCL's. A [Format] reads and prints the other forms in which models write calls.

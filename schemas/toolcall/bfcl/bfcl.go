@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl/source"
 )
 
 // Rule says how calls are compared with the expectation.
@@ -88,35 +89,33 @@ func JudgeStrict(raw string, tools []toolcall.Tool, want Expected, rule Rule) *M
 // JudgeEdition is Judge with the given edition of the reader of Python answers.
 func JudgeEdition(raw string, tools []toolcall.Tool, want Expected, rule Rule, edition toolcall.Edition) *Mismatch {
 	calls, err := Decode(raw, rule, edition)
-	switch {
-	case err == nil:
+	if err == nil {
 		return Check(calls, tools, want, rule)
-	case rule == Irrelevance && errors.Is(err, toolcall.ErrUnsure):
-		return mismatch(irrelevanceCalled, "", "it may hold a call: %v", err)
-	case rule == Irrelevance:
-		return nil // BFCL: an answer that does not decode has no call
-	case rule == Relevance:
-		return mismatch(relevanceSilent, "", "%v", err)
 	}
-	return Undecodable(err)
+	unsure := errors.Is(err, toolcall.ErrUnsure) || errors.Is(err, source.ErrRefused)
+	m := Undecodable(err)
+	switch {
+	case rule == Irrelevance && !unsure:
+		return nil // BFCL: an answer that does not decode has no call
+	case rule == Irrelevance:
+		m = mismatch(irrelevanceCalled, "", "it may hold a call: %v", err)
+	case rule == Relevance:
+		m = mismatch(relevanceSilent, "", "%v", err)
+	case errors.Is(err, source.ErrNoCall):
+		m = mismatch(decoderFormat, "", "%v", err)
+	}
+	m.Unsure = unsure
+	return m
 }
 
-// Decode reads a raw answer in the language of the rule.
+// Decode reads a raw answer in the language of the rule. The error is a *toolcall.SyntaxError for Python, for Java and
+// JavaScript one of package source.
 func Decode(raw string, rule Rule, edition toolcall.Edition) ([]toolcall.Call, error) {
-	var quotes string
 	switch rule {
 	case SimpleJava:
-		quotes = "\"'"
+		return source.Java(raw)
 	case SimpleJavaScript:
-		quotes = "\"'`"
-	default:
-		return toolcall.DecodeEdition(raw, edition)
+		return source.JavaScript(raw)
 	}
-	calls, err := toolcall.DecodeSource(raw, quotes)
-	for _, call := range calls {
-		for i, arg := range call.Args {
-			call.Args[i].Value = toolcall.Text(unquote(arg.Value.Text))
-		}
-	}
-	return calls, err
+	return toolcall.DecodeEdition(raw, edition)
 }

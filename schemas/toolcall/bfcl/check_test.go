@@ -169,47 +169,57 @@ func TestRuleOf(t *testing.T) {
 
 func TestJavaAndJavaScript(t *testing.T) {
 	for _, tc := range []struct{ name, typ, items, answer, want, error string }{
-		{"java int", "integer", "", `f(p=5)`, `[5]`, ""},
-		{"java int that is none", "integer", "", `f(p=five)`, `["five"]`, ""},
-		{"java long", "long", "", `f(p=123L)`, `[123]`, ""},
-		{"java long without L stays a string", "long", "", `f(p=123)`, `[123]`, "type_error:simple"},
-		{"java float", "float", "", `f(p=3.14f)`, `[3.14]`, ""},
-		{"java double", "double", "", `f(p=-2.5e1)`, `[-25.0]`, ""},
-		{"java boolean", "boolean", "", `f(p=true)`, `[true]`, ""},
-		{"java string", "String", "", `f(p="a, (b")`, `["a, (b"]`, ""},
-		{"java any", "any", "", `f(p=new QName("http://x", 'item'))`, `["new QName('http://x','item')"]`, ""},
-		{"java array", "Array", "integer", `f(p=new int[]{1, 2})`, `[[1, 2]]`, ""},
-		{"java array of strings", "Array", "String", `f(p=new String[]{"a", "b"})`, `[["a", "b"]]`, ""},
-		{"java list", "ArrayList", "long", `f(p=new ArrayList<Long>(Arrays.asList(1L, 2L)))`, `[[1, 2]]`, ""},
-		{"java list by add", "ArrayList", "String", `f(p=new ArrayList<String>() {{ add("a"); add("b"); }})`,
+		{"java int", "integer", "", `some.it(p=5)`, `[5]`, ""},
+		{"java int that is none", "integer", "", `some.it(p=five)`, `["five"]`, ""},
+		{"java long", "long", "", `some.it(p=123L)`, `[123]`, ""},
+		{"java long without L stays a string", "long", "", `some.it(p=123)`, `[123]`, "type_error:simple"},
+		{"java float", "float", "", `some.it(p=3.14f)`, `[3.14]`, ""},
+		{"java double", "double", "", `some.it(p=-2.5e1)`, `[-25.0]`, ""},
+		{"java boolean", "boolean", "", `some.it(p=true)`, `[true]`, ""},
+		{"java string", "String", "", `some.it(p="a, (b")`, `["a, (b"]`, ""},
+		{"java any", "any", "", `some.it(p=new QName("http://x", 'item'))`, `["new QName('http://x','item')"]`, ""},
+		{"java array", "Array", "integer", `some.it(p=new int[]{1, 2})`, `[[1, 2]]`, ""},
+		{"java array of strings keeps quotes", "Array", "String", `some.it(p=new String[]{"a", "b"})`, `[["a", "b"]]`,
+			"value_error:list/tuple"},
+		{"java array with a size", "Array", "integer", `some.it(p=new int[3])`, `[[1, 2]]`,
+			"ast_decoder:decoder_failed"},
+		{"java braces alone", "Array", "integer", `some.it(p={1, 2})`, `[[1, 2]]`, "ast_decoder:decoder_failed"},
+		{"java long with two letters", "long", "", `some.it(p=5LL)`, `[5]`, "ast_decoder:decoder_failed"},
+		{"java words", "any", "", `some.it(p=x y)`, `["x y"]`, "ast_decoder:decoder_failed"},
+		{"java list of strings", "ArrayList", "String", `some.it(p=new ArrayList<>(Arrays.asList("a", "b")))`,
 			`[["a", "b"]]`, ""},
-		{"java empty list", "ArrayList", "any", `f(p=new ArrayList<>())`, `[[], ""]`, ""},
-		{"java map", "HashMap", "", `f(p=new HashMap<String, Object>() {{ put("k", 50); put("m", "x"); }})`,
-			`[{"k": [50], "m": ["x"]}]`, ""},
-		{"java list that is a variable", "ArrayList", "String", `f(p=items)`, `["items"]`, ""},
-		{"script number", "float", "", `f(p=4)`, `[4.0]`, ""},
-		{"script bigint", "Bigint", "", `f(p=123n)`, `[123]`, ""},
-		{"script boolean", "Boolean", "", `f(p=false)`, `[false]`, ""},
-		{"script string", "String", "", `f(p='it')`, `["it"]`, ""},
-		{"script array", "array", "String", `f(p=["a", 'b'])`, `[["a", "b"]]`, ""},
-		{"script new array", "array", "float", `f(p=new Array(1, 2))`, `[[1.0, 2.0]]`, ""},
-		{"script matrix", "array", "float", `f(p=[[1, 2], [3, 4]])`, `[[[1, 2], [3, 4]]]`, ""},
-		{"script object", "dict", "", `f(p={"k": "v", n: [1, 2], m: true})`,
+		{"java list", "ArrayList", "long", `some.it(p=new ArrayList<Long>(Arrays.asList(1L, 2L)))`, `[[1, 2]]`, ""},
+		{"java list by add is empty", "ArrayList", "String",
+			`some.it(p=new ArrayList<String>() {{ add("a"); add("b"); }})`,
+			`[["a", "b"]]`, "value_error:list/tuple"},
+		{"java empty list", "ArrayList", "any", `some.it(p=new ArrayList<>())`, `[[], ""]`, ""},
+		{"java map is empty", "HashMap", "",
+			`some.it(p=new HashMap<String, Object>() {{ put("k", 50); put("m", "x"); }})`,
+			`[{"k": [50], "m": ["x"]}]`, "value_error:dict_key"},
+		{"java list that is a variable", "ArrayList", "String", `some.it(p=items)`, `["items"]`, ""},
+		{"script number", "float", "", `some.it(p=4)`, `[4.0]`, ""},
+		{"script bigint", "Bigint", "", `some.it(p=123n)`, `[123]`, ""},
+		{"script boolean", "Boolean", "", `some.it(p=false)`, `[false]`, ""},
+		{"script string", "String", "", `some.it(p='it')`, `["it"]`, ""},
+		{"script array", "array", "String", `some.it(p=["a", 'b'])`, `[["a", "b"]]`, ""},
+		{"script new array", "array", "float", `some.it(p=new Array(1, 2))`, `[[1.0, 2.0]]`, ""},
+		{"script matrix", "array", "float", `some.it(p=[[1, 2], [3, 4]])`, `[[[1, 2], [3, 4]]]`, ""},
+		{"script object", "dict", "", `some.it(p={"k": "v", n: [1, 2], m: true})`,
 			`[{"k": ["v"], "n": [[1, 2]], "m": [true]}]`, ""},
-		{"script wrong object", "dict", "", `f(p={"k": "w"})`, `[{"k": ["v"]}]`, "value_error:dict_value"},
-		{"script unclosed", "dict", "", `f(p={"k": "w")`, `[{"k": ["v"]}]`, "ast_decoder:decoder_failed"},
+		{"script wrong object", "dict", "", `some.it(p={"k": "w"})`, `[{"k": ["v"]}]`, "value_error:dict_value"},
+		{"script unclosed", "dict", "", `some.it(p={"k": "w")`, `[{"k": ["v"]}]`, "ast_decoder:decoder_failed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			schema := `{"type": "` + tc.typ + `"}`
 			if tc.items != "" {
 				schema = `{"type": "` + tc.typ + `", "items": {"type": "` + tc.items + `"}}`
 			}
-			tools, err := toolcall.ParseTools([]byte(`[{"name": "f", "parameters": {"type": "dict", "required": ["p"],
-				"properties": {"p": ` + schema + `}}}]`))
+			tools, err := toolcall.ParseTools([]byte(`[{"name": "some.it", "parameters": {"type": "dict",
+				"required": ["p"], "properties": {"p": ` + schema + `}}}]`))
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := bfcl.ParseExpected([]byte(`[{"f": {"p": ` + tc.want + `}}]`))
+			want, err := bfcl.ParseExpected([]byte(`[{"some.it": {"p": ` + tc.want + `}}]`))
 			if err != nil {
 				t.Fatal(err)
 			}

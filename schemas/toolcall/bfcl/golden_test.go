@@ -101,9 +101,9 @@ func TestGolden(t *testing.T) {
 	t.Logf("%d rows compared", len(all))
 }
 
-// Verdict and error name of both editions agree with the original on every answer to a question without possible
-// answers.
-func TestGoldenRelevance(t *testing.T) {
+// Verdict and error name agree with the original on every answer in Java and JavaScript, and of both editions on every
+// answer to a question without possible answers.
+func TestGoldenExtras(t *testing.T) {
 	type verdict struct {
 		Valid     bool
 		ErrorType string `json:"error_type"`
@@ -113,23 +113,22 @@ func TestGoldenRelevance(t *testing.T) {
 		verdict
 		V4 *verdict
 	}
-	n := 0
+	byID := questions(t)
+	counts := map[string]int{}
 	for _, r := range toolcalltest.Rows[row](t, "bfcl_extras/single_extras.a.jsonl") {
-		if !bfcl.Unanswered(r.Category) {
-			continue
-		}
 		if r.V4 == nil {
 			r.V4 = &r.verdict
 		}
-		n++
+		counts[r.Category]++
 		for edition, want := range map[toolcall.Edition]verdict{toolcall.V3: r.verdict, toolcall.V4: *r.V4} {
-			m := bfcl.JudgeEdition(r.Raw, nil, nil, bfcl.RuleOf(r.Category), edition)
+			q := byID[r.ID]
+			m := bfcl.JudgeEdition(r.Raw, q.tools, q.want, bfcl.RuleOf(r.Category), edition)
 			if (m == nil) != want.Valid || m != nil && m.Name != want.ErrorType {
 				t.Errorf("%s: %q: edition %d: got %v, want %+v", r.ID, r.Raw, edition, m, want)
 			}
 		}
 	}
-	t.Logf("%d rows compared", n)
+	t.Logf("rows compared: %v", counts)
 }
 
 // goldenCalls reads the decoding of the original: [{name: {argument: value}}]. A tuple is

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"itool/schemas/toolcall"
 )
@@ -45,9 +46,7 @@ func javaValue(s, typ, element string) toolcall.Value {
 	case "ArrayList":
 		return javaList(s, element)
 	case "Array":
-		if m := javaArray.FindStringSubmatch(s); m != nil {
-			return toolcall.ListOf(pieces(m[1], func(p string) toolcall.Value { return javaElement(p, element) })...)
-		}
+		return javaItems(s, element)
 	case "HashMap":
 		return javaMap(s)
 	}
@@ -59,12 +58,26 @@ func javaNumber(s, typ string) toolcall.Value {
 	if typ == "float" {
 		pattern = javaFloat
 	}
-	if pattern.MatchString(s) {
-		if f, err := strconv.ParseFloat(strings.TrimRight(s, "fF"), 64); err == nil {
-			return toolcall.Number(f)
+	if !pattern.MatchString(s) {
+		return toolcall.Text(s)
+	}
+	f, _ := strconv.ParseFloat(strings.TrimRight(s, "fF"), 64) // out of range is an infinity, as in Python
+	return toolcall.Number(f)
+}
+
+// javaItems reads new T[]{…}. Texts keep their quotes, and so are equal to no possible answer.
+func javaItems(s, element string) toolcall.Value {
+	m := javaArray.FindStringSubmatch(s)
+	if m == nil {
+		return toolcall.Text(s)
+	}
+	list := toolcall.ListOf()
+	for piece := range strings.SplitSeq(m[1], ",") {
+		if piece = strings.TrimFunc(piece, unicode.IsSpace); piece != "" {
+			list.Items = append(list.Items, javaElement(piece, element))
 		}
 	}
-	return toolcall.Text(s)
+	return list
 }
 
 // javaElement reads an element by its declared type. Without one, the form of the literal
@@ -73,31 +86,38 @@ func javaElement(s, element string) toolcall.Value {
 	if element == "" {
 		return javaGuess(s)
 	}
-	if element == "String" || element == "char" || element == "any" {
-		return toolcall.Text(unquote(s))
-	}
 	return javaValue(s, element, "")
 }
 
+// javaGuess reads a literal without a declared type.
 func javaGuess(s string) toolcall.Value {
+	switch {
+	case s == "true", s == "false":
+		return toolcall.Truth(s == "true")
+	case quotedBy(s, `"`):
+		return toolcall.Text(shave(s))
+	}
 	if v, ok := wholeText(s, "lL"); ok {
 		return v
 	}
 	if javaFloat.MatchString(s) {
 		return javaNumber(s, "float")
 	}
-	return guess(s)
+	return number(s)
 }
 
 func javaList(s, element string) toolcall.Value {
 	read := func(p string) toolcall.Value { return javaElement(p, element) }
+	if element == "char" || element == "String" {
+		read = func(p string) toolcall.Value { return toolcall.Text(shave(p)) }
+	}
 	if m := javaAsList.FindStringSubmatch(s); m != nil {
 		return toolcall.ListOf(pieces(m[1], read)...)
 	}
 	if m := javaAddBlock.FindStringSubmatch(s); m != nil {
 		list := toolcall.ListOf()
 		for _, add := range javaAdd.FindAllStringSubmatch(m[1], -1) {
-			list.Items = append(list.Items, read(strings.TrimSpace(add[1])))
+			list.Items = append(list.Items, read(strings.TrimFunc(add[1], unicode.IsSpace)))
 		}
 		return list
 	}
@@ -111,7 +131,8 @@ func javaMap(s string) toolcall.Value {
 	dict := toolcall.Value{Kind: toolcall.Dict}
 	if m := javaMapBlock.FindStringSubmatch(s); m != nil {
 		for _, entry := range javaPut.FindAllStringSubmatch(m[1], -1) {
-			dict.Pairs = put(dict.Pairs, toolcall.Text(entry[1]), javaGuess(strings.TrimSpace(entry[2])))
+			dict.Pairs = put(dict.Pairs, toolcall.Text(entry[1]), javaGuess(strings.TrimFunc(entry[2],
+				unicode.IsSpace)))
 		}
 		return dict
 	}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"itool/schemas/toolcall"
 )
@@ -53,45 +55,48 @@ func allDigits(s string) bool {
 	return s != ""
 }
 
-// guess reads a literal without a declared type: a bool, a quoted text, a number, or else a text.
-func guess(s string) toolcall.Value {
-	if s == "true" || s == "false" {
-		return toolcall.Truth(s == "true")
+var (
+	pythonInt   = regexp.MustCompile(`^[+-]?\d+(_\d+)*$`)
+	pythonFloat = regexp.MustCompile(
+		`(?i)^[+-]?(inf(inity)?|nan|(\d+(_\d+)*\.?|(\d+(_\d+)*)?\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?)$`)
+)
+
+// number reads a text as Python's int does, else as its float does, else as the text that it is.
+func number(s string) toolcall.Value {
+	plain := strings.ReplaceAll(strings.TrimFunc(s, unicode.IsSpace), "_", "")
+	if pythonInt.MatchString(strings.TrimFunc(s, unicode.IsSpace)) && len(plain) <= toolcall.MaxDigits {
+		n, _ := new(big.Int).SetString(strings.TrimPrefix(plain, "+"), 10)
+		return toolcall.Value{Kind: toolcall.Int, Text: n.String()}
 	}
-	if u := unquote(s); u != s {
-		return toolcall.Text(u)
-	}
-	if v, ok := wholeText(s, ""); ok {
-		return v
-	}
-	if decimal.MatchString(s) {
-		if f, err := strconv.ParseFloat(s, 64); err == nil {
-			return toolcall.Number(f)
-		}
+	if pythonFloat.MatchString(strings.TrimFunc(s, unicode.IsSpace)) {
+		f, _ := strconv.ParseFloat(plain, 64) // out of range is an infinity, as in Python
+		return toolcall.Number(f)
 	}
 	return toolcall.Text(s)
 }
 
-var decimal = regexp.MustCompile(`^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$`)
+// quotedBy reports whether s begins and ends with the quote, which may be the same character.
+func quotedBy(s, quote string) bool {
+	return strings.HasPrefix(s, quote) && strings.HasSuffix(s, quote)
+}
+
+// shave is Python's s[1:-1].
+func shave(s string) string {
+	if utf8.RuneCountInString(s) < 2 {
+		return ""
+	}
+	_, first := utf8.DecodeRuneInString(s)
+	_, last := utf8.DecodeLastRuneInString(s)
+	return s[first : len(s)-last]
+}
 
 // pieces splits the inside of a literal at its commas. Like BFCL, it ignores quotes.
 func pieces(s string, read func(string) toolcall.Value) []toolcall.Value {
-	var items []toolcall.Value
-	if strings.TrimSpace(s) == "" {
-		return nil
-	}
+	items := []toolcall.Value{}
 	for piece := range strings.SplitSeq(s, ",") {
-		items = append(items, read(strings.TrimSpace(piece)))
+		items = append(items, read(strings.TrimFunc(piece, unicode.IsSpace)))
 	}
 	return items
-}
-
-// unquote removes the quotes of a text that begins and ends with the same quote.
-func unquote(s string) string {
-	if last := len(s) - 1; last > 0 && s[0] == s[last] && (s[0] == '"' || s[0] == '\'') {
-		return s[1:last]
-	}
-	return s
 }
 
 // put sets a key as a Python dict does: a repeated key has its last value at its first place.

@@ -53,6 +53,7 @@ type Mismatch struct {
 	Call   string    // the name of the tool, if one call is at fault
 	Param  string    // the name of the parameter, if one is at fault
 	Detail string    // what was wanted and given, for people
+	Unsure bool      // the original may read the answer; it counts against it, because the judge is never kinder
 }
 
 func (m *Mismatch) String() string {
