@@ -179,7 +179,7 @@ func TestReleasedBytesOfThePreviousVersion(t *testing.T) {
 	selections := sample[schemas.Selection]()
 	for i := range selections {
 		s := &selections[i]
-		s.Answers, s.AnswersCut, s.AnswersLimit, s.ReferenceTokens = 0, 0, 0, 0
+		s.Answers, s.AnswersCut, s.AnswersLimit, s.AnswersTokens, s.ReferenceTokens = 0, 0, 0, 0, 0
 	}
 	readsPrevious(t, "selection/v2", selections)
 	runs := sample[schemas.Run]()

@@ -3,7 +3,7 @@ package schemas
 // Selection lists the examples that a round expands, in the order in which they were chosen
 // within each stratum. Every scored example has a row, so that none is lost silently.
 //
-// Version 2 had no answers_ columns and no reference_tokens; it is read as if they had not
+// Version 2 had no answers, no answers_ columns and no reference_tokens; it is read as if they had not
 // been counted.
 type Selection struct {
 	ExampleID  string  `arrow:"example_id"` // the example
@@ -31,6 +31,7 @@ type Selection struct {
 	Answers         int32 `arrow:"answers"`          // of validation examples, for calibration and headroom together
 	AnswersCut      int32 `arrow:"answers_cut"`      // … that reached the limit
 	AnswersLimit    int32 `arrow:"answers_limit"`    // most tokens of such an answer
+	AnswersTokens   int32 `arrow:"answers_tokens"`   // all but one in twenty have at most so many tokens
 	ReferenceTokens int32 `arrow:"reference_tokens"` // of the longest reference of selected or answered examples
 }
 

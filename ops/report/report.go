@@ -216,6 +216,7 @@ type Lengths struct {
 	Answers         int `json:"answers"`
 	Cut             int `json:"cut"`
 	Limit           int `json:"limit"`            // tokens of an answer
+	Tokens          int `json:"tokens"`           // all but one in twenty have at most so many
 	ReferenceTokens int `json:"reference_tokens"` // of the longest reference that was selected or asked
 	// Warning says what is too short and which setting helps; "": nothing is.
 	Warning string `json:"warning,omitempty"`

@@ -1,6 +1,7 @@
 package selection_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,7 @@ func TestLengths(t *testing.T) {
 		reqs = append(reqs, policy.Request{MaxTokens: 12, Temperature: 1, Seed: s})
 	}
 	cut := int32(0)
+	var tokens []int32
 	for _, req := range reqs {
 		for i := range exs {
 			one := req
@@ -48,6 +50,7 @@ func TestLengths(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			tokens = append(tokens, v[0].Tokens)
 			if v[0].Cut {
 				cut++
 			}
@@ -56,7 +59,11 @@ func TestLengths(t *testing.T) {
 	if cut == 0 || cut == 40 {
 		t.Fatalf("%d of 40 answers are cut: this policy tests nothing", cut)
 	}
+	slices.Sort(tokens)
 	for _, r := range stagetest.Rows[schemas.Selection](t, selection.New(engine(t)), item) {
+		if r.AnswersTokens != tokens[37] { // two of forty may be longer
+			t.Errorf("all but one in twenty have %d tokens, want %d of %v", r.AnswersTokens, tokens[37], tokens)
+		}
 		if r.Answers != 40 || r.AnswersCut != cut || r.AnswersLimit != 12 || r.ReferenceTokens != 40 {
 			t.Errorf("got %+v, want %d of 40 answers cut at 12, the longest selected reference 40", r, cut)
 		}
@@ -77,7 +84,11 @@ func TestOutOfLength(t *testing.T) {
 		has, hasNot                  string
 	}{
 		{"nothing was asked", 0, 0, 0, 300, 64, "", ""},
-		{"one in twenty", 100, 5, 64, 300, 64, "", ""},
+		{"one in twenty", 100, 5, 92, 300, 90, "", ""},
+		{"longer than the search's limit", 100, 5, 256, 50, 89,
+			"of 100 answers to validation examples more than one in twenty have over 89 tokens, at which the search|" +
+				"--set expand.max_answer_tokens=116 (", "select.max_tokens="},
+		{"longer than the search's limit, with room enough", 100, 5, 256, 30, 89, "does not end its answers", "--set"},
 		{"both limits", 866, 217, 96, 120, 96,
 			"217 of 866 answers to validation examples ran out of length at 96 tokens (select.max_tokens)|" +
 				"the longest reference has 120 tokens, so answers need room for 256|" +
@@ -88,7 +99,8 @@ func TestOutOfLength(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := selection.OutOfLength(schemas.Selection{
-				Answers: c.answers, AnswersCut: c.cut, AnswersLimit: c.limit, ReferenceTokens: c.longest,
+				Answers: c.answers, AnswersCut: c.cut, AnswersLimit: c.limit, AnswersTokens: 90,
+				ReferenceTokens: c.longest,
 			}, c.search)
 			for _, part := range strings.Split(c.has, "|") {
 				if !strings.Contains(got, part) || c.has == "" && got != "" {

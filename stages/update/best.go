@@ -120,7 +120,7 @@ func (r *round) validation() ([]schemas.Example, error) {
 	}
 	exs, unfit, err := judge.Validation(r.old, r.in.Round(schemas.RecordExample, 0))
 	if err != nil {
-		return nil, fmt.Errorf("update: guard: %w", err)
+		return nil, fmt.Errorf("update: validation examples: %w", err)
 	}
 	if unfit > 0 {
 		r.remarks = append(r.remarks,
