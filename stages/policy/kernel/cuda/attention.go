@@ -112,8 +112,8 @@ func (d *Device) AttentionBackward(grad Gradients, dout Address, f Forward, p Pa
 	}
 	block := Dim{128, 1, 1}
 	err = d.launchLocked(dq, Dim{p.tiles(p.Queries, 2), h.H, 1}, block, 0, uint64(grad.DQ), uint64(dout),
-		uint64(delta), uint64(f.LSE), uint64(f.Q), uint64(f.K), uint64(f.V), uint64(p.Cu), uint64(p.Mask), uint64(p.Selected),
-		Int(p.Segments), Int(h.H), Int(h.G), Int(h.D))
+		uint64(delta), uint64(f.LSE), uint64(f.Q), uint64(f.K), uint64(f.V), uint64(p.Cu), uint64(p.Mask),
+		uint64(p.Selected), Int(p.Segments), Int(h.H), Int(h.G), Int(h.D))
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ var modules = []struct {
 	{"product", productKernels()},
 	{"attention", attentionKernels()},
 	{"paths", append(sized("paths_f32", "paths_bf16"), "paths_combine")},
+	{"head", []string{"head_add", "head_finish", "head_gradient"}},
+	{"sample", []string{"sample"}},
 	{"sums", []string{"sum_squares", "sum_parts"}},
 }
 

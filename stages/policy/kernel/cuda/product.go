@@ -146,9 +146,7 @@ func (d *Device) MatMulRows(dx, dy Address, w Weight, t int, add bool) error {
 	if err != nil {
 		return err
 	}
-	l := map[Type]layout{BF16: bf16KN, Int8: int8KN, NF4: nf4KN}[w.Type]
-	return d.product(product{layout: l, y: dx, a: rounded, b: w.Data, scales: w.Scales, m: t, n: w.K, k: w.N,
-		lda: Padded(w.N), ldb: Padded(w.K), add: add, half: w.Half, alpha: 1})
+	return d.product(rowsTimes(dx, rounded, w, t, add))
 }
 
 // Gemm is that of kernel.Device: c (M, N) = alpha · op(a) · op(b), or += …; all float32, factors are rounded

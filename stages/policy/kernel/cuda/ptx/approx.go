@@ -51,3 +51,13 @@ func (a approximation) of(x float64) float64 {
 	// The bound includes the rounding of the result, which takes up to half a unit in the last place.
 	return y + noise(x, 0)*(e-math.Min(e, math.Abs(y)*0x1p-24))
 }
+
+// roughReciprocal is rcp.approx.ftz.f64: of the high halves only, with zeros in the low half.
+func roughReciprocal(a uint64) uint64 {
+	const high = 0xffffffff << 32
+	x := math.Float64frombits(a & high)
+	if math.Abs(x) < 0x1p-1022 {
+		x = math.Copysign(0, x)
+	}
+	return math.Float64bits(1/x) & high
+}

@@ -129,6 +129,9 @@ func (c *compiler) float1() exec {
 	if op == "neg" || op == "abs" { // on the sign bits, whether the value is a number or not
 		return c.signs(op == "neg")
 	}
+	if c.in.op == "rcp.approx.ftz.f64" {
+		return lanes1(c.dst(0), c.src(1), roughReciprocal)
+	}
 	r := c.rounding()
 	var f func(float64) float64
 	approximate, known := approximations[op]
