@@ -28,7 +28,14 @@ import (
 // the stage. To add a section, add its field and its default, and write ops/itool/settings.yaml again:
 // go test ./ops/itool -run Settings -update
 type Config struct {
-	Seed     uint64           `json:"seed"` // every random choice of the run derives from it
+	Seed uint64 `json:"seed"` // every random choice of the run derives from it
+
+	// Preset is "" or a name for settings of expand, filter and update. What is set beside it counts, also in
+	// this file, so delete the lines that it shall decide.
+	//   - "paper": the authors' script: shallow trees, pairs from unfinished answers, too, accepted by Q
+	//   - "samples": the paper's baseline without MCTS: of four answers the likeliest against the least likely
+	Preset string `json:"preset"`
+
 	Line     line.Config      `json:"line"`
 	Split    split.Config     `json:"split"`
 	Warmup   warmup.Config    `json:"warmup"`
@@ -55,7 +62,7 @@ func (c Config) Validate() error {
 	for i := range all.NumField() {
 		section, ok := all.Field(i).Interface().(interface{ Validate() error })
 		if !ok {
-			continue // the seed
+			continue // the seed, the preset
 		}
 		if err := section.Validate(); err != nil {
 			name := all.Type().Field(i).Tag.Get("json")
@@ -64,6 +71,9 @@ func (c Config) Validate() error {
 			}
 			return err
 		}
+	}
+	if err := c.checkPreset(); err != nil {
+		return err
 	}
 	if c.Select.SelfEvalReference != c.Expand.SelfEvalReference {
 		return fmt.Errorf("select.self_eval_reference: %t, but expand.self_eval_reference is %t: "+

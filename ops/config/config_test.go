@@ -113,7 +113,8 @@ func TestBaselines(t *testing.T) {
 		t.Fatal(err)
 	}
 	arms := 0
-	for _, quoted := range regexp.MustCompile("`([a-z_]+\\.[a-z_]+=[^`]+)`").FindAllStringSubmatch(string(page), -1) {
+	settings := regexp.MustCompile("`((?:preset|[a-z_]+\\.[a-z_]+)=[^`]+)`")
+	for _, quoted := range settings.FindAllStringSubmatch(string(page), -1) {
 		arms++
 		c, err := config.Load(config.Default(), "", strings.Fields(quoted[1]))
 		if err != nil {
@@ -137,7 +138,7 @@ func TestSections(t *testing.T) {
 	sections := reflect.TypeFor[config.Config]()
 	for i := range sections.NumField() {
 		name := sections.Field(i).Tag.Get("json")
-		if name == "seed" {
+		if name == "seed" || name == "preset" {
 			continue
 		}
 		if !slices.Contains(names, name) {

@@ -18,27 +18,57 @@ import (
 
 // Load overlays base with the YAML file (none when file is ""), then with sets,
 // each "section.key=value", and validates the whole. Errors name file and line,
-// or the flag.
+// or the flag. A preset, wherever it is set, comes before all other settings.
 func Load(base Config, file string, sets []string) (Config, error) {
-	l := loader{lines: map[string]string{}}
-	if err := l.start(base); err != nil {
-		return Config{}, err
-	}
+	var text []byte
 	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
+		var err error
+		if text, err = os.ReadFile(file); err != nil {
 			return Config{}, fmt.Errorf("config: %w", err)
 		}
-		if err := l.file(file, text); err != nil {
-			return Config{}, err
-		}
 	}
-	for _, s := range sets {
-		if err := l.set(s); err != nil {
+	return load(base, func(l *loader) error {
+		if file != "" {
+			if err := l.file(file, text); err != nil {
+				return err
+			}
+		}
+		for _, s := range sets {
+			if err := l.set(s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// load overlays base with the settings that overlay makes, once to find a preset, and again upon it.
+func load(base Config, overlay func(*loader) error) (Config, error) {
+	l, err := overlaid(base, overlay)
+	if err != nil {
+		return Config{}, err
+	}
+	if at, given := l.lines["preset"]; given {
+		name, text := l.tree["preset"].(string)
+		if !text && l.tree["preset"] != nil {
+			return Config{}, fmt.Errorf("%s: preset: want a name, got %v", at, l.tree["preset"])
+		}
+		if base, err = base.with(name); err != nil {
+			return Config{}, fmt.Errorf("%s: %w", at, err)
+		}
+		if l, err = overlaid(base, overlay); err != nil {
 			return Config{}, err
 		}
 	}
 	return l.finish()
+}
+
+func overlaid(base Config, overlay func(*loader) error) (*loader, error) {
+	l := &loader{lines: map[string]string{}}
+	if err := l.start(base); err != nil {
+		return nil, err
+	}
+	return l, overlay(l)
 }
 
 // Read overlays the struct that into points to with a YAML file that is no configuration of a
@@ -66,18 +96,17 @@ type Setting struct {
 	Value any    // as YAML reads it
 }
 
-// Overlay overlays base with settings, in their order, and validates the whole.
+// Overlay overlays base with settings, in their order, and validates the whole. A preset comes before the
+// others.
 func Overlay(base Config, settings []Setting) (Config, error) {
-	l := loader{lines: map[string]string{}}
-	if err := l.start(base); err != nil {
-		return Config{}, err
-	}
-	for _, s := range settings {
-		if err := l.put(s.At, s.Path, func() (any, error) { return s.Value, nil }); err != nil {
-			return Config{}, err
+	return load(base, func(l *loader) error {
+		for _, s := range settings {
+			if err := l.put(s.At, s.Path, func() (any, error) { return s.Value, nil }); err != nil {
+				return err
+			}
 		}
-	}
-	return l.finish()
+		return nil
+	})
 }
 
 // loader overlays the tree of the defaults. It remembers where each value came from, for later errors.

@@ -54,7 +54,13 @@ func writeSettings(t *testing.T) []byte {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		if field.Type.Kind() != reflect.Struct {
-			fmt.Fprintf(&out, "\n%s: %s\n", tag(field), value(t, v.Field(i)))
+			setting, comment := tag(field)+": "+value(t, v.Field(i)), fieldComments(t, v.Type())[field.Name]
+			if comment.line != "" {
+				fmt.Fprintf(&out, "\n%-38s # %s\n", setting, comment.line)
+			} else {
+				about := strings.Replace(comment.above, field.Name+" ", tag(field)+" ", 1)
+				fmt.Fprintf(&out, "\n# %s\n%s\n", strings.ReplaceAll(about, "\n", "\n# "), setting)
+			}
 			continue
 		}
 		if field.Type.NumField() == 0 {

@@ -6,9 +6,10 @@ import (
 	"itool/stages/expand/search"
 )
 
-// Presets. Samples is the paper's baseline without MCTS: of four answers the likeliest
-// is preferred to the least likely. It needs filter.mode paper with min_chosen_q and
-// min_q_difference 0, because its Q is a probability and not a measure of success.
+// Presets of this stage alone; a run's preset sets filter and update with it. Samples is the
+// paper's baseline without MCTS: of four answers the likeliest is preferred to the least likely.
+// It needs filter.mode paper with min_chosen_q and min_q_difference 0, because its Q is the
+// probability of the answer, which is tiny, and not a measure of success.
 const (
 	PresetPaper   = "paper"
 	PresetSamples = "samples"

@@ -329,8 +329,8 @@ func (g *grower) rows(tree *search.Tree) []schemas.Candidate {
 		}
 	}
 	if g.cfg.Preset == PresetSamples {
-		for i := range rows[1:] {
-			rows[i+1].Q = math.Exp(rows[i+1].LogProb)
+		for i := range rows[1:] { // LogProb is a mean per token
+			rows[i+1].Q = math.Exp(rows[i+1].LogProb * float64(len(rows[i+1].Tokens)))
 		}
 	}
 	root := &rows[0]

@@ -160,13 +160,25 @@ func TestFragmentsContinueTheirPrefix(t *testing.T) {
 func TestSamples(t *testing.T) {
 	cfg := config()
 	cfg.Preset, cfg.Width = expand.PresetSamples, 4
+	p := policytest.Open(t, 1)
 	rows := stagetest.Rows[schemas.Candidate](t, expand.New(engine(t)), item(t, example(t, "[f(a=1)]"), 1, cfg))
 	if len(rows) < 3 || len(rows) > 5 {
 		t.Fatalf("%d nodes, want the root and at most four answers; noise rarely repeats one", len(rows))
 	}
 	for _, r := range rows[1:] {
-		if r.Parent != 0 || !r.Terminal || r.Q != math.Exp(r.LogProb) || r.Outcome == 0 || r.SelfEval != 0 {
-			t.Errorf("node %d: %+v, want a judged whole answer with its probability as Q", r.Node, r)
+		if r.Parent != 0 || !r.Terminal || r.Outcome == 0 || r.SelfEval != 0 {
+			t.Errorf("node %d: %+v, want a judged whole answer", r.Node, r)
+		}
+		logps, err := p.LogProbs(t.Context(), []policy.Sequence{{Prompt: rows[0].Tokens, Answer: r.Tokens}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for _, l := range logps[0] {
+			sum += float64(l)
+		}
+		if got := math.Log(r.Q); math.Abs(got-sum) > 1e-3 {
+			t.Errorf("node %d: Q is exp(%g), the answer's probability exp(%g)", r.Node, got, sum)
 		}
 	}
 }
@@ -198,6 +210,38 @@ func TestATreeTooLargeForTheCacheIsRejected(t *testing.T) {
 	_, err = stagetest.Process(t.Context(), t, expand.New(e), item(t, example(t, "[f(a=1)]"), 0, cfg))
 	if !stages.IsReject(err) || !strings.Contains(err.Error(), "token_budget") {
 		t.Errorf("got %v, want a rejection that says what to lower", err)
+	}
+}
+
+// TestUnfinishedRollOuts: where a roll-out was cut short there is no outcome, and C is all of the reward, if it
+// counts. So siblings differ in Q though no answer has come to its end.
+func TestUnfinishedRollOuts(t *testing.T) {
+	p := policytest.Open(t, 1)
+	tree := &search.Tree{Nodes: []search.Node{{Parent: -1}}}
+	for _, beginning := range []string{"[f(", "[g("} {
+		ids := p.Answer(beginning)
+		ids = ids[:len(ids)-1] // without the end of the turn
+		tree.Nodes = append(tree.Nodes, search.Node{Tokens: ids, Length: len(ids)})
+	}
+	ex := example(t, "[f(a=1)]")
+	for _, weight := range []float64{0, 1} {
+		in := input()
+		in.Round = func(string, int) iter.Seq2[schemas.Batch, error] {
+			return func(yield func(schemas.Batch, error) bool) {
+				yield(stagetest.Batch(t, "selection", schemas.Selection{JudgeWeight: weight}), nil)
+			}
+		}
+		oracle, _, err := expand.New(engine(t)).Oracle(in, config(), &ex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := oracle.Evaluate(t.Context(), tree, []int{1, 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r[0].Outcome != 0 || r[1].Outcome != 0 || r[0].Pass || (r[0].SelfEval != r[1].SelfEval) != (weight > 0) {
+			t.Errorf("C counts by %g: rewards %+v", weight, r)
+		}
 	}
 }
 
