@@ -77,7 +77,11 @@ func (r *Report) stageRemarks() []string {
 				a.Parsed.N), p.Name)
 		}
 	}
+	cfg := r.search()
 	for _, rd := range r.Rounds {
+		if text := cfg.noSignal(&rd); text != "" && rd.Judge != nil && !rd.Judge.Counts {
+			add(text, PolicyName(rd.Round+1))
+		}
 		for _, text := range rd.tooShort() {
 			add(text, PolicyName(rd.Round+1))
 		}

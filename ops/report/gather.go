@@ -249,13 +249,15 @@ func curve(text string) []Point {
 
 // readRounds reads the funnel of every round that has begun.
 func (g *gatherer) readRounds(ctx context.Context) error {
-	mode := struct{ Filter struct{ Mode string } }{}
-	_ = json.Unmarshal(g.r.Config, &mode)
+	cfg := g.r.search()
 	for _, p := range g.r.Policies {
 		if p.Round < 0 {
 			continue
 		}
-		rd := Round{Round: p.Round, Mode: mode.Filter.Mode, PairsReason: map[string]int{}}
+		rd := Round{
+			Round: p.Round, Mode: cfg.Filter.Mode, unfinishedToo: cfg.Filter.Unfinished,
+			PairsReason: map[string]int{}, Kinds: map[string]int{}, KindsProven: map[string]int{},
+		}
 		if err := g.readRound(ctx, &rd); err != nil {
 			return err
 		}
@@ -297,18 +299,7 @@ func (g *gatherer) readRound(ctx context.Context, rd *Round) error {
 	if err := eachBatch(ctx, g, schemas.RecordCandidate, rd.Round, rd.addTree); err != nil {
 		return err
 	}
-	return eachBatch(ctx, g, schemas.RecordPair, rd.Round, func(rows []schemas.Pair) {
-		for _, p := range rows {
-			if p.Reason == "" {
-				rd.Pairs++
-			} else {
-				rd.PairsReason[p.Reason]++
-			}
-			if p.OtherMode == "" {
-				rd.OtherMode++
-			}
-		}
-	})
+	return eachBatch(ctx, g, schemas.RecordPair, rd.Round, rd.addPairs)
 }
 
 func judgeOf(s schemas.Selection) *Judge {
@@ -325,13 +316,20 @@ func judgeOf(s schemas.Selection) *Judge {
 // addTree adds one search tree to the funnel.
 func (rd *Round) addTree(nodes []schemas.Candidate) {
 	finished := make([]bool, len(nodes)) // the node is a terminal, or above one
-	children := make([]int, len(nodes))  // number of finished children
+	children := make([]int, len(nodes))  // number of finished children, or of all if unfinished ones count
+	inner := make([]bool, len(nodes))    // the node has children
 	passing, failing := 0, 0
 	for i, n := range slices.Backward(nodes) { // children come after their parents
 		finished[i] = finished[i] || n.Terminal
-		if p := int(n.Parent); p >= 0 && p < i && finished[i] {
-			finished[p] = true
-			children[p]++
+		if p := int(n.Parent); p >= 0 && p < i {
+			inner[p] = true
+			finished[p] = finished[p] || finished[i]
+			if finished[i] || rd.unfinishedToo {
+				children[p]++
+			}
+		}
+		if i > 0 && !inner[i] && !n.Terminal {
+			rd.Unfinished++
 		}
 		if n.Terminal && n.Cut {
 			rd.Cut++

@@ -24,7 +24,7 @@ func Style() template.CSS { return template.CSS(pageStyle) } // safe: it is our 
 // html/template escapes all text that comes from the records, such as answers of a model.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"percent": percent, "points": points, "duration": Duration, "short": shorten, "name": PolicyName,
-	"counts": counts, "number": number, "counted": counted, "plain": Plain, "words": words,
+	"counts": counts, "kinds": Kinds, "number": number, "counted": counted, "plain": Plain, "words": words,
 	"of":    func(part, whole int) string { return fmt.Sprintf("%.2f", 100*share(float64(part), float64(whole))) },
 	"share": func(x, of float64) string { return fmt.Sprintf("%.2f", 100*share(x, of)) },
 	"left":  func(i stats.Interval) string { return fmt.Sprintf("%.2f", 100*i.Low) },

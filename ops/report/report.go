@@ -173,19 +173,24 @@ type Round struct {
 	Selected   int     `json:"selected"`
 	Trees      int     `json:"trees"`
 	Nodes      int     `json:"nodes"`
-	// Branching counts the nodes with two or more children that lead to finished answers. Each
-	// gives a pair, or a reason why it gives none.
+	// Branching counts the nodes with two or more children that lead to finished answers, or to any
+	// if filter.unfinished is set. Each gives a pair, or a reason why it gives none.
 	Branching  int `json:"branching"`
 	Terminals  int `json:"terminals"`   // finished answers
+	Unfinished int `json:"unfinished"`  // roll-outs that ended before their answers did
 	Passing    int `json:"passing"`     // finished answers that are right
 	Cut        int `json:"cut"`         // finished answers that reached the length limit, and so failed
-	MixedTrees int `json:"mixed_trees"` // trees with right and wrong answers: only they can give pairs
+	MixedTrees int `json:"mixed_trees"` // trees with right and wrong answers: in mode proven only they give pairs
 	// Pairs counts the kept pairs, each once. Until the update has run, it is the filter's count,
 	// in which duplicates and pairs of another policy are not recognized yet.
 	Pairs       int            `json:"pairs"`
+	PairTrees   int            `json:"pair_trees"`   // trees that gave any of them
+	Kinds       map[string]int `json:"kinds"`        // the filter's, by what the reference decides, see Kinds
+	KindsProven map[string]int `json:"kinds_proven"` // … of which a passing answer proves these
+	Proven      int            `json:"proven"`       // all that a passing answer proves
 	PairsReason map[string]int `json:"pairs_reason"` // dropped pairs, by reason
 	OtherMode   int            `json:"other_mode"`   // pairs that the other acceptance mode would keep
-	Mode        string         `json:"mode"`         // acceptance mode of the run: proven or paper
+	Mode        string         `json:"mode"`         // acceptance mode of the run: proven, paper or fragment
 	Steps       int            `json:"steps"`        // optimiser steps that made policy Round+1
 	// How far these steps moved the pairs: mean |Δ log-probability| of a side, nats.
 	ChosenChange   float64   `json:"chosen_change"`
@@ -199,6 +204,8 @@ type Round struct {
 	// Round+1 over policy Round ÷ Headroom.Gap, both as shares of rows. It is nil if one of them
 	// is missing, or if the headroom is not positive.
 	GainOfHeadroom *float64 `json:"gain_of_headroom,omitempty"`
+
+	unfinishedToo bool // filter.unfinished
 }
 
 // Answers are what the policy answered to the examples that were then selected, when they were scored.

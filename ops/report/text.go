@@ -27,7 +27,8 @@ func (r *Report) Text(out io.Writer) error {
 	}
 	for _, section := range []func(*printer){
 		r.textRows, r.textAccuracy, r.textCategories, r.textErrors, r.textGates,
-		r.textAnswers, r.textFunnel, r.textJudge, r.textTraining, r.textTime, r.textFailures,
+		r.textAnswers, r.textFunnel, r.textPairs, r.textJudge, r.textTraining, r.textDepartures, r.textTime,
+		r.textFailures,
 	} {
 		section(w)
 	}
