@@ -36,6 +36,7 @@ func TestToken(t *testing.T) {
 		t.Fatalf("the address %s has no token", address)
 	}
 	open, store := "nats://"+host, "disk:"+filepath.Join(dir, "itool-up", "store")
+	expect(t, dir, 0, "disk:other writes", "doctor", "--create", "--store", "disk:other")
 	expect(t, dir, exitError, "permission denied", "runs", "--broker", open, "--store", "disk:other")
 	expect(t, dir, exitError, "permission denied", "runs", "--broker", "nats://wrong@"+host, "--store", store)
 	for _, args := range [][]string{
