@@ -136,8 +136,11 @@ func (b *Broker) Close() {
 // MaxMessageBytes is the size of the largest message that the server accepts, headers included.
 func (b *Broker) MaxMessageBytes() int64 { return b.nc.MaxPayload() }
 
+// maxDial limits the attempt to connect to one server.
+const maxDial = 5 * time.Second
+
 func (b *Broker) options(ctx context.Context, c Config) ([]nats.Option, error) {
-	wait := b.timeout
+	wait := min(b.timeout, maxDial) // of several servers, some may be away
 	if d, ok := ctx.Deadline(); ok {
 		wait = max(min(wait, time.Until(d)), time.Millisecond)
 	}
@@ -202,7 +205,7 @@ func openOrCreate[T any](
 			v, err = create(try)
 		}
 		stop()
-		again := passes(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
+		again := b.mayPass(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
 		if !again || !pause(c) {
 			return v, err
 		}
@@ -210,11 +213,16 @@ func openOrCreate[T any](
 }
 
 // passes reports the errors of an exchange that may succeed when it is repeated: its time was
-// up, or a cluster has no leader at the moment.
+// up, or a cluster has no leader at the moment, or lacks a server for a new stream.
 func passes(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-		errors.As(err, &api) && api.ErrorCode == codeNoLeader
+		errors.As(err, &api) && (api.ErrorCode == codeNoLeader || offline(api))
+}
+
+// mayPass is passes, but no unanswered request is repeated that the server has just denied.
+func (b *Broker) mayPass(err error) bool {
+	return passes(err) && b.denied.recent(b.timeout+time.Second) == ""
 }
 
 // pause waits a moment before an exchange is repeated. It answers false if the time of the
@@ -245,7 +253,7 @@ func askTwice[T any](b *Broker, c context.Context, ask func(context.Context) (T,
 	try, stop := b.try(c)
 	v, err := ask(try)
 	stop()
-	if !passes(err) || c.Err() != nil {
+	if !b.mayPass(err) || c.Err() != nil {
 		return v, err
 	}
 	return ask(c)

@@ -67,7 +67,13 @@ func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) 
 	}
 	c, cancel := b.call(ctx)
 	defer cancel()
-	m, err := legacy.GetLastMsg(stream, subject, nats.Context(c))
+	var m *nats.RawStreamMsg
+	for again := true; again; again = b.mayPass(err) && pause(c) {
+		try, stop := b.try(c)
+		m, err = legacy.GetLastMsg(stream, subject, nats.Context(try))
+		stop()
+		err = newerError(err)
+	}
 	switch {
 	case errors.Is(err, nats.ErrMsgNotFound):
 		return Message{}, fmt.Errorf("broker: %s: %w", op, ErrNotExist)
@@ -77,6 +83,18 @@ func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) 
 		return Message{}, b.explain(ctx, op, err)
 	}
 	return message(subject, m.Header, m.Data, m.Sequence)
+}
+
+// newerError turns an error of the server as the older client has it into the newer client's,
+// except those that have a name.
+func newerError(err error) error {
+	var old *nats.APIError
+	if errors.Is(err, nats.ErrMsgNotFound) || errors.Is(err, nats.ErrStreamNotFound) || !errors.As(err, &old) {
+		return err
+	}
+	return &jetstream.APIError{
+		Code: old.Code, ErrorCode: jetstream.ErrorCode(old.ErrorCode), Description: old.Description,
+	}
 }
 
 // message builds a Message from one of the server. A start has no address except its run.
@@ -287,7 +305,7 @@ func (b *Broker) reader(
 			InactiveThreshold: 30 * time.Second, // if this process dies, the server removes the consumer
 		})
 		stop()
-		if !passes(err) || !pause(c) {
+		if !b.mayPass(err) || !pause(c) {
 			return cons, err
 		}
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrReplicas says that the servers cannot hold as many copies of a stream as Config.Replicas.
+// ErrReplicas says that the servers cannot hold as many copies of a stream as Config.Replicas. It
+// is also ErrUnavailable if that is so because a server is down.
 var ErrReplicas = errors.New("too few servers for the copies of a stream")
 
 const (
@@ -38,8 +39,18 @@ func (b *Broker) explainReplicas(op string, api *jetstream.APIError) error {
 	if api.ErrorCode != codeNoPeers && api.ErrorCode != codeNotCluster {
 		return nil
 	}
+	err := ErrReplicas
+	if offline(api) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, ErrReplicas)
+	}
 	return fmt.Errorf("broker: %s: %w: %d are asked for (%s): start more servers with JetStream and free room,"+
-		" or ask for fewer copies (--stream-replicas)", op, ErrReplicas, b.replicas, api.Description)
+		" or ask for fewer copies (--stream-replicas)", op, err, b.replicas, api.Description)
+}
+
+// offline reports that a new stream has too few servers because one is down, or does not know
+// yet that another one is up.
+func offline(api *jetstream.APIError) bool {
+	return api.ErrorCode == codeNoPeers && strings.Contains(api.Description, "offline")
 }
 
 // Replicas is the number of copies of every stream that this connection makes.

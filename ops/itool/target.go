@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"itool/broker"
 	"itool/ops/courier"
@@ -24,12 +25,22 @@ const (
 	upDir   = "itool-up"   // the folder of `up`
 )
 
+// patience is how long a command waits for an answer of the broker: longer than a cluster
+// without a leader needs to elect one. Workers and keepers need none, they ask again.
+const patience = 15 * time.Second
+
 // open connects to the given broker and store, or opens the run's folder, or that of `up`.
 func (t target) open(ctx context.Context, a *app, run string) (*site.Site, error) {
+	return t.openWithin(ctx, a, run, patience)
+}
+
+// openWithin is open for those who wait so long for an answer of the broker; 0: the usual time.
+func (t target) openWithin(ctx context.Context, a *app, run string, timeout time.Duration) (*site.Site, error) {
 	conn, err := t.site()
 	if err != nil {
 		return nil, err
 	}
+	conn.Timeout = timeout
 	if t.Dir == "" && conn.Broker == "" {
 		switch own := filepath.Join(runsDir, run); {
 		case run != "" && site.HasRuns(own):

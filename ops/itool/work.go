@@ -37,7 +37,7 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	s, err := c.open(ctx, a, "")
+	s, err := c.openWithin(ctx, a, "", 0)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"itool/broker"
 	"itool/ops/courier"
@@ -27,6 +28,10 @@ type Connection struct {
 	Cert, Key      string // paths of PEM files: our own certificate
 
 	Replicas int // copies of every stream that this process makes; 0: one
+
+	// Timeout limits one exchange with the broker; 0: that of broker.Config. An election on a cluster
+	// takes up to ten seconds: who waits longer does not notice it.
+	Timeout time.Duration
 
 	Store string // see OpenStore
 	StoreLogin
@@ -73,7 +78,7 @@ func Connect(ctx context.Context, c Connection, log *slog.Logger) (*broker.Broke
 	}
 	b, err := broker.Connect(ctx, broker.Config{
 		URL: c.Broker, Token: c.Token, User: c.User, Password: c.Password, Creds: c.Creds, NKeySeed: c.NKey,
-		CA: c.CA, Cert: c.Cert, Key: c.Key, Replicas: c.Replicas, Name: "itool", Log: log,
+		CA: c.CA, Cert: c.Cert, Key: c.Key, Replicas: c.Replicas, Timeout: c.Timeout, Name: "itool", Log: log,
 	})
 	switch {
 	case errors.Is(err, broker.ErrUnavailable):
