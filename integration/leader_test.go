@@ -49,7 +49,7 @@ func TestLeaderKilled(t *testing.T) {
 		l.await("work after its leader was killed", resumeWithin, 50)
 		t.Logf("node %d was killed; 50 more records and results after %v", leader, time.Since(killed))
 		c.Start(t, leader)
-		l.awaitCopies(ctx, b)
+		awaitCopies(t, b)
 	}
 	l.stop.Store(true)
 	all.Wait()
@@ -135,21 +135,16 @@ func (l *load) await(what string, within time.Duration, more int64) {
 }
 
 // awaitCopies waits until all servers have all messages again.
-func (l *load) awaitCopies(ctx context.Context, b *broker.Broker) {
-	l.t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		all, err := b.Copies(ctx)
+func awaitCopies(t *testing.T, b *broker.Broker) {
+	t.Helper()
+	await(t, "copies that are current on all nodes", func() bool {
+		all, err := b.Copies(t.Context())
 		behind := 0
 		for _, s := range all {
 			behind += s.Behind
 		}
-		if err == nil && len(all) > 0 && behind == 0 {
-			return
-		}
-		if time.Now().After(end) {
-			l.t.Fatalf("copies are behind: %+v, %v", all, err)
-		}
-	}
+		return err == nil && len(all) > 0 && behind == 0
+	})
 }
 
 // check: every acknowledged task is there and has its result.
