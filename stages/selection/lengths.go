@@ -65,11 +65,11 @@ func OutOfLength(s schemas.Selection, maxAnswerTokens int) string {
 	case s.Answers <= 0:
 		return ""
 	case 20*int64(s.AnswersCut) > int64(s.Answers):
-		text = fmt.Sprintf("%d of %d answers to validation examples ran out of length at %d tokens (select.max_tokens) "+
-			"and count as wrong", s.AnswersCut, s.Answers, s.AnswersLimit)
+		text = fmt.Sprintf("%d of %d answers to validation examples ran out of length at %d tokens "+
+			"(select.max_tokens) and count as wrong", s.AnswersCut, s.Answers, s.AnswersLimit)
 	case int(s.AnswersTokens) > maxAnswerTokens:
-		text = fmt.Sprintf("of %d answers to validation examples more than one in twenty have over %d tokens, at which "+
-			"the search cuts them (expand.max_answer_tokens)", s.Answers, maxAnswerTokens)
+		text = fmt.Sprintf("of %d answers to validation examples more than one in twenty have over %d tokens, "+
+			"at which the search cuts them (expand.max_answer_tokens)", s.Answers, maxAnswerTokens)
 	default:
 		return ""
 	}
