@@ -19,6 +19,7 @@ import (
 	"iter"
 	"os"
 	"strings"
+	"time"
 )
 
 // Store keeps objects by key. Many goroutines and many processes may call all methods at
@@ -80,6 +81,8 @@ type Info struct {
 	Key    string
 	Size   int64  // bytes
 	SHA256 string // of the content, lower-case hex; empty from List
+	// Modified is when the object was put last, from List only; zero where that is not known.
+	Modified time.Time
 }
 
 // The errors that callers can branch on, with errors.Is. Stores wrap them with their name

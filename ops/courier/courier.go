@@ -141,6 +141,9 @@ var (
 		zstd.WithDecoderMaxMemory(maxBodyBytes), zstd.WithDecodeAllCapLimit(true))
 )
 
+// Claim is the key in the store of a message's body; "": the body is in the message.
+func Claim(m broker.Message) string { return m.Header[headerClaim] }
+
 // Open turns a message into its batch and fetches a claimed body. It does not decode the rows.
 func (c *Courier) Open(ctx context.Context, m broker.Message) (schemas.Batch, error) {
 	h, err := schemas.ParseHeader(m.Header)

@@ -13,6 +13,9 @@ func longHelp() kong.Vars {
 		"commands_fork": "Start another run that begins with a round of an existing one, with other settings.",
 		"fork_fromround": "Round to begin with: everything that leads to its policy is copied; 0: after the " +
 			"warm-up.",
+		"commands_gc": "Say what in the store belongs to no run any more, such as what retired runs have left, and " +
+			"delete it.",
+		"commands_fsck":   "Check that the store has everything that the records of the runs name.",
 		"commands_resume": "Go on with a run of itool run that was interrupted or stalled, from what its folder holds.",
 		"failed_requeue": "Let workers try them again, once their cause is mended; a run that is stalled by them " +
 			"goes on.",

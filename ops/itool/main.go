@@ -50,6 +50,8 @@ type commands struct {
 	Lab      labCmd      `cmd:"" help:"${commands_lab}"`
 	Fork     forkCmd     `cmd:"" help:"${commands_fork}"`
 	Resume   resumeCmd   `cmd:"" help:"${commands_resume}"`
+	GC       gcCmd       `cmd:"" name:"gc" help:"${commands_gc}"`
+	Fsck     fsckCmd     `cmd:"" help:"${commands_fsck}"`
 	Cancel   cancelCmd   `cmd:"" help:"Cancel a run; its workers stop within a heartbeat."`
 	Retire   retireCmd   `cmd:"" help:"${commands_retire}"`
 	Quota    quotaCmd    `cmd:"" help:"Give a run more room at the broker, or less."`

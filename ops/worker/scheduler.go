@@ -15,8 +15,8 @@ import (
 )
 
 // scheduler chooses the run and the stage that a slot serves next: runs of a higher priority first. It
-// visits runs of the same priority round-robin, so that they share the workers fairly. It skips runs that were cancelled or have ended: the items in
-// their queues stay there.
+// visits runs of the same priority round-robin, so that they share the workers fairly. It skips runs that
+// were cancelled or have ended: the items in their queues stay there.
 type scheduler struct {
 	worker    *Worker
 	exclusive map[string]*sync.Mutex // by stage that gathers: held while this worker does a round

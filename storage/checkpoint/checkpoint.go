@@ -108,6 +108,15 @@ func isDigest(s string) bool {
 	return err == nil && len(raw) == sha256.Size && s == strings.ToLower(s)
 }
 
+// Keys are the keys of the objects that a checkpoint consists of.
+func Keys(prefix string, m Manifest) []string {
+	keys := []string{manifestKey(prefix, m.Digest())}
+	for _, p := range m.Parts {
+		keys = append(keys, partKey(prefix, p.SHA256))
+	}
+	return keys
+}
+
 func partKey(prefix, sha string) string        { return prefix + "/parts/" + sha }
 func manifestKey(prefix, digest string) string { return prefix + "/manifests/" + digest + ".json" }
 

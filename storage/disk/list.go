@@ -67,7 +67,8 @@ func (s *Store) walk(ctx context.Context, folder, prefix string, yield func(stor
 		if err != nil {
 			return fail(err)
 		}
-		if !yield(storage.Info{Key: key, Size: max(0, st.Size()-int64(trailerSize))}, nil) {
+		info := storage.Info{Key: key, Size: max(0, st.Size()-int64(trailerSize)), Modified: st.ModTime()}
+		if !yield(info, nil) {
 			return false
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"itool/storage"
 	"itool/storage/internal/tempfile"
@@ -29,6 +30,9 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (s
 func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
 	info, err := s.Stat(ctx, key)
 	if err == nil {
+		// It is wanted again, so it counts as new: what removes old waste spares it. Best effort.
+		now := time.Now()
+		_ = os.Chtimes(s.path(key), now, now)
 		return info, fmt.Errorf("storage/disk: put %s: %w", key, storage.ErrExists)
 	}
 	// A damaged object exists too: only Put replaces it. os.Link decides which caller wins.

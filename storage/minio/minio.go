@@ -288,7 +288,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Info,
 			if storage.CheckKey(key) != nil || !strings.HasPrefix(key, prefix) {
 				continue
 			}
-			if !yield(storage.Info{Key: key, Size: object.Size}, nil) {
+			if !yield(storage.Info{Key: key, Size: object.Size, Modified: object.LastModified}, nil) {
 				return
 			}
 		}

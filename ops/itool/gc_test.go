@@ -1,0 +1,114 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestGC: what belongs to no run is found and deleted, unless it is young; what runs need stays, and fsck
+// notices if it does not.
+func TestGC(t *testing.T) {
+	dir := t.TempDir()
+	file, base := writeRows(t, dir, 40), writeBase(t, dir, nil)
+	up, _ := upIn(t, dir)
+	defer stop(t, up)
+	work := start(t, dir, "work", "all")
+	defer stop(t, work)
+	for _, run := range []string{"r1", "r2"} {
+		expect(t, dir, 0, "published", append([]string{"publish", file, "--base", base, "--name", run}, small...)...)
+		expect(t, dir, 0, "done", "watch", run)
+	}
+	store := filepath.Join(dir, "itool-up", "store", "objects")
+	waste := []string{
+		"checkpoints/parts/" + strings.Repeat("0a", 32), "runs/ghost/bodies/x.zst", "shards/1/x/0-5",
+	}
+	for _, key := range append(waste, "mine/notes") { // the last one is none of ours
+		name := filepath.Join(store, key)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte("left behind"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, dir, 0, " 0 belong to no run (0 KiB); 3 of no run are younger than 24h0m0s and spared", "gc", "--delete")
+	now := []string{"gc", "--older-than", "0s"}
+	expect(t, dir, 0, "runs/ghost/bodies/x.zst", append(now, "-v")...)
+	expect(t, dir, 0, "3 objects were deleted", append(now, "--delete")...)
+	for _, key := range waste {
+		if exists(filepath.Join(store, key)) {
+			t.Errorf("%s is there", key)
+		}
+	}
+	expect(t, dir, 0, " 0 belong to no run", now...)
+	expect(t, dir, 0, "objects that the runs need are there", "fsck", "--deep")
+
+	// What only a retired run had goes; its policy stays.
+	expect(t, dir, 0, "is retired", "retire", "r2")
+	expect(t, dir, 0, "objects were deleted", append(now, "--delete")...)
+	if exists(filepath.Join(store, "runs", "r2")) {
+		t.Error("the trees of the retired run are there")
+	}
+	for _, run := range []string{"r1", "r2"} {
+		expect(t, dir, 0, "adapter in", "export", run, "--round", "0", "--out", "of-"+run)
+		expect(t, dir, 0, "done", "report", run)
+	}
+	expect(t, dir, 0, "objects that the runs need are there", "fsck", "--deep")
+
+	part := largest(t, filepath.Join(store, "checkpoints", "parts"))
+	damage(t, part)
+	expect(t, dir, 0, "objects that the runs need are there", "fsck") // it is there
+	expect(t, dir, exitError, "1 objects are missing or damaged", "fsck", "--deep")
+	if err := os.Remove(part); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := expect(t, dir, exitError, "1 objects are missing or damaged", "fsck")
+	if !strings.Contains(out, "run r1: its base: checkpoints/parts/"+filepath.Base(part)) {
+		t.Errorf("fsck says\n%s", out)
+	}
+	if err := os.RemoveAll(filepath.Join(store, "checkpoints", "manifests")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, dir, exitError, "nothing is removed; itool fsck lists what is missing", append(now, "--delete")...)
+}
+
+// largest is the largest file below a folder.
+func largest(t *testing.T, dir string) (name string) {
+	t.Helper()
+	size := int64(-1)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() > size {
+			name, size = path, info.Size()
+		}
+		return err
+	})
+	if err != nil || name == "" {
+		t.Fatalf("no file in %s: %v", dir, err)
+	}
+	return name
+}
+
+// damage changes a byte at the beginning of a file.
+func damage(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, 100); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 1
+	if _, err := f.WriteAt(b, 100); err != nil {
+		t.Fatal(err)
+	}
+}
