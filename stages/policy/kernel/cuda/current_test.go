@@ -70,3 +70,26 @@ func digest(t *testing.T, source string, headers []string) string {
 	}
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
+
+// TestResourcesAreComplete: the table of ptxas has every kernel.
+func TestResourcesAreComplete(t *testing.T) {
+	table, err := os.ReadFile("RESOURCES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range glob(t, "*.ptx") {
+		if !strings.HasPrefix(filepath.ToSlash(name), "kernels/") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range strings.Split(string(text), ".entry ")[1:] {
+			kernel, _, _ := strings.Cut(entry, "(")
+			if !strings.Contains(string(table), "| "+kernel+" |") {
+				t.Errorf("%s is not in RESOURCES.md: run task gpu-resources", kernel)
+			}
+		}
+	}
+}

@@ -18,6 +18,19 @@
 // bound that the PTX manual states, a different one for each operand: a kernel that counts on more
 // fails here. The sums of mma are rounded once, which is more exact than hardware.
 //
+// It knows these instructions, with the types and modifiers that NVRTC 12.9 gives them for compute_80:
+//
+//   - ld, st, mov, cvta, atom and red (add, min, max, and, or, xor, exch, cas), in global, constant,
+//     shared, local, parameter and generic space; single values, pairs and fours
+//   - integers: add, sub, mul, mad, div, rem, min, max, neg, abs, and, or, xor, not, cnot, shl, shr, shf,
+//     lop3, prmt, bfe, bfi, bfind, brev, clz, popc
+//   - floats in 16, 32 and 64 bits: add, sub, mul, fma, div, min, max, neg, abs, copysign, sqrt, rcp,
+//     rsqrt, ex2, lg2, sin, cos, tanh
+//   - setp, selp, cvt between all types, with rounding, saturation and relu
+//   - bra, brx.idx, ret, exit, trap, bar.sync and barrier.sync 0, bar.warp.sync, membar, fence
+//   - shfl, vote, activemask, redux
+//   - ldmatrix, mma m16n8k16 of bf16 and fp16, cp.async with its groups
+//
 // Unknown are wgmma, TMA, clusters, call, named barriers and textures.
 package ptx
 
