@@ -48,7 +48,7 @@ const stop toolcall.DecisionKind = 255
 // A decision is right if a right answer can have it there, and wrong if none can. What was wrong before
 // does not count: a wrong call stands for none of the wanted ones, and a wrong argument leaves open
 // which its call stands for. A comma with nothing left to give is wrong, though a reader forgives it
-// before a bracket.
+// before a bracket, and so is an argument that is given again, of which BFCL takes the last.
 //
 // Some are left open: after words if the reference begins with words, too; after a call of a wrong
 // tool, its arguments; all that [toolcall.Format.Decisions] leaves open; and all under BFCL's rules for
@@ -135,15 +135,27 @@ type reading struct {
 
 func (r *reading) judge(d toolcall.Decision) {
 	m := mark{Decision: d}
-	switch {
-	case r.e.hasCall:
+	if r.e.hasCall {
 		m.verdict, m.kind = r.verdict(d)
-	case d.Kind == stop && len(r.marks) == 0: // one word could have become a call
-		m.verdict, m.kind = is(toolcall.IsProse(r.text), KindCall)
-	default:
-		m.verdict, m.kind = is(d.Kind == toolcall.Words || d.Kind == stop, KindCall)
+	} else {
+		m.verdict, m.kind = r.withoutCall(d)
 	}
 	r.marks = append(r.marks, m)
+}
+
+// withoutCall is the verdict if the reference has no call. All behind the first call is left open.
+func (r *reading) withoutCall(d toolcall.Decision) (verdict, Kind) {
+	if r.named > 0 {
+		return open, ""
+	}
+	switch d.Kind {
+	case toolcall.Words:
+		return right, ""
+	case stop: // a single word could have become a call
+		return is(r.last() == toolcall.Words || toolcall.IsProse(r.text), KindCall)
+	}
+	r.named++
+	return wrong, KindCall
 }
 
 func (r *reading) verdict(d toolcall.Decision) (verdict, Kind) {

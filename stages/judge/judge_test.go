@@ -77,7 +77,7 @@ func TestOutcome(t *testing.T) {
 		"words where any call is wanted": {some, "I cannot.", false, fault("relevance_error:decoder_failed",
 			"tools count", false)},
 		"Java":                           {java, `f(a=1, b="x")`, false, right},
-		"another value in Java":          {java, `f(a=2)`, false, value},
+		"another value in Java":          {java, `f(a=2, b="x")`, false, value},
 		"unfinished prose":               {prose, "I cannot", true, fault(judge.ErrCut, "other", false)},
 		"half a call where prose wanted": {prose, "[f(a=", false, fault(judge.ErrCallUnwanted, "tools count", false)},
 	} {
