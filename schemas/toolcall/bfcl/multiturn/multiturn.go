@@ -22,9 +22,8 @@
 //
 // Some answers that the original may read do not decode: see toolcall.DecodeEdition. Of Python's
 // builtins there are only those that could return what a right call returns (see builtin).
-// Logarithms of negative numbers, complex numbers below 0 and arithmetic that Python would
-// compute for minutes are errors; complex powers can differ in their last digits, and so can the
-// texts of exceptions that Python itself raises for arguments of a wrong type.
+// Complex numbers below 0 and arithmetic that Python would compute for minutes are errors, and the
+// texts of exceptions that Python itself raises for arguments of a wrong type can differ.
 package multiturn
 
 import (

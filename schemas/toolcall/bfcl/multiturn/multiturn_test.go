@@ -200,6 +200,8 @@ func TestHostileAnswers(t *testing.T) {
 		{"nested powers", "[power(base=power(base=power(base=9999, exponent=9999), exponent=9999), exponent=9999)]"},
 		{"many digits", "[square_root(number=2, precision=20000)" +
 			strings.Repeat(", logarithm(value=2, base=3, precision=19999)", 2000) + "]"},
+		{"many digits as texts", "[sum_values(numbers=[1])" +
+			strings.Repeat(", logarithm(value=2, base=-3, precision=' +19999')", 2000) + "]"},
 		{"many posts", "[" + strings.Repeat(post, 500) +
 			strings.Repeat("search_tweets(keyword='y'), ", 15000) + "logout()]"},
 		{"many results", "[" + strings.Repeat(post, 200) +

@@ -188,8 +188,8 @@ func Mod(a, b float64) float64 {
 	return rest
 }
 
-// Pow is a ** b. A negative number to a broken power is complex; that comes back opaque, and its
-// last digits can differ.
+// Pow is a ** b. A negative number to a broken power is complex; that comes back
+// opaque.
 func Pow(a, b Value) (Value, error) {
 	if !isNumber(a) || !isNumber(b) {
 		return nil, unsupported("** or pow()", a, b)
@@ -250,7 +250,8 @@ func complexPower(f, g float64) (Value, error) {
 	if math.IsInf(size, 0) {
 		return nil, &Error{"OverflowError", "complex exponentiation"}
 	}
-	c := complex(size*math.Cos(phase), size*math.Sin(phase))
+	sin, cos := sinCos(phase)
+	c := complex(size*cos, size*sin)
 	sign := "+"
 	if imag(c) < 0 || math.Signbit(imag(c)) {
 		sign = ""

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Sqrt is decimal.Decimal(number).sqrt() with getcontext().prec = precision, for a number >= 0.
-// The result is opaque: Decimal('1.414').
+// Sqrt is decimal.Decimal(number).sqrt() with getcontext().prec = precision. The result is
+// opaque: Decimal('1.414').
 func Sqrt(number, precision Value) (Value, error) {
 	n, ok := wholeOf(precision)
 	if !ok {
@@ -17,8 +17,8 @@ func Sqrt(number, precision Value) (Value, error) {
 	if n.Sign() <= 0 {
 		return nil, &Error{"ValueError", "valid range for prec is [1, MAX_PREC]"}
 	}
-	if !n.IsInt64() || n.Int64() > maxPrecision {
-		return nil, &Error{"ValueError", "more than " + strconv.Itoa(maxPrecision) + " digits"}
+	if !n.IsInt64() || n.Int64() > MaxPrecision {
+		return nil, &Error{"ValueError", "more than " + strconv.Itoa(MaxPrecision) + " digits"}
 	}
 	if f, ok := number.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 1)) {
 		name := "Infinity"
@@ -30,6 +30,9 @@ func Sqrt(number, precision Value) (Value, error) {
 	d, err := exactDecimal(number)
 	if err != nil {
 		return nil, err
+	}
+	if d.digits.Sign() < 0 {
+		return nil, &Error{"InvalidOperation", "[<class 'decimal.InvalidOperation'>]"}
 	}
 	return Opaque{"decimal.Decimal", "Decimal('" + d.sqrt(int(n.Int64())).String() + "')"}, nil
 }

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// maxPrecision limits the digits of Log and Sqrt.
-const maxPrecision = 20_000
+// MaxPrecision limits the digits of Log and Sqrt.
+const MaxPrecision = 20_000
 
 // Log is mpmath.log(value) / mpmath.log(base) with mpmath.mp.dps = precision. The result is
-// opaque: mpf('2.0'). Negative numbers, of which mpmath has complex logarithms, are an error.
+// opaque: mpf('2.0'), or mpc(real='2.0', imag='0.0') where a number is negative.
 func Log(value, base, precision Value) (Value, error) {
 	digits, err := wholeFrom(precision)
 	if err != nil {
@@ -25,25 +25,28 @@ func Log(value, base, precision Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if digits > maxPrecision {
-		return nil, &Error{"ValueError", "more than " + strconv.Itoa(maxPrecision) + " digits"}
+	if digits > MaxPrecision {
+		return nil, &Error{"ValueError", "more than " + strconv.Itoa(MaxPrecision) + " digits"}
 	}
-	if x == nil || y == nil || x.Sign() == 0 && y.Sign() == 0 || x.IsInf() && y.IsInf() {
+	if x == nil || y == nil {
 		return Opaque{"mpf", "mpf('nan')"}, nil
 	}
-	if x.Sign() < 0 || y.Sign() < 0 {
-		return nil, &Error{"ValueError", "the logarithm of a negative number is complex"}
-	}
 	bits := precisionBits(digits)
-	above, below := ln(x, bits), ln(y, bits)
-	if below.Sign() == 0 {
+	above, below := logarithm(x, bits), logarithm(y, bits)
+	if below.re.Sign() == 0 && below.im == nil {
 		return nil, &Error{"ZeroDivisionError", ""}
 	}
-	ratio := new(big.Float).SetPrec(bits).Quo(above, below)
+	if above.im != nil || below.im != nil {
+		return above.over(below, bits)
+	}
+	if above.re.IsInf() && below.re.IsInf() {
+		return Opaque{"mpf", "mpf('nan')"}, nil
+	}
+	ratio := new(big.Float).SetPrec(bits).Quo(above.re, below.re)
 	return Opaque{"mpf", "mpf('" + mpfText(ratio, reprDigits(bits)) + "')"}, nil
 }
 
-// wholeFrom is int(v), or a number beyond maxPrecision.
+// wholeFrom is int(v), or a number beyond MaxPrecision.
 func wholeFrom(v Value) (int, error) {
 	n, ok := wholeOf(v)
 	switch x := v.(type) {
@@ -64,9 +67,9 @@ func wholeFrom(v Value) (int, error) {
 			"int() argument must be a string, a bytes-like object or a real number, not '" + TypeName(v) + "'"}
 	}
 	if !n.IsInt64() {
-		return (maxPrecision + 1) * n.Sign(), nil
+		return (MaxPrecision + 1) * n.Sign(), nil
 	}
-	return int(min(max(n.Int64(), -maxPrecision), maxPrecision+1)), nil
+	return int(min(max(n.Int64(), -MaxPrecision), MaxPrecision+1)), nil
 }
 
 // bitsPerDigit is log2(10).

@@ -12,8 +12,8 @@ type calculator struct{ *budget }
 
 // afford counts the work of a logarithm or a root with so many digits.
 func (c calculator) afford(precision Value) error {
-	digits, err := python.Float(precision)
-	if err != nil || !(digits >= 1 && digits <= 20_000) {
+	digits, err := python.ToFloat(precision) // a text may hold it, too
+	if err != nil || !(digits >= 1 && digits < python.MaxPrecision+1) {
 		return nil // it will be refused
 	}
 	return c.spend(int(digits * (64 + digits/16)))
