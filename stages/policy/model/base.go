@@ -56,6 +56,7 @@ func (m *Model) Fingerprint() string {
 	maps := &m.Layers[0].Q
 	fmt.Fprintf(sum, "%s %T %t %T %t %s\n", m.BaseDigest(), m.HeadWeight(), m.Wrapped.Head != nil, maps.Weight(),
 		maps.Wrapped != nil, m.Device.Name())
+	fmt.Fprintln(sum, m.RopeTheta, m.RopeScaling, m.RMSNormEps)
 	if s := m.Multipliers; s != nil {
 		fmt.Fprintln(sum, *s)
 	}

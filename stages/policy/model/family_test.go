@@ -195,11 +195,13 @@ func TestFingerprint(t *testing.T) {
 		seen[model.New(c, 1, ref.New()).Fingerprint()] = true
 	}
 	add(model.Llama, func(*model.Config) {})
+	add(model.Llama, func(c *model.Config) { c.RopeTheta *= 2 })
+	add(model.Llama, func(c *model.Config) { c.RMSNormEps *= 2 })
 	add(model.SmolLM3, func(*model.Config) {})
 	add(model.SmolLM3, func(c *model.Config) { c.NoRope[0] = true })
 	add(model.Granite, func(*model.Config) {})
 	add(model.Granite, func(c *model.Config) { c.Multipliers.Logits = 9 })
-	if len(seen) != 5 {
-		t.Errorf("%d fingerprints of 5 models", len(seen))
+	if len(seen) != 7 {
+		t.Errorf("%d fingerprints of 7 models", len(seen))
 	}
 }
