@@ -37,7 +37,7 @@ const maxTurns = 256
 // turns collects the examples of a shard.
 type turns struct {
 	cfg    Config
-	policy *policy.Policy
+	policy *policy.Policy // nil: no tokens are made
 	calls  toolcall.Format
 	limit  int // most tokens of prompt and answer
 	shard  schemas.Shard
@@ -231,6 +231,9 @@ func (t *turns) turn(e *schemas.Example, s said, before []message, tools []toolc
 }
 
 func (t *turns) tokens(e *schemas.Example, before []message) (Reason, error) {
+	if t.policy == nil {
+		return "", nil
+	}
 	prompt := make([]policy.Message, len(before))
 	for i, m := range before {
 		prompt[i] = policy.Message{Role: m.Role, Content: m.Content}

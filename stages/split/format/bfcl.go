@@ -30,7 +30,7 @@ func (im *importer) bfcl(in fields) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	row := Row{Category: BFCLCategory(id)}
+	row := Row{ID: id, Category: BFCLCategory(id)}
 	row.OnlyAsked = slices.Contains(sourced, row.Category) || bfcl.Unanswered(row.Category)
 	if !row.OnlyAsked && !slices.Contains(learnt, row.Category) {
 		return row, fail(NoAnswer, "id", "%s: category %q has no answers that a row can hold; known are %v",

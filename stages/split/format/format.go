@@ -64,6 +64,7 @@ type Message struct {
 // Row is one conversation.
 type Row struct {
 	Number     int             // in the file, from 0
+	ID         string          // the benchmark's own name for it, or ""
 	Line       int             // of the file where it begins, from 1; 0: the file has no lines
 	Messages   []Message       // at least one; empty when Err is set
 	Tools      json.RawMessage // JSON array of tool schemas; nil: none
@@ -202,7 +203,7 @@ func (o Options) row(raw []byte, err error, f Format, number, line int) Row {
 		err = fail(BadRow, "", "a conversation without a turn")
 	}
 	if errors.As(err, &row.Err) {
-		row = Row{Category: row.Category, Err: row.Err}
+		row = Row{ID: row.ID, Category: row.Category, Err: row.Err}
 		row.Err.Row, row.Err.Line = number, line
 	}
 	row.Number, row.Line, row.Unknown = number, line, im.unknown

@@ -72,7 +72,7 @@ func TestRead(t *testing.T) {
 			}},
 		// The answer may leave out type, and does. It may leave out when, but the tool requires it.
 		{"bfcl", bfclRow, format.BFCL, format.Row{
-			Category:   "live_simple",
+			ID: "live_simple_3-2-1", Category: "live_simple",
 			Acceptable: []byte(bfclTruth), Tools: []byte(bfclTools),
 			Messages: []format.Message{
 				said("user", "A ride"), called(t, "", "[uber.ride(loc='Bern', when='now', where=(1, 2.0))]"),
