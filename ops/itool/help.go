@@ -39,6 +39,20 @@ func longHelp() kong.Vars {
 			"itool in the user's cache folder.",
 		"commands_kernels": "Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products " +
 			"in bf16); default: the best this machine has in float32. itool doctor lists them.",
+		"commands_eval": "Ask a model the questions of a benchmark or a dataset, and judge its answers. The same " +
+			"command again resumes.",
+		"eval_bench": "Questions: bfcl (the Berkeley Function Calling Leaderboard, version 3; see --data), or a " +
+			"dataset file in any format that a run takes. Repeatable.",
+		"eval_data":  "With --bench bfcl: the folder with BFCL_v3_*.json and possible_answer/.",
+		"eval_model": "Ask this model: a folder in Hugging Face format, or a GGUF file.",
+		"eval_endpoint": "Ask a model behind an address that speaks OpenAI's chat completions with tools, such as " +
+			"http://127.0.0.1:8000/v1.",
+		"eval_key": "With --endpoint: the bearer token. Better given as ITOOL_API_KEY: a command line can be read " +
+			"by others.",
+		"eval_answers": "Judge the answers in this folder instead of asking: ours, or those of bfcl-eval " +
+			"(BFCL_v3_*_result.json).",
+		"eval_out":     "Folder for the answers, in bfcl-eval's result format; default: itool-eval/MODEL.",
+		"eval_against": "Compare with the answers in this folder, question by question.",
 		"source_datasets": "Dataset files: JSON, JSON lines or Parquet, also packed. FILE:2 takes its training " +
 			"examples twice, FILE:0.5 half of them. A BFCL question file finds its answers in possible_answer/ " +
 			"beside it.",

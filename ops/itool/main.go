@@ -41,6 +41,7 @@ type commands struct {
 	Watch    watchCmd    `cmd:"" help:"Watch a run until it ends."`
 	Runs     runsCmd     `cmd:"" help:"List the runs."`
 	Failed   failedCmd   `cmd:"" help:"List the items that a run gave up, and what to do about them."`
+	Eval     evalCmd     `cmd:"" help:"${commands_eval}"`
 	Report   reportCmd   `cmd:"" help:"Say what a run did and what it gained."`
 	Tree     treeCmd     `cmd:"" help:"Show the search tree of one example."`
 	Export   exportCmd   `cmd:"" help:"Write a policy as a PEFT adapter, or merged into its base."`

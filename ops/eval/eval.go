@@ -1,0 +1,126 @@
+// Package eval asks a model the questions of a benchmark or of a dataset, and judges its answers.
+//
+// Load reads the questions. Ask has a Model answer them and keeps the answers in a folder, in the result
+// format of the Berkeley Function Calling Leaderboard: that folder is all there is to resume from, and
+// bfcl-eval can judge it. Judge makes verdicts from such a folder, also of one that bfcl-eval wrote.
+// Summarise and Text are for people.
+//
+// It differs from the stage evaluate in that no run, broker or store is needed, and that the model may be
+// one behind an endpoint.
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Model answers questions. Many goroutines may call Answer at once.
+type Model interface {
+	// Answer answers a case greedily. An error of the question alone, such as a prompt that is too long
+	// for the model, is Answer.Error; an error that is returned ends the evaluation.
+	Answer(ctx context.Context, c *Case) (Answer, error)
+}
+
+// Answer is one answer, in the fields of BFCL's result files and two of our own.
+type Answer struct {
+	ID           string `json:"id"`
+	Result       any    `json:"result"` // a text; files of others may hold a list of {name: arguments as JSON}
+	PromptTokens int    `json:"input_token_count"`
+	Tokens       int    `json:"output_token_count"`
+	Cut          bool   `json:"cut,omitempty"`   // it reached the length limit
+	Error        string `json:"error,omitempty"` // why there is no answer
+}
+
+// Ask has the model answer all cases that the folder has no answer to, and appends each answer to the
+// folder's file as soon as the cases before it in the file are answered. So the bytes of a file do not
+// depend on what is answered first. atOnce is the number of cases that are asked at the same time.
+// progress gets the number of answers so far and of cases.
+func Ask(ctx context.Context, m Model, files []File, dir *Folder, atOnce int, progress func(done, all int)) error {
+	var open []job
+	all := 0
+	for i := range files {
+		for k := range files[i].Cases {
+			c := &files[i].Cases[k]
+			all++
+			if c.Refused == "" && !dir.Has(files[i].Name, c.ID) {
+				open = append(open, job{&files[i], c})
+			}
+		}
+	}
+	done := all - len(open)
+	progress(done, all)
+	return inOrder(ctx, len(open), atOnce, func(ctx context.Context, i int) (Answer, error) {
+		a, err := m.Answer(ctx, open[i].c)
+		if err != nil {
+			return Answer{}, fmt.Errorf("%s: %w", open[i].c.Example.ID, err)
+		}
+		a.ID = open[i].c.ID
+		return a, nil
+	}, func(i int, a Answer) error {
+		done++
+		progress(done, all)
+		return dir.Add(open[i].file.Name, a)
+	})
+}
+
+type job struct {
+	file *File
+	c    *Case
+}
+
+// inOrder calls do for 0..n-1, atOnce at a time, and take with the results in order. Results that wait for
+// an earlier one are at most eight times atOnce. The first error ends it.
+func inOrder[T any](
+	ctx context.Context, n, atOnce int, do func(context.Context, int) (T, error), take func(int, T) error,
+) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		value T
+		err   error
+	}
+	window := make(chan chan result, 8*atOnce) // of results in order; bounds those that wait
+	slots := make(chan struct{}, atOnce)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer cancel() // before the wait
+	workers.Go(func() {
+		defer close(window)
+		for i := range n {
+			r := make(chan result, 1)
+			select {
+			case window <- r:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				r <- result{err: ctx.Err()}
+				return
+			}
+			workers.Go(func() {
+				defer func() { <-slots }()
+				value, err := do(ctx, i)
+				r <- result{value, err}
+			})
+		}
+	})
+	i := 0
+	for r := range window {
+		got := <-r
+		if got.err == nil {
+			got.err = take(i, got.value)
+		}
+		if got.err != nil {
+			return got.err
+		}
+		i++
+	}
+	if i < n {
+		return errors.Join(ctx.Err(), context.Cause(ctx))
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package eval
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"itool/schemas"
+	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl"
+	"itool/stages/judge"
+)
+
+// Names of what is wrong with a case besides its answer.
+const (
+	ErrRefused  = "benchmark:refused"  // its own answer fails the benchmark's check
+	ErrNoAnswer = "answer:none"        // the model has none: see Answer.Error
+	ErrForm     = "answer:result_form" // its result is neither a text nor a list of calls
+)
+
+// Judge makes the verdicts on a folder's answers, in the order of the cases. Cases without an answer are left
+// out and counted in missing.
+func Judge(files []File, dir *Folder) (verdicts []schemas.Verdict, missing int, err error) {
+	for _, f := range files {
+		for i := range f.Cases {
+			c := &f.Cases[i]
+			a, ok := dir.answers[f.Name][c.ID]
+			if !ok && c.Refused == "" {
+				missing++
+				continue
+			}
+			v, err := verdict(c, a)
+			if err != nil {
+				return nil, 0, err
+			}
+			verdicts = append(verdicts, v)
+		}
+	}
+	return verdicts, missing, nil
+}
+
+func verdict(c *Case, a Answer) (schemas.Verdict, error) {
+	v := schemas.Verdict{
+		ExampleID: c.Example.ID, Part: schemas.PartTest, Category: c.Example.Category, HasCall: c.Example.Calls > 0,
+		Tokens: int32(a.Tokens), Cut: a.Cut, ErrorType: string(bfcl.Other),
+	}
+	if c.Refused != "" {
+		v.HasCall, v.ErrorName = true, ErrRefused
+		return v, nil
+	}
+	if a.Error != "" {
+		v.ErrorName = ErrNoAnswer
+		return v, nil
+	}
+	text, err := textOf(a.Result, c.Example.Category)
+	if v.Answer = text; err != nil {
+		v.ErrorName, v.ErrorType = ErrForm, string(bfcl.CodeSyntax)
+		return v, nil
+	}
+	x, err := judge.NewExaminer(&c.Example)
+	if err != nil {
+		return v, err
+	}
+	r := x.Outcome(text, a.Cut)
+	v.HasCall = x.HasCall()
+	v.Parsed, v.Pass, v.ErrorName, v.ErrorType = r.Parsed, r.Pass, r.ErrorName, r.ErrorType
+	return v, nil
+}
+
+// textOf writes a result as the text that the judge reads. Models that are asked through functions have a list
+// of calls there, each a name with its arguments as JSON in a text.
+func textOf(result any, category string) (string, error) {
+	switch r := result.(type) {
+	case string:
+		return r, nil
+	case []any:
+		var calls []string
+		for _, one := range r {
+			object, ok := one.(map[string]any)
+			if !ok || len(object) != 1 {
+				return "", fmt.Errorf("want objects of one name with its arguments")
+			}
+			for name, args := range object {
+				text, ok := args.(string)
+				if !ok {
+					data, err := json.Marshal(args)
+					if err != nil {
+						return "", err
+					}
+					text = string(data)
+				}
+				call, err := callText(name, text, category)
+				if err != nil {
+					return "", err
+				}
+				calls = append(calls, call)
+			}
+		}
+		return "[" + strings.Join(calls, ", ") + "]", nil
+	}
+	return "", fmt.Errorf("want a text or a list of calls")
+}
+
+// pythonic writes an answer that reads as calls in another format as the benchmark wants it, so that its own
+// program can judge it. Any other text stays.
+func pythonic(text, category string) string {
+	f := toolcall.FormatOf(text)
+	if f == toolcall.Pythonic {
+		return text
+	}
+	turn, err := f.ReadTurn(text)
+	if err != nil || len(turn.Calls) == 0 {
+		return text
+	}
+	var calls []string
+	for _, c := range turn.Calls {
+		calls = append(calls, printed(c, category))
+	}
+	return "[" + strings.Join(calls, ", ") + "]"
+}
+
+// callText writes a call with the given arguments, a JSON object, as a model that answers in text would.
+func callText(name, args, category string) (string, error) {
+	v, err := toolcall.FromJSON([]byte(args))
+	if err != nil {
+		return "", err
+	}
+	call := toolcall.Call{Name: name}
+	if call.Args, err = toolcall.ArgsOf(v); err != nil {
+		return "", err
+	}
+	return printed(call, category), nil
+}
+
+// printed writes a call. Java's and JavaScript's arguments are source text, which stands as it is.
+func printed(call toolcall.Call, category string) string {
+	if category != "java" && category != "javascript" {
+		all := toolcall.Print([]toolcall.Call{call})
+		return all[1 : len(all)-1] // without its brackets
+	}
+	var parts []string
+	for _, a := range call.Args {
+		text := a.Value.String()
+		if a.Value.Kind == toolcall.String {
+			text = a.Value.Text
+		}
+		parts = append(parts, a.Name+"="+text)
+	}
+	return call.Name + "(" + strings.Join(parts, ", ") + ")"
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"itool/ops/eval"
+	"itool/ops/job"
+	"itool/schemas"
+)
+
+// evalCmd is `itool eval`: ask a model the questions of a benchmark, and judge its answers.
+type evalCmd struct {
+	target
+	Bench      []string `sep:"none" required:"" placeholder:"bfcl|FILE" help:"${eval_bench}"`
+	Data       string   `placeholder:"DIR" help:"${eval_data}"`
+	Categories []string `placeholder:"NAME,…" help:"Of BFCL, such as live_simple; default: all."`
+	Most       int      `placeholder:"N" help:"Most questions of each file, spread evenly over it; default: all."`
+
+	Model         string `placeholder:"MODEL" help:"${eval_model}"`
+	Adapter       string `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
+	RunName       string `name:"run" placeholder:"NAME" help:"Ask a policy of this run."`
+	Round         int    `default:"-2" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
+	ToolsIn       string `enum:"template,system" default:"template" help:"${serve_tools_in}"`
+	Weights       string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
+	Endpoint      string `placeholder:"URL" help:"${eval_endpoint}"`
+	EndpointModel string `placeholder:"NAME" help:"With --endpoint: the model's name there."`
+	Key           string `name:"api-key" env:"ITOOL_API_KEY" help:"${eval_key}"`
+	AtOnce        int    `placeholder:"N" help:"With --endpoint: requests at once; default 8."`
+	MaxTokens     int    `default:"512" help:"Most tokens of an answer; a longer one is cut and wrong."`
+
+	Answers string `placeholder:"DIR" help:"${eval_answers}"`
+	Out     string `placeholder:"DIR" help:"${eval_out}"`
+	Against string `placeholder:"DIR" help:"${eval_against}"`
+	Seed    uint64 `default:"1" help:"Of the intervals' bootstrap."`
+	JSON    bool   `name:"json" help:"Print one JSON object with every answer instead of tables."`
+}
+
+func (c *evalCmd) Run(ctx context.Context, a *app) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	files, skipped, err := c.questions(ctx)
+	if err != nil {
+		return err
+	}
+	dir, name, err := c.answers(ctx, a, files)
+	if err != nil {
+		return err
+	}
+	verdicts, missing, err := eval.Judge(files, dir)
+	if err != nil {
+		return err
+	}
+	if len(verdicts) == 0 {
+		return fmt.Errorf("%s answers none of these questions", c.Answers)
+	}
+	r := eval.Summarise(name, files, verdicts, c.Seed)
+	r.Skipped, r.Missing = skipped, missing
+	if c.Against != "" {
+		if err := c.compare(r, files, verdicts); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		return json.NewEncoder(a.out).Encode(r)
+	}
+	return r.Text(a.out)
+}
+
+// check refuses flags that do not go together.
+func (c *evalCmd) check() error {
+	from := 0
+	for _, given := range []string{c.Model, c.RunName, c.Endpoint, c.Answers} {
+		if given != "" {
+			from++
+		}
+	}
+	switch {
+	case from != 1:
+		return coded(exitUsage, "say what answers: one of --model MODEL, --run NAME, --endpoint URL, or --answers DIR "+
+			"with answers that are there already")
+	case c.Endpoint != "" && c.EndpointModel == "":
+		return coded(exitUsage, "--endpoint-model is missing: the name of the model at the endpoint")
+	case c.MaxTokens < 1 || c.Most < 0 || c.AtOnce < 0:
+		return coded(exitUsage, "--max-tokens is at least 1, --most and --at-once at least 0")
+	}
+	return nil
+}
+
+// questions reads the files that --bench names.
+func (c *evalCmd) questions(ctx context.Context) (files []eval.File, skipped []eval.Skipped, err error) {
+	var paths []string
+	for _, b := range c.Bench {
+		if b != "bfcl" {
+			paths = append(paths, b)
+			continue
+		}
+		if c.Data == "" {
+			return nil, nil, coded(exitUsage, "--bench bfcl: say with --data where the benchmark lies: the folder "+
+				"bfcl_eval/data of github.com/ShishirPatil/gorilla (berkeley-function-call-leaderboard), version 3")
+		}
+		found, left, err := eval.BFCL(c.Data, c.Categories)
+		if err != nil {
+			return nil, nil, err
+		}
+		paths, skipped = append(paths, found...), append(skipped, left...)
+	}
+	if len(paths) == 0 {
+		return nil, nil, fmt.Errorf("none of these categories can be run: %s", skipped[0].Why)
+	}
+	files, err = eval.Load(ctx, paths, c.Most)
+	return files, skipped, err
+}
+
+// answers has the questions answered, or reads answers that are there. name is the model's for people.
+func (c *evalCmd) answers(ctx context.Context, a *app, files []eval.File) (dir *eval.Folder, name string, err error) {
+	if c.Answers != "" {
+		dir, err = eval.ReadFolder(c.Answers)
+		return dir, filepath.Base(c.Answers), err
+	}
+	if c.Endpoint != "" {
+		m, err := eval.NewEndpoint(c.Endpoint, c.EndpointModel, c.Key, c.MaxTokens)
+		if err != nil {
+			return nil, "", coded(exitUsage, "--endpoint: %w", err)
+		}
+		from := eval.Origin{Model: c.EndpointModel, Digest: c.Endpoint, MaxTokens: c.MaxTokens}
+		dir, err = c.ask(ctx, a, m, from, files, cmp.Or(c.AtOnce, 8))
+		return dir, from.Model, err
+	}
+	s := serveCmd{
+		target: c.target, RunName: c.RunName, Round: c.Round, Model: c.Model, Adapter: c.Adapter, Weights: c.Weights,
+		Calls: "auto", ToolsIn: c.ToolsIn,
+	}
+	p, name, err := s.open(ctx, a)
+	if err != nil {
+		return nil, "", err
+	}
+	local := eval.NewLocal(p, c.MaxTokens)
+	stop := job.Until(context.WithoutCancel(ctx), func(ctx context.Context) error { local.Run(ctx); return nil })
+	defer func() { err = errors.Join(err, stop()) }()
+	from := eval.Origin{Model: name, Digest: local.Digest(), MaxTokens: c.MaxTokens}
+	dir, err = c.ask(ctx, a, local, from, files, eval.AtOnce)
+	return dir, name, err
+}
+
+// ask fills the folder of answers.
+func (c *evalCmd) ask(
+	ctx context.Context, a *app, m eval.Model, from eval.Origin, files []eval.File, atOnce int,
+) (*eval.Folder, error) {
+	path := cmp.Or(c.Out, filepath.Join("itool-eval", from.Name()))
+	dir, err := eval.OpenFolder(path, from)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(a.errs, "itool: answers go to %s; the same command again resumes\n", path)
+	var said time.Time
+	err = eval.Ask(ctx, m, files, dir, atOnce, func(done, all int) {
+		if now := time.Now(); done == all || now.Sub(said) > sayEvery {
+			said = now
+			fmt.Fprintf(a.errs, "itool: %d of %d answered\n", done, all)
+		}
+	})
+	return dir, errors.Join(err, dir.Close())
+}
+
+// sayEvery is the time between two lines about the progress.
+const sayEvery = 10 * time.Second
+
+// compare adds the answers of --against.
+func (c *evalCmd) compare(r *eval.Result, files []eval.File, ours []schemas.Verdict) error {
+	dir, err := eval.ReadFolder(c.Against)
+	if err != nil {
+		return fmt.Errorf("--against: %w", err)
+	}
+	other, _, err := eval.Judge(files, dir)
+	if err != nil {
+		return err
+	}
+	if len(other) == 0 {
+		return fmt.Errorf("--against: %s answers none of these questions", c.Against)
+	}
+	r.Compare(filepath.Base(filepath.Clean(c.Against)), other, ours, c.Seed)
+	return nil
+}
