@@ -86,6 +86,9 @@ func (b *Broker) DeleteRun(ctx context.Context, run string) error {
 	if err := b.js.DeleteStream(c, streamRun+run); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return b.explain(ctx, "delete run "+run, err)
 	}
+	if err := b.purge(ctx, "KV_"+bucketStates, "$KV."+bucketStates+"."+run); err != nil {
+		return b.explain(ctx, "delete run "+run, err)
+	}
 	handBacks := "$KV." + bucketHandBacks + "." + run + ".>"
 	return b.explain(ctx, "delete run "+run, b.purge(ctx, "KV_"+bucketHandBacks, handBacks))
 }

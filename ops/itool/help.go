@@ -114,6 +114,8 @@ func longHelp() kong.Vars {
 			"holds, one context at least.",
 		"serve_answer": "Most tokens of an answer when a request does not say; each reserves its room.",
 		"up_ackwait":   "How long a dead worker's item waits for another, at least; workers may ask for more.",
+		"watch_patience": "How long nothing may happen in a run that waits, as for a worker or a store, before it " +
+			"counts as stalled (exit code 4); 0: no limit.",
 		"up_store": "Another store than the one in DIR: disk:PATH or minio://HOST:PORT/BUCKET (keys: " +
 			"ITOOL_MINIO_ACCESS_KEY, ITOOL_MINIO_SECRET_KEY; minios:// for TLS). DIR remembers it.",
 		"work_ackwait": "How long a dead worker's item waits for another. At least 3s; heartbeats come three " +

@@ -10,6 +10,7 @@ import (
 	"itool/ops/courier"
 	"itool/ops/line"
 	"itool/ops/progress"
+	"itool/ops/report"
 	"itool/ops/retire"
 )
 
@@ -22,11 +23,15 @@ type runsCmd struct {
 // runStatus is one run in the list.
 type runStatus struct {
 	Run     string            `json:"run"`
-	Status  string            `json:"status"` // published, running, waiting, retired, or the status of schemas.End
+	Status  string            `json:"status"` // published, running, waiting, stalled, retired, or that of schemas.End
 	Detail  string            `json:"detail,omitempty"`
-	Failed  int               `json:"failed"`           // items that were given up
-	Rounds  []roundStatus     `json:"rounds,omitempty"` // in the order of the line
-	Waiting []courier.Waiting `json:"waiting,omitempty"`
+	Failed  int               `json:"failed"`            // items that were given up
+	Rounds  []roundStatus     `json:"rounds,omitempty"`  // in the order of the line
+	Stalled string            `json:"stalled,omitempty"` // why a person must act, and how
+	Waits   []string          `json:"waits,omitempty"`   // what the keeper knows that the run waits for
+	Foreign int               `json:"foreign,omitempty"` // messages in open rounds that are no items
+	Refused int               `json:"refused,omitempty"` // results of open rounds that were none
+	Waiting []courier.Waiting `json:"waiting,omitempty"` // what workers say that they wait for
 
 	view line.View
 }
@@ -46,6 +51,7 @@ const (
 	statusPublished = "published" // no keeper has opened it yet
 	statusRunning   = "running"
 	statusWaiting   = "waiting" // some of its items wait for something
+	statusStalled   = "stalled" // a person must act
 	statusRetired   = "retired"
 )
 
@@ -108,7 +114,10 @@ func statusOf(ctx context.Context, c *courier.Courier, run string, waits []couri
 	view, err := line.Rows(nil).Look(ctx, c, run)
 	if errors.Is(err, broker.ErrNoRun) {
 		r.Status = statusPublished
-		return r, nil
+		view = line.View{}
+		view.Status, err = line.ReadStatus(ctx, c, run)
+		r.keeperSays(view)
+		return r, err
 	}
 	if err != nil {
 		return r, err
@@ -128,20 +137,51 @@ func statusOf(ctx context.Context, c *courier.Courier, run string, waits []couri
 		r.Status, r.Detail = view.End.Status, view.End.Detail
 		return r, nil
 	}
+	r.keeperSays(view)
 	for _, w := range waits {
 		if w.Run == "" || w.Run == run {
+			if r.Status == statusStalled {
+				r.Waiting = append(r.Waiting, w)
+				continue
+			}
 			r.Status, r.Waiting = statusWaiting, append(r.Waiting, w)
 		}
 	}
 	return r, nil
 }
 
+// keeperSays takes over what the run's keeper says, or that there is none.
+func (r *runStatus) keeperSays(v line.View) {
+	if v.Status != nil {
+		r.Foreign, r.Refused = v.Status.Foreign, v.Status.Refused
+	}
+	r.Stalled, r.Waits = v.Stalled(), v.Waits()
+	switch {
+	case r.Stalled != "":
+		r.Status = statusStalled
+	case len(r.Waits) > 0 && r.Status == statusRunning:
+		r.Status = statusWaiting
+	}
+}
+
 func (r runStatus) print(a *app) {
 	switch r.Status {
-	case statusPublished:
-		fmt.Fprintf(a.out, "%-32s published, no keeper has opened it yet\n", r.Run)
-	case statusRunning, statusWaiting:
-		fmt.Fprintf(a.out, "%-32s %s: %s%s\n", r.Run, r.Status, where(r.view), failures(r.view))
+	case statusPublished, statusRunning, statusWaiting, statusStalled:
+		place := ", no keeper has opened it yet"
+		if r.view.Run != "" {
+			place = ": " + where(r.view) + failures(r.view)
+		}
+		fmt.Fprintf(a.out, "%-32s %s%s\n", r.Run, r.Status, place)
+		if r.Stalled != "" {
+			fmt.Fprintf(a.out, "%-32s %s\n", "", report.Plain(r.Stalled))
+		}
+		for _, w := range r.Waits {
+			fmt.Fprintf(a.out, "%-32s %s\n", "", report.Plain(w))
+		}
+		if r.Foreign+r.Refused > 0 {
+			fmt.Fprintf(a.out, "%-32s %d foreign messages are ignored, %d results were refused\n",
+				"", r.Foreign, r.Refused)
+		}
 		for _, w := range progress.Waits(r.Waiting, r.Run) {
 			fmt.Fprintf(a.out, "%-32s %s\n", "", w)
 		}

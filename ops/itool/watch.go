@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"itool/ops/job"
 	"itool/ops/line"
@@ -12,7 +13,8 @@ import (
 // watchCmd is `itool watch`: it shows the progress of a run until the run ends.
 type watchCmd struct {
 	target
-	RunName string `arg:"" name:"run" help:"Name of the run."`
+	RunName  string        `arg:"" name:"run" help:"Name of the run."`
+	Patience time.Duration `default:"30m" help:"${watch_patience}"`
 }
 
 func (c *watchCmd) Run(ctx context.Context, a *app) error {
@@ -26,7 +28,7 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 	stop := job.Until(ctx, func(ctx context.Context) error {
 		return progress.Follow(ctx, s.Courier, c.RunName, display)
 	})
-	end, err := progress.AwaitEnd(ctx, s.Courier, c.RunName)
+	end, err := progress.Await(ctx, s.Courier, c.RunName, c.Patience)
 	if followErr := stop(); err == nil {
 		err = followErr
 	}

@@ -46,8 +46,9 @@ var errCancelled = errors.New("the run was cancelled")
 const askCancelled = 300 * time.Millisecond
 
 // untilCancelled returns a context that ends, with errCancelled as its cause, when the run is cancelled:
-// opening a round may take minutes. Call stop after the step; it waits for the goroutine that looks.
-func (k *Keeper) untilCancelled(ctx context.Context, run string) (watched context.Context, stop func()) {
+// opening a round may take minutes. Meanwhile it renews
+// the status of the run. Call stop after the step; it waits for the goroutine that looks.
+func (k *Keeper) untilCancelled(ctx context.Context, s *runState) (watched context.Context, stop func()) {
 	watched, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -60,8 +61,9 @@ func (k *Keeper) untilCancelled(ctx context.Context, run string) (watched contex
 				return
 			case <-tick.C:
 			}
+			k.renew(watched, s)
 			// Without an answer the step finds out itself.
-			if cancelled, err := k.Courier.Cancelled(watched, run); err == nil && cancelled {
+			if cancelled, err := k.Courier.Cancelled(watched, s.run.Name); err == nil && cancelled {
 				cancel(errCancelled)
 			}
 		}

@@ -29,7 +29,10 @@ type Keeper struct {
 	// AckWait of these queues, 60 s by default. A foreign worker may come first and not ask for a
 	// value. If several ask for different values, the longest wins.
 	AckWait time.Duration
-	Log     *slog.Logger
+	// NoWorkerAfter is how long items may wait untouched before the status of their run says that no worker
+	// takes them. Default 30 s.
+	NoWorkerAfter time.Duration
+	Log           *slog.Logger
 
 	runs map[string]*runState
 }
@@ -58,7 +61,9 @@ func (k *Keeper) Step(ctx context.Context, start broker.Message) (State, error) 
 	s := k.runState(start)
 	if !s.state.Ended && !s.read {
 		if err := k.open(ctx, s, start); err != nil {
-			return k.conclude(ctx, s, nil, err)
+			st, err := k.conclude(ctx, s, nil, err)
+			k.say(ctx, s, st, err)
+			return st, err
 		}
 	}
 	return k.step(ctx, s)
@@ -66,6 +71,12 @@ func (k *Keeper) Step(ctx context.Context, start broker.Message) (State, error) 
 
 // step is Step for a run whose start message was read.
 func (k *Keeper) step(ctx context.Context, s *runState) (State, error) {
+	st, err := k.stepOnce(ctx, s)
+	k.say(ctx, s, st, err)
+	return st, err
+}
+
+func (k *Keeper) stepOnce(ctx context.Context, s *runState) (State, error) {
 	if s.state.Ended {
 		return s.state, nil
 	}
@@ -82,7 +93,7 @@ func (k *Keeper) step(ctx context.Context, s *runState) (State, error) {
 		return k.conclude(ctx, s, nil, err)
 	}
 	full := k.grow(ctx, s)
-	watched, stop := k.untilCancelled(ctx, s.run.Name)
+	watched, stop := k.untilCancelled(ctx, s)
 	done, err := k.advance(watched, s)
 	stop()
 	if done == nil && (err == nil || errors.Is(err, broker.ErrFull)) && full != nil {

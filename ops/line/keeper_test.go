@@ -207,7 +207,7 @@ func workOn(t *testing.T, c *courier.Courier, s []stages.Stage) {
 	var wg sync.WaitGroup
 	wk := &worker.Worker{
 		Courier: c, Stages: s, Name: "w", Slots: 3, Log: quiet, Awaits: line.Rows(nil).Awaits,
-		AckWait: 3 * time.Second, RetryPause: 50 * time.Millisecond,
+		RetryPause: 50 * time.Millisecond,
 	}
 	wg.Go(func() {
 		if err := wk.Run(ctx); err != nil {

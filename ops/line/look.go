@@ -19,6 +19,7 @@ type View struct {
 	Run    string
 	Rounds []RoundView // in the order of the line
 	Failed int
+	Status *Status      // what its keeper says; nil: there is no keeper
 	End    *schemas.End // nil while the run goes on
 }
 
@@ -93,10 +94,31 @@ func (t Table) Look(ctx context.Context, c *courier.Courier, run string) (View, 
 	end, err := c.End(ctx, run)
 	if err == nil {
 		v.End = &end
+		return v, nil
 	} else if !errors.Is(err, broker.ErrNotExist) {
 		return v, err
 	}
-	return v, nil
+	v.Status, err = ReadStatus(ctx, c, run)
+	return v, err
+}
+
+// Stalled says why a run needs a person; "": it does not, or no keeper says so.
+func (v View) Stalled() string {
+	if v.Status == nil {
+		return ""
+	}
+	return v.Status.Stalled
+}
+
+// Waits says what the run waits for, as far as its keeper knows.
+func (v View) Waits() []string {
+	switch {
+	case v.End != nil:
+		return nil
+	case v.Status == nil:
+		return []string{NoKeeper}
+	}
+	return v.Status.Waiting
 }
 
 // steps counts what the stages of a round have answered.

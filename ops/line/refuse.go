@@ -56,6 +56,9 @@ func (k *Keeper) refuse(
 			return err
 		}
 	}
+	task := m.Address
+	task.Record = spec.Wakes
+	row.Subject = task.String()
 	row.Error = fmt.Sprintf("%d results were refused, the last one of %s: %s", t.refused[m.Key], writer, row.Error)
 	if _, err := k.publishRefusal(ctx, s, schemas.RecordFailed, m.Key, m, row); err != nil {
 		return err

@@ -35,10 +35,11 @@ func (t Table) Requeue(ctx context.Context, c *courier.Courier, run string) (don
 			return done, err
 		}
 		rows, _, err := courier.Rows[schemas.Failed](ctx, c, run, schemas.RecordFailed, m.Round, m.Key)
-		if err != nil {
+		var infra *courier.InfraError
+		if errors.As(err, &infra) || errors.Is(err, broker.ErrNoRun) || ctx.Err() != nil {
 			return done, err
 		}
-		for _, f := range rows {
+		for _, f := range rows { // none of a foreign message
 			task, open, err := t.failedTask(ctx, c, run, m.Address, f)
 			switch {
 			case err != nil:

@@ -36,6 +36,11 @@ type runState struct {
 
 	roomAsked time.Time // when the room in the stream was looked at last, and
 	full      error     // what grow found then
+
+	said     string               // the last status, and
+	saidAt   time.Time            // when it was written
+	queues   map[string]queueView // by stage: queues whose items no worker takes, and
+	queuesAt time.Time            // when they were looked at
 }
 
 // runState returns what is remembered of the run. If the name was given to another run, that is

@@ -14,9 +14,9 @@ func ExampleTracker() {
 	start := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	round := line.RoundView{Record: "pair", Title: "search with", OfPolicy: true, Total: 100, Done: 10}
 	t := progress.NewTracker("r1")
-	t.See(line.View{Rounds: []line.RoundView{round}}, start)
+	t.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, start)
 	round.Done = 30
-	t.See(line.View{Rounds: []line.RoundView{round}}, start.Add(10*time.Second))
+	t.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, start.Add(10*time.Second))
 
 	fmt.Println(strings.Join(t.Table(start.Add(10*time.Second)), "\n"))
 	// Output:

@@ -69,8 +69,10 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, broker.ErrNoRun):
-			continue // the keeper has not opened it yet
+		case errors.Is(err, broker.ErrNoRun): // the keeper has not opened it yet: perhaps it says why
+			if v.Status, err = line.ReadStatus(ctx, c, run); err != nil {
+				continue
+			}
 		case err != nil:
 			d.Log.Warn("look at the run; trying again", "error", err)
 			continue
@@ -116,29 +118,6 @@ func (t *Tracker) readWarnings(ctx context.Context, c *courier.Courier, log *slo
 	}
 }
 
-// AwaitEnd waits for the end record of a run. It waits for a run that is not opened yet
-// and for a broker that does not answer.
-func AwaitEnd(ctx context.Context, c *courier.Courier, run string) (schemas.End, error) {
-	waitable := func(err error) bool {
-		return errors.Is(err, broker.ErrNotExist) || errors.Is(err, broker.ErrNoRun) ||
-			errors.Is(err, broker.ErrUnavailable)
-	}
-	for {
-		end, err := c.End(ctx, run)
-		if err == nil {
-			return end, nil
-		}
-		if !waitable(err) {
-			return schemas.End{}, err
-		}
-		select {
-		case <-ctx.Done():
-			return schemas.End{}, ctx.Err()
-		case <-time.After(time.Second):
-		}
-	}
-}
-
 // Tracker remembers what it saw of one run and computes rates from it. It has no clock:
 // every method gets the time. Not safe for concurrent use.
 type Tracker struct {
@@ -150,6 +129,7 @@ type Tracker struct {
 	printed map[string]bool     // rounds whose end was printed, by roundID
 	last    time.Time           // when a line was last printed
 	waits   []string            // what the run waits for
+	keeper  time.Time           // when the run had a keeper last
 	told    string              // of these, what Lines printed last
 	// What spoils the search of a round, by roundID; "": nothing. Lines prints it once, under its text.
 	warnings map[string]string
@@ -209,7 +189,7 @@ func Waits(all []courier.Waiting, run string) (out []string) {
 // See takes the counts of all rounds.
 func (t *Tracker) See(v line.View, now time.Time) {
 	if t.start.IsZero() {
-		t.start, t.last = now, now
+		t.start, t.last, t.keeper = now, now, now
 	}
 	t.view = v
 	for _, r := range v.Rounds {
@@ -258,8 +238,8 @@ func (t *Tracker) Table(now time.Time) []string {
 			out = append(out, row("  "+s.Stage, s.Done, r.Total, t.pace(s.Done, r.Total, t.first[stepID(r, s)], now)))
 		}
 	}
-	for _, w := range t.waits {
-		out = append(out, "  "+w)
+	for _, w := range t.reasons(now) {
+		out = append(out, strings.Split(report.Wrap(w, "  ", 100), "\n")...)
 	}
 	for _, h := range t.recent(now) {
 		done, total := int(h.Done), int(h.Total)
@@ -308,7 +288,7 @@ func (t *Tracker) Lines(w io.Writer, now time.Time) {
 		}
 		open = append(open, fmt.Sprintf("%s %s %s", Work(r), Count(r), pace))
 	}
-	if waits := strings.Join(t.waits, "; "); waits != t.told {
+	if waits := strings.Join(t.reasons(now), "; "); waits != t.told {
 		t.told = waits
 		fmt.Fprintf(w, "%s %s: %s\n", now.Format(time.TimeOnly), t.run, cmp.Or(waits, "it goes on"))
 	}

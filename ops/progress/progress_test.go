@@ -17,9 +17,9 @@ func TestTracker(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 1, 1, 12, 0, s, 0, time.UTC) }
 	tr := progress.NewTracker("r1")
 	round := line.RoundView{Round: 0, Record: "pair", Title: "search with", OfPolicy: true, Total: 100, Done: 10}
-	tr.See(line.View{Rounds: []line.RoundView{round}}, at(0))
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(0))
 	round.Done = 30
-	tr.See(line.View{Rounds: []line.RoundView{round}, Failed: 1}, at(10))
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}, Failed: 1}, at(10))
 	tr.Hear(schemas.Progress{
 		Stage: "warmup", Key: "policy", Done: 2, Total: 8, Unit: "steps", Detail: "loss\x1b[2J",
 	}, at(10))
@@ -49,7 +49,7 @@ func TestTracker(t *testing.T) {
 	}
 	out.Reset()
 	round.Done, round.Gathered = 100, true
-	tr.See(line.View{Rounds: []line.RoundView{round}}, at(62))
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(62))
 	tr.Lines(&out, at(62))
 	tr.Lines(&out, at(63))
 	if want := "12:01:02 r1: search with warm-up done (100)\n"; out.String() != want {
@@ -62,7 +62,7 @@ func TestWarning(t *testing.T) {
 	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	round := line.RoundView{Record: "pair", Title: "search with", OfPolicy: true, Total: 45}
 	tr := progress.NewTracker("r1")
-	tr.See(line.View{Rounds: []line.RoundView{round}}, at)
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at)
 	tr.Warn(round, "217 of 866 answers"+strings.Repeat(" ran out of length", 8))
 	table := tr.Table(at)
 	if !strings.Contains(strings.Join(table, "\n"), "\n    warning: 217 of 866 answers") {
@@ -88,9 +88,9 @@ func TestStages(t *testing.T) {
 	round := line.RoundView{Record: "pair", Title: "search with", OfPolicy: true, Total: 45}
 	round.Steps = []line.Step{{Stage: "expand", Done: 19}, {Stage: "filter"}}
 	tr := progress.NewTracker("r1")
-	tr.See(line.View{Rounds: []line.RoundView{round}}, at(0))
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(0))
 	round.Steps = []line.Step{{Stage: "expand", Done: 39}, {Stage: "filter"}}
-	tr.See(line.View{Rounds: []line.RoundView{round}}, at(60))
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(60))
 	want := strings.Join([]string{
 		"r1  1m0s",
 		"  search with warm-up    ░░░░░░░░░░░░░░░░░░░░░░░░      0/45     ",

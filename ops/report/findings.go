@@ -12,6 +12,12 @@ import (
 // Findings are the sentences that a reader must not miss, the effect first.
 func (r *Report) Findings() []string {
 	var out []string
+	if r.Stalled != "" {
+		out = append(out, "stalled: "+Plain(r.Stalled))
+	}
+	for _, w := range r.Waiting {
+		out = append(out, Plain(w))
+	}
 	if base, final := r.firstEvaluated(), r.lastChanged(); base != nil && final != nil && base != final {
 		out = append(out, fmt.Sprintf("%s went from %.1f %% (%s) to %.1f %% (%s)", r.headlineName(),
 			100*base.Accuracy.Headline().Mean, base.Name, 100*final.Accuracy.Headline().Mean, final.Name))

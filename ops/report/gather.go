@@ -64,7 +64,10 @@ func (g *gatherer) readRun(ctx context.Context) error {
 	end, err := g.c.End(ctx, g.run)
 	if errors.Is(err, broker.ErrNotExist) {
 		g.r.Status = running
-		return nil
+		status, err := line.ReadStatus(ctx, g.c, g.run)
+		view := line.View{Status: status}
+		g.r.Stalled, g.r.Waiting = view.Stalled(), view.Waits()
+		return err
 	}
 	g.r.Status, g.r.Detail = end.Status, end.Detail
 	return err

@@ -27,6 +27,8 @@ type Report struct {
 	Created      string          `json:"created"` // RFC 3339
 	Status       string          `json:"status"`  // running, or the status of schemas.End
 	Detail       string          `json:"detail,omitempty"`
+	Stalled      string          `json:"stalled,omitempty"` // why a running one needs a person, and what to do
+	Waiting      []string        `json:"waiting,omitempty"` // what a running one waits for
 	Seed         uint64          `json:"seed"`
 	ConfigDigest string          `json:"config_digest"`
 	Config       json.RawMessage `json:"config"`

@@ -30,6 +30,9 @@ func newFixture(t *testing.T) fixture {
 	if err := c.Broker.CreateRun(t.Context(), run, 1<<30); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.Broker.SetState(t.Context(), run, []byte(`{"keeper": "k1"}`)); err != nil { // it has a keeper
+		t.Fatal(err)
+	}
 	return fixture{t, c}
 }
 

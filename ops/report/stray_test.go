@@ -42,3 +42,23 @@ func TestJunkDoesNotSinkAReport(t *testing.T) {
 		}
 	}
 }
+
+// TestAStalledRun: a report of a run that does not go on says why, and what to do.
+func TestAStalledRun(t *testing.T) {
+	b := newFixture(t)
+	write(b, "run", 0, "run", schemas.Run{Name: run, Config: "{}", Dataset: "[]"})
+	text := `{"stalled": "1 item failed: see itool failed", "waiting": ["waiting: store: away"], "keeper": "k1"}`
+	if err := b.c.Broker.SetState(t.Context(), run, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	r := gather(b)
+	asText, asHTML := render(t, r)
+	for _, want := range []string{"stalled: 1 item failed: see itool failed", "waiting: store: away"} {
+		if !strings.Contains(asText, want) || !strings.Contains(asHTML, want) {
+			t.Errorf("the report lacks %q:\n%s", want, asText)
+		}
+	}
+	if r.Status != "running" || r.Stalled == "" || len(r.Waiting) != 1 {
+		t.Errorf("got %q, %q, %q", r.Status, r.Stalled, r.Waiting)
+	}
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
+	"itool/ops/courier"
 	"itool/schemas"
 	"itool/storage"
 	"itool/storage/checkpoint"
@@ -36,8 +38,8 @@ type storeAnswer struct {
 // wrongStore says why the worker must not serve a run; "": it may. It logs a new reason once.
 func (w *Worker) wrongStore(ctx context.Context, run string) string {
 	w.stores.mu.Lock()
-	defer w.stores.mu.Unlock()
 	last := w.stores.runs[run]
+	w.stores.mu.Unlock() // the store may take long to answer, and list must not wait for it
 	if time.Now().Before(last.until) {
 		return last.why
 	}
@@ -57,6 +59,8 @@ func (w *Worker) wrongStore(ctx context.Context, run string) string {
 	if next.why != "" && next.why != last.why {
 		w.Log.Warn("takes no item of the run", "run", run, "why", next.why)
 	}
+	w.stores.mu.Lock()
+	defer w.stores.mu.Unlock()
 	if w.stores.runs == nil {
 		w.stores.runs = map[string]storeAnswer{}
 	}
@@ -92,6 +96,19 @@ func (g *storeGuard) forget(exists func(run string) bool) {
 			delete(g.runs, run)
 		}
 	}
+}
+
+// list says which runs are not served, and why.
+func (g *storeGuard) list(worker string) (all []courier.Waiting) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for run, answer := range g.runs {
+		if answer.why != "" {
+			why := strings.TrimPrefix(answer.why, "waiting: ")
+			all = append(all, courier.Waiting{Run: run, What: why, Worker: worker})
+		}
+	}
+	return all
 }
 
 // isLost reports whether the store lacks an object that a record of the run promises.

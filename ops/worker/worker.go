@@ -86,7 +86,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	err = w.Courier.AnswerWaiting(ctx, func() []courier.Waiting { return w.waits.list(w.Name, time.Now()) })
+	err = w.Courier.AnswerWaiting(ctx, func() []courier.Waiting {
+		return append(w.waits.list(w.Name, time.Now()), w.stores.list(w.Name)...)
+	})
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
