@@ -21,20 +21,9 @@ const (
 // and add in float32. The tolerances are those of Run, also for the products: the reference gets
 // factors that are rounded already.
 func RunBF16(t *testing.T, dev, reference kernel.Device) {
-	for _, c := range checks() {
-		switch c.op {
-		case "logprobs backward":
-			c.tolerance = bf16Tolerance
-		case "attention", "attention backward", "attend suffix", "logprobs grad":
-			c.tolerance = max(c.tolerance, bf16AttentionShare)
-		}
-		t.Run(c.op+"/"+c.name, func(t *testing.T) {
-			want := c.outputs(t, rounding{reference})
-			for i, got := range c.outputs(t, dev) {
-				compare(t, got, want[i], c.tolerance)
-			}
-		})
-	}
+	runRounded(t, dev, reference, map[string]float64{
+		"logprobs backward": bf16Tolerance, "attention": bf16AttentionShare, "attention backward": bf16AttentionShare,
+		"attend suffix": bf16AttentionShare, "logprobs grad": bf16AttentionShare})
 	// Finite differences of rounded values say nothing: attention and head are only compared with the
 	// reference.
 	t.Run("gradients", func(t *testing.T) { elementGradients(t, dev) })
@@ -44,6 +33,29 @@ func RunBF16(t *testing.T, dev, reference kernel.Device) {
 	t.Run("together", func(t *testing.T) { together(t, dev) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
+}
+
+// RunBF16Checks is RunBF16 without the tests that repeat operations many times (batch invariance, wrapped
+// weights, many goroutines), for a device that is a simulation. tolerances, by the names of operations,
+// replace smaller ones, for a device that rounds at other places.
+func RunBF16Checks(t *testing.T, dev, reference kernel.Device, tolerances map[string]float64) {
+	runRounded(t, dev, reference, tolerances)
+	t.Run("gradients", func(t *testing.T) { elementGradients(t, dev) })
+	t.Run("repack", func(t *testing.T) { repack(t, dev) })
+	t.Run("together", func(t *testing.T) { together(t, dev) })
+	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
+}
+
+func runRounded(t *testing.T, dev, reference kernel.Device, tolerances map[string]float64) {
+	for _, c := range checks() {
+		c.tolerance = max(c.tolerance, tolerances[c.op])
+		t.Run(c.op+"/"+c.name, func(t *testing.T) {
+			want := c.outputs(t, rounding{reference})
+			for i, got := range c.outputs(t, dev) {
+				compare(t, got, want[i], c.tolerance)
+			}
+		})
+	}
 }
 
 // Rounded makes of d, a device in float32, one that computes what a device of RunBF16 computes. It is slow
