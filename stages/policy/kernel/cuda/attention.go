@@ -46,6 +46,19 @@ func attentionKernels() []string {
 	return append(sized("attention_f32", "attention_bf16", "attention_dq", "attention_dkv"), "attention_delta")
 }
 
+// sizedNames are the names of kernels by prefix and size: a launch must not make a string.
+var sizedNames = func() map[string]map[int]string {
+	all := map[string]map[int]string{}
+	for _, p := range []string{"attention_f32", "attention_bf16", "attention_dq", "attention_dkv",
+		"paths_f32", "paths_bf16"} {
+		all[p] = map[int]string{}
+		for i, name := range sized(p) {
+			all[p][sizes[i]] = name
+		}
+	}
+	return all
+}()
+
 // kernel gives the name for the size of heads.
 func (h Heads) kernel(prefix string) (string, error) {
 	if h.G < 1 || h.H < 1 || h.H%h.G != 0 {
@@ -53,20 +66,21 @@ func (h Heads) kernel(prefix string) (string, error) {
 	}
 	for _, s := range sizes {
 		if h.D >= 1 && h.D <= s {
-			return fmt.Sprintf("%s_%d", prefix, s), nil
+			return sizedNames[prefix][s], nil
 		}
 	}
 	return "", fmt.Errorf("cuda: heads of %d values: up to %d are supported", h.D, sizes[len(sizes)-1])
 }
 
-func (c Cache) kernel(prefix string, h Heads) (string, error) {
+// kernel chooses between the kernels for a cache in float32 and in bf16.
+func (c Cache) kernel(f32, bf16 string, h Heads) (string, error) {
 	if !c.BF16 {
-		return h.kernel(prefix + "_f32")
+		return h.kernel(f32)
 	}
 	if h.D%8 != 0 {
 		return "", errors.New("cuda: a cache in bf16 needs heads of a multiple of 8 values")
 	}
-	return h.kernel(prefix + "_bf16")
+	return h.kernel(bf16)
 }
 
 // tiles is the most tiles of rows that the segments can have; a block for which there is none ends at once.
@@ -76,7 +90,7 @@ func (p Packed) tiles(rows, parts int) int { return ceil(rows, queryRows) + part
 // 0, says for each row in which slot of the cache it is: with one segment and the last rows selected this is
 // AttendSuffix, with the same bits.
 func (d *Device) Attention(out, lse, q Address, c Cache, p Packed, path Address, h Heads) error {
-	name, err := c.kernel("attention", h)
+	name, err := c.kernel("attention_f32", "attention_bf16", h)
 	if err != nil {
 		return err
 	}
@@ -132,7 +146,7 @@ type Paths struct {
 // AttendPaths is that of kernel.Device: row r of q (R, H, D) attends to the slots of its path; out (R, H, D).
 // An empty path gives zeros.
 func (d *Device) AttendPaths(out, q Address, c Cache, p Paths, h Heads) error {
-	name, err := c.kernel("paths", h)
+	name, err := c.kernel("paths_f32", "paths_bf16", h)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package cuda
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // tile is the size of the tiles of a product's kernel.
 type tile struct {
@@ -39,14 +43,18 @@ var (
 	nf4KN       = layout{"nf4_kn", withoutFew, 0.5, 2}
 )
 
-func productKernels() (names []string) {
+// productNames are the names of kernels by layout and tile: a launch must not make a string.
+var productNames = func() map[[2]string]string {
+	names := map[[2]string]string{}
 	for _, l := range layouts {
 		for _, t := range l.tiles {
-			names = append(names, l.name+"_"+t.name)
+			names[[2]string{l.name, t.name}] = l.name + "_" + t.name
 		}
 	}
 	return names
-}
+}()
+
+func productKernels() []string { return slices.Sorted(maps.Values(productNames)) }
 
 // shared is the dynamic shared memory of a block.
 func (t tile) shared(l layout) int {
@@ -83,7 +91,7 @@ func (d *Device) product(p product) error {
 	}
 	t := p.choose(p.m)
 	grid := Dim{ceil(p.m, t.m), ceil(p.n, t.n), 1}
-	return d.launchLocked(p.name+"_"+t.name, grid, t.block(), t.shared(p.layout), uint64(p.y), uint64(p.a),
+	return d.launchLocked(productNames[[2]string{p.name, t.name}], grid, t.block(), t.shared(p.layout), uint64(p.y), uint64(p.a),
 		uint64(p.b), uint64(p.scales), Int(p.m), Int(p.n), Int(p.k), Int(p.lda), Int(p.ldb), flag(p.add),
 		flag(p.half), Float(p.alpha))
 }
