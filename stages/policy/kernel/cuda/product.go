@@ -91,8 +91,8 @@ func (d *Device) product(p product) error {
 	}
 	t := p.choose(p.m)
 	grid := Dim{ceil(p.m, t.m), ceil(p.n, t.n), 1}
-	return d.launchLocked(productNames[[2]string{p.name, t.name}], grid, t.block(), t.shared(p.layout), uint64(p.y), uint64(p.a),
-		uint64(p.b), uint64(p.scales), Int(p.m), Int(p.n), Int(p.k), Int(p.lda), Int(p.ldb), flag(p.add),
+	return d.launchLocked(productNames[[2]string{p.name, t.name}], grid, t.block(), t.shared(p.layout), uint64(p.y),
+		uint64(p.a), uint64(p.b), uint64(p.scales), Int(p.m), Int(p.n), Int(p.k), Int(p.lda), Int(p.ldb), flag(p.add),
 		flag(p.half), Float(p.alpha))
 }
 
