@@ -1,7 +1,9 @@
 package ptx_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 
 	"itool/stages/policy/kernel/cuda/ptx"
 )
@@ -42,12 +44,12 @@ func Example() {
 	fmt.Println(machine.Launch(kernel, one, one, 0, params))
 	y := make([]byte, 4)
 	fmt.Println(machine.CopyOut(y, x))
-	fmt.Println("float32(3) has the bytes", y)
+	fmt.Println(math.Float32frombits(binary.LittleEndian.Uint32(y)))
 	fmt.Println(machine.Launch(kernel, one, [3]int{2, 1, 1}, 0, params))
 	// Output:
 	// <nil>
 	// <nil>
-	// float32(3) has the bytes [0 0 64 64]
+	// 3
 	// out of bounds: read: 4 bytes at offset 4 of an allocation of 4
 	//   kernel twice at :0 (ld.global.f32, line 10 of the PTX), block [0 0 0], thread [1 0 0], warp 0, lane 1
 }
