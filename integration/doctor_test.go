@@ -88,6 +88,7 @@ func TestDoctorOnCluster(t *testing.T) {
 	if err := b.EnsureReplicas(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	awaitCopies(t, b)
 	found, _ = examine("--user", "itool")
 	want(found, "copies", "on 3 servers", "")
 }

@@ -39,7 +39,7 @@ func TestLeaderKilled(t *testing.T) {
 		all.Go(func() { l.work(ctx, worker) })
 	}
 	for range 2 {
-		l.await("work", 5*time.Second, 50)
+		l.await("work", time.Minute, 50)
 		leader := c.Leader("RUN_r")
 		if leader < 0 {
 			t.Fatal("the stream has no leader")
