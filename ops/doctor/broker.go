@@ -46,6 +46,9 @@ func answer(ctx context.Context, b *broker.Broker, address string, start time.Ti
 	if err != nil {
 		f.Found = err.Error()
 		f.Remedy = "the server must have JetStream enabled, and this user must be allowed to use it"
+		if errors.Is(err, broker.ErrUnavailable) {
+			f.Remedy += "; of a cluster, most servers must be up"
+		}
 		return f, false
 	}
 	took, s := time.Since(start), b.Server()
