@@ -27,6 +27,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	mc "github.com/minio/minio-go/v7"
 
@@ -175,11 +176,10 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, if
 	if ifAbsent {
 		opts.SetMatchETagExcept("*")
 	}
-	for range 10 {
+	for attempt := range 10 {
 		content := io.NewSectionReader(body, 0, info.Size)
 		_, err = s.core.Client.PutObject(ctx, s.bucket, s.prefix+key, content, info.Size, opts)
-		// Amazon S3 answers this while another conditional PUT of the key is under way.
-		if mc.ToErrorResponse(err).Code != "ConditionalRequestConflict" {
+		if !passes(ctx, err, attempt) {
 			break
 		}
 	}
@@ -187,6 +187,27 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, if
 		return storage.Info{}, err
 	}
 	return info, nil
+}
+
+// passes reports answers to a PUT that another attempt may not get. Amazon S3 says
+// ConditionalRequestConflict while another conditional PUT of the key is under way. MinIO on one
+// drive says AccessDenied while another request removes the empty folder above the object; a real
+// denial stays one, so it is asked again a few times only, after a moment.
+func passes(ctx context.Context, err error, attempt int) bool {
+	switch mc.ToErrorResponse(err).Code {
+	case "ConditionalRequestConflict":
+		return true
+	case "AccessDenied":
+		if attempt >= 3 {
+			return false
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+			return true
+		case <-ctx.Done():
+		}
+	}
+	return false
 }
 
 // hashBody reads r to find its size and digest. body gives the content again, as often as
