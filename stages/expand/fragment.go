@@ -1,9 +1,11 @@
 package expand
 
-// scanner finds where the fragments of an answer end, byte by byte. It tells the
-// formats of toolcall apart by their beginning: pythonic, [f(a=1, b='x')], and two
-// that write JSON, <tool_call>{"name": "f", "arguments": {"a": 1, "b": "x"}}</tool_call>,
-// which can come after words, and {"name": "f", "parameters": {…}}.
+// scanner finds where the fragments of an answer end, byte by byte. It tells the forms of calls apart by their
+// beginning, behind a fence and a language such as ```json:
+//
+//	[f(a=1, b='x')]     f(a=1, b='x')
+//	<tool_call>{"name": "f", "arguments": {"a": 1, "b": "x"}}</tool_call>     which can come after words
+//	{"name": "f", "parameters": {…}}     {"function": {"name": "f", "arguments": {…}}}     and lists of them
 //
 // A fragment ends after the parenthesis or brace that opens a call's arguments, after
 // the comma behind an argument, and after the parenthesis or brace that closes the
@@ -11,27 +13,48 @@ package expand
 // answer is prose: there a fragment ends after a full stop and a blank, and after a
 // newline.
 //
+// It cuts where the grammar of calls cuts, or not at all: a parenthesis behind a blank may belong to a tool's name, and
+// the comma behind a value without a name to it, too. What is no call any more has no cuts.
+//
 // It is a small value, so that a branch of the tree can copy its parent's.
 type scanner struct {
-	kind    kind
-	quote   byte // the quote that is open, or 0
-	escaped bool // the byte before was a backslash inside quotes
-	depth   int  // open brackets: 1 in the list or a call's object, 2 in a call's arguments, more in a value
-	dot     bool // the byte before was a full stop in prose
+	kind  kind
+	ticks bool // backticks stand at the beginning
+	dot   bool // the byte before was a full stop in prose
 
+	text quoted
+	open brackets
+
+	called bool // a call is closed, and no comma stands behind it
+	opened bool // a parenthesis was opened
+	list   bool // the calls stand in brackets
+	named  bool // the argument has a name and "="
+	equals bool // the byte before was the "=" of a name
+	proven bool // these are arguments: one has a name, or there are none
+	filled bool // something of the name of a call, of an argument, or of a value stands there
+	blank  bool // the byte before was a blank
+	inName uint8
+	remark bool // in a comment of Python
+
+	object object
 	marked [len(marks)]uint8 // how many bytes of each mark the prose so far ends with
 }
 
-// marks announce calls in JSON.
-var marks = [...]string{"<tool_call>", "<|python_tag|>"}
+// marks announce calls in JSON; block does it before each of them.
+var marks = [...]string{block, "<|python_tag|>"}
+
+const block = "<tool_call>"
 
 type kind uint8
 
 const (
-	unknown kind = iota // only blanks so far
+	unknown kind = iota // only blanks and backticks so far
+	word                // a name: of a call without brackets, of the language of a fence, or prose
+	listed              // "[" of calls or of objects
 	calls
 	objects // calls in JSON
 	prose
+	broken // no call any more, or nothing that belongs to calls: no cuts
 )
 
 // feed takes the bytes of the next token and reports whether a fragment ends in it.
@@ -47,74 +70,100 @@ func (s *scanner) feed(token []byte) (ends bool) {
 }
 
 func (s *scanner) next(c byte) (ends bool) {
-	if s.kind == unknown {
-		switch c {
-		case ' ', '\n', '\t', '\r':
+	if quote := s.text.quote; quote != 0 {
+		switch s.text.next(c) {
+		case inside:
+			if s.kind == objects && s.object.reading && c != quote {
+				s.object.read(c)
+			}
 			return false
-		case '[':
-			s.kind, s.depth = calls, 1
-			return false
-		case '{':
-			s.kind = objects
-		default:
-			s.kind = prose
-		}
-	}
-	if s.kind == prose {
-		if s.mark(c) {
-			s.kind = objects
+		case torn:
+			s.kind = broken
 			return false
 		}
-		ends = c == '\n' || (c == ' ' && s.dot)
-		s.dot = c == '.'
-		return ends
 	}
-	if s.quote != 0 {
-		switch {
-		case s.escaped:
-			s.escaped = false
-		case c == '\\':
-			s.escaped = true
-		case c == s.quote:
-			s.quote = 0
-		}
-		return false
-	}
-	if s.kind == objects {
+	switch s.kind {
+	case unknown, word:
+		return s.begin(c)
+	case listed:
+		return s.beginList(c)
+	case calls:
+		return s.inCalls(c)
+	case objects:
 		return s.inObjects(c)
-	}
-	switch c {
-	case '\'', '"':
-		// Before the arguments an apostrophe is part of a tool's name.
-		if s.depth >= 2 {
-			s.quote = c
-		}
-	case '(':
-		s.depth++
-		return s.depth == 2
-	case '[', '{':
-		// Outside of arguments a bracket is part of a name; counting it would hide the call.
-		if s.depth >= 2 {
-			s.depth++
-		}
-	case ']', '}':
-		if s.depth > 2 {
-			s.depth--
-		}
-	case ')':
-		if s.depth > 1 {
-			s.depth--
-			return s.depth == 1
-		}
-	case ',':
-		return s.depth == 2
+	case prose:
+		return s.inProse(c)
 	}
 	return false
 }
 
-// mark reports whether c completes a mark. The first byte of a mark occurs only once in
+func isBlank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
+
+func isWord(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// begin reads up to the first byte that tells what the answer is.
+func (s *scanner) begin(c byte) (ends bool) {
+	switch {
+	case s.kind == word && s.ticks && (c == '\n' || c == '-' || c == '+'): // the language of a fence
+		if c == '\n' {
+			s.kind = unknown
+		}
+		return false
+	case isWord(c) || s.kind == word && c == '.':
+		s.kind, s.dot = word, c == '.'
+		return false
+	case s.kind == word && c == '(' && !s.dot:
+		s.kind, s.filled = calls, true
+		return s.inCalls(c)
+	case s.kind == word:
+		s.kind = prose
+		return s.inProse(c)
+	case isBlank(c):
+		return false
+	case c == '`':
+		s.ticks = true
+		return false
+	case c == '[':
+		s.kind, s.list = listed, true
+		return false
+	case c == '{':
+		s.kind = objects
+		return s.inObjects(c)
+	}
+	s.kind = prose
+	return s.inProse(c)
+}
+
+// beginList reads up to the first byte inside the brackets.
+func (s *scanner) beginList(c byte) (ends bool) {
+	switch {
+	case isBlank(c):
+		return false
+	case c == '{':
+		s.kind = objects
+		s.open.push('[')
+		return s.inObjects(c)
+	}
+	s.kind, s.filled = calls, false
+	return s.inCalls(c)
+}
+
+func (s *scanner) inProse(c byte) (ends bool) {
+	if m := s.mark(c); m != "" {
+		s.kind, s.object.blocks = objects, m == block
+		s.object.begun = true
+		return false
+	}
+	ends = c == '\n' || (c == ' ' && s.dot)
+	s.dot = c == '.'
+	return ends
+}
+
+// mark returns the mark that c completes, "" if it completes none. The first byte of a mark occurs only once in
 // it, so a mismatch can only restart at the beginning.
-func (s *scanner) mark(c byte) (complete bool) {
+func (s *scanner) mark(c byte) (complete string) {
 	for i, m := range marks {
 		if c != m[s.marked[i]] {
 			s.marked[i] = 0 // the mark can begin again with this byte
@@ -123,31 +172,10 @@ func (s *scanner) mark(c byte) (complete bool) {
 			s.marked[i]++
 		}
 		if int(s.marked[i]) == len(m) {
-			s.marked[i], complete = 0, true
+			s.marked[i], complete = 0, m
 		}
 	}
 	return complete
-}
-
-// inObjects scans calls in JSON. Text between the objects ends no fragment.
-func (s *scanner) inObjects(c byte) (ends bool) {
-	switch c {
-	case '"':
-		if s.depth > 0 {
-			s.quote = c
-		}
-	case '{', '[':
-		s.depth++
-		return s.depth == 2
-	case '}', ']':
-		if s.depth > 0 {
-			s.depth--
-		}
-		return s.depth == 1
-	case ',':
-		return s.depth == 2
-	}
-	return false
 }
 
 // fragments counts the fragments of an answer's tokens. bytes gives a token's bytes; the

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"itool/schemas/toolcall"
 	"itool/schemas/toolcall/toolcalltest"
@@ -44,7 +45,46 @@ func TestFragments(t *testing.T) {
 		"a name with a bracket":     {"[get[x](a=1, b=2)]", []string{"[get[x](", "a=1,", " b=2)", "]"}},
 		"an unfinished answer":      {"[f(a='never ends, never", []string{"[f(", "a='never ends, never"}},
 		"too many closing parentheses": {
-			"[f(a=1))), g(b=2)]", []string{"[f(", "a=1)", ")), g(", "b=2)", "]"},
+			"[f(a=1))), g(b=2)]", []string{"[f(", "a=1)", ")), g(b=2)]"},
+		},
+		"triple quotes": {`[f(a='''it's, (so)''', b=1)]`, []string{"[f(", `a='''it's, (so)''',`,
+			" b=1)", "]"}},
+		"an empty string":         {`[f(a='', b="")]`, []string{"[f(", "a='',", ` b="")`, "]"}},
+		"a call without brackets": {"f(a='Hello. World', b=1)", []string{"f(", "a='Hello. World',", " b=1)"}},
+		"two without brackets":    {"f(a=1), g.h()", []string{"f(", "a=1)", ", g.h(", ")"}},
+		"words behind a call":     {"f(a=1) is it. Yes", []string{"f(", "a=1)", " is it. ", "Yes"}},
+		"a word with parentheses": {"Call(s) are. Fine", []string{"Call(", "s) are. ", "Fine"}},
+		"a fence":                 {"```\n[f(a=1, b=2)]\n```", []string{"```\n[f(", "a=1,", " b=2)", "]\n```"}},
+		"a fence of a language":   {"```python\nf(a='x. y')\n```", []string{"```python\nf(", "a='x. y')", "\n```"}},
+		"a name with parentheses": {"[User Feed (Video Posts) V2(a=1, b=2)]",
+			[]string{"[User Feed (Video Posts) V2(", "a=1,", " b=2)", "]"}},
+		"a blank before arguments": {"[Trends API (a=1, b=2)]", []string{"[Trends API (a=1,", " b=2)", "]"}},
+		"arguments without names":  {"[f('x, (y)', b=1)]", []string{"[f(", "'x, (y)', b=1)", "]"}},
+		"a comparison":             {"[f(a==1, b=2)]", []string{"[f(", "a==1, b=2)", "]"}},
+		"a comment": {"[f(a=1, # it's b=2, c\n b=2)]", []string{"[f(", "a=1,",
+			" # it's b=2, c\n b=2)", "]"}},
+		"a line end in a string":   {"[f(a='x\n', b=2)]", []string{"[f(", "a='x\n', b=2)]"}},
+		"brackets that do not fit": {"[f(a=[1), b=2)]", []string{"[f(", "a=[1), b=2)]"}},
+		"a link":                   {"[a link](x). Yes", []string{"[a link](x). ", "Yes"}},
+		"a list of OpenAI": {
+			`[{"name": "f", "arguments": {"a": "x (y), z", "b": 1}}, {"name": "g", "arguments": {}}]`,
+			[]string{`[{"name": "f", "arguments": {`, `"a": "x (y), z",`, ` "b": 1}`,
+				`}, {"name": "g", "arguments": {`, "}", "}]"},
+		},
+		"a fenced list of OpenAI": {
+			"```json\n" + `[{"type": "function", "function": {"name": "f", "arguments": {"a": 1}}}]` + "\n```",
+			[]string{"```json\n" + `[{"type": "function", "function": {"name": "f", "arguments": {`, `"a": 1}`,
+				"}}]\n```"},
+		},
+		"arguments as text": {
+			`{"tool_calls": [{"function": {"name": "f", "arguments": "{\"a\": 1, \"b\": 2}"}}]}`,
+			[]string{`{"tool_calls": [{"function": {"name": "f", "arguments": "{\"a\": 1, \"b\": 2}"}}]}`},
+		},
+		"arguments of no call": {`{"x": {"arguments": {"a": 1, "b": 2}}}`,
+			[]string{`{"x": {"arguments": {"a": 1, "b": 2}}}`}},
+		"hermes in Python": {
+			`<tool_call>{'name': 'f', 'arguments': {'a': 'x, "y"', 'b': True}}</tool_call>`,
+			[]string{`<tool_call>{'name': 'f', 'arguments': {`, `'a': 'x, "y"',`, ` 'b': True}`, "}</tool_call>"},
 		},
 		"blanks before the list": {"\n [f(a=1)]", []string{"\n [f(", "a=1)", "]"}},
 		"hermes": {
@@ -119,17 +159,46 @@ func TestACutLiesBehindTheTokenThatHoldsTheSeparator(t *testing.T) {
 	}
 }
 
-// The fragments of any text have exactly its bytes.
+// A token costs no memory, and the state that a branch of the tree copies is small.
+func TestScannerAllocatesNothing(t *testing.T) {
+	token := []byte(`[f(a='x', b={"k": [1]})]`)
+	var s scanner
+	if n := testing.AllocsPerRun(100, func() { s = scanner{}; s.feed(token) }); n != 0 {
+		t.Errorf("%g allocations for a token", n)
+	}
+	if size := unsafe.Sizeof(s); size > 64 {
+		t.Errorf("the state has %d bytes", size)
+	}
+}
+
+func BenchmarkScanner(b *testing.B) {
+	token := []byte(` b='x, y',`)
+	var s scanner
+	s.feed([]byte("[f("))
+	b.SetBytes(int64(len(token)))
+	for b.Loop() {
+		s.feed(token)
+	}
+}
+
+// The fragments of any text have exactly its bytes, and end where the slow twin parses an end.
 func FuzzFragments(f *testing.F) {
 	for _, s := range []string{
 		"[f(a=1, b='x')]", "No. I cannot.", `[f(a="\"")`, "[((((", "]]]", "[f(a='é,')]\x00\xff",
 		`<tool_call>{"name": "f"]}}}</tool_call>`, `{"a": {"b`,
+		"```json\n[{\"name\": \"f\", \"arguments\": {\"a\": 1}}]\n```",
+		"[User Feed (Video Posts) V2(a=1, b=2)]", "f(a='''x, (y)''', # c\n b=g(x=1))",
+		"[f(1, a=r'\\'), g(*x, b=[1, (2,)])]",
+		`<tool_call>{'name': 'f', 'arguments': {'a': 'x, "y"', 'b': True}}</tool_call>`, "[f(a==1, b='')]",
+		`{"name": "f", "parameters": {"a": {"arguments": {"b": 1}}, "c": []}}; {"name": "g", "parameters": {}}`,
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if got := strings.Join(cut(s), ""); got != s {
-			t.Errorf("got %q, want %q", got, s)
+		got := cut(s)
+		if joined := strings.Join(got, ""); joined != s {
+			t.Errorf("got %q, want %q", joined, s)
 		}
+		checkCuts(t, s, got)
 	})
 }
