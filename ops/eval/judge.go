@@ -55,7 +55,7 @@ func verdict(c *Case, a Answer) (schemas.Verdict, error) {
 	text, err := textOf(a.Result, c.Example.Category)
 	if v.Answer = text; err != nil {
 		v.ErrorName, v.ErrorType = ErrForm, string(bfcl.CodeSyntax)
-		return v, nil
+		return v, nil //nolint:nilerr // it is the verdict
 	}
 	x, err := judge.NewExaminer(&c.Example)
 	if err != nil {

@@ -38,7 +38,8 @@ func (l *Local) Answer(ctx context.Context, c *Case) (Answer, error) {
 	}
 	prompt, err := l.p.Prompt(messages, json.RawMessage(c.Example.Tools))
 	if err != nil {
-		return Answer{Result: "", Error: "the chat template refuses it: " + err.Error()}, nil
+		refused := Answer{Result: "", Error: "the chat template refuses it: " + err.Error()}
+		return refused, nil //nolint:nilerr // the case's fault
 	}
 	a := Answer{Result: "", PromptTokens: len(prompt)}
 	s, err := l.batcher.Start(ctx, prompt, policy.Request{MaxTokens: l.maxTokens}, 0)

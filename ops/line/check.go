@@ -22,14 +22,14 @@ func (k *Keeper) check(
 ) (why string, err error) {
 	h, headerErr := schemas.ParseHeader(m.Header)
 	if headerErr != nil {
-		return headerErr.Error(), nil
+		return headerErr.Error(), nil //nolint:nilerr // it is the reason
 	}
 	var newer *schemas.NewerError
 	switch err := schemas.Readable(spec.Schema, h.Schema); {
 	case errors.As(err, &newer):
 		return "", errStalled{"needs " + newer.Want + ": start a keeper of the version that writes it"}
 	case err != nil:
-		return err.Error(), nil
+		return err.Error(), nil //nolint:nilerr // it is the reason
 	}
 	for _, d := range []struct{ what, have, want string }{
 		{"run", h.Run, m.Run}, {"round", fmt.Sprint(h.Round), fmt.Sprint(m.Round)}, {"key", h.Key, m.Key},
@@ -52,14 +52,14 @@ func (k *Keeper) check(
 	case errors.Is(err, storage.ErrNotExist):
 		return "", &lostError{err}
 	case err != nil:
-		return err.Error(), nil
+		return err.Error(), nil //nolint:nilerr // it is the reason
 	}
 	task := func() ([]string, error) { return k.taskIDs(ctx, s, rd, m) }
 	switch err := checkRows(spec.Writes, b, m.Key, task); {
 	case errors.As(err, &infra), ctx.Err() != nil:
 		return "", err
 	case err != nil:
-		return err.Error(), nil
+		return err.Error(), nil //nolint:nilerr // it is the reason
 	}
 	return "", nil
 }

@@ -41,7 +41,8 @@ func lengthsOf(s schemas.Selection, maxAnswerTokens int) *Lengths {
 	}
 	return &Lengths{
 		Answers: int(s.Answers), Cut: int(s.AnswersCut), Limit: int(s.AnswersLimit),
-		Tokens: int(s.AnswersTokens), ReferenceTokens: int(s.ReferenceTokens), Warning: selection.OutOfLength(s, maxAnswerTokens),
+		Tokens: int(s.AnswersTokens), ReferenceTokens: int(s.ReferenceTokens),
+		Warning: selection.OutOfLength(s, maxAnswerTokens),
 	}
 }
 

@@ -86,11 +86,11 @@ func (w *Worker) readManifest(ctx context.Context, at broker.Address) (*manifest
 	case errors.As(err, &infra) || ctx.Err() != nil:
 		return nil, err
 	case err != nil:
-		return nil, nil
+		return nil, nil //nolint:nilerr // no manifest
 	}
 	rows, err := schemas.Decode[schemas.Manifest](b)
 	if err != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // no manifest
 	}
 	m := &manifest{at: at, sequence: msg.Sequence, sha: sha, hashes: make([]uint64, len(rows))}
 	for i, row := range rows {

@@ -84,10 +84,10 @@ func (c *cursor) answerOf() (*node, error) {
 	if err := c.onlyBlankLines(); err != nil {
 		return nil, err
 	}
-	switch {
-	case n.form == callForm:
+	switch n.form {
+	case callForm:
 		return c.newNode(listForm, "", n)
-	case n.form == listForm, n.form == tupleForm, n.form == setForm:
+	case listForm, tupleForm, setForm:
 		return n, nil
 	}
 	return nil, &SyntaxError{Offset: n.pos, Want: "a list of calls", Got: "another expression"}

@@ -85,7 +85,7 @@ func isSequence(v Value) bool {
 }
 
 func repeat(v Value, n *big.Int, times Value) (Value, error) {
-	count, size := 0, 1
+	count := 0
 	if n.Sign() > 0 {
 		if !n.IsInt64() || n.Int64() > MaxBytes {
 			return nil, errLarge
@@ -94,12 +94,12 @@ func repeat(v Value, n *big.Int, times Value) (Value, error) {
 	}
 	switch x := v.(type) {
 	case string:
-		if size = len(x); count*size > MaxBytes {
+		if count*len(x) > MaxBytes {
 			return nil, errLarge
 		}
 		return strings.Repeat(x, count), nil
 	case *List:
-		if size = len(x.Items); count*size > maxNodes {
+		if count*len(x.Items) > maxNodes {
 			return nil, errLarge
 		}
 		l := &List{}

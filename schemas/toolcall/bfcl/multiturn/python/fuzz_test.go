@@ -1,6 +1,7 @@
 package python_test
 
 import (
+	"math"
 	"testing"
 
 	"itool/schemas/toolcall/bfcl/multiturn/python"
@@ -10,7 +11,7 @@ import (
 func FuzzArithmetic(f *testing.F) {
 	f.Add(0.5, -1.5, int64(3), int64(-2), "x")
 	f.Add(1e300, 1e-320, int64(1)<<62, int64(-299), "1e9")
-	f.Add(-0.0, 2.5, int64(0), int64(20_001), "-5j")
+	f.Add(math.Copysign(0, -1), 2.5, int64(0), int64(20_001), "-5j")
 	f.Fuzz(func(t *testing.T, a, b float64, m, n int64, text string) {
 		if m, n = m%300, n%300; len(text) > 3 { // more digits only take longer
 			text = text[:3]

@@ -223,7 +223,6 @@ func index(container, key Value) (Value, error) {
 	case string, *python.List, *python.Tuple:
 		kind := python.TypeName(container)
 		if kind == "str" {
-			kind = "string"
 			return nil, python.Exception("TypeError", "string indices must be integers, not '"+
 				python.TypeName(key)+"'")
 		}

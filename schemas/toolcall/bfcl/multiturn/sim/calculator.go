@@ -14,7 +14,7 @@ type calculator struct{ *budget }
 func (c calculator) afford(precision Value) error {
 	digits, err := python.ToFloat(precision) // a text may hold it, too
 	if err != nil || !(digits >= 1 && digits < python.MaxPrecision+1) {
-		return nil // it will be refused
+		return nil //nolint:nilerr // it will be refused
 	}
 	return c.spend(int(digits * (64 + digits/16)))
 }

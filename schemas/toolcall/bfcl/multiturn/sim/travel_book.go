@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -199,7 +200,7 @@ func badFlight(date, from, to, class Value) (Value, error) {
 
 func isAirport(v Value) bool {
 	code, ok := v.(string)
-	return ok && len(code) == 3 && strings.Contains(" "+airports+" ", " "+code+" ")
+	return ok && slices.Contains(strings.Fields(airports), code)
 }
 
 // charge changes the balance of a card.
