@@ -205,7 +205,7 @@ func openOrCreate[T any](
 			v, err = create(try)
 		}
 		stop()
-		again := b.mayPass(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || stillDeleting(err)
+		again := b.mayPass(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
 		if !again || !pause(c) {
 			return v, err
 		}
@@ -218,14 +218,6 @@ func passes(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.As(err, &api) && (api.ErrorCode == codeNoLeader || offline(api))
-}
-
-// stillDeleting reports that the server could not make a consumer because it has not yet removed the folder
-// of the one of that name that was deleted.
-func stillDeleting(err error) bool {
-	const consumerCreate = 10012
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == consumerCreate && api.Code == 500
 }
 
 // mayPass is passes, but no unanswered request is repeated that the server has just denied.

@@ -105,7 +105,6 @@ func (p *Puller) ensure(ctx context.Context) error {
 func widen(want *jetstream.ConsumerConfig, have jetstream.ConsumerConfig) bool {
 	want.AckWait = max(want.AckWait, have.AckWait)
 	want.MaxAckPending = max(want.MaxAckPending, have.MaxAckPending)
-	want.DeliverPolicy, want.OptStartSeq = have.DeliverPolicy, have.OptStartSeq // Requeue may have changed them
 	old := append([]string(nil), have.FilterSubjects...)
 	if have.FilterSubject != "" {
 		old = append(old, have.FilterSubject)

@@ -3,7 +3,9 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -21,8 +23,8 @@ func (b *Broker) Requeue(ctx context.Context, run, stage string, sequence uint64
 	return b.explain(ctx, "requeue "+stage+" of run "+run, b.requeue(ctx, streamRun+run, stage, sequence))
 }
 
-// requeue makes the durable consumer again, because a consumer's start cannot be changed. If this process
-// dies between the two steps, the next worker makes it, from the first record.
+// requeue resets the durable consumer. To delete and make it again would not do: the server may still be
+// removing the files of the old one while it writes those of the new one, which then begins with the old state.
 func (b *Broker) requeue(ctx context.Context, stream, stage string, sequence uint64) error {
 	c, cancel := b.call(ctx)
 	defer cancel()
@@ -33,17 +35,11 @@ func (b *Broker) requeue(ctx context.Context, stream, stage string, sequence uin
 	if err != nil {
 		return err
 	}
-	info := old.CachedInfo()
-	config := info.Config
-	config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
 	// What was not acked yet must not be left out.
-	config.OptStartSeq = max(min(sequence, info.AckFloor.Stream+1), 1)
-	if err := b.js.DeleteConsumer(c, stream, stage); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return err
-	}
-	_, err = b.js.CreateConsumer(c, stream, config)
-	if errors.Is(err, jetstream.ErrConsumerExists) {
-		return nil // a worker was faster, and made it from the first record
+	from := max(min(sequence, old.CachedInfo().AckFloor.Stream+1), 1)
+	_, err = b.js.ResetConsumerToSequence(c, stream, stage, from)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("nats-server before 2.14 cannot deliver items again, update it: %w", err)
 	}
 	return err
 }

@@ -189,16 +189,18 @@ func (k *Keeper) closeRound(
 	if err != nil || rows == nil {
 		return false, err
 	}
-	failed := 0
-	for _, g := range rows {
-		if g.Failed {
-			failed++
-		}
-	}
-	if failed > 0 && float64(len(rows)-failed) < s.cfg.Quorum*float64(len(rows)) {
+	failed, tooMany := s.failures(rows)
+	if tooMany {
 		if busy, err := k.inWork(ctx, s, rd); busy || err != nil {
 			return false, err // one that was given up may be tried again just now
 		}
+		// One that was tried again may have ended since the records were read.
+		if rows, err = k.outcome(ctx, s, rd, r, policy); err != nil || rows == nil {
+			return false, err
+		}
+		failed, tooMany = s.failures(rows)
+	}
+	if tooMany {
 		return false, errStalled{fmt.Sprintf(
 			"%d of %d %s items of round %d failed and line.quorum is %g: see `itool failed %s`",
 			failed, len(rows), rd.Task, r, s.cfg.Quorum, s.run.Name)}
@@ -216,6 +218,16 @@ func (k *Keeper) closeRound(
 	k.hint(ctx, s)
 	s.close(id, true)
 	return true, nil
+}
+
+// failures counts the failed items of a round; tooMany: fewer succeeded than line.quorum asks for.
+func (s *runState) failures(rows []schemas.Gather) (failed int, tooMany bool) {
+	for _, g := range rows {
+		if g.Failed {
+			failed++
+		}
+	}
+	return failed, failed > 0 && float64(len(rows)-failed) < s.cfg.Quorum*float64(len(rows))
 }
 
 // close remembers whether a round is gathered. If it is, its tally is not needed any more.
