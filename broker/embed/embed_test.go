@@ -2,6 +2,7 @@ package embed_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -148,4 +149,31 @@ func connect(t *testing.T, s *embed.Server) *broker.Broker {
 	}
 	t.Cleanup(b.Close)
 	return b
+}
+
+// TestStreamsComeAndGo: a server that makes and removes streams is not taken for one that cannot write, and is not
+// started again under its clients.
+func TestStreamsComeAndGo(t *testing.T) {
+	var log bytes.Buffer
+	s := start(t, embed.Config{
+		Dir: t.TempDir(), Port: -1, Watch: 100 * time.Microsecond, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for i := range 100 {
+		run := fmt.Sprint("r", i)
+		if err := b.CreateRun(t.Context(), run, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.DeleteRun(t.Context(), run); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Shutdown()
+	if strings.Contains(log.String(), "it can write now") {
+		t.Errorf("the server was started again:\n%s", log.String())
+	}
 }

@@ -2,6 +2,7 @@ package embed
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,10 +56,14 @@ func (s *Server) watch(done <-chan struct{}) {
 	}
 }
 
+// halfMade is in the error of a server that is just making or removing a stream: its folder is there and the stream
+// is not. Nothing is wrong then.
+const halfMade = "could not be recovered"
+
 // look reports whether the server cannot write, and remembers why.
 func (s *Server) look() (broken bool) {
 	why := ""
-	if h := s.running().Healthz(&server.HealthzOptions{}); h.Error != "" {
+	if h := s.running().Healthz(&server.HealthzOptions{}); h.Error != "" && !strings.Contains(h.Error, halfMade) {
 		why = h.Error
 		if free, _, ok := disk(s.config.Dir); ok {
 			why = fmt.Sprintf("%s; %d MiB are free in %s", why, free>>20, s.config.Dir)
