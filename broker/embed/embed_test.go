@@ -155,6 +155,11 @@ func connect(t *testing.T, s *embed.Server) *broker.Broker {
 // started again under its clients.
 func TestStreamsComeAndGo(t *testing.T) {
 	var log bytes.Buffer
+	defer func() {
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	}()
 	s := start(t, embed.Config{
 		Dir: t.TempDir(), Port: -1, Watch: 100 * time.Microsecond, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
@@ -163,6 +168,10 @@ func TestStreamsComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
+	// One stays: removing the last one, the server removes the folder in which the next one is made.
+	if err := b.CreateRun(t.Context(), "stays", 0); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 100 {
 		run := fmt.Sprint("r", i)
 		if err := b.CreateRun(t.Context(), run, 0); err != nil {

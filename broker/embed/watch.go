@@ -2,7 +2,6 @@ package embed
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,13 +36,14 @@ func (s *Server) watch(done <-chan struct{}) {
 	tick := time.NewTicker(s.config.Watch)
 	defer tick.Stop()
 	pause, next := restartPause, time.Time{} // next: not before
+	var last suspicion
 	for {
 		select {
 		case <-done:
 			return
 		case <-tick.C:
 		}
-		if !s.look() {
+		if !s.look(&last) {
 			continue
 		}
 		if now := time.Now(); now.After(next) && roomFor(s.config.Dir) {
@@ -56,14 +56,24 @@ func (s *Server) watch(done <-chan struct{}) {
 	}
 }
 
-// halfMade is in the error of a server that is just making or removing a stream: its folder is there and the stream
-// is not. Nothing is wrong then.
-const halfMade = "could not be recovered"
+// certain is how long an error must stay the same to count. A stream that is just being made or removed has errors,
+// too: its folder is there and it is not, or it cannot write into a folder that is gone.
+const certain = time.Second
 
-// look reports whether the server cannot write, and remembers why.
-func (s *Server) look() (broken bool) {
+// suspicion is an error of the server, and since when it has been the same.
+type suspicion struct {
+	text  string
+	since time.Time
+}
+
+// look reports whether the server cannot write, and remembers why. last is what the look before it saw.
+func (s *Server) look(last *suspicion) (broken bool) {
+	h := s.running().Healthz(&server.HealthzOptions{})
+	if h.Error != last.text {
+		*last = suspicion{h.Error, time.Now()}
+	}
 	why := ""
-	if h := s.running().Healthz(&server.HealthzOptions{}); h.Error != "" && !strings.Contains(h.Error, halfMade) {
+	if h.Error != "" && time.Since(last.since) >= certain {
 		why = h.Error
 		if free, _, ok := disk(s.config.Dir); ok {
 			why = fmt.Sprintf("%s; %d MiB are free in %s", why, free>>20, s.config.Dir)

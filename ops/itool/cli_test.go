@@ -149,6 +149,9 @@ const (
 // TestWrongInput: a wrong input gives one clear error, with place and remedy, and leaves
 // nothing behind that a later run would trust.
 func TestWrongInput(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	cases := []struct {
 		name  string
 		rows  int
@@ -262,6 +265,9 @@ func TestKernels(t *testing.T) {
 // done, another configuration under its name is refused, and all commands that read a run
 // work on its folder.
 func TestRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 40, noAnswer), writeBase(t, dir, nil)
 	run := append([]string{"run", file, "--base", base, "--name", "r1", "--json"}, small...)
@@ -387,6 +393,9 @@ func TestPortInUse(t *testing.T) {
 // TestProcesses: up, workers and publisher are processes of their own, and each stops on
 // SIGTERM.
 func TestProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -459,6 +468,9 @@ func unfinished(t *testing.T, dir, file, base string, where []string) {
 // TestInterrupt: SIGINT keeps what was done and says how to resume. The same command then
 // reaches the result of an undisturbed run.
 func TestInterrupt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 40), writeBase(t, dir, nil)
 	args := append([]string{"run", file, "--base", base, "--name", "r1", "--json"}, small...)

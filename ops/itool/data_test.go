@@ -11,6 +11,9 @@ import (
 // TestData: what itool data says of a file, with the base that a run would get, as text and
 // as JSON; and what it refuses.
 func TestData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	base := writeBase(t, dir, nil)
 	row := `{"messages": [{"role": "user", "content": "Is it raining in Bern?"}, {"role": "assistant", "content": ` +

@@ -9,6 +9,9 @@ import (
 // TestFork: a fork takes over what its donor computed before the round, and then goes its own way. With the
 // donor's settings it ends as the donor.
 func TestFork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 40), writeBase(t, dir, nil)
 	run := append([]string{"run", file, "--base", base, "--name", "r1", "--json"}, small...)

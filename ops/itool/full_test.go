@@ -16,6 +16,9 @@ import (
 // TestFullDisk: while the disk of up is full, runs and watch say so. When there is room the run goes on to
 // its end by itself.
 func TestFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := couriertest.SmallDisk(t, 64<<20)
 	file, base := writeRows(t, t.TempDir(), 40), writeBase(t, t.TempDir(), nil)
 	up, _ := upIn(t, dir)

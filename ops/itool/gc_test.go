@@ -11,6 +11,9 @@ import (
 // TestGC: what belongs to no run is found and deleted, unless it is young; what runs need stays, and fsck
 // notices if it does not.
 func TestGC(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 40), writeBase(t, dir, nil)
 	up, _ := upIn(t, dir)

@@ -10,6 +10,9 @@ import (
 
 // TestResume: an interrupted run goes on without its command and its files, and ends as it would have.
 func TestResume(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 40), writeBase(t, dir, nil)
 	args := append([]string{"run", file, "--base", base, "--name", "r1", "--json"}, small...)
@@ -56,6 +59,9 @@ func TestResume(t *testing.T) {
 
 // TestRunsJSON: the list for machines has what the lines say.
 func TestRunsJSON(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
 	up, _ := upIn(t, dir)

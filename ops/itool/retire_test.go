@@ -9,6 +9,9 @@ import (
 // TestRetire: an ended run gives its room back, and report and export go on to work. An unfinished one is
 // refused without --force.
 func TestRetire(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
 	run := append([]string{"run", file, "--base", base, "--name", "r1"}, small...)
@@ -47,6 +50,9 @@ func TestRetire(t *testing.T) {
 
 // TestRetireUnfinished: a run that goes on is refused, unless that is forced.
 func TestRetireUnfinished(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
 	start(t, dir, "up", "--port=-1", "--dir", "up")

@@ -89,6 +89,9 @@ func TestPrivateFiles(t *testing.T) {
 
 // TestNoSecretIsShown searches everything that commands say for what they were given to log in with.
 func TestNoSecretIsShown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
 	up, address := upIn(t, dir)

@@ -17,6 +17,9 @@ import (
 
 // TestWatchOfAStalledRun: watch ends with exit code 4, and runs and report say the same, with what to do.
 func TestWatchOfAStalledRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
 	server, err := embed.Start(embed.Config{Dir: t.TempDir(), Port: -1})

@@ -14,6 +14,9 @@ import (
 // TestUpStore: up serves the store that it is given, prints it, and its folder remembers
 // it. Keys come from the environment only and are never shown.
 func TestUpStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs commands as processes, for half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	up := func(args ...string) (out string) {
 		t.Helper()

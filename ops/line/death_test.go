@@ -15,6 +15,9 @@ import (
 // Keepers that die anywhere, between manifest and tasks or between gather and the next round, leave
 // the same records as an undisturbed keeper.
 func TestKeepersMayDieAnywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lets keepers die a thousand times, for a minute; the full test run does it")
+	}
 	cfg := line.Default()
 	cfg.BatchRows = 2
 	run := func(lifetime func() time.Duration) (records []string, deaths int) {

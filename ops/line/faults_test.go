@@ -176,9 +176,10 @@ func TestHintsCarryARun(t *testing.T) {
 	work(t, c, &world{})
 	began := time.Now()
 	state := keeper(t, c, time.Hour) // only hints
-	eventually(t, "the run ends", 20*time.Second, func() bool { return state("r").Status == "done" })
+	eventually(t, "the run ends", time.Minute, func() bool { return state("r").Status == "done" })
 	t.Logf("a run of three rounds with stages that answer at once took %v", time.Since(began).Round(time.Millisecond))
-	if took := time.Since(began); took > 10*time.Second {
+	// Three seconds when nothing else runs, twelve under the race detector.
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("took %v: some step waited for the regular turn", took)
 	}
 }

@@ -301,6 +301,9 @@ func TestAlwaysWrongResultsGiveTheItemUp(t *testing.T) {
 
 // TestKeepersDieWhileTheyRefuse: wherever a keeper dies, the next one goes on.
 func TestKeepersDieWhileTheyRefuse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lets keepers die a thousand times, for a minute; the full test run does it")
+	}
 	cfg := line.Default()
 	cfg.Rounds, cfg.BatchRows = 1, 8
 	want := calm(t, cfg)
