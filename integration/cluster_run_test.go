@@ -40,6 +40,7 @@ func TestRunOnCluster(t *testing.T) {
 		t.Errorf("policies on a cluster\n%v differ from those of one process\n%v", got, quiet)
 	}
 	readEverywhere(t, k.nodes, s)
+	awaitCopies(t, b) // the doctor finds fault with a server that is still behind
 	for _, verb := range []string{"runs", "failed " + name, "report " + name + " --json", "doctor --json"} {
 		k.itool(strings.Fields(verb)...)
 	}
