@@ -164,8 +164,8 @@ func TestAnswersDoNotDependOnWorkers(t *testing.T) {
 	}
 }
 
-// TestArguments: the canonical order is scored whatever order the reference has; listed
-// scores what is there.
+// TestArguments: the canonical order is scored, also if the reference has another one;
+// listed scores what is there.
 func TestArguments(t *testing.T) {
 	p := policytest.Open(t, 1)
 	perplexities := func(arguments string, references ...string) (out []float64) {
