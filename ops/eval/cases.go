@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type File struct {
 	Name    string         `json:"name"` // without folder and extensions: BFCL_v3_live_simple
 	Cases   []Case         `json:"-"`
 	Dropped map[string]int `json:"dropped,omitempty"` // rows that ask nothing, by reason; a benchmark has none
+	Detail  string         `json:"detail,omitempty"`  // of the first of them: place and cause
 }
 
 // Case is one question.
@@ -96,7 +98,7 @@ func Load(ctx context.Context, paths []string, most int) ([]File, error) {
 			return nil, fmt.Errorf("%s: %w", paths[i], err)
 		}
 		if len(f.Cases) == 0 {
-			return nil, fmt.Errorf("%s: no row asks a question (%s)", paths[i], reasons(f.Dropped))
+			return nil, fmt.Errorf("%s: no row asks a question (%s): %s", paths[i], reasons(f.Dropped), f.Detail)
 		}
 		if slices.ContainsFunc(files, func(o File) bool { return o.Name == f.Name }) {
 			return nil, fmt.Errorf("%s: there are two files of the name %s: rename one", paths[i], f.Name)
@@ -137,6 +139,7 @@ func (f *File) add(e schemas.Example, id string) {
 	if e.Part == schemas.PartDropped {
 		if id == "" {
 			f.Dropped[e.Reason]++
+			f.Detail = cmp.Or(f.Detail, e.Detail)
 			return
 		}
 		c.Refused = e.Detail

@@ -184,24 +184,30 @@ func jsonSchema(raw json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(v)
 }
 
+// translate changes a schema and those within it; a parameter may be named like a keyword, and enum and default
+// are data.
 func translate(v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		if name, ok := v["type"].(string); ok {
-			to, known := schemaTypes[name]
-			if !known {
-				to = "string"
-			}
-			v["type"] = to
+	schema, ok := v.(map[string]any)
+	if !ok {
+		return
+	}
+	if name, ok := schema["type"].(string); ok {
+		to, known := schemaTypes[name]
+		if !known {
+			to = "string"
 		}
-		for key, inner := range v {
-			if key == "enum" || key == "default" {
-				continue // data, not schemas
-			}
+		schema["type"] = to
+	}
+	if properties, ok := schema["properties"].(map[string]any); ok {
+		for _, inner := range properties {
 			translate(inner)
 		}
-	case []any:
-		for _, inner := range v {
+	}
+	translate(schema["items"])
+	translate(schema["additionalProperties"])
+	for _, key := range []string{"anyOf", "oneOf", "allOf"} {
+		all, _ := schema[key].([]any)
+		for _, inner := range all {
 			translate(inner)
 		}
 	}

@@ -23,7 +23,8 @@ import (
 )
 
 const weather = `{"name": "get.weather", "description": "Weather of a city.", "parameters": {"type": "dict",` +
-	` "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}}`
+	` "properties": {"city": {"type": "string"}, "days": {"type": "integer"},` +
+	` "default": {"type": "float", "default": {"type": "float"}}}, "required": ["city"]}}`
 
 // bench writes a benchmark of two categories and three questions.
 func bench(t *testing.T) string {
@@ -262,7 +263,10 @@ func TestEndpoint(t *testing.T) {
 		Tools []struct {
 			Function struct {
 				Name       string
-				Parameters struct{ Type string }
+				Parameters struct {
+					Type       string
+					Properties map[string]map[string]any
+				}
 			}
 		}
 		Temperature float64
@@ -304,6 +308,10 @@ func TestEndpoint(t *testing.T) {
 	f := body.Tools[0].Function
 	if f.Name != "get_weather" || f.Parameters.Type != "object" || body.Model != "some-model" {
 		t.Errorf("asked with %+v", body)
+	}
+	want := map[string]any{"type": "number", "default": map[string]any{"type": "float"}}
+	if diff := cmp.Diff(want, f.Parameters.Properties["default"]); diff != "" {
+		t.Errorf("a parameter named like a keyword (-want +got):\n%s", diff)
 	}
 	if a, err := m.Answer(t.Context(), c); err != nil || !strings.Contains(a.Error, "context length") {
 		t.Errorf("too long: %+v, %v", a, err)

@@ -128,7 +128,7 @@ func (r *Result) Text(out io.Writer) error {
 	}
 	for _, f := range r.Files {
 		if len(f.Dropped) > 0 {
-			fmt.Fprintf(w, "%s: rows that ask nothing: %s\n", f.Name, reasons(f.Dropped))
+			fmt.Fprintf(w, "%s: rows that ask nothing: %s (first: %s)\n", f.Name, reasons(f.Dropped), f.Detail)
 		}
 	}
 	if r.Missing > 0 {
