@@ -105,6 +105,9 @@ func check(t *testing.T, read func(string) ([]toolcall.Call, error), in, want st
 
 // A naive reader needs quadratic time or a deep stack for these inputs.
 func TestHostileLengths(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures time, and nothing in it could race; the full test run does it")
+	}
 	for name, in := range map[string]string{
 		"angles": "f(a=" + strings.Repeat("<a", 300_000) + ")", "quotes": "f(a=" + strings.Repeat(`"a"`, 300_000) + ")",
 		"brackets": strings.Repeat("f(", 300_000), "parentheses": "f(a=" + strings.Repeat("(", 300_000),
