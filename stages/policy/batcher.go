@@ -243,13 +243,35 @@ func (b *Batcher) step(running []*Stream) {
 // pick draws the next token of stream i, for take. It may run for several streams at once.
 func (b *Batcher) pick(i int, logits []float32) {
 	s := b.drawing[i]
-	id, logp := s.row.sampler.Pick(logits, s.req.settings())
+	var id int32
+	var logp float64
+	if c := s.req.Constraint; c == nil {
+		id, logp = s.row.sampler.Pick(logits, s.req.settings())
+	} else if id, logp, s.failed = s.row.pickAllowed(logits, s.req.settings(), c); s.failed != nil {
+		return
+	}
 	s.next = Token{ID: id, LogProb: logp, Top: alternatives(logits, s.top, float64(logits[id])-logp)}
 	s.next.alignTop()
 }
 
+// pickAllowed picks among the tokens that a constraint allows.
+func (r *row) pickAllowed(logits []float32, set sample.Settings, c Constraint) (int32, float64, error) {
+	allowed, err := c.Allowed()
+	if err != nil {
+		return 0, 0, err
+	}
+	id, logp := r.sampler.PickAllowed(logits, allowed, set)
+	if id < 0 {
+		return 0, 0, errors.New("policy: the constraint allows no token")
+	}
+	return id, logp, nil
+}
+
 // take publishes the token that a stream has picked, and decides whether it was the last.
 func (b *Batcher) take(s *Stream) {
+	if s.failed != nil {
+		return
+	}
 	r, t := &s.row, s.next
 	if t.LogProb-t.LogProb != 0 {
 		s.failed = fmt.Errorf("policy: log-probability %v: the weights are broken, or overflow", t.LogProb)
@@ -257,6 +279,9 @@ func (b *Batcher) take(s *Stream) {
 	}
 	r.last = t.ID
 	r.limit--
+	if s.req.Constraint != nil {
+		s.req.Constraint.Accept(t.ID)
+	}
 	switch {
 	case b.p.IsEnd(t.ID):
 		r.end = ReasonEndOfTurn

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -88,6 +89,9 @@ func (d *decoder) add(request int) error {
 	}
 	if r.MaxTokens < 0 {
 		return fmt.Errorf("max_tokens: %d: negative", r.MaxTokens)
+	}
+	if r.Constraint != nil {
+		return errors.New("a constraint needs a Batcher")
 	}
 	draw := &d.draws[request]
 	*draw = Draw{End: r.From, Reason: ReasonLength}

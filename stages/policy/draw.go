@@ -28,6 +28,18 @@ type Request struct {
 	// Done is called when the draw has ended, perhaps while others of the same call still run. It is not
 	// called for a draw without tokens, or when the call fails. nil: never.
 	Done func(d *Draw)
+	// Constraint says what may be drawn (constrained decoding). nil: everything. Only a Batcher takes one.
+	Constraint Constraint
+}
+
+// Constraint restricts what one request draws. The engine calls Allowed before and Accept after each
+// token, never both at once, but from changing goroutines.
+type Constraint interface {
+	// Allowed returns the set of tokens that may come next: bit id%64 of word id/64 stands for token id. It
+	// must not be empty, and stays as it is until Accept. An error ends the request.
+	Allowed() ([]uint64, error)
+	// Accept gets the token that was drawn, which was allowed.
+	Accept(id int32)
 }
 
 func (r *Request) settings() sample.Settings {

@@ -43,6 +43,7 @@ type Sampler struct {
 	random  *rand.Rand
 	weights []float64 // by token ID: probabilities times a common factor
 	ids     []int32   // the candidates that the settings leave
+	masked  []float32 // of PickAllowed: logits, −∞ for what is not allowed
 
 	top, raw, sum float64 // of the last Pick: largest logit, sum of powers at temperature 1 and at the settings'
 }
@@ -89,6 +90,35 @@ func (s *Sampler) PickAs(other *Sampler, logits []float32, set Settings) (id int
 	}
 	id = s.draw(other.weights, other.sum)
 	return id, float64(logits[id]) - other.top - math.Log(other.raw)
+}
+
+// PickAllowed is Pick among the tokens of a set: bit id%64 of word id/64 stands for token id, and tokens
+// behind the last word are not in it. The settings apply to what is left; the log-probability is Pick's,
+// among all tokens. If the set holds none of the vocabulary, id is −1.
+func (s *Sampler) PickAllowed(logits []float32, allowed []uint64, set Settings) (id int32, logp float64) {
+	lse := s.LogSumExp(logits)
+	if lse-lse != 0 { // broken logits cannot be drawn from
+		return Greedy(logits), math.NaN()
+	}
+	s.masked = slices.Grow(s.masked[:0], len(logits))[:len(logits)]
+	first := int32(-1)
+	for i, l := range logits {
+		if i>>6 < len(allowed) && allowed[i>>6]>>(i&63)&1 != 0 {
+			if s.masked[i] = l; first < 0 {
+				first = int32(i)
+			}
+		} else {
+			s.masked[i] = float32(math.Inf(-1))
+		}
+	}
+	if first < 0 {
+		return -1, 0
+	}
+	id, _ = s.Pick(s.masked, set)
+	if math.IsInf(float64(s.masked[id]), -1) { // rounding in Pick led behind the last token of the set
+		id = Greedy(s.masked)
+	}
+	return id, float64(logits[id]) - lse
 }
 
 // whole tells whether the settings cut nothing from a vocabulary of n tokens.

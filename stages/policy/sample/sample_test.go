@@ -178,3 +178,61 @@ func TestPickAs(t *testing.T) {
 		})
 	}
 }
+
+// PickAllowed draws what Pick draws when nothing else has a weight, and never anything else.
+func TestPickAllowed(t *testing.T) {
+	logits := []float32{5, 1, 900, 2, -800, 0.5} // token 4 has no weight beside the others
+	lse := sample.New(1).LogSumExp(logits)
+	masked := []float32{-1e30, 1, -1e30, 2, -1e30, 0.5}
+	for _, set := range []sample.Settings{
+		{}, {Temperature: 1}, {Temperature: 2}, {Temperature: 1, TopK: 4}, {Temperature: 1, TopP: 0.5},
+		{Temperature: 1, MinP: 0.5},
+	} {
+		a, b := sample.New(7), sample.New(7)
+		for range 200 {
+			id, logp := a.PickAllowed(logits, []uint64{1<<1 | 1<<3 | 1<<5}, set)
+			want, _ := b.Pick(masked, set)
+			if id != want || logp != float64(logits[id])-lse {
+				t.Fatalf("%+v: token %d with %v, want %d with %v", set, id, logp, want, float64(logits[want])-lse)
+			}
+		}
+		if id, logp := a.PickAllowed(logits, []uint64{1 << 4}, set); id != 4 || logp > -1600 {
+			t.Errorf("%+v: the only token: %d with %v", set, id, logp)
+		}
+		if id, _ := a.PickAllowed(logits, nil, set); id != -1 {
+			t.Errorf("%+v: no token: %d", set, id)
+		}
+	}
+	broken := []float32{0, float32(math.NaN())}
+	if _, logp := sample.New(1).PickAllowed(broken, []uint64{1}, sample.Settings{}); logp-logp == 0 {
+		t.Errorf("broken logits: %v, want a value that is not finite", logp)
+	}
+}
+
+func BenchmarkPickAllowed(b *testing.B) {
+	logits := make([]float32, 49152)
+	for i := range logits {
+		logits[i] = float32(i*7919%2048) / 200
+	}
+	all, one := make([]uint64, len(logits)/64), make([]uint64, len(logits)/64)
+	for i := range all {
+		all[i] = math.MaxUint64
+	}
+	one[5] = 8
+	for _, c := range []struct {
+		name    string
+		allowed []uint64
+	}{{"off", nil}, {"all", all}, {"one", one}} {
+		b.Run(c.name, func(b *testing.B) {
+			s := sample.New(1)
+			b.ReportAllocs()
+			for b.Loop() {
+				if c.allowed == nil {
+					s.Pick(logits, sample.Settings{Temperature: 1})
+				} else {
+					s.PickAllowed(logits, c.allowed, sample.Settings{Temperature: 1})
+				}
+			}
+		})
+	}
+}
