@@ -30,7 +30,12 @@ func (s *schema) not(path, what string) {
 // parameters reads the object of all parameters.
 func (s *schema) parameters(tool *Tool, v Value, path string) error {
 	v, ok := s.resolve(v, path)
-	if !ok {
+	if !ok || v.Kind == Bool { // true takes any arguments, false none
+		tool.Open = !ok || v.Bool
+		return nil
+	}
+	combined := s.combined(v, path)
+	if properties, _ := v.get("properties"); combined && properties.Kind == None {
 		tool.Open = true
 		return nil
 	}
@@ -46,6 +51,17 @@ func (s *schema) parameters(tool *Tool, v Value, path string) error {
 	}
 	tool.Open = s.open(v, path)
 	return nil
+}
+
+// combined notes alternatives of all parameters, which no check of an answer knows.
+func (s *schema) combined(v Value, path string) (any bool) {
+	for _, key := range []string{"anyOf", "oneOf", "allOf"} {
+		if of, _ := v.get(key); of.Kind == List { // a parameter of that name would be a dict
+			s.not(path, key)
+			any = true
+		}
+	}
+	return any
 }
 
 // isFlat tells a map from names to schemas from a schema. It refuses a value that would
