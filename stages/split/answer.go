@@ -42,13 +42,16 @@ func (t *turns) answers(row format.Row, tools []toolcall.Tool) []said {
 // keeps its arguments.
 func (t *turns) answer(m format.Message, tools []toolcall.Tool, benchmark bool) said {
 	turn, unread, err := apart(m)
-	keeps := turn.Thought == "" || t.cfg.Reasoning == KeepReasoning
+	keeps := !thinks(turn) || t.cfg.Reasoning == KeepReasoning
 	exact := len(m.Calls) == 0 && m.Thought == "" && keeps &&
 		(unread != nil || toolcall.FormatOf(m.Content) == t.calls)
 	if err == nil {
 		err = t.reasoning(&turn)
 	}
 	if err == nil && len(turn.Calls) == 0 {
+		if turn.Thought != "" && strings.TrimSpace(turn.Words) == "" {
+			return said{text: m.Content, reason: NoAnswer, err: errors.New("nothing stands behind its reasoning")}
+		}
 		s := said{text: m.Content}
 		if !exact {
 			s.text = t.calls.PrintTurn(turn)
@@ -118,15 +121,26 @@ func (t *turns) written(turn toolcall.Turn) (string, error) {
 		"text, or a name or words that look like something else", t.calls)
 }
 
+// endThought ends a thought that the prompt began, as templates of DeepSeek R1 do: such rows have
+// no <think>.
+const endThought = "</think>"
+
+func thinks(turn toolcall.Turn) bool {
+	return turn.Thought != "" || strings.Contains(turn.Words, endThought)
+}
+
 // reasoning does what the setting says, and counts.
 func (t *turns) reasoning(turn *toolcall.Turn) error {
-	if turn.Thought == "" {
+	if !thinks(*turn) {
 		return nil
 	}
 	t.noted.reasoning = true
 	switch t.cfg.Reasoning {
 	case DropReasoning:
 		turn.Thought = ""
+		if _, words, found := strings.Cut(turn.Words, endThought); found {
+			turn.Words = strings.TrimSpace(words)
+		}
 	case RefuseReasoning:
 		return errors.New("it has reasoning, and split.reasoning is refuse")
 	}

@@ -1,7 +1,6 @@
 package format
 
 import (
-	"bytes"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -124,19 +123,12 @@ func bankList(described string) (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		var b bytes.Buffer
 		for j, key := range f.keys {
-			name := key
 			if other := names[key]; other != "" && len(f.get(other)) == 0 {
-				name = other
+				f.keys[j], f.values[other] = other, f.get(key)
 			}
-			b.WriteString([]string{"{", ", "}[min(j, 1)])
-			b.Write(asText(name))
-			b.WriteString(": ")
-			b.Write(f.get(key))
 		}
-		b.WriteByte('}')
-		all[i] = b.Bytes()
+		all[i] = f.text()
 	}
 	return json.Marshal(all)
 }

@@ -15,8 +15,8 @@ func (im *importer) toolCalls(f fields) (calls []toolcall.Call, ids []string, er
 		if f.has("tool_calls") {
 			return nil, nil, fail(BadRow, f.at("function_call"), "the turn has tool_calls, too: which was called?")
 		}
-		call, err := im.function(f.at("function_call"), f.get("function_call"))
-		return []toolcall.Call{call}, nil, err
+		calls, err := im.olderCall(f.at("function_call"), f.get("function_call"))
+		return calls, nil, err
 	}
 	if !f.has("tool_calls") {
 		return nil, nil, nil
@@ -47,6 +47,22 @@ func (im *importer) toolCalls(f fields) (calls []toolcall.Call, ids []string, er
 	return calls, ids, nil
 }
 
+// olderCall reads a function_call, an object or a text that holds one.
+func (im *importer) olderCall(field string, raw json.RawMessage) ([]toolcall.Call, error) {
+	if kind(raw) == "a text" {
+		s, err := text(field, raw)
+		if err != nil {
+			return nil, err
+		}
+		if kind(json.RawMessage(s)) != "an object" {
+			return nil, fail(BadRow, field, "want an object with name and arguments, got %q", shorten(s, 40))
+		}
+		return im.callText(field, s)
+	}
+	call, err := im.function(field, raw)
+	return []toolcall.Call{call}, err
+}
+
 // function reads {"name", "arguments"}; ToolRL and Llama say parameters.
 func (im *importer) function(place string, raw json.RawMessage) (toolcall.Call, error) {
 	f, err := im.fields("function", place, raw)
@@ -67,6 +83,10 @@ func (im *importer) function(place string, raw json.RawMessage) (toolcall.Call, 
 		}
 		key = "parameters"
 	}
+	if len(f.get(key)) == 0 && len(f.unread) > 0 {
+		return toolcall.Call{}, fail(BadRow, place, "the call has no arguments, but %s, which is not known",
+			strings.Join(f.unread, ", "))
+	}
 	call := toolcall.Call{Name: name}
 	call.Args, err = arguments(f.at(key), f.get(key))
 	return call, err
@@ -86,6 +106,9 @@ func arguments(field string, raw json.RawMessage) ([]toolcall.Arg, error) {
 	}
 	if kind(raw) == "nothing" {
 		return nil, nil
+	}
+	if err := eachOnce(field, raw); err != nil {
+		return nil, err
 	}
 	v, err := toolcall.FromJSON(raw)
 	if err != nil {

@@ -84,61 +84,98 @@ func (im *importer) tools(in fields, keys ...string) (json.RawMessage, error) {
 		}
 		raw := in.get(key)
 		if kind(raw) == "a text" {
-			s, err := text(key, raw)
+			s, err := text(in.at(key), raw)
 			if err != nil {
 				return nil, err
 			}
 			if strings.TrimSpace(s) == "" {
 				continue
 			}
-			if raw, err = toolsText(key, s); err != nil {
+			if raw, err = toolsText(in.at(key), s); err != nil {
 				return nil, err
 			}
 		}
-		tools, err := unpackTools(key, raw)
+		tools, err := unpackTools(in.at(key), raw)
 		if err != nil {
 			return nil, err
 		}
 		if found != nil && !sameTools(found, tools) {
-			return nil, fail(BadTools, key, "the row has other tools, too: which of them may be called?")
+			return nil, fail(BadTools, in.at(key), "the row has other tools, too: which of them may be called?")
 		}
 		found = tools
 	}
 	return found, nil
 }
 
-// unpackTools takes the tools out of texts.
+// unpackTools takes the tools, and their parameters, out of texts. Tools without any keep their bytes.
 func unpackTools(field string, raw json.RawMessage) (json.RawMessage, error) {
 	var all []json.RawMessage
 	if err := json.Unmarshal(raw, &all); err != nil {
 		return raw, checkTools(field, raw)
 	}
-	texts := 0
+	texts := false
 	for i, tool := range all {
-		if kind(tool) != "a text" {
-			continue
-		}
 		place := fmt.Sprintf("%s[%d]", field, i)
-		s, err := text(place, tool)
+		if kind(tool) == "a text" {
+			s, err := text(place, tool)
+			if err != nil {
+				return nil, err
+			}
+			if kind(json.RawMessage(s)) != "an object" {
+				break // a list of names: checkTools says what is wrong
+			}
+			if err := embedded(place, s); err != nil {
+				return nil, err
+			}
+			all[i], texts = json.RawMessage(s), true
+		}
+		unpacked, err := unpackParameters(place, all[i])
 		if err != nil {
 			return nil, err
 		}
-		if kind(json.RawMessage(s)) != "an object" {
-			break // a list of names: checkTools says what is wrong
+		if unpacked != nil {
+			all[i], texts = unpacked, true
 		}
-		if err := embedded(place, s); err != nil {
-			return nil, err
-		}
-		all[i] = json.RawMessage(s)
-		texts++
 	}
-	if texts > 0 {
+	if texts {
 		var err error
 		if raw, err = json.Marshal(all); err != nil {
 			return nil, fail(BadTools, field, "%v", err)
 		}
 	}
 	return raw, checkTools(field, raw)
+}
+
+// unpackParameters takes the parameters of a tool out of a text, as Axolotl allows them. nil: they
+// stand in none.
+func unpackParameters(place string, tool json.RawMessage) (json.RawMessage, error) {
+	if kind(tool) != "an object" {
+		return nil, nil
+	}
+	f, err := object(place, tool)
+	if err != nil {
+		return nil, nil // toolcall says what is wrong
+	}
+	if inner := f.get("function"); kind(inner) == "an object" {
+		unpacked, err := unpackParameters(f.at("function"), inner)
+		if err != nil || unpacked == nil {
+			return nil, err
+		}
+		f.values["function"] = unpacked
+		return f.text(), nil
+	}
+	if kind(f.get("parameters")) != "a text" {
+		return nil, nil
+	}
+	s, err := text(f.at("parameters"), f.get("parameters"))
+	if err != nil || kind(json.RawMessage(s)) != "an object" {
+		return nil, nil
+	}
+	if err := embedded(f.at("parameters"), s); err != nil {
+		return nil, err
+	}
+	f.values["parameters"] = json.RawMessage(s)
+	return f.text(), nil
 }
 
 // addSystem puts the row's system text before the turns and takes out of it, or of the first

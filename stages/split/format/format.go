@@ -216,6 +216,18 @@ func (im *importer) read(raw []byte) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
+	row, err := im.layoutRow(in)
+	switch {
+	case err != nil || im.turnTools == nil:
+	case row.Tools == nil:
+		row.Tools = im.turnTools
+	case !sameTools(row.Tools, im.turnTools):
+		err = fail(BadTools, im.toolsAt, "the row has other tools, too: which of them may be called?")
+	}
+	return row, err
+}
+
+func (im *importer) layoutRow(in fields) (Row, error) {
 	switch im.layout.Format {
 	case BFCL:
 		return im.bfcl(in)

@@ -9,7 +9,7 @@ import (
 // Keys says what an importer makes of the keys of one kind of object. They are compared
 // exactly: "Content" is not "content". A key of no list is unknown: it is counted and named.
 type Keys struct {
-	Of      string   // the kind of object: row, turn, call, function
+	Of      string   // the kind of object: row, turn, part, call, function
 	Used    []string // what is learnt, or shown to the model, depends on them
 	Silent  []string // they say nothing to a trainer
 	Refused []string // they mean something that cannot be used: they refuse the row, unless they are empty
@@ -34,27 +34,39 @@ var (
 		"image", "images", "video", "videos", "audio", "audios", "objects", "chosen", "rejected", "rejected_response",
 		"rejected_messages", "kto_tag", "label", "margin", "response_format", "tool_choice", "history", "weight",
 		"loss", "train", "channel",
+		"system_prompt", "system_message", "instruction", "instructions", "developer", "tool", "function",
+		"available_functions", "function_call", "tool_calls", "documents", "chat_template_kwargs", "enable_thinking",
+		"reasoning", "reasoning_content", "thinking", "mask", "loss_mask", "weights", "trainable", "training",
+		"train_on_inputs",
 	}
 	turnKeys = Keys{
 		Of: "turn",
 		Used: []string{
 			"role", "content", "from", "value", "tool_calls", "function_call", "tool_call_id", "reasoning_content",
-			"reasoning", "thinking", "weight", "train", "loss",
+			"reasoning", "thinking", "weight", "train", "loss", "tools", "functions",
 		},
 		Silent: []string{"id", "index", "timestamp", "created_at", "metadata", "annotations", "model", "name"},
 		Refused: []string{
 			"audio", "image", "images", "video", "videos", "refusal", "train_detail", "loss_scale", "prefix", "channel",
-			"recipient",
+			"recipient", "tool_call", "function_calls", "calls", "tool_use", "tool_uses", "documents", "files",
+			"attachments", "reasoning_details", "thought", "thoughts", "tool_plan", "mask", "loss_mask", "weights",
+			"trainable", "training",
 		},
+	}
+	partKeys = Keys{
+		Of: "part", Used: []string{"type", "text", "value"},
+		Silent:  []string{"id", "index", "cache_control", "annotations", "logprobs"},
+		Refused: []string{"weight", "train", "loss", "mask", "image", "image_url", "audio", "video", "file"},
 	}
 	callKeys = Keys{
 		Of: "call", Used: []string{"function", "name", "arguments", "id"}, Silent: []string{"type", "index"},
 	}
 	functionKeys = Keys{
 		Of: "function", Used: []string{"name", "arguments", "parameters"},
-		Silent: []string{"id", "type", "call_id", "index"},
+		Silent:  []string{"id", "type", "call_id", "index"},
+		Refused: []string{"input", "args", "kwargs", "params"},
 	}
-	conversationKeys = []Keys{turnKeys, callKeys, functionKeys}
+	conversationKeys = []Keys{turnKeys, partKeys, callKeys, functionKeys}
 )
 
 // Layouts are all importers, in the order of Formats. The guide's table is made from them.

@@ -16,6 +16,7 @@ type fields struct {
 	place  string // such as messages[2]; "" for the row
 	keys   []string
 	values map[string]json.RawMessage
+	unread []string // keys with a value that no list has
 }
 
 // get returns the value of a key; nil: it is missing.
@@ -71,11 +72,29 @@ func object(place string, raw json.RawMessage) (fields, error) {
 	return f, nil
 }
 
+// text writes the object again, with the keys in their order.
+func (f fields) text() json.RawMessage {
+	var b bytes.Buffer
+	for i, key := range f.keys {
+		b.WriteString([]string{"{", ", "}[min(i, 1)])
+		b.Write(asText(key))
+		b.WriteString(": ")
+		b.Write(f.values[key])
+	}
+	if len(f.keys) == 0 {
+		b.WriteByte('{')
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}
+
 // importer reads one row.
 type importer struct {
 	Options
-	layout  Layout
-	unknown []string // keys that no list has, such as turn.foo; each once
+	layout    Layout
+	unknown   []string        // keys that no list has, such as turn.foo; each once
+	turnTools json.RawMessage // those that a system turn lists
+	toolsAt   string          // its place
 }
 
 // fields reads an object and holds its keys against the lists of its kind.
@@ -99,12 +118,57 @@ func (im *importer) fields(of, place string, raw json.RawMessage) (fields, error
 					"if it does not in this file, name it in split.ignore_keys")
 			}
 		default:
+			if !empty(f.values[key]) {
+				f.unread = append(f.unread, shorten(key, 40))
+				if twin := keys.twin(key); twin != "" && !f.has(twin) {
+					return f, fail(BadRow, f.at(shorten(key, 40)), "keys are compared exactly: %s would be read; "+
+						"if this one says nothing in this file, name it in split.ignore_keys", twin)
+				}
+			}
 			if name := of + "." + shorten(key, 60); !slices.Contains(im.unknown, name) && len(im.unknown) < 100 {
 				im.unknown = append(im.unknown, strings.ToValidUTF8(name, "�"))
 			}
 		}
 	}
 	return f, nil
+}
+
+// twin returns the key that means something and is written almost like key, or "".
+func (k Keys) twin(key string) string {
+	plain := func(s string) string { return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)) }
+	for _, known := range slices.Concat(k.Used, k.Refused) {
+		if plain(known) == plain(key) {
+			return known
+		}
+	}
+	return ""
+}
+
+// eachOnce refuses JSON that has a key twice, at any depth: one of its values would be lost.
+func eachOnce(field string, raw json.RawMessage) error {
+	switch kind(raw) {
+	case "an object":
+		f, err := object(field, raw)
+		if err != nil {
+			return err
+		}
+		for _, key := range f.keys {
+			if err := eachOnce(f.at(key), f.get(key)); err != nil {
+				return err
+			}
+		}
+	case "a list":
+		all, err := list(field, raw)
+		if err != nil {
+			return err
+		}
+		for i, item := range all {
+			if err := eachOnce(fmt.Sprintf("%s[%d]", field, i), item); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // neutral knows the values of refused keys that ask for what happens anyway.

@@ -129,7 +129,46 @@ func (im *importer) turn(f fields, role, at string) (m Message, ids []string, er
 	if m.Role != "assistant" && (len(m.Calls) > 0 || m.Thought != "") {
 		return m, nil, fail(BadRow, f.place, "only the assistant calls tools and reasons, not %s", role)
 	}
-	return m, ids, nil
+	lists, err := im.listsTools(f, role)
+	if err == nil && m.Thought == "" && len(m.Calls) == 0 && !lists {
+		err = f.saysNothing(m, at)
+	}
+	return m, ids, err
+}
+
+// listsTools reads the tools that a system turn lists beside its text.
+func (im *importer) listsTools(f fields, role string) (bool, error) {
+	tools, err := im.tools(f, "tools", "functions")
+	if err != nil || tools == nil {
+		return false, err
+	}
+	place := f.at("tools")
+	if !f.has("tools") {
+		place = f.at("functions")
+	}
+	switch {
+	case role != "system":
+		return false, fail(BadRow, place, "only the row and its system turn list tools, not a turn of %s", role)
+	case im.turnTools != nil && !sameTools(im.turnTools, tools):
+		return false, fail(BadTools, place, "another turn lists other tools: which of them may be called?")
+	}
+	im.turnTools, im.toolsAt = tools, place
+	return true, nil
+}
+
+// saysNothing refuses a turn without calls whose text is not under its key: prompts would show an
+// empty turn. A tool can answer with an empty text.
+func (f fields) saysNothing(m Message, at string) error {
+	missing := len(f.get(at)) == 0
+	switch {
+	case strings.TrimSpace(m.Content) != "" || m.Role == "tool" && !missing:
+		return nil
+	case len(f.unread) > 0:
+		return fail(BadRow, f.place, "it says nothing but %s, which is not known", strings.Join(f.unread, ", "))
+	case missing:
+		return fail(BadRow, f.at(at), "missing")
+	}
+	return nil
 }
 
 // thoughtOf reads the reasoning beside an answer.
@@ -238,7 +277,7 @@ func (im *importer) parts(
 		return "", "", nil, fail(BadRow, field, "%v", err)
 	}
 	for i, part := range parts {
-		p, err := object(fmt.Sprintf("%s[%d]", field, i), part)
+		p, err := im.fields("part", fmt.Sprintf("%s[%d]", field, i), part)
 		if err != nil {
 			return "", "", nil, err
 		}
