@@ -29,8 +29,35 @@ func Grade(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rul
 	if rule == Irrelevance || rule == Relevance || len(want) == 0 || max(len(want), len(calls)) > MaxGraded {
 		return d, false
 	}
+	costs, units := costs(calls, tools, want, rule)
+	for i, j := range assignment(costs) {
+		d.Faults += costs[i][j]
+	}
+	d.Units = units
+	return d, true
+}
+
+// Align returns for each call which wanted one it stands for, in the way that has the fewest faults; −1: for none.
+// ok is that of Grade.
+func Align(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rule) (stands []int, ok bool) {
+	if rule == Irrelevance || rule == Relevance || len(want) == 0 || max(len(want), len(calls)) > MaxGraded {
+		return nil, false
+	}
+	costs, _ := costs(calls, tools, want, rule)
+	stands = assignment(costs)[:len(calls)]
+	for i, j := range stands {
+		if j >= len(want) {
+			stands[i] = -1
+		}
+	}
+	return stands, true
+}
+
+// costs are the faults of each call, or of none, standing for each wanted one, or for none. units are those of
+// all wanted ones.
+func costs(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rule) (costs [][]int, units int) {
 	n := max(len(calls), len(want))
-	costs := make([][]int, n) // of each call, or of none, standing for each wanted one, or for none
+	costs = make([][]int, n)
 	for i := range costs {
 		costs[i] = make([]int, n)
 	}
@@ -38,7 +65,7 @@ func Grade(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rul
 		var w Single
 		if j < len(want) {
 			w = want.Single(j, tools, rule)
-			d.Units += w.units()
+			units += w.units()
 		}
 		for i := range n {
 			switch {
@@ -51,8 +78,7 @@ func Grade(calls []toolcall.Call, tools []toolcall.Tool, want Expected, rule Rul
 			}
 		}
 	}
-	d.Faults = cheapest(costs)
-	return d, true
+	return costs, units
 }
 
 // Single is one wanted call and what its arguments are checked with.
@@ -74,6 +100,20 @@ func (s Single) Tool() string { return s.tool.Name }
 func (s Single) Takes(name string) bool {
 	_, wanted := s.want.arg(name)
 	return wanted
+}
+
+// Args are the arguments that the call may have, in the order of the expectation, with values as a call writes them:
+// of a reference its own, of possible answers BFCL's, in which "" may stand for an argument that is left out and
+// each key of a dict has a list.
+func (s Single) Args() []Accept {
+	if s.want.reference == nil {
+		return s.want.Args
+	}
+	args := make([]Accept, len(s.want.reference.Args))
+	for i, a := range s.want.reference.Args {
+		args[i] = Accept{Name: a.Name, Values: []toolcall.Value{a.Value}}
+	}
+	return args
 }
 
 // Fits reports whether Check accepts an argument. As for whole calls, the reference's own value is
@@ -126,20 +166,20 @@ func (s Single) faults(call toolcall.Call) (n int) {
 	return n + 2*missing
 }
 
-// cheapest is the least sum of one entry from each row, all of different columns: the assignment
-// problem, by the Hungarian method with potentials (Kuhn, Munkres), in O(n³). costs is square.
-func cheapest(costs [][]int) int {
+// assignment gives each row a column of its own, so that the sum of the entries is the least: by the Hungarian
+// method with potentials (Kuhn, Munkres), in O(n³). costs is square.
+func assignment(costs [][]int) []int {
 	n := len(costs)
 	// Row and column 0 are none; rowOf[j] is the row that column j is assigned to.
 	byRow, byColumn, rowOf := make([]int, n+1), make([]int, n+1), make([]int, n+1)
 	for i := 1; i <= n; i++ {
 		assign(costs, i, byRow, byColumn, rowOf)
 	}
-	sum := 0
+	columns := make([]int, n)
 	for j := 1; j <= n; j++ {
-		sum += costs[rowOf[j]-1][j-1]
+		columns[rowOf[j]-1] = j - 1
 	}
-	return sum
+	return columns
 }
 
 // assign gives row i a column: along the cheapest path on which rows change their columns.
