@@ -103,6 +103,12 @@ func longHelp() kong.Vars {
 			"demo's base.",
 		"serve_apikey": "Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command " +
 			"line can be read by others.",
+		"serve_insecure": "Listen on other addresses than this machine's own without a key: all who reach the " +
+			"port may ask.",
+		"serve_cors": "Let pages of this origin, such as https://app.example, ask from a browser; *: all. " +
+			"Repeatable.",
+		"serve_log": "Append a JSON line for each request to this file, without texts and keys: route, status, " +
+			"tokens, times; -: stderr.",
 		"serve_weights": "How weights are kept: float32; stored (in the type of the file, a large one is " +
 			"mapped); int8 (rounded to eight bits); auto: float32 up to 1 GiB, else stored. Four bits stay four " +
 			"bits unless float32 is asked for.",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -29,22 +30,51 @@ import (
 // serveCmd is `itool serve`.
 type serveCmd struct {
 	target
-	RunName  string `arg:"" optional:"" name:"run" help:"Serve a policy of this run."`
-	Round    int    `default:"-2" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
-	Model    string `placeholder:"MODEL" help:"${serve_model}"`
-	Adapter  string `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
-	Listen   string `default:"127.0.0.1:8000" help:"Address to listen on."`
-	Name     string `help:"Name of the model as clients see it; default: that of the run or the folder."`
-	APIKey   string `name:"api-key" env:"ITOOL_API_KEY" help:"${serve_apikey}"`
-	Weights  string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
-	Calls    string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
-	ToolsIn  string `enum:"template,system" default:"template" help:"${serve_tools_in}"`
-	Requests int    `default:"256" help:"Most answers that wait or are drawn at a time; more are refused: try again."`
-	Tokens   int    `help:"${serve_tokens}"`
-	Answer   int    `default:"2048" help:"${serve_answer}"`
+	RunName  string   `arg:"" optional:"" name:"run" help:"Serve a policy of this run."`
+	Round    int      `default:"-2" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
+	Model    string   `placeholder:"MODEL" help:"${serve_model}"`
+	Adapter  string   `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
+	Listen   string   `default:"127.0.0.1:8000" help:"Address to listen on."`
+	Name     string   `help:"Name of the model as clients see it; default: that of the run or the folder."`
+	APIKey   string   `name:"api-key" env:"ITOOL_API_KEY" help:"${serve_apikey}"`
+	Insecure bool     `help:"${serve_insecure}"`
+	CORS     []string `name:"cors" placeholder:"ORIGIN" help:"${serve_cors}"`
+	Log      string   `name:"request-log" placeholder:"FILE" help:"${serve_log}"`
+	Weights  string   `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
+	Calls    string   `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
+	ToolsIn  string   `enum:"template,system" default:"template" help:"${serve_tools_in}"`
+	Requests int      `default:"256" help:"Most answers that wait or are drawn at a time; more are refused: try again."`
+	Tokens   int      `help:"${serve_tokens}"`
+	Answer   int      `default:"2048" help:"${serve_answer}"`
 }
 
 func (c *serveCmd) Run(ctx context.Context, a *app) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	p, name, err := c.open(ctx, a)
+	if err != nil {
+		return err
+	}
+	requested, closeLog, err := requestLog(a, c.Log)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	listener, err := c.listen()
+	if err != nil {
+		return err
+	}
+	s := serve.New(p, serve.Options{
+		Name: cmp.Or(c.Name, name), Key: c.APIKey, Origins: c.CORS, Calls: callsOf(c.Calls), Requests: c.Requests,
+		Tokens: c.Tokens, Answer: c.Answer, Log: a.log, Requested: requested,
+	})
+	fmt.Fprintf(a.out, "%s at http://%s/v1\n", s.Name, listener.Addr())
+	return answerOn(ctx, s, listener)
+}
+
+// check refuses wrong values of flags.
+func (c *serveCmd) check() error {
 	for _, flag := range []struct {
 		name         string
 		value, least int
@@ -53,30 +83,61 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 			return coded(exitUsage, "%s: %d is below %d", flag.name, flag.value, flag.least)
 		}
 	}
-	p, name, err := c.open(ctx, a)
-	if err != nil {
-		return err
+	for _, origin := range c.CORS {
+		if err := serve.CheckOrigin(origin); err != nil {
+			return coded(exitUsage, "--cors %s: %w", origin, err)
+		}
 	}
-	var calls toolcall.Format
-	if c.Calls != split.Auto {
-		calls = toolcall.Format(c.Calls)
-	}
-	if c.Name != "" {
-		name = c.Name
-	}
+	return nil
+}
+
+// listen opens the port. Other machines may ask only with a key, unless --insecure says that this is meant.
+func (c *serveCmd) listen() (net.Listener, error) {
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	s := serve.New(p, serve.Options{
-		Name: name, Key: c.APIKey, Calls: calls, Requests: c.Requests, Tokens: c.Tokens, Answer: c.Answer, Log: a.log,
-	})
+	if at, ok := listener.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() || c.APIKey != "" || c.Insecure {
+		return listener, nil
+	}
+	listener.Close()
+	return nil, coded(exitUsage, "--listen %s: other machines could ask without a key: set ITOOL_API_KEY, "+
+		"or say --insecure", c.Listen)
+}
+
+// requestLog opens the file of the request log; "-" is stderr, "" none.
+func requestLog(a *app, name string) (log *slog.Logger, done func(), err error) {
+	done = func() {}
+	out := a.errs
+	switch name {
+	case "":
+		return nil, done, nil
+	case "-":
+	default:
+		f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, done, fmt.Errorf("--request-log: %w", err)
+		}
+		out, done = f, func() { f.Close() }
+	}
+	return slog.New(slog.NewJSONHandler(out, nil)), done, nil
+}
+
+// callsOf is the format that --calls names; "": auto.
+func callsOf(flag string) toolcall.Format {
+	if flag == split.Auto {
+		return ""
+	}
+	return toolcall.Format(flag)
+}
+
+// answerOn answers until ctx ends. Answers may then finish within five seconds; longer ones are cut off.
+func answerOn(ctx context.Context, s *serve.Server, listener net.Listener) error {
 	stop := job.Until(context.WithoutCancel(ctx), func(ctx context.Context) error { s.Run(ctx); return nil })
 	defer func() { _ = stop() }()
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 	}
-	fmt.Fprintf(a.out, "%s at http://%s/v1\n", name, listener.Addr())
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -84,7 +145,6 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	case <-ctx.Done():
 	}
-	// Answers may finish within five seconds; longer ones are cut off.
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := server.Shutdown(shutdown); err != nil && !errors.Is(err, context.DeadlineExceeded) {

@@ -19,7 +19,8 @@ import (
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	base := writeBase(t, dir, nil)
-	c, url := serving(t, dir, "--model", base, "--name", "tiny", "--answer", "300")
+	log := filepath.Join(dir, "requests.jsonl")
+	c, url := serving(t, dir, "--model", base, "--name", "tiny", "--answer", "300", "--request-log", log)
 	request := strings.NewReader(`{"prompt": "abc", "temperature": 0, "max_tokens": 300, "stream": true}`)
 	r, err := http.Post(url+"/completions", "application/json", request)
 	if err != nil {
@@ -36,6 +37,9 @@ func TestServe(t *testing.T) {
 	}
 	if err := c.Wait(); err != nil {
 		t.Errorf("it ends with %v", err)
+	}
+	if line, err := os.ReadFile(log); err != nil || !strings.Contains(string(line), `"completion_tokens":`) {
+		t.Errorf("the request log: %s, %v", line, err)
 	}
 }
 
@@ -110,6 +114,9 @@ func TestServeRefuses(t *testing.T) {
 		"take one of them":   {"some-run", "--model", base},
 		"--model MODEL":      {"--adapter", empty},
 		"--requests: -1":     {"--requests=-1"},
+		"set ITOOL_API_KEY":  {"--listen", "0.0.0.0:0"},
+		"--cors app.example": {"--cors", "app.example"},
+		"--request-log":      {"--request-log", dir},
 		"--listen":           {"--listen", "nowhere"},
 		"needs --model":      {"some-run", "--tools-in", "system"},
 		"no such folder":     {"--model", filepath.Join(dir, "typo")},

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
-	"sync"
 
 	"itool/stages/policy"
 )
@@ -18,94 +16,82 @@ type drawn struct {
 	cached int // tokens of the prompt that the prefix cache held
 }
 
-// draw draws one answer. onToken, unless it is nil, gets every token when it is drawn, with
-// the text that is certain by then: the texts add up to the answer, but the text of one
-// token may come with a later one. Text that is left at the end comes with the token ID −1.
-func (s *Server) draw(ctx context.Context, prompt []int32, req policy.Request, top int, stops []string,
-	onToken func(text string, t policy.Token) error) (drawn, error) {
+// The ways in which an answer ends.
+const (
+	finishStop   = "stop"
+	finishLength = "length"
+	finishCalls  = "tool_calls"
+)
+
+// onToken gets every token when it is drawn, with the text that is certain by then: the texts add up to the
+// answer, but the text of one token may come with a later one. Text that is left at the end comes with the
+// token ID −1.
+type onToken func(text string, t policy.Token) error
+
+// draw draws answer i of a job. on may be nil.
+func (s *Server) draw(ctx context.Context, x *exchange, j *job, i int, on onToken) (drawn, error) {
+	if j.silent {
+		return drawn{finish: finishLength}, nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // so that the engine drops an answer that the client does not read to its end
-	stream, err := s.batcher.Start(ctx, prompt, req, top)
-	switch {
-	case errors.Is(err, policy.ErrStopped):
-		return drawn{}, &badRequest{http.StatusServiceUnavailable, "", "the server is stopping"}
-	case err != nil && !errors.Is(err, policy.ErrBusy) && ctx.Err() == nil:
-		return drawn{}, bad("", "%v", err)
-	case err != nil:
-		return drawn{}, err
+	stream, err := s.batcher.Start(ctx, j.prompts[i/j.choices], j.drawsWith(i), j.top)
+	if err != nil {
+		return drawn{}, startError(ctx, err)
 	}
-	d, x := drawn{finish: "stop"}, &text{stops: stops}
-	for !x.stopped {
+	if on == nil {
+		on = func(string, policy.Token) error { return nil }
+	}
+	d, text := drawn{finish: finishStop}, &text{stops: j.stops}
+	for !text.stopped {
 		t, err := stream.Next()
 		if errors.Is(err, io.EOF) {
 			if stream.Reason() == policy.ReasonLength {
-				d.finish = "length"
+				d.finish = finishLength
 			}
 			break
-		}
-		if errors.Is(err, policy.ErrStopped) {
-			return d, &badRequest{http.StatusServiceUnavailable, "", "the server is stopping"}
 		}
 		if err != nil {
 			return d, err
 		}
-		d.tokens = append(d.tokens, t)
-		var piece string
-		if !s.policy.IsEnd(t.ID) {
-			piece = x.add(s.policy.TokenBytes(t.ID))
-		}
-		d.text += piece
-		if onToken != nil {
-			if err := onToken(piece, t); err != nil {
-				return d, err
-			}
+		x.token()
+		if err := on(d.add(s, text, t), t); err != nil {
+			return d, err
 		}
 	}
-	rest := x.rest()
-	d.text += rest
 	d.cached = stream.Cached()
-	if onToken != nil && rest != "" {
-		return d, onToken(rest, policy.Token{ID: -1})
-	}
-	return d, nil
+	return d, d.close(text, on)
 }
 
-// all runs f for every choice concurrently and returns the first error.
-func all(ctx context.Context, choices int, f func(ctx context.Context, choice int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	for i := range choices {
-		wg.Go(func() {
-			if err := f(ctx, i); err != nil {
-				cancel(err)
-			}
-		})
+// add appends a token and returns the text that is certain now.
+func (d *drawn) add(s *Server, text *text, t policy.Token) (piece string) {
+	d.tokens = append(d.tokens, t)
+	if !s.policy.IsEnd(t.ID) {
+		piece = text.add(s.policy.TokenBytes(t.ID))
 	}
-	wg.Wait()
-	return context.Cause(ctx)
+	d.text += piece
+	return piece
 }
 
-// tally is what one answer adds to the usage.
-type tally struct{ drawn, cached int }
+// close appends the text that was uncertain to the end.
+func (d *drawn) close(text *text, on onToken) error {
+	rest := text.rest()
+	if rest == "" {
+		return nil
+	}
+	d.text += rest
+	return on(rest, policy.Token{ID: -1})
+}
 
-func (d *drawn) tally() tally { return tally{len(d.tokens), d.cached} }
-
-// usage counts tokens: prompt is the sum of all prompts; each prompt has each answers, one
-// after the other in answers. What is drawn includes the end of the turn. Of the answers to
-// one prompt, the least cached counts: the others may have found the first one's tokens.
-func usage(prompt int, answers []tally, each int) map[string]any {
-	completion, cached := 0, 0
-	for i := 0; i < len(answers); i += each {
-		least := answers[i].cached
-		for _, a := range answers[i : i+each] {
-			completion += a.drawn
-			least = min(least, a.cached)
+// startError is an error of Batcher.Start as the client gets it: what is wrong with a request is said there.
+func startError(ctx context.Context, err error) error {
+	for _, known := range []error{policy.ErrBusy, policy.ErrStopped, policy.ErrTooLong} {
+		if errors.Is(err, known) {
+			return err
 		}
-		cached += least
 	}
-	return map[string]any{
-		"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
-		"prompt_tokens_details": map[string]any{"cached_tokens": cached},
+	if ctx.Err() != nil {
+		return err
 	}
+	return bad("", "%v", err)
 }

@@ -9,47 +9,26 @@
 //	s := serve.New(p, serve.Options{Name: "my-model"})
 //	go s.Run(ctx)
 //	err := http.ListenAndServe("127.0.0.1:8000", s)
+//
+// The way of a request:
+//
+//	access.go       who may ask: key, origin, size
+//	params.go       what both endpoints take, checked
+//	chat.go         messages and tools → a prompt; choices and events of an answer
+//	completions.go  the same for texts and token IDs
+//	answer.go       the one pass of both: draw all choices, whole or as a stream
+//	draw.go         one choice: tokens → text, up to a stop text
+//	calls.go        words and calls of an answer
+//	record.go       what the log and /metrics say about it
 package serve
 
 import (
 	"context"
-	"crypto/subtle"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"math/rand/v2"
 	"net/http"
-	"strings"
-	"time"
 
-	"itool/schemas/toolcall"
 	"itool/stages/policy"
 	"itool/stages/split"
-)
-
-// Options of a server. Zero values mean the defaults.
-type Options struct {
-	Name     string           // of the model, as clients see it; default "itool"
-	Key      string           // clients must send it as a bearer token; "": no key is needed
-	Calls    toolcall.Format  // how the model writes calls; default: as its template asks
-	Requests int              // most answers that wait or are drawn; default 256
-	Tokens   int              // most tokens, prompts included, of the continuous batch; default: what 1 GiB holds
-	Answer   int              // most tokens of an answer when the request does not say; default 2048
-	Clock    func() time.Time // default: the machine's
-	Random   rand.Source      // of seeds that a request does not give, and of IDs; default: the machine's
-	Log      *slog.Logger     // default: none
-}
-
-// maxBody bounds a request, in bytes.
-const maxBody = 8 << 20
-
-// maxChoices bounds n, maxTop the alternatives of a token, maxStops the stop texts.
-const (
-	maxChoices = 16
-	maxTop     = 20
-	maxStops   = 16
 )
 
 // Server is an http.Handler. It answers while Run runs.
@@ -60,31 +39,19 @@ type Server struct {
 	scoring chan struct{} // holds one while a text is scored: a pass uses all cores
 	mux     *http.ServeMux
 	random  *locked
+	metrics *metrics
 
+	created     int64  // when the server was made, in Unix seconds
 	noTools     string // why requests with tools are refused; "": they are answered
 	fingerprint string // of model and template: the same request and fingerprint give the same answer
 }
 
 // New makes a server of a policy.
 func New(p *policy.Policy, o Options) *Server {
-	if o.Name == "" {
-		o.Name = "itool"
-	}
-	if o.Requests <= 0 {
-		o.Requests = 256
-	}
-	if o.Answer <= 0 {
-		o.Answer = 2048
-	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o = o.withDefaults()
 	s := &Server{
 		Options: o, policy: p, batcher: policy.NewBatcher(p, o.Requests, o.Tokens), scoring: make(chan struct{}, 1),
-		mux: http.NewServeMux(), random: newLocked(o.Random),
+		mux: http.NewServeMux(), random: newLocked(o.Random), metrics: newMetrics(), created: o.Clock().Unix(),
 		fingerprint: p.TemplateHash()[:6] + p.Model().Fingerprint()[:10],
 	}
 	s.chooseCalls()
@@ -92,136 +59,97 @@ func New(p *policy.Policy, o Options) *Server {
 		o.Log.Warn("generation_config.json asks for a repetition_penalty, which is not supported: "+
 			"answers are drawn without", "repetition_penalty", g.Repetition)
 	}
-	s.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	s.mux.HandleFunc("GET /v1/models", s.models)
-	s.mux.HandleFunc("POST /v1/completions", s.completions)
-	s.mux.HandleFunc("POST /v1/chat/completions", s.chat)
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		text := fmt.Sprintf("there is no %s %s: see /v1/models, /v1/completions and /v1/chat/completions",
-			r.Method, r.URL.Path)
-		s.fail(w, &badRequest{http.StatusNotFound, "", text})
-	})
+	s.handle("GET /health", s.health)
+	s.handle("GET /metrics", s.metrics.show)
+	s.handle("GET /v1/models", s.models)
+	s.handle("GET /v1/models/{id...}", s.model)
+	s.handle("POST /v1/completions", s.completions)
+	s.handle("POST /v1/chat/completions", s.chat)
+	s.handle("/", s.nowhere)
 	return s
 }
 
 // Run draws answers until ctx ends.
 func (s *Server) Run(ctx context.Context) { s.batcher.Run(ctx) }
 
-// ServeHTTP checks the key and the size of what comes in.
+// ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.Key != "" && r.URL.Path != "/health" {
-		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if subtle.ConstantTimeCompare([]byte(given), []byte(s.Key)) != 1 {
-			text := "the API key is missing or wrong: send it as Authorization: Bearer KEY"
-			s.fail(w, &badRequest{http.StatusUnauthorized, "", text})
-			return
+	x := s.begin(w, r)
+	defer s.finish(x)
+	s.allowOrigin(x)
+	if isPreflight(r) {
+		x.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if err := s.admit(x); err != nil {
+		s.fail(x, err)
+		return
+	}
+	s.mux.ServeHTTP(x, x.request)
+}
+
+// handle routes requests to a handler. An error that it returns is the answer.
+func (s *Server) handle(pattern string, h func(x *exchange) error) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		x := w.(*exchange) // of ServeHTTP
+		x.request, x.route = r, pattern
+		if err := h(x); err != nil {
+			s.fail(x, err)
 		}
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	s.mux.ServeHTTP(w, r)
+	})
 }
 
-func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
-	s.reply(w, map[string]any{"object": "list", "data": []any{map[string]any{
-		"id": s.Name, "object": "model", "owned_by": "itool", "max_model_len": s.policy.ContextLength(),
-	}}})
+func (s *Server) health(x *exchange) error {
+	_, err := fmt.Fprintln(x, "ok")
+	return err
 }
 
-// badRequest is an error whose text the client gets.
-type badRequest struct {
-	status int
-	param  string // the field
-	text   string
+func (s *Server) nowhere(x *exchange) error {
+	text := fmt.Sprintf("there is no %s %s: see /v1/models, /v1/completions and /v1/chat/completions",
+		x.request.Method, x.request.URL.Path)
+	return &apiError{http.StatusNotFound, unknownURL, "", text}
 }
 
-func (e *badRequest) Error() string {
-	if e.param == "" {
-		return e.text
-	}
-	return e.param + ": " + e.text
+// modelInfo is the model as /v1/models describes it.
+type modelInfo struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	Owner   string `json:"owned_by"`
+	Tokens  int    `json:"max_model_len"` // context; not OpenAI's, but of other engines
 }
 
-func bad(param, text string, args ...any) error {
-	return &badRequest{http.StatusBadRequest, param, fmt.Sprintf(text, args...)}
+type modelList struct {
+	Object string      `json:"object"`
+	Data   []modelInfo `json:"data"`
 }
 
-// fail writes an error as OpenAI does. Faults of the server are logged; the client does not
-// get their text.
-func (s *Server) fail(w http.ResponseWriter, err error) {
-	if errors.Is(err, context.Canceled) {
-		return // the client has gone
-	}
-	b := s.forClient(err)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(b.status)
-	_ = json.NewEncoder(w).Encode(failure(b))
+func (s *Server) info() modelInfo {
+	return modelInfo{s.Name, "model", s.created, "itool", s.policy.ContextLength()}
 }
 
-// forClient is an error as the client gets it.
-func (s *Server) forClient(err error) *badRequest {
-	var b *badRequest
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &b):
-	case errors.As(err, &tooLarge):
-		text := fmt.Sprintf("the request has more than %d bytes", tooLarge.Limit)
-		b = &badRequest{http.StatusRequestEntityTooLarge, "", text}
-	case errors.Is(err, policy.ErrBusy):
-		b = &badRequest{http.StatusTooManyRequests, "", "too many requests are waiting: try again later"}
-	case errors.Is(err, policy.ErrTooLong):
-		b = &badRequest{http.StatusBadRequest, "", err.Error()}
-	default:
-		s.Log.Error("request failed", "error", err)
-		b = &badRequest{http.StatusInternalServerError, "", "the engine failed: see the server's log"}
+func (s *Server) models(x *exchange) error { return x.reply(modelList{"list", []modelInfo{s.info()}}) }
+
+func (s *Server) model(x *exchange) error {
+	if err := s.named(x.request.PathValue("id")); err != nil {
+		return err
 	}
-	return b
+	return x.reply(s.info())
 }
 
-func failure(b *badRequest) map[string]any {
-	kind := "invalid_request_error"
-	if b.status >= 500 {
-		kind = "server_error"
+// named refuses the name of another model.
+func (s *Server) named(model string) error {
+	if model == s.Name {
+		return nil
 	}
-	var param any
-	if b.param != "" {
-		param = b.param
-	}
-	return map[string]any{"error": map[string]any{"message": b.Error(), "type": kind, "param": param, "code": b.status}}
-}
-
-func (s *Server) reply(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		s.Log.Debug("reply not sent", "error", err)
-	}
-}
-
-// decode reads a request. Unknown fields are ignored, because clients send many. Fields
-// that would change the answer and are not supported are refused later, by name.
-func decode(body io.Reader, into any) error {
-	d := json.NewDecoder(body)
-	if err := d.Decode(into); err != nil {
-		var wrong *json.UnmarshalTypeError
-		var b *badRequest
-		var tooLarge *http.MaxBytesError
-		switch {
-		case errors.As(err, &wrong):
-			return bad(strings.TrimPrefix(wrong.Field, "params."), "a %s is not what belongs here", wrong.Value)
-		case errors.As(err, &b), errors.As(err, &tooLarge):
-			return err
-		}
-		return bad("", "the body is not the JSON of a request: %v", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return bad("", "the body holds more than one JSON value")
-	}
-	return nil
+	text := fmt.Sprintf("%q is not served: the only one here is %q", short(model), s.Name)
+	return &apiError{http.StatusNotFound, unknownModel, "model", text}
 }
 
 // chooseCalls finds out whether the chat template can serve tools, and in which format its model calls them.
 func (s *Server) chooseCalls() {
 	if !s.policy.Probe().Tools.Written {
-		s.noTools = "is not supported by this model: its chat template writes no tools; " +
+		s.noTools = " by this model: its chat template writes no tools; " +
 			"itool serve --model … --tools-in system writes them into the system message"
 	}
 	if s.Calls != "" {
@@ -229,7 +157,7 @@ func (s *Server) chooseCalls() {
 	}
 	calls, err := split.CallFormat(s.policy, split.Default())
 	if err != nil && s.noTools == "" {
-		s.noTools = "is not supported for this model: " + err.Error()
+		s.noTools = " for this model: " + err.Error()
 	}
 	s.Calls = calls
 }

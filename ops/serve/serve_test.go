@@ -199,7 +199,7 @@ func TestChatCalls(t *testing.T) {
 			finish = "length"
 		}
 		body := object{
-			"model": "x", "messages": row.Messages[:len(row.Messages)-1], "tools": wrapped(t, row.Tools),
+			"messages": row.Messages[:len(row.Messages)-1], "tools": wrapped(t, row.Tools),
 			"temperature": 0, "max_tokens": 120,
 		}
 		wg.Go(func() { chats(t, server, body, want, calls, finish, len(prompt), len(draws[0].Tokens)) })
@@ -277,7 +277,7 @@ func TestChatCallsOfEveryFormat(t *testing.T) {
 			p = memorised(t, p, prompt, p.Answer(want))
 			server := start(t, p, serve.Options{Calls: f})
 			body := object{
-				"model": "x", "messages": []object{{"role": "user", "content": "Go!"}}, "tools": wrapped(t, tools),
+				"messages": []object{{"role": "user", "content": "Go!"}}, "tools": wrapped(t, tools),
 				"temperature": 0, "max_tokens": 400,
 			}
 			chats(t, server, body, want, calls, "tool_calls", len(prompt), len(p.Answer(want)))

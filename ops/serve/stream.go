@@ -8,12 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"itool/stages/policy"
 )
-
-// writeTimeout is how long a client may take to read an event.
-const writeTimeout = 30 * time.Second
 
 // errGone says that the client does not read any more. It is not logged.
 var errGone = fmt.Errorf("the client has gone: %w", context.Canceled)
@@ -22,7 +17,7 @@ var errGone = fmt.Errorf("the client has gone: %w", context.Canceled)
 // the first event, so that an earlier error can still have an HTTP status.
 type events struct {
 	mu      sync.Mutex
-	w       http.ResponseWriter
+	x       *exchange
 	started bool
 }
 
@@ -35,14 +30,14 @@ func (e *events) send(v any) error {
 	defer e.mu.Unlock()
 	if !e.started {
 		e.started = true
-		e.w.Header().Set("Content-Type", "text/event-stream")
-		e.w.Header().Set("Cache-Control", "no-cache")
+		e.x.Header().Set("Content-Type", "text/event-stream")
+		e.x.Header().Set("Cache-Control", "no-cache")
 	}
-	c := http.NewResponseController(e.w)
+	c := http.NewResponseController(e.x)
 	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	if _, err := fmt.Fprintf(e.w, "data: %s\n\n", line); err != nil {
+	if _, err := fmt.Fprintf(e.x, "data: %s\n\n", line); err != nil {
 		return errGone
 	}
 	if err := c.Flush(); err != nil {
@@ -51,51 +46,24 @@ func (e *events) send(v any) error {
 	return nil
 }
 
-// end closes the stream, with an error if there is one.
-func (s *Server) end(e *events, err error) {
+// end closes the stream, with an error if there is one. Before the first event the error has an HTTP status: the
+// caller answers with it.
+func (s *Server) end(e *events, err error) error {
 	if !e.started {
 		if err == nil {
 			err = errors.New("nothing was sent")
 		}
-		s.fail(e.w, err)
-		return
+		return err
 	}
 	if errors.Is(err, context.Canceled) {
-		return // the client has gone
+		e.x.gone()
+		return nil
 	}
 	if err != nil {
-		_ = e.send(failure(s.forClient(err)))
+		failed := s.forClient(err)
+		e.x.code = failed.code
+		_ = e.send(failed.body())
 	}
-	_, _ = fmt.Fprint(e.w, "data: [DONE]\n\n")
-}
-
-// logprob is one token as /v1/chat/completions reports it.
-type logprob struct {
-	Token   string    `json:"token"`
-	LogProb float64   `json:"logprob"`
-	Bytes   []int     `json:"bytes"`
-	Top     []logprob `json:"top_logprobs,omitempty"`
-}
-
-func (s *Server) logprob(t policy.Token) logprob {
-	l := s.alternative(policy.Alternative{ID: t.ID, LogProb: t.LogProb})
-	for _, a := range t.Top {
-		l.Top = append(l.Top, s.alternative(a))
-	}
-	return l
-}
-
-func (s *Server) alternative(a policy.Alternative) logprob {
-	raw := s.policy.TokenBytes(a.ID)
-	l := logprob{Token: s.token(a.ID), LogProb: a.LogProb, Bytes: make([]int, len(raw))}
-	for i, b := range raw {
-		l.Bytes[i] = int(b)
-	}
-	return l
-}
-
-// token is the text of one token; incomplete characters show as U+FFFD.
-func (s *Server) token(id int32) string {
-	x := text{pending: string(s.policy.TokenBytes(id))}
-	return x.rest()
+	_, _ = fmt.Fprint(e.x, "data: [DONE]\n\n")
+	return nil
 }
