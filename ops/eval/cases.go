@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"itool/ops/dataset"
 	"itool/schemas"
 	"itool/schemas/toolcall"
 	"itool/schemas/toolcall/bfcl"
+	"itool/schemas/toolcall/bfcl/multiturn"
 	"itool/stages/split"
 )
 
@@ -24,12 +26,17 @@ type File struct {
 	Cases   []Case         `json:"-"`
 	Dropped map[string]int `json:"dropped,omitempty"` // rows that ask nothing, by reason; a benchmark has none
 	Detail  string         `json:"detail,omitempty"`  // of the first of them: place and cause
+	// Protocol says how it is asked and judged, where scores of the same name can differ.
+	Protocol string `json:"protocol,omitempty"`
+
+	session multiturn.SessionOptions // of conversations of several turns
 }
 
 // Case is one question.
 type Case struct {
-	ID      string          // the benchmark's, or ROW-TURN; the only one of its name in its file
-	Example schemas.Example // Messages and Tools are asked, Reference or Acceptable is right
+	ID      string           // the benchmark's, or ROW-TURN; the only one of its name in its file
+	Example schemas.Example  // Messages and Tools are asked, Reference or Acceptable is right
+	Entry   *multiturn.Entry // a conversation of several turns; nil: one turn
 	// Refused says why it is wrong without being asked: the benchmark's own answer fails its check, so
 	// no answer can pass.
 	Refused string
@@ -41,12 +48,19 @@ type Skipped struct {
 	Why  string `json:"why"`
 }
 
+// Options of reading questions.
+type Options struct {
+	Most        int       // questions of each file, spread evenly over it; 0 = all
+	LongContext string    // file with BFCL's texts of long contexts; "": looked for beside its data
+	Today       time.Time // for the age of travellers in BFCL's conversations
+}
+
 // bfclPrefix begins the names of BFCL's question files.
 const bfclPrefix = "BFCL_v3_"
 
 // BFCL finds the question files of a folder of the benchmark; categories chooses some of them, such as
-// live_simple, and none means all. What cannot be run is skipped with its reason.
-func BFCL(dir string, categories []string) (paths []string, skipped []Skipped, err error) {
+// live_simple, and none means all. Of all, what cannot be run is skipped with its reason.
+func (o Options) BFCL(dir string, categories []string) (paths []string, skipped []Skipped, err error) {
 	found, err := filepath.Glob(filepath.Join(dir, bfclPrefix+"*.json"))
 	if err != nil {
 		return nil, nil, err
@@ -62,10 +76,16 @@ func BFCL(dir string, categories []string) (paths []string, skipped []Skipped, e
 		if len(categories) > 0 && !slices.Contains(categories, name) {
 			continue
 		}
+		if multiTurn(name) {
+			if err := o.unplayable(dir, name); err != nil && len(categories) > 0 {
+				return nil, nil, fmt.Errorf("%s: %w", name, err)
+			} else if err != nil {
+				skipped = append(skipped, Skipped{name, err.Error()})
+				continue
+			}
+		}
 		answers := filepath.Join(dir, "possible_answer", filepath.Base(path))
 		switch _, err := os.Stat(answers); {
-		case strings.HasPrefix(name, "multi_turn"):
-			skipped = append(skipped, Skipped{name, "its conversations of several turns are not played yet"})
 		case errors.Is(err, fs.ErrNotExist) && !bfcl.Unanswered(name):
 			return nil, nil, fmt.Errorf("%s: its answers are missing: %s", path, answers)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -83,9 +103,8 @@ func BFCL(dir string, categories []string) (paths []string, skipped []Skipped, e
 }
 
 // Load reads files of questions: BFCL's, whose answers stand in possible_answer beside them, or a dataset in
-// any format that a run takes, of which every turn to be learnt is a question. most is the most questions
-// of a file, spread evenly over it; 0 = all.
-func Load(ctx context.Context, paths []string, most int) ([]File, error) {
+// any format that a run takes, of which every turn to be learnt is a question.
+func (o Options) Load(ctx context.Context, paths []string) ([]File, error) {
 	joined, cleanup, err := dataset.WithAnswers(paths)
 	if err != nil {
 		return nil, err
@@ -93,7 +112,7 @@ func Load(ctx context.Context, paths []string, most int) ([]File, error) {
 	defer cleanup()
 	var files []File
 	for i, path := range joined {
-		f, err := load(ctx, path)
+		f, err := o.load(ctx, paths[i], path)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", paths[i], err)
 		}
@@ -103,15 +122,19 @@ func Load(ctx context.Context, paths []string, most int) ([]File, error) {
 		if slices.ContainsFunc(files, func(o File) bool { return o.Name == f.Name }) {
 			return nil, fmt.Errorf("%s: there are two files of the name %s: rename one", paths[i], f.Name)
 		}
-		f.Cases = spread(f.Cases, most)
+		f.Cases = spread(f.Cases, o.Most)
 		files = append(files, f)
 	}
 	return files, nil
 }
 
-func load(ctx context.Context, path string) (File, error) {
+// load reads one file; joined has its answers in it.
+func (o Options) load(ctx context.Context, path, joined string) (File, error) {
+	if multiTurn(filepath.Base(path)) {
+		return o.conversations(path)
+	}
 	cfg := split.Default()
-	src, err := cfg.Options().OpenFile(path)
+	src, err := cfg.Options().OpenFile(joined)
 	if err != nil {
 		return File{}, err
 	}

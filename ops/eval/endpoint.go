@@ -13,7 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"itool/schemas"
+	"itool/schemas/toolcall/bfcl/multiturn"
+	"itool/stages/evaluate/converse"
 )
 
 // Endpoint answers with a model behind OpenAI's chat completions: vLLM, SGLang, llama.cpp's server, `itool
@@ -71,14 +72,40 @@ func pause(ctx context.Context, attempt int, wait time.Duration) error {
 // Answer implements Model. A request that the server refuses for its length is an answer with an error. One
 // that fails for another reason is tried again, if that can help.
 func (e *Endpoint) Answer(ctx context.Context, c *Case) (Answer, error) {
-	body, names, err := e.request(c)
+	r, err := e.request(json.RawMessage(c.Example.Messages), json.RawMessage(c.Example.Tools))
 	if err != nil {
 		return Answer{}, err
 	}
+	return e.ask(ctx, r, c.Example.Category)
+}
+
+// Step implements Model.
+func (e *Endpoint) Step(ctx context.Context, r multiturn.Request) (string, int, error) {
+	messages, err := json.Marshal(chat(r.Messages))
+	if err != nil {
+		return "", 0, err
+	}
+	req, err := e.request(messages, r.Tools)
+	if err != nil {
+		return "", 0, err
+	}
+	a, err := e.ask(ctx, req, "")
+	if err == nil && a.Error != "" {
+		err = converse.Unanswerable(a.Error)
+	}
+	text, _ := a.Result.(string)
+	return text, a.Tokens, err
+}
+
+// Pythonic implements Model: calls that come back are written so at once.
+func (e *Endpoint) Pythonic(text string) string { return text }
+
+// ask sends a request until there is an answer, or none to be had.
+func (e *Endpoint) ask(ctx context.Context, r request, category string) (Answer, error) {
 	for attempt := 0; ; attempt++ {
-		reply, failed := e.post(ctx, body)
+		reply, failed := e.post(ctx, r.body)
 		if failed == nil {
-			return answerOf(reply, names, c.Example.Category)
+			return answerOf(reply, r.names, category)
 		}
 		if failed.tooLong {
 			return Answer{Result: "", Error: failed.Error()}, nil
@@ -102,31 +129,36 @@ type function struct {
 	} `json:"function"`
 }
 
-// request is the body for a case. names are those of its tools as they were, by what the API is told: it allows
-// letters, digits, _ and -, while benchmarks have dots.
-func (e *Endpoint) request(c *Case) (body []byte, names map[string]string, err error) {
-	tools, names, err := functions(c.Example)
+// request is a body. names are those of its tools as they were, by what the API is told: it allows letters,
+// digits, _ and -, while benchmarks have dots.
+type request struct {
+	body  []byte
+	names map[string]string
+}
+
+func (e *Endpoint) request(messages, tools json.RawMessage) (r request, err error) {
+	offered, names, err := functions(tools)
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
-	body, err = json.Marshal(struct {
+	body, err := json.Marshal(struct {
 		Model       string          `json:"model"`
 		Messages    json.RawMessage `json:"messages"`
 		Tools       []function      `json:"tools,omitempty"`
 		Temperature float64         `json:"temperature"`
 		MaxTokens   int             `json:"max_tokens"`
-	}{e.model, json.RawMessage(c.Example.Messages), tools, 0, e.maxTokens})
-	return body, names, err
+	}{e.model, messages, offered, 0, e.maxTokens})
+	return request{body, names}, err
 }
 
-func functions(ex schemas.Example) (out []function, names map[string]string, err error) {
+func functions(raw json.RawMessage) (out []function, names map[string]string, err error) {
 	var tools []struct {
 		Name        string          `json:"name"`
 		Description string          `json:"description"`
 		Parameters  json.RawMessage `json:"parameters"`
 		Function    json.RawMessage `json:"function"`
 	}
-	if err := json.Unmarshal([]byte(ex.Tools), &tools); err != nil {
+	if err := json.Unmarshal(raw, &tools); err != nil {
 		return nil, nil, fmt.Errorf("tools: %w", err)
 	}
 	names = map[string]string{}
@@ -317,9 +349,9 @@ func answerOf(reply []byte, names map[string]string, category string) (Answer, e
 		if was, ok := names[name]; ok {
 			name = was
 		}
-		text, err := callText(name, call.Function.Arguments, category)
-		if err != nil { // the model's fault: the judge will not read it
-			text = name + "(" + call.Function.Arguments + ")"
+		text := name + "(" + call.Function.Arguments + ")" // the judge will not read it: the model's fault
+		if c, err := callOf(name, call.Function.Arguments); err == nil {
+			text = printed(c, category)
 		}
 		calls = append(calls, text)
 	}

@@ -14,19 +14,26 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"itool/stages/evaluate/converse"
 )
 
-// Model answers questions. Many goroutines may call Answer at once.
+// Model answers questions, greedily. Many goroutines may call it at once.
 type Model interface {
-	// Answer answers a case greedily. An error of the question alone, such as a prompt that is too long
-	// for the model, is Answer.Error; an error that is returned ends the evaluation.
+	// Answer answers a case of one turn. An error of the question alone, such as a prompt that is too
+	// long for the model, is Answer.Error; an error that is returned ends the evaluation.
 	Answer(ctx context.Context, c *Case) (Answer, error)
+	converse.Model // for cases of several turns
+	// Pythonic writes the calls in a text of Step as BFCL has them; a text without calls stays.
+	Pythonic(text string) string
 }
 
 // Answer is one answer, in the fields of BFCL's result files and two of our own.
 type Answer struct {
-	ID           string `json:"id"`
-	Result       any    `json:"result"` // a text; files of others may hold a list of {name: arguments as JSON}
+	ID string `json:"id"`
+	// Result is a text or, of several turns, a list by turn of the texts of its steps. Files of others may
+	// hold a list of {name: arguments as JSON} instead of a text.
+	Result       any    `json:"result"`
 	PromptTokens int    `json:"input_token_count"`
 	Tokens       int    `json:"output_token_count"`
 	Cut          bool   `json:"cut,omitempty"`   // it reached the length limit
@@ -52,7 +59,7 @@ func Ask(ctx context.Context, m Model, files []File, dir *Folder, atOnce int, pr
 	done := all - len(open)
 	progress(done, all)
 	return inOrder(ctx, len(open), atOnce, func(ctx context.Context, i int) (Answer, error) {
-		a, err := m.Answer(ctx, open[i].c)
+		a, err := open[i].answer(ctx, m)
 		if err != nil {
 			return Answer{}, fmt.Errorf("%s: %w", open[i].c.Example.ID, err)
 		}
@@ -68,6 +75,13 @@ func Ask(ctx context.Context, m Model, files []File, dir *Folder, atOnce int, pr
 type job struct {
 	file *File
 	c    *Case
+}
+
+func (j job) answer(ctx context.Context, m Model) (Answer, error) {
+	if j.c.Entry != nil {
+		return j.converse(ctx, m)
+	}
+	return m.Answer(ctx, j.c)
 }
 
 // inOrder calls do for 0..n-1, atOnce at a time, and take with the results in order. Results that wait for

@@ -18,6 +18,7 @@ import (
 	"itool/ops/eval"
 	"itool/ops/job"
 	"itool/schemas"
+	"itool/schemas/toolcall/bfcl/multiturn"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
 )
@@ -57,11 +58,11 @@ func bench(t *testing.T) string {
 
 func load(t *testing.T) []eval.File {
 	t.Helper()
-	paths, skipped, err := eval.BFCL(bench(t), nil)
+	paths, skipped, err := eval.Options{}.BFCL(bench(t), nil)
 	if err != nil || len(paths) != 2 || len(skipped) != 1 || skipped[0].Name != "multi_turn_base" {
 		t.Fatalf("paths %v, skipped %v, %v", paths, skipped, err)
 	}
-	files, err := eval.Load(t.Context(), paths, 0)
+	files, err := eval.Options{}.Load(t.Context(), paths)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +88,12 @@ func (m says) Answer(_ context.Context, c *eval.Case) (eval.Answer, error) {
 	}
 	return eval.Answer{Result: "", Error: "too long"}, nil
 }
+
+func (says) Step(context.Context, multiturn.Request) (string, int, error) {
+	return "", 0, errors.New("no case has several turns")
+}
+
+func (says) Pythonic(text string) string { return text }
 
 var origin = eval.Origin{Model: "m", Digest: "d", MaxTokens: 64}
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"itool/ops/eval"
+	"itool/schemas/toolcall/bfcl/multiturn"
 )
 
 // parrot answers every question alike.
@@ -15,6 +16,10 @@ type parrot struct{}
 func (parrot) Answer(context.Context, *eval.Case) (eval.Answer, error) {
 	return eval.Answer{Result: "[wave(times=2)]"}, nil
 }
+
+func (parrot) Step(context.Context, multiturn.Request) (string, int, error) { return "Hello!", 1, nil }
+
+func (parrot) Pythonic(text string) string { return text }
 
 func Example() {
 	tmp, err := os.MkdirTemp("", "example-eval-")
@@ -30,7 +35,7 @@ func Example() {
 		panic(err)
 	}
 
-	files, err := eval.Load(context.Background(), []string{file}, 0)
+	files, err := eval.Options{}.Load(context.Background(), []string{file})
 	if err != nil {
 		panic(err)
 	}

@@ -188,9 +188,8 @@ func (d *Folder) Has(name, id string) bool {
 
 // Add appends an answer to the file of the given name.
 func (d *Folder) Add(name string, a Answer) error {
-	f := d.open[name]
+	f, err := d.open[name], error(nil)
 	if f == nil {
-		var err error
 		path := filepath.Join(d.path, name+resultSuffix)
 		if f, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
 			return err
@@ -209,8 +208,8 @@ func (d *Folder) Add(name string, a Answer) error {
 	if d.answers[name] == nil {
 		d.answers[name] = map[string]Answer{}
 	}
-	d.answers[name][a.ID] = a
-	return nil
+	d.answers[name][a.ID], err = readAnswer(line.Bytes()) // so that a result is what it is when it is read again
+	return err
 }
 
 // Close closes the files that Add opened.

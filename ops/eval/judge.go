@@ -2,7 +2,7 @@ package eval
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 	"strings"
 
 	"itool/schemas"
@@ -29,7 +29,7 @@ func Judge(files []File, dir *Folder) (verdicts []schemas.Verdict, missing int, 
 				missing++
 				continue
 			}
-			v, err := verdict(c, a)
+			v, err := f.verdict(c, a)
 			if err != nil {
 				return nil, 0, err
 			}
@@ -39,16 +39,23 @@ func Judge(files []File, dir *Folder) (verdicts []schemas.Verdict, missing int, 
 	return verdicts, missing, nil
 }
 
-func verdict(c *Case, a Answer) (schemas.Verdict, error) {
-	v := schemas.Verdict{
+// verdict is one that does not pass yet.
+func (c *Case) verdict(a Answer) schemas.Verdict {
+	return schemas.Verdict{
 		ExampleID: c.Example.ID, Part: schemas.PartTest, Category: c.Example.Category, HasCall: c.Example.Calls > 0,
-		Tokens: int32(a.Tokens), Cut: a.Cut, ErrorType: string(bfcl.Other),
+		Tokens: int32(min(a.Tokens, 1<<31-1)), Cut: a.Cut, ErrorType: string(bfcl.Other),
 	}
-	if c.Refused != "" {
+}
+
+func (f *File) verdict(c *Case, a Answer) (schemas.Verdict, error) {
+	v := c.verdict(a)
+	switch {
+	case c.Refused != "":
 		v.HasCall, v.ErrorName = true, ErrRefused
 		return v, nil
-	}
-	if a.Error != "" {
+	case c.Entry != nil:
+		return f.conversation(c, a)
+	case a.Error != "":
 		v.ErrorName = ErrNoAnswer
 		return v, nil
 	}
@@ -68,37 +75,56 @@ func verdict(c *Case, a Answer) (schemas.Verdict, error) {
 }
 
 // textOf writes a result as the text that the judge reads. Models that are asked through functions have a list
-// of calls there, each a name with its arguments as JSON in a text.
+// of calls there.
 func textOf(result any, category string) (string, error) {
 	switch r := result.(type) {
 	case string:
 		return r, nil
 	case []any:
-		var calls []string
-		for _, one := range r {
-			object, ok := one.(map[string]any)
-			if !ok || len(object) != 1 {
-				return "", fmt.Errorf("want objects of one name with its arguments")
-			}
-			for name, args := range object {
-				text, ok := args.(string)
-				if !ok {
-					data, err := json.Marshal(args)
-					if err != nil {
-						return "", err
-					}
-					text = string(data)
-				}
-				call, err := callText(name, text, category)
-				if err != nil {
-					return "", err
-				}
-				calls = append(calls, call)
-			}
+		calls, err := listed(r)
+		if err != nil {
+			return "", err
 		}
-		return "[" + strings.Join(calls, ", ") + "]", nil
+		return listText(calls, category), nil
 	}
-	return "", fmt.Errorf("want a text or a list of calls")
+	return "", errors.New("want a text or a list of calls")
+}
+
+// listed reads a list of calls, each an object of a name with its arguments, which are JSON or a text of JSON.
+func listed(result []any) ([]toolcall.Call, error) {
+	var calls []toolcall.Call
+	for _, one := range result {
+		object, ok := one.(map[string]any)
+		if !ok || len(object) != 1 {
+			return nil, errors.New("want objects of one name with its arguments")
+		}
+		for name, args := range object {
+			text, ok := args.(string)
+			if !ok {
+				data, err := json.Marshal(args)
+				if err != nil {
+					return nil, err
+				}
+				text = string(data)
+			}
+			call, err := callOf(name, text)
+			if err != nil {
+				return nil, err
+			}
+			calls = append(calls, call)
+		}
+	}
+	return calls, nil
+}
+
+// callOf makes a call of the given arguments, a JSON object.
+func callOf(name, args string) (toolcall.Call, error) {
+	call := toolcall.Call{Name: name}
+	v, err := toolcall.FromJSON([]byte(args))
+	if err == nil {
+		call.Args, err = toolcall.ArgsOf(v)
+	}
+	return call, err
 }
 
 // pythonic writes an answer that reads as calls in another format as the benchmark wants it, so that its own
@@ -112,24 +138,16 @@ func pythonic(text, category string) string {
 	if err != nil || len(turn.Calls) == 0 {
 		return text
 	}
-	var calls []string
-	for _, c := range turn.Calls {
-		calls = append(calls, printed(c, category))
-	}
-	return "[" + strings.Join(calls, ", ") + "]"
+	return listText(turn.Calls, category)
 }
 
-// callText writes a call with the given arguments, a JSON object, as a model that answers in text would.
-func callText(name, args, category string) (string, error) {
-	v, err := toolcall.FromJSON([]byte(args))
-	if err != nil {
-		return "", err
+// listText writes calls as a model that answers in text would.
+func listText(calls []toolcall.Call, category string) string {
+	texts := make([]string, len(calls))
+	for i, c := range calls {
+		texts[i] = printed(c, category)
 	}
-	call := toolcall.Call{Name: name}
-	if call.Args, err = toolcall.ArgsOf(v); err != nil {
-		return "", err
-	}
-	return printed(call, category), nil
+	return "[" + strings.Join(texts, ", ") + "]"
 }
 
 // printed writes a call. Java's and JavaScript's arguments are source text, which stands as it is.

@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"itool/schemas/toolcall"
+	"itool/schemas/toolcall/bfcl/multiturn"
+	"itool/stages/evaluate/converse"
 	"itool/stages/policy"
 )
 
@@ -42,30 +44,62 @@ func (l *Local) Answer(ctx context.Context, c *Case) (Answer, error) {
 		return refused, nil //nolint:nilerr // the case's fault
 	}
 	a := Answer{Result: "", PromptTokens: len(prompt)}
-	s, err := l.batcher.Start(ctx, prompt, policy.Request{MaxTokens: l.maxTokens}, 0)
+	text, tokens, cut, err := l.draw(ctx, prompt)
 	if errors.Is(err, policy.ErrTooLong) {
 		a.Error = err.Error()
 		return a, nil
 	}
+	a.Result, a.Tokens, a.Cut = l.inNotation(text, c.Example.Category), tokens, cut
+	return a, err
+}
+
+// draw answers a prompt.
+func (l *Local) draw(ctx context.Context, prompt []int32) (text string, tokens int, cut bool, err error) {
+	s, err := l.batcher.Start(ctx, prompt, policy.Request{MaxTokens: l.maxTokens}, 0)
 	if err != nil {
-		return a, err
+		return "", 0, false, err
 	}
 	var ids []int32
 	for {
 		t, err := s.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return l.p.Text(ids), len(ids), s.Reason() == policy.ReasonLength, nil
 		}
 		if err != nil {
-			return a, err
+			return "", 0, false, err
 		}
 		ids = append(ids, t.ID)
 	}
-	a.Result, a.Tokens, a.Cut = l.p.Text(ids), len(ids), s.Reason() == policy.ReasonLength
-	if l.calls != toolcall.Pythonic {
-		a.Result = pythonic(l.p.Text(ids), c.Example.Category)
+}
+
+// Step implements Model. What a conversation begins with is computed once: a step does not compute the steps
+// before it again, as long as the cache has room for them.
+func (l *Local) Step(ctx context.Context, r multiturn.Request) (string, int, error) {
+	messages := make([]policy.Message, len(r.Messages))
+	for i, m := range r.Messages {
+		messages[i] = policy.Message{Role: m.Role, Content: m.Content}
 	}
-	return a, nil
+	prompt, err := l.p.Prompt(messages, r.Tools)
+	if err != nil {
+		return "", 0, converse.Unanswerable("the chat template refuses it: " + err.Error())
+	}
+	text, tokens, _, err := l.draw(ctx, prompt)
+	if errors.Is(err, policy.ErrTooLong) {
+		err = converse.Unanswerable(err.Error())
+	}
+	return text, tokens, err
+}
+
+// Pythonic implements Model.
+func (l *Local) Pythonic(text string) string { return l.inNotation(text, "") }
+
+// inNotation writes an answer as the benchmark wants it. What a model that is told to answer so says otherwise
+// stays.
+func (l *Local) inNotation(text, category string) string {
+	if l.calls == toolcall.Pythonic {
+		return text
+	}
+	return pythonic(text, category)
 }
 
 var _ Model = (*Local)(nil)

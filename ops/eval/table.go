@@ -123,6 +123,9 @@ func (r *Result) Text(out io.Writer) error {
 		}
 		fmt.Fprintln(w)
 	}
+	for _, p := range r.protocols() {
+		fmt.Fprintf(w, "\n%s\n", p)
+	}
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "not run: %s: %s\n", s.Name, s.Why)
 	}
@@ -135,6 +138,16 @@ func (r *Result) Text(out io.Writer) error {
 		fmt.Fprintf(w, "%d cases have no answer\n", r.Missing)
 	}
 	return w.Flush()
+}
+
+// protocols are those of the files, each once.
+func (r *Result) protocols() (all []string) {
+	for _, f := range r.Files {
+		if f.Protocol != "" && !slices.Contains(all, f.Protocol) {
+			all = append(all, f.Protocol)
+		}
+	}
+	return all
 }
 
 // textBoard prints what the leaderboard would, as far as its categories were run.

@@ -20,6 +20,7 @@ type evalCmd struct {
 	Bench      []string `sep:"none" required:"" placeholder:"bfcl|FILE" help:"${eval_bench}"`
 	Data       string   `placeholder:"DIR" help:"${eval_data}"`
 	Categories []string `placeholder:"NAME,…" help:"Of BFCL, such as live_simple; default: all."`
+	Texts      string   `name:"long-context" placeholder:"FILE" help:"${eval_texts}"`
 	Most       int      `placeholder:"N" help:"Most questions of each file, spread evenly over it; default: all."`
 
 	Model         string `placeholder:"MODEL" help:"${eval_model}"`
@@ -95,6 +96,7 @@ func (c *evalCmd) check() error {
 
 // questions reads the files that --bench names.
 func (c *evalCmd) questions(ctx context.Context) (files []eval.File, skipped []eval.Skipped, err error) {
+	o := eval.Options{Most: c.Most, LongContext: c.Texts, Today: time.Now()}
 	var paths []string
 	for _, b := range c.Bench {
 		if b != "bfcl" {
@@ -105,7 +107,7 @@ func (c *evalCmd) questions(ctx context.Context) (files []eval.File, skipped []e
 			return nil, nil, coded(exitUsage, "--bench bfcl: say with --data where the benchmark lies: the folder "+
 				"bfcl_eval/data of github.com/ShishirPatil/gorilla (berkeley-function-call-leaderboard), version 3")
 		}
-		found, left, err := eval.BFCL(c.Data, c.Categories)
+		found, left, err := o.BFCL(c.Data, c.Categories)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -114,7 +116,7 @@ func (c *evalCmd) questions(ctx context.Context) (files []eval.File, skipped []e
 	if len(paths) == 0 {
 		return nil, nil, fmt.Errorf("none of these categories can be run: %s", skipped[0].Why)
 	}
-	files, err = eval.Load(ctx, paths, c.Most)
+	files, err = o.Load(ctx, paths)
 	return files, skipped, err
 }
 

@@ -43,7 +43,9 @@ func longHelp() kong.Vars {
 			"command again resumes.",
 		"eval_bench": "Questions: bfcl (the Berkeley Function Calling Leaderboard, version 3; see --data), or a " +
 			"dataset file in any format that a run takes. Repeatable.",
-		"eval_data":  "With --bench bfcl: the folder with BFCL_v3_*.json and possible_answer/.",
+		"eval_data": "With --bench bfcl: the folder with BFCL_v3_*.json and possible_answer/.",
+		"eval_texts": "Of BFCL's multi_turn_long_context: the texts that fill its results, BFCL's long_context.py; " +
+			"default: looked for beside --data.",
 		"eval_model": "Ask this model: a folder in Hugging Face format, or a GGUF file.",
 		"eval_endpoint": "Ask a model behind an address that speaks OpenAI's chat completions with tools, such as " +
 			"http://127.0.0.1:8000/v1.",

@@ -9,15 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"itool/schemas"
 	"itool/schemas/toolcall/bfcl/multiturn"
-	"itool/stages/evaluate/bfcl"
 	"itool/stages/evaluate/converse"
-	"itool/stages/policy/policytest"
 )
 
 // entry has one turn for each of the words; the last wants a call.
-func entry(t *testing.T, n int, words ...string) *multiturn.Entry {
+func entry(t *testing.T, words ...string) *multiturn.Entry {
 	t.Helper()
 	var questions, truth []string
 	for i, w := range words {
@@ -28,21 +25,21 @@ func entry(t *testing.T, n int, words ...string) *multiturn.Entry {
 		}
 		truth = append(truth, calls)
 	}
-	e, err := multiturn.ReadEntry(fmt.Appendf(nil, `{"id": "multi_turn_base_%d", "involved_classes": ["TicketAPI"],
-		"question": [%s], "ground_truth": [%s]}`, n, strings.Join(questions, ","), strings.Join(truth, ",")), nil)
+	e, err := multiturn.ReadEntry(fmt.Appendf(nil, `{"id": "multi_turn_base_0", "involved_classes": ["TicketAPI"],
+		"question": [%s], "ground_truth": [%s]}`, strings.Join(questions, ","), strings.Join(truth, ",")), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
 }
 
-func options(t *testing.T, parallel int) converse.Options {
+func options(t *testing.T) multiturn.SessionOptions {
 	t.Helper()
 	docs := multiturn.Docs{}
 	if err := docs.Read("TicketAPI", strings.NewReader(`{"name": "logout", "parameters": {}}`)); err != nil {
 		t.Fatal(err)
 	}
-	return converse.Options{SessionOptions: multiturn.SessionOptions{Docs: docs}, Parallel: parallel}
+	return multiturn.SessionOptions{Docs: docs}
 }
 
 // scripted answers by what was said last.
@@ -50,10 +47,10 @@ type scripted map[string]string
 
 var errBroken = errors.New("the line is broken")
 
-func (s scripted) Answer(_ context.Context, r multiturn.Request) (string, int, error) {
+func (s scripted) Step(_ context.Context, r multiturn.Request) (string, int, error) {
 	switch answer := s[r.Messages[len(r.Messages)-1].Content]; answer {
 	case "full":
-		return "", 0, converse.ErrContext
+		return "", 0, fmt.Errorf("step: %w", converse.Unanswerable("too long"))
 	case "broken":
 		return "", 0, errBroken
 	default:
@@ -61,93 +58,50 @@ func (s scripted) Answer(_ context.Context, r multiturn.Request) (string, int, e
 	}
 }
 
-func TestRun(t *testing.T) {
+func TestLead(t *testing.T) {
 	m := scripted{
 		"log in?": "[ticket_get_login_status()]", "hello": "Hello.", "long": "full", "loop": "[logout()]",
 		`{"success": false}`: "[logout()]",
 	}
-	entries := []*multiturn.Entry{
-		entry(t, 0, "hello", "log in?"), entry(t, 1, "hello"), entry(t, 2, "long", "log in?"),
-		entry(t, 3, "loop", "hello"),
-	}
-	o := options(t, 2)
-	last := 0
-	o.Done = func(n int) { last = max(last, n) }
-	results, err := converse.Run(t.Context(), m, entries, o)
-	if err != nil || last != len(entries) {
-		t.Fatalf("%v; %d are done", err, last)
-	}
-	type row struct {
-		Category, Name, Type string
-		Pass, Parsed, Cut    bool
-		Tokens               int32
-	}
-	var got []row
-	var verdicts []schemas.Verdict
-	for _, r := range results {
-		v := r.Record()
-		verdicts = append(verdicts, v)
-		got = append(got, row{v.Category, v.ErrorName, v.ErrorType, v.Pass, v.Parsed, v.Cut, v.Tokens})
-	}
-	const base = "multi_turn_base"
-	want := []row{
-		{base, "", "", true, true, false, 3},
-		{base, multiturn.FaultEmpty, "tools count", false, false, false, 1},
-		{base, multiturn.FaultInference, "other", false, true, true, 0},
-		{base, multiturn.FaultTurns, "other", false, true, false, multiturn.StepLimit + 1},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if answer := results[0].Record().Answer; answer != `[["Hello."],["[ticket_get_login_status()]",""]]` {
-		t.Errorf("the answer of entry 0 is %s", answer)
-	}
-	if c := bfcl.Tally(verdicts)[base]; c != (bfcl.Count{Right: 1, Total: 4}) {
-		t.Errorf("the leaderboard counts %+v", c)
+	for _, c := range []struct {
+		name  string
+		words []string
+		want  converse.Result
+		fault string
+	}{
+		{"right", []string{"hello", "log in?"},
+			converse.Result{Turns: [][]string{{"Hello."}, {"[ticket_get_login_status()]", ""}}, Tokens: 3}, ""},
+		{"no call", []string{"hello"},
+			converse.Result{Turns: [][]string{{"Hello."}}, Tokens: 1}, multiturn.FaultEmpty},
+		{"too long", []string{"hello", "long"},
+			converse.Result{Turns: [][]string{{"Hello."}, nil}, Tokens: 1, Stopped: "too long"}, multiturn.FaultEmpty},
+		{"no end", []string{"loop", "hello"}, converse.Result{
+			Turns:  [][]string{strings.Fields(strings.Repeat("[logout()] ", multiturn.StepLimit+1))},
+			Tokens: multiturn.StepLimit + 1, Forced: true,
+		}, multiturn.FaultTurns},
+	} {
+		e := entry(t, c.words...)
+		got, err := converse.Lead(t.Context(), m, e, options(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got): %s", c.name, diff)
+		}
+		v, err := multiturn.Check(e, got.Turns, multiturn.Options{})
+		if err != nil || v.Fault != c.fault {
+			t.Errorf("%s: %+v, %v; want %q", c.name, v, err, c.fault)
+		}
 	}
 }
 
 func TestErrors(t *testing.T) {
-	m := scripted{"break": "broken", "hello": "Hello."}
-	entries := []*multiturn.Entry{entry(t, 0, "hello"), entry(t, 1, "break"), entry(t, 2, "hello")}
-	_, err := converse.Run(t.Context(), m, entries, options(t, 3))
-	if !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "converse: multi_turn_base_1: ") {
+	e := entry(t, "break")
+	if _, err := converse.Lead(t.Context(), scripted{"break": "broken"}, e, options(t)); !errors.Is(err, errBroken) {
 		t.Errorf("a broken model: %v", err)
 	}
-	o := options(t, 1)
-	o.Docs = nil
-	_, err = converse.Run(t.Context(), m, entries, o)
+	_, err := converse.Lead(t.Context(), scripted{}, e, multiturn.SessionOptions{})
 	if err == nil || !strings.Contains(err.Error(), "no descriptions") {
 		t.Errorf("without descriptions: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := converse.Run(ctx, m, entries, options(t, 1)); !errors.Is(err, context.Canceled) {
-		t.Errorf("a cancelled run: %v", err)
-	}
-}
-
-// TestPolicy: a real policy answers the same however many conversations are led at once, and a
-// conversation that is too long is a wrong one, not an error.
-func TestPolicy(t *testing.T) {
-	entries := []*multiturn.Entry{
-		entry(t, 0, "hello", "log in?"), entry(t, 1, "what?"),
-		entry(t, 2, strings.Repeat("long ", policytest.ContextLength)), entry(t, 3, "bye"),
-	}
-	var before []converse.Result
-	for _, parallel := range []int{1, 4} {
-		m := converse.NewPolicy(policytest.Open(t, 1), 8, parallel)
-		results, err := converse.Run(t.Context(), m, entries, options(t, parallel))
-		m.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !results[2].Full || results[0].Full || results[0].Steps < 2 || results[0].Tokens < results[0].Steps {
-			t.Errorf("%+v", results)
-		}
-		if diff := cmp.Diff(before, results); before != nil && diff != "" {
-			t.Errorf("%d conversations at once: %s", parallel, diff)
-		}
-		before = results
 	}
 }

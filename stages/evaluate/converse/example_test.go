@@ -12,7 +12,7 @@ import (
 // clerk is a model that creates a ticket and stops when it has a result.
 type clerk struct{}
 
-func (clerk) Answer(_ context.Context, r multiturn.Request) (string, int, error) {
+func (clerk) Step(_ context.Context, r multiturn.Request) (string, int, error) {
 	last := r.Messages[len(r.Messages)-1]
 	if last.Role == "tool" {
 		return "Done.", 1, nil
@@ -32,11 +32,14 @@ func Example() {
 	if err := docs.Read("TicketAPI", strings.NewReader(`{"name": "create_ticket"}`)); err != nil {
 		panic(err)
 	}
-	o := converse.Options{SessionOptions: multiturn.SessionOptions{Docs: docs}}
-	results, err := converse.Run(context.Background(), clerk{}, []*multiturn.Entry{entry}, o)
+	result, err := converse.Lead(context.Background(), clerk{}, entry, multiturn.SessionOptions{Docs: docs})
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(results[0].Verdict.Valid, results[0].Steps, results[0].Turns)
-	// Output: true 2 [[[create_ticket(title='Late')] Done.]]
+	verdict, err := multiturn.Check(entry, result.Turns, multiturn.Options{})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(verdict.Valid, result.Tokens, result.Turns)
+	// Output: true 6 [[[create_ticket(title='Late')] Done.]]
 }

@@ -140,7 +140,8 @@ func (e *Entry) world(o Options, shared *sim.Shared) (*sim.World, error) {
 	options := sim.Options{Shared: shared, Today: o.Today}
 	if e.Long() {
 		if o.Extension == nil {
-			return nil, fmt.Errorf("multiturn: %s: a long context needs BFCL's texts: see sim.ReadExtension", e.ID)
+			return nil, fmt.Errorf("multiturn: %s: a long context needs BFCL's texts: see ReadLongContext and "+
+				"sim.ReadExtension", e.ID)
 		}
 		options.Extension = o.Extension
 	}

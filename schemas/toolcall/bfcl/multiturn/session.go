@@ -169,30 +169,21 @@ func (s *Session) Forced() bool { return s.forced }
 // Check judges the conversation.
 func (s *Session) Check() (Verdict, error) { return CheckCalls(s.entry, s.calls, s.o.Options) }
 
-// DecodeFormat returns a decoder of steps for models that write their calls in f. For
-// Pythonic it is Decode. The calls of the other formats are data, so that no quirk of BFCL's
-// reader of texts applies; arguments are Python's literals of the JSON values.
-func DecodeFormat(f toolcall.Format) func(raw string) ([]string, error) {
-	if f == toolcall.Pythonic {
-		return Decode
-	}
-	return func(raw string) ([]string, error) {
-		calls, err := f.Read(raw)
-		if err != nil {
-			return nil, err
-		}
-		sources := make([]string, len(calls))
-		for i, c := range calls {
-			args := make([]string, len(c.Args))
-			for j, a := range c.Args {
-				text, err := python.Repr(python.Of(a.Value.CallsAsDicts()))
-				if err != nil {
-					return nil, err
-				}
-				args[j] = a.Name + "=" + text
+// Sources writes calls as Python source with named arguments, as BFCL does for models whose calls
+// arrive as data: no quirk of its reader of texts applies. Arguments are Python's literals of the
+// JSON values.
+func Sources(calls []toolcall.Call) ([]string, error) {
+	sources := make([]string, len(calls))
+	for i, c := range calls {
+		args := make([]string, len(c.Args))
+		for j, a := range c.Args {
+			text, err := python.Repr(python.Of(a.Value.CallsAsDicts()))
+			if err != nil {
+				return nil, err
 			}
-			sources[i] = c.Name + "(" + strings.Join(args, ",") + ")"
+			args[j] = a.Name + "=" + text
 		}
-		return sources, nil
+		sources[i] = c.Name + "(" + strings.Join(args, ",") + ")"
 	}
+	return sources, nil
 }

@@ -199,7 +199,13 @@ func TestStepLimit(t *testing.T) {
 		fault string
 	}{{0, multiturn.FaultTurns}, {1, ""}} {
 		s, err := multiturn.NewSession(e, multiturn.SessionOptions{
-			Docs: ticketDocs(t), Decode: multiturn.DecodeFormat(toolcall.Hermes),
+			Docs: ticketDocs(t), Decode: func(raw string) ([]string, error) {
+				calls, err := toolcall.Hermes.Read(raw)
+				if err != nil {
+					return nil, err
+				}
+				return multiturn.Sources(calls)
+			},
 		})
 		if err != nil {
 			t.Fatal(err)

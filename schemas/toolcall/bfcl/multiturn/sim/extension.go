@@ -20,19 +20,19 @@ var extensionKinds = map[string]string{
 	"BOOKING_RECORD_EXTENSION": "dict", "FILES_TAIL_USED": "list",
 }
 
-// maxExtension limits the file; BFCL's has 190 KB.
-const maxExtension = 16 << 20
+// MaxExtension limits the bytes of a file with these values; BFCL's has 190 KB.
+const MaxExtension = 16 << 20
 
 // ReadExtension reads the JSON object of BFCL's long_context values by their names, in which
-// {"$ellipsis": true} stands for Python's Ellipsis. A missing name, or a value of another
-// type, is an error that names it.
+// {"$ellipsis": true} stands for Python's Ellipsis. For BFCL's own file, which is Python, see
+// multiturn.ReadLongContext.
 func ReadExtension(r io.Reader) (*Extension, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxExtension+1))
+	data, err := io.ReadAll(io.LimitReader(r, MaxExtension+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxExtension {
-		return nil, fmt.Errorf("sim: the texts of long contexts have more than %d bytes", maxExtension)
+	if len(data) > MaxExtension {
+		return nil, fmt.Errorf("sim: the texts of long contexts have more than %d bytes", MaxExtension)
 	}
 	v, err := python.ParseJSON(data)
 	if err != nil {
@@ -42,18 +42,24 @@ func ReadExtension(r io.Reader) (*Extension, error) {
 	if !ok {
 		return nil, fmt.Errorf("sim: the texts of long contexts: want an object, got a %s", python.TypeName(v))
 	}
-	for name, kind := range extensionKinds {
-		value, ok := values.Get(name)
-		if got := python.TypeName(value); !ok || got != kind {
-			return nil, fmt.Errorf("sim: the texts of long contexts: %s: want a %s, got %s", name, kind, got)
-		}
-	}
 	for _, key := range values.Keys() {
 		value, _ := values.Get(key)
 		if list, ok := value.(*python.List); ok {
 			for i, item := range list.Items {
 				list.Items[i] = ellipsis(item)
 			}
+		}
+	}
+	return NewExtension(values)
+}
+
+// NewExtension makes an extension of the values by their names, and keeps them. A missing name, or a
+// value of another type, is an error that names it.
+func NewExtension(values *python.Dict) (*Extension, error) {
+	for name, kind := range extensionKinds {
+		value, ok := values.Get(name)
+		if got := python.TypeName(value); !ok || got != kind {
+			return nil, fmt.Errorf("sim: the texts of long contexts: %s: want a %s, got %s", name, kind, got)
 		}
 	}
 	return &Extension{values}, nil
