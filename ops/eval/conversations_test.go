@@ -183,8 +183,10 @@ func TestForeignConversations(t *testing.T) {
 	files := loadAll(t, eval.Options{}, talks(t, "a", "b", "c", "d", "e"))
 	path := t.TempDir()
 	put(t, path, map[string]string{"BFCL_v3_multi_turn_base_result.json": strings.Join([]string{
-		`{"id": "multi_turn_base_0", "result": [["no"], [[{"ticket_get_login_status": "{}"}], "Done."]], "latency": [[1]]}`,
-		`{"id": "multi_turn_base_1", "result": [[], [[{"ticket_get_login_status": "{"}], "[ticket_get_login_status()]"]]}`,
+		`{"id": "multi_turn_base_0", "latency": [[1]],` +
+			` "result": [["no"], [[{"ticket_get_login_status": "{}"}], "Done."]]}`,
+		`{"id": "multi_turn_base_1",` +
+			` "result": [[], [[{"ticket_get_login_status": "{"}], "[ticket_get_login_status()]"]]}`,
 		`{"id": "multi_turn_base_2", "result": "Error during inference: 429"}`,
 		`{"id": "multi_turn_base_3", "result": [["no"]]}`,
 		`{"id": "multi_turn_base_4", "result": ["no", "no"]}`,
@@ -210,7 +212,8 @@ func TestLocalConversations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := loadAll(t, eval.Options{}, talks(t, "hello", strings.Repeat("long ", policytest.ContextLength), "bye", "a"))
+	long := strings.Repeat("long ", policytest.ContextLength)
+	files := loadAll(t, eval.Options{}, talks(t, "hello", long, "bye", "a"))
 	run := func(atOnce int) string {
 		local := eval.NewLocal(p, 8)
 		stop := job.Until(context.Background(), func(ctx context.Context) error { local.Run(ctx); return nil })
