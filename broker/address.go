@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -23,6 +24,7 @@ type Message struct {
 	Header   map[string]string // as published; the headers that the server adds are removed
 	Data     []byte            // the receiver owns it
 	Sequence uint64            // position in the run's stream, from 1
+	Time     time.Time         // when the server stored it, by its clock; zero if it does not say
 }
 
 const (

@@ -138,7 +138,7 @@ func (p *Puller) Next(ctx context.Context) (*Delivery, error) {
 		return nil, fmt.Errorf("broker: %s: %w", p.op(), err)
 	}
 	d := &Delivery{p: p, reply: m.Reply, delivered: int(meta.NumDelivered)}
-	d.Message, err = message(m.Subject, m.Header, m.Data, meta.Sequence.Stream)
+	d.Message, err = message(m.Subject, m.Header, m.Data, meta.Sequence.Stream, meta.Timestamp)
 	if err != nil {
 		return nil, p.dropItem(m, err)
 	}

@@ -56,7 +56,8 @@ func (b *Broker) getRecord(ctx context.Context, stream, subject, op string) (Mes
 	if err != nil {
 		return Message{}, fmt.Errorf("broker: %s: sequence: %w", op, err)
 	}
-	return message(subject, m.Header, m.Data, seq)
+	at, _ := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp")) // zero without one
+	return message(subject, m.Header, m.Data, seq, at)
 }
 
 func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) (Message, error) {
@@ -82,7 +83,7 @@ func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) 
 	case err != nil:
 		return Message{}, b.explain(ctx, op, err)
 	}
-	return message(subject, m.Header, m.Data, m.Sequence)
+	return message(subject, m.Header, m.Data, m.Sequence, m.Time)
 }
 
 // newerError turns an error of the server as the older client has it into the newer client's,
@@ -98,8 +99,8 @@ func newerError(err error) error {
 }
 
 // message builds a Message from one of the server. A start has no address except its run.
-func message(subject string, h nats.Header, data []byte, seq uint64) (Message, error) {
-	m := Message{Header: ownHeader(h), Data: data, Sequence: seq}
+func message(subject string, h nats.Header, data []byte, seq uint64, at time.Time) (Message, error) {
+	m := Message{Header: ownHeader(h), Data: data, Sequence: seq, Time: at}
 	if run, ok := strings.CutPrefix(subject, startPrefix); ok {
 		m.Run = run
 		return m, nil
@@ -250,7 +251,7 @@ func (s *scan) readBatch(ctx context.Context, cons jetstream.Consumer, next, n u
 				return got, nil // a message was lost on the way, and the server does not send it again
 			}
 			got++
-			if !s.yieldOne(m, meta.Sequence.Stream) {
+			if !s.yieldOne(m, meta) {
 				return got, nil
 			}
 		}
@@ -259,9 +260,9 @@ func (s *scan) readBatch(ctx context.Context, cons jetstream.Consumer, next, n u
 }
 
 // yieldOne yields a message and says whether the caller wants more.
-func (s *scan) yieldOne(m jetstream.Msg, sequence uint64) bool {
-	s.last = sequence
-	record, err := message(m.Subject(), m.Headers(), m.Data(), sequence)
+func (s *scan) yieldOne(m jetstream.Msg, meta *jetstream.MsgMetadata) bool {
+	s.last = meta.Sequence.Stream
+	record, err := message(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream, meta.Timestamp)
 	if err != nil { // published by a foreign client; it must not hide the other records
 		s.b.log.Warn("broker: record skipped", "err", err)
 		return true

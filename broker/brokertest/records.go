@@ -158,7 +158,8 @@ func roundTrip(t *testing.T, s Server) {
 			}
 			m, err := b.Get(ctx, c.at)
 			check(t, err)
-			if m.Address != c.at || !maps.Equal(m.Header, c.header) || !bytes.Equal(m.Data, c.data) || m.Sequence == 0 {
+			if m.Address != c.at || !maps.Equal(m.Header, c.header) || !bytes.Equal(m.Data, c.data) ||
+				m.Sequence == 0 || m.Time.IsZero() {
 				t.Errorf("got %+v, want %+v", m, c)
 			}
 		})
@@ -258,7 +259,7 @@ func listing(t *testing.T, s Server) {
 			check(t, err)
 			listed++
 			key := m.Header["itool-key"]
-			if m.Sequence == 0 || len(m.Data) > 0 || m.Run != "r" || key != "" && key != m.Key {
+			if m.Sequence == 0 || m.Time.IsZero() || len(m.Data) > 0 || m.Run != "r" || key != "" && key != m.Key {
 				t.Fatalf("listed %+v", m)
 			}
 		}
