@@ -55,10 +55,22 @@ func (r RoundView) Slowest() (s Step, ok bool) {
 // Look reads where a run stands. Its cost grows with the rounds, not with their items.
 // broker.ErrNoRun: the keeper has not opened the run yet, or it was retired.
 func (t Table) Look(ctx context.Context, c *courier.Courier, run string) (View, error) {
+	return t.LookAgain(ctx, c, run, View{})
+}
+
+// LookAgain is Look by somebody who has looked before: the rounds that were closed then are not counted again, so
+// that its cost grows with the open rounds.
+func (t Table) LookAgain(ctx context.Context, c *courier.Courier, run string, before View) (View, error) {
 	v := View{Run: run}
 	for m, err := range c.Broker.List(ctx, run, "manifest.*.*") {
 		if err != nil {
 			return v, err
+		}
+		if i := slices.IndexFunc(before.Rounds, func(r RoundView) bool {
+			return r.Gathered && r.Round == m.Round && r.Record == m.Key
+		}); i >= 0 {
+			v.Rounds = append(v.Rounds, before.Rounds[i])
+			continue
 		}
 		total, err := strconv.Atoi(m.Header["itool-rows"])
 		if err != nil {
