@@ -18,6 +18,7 @@ type demoCmd struct {
 	Dir   string   `placeholder:"DIR" help:"${demo_dir}"`
 	Set   []string `sep:"none" placeholder:"KEY=VALUE" help:"One setting, such as line.rounds=1. Repeatable."`
 	Slots int      `help:"Items in work at once; default: by the model's size and the memory."`
+	webOption
 }
 
 func (c *demoCmd) Run(ctx context.Context, a *app) error {
@@ -40,7 +41,7 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 	defer cleanup()
 	return wholeRun{
 		Request: job.Request{Name: name, Base: demo.Base(), Files: files, Config: cfg},
-		dir:     dir, slots: c.Slots, json: c.JSON, again: strings.Join(os.Args, " "),
+		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
 }
 

@@ -121,7 +121,14 @@ func longHelp() kong.Vars {
 		"serve_tokens": "Tokens of the answers that are drawn together, prompts included; default: what 1 GiB " +
 			"holds, one context at least.",
 		"serve_answer": "Most tokens of an answer when a request does not say; each reserves its room.",
-		"up_ackwait":   "How long a dead worker's item waits for another, at least; workers may ask for more.",
+		"commands_ui":  "Serve the page of runs: what came of them, where they stand, where they are wrong.",
+		"ui_listen":    "Address to listen on; port 0: any free one.",
+		"ui_token": "Visitors must give this token, and may then queue failed items again. Better given as " +
+			"ITOOL_UI_TOKEN: a command line can be read by others.",
+		"ui_host":    "Name by which the page may be asked for, besides localhost and IP addresses. Repeatable.",
+		"watch_web":  "Serve the page of the run at this address, such as 127.0.0.1:0 (port 0: any free one).",
+		"web_option": "Serve the page of the run at this address, port 0: any free one; off: do not.",
+		"up_ackwait": "How long a dead worker's item waits for another, at least; workers may ask for more.",
 		"watch_patience": "How long nothing may happen in a run that waits, as for a worker or a store, before it " +
 			"counts as stalled (exit code 4); 0: no limit.",
 		"up_store": "Another store than the one in DIR: disk:PATH or minio://HOST:PORT/BUCKET (keys: " +

@@ -10,6 +10,7 @@ import (
 	"itool/ops/line"
 	"itool/ops/progress"
 	"itool/ops/site"
+	"itool/ops/ui"
 	"itool/schemas"
 )
 
@@ -19,6 +20,7 @@ type wholeRun struct {
 	dir   string // broker, store, adapter and report go here
 	slots int    // 0: by the model's size and the memory
 	json  bool
+	web   webOption
 	again string // the command that resumes it
 }
 
@@ -56,6 +58,7 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 
 // work does what is left of a run that is published.
 func (w wholeRun) work(ctx context.Context, a *app, j *job.Job) error {
+	defer w.web.beside(a, a.errs, ui.Of(j.Courier), w.Name, " --dir "+w.dir)()
 	end, err := j.Work(ctx)
 	if ctx.Err() != nil {
 		return coded(exitInterrupted, "interrupted: what was done is kept; the same command resumes it:\n  %s", w.again)

@@ -40,6 +40,7 @@ type commands struct {
 	Up       upCmd       `cmd:"" help:"Broker, store and keeper on this machine."`
 	Watch    watchCmd    `cmd:"" help:"Watch a run until it ends."`
 	Runs     runsCmd     `cmd:"" help:"List the runs."`
+	UI       uiCmd       `cmd:"" name:"ui" help:"${commands_ui}"`
 	Failed   failedCmd   `cmd:"" help:"List the items that a run gave up, and what to do about them."`
 	Eval     evalCmd     `cmd:"" help:"${commands_eval}"`
 	Report   reportCmd   `cmd:"" help:"Say what a run did and what it gained."`

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 
+	"itool/ops/ui"
 	"itool/ops/whole"
 )
 
@@ -17,13 +19,18 @@ type reportCmd struct {
 }
 
 func (c *reportCmd) Run(ctx context.Context, a *app) error {
-	s, r, _, err := c.reported(ctx, a, c.RunName)
+	s, r, retired, err := c.reported(ctx, a, c.RunName)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	if c.HTML != "" {
-		if err := whole.File(c.HTML, r.HTML); err != nil {
+		records := s.Courier
+		if retired != nil {
+			records = nil // its records are gone
+		}
+		freeze := func(w io.Writer) error { return ui.Freeze(ctx, w, r, records) }
+		if err := whole.File(c.HTML, freeze); err != nil {
 			return err
 		}
 		fmt.Fprintf(a.errs, "wrote %s\n", c.HTML)

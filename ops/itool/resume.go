@@ -24,6 +24,7 @@ type resumeCmd struct {
 	Dir     string `placeholder:"DIR" help:"${resume_dir}"`
 	Slots   int    `help:"Items in work at once; default: by the model's size and the memory."`
 	JSON    bool   `name:"json" help:"Print one JSON object instead of tables."`
+	webOption
 }
 
 func (c *resumeCmd) Run(ctx context.Context, a *app) error {
@@ -60,7 +61,7 @@ func (c *resumeCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	w := wholeRun{
-		Request: req, dir: into, slots: c.Slots, json: c.JSON,
+		Request: req, dir: into, slots: c.Slots, json: c.JSON, web: c.webOption,
 		again: fmt.Sprintf("itool resume %s --dir %s", c.RunName, dir),
 	}
 	w.announce(ctx, a, e, false)

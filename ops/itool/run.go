@@ -15,6 +15,7 @@ type runCmd struct {
 	Dir   string `placeholder:"DIR" help:"Folder for broker, store, adapter and report; default: itool-runs/NAME."`
 	Slots int    `help:"Items in work at once; default: by the model's size and the memory."`
 	JSON  bool   `name:"json" help:"Print one JSON object instead of tables."`
+	webOption
 }
 
 func (c *runCmd) Run(ctx context.Context, a *app) error {
@@ -34,6 +35,6 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	return wholeRun{
 		Request: job.Request{Name: name, Base: base, Files: files, Config: cfg},
-		dir:     dir, slots: c.Slots, json: c.JSON, again: strings.Join(os.Args, " "),
+		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
 }

@@ -9,6 +9,7 @@ import (
 
 	"itool/ops/job"
 	"itool/ops/site"
+	"itool/ops/ui"
 )
 
 // upCmd is `itool up`: what workers on this machine need besides themselves.
@@ -19,6 +20,7 @@ type upCmd struct {
 	NoToken bool          `help:"Let everybody on this machine reach the broker, without the token in DIR."`
 	Store   string        `env:"ITOOL_STORE" placeholder:"STORE" help:"${up_store}"`
 	storeLogin
+	webOption
 }
 
 func (c *upCmd) Run(ctx context.Context, a *app) error {
@@ -44,6 +46,7 @@ func (c *upCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer s.Close()
 	c.announce(a, s, store)
+	defer c.beside(a, a.out, ui.Of(s.Courier), "", " --dir "+s.Dir)()
 	err = job.NewKeeper(s.Courier, workerName("keeper"), c.AckWait, a.log).Run(ctx, job.KeeperInterval, nil)
 	if errors.Is(err, context.Canceled) {
 		return nil

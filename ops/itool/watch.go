@@ -8,6 +8,7 @@ import (
 	"itool/ops/job"
 	"itool/ops/line"
 	"itool/ops/progress"
+	"itool/ops/ui"
 )
 
 // watchCmd is `itool watch`: it shows the progress of a run until the run ends.
@@ -15,6 +16,7 @@ type watchCmd struct {
 	target
 	RunName  string        `arg:"" name:"run" help:"Name of the run."`
 	Patience time.Duration `default:"30m" help:"${watch_patience}"`
+	Web      string        `placeholder:"HOST:PORT" help:"${watch_web}"`
 }
 
 func (c *watchCmd) Run(ctx context.Context, a *app) error {
@@ -23,6 +25,9 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
+	if c.Web != "" {
+		defer webOption{c.Web}.beside(a, a.errs, ui.Of(s.Courier), c.RunName, c.flags())()
+	}
 	display := a.display()
 	display.Warn = true
 	stop := job.Until(ctx, func(ctx context.Context) error {

@@ -14,6 +14,7 @@ package job
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -25,6 +26,7 @@ import (
 	"itool/ops/export"
 	"itool/ops/line"
 	"itool/ops/report"
+	"itool/ops/ui"
 	"itool/ops/whole"
 	"itool/ops/worker"
 	"itool/stages"
@@ -103,7 +105,8 @@ func (j *Job) Conclude(ctx context.Context, end line.State, dir, version string)
 		}
 	}
 	sum.Report = filepath.Join(dir, "report.html")
-	if err := whole.File(sum.Report, r.HTML); err != nil {
+	freeze := func(w io.Writer) error { return ui.Freeze(ctx, w, r, j.Courier) }
+	if err := whole.File(sum.Report, freeze); err != nil {
 		return nil, sum, err
 	}
 	if err := private(sum.AdapterDir, sum.Report); err != nil {

@@ -13,9 +13,12 @@ import (
 //go:embed page.html
 var pageSource string
 
+//go:embed page.css
+var pageStyle template.CSS // our own file: it needs no escaping
+
 // html/template escapes all text that comes from a specification.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"style": report.Style, "percent": Percent, "points": Points, "duration": duration, "plain": report.Plain,
+	"style": func() template.CSS { return pageStyle }, "percent": Percent, "points": Points, "duration": duration, "plain": report.Plain,
 	"whole": func(x float64) string { return fmt.Sprintf("%.0f", x) },
 	"nats":  func(x float64) string { return fmt.Sprintf("%.3f", x) },
 	"at":    func(x float64) string { return fmt.Sprintf("%.1f", 100*x) },

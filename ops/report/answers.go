@@ -82,7 +82,7 @@ func (a *Answers) String() string {
 // wrong lists the types of errors.
 func (a *Answers) wrong() string {
 	var out []string
-	for _, c := range counts(a.Errors) {
+	for _, c := range Counts(a.Errors) {
 		out = append(out, fmt.Sprintf("%d %s", c.N, Plain(c.Name)))
 	}
 	return strings.Join(out, ", ")

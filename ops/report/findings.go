@@ -19,7 +19,7 @@ func (r *Report) Findings() []string {
 		out = append(out, Plain(w))
 	}
 	if base, final := r.firstEvaluated(), r.lastChanged(); base != nil && final != nil && base != final {
-		out = append(out, fmt.Sprintf("%s went from %.1f %% (%s) to %.1f %% (%s)", r.headlineName(),
+		out = append(out, fmt.Sprintf("%s went from %.1f %% (%s) to %.1f %% (%s)", r.HeadlineName(),
 			100*base.Accuracy.Headline().Mean, base.Name, 100*final.Accuracy.Headline().Mean, final.Name))
 	}
 	if e := r.Effect; e != nil {
@@ -36,7 +36,8 @@ func (r *Report) Findings() []string {
 	return out
 }
 
-func (r *Report) headlineName() string {
+// HeadlineName says what the headline measures.
+func (r *Report) HeadlineName() string {
 	if p := r.firstEvaluated(); p != nil && p.Accuracy.Calls.N == 0 {
 		return "exact match"
 	}
@@ -96,7 +97,7 @@ func (r *Report) stageRemarks() []string {
 		case j.Mass == nil:
 			add("self-evaluation did not count: "+Plain(j.Reason), PolicyName(rd.Round+1))
 		default:
-			text := fmt.Sprintf("self-evaluation did not count (AUC %s, mass %s)", number(j.AUC), number(j.Mass))
+			text := fmt.Sprintf("self-evaluation did not count (AUC %s, mass %s)", Number(j.AUC), Number(j.Mass))
 			add(text, PolicyName(rd.Round+1))
 		}
 	}
@@ -136,9 +137,9 @@ var warnings = map[string]string{
 	"margin": "the update did not widen the margin of its pairs: it learnt nothing from them (update.rate)",
 }
 
-// categories are those of the benchmark, if all evaluated policies have the same ones.
-func (r *Report) categories() ([]stats.Category, []Policy) {
-	_, policies := r.errorTypes()
+// Categories are those of the benchmark, if all evaluated policies have the same ones.
+func (r *Report) Categories() ([]stats.Category, []Policy) {
+	_, policies := r.ErrorTypes()
 	if len(policies) == 0 {
 		return nil, nil
 	}
@@ -172,8 +173,8 @@ func (r *Report) lastChanged() *Policy {
 	return nil
 }
 
-// whyNoAccuracy says why nothing was evaluated, and what to do.
-func (r *Report) whyNoAccuracy() string {
+// WhyNoAccuracy says why nothing was evaluated, and what to do.
+func (r *Report) WhyNoAccuracy() string {
 	switch {
 	case r.Status == running:
 		return "not yet"
@@ -183,8 +184,8 @@ func (r *Report) whyNoAccuracy() string {
 	return "set split.test_share, or line.evaluate to validation"
 }
 
-// errorTypes are the error types that occur, and the evaluated policies.
-func (r *Report) errorTypes() ([]string, []Policy) {
+// ErrorTypes are the error types that occur, and the evaluated policies.
+func (r *Report) ErrorTypes() ([]string, []Policy) {
 	seen := map[string]bool{}
 	var policies []Policy
 	for _, p := range r.Policies {

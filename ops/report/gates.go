@@ -220,7 +220,7 @@ func (r *Report) gateJudge(b bars) Gate {
 	}
 	for _, rd := range r.Rounds {
 		if j := rd.Judge; j != nil && j.Mass != nil {
-			g.add(rd, number(j.AUC)+", "+number(j.Mass), verdictOf(j.Counts))
+			g.add(rd, Number(j.AUC)+", "+Number(j.Mass), verdictOf(j.Counts))
 		}
 	}
 	return g
@@ -306,8 +306,8 @@ func verdictOf(ok bool) string {
 	return missed
 }
 
-// gateColumns are the names of the policies that have a value in any gate, in their order.
-func (r *Report) gateColumns() []string {
+// GateColumns are the names of the policies that have a value in any gate, in their order.
+func (r *Report) GateColumns() []string {
 	seen := map[string]bool{}
 	for _, g := range r.Gates {
 		for _, v := range g.Values {

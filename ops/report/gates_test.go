@@ -69,9 +69,8 @@ func TestDiagnostics(t *testing.T) {
 	b := newFixture(t)
 	measured(b)
 	r := gather(b)
-	text, html := render(t, r)
+	text, _ := render(t, r)
 	golden(t, "diagnostics.txt", between(t, text, "\ndiagnostics", "\n\n"))
-	golden(t, "diagnostics.html", between(t, html, "<section><h2>Diagnostics", "</section>"))
 	golden(t, "findings.txt", strings.Join(r.Findings(), "\n")+"\n")
 
 	if p := r.Plateau; p == nil || p.Before != 0.5 || p.After != 0.58 ||

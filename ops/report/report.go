@@ -103,8 +103,14 @@ func (p Policy) Changed() bool { return p.Round >= 0 && p.Status == schemas.Stat
 
 // Point is one step of training.
 type Point struct {
-	Step int     `json:"step"`
-	Loss float64 `json:"loss"`
+	Step       int      `json:"step"`
+	Phase      string   `json:"phase,omitempty"` // easy, medium, hard, simpo
+	Loss       float64  `json:"loss"`            // before the step: per answer token, or per pair, nats
+	Validation *float64 `json:"validation,omitempty"`
+	Right      *float64 `json:"right,omitempty"`    // share of right answers to validation examples after the step
+	Chosen     float64  `json:"chosen,omitempty"`   // mean log-probability per token of the step's pairs, nats
+	Rejected   float64  `json:"rejected,omitempty"` // the same of the rejected sides
+	Accuracy   float64  `json:"accuracy,omitempty"` // share of the step's pairs with the chosen side ahead
 }
 
 // Accuracy is exact match on the evaluated rows.

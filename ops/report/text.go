@@ -71,7 +71,7 @@ func (r *Report) textRows(w *printer) {
 	w.line("rows: kept %d of %d assistant turns (train %d, of which replay %d; validation %d; test %d)",
 		r.Rows.Kept, r.Rows.Total, parts[schemas.PartTrain], r.Rows.Replay,
 		parts[schemas.PartValidation], parts[schemas.PartTest])
-	for _, c := range counts(r.Rows.Dropped) {
+	for _, c := range Counts(r.Rows.Dropped) {
 		at := r.Rows.Example[c.Name]
 		w.line("  dropped %d: %s (first: %s row %d: %s)",
 			c.N, Plain(c.Name), Plain(at.Source), at.Row, Plain(shorten(at.Detail, 120)))
@@ -103,12 +103,12 @@ func (r *Report) textAccuracy(w *printer) {
 	}
 	w.table(fmt.Sprintf("exact match on %d %s rows, greedy answers, with 95 %% intervals", n, parts), rows)
 	if len(rows) == 1 {
-		w.line("\naccuracy: nothing was evaluated (%s)", r.whyNoAccuracy())
+		w.line("\naccuracy: nothing was evaluated (%s)", r.WhyNoAccuracy())
 	}
 }
 
 func (r *Report) textCategories(w *printer) {
-	cats, policies := r.categories()
+	cats, policies := r.Categories()
 	head := []string{"category", "rows"}
 	for _, p := range policies {
 		head = append(head, p.Name)
@@ -125,7 +125,7 @@ func (r *Report) textCategories(w *printer) {
 }
 
 func (r *Report) textErrors(w *printer) {
-	types, policies := r.errorTypes()
+	types, policies := r.ErrorTypes()
 	head := []string{"error type"}
 	for _, p := range policies {
 		head = append(head, p.Name)
@@ -142,7 +142,7 @@ func (r *Report) textErrors(w *printer) {
 }
 
 func (r *Report) textGates(w *printer) {
-	columns := r.gateColumns()
+	columns := r.GateColumns()
 	if len(columns) == 0 {
 		return
 	}
@@ -167,7 +167,7 @@ func (r *Report) textFunnel(w *printer) {
 		"|Δ| chosen", "|Δ| rejected", "other mode", "dropped"}}
 	for _, rd := range r.Rounds {
 		var dropped []string
-		for _, c := range counts(rd.PairsReason) {
+		for _, c := range Counts(rd.PairsReason) {
 			dropped = append(dropped, fmt.Sprintf("%d %s", c.N, Plain(c.Name)))
 		}
 		rows = append(rows, []string{
@@ -187,7 +187,7 @@ func (r *Report) textJudge(w *printer) {
 	for _, rd := range r.Rounds {
 		if j := rd.Judge; j != nil {
 			rows = append(rows, []string{
-				PolicyName(rd.Round + 1), counted(j.Counts), number(j.AUC), number(j.Mass), Plain(j.Reason),
+				PolicyName(rd.Round + 1), counted(j.Counts), Number(j.AUC), Number(j.Mass), Plain(j.Reason),
 			})
 		}
 	}
@@ -257,8 +257,8 @@ type Count struct {
 	N    int
 }
 
-// counts sorts a map: largest first, then by name.
-func counts(m map[string]int) []Count {
+// Counts sorts a map: largest first, then by name.
+func Counts(m map[string]int) []Count {
 	var out []Count
 	for k, n := range m {
 		out = append(out, Count{k, n})
@@ -286,8 +286,8 @@ func points(d *stats.Difference) string {
 	return fmt.Sprintf("%+.1f [%+.1f, %+.1f], won %d lost %d", 100*d.Mean, 100*d.Low, 100*d.High, d.Won, d.Lost)
 }
 
-// number formats a number that may not have been measured.
-func number(a *float64) string {
+// Number formats a number that may not have been measured.
+func Number(a *float64) string {
 	if a == nil {
 		return "–"
 	}
