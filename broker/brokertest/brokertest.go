@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) Server) {
 		{"pulls from an empty queue are fast", emptyPulls},
 		{"a pull takes one item and no more", noPrefetch},
 		{"no item of a saturated queue is lost", saturated},
+		{"queues say what is left, how often items came, and how old the oldest is", queueViews},
 		{"an item without heartbeats is delivered again", missedHeartbeat},
 		{"heartbeats keep an item", heartbeat},
 		{"a stale holder is harmless", staleHolder},

@@ -45,6 +45,45 @@ func emptyPulls(t *testing.T, s Server) {
 	}
 }
 
+func queueViews(t *testing.T, s Server) {
+	ctx, b := testContext(t), s.Connect(t)
+	_, err := b.Queues(ctx, "r")
+	wantErr(t, "queues of a run that does not exist", err, broker.ErrNoRun)
+	createTasks(t, b, "r", 3)
+	created := time.Now()
+	p := openQueue(t, b, "r", maxWait)
+	view := func(pending, inFlight int, deliveries uint64) broker.Queue {
+		t.Helper()
+		all, err := b.Queues(ctx, "r")
+		q := all["work"]
+		if err != nil || len(all) != 1 || q.Pending != pending || q.InFlight != inFlight || q.Deliveries != deliveries {
+			t.Errorf("got %+v, %v; want %d waiting, %d in work, %d deliveries", all, err, pending, inFlight, deliveries)
+		}
+		return q
+	}
+	oldest := func(q broker.Queue, atLeast, atMost time.Duration) {
+		t.Helper()
+		age, err := b.Oldest(ctx, q)
+		if err != nil || age < atLeast || age > atMost {
+			t.Errorf("the oldest item is %v old, %v; want %v to %v", age, err, atLeast, atMost)
+		}
+	}
+	view(3, 0, 0)
+	first, second := nextItem(t, p), nextItem(t, p)
+	if err := second.Ack(ctx); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(200 * time.Millisecond)
+	// The first one counts while it is in work.
+	oldest(view(1, 1, 2), 200*time.Millisecond, time.Since(created)+time.Second)
+	for _, d := range []*broker.Delivery{first, nextItem(t, p)} {
+		if err := d.Ack(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	oldest(view(0, 0, 3), 0, 0)
+}
+
 func noPrefetch(t *testing.T, s Server) {
 	b := s.Connect(t)
 	createTasks(t, b, "r", 4)
