@@ -368,6 +368,45 @@ func TestHintsDoNotKeepAnIdleWorker(t *testing.T) {
 	}
 }
 
+// TestLeave: a worker that is told to leave finishes what it has, takes nothing more and hands nothing back.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 5 {
+		put(w, "root", 0, fmt.Sprintf("k%d", i), []schemas.Score{{}})
+	}
+	began, goOn, leave := make(chan struct{}, 5), make(chan struct{}), make(chan struct{})
+	wk := &worker.Worker{
+		Courier: w.c, Name: "w", Slots: 2, Leave: leave, Log: slog.New(slog.DiscardHandler),
+		Stages: []stages.Stage{doer{perItem, func(ctx context.Context, in stages.Input, out stages.Output) error {
+			began <- struct{}{}
+			<-goOn
+			return echo(ctx, in, out)
+		}}},
+	}
+	done := make(chan error, 1)
+	go func() { done <- wk.Run(t.Context()) }()
+	<-began
+	<-began
+	close(leave)
+	close(goOn)
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the worker stays")
+	}
+	queues, err := w.c.Broker.Queues(t.Context(), run)
+	if q := queues["expand"]; err != nil || q.Pending != 3 || q.InFlight != 0 || q.Deliveries != 2 {
+		t.Errorf("got %+v, %v; want 3 items that wait and 2 deliveries", q, err)
+	}
+	if keys, err := w.c.Broker.Keys(t.Context(), run, "candidate", 0); len(keys) != 2 {
+		t.Errorf("results of %q, %v; want two", keys, err)
+	}
+}
+
 func TestAStoppedWorkerLeavesNothingBehind(t *testing.T) {
 	w := newWorld(t)
 	line := []stages.Stage{doer{perItem, echo}, doer{gathering, echo}}

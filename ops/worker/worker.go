@@ -57,6 +57,9 @@ type Worker struct {
 	// IdleUntil ends Run after this long without work; 0 = never. It is for systems that start
 	// workers by queue depth.
 	IdleUntil time.Duration
+	// Leave, when it is closed, ends Run without handing an item back: the slots take no more, and finish
+	// those that they have. nil: never.
+	Leave <-chan struct{}
 
 	busy      atomic.Int64
 	lastHit   atomic.Int64 // unix nanoseconds of the last item's end
@@ -65,6 +68,7 @@ type Worker struct {
 	manifests manifests
 	waits     waits
 	wake      chan struct{} // buffered: one pending wake-up for an idle slot
+	leaving   chan struct{} // closed when no slot takes another item
 }
 
 // An idle worker looks for work on every hint, and after pauses that grow from the first of these to
@@ -74,8 +78,8 @@ const (
 	longPause  = 2 * time.Second       // what a lost hint costs at most
 )
 
-// Run works until ctx ends, or until it was idle for IdleUntil. The items in work when ctx ends go
-// back to their queues; that is no failed attempt.
+// Run works until ctx ends, until it was idle for IdleUntil, or until Leave is closed. The items in work
+// when ctx ends go back to their queues; that is no failed attempt. Otherwise they are finished.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.check(); err != nil {
 		return fmt.Errorf("worker: %w", err)
@@ -93,15 +97,15 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	w.lastHit.Store(time.Now().UnixNano())
-	w.wake = make(chan struct{}, 1)
+	w.wake, w.leaving = make(chan struct{}, 1), make(chan struct{})
 	s := newScheduler(w)
 	var slots sync.WaitGroup
-	defer slots.Wait()
-	defer cancel()
 	for range w.Slots {
 		slots.Go(func() { w.slot(ctx, s) })
 	}
 	w.wakeSlots(ctx, s, hints)
+	close(w.leaving)
+	slots.Wait()
 	return nil
 }
 
@@ -125,8 +129,7 @@ func (w *Worker) check() error {
 	return nil
 }
 
-// wakeSlots wakes an idle slot on hints and from time to time, until ctx ends or the worker was idle
-// for IdleUntil.
+// wakeSlots wakes an idle slot on hints and from time to time, until it is time to leave.
 func (w *Worker) wakeSlots(ctx context.Context, s *scheduler, hints <-chan broker.Message) {
 	pause, seen := shortPause, w.lastHit.Load()
 	next := time.NewTimer(pause)
@@ -135,6 +138,8 @@ func (w *Worker) wakeSlots(ctx context.Context, s *scheduler, hints <-chan broke
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-w.Leave:
 			return
 		case m, ok := <-listen:
 			if listen, again = nil, time.After(shortPause); !ok {
@@ -171,7 +176,7 @@ func (w *Worker) wakeOne() {
 // looks at a time. If it finds an item there may be more, so it wakes the next slot. So many idle
 // slots cost no more than one.
 func (w *Worker) slot(ctx context.Context, s *scheduler) {
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !w.isLeaving() {
 		item, err := s.next(ctx)
 		if err == nil {
 			w.wakeOne()
@@ -189,7 +194,17 @@ func (w *Worker) slot(ctx context.Context, s *scheduler) {
 		}
 		select {
 		case <-ctx.Done():
+		case <-w.leaving:
 		case <-w.wake:
 		}
+	}
+}
+
+func (w *Worker) isLeaving() bool {
+	select {
+	case <-w.leaving:
+		return true
+	default:
+		return false
 	}
 }
