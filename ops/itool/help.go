@@ -133,6 +133,12 @@ func longHelp() kong.Vars {
 			"counts as stalled (exit code 4); 0: no limit.",
 		"up_store": "Another store than the one in DIR: disk:PATH or minio://HOST:PORT/BUCKET (keys: " +
 			"ITOOL_MINIO_ACCESS_KEY, ITOOL_MINIO_SECRET_KEY; minios:// for TLS). DIR remembers it.",
+		"work_workers": "Keep 0 to 16 workers on this machine, say, by the number of items that are left: more at " +
+			"once, fewer after --quiet. Each is a process with --slots items; default of --slots: the cores that " +
+			"are there for each.",
+		"work_quiet":   "With --workers: how long fewer must have been enough before some are let go.",
+		"work_devices": "With --workers: GPUs, such as 0,1. Each worker gets one (CUDA_VISIBLE_DEVICES).",
+		"work_places":  "With --devices: workers that share a GPU.",
 		"work_ackwait": "How long a dead worker's item waits for another. At least 3s; heartbeats come three " +
 			"times as often.",
 	}

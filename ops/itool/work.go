@@ -22,6 +22,7 @@ type workCmd struct {
 	Slots     int           `help:"Items in work at once; default: the number of cores."`
 	AckWait   time.Duration `default:"60s" help:"${work_ackwait}"`
 	UntilIdle time.Duration `help:"Leave after so long without work; default: stay."`
+	scaling
 }
 
 func (c *workCmd) Run(ctx context.Context, a *app) error {
@@ -36,6 +37,9 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	chosen, keep, err := choose(line.Stages(e.Engine), c.Stages)
 	if err != nil {
 		return err
+	}
+	if c.Workers != "" && !c.OfPool {
+		return c.scale(ctx, a, chosen, keep)
 	}
 	s, err := c.openWithin(ctx, a, "", 0)
 	if err != nil {
@@ -62,6 +66,9 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	} else {
 		w := job.NewWorker(s.Courier, name, chosen, orCores(c.Slots), a.log)
 		w.AckWait, w.IdleUntil = c.AckWait, c.UntilIdle
+		if c.OfPool { // the pool decides when it leaves
+			w.IdleUntil, w.Leave = 0, untilEOF(os.Stdin)
+		}
 		if dir, err := os.UserCacheDir(); err == nil {
 			w.Cache = filepath.Join(dir, "itool", "policies")
 		}
