@@ -108,13 +108,13 @@ func BenchmarkScale(b *testing.B) {
 	for _, rows := range []int{6_000, 60_000} {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {
 			for b.Loop() {
-				scale(b, rows)
+				rescale(b, rows)
 			}
 		})
 	}
 }
 
-func scale(b *testing.B, rows int) {
+func rescale(b *testing.B, rows int) {
 	dir := b.TempDir()
 	file := filepath.Join(dir, "xlam.jsonl")
 	xlamRows(b, file, rows, 1)
