@@ -1,6 +1,9 @@
 package pattern
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // group reads what stands in parentheses.
 func (p *parser) group() *node {
@@ -30,7 +33,8 @@ func (p *parser) group() *node {
 		n = &node{kind: kindAtomic, subs: []*node{p.choice()}}
 	default:
 		what, _, _ := strings.Cut(p.expr[p.at:], ")")
-		p.fail(at, "a group that begins with (?%s is not supported", what[:min(len(what), 1)])
+		_, first := utf8.DecodeRuneInString(what)
+		p.fail(at, "a group that begins with (?%s is not supported", what[:first])
 	}
 	if !p.accept(")") {
 		p.fail(at, "a ( without its )")

@@ -93,6 +93,7 @@ var refused = []struct {
 	{"comment", `(?#x)`, 0, "(?# is not supported"},
 	{"option for the rest", `(?i)a`, 0, "(?i is not supported"},
 	{"other option", `(?m:a)`, 0, "(?m is not supported"},
+	{"a letter that is no option", `(?ƣ`, 0, "(?ƣ is not supported"},
 	{"loop of the empty text", `(a*)*`, 0, "can be empty"},
 	{"loop of an assertion", `(?:\b)*`, 0, "can be empty"},
 	{"repeated assertion", `\b+`, 2, "no length"},
