@@ -222,6 +222,11 @@ func (p *Puller) stopWaiting(ctx context.Context, sub *nats.Subscription, replie
 	if !p.b.nc.IsConnected() {
 		return nil, p.b.explain(ctx, p.op(), nats.ErrDisconnected)
 	}
+	// A request that the server denies goes unanswered, like one to a queue that has all the
+	// items in work that it may have.
+	if p.b.denied.recent(p.b.timeout+time.Second) != "" {
+		return nil, p.b.explain(ctx, p.op(), errNoAnswer)
+	}
 	return nil, ErrEmpty
 }
 

@@ -56,22 +56,29 @@ func offline(api *jetstream.APIError) bool {
 // Replicas is the number of copies of every stream that this connection makes.
 func (b *Broker) Replicas() int { return b.replicas }
 
-// EnsureReplicas makes the streams that all runs share, and raises every stream of ours that
-// has fewer copies than Config.Replicas. It lowers none, and does nothing if that is one.
-// ErrReplicas if there are too few servers. The server copies the messages after the call.
-func (b *Broker) EnsureReplicas(ctx context.Context) error {
-	if b.replicas == 1 {
-		return nil
-	}
-	op := fmt.Sprintf("keep %d copies of every stream", b.replicas)
+// EnsureShared makes the streams that all runs share: the start messages, the leases, the
+// hand-backs and the states. Workers then need no right to make one.
+func (b *Broker) EnsureShared(ctx context.Context) error {
+	const op = "make the streams that all runs share"
 	if err := b.ensureStartStream(ctx); err != nil {
 		return b.explain(ctx, op, err)
 	}
-	for _, open := range []func(context.Context) (jetstream.KeyValue, error){b.leases, b.handBackBucket} {
+	for _, open := range []func(context.Context) (jetstream.KeyValue, error){b.leases, b.handBackBucket, b.states} {
 		if _, err := open(ctx); err != nil {
 			return b.explain(ctx, op, err)
 		}
 	}
+	return nil
+}
+
+// EnsureReplicas makes the streams that all runs share, and raises every stream of ours that
+// has fewer copies than Config.Replicas. It lowers none.
+// ErrReplicas if there are too few servers. The server copies the messages after the call.
+func (b *Broker) EnsureReplicas(ctx context.Context) error {
+	if err := b.EnsureShared(ctx); err != nil || b.replicas == 1 {
+		return err
+	}
+	op := fmt.Sprintf("keep %d copies of every stream", b.replicas)
 	c, cancel := b.call(ctx)
 	defer cancel()
 	list := b.js.ListStreams(c)

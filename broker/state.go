@@ -29,7 +29,7 @@ func (b *Broker) SetState(ctx context.Context, run string, text []byte) error {
 	if len(text) > maxState {
 		return fmt.Errorf("broker: %s: %w: %d bytes, %d are the most", op, ErrTooLarge, len(text), maxState)
 	}
-	kv, err := b.keyValue(ctx, bucket{name: bucketStates, ttl: StateLife})
+	kv, err := b.states(ctx)
 	if err != nil {
 		return b.explain(ctx, op, err)
 	}
@@ -37,6 +37,10 @@ func (b *Broker) SetState(ctx context.Context, run string, text []byte) error {
 	defer cancel()
 	_, err = kv.Put(c, run, text)
 	return b.explain(ctx, op, err)
+}
+
+func (b *Broker) states(ctx context.Context) (jetstream.KeyValue, error) {
+	return b.keyValue(ctx, bucket{name: bucketStates, ttl: StateLife})
 }
 
 // State reads the state of a run. ErrNotExist: it was not set for StateLife, or never.

@@ -26,6 +26,7 @@ type connection struct {
 	CA             string `json:"ca" name:"ca" env:"ITOOL_NATS_CA" placeholder:"FILE" help:"${target_ca}"`
 	Cert           string `json:"cert" env:"ITOOL_NATS_CERT" placeholder:"FILE" help:"${target_cert}"`
 	Key            string `json:"key" env:"ITOOL_NATS_KEY" placeholder:"FILE" help:"${target_key}"`
+	Inbox          string `json:"inbox" env:"ITOOL_NATS_INBOX" placeholder:"NAME" help:"${target_inbox}"`
 	StreamReplicas int    `json:"stream_replicas" env:"ITOOL_STREAM_REPLICAS" placeholder:"N" help:"${target_copies}"`
 
 	Store string `json:"store" env:"ITOOL_STORE" placeholder:"STORE" help:"${target_store}"`
@@ -62,7 +63,7 @@ func (c connection) site() (site.Connection, error) {
 	return site.Connection{
 		Broker: c.Broker, Token: os.Getenv("ITOOL_NATS_TOKEN"), User: c.User, Password: password,
 		Creds: c.Creds, NKey: c.NKey, CA: c.CA, Cert: c.Cert, Key: c.Key,
-		Replicas: c.StreamReplicas, Store: c.Store, StoreLogin: c.storeLogin.site(),
+		Inbox: c.Inbox, Replicas: c.StreamReplicas, Store: c.Store, StoreLogin: c.storeLogin.site(),
 	}, nil
 }
 

@@ -24,6 +24,9 @@ func longHelp() kong.Vars {
 			"tokens, tools, duplicates, doubtful rows.",
 		"data_against": "A file that the data should not hold, such as a benchmark's: questions that are in both " +
 			"are counted. Repeatable.",
+		"commands_deploy": "Write the configuration that gives each stage its own login, with the least rights, at " +
+			"broker and store.",
+		"deploy_passwords": "Choose random passwords and write them to passwords.env, instead of leaving them empty.",
 		"commands_estimate": "Say what a run will take on this machine in time and memory, from a small pilot of " +
 			"it.",
 		"commands_import": "Write a GGUF file (llama.cpp) as a Hugging Face folder, which every other command " +
@@ -69,6 +72,7 @@ func longHelp() kong.Vars {
 		"target_creds": "Log in with this .creds file (a JWT and its key).",
 		"target_nkey":  "Log in with the nkey seed in this file.",
 		"target_user":  "Log in as this user; the password is in ITOOL_NATS_PASSWORD or in --password-file.",
+		"target_inbox": "Answers of the broker arrive on _INBOX_NAME.>: for a user who may read only those (deploy-config).",
 		"target_pass": "File with the password of --user. The token of a broker that wants one goes into " +
 			"ITOOL_NATS_TOKEN.",
 		"target_ca":   "Authority of the broker's certificates, a PEM file.",

@@ -27,6 +27,8 @@ type Connection struct {
 	CA             string // path of a PEM file: the authority of the servers' certificates
 	Cert, Key      string // paths of PEM files: our own certificate
 
+	Inbox string // answers arrive on _INBOX_<Inbox>.>, where the user may read only those; "": _INBOX.>
+
 	Replicas int // copies of every stream that this process makes; 0: one
 
 	// Timeout limits one exchange with the broker; 0: that of broker.Config. An election on a cluster
@@ -78,7 +80,8 @@ func Connect(ctx context.Context, c Connection, log *slog.Logger) (*broker.Broke
 	}
 	b, err := broker.Connect(ctx, broker.Config{
 		URL: c.Broker, Token: c.Token, User: c.User, Password: c.Password, Creds: c.Creds, NKeySeed: c.NKey,
-		CA: c.CA, Cert: c.Cert, Key: c.Key, Replicas: c.Replicas, Timeout: c.Timeout, Name: "itool", Log: log,
+		CA: c.CA, Cert: c.Cert, Key: c.Key, Replicas: c.Replicas, Timeout: c.Timeout,
+		InboxToken: c.Inbox, Name: "itool", Log: log,
 	})
 	switch {
 	case errors.Is(err, broker.ErrUnavailable):
