@@ -184,13 +184,14 @@ func (s *site) take(spec stages.Spec) act {
 			if err != nil {
 				return err
 			}
-			err = errors.Join(d.Heartbeat(ctx), second(d.FailedAttempts(ctx)), d.HandBack(ctx))
-			if err == nil && spec.Gather {
+			err = errors.Join(d.Heartbeat(ctx), second(d.FailedAttempts(ctx)))
+			if err == nil && spec.Gather { // while this role alone has the item
 				var l *broker.Lease
 				if l, err = b.Acquire(ctx, fmt.Sprintf("%s-%s-0", run, spec.Name), role, 2*time.Second); err == nil {
 					err = errors.Join(l.Renew(ctx), l.Release(ctx))
 				}
 			}
+			err = errors.Join(err, d.HandBack(ctx))
 			return err
 		}}
 }

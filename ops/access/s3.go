@@ -28,7 +28,7 @@ func S3(r Role, bucket, prefix string) ([]byte, error) {
 		return s
 	}
 	p := policy{Version: "2012-10-17", Statement: []statement{
-		{Effect: "Allow", Action: []string{"s3:GetBucketLocation", "s3:ListBucket"}, Resource: []string{arn + bucket}},
+		{"Allow", []string{"s3:GetBucketLocation", "s3:ListBucket"}, []string{arn + bucket}},
 		objects([]string{"s3:GetObject"}, append([]string{storage.IdentityKey}, r.Store.Read...)...),
 	}}
 	if len(r.Store.Write) > 0 {

@@ -28,7 +28,8 @@ func TestDeployConfig(t *testing.T) {
 			t.Errorf("%s has the mode %o", name, info.Mode().Perm())
 		}
 	}
-	if code, _, errs := itool(t, t.TempDir(), "deploy-config", dir); code == 0 || !strings.Contains(errs, "new folder") {
+	if code, _, errs := itool(t, t.TempDir(), "deploy-config", dir); code == 0 ||
+		!strings.Contains(errs, "new folder") {
 		t.Errorf("a second time: exit code %d, %s", code, errs)
 	}
 	if code, _, errs := itool(t, t.TempDir(), "deploy-config", dir+"2", "--bucket", "b*"); code != 2 ||

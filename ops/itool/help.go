@@ -72,7 +72,8 @@ func longHelp() kong.Vars {
 		"target_creds": "Log in with this .creds file (a JWT and its key).",
 		"target_nkey":  "Log in with the nkey seed in this file.",
 		"target_user":  "Log in as this user; the password is in ITOOL_NATS_PASSWORD or in --password-file.",
-		"target_inbox": "Answers of the broker arrive on _INBOX_NAME.>: for a user who may read only those (deploy-config).",
+		"target_inbox": "Answers of the broker arrive on _INBOX_NAME.>, for a user who may read only those." +
+			" See deploy-config.",
 		"target_pass": "File with the password of --user. The token of a broker that wants one goes into " +
 			"ITOOL_NATS_TOKEN.",
 		"target_ca":   "Authority of the broker's certificates, a PEM file.",
