@@ -37,6 +37,7 @@ type Case struct {
 	ID      string           // the benchmark's, or ROW-TURN; the only one of its name in its file
 	Example schemas.Example  // Messages and Tools are asked, Reference or Acceptable is right
 	Entry   *multiturn.Entry // a conversation of several turns; nil: one turn
+	bank    *bankQuestion    // of API-Bank; nil: none
 	// Refused says why it is wrong without being asked: the benchmark's own answer fails its check, so
 	// no answer can pass.
 	Refused string

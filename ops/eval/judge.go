@@ -64,6 +64,10 @@ func (f *File) verdict(c *Case, a Answer) (schemas.Verdict, error) {
 		v.ErrorName, v.ErrorType = ErrForm, string(bfcl.CodeSyntax)
 		return v, nil //nolint:nilerr // it is the verdict
 	}
+	if c.bank != nil {
+		c.bank.judge(&v)
+		return v, nil
+	}
 	x, err := judge.NewExaminer(&c.Example)
 	if err != nil {
 		return v, err

@@ -86,7 +86,9 @@ func Summarise(model string, files []File, verdicts []schemas.Verdict, seed uint
 		}
 		r.Groups = append(r.Groups, g)
 	}
-	if counts := bfcl.Tally(verdicts); len(counts) > 0 {
+	counts := bfcl.Tally(verdicts)
+	maps.DeleteFunc(counts, func(name string, _ bfcl.Count) bool { return strings.HasPrefix(name, bankPrefix) })
+	if len(counts) > 0 {
 		board := bfcl.Aggregate(counts)
 		r.Board = &board
 	}

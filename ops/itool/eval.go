@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"itool/ops/eval"
@@ -17,9 +18,9 @@ import (
 // evalCmd is `itool eval`: ask a model the questions of a benchmark, and judge its answers.
 type evalCmd struct {
 	target
-	Bench      []string `sep:"none" required:"" placeholder:"bfcl|FILE" help:"${eval_bench}"`
+	Bench      []string `sep:"none" required:"" placeholder:"bfcl|apibank|FILE" help:"${eval_bench}"`
 	Data       string   `placeholder:"DIR" help:"${eval_data}"`
-	Categories []string `placeholder:"NAME,…" help:"Of BFCL, such as live_simple; default: all."`
+	Categories []string `placeholder:"NAME,…" help:"Of a benchmark, such as live_simple or level_1; default: all."`
 	Texts      string   `name:"long-context" placeholder:"FILE" help:"${eval_texts}"`
 	Most       int      `placeholder:"N" help:"Most questions of each file, spread evenly over it; default: all."`
 
@@ -88,6 +89,8 @@ func (c *evalCmd) check() error {
 			"with answers that are there already")
 	case c.Endpoint != "" && c.EndpointModel == "":
 		return coded(exitUsage, "--endpoint-model is missing: the name of the model at the endpoint")
+	case slices.Contains(c.Bench, "bfcl") && slices.Contains(c.Bench, "apibank"):
+		return coded(exitUsage, "bfcl and apibank lie in different folders: run them one after the other")
 	case c.MaxTokens < 1 || c.Most < 0 || c.AtOnce < 0:
 		return coded(exitUsage, "--max-tokens is at least 1, --most and --at-once at least 0")
 	}
@@ -99,25 +102,38 @@ func (c *evalCmd) questions(ctx context.Context) (files []eval.File, skipped []e
 	o := eval.Options{Most: c.Most, LongContext: c.Texts, Today: time.Now()}
 	var paths []string
 	for _, b := range c.Bench {
-		if b != "bfcl" {
+		if folder := benchFolders[b]; folder != "" && c.Data == "" {
+			return nil, nil, coded(exitUsage, "--bench %s: say with --data where the benchmark lies: the folder %s", b,
+				folder)
+		}
+		switch b {
+		case "bfcl":
+			found, left, err := o.BFCL(c.Data, c.Categories)
+			if err != nil {
+				return nil, nil, err
+			}
+			paths, skipped = append(paths, found...), append(skipped, left...)
+		case "apibank":
+			found, err := o.APIBank(ctx, c.Data, c.Categories)
+			if err != nil {
+				return nil, nil, err
+			}
+			files = append(files, found...)
+		default:
 			paths = append(paths, b)
-			continue
 		}
-		if c.Data == "" {
-			return nil, nil, coded(exitUsage, "--bench bfcl: say with --data where the benchmark lies: the folder "+
-				"bfcl_eval/data of github.com/ShishirPatil/gorilla (berkeley-function-call-leaderboard), version 3")
-		}
-		found, left, err := o.BFCL(c.Data, c.Categories)
-		if err != nil {
-			return nil, nil, err
-		}
-		paths, skipped = append(paths, found...), append(skipped, left...)
 	}
-	if len(paths) == 0 {
+	if len(paths)+len(files) == 0 {
 		return nil, nil, fmt.Errorf("none of these categories can be run: %s", skipped[0].Why)
 	}
-	files, err = o.Load(ctx, paths)
-	return files, skipped, err
+	read, err := o.Load(ctx, paths)
+	return append(files, read...), skipped, err
+}
+
+// benchFolders are the folders of the benchmarks that --data names.
+var benchFolders = map[string]string{
+	"bfcl":    "bfcl_eval/data of github.com/ShishirPatil/gorilla (berkeley-function-call-leaderboard), version 3",
+	"apibank": "api-bank of github.com/AlibabaResearch/DAMO-ConvAI",
 }
 
 // answers has the questions answered, or reads answers that are there. name is the model's for people.

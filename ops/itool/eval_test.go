@@ -43,6 +43,9 @@ func TestEval(t *testing.T) {
 		{"--endpoint http://127.0.0.1:1/v1", exitUsage, []string{"--endpoint-model is missing"}},
 		{"--endpoint 127.0.0.1 --endpoint-model m", exitUsage, []string{"--endpoint: ", "want http://"}},
 		{"--answers " + good + " --bench bfcl", exitUsage, []string{"say with --data where the benchmark lies"}},
+		{"--answers " + good + " --bench apibank", exitUsage, []string{"the folder api-bank of github.com"}},
+		{"--answers " + good + " --bench apibank --bench bfcl", exitUsage, []string{"run them one after the other"}},
+		{"--answers " + good + " --bench apibank --data " + dir, 1, []string{"give the folder api-bank of"}},
 		{"--answers " + good + " --bench bfcl --data " + dir, 1, []string{"holds no BFCL_v3_*.json"}},
 	} {
 		args := append([]string{"eval", "--bench", bench}, strings.Fields(c.args)...)

@@ -44,9 +44,10 @@ func longHelp() kong.Vars {
 			"in bf16); default: the best this machine has in float32. itool doctor lists them.",
 		"commands_eval": "Ask a model the questions of a benchmark or a dataset, and judge its answers. The same " +
 			"command again resumes.",
-		"eval_bench": "Questions: bfcl (the Berkeley Function Calling Leaderboard, version 3; see --data), or a " +
-			"dataset file in any format that a run takes. Repeatable.",
-		"eval_data": "With --bench bfcl: the folder with BFCL_v3_*.json and possible_answer/.",
+		"eval_bench": "Questions: bfcl (the Berkeley Function Calling Leaderboard, version 3) or apibank (levels 1 " +
+			"and 2), both with --data, or a dataset file in any format that a run takes. Repeatable.",
+		"eval_data": "The benchmark's folder: of bfcl that with BFCL_v3_*.json and possible_answer/, of apibank that " +
+			"with test-data/.",
 		"eval_texts": "Of BFCL's multi_turn_long_context: the texts that fill its results, BFCL's long_context.py; " +
 			"default: looked for beside --data.",
 		"eval_model": "Ask this model: a folder in Hugging Face format, or a GGUF file.",
