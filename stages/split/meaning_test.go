@@ -101,8 +101,8 @@ func TestMoreLayouts(t *testing.T) {
 		{"parameters of several kinds", `{"messages": [` + ask + `, ` + callWith(`{"order_id": "W0"}`) +
 			`], "tools": [{"name": "find_order", "parameters": {"anyOf": [{"type": "object", "properties": ` +
 			`{"order_id": {"type": "string"}}}, {"type": "object"}]}}]}`, nil, []want{{"", nil, found}}},
-		{"reasoning that the prompt began is kept", messages(ask, `{"role": "assistant", "content": "Hm.</think>\n\nHo."}`),
-			nil, []want{{"", nil, "Hm.</think>\n\nHo."}}},
+		{"reasoning that the prompt began is kept", messages(ask, `{"role": "assistant", "content": `+
+			`"Hm.</think>\n\nHo."}`), nil, []want{{"", nil, "Hm.</think>\n\nHo."}}},
 		{"and dropped", messages(ask, `{"role": "assistant", "content": "Hm.</think>\n\nHo."}`),
 			map[string]any{"reasoning": "drop"}, []want{{"", nil, "Ho."}}},
 		{"and dropped before a call", messages(ask, `{"role": "assistant", "content": "Hm.\n</think>", "tool_calls": `+
@@ -113,7 +113,8 @@ func TestMoreLayouts(t *testing.T) {
 		{"nothing but reasoning", messages(ask, `{"role": "assistant", "content": "<think>Hm.</think>"}`), nil,
 			[]want{{"no_answer nothing stands behind its reasoning", nil, ""}}},
 		{"a part that the server keeps", messages(`{"role": "user", "content": [{"type": "text", "text": "And now?", `+
-			`"cache_control": {"type": "ephemeral"}}]}`, wasSent), nil, []want{{"", []string{shownNew}, "It was sent."}}},
+			`"cache_control": {"type": "ephemeral"}}]}`, wasSent), nil,
+			[]want{{"", []string{shownNew}, "It was sent."}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, _ := learn(t, format.OpenAI, c.row+"\n", c.cfg)

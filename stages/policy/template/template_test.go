@@ -258,6 +258,29 @@ func TestRender(t *testing.T) {
 	}
 }
 
+// TestCases: templates that others have rendered wrongly, with what jinja2 3.1.6 writes.
+func TestCases(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for _, c := range []struct{ file, ctx, want string }{
+		{"19-null-in-template.jinja", read("19-null-in-template.jsonl"), "<|im_start|>system\n- f: None\n" +
+			"  x default=None\n<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nI cannot.<|im_end|>\n"},
+		{"20-parenthesised-if.jinja", `{"messages": [{"role": "user", "content": " hi "}, {"role": "assistant", ` +
+			`"content": null}], "add_generation_prompt": true}`, "<|im_start|>user\nhi<|im_end|>\n" +
+			"<|im_start|>assistant\n<|im_end|>\n<|im_start|>assistant\n"},
+	} {
+		got, err := compile(t, read(c.file)).Execute(json.RawMessage(c.ctx))
+		if err != nil || got != c.want {
+			t.Errorf("%s: got %q, %v, want %q", c.file, got, err, c.want)
+		}
+	}
+}
+
 func TestDateAndContent(t *testing.T) {
 	x := compile(t, `{{ strftime_now("%d %b %Y") if strftime_now is defined else "26 Jul 2024" }}`+
 		`{% for m in messages %}|{{ m.content }}{% endfor %}{{ tools | tojson if tools }}`)
