@@ -72,7 +72,7 @@ func mapped(f func(string) string) strMethod {
 	}}
 }
 
-func asked(f func(string) bool) strMethod {
+func predicate(f func(string) bool) strMethod {
 	return strMethod{nil, func(x *exec, s string, _ []any) any {
 		x.work(len(s) / 4)
 		return f(s)
@@ -293,7 +293,7 @@ func expandTabs(x *exec, s string, a []any) any {
 
 // every tells whether s is not empty and is holds for all of it.
 func every(is func(rune) bool) strMethod {
-	return asked(func(s string) bool {
+	return predicate(func(s string) bool {
 		return s != "" && strings.IndexFunc(s, func(r rune) bool { return !is(r) }) < 0
 	})
 }
@@ -303,10 +303,10 @@ var strMethods = map[string]strMethod{
 	"swapcase": mapped(swapCase), "title": mapped(title),
 	"isalnum": every(isAlnum), "isalpha": every(unicode.IsLetter), "isdigit": every(isDigit), "isspace": every(isSpace),
 	"isdecimal": every(func(r rune) bool { return unicode.Is(unicode.Nd, r) }), "isnumeric": every(isNumeric),
-	"isascii":      asked(isASCII),
-	"isidentifier": asked(isIdentifier), "islower": asked(isLower), "isupper": asked(isUpper),
-	"istitle":     asked(isTitle),
-	"isprintable": asked(func(s string) bool { return strings.IndexFunc(s, notPrintable) < 0 }),
+	"isascii":      predicate(isASCII),
+	"isidentifier": predicate(isIdentifier), "islower": predicate(isLower), "isupper": predicate(isUpper),
+	"istitle":     predicate(isTitle),
+	"isprintable": predicate(func(s string) bool { return strings.IndexFunc(s, notPrintable) < 0 }),
 	"strip":       stripper(true, true), "lstrip": stripper(true, false), "rstrip": stripper(false, true),
 	"startswith": affix("startswith", strings.HasPrefix), "endswith": affix("endswith", strings.HasSuffix),
 	"find": search("find", false, false), "index": search("index", false, true),
