@@ -24,7 +24,7 @@ func (r *Report) Findings() []string {
 	}
 	if e := r.Effect; e != nil {
 		out = append(out, effect("warm-up", e.WarmUp, nil)...)
-		out = append(out, effect("rounds after the warm-up", e.Rounds, e.RoundsOfHeadroom)...)
+		out = append(out, effect("rounds after the warm-up", e.Rounds, e.HeadroomShare)...)
 	}
 	out = append(out, r.stageRemarks()...)
 	for _, b := range []string{schemas.DifficultyEasy, schemas.DifficultyMedium, schemas.DifficultyHard} {

@@ -128,10 +128,10 @@ func (r *Report) gainsOfHeadroom() {
 	for i := range r.Rounds {
 		rd := &r.Rounds[i]
 		if p := r.PolicyOf(rd.Round + 1); p != nil && p.Accuracy != nil {
-			rd.GainOfHeadroom = shareOfHeadroom(p.Accuracy.Gain, rd.Headroom)
+			rd.HeadroomShare = shareOfHeadroom(p.Accuracy.Gain, rd.Headroom)
 		}
 		if rd.Round == 0 && r.Effect != nil {
-			r.Effect.RoundsOfHeadroom = shareOfHeadroom(r.Effect.Rounds, rd.Headroom)
+			r.Effect.HeadroomShare = shareOfHeadroom(r.Effect.Rounds, rd.Headroom)
 		}
 	}
 }
@@ -205,7 +205,7 @@ func (r *Report) gateShare() Gate {
 			"It is as uncertain as that gain.",
 	}
 	for _, rd := range r.Rounds {
-		if s := rd.GainOfHeadroom; s != nil {
+		if s := rd.HeadroomShare; s != nil {
 			g.add(rd, fmt.Sprintf("%.0f %%", 100**s), "")
 		}
 	}

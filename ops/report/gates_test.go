@@ -82,14 +82,14 @@ func TestDiagnostics(t *testing.T) {
 		math.Abs(h.Gap.Mean-0.16) > 1e-9 || h.Gap.Lost != 2 || h.Gap.N != 100 {
 		t.Errorf("headroom %+v", h)
 	}
-	if s := r.Rounds[0].GainOfHeadroom; s == nil || math.Abs(*s-0.25) > 1e-9 {
+	if s := r.Rounds[0].HeadroomShare; s == nil || math.Abs(*s-0.25) > 1e-9 {
 		t.Errorf("gain of headroom %v, want 4 points of 16", s)
 	}
-	if s := r.Effect.RoundsOfHeadroom; s == nil || math.Abs(*s-0.25) > 1e-9 {
+	if s := r.Effect.HeadroomShare; s == nil || math.Abs(*s-0.25) > 1e-9 {
 		t.Errorf("effect of the headroom %v, want 4 points of 16", s)
 	}
-	if rd := r.Rounds[1]; rd.GainOfHeadroom != nil || rd.Sides != nil {
-		t.Errorf("a round that trained nothing has a gain %v or sides %v", rd.GainOfHeadroom, rd.Sides)
+	if rd := r.Rounds[1]; rd.HeadroomShare != nil || rd.Sides != nil {
+		t.Errorf("a round that trained nothing has a gain %v or sides %v", rd.HeadroomShare, rd.Sides)
 	}
 	doc, err := json.Marshal(r)
 	if err != nil {

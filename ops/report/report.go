@@ -40,7 +40,7 @@ type Report struct {
 	Plateau      *Plateau        `json:"plateau,omitempty"` // nil: not measured, see warmup.plateau
 	Gates        []Gate          `json:"gates"`             // conditions for believing the numbers
 	Failures     []Failure       `json:"failures,omitempty"`
-	Refused      []Failure       `json:"refused,omitempty"`    // results that were none, with their writers
+	Refused      []Failure       `json:"refused,omitempty"`    // invalid results, with their writers
 	Unreadable   []string        `json:"unreadable,omitempty"` // records that were left out, and why
 	Foreign      int             `json:"foreign,omitempty"`    // records that are no items of the run
 	Seconds      []StageTime     `json:"seconds"`              // in the order of the line
@@ -137,10 +137,10 @@ type Effect struct {
 	WarmUp *stats.Difference `json:"warm_up,omitempty"` // warm-up − base
 	Rounds *stats.Difference `json:"rounds,omitempty"`  // last policy − warm-up
 
-	// RoundsOfHeadroom is the share of the warm-up's headroom that the rounds gained: Rounds ÷
+	// HeadroomShare is the share of the warm-up's headroom that the rounds gained: Rounds ÷
 	// the headroom, both as shares of rows. It is nil if one of them is missing, or if the
 	// headroom is not positive.
-	RoundsOfHeadroom *float64 `json:"rounds_of_headroom,omitempty"`
+	HeadroomShare *float64 `json:"rounds_of_headroom,omitempty"`
 }
 
 // Plateau is what more epochs of fine-tuning would change after the warm-up. A probe, a copy of
@@ -208,10 +208,10 @@ type Round struct {
 	Lengths        *Lengths  `json:"lengths,omitempty"`  // of policy Round; nil: not counted
 	Judge          *Judge    `json:"judge,omitempty"`    // of policy Round
 	Headroom       *Headroom `json:"headroom,omitempty"` // of policy Round; nil: not measured
-	// GainOfHeadroom is the share of the headroom that the round gained: the gain of policy
+	// HeadroomShare is the share of the headroom that the round gained: the gain of policy
 	// Round+1 over policy Round ÷ Headroom.Gap, both as shares of rows. It is nil if one of them
 	// is missing, or if the headroom is not positive.
-	GainOfHeadroom *float64 `json:"gain_of_headroom,omitempty"`
+	HeadroomShare *float64 `json:"gain_of_headroom,omitempty"`
 
 	unfinishedToo bool // filter.unfinished
 }

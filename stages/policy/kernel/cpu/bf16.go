@@ -39,10 +39,10 @@ const (
 func bf16Steps(k int) int { return (k + blockRows - 1) / blockRows }
 
 // pack rounds up to 32 rows of k values into a block: value p of row j is x[j·stride + p],
-// or x[p·stride + j] unless along. right says which factor it is.
-func (b *bf16Kernels) pack(dst, x []float32, stride int, along, right bool, rows, k int) {
+// or x[p·stride + j] unless rowMajor. right says which factor it is.
+func (b *bf16Kernels) pack(dst, x []float32, stride int, rowMajor, right bool, rows, k int) {
 	steps := bf16Steps(k)
-	if along {
+	if rowMajor {
 		for j := range blockRows {
 			at := j * 16 // the second tile follows the first
 			if j < rows {
@@ -59,7 +59,7 @@ func (b *bf16Kernels) pack(dst, x []float32, stride int, along, right bool, rows
 		}
 		b.pairs(&dst[0], &x[0], stride, k, rows)
 	}
-	if along == right {
+	if rowMajor == right {
 		b.turn(&dst[0], 2*steps)
 	}
 }
@@ -174,8 +174,8 @@ func (p *product) blockBF16(s *scratch, r *right, a, b []float32, m0, panel, pan
 //go:noinline
 func (l *level) timesBF16(s *scratch, m, n, k int, left []float32, row, step int,
 	right factor, add bool, c []float32, cRow int) {
-	steps, along, stride, accumulate := bf16Steps(k), step == 1, row, 0
-	if !along {
+	steps, rowMajor, stride, accumulate := bf16Steps(k), step == 1, row, 0
+	if !rowMajor {
 		stride = step
 	}
 	if add {
@@ -183,7 +183,7 @@ func (l *level) timesBF16(s *scratch, m, n, k int, left []float32, row, step int
 	}
 	a, acc := grow(&s.left, steps*stepFloats), grow(&s.acc, groupPanels*blockRows*blockRows)
 	for i := 0; i < m; i += blockRows {
-		l.bf16.pack(a, left[i*row:], stride, along, false, min(blockRows, m-i), k)
+		l.bf16.pack(a, left[i*row:], stride, rowMajor, false, min(blockRows, m-i), k)
 		for j := 0; j < n; j += groupPanels * blockRows {
 			panels := min(groupPanels, (n-j+blockRows-1)/blockRows)
 			b := right.b[j/blockRows*right.panel:]

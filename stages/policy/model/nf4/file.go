@@ -84,11 +84,11 @@ func (f Files) Read(name string, n, k int) (*Weight, error) {
 	if w.codes, err = part[""].Bytes(name, safetensors.U8, (n*k+1)/2, 1); err != nil {
 		return nil, err
 	}
-	book, err := part[bookName].Float32(name+bookName, len(Codebook))
+	codebook, err := part[bookName].Float32(name+bookName, len(Codebook))
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Equal(book, Codebook[:]) {
+	if !slices.Equal(codebook, Codebook[:]) {
 		return fail("%s has another codebook than nf4", bookName)
 	}
 	blocks := (n*k + block - 1) / block
