@@ -19,7 +19,7 @@ const (
 	RecordManifest  = "manifest"
 	RecordGather    = "gather"
 	RecordFailed    = "failed"
-	RecordRefused   = "refused" // failed rows: a result that was none, and its writer
+	RecordRefused   = "refused" // failed rows: an invalid result, and its writer
 	RecordCancel    = "cancel"  // an end row, or no body: the record's existence cancels the run
 	RecordEnd       = "end"
 )
@@ -54,7 +54,7 @@ const (
 const (
 	ReasonRejected = "rejected" // the stage says that no retry can succeed
 	ReasonAttempts = "attempts" // every attempt failed
-	ReasonInvalid  = "invalid"  // what was published as its result is none
+	ReasonInvalid  = "invalid"  // what was published as its result is invalid
 )
 
 // Values of Example.Part and Verdict.Part: what an example is used for. Every

@@ -30,7 +30,7 @@ type runStatus struct {
 	Stalled string            `json:"stalled,omitempty"` // why a person must act, and how
 	Waits   []string          `json:"waits,omitempty"`   // what the keeper knows that the run waits for
 	Foreign int               `json:"foreign,omitempty"` // messages in open rounds that are no items
-	Refused int               `json:"refused,omitempty"` // results of open rounds that were none
+	Refused int               `json:"refused,omitempty"` // invalid results of open rounds
 	Waiting []courier.Waiting `json:"waiting,omitempty"` // what workers say that they wait for
 
 	view line.View

@@ -15,7 +15,7 @@ import (
 	"itool/storage"
 )
 
-// check reads a result and says why it is none: its header, its schema, its body to the end, its rows. An
+// check reads a result and says why it is invalid: its header, its schema, its body to the end, its rows. An
 // error is of broker or store, or says that the run must wait; then nothing is known of the result.
 func (k *Keeper) check(
 	ctx context.Context, s *runState, rd Round, spec stages.Spec, m broker.Message, policy string,

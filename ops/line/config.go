@@ -53,8 +53,8 @@ const MostBatchRows = 32
 
 // BatchRowsFor is the BatchRows of a model with that many parameters, when the setting leaves it open. A
 // task then takes seconds on two cores: measured with 135 million parameters, a row of 450 tokens with a
-// short answer takes 1.4 s, so that 8 rows are a task. Below 4 rows decoding would be slow for its rows
-// share too few readings of the weights.
+// short answer takes 1.4 s, so that 8 rows are a task. Below 4 rows decoding would be slow, because its rows
+// share too few passes over the weights.
 func BatchRowsFor(parameters int) int {
 	const work = 1_100_000_000 // parameters × rows
 	return min(max(work/max(parameters, 1), 4), MostBatchRows)

@@ -62,7 +62,7 @@ func (k *Keeper) Step(ctx context.Context, start broker.Message) (State, error) 
 	if !s.state.Ended && !s.read {
 		if err := k.open(ctx, s, start); err != nil {
 			st, err := k.conclude(ctx, s, nil, err)
-			k.say(ctx, s, st, err)
+			k.publishStatus(ctx, s, st, err)
 			return st, err
 		}
 	}
@@ -72,7 +72,7 @@ func (k *Keeper) Step(ctx context.Context, start broker.Message) (State, error) 
 // step is Step for a run whose start message was read.
 func (k *Keeper) step(ctx context.Context, s *runState) (State, error) {
 	st, err := k.stepOnce(ctx, s)
-	k.say(ctx, s, st, err)
+	k.publishStatus(ctx, s, st, err)
 	return st, err
 }
 

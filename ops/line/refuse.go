@@ -15,13 +15,13 @@ import (
 	"itool/storage"
 )
 
-// A result that is none (check.go) is refused: a record says who wrote it and why, the result is taken out of
+// An invalid result (check.go) is refused: a record says who wrote it and why, the result is taken out of
 // the stream, and its item is done again. After some times the item is given up.
 
 // maxRefused is how many results of one item are refused before the item is given up.
 const maxRefused = 5
 
-// refuse deals with a result that is none. Each step can be repeated: a keeper that dies in the middle leaves
+// refuse deals with an invalid result. Each step can be repeated: a keeper that dies in the middle leaves
 // a result that the next keeper refuses again, or a task that it publishes again.
 func (k *Keeper) refuse(
 	ctx context.Context, s *runState, rd Round, t *tally, spec stages.Spec, m broker.Message, why string,
@@ -48,7 +48,7 @@ func (k *Keeper) refuse(
 		k.Log.Warn("refused a result", "run", s.run.Name, "result", m.Address.String(), "writer", writer, "why", why)
 	}
 	if t.refused[m.Key] < maxRefused {
-		err = k.again(ctx, s, rd, spec, m)
+		err = k.redo(ctx, s, rd, spec, m)
 		if err == nil || !errors.Is(err, broker.ErrKept) {
 			if err != nil { // some of the item's records may be missing now
 				s.opened[roundID(rd.Result, m.Round)] = false
@@ -113,11 +113,11 @@ func (k *Keeper) readRefused(ctx context.Context, s *runState, t *tally, r int) 
 	return nil
 }
 
-// again has an item done again by the stage whose result was refused. The records between the round's task
+// redo has an item done again by the stage whose result was refused. The records between the round's task
 // and the refused result are taken out, from the front, and published again, from the back: the server then
 // delivers them again. If a keeper dies meanwhile, the task is missing, and the next keeper publishes it
 // when it opens the round.
-func (k *Keeper) again(
+func (k *Keeper) redo(
 	ctx context.Context, s *runState, rd Round, spec stages.Spec, refused broker.Message,
 ) error {
 	records := []string{rd.Task}
@@ -183,8 +183,8 @@ func downstream(chain []stages.Spec, spec stages.Spec) []stages.Spec {
 	return nil
 }
 
-// unreadable deals with a record of a stage that gathers, or rather with the error of reading it: if the
-// record is none, it is refused, and the stage is woken again.
+// unreadable deals with the error of reading a record of a stage that gathers: if the record itself is
+// invalid, it is refused, and the stage is woken again.
 func (k *Keeper) unreadable(ctx context.Context, s *runState, record string, r int, why error) error {
 	var infra *courier.InfraError
 	var newer *schemas.NewerError

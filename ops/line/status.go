@@ -19,7 +19,7 @@ type Status struct {
 	Stalled string   `json:"stalled,omitempty"` // why a person must act, and how; "": nothing of the kind
 	Waiting []string `json:"waiting,omitempty"` // what may go on by itself, and what helps; sorted
 	Foreign int      `json:"foreign,omitempty"` // messages in open rounds that are no items
-	Refused int      `json:"refused,omitempty"` // results of open rounds that were none
+	Refused int      `json:"refused,omitempty"` // invalid results of open rounds
 	Keeper  string   `json:"keeper"`            // who says so
 }
 
@@ -54,8 +54,8 @@ const (
 // them. Workers that are started by the depth of the queue need longer, but then it is true so long.
 const noWorkerAfter = 30 * time.Second
 
-// say renews the run's status. It is no failure of the run if that fails.
-func (k *Keeper) say(ctx context.Context, s *runState, st State, err error) {
+// publishStatus renews the run's status. It is no failure of the run if that fails.
+func (k *Keeper) publishStatus(ctx context.Context, s *runState, st State, err error) {
 	if st.Ended || errors.Is(err, broker.ErrNoRun) || ctx.Err() != nil {
 		return
 	}

@@ -29,7 +29,7 @@ type tally struct {
 	read  map[string]uint64 // by record: the position behind which nothing was read yet
 
 	foreign int            // records whose key is not in the manifest
-	refused map[string]int // by key: results that were no results
+	refused map[string]int // by key: invalid results
 	writers map[string]int // by writer: the same; see refuse.go
 }
 
@@ -142,7 +142,7 @@ func (k *Keeper) countResult(
 	return nil
 }
 
-// checkInput says why a result is none that was made from the result of another stage: it was made from
+// checkInput says why a result is invalid that was made from the result of another stage: it was made from
 // another one than the run has now. orphan: the run has none now, because it was refused.
 func (k *Keeper) checkInput(
 	ctx context.Context, t *tally, spec stages.Spec, m broker.Message, i int,

@@ -23,7 +23,7 @@ type Params struct {
 	TokenBudget   int // sampled tokens after which no iteration begins; 0 = no budget
 	Patience      int // iterations without a change of the root's ranking before a stop; 0 = never stop early
 
-	// Coverage ends the drawing at a node when its distinct fragments hold this share
+	// Coverage ends the draws at a node when its distinct fragments hold this share
 	// of the probability at temperature 1, since another fragment is then unlikely.
 	// 0 to 1; 0 = draw up to the limit. On the made-up tool calls of the tests, 0.99
 	// saves two tokens in five and loses no pair.

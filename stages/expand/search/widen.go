@@ -68,7 +68,7 @@ func (s *searcher) drawFor(ctx context.Context, open []*widening) error {
 				break
 			}
 			if w.paths[k] == nil {
-				s.requests = append(s.requests, s.drawing(w, k, ahead))
+				s.requests = append(s.requests, s.drawRequest(w, k, ahead))
 				places = append(places, &w.paths[k])
 			}
 		}
@@ -86,8 +86,8 @@ func (s *searcher) drawFor(ctx context.Context, open []*widening) error {
 	return nil
 }
 
-// drawing is the request of draw k of a leaf.
-func (s *searcher) drawing(w *widening, k int, ahead bool) Request {
+// drawRequest is the request of draw k of a leaf.
+func (s *searcher) drawRequest(w *widening, k int, ahead bool) Request {
 	r := s.request(w.leaf, 1, w.seeds+uint64(k)+1)
 	if s.oracle.Ahead == 0 {
 		return r
