@@ -63,7 +63,8 @@ func TestKeysThatMeanSomething(t *testing.T) {
 			got, _ := learn(t, format.OpenAI, c.row+"\n", nil)
 			for _, g := range got {
 				if g.reason != "bad_row" || !strings.Contains(g.detail, c.place) {
-					t.Errorf("%s\ngot %q (%s), answer %q; want bad_row with %q", c.row, g.reason, g.detail, g.answer, c.place)
+					t.Errorf("%s\ngot %q (%s), answer %q; want bad_row with %q", c.row, g.reason, g.detail, g.answer,
+						c.place)
 				}
 			}
 		})
@@ -82,8 +83,9 @@ func TestMoreLayouts(t *testing.T) {
 		{"tools in the system turn", `{"messages": [{"role": "system", "content": "Be kind.", "tools": ` + orderTools +
 			`}, ` + ask + `, ` + callWith(`{"order_id": "W0"}`) + `]}`, nil,
 			[]want{{"", []string{"Be kind.\n\n# Tools", `"name": "find_order"`}, found}}},
-		{"tools in a system turn without text", `{"messages": [{"role": "system", "tools": ` + orderTools + `}, ` + ask +
-			`, ` + callWith(`{"order_id": "W0"}`) + `]}`, nil, []want{{"", []string{`"name": "find_order"`}, found}}},
+		{"tools in a system turn without text", `{"messages": [{"role": "system", "tools": ` + orderTools + `}, ` +
+			ask + `, ` + callWith(`{"order_id": "W0"}`) + `]}`, nil,
+			[]want{{"", []string{`"name": "find_order"`}, found}}},
 		{"other tools in the system turn", `{"messages": [{"role": "system", "content": "Be kind.", "tools": ` +
 			orderTools + `}, ` + ask + `, ` + wasSent + `], "tools": [{"name": "other"}]}`, nil,
 			[]want{{"bad_tools messages[0].tools: the row has other tools, too", nil, ""}}},

@@ -103,7 +103,8 @@ func (t *turns) rest(e schemas.Example, row format.Row, answers []int, tools []t
 		var why error
 		switch {
 		case m.Context:
-			reason, why = NotLearnt, errors.New("it is marked not to be learnt, or it stands before the one answer that the row asks for")
+			reason, why = NotLearnt,
+				errors.New("it is marked not to be learnt, or stands before the one answer that is asked for")
 		case t.cfg.Turns == LastTurn && n < len(answers)-1:
 			reason, why = NotLearnt, errors.New("split.turns is last")
 		case broken != nil && s.reason == "":

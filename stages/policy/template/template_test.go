@@ -269,10 +269,12 @@ func TestCases(t *testing.T) {
 	}
 	for _, c := range []struct{ file, ctx, want string }{
 		{"19-null-in-template.jinja", read("19-null-in-template.jsonl"), "<|im_start|>system\n- f: None\n" +
-			"  x default=None\n<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nI cannot.<|im_end|>\n"},
-		{"20-parenthesised-if.jinja", `{"messages": [{"role": "user", "content": " hi "}, {"role": "assistant", ` +
-			`"content": null}], "add_generation_prompt": true}`, "<|im_start|>user\nhi<|im_end|>\n" +
-			"<|im_start|>assistant\n<|im_end|>\n<|im_start|>assistant\n"},
+			"  x default=None\n<|im_end|>\n<|im_start|>user\nq<|im_end|>\n" +
+			"<|im_start|>assistant\nI cannot.<|im_end|>\n"},
+		{"20-parenthesised-if.jinja", `{"messages": [{"role": "user", "content": " hi "}, ` +
+			`{"role": "assistant", "content": null}], "add_generation_prompt": true}`,
+			"<|im_start|>user\nhi<|im_end|>\n" +
+				"<|im_start|>assistant\n<|im_end|>\n<|im_start|>assistant\n"},
 	} {
 		got, err := compile(t, read(c.file)).Execute(json.RawMessage(c.ctx))
 		if err != nil || got != c.want {
