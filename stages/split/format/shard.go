@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -22,7 +24,8 @@ import (
 //	…
 //
 // The bytes are those of the file, so that an error names the same line and byte as a look
-// into the file does. A row that is too long has -1 bytes and no line of bytes.
+// into the file does. A row that cannot be taken out of the file has -1 bytes and no line of bytes. What
+// is wrong with it stands behind the -1 as ["problem", "field", "what"]; nothing: it is too long.
 const shardHead = "itool rows 1 %s %d %d\n"
 
 // shardWindow is what packing and unpacking a shard keep in memory.
@@ -53,8 +56,7 @@ func NewShard(first int) (*Shard, error) {
 func (s *Shard) Add(raw Raw) error {
 	s.Rows++
 	if raw.Err != nil {
-		_, err := fmt.Fprintf(s.enc, "%d -1\n", raw.Line)
-		return err
+		return s.addError(raw)
 	}
 	s.Size += len(raw.Bytes)
 	if _, err := fmt.Fprintf(s.enc, "%d %d\n", raw.Line, len(raw.Bytes)); err != nil {
@@ -64,6 +66,19 @@ func (s *Shard) Add(raw Raw) error {
 		return err
 	}
 	_, err := s.enc.Write([]byte{'\n'})
+	return err
+}
+
+func (s *Shard) addError(raw Raw) error {
+	var row *RowError
+	if !errors.As(raw.Err, &row) || raw.Err.Error() == tooLong().Error() {
+		_, err := fmt.Fprintf(s.enc, "%d -1\n", raw.Line)
+		return err
+	}
+	reason, err := json.Marshal([]string{string(row.Problem), row.Field, row.What})
+	if err == nil {
+		_, err = fmt.Fprintf(s.enc, "%d -1 %s\n", raw.Line, reason)
+	}
 	return err
 }
 
@@ -158,12 +173,16 @@ func (raw *Raw) read(text *bufio.Reader, buf []byte) ([]byte, error) {
 		return buf, err
 	}
 	var n int
-	if _, err := fmt.Sscanf(string(line), "%d %d\n", &raw.Line, &n); err != nil || n < -1 || n > maxRow {
+	head, reason, told := strings.Cut(strings.TrimSuffix(string(line), "\n"), " [")
+	if _, err := fmt.Sscanf(head+"\n", "%d %d\n", &raw.Line, &n); err != nil || n < -1 || n > maxRow || told && n >= 0 {
 		return buf, notShard("%.60q stands where a row's line and length are wanted", line)
 	}
 	if n < 0 {
 		raw.Err = tooLong()
-		return buf, nil
+		if told {
+			raw.Err, err = storedError("[" + reason)
+		}
+		return buf, err
 	}
 	if cap(buf) < n+1 {
 		buf = make([]byte, n+1, 2*n+1)
@@ -177,6 +196,15 @@ func (raw *Raw) read(text *bufio.Reader, buf []byte) ([]byte, error) {
 	}
 	raw.Bytes = buf[:n]
 	return buf, nil
+}
+
+// storedError reads what addError wrote.
+func storedError(reason string) (row, broken error) {
+	var said []string
+	if err := json.Unmarshal([]byte(reason), &said); err != nil || len(said) != 3 {
+		return nil, notShard("%.60q: want what is wrong with a row", reason)
+	}
+	return fail(Problem(said[0]), said[1], "%s", said[2]), nil
 }
 
 func notShard(format string, args ...any) error {

@@ -52,8 +52,8 @@ func pack(t testing.TB, data string, n int) (kind format.Format, shards [][]byte
 func TestShard(t *testing.T) {
 	rows := []string{
 		openaiRow, "{\"messages\":\n oops}", openaiRow, "\"\xff\n\"", `{"messages": "` + strings.Repeat("x", 1<<20) +
-			`"}`, "[]",
-		openaiRow,
+			`"}`, "[]", "", // nothing between two commas
+		openaiRow, "",
 	}
 	data := "[" + strings.Join(rows, ",\n\n") + "]"
 	var want []string
@@ -114,6 +114,9 @@ func TestWrongShards(t *testing.T) {
 			"more rows than were published"},
 		{"a huge length", []byte(zstded(t, head+"1 99999999999\n{}\n")), "digest", 0, 2, "line and length are wanted"},
 		{"no length", []byte(zstded(t, head+"hello\n")), "digest", 0, 2, "line and length are wanted"},
+		{"an error that is none", []byte(zstded(t, head+"1 -1 [1]\n2 2\n{}\n")), "digest", 0, 2, "want what is wrong"},
+		{"a row with an error", []byte(zstded(t, head+"1 2 [\"a\",\"b\",\"c\"]\n{}\n")), "digest", 0, 2,
+			"line and length are wanted"},
 		{"a wrong length", []byte(zstded(t, head+"1 1\n{}\n2 2\n{}\n")), "digest", 0, 2, "longer than its length says"},
 		{"no line end", []byte(zstded(t, strings.Repeat("x", 1<<20))), "digest", 0, 2, "a line without an end"},
 		{"no zstd", []byte("hello"), "digest", 0, 2, "the zstd data"},
