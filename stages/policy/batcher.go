@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/sample"
 )
 
@@ -29,7 +30,6 @@ type Batcher struct {
 	// Used by Run only.
 	prefixes prefixCache
 	drawing  []*Stream // those that the current step draws for
-	pickFunc func(i int, logits []float32)
 }
 
 // ErrBusy says that the limit of requests that wait or run is reached.
@@ -50,7 +50,6 @@ func NewBatcher(p *Policy, requests, tokens int) *Batcher {
 		b.session.cache.limit = p.tokensIn(maxBatchBytes, maxBatchRows*p.ContextLength())
 	}
 	b.prefixes.cache = &b.session.cache
-	b.pickFunc = b.pick // once: a method value allocates
 	return b
 }
 
@@ -80,7 +79,7 @@ func (b *Batcher) Start(ctx context.Context, prompt []int32, req Request, top in
 		return nil, fmt.Errorf("policy: start: %d tokens of prompt and answer are more than the %d that the engine "+
 			"holds: ask for a shorter answer", s.maxTokens, b.session.cache.limit)
 	}
-	s.row = row{limit: limit, sampler: sample.New(req.Seed)}
+	s.row = row{req: &s.req, limit: limit, sampler: sample.New(req.Seed)}
 	select {
 	case b.inFlight <- struct{}{}:
 	default:
@@ -135,10 +134,21 @@ func (b *Batcher) Run(ctx context.Context) {
 		if slices.ContainsFunc(running, func(s *Stream) bool { return s.prefilled }) {
 			chunk = blockRows // others wait for their next token
 		}
-		b.prefill(running, chunk)
-		b.step(running)
+		if err := b.compute(running, chunk); err != nil {
+			for _, s := range running {
+				s.failed = err
+			}
+		}
 		running = slices.DeleteFunc(running, b.ended)
 	}
+}
+
+// compute continues a prompt and draws a token for each stream. The error is of the device.
+func (b *Batcher) compute(running []*Stream, chunk int) (err error) {
+	defer kernel.Catch(&err)
+	b.prefill(running, chunk)
+	b.step(running)
+	return nil
 }
 
 // ended ends a stream whose last step was its last, and tells whether it was.
@@ -223,72 +233,53 @@ func (b *Batcher) step(running []*Stream) {
 		return
 	}
 	f, session := b.session.f, b.session
-	f.ids, session.paths = f.ids[:0], session.paths[:0]
+	f.ids.Host, f.picks, session.paths = f.ids.Host[:0], f.picks[:0], session.paths[:0]
 	b.prefixes.makeRoom(len(b.drawing))
-	for _, s := range b.drawing {
+	b.constrain()
+	for i, s := range b.drawing {
 		var err error
 		if s.row.path, err = session.cache.slots(s.row.path, 1); err != nil {
 			panic("policy: " + err.Error()) // fits has counted
 		}
-		f.ids = append(f.ids, s.row.last)
+		f.ids.Host = append(f.ids.Host, s.row.last)
 		session.paths = append(session.paths, s.row.path)
+		f.picks = s.row.ask(f.picks, i, s.top, s.allowed)
 	}
-	session.treeDecode(f.ids, session.paths)
-	f.eachRow(len(b.drawing), b.pickFunc)
+	f.treeDecode(treeRows{&session.cache, session.paths})
+	f.answer()
 	for _, s := range b.drawing {
-		b.take(s)
+		s.take(b.p, &f.picks[s.row.pick])
 	}
 }
 
-// pick draws the next token of stream i, for take. It may run for several streams at once.
-func (b *Batcher) pick(i int, logits []float32) {
-	s := b.drawing[i]
-	var id int32
-	var logp float64
-	if c := s.req.Constraint; c == nil {
-		id, logp = s.row.sampler.Pick(logits, s.req.settings())
-	} else if id, logp, s.failed = s.row.pickAllowed(logits, s.req.settings(), c); s.failed != nil {
+// constrain asks the constraints what may be drawn, several at once: their work grows with the vocabulary.
+func (b *Batcher) constrain() {
+	if !slices.ContainsFunc(b.drawing, func(s *Stream) bool { return s.req.Constraint != nil }) {
 		return
 	}
-	s.next = Token{ID: id, LogProb: logp, Top: alternatives(logits, s.top, float64(logits[id])-logp)}
-	s.next.alignTop()
+	kernel.Spread(len(b.drawing), func(first, last int) {
+		for _, s := range b.drawing[first:last] {
+			if s.req.Constraint != nil {
+				s.allowed, s.failed = s.req.Constraint.Allowed()
+			}
+		}
+	})
 }
 
-// pickAllowed picks among the tokens that a constraint allows.
-func (r *row) pickAllowed(logits []float32, set sample.Settings, c Constraint) (int32, float64, error) {
-	allowed, err := c.Allowed()
-	if err != nil {
-		return 0, 0, err
-	}
-	id, logp := r.sampler.PickAllowed(logits, allowed, set)
-	if id < 0 {
-		return 0, 0, errors.New("policy: the constraint allows no token")
-	}
-	return id, logp, nil
-}
-
-// take publishes the token that a stream has picked, and decides whether it was the last.
-func (b *Batcher) take(s *Stream) {
-	if s.failed != nil {
-		return
-	}
-	r, t := &s.row, s.next
-	if t.LogProb-t.LogProb != 0 {
-		s.failed = fmt.Errorf("policy: log-probability %v: the weights are broken, or overflow", t.LogProb)
-		return
-	}
-	r.last = t.ID
-	r.limit--
-	if s.req.Constraint != nil {
-		s.req.Constraint.Accept(t.ID)
-	}
+// take publishes the token that a stream has drawn.
+func (s *Stream) take(p *Policy, pick *kernel.Pick) {
 	switch {
-	case b.p.IsEnd(t.ID):
-		r.end = ReasonEndOfTurn
-	case s.req.Stop != nil && s.req.Stop(t.ID):
-		r.end = ReasonStop
-	case r.limit == 0:
-		r.end = ReasonLength
+	case s.failed != nil:
+		return
+	case pick.ID < 0:
+		s.failed = errors.New("policy: the constraint allows no token")
+		return
 	}
+	if err := s.row.take(p, pick); err != nil {
+		s.failed = fmt.Errorf("policy: %w", err)
+		return
+	}
+	t := Token{ID: pick.ID, LogProb: pick.LogProb, Top: pick.Likeliest}
+	t.alignTop()
 	s.publish(func() { s.tokens = append(s.tokens, t) })
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"itool/stages/policy/kernel"
 )
 
 // continuousBatch implements continuous batching for the sessions of one policy: the rows of all
@@ -28,8 +30,6 @@ type continuousBatch struct {
 	f       *forward
 	running []*decoder
 	trees   []treeRows
-	owners  []rowOwner                      // by row of the head
-	pick    func(row int, logits []float32) // lets the owner of a row of the head pick tokens
 }
 
 // processorCacheBytes is the size of weights up to which every session decodes separately. Measured with
@@ -37,12 +37,6 @@ type continuousBatch struct {
 // as apart, with two trees or eight; with 11 MB 0.9 (two trees) to 1.25 (eight); with 28 MB 0.9 to 1.5;
 // with 55 MB 1.2 to 1.7.
 const processorCacheBytes = 8 << 20
-
-// rowOwner says that a row of the head has the logits behind a node of a decoder's token tree.
-type rowOwner struct {
-	decoder *decoder
-	node    int32
-}
 
 // signal tells a waiting goroutine why it was woken.
 type signal int
@@ -58,7 +52,6 @@ var errPanicked = errors.New("another draw of the same batch panicked (see there
 func (b *continuousBatch) decode(d *decoder) {
 	if b.separate {
 		own := continuousBatch{f: d.f, running: []*decoder{d}}
-		own.prepare()
 		for !d.done() {
 			own.step()
 		}
@@ -79,9 +72,8 @@ func (b *continuousBatch) decode(d *decoder) {
 // lead decodes for all until d is done.
 func (b *continuousBatch) lead(d *decoder) {
 	if b.f == nil {
-		b.f = &forward{m: d.p.model, d: d.p.model.Device}
+		b.f = newForward(d.p.model)
 	}
-	b.prepare()
 	finished := false
 	defer func() {
 		if !finished { // a panic: it is unknown which rows have got their token
@@ -126,15 +118,26 @@ func (b *continuousBatch) join() {
 	b.joining = b.joining[:0]
 }
 
-// step draws one token for every row. A token that several rows share, or that was computed before, goes
-// through no layer again.
+// step draws one token for every row. A failure of the device ends all decoders.
 func (b *continuousBatch) step() {
 	b.mu.Lock()
 	b.join()
 	b.mu.Unlock()
-	defer b.endStep()
+	defer clear(b.trees) // so that a session that has left can be collected
+	if err := b.compute(); err != nil {
+		for _, d := range b.running {
+			d.err = err
+		}
+	}
+}
+
+// compute runs the layers and the head. A token that several rows share, or that was computed before, goes
+// through no layer again.
+func (b *continuousBatch) compute() (err error) {
+	defer kernel.Catch(&err)
 	f := b.f
-	f.ids, b.trees, b.owners = f.ids[:0], b.trees[:0], b.owners[:0]
+	f.ids.Host, f.picks, b.trees = f.ids.Host[:0], f.picks[:0], b.trees[:0]
+	heads := 0
 	for _, d := range b.running {
 		if d.err = d.extend(); d.err != nil {
 			continue
@@ -143,58 +146,44 @@ func (b *continuousBatch) step() {
 			b.trees = append(b.trees, treeRows{&d.cache, d.paths})
 		}
 		for _, n := range d.fresh {
-			f.ids = append(f.ids, d.drawn.nodes[n].token)
+			f.ids.Host = append(f.ids.Host, d.drawn.nodes[n].token)
 		}
-		for _, n := range d.heads {
-			b.owners = append(b.owners, rowOwner{d, n})
-		}
+		f.picks = d.ask(f.picks, heads)
+		heads += len(d.heads.Host)
 	}
-	if len(b.owners) == 0 {
-		return
+	if heads == 0 {
+		return nil
 	}
-	if len(f.ids) > 0 {
-		f.treeDecode(f.ids, b.trees...)
+	if len(f.ids.Host) > 0 {
+		f.treeDecode(b.trees...)
 	}
-	b.gather()
-	f.eachRow(len(b.owners), b.pick)
+	b.gather(heads)
+	f.answer()
 	for _, d := range b.running {
 		for i := range d.rows {
-			d.take(i)
+			d.take(i, f.picks)
 		}
 	}
+	return nil
 }
 
 // gather keeps the residual stream of the tokens that the step has computed, and collects in f.x that of
 // all rows of the head.
-func (b *continuousBatch) gather() {
-	f, at := b.f, 0
+func (b *continuousBatch) gather(heads int) {
+	f, c, at := b.f, b.f.m.HiddenSize, 0
 	for _, d := range b.running {
-		if d.err != nil {
-			continue
-		}
-		for _, n := range d.fresh {
-			at += copy(d.drawn.row(n), f.x[at:])
+		if n := len(d.fresh); d.err == nil && n > 0 { // nodes are numbered in the order in which they were added
+			f.d.Copy(d.drawn.rows(d.fresh[0], n), f.x.Slice(at, at+n*c))
+			at += n * c
 		}
 	}
-	f.size(len(b.owners))
+	f.size(heads)
 	at = 0
-	for _, o := range b.owners {
-		at += copy(f.x[at:], o.decoder.drawn.row(o.node))
-	}
-}
-
-// endStep drops the references to sessions' caches, so that a session that has left can be collected.
-func (b *continuousBatch) endStep() {
-	clear(b.trees)
-	clear(b.owners)
-}
-
-// prepare makes pick once: a closure made in every step would be allocated in every step.
-func (b *continuousBatch) prepare() {
-	if b.pick == nil {
-		b.pick = func(row int, logits []float32) {
-			o := b.owners[row]
-			o.decoder.pick(o.node, logits)
+	for _, d := range b.running {
+		if d.err == nil {
+			f.d.Send(&d.heads)
+			f.d.GatherRows(f.x.From(at), d.drawn.hidden, d.heads, c)
+			at += len(d.heads.Host) * c
 		}
 	}
 }

@@ -23,7 +23,7 @@ type watched struct {
 	most atomic.Int64
 }
 
-func (w *watched) MatMul(y, x []float32, m kernel.Matrix, t int, add bool) {
+func (w *watched) MatMul(y, x kernel.Floats, m kernel.Matrix, t int, add bool) {
 	for was := w.most.Load(); was < int64(t) && !w.most.CompareAndSwap(was, int64(t)); was = w.most.Load() {
 	}
 	w.Device.MatMul(y, x, m, t, add)

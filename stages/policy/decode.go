@@ -6,29 +6,12 @@ import (
 	"fmt"
 	"slices"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/sample"
 )
 
 // This file is decoding along one tree: Session.Draw continues many branches together, one token for
 // each in every step. continuous.go joins the steps of several sessions.
-
-// row is a request that is being drawn.
-type row struct {
-	request int     // index in requests and draws
-	path    []int32 // cache slots of its tokens, the prompt's included
-	last    int32   // the token after them, whose keys are not computed yet
-	node    int32   // of the session's token tree: the token at the end of path, in a step
-	limit   int     // tokens that it may still draw
-	sampler *sample.Sampler
-	picked  picked
-	end     Reason // empty while it runs
-}
-
-// picked is the next token of a row, and its log-probability in nats.
-type picked struct {
-	id   int32
-	logp float64
-}
 
 // decoder is one call of Draw while it runs. Its rows are those of the session.
 type decoder struct {
@@ -38,7 +21,7 @@ type decoder struct {
 	draws   []Draw
 	err     error       // why it ended before its rows did
 	fresh   []int32     // nodes that the current step computes; their paths are in Session.paths
-	heads   []int32     // nodes whose logits the current step computes
+	heads   kernel.Ints // nodes that the current step draws after
 	signals chan signal // wakes its goroutine while another one leads; buffered: at most one is pending
 }
 
@@ -107,13 +90,12 @@ func (d *decoder) add(request int) error {
 	draw.Tokens, draw.LogProbs = make([]int32, 0, room), make([]float32, 0, room)
 	path := append(make([]int32, 0, len(r.From.path)+room), r.From.path...)
 	d.rows = append(d.rows, row{
-		request: request, path: path, last: r.From.last, limit: limit, sampler: d.newSampler(r.Seed),
+		req: r, request: request, path: path, last: r.From.last, limit: limit, sampler: d.newSampler(r.Seed),
 	})
 	return nil
 }
 
-// newSampler reuses a sampler of a row that has ended: its buffer has a number for each token of the
-// vocabulary.
+// newSampler reuses a sampler of a row that has ended.
 func (s *Session) newSampler(seed uint64) *sample.Sampler {
 	n := len(s.samplers)
 	if n == 0 {
@@ -131,7 +113,7 @@ func (d *decoder) extend() error {
 	if err := d.ctx.Err(); err != nil {
 		return err
 	}
-	d.paths, d.fresh, d.heads = d.paths[:0], d.fresh[:0], d.heads[:0]
+	d.paths, d.fresh, d.heads.Host = d.paths[:0], d.fresh[:0], d.heads.Host[:0]
 	for i := range d.rows {
 		r, after := &d.rows[i], int32(-1)
 		if n := len(r.path); n > 0 {
@@ -150,64 +132,45 @@ func (d *decoder) extend() error {
 			r.path = append(r.path, d.drawn.nodes[r.node].slot)
 		}
 		if n := &d.drawn.nodes[r.node]; n.head < 0 {
-			n.head = int32(len(d.heads))
-			d.heads = append(d.heads, r.node)
+			n.head = int32(len(d.heads.Host))
+			d.heads.Host = append(d.heads.Host, r.node)
 		}
 	}
-	for _, n := range d.heads {
+	for _, n := range d.heads.Host {
 		d.drawn.nodes[n].head = -1
 	}
 	return nil
 }
 
-// pick draws the next token, for take, of all rows that are at a node. It may run for several nodes at
-// once. The rows have the same logits, so rows with the same settings share the first one's distribution.
-func (d *decoder) pick(node int32, logits []float32) {
-	var first *row
-	for i := range d.rows {
-		r := &d.rows[i]
-		if r.node != node {
-			continue
-		}
-		set := d.reqs[r.request].settings()
-		if first != nil && set == d.reqs[first.request].settings() {
-			r.picked.id, r.picked.logp = r.sampler.PickAs(first.sampler, logits, set)
-			continue
-		}
-		r.picked.id, r.picked.logp = r.sampler.Pick(logits, set)
-		if first == nil {
-			first = r
+// ask adds what follows the nodes of the step, which are the rows from on of the head.
+func (d *decoder) ask(picks []kernel.Pick, from int) []kernel.Pick {
+	for i, node := range d.heads.Host {
+		for j := range d.rows {
+			if r := &d.rows[j]; r.node == node {
+				picks = r.ask(picks, from+i, 0, nil)
+			}
 		}
 	}
+	return picks
 }
 
-// take appends the token that row i has picked, and decides whether it was the last.
-func (d *decoder) take(i int) {
+// take appends the token that row i has drawn.
+func (d *decoder) take(i int, picks []kernel.Pick) {
 	if d.err != nil {
 		return
 	}
 	r := &d.rows[i]
-	req, draw, id, logp := &d.reqs[r.request], &d.draws[r.request], r.picked.id, r.picked.logp
-	if logp-logp != 0 {
-		d.err = fmt.Errorf("request %d: log-probability %v: the weights are broken, or overflow", r.request, logp)
+	pick, draw := &picks[r.pick], &d.draws[r.request]
+	if err := r.take(d.p, pick); err != nil {
+		d.err = fmt.Errorf("request %d: %w", r.request, err)
 		return
 	}
-	draw.Tokens = append(draw.Tokens, id)
-	draw.LogProbs = append(draw.LogProbs, float32(logp))
-	r.last = id
-	r.limit--
-	switch {
-	case d.p.IsEnd(id):
-		r.end = ReasonEndOfTurn
-	case req.Stop != nil && req.Stop(id):
-		r.end = ReasonStop
-	case r.limit == 0:
-		r.end = ReasonLength
-	}
+	draw.Tokens = append(draw.Tokens, pick.ID)
+	draw.LogProbs = append(draw.LogProbs, float32(pick.LogProb))
 	if r.end != "" {
 		draw.Reason, draw.End = r.end, d.branch(r.path, r.last)
-		if req.Done != nil {
-			req.Done(draw)
+		if r.req.Done != nil {
+			r.req.Done(draw)
 		}
 	}
 }

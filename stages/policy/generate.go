@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"itool/stages/policy/kernel"
 )
 
 // The number of prompts that decode together, and the size of their KV cache. Both bound the memory. A
@@ -18,7 +20,8 @@ const (
 // batch of prompts decodes until the longest answer has ended. req.From is not used; prompt i draws with
 // seed req.Seed + i. The draws are in the order of the prompts. They have no End, because the cache is
 // reused. A prompt's draw does not depend on the other prompts.
-func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) ([]Draw, error) {
+func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (_ []Draw, err error) {
+	defer kernel.Catch(&err)
 	order := make([]int, len(prompts))
 	for i, ids := range prompts {
 		order[i] = i

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
 )
 
@@ -12,12 +13,13 @@ import (
 // A session uses it as a stack: it only ever takes back the slots that were handed out last. A batcher
 // counts the holders of each slot, and uses a released slot again. One cache must not be used both ways.
 type kvCache struct {
-	k, v      [][]float32 // by layer, (slots, G, D)
-	width     int         // G·D
-	used      int         // slots handed out so far, released ones included
-	freeSlots []int32     // of them, those that were released
-	refs      []int32     // number of holders, by slot; only of slots that the method slots has handed out
-	limit     int         // largest number of slots
+	d         kernel.Device
+	k, v      []kernel.Floats // by layer, (slots, G, D)
+	width     int             // G·D
+	used      int             // slots handed out so far, released ones included
+	freeSlots []int32         // of them, those that were released
+	refs      []int32         // number of holders, by slot; only of slots that the method slots has handed out
+	limit     int             // largest number of slots
 }
 
 // firstSlots is the number of slots that the first allocation has room for.
@@ -25,7 +27,7 @@ const firstSlots = 256
 
 func newCache(m *model.Model, limit int) kvCache {
 	return kvCache{
-		k: make([][]float32, len(m.Layers)), v: make([][]float32, len(m.Layers)),
+		d: m.Device, k: make([]kernel.Floats, len(m.Layers)), v: make([]kernel.Floats, len(m.Layers)),
 		width: m.NumKVHeads * m.HeadDim, limit: limit,
 	}
 }
@@ -37,15 +39,24 @@ func (c *kvCache) take(n int) (first int, err error) {
 	}
 	first = c.used
 	c.used += n
-	if need := c.used * c.width; len(c.k) > 0 && need > len(c.k[0]) {
+	if len(c.k) > 0 && c.used*c.width > c.k[0].Len() {
 		// Doubling bounds the total cost of growing by about one copy of each token.
-		slots := min(max(c.used, 2*len(c.k[0])/c.width, firstSlots), c.limit)
+		slots := min(max(c.used, 2*c.k[0].Len()/c.width, firstSlots), c.limit)
 		for i := range c.k {
-			c.k[i] = append(make([]float32, 0, slots*c.width), c.k[i]...)[:slots*c.width]
-			c.v[i] = append(make([]float32, 0, slots*c.width), c.v[i]...)[:slots*c.width]
+			c.k[i] = longer(c.d, c.k[i], slots*c.width)
+			c.v[i] = longer(c.d, c.v[i], slots*c.width)
 		}
 	}
 	return first, nil
+}
+
+// longer returns memory for n numbers that begin with those of x.
+func longer(d kernel.Device, x kernel.Floats, n int) kernel.Floats {
+	more := d.Floats(n)
+	if x.Len() > 0 {
+		d.Copy(more, x)
+	}
+	return more
 }
 
 // dropLast takes back the last n slots that take has handed out.
@@ -93,9 +104,10 @@ func (c *kvCache) release(slots []int32) {
 }
 
 // write stores the rows of k and v (rows, G, D) in their slots.
-func (c *kvCache) write(layer int, slots []int32, k, v []float32) {
-	for i, slot := range slots {
-		copy(c.k[layer][int(slot)*c.width:], k[i*c.width:(i+1)*c.width])
-		copy(c.v[layer][int(slot)*c.width:], v[i*c.width:(i+1)*c.width])
-	}
+func (c *kvCache) write(layer int, slots kernel.Ints, k, v kernel.Floats) {
+	c.d.ScatterRows(c.k[layer], k, slots, c.width)
+	c.d.ScatterRows(c.v[layer], v, slots, c.width)
 }
+
+// layer is the keys and values of one layer.
+func (c *kvCache) layer(i int) kernel.KV { return kernel.KV{K: c.k[i], V: c.v[i]} }

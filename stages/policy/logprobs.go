@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"itool/stages/policy/sample"
+	"itool/stages/policy/kernel"
 )
 
 // packTokens is the number of tokens of one packed batch. A longer sequence gets a batch of its own. It
@@ -18,7 +18,8 @@ type Sequence struct{ Prompt, Answer []int32 }
 
 // Score returns, for each token of ids but the first, its log-probability in nats after the tokens before
 // it, and the top likeliest tokens in its place. Like LogProbs it uses the model's raw distribution.
-func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, error) {
+func (p *Policy) Score(ctx context.Context, ids []int32, top int) (_ []Token, err error) {
+	defer kernel.Catch(&err)
 	if err := p.checkSequence(Sequence{Prompt: ids}); err != nil {
 		return nil, fmt.Errorf("policy: score: %w", err)
 	}
@@ -28,29 +29,41 @@ func (p *Policy) Score(ctx context.Context, ids []int32, top int) ([]Token, erro
 	}
 	f := p.takeForward()
 	defer p.forwards.Put(f)
-	grow(&f.pos, n)
+	f.ids.Host, f.pos.Host = append(f.ids.Host[:0], ids[:n]...), f.pos.Host[:0]
 	for i := range n {
-		f.pos[i] = int32(i)
+		f.pos.Host = append(f.pos.Host, int32(i))
 	}
-	f.cu = append(f.cu[:0], 0, int32(n))
-	f.layers(ids[:n], f.pos, f.attendPacked)
-	var sampler sample.Sampler // for LogSumExp only
+	f.pack(0, int32(n))
+	f.layers(f.attendPacked)
+	f.normLast(n)
 	out := make([]Token, 0, n)
-	err := f.eachLogits(n, func(row int, logits []float32) error {
+	for at := 0; at < n; at += blockRows {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
-		lse := sampler.LogSumExp(logits)
-		if lse-lse != 0 {
-			return fmt.Errorf("policy: score: token %d: %w", row+1, errLogits(lse))
+		if out, err = f.scoreRows(out, ids[at+1:min(at+blockRows, n)+1], at, top); err != nil {
+			return nil, err
 		}
-		id := ids[row+1]
-		t := Token{ID: id, LogProb: float64(logits[id]) - lse, Top: alternatives(logits, min(top, len(logits)), lse)}
+	}
+	return out, nil
+}
+
+// scoreRows appends the tokens that follow rows from on of the normed residual stream.
+func (f *forward) scoreRows(out []Token, ids []int32, from, top int) ([]Token, error) {
+	f.picks = f.picks[:0]
+	for i := range ids {
+		f.picks = append(f.picks, kernel.Pick{Row: i, Of: ids[i : i+1], LogProbs: make([]float64, 1), Top: top})
+	}
+	f.d.Sample(f.picks, f.act.H.From(from*f.m.HiddenSize), f.m.Head)
+	for i, p := range f.picks {
+		if p.LogProb-p.LogProb != 0 {
+			return nil, fmt.Errorf("policy: score: token %d: %w", from+i+1, errLogits(p.LogProb))
+		}
+		t := Token{ID: ids[i], LogProb: p.LogProbs[0], Top: p.Likeliest}
 		t.alignTop()
 		out = append(out, t)
-		return nil
-	})
-	return out, err
+	}
+	return out, nil
 }
 
 // LogProbs returns log π(answer[i] | prompt, answer[:i]) in nats for each token of each answer, at
@@ -62,7 +75,8 @@ func (p *Policy) LogProbs(ctx context.Context, seqs []Sequence) ([][]float32, er
 }
 
 // LogProbsWith is LogProbs that calls progress after each packed batch, with the number of sequences done.
-func (p *Policy) LogProbsWith(ctx context.Context, seqs []Sequence, progress func(done int)) ([][]float32, error) {
+func (p *Policy) LogProbsWith(ctx context.Context, seqs []Sequence, progress func(int)) (_ [][]float32, err error) {
+	defer kernel.Catch(&err)
 	order := make([]int, len(seqs))
 	for i, s := range seqs {
 		order[i] = i
@@ -114,30 +128,23 @@ func (p *Policy) checkSequence(s Sequence) error {
 // score packs the sequences with the indices at into one batch. The last token of each sequence is only
 // predicted, so it is not part of the input.
 func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
-	f.ids, f.pos, f.target, f.cu = f.ids[:0], f.pos[:0], f.target[:0], append(f.cu[:0], 0)
+	f.ids.Host, f.pos.Host, f.target.Host, f.segments.Cu.Host =
+		f.ids.Host[:0], f.pos.Host[:0], f.target.Host[:0], append(f.segments.Cu.Host[:0], 0)
+	f.selecting, f.selected.Rows.Host, f.firstSelected.Host = true, f.selected.Rows.Host[:0], f.firstSelected.Host[:0]
 	for _, i := range at {
-		s, start := seqs[i], len(f.ids)
-		f.ids = append(append(f.ids, s.Prompt...), s.Answer...)
-		f.ids = f.ids[:len(f.ids)-1]
-		for j := start; j < len(f.ids); j++ {
-			f.pos = append(f.pos, int32(j-start))
-			target := int32(-1)
-			if a := j - start + 1 - len(s.Prompt); a >= 0 && a < len(s.Answer) {
-				target = s.Answer[a]
-			}
-			f.target = append(f.target, target)
-		}
-		f.cu = append(f.cu, int32(len(f.ids)))
+		f.add(seqs[i])
 	}
-	if len(f.ids) == 0 { // prompts of one token with empty answers
+	if len(f.ids.Host) == 0 { // prompts of one token with empty answers
+		f.selecting = false
 		for _, i := range at {
 			out[i] = []float32{}
 		}
 		return nil
 	}
-	f.selectTargets(seqs, at)
-	f.layers(f.ids, f.pos, f.attendPacked)
-	logp, err := f.targetLogProbs(f.target)
+	f.d.Send(&f.segments.Cu)
+	f.d.Send(&f.firstSelected)
+	f.layers(f.attendPacked)
+	logp, err := f.targetLogProbs()
 	if err != nil {
 		return err
 	}
@@ -149,22 +156,26 @@ func (f *forward) score(seqs []Sequence, at []int, out [][]float32) error {
 	return nil
 }
 
-// selectTargets selects the rows that predict a token of an answer: the last rows of each segment.
-func (f *forward) selectTargets(seqs []Sequence, at []int) {
-	f.selecting, f.selected, f.firstSelected = true, f.selected[:0], f.firstSelected[:0]
-	for n, i := range at {
-		end := f.cu[n+1]
-		first := end - int32(len(seqs[i].Answer))
-		f.firstSelected = append(f.firstSelected, first)
-		for row := first; row < end; row++ {
-			f.target[len(f.selected)] = f.target[row]
-			f.selected = append(f.selected, row)
-		}
+// add appends a sequence to the packed batch, and selects the rows that predict a token of its answer: the last
+// ones.
+func (f *forward) add(s Sequence) {
+	start := len(f.ids.Host)
+	f.ids.Host = append(append(f.ids.Host, s.Prompt...), s.Answer...)
+	f.ids.Host = f.ids.Host[:len(f.ids.Host)-1]
+	end := len(f.ids.Host)
+	for row := start; row < end; row++ {
+		f.pos.Host = append(f.pos.Host, int32(row-start))
 	}
-	f.target = f.target[:len(f.selected)]
+	f.segments.Cu.Host = append(f.segments.Cu.Host, int32(end))
+	first := end - len(s.Answer)
+	f.firstSelected.Host = append(f.firstSelected.Host, int32(first))
+	for row := first; row < end; row++ {
+		f.selected.Rows.Host = append(f.selected.Rows.Host, int32(row))
+	}
+	f.target.Host = append(f.target.Host, s.Answer...)
 }
 
-// errLogits says that the log-sum-exp of a row's logits is not a finite number.
-func errLogits(lse float64) error {
-	return fmt.Errorf("logits sum to %v: the weights are broken, or overflow", lse)
+// errLogits says that a row's logits are not finite numbers.
+func errLogits(logp float64) error {
+	return fmt.Errorf("log-probability %v: the weights are broken, or overflow", logp)
 }

@@ -374,11 +374,11 @@ type fragile struct {
 	armed bool
 }
 
-func (f *fragile) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
-	if f.armed && selected != nil {
+func (f *fragile) Attention(a kernel.Attended, s kernel.Segments, h kernel.Heads) {
+	if f.armed && !s.Selected.None() {
 		panic("armed")
 	}
-	f.Device.Attention(out, lse, q, k, v, cu, mask, selected, h, g, d)
+	f.Device.Attention(a, s, h)
 }
 
 // After a panic the next call gets the right result: it does not matter what is left in the buffers.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/sample"
 )
 
@@ -32,7 +33,6 @@ type Session struct {
 	rows        []row             // the requests of a Draw that still run
 	paths       [][]int32         // of the rows of a pass
 	samplers    []*sample.Sampler // of rows that have ended
-	sampler     sample.Sampler    // for LogSumExp only
 	scratchPath []int32           // of Next
 }
 
@@ -51,7 +51,8 @@ var errForeign = errors.New("the branch is not of this session's present prompt 
 func (b Branch) Len() int { return len(b.path) + 1 }
 
 // NewSession computes a prompt and returns a session whose root is its end.
-func (p *Policy) NewSession(prompt []int32) (*Session, error) {
+func (p *Policy) NewSession(prompt []int32) (_ *Session, err error) {
+	defer kernel.Catch(&err)
 	if err := p.checkSequence(Sequence{Prompt: prompt}); err != nil {
 		return nil, fmt.Errorf("policy: session: %w", err)
 	}
@@ -67,7 +68,8 @@ func (p *Policy) NewSession(prompt []int32) (*Session, error) {
 // Restart replaces the prompt. The session then draws the same bits as a new one. Tokens that both
 // prompts begin with are not computed again. Branches from before are no longer valid. After an error the
 // session is unchanged.
-func (s *Session) Restart(prompt []int32) error {
+func (s *Session) Restart(prompt []int32) (err error) {
+	defer kernel.Catch(&err)
 	if err := s.p.checkSequence(Sequence{Prompt: prompt}); err != nil {
 		return fmt.Errorf("policy: restart: %w", err)
 	}
@@ -97,9 +99,9 @@ func (s *Session) branch(path []int32, last int32) Branch {
 func (s *Session) owns(b Branch) bool { return b.of == s && b.epoch == s.epoch }
 
 func newSession(p *Policy) *Session {
-	f := &forward{m: p.model, d: p.model.Device}
 	return &Session{
-		p: p, f: f, cache: newCache(p.model, p.options.SessionTokens), drawn: tokenTree{width: p.model.HiddenSize},
+		p: p, f: newForward(p.model), cache: newCache(p.model, p.options.SessionTokens),
+		drawn: tokenTree{d: p.model.Device, width: p.model.HiddenSize},
 	}
 }
 
@@ -123,25 +125,26 @@ func (s *Session) prefill(prompt []int32) (Branch, error) {
 // prefillFrom computes the keys and values of tokens[cached:]. Those of tokens[:cached] are in the cache,
 // in the first slots of path. The bits do not depend on the chunks in which a prompt is computed.
 func (s *Session) prefillFrom(tokens, path []int32, cached int) {
-	f, m, more := s.f, s.p.model, tokens[cached:]
+	f, more := s.f, tokens[cached:]
 	if len(more) == 0 {
 		return
 	}
-	grow(&f.pos, len(more))
+	f.ids.Host, f.pos.Host = append(f.ids.Host[:0], more...), f.pos.Host[:0]
 	for i := range more {
-		f.pos[i] = int32(cached + i)
+		f.pos.Host = append(f.pos.Host, int32(cached+i))
 	}
-	f.cu = append(f.cu[:0], 0, int32(len(tokens)))
-	f.selecting, f.selected = true, f.selected[:0] // none: only keys and values are needed
-	f.layers(more, f.pos, func(layer int) {
-		s.cache.write(layer, path[cached:], f.k, f.v)
+	f.pack(0, int32(len(tokens)))
+	f.set(&f.slots, path[cached:])
+	f.set(&f.path, path)
+	f.selecting, f.selected.Rows.Host = true, f.selected.Rows.Host[:0] // none: only keys and values are needed
+	f.layers(func(layer int) {
+		s.cache.write(layer, f.slots, f.act.K, f.act.V)
 		switch {
 		case f.selectsIn(layer):
 		case cached == 0:
 			f.attendPacked(layer)
 		default:
-			f.d.AttendSuffix(f.att, f.q, s.cache.k[layer], s.cache.v[layer], path, len(more),
-				m.NumHeads, m.NumKVHeads, m.HeadDim)
+			f.d.AttendSuffix(f.act.Out, f.act.Q, s.cache.layer(layer), f.path, len(more), f.pass.Heads)
 		}
 	})
 }
@@ -161,12 +164,14 @@ func (s *Session) Room() int { return s.cache.room() }
 
 // treeDecode computes rows of tokens. Each row attends to its own path, whose last slot is the row's own.
 func (s *Session) treeDecode(ids []int32, paths [][]int32) {
-	s.f.treeDecode(ids, treeRows{&s.cache, paths})
+	s.f.ids.Host = append(s.f.ids.Host[:0], ids...)
+	s.f.treeDecode(treeRows{&s.cache, paths})
 }
 
 // Append continues a branch with given tokens. It returns the branch after them, and the log-probability
 // of each token in nats. An error is ErrTooLong or ErrFull, the context's, or about wrong arguments.
-func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Branch, []float32, error) {
+func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (_ Branch, _ []float32, err error) {
+	defer kernel.Catch(&err)
 	if !s.owns(from) {
 		return Branch{}, nil, fmt.Errorf("policy: append: %w", errForeign)
 	}
@@ -200,7 +205,8 @@ func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Bran
 			s.paths = append(s.paths, path[:len(from.path)+at+i+1])
 		}
 		s.treeDecode(read[at:at+n], s.paths)
-		logp, err := s.f.targetLogProbs(tokens[at : at+n])
+		s.f.target.Host = append(s.f.target.Host[:0], tokens[at:at+n]...)
+		logp, err := s.f.targetLogProbs()
 		if err != nil {
 			return Branch{}, nil, fmt.Errorf("policy: append: %w", err)
 		}
@@ -211,7 +217,8 @@ func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (Bran
 
 // Next returns the log-probability in nats of each of ids as the token after b. The cache is afterwards
 // as it was before.
-func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, error) {
+func (s *Session) Next(ctx context.Context, b Branch, ids []int32) (_ []float32, err error) {
+	defer kernel.Catch(&err)
 	if !s.owns(b) {
 		return nil, fmt.Errorf("policy: next: %w", errForeign)
 	}
@@ -229,21 +236,19 @@ func (s *Session) Next(ctx context.Context, b Branch, ids []int32) ([]float32, e
 	s.scratchPath = append(append(s.scratchPath[:0], b.path...), int32(slot))
 	s.paths = append(s.paths[:0], s.scratchPath)
 	s.treeDecode([]int32{b.last}, s.paths)
-	var out []float32
-	err = s.f.eachLogits(1, func(_ int, logits []float32) error {
-		out, err = s.logProbsOf(logits, ids)
-		return err
-	})
+	out, err := s.f.logProbsOf(1, ids)
 	if err != nil {
 		return nil, fmt.Errorf("policy: next: %w", err)
 	}
-	return out, nil
+	return out[0], nil
 }
 
 // Choose returns, for each continuation of b, the log-probability in nats of each of ids as the token
 // after it. No continuation may be empty. All are computed in one pass. The cache is afterwards as it was
 // before.
-func (s *Session) Choose(ctx context.Context, b Branch, continuations [][]int32, ids []int32) ([][]float32, error) {
+func (s *Session) Choose(ctx context.Context, b Branch, continuations [][]int32, ids []int32,
+) (_ [][]float32, err error) {
+	defer kernel.Catch(&err)
 	out, err := s.choose(ctx, b, continuations, ids)
 	if err != nil {
 		return nil, fmt.Errorf("policy: choose: %w", err)
@@ -282,33 +287,37 @@ func (s *Session) choose(ctx context.Context, b Branch, continuations [][]int32,
 	// Row 0 is the last token of b, which all continuations see. Then there is one row for each token.
 	start := append(append([]int32(nil), b.path...), int32(first))
 	paths, f := [][]int32{start}, s.f
-	f.selecting, f.selected = true, f.selected[:0] // the last row of each
+	f.selecting, f.selected.Rows.Host = true, f.selected.Rows.Host[:0] // the last row of each
 	for _, c := range continuations {
 		path := append(make([]int32, 0, len(start)+len(c)), start...)
 		for range c {
 			path = append(path, int32(first+len(paths)))
 			paths = append(paths, path)
 		}
-		f.selected = append(f.selected, int32(len(paths)-1))
+		f.selected.Rows.Host = append(f.selected.Rows.Host, int32(len(paths)-1))
 	}
 	s.treeDecode(tokens, paths)
-	out := make([][]float32, len(continuations))
-	err = f.eachLogits(len(out), func(row int, logits []float32) error {
-		out[row], err = s.logProbsOf(logits, ids)
-		return err
-	})
-	return out, err
+	return f.logProbsOf(len(continuations), ids)
 }
 
-// logProbsOf returns the log-probability of each of ids.
-func (s *Session) logProbsOf(logits []float32, ids []int32) ([]float32, error) {
-	lse := s.sampler.LogSumExp(logits)
-	if lse-lse != 0 {
-		return nil, errLogits(lse)
+// logProbsOf returns, after layers, the log-probability of each of ids after each of n rows.
+func (f *forward) logProbsOf(n int, ids []int32) ([][]float32, error) {
+	if n == 0 {
+		return [][]float32{}, nil
 	}
-	out := make([]float32, len(ids))
-	for i, id := range ids {
-		out[i] = float32(float64(logits[id]) - lse)
+	f.picks = f.picks[:0]
+	for row := range n {
+		f.picks = append(f.picks, kernel.Pick{Row: row, Of: ids, LogProbs: make([]float64, len(ids))})
+	}
+	f.answer()
+	out := make([][]float32, n)
+	for row, p := range f.picks {
+		if p.LogProb-p.LogProb != 0 {
+			return nil, errLogits(p.LogProb)
+		}
+		for _, l := range p.LogProbs {
+			out[row] = append(out[row], float32(l))
+		}
 	}
 	return out, nil
 }

@@ -1,10 +1,10 @@
 package policy
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"sync"
+
+	"itool/stages/policy/sample"
 )
 
 // Token is one token of a stream.
@@ -15,10 +15,7 @@ type Token struct {
 }
 
 // Alternative is a likely token in a token's place.
-type Alternative struct {
-	ID      int32
-	LogProb float64 // nats, raw
-}
+type Alternative = sample.Alternative
 
 // Stream is a request that waits or runs in a Batcher. One goroutine reads its tokens with Next.
 type Stream struct {
@@ -30,9 +27,9 @@ type Stream struct {
 
 	// Used by Run only.
 	row       row
-	computed  int  // tokens of the prompt
-	prefilled bool // all tokens of the prompt but the last are computed
-	next      Token
+	computed  int      // tokens of the prompt
+	prefilled bool     // all tokens of the prompt but the last are computed
+	allowed   []uint64 // what the request's constraint allows in this step
 	failed    error
 
 	mu     sync.Mutex
@@ -96,24 +93,4 @@ func (t *Token) alignTop() {
 			t.Top[i].LogProb = t.LogProb
 		}
 	}
-}
-
-// alternatives are the n likeliest tokens, likeliest first, lower IDs first among equals; lse is
-// log Σ exp of the logits.
-func alternatives(logits []float32, n int, lse float64) []Alternative {
-	if n == 0 {
-		return nil
-	}
-	var best []Alternative
-	for id, l := range logits {
-		if len(best) == n && float64(l)-lse <= best[n-1].LogProb {
-			continue
-		}
-		a := Alternative{int32(id), float64(l) - lse}
-		at, _ := slices.BinarySearchFunc(best, a, func(x, y Alternative) int {
-			return cmp.Or(cmp.Compare(y.LogProb, x.LogProb), cmp.Compare(x.ID, y.ID))
-		})
-		best = slices.Insert(best, at, a)[:min(n, len(best)+1)]
-	}
-	return best
 }

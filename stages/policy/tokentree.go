@@ -1,5 +1,7 @@
 package policy
 
+import "itool/stages/policy/kernel"
+
 // tokenTree records the tokens that a session has drawn and computed, by what they follow. Draws from
 // one place often begin alike, and a later draw often repeats what an earlier one drew. Such a token is
 // computed once: its keys and values are in the cache, and the tree keeps its row of the residual stream,
@@ -8,10 +10,11 @@ package policy
 // A node is a token behind a cache slot, which stands for all tokens before it, since a slot has one path.
 // Nodes are added in the order of their slots, and removed in reverse, as the session's stack of slots.
 type tokenTree struct {
-	width  int         // C
-	first  []int32     // by slot + 1: the newest node that follows the slot, or −1; [0] is for an empty path
-	nodes  []tokenNode // ascending by slot
-	hidden []float32   // (nodes, C), the residual stream behind the last layer
+	d      kernel.Device
+	width  int           // C
+	first  []int32       // by slot + 1: the newest node that follows the slot, or −1; [0] is for an empty path
+	nodes  []tokenNode   // ascending by slot
+	hidden kernel.Floats // (nodes, C), the residual stream behind the last layer
 }
 
 type tokenNode struct {
@@ -38,7 +41,7 @@ func (t *tokenTree) find(after, token int32) int32 {
 func (t *tokenTree) add(after, token, slot int32) int32 {
 	if t.nodes == nil { // room for the first draws at once, as the cache has it
 		t.first, t.nodes = make([]int32, 0, 2*firstSlots), make([]tokenNode, 0, firstSlots)
-		t.hidden = make([]float32, firstSlots*t.width)
+		t.hidden = t.d.Floats(firstSlots * t.width)
 	}
 	for len(t.first) <= int(after)+1 {
 		t.first = append(t.first, -1)
@@ -46,15 +49,15 @@ func (t *tokenTree) add(after, token, slot int32) int32 {
 	n := int32(len(t.nodes))
 	t.nodes = append(t.nodes, tokenNode{after: after, next: t.first[after+1], token: token, slot: slot, head: -1})
 	t.first[after+1] = n
-	if need := len(t.nodes) * t.width; need > len(t.hidden) {
-		t.hidden = append(make([]float32, 0, 2*len(t.hidden)), t.hidden...)[:2*len(t.hidden)]
+	if len(t.nodes)*t.width > t.hidden.Len() {
+		t.hidden = longer(t.d, t.hidden, 2*t.hidden.Len())
 	}
 	return n
 }
 
-// row is a node's row of the residual stream (C).
-func (t *tokenTree) row(node int32) []float32 {
-	return t.hidden[int(node)*t.width : (int(node)+1)*t.width]
+// rows are the rows of the residual stream (n, C) of n nodes from first on.
+func (t *tokenTree) rows(first int32, n int) kernel.Floats {
+	return t.hidden.Slice(int(first)*t.width, (int(first)+n)*t.width)
 }
 
 // truncate removes the nodes of the slots from used on.

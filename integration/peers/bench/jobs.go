@@ -119,20 +119,20 @@ func (b *bench) streams(
 func (b *bench) gemm(p *policy.Policy, s sizes) (side, error) {
 	type job struct {
 		w    kernel.Matrix
-		x, y []float32
+		x, y kernel.Floats
 	}
 	var jobs []job
 	r := rand.New(rand.NewPCG(1, 1))
-	random := func(n int) []float32 {
+	random := func(n int) kernel.Floats {
 		v := make([]float32, n)
 		for i := range v {
 			v[i] = float32(r.NormFloat64())
 		}
-		return v
+		return b.dev.Put(v)
 	}
 	for _, l := range p.Model().Layers[0].Linears() {
-		w := b.dev.Pack(kernel.Widened(l.Weight()), l.N, l.K)
-		jobs = append(jobs, job{w, random(s.Tokens * l.K), make([]float32, s.Tokens*l.N)})
+		w := b.dev.Pack(b.dev.Put(kernel.Widened(l.Weight())), l.N, l.K)
+		jobs = append(jobs, job{w, random(s.Tokens * l.K), b.dev.Floats(s.Tokens * l.N)})
 	}
 	return side{do: func() error {
 		for range layers {

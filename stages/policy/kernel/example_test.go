@@ -16,8 +16,8 @@ func ExampleToInt8() {
 		return
 	}
 	dev := ref.New()
-	y := make([]float32, 2)
-	dev.MatMul(y, []float32{1, 1, 1}, dev.Wrap(eight), 1, false)
-	fmt.Println(y)
+	y := dev.Floats(2)
+	dev.MatMul(y, kernel.Host([]float32{1, 1, 1}), dev.Wrap(eight), 1, false)
+	fmt.Println(y.Host)
 	// Output: [130 63]
 }

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"math"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/op"
 
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // Plan tells the loss node which unit each row of a packed batch belongs to, and what the loss is
@@ -38,9 +38,14 @@ func Node(name string, logp *G.Node, cfg Config, plan *Plan) (*G.Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	t := logp.Shape()[0]
-	grad := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(t))
-	l := &node{cfg: cfg, plan: plan, out: G.NewF32(0), grad: grad.Float32s()}
+	value, ok := op.Value(logp).(*op.Array)
+	if !ok {
+		return nil, fmt.Errorf("loss: %v has no value on a device", logp)
+	}
+	t, dev := logp.Shape()[0], value.Device
+	l := &node{cfg: cfg, plan: plan, out: G.NewF32(0), dev: dev, logp: make([]float32, t), grad: make([]float32, t)}
+	grad := op.NewArray(dev, dev.Floats(t), t)
+	l.toward = grad.Floats
 	return op.Apply(op.Fused{
 		Name: name, Inputs: G.Nodes{logp}, Out: l.out, Forward: l.forward, Backward: l.backward,
 		Grads: []op.Grad{{Input: 0, Value: grad}},
@@ -51,12 +56,17 @@ type node struct {
 	cfg  Config
 	plan *Plan
 	out  *G.F32
+	dev  kernel.Device
+	logp []float32 // (T), in the memory of the host
 	grad []float32 // (T)
 	by   []float64 // (2·units): derivative of the loss with respect to S of each side
+
+	toward kernel.Floats // (T) grad on the device
 }
 
 func (l *node) forward(in []G.Value) error {
-	logp, p := in[0].(*tensor.Dense).Float32s(), l.plan
+	logp, p := l.logp, l.plan
+	l.dev.Read(logp, op.Floats(in[0]))
 	if len(p.Side) != len(logp) || !(p.Denominator > 0) {
 		return fmt.Errorf("plan: %d rows for a batch of %d, denominator %v", len(p.Side), len(logp), p.Denominator)
 	}
@@ -123,6 +133,7 @@ func (l *node) backward(_ []G.Value, dy G.Value) error {
 			l.grad[row] = float32(scale * l.by[side])
 		}
 	}
+	l.dev.Write(l.toward, l.grad)
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/loss"
 	"itool/stages/policy/op"
 
@@ -158,7 +160,7 @@ func TestNode(t *testing.T) {
 			}
 			x := append([]float32(nil), logp...)
 			g := G.NewGraph()
-			value := tensor.New(tensor.WithShape(6), tensor.WithBacking(x))
+			value := op.NewArray(ref.New(), kernel.Host(x), 6)
 			in := G.NewVector(g, tensor.Float32, G.WithName("logp"), G.WithShape(6), G.WithValue(value))
 			cost, err := loss.Node("loss", in, tt.cfg, plan)
 			if err != nil {

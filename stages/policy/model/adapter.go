@@ -77,8 +77,16 @@ func (a *Adapter) at(layer int, m Module) *LoRA {
 
 // addTo adds scale·B·A to w (N, K).
 func (a *Adapter) addTo(w []float32, l *LoRA, dev kernel.Device) {
-	n, k := len(l.B)/a.Rank, len(l.A)/a.Rank
-	dev.Gemm(false, false, n, k, a.Rank, float32(a.Scale()), l.B, l.A, true, w)
+	addProduct(w, l.B, l.A, a.Rank, float32(a.Scale()), dev)
+}
+
+// addProduct adds scale·B·A to w (N, K) in the memory of the host. b (N, R), a (R, K).
+func addProduct(w, b, a []float32, rank int, scale float32, dev kernel.Device) {
+	on := dev.Put(w)
+	dev.Gemm(false, false, len(b)/rank, len(a)/rank, rank, scale, dev.Put(b), dev.Put(a), true, on)
+	if on.Host == nil {
+		dev.Read(w, on)
+	}
 }
 
 // WithAdapter returns a model with the same base and the adapter a instead of its own; without an
@@ -91,6 +99,7 @@ func (m *Model) WithAdapter(a *Adapter) (*Model, error) {
 	}
 	n := *m
 	n.Adapter, n.Layers = a, slices.Clone(m.Layers)
+	n.place(m)
 	n.pack(m)
 	return &n, nil
 }
@@ -109,7 +118,7 @@ type merged struct {
 func (w *merged) Rows(dst []float32, from, to int) {
 	w.Weight.Rows(dst, from, to)
 	_, k := w.Shape()
-	w.dev.Gemm(false, false, to-from, k, w.rank, w.scale, w.lora.B[from*w.rank:], w.lora.A, true, dst)
+	addProduct(dst[:(to-from)*k], w.lora.B[from*w.rank:to*w.rank], w.lora.A, w.rank, w.scale, w.dev)
 }
 
 // Merged returns a model without an adapter whose base weights are base + adapter.
@@ -120,6 +129,8 @@ func (m *Model) Merged() *Model {
 		return &n
 	}
 	n.opened = ""
+	n.place(m)
+	defer n.connect()
 	for i := range n.Layers {
 		for j, l := range n.Layers[i].Linears() {
 			lora := m.Adapter.at(i, Module(j))

@@ -42,7 +42,7 @@ func apply(m *model.Model, mod model.Module) []float32 {
 	for i := range x {
 		x[i] = float32(i + 1)
 	}
-	m.Device.MatMul(y, x, lin.M, 1, false)
+	m.Device.MatMul(m.Device.Put(y), m.Device.Put(x), lin.M, 1, false)
 	return y
 }
 

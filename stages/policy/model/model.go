@@ -37,6 +37,8 @@ type Model struct {
 		Embed, Head kernel.Weight // (V, C); one and the same when tied
 	}
 
+	On *Placed // what inference computes with, on the device
+
 	opened string // BaseDigest of the files, before rounding to eight bits; empty: made or changed in memory
 
 	Adapter *Adapter // merged into every Linear.M, or in Linear.Unmerged; nil for a model without
@@ -211,11 +213,12 @@ func (m *Model) finish() {
 	if m.Wrapped.Head != nil {
 		m.Head = m.Device.Wrap(m.Wrapped.Head)
 	} else {
-		m.Head = m.Device.Pack(m.HeadW, m.VocabSize, m.HiddenSize)
+		m.Head = m.Device.Pack(m.Device.Put(m.HeadW), m.VocabSize, m.HiddenSize)
 	}
 	if m.Cos == nil {
 		m.Cos, m.Sin = angles(&m.Config)
 	}
+	m.place(nil)
 	m.pack(nil)
 }
 
@@ -223,6 +226,7 @@ func (m *Model) finish() {
 // merged in; a wrapped base stays as it is, and its adapter stays unmerged. If like is not nil, it is
 // a model with the same base: matrices that neither adapter changes are shared with it.
 func (m *Model) pack(like *Model) {
+	defer m.connect()
 	var effective []float32
 	for i := range m.Layers {
 		linears := m.Layers[i].Linears()
@@ -240,12 +244,12 @@ func (m *Model) pack(like *Model) {
 				continue
 			}
 			if lora == nil {
-				l.M = m.Device.Pack(l.W, l.N, l.K)
+				l.M = m.Device.Pack(m.Device.Put(l.W), l.N, l.K)
 				continue
 			}
 			effective = append(effective[:0], l.W...)
 			m.Adapter.addTo(effective, lora, m.Device)
-			l.M = m.Device.Pack(effective, l.N, l.K)
+			l.M = m.Device.Pack(m.Device.Put(effective), l.N, l.K)
 		}
 	}
 }
@@ -264,18 +268,6 @@ func (m *Model) HeadWeight() kernel.Weight {
 		return m.Wrapped.Head
 	}
 	return &kernel.Dense{N: m.VocabSize, K: m.HiddenSize, Data: m.HeadW}
-}
-
-// Embedding copies the rows of ids into dst (len(ids), C).
-func (m *Model) Embedding(dst []float32, ids []int32) {
-	c := m.HiddenSize
-	for i, id := range ids {
-		if row := dst[i*c : (i+1)*c]; m.Wrapped.Embed != nil {
-			m.Wrapped.Embed.Rows(row, int(id), int(id)+1)
-		} else {
-			copy(row, m.Embed[int(id)*c:])
-		}
-	}
 }
 
 func size(shape []int) int {

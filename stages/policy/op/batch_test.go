@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/op"
 
 	G "gorgonia.org/gorgonia"
@@ -32,14 +33,14 @@ func TestBadBatches(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, 1)
-			x, _, err := op.Embed("embed", b.c, b.batch, op.Table{W: b.noise(13*8, 1)})
+			x, _, err := op.Embed("embed", b.c, b.batch, op.Table{W: kernel.Host(b.noise(13*8, 1))})
 			if err != nil {
 				t.Fatal(err)
 			}
 			x = must[*G.Node](t)(op.Attention("a", b.c, 0, b.batch, x, op.AttentionParams{Norm: b.vector("", "frozen"),
 				Q: b.linear("q", "frozen", 16, 8), K: b.linear("k", "frozen", 8, 8), V: b.linear("v", "frozen", 8, 8),
 				O: b.linear("o", "frozen", 8, 16)}))
-			w := b.noise(13*8, 1)
+			w := kernel.Host(b.noise(13*8, 1))
 			logp := must[*G.Node](t)(op.Head("head", b.c, b.batch, x,
 				op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, 13, 8)}))
 			m := must[*op.Program](t)(op.Compile(logp))

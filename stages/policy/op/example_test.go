@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/op"
 
@@ -14,19 +15,23 @@ import (
 // of the batch before an answer's token gets that token's log-probability.
 func Example() {
 	shape := op.Shape{T: 6, C: 2, H: 1, G: 1, D: 2, F: 2, V: 4, Eps: 1e-6}
-	angles := make([]float32, 8*shape.D/2) // not used: there is no attention
+	angles := kernel.Host(make([]float32, 8*shape.D/2)) // not used: there is no attention
 	ctx := op.NewContext(shape, ref.New(), angles, angles, 1)
 	g := G.NewGraph()
-	batch, rows := op.NewBatch(g, shape.T)
+	batch, rows, err := op.NewBatch(g, ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 
-	embedding := []float32{1, 1, 1, -1, -1, 1, -1, -1} // (V, C)
+	embedding := kernel.Host([]float32{1, 1, 1, -1, -1, 1, -1, -1}) // (V, C)
 	x, _, err := op.Embed("embed", ctx, batch, op.Table{W: embedding})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	logp, err := op.Head("head", ctx, batch, x, op.HeadParams{
-		Norm: op.Vector{W: []float32{1, 1}}, W: embedding, M: ctx.Device.Pack(embedding, shape.V, shape.C),
+		Norm: op.Vector{W: kernel.Host([]float32{1, 1})}, W: embedding, M: ctx.Device.Pack(embedding, shape.V, shape.C),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -43,7 +48,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	for i, v := range op.Floats(op.Value(logp))[:rows.Len()] {
+	for i, v := range op.Numbers(op.Value(logp))[:rows.Len()] {
 		fmt.Printf("row %d, target %2d: probability %.3f\n", i, rows.Targets[i], math.Exp(float64(v)))
 	}
 	// Output:

@@ -11,53 +11,50 @@ import (
 // HeadParams are the weights of the head.
 type HeadParams struct {
 	Norm Vector
-	W    []float32     // (V, C) frozen; not read when Weight is set, or when M wraps a weight
+	W    kernel.Floats // (V, C) frozen; not read when Weight is set, or when M wraps a weight
 	M    kernel.Matrix // W packed; with Weight: overwritten by every forward pass
 
 	// Weight is the trained head (V, C). If it is tied, so that it is the embedding's node, then TiedGrad is
 	// the gradient that Embed has returned. Both operations add to it, and gorgonia sees one gradient.
 	Weight   *G.Node
-	TiedGrad []float32
+	TiedGrad kernel.Floats
 }
 
 type head struct {
 	c    *Context
 	p    HeadParams
 	norm vector
-	w    []float32
+	w    kernel.Floats
 	at   int
-	dw   []float32
+	dw   kernel.Floats
 
-	// Only the rows with a target are computed. rows lists them; the other slices have only these rows.
-	rows    []int32
-	targets []int32
-	x, h    []float32 // (rows, C)
-	rstd    []float32 // (rows)
-	dense   []float32 // (rows) log-probabilities, then their gradient
-	lse     []float32 // (rows)
-	dh, dxr []float32 // (rows, C); with a frozen head, dh is first the gradient of each log-probability
+	// Only the rows with a target are computed; these have only those rows.
+	x, h    kernel.Floats // (rows, C)
+	rstd    kernel.Floats // (rows)
+	dense   kernel.Floats // (rows) log-probabilities, then their gradient
+	lse     kernel.Floats // (rows)
+	dh, dxr kernel.Floats // (rows, C); with a frozen head, dh is first the gradient of each log-probability
 
-	logp, dx []float32 // (T), (T, C)
+	logp, dx kernel.Floats // (T), (T, C)
 }
 
 // Head is the final norm, times Scales.Head, the head and the log-softmax in one operation: the
 // log-probability of each row's target in nats (T), and 0 for a row without a target. The (T, V) logits are
 // never in memory as a whole.
 func Head(name string, c *Context, b Batch, x *G.Node, p HeadParams) (*G.Node, error) {
-	var s inputs
-	logp, dx := zeros(c.T), c.gradient()
-	s.fixed(b.Targets, b.Cu, x)
-	s.grads = append(s.grads, Grad{2, dx})
-	o := &head{c: c, p: p, w: p.W, logp: Floats(logp), dx: Floats(dx)}
+	s := inputs{c: c}
+	logp, dx := c.zeros(c.T), c.gradient()
+	s.fixed(b.node, x)
+	s.grads = append(s.grads, Grad{1, dx})
+	o := &head{c: c, p: p, w: p.W, logp: logp.Floats, dx: dx.Floats}
 	o.norm = newVector(p.Norm, &s)
-	switch {
-	case p.TiedGrad != nil:
+	if p.TiedGrad.None() {
+		o.at, o.dw = s.param(p.Weight)
+	} else {
 		o.at, o.dw = len(s.nodes), p.TiedGrad
 		s.fixed(p.Weight)
-	default:
-		o.at, o.dw = s.param(p.Weight)
 	}
-	make := func(n int) []float32 { return make([]float32, c.T*n) }
+	make := func(n int) kernel.Floats { return c.Device.Floats(c.T * n) }
 	o.x, o.h, o.dh, o.dxr = make(c.C), make(c.C), make(c.C), make(c.C)
 	o.rstd, o.dense, o.lse = make(1), make(1), make(1)
 	return Apply(Fused{
@@ -66,83 +63,59 @@ func Head(name string, c *Context, b Batch, x *G.Node, p HeadParams) (*G.Node, e
 }
 
 func (o *head) forward(in []G.Value) error {
-	x, err := o.load(in)
-	if err != nil {
-		return err
-	}
-	c, n := o.c, len(o.rows)
+	b := o.load(in)
+	c, dev, n := o.c, o.c.Device, len(b.targets.Host)
 	if o.p.Weight != nil {
-		c.Device.Repack(o.p.M, o.w)
+		dev.Repack(o.p.M, o.w)
 	}
-	for i, r := range o.rows {
-		copy(o.x[i*c.C:(i+1)*c.C], x[int(r)*c.C:])
-	}
-	clear(o.logp)
+	dev.GatherRows(o.x, Floats(in[1]), b.targetRows, c.C)
+	dev.Clear(o.logp)
 	if n == 0 {
 		return nil
 	}
-	c.Device.RMSNorm(o.h, o.rstd, o.x, o.norm.w, n, c.C, c.Eps)
-	scale(o.h[:n*c.C], c.Scales.Head)
-	if o.dw == nil && c.Gradients {
-		c.Device.LogProbsGrad(o.dh, o.dense, o.lse, o.h, o.p.M, o.w, o.targets, n)
+	dev.RMSNorm(o.h, o.rstd, o.x, o.norm.w, n, c.C, c.Eps)
+	c.pass.Scale(o.h.Slice(0, n*c.C), c.Scales.Head)
+	if o.dw.None() && c.Gradients {
+		dev.LogProbsGrad(o.dh, o.dense, o.lse, o.rows(b))
 	} else {
-		c.Device.LogProbs(o.dense, o.lse, o.h, o.p.M, o.targets, n)
+		dev.LogProbs(o.dense, o.lse, o.rows(b))
 	}
-	for i, r := range o.rows {
-		o.logp[r] = o.dense[i]
-	}
+	dev.ScatterRows(o.logp, o.dense, b.targetRows, 1)
 	return nil
+}
+
+// rows are the rows with a target, as they meet the head.
+func (o *head) rows(b *packed) kernel.Head {
+	return kernel.Head{X: o.h, W: o.p.M, Raw: o.w, Targets: b.targets, T: len(b.targets.Host)}
 }
 
 // backward uses the buffers as forward has left them: no other operation runs between the two.
 func (o *head) backward(in []G.Value, grad G.Value) error {
-	c, n, dlogp := o.c, len(o.rows), Floats(grad)
-	clear(o.dx)
+	b := in[0].(*packed)
+	c, dev, n := o.c, o.c.Device, len(b.targets.Host)
+	dev.Clear(o.dx)
 	if n == 0 {
 		return nil
 	}
-	if o.dw == nil {
-		if !c.Gradients {
-			return errors.New("the forward pass ran without Context.Gradients")
-		}
-		for i, r := range o.rows {
-			for j := range c.C {
-				o.dh[i*c.C+j] *= dlogp[r]
-			}
-		}
-	} else {
-		for i, r := range o.rows {
-			o.dense[i] = dlogp[r]
-		}
-		clear(o.dh[:n*c.C])
-		c.Device.LogProbsBackward(o.dh, o.dw, o.dense, o.lse, o.h, o.p.M, o.w, o.targets, n)
+	dev.GatherRows(o.dense, Floats(grad), b.targetRows, 1)
+	switch {
+	case !o.dw.None():
+		dev.Clear(o.dh.Slice(0, n*c.C))
+		dev.LogProbsBackward(o.dh, o.dw, o.dense, o.lse, o.rows(b))
+	case !c.Gradients:
+		return errors.New("the forward pass ran without Context.Gradients")
+	default:
+		dev.ScaleRows(o.dh, o.dense, n, c.C)
 	}
-	scale(o.dh[:n*c.C], c.Scales.Head)
-	clear(o.dxr[:n*c.C])
-	c.Device.RMSNormBackward(o.dxr, o.norm.dw, o.dh, o.x, o.norm.w, o.rstd, n, c.C)
-	for i, r := range o.rows {
-		copy(o.dx[int(r)*c.C:(int(r)+1)*c.C], o.dxr[i*c.C:])
-	}
+	c.pass.Scale(o.dh.Slice(0, n*c.C), c.Scales.Head)
+	dev.Clear(o.dxr.Slice(0, n*c.C))
+	dev.RMSNormBackward(o.dxr, o.norm.dw, o.dh, o.x, o.norm.w, o.rstd, n, c.C)
+	dev.ScatterRows(o.dx, o.dxr, b.targetRows, c.C)
 	return nil
 }
 
-// load lists the rows that have a target.
-func (o *head) load(in []G.Value) (x []float32, err error) {
-	cu, err := segments(ints(in[1]), o.c.T)
-	if err != nil {
-		return nil, err
-	}
-	targets := ints(in[0])[:cu[len(cu)-1]]
-	if err := within("target", targets, -1, o.c.V); err != nil {
-		return nil, err
-	}
-	o.rows, o.targets = o.rows[:0], o.targets[:0]
-	for r, id := range targets {
-		if id >= 0 {
-			o.rows, o.targets = append(o.rows, int32(r)), append(o.targets, id)
-		}
-	}
+func (o *head) load(in []G.Value) *packed {
 	o.norm.load(in)
 	o.w = value(in, o.at, o.w)
-	return Floats(in[2]), nil
+	return in[0].(*packed)
 }

@@ -2,6 +2,7 @@ package op
 
 import (
 	"itool/stages/policy/kernel"
+	"itool/stages/policy/layer"
 
 	G "gorgonia.org/gorgonia"
 )
@@ -10,9 +11,9 @@ import (
 // is a field. A trained weight, A and B are inputs of the graph.
 type Linear struct {
 	N, K    int
-	W       []float32     // (N, K) frozen weight; not read when Weight or Wrapped is set
-	Wrapped kernel.Weight // (N, K) frozen weight, read in its own type, instead of W
-	M       kernel.Matrix // W packed; with Weight: overwritten by every forward pass
+	W       kernel.Floats // (N, K) frozen weight; not read when Weight or Wrapped is set
+	Wrapped bool          // M is a frozen weight in its own type
+	M       kernel.Matrix // W packed or wrapped; with Weight: overwritten by every forward pass
 	Weight  *G.Node       // (N, K) trained weight; nil = frozen
 	Bias    Vector        // (N); none if neither W nor Node is set
 	A, B    *G.Node       // (R, K), (N, R); nil = no LoRA
@@ -22,12 +23,13 @@ type Linear struct {
 
 // Vector is the weight of an RMSNorm (C or D), or a bias (N).
 type Vector struct {
-	W    []float32 // frozen
-	Node *G.Node   // trained; nil = frozen
+	W    kernel.Floats // frozen
+	Node *G.Node       // trained; nil = frozen
 }
 
 // inputs collects an operation's inputs and the gradients of the trained ones.
 type inputs struct {
+	c     *Context
 	nodes G.Nodes
 	grads []Grad
 }
@@ -36,17 +38,17 @@ type inputs struct {
 func (s *inputs) fixed(nodes ...*G.Node) { s.nodes = append(s.nodes, nodes...) }
 
 // param adds a trained input and returns its index and its gradient; nil adds nothing.
-func (s *inputs) param(n *G.Node) (at int, grad []float32) {
+func (s *inputs) param(n *G.Node) (at int, grad kernel.Floats) {
 	if n == nil {
-		return -1, nil
+		return -1, kernel.Floats{}
 	}
-	at, value := len(s.nodes), zeros(n.Shape()...)
+	at, value := len(s.nodes), s.c.zeros(n.Shape()...)
 	s.nodes, s.grads = append(s.nodes, n), append(s.grads, Grad{at, value})
-	return at, Floats(value)
+	return at, value.Floats
 }
 
 // value is the value of an input in this run, or the frozen value.
-func value(in []G.Value, at int, frozen []float32) []float32 {
+func value(in []G.Value, at int, frozen kernel.Floats) kernel.Floats {
 	if at < 0 {
 		return frozen
 	}
@@ -55,9 +57,9 @@ func value(in []G.Value, at int, frozen []float32) []float32 {
 
 // vector is a Vector inside an operation.
 type vector struct {
-	w  []float32 // nil = none
+	w  kernel.Floats // none: there is no such vector
 	at int
-	dw []float32 // nil = frozen
+	dw kernel.Floats // none: frozen
 }
 
 func newVector(v Vector, s *inputs) vector {
@@ -65,19 +67,24 @@ func newVector(v Vector, s *inputs) vector {
 	return vector{w: v.W, at: at, dw: dw}
 }
 
-func (v *vector) load(in []G.Value) { v.w = value(in, v.at, v.w) }
+func (v *vector) load(in []G.Value) kernel.Floats {
+	v.w = value(in, v.at, v.w)
+	return v.w
+}
 
 // linear is a Linear inside an operation, with the values of the running pass.
 type linear struct {
-	Linear
-	wAt, aAt, bAt int
-	dW, dA, dB    []float32 // added to; nil = not trained
-	w, a, b       []float32
-	bias          vector
+	layer.Linear
+	wrapped, trained bool
+	wAt, aAt, bAt    int
+	dW, dA, dB       kernel.Floats // added to; none: not trained
+	w                kernel.Floats
+	bias             vector
 }
 
 func newLinear(p Linear, s *inputs) linear {
-	l := linear{Linear: p, w: p.W}
+	l := linear{Linear: layer.Linear{M: p.M, N: p.N, K: p.K, Rank: p.Rank, Scale: p.Scale}, w: p.W,
+		wrapped: p.Wrapped, trained: p.Weight != nil}
 	l.wAt, l.dW = s.param(p.Weight)
 	l.bias = newVector(p.Bias, s)
 	l.aAt, l.dA = s.param(p.A)
@@ -87,75 +94,40 @@ func newLinear(p Linear, s *inputs) linear {
 
 // load takes the values of this run. If repack is set, a trained weight is packed again: training then
 // multiplies with the same kernel as inference, and gets the same bits.
-func (l *linear) load(dev kernel.Device, in []G.Value, repack bool) {
-	l.w, l.a, l.b = value(in, l.wAt, l.w), value(in, l.aAt, nil), value(in, l.bAt, nil)
-	l.bias.load(in)
-	if repack && l.Weight != nil {
+func (l *linear) load(dev kernel.Device, in []G.Value, repack bool) layer.Linear {
+	l.w, l.A, l.B = value(in, l.wAt, l.w), value(in, l.aAt, kernel.Floats{}), value(in, l.bAt, kernel.Floats{})
+	l.Bias = l.bias.load(in)
+	if repack && l.trained {
 		dev.Repack(l.M, l.w)
 	}
+	return l.Linear
 }
 
-// addTo adds the linear layer of x (n, K), which has no bias, to y (n, N). xa (n, R) gets x·Aᵀ.
-func (l *linear) addTo(dev kernel.Device, y, x, xa []float32, n int) {
-	dev.MatMul(y, x, l.M, n, true)
-	l.adapt(dev, y, x, xa, n)
-}
-
-// begin writes the bias into y (n, N), and tells whether the layer has one.
-func (l *linear) begin(y []float32, n int) bool {
-	bias := l.bias.w
-	for i := 0; bias != nil && i < n; i++ {
-		copy(y[i*l.N:(i+1)*l.N], bias)
-	}
-	return bias != nil
-}
-
-// adapt adds the adapter's part to y (n, N).
-func (l *linear) adapt(dev kernel.Device, y, x, xa []float32, n int) {
-	if l.a != nil {
-		dev.Gemm(false, true, n, l.Rank, l.K, 1, x, l.a, false, xa)
-		dev.Gemm(false, true, n, l.N, l.Rank, l.Scale, xa, l.b, true, y)
-	}
-}
-
-// linearOut is a linear layer, y (n, N), where its result goes, and xa (n, R), which gets x·Aᵀ.
-type linearOut struct {
-	of    *linear
-	y, xa []float32
-}
-
-// forward computes several linear layers of one x (n, K).
-func (w *workspace) forward(dev kernel.Device, x []float32, n int, outs ...linearOut) {
-	w.outs = w.outs[:0]
-	for _, i := range outs {
-		w.outs = append(w.outs, kernel.Out{Y: i.y, W: i.of.M, Add: i.of.begin(i.y, n)})
-	}
-	dev.MatMuls(w.outs, x, n)
-	for _, i := range outs {
-		i.of.adapt(dev, i.y, x, i.xa, n)
-	}
+// pass is the input of a linear layer in its backward pass: X (n, K), and XA (n, R) as the forward pass has
+// left it.
+type pass struct {
+	X, XA kernel.Floats
+	n     int
 }
 
 // backward sets dx (n, K) to the gradient of x, or adds it if add is set. It adds to the gradients of the
-// trained parameters. xa is as forward left it; g (n, R) is scratch.
-func (l *linear) backward(dev kernel.Device, dx, dy, x, xa, g []float32, n int, add bool) {
-	if l.Wrapped != nil {
-		dev.MatMulRows(dx, dy, l.Wrapped, n, add)
+// trained parameters. g (n, R) is scratch.
+func (l *linear) backward(dev kernel.Device, dx, dy kernel.Floats, p pass, g kernel.Floats, add bool) {
+	if l.wrapped {
+		dev.MatMulRows(dx, dy, l.M, p.n, add)
 	} else {
-		dev.Gemm(false, false, n, l.K, l.N, 1, dy, l.w, add, dx)
+		dev.Gemm(false, false, p.n, l.K, l.N, 1, dy, l.w, add, dx)
 	}
-	for i := 0; l.bias.dw != nil && i < n; i++ {
-		for j, d := range dy[i*l.N : (i+1)*l.N] {
-			l.bias.dw[j] += d
-		}
+	if !l.bias.dw.None() {
+		dev.SumRows(l.bias.dw, dy, p.n, l.N)
 	}
-	if l.dW != nil {
-		dev.Gemm(true, false, l.N, l.K, n, 1, dy, x, true, l.dW)
+	if !l.dW.None() {
+		dev.Gemm(true, false, l.N, l.K, p.n, 1, dy, p.X, true, l.dW)
 	}
-	if l.a != nil {
-		dev.Gemm(true, false, l.N, l.Rank, n, l.Scale, dy, xa, true, l.dB)
-		dev.Gemm(false, false, n, l.Rank, l.N, l.Scale, dy, l.b, false, g)
-		dev.Gemm(true, false, l.Rank, l.K, n, 1, g, x, true, l.dA)
-		dev.Gemm(false, false, n, l.K, l.Rank, 1, g, l.a, true, dx)
+	if !l.A.None() {
+		dev.Gemm(true, false, l.N, l.Rank, p.n, l.Scale, dy, p.XA, true, l.dB)
+		dev.Gemm(false, false, p.n, l.Rank, l.N, l.Scale, dy, l.B, false, g)
+		dev.Gemm(true, false, l.Rank, l.K, p.n, 1, g, p.X, true, l.dA)
+		dev.Gemm(false, false, p.n, l.K, l.Rank, 1, g, l.A, true, dx)
 	}
 }

@@ -28,7 +28,7 @@ type Fused struct {
 // Grad is the gradient of one input.
 type Grad struct {
 	Input int // index into Inputs
-	Value *tensor.Dense
+	Value *Array
 }
 
 // Apply adds the operation to its inputs' graph.
@@ -129,13 +129,4 @@ func Distinct(g *G.ExprGraph) error {
 		seen[n.Hashcode()] = n
 	}
 	return nil
-}
-
-// Floats returns the slice of a float32 value, and ints that of an int32 value. The types of the graph make
-// sure that the conversion is right. (gorgonia's Data would allocate.)
-func Floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }
-func ints(v G.Value) []int32     { return v.(*tensor.Dense).Int32s() }
-
-func zeros(shape ...int) *tensor.Dense {
-	return tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
 }

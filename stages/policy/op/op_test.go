@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/ref"
 	"itool/stages/policy/op"
 
@@ -38,11 +39,14 @@ func shaped(t *testing.T, small op.Shape, keep int) *bench {
 		cos[i], sin[i] = float32(c), float32(s)
 	}
 	b := &bench{
-		t: t, g: G.NewGraph(), c: op.NewContext(small, ref.New(), cos, sin, keep),
+		t: t, g: G.NewGraph(), c: op.NewContext(small, ref.New(), kernel.Host(cos), kernel.Host(sin), keep),
 		rand: rand.New(rand.NewPCG(1, 2)), params: map[string]*G.Node{},
 	}
 	b.c.Gradients = true
-	b.batch, b.rows = op.NewBatch(b.g, small.T)
+	var err error
+	if b.batch, b.rows, err = op.NewBatch(b.g, b.c); err != nil {
+		t.Fatal(err)
+	}
 	b.rows.Reset()
 	b.rows.Add([]int32{1, 2}, []int32{3, 4, 2})
 	b.rows.Add([]int32{5}, []int32{1, 12, 0})
@@ -72,7 +76,7 @@ func (b *bench) param(name string, scale float64, shape ...int) *G.Node {
 			data[i]++ // a norm's weight is around 1
 		}
 	}
-	v := G.WithValue(tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data)))
+	v := G.WithValue(op.NewArray(b.c.Device, kernel.Host(data), shape...))
 	if len(shape) == 1 {
 		b.params[name] = G.NewVector(b.g, tensor.Float32, G.WithName(name), G.WithShape(shape...), v)
 	} else {
@@ -83,14 +87,14 @@ func (b *bench) param(name string, scale float64, shape ...int) *G.Node {
 
 // linear is a linear layer in one of three modes: "frozen", "lora" or "full".
 func (b *bench) linear(name, mode string, n, k int) op.Linear {
-	w := b.noise(n*k, 0.4)
+	w := kernel.Host(b.noise(n*k, 0.4))
 	l := op.Linear{N: n, K: k, W: w, M: b.c.Device.Pack(w, n, k)}
 	switch mode {
 	case "lora":
 		l.A, l.B = b.param(name+".A", 0.5, small.R, k), b.param(name+".B", 0.5, n, small.R)
 		l.Rank, l.Scale = small.R, 1.5
 	case "full":
-		l.Weight, l.W = b.param(name, 0.4, n, k), nil
+		l.Weight, l.W = b.param(name, 0.4, n, k), kernel.Floats{}
 	}
 	return l
 }
@@ -101,7 +105,7 @@ func (b *bench) sized(name, mode string, n int) op.Vector {
 	if mode == "full" {
 		return op.Vector{Node: b.param(name, 0.2, n)}
 	}
-	return op.Vector{W: b.noise(n, 1)}
+	return op.Vector{W: kernel.Host(b.noise(n, 1))}
 }
 
 // dot is Σ coefficient · y over the rows that are in use: a scalar to differentiate.
@@ -110,10 +114,7 @@ func (b *bench) dot(y *G.Node) (*G.Node, func() float64) {
 	rows := b.rows.Len()
 	per := y.Shape().TotalSize() / small.T
 	coef := b.noise(small.T*per, 1)
-	grad := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(y.Shape()...))
-	for i := range grad.Data().([]float32) {
-		grad.Data().([]float32)[i] = coef[i] // garbage behind the last row too
-	}
+	grad := op.NewArray(b.c.Device, kernel.Host(slices.Clone(coef)), y.Shape()...) // garbage behind the last row too
 	cost, err := op.Apply(op.Fused{
 		Name: "dot", Inputs: G.Nodes{y}, Out: G.NewF32(0),
 		Forward: func(in []G.Value) error {
@@ -261,7 +262,7 @@ func TestGradients(t *testing.T) {
 		for name, shape := range map[string]op.Shape{"head/": small, "scaled head/": granite} {
 			t.Run(name+mode, func(t *testing.T) {
 				b := shaped(t, shape, 1)
-				w := b.noise(s.V*s.C, 0.5)
+				w := kernel.Host(b.noise(s.V*s.C, 0.5))
 				p := op.HeadParams{Norm: b.vector("norm", mode), W: w, M: b.c.Device.Pack(w, s.V, s.C)}
 				if mode == "full" {
 					p.Weight = b.param("w", 0.5, s.V, s.C)
@@ -279,7 +280,7 @@ func TestGradients(t *testing.T) {
 		}
 		x = swiglu(b, "m", "frozen", 0, x)
 		b.check(must[*G.Node](t)(op.Head("head", b.c, b.batch, x, op.HeadParams{
-			Norm: b.vector("norm", "frozen"), M: b.c.Device.Pack(make([]float32, s.V*s.C), s.V, s.C), Weight: table,
+			Norm: b.vector("norm", "frozen"), M: b.c.Device.Pack(b.c.Device.Floats(s.V*s.C), s.V, s.C), Weight: table,
 			TiedGrad: grad})))
 	}
 	t.Run("embed, tied head", func(t *testing.T) { tied(t, small) })
@@ -314,7 +315,7 @@ func TestRecomputeSameBits(t *testing.T) {
 func TestHeadWithoutGradients(t *testing.T) {
 	b := newBench(t, 1)
 	b.c.Gradients = false
-	w, x := b.noise(small.V*small.C, 0.5), b.param("x", 1, small.T, small.C)
+	w, x := kernel.Host(b.noise(small.V*small.C, 0.5)), b.param("x", 1, small.T, small.C)
 	cost, _ := b.dot(must[*G.Node](t)(op.Head("head", b.c, b.batch, x,
 		op.HeadParams{Norm: b.vector("", "frozen"), W: w, M: b.c.Device.Pack(w, small.V, small.C)})))
 	derivs := must[G.Nodes](t)(G.Grad(cost, x))
@@ -356,7 +357,7 @@ func TestLastLayer(t *testing.T) {
 					Norm: b.vector("mnorm", mode), Gate: b.linear("gate", mode, 10, 8), Up: b.linear("up", mode, 10, 8),
 					Down: b.linear("down", mode, 8, 10), Last: last,
 				}))
-				w := b.noise(small.V*small.C, 0.5)
+				w := kernel.Host(b.noise(small.V*small.C, 0.5))
 				logp := must[*G.Node](t)(op.Head("head", b.c, b.batch, x,
 					op.HeadParams{Norm: b.vector("hnorm", "frozen"), W: w, M: b.c.Device.Pack(w, small.V, small.C)}))
 				cost, _ := b.dot(logp)

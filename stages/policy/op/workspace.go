@@ -1,6 +1,9 @@
 package op
 
-import "itool/stages/policy/kernel"
+import (
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/layer"
+)
 
 // workspace is the memory that the layers of a graph share. It implements gradient recomputation
 // (activation checkpointing): there are as many states as layers may keep their activations. The first
@@ -9,41 +12,31 @@ import "itool/stages/policy/kernel"
 type workspace struct {
 	attention []*attentionState
 	swiglu    []*swigluState
-	outs      []kernel.Out // of products with one x
 
 	// Scratch of the backward pass; one operation at a time uses it.
-	dh               []float32 // (T, C)
-	dq, dout         []float32 // (T, H·D)
-	dk, dv           []float32 // (T, G·D)
-	dq0, dk0         []float32 // as dq and dk, under the norm of the heads; empty without
-	dgate, dup, dact []float32 // (T, F)
-	g                []float32 // (T, R)
+	dh               kernel.Floats // (T, C)
+	dq, dout         kernel.Floats // (T, H·D)
+	dk, dv           kernel.Floats // (T, G·D)
+	dq0, dk0         kernel.Floats // as dq and dk, under the norm of the heads; empty without
+	dgate, dup, dact kernel.Floats // (T, F)
+	g                kernel.Floats // (T, R)
 }
 
 // attentionState are the activations of one attention block.
 type attentionState struct {
-	holder  *attention   // the layer that has computed them
-	h, rstd []float32    // (T, C), (T)
-	q, out  []float32    // (T, H·D)
-	k, v    []float32    // (T, G·D)
-	lse     []float32    // (T, H)
-	xa      [4][]float32 // (T, R): x·Aᵀ of Q, K, V, O
-
-	// Used by the norm of the heads; empty without it.
-	q0, k0       []float32 // as q and k, before it
-	qrstd, krstd []float32 // (T, H), (T, G)
+	holder *attention // the layer that has computed them
+	layer.Activations
 }
 
 // swigluState are the activations of one SwiGLU block.
 type swigluState struct {
-	holder        *swiglu
-	h, rstd       []float32    // (T, C), (T)
-	gate, up, act []float32    // (T, F)
-	xa            [3][]float32 // (T, R): x·Aᵀ of Gate, Up, Down
+	holder  *swiglu
+	h, rstd kernel.Floats // (T, C), (T)
+	layer.Gates
 }
 
-func newWorkspace(s Shape, keep int) *workspace {
-	make := func(n int) []float32 { return make([]float32, s.T*n) }
+func newWorkspace(s Shape, dev kernel.Device, keep int) *workspace {
+	make := func(n int) kernel.Floats { return dev.Floats(s.T * n) }
 	w := &workspace{
 		dh: make(s.C), dq: make(s.H * s.D), dout: make(s.H * s.D), dk: make(s.G * s.D), dv: make(s.G * s.D),
 		dgate: make(s.F), dup: make(s.F), dact: make(s.F), g: make(s.R),
@@ -54,17 +47,18 @@ func newWorkspace(s Shape, keep int) *workspace {
 	}
 	w.dq0, w.dk0 = make(heads*s.H*s.D), make(heads*s.G*s.D)
 	for range keep {
-		a := &attentionState{
-			h: make(s.C), rstd: make(1), q: make(s.H * s.D), out: make(s.H * s.D),
-			k: make(s.G * s.D), v: make(s.G * s.D), lse: make(s.H),
+		a := &attentionState{Activations: layer.Activations{
+			H: make(s.C), RSTD: make(1), Q: make(s.H * s.D), Out: make(s.H * s.D), K: make(s.G * s.D),
+			V: make(s.G * s.D), LSE: make(s.H), Q0: make(heads * s.H * s.D), K0: make(heads * s.G * s.D),
+			QRSTD: make(heads * s.H), KRSTD: make(heads * s.G),
+		}}
+		m := &swigluState{h: make(s.C), rstd: make(1),
+			Gates: layer.Gates{Gate: make(s.F), Up: make(s.F), Act: make(s.F)}}
+		for i := range a.XA {
+			a.XA[i] = make(s.R)
 		}
-		m := &swigluState{h: make(s.C), rstd: make(1), gate: make(s.F), up: make(s.F), act: make(s.F)}
-		a.q0, a.k0, a.qrstd, a.krstd = make(heads*s.H*s.D), make(heads*s.G*s.D), make(heads*s.H), make(heads*s.G)
-		for i := range a.xa {
-			a.xa[i] = make(s.R)
-		}
-		for i := range m.xa {
-			m.xa[i] = make(s.R)
+		for i := range m.XA {
+			m.XA[i] = make(s.R)
 		}
 		w.attention, w.swiglu = append(w.attention, a), append(w.swiglu, m)
 	}
@@ -80,19 +74,9 @@ func (s Shape) LayerBytes() int {
 	return 4 * s.T * row
 }
 
-// scale multiplies x by a factor; 0 stands for 1.
-func scale(x []float32, by float32) {
-	if by == 0 || by == 1 {
-		return
-	}
-	for i := range x {
-		x[i] *= by
-	}
-}
-
 // carry copies the gradient of the residual stream, unless dst and src are the same memory.
-func carry(dst, src []float32) {
-	if len(dst) > 0 && &dst[0] != &src[0] {
-		copy(dst, src)
+func carry(dev kernel.Device, dst, src kernel.Floats, n int) {
+	if !dst.Same(src) {
+		dev.Copy(dst, src.Slice(0, n))
 	}
 }

@@ -35,13 +35,13 @@ type AdamW struct {
 	State State
 	Norm  float64 // of the last step's gradient, before clipping
 
-	grads [][]float32 // of the current step; the slice is reused
+	grads []kernel.Floats // of the current step; the slice is reused
 }
 
 // State is what a solver remembers between steps. A checkpoint holds it.
 type State struct {
-	Step int         // steps taken
-	M, V [][]float32 // first and second moments, in the order of the parameters
+	Step int             // steps taken
+	M, V []kernel.Floats // first and second moments, in the order of the parameters
 }
 
 var _ G.Solver = (*AdamW)(nil)
@@ -50,8 +50,8 @@ var _ G.Solver = (*AdamW)(nil)
 func (s *AdamW) Reset() {
 	s.State.Step = 0
 	for i := range s.State.M {
-		clear(s.State.M[i])
-		clear(s.State.V[i])
+		s.Device.Clear(s.State.M[i])
+		s.Device.Clear(s.State.V[i])
 	}
 }
 
@@ -64,14 +64,10 @@ func (s *AdamW) Step(params []G.ValueGrad) error {
 	}
 	defer func() {
 		for _, g := range grads {
-			clear(g)
+			s.Device.Clear(g)
 		}
 	}()
-	var squares float64
-	for _, g := range grads {
-		squares += s.Device.SumSquares(g)
-	}
-	s.Norm = math.Sqrt(squares)
+	s.Norm = math.Sqrt(s.Device.SumSquares(grads))
 	if s.Norm-s.Norm != 0 {
 		return fmt.Errorf("norm %v: %w", s.Norm, ErrNotFinite)
 	}
@@ -90,13 +86,13 @@ func (s *AdamW) Step(params []G.ValueGrad) error {
 		if w.Shape().Dims() > 1 {
 			a.Decay = float32(s.Decay)
 		}
-		s.Device.AdamW(op.Floats(w), s.State.M[i], s.State.V[i], grads[i], len(grads[i]), a)
+		s.Device.AdamW(op.Floats(w), s.State.M[i], s.State.V[i], grads[i], grads[i].Len(), a)
 	}
 	return nil
 }
 
-// gradients collects the gradients' slices. The first call allocates the moments.
-func (s *AdamW) gradients(params []G.ValueGrad) ([][]float32, error) {
+// gradients collects the gradients' memory. The first call allocates the moments.
+func (s *AdamW) gradients(params []G.ValueGrad) ([]kernel.Floats, error) {
 	first := s.State.M == nil
 	if !first && len(s.State.M) != len(params) {
 		return nil, fmt.Errorf("optim: %d parameters, but the state has %d", len(params), len(s.State.M))
@@ -110,11 +106,11 @@ func (s *AdamW) gradients(params []G.ValueGrad) ([][]float32, error) {
 		grad := op.Floats(g)
 		s.grads = append(s.grads, grad)
 		if first {
-			s.State.M = append(s.State.M, make([]float32, len(grad)))
-			s.State.V = append(s.State.V, make([]float32, len(grad)))
-		} else if len(s.State.M[i]) != len(grad) {
+			s.State.M = append(s.State.M, s.Device.Floats(grad.Len()))
+			s.State.V = append(s.State.V, s.Device.Floats(grad.Len()))
+		} else if s.State.M[i].Len() != grad.Len() {
 			return nil, fmt.Errorf("optim: parameter %d has %d values, but the state has %d",
-				i, len(grad), len(s.State.M[i]))
+				i, grad.Len(), s.State.M[i].Len())
 		}
 	}
 	return s.grads, nil

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"testing"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/ref"
+	"itool/stages/policy/op"
 	"itool/stages/policy/optim"
 
 	G "gorgonia.org/gorgonia"
@@ -14,15 +16,13 @@ import (
 )
 
 // param is a ValueGrad whose gradient the test sets.
-type param struct{ w, g *tensor.Dense }
+type param struct{ w, g *op.Array }
 
 func (p param) Value() G.Value         { return p.w }
 func (p param) Grad() (G.Value, error) { return p.g, nil }
 
 func newParam(shape tensor.Shape, w, g []float32) param {
-	value := func(backing []float32) *tensor.Dense {
-		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing))
-	}
+	value := func(x []float32) *op.Array { return op.NewArray(ref.New(), kernel.Host(x), shape...) }
 	return param{value(w), value(g)}
 }
 
@@ -92,7 +92,7 @@ func TestNotFinite(t *testing.T) {
 	if err := s.Step(p); !errors.Is(err, optim.ErrNotFinite) {
 		t.Fatalf("got %v", err)
 	}
-	if !slices.Equal(w, []float32{1, 2}) || s.State.Step != 0 || s.State.M[0][0] != 0 || g[0] != 0 {
+	if !slices.Equal(w, []float32{1, 2}) || s.State.Step != 0 || s.State.M[0].Host[0] != 0 || g[0] != 0 {
 		t.Errorf("a bad gradient changed something: w %v, state %+v, g %v", w, s.State, g)
 	}
 }
@@ -106,8 +106,8 @@ func TestStateIsEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := adamW()
-	m, v := slices.Clone(a.State.M[0]), slices.Clone(a.State.V[0])
-	b.State = optim.State{Step: a.State.Step, M: [][]float32{m}, V: [][]float32{v}}
+	m, v := kernel.Host(slices.Clone(a.State.M[0].Host)), kernel.Host(slices.Clone(a.State.V[0].Host))
+	b.State = optim.State{Step: a.State.Step, M: []kernel.Floats{m}, V: []kernel.Floats{v}}
 	wb, gb := slices.Clone(wa), []float32{-0.25}
 	ga[0] = -0.25
 	if err := errors.Join(a.Step(pa), b.Step([]G.ValueGrad{newParam(tensor.Shape{1}, wb, gb)})); err != nil {
@@ -120,7 +120,7 @@ func TestStateIsEnough(t *testing.T) {
 		t.Error("a state with another number of parameters was accepted")
 	}
 	b.Reset()
-	if b.State.Step != 0 || b.State.M[0][0] != 0 || b.State.V[0][0] != 0 {
+	if b.State.Step != 0 || b.State.M[0].Host[0] != 0 || b.State.V[0].Host[0] != 0 {
 		t.Errorf("reset left %+v", b.State)
 	}
 }

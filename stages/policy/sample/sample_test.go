@@ -85,11 +85,11 @@ func TestGreedyTie(t *testing.T) {
 }
 
 func TestLogSumExp(t *testing.T) {
-	if got := sample.New(1).LogSumExp(quarters); math.Abs(got-math.Log(8)) > 1e-7 {
+	if got := logSumExp(quarters); math.Abs(got-math.Log(8)) > 1e-7 {
 		t.Errorf("got %v, want log 8", got)
 	}
 	for _, broken := range [][]float32{{0, float32(math.NaN())}, {float32(math.Inf(1)), 0}} {
-		if got := sample.New(1).LogSumExp(broken); !math.IsNaN(got) && !math.IsInf(got, 0) {
+		if got := logSumExp(broken); !math.IsNaN(got) && !math.IsInf(got, 0) {
 			t.Errorf("%v: got %v, want a value that is not finite", broken, got)
 		}
 		for _, temperature := range []float64{0, 1, 2} {
@@ -115,11 +115,11 @@ func TestExponentials(t *testing.T) {
 			sum += math.Exp(float64(l) - top)
 		}
 		want := top + math.Log(sum)
-		if got := sample.New(1).LogSumExp(logits[:n]); math.Abs(got-want) > 1e-9*math.Max(1, math.Abs(want)) {
+		if got := logSumExp(logits[:n]); math.Abs(got-want) > 1e-9*math.Max(1, math.Abs(want)) {
 			t.Fatalf("%d logits: got %v, want %v", n, got, want)
 		}
 	}
-	if got := sample.New(1).LogSumExp([]float32{-3e38, 3e38}); got != float64(float32(3e38)) {
+	if got := logSumExp([]float32{-3e38, 3e38}); got != float64(float32(3e38)) {
 		t.Errorf("far apart: got %v", got)
 	}
 }
@@ -151,38 +151,33 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
-// With all settings PickAs picks what Pick picks.
-func TestPickAs(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		logits []float32
-		set    sample.Settings
-	}{
-		{"greedy", quarters, sample.Settings{}},
-		{"plain", quarters, sample.Settings{Temperature: 1}},
-		{"hot", quarters, sample.Settings{Temperature: 1.7}},
-		{"top-k", quarters, sample.Settings{Temperature: 1, TopK: 2}},
-		{"top-p", quarters, sample.Settings{Temperature: 1, TopP: 0.6}},
-		{"broken", []float32{1, float32(math.NaN())}, sample.Settings{Temperature: 1}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			first, own, as := sample.New(1), sample.New(2), sample.New(2)
-			for range 50 {
-				first.Pick(c.logits, c.set)
-				id, logp := own.Pick(c.logits, c.set)
-				got, l := as.PickAs(first, c.logits, c.set)
-				if got != id || l != logp && !(l != l && logp != logp) {
-					t.Fatalf("token %d, %v nats; Pick gives %d, %v", got, l, id, logp)
-				}
+func logSumExp(logits []float32) float64 {
+	var l sample.Logits
+	l.Set(logits)
+	return l.LogSumExp()
+}
+
+// Several draws from one row are those of rows of their own, in whatever order their settings come.
+func TestLogitsAreReused(t *testing.T) {
+	settings := []sample.Settings{{}, {Temperature: 1}, {Temperature: 1.7}, {Temperature: 1, TopK: 2},
+		{Temperature: 1.7, TopP: 0.6}, {Temperature: 1}}
+	var l sample.Logits
+	l.Set(quarters)
+	for i, set := range settings {
+		got, other := sample.New(uint64(i)), sample.New(uint64(i))
+		for range 50 {
+			id, logp := l.Pick(set, got.Number(set))
+			if want, wantLogp := other.Pick(quarters, set); id != want || logp != wantLogp {
+				t.Fatalf("%+v: token %d, %v nats; alone it is %d, %v", set, id, logp, want, wantLogp)
 			}
-		})
+		}
 	}
 }
 
 // PickAllowed draws what Pick draws when nothing else has a weight, and never anything else.
 func TestPickAllowed(t *testing.T) {
 	logits := []float32{5, 1, 900, 2, -800, 0.5} // token 4 has no weight beside the others
-	lse := sample.New(1).LogSumExp(logits)
+	lse := logSumExp(logits)
 	masked := []float32{-1e30, 1, -1e30, 2, -1e30, 0.5}
 	for _, set := range []sample.Settings{
 		{}, {Temperature: 1}, {Temperature: 2}, {Temperature: 1, TopK: 4}, {Temperature: 1, TopP: 0.5},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
 	"itool/stages/policy/model/safetensors"
 )
@@ -33,7 +34,8 @@ type cursorFile struct {
 
 // Save writes everything that later steps depend on: weights, moments, cursor, and the best weights so far.
 // create opens a file to write. The files belong together: the caller must not mix those of two calls.
-func (t *Trainer) Save(create func(name string) (io.WriteCloser, error)) error {
+func (t *Trainer) Save(create func(name string) (io.WriteCloser, error)) (err error) {
+	defer kernel.Catch(&err)
 	c := cursorFile{version, t.fingerprint, t.cursor, t.solver.State.Step, t.best != nil}
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -47,8 +49,11 @@ func (t *Trainer) Save(create func(name string) (io.WriteCloser, error)) error {
 		return err
 	}
 	var ts []safetensors.Tensor
-	err = t.eachTensor(t.best != nil, func(name string, shape []int, data []float32) error {
-		ts = append(ts, safetensors.Tensor{Name: name, Shape: shape, Data: data})
+	err = t.eachTensor(t.best != nil, func(name string, shape []int, data kernel.Floats) error {
+		ts = append(ts, safetensors.Tensor{Name: name, Shape: shape, Data: data.Host})
+		if data.Block != nil {
+			ts[len(ts)-1].Make = func() []float32 { return t.read(data) }
+		}
 		return nil
 	})
 	if err != nil {
@@ -59,7 +64,8 @@ func (t *Trainer) Save(create func(name string) (io.WriteCloser, error)) error {
 
 // Restore sets the trainer to the state at a call of Save. The trainer must have been made with the same
 // model, configuration and phases. After an error it is unchanged.
-func (t *Trainer) Restore(fsys fs.FS) error {
+func (t *Trainer) Restore(fsys fs.FS) (err error) {
+	defer kernel.Catch(&err)
 	if err := t.restore(fsys); err != nil {
 		return fmt.Errorf("train: restore: %w", err)
 	}
@@ -88,7 +94,7 @@ func (t *Trainer) restore(fsys fs.FS) error {
 		t.best = t.w.snapshot(nil) // room for the best weights; eachTensor fills it
 	}
 	var values [][]float32 // read all before changing any
-	err = t.eachTensor(c.Best, func(name string, shape []int, _ []float32) error {
+	err = t.eachTensor(c.Best, func(name string, shape []int, _ kernel.Floats) error {
 		v, err := f.Float32(name, shape...)
 		values = append(values, v)
 		return err
@@ -97,8 +103,11 @@ func (t *Trainer) restore(fsys fs.FS) error {
 		t.best = best
 		return err
 	}
-	_ = t.eachTensor(c.Best, func(_ string, _ []int, data []float32) error {
-		copy(data, values[0])
+	_ = t.eachTensor(c.Best, func(_ string, _ []int, data kernel.Floats) error {
+		if data.Block != nil {
+			t.solver.Device.Write(data, values[0])
+		}
+		copy(data.Host, values[0])
 		values = values[1:]
 		return nil
 	})
@@ -126,21 +135,29 @@ func (t *Trainer) accept(c cursorFile) error {
 }
 
 // eachTensor visits all tensors of a checkpoint in a fixed order: of every parameter the weight, AdamW's first
-// and second moment, and, if best is set, the best weight. data is the trainer's own memory.
-func (t *Trainer) eachTensor(best bool, visit func(name string, shape []int, data []float32) error) error {
+// and second moment, and, if best is set, the best weight. data is the trainer's own memory; the best weights are
+// always in that of the host.
+func (t *Trainer) eachTensor(best bool, visit func(name string, shape []int, data kernel.Floats) error) error {
 	for i, p := range t.w.params {
 		err := errors.Join(
 			visit("weight."+p.name, p.shape, p.data),
 			visit("first."+p.name, p.shape, t.solver.State.M[i]),
 			visit("second."+p.name, p.shape, t.solver.State.V[i]))
 		if best {
-			err = errors.Join(err, visit("best."+p.name, p.shape, t.best[i]))
+			err = errors.Join(err, visit("best."+p.name, p.shape, kernel.Host(t.best[i])))
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// read copies numbers from the device.
+func (t *Trainer) read(x kernel.Floats) []float32 {
+	to := make([]float32, x.Len())
+	t.solver.Device.Read(to, x)
+	return to
 }
 
 // fingerprint is a digest of everything that determines the training, except the base weights: the caller

@@ -11,10 +11,10 @@ func (t *Trainer) Gradients(ctx context.Context) (float64, map[string][]float32,
 		return 0, nil, err
 	}
 	grads, i := map[string][]float32{}, 0
-	t.graph.gradients(func(g []float32) {
-		grads[t.w.params[i].name] = append([]float32(nil), g...)
+	for _, g := range t.graph.gradients() {
+		grads[t.w.params[i].name] = t.read(g)
 		i++
-	})
+	}
 	return stats.Loss, grads, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/loss"
 	"itool/stages/policy/model"
 	"itool/stages/policy/op"
@@ -18,7 +19,7 @@ type graph struct {
 	rows    op.Rows
 	plan    loss.Plan
 	context *op.Context
-	logp    []float32     // (T) log-probability of each row's target, in nats
+	logp    *op.Array     // (T) log-probability of each row's target, in nats
 	params  []G.ValueGrad // in the order of weights.params
 	forward *op.Program
 	train   *op.Program // forward and backward
@@ -45,21 +46,24 @@ func newGraph(w *weights, cfg Config) (*graph, error) {
 	keep := min(max(1, budget/shape.LayerBytes()), len(m.Layers))
 
 	b := &builder{
-		w: w, g: G.NewGraph(), c: op.NewContext(shape, m.Device, m.Cos, m.Sin, keep), nodes: map[string]*G.Node{},
+		w: w, g: G.NewGraph(), c: op.NewContext(shape, m.Device, m.On.Cos, m.On.Sin, keep), nodes: map[string]*G.Node{},
 	}
 	var all G.Nodes
 	for _, p := range w.params {
-		b.nodes[p.name] = input(b.g, p)
+		b.nodes[p.name] = input(b.g, m.Device, p)
 		all = append(all, b.nodes[p.name])
 	}
 	g := &graph{context: b.c}
-	b.batch, g.rows = op.NewBatch(b.g, cfg.Tokens)
+	var err error
+	if b.batch, g.rows, err = op.NewBatch(b.g, b.c); err != nil {
+		return nil, err
+	}
 	g.plan.Side = make([]int32, cfg.Tokens)
 	logp, err := b.logProbs()
 	if err != nil {
 		return nil, err
 	}
-	g.logp = op.Floats(op.Value(logp))
+	g.logp = op.Value(logp).(*op.Array)
 	cost, err := loss.Node("loss", logp, cfg.lossConfig(), &g.plan)
 	if err != nil {
 		return nil, err
@@ -82,8 +86,8 @@ func newGraph(w *weights, cfg Config) (*graph, error) {
 }
 
 // input makes a node for a parameter. The node's value is the memory of the parameter itself.
-func input(g *G.ExprGraph, p param) *G.Node {
-	value := tensor.New(tensor.WithShape(p.shape...), tensor.WithBacking(p.data))
+func input(g *G.ExprGraph, dev kernel.Device, p param) *G.Node {
+	value := op.NewArray(dev, p.data, p.shape...)
 	opts := []G.NodeConsOpt{G.WithName(p.name), G.WithShape(p.shape...), G.WithValue(value)}
 	if len(p.shape) == 1 {
 		return G.NewVector(g, tensor.Float32, opts...)
@@ -104,17 +108,17 @@ type builder struct {
 func (b *builder) logProbs() (*G.Node, error) {
 	m := b.w.base
 	x, tied, err := op.Embed("embed/op", b.c, b.batch,
-		op.Table{W: m.Embed, Wrapped: m.Wrapped.Embed, Node: b.nodes["embed"]})
+		op.Table{W: m.On.Embed, Wrapped: m.On.Table, Node: b.nodes["embed"]})
 	if err != nil {
 		return nil, err
 	}
 	for i := range m.Layers {
-		l, at := &m.Layers[i], fmt.Sprintf("layers.%d.", i)
+		l, at := &m.On.Layers[i], fmt.Sprintf("layers.%d.", i)
 		lin := func(j model.Module) op.Linear { return b.linear(at, i, j) }
 		x, err = op.Attention(at+"attention", b.c, i, b.batch, x, op.AttentionParams{
 			Norm: op.Vector{W: l.InputNorm, Node: b.nodes[at+"input_norm"]},
 			Q:    lin(model.Q), K: lin(model.K), V: lin(model.V), O: lin(model.O),
-			NoRope: !m.Rotates(i), Last: i == len(m.Layers)-1,
+			NoRope: l.NoRope, Last: i == len(m.Layers)-1,
 			QNorm: op.Vector{W: l.QNorm, Node: b.nodes[at+"q_norm"]},
 			KNorm: op.Vector{W: l.KNorm, Node: b.nodes[at+"k_norm"]},
 		})
@@ -131,7 +135,8 @@ func (b *builder) logProbs() (*G.Node, error) {
 		}
 	}
 	head := op.HeadParams{
-		Norm: op.Vector{W: m.Norm, Node: b.nodes["norm"]}, W: m.HeadW, M: m.Head, Weight: b.nodes["head"],
+		Norm: op.Vector{W: m.On.Norm, Node: b.nodes["norm"]}, W: m.Device.Put(m.HeadW), M: m.Head,
+		Weight: b.nodes["head"],
 	}
 	if m.TieEmbeddings {
 		head.Weight, head.TiedGrad = b.nodes["embed"], tied
@@ -140,9 +145,13 @@ func (b *builder) logProbs() (*G.Node, error) {
 }
 
 func (b *builder) linear(at string, layer int, j model.Module) op.Linear {
-	l := b.w.base.Layers[layer].Linears()[j]
-	p := op.Linear{N: l.N, K: l.K, W: l.W, Wrapped: l.Wrapped, M: l.M, Weight: b.nodes[at+j.String()],
-		Bias: op.Vector{W: l.Bias, Node: b.nodes[at+j.String()+".bias"]}}
+	m := b.w.base
+	l := m.Layers[layer].Linears()[j]
+	p := op.Linear{N: l.N, K: l.K, Wrapped: l.Wrapped != nil, M: l.M, Weight: b.nodes[at+j.String()],
+		Bias: op.Vector{W: m.On.Layers[layer].Linears()[j].Bias, Node: b.nodes[at+j.String()+".bias"]}}
+	if p.Weight == nil {
+		p.W = m.Device.Put(l.W)
+	}
 	if a := b.w.adapter; a != nil && a.Layers[layer][j] != nil {
 		p.A, p.B, p.Rank, p.Scale = b.nodes[at+j.String()+".A"], b.nodes[at+j.String()+".B"], a.Rank, float32(a.Scale())
 	}
@@ -197,13 +206,13 @@ func (g *graph) score(visit func(segment int, logp float64)) error {
 	if err := g.forward.Run(); err != nil {
 		return err
 	}
-	segment := 0
+	logp, segment := op.Numbers(g.logp), 0
 	for row, target := range g.rows.Targets[:g.rows.Len()] {
 		if int32(row) >= g.rows.Cu[segment+1] {
 			segment++
 		}
 		if target >= 0 {
-			visit(segment, float64(g.logp[row]))
+			visit(segment, float64(logp[row]))
 		}
 	}
 	return nil
@@ -215,22 +224,19 @@ func (g *graph) learn() error {
 	return g.train.Run()
 }
 
-// gradients visits the gradients of the parameters.
-func (g *graph) gradients(visit func([]float32)) {
+// gradients collects the gradients of the parameters.
+func (g *graph) gradients() (all []kernel.Floats) {
 	for _, p := range g.params {
 		v, _ := p.Grad() // op.Trained has no errors
-		visit(op.Floats(v))
+		all = append(all, op.Floats(v))
+	}
+	return all
+}
+
+func (g *graph) clearGradients() {
+	for _, v := range g.gradients() {
+		g.context.Device.Clear(v)
 	}
 }
 
-func (g *graph) clearGradients() { g.gradients(func(v []float32) { clear(v) }) }
-
-func (g *graph) gradientNorm() float64 {
-	var sum float64
-	g.gradients(func(v []float32) {
-		for _, x := range v {
-			sum += float64(x) * float64(x)
-		}
-	})
-	return math.Sqrt(sum)
-}
+func (g *graph) gradientNorm() float64 { return math.Sqrt(g.context.Device.SumSquares(g.gradients())) }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"math"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
 )
 
 // Loss is the mean negative log-likelihood of examples under the current weights, in nats per token of the
 // answers. It changes nothing. It does not use Config.Loss.
-func (t *Trainer) Loss(ctx context.Context, examples []Example) (float64, error) {
+func (t *Trainer) Loss(ctx context.Context, examples []Example) (_ float64, err error) {
+	defer kernel.Catch(&err)
 	p := &Phase{Name: "loss", Examples: examples}
 	units := make([]int, len(examples))
 	for i := range units {
@@ -60,10 +62,16 @@ func (t *Trainer) Adapter(best bool) *model.Adapter {
 }
 
 // Model returns a model for inference with a copy of the current weights.
-func (t *Trainer) Model() (*model.Model, error) { return t.w.model(nil) }
+func (t *Trainer) Model() (_ *model.Model, err error) {
+	defer kernel.Catch(&err)
+	return t.w.model(nil)
+}
 
 // Best is Model with the weights that MarkBest has stored, if there are some.
-func (t *Trainer) Best() (*model.Model, error) { return t.w.model(t.chosen(true)) }
+func (t *Trainer) Best() (_ *model.Model, err error) {
+	defer kernel.Catch(&err)
+	return t.w.model(t.chosen(true))
+}
 
 func (t *Trainer) chosen(best bool) [][]float32 {
 	if best {

@@ -23,6 +23,7 @@ import (
 	"io"
 	"math"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/loss"
 	"itool/stages/policy/model"
 	"itool/stages/policy/optim"
@@ -94,7 +95,8 @@ type cursor struct {
 // New checks the configuration and all examples and pairs, and builds the graph. Its errors name the field,
 // example or pair. It continues m.Adapter if the model has one; otherwise it starts with a new adapter (A
 // uniform within ±1/√fan_in, B zero). It does not change m.
-func New(m *model.Model, cfg Config, phases []Phase) (*Trainer, error) {
+func New(m *model.Model, cfg Config, phases []Phase) (_ *Trainer, err error) {
+	defer kernel.Catch(&err)
 	t, err := newTrainer(m, cfg, phases)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
@@ -123,8 +125,8 @@ func newTrainer(m *model.Model, cfg Config, phases []Phase) (*Trainer, error) {
 		Device: m.Device, Beta1: cfg.Beta1, Beta2: cfg.Beta2, Eps: cfg.Eps, Decay: cfg.Decay, Clip: cfg.Clip,
 	}
 	for _, p := range w.params {
-		t.solver.State.M = append(t.solver.State.M, make([]float32, len(p.data)))
-		t.solver.State.V = append(t.solver.State.V, make([]float32, len(p.data)))
+		t.solver.State.M = append(t.solver.State.M, m.Device.Floats(p.data.Len()))
+		t.solver.State.V = append(t.solver.State.V, m.Device.Floats(p.data.Len()))
 	}
 	t.fingerprint = fingerprint(cfg, w.base.Config, phases)
 	t.skipEmpty()
@@ -143,7 +145,8 @@ func (t *Trainer) Position() (phase, step, total int) {
 
 // Step takes one optimiser step. After the last step it returns io.EOF. After any other error nothing has
 // changed, and the same step can be tried again.
-func (t *Trainer) Step(ctx context.Context) (Stats, error) {
+func (t *Trainer) Step(ctx context.Context) (_ Stats, err error) {
+	defer kernel.Catch(&err)
 	if t.cursor.Phase == len(t.phases) {
 		return Stats{}, io.EOF
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
 )
 
@@ -13,14 +14,15 @@ import (
 type weights struct {
 	base    *model.Model   // LoRA: the base without an adapter, shared and frozen. Full: a copy with params
 	adapter *model.Adapter // LoRA: a copy with params. Full: nil
-	params  []param        // slices of adapter or base, in a fixed order
+	params  []param        // in a fixed order
 }
 
 // param is one trained tensor.
 type param struct {
 	name  string
 	shape []int
-	data  []float32
+	data  kernel.Floats // the values, on the device
+	host  []float32     // of adapter or base; on a CPU the same memory as data
 }
 
 func newWeights(m *model.Model, cfg Config) (*weights, error) {
@@ -96,14 +98,19 @@ func sameAdapter(a *model.Adapter, cfg Config) error {
 	return nil
 }
 
+// add adds a parameter. data is the device's memory of host.
+func (w *weights) add(name string, host []float32, data kernel.Floats, shape ...int) {
+	w.params = append(w.params, param{name, shape, data, host})
+}
+
 func (w *weights) listAdapter() {
-	r := w.adapter.Rank
+	r, dev := w.adapter.Rank, w.base.Device
 	for i := range w.adapter.Layers {
 		for j, lin := range w.base.Layers[i].Linears() {
 			if l := w.adapter.Layers[i][j]; l != nil {
 				at := fmt.Sprintf("layers.%d.%s.", i, model.Module(j))
-				w.params = append(w.params, param{at + "A", []int{r, lin.K}, l.A},
-					param{at + "B", []int{lin.N, r}, l.B})
+				w.add(at+"A", l.A, dev.Put(l.A), r, lin.K)
+				w.add(at+"B", l.B, dev.Put(l.B), lin.N, r)
 			}
 		}
 	}
@@ -111,24 +118,25 @@ func (w *weights) listAdapter() {
 
 func (w *weights) listFull() {
 	m := w.base
-	c := m.HiddenSize
-	w.params = append(w.params, param{"embed", []int{m.VocabSize, c}, m.Embed}, param{"norm", []int{c}, m.Norm})
+	c, dev := m.HiddenSize, m.Device
+	w.add("embed", m.Embed, m.On.Embed, m.VocabSize, c)
+	w.add("norm", m.Norm, m.On.Norm, c)
 	if !m.TieEmbeddings {
-		w.params = append(w.params, param{"head", []int{m.VocabSize, c}, m.HeadW})
+		w.add("head", m.HeadW, dev.Put(m.HeadW), m.VocabSize, c)
 	}
 	for i := range m.Layers {
-		l, at := &m.Layers[i], fmt.Sprintf("layers.%d.", i)
-		w.params = append(w.params, param{at + "input_norm", []int{c}, l.InputNorm},
-			param{at + "post_norm", []int{c}, l.PostNorm})
+		l, on, at := &m.Layers[i], &m.On.Layers[i], fmt.Sprintf("layers.%d.", i)
+		w.add(at+"input_norm", l.InputNorm, on.InputNorm, c)
+		w.add(at+"post_norm", l.PostNorm, on.PostNorm, c)
 		for j, lin := range l.Linears() {
-			w.params = append(w.params, param{at + model.Module(j).String(), []int{lin.N, lin.K}, lin.W})
+			w.add(at+model.Module(j).String(), lin.W, dev.Put(lin.W), lin.N, lin.K)
 			if lin.Bias != nil {
-				w.params = append(w.params, param{at + model.Module(j).String() + ".bias", []int{lin.N}, lin.Bias})
+				w.add(at+model.Module(j).String()+".bias", lin.Bias, on.Linears()[j].Bias, lin.N)
 			}
 		}
 		if l.QNorm != nil {
-			w.params = append(w.params, param{at + "q_norm", []int{m.HeadDim}, l.QNorm},
-				param{at + "k_norm", []int{m.HeadDim}, l.KNorm})
+			w.add(at+"q_norm", l.QNorm, on.QNorm, m.HeadDim)
+			w.add(at+"k_norm", l.KNorm, on.KNorm, m.HeadDim)
 		}
 	}
 }
@@ -138,17 +146,28 @@ func (w *weights) snapshot(to [][]float32) [][]float32 {
 	if to == nil {
 		to = make([][]float32, len(w.params))
 	}
+	w.read()
 	for i, p := range w.params {
-		to[i] = append(to[i][:0], p.data...)
+		to[i] = append(to[i][:0], p.host...)
 	}
 	return to
 }
 
-// with runs f while the parameters have other values. nil leaves them unchanged.
+// read brings adapter or base up to date with the device.
+func (w *weights) read() {
+	for _, p := range w.params {
+		if p.data.Block != nil {
+			w.base.Device.Read(p.host, p.data)
+		}
+	}
+}
+
+// with runs f while adapter or base have other values; nil are the present ones. The parameters on a device
+// with memory of its own stay as they are.
 func (w *weights) with(values [][]float32, f func()) {
+	w.read()
 	if values != nil {
-		now := w.snapshot(nil)
-		defer w.set(now)
+		defer w.set(w.snapshot(nil))
 		w.set(values)
 	}
 	f()
@@ -156,7 +175,7 @@ func (w *weights) with(values [][]float32, f func()) {
 
 func (w *weights) set(values [][]float32) {
 	for i, p := range w.params {
-		copy(p.data, values[i])
+		copy(p.host, values[i])
 	}
 }
 

@@ -8,6 +8,8 @@ package cpu
 import (
 	"fmt"
 	"math"
+
+	"itool/stages/policy/kernel"
 )
 
 // heads is what both directions of attention share: the packed segments, and each
@@ -26,7 +28,8 @@ type heads struct {
 	scale    float32 // 1/√D
 }
 
-func (d *Device) heads(q, k, v []float32, cu, mask, selected []int32, h, g, dim int) heads {
+func (d *Device) heads(x kernel.Attended, seg kernel.Segments, n kernel.Heads) heads {
+	cu, mask, selected := seg.Cu.Host, seg.Mask.Host, seg.Selected.Host
 	rows := 0
 	if len(cu) > 0 {
 		rows = int(cu[len(cu)-1])
@@ -43,11 +46,11 @@ func (d *Device) heads(q, k, v []float32, cu, mask, selected []int32, h, g, dim 
 				from, to, cu[s], cu[s+1]))
 		}
 	}
-	need("k", k, rows*g*dim)
-	need("v", v, rows*g*dim)
-	a := heads{level: d.level, q: q, k: k, v: v, cu: cu, mask: mask, selected: selected, h: h, g: g, d: dim,
-		scale: float32(1 / math.Sqrt(float64(dim)))}
-	need("q", q, a.queries()*h*dim)
+	a := heads{level: d.level, q: x.Q.Host, k: x.K.Host, v: x.V.Host, cu: cu, mask: mask, selected: selected,
+		h: n.H, g: n.G, d: n.D, scale: float32(1 / math.Sqrt(float64(n.D)))}
+	need("k", a.k, rows*n.G*n.D)
+	need("v", a.v, rows*n.G*n.D)
+	need("q", a.q, a.queries()*n.H*n.D)
 	return a
 }
 
@@ -204,35 +207,36 @@ type forward struct {
 }
 
 // Attention is causal self-attention over packed segments.
-func (d *Device) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, dim int) {
+func (d *Device) Attention(a kernel.Attended, s kernel.Segments, h kernel.Heads) {
 	t := d.forwards.take()
-	*t = forward{heads: d.heads(q, k, v, cu, mask, selected, h, g, dim), out: out, lse: lse, unread: t.unread}
-	if segments := len(cu) - 1; segments > 0 {
-		need("out", out, t.queries()*h*dim)
-		need("lse", lse, t.queries()*h)
-		d.pool.run(segments*h, 2*t.work(), t)
+	*t = forward{heads: d.heads(a, s, h), out: a.Out.Host, lse: a.LSE.Host, unread: t.unread}
+	if segments := len(t.cu) - 1; segments > 0 {
+		need("out", t.out, t.queries()*h.H*h.D)
+		need("lse", t.lse, t.queries()*h.H)
+		d.pool.run(segments*h.H, 2*t.work(), t)
 	}
 	*t = forward{unread: t.unread}
 	d.forwards.put(t)
 }
 
 // AttendSuffix is Attention of the last r rows along a path of cache slots.
-func (d *Device) AttendSuffix(out, q, k, v []float32, path []int32, r, h, g, dim int) {
-	need("q", q, r*h*dim)
-	need("out", out, r*h*dim)
+func (d *Device) AttendSuffix(out, q kernel.Floats, cache kernel.KV, path kernel.Ints, r int, n kernel.Heads) {
+	k, v, h, g, dim := cache.K.Host, cache.V.Host, n.H, n.G, n.D
+	need("q", q.Host, r*h*dim)
+	need("out", out.Host, r*h*dim)
 	if r == 0 {
 		return
 	}
-	slots := needPath(path)
+	slots := needPath(path.Host)
 	need("k", k, slots*g*dim)
 	need("v", v, slots*g*dim)
 	t := d.forwards.take()
 	*t = forward{
-		heads: heads{level: d.level, q: q, k: k, v: v, path: path, h: h, g: g, d: dim,
+		heads: heads{level: d.level, q: q.Host, k: k, v: v, path: path.Host, h: h, g: g, d: dim,
 			scale: float32(1 / math.Sqrt(float64(dim)))},
-		out: out, lse: grow(&t.unread, r*h), unread: t.unread,
+		out: out.Host, lse: grow(&t.unread, r*h), unread: t.unread,
 	}
-	d.pool.run(h, 4*r*len(path)*h*dim, t)
+	d.pool.run(h, 4*r*len(path.Host)*h*dim, t)
 	*t = forward{unread: t.unread}
 	d.forwards.put(t)
 }

@@ -3,6 +3,8 @@ package cpu
 // The backward pass recomputes the probabilities from the log-sum-exp of the forward pass, block by block of
 // query rows, as FlashAttention does; no T × T matrix is stored.
 
+import "itool/stages/policy/kernel"
+
 // backward is one call of AttentionBackward. A part is one key/value head of one segment, so only one
 // thread adds to a row of dk and dv, in the order of the query heads and rows.
 type backward struct {
@@ -11,20 +13,20 @@ type backward struct {
 }
 
 // AttentionBackward recomputes the probabilities, block of query rows by block.
-func (d *Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32,
-	cu, mask, selected []int32, h, g, dim int) {
+func (d *Device) AttentionBackward(g kernel.AttentionGrad, dout kernel.Floats, a kernel.Attended,
+	s kernel.Segments, h kernel.Heads) {
 	t := d.backwards.take()
-	*t = backward{heads: d.heads(q, k, v, cu, mask, selected, h, g, dim), dq: dq, dk: dk, dv: dv,
-		dout: dout, out: out, lse: lse}
-	if segments := len(cu) - 1; segments > 0 {
-		rows, queries := int(cu[segments]), t.queries()
-		need("dq", dq, queries*h*dim)
-		need("dk", dk, rows*g*dim)
-		need("dv", dv, rows*g*dim)
-		need("dout", dout, queries*h*dim)
-		need("out", out, queries*h*dim)
-		need("lse", lse, queries*h)
-		d.pool.run(segments*g, 5*t.work(), t)
+	*t = backward{heads: d.heads(a, s, h), dq: g.DQ.Host, dk: g.DK.Host, dv: g.DV.Host,
+		dout: dout.Host, out: a.Out.Host, lse: a.LSE.Host}
+	if segments := len(t.cu) - 1; segments > 0 {
+		rows, queries := int(t.cu[segments]), t.queries()
+		need("dq", t.dq, queries*h.H*h.D)
+		need("dk", t.dk, rows*h.G*h.D)
+		need("dv", t.dv, rows*h.G*h.D)
+		need("dout", t.dout, queries*h.H*h.D)
+		need("out", t.out, queries*h.H*h.D)
+		need("lse", t.lse, queries*h.H)
+		d.pool.run(segments*h.G, 5*t.work(), t)
 	}
 	*t = backward{}
 	d.backwards.put(t)

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"itool/stages/policy/kernel"
+	"itool/stages/policy/kernel/kerneltest"
 )
 
 // GF-best is the fastest of all repetitions in GFLOP/s, and %peak its share of the peak rate measured at
 // the same time. Means would say more about the other programs on the machine.
 
-func each(b *testing.B, run func(b *testing.B, dev kernel.Device)) {
+func each(b *testing.B, run func(b *testing.B, dev kerneltest.Slices)) {
 	for _, level := range Levels() {
 		for _, threads := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%s/threads=%d", level, threads), func(b *testing.B) {
@@ -20,7 +21,7 @@ func each(b *testing.B, run func(b *testing.B, dev kernel.Device)) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				run(b, dev)
+				run(b, kerneltest.On(dev))
 			})
 		}
 	}
@@ -54,7 +55,7 @@ func BenchmarkMatMul(b *testing.B) {
 		{1, 192, 512}, {1, 1024, 16384}, {8, 1024, 16384}, {256, 896, 4864}, {256, 4864, 896}} {
 		t, k, n := s[0], s[1], s[2]
 		b.Run(fmt.Sprintf("%dx%d→%d", t, k, n), func(b *testing.B) {
-			each(b, func(b *testing.B, dev kernel.Device) {
+			each(b, func(b *testing.B, dev kerneltest.Slices) {
 				w, x, y := dev.Pack(normal(n*k), n, k), normal(t*k), normal(t*n)
 				measure(b, 2*t*k*n, func() { dev.MatMul(y, x, w, t, false) })
 			})
@@ -65,7 +66,7 @@ func BenchmarkMatMul(b *testing.B) {
 // BenchmarkGemm does the two products of a layer's gradients.
 func BenchmarkGemm(b *testing.B) {
 	t, k, n := 2048, 192, 512
-	each(b, func(b *testing.B, dev kernel.Device) {
+	each(b, func(b *testing.B, dev kerneltest.Slices) {
 		x, w, dy := normal(t*k), normal(n*k), normal(t*n)
 		dx, dw := normal(t*k), normal(n*k)
 		b.Run("dx", func(b *testing.B) {
@@ -85,7 +86,7 @@ func BenchmarkAttention(b *testing.B) {
 	}
 	t := segments * tokens
 	pairs := segments * tokens * (tokens + 1) / 2
-	each(b, func(b *testing.B, dev kernel.Device) {
+	each(b, func(b *testing.B, dev kerneltest.Slices) {
 		q, k, v, dout := normal(t*h*d), normal(t*g*d), normal(t*g*d), normal(t*h*d)
 		out, lse := normal(t*h*d), normal(t*h)
 		dq, dk, dv := normal(t*h*d), normal(t*g*d), normal(t*g*d)
@@ -114,7 +115,7 @@ func BenchmarkAttendPaths(b *testing.B) {
 			paths[r] = append(paths[r], int32((j*7+r)%4000))
 		}
 	}
-	each(b, func(b *testing.B, dev kernel.Device) {
+	each(b, func(b *testing.B, dev kerneltest.Slices) {
 		q, k, v, out := normal(rows*h*d), normal(4000*g*d), normal(4000*g*d), normal(rows*h*d)
 		measure(b, 4*rows*slots*h*d, func() { dev.AttendPaths(out, q, k, v, paths, h, g, d) })
 	})
@@ -122,7 +123,7 @@ func BenchmarkAttendPaths(b *testing.B) {
 
 func BenchmarkHead(b *testing.B) {
 	t, k, n := 2048, 192, 2048
-	each(b, func(b *testing.B, dev kernel.Device) {
+	each(b, func(b *testing.B, dev kerneltest.Slices) {
 		raw := normal(n * k)
 		for i := range raw {
 			raw[i] *= 0.1
@@ -145,7 +146,7 @@ func BenchmarkHead(b *testing.B) {
 // BenchmarkElementwise counts elements instead of operations.
 func BenchmarkElementwise(b *testing.B) {
 	t, k, ffn := 2048, 192, 512
-	each(b, func(b *testing.B, dev kernel.Device) {
+	each(b, func(b *testing.B, dev kerneltest.Slices) {
 		x, y, dx, dy, w, dw, rstd := normal(t*k), normal(t*k), normal(t*k), normal(t*k), normal(k), normal(k), normal(t)
 		gate, up, wide, wide2, wide3 := normal(t*ffn), normal(t*ffn), normal(t*ffn), normal(t*ffn), normal(t*ffn)
 		pos := make([]int32, t)

@@ -52,18 +52,18 @@ func TestRoundsOnce(t *testing.T) {
 			if wrapped {
 				want += int64(n) // the weight's own
 			} else {
-				m = d.Pack(kernel.Widened(w), n, k)
+				m = d.Pack(kernel.Host(kernel.Widened(w)), n, k)
 			}
-			outs = append(outs, kernel.Out{Y: make([]float32, rows*n), W: m})
+			outs = append(outs, kernel.Out{Y: d.Floats(rows * n), W: m})
 		}
 		rounded.Store(0)
-		d.MatMuls(outs, make([]float32, rows*k), rows)
+		d.MatMuls(outs, d.Floats(rows*k), rows)
 		if got := rounded.Load(); got != want {
 			t.Errorf("wrapped %v: %d rows were rounded, want %d", wrapped, got, want)
 		}
 		n, _ := outs[2].W.Shape()
 		rounded.Store(0)
-		d.MatMul(outs[2].Y, make([]float32, rows*k), outs[2].W, rows, false)
+		d.MatMul(outs[2].Y, d.Floats(rows*k), outs[2].W, rows, false)
 		if want = rows; wrapped {
 			want += int64(n)
 		}

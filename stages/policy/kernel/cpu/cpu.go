@@ -58,7 +58,7 @@ type Device struct {
 	decodes   shelf[decode]
 	slabs     shelf[slab]
 	widenings shelf[widening]
-	loops     shelf[loop]
+	samplings shelf[sampling]
 }
 
 // New returns a device. The error says which levels this machine has.

@@ -11,6 +11,7 @@ import (
 	"itool/stages/policy/kernel/cpu"
 	"itool/stages/policy/kernel/kerneltest"
 	"itool/stages/policy/kernel/ref"
+	"itool/stages/policy/sample"
 )
 
 func open(t testing.TB, level string, threads int) kernel.Device {
@@ -71,21 +72,22 @@ func TestOptions(t *testing.T) {
 
 // A wrong size must not reach the assembly.
 func TestWrongSizesPanic(t *testing.T) {
-	dev := open(t, "", 1)
+	dev := kerneltest.On(open(t, "", 1))
 	x := make([]float32, 12)
 	for name, call := range map[string]func(){
 		"short output":    func() { dev.MatMul(x[:5], x, dev.Pack(x, 3, 4), 2, false) },
 		"short input":     func() { dev.MatMul(x, x[:7], dev.Pack(x, 3, 4), 2, false) },
 		"short weight":    func() { dev.Pack(x, 5, 4) },
-		"foreign matrix":  func() { dev.MatMul(x, x, ref.New().Pack(x, 3, 4), 2, false) },
-		"another level's": func() { dev.Repack(open(t, "go", 1).Pack(x, 3, 4), x[:3]) },
+		"foreign matrix":  func() { dev.MatMul(x, x, ref.New().Pack(kernel.Host(x), 3, 4), 2, false) },
+		"another level's": func() { dev.Repack(open(t, "go", 1).Pack(kernel.Host(x), 3, 4), x[:3]) },
 		"slot outside":    func() { dev.AttendPaths(x, x, x, x, [][]int32{{12}}, 1, 1, 1) },
 		"negative slot":   func() { dev.AttendPaths(x, x, x, x, [][]int32{{-1}}, 1, 1, 1) },
 		"largest slot":    func() { dev.AttendPaths(x, x, x, x, [][]int32{{math.MaxInt32}}, 1, 1, 1) },
 		"segment outside": func() { dev.Attention(x, x, x, x, x, []int32{0, 13}, nil, nil, 1, 1, 1) },
 		"first outside":   func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, nil, []int32{1, 2}, 1, 1, 1) },
 		"unlike weights": func() {
-			dev.MatMuls([]kernel.Out{{Y: x, W: dev.Pack(x, 3, 4)}, {Y: x, W: dev.Pack(x, 4, 3)}}, x, 1)
+			dev.MatMuls([]kernel.Out{{Y: kernel.Host(x), W: dev.Pack(x, 3, 4)},
+				{Y: kernel.Host(x), W: dev.Pack(x, 4, 3)}}, x, 1)
 		},
 		"mask outside": func() { dev.Attention(x, x, x, x, x, []int32{0, 3, 6}, []int32{1, 2, 2, 4}, nil, 1, 1, 1) },
 	} {
@@ -102,13 +104,14 @@ func TestWrongSizesPanic(t *testing.T) {
 
 // An idle device must have no goroutine: devices are not closed.
 func TestHelpersEnd(t *testing.T) {
-	dev := open(t, "", 4)
+	dev := kerneltest.On(open(t, "", 4))
 	x, y := make([]float32, 300*300), make([]float32, 300*300)
 	dev.Gemm(false, false, 300, 300, 300, 1, x, x, false, y)
 	goleak.VerifyNone(t)
 }
 
 func TestNoAllocations(t *testing.T) {
+	set := func(x []float32) kernel.Floats { return kernel.Host(x) }
 	const tokens, k, h, g, d, vocabulary = 96, 64, 4, 2, 16, 700
 	f := func(n int) []float32 { return make([]float32, n) }
 	x, y, dx, dy, lse := f(tokens*k), f(tokens*k), f(tokens*k), f(tokens*k), f(tokens*h)
@@ -116,19 +119,23 @@ func TestNoAllocations(t *testing.T) {
 	targets, cu := make([]int32, tokens), []int32{0, 40, tokens}
 	paths := [][]int32{{0, 1, 2, 3, 4}, {5, 6}}
 	for _, level := range cpu.Levels() {
-		dev := open(t, level, 2)
+		dev := kerneltest.On(open(t, level, 2))
 		m := dev.Pack(w, vocabulary, k)
 		weight := &kernel.BF16{N: vocabulary, K: k, Data: make([]byte, 2*vocabulary*k)}
 		wrapped := dev.Wrap(weight)
-		packed, both := []kernel.Out{{Y: logits, W: m}, {Y: dw, W: m}},
-			[]kernel.Out{{Y: logits, W: m}, {Y: dw, W: wrapped}}
+		packed, both := []kernel.Out{{Y: set(logits), W: m, Bias: set(w)}, {Y: set(dw), W: m}},
+			[]kernel.Out{{Y: set(logits), W: m}, {Y: set(dw), W: wrapped}}
+		squares := []kernel.Floats{set(w), set(x)}
+		picks := []kernel.Pick{{Row: 1},
+			{Row: 1, Settings: sample.Settings{Temperature: 1, TopP: 0.9}, U: 0.5}, {Row: 40}}
 		for name, call := range map[string]func(){
+			"sample":           func() { dev.Sample(picks, x, m) },
 			"repack":           func() { dev.Repack(m, w) },
 			"matmul":           func() { dev.MatMul(logits, x, m, tokens, false) },
 			"matmul wrapped":   func() { dev.MatMul(logits, x, wrapped, tokens, false) },
 			"matmuls":          func() { dev.MatMuls(packed, x, tokens) },
 			"matmuls wrapped":  func() { dev.MatMuls(both, x, tokens) },
-			"matmul rows":      func() { dev.MatMulRows(dx, logits, weight, tokens, false) },
+			"matmul rows":      func() { dev.MatMulRows(dx, logits, wrapped, tokens, false) },
 			"logprobs wrapped": func() { dev.LogProbs(y, lse, x, wrapped, targets, tokens) },
 			"matmul one row":   func() { dev.MatMul(logits, x, m, 1, true) },
 			"gemm":             func() { dev.Gemm(true, true, k, tokens, tokens, 1, x, dw, true, y) },
@@ -147,7 +154,7 @@ func TestNoAllocations(t *testing.T) {
 			"logprobs grad wrapped": func() { dev.LogProbsGrad(dx, y, lse, x, wrapped, nil, targets, tokens) },
 			"logprobs backward":     func() { dev.LogProbsBackward(dx, dw, y, lse, x, m, w, targets, tokens) },
 			"adamw":                 func() { dev.AdamW(w, dw, dw, dw, len(w), kernel.AdamW{C1: 1, C2: 1, Eps: 1}) },
-			"sum of squares":        func() { dev.SumSquares(w) },
+			"sum of squares":        func() { dev.Device.SumSquares(squares) },
 		} {
 			// A helper's working memory grows when it first gets a part of a call, which may be
 			// any of these: over fifty, that is less than one allocation a call.
@@ -176,13 +183,13 @@ func FuzzGemm(f *testing.F) {
 		a, b, c := fill(m*k), fill(k*n), fill(m*n)
 		transA, transB, add := flags&1 != 0, flags&2 != 0, flags&4 != 0
 		want := append([]float32(nil), c...)
-		ref.New().Gemm(transA, transB, m, n, k, 0.5, a, b, add, want)
+		kerneltest.On(ref.New()).Gemm(transA, transB, m, n, k, 0.5, a, b, add, want)
 		for _, level := range cpu.Levels() {
 			if level == "amx" { // its factors are rounded
 				continue
 			}
 			got := append([]float32(nil), c...)
-			open(t, level, 2).Gemm(transA, transB, m, n, k, 0.5, a, b, add, got)
+			kerneltest.On(open(t, level, 2)).Gemm(transA, transB, m, n, k, 0.5, a, b, add, got)
 			for i := range want {
 				if math.Abs(float64(got[i]-want[i])) > 3e-5 {
 					t.Fatalf("%s %d×%d×%d flags %d: [%d] got %v, want %v", level, m, n, k, flags, i, got[i], want[i])

@@ -3,6 +3,7 @@ package cpu_test
 import (
 	"fmt"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/cpu"
 )
 
@@ -14,9 +15,9 @@ func ExampleNew() {
 		return
 	}
 	const t, n, k = 1, 2, 2
-	w := dev.Pack([]float32{1, 2, 3, 4}, n, k) // (N, K)
-	y := make([]float32, t*n)
-	dev.MatMul(y, []float32{10, 1}, w, t, false)
-	fmt.Println(y)
+	w := dev.Pack(kernel.Host([]float32{1, 2, 3, 4}), n, k) // (N, K)
+	y := dev.Floats(t * n)
+	dev.MatMul(y, kernel.Host([]float32{10, 1}), w, t, false)
+	fmt.Println(y.Host)
 	// Output: [12 34]
 }

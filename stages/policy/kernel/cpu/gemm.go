@@ -42,21 +42,21 @@ func (l *level) panels(n int) int { return (n + l.panelCols() - 1) / l.panelCols
 func (m *matrix) Shape() (n, k int) { return m.n, m.k }
 
 // Pack copies w into panels.
-func (d *Device) Pack(w []float32, n, k int) kernel.Matrix {
+func (d *Device) Pack(w kernel.Floats, n, k int) kernel.Matrix {
 	m := &matrix{n: n, k: k, level: d.level, panels: aligned(d.level.panels(n) * d.level.panelSize(k))}
 	d.Repack(m, w)
 	return m
 }
 
 // Repack writes w into m's panels.
-func (d *Device) Repack(to kernel.Matrix, w []float32) {
+func (d *Device) Repack(to kernel.Matrix, w kernel.Floats) {
 	m := d.own(to)
 	if m.wrapped != nil {
 		panic("cpu: a wrapped weight cannot be repacked")
 	}
-	need("weight", w, m.n*m.k)
+	need("weight", w.Host, m.n*m.k)
 	if m.k > 0 {
-		d.spread(span{work: packPanels, n: d.level.panels(m.n), whole: m.n, k: m.k, f: [7][]float32{m.panels, w}},
+		d.spread(span{work: packPanels, n: d.level.panels(m.n), whole: m.n, k: m.k, f: [7][]float32{m.panels, w.Host}},
 			4*d.level.panelCols()*m.k)
 	}
 }
@@ -89,15 +89,15 @@ func (d *Device) own(w kernel.Matrix) *matrix {
 }
 
 // MatMul: y (T, N) = x (T, K) · Wᵀ.
-func (d *Device) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
+func (d *Device) MatMul(y, x kernel.Floats, w kernel.Matrix, t int, add bool) {
 	m := d.own(w)
-	need("x", x, t*m.k)
-	need("y", y, t*m.n)
+	need("x", x.Host, t*m.k)
+	need("y", y.Host, t*m.n)
 	if m.wrapped != nil {
-		d.multiplyWrapped(y, x, m, t, add, nil)
+		d.multiplyWrapped(y.Host, x.Host, m, t, add, nil)
 		return
 	}
-	d.multiply(product{m: t, k: m.k, alpha: 1, a: x, aRow: m.k}, m.right(y, add))
+	d.multiply(product{m: t, k: m.k, alpha: 1, a: x.Host, aRow: m.k}, m.right(y.Host, add))
 }
 
 // right is a packed or a wrapped weight as the right side of a product.
@@ -107,21 +107,21 @@ func (m *matrix) right(y []float32, add bool) right {
 
 // MatMuls is MatMul for each of outs. Weights in panels, and wrapped weights that are packed during the
 // product, are treated as one wide matrix: the threads share the panels of all.
-func (d *Device) MatMuls(outs []kernel.Out, x []float32, t int) {
+func (d *Device) MatMuls(outs []kernel.Out, x kernel.Floats, t int) {
 	if len(outs) == 0 {
 		return
 	}
 	k, slabs := d.own(outs[0].W).k, false
-	need("x", x, t*k)
-	p := d.product(product{m: t, k: k, alpha: 1, a: x, aRow: k})
+	need("x", x.Host, t*k)
+	p := d.product(product{m: t, k: k, alpha: 1, a: x.Host, aRow: k})
 	for _, o := range outs {
 		m := d.own(o.W)
 		if m.k != k {
 			panic(fmt.Sprintf("cpu: weights of %d and of %d features multiply one x", k, m.k))
 		}
-		need("y", o.Y, t*m.n)
+		need("y", o.Y.Host, t*m.n)
 		slabs = slabs || m.wrapped != nil && !d.packsOnce(m, t)
-		p.rights = append(p.rights, m.right(o.Y, o.Add))
+		p.rights = append(p.rights, m.right(o.Y.Host, begin(o, t, m.n)))
 	}
 	if !slabs {
 		d.finish(p)
@@ -132,21 +132,33 @@ func (d *Device) MatMuls(outs []kernel.Out, x []float32, t int) {
 	}
 	for i, o := range outs {
 		if m := d.own(o.W); m.wrapped != nil {
-			d.multiplyWrapped(o.Y, x, m, t, o.Add, p.blocks)
+			d.multiplyWrapped(o.Y.Host, x.Host, m, t, p.rights[i].add, p.blocks)
 		} else {
-			d.multiply(product{m: t, k: k, alpha: 1, a: x, aRow: k, blocks: p.blocks}, p.rights[i])
+			d.multiply(product{m: t, k: k, alpha: 1, a: x.Host, aRow: k, blocks: p.blocks}, p.rights[i])
 		}
 	}
 	d.release(p)
 }
 
+// begin writes the bias into the rows of y, and tells whether the product is added to them.
+func begin(o kernel.Out, t, n int) (add bool) {
+	if o.Bias.None() {
+		return o.Add
+	}
+	need("bias", o.Bias.Host, n)
+	for i := range t {
+		copy(o.Y.Host[i*n:(i+1)*n], o.Bias.Host)
+	}
+	return true
+}
+
 // Gemm: c (M, N) = alpha · op(a) · op(b) + (add ? c : 0).
-func (d *Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float32, add bool, c []float32) {
-	need("a", a, m*k)
-	need("b", b, k*n)
-	need("c", c, m*n)
-	p := product{m: m, k: k, alpha: alpha, a: a, aRow: k, transA: transA}
-	r := right{n: n, b: b, bRow: n, transB: transB, c: c, cRow: n, add: add}
+func (d *Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b kernel.Floats, add bool, c kernel.Floats) {
+	need("a", a.Host, m*k)
+	need("b", b.Host, k*n)
+	need("c", c.Host, m*n)
+	p := product{m: m, k: k, alpha: alpha, a: a.Host, aRow: k, transA: transA}
+	r := right{n: n, b: b.Host, bRow: n, transB: transB, c: c.Host, cRow: n, add: add}
 	if transA {
 		p.aRow = m
 	}

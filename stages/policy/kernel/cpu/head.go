@@ -55,25 +55,25 @@ func (s *slab) left(k int) product {
 }
 
 // LogProbs keeps a running log-sum-exp over the slabs of the vocabulary.
-func (d *Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32, t int) {
-	d.head(nil, logp, lse, x, w, nil, targets, t)
+func (d *Device) LogProbs(logp, lse kernel.Floats, h kernel.Head) {
+	d.head(nil, logp.Host, lse.Host, h)
 }
 
 // LogProbsGrad also keeps a running Σ exp(logit − top)·W, so it needs neither the probabilities nor a
 // second computation of the logits.
-func (d *Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
-	n, k := w.Shape()
-	need("grad", grad, t*k)
-	if d.own(w).wrapped == nil {
-		need("weight", wRaw, n*k)
+func (d *Device) LogProbsGrad(grad, logp, lse kernel.Floats, h kernel.Head) {
+	n, k := h.W.Shape()
+	need("grad", grad.Host, h.T*k)
+	if d.own(h.W).wrapped == nil {
+		need("weight", h.Raw.Host, n*k)
 	}
-	clear(grad[:t*k])
-	d.head(grad, logp, lse, x, w, wRaw, targets, t)
+	clear(grad.Host[:h.T*k])
+	d.head(grad.Host, logp.Host, lse.Host, h)
 }
 
 // head is LogProbs if grad is nil, and else LogProbsGrad.
-func (d *Device) head(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
-	m := d.own(w)
+func (d *Device) head(grad, logp, lse []float32, h kernel.Head) {
+	m, x, wRaw, targets, t := d.own(h.W), h.X.Host, h.Raw.Host, h.Targets.Host, h.T
 	need("x", x, t*m.k)
 	need("logp", logp, t)
 	need("lse", lse, t)
@@ -185,9 +185,12 @@ func logSumExp(sp *span, first, last int) {
 
 // LogProbsBackward recomputes each slab of logits, turns it into its gradient, and
 // multiplies that into dx and dw.
-func (d *Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32,
-	w kernel.Matrix, wRaw []float32, targets []int32, t int) {
-	m := d.own(w)
+func (d *Device) LogProbsBackward(dx, dw, dlogp, lse kernel.Floats, h kernel.Head) {
+	d.headBackward(dx.Host, dw.Host, dlogp.Host, lse.Host, h)
+}
+
+func (d *Device) headBackward(dx, dw, dlogp, lse []float32, h kernel.Head) {
+	m, x, wRaw, targets, t := d.own(h.W), h.X.Host, h.Raw.Host, h.Targets.Host, h.T
 	if m.wrapped != nil {
 		panic("cpu: a wrapped head has no gradient")
 	}

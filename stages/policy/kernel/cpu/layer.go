@@ -3,15 +3,19 @@ package cpu
 // RMSNorm, RoPE and SwiGLU, forward and backward: elementwise loops and row sums, spread over the threads by
 // rows.
 
-import "math"
+import (
+	"math"
+
+	"itool/stages/policy/kernel"
+)
 
 // RMSNorm: y[t] = x[t] · rstd[t] · w.
-func (d *Device) RMSNorm(y, rstd, x, w []float32, t, k int, eps float32) {
-	need("x", x, t*k)
-	need("y", y, t*k)
-	need("rstd", rstd, t)
-	need("w", w, k)
-	d.spread(span{work: rmsNorm, n: t, k: k, eps: eps, f: [7][]float32{y, rstd, x, w[:k]}}, 4*k)
+func (d *Device) RMSNorm(y, rstd, x, w kernel.Floats, t, k int, eps float32) {
+	need("x", x.Host, t*k)
+	need("y", y.Host, t*k)
+	need("rstd", rstd.Host, t)
+	need("w", w.Host, k)
+	d.spread(span{work: rmsNorm, n: t, k: k, eps: eps, f: [7][]float32{y.Host, rstd.Host, x.Host, w.Host[:k]}}, 4*k)
 }
 
 func rmsNorm(s *span, first, last int) {
@@ -26,17 +30,18 @@ func rmsNorm(s *span, first, last int) {
 
 // RMSNormBackward is parallel over rows for dx and over columns for dw, so that one thread sums all rows of
 // an element of dw, in order.
-func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd []float32, t, k int) {
-	need("dx", dx, t*k)
-	need("dy", dy, t*k)
-	need("x", x, t*k)
-	need("w", w, k)
-	need("rstd", rstd, t)
-	d.spread(span{work: rmsNormGrad, n: t, k: k, f: [7][]float32{dx, dy, x, w[:k], rstd}}, 8*k)
-	if dw != nil {
-		need("dw", dw, k)
+func (d *Device) RMSNormBackward(dx, dw, dy, x, w, rstd kernel.Floats, t, k int) {
+	need("dx", dx.Host, t*k)
+	need("dy", dy.Host, t*k)
+	need("x", x.Host, t*k)
+	need("w", w.Host, k)
+	need("rstd", rstd.Host, t)
+	d.spread(span{work: rmsNormGrad, n: t, k: k, f: [7][]float32{dx.Host, dy.Host, x.Host, w.Host[:k], rstd.Host}}, 8*k)
+	if !dw.None() {
+		need("dw", dw.Host, k)
 		const columns = 64
-		d.spread(span{work: gainGrad, n: k, k: k, whole: t, grain: columns, f: [7][]float32{dw, dy, x, rstd}}, 3*t)
+		d.spread(span{work: gainGrad, n: k, k: k, whole: t, grain: columns,
+			f: [7][]float32{dw.Host, dy.Host, x.Host, rstd.Host}}, 3*t)
 	}
 }
 
@@ -58,14 +63,15 @@ func gainGrad(s *span, first, last int) {
 }
 
 // RoPE rotates in place.
-func (d *Device) RoPE(x, cos, sin []float32, pos []int32, t, h, dim int, inverse bool) {
-	need("x", x, t*h*dim)
-	need("pos", pos, t)
+func (d *Device) RoPE(x, cos, sin kernel.Floats, pos kernel.Ints, t, h, dim int, inverse bool) {
+	need("x", x.Host, t*h*dim)
+	need("pos", pos.Host, t)
 	sign := float32(1)
 	if inverse {
 		sign = -1
 	}
-	d.spread(span{work: rope, n: t, h: h, d: dim, sign: sign, pos: pos, f: [7][]float32{x, cos, sin}}, 4*h*dim)
+	d.spread(span{work: rope, n: t, h: h, d: dim, sign: sign, pos: pos.Host,
+		f: [7][]float32{x.Host, cos.Host, sin.Host}}, 4*h*dim)
 }
 
 func rope(s *span, first, last int) {
@@ -81,11 +87,11 @@ func rope(s *span, first, last int) {
 }
 
 // SwiGLU: y = silu(gate) · up.
-func (d *Device) SwiGLU(y, gate, up []float32, n int) {
-	need("y", y, n)
-	need("gate", gate, n)
-	need("up", up, n)
-	d.spread(span{work: swiGLU, n: n, f: [7][]float32{y, gate, up}}, 30)
+func (d *Device) SwiGLU(y, gate, up kernel.Floats, n int) {
+	need("y", y.Host, n)
+	need("gate", gate.Host, n)
+	need("up", up.Host, n)
+	d.spread(span{work: swiGLU, n: n, f: [7][]float32{y.Host, gate.Host, up.Host}}, 30)
 }
 
 func swiGLU(s *span, first, last int) {
@@ -93,13 +99,13 @@ func swiGLU(s *span, first, last int) {
 }
 
 // SwiGLUBackward writes dGate and dUp.
-func (d *Device) SwiGLUBackward(dGate, dUp, dy, gate, up []float32, n int) {
-	need("dGate", dGate, n)
-	need("dUp", dUp, n)
-	need("dy", dy, n)
-	need("gate", gate, n)
-	need("up", up, n)
-	d.spread(span{work: swiGLUGrad, n: n, f: [7][]float32{dGate, dUp, dy, gate, up}}, 40)
+func (d *Device) SwiGLUBackward(dGate, dUp, dy, gate, up kernel.Floats, n int) {
+	need("dGate", dGate.Host, n)
+	need("dUp", dUp.Host, n)
+	need("dy", dy.Host, n)
+	need("gate", gate.Host, n)
+	need("up", up.Host, n)
+	d.spread(span{work: swiGLUGrad, n: n, f: [7][]float32{dGate.Host, dUp.Host, dy.Host, gate.Host, up.Host}}, 40)
 }
 
 func swiGLUGrad(s *span, first, last int) {

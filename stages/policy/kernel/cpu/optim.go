@@ -10,18 +10,18 @@ type adam struct {
 }
 
 // AdamW updates w, m, v in place.
-func (d *Device) AdamW(w, m, v, g []float32, n int, s kernel.AdamW) {
-	need("w", w, n)
-	need("m", m, n)
-	need("v", v, n)
-	need("g", g, n)
+func (d *Device) AdamW(w, m, v, g kernel.Floats, n int, s kernel.AdamW) {
+	need("w", w.Host, n)
+	need("m", m.Host, n)
+	need("v", v.Host, n)
+	need("g", g.Host, n)
 	a := adam{
 		beta1: s.Beta1, rest1: float32(1 - float64(s.Beta1)),
 		beta2: s.Beta2, rest2: float32(1 - float64(s.Beta2)),
 		gradScale: s.GradScale, rate: s.Rate, decay: s.Decay, eps: s.Eps,
 		inverseC1: float32(1 / float64(s.C1)), inverseC2: float32(1 / float64(s.C2)),
 	}
-	d.spread(span{work: adamW, n: n, adam: a, f: [7][]float32{w, m, v, g}}, 20)
+	d.spread(span{work: adamW, n: n, adam: a, f: [7][]float32{w.Host, m.Host, v.Host, g.Host}}, 20)
 }
 
 func adamW(s *span, first, last int) {
@@ -31,10 +31,17 @@ func adamW(s *span, first, last int) {
 }
 
 // SumSquares sums grains of a fixed size, then the grains in order.
-func (d *Device) SumSquares(x []float32) float64 {
-	const grain = 1 << 16
+func (d *Device) SumSquares(xs []kernel.Floats) (sum float64) {
 	s := d.pool.scratch.take()
 	defer d.pool.scratch.put(s)
+	for _, x := range xs {
+		sum += d.squares(x.Host, s)
+	}
+	return sum
+}
+
+func (d *Device) squares(x []float32, s *scratch) float64 {
+	const grain = 1 << 16
 	grains := (len(x) + grain - 1) / grain
 	if cap(s.sums) < grains {
 		s.sums = make([]float64, grains)

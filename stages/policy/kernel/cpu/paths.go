@@ -4,7 +4,11 @@ package cpu
 // over the KV cache, and the row has the list of their slots. All heads that share keys and values (a group)
 // go through one chunk of slots before the next chunk, so the chunk stays in the L1 cache.
 
-import "math"
+import (
+	"math"
+
+	"itool/stages/policy/kernel"
+)
 
 // decode is one call of AttendPaths. A part is one row's heads of one group. The parts of a group follow
 // each other: paths share their beginnings, so the group's keys and values stay in the L2 cache.
@@ -16,9 +20,10 @@ type decode struct {
 
 // AttendPaths attends along the slots of each row's path; an empty path gives zeros. It panics if a slice is
 // too short or a slot is negative: the kernels behind it check no bounds.
-func (d *Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, dim int) {
-	need("q", q, len(paths)*h*dim)
-	need("out", out, len(paths)*h*dim)
+func (d *Device) AttendPaths(out, q kernel.Floats, cache kernel.KV, p kernel.Paths, n kernel.Heads) {
+	k, v, paths, h, g, dim := cache.K.Host, cache.V.Host, p.Rows, n.H, n.G, n.D
+	need("q", q.Host, len(paths)*h*dim)
+	need("out", out.Host, len(paths)*h*dim)
 	slots, all := 0, 0
 	for _, path := range paths {
 		slots += len(path)
@@ -27,8 +32,8 @@ func (d *Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, dim 
 	need("k", k, all*g*dim)
 	need("v", v, all*g*dim)
 	t := d.decodes.take()
-	*t = decode{heads: heads{level: d.level, q: q, k: k, v: v, h: h, g: g, d: dim,
-		scale: float32(1 / math.Sqrt(float64(dim)))}, out: out, paths: paths}
+	*t = decode{heads: heads{level: d.level, q: q.Host, k: k, v: v, h: h, g: g, d: dim,
+		scale: float32(1 / math.Sqrt(float64(dim)))}, out: out.Host, paths: paths}
 	d.pool.run(len(paths)*g, 4*slots*h*dim, t)
 	*t = decode{}
 	d.decodes.put(t)

@@ -6,6 +6,8 @@ package cpu
 import (
 	"runtime"
 	"sync/atomic"
+
+	"itool/stages/policy/sample"
 )
 
 // task is a call cut into parts that may run in any order on any thread.
@@ -78,20 +80,6 @@ func (p *pool) share(parts int, t task) {
 	p.task = nil
 }
 
-// loop is one call of Parallel.
-type loop struct{ do func(i int) }
-
-func (l *loop) part(i int, _ *scratch) { l.do(i) }
-
-// Parallel calls do on the threads of the pool.
-func (d *Device) Parallel(n, work int, do func(i int)) {
-	l := d.loops.take()
-	l.do = do
-	d.pool.run(n, work, l)
-	l.do = nil
-	d.loops.put(l)
-}
-
 // helper works until it has found nothing for some microseconds.
 func (p *pool) helper() {
 	for idle := 0; idle < spins; idle++ {
@@ -135,6 +123,7 @@ type scratch struct {
 	left, acc        []float32 // of a product in bf16 within something else
 	path             []int64
 	sums             []float64
+	logits           sample.Logits
 }
 
 // grow returns n values of *buf, with undefined content, aligned to a cache line.

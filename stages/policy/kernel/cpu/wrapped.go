@@ -315,10 +315,18 @@ func (m *matrix) slabRows() int {
 
 // MatMulRows: dx (T, K) = dy (T, N) · W, in slabs of as many rows as one block of a
 // product has, so that the sums over N are those of Gemm.
-func (d *Device) MatMulRows(dx, dy []float32, weight kernel.Weight, t int, add bool) {
+func (d *Device) MatMulRows(dx, dy kernel.Floats, w kernel.Matrix, t int, add bool) {
+	m := d.own(w)
+	if m.wrapped == nil {
+		panic("cpu: a packed weight is not in rows")
+	}
+	need("dx", dx.Host, t*m.k)
+	need("dy", dy.Host, t*m.n)
+	d.multiplyRows(dx.Host, dy.Host, m.wrapped, t, add)
+}
+
+func (d *Device) multiplyRows(dx, dy []float32, weight kernel.Weight, t int, add bool) {
 	n, k := weight.Shape()
-	need("dx", dx, t*k)
-	need("dy", dy, t*n)
 	if t == 0 || k == 0 {
 		return
 	}

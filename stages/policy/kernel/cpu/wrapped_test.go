@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"itool/stages/policy/kernel"
+	"itool/stages/policy/kernel/kerneltest"
 )
 
 // quantized is a weight in four bits with another table for each block.
@@ -134,7 +135,7 @@ func BenchmarkWrapped(b *testing.B) {
 		for _, t := range []int{1, 4, 32} {
 			x, y := normal(t*k), make([]float32, t*n)
 			b.Run(fmt.Sprintf("%s/%d rows", f.name, t), func(b *testing.B) {
-				each(b, func(b *testing.B, dev kernel.Device) {
+				each(b, func(b *testing.B, dev kerneltest.Slices) {
 					m := dev.Wrap(f.w)
 					measure(b, 2*t*n*k, func() { dev.MatMul(y, x, m, t, false) })
 					b.ReportMetric(float64(b.N)*f.bytes/b.Elapsed().Seconds()/1e9, "GB/s")

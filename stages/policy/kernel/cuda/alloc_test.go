@@ -42,7 +42,7 @@ func (d *hostOnly) Launch(_, _ cuda.Dim, _ int, args []uint64) error {
 }
 
 // operations are calls as training and decoding make them.
-func operations(d *cuda.Device) map[string]func() error {
+func operations(d *cuda.Launcher) map[string]func() error {
 	const x, y = cuda.Address(1 << 20), cuda.Address(2 << 20)
 	w := cuda.Weight{Type: cuda.NF4, N: 4096, K: 4096, Data: x, Scales: y}
 	dense := cuda.Weight{Type: cuda.BF16, N: 32000, K: 4096, Data: x}

@@ -89,7 +89,7 @@ func (p Packed) tiles(rows, parts int) int { return ceil(rows, queryRows) + part
 // Attention is that of kernel.Device: q, out (Queries, H, D), lse (Queries, H) float32. path, if it is not
 // 0, says for each row in which slot of the cache it is: with one segment and the last rows selected this is
 // AttendSuffix, with the same bits.
-func (d *Device) Attention(out, lse, q Address, c Cache, p Packed, path Address, h Heads) error {
+func (d *Launcher) Attention(out, lse, q Address, c Cache, p Packed, path Address, h Heads) error {
 	name, err := c.kernel("attention_f32", "attention_bf16", h)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ type Gradients struct{ DQ, DK, DV Address }
 type Forward struct{ Out, LSE, Q, K, V Address }
 
 // AttentionBackward is that of kernel.Device. It overwrites the gradients; dout has the selected rows.
-func (d *Device) AttentionBackward(grad Gradients, dout Address, f Forward, p Packed, h Heads) error {
+func (d *Launcher) AttentionBackward(grad Gradients, dout Address, f Forward, p Packed, h Heads) error {
 	dq, err := h.kernel("attention_dq")
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ type Paths struct {
 
 // AttendPaths is that of kernel.Device: row r of q (R, H, D) attends to the slots of its path; out (R, H, D).
 // An empty path gives zeros.
-func (d *Device) AttendPaths(out, q Address, c Cache, p Paths, h Heads) error {
+func (d *Launcher) AttendPaths(out, q Address, c Cache, p Paths, h Heads) error {
 	name, err := c.kernel("paths_f32", "paths_bf16", h)
 	if err != nil {
 		return err

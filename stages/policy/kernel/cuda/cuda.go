@@ -2,9 +2,12 @@
 // what launches them. It compiles everywhere and has no driver in it; only a binary that is built with the
 // tag gpu has one.
 //
-//	device, err := cuda.Open(driver)                    // loads the kernels
-//	x, err := driver.Allocate(4 * t * k)
-//	err = device.RMSNorm(y, rstd, x, w, t, k, 1e-5)     // addresses of the device
+//	device, err := cuda.New(driver)  // loads the kernels; a kernel.Device
+//	x := device.Put(numbers)
+//	device.RMSNorm(y, rstd, x, w, t, k, 1e-5)
+//
+// Device is the engine's side: memory that the collector frees, and failures. It stands on Launcher, which
+// takes addresses and returns errors.
 //
 // kernels/ has one .cu file for each group of operations, and beside it the PTX, whose first line has the
 // digest of its source. task generate makes it again, with NVRTC from the Python package index; no GPU is

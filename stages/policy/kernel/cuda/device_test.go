@@ -15,7 +15,7 @@ import (
 type rig struct {
 	t      *testing.T
 	driver *cudatest.Driver
-	dev    *cuda.Device
+	dev    *cuda.Launcher
 	rng    *rand.Rand
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/cuda"
+	"itool/stages/policy/kernel/kerneltest"
 	"itool/stages/policy/kernel/ref"
 )
 
@@ -56,8 +57,8 @@ func TestSwiGLU(t *testing.T) {
 		n := s[0] * s[1]
 		gate, up, dy := r.normal(n, 3), r.normal(n, 1), r.normal(n, 1)
 		want, wantGate, wantUp := make([]float32, n), make([]float32, n), make([]float32, n)
-		ref.New().SwiGLU(want, gate, up, n)
-		ref.New().SwiGLUBackward(wantGate, wantUp, dy, gate, up, n)
+		kerneltest.On(ref.New()).SwiGLU(want, gate, up, n)
+		kerneltest.On(ref.New()).SwiGLUBackward(wantGate, wantUp, dy, gate, up, n)
 		dGate, dUp, y, outGate, outUp := r.in(gate), r.in(up), r.alloc(4*n), r.alloc(4*n), r.alloc(4*n)
 		r.must(r.dev.SwiGLU(y, dGate, dUp, n))
 		r.near("swiglu "+name(s), r.out(y, n), want, elementTolerance)
@@ -81,7 +82,7 @@ func TestRoPE(t *testing.T) {
 		cos, sin := r.normal(positions*d/2, 1), r.normal(positions*d/2, 1)
 		for _, inverse := range []bool{false, true} {
 			want, dx := slices.Clone(x), r.in(x)
-			ref.New().RoPE(want, cos, sin, pos, rows, h, d, inverse)
+			kerneltest.On(ref.New()).RoPE(want, cos, sin, pos, rows, h, d, inverse)
 			r.must(r.dev.RoPE(dx, r.in(cos), r.in(sin), r.in(pos), rows, h, d, inverse))
 			r.near("rope", r.out(dx, len(x)), want, elementTolerance)
 		}
@@ -100,7 +101,7 @@ func TestAdamW(t *testing.T) {
 		}
 		dw, dm, dv := r.in(w), r.in(m), r.in(v)
 		r.must(r.dev.AdamW(dw, dm, dv, r.in(g), n, step))
-		ref.New().AdamW(w, m, v, g, n, step)
+		kerneltest.On(ref.New()).AdamW(w, m, v, g, n, step)
 		r.near("w", r.out(dw, n), w, elementTolerance)
 		r.near("m", r.out(dm, n), m, elementTolerance)
 		r.near("v", r.out(dv, n), v, elementTolerance)
@@ -115,17 +116,17 @@ func TestRMSNorm(t *testing.T) {
 		n := rows * k
 		x, w, dy, dx, dw := r.normal(n, 2), r.normal(k, 1), r.normal(n, 1), r.normal(n, 1), r.normal(k, 1)
 		y, rstd := make([]float32, n), make([]float32, rows)
-		ref.New().RMSNorm(y, rstd, x, w, rows, k, 1e-5)
+		kerneltest.On(ref.New()).RMSNorm(y, rstd, x, w, rows, k, 1e-5)
 		ax, aw, ay, arstd := r.in(x), r.in(w), r.alloc(4*n), r.alloc(4*rows)
 		r.must(r.dev.RMSNorm(ay, arstd, ax, aw, rows, k, 1e-5))
 		r.near("y "+name(s), r.out(ay, n), y, normTolerance)
 		r.near("rstd "+name(s), r.out(arstd, rows), rstd, normTolerance)
 		adx, adw := r.in(dx), r.in(dw)
 		for _, gradient := range []cuda.Address{0, adw} {
-			ref.New().RMSNormBackward(dx, nil, dy, x, w, rstd, rows, k)
+			kerneltest.On(ref.New()).RMSNormBackward(dx, nil, dy, x, w, rstd, rows, k)
 			r.must(r.dev.RMSNormBackward(adx, gradient, r.in(dy), ax, aw, r.in(rstd), rows, k))
 		}
-		ref.New().RMSNormBackward(make([]float32, n), dw, dy, x, w, rstd, rows, k)
+		kerneltest.On(ref.New()).RMSNormBackward(make([]float32, n), dw, dy, x, w, rstd, rows, k)
 		r.near("dx "+name(s), r.out(adx, n), dx, normTolerance)
 		r.near("dw "+name(s), r.out(adw, k), dw, normTolerance)
 	}
@@ -143,9 +144,9 @@ func TestRows(t *testing.T) {
 			distinct[i] = int32(p)
 		}
 		gathered, scattered, gradient := make([]float32, n*k), slices.Clone(table), slices.Clone(table)
-		bits := make([]uint16, v*k)
-		for i := range bits {
-			bits[i] = kernel.ToBF16(table[i])
+		bits := make([]uint16, v*cuda.Padded(k))
+		for i := range table {
+			bits[i/k*cuda.Padded(k)+i%k] = kernel.ToBF16(table[i])
 		}
 		for row := range n {
 			copy(gathered[row*k:], table[int(ids[row])*k:int(ids[row]+1)*k])
@@ -177,7 +178,7 @@ func TestSumSquares(t *testing.T) {
 		r.must(r.dev.SumSquares(out, r.in(x), n))
 		b := make([]byte, 8)
 		r.must(r.driver.CopyOut(b, out))
-		got, want := math.Float64frombits(binary.LittleEndian.Uint64(b)), ref.New().SumSquares(x)
+		got, want := math.Float64frombits(binary.LittleEndian.Uint64(b)), kerneltest.On(ref.New()).SumSquares(x)
 		if math.Abs(got-want) > 1e-12*want {
 			t.Errorf("%d values: got %v, want %v", n, got, want)
 		}

@@ -22,14 +22,14 @@ type Head struct {
 type headWork struct{ x, logits, gradient, state Address }
 
 // LogProbs is that of kernel.Device: logp and lse (T) float32, 0 for rows without a target.
-func (d *Device) LogProbs(logp, lse Address, h Head) error {
+func (d *Launcher) LogProbs(logp, lse Address, h Head) error {
 	return d.eachHeadRows(h, func(w headWork, part Head, at int) error {
 		return d.logProbs(logp.At(at, 4), lse.At(at, 4), w, part)
 	})
 }
 
 // LogProbsGrad is that of kernel.Device: grad (T, K) = W[target] − Σ softmax·W.
-func (d *Device) LogProbsGrad(grad, logp, lse Address, h Head) error {
+func (d *Launcher) LogProbsGrad(grad, logp, lse Address, h Head) error {
 	return d.eachHeadRows(h, func(w headWork, part Head, at int) error {
 		if err := d.logProbs(logp.At(at, 4), lse.At(at, 4), w, part); err != nil {
 			return err
@@ -42,7 +42,7 @@ func (d *Device) LogProbsGrad(grad, logp, lse Address, h Head) error {
 
 // LogProbsBackward is that of kernel.Device: dx (T, K) and dw (V, K) += gradient, given dlogp (T). The head
 // is in bf16.
-func (d *Device) LogProbsBackward(dx, dw, dlogp, lse Address, h Head) error {
+func (d *Launcher) LogProbsBackward(dx, dw, dlogp, lse Address, h Head) error {
 	if h.W.Type != BF16 {
 		return fmt.Errorf("cuda: the gradient of a head in %s: a head that is trained is in bf16", h.W.Type)
 	}
@@ -58,7 +58,7 @@ func (d *Device) LogProbsBackward(dx, dw, dlogp, lse Address, h Head) error {
 }
 
 // eachHeadRows calls do for chunks of rows, each with its rows rounded to bf16; at is a chunk's first row.
-func (d *Device) eachHeadRows(h Head, do func(w headWork, part Head, at int) error) error {
+func (d *Launcher) eachHeadRows(h Head, do func(w headWork, part Head, at int) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	rows, tokens := min(h.T, headRows), min(Padded(h.W.N), headTokens)
@@ -88,7 +88,7 @@ func (d *Device) eachHeadRows(h Head, do func(w headWork, part Head, at int) err
 }
 
 // eachChunk computes the logits of one chunk of the vocabulary after the other; v is its first token.
-func (d *Device) eachChunk(w headWork, h Head, do func(v, n int, chunk Weight) error) error {
+func (d *Launcher) eachChunk(w headWork, h Head, do func(v, n int, chunk Weight) error) error {
 	for v := 0; v < h.W.N; v += headTokens {
 		n := min(headTokens, h.W.N-v)
 		chunk := h.W.rows(v, n)
@@ -102,7 +102,7 @@ func (d *Device) eachChunk(w headWork, h Head, do func(v, n int, chunk Weight) e
 	return nil
 }
 
-func (d *Device) logProbs(logp, lse Address, w headWork, h Head) error {
+func (d *Launcher) logProbs(logp, lse Address, w headWork, h Head) error {
 	err := d.eachChunk(w, h, func(v, n int, _ Weight) error {
 		return d.launchLocked("head_add", Dim{h.T, 1, 1}, rowBlock, 0, uint64(w.state), uint64(w.logits),
 			uint64(h.Targets), Int(v), Int(n))
@@ -116,7 +116,7 @@ func (d *Device) logProbs(logp, lse Address, w headWork, h Head) error {
 
 // headGradient computes the gradient by the logits of each chunk, times scale (T) unless it is 0, and calls
 // do with it in w.gradient.
-func (d *Device) headGradient(w headWork, h Head, lse, scale Address, do func(v, n int, chunk Weight) error) error {
+func (d *Launcher) headGradient(w headWork, h Head, lse, scale Address, do func(v, n int, chunk Weight) error) error {
 	return d.eachChunk(w, h, func(v, n int, chunk Weight) error {
 		err := d.launchLocked("head_gradient", Dim{h.T, 1, 1}, rowBlock, 0, uint64(w.gradient), uint64(w.logits),
 			uint64(lse), uint64(h.Targets), uint64(scale), Int(v), Int(n), Int(Padded(n)))
@@ -164,7 +164,7 @@ type Sampled struct{ IDs, LogP Address }
 // float64 are numbers in 0..1 of each row's own random source, drawn by the host. The tokens that the
 // settings leave are those of package sample; they are drawn in the order of their ids. Logits stay in
 // scratch memory, those of 64 rows at a time.
-func (d *Device) Sample(out Sampled, x Address, w Weight, settings, u Address, r int) error {
+func (d *Launcher) Sample(out Sampled, x Address, w Weight, settings, u Address, r int) error {
 	const rows = 64
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -85,7 +85,7 @@ type product struct {
 	alpha           float32
 }
 
-func (d *Device) product(p product) error {
+func (d *Launcher) product(p product) error {
 	if p.m == 0 || p.n == 0 {
 		return nil
 	}
@@ -111,7 +111,7 @@ type Out struct {
 }
 
 // MatMuls multiplies one x (T, K) float32 with several weights of the same K. x is rounded to bf16 once.
-func (d *Device) MatMuls(outs []Out, x Address, t int) error {
+func (d *Launcher) MatMuls(outs []Out, x Address, t int) error {
 	if len(outs) == 0 {
 		return nil
 	}
@@ -142,12 +142,12 @@ func forward(o Out, x Address, t int) product {
 }
 
 // MatMul is MatMuls with one weight: y (T, N) = x (T, K) · Wᵀ, or y += … when add is set.
-func (d *Device) MatMul(y, x Address, w Weight, t int, add bool) error {
+func (d *Launcher) MatMul(y, x Address, w Weight, t int, add bool) error {
 	return d.MatMuls([]Out{{y, w, add}}, x, t)
 }
 
 // MatMulRows: dx (T, K) = dy (T, N) · W, or dx += … when add is set: the gradient of MatMul.
-func (d *Device) MatMulRows(dx, dy Address, w Weight, t int, add bool) error {
+func (d *Launcher) MatMulRows(dx, dy Address, w Weight, t int, add bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	rounded, err := d.rounded(dy, t, w.N, 0)
@@ -159,7 +159,7 @@ func (d *Device) MatMulRows(dx, dy Address, w Weight, t int, add bool) error {
 
 // Gemm is that of kernel.Device: c (M, N) = alpha · op(a) · op(b), or += …; all float32, factors are rounded
 // to bf16.
-func (d *Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b Address, add bool, c Address) error {
+func (d *Launcher) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b Address, add bool, c Address) error {
 	rowsA, columnsA, rowsB, columnsB := m, k, k, n
 	l := bf16KN
 	switch {
@@ -193,7 +193,7 @@ func (d *Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b Addr
 }
 
 // rounded rounds x (T, K) to bf16 into scratch memory, behind its first offset bytes. The caller holds mu.
-func (d *Device) rounded(x Address, t, k int, offset int64) (Address, error) {
+func (d *Launcher) rounded(x Address, t, k int, offset int64) (Address, error) {
 	scratch, err := d.need(offset + int64(max(16, 2*t*Padded(k))))
 	if err != nil {
 		return 0, err

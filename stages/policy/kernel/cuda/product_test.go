@@ -16,7 +16,7 @@ import (
 const productTolerance = 2e-5
 
 // judge is the reference device with factors rounded to bf16.
-var judge = kerneltest.Rounded(ref.New())
+var judge = kerneltest.On(kerneltest.Rounded(ref.New()))
 
 // productShapes are (T, N, K) around the tiles of 16, 64 and 128 rows, 32, 64 and 128 columns.
 var productShapes = [][3]int{{1, 1, 1}, {1, 33, 64}, {3, 7, 31}, {15, 130, 40}, {16, 32, 128}, {17, 65, 96},
@@ -62,7 +62,7 @@ func TestMatMulRows(t *testing.T) {
 			got := r.in(dx)
 			r.must(r.dev.MatMulRows(got, r.in(dy), weight, rows, add))
 			want := append([]float32(nil), dx...)
-			judge.MatMulRows(want, dy, w, rows, add)
+			judge.MatMulRows(want, dy, judge.Wrap(w), rows, add)
 			r.near(fmt.Sprint(name, s, add), r.out(got, rows*k), want, productTolerance)
 		}
 	}

@@ -3,6 +3,8 @@ package cuda_test
 import (
 	"testing"
 
+	"itool/stages/policy/kernel/cuda"
+	"itool/stages/policy/kernel/cuda/cudatest"
 	"itool/stages/policy/kernel/kerneltest"
 	"itool/stages/policy/kernel/ref"
 )
@@ -11,7 +13,17 @@ import (
 // probabilities relative to the largest score so far, along paths also queries and keys; the gradient of a
 // logit is rounded after it is normalised.
 func TestSuite(t *testing.T) {
-	kerneltest.RunBF16Checks(t, newSlicesDevice(t), ref.New(), map[string]float64{
+	kerneltest.RunBF16Checks(t, newDevice(t), ref.New(), map[string]float64{
 		"attention": attentionTolerance, "attention backward": attentionTolerance, "attend suffix": attentionTolerance,
 		"attend paths": 5e-2, "logprobs grad": headTolerance, "logprobs backward": headTolerance})
+}
+
+// newDevice is a device in the interpreter.
+func newDevice(t testing.TB) *cuda.Device {
+	t.Helper()
+	dev, err := cuda.New(cudatest.Open())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev
 }

@@ -48,7 +48,7 @@ type scaled interface {
 // Upload puts a weight on the device in the form that it has. Products round their factors to bf16, so
 // float32 and fp16 become bf16; the results have the same bits. So does a weight in four bits whose rows are
 // no multiple of 32, which no model has.
-func (d *Device) Upload(w kernel.Weight) (Weight, error) {
+func (d *Launcher) Upload(w kernel.Weight) (Weight, error) {
 	n, k := w.Shape()
 	switch w := w.(type) {
 	case *kernel.Int8:
@@ -69,7 +69,7 @@ func (d *Device) Upload(w kernel.Weight) (Weight, error) {
 	return d.uploadRounded(w, n, k)
 }
 
-func (d *Device) upload(w Weight, data, scales []byte) (Weight, error) {
+func (d *Launcher) upload(w Weight, data, scales []byte) (Weight, error) {
 	var err error
 	if w.Data, err = d.put(data); err == nil && scales != nil {
 		w.Scales, err = d.put(scales)
@@ -81,15 +81,17 @@ func (d *Device) upload(w Weight, data, scales []byte) (Weight, error) {
 }
 
 // put copies bytes to new memory.
-func (d *Device) put(b []byte) (Address, error) {
-	a, err := d.driver.Allocate(int64(max(1, len(b))))
+func (d *Launcher) put(b []byte) (Address, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a, err := d.allocate(int64(max(1, len(b))))
 	if err != nil {
 		return 0, err
 	}
 	return a, d.driver.CopyIn(a, b)
 }
 
-func (d *Device) uploadNF4(w scaled, n, k int) (Weight, error) {
+func (d *Launcher) uploadNF4(w scaled, n, k int) (Weight, error) {
 	var table [16]float32
 	var codes, scales []byte
 	for b := range (n*k + 63) / 64 {
@@ -100,7 +102,7 @@ func (d *Device) uploadNF4(w scaled, n, k int) (Weight, error) {
 }
 
 // uploadRounded rounds to bf16, a row at a time.
-func (d *Device) uploadRounded(w kernel.Weight, n, k int) (Weight, error) {
+func (d *Launcher) uploadRounded(w kernel.Weight, n, k int) (Weight, error) {
 	row, data := make([]float32, k), make([]byte, 2*n*Padded(k))
 	for r := range n {
 		w.Rows(row, r, r+1)

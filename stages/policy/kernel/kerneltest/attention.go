@@ -3,8 +3,6 @@ package kerneltest
 import (
 	"fmt"
 	"math"
-
-	"itool/stages/policy/kernel"
 )
 
 // A softmax over up to a few hundred scores between two sums of products.
@@ -78,14 +76,14 @@ func poison(x []float32) {
 func attentionChecks() []check {
 	var all []check
 	for _, l := range layouts() {
-		all = append(all, check{"attention", l.name, l.tolerance(), func(dev kernel.Device, in *source) []tensor {
+		all = append(all, check{"attention", l.name, l.tolerance(), func(dev Slices, in *source) []tensor {
 			q, k, v := l.tensors(in)
 			out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
 			dev.Attention(out, lse, q, k, v, l.cu, l.mask, l.selected, l.h, l.g, l.d)
 			return []tensor{{"out", out}, {"lse", lse}}
 		}})
 		all = append(all, check{"attention backward", l.name, l.tolerance(),
-			func(dev kernel.Device, in *source) []tensor {
+			func(dev Slices, in *source) []tensor {
 				q, k, v := l.tensors(in)
 				dout := in.normal(l.t*l.h*l.d, 1)
 				out, lse := in.output(l.t*l.h*l.d), in.output(l.t*l.h)
@@ -99,7 +97,7 @@ func attentionChecks() []check {
 		{0, 2, 1, 16}, {3, 2, 2, 80}} {
 		rows, h, g, d := s[0], s[1], s[2], s[3]
 		all = append(all, check{"attend paths", fmt.Sprintf("R%d H%d G%d D%d", rows, h, g, d), attentionTolerance,
-			func(dev kernel.Device, in *source) []tensor {
+			func(dev Slices, in *source) []tensor {
 				const slots = 90
 				q, k, v := in.normal(rows*h*d, 1), in.normal(slots*g*d, 1), in.normal(slots*g*d, 1)
 				out := in.output(rows * h * d)
@@ -111,7 +109,7 @@ func attentionChecks() []check {
 		{90, 33, 6, 2, 32}, {5, 0, 2, 1, 16}} {
 		n, rows, h, g, d := s[0], s[1], s[2], s[3], s[4]
 		all = append(all, check{"attend suffix", fmt.Sprintf("N%d R%d H%d G%d D%d", n, rows, h, g, d),
-			attentionTolerance, func(dev kernel.Device, in *source) []tensor {
+			attentionTolerance, func(dev Slices, in *source) []tensor {
 				q, k, v := in.normal(rows*h*d, 1), in.normal(100*g*d, 1), in.normal(100*g*d, 1)
 				out := in.output(rows * h * d)
 				dev.AttendSuffix(out, q, k, v, shuffled(in, 100)[:n], rows, h, g, d)

@@ -20,7 +20,8 @@ const (
 // RunBF16 is Run for a device whose matrix products, also those of attention, round both factors to bf16
 // and add in float32. The tolerances are those of Run, also for the products: the reference gets
 // factors that are rounded already.
-func RunBF16(t *testing.T, dev, reference kernel.Device) {
+func RunBF16(t *testing.T, device, reference kernel.Device) {
+	dev := On(device)
 	runRounded(t, dev, reference, map[string]float64{
 		"logprobs backward": bf16Tolerance, "attention": bf16AttentionShare, "attention backward": bf16AttentionShare,
 		"attend suffix": bf16AttentionShare, "logprobs grad": bf16AttentionShare})
@@ -30,6 +31,8 @@ func RunBF16(t *testing.T, dev, reference kernel.Device) {
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
 	t.Run("wrapped", func(t *testing.T) { wrapped(t, dev, false) })
+	t.Run("embed", func(t *testing.T) { embed(t, dev) })
+	t.Run("sample", func(t *testing.T) { sampling(t, dev, bf16Tolerance) })
 	t.Run("together", func(t *testing.T) { together(t, dev) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
@@ -38,19 +41,22 @@ func RunBF16(t *testing.T, dev, reference kernel.Device) {
 // RunBF16Checks is RunBF16 without the tests that repeat operations many times (batch invariance, wrapped
 // weights, many goroutines), for a device that is a simulation. tolerances, by the names of operations,
 // replace smaller ones, for a device that rounds at other places.
-func RunBF16Checks(t *testing.T, dev, reference kernel.Device, tolerances map[string]float64) {
+func RunBF16Checks(t *testing.T, device, reference kernel.Device, tolerances map[string]float64) {
+	dev := On(device)
 	runRounded(t, dev, reference, tolerances)
 	t.Run("gradients", func(t *testing.T) { elementGradients(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
 	t.Run("together", func(t *testing.T) { together(t, dev) })
+	t.Run("embed", func(t *testing.T) { embed(t, dev) })
+	t.Run("sample", func(t *testing.T) { sampling(t, dev, bf16Tolerance) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 }
 
-func runRounded(t *testing.T, dev, reference kernel.Device, tolerances map[string]float64) {
+func runRounded(t *testing.T, dev Slices, reference kernel.Device, tolerances map[string]float64) {
 	for _, c := range checks() {
 		c.tolerance = max(c.tolerance, tolerances[c.op])
 		t.Run(c.op+"/"+c.name, func(t *testing.T) {
-			want := c.outputs(t, rounding{reference})
+			want := c.outputs(t, On(rounding{reference}))
 			for i, got := range c.outputs(t, dev) {
 				compare(t, got, want[i], c.tolerance)
 			}
@@ -65,43 +71,70 @@ func Rounded(d kernel.Device) kernel.Device { return rounding{d} }
 // rounding is a device that gets the factors of its matrix products rounded.
 type rounding struct{ kernel.Device }
 
-func (r rounding) Pack(w []float32, n, k int) kernel.Matrix {
-	return r.Device.Pack(rounded(w[:n*k]), n, k)
+func (r rounding) Pack(w kernel.Floats, n, k int) kernel.Matrix {
+	return r.Device.Pack(round(w.Slice(0, n*k)), n, k)
 }
+func (r rounding) Repack(m kernel.Matrix, w kernel.Floats) { r.Device.Repack(m, round(w)) }
+
+// frozen is a wrapped weight: the weight as it is, and rounded for products.
+type frozen struct {
+	kernel.Matrix
+	table kernel.Matrix
+}
+
 func (r rounding) Wrap(w kernel.Weight) kernel.Matrix {
 	n, k := w.Shape()
-	return r.Pack(kernel.Widened(w), n, k)
-}
-func (r rounding) Repack(m kernel.Matrix, w []float32) { r.Device.Repack(m, rounded(w)) }
-
-func (r rounding) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
-	r.Device.MatMul(y, rounded(x), w, t, add)
+	wide := rounded(kernel.Widened(w))
+	return &frozen{r.Device.Wrap(&kernel.Dense{N: n, K: k, Data: wide}), r.Device.Wrap(w)}
 }
 
-func (r rounding) MatMuls(outs []kernel.Out, x []float32, t int) {
-	r.Device.MatMuls(outs, rounded(x), t)
+func products(m kernel.Matrix) kernel.Matrix {
+	if f, ok := m.(*frozen); ok {
+		return f.Matrix
+	}
+	return m
 }
 
-func (r rounding) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float32, add bool, c []float32) {
-	r.Device.Gemm(transA, transB, m, n, k, alpha, rounded(a), rounded(b), add, c)
+func (r rounding) Embed(y kernel.Floats, w kernel.Matrix, ids kernel.Ints) {
+	r.Device.Embed(y, w.(*frozen).table, ids)
 }
 
-func (r rounding) MatMulRows(dx, dy []float32, w kernel.Weight, t int, add bool) {
-	n, k := w.Shape()
-	r.Gemm(false, false, t, k, n, 1, dy, kernel.Widened(w), add, dx)
+func (r rounding) MatMul(y, x kernel.Floats, w kernel.Matrix, t int, add bool) {
+	r.Device.MatMul(y, round(x), products(w), t, add)
 }
 
-func (r rounding) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32, t int) {
-	r.Device.LogProbs(logp, lse, rounded(x), w, targets, t)
+func (r rounding) MatMuls(outs []kernel.Out, x kernel.Floats, t int) {
+	outs = slices.Clone(outs)
+	for i := range outs {
+		outs[i].W = products(outs[i].W)
+	}
+	r.Device.MatMuls(outs, round(x), t)
+}
+
+func (r rounding) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b kernel.Floats, add bool, c kernel.Floats) {
+	r.Device.Gemm(transA, transB, m, n, k, alpha, round(a), round(b), add, c)
+}
+
+func (r rounding) MatMulRows(dx, dy kernel.Floats, w kernel.Matrix, t int, add bool) {
+	r.Device.MatMulRows(dx, round(dy), products(w), t, add)
+}
+
+func (r rounding) LogProbs(logp, lse kernel.Floats, h kernel.Head) {
+	h.X, h.W = round(h.X), products(h.W)
+	r.Device.LogProbs(logp, lse, h)
+}
+
+func (r rounding) Sample(picks []kernel.Pick, x kernel.Floats, w kernel.Matrix) {
+	r.Device.Sample(picks, round(x), products(w))
 }
 
 // LogProbsGrad also rounds the exponentials: they are factors of a product.
-func (r rounding) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
-	r.LogProbs(logp, lse, x, w, targets, t)
-	n, k := w.Shape()
-	wRaw = rounded(wRaw[:n*k])
-	clear(grad[:t*k])
-	for i, target := range targets[:t] {
+func (r rounding) LogProbsGrad(gradient, logp, lse kernel.Floats, h kernel.Head) {
+	r.LogProbs(logp, lse, h)
+	n, k := h.W.Shape()
+	x, grad, wRaw := h.X.Host, gradient.Host, rounded(h.Raw.Host[:n*k])
+	clear(grad[:h.T*k])
+	for i, target := range h.Targets.Host[:h.T] {
 		if target < 0 {
 			continue
 		}
@@ -126,24 +159,23 @@ func (r rounding) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wR
 }
 
 // LogProbsBackward stores the gradient of the logits, to round it like every factor.
-func (r rounding) LogProbsBackward(dx, dw, dlogp, lse, x []float32,
-	w kernel.Matrix, wRaw []float32, targets []int32, t int) {
-	n, k := w.Shape()
-	logits := make([]float32, t*n)
-	r.Gemm(false, true, t, n, k, 1, x, wRaw, false, logits)
-	for i, target := range targets[:t] {
-		row := logits[i*n : (i+1)*n]
+func (r rounding) LogProbsBackward(dx, dw, dlogp, lse kernel.Floats, h kernel.Head) {
+	n, k := h.W.Shape()
+	logits := r.Floats(h.T * n)
+	r.Gemm(false, true, h.T, n, k, 1, h.X, h.Raw, false, logits)
+	for i, target := range h.Targets.Host[:h.T] {
+		row := logits.Host[i*n : (i+1)*n]
 		if target < 0 {
 			clear(row)
 			continue
 		}
 		for v, l := range row {
-			row[v] = -dlogp[i] * float32(math.Exp(float64(l-lse[i])))
+			row[v] = -dlogp.Host[i] * float32(math.Exp(float64(l-lse.Host[i])))
 		}
-		row[target] += dlogp[i]
+		row[target] += dlogp.Host[i]
 	}
-	r.Gemm(false, false, t, k, n, 1, logits, wRaw, true, dx)
-	r.Gemm(true, false, n, k, t, 1, logits, x, true, dw)
+	r.Gemm(false, false, h.T, k, n, 1, logits, h.Raw, true, dx)
+	r.Gemm(true, false, n, k, h.T, 1, logits, h.X, true, dw)
 }
 
 // probabilities returns the probabilities of one row and head before normalisation, the factor that
@@ -165,9 +197,10 @@ func probabilities(q, k []float32, seen []int, group, g, d int) (p []float32, in
 }
 
 // Attention rounds q, k, v, and the probabilities before they are normalised.
-func (r rounding) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
-	q, k, v = rounded(q), rounded(k), rounded(v)
-	visible(cu, mask, selected, h, func(i, head int, seen []int) {
+func (r rounding) Attention(a kernel.Attended, s kernel.Segments, n kernel.Heads) {
+	q, k, v, h, g, d := rounded(a.Q.Host), rounded(a.K.Host), rounded(a.V.Host), n.H, n.G, n.D
+	out, lse := a.Out.Host, a.LSE.Host
+	visible(s.Cu.Host, s.Mask.Host, s.Selected.Host, h, func(i, head int, seen []int) {
 		at := (i*h + head) * d
 		lse[i*h+head] = float32(r.attend(out[at:at+d], q[at:at+d], k, v, seen, head/(h/g), g))
 	})
@@ -188,8 +221,9 @@ func (r rounding) attend(out, q, k, v []float32, seen []int, group, g int) (lse 
 }
 
 // AttendSuffix is Attention of the last rows.
-func (r rounding) AttendSuffix(out, q, k, v []float32, path []int32, rows, h, g, d int) {
-	q, k, v = rounded(q), rounded(k), rounded(v)
+func (r rounding) AttendSuffix(to, query kernel.Floats, cache kernel.KV, slots kernel.Ints, rows int, n kernel.Heads) {
+	q, k, v, h, g, d := rounded(query.Host), rounded(cache.K.Host), rounded(cache.V.Host), n.H, n.G, n.D
+	out, path := to.Host, slots.Host
 	seen := make([]int, len(path))
 	for i, slot := range path {
 		seen[i] = int(slot)
@@ -203,13 +237,13 @@ func (r rounding) AttendSuffix(out, q, k, v []float32, path []int32, rows, h, g,
 }
 
 // AttentionBackward rounds q, k, v, dout, the probabilities and the gradients of the scores.
-func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32,
-	cu, mask, selected []int32, h, g, d int) {
-	rows := int(cu[len(cu)-1])
-	plain := dout
-	q, k, v, dout = rounded(q), rounded(k), rounded(v), rounded(dout)
+func (r rounding) AttentionBackward(grad kernel.AttentionGrad, dOut kernel.Floats, a kernel.Attended,
+	s kernel.Segments, n kernel.Heads) {
+	h, g, d, rows := n.H, n.G, n.D, s.Rows()
+	plain, out, lse := dOut.Host, a.Out.Host, a.LSE.Host
+	q, k, v, dout := rounded(a.Q.Host), rounded(a.K.Host), rounded(a.V.Host), rounded(plain)
 	sums := [3][]float64{make([]float64, rows*h*d), make([]float64, rows*g*d), make([]float64, rows*g*d)}
-	queries := visible(cu, mask, selected, h, func(i, head int, seen []int) {
+	queries := visible(s.Cu.Host, s.Mask.Host, s.Selected.Host, h, func(i, head int, seen []int) {
 		group, at := head/(h/g), (i*h+head)*d
 		delta := dot(plain[at:at+d], out[at:at+d])
 		p, ds := make([]float32, len(seen)), make([]float32, len(seen))
@@ -229,12 +263,14 @@ func (r rounding) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float3
 		}
 	})
 	sums[0] = sums[0][:queries*h*d]
-	for i, to := range [][]float32{dq, dk, dv} {
+	for i, to := range [][]float32{grad.DQ.Host, grad.DK.Host, grad.DV.Host} {
 		for j, s := range sums[i] {
 			to[j] = float32(s)
 		}
 	}
 }
+
+func round(x kernel.Floats) kernel.Floats { return kernel.Host(rounded(x.Host)) }
 
 // rounded copies x, each value to the nearest of bf16, ties to even.
 func rounded(x []float32) []float32 {

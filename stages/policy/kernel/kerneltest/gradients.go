@@ -4,27 +4,25 @@ import (
 	"math"
 	"slices"
 	"testing"
-
-	"itool/stages/policy/kernel"
 )
 
 // gradients moves each input along a random direction u and compares the slope of
 // Σ r·output, by central differences of the device's own forward pass, with
 // Σ u·gradient from its backward pass.
-func gradients(t *testing.T, dev kernel.Device) {
+func gradients(t *testing.T, dev Slices) {
 	elementGradients(t, dev)
 	t.Run("attention", func(t *testing.T) { attentionGradient(t, dev) })
 	t.Run("logprobs", func(t *testing.T) { headGradient(t, dev) })
 }
 
 // elementGradients are those without a matrix product of the device.
-func elementGradients(t *testing.T, dev kernel.Device) {
+func elementGradients(t *testing.T, dev Slices) {
 	t.Run("rmsnorm", func(t *testing.T) { normGradient(t, dev) })
 	t.Run("swiglu", func(t *testing.T) { swigluGradient(t, dev) })
 	t.Run("rope", func(t *testing.T) { ropeGradient(t, dev) })
 }
 
-func normGradient(t *testing.T, dev kernel.Device) {
+func normGradient(t *testing.T, dev Slices) {
 	in := newSource("norm gradient")
 	rows, k := 5, 37
 	x, w, r := in.normal(rows*k, 1), in.normal(k, 1), in.normal(rows*k, 1)
@@ -39,7 +37,7 @@ func normGradient(t *testing.T, dev kernel.Device) {
 	slope(t, in, "w", forward, w, dw)
 }
 
-func swigluGradient(t *testing.T, dev kernel.Device) {
+func swigluGradient(t *testing.T, dev Slices) {
 	in := newSource("swiglu gradient")
 	n := 101
 	gate, up, r := in.normal(n, 2), in.normal(n, 1), in.normal(n, 1)
@@ -54,7 +52,7 @@ func swigluGradient(t *testing.T, dev kernel.Device) {
 	slope(t, in, "up", forward, up, dUp)
 }
 
-func ropeGradient(t *testing.T, dev kernel.Device) {
+func ropeGradient(t *testing.T, dev Slices) {
 	in := newSource("rope gradient")
 	rows, h, d := 3, 2, 32
 	x, r := in.normal(rows*h*d, 1), in.normal(rows*h*d, 1)
@@ -70,7 +68,7 @@ func ropeGradient(t *testing.T, dev kernel.Device) {
 	slope(t, in, "x", forward, x, dx)
 }
 
-func attentionGradient(t *testing.T, dev kernel.Device) {
+func attentionGradient(t *testing.T, dev Slices) {
 	in := newSource("attention gradient")
 	l := layout{"", []int32{0, 9, 9, 45}, []int32{9, 9, 9, 9, 25, 34}, nil, 45, 4, 2, 32, 1}
 	q, k, v := l.tensors(in)
@@ -88,7 +86,7 @@ func attentionGradient(t *testing.T, dev kernel.Device) {
 	slope(t, in, "v", forward, v, dv)
 }
 
-func headGradient(t *testing.T, dev kernel.Device) {
+func headGradient(t *testing.T, dev Slices) {
 	in := newSource("head gradient")
 	rows, k, n := 11, 24, 77
 	x, w, targets := headInputs(in, rows, k, n)

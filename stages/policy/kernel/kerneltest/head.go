@@ -2,8 +2,6 @@ package kerneltest
 
 import (
 	"fmt"
-
-	"itool/stages/policy/kernel"
 )
 
 // The log-sum-exp adds its own rounding to the logits'. Of dw the few rows of targets are far
@@ -20,18 +18,18 @@ func headChecks() []check {
 		{1100, 4, 20}, {0, 4, 4}} {
 		t, k, v := s[0], s[1], s[2]
 		size := fmt.Sprintf("T%d K%d V%d", t, k, v)
-		all = append(all, check{"logprobs", size, headTolerance, func(dev kernel.Device, in *source) []tensor {
+		all = append(all, check{"logprobs", size, headTolerance, func(dev Slices, in *source) []tensor {
 			x, w, targets := headInputs(in, t, k, v)
 			logp, lse := in.output(t), in.output(t)
 			dev.LogProbs(logp, lse, x, dev.Pack(w, v, k), targets, t)
 			return []tensor{{"logp", logp}, {"lse", lse}}
 		}})
-		all = append(all, check{"logprobs grad", size, headTolerance, func(dev kernel.Device, in *source) []tensor {
+		all = append(all, check{"logprobs grad", size, headTolerance, func(dev Slices, in *source) []tensor {
 			x, w, targets := headInputs(in, t, k, v)
 			grad, logp, lse := in.output(t*k), in.output(t), in.output(t)
 			dev.LogProbsGrad(grad, logp, lse, x, dev.Pack(w, v, k), w, targets, t)
 			return []tensor{{"logp", logp}, {"lse", lse}, {"grad", grad}}
-		}}, check{"logprobs backward", size, headDWTolerance, func(dev kernel.Device, in *source) []tensor {
+		}}, check{"logprobs backward", size, headDWTolerance, func(dev Slices, in *source) []tensor {
 			x, w, targets := headInputs(in, t, k, v)
 			lse := lseOf(x, w, targets, t, k, v)
 			dlogp, dx, dw := in.normal(t, 1), in.normal(t*k, 1), in.normal(v*k, 1)

@@ -24,7 +24,7 @@ import (
 type check struct {
 	op, name  string
 	tolerance float64 // largest |difference| allowed, in units of the tensor's RMS
-	run       func(dev kernel.Device, in *source) []tensor
+	run       func(dev Slices, in *source) []tensor
 }
 
 // tensor is a named result.
@@ -38,16 +38,18 @@ func checks() []check {
 	all = append(all, linearChecks()...)
 	all = append(all, wrappedChecks()...)
 	all = append(all, layerChecks()...)
+	all = append(all, memoryChecks()...)
 	all = append(all, attentionChecks()...)
 	all = append(all, headChecks()...)
 	return append(all, optimChecks()...)
 }
 
 // Run tests dev against reference, which is ref.New().
-func Run(t *testing.T, dev, reference kernel.Device) {
+func Run(t *testing.T, device, reference kernel.Device) {
+	dev := On(device)
 	for _, c := range checks() {
 		t.Run(c.op+"/"+c.name, func(t *testing.T) {
-			want := c.outputs(t, reference)
+			want := c.outputs(t, On(reference))
 			for i, got := range c.outputs(t, dev) {
 				compare(t, got, want[i], c.tolerance)
 			}
@@ -57,6 +59,8 @@ func Run(t *testing.T, dev, reference kernel.Device) {
 	t.Run("rows", func(t *testing.T) { rows(t, dev) })
 	t.Run("repack", func(t *testing.T) { repack(t, dev) })
 	t.Run("wrapped", func(t *testing.T) { wrapped(t, dev, true) })
+	t.Run("embed", func(t *testing.T) { embed(t, dev) })
+	t.Run("sample", func(t *testing.T) { sampling(t, dev, headTolerance) })
 	t.Run("together", func(t *testing.T) { together(t, dev) })
 	t.Run("not a number", func(t *testing.T) { notANumber(t, dev) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, dev) })
@@ -66,15 +70,15 @@ func Run(t *testing.T, dev, reference kernel.Device) {
 // threads.
 func SameBits(t *testing.T, a, b kernel.Device) {
 	for _, c := range checks() {
-		want := c.outputs(t, a)
-		for i, got := range c.outputs(t, b) {
+		want := c.outputs(t, On(a))
+		for i, got := range c.outputs(t, On(b)) {
 			sameBits(t, c.op+"/"+c.name+" "+got.name, got.v, want[i].v)
 		}
 	}
 }
 
 // concurrent runs every check on many goroutines at once.
-func concurrent(t *testing.T, dev kernel.Device) {
+func concurrent(t *testing.T, dev Slices) {
 	all := checks()
 	want := make([][]tensor, len(all))
 	for i, c := range all {
@@ -94,7 +98,7 @@ func concurrent(t *testing.T, dev kernel.Device) {
 	wait.Wait()
 }
 
-func (c check) outputs(t testing.TB, dev kernel.Device) []tensor {
+func (c check) outputs(t testing.TB, dev Slices) []tensor {
 	in := newSource(c.op + c.name)
 	out := c.run(dev, in)
 	in.checkGuards(t, c.op+"/"+c.name)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-
-	"itool/stages/policy/kernel"
 )
 
 // Sums of up to a thousand float32 products in any order.
@@ -20,7 +18,7 @@ func linearChecks() []check {
 		for _, add := range []bool{false, true} {
 			t, k, n := s[0], s[1], s[2]
 			all = append(all, check{"matmul", fmt.Sprintf("%dx%d→%d add=%v", t, k, n, add), linearTolerance,
-				func(dev kernel.Device, in *source) []tensor {
+				func(dev Slices, in *source) []tensor {
 					w := dev.Pack(in.normal(n*k, 1), n, k)
 					x := in.normal(t*k, 1)
 					y := in.output(t * n)
@@ -36,7 +34,7 @@ func linearChecks() []check {
 			transA, transB, add := flags&1 != 0, flags&2 != 0, flags&4 != 0
 			all = append(all, check{"gemm",
 				fmt.Sprintf("%dx%dx%d transA=%v transB=%v add=%v", m, n, k, transA, transB, add), linearTolerance,
-				func(dev kernel.Device, in *source) []tensor {
+				func(dev Slices, in *source) []tensor {
 					a, b, c := in.normal(m*k, 1), in.normal(k*n, 1), in.output(m*n)
 					dev.Gemm(transA, transB, m, n, k, 0.37, a, b, add, c)
 					return []tensor{{"c", c}}
@@ -57,7 +55,7 @@ func shapes() [][3]int {
 }
 
 // repack overwrites a matrix in place.
-func repack(t *testing.T, dev kernel.Device) {
+func repack(t *testing.T, dev Slices) {
 	in := newSource("repack")
 	n, k := 45, 67
 	w, x := in.normal(n*k, 1), in.normal(3*k, 1)

@@ -10,7 +10,7 @@ import (
 // notANumber puts one NaN into an input and tests that every result that depends on it is NaN: a kernel
 // that clamps must not turn a diverging training into plausible numbers. The NaN is once in a whole
 // register and once in a tail.
-func notANumber(t *testing.T, dev kernel.Device) {
+func notANumber(t *testing.T, dev Slices) {
 	const n = 37
 	nan := float32(math.NaN())
 	for _, at := range []int{3, n - 1} {

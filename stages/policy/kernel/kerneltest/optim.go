@@ -13,7 +13,7 @@ func optimChecks() []check {
 	var all []check
 	for _, n := range []int{0, 1, 15, 17, 1000, 70001} {
 		all = append(all, check{"adamw", fmt.Sprintf("n=%d", n), optimTolerance,
-			func(dev kernel.Device, in *source) []tensor {
+			func(dev Slices, in *source) []tensor {
 				w, m, v, g := in.normal(n, 1), in.normal(n, 0.1), in.normal(n, 0.1), in.normal(n, 1)
 				for i := range v {
 					v[i] *= v[i]
@@ -26,7 +26,7 @@ func optimChecks() []check {
 				return []tensor{{"w", w}, {"m", m}, {"v", v}}
 			}})
 		all = append(all, check{"sum of squares", fmt.Sprintf("n=%d", n), optimTolerance,
-			func(dev kernel.Device, in *source) []tensor {
+			func(dev Slices, in *source) []tensor {
 				return []tensor{{"sum", []float32{float32(dev.SumSquares(in.normal(n, 1)))}}}
 			}})
 	}

@@ -2,13 +2,11 @@ package kerneltest
 
 import (
 	"testing"
-
-	"itool/stages/policy/kernel"
 )
 
 // rows tests batch invariance: a row has the same bits in batches of every size and at every place in
 // them.
-func rows(t *testing.T, dev kernel.Device) {
+func rows(t *testing.T, dev Slices) {
 	const all = 33
 	in := newSource("rows")
 	k, n := 300, 70
@@ -76,7 +74,7 @@ func rows(t *testing.T, dev kernel.Device) {
 
 // suffixAlone tests that AttendSuffix, with keys scattered over a cache, gives the same bits as Attention
 // of the whole segment.
-func suffixAlone(t *testing.T, dev kernel.Device) {
+func suffixAlone(t *testing.T, dev Slices) {
 	const n, slots, h, g, d = 77, 90, 6, 2, 32
 	in := newSource("suffix")
 	q, k, v := in.normal(n*h*d, 1), in.normal(n*g*d, 1), in.normal(n*g*d, 1)
@@ -95,7 +93,7 @@ func suffixAlone(t *testing.T, dev kernel.Device) {
 	}
 }
 
-func swigluRows(t *testing.T, dev kernel.Device) {
+func swigluRows(t *testing.T, dev Slices) {
 	in := newSource("swiglu rows")
 	const n = 1000
 	gate, up, want := in.normal(n, 3), in.normal(n, 1), make([]float32, n)
@@ -111,7 +109,7 @@ func swigluRows(t *testing.T, dev kernel.Device) {
 
 // sharedPrefix tests that two sequences that share their first rows through a mask have the same bits as
 // each sequence alone.
-func sharedPrefix(t *testing.T, dev kernel.Device) {
+func sharedPrefix(t *testing.T, dev Slices) {
 	in := newSource("shared prefix")
 	const h, g, d = 4, 2, 32
 	cut := func(x []float32, rows ...int) (out []float32) { // the rows from..to of pairs of them
@@ -147,7 +145,7 @@ func sharedPrefix(t *testing.T, dev kernel.Device) {
 }
 
 // selectedRows demands that selected rows have the same bits as when all rows are computed.
-func selectedRows(t *testing.T, dev kernel.Device) {
+func selectedRows(t *testing.T, dev Slices) {
 	in := newSource("selected rows")
 	const h, g, d = 4, 2, 32
 	cu, mask := []int32{0, 50, 127, 160}, []int32{30, 41, 127, 127, 140, 140}
@@ -170,7 +168,7 @@ func selectedRows(t *testing.T, dev kernel.Device) {
 
 // segmentAlone compares a segment among others with the segment by itself, and
 // with the beginning of a longer one: later tokens must not change earlier rows.
-func segmentAlone(t *testing.T, dev kernel.Device) {
+func segmentAlone(t *testing.T, dev Slices) {
 	in := newSource("segment alone")
 	const h, g, d = 4, 2, 32
 	cu := []int32{0, 50, 127, 127, 160}

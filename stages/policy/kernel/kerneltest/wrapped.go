@@ -65,14 +65,14 @@ func wrappedChecks() []check {
 			t, k, n := s[0], s[1], s[2]
 			name := fmt.Sprintf("%dx%d→%d add=%v", t, k, n, add)
 			all = append(all, check{"wrapped matmul", name, linearTolerance,
-				func(dev kernel.Device, in *source) []tensor {
+				func(dev Slices, in *source) []tensor {
 					w, x, y := bf16Weight(in, n, k), in.normal(t*k, 1), in.output(t*n)
 					dev.MatMul(y, x, dev.Wrap(w), t, add)
 					return []tensor{{"y", y}}
 				}})
-			all = append(all, check{"matmul rows", name, linearTolerance, func(dev kernel.Device, in *source) []tensor {
+			all = append(all, check{"matmul rows", name, linearTolerance, func(dev Slices, in *source) []tensor {
 				w, dy, dx := bf16Weight(in, n, k), in.normal(t*n, 1), in.output(t*k)
-				dev.MatMulRows(dx, dy, w, t, add)
+				dev.MatMulRows(dx, dy, dev.Wrap(w), t, add)
 				return []tensor{{"dx", dx}}
 			}})
 		}
@@ -82,7 +82,7 @@ func wrappedChecks() []check {
 
 // wrapped tests that a wrapped weight gives the same bits as the weight packed in float32; with rowBits
 // also in MatMulRows.
-func wrapped(t *testing.T, dev kernel.Device, rowBits bool) {
+func wrapped(t *testing.T, dev Slices, rowBits bool) {
 	// So many rows that a panel is not packed within the product, and weights of several slabs. The
 	// reference device would be too slow for these.
 	shapes := append([][3]int{{400, 64, 150}, {2, 8192, 200}}, wrappedShapes...)
@@ -121,7 +121,7 @@ func wrapped(t *testing.T, dev kernel.Device, rowBits bool) {
 		sameBits(t, fmt.Sprintf("matmul %T %v", w, s), got, want)
 		if rowBits {
 			got, want = in.output(rows*k), in.output(rows*k)
-			dev.MatMulRows(got, dy, w, rows, true)
+			dev.MatMulRows(got, dy, wrap, rows, true)
 			dev.Gemm(false, false, rows, k, n, 1, dy, wide, true, want)
 			sameBits(t, fmt.Sprint("matmul rows ", s), got, want)
 		}
@@ -148,7 +148,7 @@ func wrapped(t *testing.T, dev kernel.Device, rowBits bool) {
 // together tests that MatMuls gives the same bits as one MatMul for each weight: for packed weights,
 // wrapped ones, and both; with few rows, and with so many that a wrapped weight is converted a slab at
 // a time.
-func together(t *testing.T, dev kernel.Device) {
+func together(t *testing.T, dev Slices) {
 	for _, s := range [][2]int{{1, 64}, {3, 896}, {7, 128}, {33, 320}, {400, 64}, {5, 0}, {0, 64}} {
 		rows, k := s[0], s[1]
 		in := newSource(fmt.Sprint("together", s))
@@ -178,11 +178,11 @@ func together(t *testing.T, dev kernel.Device) {
 				y, alone := in.output(rows*n), in.output(rows*n)
 				copy(alone, y)
 				dev.MatMul(alone, x, w, rows, i%2 == 1)
-				outs, want = append(outs, kernel.Out{Y: y, W: w, Add: i%2 == 1}), append(want, alone)
+				outs, want = append(outs, kernel.Out{Y: kernel.Host(y), W: w, Add: i%2 == 1}), append(want, alone)
 			}
 			dev.MatMuls(outs, x, rows)
 			for i := range outs {
-				sameBits(t, fmt.Sprintf("%s %v: product %d", name, s, i), outs[i].Y, want[i])
+				sameBits(t, fmt.Sprintf("%s %v: product %d", name, s, i), outs[i].Y.Host, want[i])
 			}
 		}
 		in.checkGuards(t, "together")

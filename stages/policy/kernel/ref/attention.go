@@ -1,10 +1,16 @@
 package ref
 
-import "math"
+import (
+	"math"
+
+	"itool/stages/policy/kernel"
+)
 
 // Attention goes through segments, heads and rows. It stores the scores of one row only.
-func (Device) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32, h, g, d int) {
-	eachRow(cu, mask, selected, h, g, func(head, group, i int, seen []int) {
+func (Device) Attention(a kernel.Attended, s kernel.Segments, n kernel.Heads) {
+	h, g, d := n.H, n.G, n.D
+	q, k, v, out, lse := a.Q.Host, a.K.Host, a.V.Host, a.Out.Host, a.LSE.Host
+	eachRow(s, h, g, func(head, group, i int, seen []int) {
 		at := (i*h + head) * d
 		p := make([]float64, len(seen))
 		for n, j := range seen {
@@ -24,15 +30,14 @@ func (Device) Attention(out, lse, q, k, v []float32, cu, mask, selected []int32,
 
 // AttentionBackward: with p = exp(s − lse) and ds = p·(dout·v − dout·out):
 // dq = Σ ds·k/√D, dk = Σ ds·q/√D, dv = Σ p·dout.
-func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32,
-	cu, mask, selected []int32, h, g, d int) {
-	if len(cu) == 0 {
-		return
-	}
-	rows := int(cu[len(cu)-1])
+func (Device) AttentionBackward(grad kernel.AttentionGrad, dOut kernel.Floats, a kernel.Attended,
+	s kernel.Segments, n kernel.Heads) {
+	h, g, d, rows := n.H, n.G, n.D, s.Rows()
+	q, k, v, out, lse := a.Q.Host, a.K.Host, a.V.Host, a.Out.Host, a.LSE.Host
+	dq, dk, dv, dout := grad.DQ.Host, grad.DK.Host, grad.DV.Host, dOut.Host
 	scale := 1 / math.Sqrt(float64(d))
 	dk64, dv64 := make([]float64, rows*g*d), make([]float64, rows*g*d)
-	eachRow(cu, mask, selected, h, g, func(head, group, i int, seen []int) {
+	eachRow(s, h, g, func(head, group, i int, seen []int) {
 		at := (i*h + head) * d
 		inner := dot(dout[at:at+d], out[at:at+d])
 		dqi := make([]float64, d)
@@ -56,7 +61,8 @@ func (Device) AttentionBackward(dq, dk, dv, dout, out, lse, q, k, v []float32,
 }
 
 // eachRow visits every head of every selected row, with the rows that it sees. row counts the selected rows.
-func eachRow(cu, mask, selected []int32, h, g int, visit func(head, group, row int, seen []int)) {
+func eachRow(seg kernel.Segments, h, g int, visit func(head, group, row int, seen []int)) {
+	cu, mask, selected := seg.Cu.Host, seg.Mask.Host, seg.Selected.Host
 	skip := 0
 	for s := 0; s+1 < len(cu); s++ {
 		query := int(cu[s])
@@ -84,8 +90,10 @@ func eachRow(cu, mask, selected []int32, h, g int, visit func(head, group, row i
 }
 
 // AttendPaths: row r sees the slots paths[r]; an empty path gives zeros.
-func (Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, d int) {
-	for r, path := range paths {
+func (Device) AttendPaths(to, queries kernel.Floats, cache kernel.KV, paths kernel.Paths, n kernel.Heads) {
+	h, g, d := n.H, n.G, n.D
+	out, q, k, v := to.Host, queries.Host, cache.K.Host, cache.V.Host
+	for r, path := range paths.Rows {
 		for head := range h {
 			group := head / (h / g)
 			at := (r*h + head) * d
@@ -107,12 +115,12 @@ func (Device) AttendPaths(out, q, k, v []float32, paths [][]int32, h, g, d int) 
 }
 
 // AttendSuffix: row i of the last r sees the path up to itself.
-func (dev Device) AttendSuffix(out, q, k, v []float32, path []int32, r, h, g, d int) {
+func (dev Device) AttendSuffix(out, q kernel.Floats, cache kernel.KV, path kernel.Ints, r int, h kernel.Heads) {
 	paths := make([][]int32, r)
 	for i := range paths {
-		paths[i] = path[:len(path)-r+i+1]
+		paths[i] = path.Host[:len(path.Host)-r+i+1]
 	}
-	dev.AttendPaths(out, q, k, v, paths, h, g, d)
+	dev.AttendPaths(out, q, cache, kernel.Paths{Rows: paths}, h)
 }
 
 // softmax normalises s in place and returns its log-sum-exp.

@@ -4,11 +4,13 @@ import (
 	"math"
 
 	"itool/stages/policy/kernel"
+	"itool/stages/policy/sample"
 )
 
 // LogProbs computes one row of logits at a time.
-func (Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32, t int) {
-	m := w.(*matrix)
+func (Device) LogProbs(logProbs, logSumExp kernel.Floats, h kernel.Head) {
+	m, x, targets, t := h.W.(*matrix), h.X.Host, h.Targets.Host, h.T
+	logp, lse := logProbs.Host, logSumExp.Host
 	logits := make([]float64, m.n)
 	for r := range t {
 		if targets[r] < 0 {
@@ -26,9 +28,10 @@ func (Device) LogProbs(logp, lse, x []float32, w kernel.Matrix, targets []int32,
 }
 
 // LogProbsGrad: grad = W[target] − Σ softmax·W.
-func (d Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw []float32, targets []int32, t int) {
-	d.LogProbs(logp, lse, x, w, targets, t)
-	m := w.(*matrix)
+func (d Device) LogProbsGrad(gradient, logp, logSumExp kernel.Floats, h kernel.Head) {
+	d.LogProbs(logp, logSumExp, h)
+	m, x, wRaw, targets, t := h.W.(*matrix), h.X.Host, h.Raw.Host, h.Targets.Host, h.T
+	grad, lse := gradient.Host, logSumExp.Host
 	if m.wrapped {
 		wRaw = m.w
 	}
@@ -55,9 +58,10 @@ func (d Device) LogProbsGrad(grad, logp, lse, x []float32, w kernel.Matrix, wRaw
 }
 
 // LogProbsBackward: dlogit = dlogp·(1[v = target] − softmax).
-func (Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32,
-	w kernel.Matrix, wRaw []float32, targets []int32, t int) {
-	n, k := w.Shape()
+func (Device) LogProbsBackward(toX, toW, by, logSumExp kernel.Floats, h kernel.Head) {
+	n, k := h.W.Shape()
+	x, wRaw, targets, t := h.X.Host, h.Raw.Host, h.Targets.Host, h.T
+	dx, dw, dlogp, lse := toX.Host, toW.Host, by.Host, logSumExp.Host
 	dw64 := make([]float64, n*k)
 	for r := range t {
 		if targets[r] < 0 {
@@ -83,5 +87,17 @@ func (Device) LogProbsBackward(dx, dw, dlogp, lse, x []float32,
 	}
 	for i, g := range dw64 {
 		dw[i] += float32(g)
+	}
+}
+
+// Sample computes one row of logits at a time.
+func (d Device) Sample(picks []kernel.Pick, x kernel.Floats, w kernel.Matrix) {
+	n, k := w.Shape()
+	row, logits := d.Floats(n), sample.Logits{}
+	for i := range picks {
+		r := picks[i].Row
+		d.MatMul(row, x.Slice(r*k, (r+1)*k), w, 1, false)
+		logits.Set(row.Host)
+		picks[i].From(&logits)
 	}
 }

@@ -1,54 +1,58 @@
 package ref
 
-import "math"
+import (
+	"math"
+
+	"itool/stages/policy/kernel"
+)
 
 // RMSNorm: y[t] = x[t] · rstd[t] · w.
-func (Device) RMSNorm(y, rstd, x, w []float32, t, k int, eps float32) {
+func (Device) RMSNorm(y, rstd, x, w kernel.Floats, t, k int, eps float32) {
 	for r := range t {
-		row := x[r*k : (r+1)*k]
+		row := x.Host[r*k : (r+1)*k]
 		s := 1 / math.Sqrt(dot(row, row)/float64(k)+float64(eps))
-		rstd[r] = float32(s)
+		rstd.Host[r] = float32(s)
 		for i, v := range row {
-			y[r*k+i] = float32(float64(v) * s * float64(w[i]))
+			y.Host[r*k+i] = float32(float64(v) * s * float64(w.Host[i]))
 		}
 	}
 }
 
 // RMSNormBackward: with x̂ = x·rstd, dx += rstd·(dy·w − x̂·mean(dy·w·x̂)), dw += Σ dy·x̂.
-func (Device) RMSNormBackward(dx, dw, dy, x, w, rstd []float32, t, k int) {
+func (Device) RMSNormBackward(dx, dw, dy, x, w, rstd kernel.Floats, t, k int) {
 	for r := range t {
-		s := float64(rstd[r])
+		s := float64(rstd.Host[r])
 		var mean float64
 		for i := range k {
-			mean += float64(dy[r*k+i]) * float64(w[i]) * float64(x[r*k+i]) * s
+			mean += float64(dy.Host[r*k+i]) * float64(w.Host[i]) * float64(x.Host[r*k+i]) * s
 		}
 		mean /= float64(k)
 		for i := range k {
-			xhat := float64(x[r*k+i]) * s
-			dx[r*k+i] += float32(s * (float64(dy[r*k+i])*float64(w[i]) - xhat*mean))
+			xhat := float64(x.Host[r*k+i]) * s
+			dx.Host[r*k+i] += float32(s * (float64(dy.Host[r*k+i])*float64(w.Host[i]) - xhat*mean))
 		}
 	}
-	if dw == nil {
+	if dw.None() {
 		return
 	}
 	for i := range k {
 		var sum float64
 		for r := range t {
-			sum += float64(dy[r*k+i]) * float64(x[r*k+i]) * float64(rstd[r])
+			sum += float64(dy.Host[r*k+i]) * float64(x.Host[r*k+i]) * float64(rstd.Host[r])
 		}
-		dw[i] += float32(sum)
+		dw.Host[i] += float32(sum)
 	}
 }
 
 // RoPE rotates the pairs (i, i + D/2) of every head.
-func (Device) RoPE(x, cos, sin []float32, pos []int32, t, h, d int, inverse bool) {
+func (Device) RoPE(x, cos, sin kernel.Floats, pos kernel.Ints, t, h, d int, inverse bool) {
 	half := d / 2
 	for r := range t {
-		at := int(pos[r]) * half
+		at := int(pos.Host[r]) * half
 		for head := range h {
-			v := x[(r*h+head)*d : (r*h+head+1)*d]
+			v := x.Host[(r*h+head)*d : (r*h+head+1)*d]
 			for i := range half {
-				c, s := float64(cos[at+i]), float64(sin[at+i])
+				c, s := float64(cos.Host[at+i]), float64(sin.Host[at+i])
 				if inverse {
 					s = -s
 				}
@@ -60,20 +64,20 @@ func (Device) RoPE(x, cos, sin []float32, pos []int32, t, h, d int, inverse bool
 }
 
 // SwiGLU: y = gate·σ(gate)·up.
-func (Device) SwiGLU(y, gate, up []float32, n int) {
+func (Device) SwiGLU(y, gate, up kernel.Floats, n int) {
 	for i := range n {
-		g := float64(gate[i])
-		y[i] = float32(g * sigmoid(g) * float64(up[i]))
+		g := float64(gate.Host[i])
+		y.Host[i] = float32(g * sigmoid(g) * float64(up.Host[i]))
 	}
 }
 
 // SwiGLUBackward: silu′(g) = σ(g)·(1 + g·(1 − σ(g))).
-func (Device) SwiGLUBackward(dGate, dUp, dy, gate, up []float32, n int) {
+func (Device) SwiGLUBackward(dGate, dUp, dy, gate, up kernel.Floats, n int) {
 	for i := range n {
-		g, d := float64(gate[i]), float64(dy[i])
+		g, d := float64(gate.Host[i]), float64(dy.Host[i])
 		s := sigmoid(g)
-		dGate[i] = float32(d * float64(up[i]) * s * (1 + g*(1-s)))
-		dUp[i] = float32(d * g * s)
+		dGate.Host[i] = float32(d * float64(up.Host[i]) * s * (1 + g*(1-s)))
+		dUp.Host[i] = float32(d * g * s)
 	}
 }
 

@@ -31,8 +31,8 @@ type matrix struct {
 func (m *matrix) Shape() (n, k int) { return m.n, m.k }
 
 // Pack copies w.
-func (Device) Pack(w []float32, n, k int) kernel.Matrix {
-	return &matrix{n: n, k: k, w: append([]float32(nil), w[:n*k]...)}
+func (Device) Pack(w kernel.Floats, n, k int) kernel.Matrix {
+	return &matrix{n: n, k: k, w: append([]float32(nil), w.Host[:n*k]...)}
 }
 
 // Wrap converts all of w to float32.
@@ -42,33 +42,37 @@ func (Device) Wrap(w kernel.Weight) kernel.Matrix {
 }
 
 // Repack copies w over m.
-func (Device) Repack(m kernel.Matrix, w []float32) {
+func (Device) Repack(m kernel.Matrix, w kernel.Floats) {
 	p := m.(*matrix)
-	copy(p.w, w[:p.n*p.k])
+	copy(p.w, w.Host[:p.n*p.k])
 }
 
 // MatMul: y (T, N) = x (T, K) · Wᵀ.
-func (d Device) MatMul(y, x []float32, w kernel.Matrix, t int, add bool) {
+func (d Device) MatMul(y, x kernel.Floats, w kernel.Matrix, t int, add bool) {
 	m := w.(*matrix)
-	d.Gemm(false, true, t, m.n, m.k, 1, x, m.w, add, y)
+	d.Gemm(false, true, t, m.n, m.k, 1, x, kernel.Host(m.w), add, y)
 }
 
 // MatMuls is MatMul for each of outs.
-func (d Device) MatMuls(outs []kernel.Out, x []float32, t int) {
+func (d Device) MatMuls(outs []kernel.Out, x kernel.Floats, t int) {
 	for _, o := range outs {
-		d.MatMul(o.Y, x, o.W, t, o.Add)
+		n, _ := o.W.Shape()
+		for i := 0; i < t && !o.Bias.None(); i++ {
+			copy(o.Y.Host[i*n:(i+1)*n], o.Bias.Host)
+		}
+		d.MatMul(o.Y, x, o.W, t, o.Add || !o.Bias.None())
 	}
 }
 
 // MatMulRows: dx (T, K) = dy (T, N) · W.
-func (d Device) MatMulRows(dx, dy []float32, w kernel.Weight, t int, add bool) {
-	n, k := w.Shape()
-	d.Gemm(false, false, t, k, n, 1, dy, kernel.Widened(w), add, dx)
+func (d Device) MatMulRows(dx, dy kernel.Floats, w kernel.Matrix, t int, add bool) {
+	m := w.(*matrix)
+	d.Gemm(false, false, t, m.k, m.n, 1, dy, kernel.Host(m.w), add, dx)
 }
 
 // Gemm is three loops.
-func (Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float32, add bool, c []float32) {
-	aRow, aCol := k, 1 // strides of op(a)
+func (Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b kernel.Floats, add bool, c kernel.Floats) {
+	aRow, aCol := k, 1 // strides of op(a.Host)
 	if transA {
 		aRow, aCol = 1, m
 	}
@@ -80,21 +84,14 @@ func (Device) Gemm(transA, transB bool, m, n, k int, alpha float32, a, b []float
 		for j := range n {
 			var sum float64
 			for p := range k {
-				sum += float64(a[i*aRow+p*aCol]) * float64(b[p*bRow+j*bCol])
+				sum += float64(a.Host[i*aRow+p*aCol]) * float64(b.Host[p*bRow+j*bCol])
 			}
 			sum *= float64(alpha)
 			if add {
-				sum += float64(c[i*n+j])
+				sum += float64(c.Host[i*n+j])
 			}
-			c[i*n+j] = float32(sum)
+			c.Host[i*n+j] = float32(sum)
 		}
-	}
-}
-
-// Parallel is a loop.
-func (Device) Parallel(n, _ int, do func(i int)) {
-	for i := range n {
-		do(i)
 	}
 }
 

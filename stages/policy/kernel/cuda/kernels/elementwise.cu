@@ -18,6 +18,11 @@ KERNEL add_bias(float* y, const float* bias, int k, long long n) {
   EACH(i, n) y[i] += bias[i % k];
 }
 
+// x (T, K) *= by (T), n = T · K.
+KERNEL scale_rows(float* x, const float* by, int k, long long n) {
+  EACH(i, n) x[i] *= by[i / k];
+}
+
 KERNEL fill(float* y, float v, long long n) {
   EACH(i, n) y[i] = v;
 }
