@@ -1,0 +1,61 @@
+"""python -m itoolwire STAGE, a worker of one stage; python -m itoolwire publish FILE..., which starts a run."""
+
+import argparse
+import asyncio
+import os
+import signal
+
+from . import publish, store
+from .broker import Broker
+from .worker import Worker
+
+
+def stage(args):
+    if args.stage == "filter":
+        from .filter import Filter
+        return Filter()
+    from .training import Update, Warmup  # PyTorch, which filter does not need
+    return {"update": Update, "warmup": Warmup}[args.stage](args.cache, args.device)
+
+
+def arguments():
+    p = argparse.ArgumentParser(prog="python -m itoolwire", description="stages of itool's runs in Python")
+    sub = p.add_subparsers(dest="stage", required=True)
+    for name in ("filter", "warmup", "update"):
+        s = sub.add_parser(name, help=f"a worker of {name}")
+        s.add_argument("--run", help="serve this run only")
+        s.add_argument("--cache", default=os.path.expanduser("~/.cache/itoolwire"), help="folder for models")
+        s.add_argument("--device", default="cpu", help="of PyTorch, such as cuda")
+    s = sub.add_parser("publish", help="start a run")
+    s.add_argument("files", nargs="+", help="datasets, a row of JSON a line")
+    s.add_argument("--name", required=True)
+    s.add_argument("--base", required=True, help="folder of the base model in Hugging Face format")
+    s.add_argument("--format", default="openai", help="of the rows: toolace, openai, bfcl, …")
+    s.add_argument("--seed", type=int, default=1)
+    s.add_argument("--set", action="append", default=[], help="section.key=value")
+    for s in sub.choices.values():
+        s.add_argument("--broker", default=os.environ.get("ITOOL_BROKER"), help="nats://[TOKEN@]HOST:PORT")
+        s.add_argument("--store", default=os.environ.get("ITOOL_STORE"), help="disk:PATH or minio://HOST:PORT/BUCKET")
+    args = p.parse_args()
+    if not args.broker or not args.store:
+        p.error("give --broker and --store, or ITOOL_BROKER and ITOOL_STORE")
+    return args
+
+
+async def work(args):
+    broker = await Broker.connect(args.broker, name="itoolwire " + args.stage)
+    w = Worker(broker, store.open_store(args.store), stage(args), f"python-{args.stage}/1", args.run)
+    for s in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(s, w.stopping.set)
+    try:
+        await w.run()
+    finally:
+        await broker.nc.close()
+
+
+def main():
+    args = arguments()
+    asyncio.run(publish.main(args) if args.stage == "publish" else work(args))
+
+
+main()
