@@ -66,3 +66,10 @@ func (b *Broker) recordHandBack(ctx context.Context, key string) error {
 func (b *Broker) handBackBucket(ctx context.Context) (jetstream.KeyValue, error) {
 	return b.keyValue(ctx, bucket{name: bucketHandBacks, ttl: handBackTTL})
 }
+
+// HandBacks counts how often an item of a stage was handed back, by its place in the run's stream.
+func (b *Broker) HandBacks(ctx context.Context, run, stage string, sequence uint64) (int, error) {
+	key := run + "." + stage + "." + strconv.FormatUint(sequence, 10)
+	n, _, err := b.handBacks(ctx, key)
+	return n, b.explain(ctx, "hand-backs of "+key, err)
+}

@@ -8,6 +8,13 @@ func longHelp() kong.Vars {
 	return kong.Vars{
 		"commands_run": "Run everything on your dataset and model, in one process. The same command again " +
 			"resumes.",
+		"commands_conform": "Check a worker of one stage that you wrote, in any language, on a private broker and " +
+			"store: itool conform filter -- ./my-filter {broker} {store} {run}.",
+		"conform_command": "The program, after --. {broker}, {store} and {run} in its arguments are replaced; the " +
+			"environment has them as ITOOL_BROKER, ITOOL_STORE and ITOOL_RUN.",
+		"conform_set": "One setting of the small run that gives the items, such as filter.mode=proven. Repeatable.",
+		"conform_ackwait": "The queue's ack_wait: the program must send heartbeats three times as often. Give a " +
+			"trainer that blocks for long more.",
 		"commands_retire": "Give back what an ended run holds at the broker. Report and export go on to work, its " +
 			"files stay in the store; search trees and failures go.",
 		"commands_fork": "Start another run that begins with a round of an existing one, with other settings.",

@@ -59,6 +59,7 @@ type commands struct {
 	Quota    quotaCmd    `cmd:"" help:"Give a run more room at the broker, or less."`
 	Doctor   doctorCmd   `cmd:"" help:"Check this machine, and the broker and store if they are given."`
 	Deploy   deployCmd   `cmd:"" name:"deploy-config" help:"${commands_deploy}"`
+	Conform  conformCmd  `cmd:"" help:"${commands_conform}"`
 	Init     initCmd     `cmd:"" help:"Write the default configuration, commented, as YAML."`
 	Synth    synthCmd    `cmd:"" help:"Make a dataset of tool-use conversations."`
 	Pretrain pretrainCmd `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`

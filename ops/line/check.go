@@ -155,3 +155,9 @@ func (k *Keeper) taskIDs(ctx context.Context, s *runState, rd Round, m broker.Me
 	}
 	return ids, nil
 }
+
+// CheckRows decodes a result and compares its rows with the item, as the keeper does. task gives the IDs of
+// the task's examples.
+func CheckRows(record string, b schemas.Batch, key string, task func() ([]string, error)) error {
+	return checkRows(record, b, key, task)
+}
