@@ -56,7 +56,8 @@ func TestForeignConform(t *testing.T) {
 	}
 	python := foreignPython(t, wireModules...)
 	t.Setenv("PYTHONPATH", foreignPackage(t))
-	r := conforms(t, 0, "filter", "--", python, "-m", "itoolwire", "filter", "--broker", "{broker}", "--store", "{store}")
+	r := conforms(t, 0, "filter", "--", python, "-m", "itoolwire", "filter", "--broker", "{broker}", "--store",
+		"{store}")
 	for _, f := range r.Findings {
 		if f.Level == conform.Warn {
 			t.Error(f.Line())

@@ -94,7 +94,7 @@ func (t *trial) became(ctx context.Context, item broker.Message) string {
 	case len(t.signals(item, "retry")) > 0:
 		return fmt.Sprintf("it was given back %d times", len(t.signals(item, "retry")))
 	case len(t.signals(item, "ack")) > 0:
-		return "it was acked without one: the run would wait for ever"
+		return "it was acked without one: the run would not end"
 	case len(t.signals(item, "heartbeat")) > 0:
 		return fmt.Sprintf("it is still in work after %v (--patience)", t.w.Patience)
 	}
@@ -161,13 +161,13 @@ func (t *trial) protocol(ctx context.Context) {
 		t.found(Fail, "%d items were acked before their result was published: a crash in between loses them", early)
 	}
 	if open > 0 {
-		t.found(Fail, "%d items were not acked: they come again for ever", open)
+		t.found(Fail, "%d items were not acked: they come again and again", open)
 	}
 	if unguarded > 0 {
 		t.found(Warn, "%d results were published without Nats-Expected-Last-Subject-Sequence: 0", unguarded)
 	}
 	if unnamed > 0 {
-		t.found(Warn, "%d results have no header itool-worker: nobody can say who wrote them", unnamed)
+		t.found(Warn, "%d results have no header itool-worker, which tells people who wrote them", unnamed)
 	}
 }
 

@@ -34,7 +34,7 @@ type Options struct {
 	// Patience is how long the program may take for an item, its start included.
 	Patience time.Duration
 	Log      *slog.Logger
-	Say      func(Finding) // hears of every finding at once; nil: nobody does
+	Say      func(Finding) // hears of every finding at once; may be nil
 }
 
 // Run checks the program. An error means that the checks could not be made; what they found is in the report.

@@ -98,7 +98,7 @@ func (t *trial) judgeJunk(ctx context.Context, name string, item broker.Message)
 	case !t.program.running():
 		t.found(Fail, "the program ended at %s", name)
 	case len(t.signals(item, "ack")) > 0:
-		t.found(Fail, "%s was acked without a failure record: the run waits for ever", name)
+		t.found(Fail, "%s was acked without a failure record: the run would not end", name)
 	case len(t.signals(item, "retry")) > 0:
 		t.found(Note, "%s was given back %d times in %v, and is not given up yet", name,
 			len(t.signals(item, "retry")), t.w.Patience)
