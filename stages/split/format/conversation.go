@@ -154,7 +154,7 @@ func unpackParameters(place string, tool json.RawMessage) (json.RawMessage, erro
 	}
 	f, err := object(place, tool)
 	if err != nil {
-		return nil, nil // toolcall says what is wrong
+		return nil, err
 	}
 	if inner := f.get("function"); kind(inner) == "an object" {
 		unpacked, err := unpackParameters(f.at("function"), inner)
@@ -169,7 +169,7 @@ func unpackParameters(place string, tool json.RawMessage) (json.RawMessage, erro
 	}
 	s, err := text(f.at("parameters"), f.get("parameters"))
 	if err != nil || kind(json.RawMessage(s)) != "an object" {
-		return nil, nil
+		return nil, err
 	}
 	if err := embedded(f.at("parameters"), s); err != nil {
 		return nil, err
