@@ -179,14 +179,8 @@ func (m *Model) read(files weights, form Form) error {
 				m.VocabSize, t.name, have[0])
 		}
 		if t.wrapped != nil && quantized.Has(t.name) {
-			w, err := m.quantized(quantized, t)
-			if err != nil {
+			if err := m.readQuantized(quantized, t, form); err != nil {
 				return err
-			}
-			if form == Float32 {
-				*t.data = kernel.Widened(w)
-			} else {
-				*t.wrapped = w
 			}
 			fourBits = true
 			for _, name := range nf4.Companions(t.name) {
@@ -195,18 +189,8 @@ func (m *Model) read(files weights, form Form) error {
 			sum.add(t)
 			continue
 		}
-		if wraps && t.wrapped != nil {
-			w, err := f.Mapped(t.name, t.shape[0], t.shape[1])
-			if err != nil {
-				return err
-			}
-			*t.wrapped = w
-		} else {
-			data, err := f.Float32(t.name, t.shape...)
-			if err != nil {
-				return err
-			}
-			*t.data = data
+		if err := readTensor(f, t, wraps); err != nil {
+			return err
 		}
 		sum.add(t)
 		if form == Int8 && t.wrapped != nil {
@@ -222,6 +206,21 @@ func (m *Model) read(files weights, form Form) error {
 			"came with the weights, or delete the field")
 	}
 	m.opened = sum.String()
+	return m.checkOthers(files, known)
+}
+
+// readTensor reads a weight that is not quantized: mapped if wraps says so, else in float32.
+func readTensor(f *safetensors.File, t tensor, wraps bool) (err error) {
+	if wraps && t.wrapped != nil {
+		*t.wrapped, err = f.Mapped(t.name, t.shape[0], t.shape[1])
+		return err
+	}
+	*t.data, err = f.Float32(t.name, t.shape...)
+	return err
+}
+
+// checkOthers refuses tensors that the model does not have: they would be ignored.
+func (m *Model) checkOthers(files weights, known map[string]bool) error {
 	for name, f := range files {
 		switch {
 		case known[name], strings.HasSuffix(name, "rotary_emb.inv_freq"):
@@ -246,13 +245,22 @@ func (m *Model) read(files weights, form Form) error {
 	return nil
 }
 
-// quantized reads a weight in four bits. config.json must say that the model has such weights.
-func (m *Model) quantized(files nf4.Files, t tensor) (*nf4.Weight, error) {
+// readQuantized reads a weight in four bits. config.json must say that the model has such weights.
+func (m *Model) readQuantized(files nf4.Files, t tensor, form Form) error {
 	if !m.NF4 {
-		return nil, fmt.Errorf("tensor %q is quantized, but config.json has no quantization_config: take the "+
+		return fmt.Errorf("tensor %q is quantized, but config.json has no quantization_config: take the "+
 			"config.json that came with it", t.name)
 	}
-	return files.Read(t.name, t.shape[0], t.shape[1])
+	w, err := files.Read(t.name, t.shape[0], t.shape[1])
+	if err != nil {
+		return err
+	}
+	if form == Float32 {
+		*t.data = kernel.Widened(w)
+	} else {
+		*t.wrapped = w
+	}
+	return nil
 }
 
 const (
