@@ -26,9 +26,9 @@ const bankPrefix = "apibank_"
 // bankProtocol is for people who read the scores beside others.
 const bankProtocol = "API-Bank: each call of the dialogues of levels 1 and 2 is asked once, with the messages " +
 	"before it; calls and results stand where the model's chat template or endpoint puts them; tools are in the " +
-	"order of their names (the original has the order of a Python set); calls run on the original's databases, fresh for " +
-	"each, and the original's rules compare the results; of Dictionary, SearchEngine, ToolSearcher and Translate " +
-	"(unexecuted) name and arguments are compared; answers in words and level 3 are not asked"
+	"order of their names (the original has the order of a Python set); calls run on the original's databases, " +
+	"fresh for each, and the original's rules compare the results; of Dictionary, SearchEngine, ToolSearcher and " +
+	"Translate (unexecuted) name and arguments are compared; answers in words and level 3 are not asked"
 
 // bankLevels are the levels with the folders of their dialogues.
 var bankLevels = map[string]string{"level_1": "level-1-given-desc", "level_2": "level-2-toolsearcher"}
