@@ -67,8 +67,7 @@ func (o Options) BFCL(dir string, categories []string) (paths []string, skipped 
 		return nil, nil, err
 	}
 	if len(found) == 0 {
-		return nil, nil, fmt.Errorf("%s holds no %s*.json: give the folder bfcl_eval/data of the Berkeley Function "+
-			"Calling Leaderboard, version 3 (github.com/ShishirPatil/gorilla)", dir, bfclPrefix)
+		return nil, nil, noBFCL(dir)
 	}
 	var names []string
 	for _, path := range found {
@@ -101,6 +100,17 @@ func (o Options) BFCL(dir string, categories []string) (paths []string, skipped 
 		}
 	}
 	return paths, skipped, nil
+}
+
+// noBFCL says what a folder without questions of version 3 holds instead.
+func noBFCL(dir string) error {
+	const want = "give the folder bfcl_eval/data of the Berkeley Function Calling Leaderboard, version 3 " +
+		"(github.com/ShishirPatil/gorilla, or bfcl-eval 2025.8.6 of the Python package index)"
+	if other, err := filepath.Glob(filepath.Join(dir, "BFCL_v*_*.json")); err == nil && len(other) > 0 {
+		return fmt.Errorf("%s holds another version of the benchmark (%s and %d more files): %s", dir,
+			filepath.Base(other[0]), len(other)-1, want)
+	}
+	return fmt.Errorf("%s holds no %s*.json: %s", dir, bfclPrefix, want)
 }
 
 // Load reads files of questions: BFCL's, whose answers stand in possible_answer beside them, or a dataset in

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"itool/ops/dataset"
@@ -84,10 +86,31 @@ func refuseForeign(path string) error {
 // ReadFolder reads the answers of a folder, ours or one that bfcl-eval wrote.
 func ReadFolder(path string) (*Folder, error) {
 	f, err := readFolder(path, false)
-	if err == nil && len(f.answers) == 0 {
-		err = fmt.Errorf("%s holds no *%s", path, resultSuffix)
+	if err != nil || len(f.answers) > 0 {
+		return f, err
 	}
-	return f, err
+	if deeper, err := filepath.Glob(filepath.Join(path, "*", "*"+resultSuffix)); err == nil && len(deeper) > 0 {
+		return nil, fmt.Errorf("%s holds no *%s, but folders that do (%s): give one of them", path, resultSuffix,
+			deeper[0])
+	}
+	return nil, fmt.Errorf("%s holds no *%s", path, resultSuffix)
+}
+
+// Unanswered is the error of a folder that answers none of the questions of files.
+func (d *Folder) Unanswered(files []File) error {
+	var asked []string
+	for _, f := range files {
+		asked = append(asked, f.Name)
+	}
+	return fmt.Errorf("%s answers none of these questions: its files answer %s, the questions are %s: are both of one "+
+		"version of the benchmark?", d.path, shortList(slices.Sorted(maps.Keys(d.answers))), shortList(asked))
+}
+
+func shortList(names []string) string {
+	if len(names) > 3 {
+		return strings.Join(names[:3], ", ") + fmt.Sprintf(" and %d more", len(names)-3)
+	}
+	return strings.Join(names, ", ")
 }
 
 func readFolder(path string, mend bool) (*Folder, error) {
@@ -188,13 +211,9 @@ func (d *Folder) Has(name, id string) bool {
 
 // Add appends an answer to the file of the given name.
 func (d *Folder) Add(name string, a Answer) error {
-	f, err := d.open[name], error(nil)
-	if f == nil {
-		path := filepath.Join(d.path, name+resultSuffix)
-		if f, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
-			return err
-		}
-		d.open[name] = f
+	f, err := d.file(name)
+	if err != nil {
+		return err
 	}
 	var line bytes.Buffer
 	e := json.NewEncoder(&line)
@@ -210,6 +229,18 @@ func (d *Folder) Add(name string, a Answer) error {
 	}
 	d.answers[name][a.ID], err = readAnswer(line.Bytes()) // so that a result is what it is when it is read again
 	return err
+}
+
+// file is the result file of the given name, open to append to it.
+func (d *Folder) file(name string) (*os.File, error) {
+	if f := d.open[name]; f != nil {
+		return f, nil
+	}
+	f, err := os.OpenFile(filepath.Join(d.path, name+resultSuffix), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err == nil {
+		d.open[name] = f
+	}
+	return f, err
 }
 
 // Close closes the files that Add opened.

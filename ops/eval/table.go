@@ -31,8 +31,11 @@ type Result struct {
 type Group struct {
 	Name       string         `json:"name"`
 	Pass       stats.Interval `json:"pass"`
-	Unreadable int            `json:"unreadable"` // answers that do not decode
+	NoCall     int            `json:"no_call"`    // answers in words, or none, where a call is wanted
+	Unreadable int            `json:"unreadable"` // other answers that do not decode
+	Unoffered  int            `json:"unoffered"`  // answers that call a tool that is not offered
 	Cut        int            `json:"cut"`        // answers that reached the length limit
+	Refused    int            `json:"refused"`    // questions that no answer can pass: they are not asked
 }
 
 // Against compares with another folder's answers, case by case.
@@ -58,6 +61,7 @@ type Row struct {
 	Answer    string `json:"answer"`
 	ErrorName string `json:"error_name,omitempty"`
 	ErrorType string `json:"error_type,omitempty"`
+	Fault     string `json:"fault,omitempty"` // no_call, unreadable, unoffered or refused
 	Cut       bool   `json:"cut,omitempty"`
 }
 
@@ -65,21 +69,32 @@ type Row struct {
 // the bootstrap intervals.
 func Summarise(model string, files []File, verdicts []schemas.Verdict, seed uint64) *Result {
 	r := &Result{Model: model, Files: files, Summary: stats.Summarise(verdicts, seed)}
+	cases := map[string]*Case{}
+	for i := range files {
+		for k := range files[i].Cases {
+			cases[files[i].Cases[k].Example.ID] = &files[i].Cases[k]
+		}
+	}
 	groups := map[string][]schemas.Verdict{}
+	faults := map[string]map[fault]int{}
 	for _, v := range verdicts {
 		file, _, _ := strings.Cut(v.ExampleID, "/")
-		name := cmp.Or(v.Category, file)
+		name, found := cmp.Or(v.Category, file), cases[v.ExampleID].fault(v)
 		groups[name] = append(groups[name], v)
+		if faults[name] == nil {
+			faults[name] = map[fault]int{}
+		}
+		faults[name][found]++
 		r.Answers = append(r.Answers, Row{
-			v.ExampleID, v.Category, v.Pass, v.Answer, v.ErrorName, v.ErrorType, v.Cut,
+			v.ExampleID, v.Category, v.Pass, v.Answer, v.ErrorName, v.ErrorType, string(found), v.Cut,
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		g := Group{Name: name, Pass: stats.Summarise(groups[name], seed).Pass}
+		g := Group{
+			Name: name, Pass: stats.Summarise(groups[name], seed).Pass, NoCall: faults[name][noCall],
+			Unreadable: faults[name][unreadable], Unoffered: faults[name][unoffered], Refused: faults[name][refused],
+		}
 		for _, v := range groups[name] {
-			if !v.Parsed {
-				g.Unreadable++
-			}
 			if v.Cut {
 				g.Cut++
 			}
@@ -111,10 +126,11 @@ func (r *Result) Compare(model string, other, ours []schemas.Verdict, seed uint6
 func (r *Result) Text(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(w, "%s: right %s\n\n", r.Model, r.Summary.Pass)
-	fmt.Fprint(w, "  category\tright\tunreadable\tcut\n")
+	fmt.Fprint(w, "  category\tright\tno call\tunreadable\tnot offered\tcut\n")
 	for _, g := range r.Groups {
-		fmt.Fprintf(w, "  %s\t%s\t%d\t%d\n", g.Name, g.Pass, g.Unreadable, g.Cut)
+		fmt.Fprintf(w, "  %s\t%s\t%d\t%d\t%d\t%d\n", g.Name, g.Pass, g.NoCall, g.Unreadable, g.Unoffered, g.Cut)
 	}
+	r.textRefused(w)
 	r.textBoard(w)
 	r.textErrors(w)
 	if a := r.Against; a != nil {
@@ -140,6 +156,26 @@ func (r *Result) Text(out io.Writer) error {
 		fmt.Fprintf(w, "%d cases have no answer\n", r.Missing)
 	}
 	return w.Flush()
+}
+
+// textRefused prints how many questions no answer can pass, and why the first cannot.
+func (r *Result) textRefused(w io.Writer) {
+	n := 0
+	for _, g := range r.Groups {
+		n += g.Refused
+	}
+	if n == 0 {
+		return
+	}
+	for _, f := range r.Files {
+		for _, c := range f.Cases {
+			if c.Refused != "" {
+				fmt.Fprintf(w, "\n%d of them count as wrong and are not asked, because their own answers fail the "+
+					"check (first: %s: %s)\n", n, c.ID, c.Refused)
+				return
+			}
+		}
+	}
 }
 
 // protocols are those of the files, each once.

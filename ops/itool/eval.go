@@ -60,7 +60,7 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if len(verdicts) == 0 {
-		return fmt.Errorf("%s answers none of these questions", c.Answers)
+		return dir.Unanswered(files)
 	}
 	r := eval.Summarise(name, files, verdicts, c.Seed)
 	r.Skipped, r.Missing = skipped, missing
@@ -201,7 +201,7 @@ func (c *evalCmd) compare(r *eval.Result, files []eval.File, ours []schemas.Verd
 		return err
 	}
 	if len(other) == 0 {
-		return fmt.Errorf("--against: %s answers none of these questions", c.Against)
+		return fmt.Errorf("--against: %w", dir.Unanswered(files))
 	}
 	r.Compare(filepath.Base(filepath.Clean(c.Against)), other, ours, c.Seed)
 	return nil
