@@ -86,6 +86,7 @@ type Filter struct {
 	Wrong     bool     // the answer of policy To is wrong
 	Effect    Effect   // between From and To
 	ErrorType string   // of the answer of policy To
+	Either    string   // type of error of the answer of policy From or of policy To
 	Category  string
 	Tool      string // a fault of the answer of policy To is about this tool
 	Parameter string // … and about this parameter
@@ -131,8 +132,8 @@ func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 		Schema: SchemaExamples, Run: r.Name, From: *r.policy(from), To: *r.policy(to), Examples: []Example{},
 	}
 	for _, id := range sortedIDs(answers, f.IDs) {
-		effect, last := effectOf(answers[id], from, to)
-		if !f.wants(effect, last) {
+		effect, first, last := effectOf(answers[id], from, to)
+		if !f.wants(effect, first, last) {
 			continue
 		}
 		ex, err := r.example(ctx, id)
@@ -169,11 +170,13 @@ func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 }
 
 // wants asks what the answers alone decide.
-func (f Filter) wants(effect Effect, last *given) bool {
+func (f Filter) wants(effect Effect, first, last *given) bool {
+	either := func(g *given) bool { return g != nil && !g.Pass && g.ErrorType == f.Either }
 	switch {
 	case f.Wrong && (last == nil || last.Pass),
 		f.Effect != "" && effect != f.Effect,
-		f.ErrorType != "" && (last == nil || last.Pass || last.ErrorType != f.ErrorType):
+		f.ErrorType != "" && (last == nil || last.Pass || last.ErrorType != f.ErrorType),
+		f.Either != "" && !either(first) && !either(last):
 		return false
 	}
 	return true
@@ -296,9 +299,8 @@ func (r *Run) between(answers map[string][]given, f Filter) (from, to int, err e
 	return from, to, nil
 }
 
-// effectOf is what became of an example between two rounds, and its last answer; nil: none.
-func effectOf(all []given, from, to int) (Effect, *given) {
-	var before, after *given
+// effectOf is what became of an example between two rounds, and its answers in them; nil: none.
+func effectOf(all []given, from, to int) (effect Effect, before, after *given) {
 	for i := range all {
 		if all[i].round == from {
 			before = &all[i]
@@ -308,9 +310,9 @@ func effectOf(all []given, from, to int) (Effect, *given) {
 		}
 	}
 	if before == nil || after == nil {
-		return "", after
+		return "", before, after
 	}
-	return effects[before.Pass][after.Pass], after
+	return effects[before.Pass][after.Pass], before, after
 }
 
 var effects = map[bool]map[bool]Effect{

@@ -184,6 +184,12 @@ func (r *Report) WhyNoAccuracy() string {
 	return "set split.test_share, or line.evaluate to validation"
 }
 
+// ErrorNames are the error types that occur.
+func (r *Report) ErrorNames() []string {
+	types, _ := r.ErrorTypes()
+	return types
+}
+
 // ErrorTypes are the error types that occur, and the evaluated policies.
 func (r *Report) ErrorTypes() ([]string, []Policy) {
 	seen := map[string]bool{}

@@ -83,6 +83,9 @@ func (b fixture) verdicts(round int, pass ...bool) {
 		}
 		if !p {
 			v.ErrorType, v.Answer = "parameter value", "[f(a='"+hostile+"')]"
+			if i == 3 {
+				v.Answer = "[f(a=2)]"
+			}
 		}
 		out = append(out, v)
 	}
@@ -142,16 +145,18 @@ func (b fixture) fill() {
 	})
 }
 
-// tree writes the search tree of an example: a comb of so many nodes below the root, each with an answer.
+// tree writes the search tree of an example: so many nodes below the root, four children each, answers at the end.
 func (b fixture) tree(key string, nodes int) {
-	all := []schemas.Candidate{{Parent: -1, ExampleID: key, Tokens: []int32{1, 2}, Visits: int32(nodes), Reference: "[f(a=1)]"}}
+	all := []schemas.Candidate{{
+		Parent: -1, ExampleID: key, Tokens: []int32{1, 2}, Visits: int32(nodes), Reference: "[f(a=1)]",
+	}}
 	for i := 1; i <= nodes; i++ {
 		c := schemas.Candidate{
-			Node: int32(i), Parent: int32(max(0, i-2)), Text: fmt.Sprintf("part %d ", i), Q: math.Sin(float64(i)), Prior: 0.5,
+			Node: int32(i), Parent: int32((i - 1) / 4), Text: fmt.Sprintf("part %d ", i), Q: math.Sin(float64(i)), Prior: 0.5,
 			Visits: int32(nodes - i), Tokens: []int32{3},
 		}
-		if i%2 == 0 {
-			c.Parent, c.Terminal, c.Pass, c.ErrorType = int32(i-1), true, i%4 == 0, "parameter value"
+		if 4*i >= nodes {
+			c.Terminal, c.Pass, c.ErrorType = true, i%4 == 0, "parameter value"
 		}
 		if i == 1 {
 			c.Text = hostile

@@ -23,6 +23,7 @@ type page struct {
 	Elapsed string
 	Waits   []string
 	Failed  int
+	Frozen  Frozen // of a file
 
 	o Options
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"net/url"
 	"strings"
 
 	"itool/ops/config"
@@ -25,6 +26,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"of":      func(part, whole int) string { return fmt.Sprintf("%.2f%%", 100*float64(part)/float64(max(1, whole))) },
 	"next":    func(i int) int { return i + 1 },
 	"signed":  signed,
+	"shown":   visible,
+	"query":   query,
 	"rate":    rate,
 	"style":   func() template.CSS { return template.CSS(file("page.css") + file("uplot/uPlot.min.css")) },
 	"script":  func() template.JS { return template.JS(file("uplot/uPlot.iife.min.js") + ";" + file("page.js")) },
@@ -51,6 +54,24 @@ func toString(name string, data any) (string, error) {
 	var b bytes.Buffer
 	err := render(&b, name, data)
 	return b.String(), err
+}
+
+// visible is a text as it is, line breaks included, without characters that change how others are shown.
+func visible(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = report.Plain(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// query writes names and values as the query of an address.
+func query(pairs ...string) string {
+	q := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		q.Set(pairs[i], pairs[i+1])
+	}
+	return q.Encode()
 }
 
 // words turns a key into words for people.

@@ -11,6 +11,7 @@
 //	ui.go       routes                        guard.go    who may ask
 //	hub.go      watches runs for visitors     source.go   where runs are
 //	look.go     where a run stands            page.go     what the panels show
+//	examples.go answers with differences      trees.go    search trees
 //	freeze.go   the page as one file          web/        templates, style, script, uPlot
 //
 // It never changes a run, unless the server was started with a token: then failed items can be queued again.
@@ -53,6 +54,7 @@ type Options struct {
 type Server struct {
 	o       Options
 	hub     *hub
+	shelf   shelf
 	handler http.Handler
 }
 
@@ -66,6 +68,11 @@ func New(o Options) *Server {
 	mux.HandleFunc("GET /run/{run}", s.page(s.run))
 	mux.HandleFunc("GET /run/{run}/events", s.events)
 	mux.HandleFunc("GET /run/{run}/report.html", s.page(s.download))
+	mux.HandleFunc("GET /run/{run}/examples", s.page(s.examples))
+	mux.HandleFunc("GET /run/{run}/places", s.page(s.places))
+	mux.HandleFunc("GET /run/{run}/trees", s.page(s.trees))
+	mux.HandleFunc("GET /run/{run}/tree/{round}/{example}", s.page(s.tree))
+	mux.HandleFunc("GET /run/{run}/tree/{round}/{example}/{node}", s.page(s.children))
 	mux.HandleFunc("POST /run/{run}/requeue", s.page(s.requeue))
 	mux.HandleFunc("GET /web/", s.static)
 	s.handler = guard{o.Key, o.Hosts, mux}

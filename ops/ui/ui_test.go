@@ -238,3 +238,105 @@ func TestCompare(t *testing.T) {
 	}
 	checkHarmless(t, html)
 }
+
+// TestExamples: answers stand beside the reference with their differences marked; what was lost comes first.
+func TestExamples(t *testing.T) {
+	b := newFixture(t, nil, "r1")
+	server, _ := b.serve(nil)
+	if _, html, _ := get(t, server.URL+"/run/r1/examples", nil); !strings.Contains(html, "has no evaluation") {
+		t.Errorf("before any evaluation: %s", html)
+	}
+	b.fill()
+	for _, c := range []struct{ query, want, not string }{
+		{"", `data-effect="won"`, "not shown"},
+		{"?effect=won", `data-effect="won"`, `data-effect="stayed`},
+		{"?type=parameter+value", `class="wrong"`, `data-effect="stayed right"`},
+		{"?effect=lost", "None.", "<article"},
+		{"?id=s0-3", "s0-3", "s0-4"},
+		{"?category=other", "None.", "<article"},
+		{"?part=train", "search", "s0-3"},
+		{"", "tree of warm-up", ""},
+	} {
+		path := "/run/r1/examples" + c.query
+		if c.want == "tree of warm-up" {
+			path += "?id=s0-0"
+		}
+		code, html, _ := get(t, server.URL+path, nil)
+		if code != http.StatusOK || !strings.Contains(html, c.want) || c.not != "" && strings.Contains(html, c.not) {
+			t.Errorf("%s: code %d, want %q and not %q:\n%s", path, code, c.want, c.not, html)
+		}
+		checkHarmless(t, html)
+	}
+	if code, _, _ := get(t, server.URL+"/run/r1/examples?from=x", nil); code != http.StatusBadRequest {
+		t.Errorf("a round that is none: code %d", code)
+	}
+	if _, html, _ := get(t, server.URL+"/run/r1/places", nil); !strings.Contains(html, "data-show-examples") {
+		t.Errorf("places: %s", html)
+	}
+}
+
+// TestTrees: a tree of ten thousand nodes is shown in parts, each small, and every node can be reached.
+func TestTrees(t *testing.T) {
+	b := newFixture(t, nil, "r1")
+	b.fill()
+	const nodes = 10_000
+	b.tree("s0-1", nodes)
+	write(b, "pair", 0, "s0-1", schemas.Pair{ExampleID: "s0-1"})
+	server, _ := b.serve(nil)
+	_, list, _ := get(t, server.URL+"/run/r1/trees?round=0", nil)
+	if !strings.Contains(list, `data-fill="/run/r1/tree/0/s0-1"`) {
+		t.Fatalf("the list lacks the tree:\n%s", list)
+	}
+	seen, most := 0, 0
+	queue := []string{"/run/r1/tree/0/s0-1"}
+	start := time.Now()
+	for len(queue) > 0 && seen < 1000 {
+		_, html, _ := get(t, server.URL+queue[0], nil)
+		queue = queue[1:]
+		checkHarmless(t, html)
+		seen += strings.Count(html, `class="q `) + strings.Count(html, `class="q"`)
+		most = max(most, len(html))
+		for _, part := range []string{`data-children="`, `data-more="`} {
+			for _, s := range strings.Split(html, part)[1:] {
+				next, _, _ := strings.Cut(s, `"`)
+				queue = append(queue, strings.ReplaceAll(next, "&#43;", "+"))
+			}
+		}
+	}
+	t.Logf("%d nodes in %v", seen, time.Since(start))
+	if seen < 1000 || most > 300_000 {
+		t.Errorf("%d nodes were seen, the largest part has %d bytes", seen, most)
+	}
+	for _, path := range []string{"/run/r1/tree/0/nope", "/run/r1/tree/x/s0-1", "/run/r1/tree/0/s0-1/10001"} {
+		if code, _, _ := get(t, server.URL+path, nil); code != http.StatusBadRequest {
+			t.Errorf("%s: code %d", path, code)
+		}
+	}
+}
+
+// TestFreeze: the file holds the page with examples and trees, and asks nobody for anything.
+func TestFreeze(t *testing.T) {
+	b := newFixture(t, nil, "r1")
+	b.fill()
+	b.end()
+	server, _ := b.serve(nil)
+	code, html, _ := get(t, server.URL+"/run/r1/report.html", nil)
+	if code != http.StatusOK {
+		t.Fatalf("code %d: %s", code, html)
+	}
+	for _, want := range []string{`data-effect="won"`, `class="tree"`, "var uPlot=", "class=\"sentence\"", "Failed items"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the file lacks %q", want)
+		}
+	}
+	checkHarmless(t, html)
+	for _, bad := range []string{"<script src", "<img", `href="/`, `href="http`, "@import", "url(http", "data-events", "<link"} {
+		rest := html
+		if script := strings.LastIndex(html, "<script>"); script > 0 {
+			rest = html[:script] // what stands in our script is no link
+		}
+		if strings.Contains(rest, bad) {
+			t.Errorf("the file contains %q", bad)
+		}
+	}
+}

@@ -78,7 +78,7 @@
   // Examples: the form's fields are the filter.
   const filter = $("#example-filter");
   function showExamples(query) {
-    if (filter) { filter.reset(); for (const [k, v] of new URLSearchParams(query)) { const f = filter.elements[k]; if (f) { if (f.tagName === "SELECT" && ![...f.options].some(o => o.value === v)) f.add(new Option(v, v)); f.value = v; } } listExamples(); }
+    if (filter) { for (const f of filter.elements) f.value = ""; for (const [k, v] of new URLSearchParams(query)) { const f = filter.elements[k]; if (f) { if (f.tagName === "SELECT" && ![...f.options].some(o => o.value === v)) f.add(new Option(v, v)); f.value = v; } } listExamples(); }
     go("examples");
   }
   function listExamples() {
@@ -93,6 +93,11 @@
     for (const x of $$("[data-example]", box)) x.hidden = !!(q.effect && x.dataset.effect !== q.effect || q.type && x.dataset.type !== q.type && x.dataset.typeBefore !== q.type || q.category && x.dataset.category !== q.category);
   }
   filter?.addEventListener("change", listExamples);
+  filter?.addEventListener("reset", () => setTimeout(listExamples));
+  document.addEventListener("change", e => {
+    const form = e.target.closest("[data-list]"), box = form && $(form.dataset.list);
+    if (box) { box.dataset.src = form.dataset.base + "?" + new URLSearchParams(new FormData(form)); load(box.parentElement); }
+  });
   filter?.addEventListener("submit", e => { e.preventDefault(); listExamples(); });
 
   // Trees: children are fetched when a node is opened.
