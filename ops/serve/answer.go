@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"itool/ops/serve/constrain"
 	"itool/stages/policy"
 )
 
@@ -14,7 +15,8 @@ type job struct {
 	request   policy.Request // answer i draws with Seed + i
 	top       int            // alternatives to report with each token
 	stops     []string
-	silent    bool // nothing is drawn: the prompts are scored only
+	grammar   *constrain.Grammar // of what may be drawn; nil: everything
+	silent    bool               // nothing is drawn: the prompts are scored only
 	stream    bool
 	sendUsage bool // at the end of a stream; otherwise it is always sent
 }
@@ -26,6 +28,9 @@ func (j *job) answers() int { return len(j.prompts) * j.choices }
 func (j *job) drawsWith(i int) policy.Request {
 	r := j.request
 	r.Seed += uint64(i)
+	if j.grammar != nil {
+		r.Constraint = j.grammar.Matcher()
+	}
 	return r
 }
 

@@ -80,11 +80,6 @@ func (c *toolChoice) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// responseFormat says what the words of an answer are.
-type responseFormat struct {
-	Type string `json:"type"` // text, json_object or json_schema
-}
-
 // chat answers POST /v1/chat/completions.
 func (s *Server) chat(x *exchange) error {
 	in, err := decode[chatRequest](x.request.Body)
@@ -114,16 +109,15 @@ func (s *Server) chatJob(in *chatRequest) (*job, error) {
 		return nil, bad("top_logprobs", "needs logprobs: true")
 	case j.request.MaxTokens == 0:
 		return nil, bad("max_tokens", "0 leaves nothing to say")
-	case in.Format.Type != "" && in.Format.Type != "text":
-		return nil, refused("response_format", ": leave it out")
-	case in.ToolChoice.must() && len(in.Tools) > 0:
-		return nil, refused("tool_choice", `: "auto" and "none" are`)
 	}
 	prompt, err := s.prompt(in)
 	if err != nil {
 		return nil, err
 	}
 	j.prompts = [][]int32{prompt}
+	if j.grammar, err = s.constraint(in); err != nil {
+		return nil, err
+	}
 	return j, s.fits(j)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"itool/ops/serve/constrain"
 	"itool/stages/policy"
 )
 
@@ -107,6 +108,8 @@ func (s *Server) forClient(err error) *apiError {
 		return &apiError{http.StatusTooManyRequests, rateLimit, "", "too many requests are waiting: try again later"}
 	case errors.Is(err, policy.ErrTooLong):
 		return &apiError{http.StatusBadRequest, tooLong, "", err.Error()}
+	case errors.Is(err, constrain.ErrComplex):
+		return &apiError{http.StatusBadRequest, invalidValue, "response_format", err.Error()}
 	case errors.Is(err, policy.ErrStopped):
 		return &apiError{http.StatusServiceUnavailable, stopping, "", "the server is stopping"}
 	}

@@ -16,6 +16,8 @@ const (
 	maxTop     = 20      // alternatives of a token
 	maxStops   = 16      // stop texts
 
+	maxGrammars = 8 // of tool_choice and response_format, kept for further requests; some 10 MiB each at most
+
 	completionTokens = 16 // max_tokens of /v1/completions when it is not given, as at OpenAI
 
 	// writeTimeout is how long a client may take to read an event.

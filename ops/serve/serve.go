@@ -19,6 +19,7 @@
 //	answer.go       the one pass of both: draw all choices, whole or as a stream
 //	draw.go         one choice: tokens → text, up to a stop text
 //	calls.go        words and calls of an answer
+//	constraint.go   tool_choice and response_format as constraints of what is drawn (package constrain)
 //	record.go       what the log and /metrics say about it
 package serve
 
@@ -34,12 +35,13 @@ import (
 // Server is an http.Handler. It answers while Run runs.
 type Server struct {
 	Options
-	policy  *policy.Policy
-	batcher *policy.Batcher
-	scoring chan struct{} // holds one while a text is scored: a pass uses all cores
-	mux     *http.ServeMux
-	random  *locked
-	metrics *metrics
+	policy   *policy.Policy
+	batcher  *policy.Batcher
+	scoring  chan struct{} // holds one while a text is scored: a pass uses all cores
+	mux      *http.ServeMux
+	random   *locked
+	metrics  *metrics
+	grammars grammars
 
 	created     int64  // when the server was made, in Unix seconds
 	noTools     string // why requests with tools are refused; "": they are answered

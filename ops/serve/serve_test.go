@@ -573,7 +573,23 @@ func TestRefusals(t *testing.T) {
 		{"chat/completions", chat(`, "tool_choice": "required"`), 400, "tool_choice"},
 		{"chat/completions", chat(`, "tools": [{"type": "function"}]`), 400, "tools"},
 		{"chat/completions", chat(`, "top_logprobs": 2`), 400, "needs logprobs"},
-		{"chat/completions", chat(`, "response_format": {"type": "json_object"}`), 400, "response_format"},
+		{"chat/completions", chat(`, "tool_choice": "any"`), 400, "tool_choice: is not supported"},
+		{
+			"chat/completions", chat(`, "tools": [{"type": "function", "function": {"name": "f"}}], ` +
+				`"tool_choice": {"type": "function", "function": {"name": "g"}}`), 400,
+			`tool_choice: no tool is called "g"`,
+		},
+		{"chat/completions", chat(`, "response_format": {"type": "xml"}`), 400, "response_format: type"},
+		{
+			"chat/completions", chat(`, "response_format": {"type": "json_schema"}`), 400,
+			"response_format: json_schema.schema",
+		},
+		{
+			"chat/completions", chat(`, "response_format": {"type": "json_schema", "json_schema": {"name": "x", ` +
+				`"schema": {"type": "object", "properties": {"a": {"type": "string", "format": "uri"}}}}}`), 400,
+			"response_format: $.properties.a: format: is not supported",
+		},
+		{"completions", `{"prompt": "a", "response_format": {"type": "json_object"}}`, 400, "response_format: is not"},
 		{"nothing", `{}`, 404, "/v1/models"},
 	} {
 		status, raw := post(t, server, "/v1/"+c.path, c.body)
