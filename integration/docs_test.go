@@ -96,7 +96,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	out, errs, code := rig.Itool(t, dir, "demo", "--quick", "--json", "--dir", "demo")
+	out, errs, code := rig.Itool(t, dir, "demo", "--quick", "--json")
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, errs)
 	}
@@ -150,4 +150,5 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s: %v", f, err)
 		}
 	}
+	t.Run("where it is wrong", func(t *testing.T) { whereWrong(t, dir) })
 }

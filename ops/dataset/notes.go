@@ -22,6 +22,8 @@ func Sentences(n *split.Notes, cfg split.Config) (out []string) {
 	add(n.NullArguments, "null arguments that only padded a merged table, dropped: %d", n.NullArguments)
 	add(n.NullSchemas, "null properties of tools that only padded a merged table, dropped: %d", n.NullSchemas)
 	add(n.Positional, "arguments by position, named after the tool's schema: %d", n.Positional)
+	add(n.Moved, "turns that split.exclude names and that ask something else, so that they stay: %d; has the file "+
+		"changed? Write the exclusions again", n.Moved)
 	add(len(n.Unchecked), "parts of tools that no check of an answer knows: %s", listed(n.Unchecked))
 	return out
 }

@@ -49,7 +49,7 @@ func Adapter(ctx context.Context, c *courier.Courier, r *report.Report, p report
 	about, err := json.MarshalIndent(map[string]any{
 		"run": r.Run, "policy": p.Name, "round": p.Round, "digest": p.Digest, "base_digest": r.Policies[0].Digest,
 		"config_digest": r.ConfigDigest, "seed": r.Seed, "made_by": "itool " + version,
-	}, "", "  ")
+	}, "", "  ") // see Origin
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,28 @@ func Adapter(ctx context.Context, c *courier.Courier, r *report.Report, p report
 		}
 		return os.WriteFile(filepath.Join(tmp, origin), append(about, '\n'), 0o644)
 	})
+}
+
+// Origin says which policy of which run an adapter is.
+type Origin struct {
+	Run    string `json:"run"`
+	Policy string `json:"policy"`
+	Round  int    `json:"round"`
+	Digest string `json:"digest"`
+}
+
+// ReadOrigin reads where the adapter in a folder comes from. ok is false if the folder is not there, or was not
+// written by Adapter.
+func ReadOrigin(dir string) (o Origin, ok bool, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, origin))
+	if err != nil {
+		return o, false, nil
+	}
+	if err := json.Unmarshal(text, &o); err != nil || o.Run == "" || o.Digest == "" {
+		return o, false, fmt.Errorf("%s does not say which policy the adapter is: export it again",
+			filepath.Join(dir, origin))
+	}
+	return o, true, nil
 }
 
 // WithAdapter is a model's folder with the adapter of another folder, such as one that

@@ -1,13 +1,17 @@
 package inspect_test
 
 import (
+	"bytes"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"itool/broker"
+	"itool/ops/dataset"
 	"itool/ops/inspect"
+	"itool/ops/whole"
 	"itool/stages/judge"
 )
 
@@ -139,7 +143,8 @@ func TestTree(t *testing.T) {
 	if len(got.Found) != 3 || got.Found[0].Text != paris || !got.Found[2].Pass && !got.Found[1].Pass {
 		t.Errorf("found %+v", got.Found)
 	}
-	if last, err := r.Tree(t.Context(), "s0-00000", inspect.LastRound); err != nil || last.Summary.Round != 1 || last.Summary.Filtered {
+	last, err := r.Tree(t.Context(), "s0-00000", inspect.LastRound)
+	if err != nil || last.Summary.Round != 1 || last.Summary.Filtered {
 		t.Errorf("the last tree: %+v, %v", last, err)
 	}
 	var missing *inspect.NotSearchedError
@@ -232,5 +237,56 @@ func TestNothingYet(t *testing.T) {
 	}
 	if _, err := inspect.Open(t.Context(), b.c, "nosuch"); !errors.Is(err, broker.ErrNoRun) {
 		t.Errorf("no such run: %v", err)
+	}
+}
+
+// TestExclusions: what is written can be read again, and names the rows.
+func TestExclusions(t *testing.T) {
+	b := newFixture(t)
+	fill(b)
+	found, err := b.open().Suspects(t.Context(), 0.5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "x.jsonl")
+	if err := whole.File(file, found.Exclusions); err != nil {
+		t.Fatal(err)
+	}
+	read, err := dataset.Exclusions(file)
+	if err != nil || len(read) != len(found.Suspects) {
+		t.Fatalf("got %+v, %v", read, err)
+	}
+	for i, x := range read {
+		s := found.Suspects[i]
+		if x.Source != s.Source || x.Row != s.Row || *x.Turn != s.Turn || x.Question != s.Question || x.Note == "" {
+			t.Errorf("got %+v of %s", x, s.ID)
+		}
+	}
+}
+
+// TestWritePairs: a line is a pair with whole answers, their common beginning and the way back.
+func TestWritePairs(t *testing.T) {
+	b := newFixture(t)
+	fill(b)
+	var out bytes.Buffer
+	n, err := b.open().WritePairs(t.Context(), &out, inspect.LastRound, true)
+	if err != nil || n != (inspect.Written{Pairs: 2, Trained: 1, Rounds: 1}) {
+		t.Fatalf("got %+v, %v", n, err)
+	}
+	first, _, _ := strings.Cut(out.String(), "\n")
+	for _, want := range []string{
+		`"prompt":[{"role":"system","content":"s"},{"role":"user","content":"rome?"}]`,
+		`"chosen":[{"role":"assistant","content":"[weather(city='Rome')]"}]`,
+		`"rejected":[{"role":"assistant","content":"[weather(city='Paris')]"}]`,
+		`"shared":"[weather(city='"`, `"chosen_ends":true`, `"trained":true`, `"id":"0/s0-00000/1"`,
+		`"prompt_ids":[1,2]`,
+	} {
+		if !strings.Contains(first, want) {
+			t.Errorf("no %s in\n%s", want, first)
+		}
+	}
+	_, err = b.open().WritePairs(t.Context(), &out, 1, false)
+	if err == nil || !strings.Contains(err.Error(), "no pairs") {
+		t.Errorf("of a round without pairs: %v", err)
 	}
 }

@@ -135,13 +135,22 @@ func pathText(nodes []schemas.Candidate, node int) string {
 // Pairs reads the pairs of a round, by example and node, and marks those that the next policy was trained on. With
 // all, those that were dropped are among them.
 func (r *Run) Pairs(ctx context.Context, round int, all bool) ([]Pair, error) {
+	return r.roundPairs(ctx, round, func(string) bool { return true }, all)
+}
+
+// roundPairs is Pairs for the examples that are wanted. The pairs of the others are read, since they decide which is
+// a duplicate, but not their trees.
+func (r *Run) roundPairs(ctx context.Context, round int, wanted func(string) bool, all bool) ([]Pair, error) {
 	keys, err := r.c.ResultKeys(ctx, r.Name, schemas.RecordPair, round)
 	if err != nil {
 		return nil, err
 	}
 	out, train := []Pair{}, r.trainer(round)
 	for _, key := range keys {
-		nodes, _, _, err := rows[schemas.Candidate](ctx, r, schemas.RecordCandidate, round, key)
+		var nodes []schemas.Candidate
+		if wanted(key) {
+			nodes, _, _, err = rows[schemas.Candidate](ctx, r, schemas.RecordCandidate, round, key)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +162,7 @@ func (r *Run) Pairs(ctx context.Context, round int, all bool) ([]Pair, error) {
 			return nil, err
 		}
 		for i := range pairs {
-			if train(&pairs[i]); all || pairs[i].Reason == "" {
+			if train(&pairs[i]); wanted(key) && (all || pairs[i].Reason == "") {
 				out = append(out, pairs[i])
 			}
 		}

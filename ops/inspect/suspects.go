@@ -3,12 +3,17 @@ package inspect
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
 	"math"
 	"slices"
 
+	"itool/ops/dataset"
 	"itool/schemas"
 	"itool/schemas/toolcall"
 	"itool/stages/judge"
+	"itool/stages/split"
 )
 
 // Suspects are examples whose reference may be wrong: policies are sure of another answer, and agree.
@@ -79,6 +84,28 @@ func (r *Run) Suspects(ctx context.Context, confidence float64) (*Suspects, erro
 	slices.SortStableFunc(out.Suspects, func(a, b Suspect) int { return cmp.Compare(b.Confidence, a.Confidence) })
 	out.Unreadable = r.Unreadable
 	return out, nil
+}
+
+// Exclusions writes the suspects as a file that leaves their rows out of a run, a JSON object a line.
+func (s *Suspects) Exclusions(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	for i := range s.Suspects {
+		x := &s.Suspects[i]
+		question := []rune(x.Question)
+		line := dataset.Exclusion{
+			Exclusion: split.Exclusion{
+				Source: x.Source, Row: x.Row, Turn: &x.Turn,
+				Question: string(question[:min(len(question), split.MaxQuestion)]),
+				Note:     fmt.Sprintf("%d policies of run %s agree on another answer", x.Policies, s.Run),
+			},
+			Reference: x.Reference, Answer: x.Answer, Confidence: x.Confidence,
+		}
+		if err := e.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // trained are the answers of the policies that were trained, each set of weights once.

@@ -146,12 +146,12 @@ func (r *Run) traceTree(ctx context.Context, t *Trace, round int, example string
 // addPairs adds pairs of a tree, marked as the update took them. That a pair is a duplicate of another tree's is
 // known only after all pairs of the round.
 func (r *Run) addPairs(ctx context.Context, t *Trace, round int, example string, wanted func(*Pair) bool) error {
-	all, err := r.Pairs(ctx, round, true)
+	all, err := r.roundPairs(ctx, round, func(id string) bool { return id == example }, true)
 	if err != nil {
 		return err
 	}
 	for i := range all {
-		if all[i].Example == example && wanted(&all[i]) {
+		if wanted(&all[i]) {
 			t.Pairs = append(t.Pairs, all[i])
 		}
 	}

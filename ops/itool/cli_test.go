@@ -318,7 +318,22 @@ func TestRun(t *testing.T) {
 		{[]string{"watch", "r1"}, 0, "run r1: done"},
 		{[]string{"cancel", "r1"}, exitError, "run r1 is over (done): nothing was cancelled"},
 		{[]string{"runs", "--dir", "itool-runs/r1"}, 0, "r1"},
-		{[]string{"tree", "r1", "nosuch"}, exitError, "there are: s"},
+		{[]string{"tree", "r1", "nosuch"}, exitError, "there are: 0/s"},
+		{[]string{"tree", "r1"}, exitUsage, "itool tree RUN --list"},
+		{[]string{"tree", "r1", "x", "--mixed"}, exitUsage, "only with --list"},
+		{[]string{"tree", "r1", "--list"}, 0, "question"},
+		{[]string{"examples", "r1", "--part", "train", "--json"}, 0, `"schema": "itool.examples/v1"`},
+		{[]string{"examples", "r1", "nosuch"}, exitError, `no example "nosuch"`},
+		{[]string{"examples", "r1", "--wrong", "--to", "7"}, exitError, `no policy "7"; there are: base, warm-up`},
+		{[]string{"examples", "r1", "--exclusions", "x"}, exitUsage, "only with --suspects"},
+		{[]string{"examples", "r9", "--dir", "itool-runs/r1"}, exitError, "no run named r9; there are: r1"},
+		{[]string{"trace", "r1", "warm-up"}, 0, "policy warm-up"},
+		{[]string{"trace", "r1", "itool-runs/r1/adapter"}, 0, "policy"},
+		{[]string{"trace", "r1", "nosuch"}, exitError, "itool tree r1 --list"},
+		{[]string{"report", "r1", "--errors"}, 0, "base → warm-up"},
+		{[]string{"export", "r1", "--pairs", "--out", "pairs.jsonl"}, 0, "trained on 0 of them"},
+		{[]string{"export", "r1", "--pairs", "--round", "1", "--out", "none.jsonl"}, exitError, "no pairs there"},
+		{[]string{"export", "r1", "--ids", "--out", "x"}, exitUsage, "only with --pairs"},
 		{[]string{"export", "r1", "--round", "0", "--out", "warm"}, 0, "adapter in warm"},
 		{[]string{"export", "r1", "--round", "0", "--out", "warm"}, exitError, "there already"},
 		{[]string{"export", "r1", "--out", "whole", "--merged"}, 0, "merged model"},
@@ -335,7 +350,7 @@ func TestRun(t *testing.T) {
 	_, _, errs = itool(t, dir, "tree", "r1", "nosuch")
 	id := errs[strings.Index(errs, "there are: ")+len("there are: "):]
 	id, _, _ = strings.Cut(strings.TrimSpace(id), " ")
-	if out, _ := expect(t, dir, 0, "root  N ", "tree", "r1", id); !strings.Contains(out, "└ ") {
+	if out, _ := expect(t, dir, 0, "#0 root  N ", "tree", "r1", id); !strings.Contains(out, "└ ") {
 		t.Errorf("the tree of %s has no branch:\n%s", id, out)
 	}
 }

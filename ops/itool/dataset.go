@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"itool/ops/config"
 	"itool/ops/courier"
@@ -21,6 +22,7 @@ type source struct {
 type material struct {
 	Datasets   []string `arg:"" name:"dataset" help:"${source_datasets}"`
 	Validation []string `sep:"none" type:"existingfile" placeholder:"FILE" help:"${source_validation}"`
+	Exclude    []string `sep:"none" type:"existingfile" placeholder:"FILE" help:"${source_exclude}"`
 	Base       string   `placeholder:"MODEL" help:"${source_base}"`
 	Config     string   `short:"c" type:"existingfile" placeholder:"FILE" help:"Configuration (itool init writes one)."`
 	Set        []string `sep:"none" placeholder:"KEY=VALUE" help:"${source_set}"`
@@ -35,6 +37,13 @@ func (s material) files() (files []string, cfg config.Config, cleanup func(), er
 	named, err := dataset.Inputs(s.Datasets, s.Validation, &cfg.Split)
 	if err != nil {
 		return nil, cfg, nil, coded(exitUsage, "%w", err)
+	}
+	for _, file := range s.Exclude {
+		excluded, err := dataset.Exclusions(file)
+		if err != nil {
+			return nil, cfg, nil, coded(exitUsage, "%w", err)
+		}
+		cfg.Split.Exclude = append(slices.Clip(cfg.Split.Exclude), excluded...)
 	}
 	files, cleanup, err = dataset.WithAnswers(named)
 	return files, cfg, cleanup, err

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"itool/broker"
 	"itool/ops/export"
+	"itool/ops/inspect"
 	"itool/ops/line"
 	"itool/ops/report"
 	"itool/ops/retire"
 	"itool/ops/site"
+	"itool/ops/whole"
 	"itool/schemas"
 	"itool/stages/policy"
 	"itool/stages/policy/model/safetensors"
@@ -20,13 +23,15 @@ import (
 type exportCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
-	Round   int    `default:"-2" help:"Policy of this round: 0 is the warm-up; default: the last one."`
-	Out     string `required:"" placeholder:"DIR" help:"New folder to write."`
+	Round   int    `default:"-2" help:"${export_round}"`
+	Out     string `required:"" placeholder:"DIR" help:"New folder to write; with --pairs or --gguf, a file."`
 	Merged  bool   `help:"Write a whole model with the adapter merged in, instead of the adapter."`
 	GGUF    bool   `name:"gguf" help:"With --merged: write one file for llama.cpp instead of a folder."`
 	Int8    bool   `name:"int8" help:"With --gguf: matrices in eight bits (Q8_0)."`
 	Dtype   string `enum:"base,bf16,f16,f32" default:"base" help:"${export_dtype}"`
 	Base    string `placeholder:"MODEL" help:"${export_base}"`
+	Pairs   bool   `help:"${export_pairs}"`
+	IDs     bool   `name:"ids" help:"With --pairs: the tokens of prompt, chosen and rejected as well."`
 }
 
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
@@ -36,6 +41,12 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 	if c.Int8 && !c.GGUF {
 		return coded(exitUsage, "--int8: only with --gguf; "+
 			"itool serve --weights int8 rounds a folder's model as it opens it")
+	}
+	if c.IDs && !c.Pairs || c.Pairs && c.Merged {
+		return coded(exitUsage, "--ids: only with --pairs; --pairs: not with --merged")
+	}
+	if c.Pairs {
+		return c.pairs(ctx, a)
 	}
 	s, r, kept, err := c.reported(ctx, a, c.RunName)
 	if err != nil {
@@ -57,6 +68,25 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		fmt.Fprintf(a.out, "%s of run %s: adapter in %s\n", p.Name, c.RunName, c.Out)
 	}
 	return c.unfinished(ctx, a, s, r, p)
+}
+
+// pairs writes the pairs of a round, or of all rounds, for TRL.
+func (c *exportCmd) pairs(ctx context.Context, a *app) error {
+	s, r, err := c.inspected(ctx, a, c.RunName)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var n inspect.Written
+	if err := whole.File(c.Out, func(w io.Writer) (err error) {
+		n, err = r.WritePairs(ctx, w, c.Round, c.IDs)
+		return err
+	}); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "pairs of run %s: %d, of %d rounds, in %s; its updates were trained on %d of them\n",
+		c.RunName, n.Pairs, n.Rounds, c.Out, n.Trained)
+	return nil
 }
 
 // unfinished says so if the run is not done: what was exported may not be what the run will end with.

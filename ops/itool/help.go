@@ -57,6 +57,32 @@ func longHelp() kong.Vars {
 			"with test-data/.",
 		"eval_texts": "Of BFCL's multi_turn_long_context: the texts that fill its results, BFCL's long_context.py; " +
 			"default: looked for beside --data.",
+		"commands_examples": "Show single examples with every policy's answer, the difference to the reference " +
+			"marked: what is wrong, was won or lost.",
+		"commands_tree": "Show the search tree of one example with its answers and pairs, or list the trees.",
+		"commands_trace": "Say which pairs a policy or an adapter was trained on, and where a pair or an example " +
+			"comes from and what came of it.",
+		"examples_type": "Only those that policy --to answered wrongly in this way, such as 'parameter value'; " +
+			"itool report --errors lists the types.",
+		"examples_part": "Only this part: test, validation, or train (examples that were searched, with the " +
+			"likeliest answer of each tree); default: all that were evaluated.",
+		"examples_suspects": "Show references that may be wrong: several policies are sure of another answer, and " +
+			"agree.",
+		"examples_exclusions": "With --suspects: write them to this file as well, which --exclude of itool run and " +
+			"itool publish takes.",
+		"tree_round": "Policy that searched: 0 is the warm-up; default: the last one that searched the example, with " +
+			"--list all.",
+		"tree_dropped": "With --list: only trees in which a node gave no pair for this reason, such as " +
+			"small_q_difference.",
+		"tree_kind": "With --list: only trees with a pair of this kind: value, parameter, tool, end, call or other.",
+		"trace_what": "A policy (base, warm-up, 1 …, or a digest), the folder of an adapter, a pair " +
+			"(ROUND/EXAMPLE/NODE), a tree (ROUND/EXAMPLE) or an example's ID.",
+		"export_round": "Policy of this round: 0 is the warm-up; default: the last one. With --pairs: the policy " +
+			"that searched; default: all rounds.",
+		"export_pairs": "Write the preference pairs as JSON lines instead, in TRL's conversational format: prompt, " +
+			"chosen, rejected, tools.",
+		"report_errors": "Print which errors went, stayed and came with each policy, by type, tool and parameter, " +
+			"and how readily it calls.",
 		"eval_model": "Ask this model: a folder in Hugging Face format, or a GGUF file.",
 		"eval_endpoint": "Ask a model behind an address that speaks OpenAI's chat completions with tools, such as " +
 			"http://127.0.0.1:8000/v1.",
@@ -71,6 +97,8 @@ func longHelp() kong.Vars {
 			"beside it.",
 		"source_validation": "A further dataset file that is validation as a whole: never trained on. Repeatable. " +
 			"Adds to split.validation_files.",
+		"source_exclude": "Leave out the rows that this file names, such as doubtful labels that itool examples " +
+			"--suspects --exclusions wrote. Repeatable. Adds to split.exclude.",
 		"source_base": "Base model: a folder in Hugging Face format (config.json, safetensors, tokenizer.json, " +
 			"chat template), a GGUF file, or a run, whose last policy (RUN@2: that of round 2) becomes the base. " +
 			"Default: the demo's, which knows a made-up world and is for trying things out.",

@@ -44,7 +44,9 @@ type commands struct {
 	Failed   failedCmd   `cmd:"" help:"List the items that a run gave up, and what to do about them."`
 	Eval     evalCmd     `cmd:"" help:"${commands_eval}"`
 	Report   reportCmd   `cmd:"" help:"Say what a run did and what it gained."`
-	Tree     treeCmd     `cmd:"" help:"Show the search tree of one example."`
+	Examples examplesCmd `cmd:"" help:"${commands_examples}"`
+	Tree     treeCmd     `cmd:"" help:"${commands_tree}"`
+	Trace    traceCmd    `cmd:"" help:"${commands_trace}"`
 	Export   exportCmd   `cmd:"" help:"Write a policy as a PEFT adapter, or merged into its base."`
 	Import   importCmd   `cmd:"" help:"${commands_import}"`
 	Quantize quantizeCmd `cmd:"" help:"${commands_quantize}"`

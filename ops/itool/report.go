@@ -15,10 +15,14 @@ type reportCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
 	HTML    string `name:"html" placeholder:"FILE" help:"Write one self-contained page as well."`
+	Errors  bool   `help:"${report_errors}"`
 	JSON    bool   `name:"json" help:"Print everything as JSON instead of tables."`
 }
 
 func (c *reportCmd) Run(ctx context.Context, a *app) error {
+	if c.Errors {
+		return c.errors(ctx, a)
+	}
 	s, r, retired, err := c.reported(ctx, a, c.RunName)
 	if err != nil {
 		return err
@@ -41,4 +45,21 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 		return e.Encode(r)
 	}
 	return r.Text(a.out)
+}
+
+// errors prints which errors went, stayed and came.
+func (c *reportCmd) errors(ctx context.Context, a *app) error {
+	if c.HTML != "" {
+		return coded(exitUsage, "--errors prints; --html is the whole report")
+	}
+	s, r, err := c.inspected(ctx, a, c.RunName)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	d, err := r.Deficiency(ctx)
+	if err != nil {
+		return err
+	}
+	return show(a, c.JSON, d, d.Text)
 }

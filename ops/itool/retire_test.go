@@ -40,6 +40,12 @@ func TestRetire(t *testing.T) {
 		expect(t, dir, 0, " of run r1: ", append([]string{"export", "r1"}, args...)...)
 	}
 	expect(t, dir, exitError, "no run named r1", "watch", "r1")
+	for _, args := range [][]string{
+		{"examples", "r1"}, {"tree", "r1", "--list"}, {"trace", "r1", "1"}, {"report", "r1", "--errors"},
+		{"export", "r1", "--pairs", "--out", "pairs.jsonl"},
+	} {
+		expect(t, dir, exitError, "was retired: its examples, trees and pairs are gone", args...)
+	}
 
 	// The name is free again.
 	code, out, errs := itool(t, dir, append(run, "--set", "line.rounds=0")...)

@@ -4,121 +4,88 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
-	"itool/broker"
-	"itool/ops/courier"
+	"itool/ops/inspect"
 	"itool/ops/progress"
-	"itool/ops/report"
-	"itool/schemas"
 )
 
 // treeCmd is `itool tree`.
 type treeCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
-	Example string `arg:"" help:"Example ID; without a tree of that ID the ones there are are listed."`
-	Round   int    `help:"Policy that searched: 0 is the warm-up."`
+	Example string `arg:"" optional:"" help:"Example ID, or the tree's name in other commands: ROUND/EXAMPLE."`
+	Round   int    `default:"-2" help:"${tree_round}"`
+	List    bool   `help:"List the trees instead of showing one."`
+	Mixed   bool   `help:"With --list: only trees with right and wrong answers."`
+	Pairs   bool   `help:"With --list: only trees that gave a pair." xor:"pairs"`
+	NoPairs bool   `help:"With --list: only trees that gave none." xor:"pairs"`
+	Dropped string `placeholder:"REASON" help:"${tree_dropped}"`
+	Kind    string `placeholder:"KIND" help:"${tree_kind}"`
+	Type    string `placeholder:"TYPE" help:"With --list: only trees with an answer that is wrong in this way."`
+	Limit   int    `default:"40" help:"With --list: most trees to print; 0: all."`
+	JSON    bool   `name:"json" help:"Print JSON instead of text."`
 }
 
 func (c *treeCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.openRun(ctx, a, c.RunName)
+	switch filtered := c.Mixed || c.Pairs || c.NoPairs || c.Dropped+c.Kind+c.Type != ""; {
+	case c.List && c.Example != "":
+		return coded(exitUsage, "--list shows all trees: leave the example out")
+	case !c.List && filtered:
+		return coded(exitUsage, "--mixed, --pairs, --no-pairs, --dropped, --kind, --type: only with --list")
+	case !c.List && c.Example == "":
+		return coded(exitUsage, "%w", errNoExample)
+	}
+	s, r, err := c.inspected(ctx, a, c.RunName)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	record := schemas.RecordCandidate
-	nodes, _, err := courier.Rows[schemas.Candidate](ctx, s.Courier, c.RunName, record, c.Round, c.Example)
-	if errors.Is(err, broker.ErrNotExist) || errors.Is(err, broker.ErrBadName) {
-		keys, err := s.Broker.Keys(ctx, c.RunName, record, c.Round)
-		if err != nil {
-			return notYet(c.RunName, err)
-		}
-		return fmt.Errorf("example %q was not searched in round %d; there are: %s",
-			c.Example, c.Round, orNone(progress.Short(strings.Join(keys, " "), 600)))
+	if c.List {
+		return c.list(ctx, a, r)
 	}
+	example, round := c.Example, c.Round
+	if before, after, named := strings.Cut(example, "/"); named {
+		if _, err := fmt.Sscan(before, &round); err != nil {
+			return coded(exitUsage, "%q is no tree: say ROUND/EXAMPLE, such as 0/s0000000-00004", c.Example)
+		}
+		example = after
+	}
+	tree, err := r.Tree(ctx, example, round)
 	if err != nil {
-		return notYet(c.RunName, err)
+		return c.others(ctx, r, err)
 	}
-	return drawTree(a.out, nodes)
+	return show(a, c.JSON, tree, tree.Text)
 }
 
-// drawTree writes one line per node below its parent. The tree comes from outside: a node
-// that precedes its parent is an error and cannot cause a loop.
-func drawTree(w io.Writer, nodes []schemas.Candidate) error {
-	children := make([][]int, len(nodes))
-	for i, n := range nodes {
-		switch {
-		case i == 0 && n.Parent < 0:
-		case n.Parent >= 0 && int(n.Parent) < i:
-			children[n.Parent] = append(children[n.Parent], i)
-		default:
-			return fmt.Errorf("the stored tree is broken: node %d has parent %d", i, n.Parent)
-		}
+func (c *treeCmd) list(ctx context.Context, a *app, r *inspect.Run) error {
+	f := inspect.TreeFilter{
+		Mixed: c.Mixed, WithPairs: c.Pairs, NoPairs: c.NoPairs, Reason: c.Dropped, Kind: c.Kind, ErrorType: c.Type,
+		Limit: c.Limit,
 	}
-	if len(nodes) == 0 {
-		return errors.New("the stored tree is empty")
+	if c.Round != inspect.LastRound {
+		f.Round = &c.Round
 	}
-	fmt.Fprintf(w, "example %s: %d nodes, prompt of %d tokens\nN visits, Q value, P prior\n",
-		nodes[0].ExampleID, len(nodes), len(nodes[0].Tokens))
-	// An explicit stack, because a tree from outside can be one path of a million nodes.
-	type step struct {
-		node  int
-		depth int
-		last  bool
+	trees, err := r.Trees(ctx, f)
+	if err != nil {
+		return err
 	}
-	stack := []step{{0, 0, true}}
-	var closed []bool // per depth: no more siblings follow
-	for len(stack) > 0 {
-		s := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		closed = append(closed[:min(s.depth, len(closed))], s.last)
-		fmt.Fprintf(w, "%s%s\n", indent(closed, s.depth), describe(&nodes[s.node]))
-		kids := children[s.node]
-		for i := len(kids) - 1; i >= 0; i-- {
-			stack = append(stack, step{kids[i], s.depth + 1, i == len(kids)-1})
-		}
-	}
-	return nil
+	return show(a, c.JSON, trees, trees.Text)
 }
 
-// deepest bounds how far a line is pushed to the right.
-const deepest = 40
-
-func indent(closed []bool, depth int) string {
-	if depth == 0 {
-		return ""
+// others adds the trees that there are to an error.
+func (c *treeCmd) others(ctx context.Context, r *inspect.Run, err error) error {
+	var missing *inspect.NotSearchedError
+	if !errors.As(err, &missing) {
+		return err
 	}
-	if depth > deepest {
-		return fmt.Sprintf("%*s… depth %d ", 2*deepest, "", depth)
+	trees, listErr := r.Trees(ctx, inspect.TreeFilter{})
+	if listErr != nil {
+		return listErr
 	}
-	var b strings.Builder
-	for d := 1; d < depth; d++ {
-		if closed[d] {
-			b.WriteString("  ")
-		} else {
-			b.WriteString("│ ")
-		}
+	var names []string
+	for _, t := range trees.Trees {
+		names = append(names, fmt.Sprintf("%d/%s", t.Round, t.Example))
 	}
-	if closed[depth] {
-		return b.String() + "└ "
-	}
-	return b.String() + "├ "
-}
-
-func describe(n *schemas.Candidate) string {
-	if n.Parent < 0 {
-		return fmt.Sprintf("root  N %d  V %+.2f", n.Visits, n.V)
-	}
-	end := ""
-	switch {
-	case n.Terminal && n.Pass:
-		end = "  ✓ pass"
-	case n.Terminal && n.Cut:
-		end = "  ✗ cut by length"
-	case n.Terminal:
-		end = "  ✗ " + report.Plain(n.ErrorType)
-	}
-	return fmt.Sprintf("%q  N %d  Q %+.2f  P %.2f%s", n.Text, n.Visits, n.Q, n.Prior, end)
+	return fmt.Errorf("%w; there are: %s", err, orNone(progress.Short(strings.Join(names, " "), 300)))
 }

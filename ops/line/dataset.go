@@ -69,7 +69,7 @@ func (k *Keeper) checkDropped(ctx context.Context, s *runState) error {
 	reasons, first := map[string]int{}, map[string]string{}
 	err := k.each(ctx, s, func(e *schemas.Example) bool {
 		switch split.Reason(e.Reason) {
-		case split.NotDrawn, split.NotLearnt, split.Repeated:
+		case split.NotDrawn, split.NotLearnt, split.Repeated, split.Excluded:
 			spare++ // the user or the dataset asked for fewer, or it is learnt already: nothing is at fault
 			return true
 		}

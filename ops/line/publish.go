@@ -168,6 +168,16 @@ func checkBase(engine *policy.Engine, base fs.FS, cfg split.Config) (folder fs.F
 	return base, split.CheckBase(p, cfg)
 }
 
+// excludedFiles are the files that exclusions name, each once.
+func excludedFiles(cfg split.Config) (names []string) {
+	for _, x := range cfg.Exclude {
+		if !slices.Contains(names, x.Source) {
+			names = append(names, x.Source)
+		}
+	}
+	return names
+}
+
 // checkFileNames refuses settings that name a file that is not published, or two files at once: with
 // a misspelt name nothing would be held out.
 func (req Request) checkFileNames(cfg split.Config) error {
@@ -180,7 +190,7 @@ func (req Request) checkFileNames(cfg split.Config) error {
 		wanted  []string
 	}{
 		{"test_files", cfg.TestFiles}, {"validation_files", cfg.ValidationFiles},
-		{"weights", slices.Sorted(maps.Keys(cfg.Weights))},
+		{"weights", slices.Sorted(maps.Keys(cfg.Weights))}, {"exclude", excludedFiles(cfg)},
 	} {
 		for _, name := range s.wanted {
 			n := 0

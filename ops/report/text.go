@@ -138,7 +138,7 @@ func (r *Report) textErrors(w *printer) {
 		}
 		rows = append(rows, row)
 	}
-	w.table("wrong answers by error type", rows)
+	w.table("wrong answers by error type (itool report "+r.Run+" --errors: which are gone, stayed and new)", rows)
 }
 
 func (r *Report) textGates(w *printer) {

@@ -134,10 +134,10 @@ func (d *differ) text(answer string) {
 		kind = FaultNoCall
 	}
 	d.faults = append(d.faults, Fault{Kind: kind, Tool: d.firstTool()})
-	d.part(Wrong, answer)
 	if d.e.hasCall {
 		d.part(Missing, "["+strings.Join(d.e.Reference(), ", ")+"]")
 	}
+	d.part(Wrong, answer)
 }
 
 // firstTool is the tool of the first wanted call.
@@ -197,8 +197,8 @@ func (d *differ) calls(calls []toolcall.Call) (ok bool) {
 func (d *differ) call(c toolcall.Call, want bfcl.Single) {
 	if c.Name != want.Tool() {
 		d.faults = append(d.faults, Fault{Kind: FaultTool, Tool: want.Tool(), Want: want.Tool(), Got: c.Name})
-		d.part(Wrong, printed(c))
 		d.part(Missing, wantedCall(want))
+		d.part(Wrong, printed(c))
 		return
 	}
 	d.part(Same, c.Name+"(")

@@ -59,7 +59,7 @@ func TestCompare(t *testing.T) {
 		},
 		{
 			"another tool", one, "[book(seats=1)]", false, "tool weather. weather → book",
-			"[{+book(seats=1)+}[-weather(city='Rome', days=3)-]]",
+			"[[-weather(city='Rome', days=3)-]{+book(seats=1)+}]",
 		},
 		{
 			"calls in another order, one missing", two, "[book(seats=2)]", false,
@@ -71,11 +71,11 @@ func TestCompare(t *testing.T) {
 		},
 		{
 			"words for a call", one, "I cannot do that.", false, "no call weather.  → ",
-			"{+I cannot do that.+}[-[weather(city='Rome', days=3)]-]",
+			"[-[weather(city='Rome', days=3)]-]{+I cannot do that.+}",
 		},
 		{
 			"cut", one, "[weather(city='Ro", true, "unreadable weather.  → ; cut .  → ",
-			"{+[weather(city='Ro+}[-[weather(city='Rome', days=3)]-]",
+			"[-[weather(city='Rome', days=3)]-]{+[weather(city='Ro+}",
 		},
 		{
 			"a call for words", prose, "[book(seats=1)]", false, "extra call book.  → book(seats=1)",

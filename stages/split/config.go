@@ -49,6 +49,9 @@ type Config struct {
 	Columns map[string]string `json:"columns"`
 	// IgnoreKeys are keys that say nothing in these files, though they refuse a row elsewhere.
 	IgnoreKeys []string `json:"ignore_keys"`
+	// Exclude names rows that are left out: [{"source": "a.jsonl", "row": 12, "turn": 0, "question": "…"}]. Without
+	// turn all turns of the row are; a row that asks another question stays. --exclude FILE fills it from a file.
+	Exclude []Exclusion `json:"exclude"`
 
 	MaxTokens int `json:"max_tokens"` // of prompt and answer, longer ones are dropped; ≥ 0, 0: the model's context
 }
@@ -142,6 +145,11 @@ func (c Config) validateReading() error {
 	} {
 		if !slices.Contains(choice.known, choice.value) {
 			return fmt.Errorf("split.%s: %q is none of %s", choice.name, choice.value, strings.Join(choice.known, ", "))
+		}
+	}
+	for i, x := range c.Exclude {
+		if err := x.Validate(); err != nil {
+			return fmt.Errorf("split.exclude: entry %d: %w", i, err)
 		}
 	}
 	if err := c.Options().Validate(); err != nil {

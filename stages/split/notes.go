@@ -16,18 +16,20 @@ const NotesFile = "notes.json"
 // Notes say what became of a shard's rows besides being kept or dropped. A file's notes are
 // those of its shards added up.
 type Notes struct {
-	Unknown       map[string]int `json:"unknown_keys,omitempty"`    // key, such as turn.mood → rows that have it
-	Reasoning     int            `json:"reasoning,omitempty"`       // rows with it; see Config.Reasoning
-	Passages      int            `json:"format_passages,omitempty"` // rows whose text dictated another form of calls
-	NullArguments int            `json:"null_arguments,omitempty"`  // arguments that only padded a merged table
-	NullSchemas   int            `json:"null_properties,omitempty"` // properties of tools that only padded one
-	Positional    int            `json:"positional,omitempty"`      // arguments that the tool's schema gave a name
-	Unchecked     map[string]int `json:"unchecked_tools,omitempty"` // what schemas say and no check knows → rows
+	Unknown       map[string]int `json:"unknown_keys,omitempty"`     // key, such as turn.mood → rows that have it
+	Reasoning     int            `json:"reasoning,omitempty"`        // rows with it; see Config.Reasoning
+	Passages      int            `json:"format_passages,omitempty"`  // rows whose text dictated another form of calls
+	NullArguments int            `json:"null_arguments,omitempty"`   // arguments that only padded a merged table
+	NullSchemas   int            `json:"null_properties,omitempty"`  // properties of tools that only padded one
+	Positional    int            `json:"positional,omitempty"`       // arguments that the tool's schema gave a name
+	Unchecked     map[string]int `json:"unchecked_tools,omitempty"`  // what schemas say and no check knows → rows
+	Moved         int            `json:"moved_exclusions,omitempty"` // turns that ask otherwise than Config.Exclude
 }
 
 // Empty reports whether there is nothing to say.
 func (n Notes) Empty() bool {
-	return len(n.Unknown)+len(n.Unchecked)+n.Reasoning+n.Passages+n.NullArguments+n.NullSchemas+n.Positional == 0
+	counts := n.Reasoning + n.Passages + n.NullArguments + n.NullSchemas + n.Positional + n.Moved
+	return len(n.Unknown)+len(n.Unchecked)+counts == 0
 }
 
 // Add adds the notes of another shard.
@@ -37,6 +39,7 @@ func (n *Notes) Add(o Notes) {
 	n.NullArguments += o.NullArguments
 	n.NullSchemas += o.NullSchemas
 	n.Positional += o.Positional
+	n.Moved += o.Moved
 	for key, rows := range o.Unknown {
 		count(&n.Unknown, key, rows)
 	}
@@ -51,7 +54,7 @@ type noted struct {
 	unchecked           []string
 	reasoning, passage  bool
 	padding, positional int
-	properties          int
+	properties, moved   int
 }
 
 // maxNotes bounds the different keys that are counted; a hostile file has one a row.
@@ -74,6 +77,7 @@ func (n *Notes) add(row noted) {
 	n.NullArguments += row.padding
 	n.NullSchemas += row.properties
 	n.Positional += row.positional
+	n.Moved += row.moved
 }
 
 func count(in *map[string]int, key string, rows int) {

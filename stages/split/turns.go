@@ -45,7 +45,9 @@ type turns struct {
 	out    []schemas.Example
 	long   bool  // an earlier turn of the row was too long
 	noted  noted // of the row that is read
-	notes  Notes
+
+	excluded map[int][]*Exclusion // by row; nil: not looked up yet
+	notes    Notes
 }
 
 // add appends a row's examples, at least one: a row without any is dropped as one.
@@ -101,7 +103,10 @@ func (t *turns) rest(e schemas.Example, row format.Row, answers []int, tools []t
 		}
 		var reason Reason
 		var why error
+		excluded := t.exclusion(row.Number, n, row.Messages[:i])
 		switch {
+		case excluded != nil:
+			reason, why = Excluded, excluded.why()
 		case m.Context:
 			reason, why = NotLearnt,
 				errors.New("it is marked not to be learnt, or stands before the one answer that is asked for")
