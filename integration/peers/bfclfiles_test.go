@@ -20,6 +20,7 @@ import (
 	"itool/ops/eval"
 	"itool/schemas/toolcall/bfcl/bfcltest"
 	"itool/schemas/toolcall/bfcl/multiturn"
+	"itool/stages/evaluate/converse"
 )
 
 var bfclFiles = flag.Int("bfcl.files", 60, "questions of each category that TestBFCLFiles asks")
@@ -106,7 +107,7 @@ func (m reciter) Answer(_ context.Context, c *eval.Case) (eval.Answer, error) {
 }
 
 // Step makes the right calls of a turn, one a step, but for some that are left out, doubled, changed or not readable.
-func (m reciter) Step(_ context.Context, r multiturn.Request) (string, int, error) {
+func (m reciter) Step(_ context.Context, r multiturn.Request) (converse.Answer, error) {
 	e := m.entries[firstWords(r.Messages)]
 	turn, step := -1, 0
 	for _, message := range r.Messages {
@@ -118,17 +119,17 @@ func (m reciter) Step(_ context.Context, r multiturn.Request) (string, int, erro
 		}
 	}
 	if turn >= len(e.Truth) || step >= len(e.Truth[turn]) {
-		return "Done.", 1, nil
+		return converse.Answer{Text: "Done.", Tokens: 1}, nil
 	}
 	call := "[" + e.Truth[turn][step] + "]"
 	random := randomOf(fmt.Sprint(e.ID, turn, step))
 	if random.IntN(8) > 0 {
-		return call, 1, nil
+		return converse.Answer{Text: call, Tokens: 1}, nil
 	}
-	return []string{
+	return converse.Answer{Tokens: 1, Text: []string{
 		"I do not know.", "[" + call, strings.TrimSuffix(call, "]") + ", " + call[1:], "```\n" + call + "\n```",
 		strings.Replace(call, "'", `"`, 1), "[pwd(), " + call[1:], "[]", call + " # done", "[nothing(x=1)]",
-	}[random.IntN(9)], 1, nil
+	}[random.IntN(9)]}, nil
 }
 
 func (reciter) Pythonic(text string) string { return text }

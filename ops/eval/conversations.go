@@ -161,15 +161,17 @@ func (j job) converse(ctx context.Context, m Model) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	a := Answer{Result: r.Turns, PromptTokens: r.PromptTokens, Tokens: r.Tokens, Cut: r.Cut, Error: r.Stopped}
 	if r.Stopped != "" {
-		return Answer{Result: inferenceError + r.Stopped, Tokens: r.Tokens, Error: r.Stopped}, nil
+		a.Result = inferenceError + r.Stopped
+		return a, nil
 	}
 	for _, steps := range r.Turns {
 		for i := range steps {
 			steps[i] = m.Pythonic(steps[i])
 		}
 	}
-	return Answer{Result: r.Turns, Tokens: r.Tokens}, nil
+	return a, nil
 }
 
 // conversation judges the answer to a multi-turn case.

@@ -86,19 +86,20 @@ func (talker) Answer(context.Context, *eval.Case) (eval.Answer, error) {
 	return eval.Answer{}, errors.New("no case has one turn")
 }
 
-func (m talker) Step(_ context.Context, r multiturn.Request) (string, int, error) {
+func (m talker) Step(_ context.Context, r multiturn.Request) (converse.Answer, error) {
 	m.asked.Add(1)
 	switch last := r.Messages[len(r.Messages)-1]; {
 	case last.Role == "tool":
-		return "Done.", 1, nil
+		return converse.Answer{Text: "Done.", Tokens: 1}, nil
 	case last.Content == "long":
-		return "", 0, converse.Unanswerable("too long")
+		return converse.Answer{}, converse.Unanswerable("too long")
 	case last.Content == "break" && m.fail:
-		return "", 0, errors.New("the server burnt down")
+		return converse.Answer{}, errors.New("the server burnt down")
 	case last.Content == "log in?" && !strings.Contains(r.Messages[0].Content, "mute"):
-		return "CALL ticket_get_login_status", 5, nil
+		cut := r.Messages[0].Content == "break"
+		return converse.Answer{Text: "CALL ticket_get_login_status", Tokens: 5, Cut: cut}, nil
 	}
-	return "Hello.", 1, nil
+	return converse.Answer{Text: "Hello.", Tokens: 1}, nil
 }
 
 func (talker) Pythonic(text string) string {
@@ -168,7 +169,7 @@ func TestConversations(t *testing.T) {
 	if err := eval.Summarise("m", files, all, 1).Text(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{"multi_turn_base", "40.0 %", converse.Protocol} {
+	for _, s := range []string{"of 5   1         0            0             1\n", "40.0 %", converse.Protocol} {
 		if !strings.Contains(text.String(), s) {
 			t.Errorf("the table lacks %q:\n%s", s, text.String())
 		}
@@ -312,7 +313,7 @@ func TestChatHistory(t *testing.T) {
 		{"[a()]", `[{"role":"user","content":"u"},{"role":"assistant","content":"[a()]"},` +
 			`{"role":"user","content":"Results of the calls:\nr\nr"}]`},
 	} {
-		_, _, err := m.Step(t.Context(), multiturn.Request{
+		_, err := m.Step(t.Context(), multiturn.Request{
 			Messages: []multiturn.Message{user, {Role: "assistant", Content: c.said}, result, result},
 			Tools:    json.RawMessage(`[]`),
 		})

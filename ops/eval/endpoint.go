@@ -80,21 +80,21 @@ func (e *Endpoint) Answer(ctx context.Context, c *Case) (Answer, error) {
 }
 
 // Step implements Model.
-func (e *Endpoint) Step(ctx context.Context, r multiturn.Request) (string, int, error) {
+func (e *Endpoint) Step(ctx context.Context, r multiturn.Request) (converse.Answer, error) {
 	messages, err := json.Marshal(chat(r.Messages))
 	if err != nil {
-		return "", 0, err
+		return converse.Answer{}, err
 	}
 	req, err := e.request(messages, r.Tools)
 	if err != nil {
-		return "", 0, err
+		return converse.Answer{}, err
 	}
 	a, err := e.ask(ctx, req, "")
 	if err == nil && a.Error != "" {
 		err = converse.Unanswerable(a.Error)
 	}
 	text, _ := a.Result.(string)
-	return text, a.Tokens, err
+	return converse.Answer{Text: text, PromptTokens: a.PromptTokens, Tokens: a.Tokens, Cut: a.Cut}, err
 }
 
 // Pythonic implements Model: calls that come back are written so at once.

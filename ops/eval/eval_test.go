@@ -19,6 +19,7 @@ import (
 	"itool/ops/job"
 	"itool/schemas"
 	"itool/schemas/toolcall/bfcl/multiturn"
+	"itool/stages/evaluate/converse"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
 )
@@ -89,8 +90,8 @@ func (m says) Answer(_ context.Context, c *eval.Case) (eval.Answer, error) {
 	return eval.Answer{Result: "", Error: "too long"}, nil
 }
 
-func (says) Step(context.Context, multiturn.Request) (string, int, error) {
-	return "", 0, errors.New("no case has several turns")
+func (says) Step(context.Context, multiturn.Request) (converse.Answer, error) {
+	return converse.Answer{}, errors.New("no case has several turns")
 }
 
 func (says) Pythonic(text string) string { return text }

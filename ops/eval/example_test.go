@@ -8,6 +8,7 @@ import (
 
 	"itool/ops/eval"
 	"itool/schemas/toolcall/bfcl/multiturn"
+	"itool/stages/evaluate/converse"
 )
 
 // parrot answers every question alike.
@@ -17,7 +18,9 @@ func (parrot) Answer(context.Context, *eval.Case) (eval.Answer, error) {
 	return eval.Answer{Result: "[wave(times=2)]"}, nil
 }
 
-func (parrot) Step(context.Context, multiturn.Request) (string, int, error) { return "Hello!", 1, nil }
+func (parrot) Step(context.Context, multiturn.Request) (converse.Answer, error) {
+	return converse.Answer{Text: "Hello!", Tokens: 1}, nil
+}
 
 func (parrot) Pythonic(text string) string { return text }
 

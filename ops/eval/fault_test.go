@@ -35,6 +35,10 @@ func TestNamedErrors(t *testing.T) {
 				`[{"get.weather": {"city": ["Oslo"]}}]}` + "\n" + `{"id": "simple_1", "ground_truth": ["?"]}`,
 		}, answer("[get.weather(city='Rome')]"),
 			"1 of them count as wrong and are not asked, because their own answers fail the check (first: simple_1: "},
+		{"a reference that does not parse, and no answers", map[string]string{
+			"possible_answer/BFCL_v3_simple.json": `{"id": "simple_0", "ground_truth": ` +
+				`[{"get.weather": {"city": ["Oslo"]}}]}` + "\n" + `{"id": "simple_1", "ground_truth": ["?"]}`,
+		}, map[string]string{"BFCL_v3_other_result.json": ""}, "its files answer BFCL_v3_other, the questions are"},
 		{"a benchmark of another version", map[string]string{
 			"BFCL_v4_simple_python.json": "", "BFCL_v3_simple.json": "-",
 		}, nil, "holds another version of the benchmark (BFCL_v4_simple_python.json and 0 more files): give the"},

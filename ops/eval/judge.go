@@ -3,6 +3,7 @@ package eval
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"itool/schemas"
@@ -19,17 +20,17 @@ const (
 )
 
 // Judge makes the verdicts on a folder's answers, in the order of the cases. Cases without an answer are left
-// out and counted in missing.
+// out and counted in missing; so are those that are not asked, as long as others of their file are missing.
 func Judge(files []File, dir *Folder) (verdicts []schemas.Verdict, missing int, err error) {
 	for _, f := range files {
+		partly := slices.ContainsFunc(f.Cases, func(c Case) bool { return c.Refused == "" && !dir.Has(f.Name, c.ID) })
 		for i := range f.Cases {
 			c := &f.Cases[i]
-			a, ok := dir.answers[f.Name][c.ID]
-			if !ok && c.Refused == "" {
+			if !dir.Has(f.Name, c.ID) && (c.Refused == "" || partly) {
 				missing++
 				continue
 			}
-			v, err := f.verdict(c, a)
+			v, err := f.verdict(c, dir.answers[f.Name][c.ID])
 			if err != nil {
 				return nil, 0, err
 			}

@@ -44,29 +44,30 @@ func (l *Local) Answer(ctx context.Context, c *Case) (Answer, error) {
 		return refused, nil //nolint:nilerr // the case's fault
 	}
 	a := Answer{Result: "", PromptTokens: len(prompt)}
-	text, tokens, cut, err := l.draw(ctx, prompt)
+	drawn, err := l.draw(ctx, prompt)
 	if errors.Is(err, policy.ErrTooLong) {
 		a.Error = err.Error()
 		return a, nil
 	}
-	a.Result, a.Tokens, a.Cut = l.inNotation(text, c.Example.Category), tokens, cut
+	a.Result, a.Tokens, a.Cut = l.inNotation(drawn.Text, c.Example.Category), drawn.Tokens, drawn.Cut
 	return a, err
 }
 
 // draw answers a prompt.
-func (l *Local) draw(ctx context.Context, prompt []int32) (text string, tokens int, cut bool, err error) {
+func (l *Local) draw(ctx context.Context, prompt []int32) (converse.Answer, error) {
 	s, err := l.batcher.Start(ctx, prompt, policy.Request{MaxTokens: l.maxTokens}, 0)
 	if err != nil {
-		return "", 0, false, err
+		return converse.Answer{}, err
 	}
 	var ids []int32
 	for {
 		t, err := s.Next()
 		if errors.Is(err, io.EOF) {
-			return l.p.Text(ids), len(ids), s.Reason() == policy.ReasonLength, nil
+			cut := s.Reason() == policy.ReasonLength
+			return converse.Answer{Text: l.p.Text(ids), PromptTokens: len(prompt), Tokens: len(ids), Cut: cut}, nil
 		}
 		if err != nil {
-			return "", 0, false, err
+			return converse.Answer{}, err
 		}
 		ids = append(ids, t.ID)
 	}
@@ -74,20 +75,20 @@ func (l *Local) draw(ctx context.Context, prompt []int32) (text string, tokens i
 
 // Step implements Model. What a conversation begins with is computed once: a step does not compute the steps
 // before it again, as long as the cache has room for them.
-func (l *Local) Step(ctx context.Context, r multiturn.Request) (string, int, error) {
+func (l *Local) Step(ctx context.Context, r multiturn.Request) (converse.Answer, error) {
 	messages := make([]policy.Message, len(r.Messages))
 	for i, m := range r.Messages {
 		messages[i] = policy.Message{Role: m.Role, Content: m.Content}
 	}
 	prompt, err := l.p.Prompt(messages, r.Tools)
 	if err != nil {
-		return "", 0, converse.Unanswerable("the chat template refuses it: " + err.Error())
+		return converse.Answer{}, converse.Unanswerable("the chat template refuses it: " + err.Error())
 	}
-	text, tokens, _, err := l.draw(ctx, prompt)
+	a, err := l.draw(ctx, prompt)
 	if errors.Is(err, policy.ErrTooLong) {
 		err = converse.Unanswerable(err.Error())
 	}
-	return text, tokens, err
+	return a, err
 }
 
 // Pythonic implements Model.

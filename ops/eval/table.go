@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"itool/schemas"
 	"itool/stages/evaluate/bfcl"
@@ -22,6 +23,9 @@ type Result struct {
 	Board   *bfcl.Table   `json:"board,omitempty"`   // of a benchmark
 	Against *Against      `json:"against,omitempty"` // the same questions answered by another
 	Missing int           `json:"missing,omitempty"` // cases without an answer
+	Most    int           `json:"most,omitempty"`    // questions of each file, if it is a sample
+	Asked   int           `json:"asked"`             // cases that were answered now, not found answered
+	Seconds float64       `json:"seconds"`           // that this took
 	Skipped []Skipped     `json:"skipped,omitempty"` // parts that were not run
 	Files   []File        `json:"files"`             // of questions
 	Answers []Row         `json:"answers,omitempty"` // with --json
@@ -151,6 +155,13 @@ func (r *Result) Text(out io.Writer) error {
 		if len(f.Dropped) > 0 {
 			fmt.Fprintf(w, "%s: rows that ask nothing: %s (first: %s)\n", f.Name, reasons(f.Dropped), f.Detail)
 		}
+	}
+	if r.Most > 0 {
+		fmt.Fprintf(w, "a sample: at most %d questions of each file\n", r.Most)
+	}
+	if r.Asked > 0 {
+		took := time.Duration(r.Seconds * float64(time.Second))
+		fmt.Fprintf(w, "%d answered now, in %s\n", r.Asked, took.Round(time.Second/10))
 	}
 	if r.Missing > 0 {
 		fmt.Fprintf(w, "%d cases have no answer\n", r.Missing)

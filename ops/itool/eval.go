@@ -51,19 +51,19 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	dir, name, err := c.answers(ctx, a, files)
+	given, err := c.answers(ctx, a, files)
 	if err != nil {
 		return err
 	}
-	verdicts, missing, err := eval.Judge(files, dir)
+	verdicts, missing, err := eval.Judge(files, given.dir)
 	if err != nil {
 		return err
 	}
 	if len(verdicts) == 0 {
-		return dir.Unanswered(files)
+		return given.dir.Unanswered(files)
 	}
-	r := eval.Summarise(name, files, verdicts, c.Seed)
-	r.Skipped, r.Missing = skipped, missing
+	r := eval.Summarise(given.by, files, verdicts, c.Seed)
+	r.Skipped, r.Missing, r.Most, r.Asked, r.Seconds = skipped, missing, c.Most, given.now, given.took.Seconds()
 	if c.Against != "" {
 		if err := c.compare(r, files, verdicts); err != nil {
 			return err
@@ -136,20 +136,27 @@ var benchFolders = map[string]string{
 	"apibank": "api-bank of github.com/AlibabaResearch/DAMO-ConvAI",
 }
 
-// answers has the questions answered, or reads answers that are there. name is the model's for people.
-func (c *evalCmd) answers(ctx context.Context, a *app, files []eval.File) (dir *eval.Folder, name string, err error) {
+// answers is what answers, and how long it took.
+type answers struct {
+	dir  *eval.Folder
+	by   string        // the model's name for people
+	now  int           // answers that were not there already
+	took time.Duration // for these
+}
+
+// answers has the questions answered, or reads answers that are there.
+func (c *evalCmd) answers(ctx context.Context, a *app, files []eval.File) (given answers, err error) {
 	if c.Answers != "" {
-		dir, err = eval.ReadFolder(c.Answers)
-		return dir, filepath.Base(c.Answers), err
+		dir, err := eval.ReadFolder(c.Answers)
+		return answers{dir: dir, by: filepath.Base(c.Answers)}, err
 	}
 	if c.Endpoint != "" {
 		m, err := eval.NewEndpoint(c.Endpoint, c.EndpointModel, c.Key, c.MaxTokens)
 		if err != nil {
-			return nil, "", coded(exitUsage, "--endpoint: %w", err)
+			return given, coded(exitUsage, "--endpoint: %w", err)
 		}
 		from := eval.Origin{Model: c.EndpointModel, Digest: c.Endpoint, MaxTokens: c.MaxTokens}
-		dir, err = c.ask(ctx, a, m, from, files, cmp.Or(c.AtOnce, 8))
-		return dir, from.Model, err
+		return c.ask(ctx, a, m, from, files, cmp.Or(c.AtOnce, 8))
 	}
 	s := serveCmd{
 		target: c.target, RunName: c.RunName, Round: c.Round, Model: c.Model, Adapter: c.Adapter, Weights: c.Weights,
@@ -157,34 +164,47 @@ func (c *evalCmd) answers(ctx context.Context, a *app, files []eval.File) (dir *
 	}
 	p, name, err := s.open(ctx, a)
 	if err != nil {
-		return nil, "", err
+		return given, err
 	}
 	local := eval.NewLocal(p, c.MaxTokens)
 	stop := job.Until(context.WithoutCancel(ctx), func(ctx context.Context) error { local.Run(ctx); return nil })
 	defer func() { err = errors.Join(err, stop()) }()
 	from := eval.Origin{Model: name, Digest: local.Digest(), MaxTokens: c.MaxTokens}
-	dir, err = c.ask(ctx, a, local, from, files, eval.AtOnce)
-	return dir, name, err
+	return c.ask(ctx, a, local, from, files, eval.AtOnce)
 }
 
 // ask fills the folder of answers.
 func (c *evalCmd) ask(
 	ctx context.Context, a *app, m eval.Model, from eval.Origin, files []eval.File, atOnce int,
-) (*eval.Folder, error) {
+) (answers, error) {
 	path := cmp.Or(c.Out, filepath.Join("itool-eval", from.Name()))
 	dir, err := eval.OpenFolder(path, from)
 	if err != nil {
-		return nil, err
+		return answers{}, err
 	}
 	fmt.Fprintf(a.errs, "itool: answers go to %s; the same command again resumes\n", path)
-	var said time.Time
+	began, first, last := time.Now(), -1, 0
+	said := began
 	err = eval.Ask(ctx, m, files, dir, atOnce, func(done, all int) {
-		if now := time.Now(); done == all || now.Sub(said) > sayEvery {
+		if first < 0 {
+			first = done
+		}
+		last = done
+		if now := time.Now(); done == all || done == first || now.Sub(said) > sayEvery {
 			said = now
-			fmt.Fprintf(a.errs, "itool: %d of %d answered\n", done, all)
+			fmt.Fprintf(a.errs, "itool: %d of %d answered%s\n", done, all, left(now.Sub(began), done-first, all-done))
 		}
 	})
-	return dir, errors.Join(err, dir.Close())
+	given := answers{dir, from.Model, last - first, time.Since(began)}
+	return given, errors.Join(err, dir.Close())
+}
+
+// left says how long the rest will take, by what was done.
+func left(took time.Duration, done, rest int) string {
+	if done == 0 || rest == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", about %s left", (took / time.Duration(done) * time.Duration(rest)).Round(time.Second))
 }
 
 // sayEvery is the time between two lines about the progress.

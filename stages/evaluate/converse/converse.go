@@ -24,9 +24,16 @@ const Protocol = "multi-turn: tools, calls and results stand where the model's c
 
 // Model continues conversations.
 type Model interface {
-	// Step returns one answer and the number of its tokens. An error that is Unanswerable is one
-	// of this conversation.
-	Step(ctx context.Context, r multiturn.Request) (text string, tokens int, err error)
+	// Step returns one answer. An error that is Unanswerable is one of this conversation.
+	Step(ctx context.Context, r multiturn.Request) (Answer, error)
+}
+
+// Answer is one step of a conversation.
+type Answer struct {
+	Text         string
+	PromptTokens int
+	Tokens       int
+	Cut          bool // it reached the length limit
 }
 
 // Unanswerable says why a model cannot answer a conversation: it is too long, or the chat template
@@ -37,10 +44,12 @@ func (u Unanswerable) Error() string { return string(u) }
 
 // Result is one conversation.
 type Result struct {
-	Turns   [][]string // the model's raw texts by turn and step, as in BFCL's result files
-	Tokens  int        // of all answers
-	Forced  bool       // a turn had too many steps
-	Stopped string     // why the model did not answer to the end; "" if it did
+	Turns        [][]string // the model's raw texts by turn and step, as in BFCL's result files
+	PromptTokens int        // of all steps
+	Tokens       int        // of all answers
+	Cut          bool       // an answer reached the length limit
+	Forced       bool       // a turn had too many steps
+	Stopped      string     // why the model did not answer to the end; "" if it did
 }
 
 // Lead leads one conversation to its end. An error is that of the entry, of its descriptions, or of
@@ -52,7 +61,7 @@ func Lead(ctx context.Context, m Model, e *multiturn.Entry, o multiturn.SessionO
 		return result, err
 	}
 	for request, more := s.Next(); more; request, more = s.Next() {
-		text, tokens, err := m.Step(ctx, request)
+		a, err := m.Step(ctx, request)
 		var u Unanswerable
 		if errors.As(err, &u) {
 			result.Stopped = string(u)
@@ -61,8 +70,10 @@ func Lead(ctx context.Context, m Model, e *multiturn.Entry, o multiturn.SessionO
 		if err != nil {
 			return result, err
 		}
-		result.Tokens += tokens
-		if err := s.Answer(text); err != nil {
+		result.PromptTokens += a.PromptTokens
+		result.Tokens += a.Tokens
+		result.Cut = result.Cut || a.Cut
+		if err := s.Answer(a.Text); err != nil {
 			return result, err
 		}
 	}

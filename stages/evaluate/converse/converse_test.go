@@ -47,14 +47,14 @@ type scripted map[string]string
 
 var errBroken = errors.New("the line is broken")
 
-func (s scripted) Step(_ context.Context, r multiturn.Request) (string, int, error) {
+func (s scripted) Step(_ context.Context, r multiturn.Request) (converse.Answer, error) {
 	switch answer := s[r.Messages[len(r.Messages)-1].Content]; answer {
 	case "full":
-		return "", 0, fmt.Errorf("step: %w", converse.Unanswerable("too long"))
+		return converse.Answer{}, fmt.Errorf("step: %w", converse.Unanswerable("too long"))
 	case "broken":
-		return "", 0, errBroken
+		return converse.Answer{}, errBroken
 	default:
-		return answer, 1, nil
+		return converse.Answer{Text: answer, PromptTokens: 2, Tokens: 1, Cut: answer == "[logout()]"}, nil
 	}
 }
 
@@ -70,14 +70,17 @@ func TestLead(t *testing.T) {
 		fault string
 	}{
 		{"right", []string{"hello", "log in?"},
-			converse.Result{Turns: [][]string{{"Hello."}, {"[ticket_get_login_status()]", ""}}, Tokens: 3}, ""},
+			converse.Result{
+				Turns: [][]string{{"Hello."}, {"[ticket_get_login_status()]", ""}}, PromptTokens: 6, Tokens: 3,
+			}, ""},
 		{"no call", []string{"hello"},
-			converse.Result{Turns: [][]string{{"Hello."}}, Tokens: 1}, multiturn.FaultEmpty},
+			converse.Result{Turns: [][]string{{"Hello."}}, PromptTokens: 2, Tokens: 1}, multiturn.FaultEmpty},
 		{"too long", []string{"hello", "long"},
-			converse.Result{Turns: [][]string{{"Hello."}, nil}, Tokens: 1, Stopped: "too long"}, multiturn.FaultEmpty},
+			converse.Result{Turns: [][]string{{"Hello."}, nil}, PromptTokens: 2, Tokens: 1, Stopped: "too long"},
+			multiturn.FaultEmpty},
 		{"no end", []string{"loop", "hello"}, converse.Result{
 			Turns:  [][]string{strings.Fields(strings.Repeat("[logout()] ", multiturn.StepLimit+1))},
-			Tokens: multiturn.StepLimit + 1, Forced: true,
+			Tokens: multiturn.StepLimit + 1, PromptTokens: 2 * (multiturn.StepLimit + 1), Cut: true, Forced: true,
 		}, multiturn.FaultTurns},
 	} {
 		e := entry(t, c.words...)

@@ -12,12 +12,12 @@ import (
 // clerk is a model that creates a ticket and stops when it has a result.
 type clerk struct{}
 
-func (clerk) Step(_ context.Context, r multiturn.Request) (string, int, error) {
+func (clerk) Step(_ context.Context, r multiturn.Request) (converse.Answer, error) {
 	last := r.Messages[len(r.Messages)-1]
 	if last.Role == "tool" {
-		return "Done.", 1, nil
+		return converse.Answer{Text: "Done.", Tokens: 1}, nil
 	}
-	return "[create_ticket(title='" + last.Content + "')]", 5, nil
+	return converse.Answer{Text: "[create_ticket(title='" + last.Content + "')]", Tokens: 5}, nil
 }
 
 // A model is led through an entry of one turn.
