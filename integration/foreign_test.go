@@ -77,24 +77,50 @@ func (k *cluster) startForeign(python, stage string, args ...string) *rig.Proces
 	return rig.StartProgram(k.t, k.site.Dir, python, args...)
 }
 
-// TestForeignFilter: filter in Python takes the place of ours, among other workers. The pairs are ours, column
-// by column, and so are the bytes of all policies.
+// foreignNode finds the program that runs JavaScript, and skips the test without it or its packages.
+func foreignNode(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("node")
+	if err != nil {
+		t.Skipf("no node runs the filter in JavaScript: %v", err)
+	}
+	if _, err := os.Stat("foreign/javascript/node_modules"); err != nil {
+		t.Skip("the packages of integration/foreign/javascript are not there: `task foreign` installs them")
+	}
+	return path
+}
+
+// TestForeignFilter: filter in another language takes the place of ours, among other workers. The pairs are ours,
+// column by column, and so are the bytes of all policies.
 func TestForeignFilter(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs the whole line twice, about 20 seconds; the full test run does it")
+		t.Skip("runs the whole line three times, about 30 seconds; the full test run does it")
 	}
-	python := foreignPython(t, wireModules...)
-	undisturbed := inOneProcess(t, oneRound)
-	k := up(t)
-	k.startForeign(python, "filter")
-	k.publish(oneRound)
-	k.work("split", "warmup", "score", "select", "expand", "update", "evaluate")
-	k.end()
-	if diff := cmp.Diff(pairsOf(t, undisturbed, ""), pairsOf(t, k.site.Courier, "python-filter/1")); diff != "" {
-		t.Errorf("the pairs differ (- ours, + in Python):\n%s", diff)
-	}
-	if diff := cmp.Diff(policies(t, undisturbed), policies(t, k.site.Courier)); diff != "" {
-		t.Errorf("the policies differ (- ours, + with the filter in Python):\n%s", diff)
+	for _, c := range []struct {
+		name  string
+		start func(k *cluster)
+	}{
+		{"python", func(k *cluster) { k.startForeign(foreignPython(k.t, wireModules...), "filter") }},
+		{"javascript", func(k *cluster) {
+			rig.StartProgram(k.t, ".", foreignNode(k.t), "foreign/javascript/filter.mjs", k.site.Address,
+				"disk:"+filepath.Join(k.site.Dir, "store"))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := up(t)
+			c.start(k)
+			undisturbed := inOneProcess(t, oneRound)
+			k.publish(oneRound)
+			k.work("split", "warmup", "score", "select", "expand", "update", "evaluate")
+			k.end()
+			ours, theirs := pairsOf(t, undisturbed, ""), pairsOf(t, k.site.Courier, c.name+"-filter/1")
+			if diff := cmp.Diff(ours, theirs); diff != "" {
+				t.Errorf("the pairs differ (- ours, + in %s):\n%s", c.name, diff)
+			}
+			if diff := cmp.Diff(policies(t, undisturbed), policies(t, k.site.Courier)); diff != "" {
+				t.Errorf("the policies differ (- ours, + with the filter in %s):\n%s", c.name, diff)
+			}
+		})
 	}
 }
 
@@ -156,7 +182,9 @@ func firstVersion(rows []schemas.Pair) []schemas.Pair {
 	return rows
 }
 
-const filterAll = `
+// The two programs read each tree of a folder, with its settings, and write its pairs beside it.
+const (
+	filterAllPython = `
 import json, pathlib, sys
 from itoolwire import filter, records
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*.tree")):
@@ -165,31 +193,58 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.tree")):
     made = filter.pairs(filter.Tree(tree), filter.settings(case["config"]))
     path.with_suffix(".pairs").write_bytes(records.encode("pair/v1", made))
 `
+	filterAllJavaScript = `
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { filter } from "./filter.mjs";
+import { decode, encode } from "./wire.mjs";
+const dir = process.argv[1];
+for (const name of readdirSync(dir).filter((n) => n.endsWith(".tree"))) {
+  const base = dir + "/" + name.slice(0, -5), note = JSON.parse(readFileSync(base + ".json"));
+  const tree = decode("candidate/v2", "candidate/v2", readFileSync(base + ".tree"), note.sha256, note.rows);
+  writeFileSync(base + ".pairs", encode("pair/v1", filter.process(tree, note.config)));
+}
+`
+)
 
-// TestForeignFilterOnRandomTrees: the filter in Python gives the rows of ours on trees of every format, with
-// every setting.
+// TestForeignFilterOnRandomTrees: the filters in other languages give the rows of ours on trees of every format,
+// with every setting.
 func TestForeignFilterOnRandomTrees(t *testing.T) {
-	python := foreignPython(t, "pyarrow", "zstandard")
-	rng, dir := rand.New(rand.NewPCG(3, 5)), t.TempDir()
-	const cases = 300
-	want, reasons := make([][]schemas.Pair, cases), map[string]int{}
-	for i := range cases {
+	dir, want := randomTrees(t, 300)
+	t.Run("python", func(t *testing.T) {
+		runPython(t, foreignPython(t, "pyarrow", "zstandard"), "-c", filterAllPython, dir)
+		samePairs(t, dir, want)
+	})
+	t.Run("javascript", func(t *testing.T) {
+		cmd := exec.CommandContext(t.Context(), foreignNode(t), "--input-type=module", "-e", filterAllJavaScript, dir)
+		cmd.Dir = "foreign/javascript"
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("node: %v\n%s", err, out)
+		}
+		samePairs(t, dir, want)
+	})
+}
+
+// randomTrees writes trees into a folder and returns our pairs of each.
+func randomTrees(t *testing.T, n int) (dir string, want [][]schemas.Pair) {
+	t.Helper()
+	dir = t.TempDir()
+	rng, reasons := rand.New(rand.NewPCG(3, 5)), map[string]int{}
+	for i := range n {
 		cfg := filter.Default()
 		cfg.Mode, cfg.Unfinished = []string{filter.ModeProven, filter.ModePaper}[rng.IntN(2)], rng.IntN(2) == 0
 		cfg.MaxTokens, cfg.Similarity = []int{0, 60}[rng.IntN(2)], []float64{0.95, 0.6}[rng.IntN(2)]
 		item := stagetest.Item{Config: cfg, Batches: []schemas.Batch{stagetest.Batch(t, "e", randomTree(rng)...)}}
-		want[i] = firstVersion(stagetest.Rows[schemas.Pair](t, filter.New(), item))
+		want = append(want, firstVersion(stagetest.Rows[schemas.Pair](t, filter.New(), item)))
 		for _, p := range want[i] {
 			reasons[p.Reason]++
 		}
 		b := item.Batches[0]
-		file := filepath.Join(dir, fmt.Sprintf("%04d", i))
 		note, err := json.Marshal(map[string]any{"sha256": b.Header.SHA256, "rows": b.Header.Rows, "config": cfg})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for ext, data := range map[string][]byte{".tree": b.Body, ".json": note} {
-			if err := os.WriteFile(file+ext, data, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%04d", i))+ext, data, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -198,10 +253,19 @@ func TestForeignFilterOnRandomTrees(t *testing.T) {
 	if len(reasons) < 9 {
 		t.Errorf("only the reasons %v: the test shows too little", reasons)
 	}
-	runPython(t, python, "-c", filterAll, dir)
+	return dir, want
+}
+
+// samePairs compares the pairs that a program has written with ours, and removes them.
+func samePairs(t *testing.T, dir string, want [][]schemas.Pair) {
+	t.Helper()
 	for i, w := range want {
-		body, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%04d.pairs", i)))
+		file := filepath.Join(dir, fmt.Sprintf("%04d.pairs", i))
+		body, err := os.ReadFile(file)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
 		b := schemas.Batch{Header: schemas.Header{Schema: "pair/v1", Rows: len(w)}, Body: body}
@@ -210,7 +274,7 @@ func TestForeignFilterOnRandomTrees(t *testing.T) {
 			t.Fatalf("tree %d: %v", i, err)
 		}
 		if diff := cmp.Diff(w, got); diff != "" {
-			t.Fatalf("tree %d (- ours, + in Python):\n%s", i, diff)
+			t.Fatalf("tree %d (- ours, + theirs):\n%s", i, diff)
 		}
 	}
 }

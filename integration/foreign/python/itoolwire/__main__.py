@@ -15,7 +15,10 @@ def stage(args):
         from .filter import Filter
         return Filter()
     from .training import Update, Warmup  # PyTorch, which filter does not need
-    return {"update": Update, "warmup": Warmup}[args.stage](args.cache, args.device)
+    if args.threads:
+        import torch
+        torch.set_num_threads(args.threads)
+    return {"update": Update, "warmup": Warmup}[args.stage](args.cache, args.device, args.recompute)
 
 
 def arguments():
@@ -26,6 +29,10 @@ def arguments():
         s.add_argument("--run", help="serve this run only")
         s.add_argument("--cache", default=os.path.expanduser("~/.cache/itoolwire"), help="folder for models")
         s.add_argument("--device", default="cpu", help="of PyTorch, such as cuda")
+        s.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: as many as it takes by itself. "
+                       "The bytes of a result may depend on it")
+        s.add_argument("--recompute", action="store_true", help="compute activations again instead of keeping them: "
+                       "less memory, a third more time")
     s = sub.add_parser("publish", help="start a run")
     s.add_argument("files", nargs="+", help="datasets, a row of JSON a line")
     s.add_argument("--name", required=True)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 
-from .store import Damaged, check_key
+from .store import Damaged, Missing, check_key
 
 POLICIES = "checkpoints"  # the prefix of all policies
 FORMAT = "itool-checkpoint/1"
@@ -70,3 +70,35 @@ def write(store, prefix, files, parent=()):
     digest = hashlib.sha256(raw).hexdigest()
     store.put_if_absent(f"{prefix}/manifests/{digest}.json", raw)
     return digest
+
+
+def save_step(store, folder, step, files, failures):
+    """Store the state of a long item; the pointer, whose name is the step, comes last. Two are kept."""
+    digest = write(store, folder, files)
+    store.put(f"{folder}/steps/{step:09d}", f"{digest} {failures}".encode())
+    sweep(store, folder, 2)
+
+
+def resume(store, folder):
+    """The files of the newest state whose parts are all sound, or None."""
+    for key in reversed(store.list(folder + "/steps/")):
+        try:
+            digest = store.get(key).decode().split()[0]
+            return {name: read(store, folder, part) for name, part in load(store, folder, digest).items()}
+        except (Missing, Damaged, ValueError, IndexError):
+            continue
+    return None
+
+
+def sweep(store, folder, keep):
+    """Remove what only older states need; pointers first, so that none is left without its state."""
+    steps = store.list(folder + "/steps/")
+    needed = set()
+    for key in steps[len(steps) - keep:] if keep else []:
+        digest = store.get(key).decode().split()[0]
+        needed |= {key, f"{folder}/manifests/{digest}.json"}
+        needed |= {f"{folder}/parts/{p['sha256']}" for p in load(store, folder, digest).values()}
+    for what in ("/steps/", "/manifests/", "/parts/"):
+        for key in store.list(folder + what):
+            if key not in needed:
+                store.delete(key)

@@ -122,6 +122,7 @@ class Minio:
 
     def __init__(self, spec):
         import minio  # only who has such a store needs it
+        import urllib3
 
         u = urlsplit(spec)
         bucket, _, prefix = u.path.strip("/").partition("/")
@@ -130,7 +131,7 @@ class Minio:
             u.netloc, access_key=os.environ["ITOOL_MINIO_ACCESS_KEY"], secret_key=os.environ["ITOOL_MINIO_SECRET_KEY"],
             session_token=os.environ.get("ITOOL_MINIO_SESSION_TOKEN") or None, secure=u.scheme == "minios",
             region=options.get("region", [None])[0])
-        self.error = minio.error.S3Error
+        self.error, self.unreachable = minio.error.S3Error, urllib3.exceptions.HTTPError
         self.bucket, self.prefix = bucket, prefix + "/" if prefix else ""
         self.root = spec.partition("?")[0]
         if not self.client.bucket_exists(bucket):
@@ -140,15 +141,23 @@ class Minio:
         check_key(key)
         return self.prefix + key
 
-    def get(self, key):
+    def _ask(self, what, key, call, *args, **options):
+        """A request. Missing: there is no such object; OSError: the server does not do it now."""
         try:
-            r = self.client.get_object(self.bucket, self._name(key))
+            return call(self.bucket, *args, **options)
         except self.error as e:
             if e.code in ("NoSuchKey", "NoSuchObject"):
                 raise Missing(f"{self.root}: no object {key}") from None
-            raise OSError(f"store: get {key}: {e.code}") from e
+            raise OSError(f"store: {what} {key}: {e.code}") from e
+        except self.unreachable as e:
+            raise OSError(f"store: {what} {key}: {e!r}") from None
+
+    def get(self, key):
+        r = self._ask("get", key, self.client.get_object, self._name(key))
         try:
             data, digest = r.read(), r.headers.get("x-amz-meta-itool-sha256", "")
+        except self.unreachable as e:
+            raise OSError(f"store: get {key}: {e!r}") from None
         finally:
             r.close()
             r.release_conn()
@@ -158,17 +167,16 @@ class Minio:
 
     def has(self, key):
         try:
-            self.client.stat_object(self.bucket, self._name(key))
-        except self.error as e:
-            if e.code in ("NoSuchKey", "NoSuchObject"):
-                return False
-            raise OSError(f"store: stat {key}: {e.code}") from e
+            self._ask("stat", key, self.client.stat_object, self._name(key))
+        except Missing:
+            return False
         return True
 
     def put(self, key, data):
         sum256 = hashlib.sha256(data)
-        self.client.put_object(
-            self.bucket, self._name(key), io.BytesIO(data), len(data), part_size=max(5 << 20, len(data) + 1),
+        self._ask(
+            "put", key, self.client.put_object, self._name(key), io.BytesIO(data), len(data),
+            part_size=max(5 << 20, len(data) + 1),  # one PUT, never several parts
             content_type="application/octet-stream",
             metadata={"Itool-Sha256": sum256.hexdigest(),
                       "X-Amz-Checksum-Sha256": base64.b64encode(sum256.digest()).decode()})
@@ -182,8 +190,9 @@ class Minio:
         return True
 
     def list(self, prefix):
-        found = self.client.list_objects(self.bucket, self.prefix + prefix, recursive=True)
+        found = self._ask("list", prefix, lambda *a, **o: list(self.client.list_objects(*a, **o)),
+                          self.prefix + prefix, recursive=True)
         return sorted(o.object_name.removeprefix(self.prefix) for o in found)
 
     def delete(self, key):
-        self.client.remove_object(self.bucket, self._name(key))
+        self._ask("delete", key, self.client.remove_object, self._name(key))
