@@ -72,7 +72,8 @@ type Policy struct {
 
 // Open reads config.json, the weights, the adapter if the folder has one, tokenizer.json and the chat
 // template, and checks that they belong together. Errors name the file and the field.
-func Open(fsys fs.FS, opt Options) (*Policy, error) {
+func Open(fsys fs.FS, opt Options) (_ *Policy, err error) {
+	defer kernel.Catch(&err)
 	p := &Policy{options: opt}
 	if err := p.open(fsys); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)

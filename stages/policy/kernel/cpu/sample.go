@@ -34,23 +34,17 @@ func (d *Device) Sample(picks []kernel.Pick, x kernel.Floats, w kernel.Matrix) {
 // block takes the picks of up to sampleRows rows, and returns the number of rows.
 func (s *sampling) block(picks []kernel.Pick) (rows int) {
 	s.begins = s.begins[:0]
-	first := picks[0].Row
-	for i := range picks {
-		row := picks[i].Row - first
-		if row >= sampleRows {
-			s.picks = picks[:i]
-			s.begins = append(s.begins, i)
-			return sampleRows
-		}
+	n := 0
+	for ; n < len(picks) && picks[n].Row-picks[0].Row < sampleRows; n++ {
+		row := picks[n].Row - picks[0].Row
 		if row < len(s.begins)-1 {
 			panic("cpu: sample: the rows of the picks are not in ascending order")
 		}
 		for len(s.begins) <= row {
-			s.begins = append(s.begins, i)
+			s.begins = append(s.begins, n)
 		}
 	}
-	s.picks = picks
-	s.begins = append(s.begins, len(picks))
+	s.picks, s.begins = picks[:n], append(s.begins, n)
 	return len(s.begins) - 1
 }
 
