@@ -77,15 +77,26 @@ type Origin struct {
 // ReadOrigin reads where the adapter in a folder comes from. ok is false if the folder is not there, or was not
 // written by Adapter.
 func ReadOrigin(dir string) (o Origin, ok bool, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, origin))
-	if err != nil {
+	if !isFolder(dir) {
 		return o, false, nil
+	}
+	text, err := os.ReadFile(filepath.Join(dir, origin))
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, false, nil
+	}
+	if err != nil {
+		return o, false, err
 	}
 	if err := json.Unmarshal(text, &o); err != nil || o.Run == "" || o.Digest == "" {
 		return o, false, fmt.Errorf("%s does not say which policy the adapter is: export it again",
 			filepath.Join(dir, origin))
 	}
 	return o, true, nil
+}
+
+func isFolder(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.IsDir()
 }
 
 // WithAdapter is a model's folder with the adapter of another folder, such as one that

@@ -10,7 +10,7 @@ import (
 )
 
 // TestExclude: a turn that is named is dropped with its reason, the others of the row stay, and a row that asks
-// something else than the exclusion says stays, too, and is counted.
+// something else than the exclusion says stays, too.
 func TestExclude(t *testing.T) {
 	row := format.Row{Number: 3, Messages: []format.Message{
 		{Role: "user", Content: "first?"}, {Role: "assistant", Content: "one"},
@@ -54,6 +54,19 @@ func TestExcludeValidates(t *testing.T) {
 		cfg.Exclude = []split.Exclusion{x}
 		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "split.exclude") {
 			t.Errorf("%+v: got %v", x, err)
+		}
+	}
+}
+
+// TestExcludeMoved: the stage counts the turns that ask something else than their exclusion says.
+func TestExcludeMoved(t *testing.T) {
+	row := messages(`{"role": "user", "content": "now"}`, `{"role": "assistant", "content": "x"}`)
+	for question, want := range map[string]int{"before": 1, "no": 0} {
+		got, n := learn(t, format.OpenAI, row, map[string]any{
+			"exclude": []map[string]any{{"source": "x.jsonl", "row": 0, "question": question}},
+		})
+		if n.Moved != want || (got[0].reason == "") != (want == 1) {
+			t.Errorf("question %q: reason %q, %d moved, want %d", question, got[0].reason, n.Moved, want)
 		}
 	}
 }
