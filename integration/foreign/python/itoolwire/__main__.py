@@ -4,10 +4,35 @@ import argparse
 import asyncio
 import os
 import signal
+import ssl
 
 from . import publish, store
 from .broker import Broker
 from .worker import Worker
+
+
+# How to log in at the broker, as `itool work` has it; the environment has them as ITOOL_NATS_USER and so on.
+# A password stands in ITOOL_NATS_PASSWORD alone.
+CONNECTION = {
+    "user": "with ITOOL_NATS_PASSWORD in the environment",
+    "inbox": "where answers arrive: _INBOX_NAME.>, for a user who may read only those",
+    "creds": "file with a JWT and its key",
+    "ca": "authority of the broker's certificates",
+}
+
+
+def login(args):
+    """The options of the connection to the broker."""
+    options = {}
+    if args.user:
+        options |= {"user": args.user, "password": os.environ.get("ITOOL_NATS_PASSWORD", "")}
+    if args.inbox:
+        options["inbox_prefix"] = f"_INBOX_{args.inbox}".encode()
+    if args.creds:
+        options["user_credentials"] = args.creds
+    if args.ca:
+        options["tls"] = ssl.create_default_context(cafile=args.ca)
+    return options
 
 
 def stage(args):
@@ -41,6 +66,8 @@ def arguments():
     s.add_argument("--seed", type=int, default=1)
     s.add_argument("--set", action="append", default=[], help="section.key=value")
     for s in sub.choices.values():
+        for name, text in CONNECTION.items():
+            s.add_argument("--" + name, default=os.environ.get("ITOOL_NATS_" + name.upper()), help=text)
         s.add_argument("--broker", default=os.environ.get("ITOOL_BROKER"), help="nats://[TOKEN@]HOST:PORT")
         s.add_argument("--store", default=os.environ.get("ITOOL_STORE"), help="disk:PATH or minio://HOST:PORT/BUCKET")
     args = p.parse_args()
@@ -50,7 +77,7 @@ def arguments():
 
 
 async def work(args):
-    broker = await Broker.connect(args.broker, name="itoolwire " + args.stage)
+    broker = await Broker.connect(args.broker, name="itoolwire " + args.stage, **login(args))
     w = Worker(broker, store.open_store(args.store), stage(args), f"python-{args.stage}/1", args.run)
     for s in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(s, w.stopping.set)
@@ -58,11 +85,13 @@ async def work(args):
         await w.run()
     finally:
         await broker.nc.close()
+    if w.abandoned:
+        os._exit(0)  # Python would wait for the thread
 
 
 def main():
     args = arguments()
-    asyncio.run(publish.main(args) if args.stage == "publish" else work(args))
+    asyncio.run(publish.main(args, login(args)) if args.stage == "publish" else work(args))
 
 
 main()

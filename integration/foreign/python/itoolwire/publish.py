@@ -102,8 +102,8 @@ def settings(pairs):
     return config
 
 
-async def main(args):
-    broker = await Broker.connect(args.broker, name="itoolwire publish")
+async def main(args, login):
+    broker = await Broker.connect(args.broker, name="itoolwire publish", **login)
     try:
         started = await publish(broker, stores.open_store(args.store), args.name, args.files, args.base,
                                 settings(args.set), args.seed, args.format)

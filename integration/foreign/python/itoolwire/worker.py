@@ -104,7 +104,7 @@ class Worker:
         self.wake = asyncio.Event()
         self.log = log or (lambda text: print(text, file=sys.stderr, flush=True))
         self.queues, self.said, self.over, self.descriptions = {}, {}, {}, {}
-        self.last = ""
+        self.last, self.abandoned = "", False
 
     async def run(self):
         """Work until stopping is set. An item in work then goes back, which is no failed attempt."""
@@ -230,15 +230,22 @@ class Worker:
             try:
                 return await act(*args)
             except (Unavailable, OSError) as e:
+                self.say("hold", f"waiting: {e}")
+                await self.pause(pause)
                 if self.stopping.is_set():
                     raise Stopped() from None
-                self.say("hold", f"waiting: {e}")
-                await asyncio.sleep(pause)
                 pause = min(2 * pause, 30)
+
+    async def pause(self, seconds):
+        """Sleep, but not longer than until the worker is told to stop."""
+        try:
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+        except asyncio.TimeoutError:
+            pass
 
     async def serve(self, d):
         """Give one item its result or its failure record, or give it back."""
-        item, ack_wait = None, self.queues[d.run]["ack_wait"] / 1e9
+        ack_wait = self.queues[d.run]["ack_wait"] / 1e9
         stop = threading.Event()
         beat = asyncio.create_task(self.beat(d, ack_wait / 3, stop))
         held = {"lease": None}
@@ -248,10 +255,10 @@ class Worker:
             await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 stop.set()  # the stage's thread ends at its next check
-                if not work.done():
-                    await asyncio.wait([work], timeout=8)
+                await asyncio.wait([work], timeout=5)
             stopping.cancel()
             if not work.done():
+                self.abandoned = True  # the thread is in a long computation, whose result is not wanted any more
                 work.cancel()
                 await self.end(d.hand_back)
                 return
@@ -260,7 +267,6 @@ class Worker:
             beat.cancel()
             if held["lease"]:
                 await self.end(held["lease"].release)
-        del item
 
     async def conclude(self, d, work):
         """Tell the broker what became of an item."""
@@ -357,8 +363,8 @@ class Worker:
         name = f"{d.run}-{self.stage.name}-{round}"
         while not (lease := await self.hold(self.broker.acquire, name, self.name, max(ack_wait, 1))):
             self.say(name, f"waiting for the lease {name}")
-            await asyncio.sleep(ack_wait / 3)
-            if stop.is_set():
+            await self.pause(ack_wait / 3)
+            if stop.is_set() or self.stopping.is_set():
                 raise Stopped()
 
         async def renew():
