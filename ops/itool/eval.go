@@ -158,7 +158,7 @@ func (c *evalCmd) answers(ctx context.Context, a *app, files []eval.File) (given
 		from := eval.Origin{Model: c.EndpointModel, Digest: c.Endpoint, MaxTokens: c.MaxTokens}
 		return c.ask(ctx, a, m, from, files, cmp.Or(c.AtOnce, 8))
 	}
-	s := serveCmd{
+	s := policyFlags{
 		target: c.target, RunName: c.RunName, Round: c.Round, Model: c.Model, Adapter: c.Adapter, Weights: c.Weights,
 		Calls: "auto", ToolsIn: c.ToolsIn,
 	}

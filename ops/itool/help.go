@@ -142,7 +142,10 @@ func longHelp() kong.Vars {
 			"than one, no CPU time is measured.",
 		"lab_tuninglog":  "Where a specification with tuning: true writes down everything that it tried.",
 		"quantize_model": "Model: a folder in Hugging Face format, a GGUF file, or a run.",
-		"serve_model": "Serve this model instead, a folder or a GGUF file; without it and without a run: the " +
+		"commands_chat":  "Talk with a policy in the terminal: calls of tools are shown, their results are typed in.",
+		"chat_tools": "File of the tools that the model may call: a JSON array as OpenAI, ToolACE or BFCL " +
+			"write it.",
+		"serve_model": "Take this model instead, a folder or a GGUF file; without it and without a run: the " +
 			"demo's base.",
 		"serve_apikey": "Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command " +
 			"line can be read by others.",

@@ -51,6 +51,7 @@ type commands struct {
 	Import   importCmd   `cmd:"" help:"${commands_import}"`
 	Quantize quantizeCmd `cmd:"" help:"${commands_quantize}"`
 	Serve    serveCmd    `cmd:"" help:"${commands_serve}"`
+	Chat     chatCmd     `cmd:"" help:"${commands_chat}"`
 	Lab      labCmd      `cmd:"" help:"${commands_lab}"`
 	Fork     forkCmd     `cmd:"" help:"${commands_fork}"`
 	Resume   resumeCmd   `cmd:"" help:"${commands_resume}"`

@@ -29,23 +29,28 @@ import (
 
 // serveCmd is `itool serve`.
 type serveCmd struct {
-	target
-	RunName  string   `arg:"" optional:"" name:"run" help:"Serve a policy of this run."`
-	Round    int      `default:"-2" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
-	Model    string   `placeholder:"MODEL" help:"${serve_model}"`
-	Adapter  string   `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
+	policyFlags
 	Listen   string   `default:"127.0.0.1:8000" help:"Address to listen on."`
 	Name     string   `help:"Name of the model as clients see it; default: that of the run or the folder."`
 	APIKey   string   `name:"api-key" env:"ITOOL_API_KEY" help:"${serve_apikey}"`
 	Insecure bool     `help:"${serve_insecure}"`
 	CORS     []string `name:"cors" placeholder:"ORIGIN" help:"${serve_cors}"`
 	Log      string   `name:"request-log" placeholder:"FILE" help:"${serve_log}"`
-	Weights  string   `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
-	Calls    string   `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
-	ToolsIn  string   `enum:"template,system" default:"template" help:"${serve_tools_in}"`
 	Requests int      `default:"256" help:"Most answers that wait or are drawn at a time; more are refused: try again."`
 	Tokens   int      `help:"${serve_tokens}"`
 	Answer   int      `default:"2048" help:"${serve_answer}"`
+}
+
+// policyFlags say which policy answers: one of a run, or a model.
+type policyFlags struct {
+	target
+	RunName string `arg:"" optional:"" name:"run" help:"Take a policy of this run."`
+	Round   int    `default:"-2" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
+	Model   string `placeholder:"MODEL" help:"${serve_model}"`
+	Adapter string `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
+	Weights string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
+	Calls   string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
+	ToolsIn string `enum:"template,system" default:"template" help:"${serve_tools_in}"`
 }
 
 func (c *serveCmd) Run(ctx context.Context, a *app) error {
@@ -154,8 +159,8 @@ func answerOn(ctx context.Context, s *serve.Server, listener net.Listener) error
 }
 
 // open opens the policy that the flags name: one of a run, or the one of --model. Without either it is the
-// demo's base model. The second result is what clients call the model unless --name says otherwise.
-func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, error) {
+// demo's base model. The second result is the name of the model unless --name says otherwise.
+func (c *policyFlags) open(ctx context.Context, a *app) (*policy.Policy, string, error) {
 	d, err := newDevice(a)
 	if err != nil {
 		return nil, "", err
@@ -206,7 +211,7 @@ func (c *serveCmd) open(ctx context.Context, a *app) (*policy.Policy, string, er
 
 // ofRun opens the policy of --round from the run's store. If --calls is auto, it takes the call format of
 // the run.
-func (c *serveCmd) ofRun(ctx context.Context, a *app, opt policy.Options) (*policy.Policy, error) {
+func (c *policyFlags) ofRun(ctx context.Context, a *app, opt policy.Options) (*policy.Policy, error) {
 	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
 		return nil, err

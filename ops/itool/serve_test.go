@@ -140,3 +140,32 @@ func TestServeFormat(t *testing.T) {
 		}
 	}
 }
+
+// TestChat: the verb talks with a model; what is typed is answered, and tools come from a file.
+func TestChat(t *testing.T) {
+	dir := t.TempDir()
+	base := writeBase(t, dir, nil)
+	tools := filepath.Join(dir, "tools.json")
+	if err := os.WriteFile(tools, []byte(`[{"name": "f", "parameters": {}}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := command(t, dir, "chat", "--model", base, "--tools", tools, "--temperature", "0", "--answer", "5")
+	c.Stdin = strings.NewReader("hello\n/quit\n")
+	out, err := c.CombinedOutput()
+	shown := string(out)
+	if err != nil || !strings.Contains(shown, "base. Type a message") || strings.Count(shown, "\n> ") != 2 ||
+		!strings.Contains(shown, "cut off") {
+		t.Errorf("%v: %s", err, shown)
+	}
+	for want, args := range map[string][]string{
+		"--tools":        {"--model", base, "--tools", filepath.Join(dir, "none.json")},
+		"want a list":    {"--model", base, "--tools", filepath.Join(base, "config.json")},
+		"--answer: 0":    {"--answer", "0"},
+		"no such folder": {"--model", filepath.Join(dir, "typo")},
+	} {
+		code, _, errs := itool(t, dir, append([]string{"chat"}, args...)...)
+		if code == 0 || !strings.Contains(errs, want) {
+			t.Errorf("%v: exit code %d, %s; want an error with %q", args, code, errs, want)
+		}
+	}
+}
