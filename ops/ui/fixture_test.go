@@ -211,3 +211,12 @@ func ask(t testing.TB, method, address string, change func(*http.Request)) (code
 	}
 	return answer.StatusCode, b.String(), answer.Header
 }
+
+// withCookie asks for a page as somebody who has given the key.
+func withCookie(t testing.TB, address, cookie string) string {
+	t.Helper()
+	_, body, _ := get(t, address, func(r *http.Request) {
+		r.Header.Set("Cookie", strings.SplitN(cookie, ";", 2)[0])
+	})
+	return body
+}
