@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -249,17 +250,30 @@ func (l *looker) state(s stage) string {
 		return stageWorking
 	case s.Queue.Waiting > 0:
 		return stageWaiting
-	case s.Total > 0 && s.Done >= s.Total || s.Name == "warmup" && l.begun():
+	case s.Total > 0 && s.Done >= s.Total || l.passed(s.Name):
 		return stageDone
 	}
 	return stageIdle
 }
 
-// begun reports whether the rounds have begun.
-func (l *looker) begun() bool {
+// passed reports whether the run has gone on from a stage that gathers: the round behind it is open.
+func (l *looker) passed(stage string) bool {
+	table := line.Rows(nil)
+	at := slices.IndexFunc(table, func(r line.Row) bool { return r.Spec().Name == stage })
+	if !table[at].Spec().Gather {
+		return false
+	}
+	current := -1 // the last round that has begun
 	for _, r := range l.view.Rounds {
 		if r.Record == schemas.RecordScore {
-			return true
+			current = max(current, r.Round)
+		}
+	}
+	for _, row := range table[at+1:] {
+		if row.Round != nil && row.When == line.EachRound {
+			return current >= 0 && slices.ContainsFunc(l.view.Rounds, func(r line.RoundView) bool {
+				return r.Record == row.Round.Result && r.Round == current
+			})
 		}
 	}
 	return false
@@ -272,9 +286,9 @@ func (l *looker) left(now time.Time) string {
 	}
 	left, known := progress.Left(l.ms, l.share(now), now)
 	if !known {
-		return "known after the first round"
+		return "how long it takes is known after the first round"
 	}
-	return left.Round(time.Second).String()
+	return "ends in about " + left.Round(time.Second).String()
 }
 
 // share is how much is done of what the run waits for.

@@ -5,6 +5,8 @@
   const root = document.documentElement, $ = (s, in_ = document) => in_.querySelector(s);
   const $$ = (s, in_ = document) => [...in_.querySelectorAll(s)];
   root.classList.add("scripted");
+  const shown = {}; // as the server wrote it: a panel that is the same again stays, with focus and selection
+  for (const box of $$("main [id], #head")) if (!box.closest("#tabs")) shown[box.id] = box.innerHTML;
 
   // Dark or light: the reader's choice, or else the system's.
   const store = (key, value) => { try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); } catch { return null; } };
@@ -127,8 +129,10 @@
   // Live: the server sends the panels that changed.
   const live = $("#live"), state = (name, title) => { if (live) { live.className = "live " + name; live.title = title; } };
   function put(id, html) {
-    const box = document.getElementById(id);
-    if (!box) return;
+    const box = document.getElementById(id), fresh = document.createElement("template");
+    fresh.innerHTML = html;
+    if (!box || shown[id] === fresh.innerHTML) return;
+    shown[id] = fresh.innerHTML;
     const opened = $$("details[open] > summary", box).map(s => s.textContent), search = $("[data-filter]", box)?.value;
     box.innerHTML = html;
     for (const s of $$("summary", box)) if (opened.includes(s.textContent)) s.parentElement.open = true;
@@ -186,7 +190,7 @@
       let from = 0;
       for (let i = 0; i <= j.y.length; i++) if (i === j.y.length || j.y[i] === null && !s.points) { part.push(...(s.points ? j.y.slice(from, i) : smooth(j.y.slice(from, i), by))); if (i < j.y.length) part.push(null); from = i + 1; }
       const c = colour(s.colour);
-      if (!s.points && by > 0) { data.push(j.y); options.push({ label: "", stroke: c, width: 1, alpha: 0.28, points: { show: false } }); }
+      if (!s.points && by > 0) { data.push(j.y); options.push({ label: s.label + ", every step", class: "raw", stroke: c, width: 1, alpha: 0.28, points: { show: false } }); }
       data.push(part);
       options.push({ label: s.label, stroke: c, width: s.points ? 0 : 2, points: { show: !!s.points, size: 7, fill: c }, spanGaps: !!s.points, value: (u, v) => v == null ? "–" : v.toPrecision(4) });
     }
