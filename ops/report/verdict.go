@@ -104,7 +104,8 @@ func (r *Report) sentence(what string, d *stats.Difference) Verdict {
 		}
 	}
 	return Verdict{
-		Tone: Neutral, Text: fmt.Sprintf("No effect of the %s is shown: %s", what, inPoints(d)), Next: r.noEffectNext(d),
+		Tone: Neutral, Text: fmt.Sprintf("No effect of the %s is shown: %s", what, inPoints(d)),
+		Next: r.noEffectNext(d),
 	}
 }
 

@@ -17,7 +17,9 @@ func difference(mean, low, high float64) *stats.Difference {
 func evaluated(status string, rounds int, e *report.Effect) *report.Report {
 	r := &report.Report{Run: "r1", Status: status, Config: json.RawMessage("{}"), Effect: e}
 	for round := -1; round <= rounds; round++ {
-		p := report.Policy{Round: round, Name: report.PolicyName(round), Status: "trained", Accuracy: &report.Accuracy{}}
+		p := report.Policy{
+			Round: round, Name: report.PolicyName(round), Status: "trained", Accuracy: &report.Accuracy{},
+		}
 		p.Accuracy.Calls = stats.Interval{Mean: 0.5, Low: 0.4, High: 0.6, N: 100}
 		p.Accuracy.Parsed = stats.Interval{Mean: 1, N: 100}
 		r.Policies = append(r.Policies, p)

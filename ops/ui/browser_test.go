@@ -130,7 +130,8 @@ func openTree(t *testing.T, ctx context.Context) {
 	until(t, ctx, `document.querySelector('#tree-list a[data-fill$="/s0-1"]')`)
 	do(t, ctx, chromedp.Click(`#tree-list a[data-fill$="/s0-1"]`, chromedp.ByQuery))
 	until(t, ctx, `document.querySelectorAll("#tree .q").length > 20`)
-	const closed = `[...document.querySelectorAll("#tree details:not([open])")].find(d => d.querySelector("[data-children]"))`
+	const closed = `[...document.querySelectorAll("#tree details:not([open])")]` +
+		`.find(d => d.querySelector("[data-children]"))`
 	before := eval[int](t, ctx, `document.querySelectorAll("#tree .q").length`)
 	do(t, ctx, chromedp.Evaluate(closed+`.querySelector("summary").focus()`, nil), chromedp.KeyEvent("\r"))
 	until(t, ctx, fmt.Sprintf(`document.querySelectorAll("#tree .q").length > %d`, before))

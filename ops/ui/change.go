@@ -29,7 +29,8 @@ func (s *Server) requeue(w http.ResponseWriter, r *http.Request) error {
 	var over *line.OverError
 	if errors.As(err, &over) {
 		w.WriteHeader(http.StatusConflict)
-		_, err = fmt.Fprintf(w, "the run is over (%s): itool fork %s begins another one from one of its rounds", over.Status, name)
+		_, err = fmt.Fprintf(w, "the run is over (%s): itool fork %s begins another one from one of its rounds",
+			over.Status, name)
 		return err
 	}
 	if err != nil {

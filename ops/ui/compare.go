@@ -32,8 +32,8 @@ func (c comparison) Both() bool { return c.Sides[0].Page != nil && c.Sides[1].Pa
 
 // Paired says how far the difference can be trusted.
 func (c comparison) Paired() string {
-	return "Two runs may have been evaluated on other rows and differ by their seeds: the difference of their accuracies " +
-		"is no effect of a setting. itool lab measures one, over several seeds and paired by row."
+	return "Two runs may have been evaluated on other rows and differ by their seeds: the difference of their " +
+		"accuracies is no effect of a setting. itool lab measures one, over several seeds and paired by row."
 }
 
 // compare shows two runs side by side.
@@ -85,7 +85,8 @@ func (c *comparison) fill() {
 		{"rounds", func(r *report.Report) int { return len(r.Rounds) }},
 		{"trees", func(r *report.Report) int { return total(r, func(x report.Round) int { return x.Trees }) }},
 		{"pairs", func(r *report.Report) int { return total(r, func(x report.Round) int { return x.Pairs }) }},
-		{"steps of the rounds", func(r *report.Report) int { return total(r, func(x report.Round) int { return x.Steps }) }},
+		{"steps of the rounds",
+			func(r *report.Report) int { return total(r, func(x report.Round) int { return x.Steps }) }},
 		{"items given up", func(r *report.Report) int { return len(r.Failures) }},
 	} {
 		x, y := valueOf(a.Report, f.value), valueOf(b.Report, f.value)

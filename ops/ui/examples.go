@@ -150,8 +150,8 @@ func (Examples) Merged(x inspect.Example) (out []Same) {
 // filterOf reads a filter from the query of an address.
 func filterOf(q url.Values) (inspect.Filter, error) {
 	f := inspect.Filter{
-		Effect: inspect.Effect(q.Get("effect")), Either: q.Get("type"), Category: q.Get("category"), Tool: q.Get("tool"),
-		Parameter: q.Get("parameter"), Part: q.Get("part"), Limit: mostExamples,
+		Effect: inspect.Effect(q.Get("effect")), Either: q.Get("type"), Category: q.Get("category"),
+		Tool: q.Get("tool"), Parameter: q.Get("parameter"), Part: q.Get("part"), Limit: mostExamples,
 	}
 	if id := q.Get("id"); id != "" {
 		f.IDs = []string{id}

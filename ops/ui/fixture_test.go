@@ -101,7 +101,8 @@ func (b fixture) examples() {
 		e := schemas.Example{
 			ID: fmt.Sprint("s0-", i), Source: "a.jsonl", Row: int32(i), Part: "train", Difficulty: "easy", Replay: true,
 			Messages: `[{"role":"user","content":"` + "question <b>" + fmt.Sprint(i) + `"}]`, Reference: "[f(a=1)]",
-			Tools: `[{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}}]`,
+			Tools: `[{"name":"f","parameters":{"type":"object","required":["a"],` +
+				`"properties":{"a":{"type":"integer"}}}}]`,
 		}
 		e.PromptIDs, e.AnswerIDs = make([]int32, 10+i), make([]int32, 3)
 		if i > 2 {
@@ -136,7 +137,8 @@ func (b fixture) fill() {
 	write(b, "policy", 1, "policy", schemas.Policy{
 		Checkpoint: "p-1", Parent: "p-0", Status: "trained", Steps: 2, Examples: 1,
 		Metrics: `{"pairs_kept":1,"pairs_foreign":0,"pairs_distinct":1}`,
-		Curve:   `[{"step":1,"loss":0.7,"chosen":-0.3,"rejected":-1.1},{"step":2,"loss":0.5,"chosen":-0.2,"rejected":-2}]`,
+		Curve: `[{"step":1,"loss":0.7,"chosen":-0.3,"rejected":-1.1},` +
+			`{"step":2,"loss":0.5,"chosen":-0.2,"rejected":-2}]`,
 	})
 	b.verdicts(1, true, true, true, false)
 	write(b, "failed", 0, "e9", schemas.Failed{
@@ -152,8 +154,8 @@ func (b fixture) tree(key string, nodes int) {
 	}}
 	for i := 1; i <= nodes; i++ {
 		c := schemas.Candidate{
-			Node: int32(i), Parent: int32((i - 1) / 4), Text: fmt.Sprintf("part %d ", i), Q: math.Sin(float64(i)), Prior: 0.5,
-			Visits: int32(nodes - i), Tokens: []int32{3},
+			Node: int32(i), Parent: int32((i - 1) / 4), Text: fmt.Sprintf("part %d ", i), Q: math.Sin(float64(i)),
+			Prior: 0.5, Visits: int32(nodes - i), Tokens: []int32{3},
 		}
 		if 4*i >= nodes {
 			c.Terminal, c.Pass, c.ErrorType = true, i%4 == 0, "parameter value"

@@ -19,8 +19,8 @@ import (
 )
 
 // Folders is the source of the runs in the folders below dir, as itool run leaves them: each has a broker and a
-// store of its own. A folder is opened while somebody looks and closed soon after, so that the page keeps nobody
-// from going on with a run. Close it.
+// store of its own. A folder is opened while somebody looks and closed soon after, so that the page is in no
+// way of those who go on with a run. Close it.
 func Folders(dir string, log *slog.Logger) *Many {
 	return &Many{dir: dir, log: log, open: map[string]*folder{}}
 }

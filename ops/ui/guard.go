@@ -35,8 +35,8 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	switch {
 	case !g.knows(r.Host):
-		http.Error(w, "this name is not one of the page's: ask by IP address or localhost, or start it with --host NAME",
-			http.StatusMisdirectedRequest)
+		http.Error(w, "this name is not one of the page's: ask by IP address or localhost, or start it with "+
+			"--host NAME", http.StatusMisdirectedRequest)
 	case crossSite(r):
 		http.Error(w, "requests from other sites are refused", http.StatusForbidden)
 	case g.key == "" || g.hasCookie(r):

@@ -146,7 +146,7 @@ const (
 	// budget is the share of the time that looking may take: a look that took a millisecond is followed by a
 	// hundred without. So the page takes at most a hundredth of a core, however large the run.
 	budget = 100
-	// againEvery is how long a run is left alone that cannot be reached, or that nobody works on.
+	// againEvery is how long a run is left alone that cannot be reached, or that has not begun.
 	againEvery = 5 * time.Second
 )
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -165,7 +164,7 @@ type stage struct {
 const (
 	stageDone    = "done"
 	stageWorking = "working"
-	stageWaiting = "waiting" // items wait, and nobody works on them
+	stageWaiting = "waiting" // items wait, and no worker has one
 	stageIdle    = "idle"
 )
 
@@ -303,9 +302,9 @@ func (l *looker) share(now time.Time) float64 {
 		}
 		return float64(done) / float64(r.Total)
 	}
-	for stage := range maps.Keys(l.news) {
-		s := stage
-		if h := l.news[s]; l.queues[s].InWork > 0 && h.Total > 0 && line.Rows(nil).Gathers(s) && now.Sub(h.at) < time.Minute {
+	for s, h := range l.news {
+		recent := l.queues[s].InWork > 0 && now.Sub(h.at) < time.Minute
+		if recent && h.Total > 0 && line.Rows(nil).Gathers(s) {
 			return float64(h.Done) / float64(h.Total)
 		}
 	}

@@ -19,7 +19,7 @@ type page struct {
 	Live    bool // the panels are kept current; false: it is a file
 	Report  *report.Report
 	Stages  []stage
-	Left    string // "": the run is over, or nobody knows
+	Left    string // "": the run is over
 	Elapsed string
 	Waits   []string
 	Failed  int
@@ -200,7 +200,8 @@ type tab struct{ Name, Title string }
 func (p *page) Tabs() []tab {
 	return []tab{
 		{"curves", "Curves"}, {"examples", "Examples"}, {"trees", "Trees"}, {"data", "Data"}, {"lineage", "Lineage"},
-		{"diagnostics", "Diagnostics"}, {"settings", "Settings"}, {"failed", "Failed items"}, {"benchmark", "Evaluation"},
+		{"diagnostics", "Diagnostics"}, {"settings", "Settings"}, {"failed", "Failed items"},
+		{"benchmark", "Evaluation"},
 	}
 }
 

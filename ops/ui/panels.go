@@ -204,7 +204,8 @@ func (p *page) Lineage() *Graph {
 		if i > 0 {
 			y := n.Y + nodeHeight/2
 			g.Edges = append(g.Edges, Edge{
-				Path: fmt.Sprintf("M%d %d H%d", n.X-gapX, y, n.X-3), X: n.X - gapX/2, Y: y - 8, Text: trainedOn(x), Same: same,
+				Path: fmt.Sprintf("M%d %d H%d", n.X-gapX, y, n.X-3), X: n.X - gapX/2, Y: y - 8, Text: trainedOn(x),
+				Same: same,
 			})
 		}
 		g.Nodes = append(g.Nodes, n)

@@ -314,7 +314,7 @@ func TestTrees(t *testing.T) {
 	}
 }
 
-// TestFreeze: the file holds the page with examples and trees, and asks nobody for anything.
+// TestFreeze: the file holds the page with examples and trees, and asks no server for anything.
 func TestFreeze(t *testing.T) {
 	b := newFixture(t, nil, "r1")
 	b.fill()
@@ -324,13 +324,17 @@ func TestFreeze(t *testing.T) {
 	if code != http.StatusOK {
 		t.Fatalf("code %d: %s", code, html)
 	}
-	for _, want := range []string{`data-effect="won"`, `class="tree"`, "var uPlot=", "class=\"sentence\"", "Failed items"} {
+	for _, want := range []string{
+		`data-effect="won"`, `class="tree"`, "var uPlot=", `class="sentence"`, "Failed items",
+	} {
 		if !strings.Contains(html, want) {
 			t.Errorf("the file lacks %q", want)
 		}
 	}
 	checkHarmless(t, html)
-	for _, bad := range []string{"<script src", "<img", `href="/`, `href="http`, "@import", "url(http", "data-events", "<link"} {
+	for _, bad := range []string{
+		"<script src", "<img", `href="/`, `href="http`, "@import", "url(http", "data-events", "<link",
+	} {
 		rest := html
 		if script := strings.LastIndex(html, "<script>"); script > 0 {
 			rest = html[:script] // what stands in our script is no link
