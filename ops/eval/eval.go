@@ -1,9 +1,10 @@
 // Package eval asks a model the questions of a benchmark or of a dataset, and judges its answers.
 //
-// Load reads the questions. Ask has a Model answer them and keeps the answers in a folder, in the result
-// format of the Berkeley Function Calling Leaderboard: that folder is all there is to resume from, and
-// bfcl-eval can judge it. Judge makes verdicts from such a folder, also of one that bfcl-eval wrote.
-// Summarise and Text are for people.
+// Options.BFCL, APIBank and Load read the questions; those of BFCL's multi-turn categories are
+// conversations. Ask has a Model answer them and keeps the answers in a folder, in the result format of the
+// Berkeley Function Calling Leaderboard: that folder is all there is to resume from, and bfcl-eval can judge
+// it. Judge makes verdicts from such a folder, also of one that bfcl-eval wrote. Summarise and Text are for
+// people.
 //
 // It differs from the stage evaluate in that no run, broker or store is needed, and that the model may be
 // one behind an endpoint.
