@@ -13,7 +13,9 @@ package doctor
 import (
 	"fmt"
 	"runtime"
+	"strings"
 
+	"itool/ops/device"
 	"itool/stages/policy/kernel/cpu"
 )
 
@@ -40,6 +42,23 @@ func Kernels(level string) Finding {
 	}
 	if dev.Name() == "cpu/go" {
 		f.Found += "; plain Go, many times slower than AVX2"
+	}
+	return f
+}
+
+// GPUs lists the GPUs with their memory, or says why there are none.
+func GPUs() Finding {
+	f := Finding{What: "GPUs"}
+	all, err := device.GPUs()
+	if err != nil {
+		f.Found = "none: " + err.Error()
+		return f
+	}
+	for _, g := range all {
+		f.Found += fmt.Sprintf("%s, %s free of %s; ", g.Name, size(uint64(g.Free)), size(uint64(g.Total)))
+	}
+	if f.Found = strings.TrimSuffix(f.Found, "; "); f.Found == "" {
+		f.Found = "0 devices"
 	}
 	return f
 }

@@ -3,12 +3,12 @@ package main
 import (
 	"runtime"
 
+	"itool/ops/device"
 	"itool/stages/policy"
 	"itool/stages/policy/kernel"
-	"itool/stages/policy/kernel/cpu"
 )
 
-// engine computes on all cores of this machine.
+// engine computes on one device: all cores of this machine, or a GPU.
 type engine struct {
 	*policy.Engine
 	device kernel.Device
@@ -28,11 +28,14 @@ func newEngine(a *app) (*engine, error) {
 
 // newDevice is what every verb computes with.
 func newDevice(a *app) (kernel.Device, error) {
-	d, err := cpu.New(cpu.Options{Level: a.kernels})
-	if err != nil {
-		return nil, coded(exitUsage, "--kernels, or ITOOL_KERNELS: %w", err)
+	d, err := device.Open(a.device, a.kernels)
+	switch {
+	case err == nil:
+		return d, nil
+	case a.device != "" && a.device != "cpu":
+		return nil, coded(exitUsage, "--device, or ITOOL_DEVICE: %w", err)
 	}
-	return d, nil
+	return nil, coded(exitUsage, "--kernels, or ITOOL_KERNELS: %w", err)
 }
 
 // orCores is the number of items in work at once: as many as asked for, else one for each

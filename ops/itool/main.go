@@ -69,6 +69,7 @@ type commands struct {
 	Build    versionCmd  `cmd:"" name:"version" help:"${commands_build}"`
 
 	Cache   string           `env:"ITOOL_CACHE" placeholder:"DIR" help:"${commands_cache}"`
+	Device  string           `env:"ITOOL_DEVICE" placeholder:"DEVICE" help:"${commands_device}"`
 	Kernels string           `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"${commands_kernels}"`
 	Verbose bool             `short:"v" help:"Say more on stderr."`
 	Version kong.VersionFlag `help:"Print the version."`
@@ -83,6 +84,7 @@ type app struct {
 	color   bool // out is a terminal that shows colours
 	verbose bool
 	cache   string // folder for models that are made of GGUF files and runs; "" = the user's
+	device  string // what computes: cpu, cuda:N or auto; "" = cpu
 	kernels string // the kernel level to compute at; "" = the best
 }
 
@@ -150,7 +152,7 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	context.AfterFunc(ctx, stop) // a second signal kills
 
 	a := newApp(stdout, stderr, isTerminal(outFile), isTerminal(errFile), cmds.Verbose)
-	a.cache, a.kernels = cmds.Cache, cmds.Kernels
+	a.cache, a.device, a.kernels = cmds.Cache, cmds.Device, cmds.Kernels
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(a)
 	var c *codedError

@@ -12,6 +12,7 @@ import (
 	"itool/ops/courier"
 	"itool/schemas"
 	"itool/stages"
+	"itool/stages/policy/kernel"
 )
 
 // item is one delivery in one slot.
@@ -51,6 +52,15 @@ type waitError struct{ what string }
 
 func (e *waitError) Error() string { return "waiting: " + e.what }
 
+// ofDevice makes of a device's failure an error that hands the item back: a worker whose GPU is full or gone
+// cannot serve it, but another one may, and it is no failed attempt of the item.
+func ofDevice(err error) error {
+	if failure := (*kernel.Failure)(nil); errors.As(err, &failure) {
+		return &waitError{"needs a device that can go on: " + err.Error()}
+	}
+	return err
+}
+
 // run serves the item until it has a result or a failure record, or goes back to the queue. waits is
 // true if this worker cannot serve the item: it went back, and the slot is free for others.
 func (it *item) run(ctx context.Context) (waits bool) {
@@ -60,7 +70,7 @@ func (it *item) run(ctx context.Context) (waits bool) {
 	beat := make(chan struct{})
 	go func() { defer close(beat); it.heartbeat(ctx, cancel) }()
 
-	err := it.hold(ctx, it.serve)
+	err := ofDevice(it.hold(ctx, it.serve))
 	var wait *waitError
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, broker.ErrNoRun):
@@ -270,6 +280,7 @@ func process(ctx context.Context, s stages.Stage, in stages.Input, out stages.Ou
 			err = fmt.Errorf("%s: panic: %v\n%s", s.Spec().Name, p, debug.Stack())
 		}
 	}()
+	defer kernel.Catch(&err) // where no door of the engine does
 	return s.Process(ctx, in, out)
 }
 

@@ -12,6 +12,7 @@
 //     the place of its result.
 //   - Broker or store fail: the slot keeps its item and tries again. This is no failed attempt.
 //   - A worker is killed: its item goes to another worker after AckWait.
+//   - The device is lost or full: the item goes back to its queue. This is no failed attempt.
 //   - Only a newer worker can serve an item: it goes back to its queue for a while, and holds no slot.
 //   - The result exists already: it is adopted if it answers the same input.
 package worker
