@@ -32,7 +32,7 @@ func S3(r Role, bucket, prefix string) ([]byte, error) {
 		objects([]string{"s3:GetObject"}, append([]string{storage.IdentityKey}, r.Store.Read...)...),
 	}}
 	if len(r.Store.Write) > 0 {
-		p.Statement = append(p.Statement, 
+		p.Statement = append(p.Statement,
 			objects([]string{"s3:PutObject", "s3:AbortMultipartUpload"}, r.Store.Write...),
 			objects([]string{"s3:GetObject"}, r.Store.Write...)) // what is there already is compared
 	}

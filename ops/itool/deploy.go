@@ -23,7 +23,8 @@ type deployCmd struct {
 func (c *deployCmd) Help() string {
 	return "Writes auth.conf for the nats-servers, with a user for each stage, the keeper, publishers, viewers and " +
 		"operators, and for each of them a policy of the store (s3/NAME.json). No login may do more than " +
-		"its work needs. The passwords are read from the server's environment: the variables are listed in passwords.env.\n\n" +
+		"its work needs. The passwords are read from the server's environment: the variables are listed in " +
+		"passwords.env.\n\n" +
 		"A worker then logs in with --user NAME --inbox NAME."
 }
 
