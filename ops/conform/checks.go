@@ -74,6 +74,9 @@ func (t *trial) allAnswered(ctx context.Context, items []broker.Message) bool {
 			continue
 		}
 		fine = false
+		if ctx.Err() != nil {
+			return false // interrupted: nothing is known
+		}
 		t.found(Fail, "%v has no result: %s", item.Address, t.became(ctx, item))
 	}
 	return fine

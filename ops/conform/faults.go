@@ -211,7 +211,7 @@ func (t *trial) hold(ctx context.Context) (item broker.Message, ok bool, err err
 	}
 	tried := func() bool { return len(t.published(t.w.answer(item.Address))) > 0 }
 	t.until(ctx, t.w.Patience, func() bool { return tried() || t.has(ctx, failed(item)) || !t.program.running() })
-	if !tried() {
+	if !tried() && ctx.Err() == nil {
 		t.found(Fail, "the item's result was not published: %s", t.became(ctx, item))
 	}
 	return item, tried(), ctx.Err()
