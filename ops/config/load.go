@@ -63,6 +63,7 @@ func load(base Config, overlay func(*loader) error) (Config, error) {
 	return l.finish()
 }
 
+// overlaid makes the tree of base and applies overlay to it.
 func overlaid(base Config, overlay func(*loader) error) (*loader, error) {
 	l := &loader{lines: map[string]string{}}
 	if err := l.start(base); err != nil {
@@ -170,7 +171,8 @@ func (l *loader) node(file, path string, into map[string]any, n ast.Node) error 
 	return nil
 }
 
-// value sets key in the section into to what leaf returns. If key is a section itself, down overlays it.
+// value sets key in the section into to what leaf returns. If key is a section itself, down overlays it. at is the
+// file and line, or the flag, for errors.
 func (l *loader) value(
 	at, path, key string, into map[string]any, down func(map[string]any) error, leaf func() (any, error),
 ) error {

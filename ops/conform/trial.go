@@ -132,7 +132,7 @@ func (t *trial) answered(ctx context.Context, item broker.Message) bool {
 
 // failed is the address of an item's failure record.
 func failed(item broker.Message) broker.Address {
-	return broker.Address{Run: item.Run, Record: "failed", Round: item.Round, Key: item.Key}
+	return broker.Address{Run: item.Run, Record: schemas.RecordFailed, Round: item.Round, Key: item.Key}
 }
 
 // signals are those that were seen about an item: all, or only some kinds.

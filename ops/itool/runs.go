@@ -109,6 +109,7 @@ func runStatuses(ctx context.Context, c *courier.Courier) ([]runStatus, error) {
 	return all, nil
 }
 
+// statusOf looks at one run. waits is what all workers say that they wait for, which explains why a run stands still.
 func statusOf(ctx context.Context, c *courier.Courier, run string, waits []courier.Waiting) (runStatus, error) {
 	r := runStatus{Run: run, Status: statusRunning}
 	view, err := line.Rows(nil).Look(ctx, c, run)

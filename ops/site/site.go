@@ -70,6 +70,20 @@ const (
 // HasRuns tells whether dir is a folder that OpenFolder has made.
 func HasRuns(dir string) bool { return exists(filepath.Join(dir, "broker")) }
 
+// Option changes how OpenFolder serves a folder.
+type Option func(*options)
+
+type options struct {
+	noToken bool
+	store   StoreLogin
+}
+
+// WithStoreLogin says how to log in at the store of the folder, if that is elsewhere.
+func WithStoreLogin(l StoreLogin) Option { return func(o *options) { o.store = l } }
+
+// WithoutToken lets everybody on this machine reach the broker.
+func WithoutToken(o *options) { o.noToken = true }
+
 // OpenFolder opens broker and store in dir, and makes dir if it is missing. With NoPort,
 // it connects to the process that serves the folder, if there is one; with a port, a
 // folder that is served already is an error (fs.ErrExist), and the broker wants the token that the folder

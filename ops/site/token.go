@@ -113,20 +113,7 @@ func checkAddress(addresses string) error {
 	return nil
 }
 
-// Option changes how OpenFolder serves a folder.
-type Option func(*options)
-
-type options struct {
-	noToken bool
-	store   StoreLogin
-}
-
-// WithStoreLogin says how to log in at the store of the folder, if that is elsewhere.
-func WithStoreLogin(l StoreLogin) Option { return func(o *options) { o.store = l } }
-
-// WithoutToken lets everybody on this machine reach the broker.
-func WithoutToken(o *options) { o.noToken = true }
-
+// token is the token that the broker of a folder wants; "": none.
 func (o options) token(dir string, port int) (string, error) {
 	if o.noToken || port == NoPort {
 		return "", nil

@@ -40,8 +40,8 @@ var (
 	errEnded     = errors.New("the run has ended")
 )
 
-// An item that waits for a newer worker goes back to its queue for the first of these. Each further time
-// doubles it, up to the second: thousands of such items must not keep the workers busy.
+// An item that needs a newer worker goes back to its queue for waitPause. Each further time the pause doubles, up
+// to maxWaitPause: thousands of such items must not keep the workers busy.
 const (
 	waitPause    = 5 * time.Second
 	maxWaitPause = 2 * time.Minute

@@ -12,8 +12,9 @@ import (
 	"itool/schemas"
 )
 
-// A queue holds what any client of the broker publishes to its subjects. The manifest of the round says which
-// of it is an item: the rest is dropped without a result and without a failure record. The keeper counts it.
+// A queue holds every message that a client of the broker publishes to its subjects. The manifest of the round
+// says which of them are items. The worker drops the others without a result and without a failure record. The
+// keeper counts them.
 
 // maxManifests is how many manifests a worker remembers: those of the rounds that it serves at a time.
 const maxManifests = 16

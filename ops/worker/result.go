@@ -78,9 +78,9 @@ func (it *item) adopt(ctx context.Context) error {
 	return nil
 }
 
-// refusedResult is the error of an item whose place a wrong result has. The keeper takes such a result out,
-// and the item is tried again; or it gives the item up, which leaves nothing to do. The result of a whole
-// round, if it comes from a stage and not from a stray client, is judged by the worker alone.
+// refusedResult is the error of an item that has a wrong result already. The keeper removes such a result, and
+// the item is tried again; or the keeper gives the item up, and nothing is left to do. If a stage has written the
+// result of a whole round, not a stray client, the worker decides alone.
 func (it *item) refusedResult(ctx context.Context, ofStage bool, why error) error {
 	if it.spec.Gather && ofStage {
 		return stages.Reject(why)

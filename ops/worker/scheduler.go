@@ -113,8 +113,8 @@ func (s *scheduler) done(it *item) {
 	}
 }
 
-// list returns the runs to serve, by priority, equal ones beginning with the one after the last that was
-// served.
+// list returns the runs to serve, the highest priority first. Runs of the same priority take turns: the first of
+// them is the one after the run that was served last.
 func (s *scheduler) list(ctx context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

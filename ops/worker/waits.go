@@ -43,7 +43,8 @@ func (w *waits) release(it *item) {
 	delete(w.held, it)
 }
 
-// handBack notes what items of a queue wait for that went back to it. It is forgotten if none comes again.
+// handBack notes why an item went back to its queue. The note ends at forget, unless an item goes back for the
+// same reason before.
 func (w *waits) handBack(it *item, what string, forget time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

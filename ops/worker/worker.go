@@ -39,7 +39,7 @@ const MaxAttempts = 5
 // Worker runs stages. Fill it in, then call Run once.
 type Worker struct {
 	Courier *courier.Courier
-	Stages  []stages.Stage // by priority: of a run's items, those of the first of these stages come first
+	Stages  []stages.Stage // by priority: of the same run, items of an earlier stage are taken first
 	Name    string         // shown in headers and failure records
 	Slots   int            // items at once, ≥ 1
 	Cache   string         // folder for copies of policies, by digest; "": read them from the store
@@ -72,8 +72,7 @@ type Worker struct {
 	leaving   chan struct{} // closed when no slot takes another item
 }
 
-// An idle worker looks for work on every hint, and after pauses that grow from the first of these to
-// the second.
+// An idle worker looks for work on every hint, and after pauses that grow from shortPause to longPause.
 const (
 	shortPause = 20 * time.Millisecond // also the shortest time between two hints that wake a slot
 	longPause  = 2 * time.Second       // what a lost hint costs at most

@@ -9,6 +9,24 @@ import (
 	"unicode/utf8"
 )
 
+// Literal reads one Python literal, such as {'name': 'f', 'on': True}, with nothing but blanks
+// around it. It evaluates nothing. The error is a *SyntaxError.
+func Literal(text string) (Value, error) {
+	c, err := newCursor(text)
+	if err != nil {
+		return Value{}, err
+	}
+	c.blanks()
+	v, err := c.value()
+	if err != nil {
+		return Value{}, err
+	}
+	if c.blanks(); !c.end() {
+		return Value{}, c.want("the end")
+	}
+	return v, nil
+}
+
 // Number and string literals, as Python writes them.
 
 func digit(b byte) bool { return b >= '0' && b <= '9' }

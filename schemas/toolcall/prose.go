@@ -46,6 +46,7 @@ func IsProse(answer string) bool {
 // reads them as a call.
 var aside = regexp.MustCompile(`^[\p{L}\p{N}_]+\s+\([^=]*\)\W*$`)
 
+// says reports whether a character can carry meaning: a letter, a number or a symbol such as 👍.
 func says(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.So, r)
 }
@@ -69,6 +70,7 @@ func holdsCall(text string) bool {
 			continue
 		}
 		*c = start
+		// What reads as calls and has a parenthesis behind it is a link: [f()](url).
 		if _, err := c.answer(); err != nil || c.peek() != '(' {
 			return true
 		}

@@ -31,7 +31,7 @@ type answer struct {
 	Error    string    `json:"error"`
 }
 
-// start starts bench.py and lets it prepare a job.
+// start starts bench.py, in the root of the repository, and lets it prepare a job. close ends it.
 func start(python string, job any) (*peer, error) {
 	cmd := exec.Command(python, "integration/peers/bench.py")
 	cmd.Stderr = io.Discard
@@ -58,6 +58,7 @@ func start(python string, job any) (*peer, error) {
 	return p, nil
 }
 
+// ask sends one line of JSON and waits for the answer. A process that takes longer than limit is killed.
 func (p *peer) ask(v any) (answer, error) {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 // request is one call of an API.
 type request struct {
 	args     map[string]python.Value
-	db       python.Value // of the API; nil
-	accounts python.Value
+	db       python.Value // the API's database; nil: it has none
+	accounts python.Value // {name: account}, for APIs that want a token
 }
 
 // text is an argument; "" if it is not given.

@@ -9,6 +9,9 @@ import (
 	"itool/schemas/toolcall/bfcl/multiturn/python"
 )
 
+// The APIs of a home, hotels, music and mail. Each gets a call and returns its result; an error says why the
+// original refuses the call.
+
 func queryScene(q *request) (python.Value, error) {
 	scene, ok := entry(q.db, strings.ToLower(strip(q.text("name"))))
 	if !ok {

@@ -54,7 +54,7 @@ func (f *File) config(tied bool) (c model.Config, err error) {
 		return c, fmt.Errorf("gguf: architecture %.40q is not supported: llama, qwen2, qwen3, smollm3 and granite are",
 			arch)
 	}
-	if err := f.one(arch); err != nil {
+	if err := f.refuseOthers(arch); err != nil {
 		return c, fmt.Errorf("gguf: %w", err)
 	}
 	c.TieEmbeddings = tied
@@ -64,7 +64,7 @@ func (f *File) config(tied bool) (c model.Config, err error) {
 	if err := f.family(arch, &c); err != nil {
 		return c, fmt.Errorf("gguf: %w", err)
 	}
-	if c.BOS, c.EOS, err = f.ends(); err != nil {
+	if c.BOS, c.EOS, err = f.endTokens(); err != nil {
 		return c, fmt.Errorf("gguf: %w", err)
 	}
 	if err := c.Validate(); err != nil {
@@ -73,8 +73,8 @@ func (f *File) config(tied bool) (c model.Config, err error) {
 	return c, nil
 }
 
-// one refuses a part of a model, and settings that would compute another one.
-func (f *File) one(arch string) error {
+// refuseOthers refuses a part of a model, and settings that would compute another one.
+func (f *File) refuseOthers(arch string) error {
 	if parts, err := f.integerOr("split.count", 1); err != nil {
 		return err
 	} else if parts > 1 {
@@ -164,12 +164,12 @@ func (f *File) shape(arch string, c *model.Config) (err error) {
 	return err
 }
 
-// none is what some writers put for a token that there is not: −1 as uint32. No ID is as large.
-const none = 1<<31 - 1
+// noToken is the least ID that stands for no token: some writers put −1 as uint32.
+const noToken = 1<<31 - 1
 
-// ends are the tokens that begin a text and that end an answer, as far as the file names them: end of
+// endTokens are the tokens that begin a text and that end an answer, as far as the file names them: end of
 // text, of turn, of message.
-func (f *File) ends() (bos, eos []int32, err error) {
+func (f *File) endTokens() (bos, eos []int32, err error) {
 	for _, name := range []string{"bos", "eos", "eot", "eom"} {
 		key := "tokenizer.ggml." + name + "_token_id"
 		if _, ok := f.meta[key]; !ok {
@@ -179,7 +179,7 @@ func (f *File) ends() (bos, eos []int32, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if id >= none {
+		if id >= noToken {
 			continue
 		}
 		if name == "bos" {

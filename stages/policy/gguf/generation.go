@@ -9,7 +9,7 @@ import (
 // makers recommend to draw, as far as the file says so. nil: it says nothing.
 func (f *File) Generation() ([]byte, error) {
 	c := map[string]any{}
-	bos, eos, err := f.ends()
+	bos, eos, err := f.endTokens()
 	if err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
 	}
@@ -25,7 +25,7 @@ func (f *File) Generation() ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("gguf: %w", err)
 		}
-		if id < none {
+		if id < noToken {
 			c["pad_token_id"] = id
 		}
 	}

@@ -64,7 +64,7 @@ func (t *Tokenizer) addedTokens(tokens []addedToken, vocab map[string]int32) err
 			return err
 		}
 	}
-	// A text that has a special token's content is cut there before merging, or else must not become it.
+	// A rendered text is cut at the content of a special token; in any other text it must not become the token.
 	maps.DeleteFunc(t.merges, func(_ uint64, m merged) bool { return t.control[m.id] })
 	slices.SortFunc(t.specials, func(a, b string) int { return int(t.added[a] - t.added[b]) })
 	return nil
@@ -103,7 +103,7 @@ func (t *Tokenizer) addToken(a *addedToken, inVocab bool) error {
 	return nil
 }
 
-// add adds a token, which looks like found in a normalised text.
+// add adds a token. found is its content in a normalised text.
 func (m *matchers) add(a *addedToken, found string) error {
 	if !a.Normalized {
 		m.raw = m.raw.add(a.Content, a.ID)

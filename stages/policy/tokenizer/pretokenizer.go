@@ -42,8 +42,7 @@ func fields(raw json.RawMessage, where string, v any) error {
 
 func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
 
-// preTokenizer reads the steps that cut a text. What the last of them makes must be bytes, so there is one
-// ByteLevel.
+// preTokenizer reads the steps that cut a text. One of them must be ByteLevel, because merges work on bytes.
 func (t *Tokenizer) preTokenizer(raw json.RawMessage) error {
 	const where = "pre_tokenizer"
 	if isNull(raw) {

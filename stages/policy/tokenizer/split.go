@@ -38,7 +38,7 @@ const (
 	small        = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
 	blanks       = `|\s*[\r\n]+|\s+(?!\S)|\s+`
 
-	// Digits is what the step Digits with individual_digits cuts by, but for numbers of Unicode 17.
+	// Digits is the expression of the step Digits with individual_digits, without the numbers of Unicode 17.
 	Digits = `\p{N}`
 
 	// Pattern is the pattern that Train writes. Letters never share a token with a space, a quote or

@@ -12,8 +12,8 @@ import (
 )
 
 // Train learns a byte-level BPE vocabulary and returns it as a tokenizer.json, which both Open and
-// Hugging Face tokenizers read. Texts are split by Pattern: a token with letters has nothing else but
-// perhaps a "_" before them, and every digit is a token of its own.
+// Hugging Face tokenizers read. Texts are split by Pattern: a token of letters holds nothing else,
+// except that it may begin with a "_", and every digit is a token of its own.
 //
 // vocab is the size of the vocabulary: 256 bytes, the merges, and special, whose IDs come last. The
 // result is smaller if no pair of tokens is left that occurs twice. Special tokens in the texts are

@@ -2,6 +2,10 @@ package cuda
 
 import "fmt"
 
+// The launches of kernels that work on rows: norms, copies, embeddings, sums (norm.cu, rows.cu, sums.cu). Every
+// argument is an address on the device, which is read later, in the order of the launches. Errors are those of a
+// launch.
+
 // rowBlock is the block of kernels with a block for each row.
 var rowBlock = Dim{256, 1, 1}
 

@@ -13,10 +13,10 @@ const (
 	opBehind           // to, if one of the sequences ends here; negate: if none does
 	opStart            // to, at the beginning of the text
 	opEnd              // to, at the end of the text
-	opAtomic           // first, whose first way through counts, then to
+	opAtomic           // first, of which only the first match counts, then to
 )
 
-// step is one step of a program. A step that goes on at the same place stands behind those that it asks.
+// step is one step of a program. It comes after every step whose answer it needs at the same place of the text.
 type step struct {
 	op        op
 	negate    bool
@@ -151,7 +151,7 @@ func (b *builder) node(n *node, to int32) int32 {
 	}
 }
 
-// repeat writes the body out as often as it must come, and then as often as it may.
+// repeat writes the body min times, and then as often as it may still come.
 func (b *builder) repeat(n *node, to int32) int32 {
 	body := n.subs[0]
 	split := func(again, on int32) int32 {
@@ -181,8 +181,8 @@ func (b *builder) repeat(n *node, to int32) int32 {
 	return to
 }
 
-// order numbers the steps so that each comes behind the steps that it asks at its own place. ok is false if
-// there is no such order: then a loop could go round without reading anything.
+// order sorts the steps so that each comes after those whose answers it needs at the same place of the text. ok is
+// false if there is no such order: then a loop could go round without reading anything.
 func (b *builder) order() (number []int32, ok bool) {
 	const open, done = 1, 2
 	state := make([]uint8, len(b.steps))

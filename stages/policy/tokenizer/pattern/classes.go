@@ -9,8 +9,8 @@ import (
 // endOfText is the class behind the last code point. No set has it.
 const endOfText = 0
 
-// classes are the coarsest partition of the code points of which every set of an expression consists. So a
-// step looks a set up by a small number.
+// classes divide the code points into as few parts as possible, so that each set of an expression consists of
+// whole parts. A step then looks up a small number instead of a code point.
 type classes struct {
 	from  []rune   // where each part begins; the first is 0
 	class []uint16 // the class of each part, at least 1

@@ -19,7 +19,7 @@ const (
 	kindRepeat               // its sub min to max times; max −1: without end
 	kindAhead                // its sub matches what follows
 	kindBehind               // one of its subs, which are sequences of sets, stands before
-	kindAtomic               // its sub, without a second try
+	kindAtomic               // its sub, which is not tried in another way later
 	kindStart                // the beginning of the text
 	kindEnd                  // the end of the text
 )
@@ -30,7 +30,7 @@ type node struct {
 	subs     []*node
 	min, max int
 	lazy     bool // as few repetitions as possible
-	place    bool // it only says where it stands: Oniguruma repeats no such thing
+	place    bool // an assertion without length, such as ^: Oniguruma does not repeat it
 	negate   bool
 }
 

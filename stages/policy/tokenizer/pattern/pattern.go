@@ -5,7 +5,7 @@
 // It reads what the expressions of tokenizers consist of: characters and their escapes, brackets with ranges,
 // other brackets and && in them, \s \d \w \p{…} and their opposites, alternatives, groups, look-around, atomic
 // groups, greedy, lazy and possessive repetitions, (?i: ) around ASCII, and ^ $ \A \z \Z \b \B. Compile refuses
-// everything else by name and place, and so it does with what other libraries read in another way.
+// everything else, and what other libraries read in another way; its error names the part and its place.
 //
 //	p, err := pattern.Compile(`\p{L}+(?!\S)|\s+`)
 //	spans := p.Spans(nil, "to be")
@@ -98,7 +98,7 @@ func (p *Pattern) Spans(dst []Span, text string) []Span {
 	return dst
 }
 
-// keep is the length of the texts, in code points, for whose size memory is kept.
+// keep is the longest text, in code points, whose memory is kept for the next call.
 const keep = 1 << 16
 
 // scratch is the memory for one text of n code points.

@@ -120,7 +120,7 @@ func (p *parser) brackets() set {
 	return s
 }
 
-// common is what the ranges have in common with the parts before, if there are some.
+// common intersects the ranges with the parts before an &&, if there are some.
 func (p *parser) common(all set, some bool, ranges []codepoint.Range) set {
 	switch {
 	case len(ranges) == 0:

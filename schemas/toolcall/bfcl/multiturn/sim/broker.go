@@ -149,7 +149,7 @@ func (b *broker) updateMarket(a []Value) (Value, error) {
 }
 
 func (b *broker) symbolOf(a []Value) (Value, error) {
-	if _, err := python.NewDict().Has(a[0]); err != nil {
+	if err := hashable(a[0]); err != nil {
 		return nil, err
 	}
 	name, _ := a[0].(string)
@@ -315,7 +315,7 @@ func (b *broker) logout([]Value) (Value, error) {
 }
 
 func (b *broker) available(a []Value) (Value, error) {
-	if _, err := python.NewDict().Has(a[0]); err != nil {
+	if err := hashable(a[0]); err != nil {
 		return nil, err
 	}
 	list := &python.List{}

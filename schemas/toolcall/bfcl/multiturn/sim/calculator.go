@@ -240,7 +240,7 @@ func (calculator) si(a []Value) (Value, error) {
 }
 
 func factor(unit Value) (Value, bool, error) {
-	if _, err := python.NewDict().Has(unit); err != nil {
+	if err := hashable(unit); err != nil {
 		return nil, false, err
 	}
 	name, _ := unit.(string)

@@ -245,7 +245,7 @@ func (c *car) temperature([]Value) (Value, error) {
 func (c *car) weather([]Value) (Value, error) { return python.Record("error", 404), nil }
 
 func (c *car) headlights(a []Value) (Value, error) {
-	if _, err := python.NewDict().Has(a[0]); err != nil && python.TypeName(a[0]) != "list" {
+	if err := hashable(a[0]); err != nil && python.TypeName(a[0]) != "list" {
 		return fail("Invalid headlight mode.")
 	}
 	switch a[0] {

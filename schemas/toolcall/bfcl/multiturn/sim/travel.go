@@ -94,6 +94,12 @@ func (t *travel) methods() map[string]method {
 	}
 }
 
+// hashable refuses a value that has no hash, such as a list: the original looks it up in a dict or set, which raises.
+func hashable(v Value) error {
+	_, err := python.NewDict().Has(v)
+	return err
+}
+
 // refuse is {status: False, "error": text}, without status if its name is empty.
 func refuse(status, template string, args ...Value) (Value, error) {
 	text, err := format(template, args...)
@@ -224,7 +230,7 @@ func (t *travel) listAirports([]Value) (Value, error) {
 }
 
 func (t *travel) nearest(a []Value) (Value, error) {
-	if _, err := python.NewDict().Has(a[0]); err != nil {
+	if err := hashable(a[0]); err != nil {
 		return nil, err
 	}
 	city, _ := a[0].(string)

@@ -8,7 +8,8 @@ import (
 	"itool/schemas/toolcall/bfcl/multiturn/python"
 )
 
-// What flights cost, and the methods of travel that pay with a card.
+// What flights cost, and the methods of travel that pay with a card. A method's arguments come in the order of
+// travel.methods. What the original refuses is a result (refuse); what it raises is an error.
 
 const noRoute = "No available route for the given airports."
 
@@ -18,7 +19,7 @@ var classFactors = map[string]int64{"economy": 1, "business": 2, "first": 5}
 // cost is the base cost times the factor of the class, doubled if the digits of the date have
 // an even sum.
 func cost(base int64, date, class Value) (float64, error) {
-	if _, err := python.NewDict().Has(class); err != nil {
+	if err := hashable(class); err != nil {
 		return 0, err
 	}
 	name, _ := class.(string)
@@ -36,6 +37,7 @@ func cost(base int64, date, class Value) (float64, error) {
 	return float64(base * factor), nil
 }
 
+// evenDigits reports whether the digits of a date have an even sum.
 func evenDigits(date Value) (bool, error) {
 	characters, err := python.Iterate(date)
 	if err != nil {
@@ -59,7 +61,7 @@ func evenDigits(date Value) (bool, error) {
 // routeCost is the cost of one flight; an error where there is no such route.
 func routeCost(from, to, date, class Value) (float64, error) {
 	for _, key := range []Value{from, to} {
-		if _, err := python.NewDict().Has(key); err != nil {
+		if err := hashable(key); err != nil {
 			return 0, err
 		}
 	}
@@ -71,6 +73,7 @@ func routeCost(from, to, date, class Value) (float64, error) {
 	return 0, python.Exception("ValueError", noRoute)
 }
 
+// flightCost lists what a flight costs. With the extension it is the cost of every route, as in the original.
 func (t *travel) flightCost(a []Value) (Value, error) {
 	one, err := routeCost(a[0], a[1], a[2], a[3])
 	if err != nil {
@@ -90,6 +93,7 @@ func (t *travel) flightCost(a []Value) (Value, error) {
 	return python.Record("travel_cost_list", all), nil
 }
 
+// book charges a card for a flight and remembers the booking.
 func (t *travel) book(a []Value) (Value, error) {
 	card, date, from, to, class := a[1], a[2], a[3], a[4], a[5]
 	price, refused, err := t.bookable(card, date, from, to, class)
@@ -150,6 +154,7 @@ func (t *travel) bookable(card, date, from, to, class Value) (price float64, ref
 	return price, refused, err
 }
 
+// balanceToBook returns the balance of a card, or why nothing can be booked with it.
 func (t *travel) balanceToBook(id Value) (balance, refused Value, err error) {
 	known, err := contains(t.cards, id)
 	if err != nil {
@@ -175,6 +180,7 @@ func (t *travel) balanceToBook(id Value) (balance, refused Value, err error) {
 	return balance, nil, err
 }
 
+// badFlight returns why a flight is refused; nil: it is not.
 func badFlight(date, from, to, class Value) (Value, error) {
 	if !isAirport(from) {
 		return refuse("booking_status", "Invalid departure airport code: {}", from)
@@ -188,7 +194,7 @@ func badFlight(date, from, to, class Value) (Value, error) {
 		}
 		return refuse("booking_status", "Invalid date format. Use YYYY-MM-DD.")
 	}
-	if _, err := python.NewDict().Has(class); err != nil {
+	if err := hashable(class); err != nil {
 		return nil, err
 	}
 	name, _ := class.(string)
@@ -219,6 +225,7 @@ func (t *travel) charge(id Value, op func(a, b Value) (Value, error), amount Val
 	return store(card, "balance", balance)
 }
 
+// cancel pays a booking back and forgets it.
 func (t *travel) cancel(a []Value) (Value, error) {
 	known, err := contains(t.bookings, a[1])
 	if err != nil {
@@ -248,6 +255,7 @@ func (t *travel) cancel(a []Value) (Value, error) {
 	return python.Record("cancel_status", true), nil
 }
 
+// insure charges a card for the insurance of a booking.
 func (t *travel) insure(a []Value) (Value, error) {
 	booking, price, card := a[2], a[3], a[4]
 	if t.limit != nil {

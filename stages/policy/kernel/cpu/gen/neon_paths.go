@@ -1,12 +1,15 @@
 package main
 
+// Attention along paths of cache slots, for arm64. A path has the byte offset of each slot's row; fours is the
+// number of slots by four, d the size of a head, a multiple of 16.
+
 // neonAddress puts the address of the row of the path's next slot (path at R3, rows
 // from R2) into reg.
 func (f *file) neonAddress(reg string) {
 	f.p("\tMOVD.P 8(R3), %s\n\tADD R2, %s", reg, reg)
 }
 
-// neonPathScores is pathScores, one slot per accumulator.
+// neonPathScores writes scores[j] = q · (row of k at path[j]), four slots at a time, one per accumulator.
 func (f *file) neonPathScores() {
 	at := f.begin("pathScores", "is described at type level.", "",
 		args("scores, q, k *float32, path *int64, fours, d int"))
@@ -30,8 +33,8 @@ func (f *file) neonPathScores() {
 	f.p("\tFMOVQ.P F0, 16(R0)\n\tSUB $1, R4\n\tCBNZ R4, %s\n%s:\n\tRET", slots, done)
 }
 
-// neonPathMix is pathMix, 16 columns at a time, every second slot into the same
-// accumulators.
+// neonPathMix writes out = Σ p[j] · (row of v at path[j]), 16 columns at a time. Slots take turns between two
+// sets of accumulators.
 func (f *file) neonPathMix() {
 	at := f.begin("pathMix", "is described at type level.", "",
 		args("out, p, v *float32, path *int64, fours, d int"))

@@ -2,7 +2,7 @@ package main
 
 const sumSquaresDoc = "adds x² over whole registers of x; the caller adds the rest."
 
-// sumSquares adds in float64: the low halves of the registers into one
+// sumSquares writes a function that returns Σ x². It adds in float64: the low halves of the registers into one
 // accumulator, the high halves into another.
 func (f *file) sumSquares() {
 	at := f.begin("sumSquares", sumSquaresDoc, "float64", args("x []float32"))
