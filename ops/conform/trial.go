@@ -15,6 +15,7 @@ import (
 
 	"itool/broker"
 	"itool/ops/courier"
+	"itool/schemas"
 	"itool/storage/checkpoint"
 )
 

@@ -197,7 +197,7 @@ func (v *vocabulary) special(f *File, name string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case id >= none:
+	case id >= noToken:
 		return "", nil
 	case id >= len(v.texts) || v.kinds[id] == kindUnused:
 		return "", fmt.Errorf("key %q: %d is no token of the vocabulary", key, id)

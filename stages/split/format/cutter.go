@@ -96,6 +96,10 @@ func (c *cutter) start() error {
 	}
 	head, _ := c.r.Peek(headBytes)
 	key, n := wrapper(head)
+	if n == 0 && spansLines(head) {
+		return c.broken("the first row spans several lines: write one row a line (jq -c . FILE), " +
+			"or put [ ] around the rows and commas between them")
+	}
 	if n == 0 {
 		return nil
 	}
@@ -103,6 +107,18 @@ func (c *cutter) start() error {
 	c.line += bytes.Count(head[:n], []byte{'\n'})
 	_, err = c.r.Discard(n)
 	return err
+}
+
+// spansLines reports whether head begins with a JSON object that goes on behind its first line, as
+// pretty-printed files have it. As lines, every line of it would be a bad row.
+func spansLines(head []byte) bool {
+	end := bytes.IndexByte(head, '\n')
+	if end < 0 || json.Valid(head[:end]) {
+		return false
+	}
+	var object json.RawMessage
+	err := json.NewDecoder(bytes.NewReader(head)).Decode(&object)
+	return err == nil || len(head) == headBytes && errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // unwrap does for Detect what start does: white space, the object around the array and the
