@@ -179,6 +179,8 @@ func longHelp() kong.Vars {
 			"counts as stalled (exit code 4); 0: no limit.",
 		"up_store": "Another store than the one in DIR: disk:PATH or minio://HOST:PORT/BUCKET (keys: " +
 			"ITOOL_MINIO_ACCESS_KEY, ITOOL_MINIO_SECRET_KEY; minios:// for TLS). DIR remembers it.",
+		"listen": "Serve /metrics, /healthz, /readyz and /scale/STAGE at HOST:PORT, without a login: run names and " +
+			"numbers, no contents.",
 		"work_workers": "Keep 0 to 16 workers on this machine, say, by the number of items that are left: more at " +
 			"once, fewer after --quiet. Each is a process with --slots items; default of --slots: the cores that " +
 			"are there for each.",

@@ -21,6 +21,7 @@ type upCmd struct {
 	Store   string        `env:"ITOOL_STORE" placeholder:"STORE" help:"${up_store}"`
 	storeLogin
 	webOption
+	listening
 }
 
 func (c *upCmd) Run(ctx context.Context, a *app) error {
@@ -45,9 +46,15 @@ func (c *upCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
+	k := job.NewKeeper(s.Courier, workerName("keeper"), c.AckWait, a.log)
+	stopMonitor, err := c.listening.start(ctx, a, k)
+	if err != nil {
+		return err
+	}
+	defer stopMonitor()
 	c.announce(a, s, store)
 	defer c.beside(a, a.out, ui.Of(s.Courier), "", " --dir "+s.Dir)()
-	err = job.NewKeeper(s.Courier, workerName("keeper"), c.AckWait, a.log).Run(ctx, job.KeeperInterval, nil)
+	err = k.Run(ctx, job.KeeperInterval, nil)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

@@ -23,6 +23,7 @@ type workCmd struct {
 	AckWait   time.Duration `default:"60s" help:"${work_ackwait}"`
 	UntilIdle time.Duration `help:"Leave after so long without work; default: stay."`
 	scaling
+	listening
 }
 
 func (c *workCmd) Run(ctx context.Context, a *app) error {
@@ -37,6 +38,9 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	chosen, keep, err := choose(line.Stages(e.Engine), c.Stages)
 	if err != nil {
 		return err
+	}
+	if c.Listen != "" && !keep {
+		return coded(exitUsage, "--listen is for the keeper: only it knows the rounds")
 	}
 	if c.Workers != "" && !c.OfPool {
 		return c.scale(ctx, a, chosen, keep)
@@ -57,8 +61,14 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	defer cancel()
 	stopKeeper := func() error { return nil }
 	if keep {
+		k := job.NewKeeper(s.Courier, name, c.AckWait, a.log)
+		stopMonitor, err := c.listening.start(ctx, a, k)
+		if err != nil {
+			return err
+		}
+		defer stopMonitor()
 		stopKeeper = job.Until(ctx, func(ctx context.Context) error {
-			return job.NewKeeper(s.Courier, name, c.AckWait, a.log).Run(ctx, job.KeeperInterval, nil)
+			return k.Run(ctx, job.KeeperInterval, nil)
 		})
 	}
 	if len(chosen) == 0 {

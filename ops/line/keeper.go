@@ -32,7 +32,9 @@ type Keeper struct {
 	// NoWorkerAfter is how long items may wait untouched before the status of their run says that no worker
 	// takes them. Default 30 s.
 	NoWorkerAfter time.Duration
-	Log           *slog.Logger
+	// Observe, if it is set, is told of runs after the steps, for those who measure. It must not take long.
+	Observe func(Observation)
+	Log     *slog.Logger
 
 	runs map[string]*runState
 }

@@ -233,6 +233,9 @@ func (s *runState) failures(rows []schemas.Gather) (failed int, tooMany bool) {
 // close remembers whether a round is gathered. If it is, its tally is not needed any more.
 func (s *runState) close(id string, gathered bool) {
 	if s.closed[id] = gathered; gathered {
+		if t := s.tallies[id]; t != nil {
+			s.keep(id, t)
+		}
 		delete(s.tallies, id)
 	}
 }

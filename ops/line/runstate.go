@@ -34,6 +34,9 @@ type runState struct {
 	cases    int                     // examples to evaluate
 	parts    map[string]int          // examples by part
 
+	counts   []StageCount // of the rounds that were closed last
+	observed time.Time    // when Observe was told last
+
 	roomAsked time.Time // when the room in the stream was looked at last, and
 	full      error     // what grow found then
 

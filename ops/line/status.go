@@ -56,7 +56,12 @@ const noWorkerAfter = 30 * time.Second
 
 // publishStatus renews the run's status. It is no failure of the run if that fails.
 func (k *Keeper) publishStatus(ctx context.Context, s *runState, st State, err error) {
-	if st.Ended || errors.Is(err, broker.ErrNoRun) || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		return
+	}
+	if st.Ended || errors.Is(err, broker.ErrNoRun) {
+		st.Run, st.Ended = s.run.Name, true
+		k.observe(s, st, Status{})
 		return
 	}
 	status := Status{Stalled: clip(st.Stalled), Keeper: k.Worker}
@@ -73,6 +78,7 @@ func (k *Keeper) publishStatus(ctx context.Context, s *runState, st State, err e
 		}
 	}
 	slices.Sort(status.Waiting)
+	k.observe(s, st, status)
 	text, err := json.Marshal(status)
 	if err != nil || string(text) == s.said && time.Since(s.saidAt) < renewEvery {
 		return
@@ -148,12 +154,13 @@ func (k *Keeper) unserved(ctx context.Context, s *runState) (reasons []string) {
 	}
 	if time.Since(s.queuesAt) > min(idleEvery, patience/2) {
 		s.queuesAt = time.Now()
+		queues, err := k.Courier.Broker.Queues(ctx, s.run.Name)
 		for _, row := range k.Line {
 			stage := row.Spec().Name
-			pending, inFlight, err := k.Courier.Broker.Depth(ctx, s.run.Name, stage)
+			pending := queues[stage].Pending
 			seen, known := s.queues[stage]
 			switch {
-			case err != nil || pending == 0 || inFlight > 0 || known && pending < seen.pending:
+			case err != nil || pending == 0 || queues[stage].InFlight > 0 || known && pending < seen.pending:
 				delete(s.queues, stage) // it is served
 			case !known:
 				s.queues[stage] = queueView{pending, time.Now()}

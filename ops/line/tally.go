@@ -28,9 +28,10 @@ type tally struct {
 	chain []stages.Spec     // the stages that an item goes through, in order; the last one makes the result
 	read  map[string]uint64 // by record: the position behind which nothing was read yet
 
-	foreign int            // records whose key is not in the manifest
-	refused map[string]int // by key: invalid results
-	writers map[string]int // by writer: the same; see refuse.go
+	foreign int               // records whose key is not in the manifest
+	failed  map[string]string // by key: the stage that gave the item up
+	refused map[string]int    // by key: invalid results
+	writers map[string]int    // by writer: the same; see refuse.go
 }
 
 type itemState byte
@@ -44,7 +45,7 @@ const (
 func newTally(keys []string, chain []stages.Spec) *tally {
 	t := &tally{
 		list: keys, keys: slices.Clone(keys), chain: chain, read: map[string]uint64{},
-		refused: map[string]int{}, writers: map[string]int{},
+		failed: map[string]string{}, refused: map[string]int{}, writers: map[string]int{},
 	}
 	slices.Sort(t.keys)
 	t.items, t.woke = make([]itemState, len(t.keys)), make([]uint64, len(t.keys))
@@ -200,7 +201,7 @@ func (k *Keeper) countFailure(
 		return k.remove(ctx, m.Address, m.Sequence)
 	}
 	if t.items[i] != itemDone {
-		t.items[i] = itemFailed
+		t.items[i], t.failed[m.Key] = itemFailed, rows[0].Stage
 	}
 	return nil
 }

@@ -60,6 +60,9 @@ func (k *Keeper) turn(ctx context.Context, onState func(State)) {
 	for run := range k.runs {
 		if !present[run] {
 			delete(k.runs, run)
+			if k.Observe != nil {
+				k.Observe(Observation{Run: run, Ended: true})
+			}
 		}
 	}
 }
