@@ -5,7 +5,7 @@
 //	/healthz        this process lives
 //	/readyz         it has read the queues within the last half minute
 //
-// The numbers are collected every few seconds, whoever asks: a request reads memory alone. Collecting counts no
+// The numbers are collected every few seconds: a request reads memory alone. Collecting counts no
 // records: the server knows the depth of its queues, and the keeper counts the items of its rounds anyway. It
 // takes at most a quarter of the time, and tells MaxRuns runs apart at most.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,7 @@ func ofDevice(err error) error {
 // run serves the item until it has a result or a failure record, or goes back to the queue. waits is
 // true if this worker cannot serve the item: it went back, and the slot is free for others.
 func (it *item) run(ctx context.Context) (waits bool) {
-	log := it.w.Log.With("run", it.runName, "stage", it.spec.Name, "item", it.d.Address.String())
+	log := it.log()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	beat := make(chan struct{})
@@ -127,6 +128,11 @@ func (it *item) run(ctx context.Context) (waits bool) {
 	return waits
 }
 
+// log names the item in every line: where logs are collected, a run or an item is found by its fields.
+func (it *item) log() *slog.Logger {
+	return it.w.Log.With("run", it.runName, "stage", it.spec.Name, "round", it.d.Round, "key", it.d.Key)
+}
+
 // hold calls f until it succeeds, or fails for another reason than broker or store.
 func (it *item) hold(ctx context.Context, f func(context.Context) error) error {
 	defer it.w.waits.release(it)
@@ -138,7 +144,7 @@ func (it *item) hold(ctx context.Context, f func(context.Context) error) error {
 			return err
 		}
 		it.w.waits.hold(it, courier.WaitsFor(err), time.Now(), pause)
-		it.w.Log.Warn("waiting for broker or store", "run", it.runName, "stage", it.spec.Name, "error", err)
+		it.log().Warn("waiting for broker or store", "error", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -159,13 +165,13 @@ func (it *item) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) {
 		case <-tick.C:
 		}
 		if err := it.d.Heartbeat(ctx); err != nil && ctx.Err() == nil {
-			it.w.Log.Warn("heartbeat", "run", it.runName, "stage", it.spec.Name, "error", err)
+			it.log().Warn("heartbeat", "error", err)
 		}
 		if l := it.lease.Load(); l != nil {
 			if err := l.Renew(ctx); errors.Is(err, broker.ErrLost) {
 				// Another worker took over while this process was frozen. To go on is safe,
 				// because the policy record is written once, but the work may be wasted.
-				it.w.Log.Warn("lost the lease", "run", it.runName, "stage", it.spec.Name)
+				it.log().Warn("lost the lease")
 				it.lease.CompareAndSwap(l, nil) // the next attempt must acquire it again
 			}
 		}

@@ -82,7 +82,7 @@ func (it *item) resume(ctx context.Context, run *description) (fs.FS, error) {
 		var infra *courier.InfraError
 		switch {
 		case err == nil:
-			it.w.Log.Info("resuming", "run", it.runName, "stage", it.spec.Name, "from", key)
+			it.log().Info("resuming", "from", key)
 			it.forgiven = min(forgiven, it.failures)
 			it.failures -= it.forgiven
 			return folder{fsys, it.blame(ctx)}, nil
