@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -120,8 +121,7 @@ func (w Workload) Run(ctx context.Context) (trace Trace, err error) {
 	go func() { done <- p.Run(ctx) }()
 	if err := publish(); err != nil {
 		stop()
-		<-done
-		return trace, err
+		return trace, errors.Join(err, <-done)
 	}
 	published.Store(true)
 	if err := <-done; err != nil {

@@ -22,10 +22,10 @@ var (
 	pending    = describe("itool_items_pending", "Items that wait for a worker.", "run", "stage")
 	inFlight   = describe("itool_items_in_flight", "Items in work, and items that come again soon.", "run", "stage")
 	oldest     = describe("itool_oldest_item_seconds", "Age of the oldest item that is not done.", "run", "stage")
-	deliveries = describe("itool_deliveries_total", "Deliveries of items to workers, repeated ones too.", "run", "stage")
+	deliveries = describe("itool_deliveries_total", "Deliveries of items, repeated ones too.", "run", "stage")
 	// rounds
 	items    = describe("itool_round_items", "Items of the round.", "run", "stage", "round")
-	answered = describe("itool_round_answered_total", "Items with a result; its rate is the speed.", "run", "stage", "round")
+	answered = describe("itool_round_answered_total", "Items with a result.", "run", "stage", "round")
 	lost     = describe("itool_round_failed_total", "Items that were given up.", "run", "stage", "round")
 )
 

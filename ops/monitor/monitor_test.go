@@ -134,12 +134,14 @@ func TestMetrics(t *testing.T) {
 	await(t, s, "/metrics", func(_ int, body string) bool { return strings.Contains(body, `itool_monitor_up 1`) })
 	_, body := get(t, s, "/metrics")
 	for _, want := range []string{
-		"itool_runs 1", `itool_items_pending{run="r1",stage="expand"} 2`, `itool_items_in_flight{run="r1",stage="expand"} 1`,
+		"itool_runs 1",
+		`itool_items_pending{run="r1",stage="expand"} 2`, `itool_items_in_flight{run="r1",stage="expand"} 1`,
 		`itool_deliveries_total{run="r1",stage="expand"} 1`, `itool_run_stalled{run="r1"} 1`,
 		`itool_run_waiting{cause="store",run="r1"} 1`, `itool_run_foreign_messages{run="r1"} 4`,
 		`itool_run_refused_results{run="r1"} 5`, `itool_round_items{round="2",run="r1",stage="expand"} 9`,
 		`itool_round_answered_total{round="2",run="r1",stage="expand"} 7`,
-		`itool_round_failed_total{round="2",run="r1",stage="expand"} 1`, "go_goroutines", "process_resident_memory_bytes",
+		`itool_round_failed_total{round="2",run="r1",stage="expand"} 1`,
+		"go_goroutines", "process_resident_memory_bytes",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("/metrics lacks %s", want)
@@ -180,8 +182,10 @@ func TestManyRuns(t *testing.T) {
 func TestCause(t *testing.T) {
 	for reason, want := range map[string]string{
 		"waiting: store: away": "store", "disk: storage/disk: put x": "disk", "needs pair/v2": "needs",
-		"waiting: needs pair/v2: start": "needs", line.NoKeeper: "keeper", "waiting: worker: no worker takes x": "worker",
-		"the keeper takes out a wrong result: x": "result", "waiting: room: full": "room", "": "other", "what else": "other",
+		"waiting: needs pair/v2: start": "needs", line.NoKeeper: "keeper",
+		"waiting: worker: no worker takes x":     "worker",
+		"the keeper takes out a wrong result: x": "result", "waiting: room: full": "room",
+		"": "other", "what else": "other",
 	} {
 		if got := monitor.Cause(reason); got != want {
 			t.Errorf("%q: %q, want %q", reason, got, want)
