@@ -49,7 +49,8 @@ func TestUpgrade(t *testing.T) {
 	if _, err := site.Courier.Policy(t.Context(), name, 1); err != nil {
 		t.Error(err)
 	}
-	for _, verb := range [][]string{{"report", name}, {"runs"}, {"export", name, "--out", filepath.Join(dir, "adapter")}} {
+	adapter := filepath.Join(dir, "adapter")
+	for _, verb := range [][]string{{"report", name}, {"runs"}, {"export", name, "--out", adapter}} {
 		if out, errs, code := rig.Itool(t, dir, append(verb, "--dir", dir)...); code != 0 {
 			t.Errorf("itool %v: exit code %d\n%s%s", verb, code, out, errs)
 		}
