@@ -14,8 +14,8 @@ import (
 func Example() {
 	check := func(ctx context.Context, e *policy.Engine, dir string) error {
 		r, err := conform.Run(ctx, conform.Options{
-			Stage: "filter", Command: []string{"python3", "filter.py", "{broker}", "{store}", "{run}"}, Dir: dir, Engine: e,
-			AckWait: 2 * time.Second, Patience: time.Minute, Log: slog.Default(),
+			Stage: "filter", Command: []string{"python3", "filter.py", "{broker}", "{store}", "{run}"},
+			Dir: dir, Engine: e, AckWait: 2 * time.Second, Patience: time.Minute, Log: slog.Default(),
 		})
 		if err != nil {
 			return err

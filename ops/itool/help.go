@@ -47,8 +47,8 @@ func longHelp() kong.Vars {
 		"commands_build": "Print the version, the commit it was built from, and the kernel level.",
 		"commands_cache": "Folder for models that are made of GGUF files and of runs, once for each; default: " +
 			"itool in the user's cache folder.",
-		"commands_device": "Compute on cpu (the default), cuda:N (a GPU by its number) or auto (a GPU, if there is one). " +
-			"GPUs need a binary built with -tags gpu.",
+		"commands_device": "Compute on cpu (the default), cuda:N (a GPU by its number) or auto (a GPU, if there is " +
+			"one). GPUs need a binary built with -tags gpu.",
 		"commands_kernels": "Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products " +
 			"in bf16); default: the best this machine has in float32. itool doctor lists them.",
 		"commands_eval": "Ask a model the questions of a benchmark or a dataset, and judge its answers. The same " +

@@ -239,7 +239,8 @@ func TestShown(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"<script>alert", "\x1b", "\u202e", "ZgotmplZ", "<img", "<iframe", `href="http`, `href="/`, "@import", "url(http",
+		"<script>alert", "\x1b", "\u202e", "ZgotmplZ", "<img", "<iframe", `href="http`, `href="/`, "@import",
+		"url(http",
 	} {
 		if strings.Contains(html, bad) {
 			t.Errorf("the page contains %q", bad)

@@ -26,5 +26,5 @@ func Example() {
 	}
 	object, err := f.Rows(1 << 20).Next()
 	fmt.Println(string(object), err)
-	// Output: {"query":"Is it raining in Bern?"} <nil>
+	// Output: {"query": "Is it raining in Bern?"} <nil>
 }
