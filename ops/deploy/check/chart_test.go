@@ -100,7 +100,7 @@ func decode(text string) (key string, object any, err error) {
 
 // TestChart: every stage has its workers, and each kind of worker scales as the guide says.
 func TestChart(t *testing.T) {
-	objects := render(t, map[string]any{"otlpEndpoint": "http://otel:4318"})
+	objects := render(t, nil)
 	job := objects["ScaledJob it-expand"].(*keda.ScaledJob)
 	if got := job.Spec.Triggers[0]; got.Type != "metrics-api" || got.Metadata["valueLocation"] != "value" ||
 		got.Metadata["url"] != "http://it-keeper.runs.svc:9464/scale/expand" || got.Metadata["targetValue"] != "4" {

@@ -12,9 +12,6 @@ args: {{ .args | toJson }}
 env:
   - { name: ITOOL_CONNECTION, value: /etc/itool/connection.yaml }
   - { name: HOME, value: /cache }
-  {{- with .root.Values.otlpEndpoint }}
-  - { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }} }
-  {{- end }}
   {{- with .root.Values.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
