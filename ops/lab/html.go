@@ -18,7 +18,8 @@ var pageStyle template.CSS // our own file: it needs no escaping
 
 // html/template escapes all text that comes from a specification.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"style": func() template.CSS { return pageStyle }, "percent": Percent, "points": Points, "duration": duration, "plain": report.Plain,
+	"style": func() template.CSS { return pageStyle }, "percent": Percent, "points": Points,
+	"duration": duration, "plain": report.Plain,
 	"whole": func(x float64) string { return fmt.Sprintf("%.0f", x) },
 	"nats":  func(x float64) string { return fmt.Sprintf("%.3f", x) },
 	"at":    func(x float64) string { return fmt.Sprintf("%.1f", 100*x) },

@@ -39,7 +39,7 @@ func (d *Launcher) ScatterRows(y, x, rows Address, n, k int) error {
 // Embed writes rows of a weight in float32: y[r] = w[ids[r]] for r < n; ids (n) int32.
 func (d *Launcher) Embed(y Address, w Weight, ids Address, n int) error {
 	grid, ld := Dim{n, 1, 1}, w.K
-	name := ""
+	var name string
 	switch w.Type {
 	case F32:
 		name = "embed_f32"
