@@ -29,7 +29,9 @@ type Subjects struct{ Allow, Deny []string }
 
 const api = "$JS.API."
 
-// Permissions are the least subjects that the rights need. On a cluster the server cannot
+// Permissions are the least subjects that the rights need. The server does not check where a
+// consumer delivers: a user who may make one, which reading a list of records needs, can have
+// copies of those records delivered to any subject. On a cluster the server cannot
 // confine which records are read: a read that the stream's leader must answer names the
 // record in its body (STREAM.MSG.GET), so that is allowed for every record.
 func (r Rights) Permissions() Permissions {

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
-	"time"
 
 	"itool/integration/rig"
 )
@@ -35,15 +34,22 @@ func TestWorkersFollowTheQueue(t *testing.T) {
 	if q := queues["expand"]; err != nil || len(trees) < 3 || q.Deliveries != uint64(len(trees)) {
 		t.Errorf("%d trees were delivered %d times, %v", len(trees), q.Deliveries, err)
 	}
-	<-time.After(3 * time.Second) // more than the quiet time
+	await(t, "workers that leave after the quiet time", func() bool {
+		started, gone := workersOf(pool)
+		return gone == started
+	})
 	pool.Stop()
-	started, gone := 0, 0
+	if started, gone := workersOf(pool); started < 2 || gone != started {
+		t.Errorf("%d workers were started and %d let go; want several, and all of them", started, gone)
+	}
+}
+
+// workersOf counts what a pool says of its workers.
+func workersOf(pool *rig.Process) (started, gone int) {
 	for _, m := range poolLog.FindAllStringSubmatch(pool.Said(), -1) {
 		s, _ := strconv.Atoi(m[1])
 		g, _ := strconv.Atoi(m[2])
 		started, gone = started+s, gone+g
 	}
-	if started < 2 || gone != started {
-		t.Errorf("%d workers were started and %d let go; want several, and all of them", started, gone)
-	}
+	return started, gone
 }

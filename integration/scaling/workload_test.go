@@ -18,8 +18,8 @@ func TestFromZeroAndBack(t *testing.T) {
 	}
 	w := Workload{
 		Limits: scale.Limits{Max: 4, Slots: 2, Quiet: 300 * time.Millisecond},
-		Bursts: []Burst{{At: 300 * time.Millisecond, Items: 40}, {At: 2 * time.Second, Items: 3, Empty: true}},
-		Item:   60 * time.Millisecond,
+		Bursts: []Burst{{At: 300 * time.Millisecond, Items: 40}, {At: 4 * time.Second, Items: 3, Empty: true}},
+		Item:   200 * time.Millisecond,
 	}
 	trace, err := w.Run(t.Context())
 	if err != nil {

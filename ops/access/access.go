@@ -5,9 +5,9 @@
 //	auth := access.NATS(roles)                           // auth.conf of a nats-server
 //	policy, err := access.S3(roles[0], "itool", "team-a") // a policy of MinIO or S3, as JSON
 //
-// A worker whose secrets leak can then write the records of its stage and nothing else: no task,
-// no manifest, no gather, no result of another stage; and it takes no items but its own. What it
-// may read is confined, too, but less strictly: see [broker.Rights.Permissions].
+// A worker can then publish the records of its stage and nothing else: no task, no manifest, no
+// gather, no result of another stage; and it takes no items but its own. What it may read is
+// confined, too, but less strictly: see [broker.Rights.Permissions] for both limits.
 package access
 
 import (

@@ -156,20 +156,21 @@ func checkTree(nodes []schemas.Candidate) error {
 // found are the finished answers of a tree, each once. examiner may be nil.
 func found(nodes []schemas.Candidate, examiner *judge.Examiner) []FoundItem {
 	out, at := []FoundItem{}, map[string]int{}
-	logProb, text := make([]float64, len(nodes)), make([]string, len(nodes))
+	logProb, size := make([]float64, len(nodes)), make([]int, len(nodes))
 	for i, n := range nodes {
 		if i > 0 {
 			logProb[i] = logProb[n.Parent] + n.LogProb*float64(len(n.Tokens))
-			text[i] = text[n.Parent] + n.Text
+			size[i] = size[n.Parent] + len(n.Text)
 		}
-		if !n.Terminal || len(text[i]) > maxAnswerBytes {
+		if !n.Terminal || size[i] > maxAnswerBytes {
 			continue
 		}
-		k, known := at[text[i]]
+		text := pathText(nodes, i)
+		k, known := at[text]
 		if !known {
 			k = len(out)
-			at[text[i]] = k
-			out = append(out, FoundItem{Text: text[i], Pass: n.Pass, ErrorType: n.ErrorType, Cut: n.Cut})
+			at[text] = k
+			out = append(out, FoundItem{Text: text, Pass: n.Pass, ErrorType: n.ErrorType, Cut: n.Cut})
 		}
 		out[k].Prob += math.Exp(logProb[i])
 		out[k].Nodes = append(out[k].Nodes, i)

@@ -106,7 +106,9 @@ func (p *Pool) look(ctx context.Context) bool {
 		d.Start = 0
 	}
 	for range d.Start {
-		p.start()
+		if !p.start() {
+			break // what kept this one from starting would keep the others, too
+		}
 	}
 	for range d.Drain {
 		p.drain()
@@ -125,7 +127,7 @@ func (p *Pool) look(ctx context.Context) bool {
 }
 
 // start adds a worker on a free device.
-func (p *Pool) start() {
+func (p *Pool) start() bool {
 	m := &member{device: p.freeDevice(), started: time.Now()}
 	name := ""
 	if m.device >= 0 {
@@ -134,11 +136,12 @@ func (p *Pool) start() {
 	w, err := p.Start(name)
 	if err != nil {
 		p.fail(err)
-		return
+		return false
 	}
 	m.Worker = w
 	p.workers = append(p.workers, m)
 	go func() { m.err = w.Wait(); p.ended <- m }()
+	return true
 }
 
 // freeDevice is a place that no worker holds; one that drains holds its own. −1: workers need no device.
@@ -172,10 +175,12 @@ func (p *Pool) remove(m *member) {
 	}
 }
 
-// fail makes the pool wait before it starts another worker.
+// fail makes the pool wait before it starts another worker. Workers that fail together count once.
 func (p *Pool) fail(err error) {
-	p.pause = min(max(2*p.pause, firstPause), maxPause)
-	p.notTill = time.Now().Add(p.pause)
+	if now := time.Now(); !now.Before(p.notTill) {
+		p.pause = min(max(2*p.pause, firstPause), maxPause)
+		p.notTill = now.Add(p.pause)
+	}
 	p.Log.Error("a worker failed", "error", err, "another one starts in", p.pause)
 }
 

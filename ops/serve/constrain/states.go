@@ -10,6 +10,8 @@ import (
 const (
 	maxCache = 8 << 20 // bytes that states, transitions and sets of tokens may take before they are forgotten
 	maxWork  = 8 << 20 // steps and bytes of new states for one token
+
+	maxPlaces = 20_000 // of a state; while it is made, each takes some 64 bytes
 )
 
 // place is a node that waits for a byte, and where its rule returns to.
@@ -109,9 +111,13 @@ func (c *cache) step(m *automaton, s *state, b byte) *state {
 			c.follow(m, place{n.next, p.up})
 		}
 	}
+	if c.work < 0 { // places may be missing: the state is not kept, nor is the room that it took
+		c.seen, c.places = map[place]bool{}, nil
+		return dead
+	}
 	to := c.intern(m)
 	if c.work < 0 {
-		return dead // places may be missing: it is not kept
+		return dead
 	}
 	s.next[class] = to
 	return to
@@ -126,6 +132,10 @@ func (c *cache) begin() {
 // maxDepth is left out, so that every state leads to an end.
 func (c *cache) follow(m *automaton, p place) {
 	if c.work--; c.work < 0 || c.seen[p] || p.up.level()+m.heights[p.node] > maxDepth {
+		return
+	}
+	if len(c.seen) == maxPlaces {
+		c.work = -1
 		return
 	}
 	c.seen[p] = true
