@@ -65,8 +65,8 @@ func TestEnsureReplicas(t *testing.T) {
 			t.Errorf("%s has %d copies, want 3", s.Stream, s.Wanted)
 		}
 	}
-	if len(all) != 4 {
-		t.Errorf("got %+v, want the run, the starts and two buckets", all)
+	if len(all) != 5 {
+		t.Errorf("got %+v, want the run, the starts and three buckets", all)
 	}
 	waitFor(t, "copies that are current", func() bool {
 		all, err := single.Copies(ctx)

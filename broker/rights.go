@@ -57,7 +57,7 @@ func (r Rights) look() []string {
 		api + "INFO", api + "STREAM.NAMES", api + "STREAM.LIST", api + "STREAM.INFO.*", api + "STREAM.MSG.GET.*",
 		api + "CONSUMER.CREATE." + streamRuns + ".*." + startPrefix + "*",
 		api + "DIRECT.GET." + streamRuns + "." + startPrefix + "*",
-		api + "CONSUMER.INFO.*.*", api + "CONSUMER.MSG.NEXT.*.*", api + "CONSUMER.DELETE.*.*",
+		api + "CONSUMER.INFO.*.*", api + "CONSUMER.LIST.*", api + "CONSUMER.MSG.NEXT.*.*", api + "CONSUMER.DELETE.*.*",
 		"itool.hint.*", askPrefix + "*",
 	}
 }

@@ -129,7 +129,7 @@ func (s *site) acts(table line.Table) (all []act) {
 			if !errors.Is(err, broker.ErrNotExist) {
 				return err
 			}
-			return errors.Join(second(b.Keys(ctx, run, schemas.RecordManifest, 0)),
+			return errors.Join(second(b.Keys(ctx, run, schemas.RecordManifest, 0)), second(b.Queues(ctx, run)),
 				second(b.Usage(ctx, run)), b.Announce(ctx, broker.Hint, run, nil))
 		}},
 		act{"start a run", []string{access.Publisher, access.Operator},
