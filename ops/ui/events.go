@@ -12,6 +12,9 @@ import (
 // aliveEvery is how often a quiet stream says that it is alive: proxies close silent connections.
 const aliveEvery = 20 * time.Second
 
+// sendWithin is how long a reader may take for what is sent at once: one that stops reading is let go.
+const sendWithin = 30 * time.Second
+
 // events sends the panels of a run as they change, each as one event: {"id": panel, "html": what it shows}.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	name, err := runName(r)
@@ -21,23 +24,25 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(w)
-	_ = out.SetWriteDeadline(time.Time{}) // the server's limit is for pages; a test's recorder has none
 	v, leave := s.hub.join(name)
 	defer leave()
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
 	for {
+		_ = out.SetWriteDeadline(time.Time{}) // the server's limit is for pages; a test's recorder has none
 		select {
 		case <-r.Context().Done():
 			return
 		case <-s.hub.ctx.Done():
 			return
 		case <-alive.C:
+			_ = out.SetWriteDeadline(time.Now().Add(sendWithin))
 			if _, err := fmt.Fprint(w, ": alive\n\n"); err != nil {
 				return
 			}
 		case <-v.wake:
 			panels, over := v.take()
+			_ = out.SetWriteDeadline(time.Now().Add(sendWithin))
 			if err := sendPanels(w, panels); err != nil {
 				return
 			}
