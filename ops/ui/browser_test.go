@@ -145,13 +145,15 @@ const overlaps = `(() => {
 	const groups = ["main > *", ".panes > *", ".line li", ".plot .under", ".plot .dot b", ".bar > *", ".tabs button",
 		"#errors td", ".command > *", ".gate", ".example > *", ".answers > *", "#settings tr", ".grid > *"];
 	for (const g of groups) {
-		const all = [...document.querySelectorAll(g)].filter(seen).map(e => [e, box(e)]).filter(([, r]) => r.width && r.height);
+		const all = [...document.querySelectorAll(g)].filter(seen).map(e => [e, box(e)])
+			.filter(([, r]) => r.width && r.height);
 		for (let i = 0; i < all.length; i++) for (let j = i + 1; j < all.length; j++) {
 			const [a, p] = all[i], [b, q] = all[j];
 			if (a.contains(b) || b.contains(a)) continue;
 			const x = Math.min(p.right, q.right) - Math.max(p.left, q.left);
 			const y = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
-			if (x > 1 && y > 1) out.push(g + ": " + a.textContent.trim().slice(0, 40) + " | " + b.textContent.trim().slice(0, 40));
+			const text = e => e.textContent.trim().slice(0, 40);
+			if (x > 1 && y > 1) out.push([g, text(a), text(b)].join(" | "));
 		}
 	}
 	return out.slice(0, 5);

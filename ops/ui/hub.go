@@ -3,7 +3,6 @@ package ui
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -70,6 +69,8 @@ type watcher struct {
 	o    Options
 	run  string
 	stop context.CancelFunc
+
+	asking sync.WaitGroup
 
 	mu       sync.Mutex
 	visitors map[*visitor]bool
@@ -144,8 +145,11 @@ const (
 	// lookEvery is the shortest time between two looks at a run.
 	lookEvery = time.Second
 	// budget is the share of the time that looking may take: a look that took a millisecond is followed by a
-	// hundred without. So the page takes at most a hundredth of a core, however large the run.
-	budget = 100
+	// hundred without, up to longestPause. Most of a long look is waiting for the broker.
+	budget       = 100
+	longestPause = 10 * time.Second
+	// askEvery is how often workers are asked what they do: all of them answer.
+	askEvery = 3 * time.Second
 	// againEvery is how long a run is left alone that cannot be reached, or that has not begun.
 	againEvery = 5 * time.Second
 )
@@ -188,6 +192,12 @@ func (w *watcher) follow(ctx context.Context) (over bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	said := make(chan answers)
+	w.asking.Go(func() { askWorkers(asking, c, said) })
+	defer w.asking.Wait()
+	defer stop()
 	f := follower{w: w, c: c, page: page{Run: w.run, Live: true, o: w.o}}
 	if f.l, err = openLooker(ctx, c, w.run); err != nil {
 		return false, err
@@ -197,9 +207,36 @@ func (w *watcher) follow(ctx context.Context) (over bool, err error) {
 		if over, err = f.step(ctx); over || err != nil {
 			return over, err
 		}
-		pause := time.NewTimer(max(lookEvery, budget*time.Since(start)))
-		if err := f.listen(ctx, news, pause.C); err != nil {
+		pause := time.NewTimer(min(longestPause, max(lookEvery, budget*time.Since(start))))
+		if err := f.listen(ctx, news, said, pause.C); err != nil {
 			return false, err
+		}
+	}
+}
+
+// answers are what workers say: what their items wait for, and what they work on.
+type answers struct {
+	waits   []courier.Waiting
+	working []courier.Working
+}
+
+// askWorkers asks all workers again and again, until ctx ends. An answer takes a third of a second, for which no look
+// should wait.
+func askWorkers(ctx context.Context, c *courier.Courier, said chan<- answers) {
+	for ctx.Err() == nil {
+		var a answers
+		var err, err2 error
+		a.waits, err = c.Waiting(ctx)
+		a.working, err2 = c.Working(ctx)
+		if err == nil && err2 == nil {
+			select {
+			case said <- a:
+			case <-ctx.Done():
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(askEvery):
 		}
 	}
 }
@@ -223,7 +260,6 @@ type follower struct {
 	l     *looker
 	page  page
 	known string // the milestone that the report was made at
-	log   *slog.Logger
 }
 
 // step looks at the run and sends what changed.
@@ -253,9 +289,13 @@ func (f *follower) step(ctx context.Context) (over bool, err error) {
 }
 
 // listen takes news of the run until it is time for the next look.
-func (f *follower) listen(ctx context.Context, news <-chan schemas.Progress, next <-chan time.Time) error {
+func (f *follower) listen(
+	ctx context.Context, news <-chan schemas.Progress, said <-chan answers, next <-chan time.Time,
+) error {
 	for {
 		select {
+		case a := <-said:
+			f.l.told(a)
 		case <-ctx.Done():
 			return ctx.Err()
 		case p, ok := <-news:

@@ -25,8 +25,8 @@ type looker struct {
 	queues map[string]queue
 	news   map[string]heard
 	counts map[string][]sample // done items of a stage over the last minute, oldest first
-	waits  []string
-	asked  time.Time
+	waits  []string            // what workers say that the run waits for
+	busy   map[string]int      // workers that have an item, by stage
 }
 
 // queue is a stage's queue.
@@ -72,37 +72,34 @@ func (l *looker) look(ctx context.Context, c *courier.Courier, now time.Time) er
 		}
 		l.known = at
 	}
-	if now.Sub(l.asked) > askEvery && view.End == nil {
-		if waits, err := c.Waiting(ctx); err == nil {
-			l.waits = progress.Waits(waits, l.run)
-		}
-		l.asked = now
-	}
 	for _, s := range l.stages(now) {
 		l.count(s, now)
 	}
 	return nil
 }
 
-// askEvery is how often workers are asked what they wait for: all of them answer.
-const askEvery = 10 * time.Second
+// told takes what workers say.
+func (l *looker) told(a answers) {
+	l.waits, l.busy = progress.Waits(a.waits, l.run), map[string]int{}
+	for _, w := range a.working {
+		if w.Run == l.run {
+			l.busy[w.Stage]++
+		}
+	}
+}
 
 func (l *looker) readQueues(ctx context.Context, c *courier.Courier) error {
 	if l.view.End != nil {
 		clear(l.queues)
 		return nil
 	}
-	for _, row := range line.Rows(nil) {
-		stage := row.Spec().Name
-		waiting, inWork, err := c.Broker.Depth(ctx, l.run, stage)
-		switch {
-		case errors.Is(err, broker.ErrNoStage), errors.Is(err, broker.ErrNoRun):
-			delete(l.queues, stage)
-		case err != nil:
-			return err
-		default:
-			l.queues[stage] = queue{waiting, inWork}
-		}
+	all, err := c.Broker.Queues(ctx, l.run)
+	if err != nil && !errors.Is(err, broker.ErrNoRun) {
+		return err
+	}
+	clear(l.queues)
+	for stage, q := range all {
+		l.queues[stage] = queue{q.Pending, q.InFlight}
 	}
 	return nil
 }
@@ -123,11 +120,11 @@ func (l *looker) milestone() string {
 
 // count remembers how many items a stage has done, for its rate.
 func (l *looker) count(s stage, now time.Time) {
-	all := append(l.counts[s.Name], sample{now, s.all})
+	all := slices.Concat(l.counts[s.Name], []sample{{now, s.all}})
 	for len(all) > 2 && now.Sub(all[0].at) > time.Minute {
 		all = all[1:]
 	}
-	l.counts[s.Name] = append([]sample(nil), all...) // what is cut off is freed
+	l.counts[s.Name] = all
 }
 
 // rate is how many items a stage does a second, over the last minute; 0: none, or it is unknown.
@@ -185,7 +182,7 @@ func (l *looker) stages(now time.Time) []stage {
 	table := line.Rows(nil)
 	for _, row := range table {
 		spec := row.Spec()
-		s := stage{Name: spec.Name, Queue: l.queues[spec.Name]}
+		s := stage{Name: spec.Name, Queue: l.queues[spec.Name], Workers: l.busy[spec.Name]}
 		if spec.Gather {
 			l.fillGathering(&s, now)
 		} else {

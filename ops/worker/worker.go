@@ -68,6 +68,7 @@ type Worker struct {
 	stores    storeGuard
 	manifests manifests
 	waits     waits
+	inWork    sync.Map      // *item → true: what is in the slots
 	wake      chan struct{} // buffered: one pending wake-up for an idle slot
 	leaving   chan struct{} // closed when no slot takes another item
 }
@@ -94,6 +95,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		return append(w.waits.list(w.Name, time.Now()), w.stores.list(w.Name)...)
 	})
 	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	if err := w.Courier.AnswerWorking(ctx, w.working); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	w.lastHit.Store(time.Now().UnixNano())
@@ -181,11 +185,13 @@ func (w *Worker) slot(ctx context.Context, s *scheduler) {
 		if err == nil {
 			w.wakeOne()
 			w.busy.Add(1)
+			w.inWork.Store(item, true)
 			waits := item.run(ctx)
 			s.done(item)
 			if !waits { // items that this worker can never serve must not keep it
 				w.lastHit.Store(time.Now().UnixNano())
 			}
+			w.inWork.Delete(item)
 			w.busy.Add(-1)
 			continue
 		}
