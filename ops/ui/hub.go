@@ -183,6 +183,8 @@ func (w *watcher) trouble(err error) string {
 
 // follow sends what changes in the run. over: it has ended, and the last panels are sent.
 func (w *watcher) follow(ctx context.Context) (over bool, err error) {
+	ctx, stop := context.WithCancel(ctx) // ends what listens and asks, also when the run is tried again
+	defer stop()
 	c, release, err := w.o.Source.Open(ctx, w.run)
 	if err != nil {
 		return false, err
@@ -192,10 +194,8 @@ func (w *watcher) follow(ctx context.Context) (over bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	asking, stop := context.WithCancel(ctx)
-	defer stop()
 	said := make(chan answers)
-	w.asking.Go(func() { askWorkers(asking, c, said) })
+	w.asking.Go(func() { askWorkers(ctx, c, said) })
 	defer w.asking.Wait()
 	defer stop()
 	f := follower{w: w, c: c, page: page{Run: w.run, Live: true, o: w.o}}
