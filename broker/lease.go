@@ -29,7 +29,7 @@ type Lease struct {
 
 // Acquire takes the lease, or answers ErrHeld and names the holder. name consists of one
 // or more names with dots between them. ttl is at least a second; the server frees the
-// lease within about a second after it. Renew it at least every third of ttl.
+// lease within about a second after it. Renew it at least every ttl/3.
 func (b *Broker) Acquire(ctx context.Context, name, holder string, ttl time.Duration) (*Lease, error) {
 	for token := range strings.SplitSeq(name, ".") {
 		if err := validToken("lease", token); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Publish stores a record unless it exists. stored is false if it existed. That is a
-// success too, but the stored bytes may be other ones: a caller that goes on with the
+// Publish stores a record unless it exists. stored is false if it existed, also when the answer to
+// this call's own first try was lost. That is a success too, but the stored bytes may be other ones: a caller that goes on with the
 // record's content must Get it. After an error the record may or may not be stored;
 // publishing again is safe.
 func (b *Broker) Publish(

@@ -61,7 +61,8 @@ func (b *Broker) getRecord(ctx context.Context, stream, subject, op string) (Mes
 }
 
 func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) (Message, error) {
-	// The newer client cannot ask the leader of a stream that allows direct reads.
+	// Package jetstream cannot ask the leader of a stream that allows direct reads; the older
+	// nats.JetStreamContext can.
 	legacy, err := b.nc.JetStream()
 	if err != nil {
 		return Message{}, b.explain(ctx, op, err)
@@ -212,7 +213,7 @@ func (s *scan) read(ctx context.Context) error {
 	defer s.b.dropReader(ctx, cons)
 	batch := uint64(2048)
 	if s.withData {
-		batch = 4 // of up to 8 MB each: the server drops a connection that owes it 64 MB
+		batch = 4 // of up to 8 MB each: the server drops a connection that has 64 MB still to read
 	}
 	for next, left := uint64(1), cons.CachedInfo().NumPending; left > 0; {
 		n := min(left, batch)

@@ -10,7 +10,7 @@ import (
 )
 
 // Requeue makes a stage's queue deliver the record with this sequence again, and all of its records behind
-// it, although they were acked. So it suits stages that find an existing result and do nothing then. Items
+// it, although they were acked. Use it only for stages that do nothing for an item whose result exists. Items
 // that are in work meanwhile may be delivered a second time. If the queue does not exist, nothing is lost:
 // its first Pull delivers everything.
 func (b *Broker) Requeue(ctx context.Context, run, stage string, sequence uint64) error {

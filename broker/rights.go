@@ -6,8 +6,8 @@ import "slices"
 // them into the subjects that its server must allow.
 type Rights struct {
 	Inbox  string   // Config.InboxToken of the user: answers arrive on _INBOX_<Inbox>.>
-	Read   []string // records of runs that it reads; "*": all
-	Write  []string // records of runs that it writes; "*": all
+	Read   []string // kinds of record that it reads, such as pair; "*": all
+	Write  []string // kinds of record that it writes; "*": all
 	Pull   string   // the stage whose items it takes; "": it takes none
 	Lease  bool     // it holds leases
 	Stages []string // all stages: it may not touch the queues of the others
@@ -29,7 +29,7 @@ type Subjects struct{ Allow, Deny []string }
 
 const api = "$JS.API."
 
-// Permissions are the least subjects that the rights need. The server does not check where a
+// Permissions returns the least subjects that the rights need. The server does not check where a
 // consumer delivers: a user who may make one, which reading a list of records needs, can have
 // copies of those records delivered to any subject. On a cluster the server cannot
 // confine which records are read: a read that the stream's leader must answer names the
@@ -43,7 +43,7 @@ func (r Rights) Permissions() Permissions {
 		return p
 	}
 	p.Publish.Allow = slices.Concat(r.look(), r.records(), r.pull(), r.start(), r.keep())
-	p.Publish.Deny = r.others()
+	p.Publish.Deny = r.denied()
 	if r.Pull != "" {
 		p.Subscribe.Allow = append(p.Subscribe.Allow, askPrefix+"*")
 	}
@@ -51,7 +51,7 @@ func (r Rights) Permissions() Permissions {
 }
 
 // look is what every user does: it finds runs, reads their start messages, and reads records
-// that no server but the leader of their stream may have.
+// that only the leader of their stream may have yet.
 func (r Rights) look() []string {
 	return []string{
 		api + "INFO", api + "STREAM.NAMES", api + "STREAM.LIST", api + "STREAM.INFO.*", api + "STREAM.MSG.GET.*",
@@ -81,7 +81,7 @@ func (r Rights) pull() (all []string) {
 	}
 	all = []string{
 		api + "CONSUMER.CREATE.*." + r.Pull,
-		"$JS.ACK.*." + r.Pull + ".>", "$JS.ACK.*.*.*." + r.Pull + ".>", // since 2.12 with domain and account
+		"$JS.ACK.*." + r.Pull + ".>", "$JS.ACK.*.*.*." + r.Pull + ".>", // the second with domain and account
 		"$KV." + bucketHandBacks + ".*." + r.Pull + ".*", "itool.progress.*",
 	}
 	if r.Lease {
@@ -107,9 +107,10 @@ func (r Rights) keep() []string {
 	}
 }
 
-// others are the subjects by which items of other stages could be taken. The names of queues
-// and those of the consumers that read records have the same place in a subject.
-func (r Rights) others() (all []string) {
+// denied are the subjects by which items of other stages could be taken, and queues removed. A
+// queue's name and that of a consumer that reads records stand at the same place of a subject, so
+// that a wildcard which allows the one would allow the other.
+func (r Rights) denied() (all []string) {
 	for _, stage := range r.Stages {
 		all = append(all, api+"CONSUMER.DELETE.*."+stage)
 		if stage == r.Pull {

@@ -104,7 +104,7 @@ func newRoles(t *testing.T, spec string, store storage.Store) *roles {
 	all := access.Roles(line.Rows(nil))
 	t.Setenv("NATS_SYS_PASSWORD", "p-sys")
 	for _, r := range all {
-		t.Setenv(access.Password(r.Name), "p-"+r.Name)
+		t.Setenv(access.PasswordVariable(r.Name), "p-"+r.Name)
 	}
 	k.url = brokertest.ConfiguredServer(t, access.NATS(all))
 	return k

@@ -32,7 +32,7 @@ func newSite(t *testing.T) *site {
 	s := &site{roles: access.Roles(line.Rows(nil)), as: map[string]*broker.Broker{}}
 	t.Setenv("NATS_SYS_PASSWORD", "p-sys")
 	for _, r := range s.roles {
-		t.Setenv(access.Password(r.Name), "p-"+r.Name)
+		t.Setenv(access.PasswordVariable(r.Name), "p-"+r.Name)
 	}
 	s.url = brokertest.ConfiguredServer(t, access.NATS(s.roles))
 	for _, r := range s.roles {
@@ -219,7 +219,7 @@ func TestNoSecret(t *testing.T) {
 	roles := access.Roles(line.Rows(nil))
 	text := access.NATS(roles)
 	for _, r := range roles {
-		if want := "user: " + r.Name + ", password: $" + access.Password(r.Name) + " }"; !strings.Contains(
+		if want := "user: " + r.Name + ", password: $" + access.PasswordVariable(r.Name) + " }"; !strings.Contains(
 			strings.ReplaceAll(text, "\n        permissions", " }"), want) {
 			t.Errorf("no %s", want)
 		}

@@ -16,7 +16,7 @@ func Example() {
 			return
 		}
 	}
-	fmt.Println(roles[0].Name, "takes its password from", access.Password(roles[0].Name))
+	fmt.Println(roles[0].Name, "takes its password from", access.PasswordVariable(roles[0].Name))
 	fmt.Println(len(access.NATS(roles)) > 0) // auth.conf of the broker
 	// Output:
 	// split takes its password from ITOOL_NATS_PASSWORD_SPLIT

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// Password is the environment variable of the nats-server that holds the password of a role. It
-// must begin with a letter: the server reads a number otherwise.
-func Password(role string) string { return "ITOOL_NATS_PASSWORD_" + strings.ToUpper(role) }
+// PasswordVariable names the environment variable of the nats-server that holds a role's password.
+// The password must begin with a letter; otherwise the server parses it as a number.
+func PasswordVariable(role string) string { return "ITOOL_NATS_PASSWORD_" + strings.ToUpper(role) }
 
 // NATS is the accounts' part of a nats-server's configuration, in place of ops/deploy/nats/auth.conf:
-// a user for each role, whose password is in the server's environment, and the operator's sys.
+// a user for each role, whose password is in the server's environment, and sys of the system account, for the operator.
 func NATS(roles []Role) string {
 	var b strings.Builder
 	b.WriteString(`# Who may connect: a user for each stage and each kind of person, with the least subjects.
@@ -24,7 +24,7 @@ accounts {
 `)
 	for _, r := range roles {
 		p := r.Broker.Permissions()
-		fmt.Fprintf(&b, "      { user: %s, password: $%s\n        permissions {\n", r.Name, Password(r.Name))
+		fmt.Fprintf(&b, "      { user: %s, password: $%s\n        permissions {\n", r.Name, PasswordVariable(r.Name))
 		fmt.Fprintf(&b, "          publish {\n%s%s          }\n",
 			subjects("allow", p.Publish.Allow), subjects("deny", p.Publish.Deny))
 		fmt.Fprintf(&b, "          subscribe {\n%s%s          }\n",

@@ -9,11 +9,11 @@ import (
 )
 
 // S3 is the policy of a role for the objects of a bucket whose keys begin with prefix/, as MinIO
-// and Amazon S3 read it. Every role may read the store's identity and list keys: names are digests,
-// stages and runs.
+// and Amazon S3 read it. Every role may read the store's identity and list keys: they hold
+// digests and names of stages and runs, no data.
 func S3(r Role, bucket, prefix string) ([]byte, error) {
 	if bucket == "" || strings.ContainsAny(bucket+prefix, "*?$\"") {
-		return nil, errors.New("a policy needs the name of a bucket, and neither it nor the prefix may have *, ? or $")
+		return nil, errors.New(`a policy needs the name of a bucket, and neither it nor the prefix may have *, ?, $ or "`)
 	}
 	const arn = "arn:aws:s3:::"
 	at := arn + bucket + "/"
@@ -34,7 +34,7 @@ func S3(r Role, bucket, prefix string) ([]byte, error) {
 	if len(r.Store.Write) > 0 {
 		p.Statement = append(p.Statement,
 			objects([]string{"s3:PutObject", "s3:AbortMultipartUpload"}, r.Store.Write...),
-			objects([]string{"s3:GetObject"}, r.Store.Write...)) // what is there already is compared
+			objects([]string{"s3:GetObject"}, r.Store.Write...)) // a writer compares what is there already with its own
 	}
 	if len(r.Store.Delete) > 0 {
 		p.Statement = append(p.Statement, objects([]string{"s3:DeleteObject"}, r.Store.Delete...))

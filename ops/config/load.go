@@ -191,11 +191,16 @@ func (l *loader) value(
 	return nil
 }
 
-// number reads text such as 3e-4 as a number if the default is a number: the YAML library reads it as
-// text.
+// number reads text such as 3e-4 as a number if the setting has been one: the YAML library reads it as
+// text. old is the default, or what an earlier file or flag has set.
 func number(old, x any) any {
 	text, isText := x.(string)
-	if _, wanted := old.(json.Number); !wanted || !isText {
+	if !isText {
+		return x
+	}
+	switch old.(type) {
+	case json.Number, float64, int64, uint64, int:
+	default:
 		return x
 	}
 	if f, err := strconv.ParseFloat(text, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {

@@ -91,7 +91,7 @@ func (t *trial) judgeJunk(ctx context.Context, name string, item broker.Message)
 		t.found(Fail, "%s got a result", name)
 	case t.has(ctx, failed(item)):
 		if why := t.wrongFailure(ctx, item); why != "" {
-			t.found(Fail, "%s was given up by a failure record that is none: %s", name, why)
+			t.found(Fail, "%s was given up by an invalid failure record: %s", name, why)
 			return
 		}
 		t.found(OK, "%s: %s", name, t.became(ctx, item))

@@ -63,7 +63,7 @@ func (c *deployCmd) passwords(roles []access.Role) string {
 	b.WriteString("# Environment of every nats-server. A password must begin with a letter.\n")
 	names := []string{"NATS_SYS_PASSWORD"}
 	for _, r := range roles {
-		names = append(names, access.Password(r.Name))
+		names = append(names, access.PasswordVariable(r.Name))
 	}
 	for _, name := range names {
 		value := ""

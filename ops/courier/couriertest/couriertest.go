@@ -24,7 +24,7 @@ type Site struct {
 	store  string
 }
 
-// Start starts a broker. It may keep maxStoreBytes in all; 0: the default of embed.Config.
+// Start starts a broker. It may keep maxStoreBytes, all runs together; 0: the default of embed.Config.
 func Start(t testing.TB, maxStoreBytes int64) *Site {
 	t.Helper()
 	server, err := embed.Start(embed.Config{Dir: t.TempDir(), InProcessOnly: true, MaxStoreBytes: maxStoreBytes})

@@ -1,4 +1,4 @@
-// Package miniotest lends keys of a MinIO with fewer rights, for tests.
+// Package miniotest makes temporary keys of a MinIO with restricted rights, for tests.
 package miniotest
 
 import (
