@@ -25,16 +25,20 @@ func notANumber(t *testing.T, dev Slices) {
 		y, d := in.output(n), in.output(n)
 		dev.SwiGLU(y, poisoned(), in.normal(n, 1), n)
 		results["swiglu gate"] = y[at]
+		y, d = in.output(n), in.output(n)
 		dev.SwiGLUBackward(y, d, in.normal(n, 1), poisoned(), in.normal(n, 1), n)
 		results["swiglu dGate"], results["swiglu dUp"] = y[at], d[at]
+		y, d = in.output(n), in.output(n)
 		dev.RMSNorm(y, d, poisoned(), in.normal(n, 1), 1, n, 1e-5)
 		results["rmsnorm"] = y[0]
+		y = in.normal(n, 1)
 		dev.AdamW(y, in.normal(n, 0), in.normal(n, 0), poisoned(), n,
 			kernel.AdamW{Rate: 1, Eps: 1, C1: 1, C2: 1, GradScale: 1})
 		results["adamw"] = y[at]
 		results["sum of squares"] = float32(dev.SumSquares(poisoned()))
 
 		// A hidden state of one column: word at has a NaN logit.
+		y, d = in.output(n), in.output(n)
 		dev.LogProbs(y, d, in.normal(1, 1), dev.Pack(poisoned(), n, 1), []int32{0}, 1)
 		results["logp"], results["lse"] = y[0], d[0]
 		words, g := poisoned(), in.output(1)
@@ -43,8 +47,10 @@ func notANumber(t *testing.T, dev Slices) {
 
 		// n rows, one head of size one: key at is NaN, so the last row's softmax is.
 		lse := in.output(n)
+		y = in.output(n)
 		dev.Attention(y, lse, in.normal(n, 1), poisoned(), in.normal(n, 1), []int32{0, n}, nil, nil, 1, 1, 1)
 		results["attention"], results["attention lse"] = y[n-1], lse[n-1]
+		y = in.output(n)
 		dev.AttendPaths(y, in.normal(1, 1), poisoned(), in.normal(n, 1), [][]int32{{0, int32(at), 1}}, 1, 1, 1)
 		results["attend paths"] = y[0]
 
