@@ -12,9 +12,9 @@ import (
 )
 
 // Publish stores a record unless it exists. stored is false if it existed, also when the answer to
-// this call's own first try was lost. That is a success too, but the stored bytes may be other ones: a caller that goes on with the
-// record's content must Get it. After an error the record may or may not be stored;
-// publishing again is safe.
+// this call's own first try was lost. That is a success too, but the stored bytes may be other
+// ones: a caller that goes on with the record's content must Get it. After an error the record may
+// or may not be stored; publishing again is safe.
 func (b *Broker) Publish(
 	ctx context.Context, at Address, header map[string]string, data []byte,
 ) (stored bool, err error) {

@@ -13,7 +13,8 @@ import (
 // digests and names of stages and runs, no data.
 func S3(r Role, bucket, prefix string) ([]byte, error) {
 	if bucket == "" || strings.ContainsAny(bucket+prefix, "*?$\"") {
-		return nil, errors.New(`a policy needs the name of a bucket, and neither it nor the prefix may have *, ?, $ or "`)
+		return nil, errors.New("a policy needs the name of a bucket, and neither it nor the prefix may have *, ?, $ " +
+			"or quotes")
 	}
 	const arn = "arn:aws:s3:::"
 	at := arn + bucket + "/"
