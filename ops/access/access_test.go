@@ -199,7 +199,7 @@ func (s *site) take(spec stages.Spec) act {
 		}}
 }
 
-// TestInboxes: nobody reads the answers that another role gets.
+// TestInboxes: a role cannot read the answers that another one gets.
 func TestInboxes(t *testing.T) {
 	s := newSite(t)
 	b, err := broker.Connect(t.Context(), broker.Config{

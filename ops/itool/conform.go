@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"itool/ops/conform"
+	"itool/ops/line"
 )
 
 // conformCmd is `itool conform`: checks of a worker that others wrote.
@@ -28,6 +31,9 @@ func (c *conformCmd) Run(ctx context.Context, a *app) error {
 	e, err := newEngine(a)
 	if err != nil {
 		return err
+	}
+	if known := stageNames(line.Stages(nil)); !slices.Contains(known, c.Stage) {
+		return coded(exitUsage, "there is no stage %q; there are: %s", c.Stage, strings.Join(known, ", "))
 	}
 	dir, err := os.MkdirTemp("", "itool-conform-")
 	if err != nil {

@@ -158,6 +158,10 @@ func (o webOption) beside(a *app, w io.Writer, source ui.Source, first, flags st
 	if o.Web == "off" || o.Web == "" {
 		return func() {}
 	}
+	if _, _, err := net.SplitHostPort(o.Web); err != nil {
+		a.log.Warn("the page is not served: --web takes HOST:PORT, such as 127.0.0.1:8080, or off", "web", o.Web)
+		return func() {}
+	}
 	p, err := webFlags{Listen: o.Web}.serve(a, source, first, flags)
 	if err != nil {
 		a.log.Warn("the page is not served; the run goes on without it", "error", err)

@@ -21,7 +21,7 @@ func TestDecide(t *testing.T) {
 		want    scale.Decision
 		since   time.Time
 	}{
-		{name: "nothing to do, nobody there"},
+		{name: "nothing to do, no worker"},
 		{name: "from zero", view: scale.View{Waiting: 5}, want: scale.Decision{Want: 3, Start: 3}},
 		{name: "no more than are allowed", view: scale.View{Waiting: 500, Active: 1},
 			want: scale.Decision{Want: 8, Start: 7}},
@@ -53,7 +53,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestDecideStaysWithinItsLimits: whatever it sees, there are never more workers than places, and a worker
+// TestDecideStaysWithinItsLimits: for any view, there are never more workers than places, and a worker
 // is let go only if as many stay as items are in work.
 func TestDecideStaysWithinItsLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -237,7 +237,7 @@ func draw(t testing.TB, g *constrain.Grammar, tokens [][]byte, random *rand.Rand
 	return string(out), false
 }
 
-// TestDraws: whatever is drawn at random is JSON that the schema allows, by an obvious validator.
+// TestDraws: each random draw is JSON that the schema allows, by an obvious validator.
 func TestDraws(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for name, c := range schemas {

@@ -157,7 +157,7 @@ func logSumExp(logits []float32) float64 {
 	return l.LogSumExp()
 }
 
-// Several draws from one row are those of rows of their own, in whatever order their settings come.
+// Several draws from one row are those of rows of their own, in any order of their settings.
 func TestLogitsAreReused(t *testing.T) {
 	settings := []sample.Settings{{}, {Temperature: 1}, {Temperature: 1.7}, {Temperature: 1, TopK: 2},
 		{Temperature: 1.7, TopP: 0.6}, {Temperature: 1}}
