@@ -38,9 +38,14 @@ func TestKills(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 11))
 	killed := map[string]int{}
 	const kills = 20
+	var order []int // of the next kinds: each comes once before one comes again, however short the run
 	for n := 0; n < kills && !k.ended(); n++ {
 		<-time.After(time.Duration(200+rng.IntN(1000)) * time.Millisecond)
-		i := rng.IntN(len(kinds))
+		if len(order) == 0 {
+			order = rng.Perm(len(kinds))
+		}
+		i := order[0]
+		order = order[1:]
 		killed[kinds[i].name]++
 		if kinds[i].stages == nil {
 			k.site.Restart(t)
