@@ -22,6 +22,10 @@ func (b *Broker) Answer(ctx context.Context, topic string, answer func() []byte)
 		return b.explain(ctx, "answer "+topic, err)
 	}
 	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
+	c, cancel := b.call(ctx)
+	defer cancel()
+	// Whoever asks once Answer has returned gets an answer. While the connection is away the subscription waits for it.
+	_ = b.nc.FlushWithContext(c)
 	return nil
 }
 

@@ -25,19 +25,26 @@ func TestAsk(t *testing.T) {
 		t.Cleanup(b.Close)
 		return b
 	}
-	ask := func(want ...string) {
+	ask := func(b *broker.Broker, want ...string) {
 		t.Helper()
-		answers, err := connect().Ask(t.Context(), "how", time.Second)
 		var got []string
-		for _, a := range answers {
-			got = append(got, string(a))
+		for range 60 { // a busy machine may answer late
+			answers, err := b.Ask(t.Context(), "how", 500*time.Millisecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = nil
+			for _, a := range answers {
+				got = append(got, string(a))
+			}
+			slices.Sort(got)
+			if slices.Equal(got, want) {
+				return
+			}
 		}
-		slices.Sort(got)
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("got %q, %v, want %q", got, err, want)
-		}
+		t.Errorf("got %q, want %q", got, want)
 	}
-	ask()
+	ask(connect())
 	ctx, stop := context.WithCancel(t.Context())
 	for _, name := range []string{"a", "b"} {
 		if err := connect().Answer(t.Context(), "how", func() []byte { return []byte(name) }); err != nil {
@@ -48,17 +55,9 @@ func TestAsk(t *testing.T) {
 	if err := b.Answer(ctx, "how", func() []byte { return []byte("c") }); err != nil {
 		t.Fatal(err)
 	}
-	ask("a", "b", "c")
+	ask(connect(), "a", "b", "c")
 	stop()
-	for {
-		answers, err := b.Ask(t.Context(), "how", 200*time.Millisecond)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(answers) == 2 {
-			break
-		}
-	}
+	ask(b, "a", "b")
 	if _, err := b.Ask(t.Context(), "a.b", time.Second); err == nil {
 		t.Error("a topic of two parts is accepted")
 	}
