@@ -24,7 +24,8 @@ func (b *Broker) Answer(ctx context.Context, topic string, answer func() []byte)
 	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
 	c, cancel := b.call(ctx)
 	defer cancel()
-	// Whoever asks once Answer has returned gets an answer. While the connection is away the subscription waits for it.
+	// A process that asks once Answer has returned gets an answer. While the connection is away the subscription
+	// waits for it.
 	_ = b.nc.FlushWithContext(c)
 	return nil
 }
