@@ -71,8 +71,8 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	s := serve.New(p, serve.Options{
-		Name: cmp.Or(c.Name, name), Key: c.APIKey, Origins: c.CORS, Calls: callsOf(c.Calls), Requests: c.Requests,
-		Tokens: c.Tokens, Answer: c.Answer, Log: a.log, Requested: requested,
+		Name: cmp.Or(c.Name, name), Key: c.APIKey, Origins: c.CORS, AnyHost: c.Insecure, Calls: callsOf(c.Calls),
+		Requests: c.Requests, Tokens: c.Tokens, Answer: c.Answer, Log: a.log, Requested: requested,
 	})
 	fmt.Fprintf(a.out, "%s at http://%s/v1\n", s.Name, listener.Addr())
 	return answerOn(ctx, s, listener)

@@ -3,6 +3,7 @@ package serve
 import (
 	"crypto/subtle"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,8 +20,12 @@ func CheckOrigin(origin string) error {
 	return errors.New("want * or an origin such as https://app.example or http://localhost:3000")
 }
 
-// admit checks the key and the origin, and bounds the body.
+// admit checks host, origin and key, and bounds the body.
 func (s *Server) admit(x *exchange) error {
+	if s.Key == "" && !s.AnyHost && !isAddress(x.request.Host) {
+		return &apiError{http.StatusMisdirectedRequest, wrongHost, "",
+			"without a key only an IP address or localhost is answered: set ITOOL_API_KEY, or start with --insecure"}
+	}
 	if err := http.NewCrossOriginProtection().Check(x.request); err != nil && !s.trusted(x.request) {
 		return &apiError{http.StatusForbidden, wrongOrigin, "",
 			"a page of another origin asks: itool serve --cors ORIGIN allows it"}
@@ -34,6 +39,16 @@ func (s *Server) admit(x *exchange) error {
 	}
 	x.request.Body = http.MaxBytesReader(x.ResponseWriter, x.request.Body, maxBody)
 	return nil
+}
+
+// isAddress tells whether a request's host is localhost or an IP address. Any other name could be one that a foreign
+// page lets point here, so that the browser takes this server for the page's own (DNS rebinding).
+func isAddress(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host) != nil
 }
 
 // trusted tells whether the page that asks is one of Origins.

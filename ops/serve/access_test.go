@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +79,33 @@ func TestErrorsInOrder(t *testing.T) {
 		_, body := do(t, "POST", server.URL+"/v1/completions", request)
 		if !strings.Contains(body, "presence_penalty") {
 			t.Fatal(body)
+		}
+	}
+}
+
+// TestHosts: without a key a name that somebody else may let point here is refused.
+func TestHosts(t *testing.T) {
+	for _, c := range []struct {
+		host   string
+		o      serve.Options
+		status int
+	}{
+		{"localhost:8000", serve.Options{}, 200},
+		{"LOCALHOST", serve.Options{}, 200},
+		{"[::1]:8000", serve.Options{}, 200},
+		{"192.168.0.9", serve.Options{}, 200},
+		{"evil.example:8000", serve.Options{}, 421},
+		{"127.0.0.1.evil.example", serve.Options{}, 421},
+		{"gpu-box:8000", serve.Options{AnyHost: true}, 200},
+		{"gpu-box:8000", serve.Options{Key: "k"}, 200},
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/v1/models", nil)
+		r.Host = c.host
+		r.Header.Set("Authorization", "Bearer "+c.o.Key)
+		s := serve.New(policytest.Open(t, 1), c.o)
+		s.ServeHTTP(w, r)
+		if w.Code != c.status {
+			t.Errorf("%s: got %d, want %d: %s", c.host, w.Code, c.status, w.Body)
 		}
 	}
 }

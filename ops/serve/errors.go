@@ -29,6 +29,7 @@ const (
 	unknownURL    code = "unknown_url"
 	invalidKey    code = "invalid_api_key"
 	wrongOrigin   code = "cross_origin_request"
+	wrongHost     code = "wrong_host"
 	tooLarge      code = "request_too_large"
 	tooLong       code = "context_length_exceeded"
 	rateLimit     code = "rate_limit_exceeded"

@@ -27,7 +27,7 @@ func ExampleServer() {
 	defer func() { stop(); <-done }()
 
 	request := `{"prompt": "abc", "max_tokens": 5, "temperature": 0}`
-	r := httptest.NewRequest(http.MethodPost, "/v1/completions", strings.NewReader(request))
+	r := httptest.NewRequest(http.MethodPost, "http://localhost/v1/completions", strings.NewReader(request))
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 	fmt.Println(w.Code, strings.Contains(w.Body.String(), `"completion_tokens":5`))

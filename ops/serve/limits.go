@@ -29,6 +29,7 @@ type Options struct {
 	Name      string           // of the model, as clients see it; default "itool"
 	Key       string           // clients must send it as a bearer token; "": no key is needed
 	Origins   []string         // pages that may ask from a browser: https://app.example, or "*"; default: none
+	AnyHost   bool             // without a key, too, a request may name any host; false: an IP address or localhost
 	Calls     toolcall.Format  // how the model writes calls; default: as its template asks
 	Requests  int              // most answers that wait or are drawn; default 256
 	Tokens    int              // most tokens, prompts included, of the continuous batch; default: what 1 GiB holds
