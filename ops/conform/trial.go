@@ -207,6 +207,7 @@ func run(ctx context.Context, command []string, names map[string]string) (*progr
 	}
 	p := &program{cmd: exec.CommandContext(ctx, args[0], args[1:]...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
+	ownGroup(p.cmd)
 	p.cmd.WaitDelay = 5 * time.Second // a child of its own may hold its output open
 	p.cmd.Env = os.Environ()
 	for name, value := range names {
@@ -251,7 +252,7 @@ func (p *program) running() bool {
 }
 
 func (p *program) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended
+	_ = killGroup(p.cmd) // it may have ended
 	<-p.done
 }
 
