@@ -56,11 +56,13 @@
     }
   }
   async function fill(box, src) {
+    const mine = box.asked = {}; // a late answer does not overwrite that of a later request
     box.setAttribute("aria-busy", "true");
-    try {
-      const answer = await fetch(src, { headers: { Accept: "text/html" } });
-      box.innerHTML = await answer.text();
-    } catch { box.textContent = "The server cannot be reached. The run goes on without it."; box.dataset.loaded = ""; }
+    let html = null;
+    try { html = await (await fetch(src, { headers: { Accept: "text/html" } })).text(); } catch { /* said below */ }
+    if (box.asked !== mine) return;
+    if (html !== null) box.innerHTML = html;
+    else { box.textContent = "The server cannot be reached. The run goes on without it."; box.dataset.loaded = ""; }
     box.removeAttribute("aria-busy");
   }
 
