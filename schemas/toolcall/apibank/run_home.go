@@ -63,8 +63,11 @@ func bookHotel(q *request) (python.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	adults, _ := q.args["adult_count"].(*big.Int)
-	rooms, _ := q.args["room_count"].(*big.Int)
+	adults, isCount := q.args["adult_count"].(*big.Int)
+	rooms, isCountToo := q.args["room_count"].(*big.Int)
+	if !isCount || !isCountToo {
+		return nil, errors.New("adult_count and room_count are whole numbers")
+	}
 	if adults.Cmp(big.NewInt(2)) > 0 && rooms.Cmp(big.NewInt(1)) == 0 {
 		return nil, errors.New("more than two adults need two rooms")
 	}
