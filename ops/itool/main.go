@@ -129,12 +129,10 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	given := secrets(args, os.Environ())
 	stdout, stderr := hide(outFile, given), hideLogins(errFile, given)
 	var cmds commands
-	vars := longHelp()
-	vars["up_dir"] = upDir
-	vars["version"] = readBuild().String()
-	vars["stages"] = strings.Join(stageNames(line.Stages(nil)), ", ")
+	vars := kong.Vars{"up_dir": upDir, "version": readBuild().String(),
+		"stages": strings.Join(stageNames(line.Stages(nil)), ", ")}
 	parser, err := kong.New(&cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(), vars,
-		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.PostBuild(setLongHelp), kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		fmt.Fprintln(stderr, "itool:", err)
 		return exitError
