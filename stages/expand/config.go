@@ -10,9 +10,14 @@ import (
 // paper's baseline without MCTS: of four answers the likeliest is preferred to the least likely.
 // It needs filter.mode paper with min_chosen_q and min_q_difference 0, because its Q is the
 // probability of the answer, which is tiny, and not a measure of success.
+//
+// BestOfN is rejection sampling, the rival that has the same verifier and no search: width whole
+// answers, whose Q is their outcome. With filter.mode proven and update.loss chosen_only it is
+// fine-tuning on right answers of one's own.
 const (
 	PresetPaper   = "paper"
 	PresetSamples = "samples"
+	PresetBestOfN = "best_of_n"
 )
 
 // Outcomes. Graded is partial credit by [judge.Examiner.Graded].
@@ -26,6 +31,7 @@ type Config struct {
 	// Preset is "" or one of:
 	//   - "paper": the shallow trees of the authors' script; overrides the fields of the search
 	//   - "samples": no search, but width whole answers; Q is their probability
+	//   - "best_of_n": the same, but Q is their outcome
 	Preset      string  `json:"preset"`
 	Width       int     `json:"width"`       // most children of a node, 1..64
 	Iterations  int     `json:"iterations"`  // 0 = max(8, 2 × the reference's fragments)
@@ -65,8 +71,9 @@ func Default() Config {
 
 // Validate names field, value and range.
 func (c Config) Validate() error {
-	if c.Preset != "" && c.Preset != PresetPaper && c.Preset != PresetSamples {
-		return fmt.Errorf("expand.preset: %q is neither empty nor %s nor %s", c.Preset, PresetPaper, PresetSamples)
+	if c.Preset != "" && c.Preset != PresetPaper && !c.whole() {
+		return fmt.Errorf("expand.preset: %q is neither empty nor %s, %s or %s", c.Preset, PresetPaper,
+			PresetSamples, PresetBestOfN)
 	}
 	if c.Outcome != OutcomeStrict && c.Outcome != OutcomeGraded {
 		return fmt.Errorf("expand.outcome: %q is neither %s nor %s", c.Outcome, OutcomeStrict, OutcomeGraded)
@@ -83,6 +90,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// whole reports whether answers are drawn whole, without a search.
+func (c Config) whole() bool { return c.Preset == PresetSamples || c.Preset == PresetBestOfN }
+
 // params are the settings of the search; fragments are those of the reference.
 func (c Config) params(fragments int, seed uint64) search.Params {
 	switch c.Preset {
@@ -90,7 +100,7 @@ func (c Config) params(fragments int, seed uint64) search.Params {
 		p := search.Paper()
 		p.Seed = seed
 		return p
-	case PresetSamples: // each of the width draws is a whole answer
+	case PresetSamples, PresetBestOfN: // each of the width draws is a whole answer
 		return search.Params{Width: c.Width, Iterations: 1, DrawsPerChild: 1, Temperature: c.Temperature, Seed: seed}
 	}
 	p := search.Default()

@@ -122,7 +122,7 @@ func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*growe
 	if g.weight, err = s.judgeWeight(in); err != nil {
 		return nil, err
 	}
-	if g.weight != 0 && cfg.Preset != PresetSamples {
+	if g.weight != 0 && !cfg.whole() {
 		if g.self, err = judge.NewSelfEvaluator(p); err != nil {
 			return nil, stages.Reject(fmt.Errorf("expand: %w", err))
 		}
@@ -231,7 +231,7 @@ func (c *cutter) stop(id int32) bool {
 		return true
 	}
 	c.tokens++
-	if c.g.cfg.Preset == PresetSamples || !c.scan.feed(c.g.p.TokenBytes(id)) {
+	if c.g.cfg.whole() || !c.scan.feed(c.g.p.TokenBytes(id)) {
 		return false
 	}
 	c.ends, c.scans = append(c.ends, c.tokens), append(c.scans, c.scan)

@@ -183,6 +183,21 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// TestBestOfN: whole answers, whose Q is what they earn.
+func TestBestOfN(t *testing.T) {
+	cfg := config()
+	cfg.Preset, cfg.Width = expand.PresetBestOfN, 4
+	rows := stagetest.Rows[schemas.Candidate](t, expand.New(engine(t)), item(t, example(t, "[f(a=1)]"), 1, cfg))
+	if len(rows) < 3 || len(rows) > 5 {
+		t.Fatalf("%d nodes, want the root and at most four answers; noise rarely repeats one", len(rows))
+	}
+	for _, r := range rows[1:] {
+		if r.Parent != 0 || !r.Terminal || r.SelfEval != 0 || r.Q != r.Outcome || r.Pass != (r.Q == 1) {
+			t.Errorf("node %d: %+v, want a whole answer whose Q is its outcome", r.Node, r)
+		}
+	}
+}
+
 // TestRoomForTheReference: the limit is raised to the reference's length, because a
 // lower one would fail every right answer.
 func TestRoomForTheReference(t *testing.T) {
