@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,15 +66,17 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 	if c.Report && !site.HasRuns(c.Dir) {
 		return fmt.Errorf("%s holds no laboratory: run it first", c.Dir)
 	}
-	var base fs.FS
-	var files []string
+	var sources []lab.Opened
 	port := site.NoPort // for the report alone: another process may be working on it
 	if !c.Report {
-		var cleanup func()
-		if base, files, cleanup, err = labSource(ctx, a, spec); err != nil {
-			return err
+		for _, src := range plan.Sources {
+			o, cleanup, err := labSource(ctx, a, spec.Demo == "quick", src)
+			if err != nil {
+				return err
+			}
+			defer cleanup()
+			sources = append(sources, o)
 		}
-		defer cleanup()
 		port = site.AnyPort
 	}
 	s, err := site.OpenFolder(ctx, c.Dir, port, a.log)
@@ -85,7 +86,7 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 	defer s.Close()
 	var failed error
 	if !c.Report {
-		failed = c.work(ctx, a, s, plan, base, files)
+		failed = c.work(ctx, a, s, plan, sources)
 	}
 	// The report shows what is done, also after an error.
 	r, reported := c.report(context.WithoutCancel(ctx), a, s, plan)
@@ -103,22 +104,26 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 	return labVerdict(r, c.Dir)
 }
 
-// labSource opens what the runs are made from.
-func labSource(ctx context.Context, a *app, spec *lab.Spec) (base fs.FS, files []string, cleanup func(), err error) {
-	if spec.Demo == "" {
-		dir, err := findBase(ctx, a, "base:", spec.Base, nil)
+// labSource opens what runs are made from. What it does not name is the demo's.
+func labSource(ctx context.Context, a *app, quick bool, src lab.Source) (o lab.Opened, cleanup func(), err error) {
+	o.Base = demo.Base()
+	if src.Base != "" {
+		dir, err := findBase(ctx, a, "base:", src.Base, nil)
 		if err != nil {
-			return nil, nil, nil, err
+			return o, nil, err
 		}
-		files, cleanup, err = dataset.WithAnswers(spec.Datasets)
-		return os.DirFS(dir), files, cleanup, err
+		o.Base = os.DirFS(dir)
 	}
-	files, cleanup, err = demoFiles(spec.Demo == "quick")
-	return demo.Base(), files, cleanup, err
+	if len(src.Datasets) == 0 {
+		o.Files, cleanup, err = demoFiles(quick)
+	} else {
+		o.Files, cleanup, err = dataset.WithAnswers(src.Datasets)
+	}
+	return o, cleanup, err
 }
 
 // work runs keeper, worker and laboratory until all runs have ended.
-func (c *labCmd) work(ctx context.Context, a *app, s *site.Site, plan *lab.Plan, base fs.FS, files []string) error {
+func (c *labCmd) work(ctx context.Context, a *app, s *site.Site, plan *lab.Plan, sources []lab.Opened) error {
 	e, err := newEngine(a)
 	if err != nil {
 		return err
@@ -126,7 +131,7 @@ func (c *labCmd) work(ctx context.Context, a *app, s *site.Site, plan *lab.Plan,
 	states, began := job.NewStates(), time.Now()
 	return newLocal(a, s, e, orCores(c.Slots)).During(ctx, states.Set, func(ctx context.Context) error {
 		l := &lab.Lab{
-			Plan: plan, Courier: s.Courier, Engine: e.Engine, Base: base, Files: files, Dir: c.Dir,
+			Plan: plan, Courier: s.Courier, Engine: e.Engine, Sources: sources, Dir: c.Dir,
 			Device: e.device.Name(), AtOnce: c.AtOnce, Log: a.log,
 			Await: func(ctx context.Context, run string) (line.State, error) {
 				if c.AtOnce <= 1 {

@@ -36,8 +36,7 @@ type Lab struct {
 	Plan    *Plan
 	Courier *courier.Courier
 	Engine  *policy.Engine // checks the base
-	Base    fs.FS          // the base model
-	Files   []string       // the dataset
+	Sources []Opened       // as Plan.Sources
 	Dir     string         // the lab's folder; costs are saved there
 	Device  string         // kernel level of the workers; records of another level are not reused
 	AtOnce  int            // seeds that run at once, ≥ 1; the arms of one seed run in turn, to reuse results
@@ -51,6 +50,12 @@ type Lab struct {
 	OnEvent func(Event) error
 
 	notifying sync.Mutex
+}
+
+// Opened is a Source, opened.
+type Opened struct {
+	Base  fs.FS    // the base model
+	Files []string // the dataset
 }
 
 // Event is the begin or the end of a run.
@@ -107,12 +112,21 @@ func (l *Lab) checkSource(ctx context.Context) error {
 	if err != nil || len(runs) == 0 {
 		return err
 	}
-	now, err := line.Prepare(ctx, l.Courier, l.Engine, l.request(&l.Plan.Runs[0], time.Now()))
-	if err != nil {
-		return err
-	}
-	for _, r := range l.Plan.Runs {
-		if old, ok := runs[r.Name]; ok && (old.Dataset != now.Dataset || old.Base != now.Base) {
+	prepared := map[int]schemas.Run{}
+	for i := range l.Plan.Runs {
+		r := &l.Plan.Runs[i]
+		old, ok := runs[r.Name]
+		if !ok {
+			continue
+		}
+		now, ok := prepared[r.Source]
+		if !ok {
+			if now, err = line.Prepare(ctx, l.Courier, l.Engine, l.request(r, time.Now())); err != nil {
+				return err
+			}
+			prepared[r.Source] = now
+		}
+		if old.Dataset != now.Dataset || old.Base != now.Base {
 			return fmt.Errorf("run %s was made from another dataset or base: "+
 				"give another --dir, or another name in the specification", r.Name)
 		}
@@ -123,7 +137,7 @@ func (l *Lab) checkSource(ctx context.Context) error {
 func (l *Lab) request(r *Run, created time.Time) line.Request {
 	return line.Request{
 		Run: r.Name, Seed: r.Config.Seed, Config: r.Text, Digest: r.Digest, ShardRows: r.Config.Line.ShardRows,
-		Base: l.Base, Files: l.Files, Created: created,
+		Base: l.Sources[r.Source].Base, Files: l.Sources[r.Source].Files, Created: created,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -21,6 +22,7 @@ type Plan struct {
 	Start    config.Config // the configuration that all settings change
 	Part     string        // the part that is evaluated: test, or validation while tuning
 	Settings []string      // settings of all arms that differ from Start, "section.key=value"
+	Sources  []Source      // what the runs are made from, each once
 	Arms     []PlannedArm
 	Runs     []Run // in the order in which they are done: arm by arm within a seed
 }
@@ -37,13 +39,14 @@ type Run struct {
 	Name   string // of its stream in the broker
 	Arm    string // the first arm that needs it
 	Seed   uint64
+	Source int // index into Plan.Sources
 	Config config.Config
 	Text   string // Config as the run stores it
 	Digest string // digest of Text
 }
 
 // fixedSettings decide which rows a policy is evaluated on and how. They must be the same for
-// all arms, otherwise their accuracies could not be compared.
+// arms that are compared.
 var fixedSettings = []string{
 	"seed", "split.share_seed", "split.test_share", "split.validation_share", "split.test_files",
 	"split.validation_files", "split.max_tokens",
@@ -58,8 +61,6 @@ func (s *Spec) check() error {
 	switch {
 	case s.Question == "":
 		return errors.New("question: say in one sentence what is compared; the report begins with it")
-	case s.Demo == "" && (s.Base == "" || len(s.Datasets) == 0):
-		return errors.New("no data: write demo: true, or base: and datasets: for your own model and data")
 	case s.Demo != "" && (s.Base != "" || len(s.Datasets) > 0):
 		return errors.New("demo has its own base and dataset: remove it, or remove base and datasets")
 	case len(s.Seeds) == 0:
@@ -93,16 +94,35 @@ func (s *Spec) checkNames() error {
 		case !ok:
 			return fmt.Errorf("%s: "+noMeasure, a.at, a.Measure)
 		}
+		if src := s.source(a); s.Demo == "" && (src.Base == "" || len(src.Datasets) == 0) {
+			return fmt.Errorf("%s: arm %s: no data: write demo: true, or base: and datasets: for your own model "+
+				"and data", a.at, a.Name)
+		}
 		names[a.Name] = true
 		for _, x := range a.Settings {
-			for _, h := range fixedSettings {
-				if x.Path == h || strings.HasSuffix(h, ".") && strings.HasPrefix(x.Path, h) {
-					return fmt.Errorf("%s: %s must not differ between arms, because all arms must be evaluated alike; "+
-						"move it to set: at the top", x.At, x.Path)
-				}
+			if x.Path == "seed" || x.Path == "line.evaluate" {
+				return fmt.Errorf("%s: %s cannot differ between arms: write seeds: and tuning: at the top",
+					x.At, x.Path)
 			}
 		}
 	}
+	return s.checkCompared(names)
+}
+
+// source is what an arm is made from.
+func (s *Spec) source(a Arm) Source {
+	src := s.Source
+	if a.Base != "" {
+		src.Base = a.Base
+	}
+	if len(a.Datasets) > 0 {
+		src.Datasets = a.Datasets
+	}
+	return src
+}
+
+// checkCompared checks the settings of all arms, and the comparisons.
+func (s *Spec) checkCompared(names map[string]bool) error {
 	for _, x := range s.Common {
 		if x.Path == "seed" {
 			return fmt.Errorf("%s: seed: write seeds: at the top", x.At)
@@ -117,8 +137,35 @@ func (s *Spec) checkNames() error {
 				return fmt.Errorf("%s: no arm named %q", p.at, n)
 			}
 		}
+		a, b := s.fixed(p.A), s.fixed(p.B)
+		for _, path := range slices.Sorted(maps.Keys(merged(a, b))) {
+			if !reflect.DeepEqual(a[path].Value, b[path].Value) {
+				return fmt.Errorf("%s: %s and %s differ in %s (%s), so that they are not evaluated alike: give both "+
+					"the same, or move it to set: at the top", p.at, p.A, p.B, path, cmp.Or(a[path].At, b[path].At))
+			}
+		}
 	}
 	return nil
+}
+
+// fixed are an arm's own settings that decide how it is evaluated.
+func (s *Spec) fixed(arm string) map[string]config.Setting {
+	own := map[string]config.Setting{}
+	i := slices.IndexFunc(s.Arms, func(a Arm) bool { return a.Name == arm })
+	for _, x := range s.Arms[i].Settings {
+		for _, h := range fixedSettings {
+			if x.Path == h || strings.HasSuffix(h, ".") && strings.HasPrefix(x.Path, h) {
+				own[x.Path] = x
+			}
+		}
+	}
+	return own
+}
+
+func merged[V any](a, b map[string]V) map[string]V {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
 }
 
 // Plan applies the settings of every arm to start and makes a run for every seed.
@@ -132,7 +179,7 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 		return nil, err
 	}
 	p.Settings = differing(start, common)
-	index := map[string]int{} // digest of a configuration → its run
+	index, names := map[string]int{}, map[string]string{} // source and configuration → run; run → arm
 	for _, a := range s.Arms {
 		p.Arms = append(p.Arms, PlannedArm{Arm: a})
 	}
@@ -143,10 +190,15 @@ func (s *Spec) Plan(start config.Config) (*Plan, error) {
 			if err != nil {
 				return nil, err
 			}
-			at, there := index[r.Digest]
+			key := fmt.Sprint(r.Source, r.Digest)
+			at, there := index[key]
 			if !there {
-				at = len(p.Runs)
-				index[r.Digest], p.Runs = at, append(p.Runs, r)
+				if other := names[r.Name]; other != "" {
+					return nil, fmt.Errorf("%s: the runs of arms %s and %s would both be named %s: rename one",
+						a.at, other, a.Name, r.Name)
+				}
+				at, names[r.Name] = len(p.Runs), a.Name
+				index[key], p.Runs = at, append(p.Runs, r)
 			}
 			a.Runs = append(a.Runs, at)
 		}
@@ -182,7 +234,21 @@ func (p *Plan) planRun(a *PlannedArm, common config.Config, seed uint64) (Run, e
 		return Run{}, err
 	}
 	name := fmt.Sprintf("%s-s%d-%s", slug(a.Name), seed, digest[:8])
-	return Run{Name: name, Arm: a.Name, Seed: seed, Config: cfg, Text: text, Digest: digest}, nil
+	return Run{
+		Name: name, Arm: a.Name, Seed: seed, Source: p.sourceOf(a.Arm), Config: cfg, Text: text, Digest: digest,
+	}, nil
+}
+
+// sourceOf is the index of what an arm is made from.
+func (p *Plan) sourceOf(a Arm) int {
+	src := p.source(a)
+	for i, other := range p.Sources {
+		if src.Base == other.Base && slices.Equal(src.Datasets, other.Datasets) {
+			return i
+		}
+	}
+	p.Sources = append(p.Sources, src)
+	return len(p.Sources) - 1
 }
 
 // measure is the arm's own measure, or that of the specification.

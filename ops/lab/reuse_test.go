@@ -91,7 +91,7 @@ func (s site) await(ctx context.Context, run string) (line.State, error) {
 // lab is a lab for a plan, on the site.
 func (s site) lab(p *lab.Plan, base fs.FS, data string) *lab.Lab {
 	return &lab.Lab{
-		Plan: p, Courier: s.Courier, Engine: s.engine, Base: base, Files: []string{data}, Dir: s.dir,
+		Plan: p, Courier: s.Courier, Engine: s.engine, Sources: []lab.Opened{{base, []string{data}}}, Dir: s.dir,
 		Device: device, AtOnce: 1, Log: slog.New(slog.DiscardHandler), Await: s.await,
 	}
 }
@@ -305,6 +305,54 @@ func TestOtherData(t *testing.T) {
 	err := s.lab(plan(t, spec), base, dataset(t, 21)).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "another dataset or base") {
 		t.Errorf("got %v, want an error that the dataset is another", err)
+	}
+}
+
+// TestArmsOfOtherData: an arm with its own files runs on them, copies nothing from runs on others, and is
+// compared over the cases that both have: the test file's.
+func TestArmsOfOtherData(t *testing.T) {
+	s, base := open(t), policytest.Tiny(1)
+	test := filepath.Join(filepath.Dir(dataset(t, 1)), "test.jsonl")
+	copyFile(t, dataset(t, 8), test)
+	spec := strings.Replace(head, "split.test_share: 0.2", "split.test_files: [test.jsonl]", 1) +
+		"  - {name: a, set: {line.rounds: 0}}\n  - {name: b, datasets: [other], set: {line.rounds: 0}}\n" +
+		"  - {name: c, set: {line.rounds: 0, warmup.rate: 0.002}}\ncompare: [a - b]\n"
+	p := plan(t, spec)
+	if len(p.Sources) != 2 || p.Runs[0].Source != 0 || p.Runs[1].Source != 1 || p.Runs[2].Source != 0 {
+		t.Fatalf("sources %+v of runs %+v", p.Sources, p.Runs)
+	}
+	l := s.lab(p, base, "")
+	l.Sources = []lab.Opened{{base, []string{dataset(t, 20), test}}, {base, []string{dataset(t, 24), test}}}
+	for range 2 { // the second time all of it is there
+		if err := l.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := lab.Measure(t.Context(), s.Courier, s.dir, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Runs[1].Work.Reused != 0 || r.Runs[2].Work.Reused == 0 {
+		t.Errorf("%d records were copied from other data, %d from the same",
+			r.Runs[1].Work.Reused, r.Runs[2].Work.Reused)
+	}
+	if n, all := r.Differences[0].Difference.N, r.Arms[0].Accuracy.N; n != all || n == 0 {
+		t.Errorf("compared over %d cases, want the test file's %d", n, all)
+	}
+	l.Sources[0], l.Sources[1] = l.Sources[1], l.Sources[0]
+	if err := l.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another dataset or base") {
+		t.Errorf("got %v with the files exchanged", err)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -19,8 +19,7 @@ type Spec struct {
 	Name     string           // of the lab; one token of [A-Za-z0-9_-]
 	Question string           // the question that it answers, in one sentence
 	Demo     string           // "", full or quick: the demo's dataset, base and configuration
-	Base     string           // the base model: a folder, a GGUF file or a run
-	Datasets []string         // files
+	Source                    // of the arms that have none of their own
 	Common   []config.Setting // settings of every arm
 	Seeds    []uint64         // every arm runs once per seed; the held-out rows stay the same
 	Arms     []Arm            // in the order of the file, then the cells of the grid
@@ -29,10 +28,17 @@ type Spec struct {
 	Tuning   bool   // settings are being chosen: only the validation part is evaluated
 }
 
+// Source is what a run is made from. The zero value is the demo's base and dataset.
+type Source struct {
+	Base     string   // the base model: a folder, a GGUF file or a run; "" is the demo's
+	Datasets []string // files; none: the demo's
+}
+
 // Arm is one variant that is compared.
 type Arm struct {
 	Name     string
 	Note     string
+	Source                    // what it has of its own; "" and none: that of Spec
 	Measure  string           // "": that of Spec
 	Settings []config.Setting // in addition to Spec.Common, and stronger
 
@@ -41,8 +47,9 @@ type Arm struct {
 
 // Pair requests the difference A − B between two arms.
 type Pair struct {
-	A, B string
-	Note string
+	A, B    string
+	Note    string
+	Primary bool // one of the outcomes that were chosen before the first run
 
 	at string
 }
@@ -74,11 +81,13 @@ func Read(file string) (*Spec, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if s.Base != "" {
-		s.Base = r.resolveBase(s.Base)
+	if err := r.resolveSource(&s.Source); err != nil {
+		return nil, err
 	}
-	for i, d := range s.Datasets {
-		s.Datasets[i] = r.resolve(d)
+	for i := range s.Arms {
+		if err := r.resolveSource(&s.Arms[i].Source); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -212,6 +221,7 @@ func (r *reader) arm(n ast.Node) error {
 	a := Arm{at: r.at(n)}
 	err := r.mapping(n, "an arm", fields{
 		"name": r.decode(&a.Name), "note": r.decode(&a.Note), "measure": r.decode(&a.Measure),
+		"base": r.decode(&a.Base), "datasets": r.decode(&a.Datasets),
 		"set": func(n ast.Node) (err error) { a.Settings, err = r.settings(n); return err },
 	})
 	r.spec.Arms = append(r.spec.Arms, a)
@@ -304,12 +314,46 @@ func (r *reader) pair(n ast.Node) error {
 	var err error
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
-		err = r.mapping(n, "a comparison", fields{"pair": read, "note": r.decode(&p.Note)})
+		err = r.mapping(n, "a comparison", fields{
+			"pair": read, "note": r.decode(&p.Note), "primary": r.decode(&p.Primary)})
 	default:
 		err = read(n)
 	}
 	r.spec.Compare = append(r.spec.Compare, p)
 	return err
+}
+
+// resolveSource resolves the paths of a source. $NAME in them is a variable of the environment, for what
+// lies elsewhere on every machine.
+func (r *reader) resolveSource(s *Source) (err error) {
+	if s.Base, err = r.expand(s.Base); err != nil {
+		return err
+	}
+	if s.Base != "" {
+		s.Base = r.resolveBase(s.Base)
+	}
+	for i, d := range s.Datasets {
+		if d, err = r.expand(d); err != nil {
+			return err
+		}
+		s.Datasets[i] = r.resolve(d)
+	}
+	return nil
+}
+
+func (r *reader) expand(path string) (string, error) {
+	var missing string
+	out := os.Expand(path, func(name string) string {
+		value := os.Getenv(name)
+		if value == "" {
+			missing = name
+		}
+		return value
+	})
+	if missing != "" {
+		return "", fmt.Errorf("%s: %s: the environment has no %s: export %[3]s=FOLDER", r.file, path, missing)
+	}
+	return out, nil
 }
 
 // resolve makes a path relative to the specification's folder.

@@ -42,16 +42,21 @@ func TestWrongSpecifications(t *testing.T) {
 			"name"},
 		"two arms with one name": {start + "arms: [{name: a}, {name: a}]\n", "two arms are named a"},
 		"an arm with its own rows": {
-			start + arm + "split.share_seed: 2}}\n",
-			"spec.yaml:7|split.share_seed|evaluated alike"},
+			start + arm + "split.share_seed: 2}}\n  - {name: b}\ncompare: [a - b]\n",
+			"spec.yaml:9|spec.yaml:7|a and b|split.share_seed|evaluated alike"},
 		"an arm with its own test files": {
-			start + arm + "split.test_files: [a.jsonl]}}\n",
-			"spec.yaml:7|split.test_files|evaluated alike"},
+			start + arm + "split.test_files: [a.jsonl]}}\n  - {name: b}\ncompare: [b - a]\n",
+			"spec.yaml:9|spec.yaml:7|split.test_files|evaluated alike"},
+		"arms of one name for a run": {
+			start + "arms:\n  - {name: a b}\n  - {name: a-b, datasets: [d]}\n", "spec.yaml:8|a b and a-b|rename one"},
+		"a variable that is not set": {
+			named + "base: $ITOOL_NOWHERE/x\ndatasets: [d]\nseeds: [1]\n" + oneArm, "ITOOL_NOWHERE|export"},
 		"a grid with too many cells": {
 			start + "grid:\n" + axes(8, 20),
 			"spec.yaml:9|8000 cells|several specifications"},
-		"an arm with its own evaluation": {start + arm + "evaluate.max_tokens: 2}}\n", "evaluate.max_tokens"},
-		"an arm with its own seed":       {start + arm + "seed: 2}}\n", "seed"},
+		"an arm with its own evaluation": {
+			start + arm + "evaluate.max_tokens: 2}}\n  - {name: b}\ncompare: [a - b]\n", "evaluate.max_tokens"},
+		"an arm with its own seed": {start + arm + "seed: 2}}\n", "seed"},
 		"line.evaluate in set": {
 			"set: {line.evaluate: both}\n" + named + "demo: quick\nseeds: [1]\n" + oneArm,
 			"spec.yaml:1|tuning"},
