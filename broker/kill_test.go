@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -45,6 +44,8 @@ func runRole(role string) error {
 		return runWorker(ctx)
 	case "trainer":
 		return runTrainer(ctx)
+	case "frozen":
+		return runFrozen(ctx)
 	}
 	return errors.New("no such role")
 }
@@ -301,19 +302,12 @@ func runTrainer(ctx context.Context) error {
 
 // commitPolicy publishes the next policy: its parent's name and its own.
 func commitPolicy(ctx context.Context, b *broker.Broker) {
-	n, err := b.Count(ctx, "r", "policy.*.*")
+	last, parent, err := writeOnce{b}.last(ctx)
 	if err != nil {
 		return
 	}
-	m, err := b.Get(ctx, broker.Address{Run: "r", Record: "policy", Round: n - 1, Key: "policy"})
-	if err != nil {
-		return
-	}
-	_, parent, _ := strings.Cut(string(m.Data), " ")
 	time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond)
-	mine := fmt.Sprintf("%s.%d", os.Getenv(nameVar), rand.Uint64())
-	next := broker.Address{Run: "r", Record: "policy", Round: n, Key: "policy"}
-	_, _ = b.Publish(ctx, next, nil, []byte(parent+" "+mine))
+	_ = writeOnce{b}.commit(ctx, last+1, parent, fmt.Sprintf("%s.%d", os.Getenv(nameVar), rand.Uint64()))
 }
 
 // killTrainers: the policies form one chain without a fork, no matter which trainers are
@@ -346,17 +340,12 @@ func killTrainers(t *testing.T) {
 		rounds = n
 		return err == nil && n > 5
 	})
-	head := "-"
-	for r := range rounds {
-		m, err := b.Get(ctx, broker.Address{Run: "r", Record: "policy", Round: r, Key: "policy"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		parent, own, _ := strings.Cut(string(m.Data), " ")
-		if parent != head {
-			t.Errorf("round %d: parent %s, want %s", r, parent, head)
-		}
-		head = own
+	all, err := writeOnce{b}.all(ctx)
+	if err == nil {
+		err = checkChain(all)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 	t.Logf("%d rounds, %v", rounds, c.kills)
 }
