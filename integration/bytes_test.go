@@ -80,8 +80,13 @@ func settings(more ...string) (args []string) {
 // site's folder.
 func up(t *testing.T, store ...string) *cluster {
 	t.Helper()
+	return upWith(t, 3*time.Second, store...)
+}
+
+func upWith(t *testing.T, ackWait time.Duration, store ...string) *cluster {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "site")
-	k := &cluster{t: t, site: rig.Up(t, dir, append([]string{"--ack-wait", "3s"}, store...)...)}
+	k := &cluster{t: t, site: rig.Up(t, dir, append([]string{"--ack-wait", ackWait.String()}, store...)...)}
 	k.where = []string{"--dir", k.site.Dir}
 	if len(store) > 0 { // the flags that up prints
 		k.where = append([]string{"--broker", k.site.Address}, store...)
@@ -107,12 +112,22 @@ func (k *cluster) itool(args ...string) (out, errs string) {
 func (k *cluster) publish(set ...string) (out, errs string) {
 	k.t.Helper()
 	dataset, base := assets(k.t)
+	return k.publishOf(dataset, base, set...)
+}
+
+func (k *cluster) publishOf(dataset, base string, set ...string) (out, errs string) {
+	k.t.Helper()
 	return k.itool(append([]string{"publish", dataset, "--base", base, "--name", name}, settings(set...)...)...)
 }
 
 func (k *cluster) work(stages ...string) *rig.Process {
 	k.t.Helper()
-	args := append([]string{"work", "--verbose", "--ack-wait", "3s", "--slots", "1"}, k.where...)
+	return k.workWith(3*time.Second, stages...)
+}
+
+func (k *cluster) workWith(ackWait time.Duration, stages ...string) *rig.Process {
+	k.t.Helper()
+	args := append([]string{"work", "--verbose", "--ack-wait", ackWait.String(), "--slots", "1"}, k.where...)
 	return rig.Start(k.t, k.site.Dir, append(args, stages...)...)
 }
 
@@ -218,8 +233,13 @@ func TestSameSeedSameAdapterBytes(t *testing.T) {
 // the test can read the run.
 func inOneProcess(t *testing.T, set ...string) *courier.Courier {
 	t.Helper()
-	dir := t.TempDir()
 	dataset, base := assets(t)
+	return inOneProcessOf(t, dataset, base, set...)
+}
+
+func inOneProcessOf(t *testing.T, dataset, base string, set ...string) *courier.Courier {
+	t.Helper()
+	dir := t.TempDir()
 	site := filepath.Join(dir, "site")
 	args := []string{"run", dataset, "--base", base, "--name", name, "--dir", site, "--json"}
 	out, errs, code := rig.Itool(t, dir, append(args, settings(set...)...)...)

@@ -138,6 +138,16 @@ func (p *Process) Stop() {
 	<-p.done
 }
 
+// Running tells whether the process has not ended.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // Said is the output of the process. Call it only after the process has ended.
 func (p *Process) Said() string { return p.log.String() }
 

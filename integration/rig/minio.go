@@ -40,6 +40,38 @@ type Store struct {
 	Endpoint       string // host:port
 	Access, Secret string
 	Certs          Certs // zero without TLS
+
+	bin, dir string
+	log      *syncBuffer
+	stop     func() // kills the process and waits for its end
+}
+
+// HasMinIO tells whether MinIO is built, or is to be built now.
+func HasMinIO() bool {
+	bin, err := minioPath()
+	if err == nil {
+		_, err = os.Stat(bin)
+	}
+	return err == nil || os.Getenv("ITOOL_MINIO") == "build"
+}
+
+// StartMinIO is MinIO as a Store, which can be killed.
+func StartMinIO(t *testing.T) *Store {
+	t.Helper()
+	s := &Store{Access: rand.Text(), Secret: rand.Text()}
+	s.start(t)
+	return s
+}
+
+// Kill ends MinIO by SIGKILL.
+func (s *Store) Kill() { s.stop() }
+
+// Restart starts MinIO again on the same address and folder.
+func (s *Store) Restart(t *testing.T) {
+	t.Helper()
+	if err := s.startOn(t); err != nil {
+		t.Fatalf("MinIO on %s does not start again: %v\n%s", s.Endpoint, err, s.log)
+	}
 }
 
 // MinIOWithTLS is MinIO with a certificate of an authority of the test's own.
@@ -66,7 +98,8 @@ func (s *Store) Open(t *testing.T, bucket, prefix string) *minio.Store {
 
 func (s *Store) start(t *testing.T) {
 	t.Helper()
-	bin, dir := minioBinary(t), t.TempDir()
+	s.bin, s.dir = minioBinary(t), t.TempDir()
+	dir := s.dir
 	if s.Certs.CA != "" { // where MinIO looks for them
 		certs := os.DirFS(filepath.Dir(s.Certs.CA))
 		if err := os.CopyFS(filepath.Join(dir, "certs"), certs); err != nil {
@@ -81,11 +114,12 @@ func (s *Store) start(t *testing.T) {
 	}
 	for range 5 { // another process may take the free port first
 		s.Endpoint = freeAddress(t)
-		log := &syncBuffer{}
-		if err := s.startOn(t, bin, dir, log); err != nil {
-			t.Logf("MinIO on %s: %v\n%s", s.Endpoint, err, log)
+		s.log = &syncBuffer{}
+		if err := s.startOn(t); err != nil {
+			t.Logf("MinIO on %s: %v\n%s", s.Endpoint, err, s.log)
 			continue
 		}
+		t.Cleanup(func() { s.stop() })
 		return
 	}
 	t.Fatal("MinIO does not start: see its output above")
@@ -94,16 +128,11 @@ func (s *Store) start(t *testing.T) {
 // minioBinary finds the server in the user's cache folder, or builds it there.
 func minioBinary(t *testing.T) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	bin, err := minioPath()
 	if err != nil {
 		t.Skipf("MinIO: no cache folder for its binary: %v; set HOME", err)
 	}
-	version := strings.Split(minioModule, "-")[1]
-	dir := filepath.Join(cache, "itool-test", "minio-"+version)
-	bin := filepath.Join(dir, "minio")
-	if runtime.GOOS == "windows" {
-		bin += ".exe"
-	}
+	dir := filepath.Dir(bin)
 	if _, err := os.Stat(bin); err == nil {
 		return bin
 	}
@@ -120,6 +149,18 @@ func minioBinary(t *testing.T) string {
 	return bin
 }
 
+func minioPath() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(cache, "itool-test", "minio-"+strings.Split(minioModule, "-")[1], "minio")
+	if runtime.GOOS == "windows" {
+		bin += ".exe"
+	}
+	return bin, nil
+}
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,14 +172,14 @@ func freeAddress(t *testing.T) string {
 }
 
 // startOn returns when the server is ready to serve.
-func (s *Store) startOn(t *testing.T, bin, dir string, log *syncBuffer) error {
+func (s *Store) startOn(t *testing.T) error {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background()) // kills the process
-	cmd := exec.CommandContext(ctx, bin, "server", "--quiet", "--address", s.Endpoint,
-		"--certs-dir", filepath.Join(dir, "certs"), filepath.Join(dir, "data"))
+	cmd := exec.CommandContext(ctx, s.bin, "server", "--quiet", "--address", s.Endpoint,
+		"--certs-dir", filepath.Join(s.dir, "certs"), filepath.Join(s.dir, "data"))
 	cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+s.Access, "MINIO_ROOT_PASSWORD="+s.Secret,
 		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_CI_CD=on")
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = s.log, s.log
 	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		stop()
@@ -156,7 +197,7 @@ func (s *Store) startOn(t *testing.T, bin, dir string, log *syncBuffer) error {
 		<-exited
 		return err
 	}
-	t.Cleanup(func() { stop(); <-exited })
+	s.stop = func() { stop(); <-exited }
 	return nil
 }
 
