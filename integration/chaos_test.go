@@ -184,7 +184,8 @@ func (d *disturber) awaitResults(n int) {
 			last, moved = done, time.Now()
 		}
 		if time.Since(moved) > 3*time.Minute {
-			d.k.t.Fatalf("%d of %d results, and none more for three minutes; disturbed: %v", last, d.size.items, d.counts)
+			d.k.t.Fatalf("%d of %d results, and none more for three minutes; disturbed: %v",
+				last, d.size.items, d.counts)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

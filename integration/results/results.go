@@ -74,8 +74,9 @@ func (r *Report) Write(text string) error {
 		return fmt.Errorf("results: %w", err)
 	}
 	took := time.Since(r.began).Round(time.Second)
-	machine := fmt.Sprintf("%s; load average %s at the start, %s at the end, after %v.", Machine(), r.load, load(), took)
-	return os.WriteFile(file, []byte(replace(string(old), r.section, machine+"\n\n"+strings.TrimSpace(text))), 0o600)
+	text = fmt.Sprintf("%s; load average %s at the start, %s at the end, after %v.\n\n%s",
+		Machine(), r.load, load(), took, strings.TrimSpace(text))
+	return os.WriteFile(file, []byte(replace(string(old), r.section, text)), 0o600)
 }
 
 // replace is the file with this section in its place. What is in no section is written again from head.
