@@ -21,6 +21,7 @@ var fences = []struct {
 		"stages/policy/op", "stages/policy/model", "stages/policy/loss", "stages/policy/optim", "stages/policy/train",
 	}, "graphs are for training; decoding calls kernels directly"},
 
+	{"github.com/vbauerster/", []string{"ops/progress"}, "only progress draws on terminals"},
 	{"github.com/alecthomas/kong", []string{"ops/itool"}, "only the binary has a command line"},
 	{"github.com/parquet-go/", []string{"stages/split/format"}, "tests alone: they compare the reader with it"},
 	{"github.com/goccy/go-yaml", []string{"ops/config", "ops/lab"}, "configuration is read in one place"},

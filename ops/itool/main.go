@@ -26,6 +26,7 @@ import (
 	"github.com/lmittmann/tint"
 
 	"itool/ops/line"
+	"itool/ops/progress"
 	"itool/ops/site"
 )
 
@@ -77,9 +78,10 @@ type commands struct {
 
 // app is what every verb shares.
 type app struct {
-	out     io.Writer // results
-	errs    io.Writer // progress and logs
-	screen  *screen   // serialises both on a terminal
+	out  io.Writer // results
+	errs io.Writer // progress and logs
+	// bars are the bottom of the terminal that errs is, which are redrawn in place; nil: it is none.
+	bars    *progress.Bars
 	log     *slog.Logger
 	color   bool // out is a terminal that shows colours
 	verbose bool
@@ -149,7 +151,8 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal kills
 
-	a := newApp(stdout, stderr, isTerminal(outFile), isTerminal(errFile), cmds.Verbose)
+	a := newApp(stdout, stderr, progress.BarsOn(errFile, stderr), cmds.Verbose)
+	a.color = colored(outFile)
 	a.cache, a.device, a.kernels = cmds.Cache, cmds.Device, cmds.Kernels
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(a)
@@ -172,13 +175,26 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	return exitError
 }
 
-func newApp(stdout, stderr io.Writer, outLive, errLive, verbose bool) *app {
+func newApp(stdout, stderr io.Writer, bars *progress.Bars, verbose bool) *app {
 	level := slog.LevelWarn
 	if verbose {
 		level = slog.LevelInfo
 	}
-	s := newScreen(stderr, errLive)
-	log := slog.New(tint.NewTextHandler(s, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !s.live}))
-	color := outLive && os.Getenv("NO_COLOR") == ""
-	return &app{out: stdout, errs: s, screen: s, log: log, color: color, verbose: verbose}
+	plain := true
+	if bars != nil {
+		stderr, plain = bars, !bars.Color()
+	}
+	log := slog.New(tint.NewTextHandler(stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: plain}))
+	return &app{out: stdout, errs: stderr, bars: bars, log: log, verbose: verbose}
+}
+
+// colored reports whether a file is a terminal that shows colours, and may. Bars on it would have them.
+func colored(f *os.File) bool {
+	bars := progress.BarsOn(f, io.Discard)
+	return bars != nil && bars.Color()
+}
+
+// display shows the progress of a run on the app's stderr.
+func (a *app) display() progress.Display {
+	return progress.Display{Bars: a.bars, Lines: a.errs, Log: a.log}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"itool/ops/pretrain"
+	"itool/ops/progress"
 )
 
 // pretrainCmd is `itool pretrain`.
@@ -36,17 +37,22 @@ func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 		}
 		perStep := time.Since(start).Seconds() / float64(max(p.Step-first, 1))
 		left := time.Duration(perStep * float64(p.Steps-p.Step) * float64(time.Second)).Round(time.Second)
-		text := fmt.Sprintf("step %d/%d  loss %.4f  ETA %s", p.Step, p.Steps, p.Loss, left)
+		text := fmt.Sprintf("loss %.4f  about %s left", p.Loss, left)
 		if !math.IsNaN(p.Recall) {
 			text += fmt.Sprintf("  recalls %.0f %%", 100*p.Recall)
 		}
-		a.screen.show([]string{text})
-		if !a.screen.live && time.Since(printed) > time.Minute {
+		count := fmt.Sprintf("%d/%d", p.Step, p.Steps)
+		if a.bars != nil {
+			bar := progress.Bar{Name: "steps", Done: p.Step, Total: p.Steps, State: progress.Working, Count: count}
+			a.bars.Show(progress.Frame{Bars: []progress.Bar{bar}, Remarks: []string{text}})
+		} else if time.Since(printed) > time.Minute {
 			printed = time.Now()
-			fmt.Fprintln(a.errs, text)
+			fmt.Fprintf(a.errs, "step %s  %s\n", count, text)
 		}
 	})
-	a.screen.show(nil)
+	if a.bars != nil {
+		a.bars.Close()
+	}
 	if ctx.Err() != nil {
 		return coded(exitInterrupted, "interrupted: the same command goes on from the last checkpoint in %s.partial",
 			c.Out)

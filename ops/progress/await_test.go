@@ -13,11 +13,11 @@ import (
 	"itool/schemas"
 )
 
-func say(t *testing.T, c *courier.Courier, s line.Status) {
+func say(t *testing.T, c *courier.Courier, run string, s line.Status) {
 	t.Helper()
 	text, err := json.Marshal(s)
 	if err == nil {
-		err = c.Broker.SetState(t.Context(), "r", text)
+		err = c.Broker.SetState(t.Context(), run, text)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestAwait(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.status != nil {
-				say(t, cr, *c.status)
+				say(t, cr, "r", *c.status)
 			}
 			if c.end {
 				b, err := schemas.Encode(schemas.Header{Run: "r", Key: "end"}, []schemas.End{{Status: "done"}})
@@ -71,7 +71,7 @@ func TestAStalledRunShowsIt(t *testing.T) {
 	tr.See(line.View{Run: "r", Status: &line.Status{
 		Stalled: "3 items failed", Waiting: []string{"waiting: store: away"}, Foreign: 20, Refused: 2,
 	}}, now)
-	table := strings.Join(tr.Table(now), "\n")
+	table := text(tr.Frame(now))
 	var b strings.Builder
 	tr.Lines(&b, now)
 	for _, want := range []string{"stalled: 3 items failed", "waiting: store", "20 foreign", "2 results were refused"} {
@@ -81,10 +81,10 @@ func TestAStalledRunShowsIt(t *testing.T) {
 	}
 	// Without a keeper that is shown after a while: a keeper needs a moment to open a run.
 	tr.See(line.View{Run: "r"}, now)
-	if table := strings.Join(tr.Table(now), "\n"); strings.Contains(table, "keeper") {
+	if table := text(tr.Frame(now)); strings.Contains(table, "keeper") {
 		t.Errorf("at once:\n%s", table)
 	}
-	if table := strings.Join(tr.Table(now.Add(time.Minute)), "\n"); !strings.Contains(table, "`itool work keeper`") {
+	if table := text(tr.Frame(now.Add(time.Minute))); !strings.Contains(table, "`itool work keeper`") {
 		t.Errorf("after a minute:\n%s", table)
 	}
 }

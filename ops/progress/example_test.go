@@ -2,7 +2,7 @@ package progress_test
 
 import (
 	"fmt"
-	"strings"
+	"os"
 	"time"
 
 	"itool/ops/line"
@@ -18,8 +18,14 @@ func ExampleTracker() {
 	round.Done = 30
 	t.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, start.Add(10*time.Second))
 
-	fmt.Println(strings.Join(t.Table(start.Add(10*time.Second)), "\n"))
+	for _, bar := range t.Frame(start.Add(10 * time.Second)).Bars {
+		if bar.State == progress.Working && bar.Note != "" {
+			fmt.Println(bar.Name, bar.Count, bar.Note)
+		}
+	}
+	t.Lines(os.Stdout, start.Add(time.Minute))
 	// Output:
-	// r1  10s
-	//   search with warm-up    ███████░░░░░░░░░░░░░░░░░     30/100    2/s ETA 35s
+	//   expand 30/100 2/s
+	//   filter 30/100 2/s
+	// 12:01:00 r1: search with warm-up 30/100 0.333/s ETA 3m30s
 }

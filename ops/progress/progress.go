@@ -3,11 +3,10 @@
 //
 //	t := progress.NewTracker("r1")
 //	t.See(view, time.Now())             // a line.View of the run
-//	fmt.Println(t.Table(time.Now()))
+//	bars.Show(t.Frame(time.Now()))
 package progress
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,17 +23,17 @@ import (
 	"itool/schemas"
 )
 
-// Display is where Follow shows progress: with Table on a terminal, else as lines.
+// Display is where Follow shows progress: as bars on a terminal, else as lines.
 type Display struct {
-	Table func(lines []string) // replaces the table that is shown; nil: there is no terminal
-	Lines io.Writer            // gets lines when Table is nil
-	Log   *slog.Logger         // hears of a broker that does not answer
+	Bars  *Bars        // nil: there is no terminal
+	Lines io.Writer    // gets lines when Bars is nil
+	Log   *slog.Logger // hears of a broker that does not answer
 	// Warn shows what spoils a round's search. A program that also runs the keeper has it in the keeper's log.
 	Warn bool
 }
 
-// Follow shows how far a run is, until ctx ends: a table on a terminal; otherwise a line
-// when a round closes, and one a minute. A run that the keeper has not opened yet is
+// Follow shows how far a run is, until ctx ends: bars on a terminal, above them a line for each round that is
+// over; elsewhere a line when something closes, and one a minute. A run that the keeper has not opened yet is
 // waited for.
 func Follow(ctx context.Context, c *courier.Courier, run string, d Display) error {
 	news, err := c.ListenProgress(ctx, run)
@@ -43,16 +42,16 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 	}
 	t := NewTracker(run)
 	interval := 2 * time.Second
-	if d.Table != nil {
+	if d.Bars != nil {
 		interval = time.Second
-		defer d.Table(nil)
+		defer d.Bars.Close()
 	}
 	tick := time.NewTimer(interval)
 	defer tick.Stop()
-	asked := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
+			t.lastLook(ctx, c, d)
 			return nil
 		case p, ok := <-news:
 			if !ok {
@@ -63,40 +62,74 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 		case <-tick.C:
 		}
 		start := time.Now()
-		v, err := line.Rows(nil).Look(ctx, c, run)
+		shown, err := t.look(ctx, c, d)
 		// A look costs the broker more, the more records there are: use a tenth of the time.
 		tick.Reset(max(interval, 10*time.Since(start)))
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, broker.ErrNoRun): // the keeper has not opened it yet: perhaps it says why
-			if v.Status, err = line.ReadStatus(ctx, c, run); err != nil {
-				continue
-			}
-		case err != nil:
+		if err != nil && ctx.Err() == nil {
 			d.Log.Warn("look at the run; trying again", "error", err)
-			continue
 		}
-		t.See(v, time.Now())
-		if time.Since(asked) > askEvery {
-			if waits, err := c.Waiting(ctx); err == nil {
-				t.Wait(waits)
-			}
-			asked = time.Now()
+		if shown && ctx.Err() == nil {
+			d.show(t, time.Now())
 		}
-		if d.Warn {
-			t.readWarnings(ctx, c, d.Log)
+	}
+}
+
+// look asks the broker where the run stands. ok is false if there is nothing to show yet.
+func (t *Tracker) look(ctx context.Context, c *courier.Courier, d Display) (ok bool, err error) {
+	v, err := line.Rows(nil).LookAgain(ctx, c, t.run, t.view)
+	if errors.Is(err, broker.ErrNoRun) { // the keeper has not opened it yet: perhaps it says why
+		if v.Status, err = line.ReadStatus(ctx, c, t.run); err != nil {
+			return false, nil
 		}
-		d.show(t, time.Now())
+	}
+	if err != nil {
+		return false, err
+	}
+	t.See(v, time.Now())
+	if err := t.learn(ctx, c); err != nil {
+		return false, err
+	}
+	if time.Since(t.asked) > askEvery {
+		if waits, err := c.Waiting(ctx); err == nil {
+			t.Wait(waits)
+		}
+		t.asked = time.Now()
+	}
+	if d.Warn {
+		t.readWarnings(ctx, c, d.Log)
+	}
+	return true, nil
+}
+
+// lastLook shows the rounds that were over when the run ended, which may be just before the display's end.
+func (t *Tracker) lastLook(ctx context.Context, c *courier.Courier, d Display) {
+	const patience = 2 * time.Second // somebody may have interrupted the program
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	d.Warn, t.asked = false, time.Now()
+	if ok, err := t.look(ctx, c, d); ok && err == nil {
+		d.rounds(t, time.Now())
 	}
 }
 
 // show shows what the tracker knows.
 func (d Display) show(t *Tracker, now time.Time) {
-	if d.Table != nil {
-		d.Table(t.Table(now))
+	d.rounds(t, now)
+	if d.Bars != nil {
+		d.Bars.Show(t.Frame(now))
 	} else {
 		t.Lines(d.Lines, now)
+	}
+}
+
+// rounds shows the rounds that are over, each once.
+func (d Display) rounds(t *Tracker, now time.Time) {
+	for _, s := range t.Over() {
+		if d.Bars != nil {
+			d.Bars.Line(s)
+		} else {
+			fmt.Fprintf(d.Lines, "%s %s: %s\n", now.Format(time.TimeOnly), t.run, s)
+		}
 	}
 }
 
@@ -129,10 +162,18 @@ type Tracker struct {
 	printed map[string]bool     // rounds whose end was printed, by roundID
 	last    time.Time           // when a line was last printed
 	waits   []string            // what the run waits for
+	asked   time.Time           // when that was asked
 	keeper  time.Time           // when the run had a keeper last
 	told    string              // of these, what Lines printed last
 	// What spoils the search of a round, by roundID; "": nothing. Lines prints it once, under its text.
 	warnings map[string]string
+
+	rounds   int // that the run is to have; −1: not read yet
+	ms       []Milestone
+	known    string                 // the state of the rounds for which ms was read
+	right    map[int]Right          // by policy: how much of what was asked it answers right
+	policies map[int]schemas.Policy // that are there, by round
+	next     int                    // the round whose end is told next; 0: the warm-up
 }
 
 // mark is a count at a time: the start of a rate.
@@ -152,7 +193,7 @@ type longItem struct {
 func NewTracker(run string) *Tracker {
 	return &Tracker{
 		run: run, first: map[string]mark{}, items: map[string]longItem{}, printed: map[string]bool{},
-		warnings: map[string]string{},
+		warnings: map[string]string{}, rounds: -1, right: map[int]Right{}, policies: map[int]schemas.Policy{},
 	}
 }
 
@@ -222,37 +263,6 @@ func Work(r line.RoundView) string {
 	return r.Title + " " + report.PolicyName(r.Round)
 }
 
-// Table shows all rounds, and the long items that reported in the last seconds.
-func (t *Tracker) Table(now time.Time) []string {
-	out := []string{fmt.Sprintf("%s  %s%s", t.run, now.Sub(t.start).Round(time.Second), t.failures())}
-	for _, r := range t.view.Rounds {
-		state := ""
-		if !r.Gathered && len(r.Steps) == 0 {
-			state = t.pace(r.Done, r.Total, t.first[roundID(r)], now)
-		}
-		out = append(out, row(Work(r), r.Done, r.Total, state))
-		if text := t.warnings[roundID(r)]; text != "" && !r.Gathered {
-			out = append(out, strings.Split(report.Wrap("warning: "+text, "    ", 100), "\n")...)
-		}
-		for _, s := range r.Steps {
-			out = append(out, row("  "+s.Stage, s.Done, r.Total, t.pace(s.Done, r.Total, t.first[stepID(r, s)], now)))
-		}
-	}
-	for _, w := range t.reasons(now) {
-		out = append(out, strings.Split(report.Wrap(w, "  ", 100), "\n")...)
-	}
-	for _, h := range t.recent(now) {
-		done, total := int(h.Done), int(h.Total)
-		state := t.pace(done, total, h.first, now) + " " + Short(report.Plain(h.Detail), 40)
-		out = append(out, row(h.Stage, done, total, state))
-	}
-	return out
-}
-
-func row(name string, done, total int, state string) string {
-	return fmt.Sprintf("  %-22s %s %6d/%-6d %s", name, bar(done, total, barWidth), done, total, state)
-}
-
 // Count says how much of a round is done, and by which of its stages: "0/45 (expand 39, filter 0)".
 func Count(r line.RoundView) string {
 	out := fmt.Sprintf("%d/%d", r.Done, r.Total)
@@ -264,42 +274,6 @@ func Count(r line.RoundView) string {
 		out += " (" + strings.Join(steps, ", ") + ")"
 	}
 	return out
-}
-
-// Lines prints each round once when it has closed, and once a minute the open ones.
-func (t *Tracker) Lines(w io.Writer, now time.Time) {
-	var open []string
-	for _, r := range t.view.Rounds {
-		id := roundID(r)
-		if text := t.warnings[id]; text != "" {
-			t.warnings[id] = ""
-			fmt.Fprintf(w, "%s %s: %s: warning: %s\n", now.Format(time.TimeOnly), t.run, Work(r), text)
-		}
-		if r.Gathered {
-			if !t.printed[id] {
-				t.printed[id] = true
-				fmt.Fprintf(w, "%s %s: %s done (%d)\n", now.Format(time.TimeOnly), t.run, Work(r), r.Done)
-			}
-			continue
-		}
-		pace := t.pace(r.Done, r.Total, t.first[id], now)
-		if s, ok := r.Slowest(); ok {
-			pace = t.pace(s.Done, r.Total, t.first[stepID(r, s)], now)
-		}
-		open = append(open, fmt.Sprintf("%s %s %s", Work(r), Count(r), pace))
-	}
-	if waits := strings.Join(t.reasons(now), "; "); waits != t.told {
-		t.told = waits
-		fmt.Fprintf(w, "%s %s: %s\n", now.Format(time.TimeOnly), t.run, cmp.Or(waits, "it goes on"))
-	}
-	if now.Sub(t.last) < time.Minute {
-		return
-	}
-	t.last = now
-	for _, h := range t.recent(now) {
-		open = append(open, fmt.Sprintf("%s %d/%d %s", h.Stage, h.Done, h.Total, h.Unit))
-	}
-	fmt.Fprintf(w, "%s %s: %s%s\n", now.Format(time.TimeOnly), t.run, strings.Join(open, "; "), t.failures())
 }
 
 // recent are the long items that reported in the last 15 seconds. Of stages that work on
@@ -332,19 +306,6 @@ func (t *Tracker) pace(done, total int, from mark, now time.Time) string {
 	rate := float64(done-from.done) / seconds
 	left := time.Duration(float64(total-done) / rate * float64(time.Second)).Round(time.Second)
 	return fmt.Sprintf("%.3g/s ETA %s", rate, left)
-}
-
-// barWidth is the width of a bar in characters.
-const barWidth = 24
-
-func bar(done, total, width int) string {
-	n := 0
-	if total > 0 {
-		n = min(width, width*done/total)
-	} else if done == total {
-		n = width
-	}
-	return strings.Repeat("█", n) + strings.Repeat("░", width-n)
 }
 
 // Short cuts s to n characters at most, the last of them … if something is missing.

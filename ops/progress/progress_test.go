@@ -2,6 +2,7 @@ package progress_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,45 +12,56 @@ import (
 	"itool/schemas"
 )
 
+// text is a frame without its bars.
+func text(f progress.Frame) string {
+	var b strings.Builder
+	for _, bar := range f.Bars {
+		state := map[progress.State]string{progress.Working: "works", progress.Done: "done"}[bar.State]
+		fmt.Fprintln(&b, strings.Join(strings.Fields(strings.Join([]string{bar.Name, bar.Count, bar.Note, state}, " ")), " "))
+	}
+	return b.String() + strings.Join(f.Remarks, "\n")
+}
+
 // TestTracker: rates and times to go come from what was seen, and nothing is printed
 // twice or too often.
 func TestTracker(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 1, 1, 12, 0, s, 0, time.UTC) }
 	tr := progress.NewTracker("r1")
+	dataset := line.RoundView{Record: "example", Title: "read the dataset", Total: 3, Done: 3, Gathered: true}
 	round := line.RoundView{Round: 0, Record: "pair", Title: "search with", OfPolicy: true, Total: 100, Done: 10}
-	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(0))
-	round.Done = 30
-	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}, Failed: 1}, at(10))
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{dataset}}, at(0))
 	tr.Hear(schemas.Progress{
 		Stage: "warmup", Key: "policy", Done: 2, Total: 8, Unit: "steps", Detail: "loss\x1b[2J",
-	}, at(10))
-	tr.Hear(schemas.Progress{Stage: "expand", Key: "e1", Done: 1, Total: 8}, at(10))
-	table := strings.Join(tr.Table(at(10)), "\n")
-	for _, want := range []string{
-		"search with warm-up", "30/100", "2/s ETA 35s", "1 failed (itool failed r1)", "warmup", "2/8",
-	} {
-		if !strings.Contains(table, want) {
-			t.Errorf("the table lacks %q:\n%s", want, table)
-		}
+	}, at(0))
+	if got, want := text(tr.Frame(at(0))), "split 3/3 done\nwarmup 2/8 steps loss�[2J works\nscore\n"; !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant in it\n%s", got, want)
 	}
-	for _, bad := range []string{"\x1b", "expand"} { // one tree of many is not shown
-		if strings.Contains(table, bad) {
-			t.Errorf("the table holds %q:\n%s", bad, table)
-		}
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{dataset, round}}, at(0))
+	round.Done = 30
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{dataset, round}, Failed: 1}, at(10))
+	tr.Hear(schemas.Progress{Stage: "expand", Key: "e1", Done: 1, Total: 8}, at(10)) // one tree of many is not shown
+	want := strings.Join([]string{
+		"r1 0 % works", "split 3/3 done", "warmup done", "score", "select done", "expand 30/100 2/s works",
+		"filter 30/100 2/s works", "update", "evaluate", "round 1 of 1 · 10s · time left: known after round 1",
+		"1 failed (itool failed r1)",
+	}, "\n")
+	if got := text(tr.Frame(at(10))); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	var out bytes.Buffer
 	tr.Lines(&out, at(20))
-	if out.Len() > 0 {
-		t.Errorf("a line after 20 s:\n%s", &out)
+	if got := out.String(); got != "12:00:20 r1: read the dataset done (3)\n" {
+		t.Errorf("after 20 s: %q", got)
 	}
+	out.Reset()
 	tr.Lines(&out, at(61))
-	want := "12:01:01 r1: search with warm-up 30/100 0.328/s ETA 3m34s  1 failed (itool failed r1)\n"
-	if out.String() != want {
-		t.Errorf("got  %q\nwant %q", out.String(), want)
+	line1 := "12:01:01 r1: search with warm-up 30/100 0.328/s ETA 3m34s  1 failed (itool failed r1)\n"
+	if out.String() != line1 {
+		t.Errorf("got  %q\nwant %q", out.String(), line1)
 	}
 	out.Reset()
 	round.Done, round.Gathered = 100, true
-	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(62))
+	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{dataset, round}}, at(62))
 	tr.Lines(&out, at(62))
 	tr.Lines(&out, at(63))
 	if want := "12:01:02 r1: search with warm-up done (100)\n"; out.String() != want {
@@ -57,21 +69,51 @@ func TestTracker(t *testing.T) {
 	}
 }
 
-// TestWarning: what spoils a search is shown while the round is open, in lines that fit, and printed once.
+// TestALineSaysWhatIsWaitedFor: also between two sets of items, when nothing is open.
+func TestALineSaysWhatIsWaitedFor(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 1, 1, 12, 0, s, 0, time.UTC) }
+	dataset := line.RoundView{Record: "example", Title: "read the dataset", Total: 3, Done: 3, Gathered: true}
+	heard := schemas.Progress{Stage: "warmup", Key: "policy", Done: 2, Total: 8, Unit: "steps"}
+	for _, c := range []struct {
+		name   string
+		rounds []line.RoundView
+		status *line.Status
+		hear   schemas.Progress
+		want   string
+	}{
+		{"a training", []line.RoundView{dataset}, &line.Status{}, heard, "warmup 2/8"},
+		{
+			"a training that nobody reports of", []line.RoundView{dataset}, &line.Status{}, schemas.Progress{},
+			"warmup is at work or waits for a worker",
+		},
+		{"not opened yet", nil, &line.Status{}, schemas.Progress{}, "waiting for the keeper to open it"},
+		{"no keeper", nil, nil, schemas.Progress{}, "waiting: keeper: no keeper looks after"},
+		{"a store that is away", nil, &line.Status{Waiting: []string{"waiting: store: away"}}, schemas.Progress{},
+			"waiting: store: away"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := progress.NewTracker("live")
+			tr.See(line.View{Status: c.status, Rounds: c.rounds}, at(0))
+			tr.Hear(c.hear, at(50))
+			var out bytes.Buffer
+			tr.Lines(&out, at(61))
+			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+			if last := lines[len(lines)-1]; !strings.Contains(last, "live: "+c.want) {
+				t.Errorf("got %q, want %q in its last line", out.String(), c.want)
+			}
+		})
+	}
+}
+
+// TestWarning: what spoils a search is shown while the round is open, and printed once.
 func TestWarning(t *testing.T) {
 	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	round := line.RoundView{Record: "pair", Title: "search with", OfPolicy: true, Total: 45}
 	tr := progress.NewTracker("r1")
 	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at)
-	tr.Warn(round, "217 of 866 answers"+strings.Repeat(" ran out of length", 8))
-	table := tr.Table(at)
-	if !strings.Contains(strings.Join(table, "\n"), "\n    warning: 217 of 866 answers") {
-		t.Errorf("the table lacks the warning:\n%s", strings.Join(table, "\n"))
-	}
-	for _, l := range table {
-		if len([]rune(l)) > 100 {
-			t.Errorf("a line of %d characters: %q", len(l), l)
-		}
+	tr.Warn(round, "217 of 866 answers ran out of length")
+	if got := text(tr.Frame(at)); !strings.Contains(got, "\nwarning: 217 of 866 answers") {
+		t.Errorf("the frame lacks the warning:\n%s", got)
 	}
 	var out bytes.Buffer
 	tr.Lines(&out, at)
@@ -91,14 +133,8 @@ func TestStages(t *testing.T) {
 	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(0))
 	round.Steps = []line.Step{{Stage: "expand", Done: 39}, {Stage: "filter"}}
 	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(60))
-	want := strings.Join([]string{
-		"r1  1m0s",
-		"  search with warm-up    ░░░░░░░░░░░░░░░░░░░░░░░░      0/45     ",
-		"    expand               ████████████████████░░░░     39/45     0.333/s ETA 18s",
-		"    filter               ░░░░░░░░░░░░░░░░░░░░░░░░      0/45     ",
-	}, "\n")
-	if got := strings.Join(tr.Table(at(60)), "\n"); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	if got, want := text(tr.Frame(at(60))), "expand 39/45 0.333/s works\nfilter 0/45 works\n"; !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant in it\n%s", got, want)
 	}
 	var out bytes.Buffer
 	tr.Lines(&out, at(60))

@@ -1,9 +1,11 @@
 package report
 
 import (
+	"context"
 	"maps"
 	"slices"
 
+	"itool/ops/courier"
 	"itool/schemas"
 	"itool/stages/evaluate/stats"
 )
@@ -85,4 +87,19 @@ func parts(vs []schemas.Verdict) []string {
 		seen[v.Part] = true
 	}
 	return slices.Sorted(maps.Keys(seen))
+}
+
+// Right counts the questions that a policy was asked and the right answers to them, of the rows that want a call
+// or, if none does, of all: the headline, without its interval. Its verdicts must be complete.
+func Right(ctx context.Context, c *courier.Courier, run string, round int) (right, asked int, err error) {
+	g := &gatherer{c: c, run: run, r: &Report{Run: run}}
+	var all []schemas.Verdict
+	err = eachBatch(ctx, g, schemas.RecordVerdict, round, func(rows []schemas.Verdict) { all = append(all, rows...) })
+	all = headline(all)
+	for _, v := range all {
+		if v.Pass {
+			right++
+		}
+	}
+	return right, len(all), err
 }
