@@ -193,7 +193,8 @@ func TestBarsOnATerminal(t *testing.T) {
 			if n := strings.Count(shown, "stage3"); n != 1 {
 				t.Errorf("a stage is shown %d times:\n%s", n, shown)
 			}
-			if !strings.Contains(shown, "█") && columns >= 40 || columns >= 80 && !strings.Contains(shown, "  0.333/s") {
+			bar, rate := strings.Contains(shown, "█"), strings.Contains(shown, "  0.333/s")
+			if columns >= 40 && !bar || columns >= 80 && !rate {
 				t.Errorf("no bar, or no rate:\n%s", shown)
 			}
 			left := strings.Split(s.text(), "\n")

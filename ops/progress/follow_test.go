@@ -139,7 +139,8 @@ func TestFollowOnATerminal(t *testing.T) {
 			cancel()
 			all.Wait()
 			left := strings.Split(s.text(), "\n")
-			if len(left) != 2 || !strings.HasPrefix(left[0], "warm-up  25") || !strings.HasPrefix(left[1], "round 1  75") {
+			if len(left) != 2 || !strings.HasPrefix(left[0]+left[1], "warm-up  25") ||
+				!strings.HasPrefix(left[1], "round 1  75") {
 				t.Errorf("there stays:\n%s", s.text())
 			}
 			if len(s.wrapped) > 0 || strings.Count(shown, "evaluate") != 1 {

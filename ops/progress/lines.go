@@ -60,7 +60,7 @@ func (t *Tracker) doing(now time.Time) (out []string) {
 	}
 	for _, row := range line.Rows(nil) {
 		if bar := t.bar(row, now); row.Spec().Gather && bar.State == Working {
-			out = append(out, strings.TrimSpace(row.Spec().Name+" "+cmp.Or(bar.Count, "is at work or waits for a worker")))
+			out = append(out, row.Spec().Name+" "+cmp.Or(bar.Count, "is at work or waits for a worker"))
 		}
 	}
 	switch {

@@ -17,7 +17,8 @@ func text(f progress.Frame) string {
 	var b strings.Builder
 	for _, bar := range f.Bars {
 		state := map[progress.State]string{progress.Working: "works", progress.Done: "done"}[bar.State]
-		fmt.Fprintln(&b, strings.Join(strings.Fields(strings.Join([]string{bar.Name, bar.Count, bar.Note, state}, " ")), " "))
+		words := strings.Join([]string{bar.Name, bar.Count, bar.Note, state}, " ")
+		fmt.Fprintln(&b, strings.Join(strings.Fields(words), " "))
 	}
 	return b.String() + strings.Join(f.Remarks, "\n")
 }
@@ -33,8 +34,9 @@ func TestTracker(t *testing.T) {
 	tr.Hear(schemas.Progress{
 		Stage: "warmup", Key: "policy", Done: 2, Total: 8, Unit: "steps", Detail: "loss\x1b[2J",
 	}, at(0))
-	if got, want := text(tr.Frame(at(0))), "split 3/3 done\nwarmup 2/8 steps loss�[2J works\nscore\n"; !strings.Contains(got, want) {
-		t.Errorf("got\n%s\nwant in it\n%s", got, want)
+	const training = "split 3/3 done\nwarmup 2/8 steps loss�[2J works\nscore\n"
+	if got := text(tr.Frame(at(0))); !strings.Contains(got, training) {
+		t.Errorf("got\n%s\nwant in it\n%s", got, training)
 	}
 	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{dataset, round}}, at(0))
 	round.Done = 30
@@ -133,7 +135,8 @@ func TestStages(t *testing.T) {
 	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(0))
 	round.Steps = []line.Step{{Stage: "expand", Done: 39}, {Stage: "filter"}}
 	tr.See(line.View{Status: &line.Status{}, Rounds: []line.RoundView{round}}, at(60))
-	if got, want := text(tr.Frame(at(60))), "expand 39/45 0.333/s works\nfilter 0/45 works\n"; !strings.Contains(got, want) {
+	const want = "expand 39/45 0.333/s works\nfilter 0/45 works\n"
+	if got := text(tr.Frame(at(60))); !strings.Contains(got, want) {
 		t.Errorf("got\n%s\nwant in it\n%s", got, want)
 	}
 	var out bytes.Buffer
