@@ -13,6 +13,7 @@ import (
 	"itool/ops/job"
 	"itool/ops/report"
 	"itool/stages/policy"
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
 )
 
@@ -23,7 +24,7 @@ func (w *wholeRun) announce(ctx context.Context, a *app, e *engine, isNew bool) 
 	if err != nil {
 		return
 	}
-	free, _ := doctor.Memory()
+	free := freeMemory(e.device)
 	why := "as asked for"
 	if w.slots == 0 {
 		w.slots, why = job.Slots(shape, w.Config, runtime.GOMAXPROCS(0), free)
@@ -32,6 +33,19 @@ func (w *wholeRun) announce(ctx context.Context, a *app, e *engine, isNew bool) 
 		w.forecast(ctx, a, e)
 	}
 	fmt.Fprintf(a.errs, "itool: %d items in work at once (--slots): %s\n", w.slots, why)
+}
+
+// freeMemory is that of a GPU, or else of this machine, in bytes; 0: unknown.
+func freeMemory(dev kernel.Device) uint64 {
+	if gpu, ok := dev.(kernel.Limited); ok {
+		free, _, err := gpu.Room(0)
+		if err != nil {
+			return 0
+		}
+		return uint64(max(0, free))
+	}
+	free, _ := doctor.Memory()
+	return free
 }
 
 // forecast prints the run's rows and trees, and a rough time.

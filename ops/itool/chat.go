@@ -34,7 +34,7 @@ func (c *chatCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	p, name, err := c.open(ctx, a)
+	p, name, err := c.open(ctx, a, 0)
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,15 @@ func newEngine(a *app) (*engine, error) {
 	return &engine{e, d}, nil
 }
 
-// newDevice is what every verb computes with.
+// newDevice is what every verb computes with: one device, however often it is asked for.
 func newDevice(a *app) (kernel.Device, error) {
+	if a.opened != nil {
+		return a.opened, nil
+	}
 	d, err := device.Open(a.device, a.kernels)
 	switch {
 	case err == nil:
+		a.opened = d
 		return d, nil
 	case a.device != "" && a.device != "cpu":
 		return nil, coded(exitUsage, "--device, or ITOOL_DEVICE: %w", err)

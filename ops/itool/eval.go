@@ -162,7 +162,7 @@ func (c *evalCmd) answers(ctx context.Context, a *app, files []eval.File) (given
 		target: c.target, RunName: c.RunName, Round: c.Round, Model: c.Model, Adapter: c.Adapter, Weights: c.Weights,
 		Calls: "auto", ToolsIn: c.ToolsIn,
 	}
-	p, name, err := s.open(ctx, a)
+	p, name, err := s.open(ctx, a, 0)
 	if err != nil {
 		return given, err
 	}

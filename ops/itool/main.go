@@ -28,6 +28,7 @@ import (
 	"itool/ops/line"
 	"itool/ops/progress"
 	"itool/ops/site"
+	"itool/stages/policy/kernel"
 )
 
 // commands is the command line. A command's Run gets the context and the app.
@@ -88,6 +89,8 @@ type app struct {
 	cache   string // folder for models that are made of GGUF files and runs; "" = the user's
 	device  string // what computes: cpu, cuda:N or auto; "" = cpu
 	kernels string // the kernel level to compute at; "" = the best
+
+	opened kernel.Device // of newDevice
 }
 
 // Exit codes, as the guide documents them.

@@ -57,7 +57,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	p, name, err := c.open(ctx, a)
+	p, name, err := c.open(ctx, a, c.Tokens)
 	if err != nil {
 		return err
 	}
@@ -160,12 +160,12 @@ func answerOn(ctx context.Context, s *serve.Server, listener net.Listener) error
 
 // open opens the policy that the flags name: one of a run, or the one of --model. Without either it is the
 // demo's base model. The second result is the name of the model unless --name says otherwise.
-func (c *policyFlags) open(ctx context.Context, a *app) (*policy.Policy, string, error) {
+func (c *policyFlags) open(ctx context.Context, a *app, cacheTokens int) (*policy.Policy, string, error) {
 	d, err := newDevice(a)
 	if err != nil {
 		return nil, "", err
 	}
-	opt := policy.Options{Device: d}
+	opt := policy.Options{Device: d, CacheTokens: cacheTokens}
 	if c.Weights != "auto" {
 		opt.Form = model.Form(c.Weights)
 	}

@@ -21,6 +21,9 @@ func Publish(ctx context.Context, c *courier.Courier, e *policy.Engine, r Reques
 	if err != nil {
 		return err
 	}
+	if err := r.Fits(e.Device()); err != nil {
+		return err
+	}
 	text, digest, err := r.Config.Freeze()
 	if err != nil {
 		return err

@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"errors"
 	"io/fs"
 	"sync"
 
+	"itool/stages/policy/kernel"
 	"itool/stages/policy/kernel/cpu"
 )
 
@@ -42,12 +44,20 @@ func NewEngine(opt Options) (*Engine, error) {
 // again. A policy that the engine no longer keeps stays usable for its holders.
 func (e *Engine) Open(digest string, fsys fs.FS) (*Policy, error) {
 	o := e.find(digest)
-	o.once.Do(func() { o.policy, o.err = Open(fsys, e.options) })
+	o.once.Do(func() {
+		o.policy, o.err = Open(fsys, e.options)
+		if failure := (*kernel.Failure)(nil); errors.As(o.err, &failure) && e.only(o) {
+			o.policy, o.err = Open(fsys, e.options)
+		}
+	})
 	if o.err != nil {
 		e.forget(o)
 	}
 	return o.policy, o.err
 }
+
+// Device is what the engine computes with.
+func (e *Engine) Device() kernel.Device { return e.options.Device }
 
 // Check opens a policy that has no digest yet. Its error says what is wrong with the policy. The engine does
 // not keep the policy.
@@ -67,6 +77,15 @@ func (e *Engine) find(digest string) *entry {
 	o := &entry{digest: digest}
 	e.open = append([]*entry{o}, e.open[:min(len(e.open), enginePolicies-1)]...)
 	return o
+}
+
+// only forgets all policies but one, whose device has no room beside them, and tells whether there were others.
+func (e *Engine) only(o *entry) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	others := len(e.open) > 1
+	e.open = []*entry{o}
+	return others
 }
 
 // forget removes an entry whose policy could not be opened.

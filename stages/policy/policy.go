@@ -49,6 +49,9 @@ type Options struct {
 	// tokens as 4 GiB hold if that is less, but at least one context.
 	SessionTokens int
 	Form          model.Form // how weights are kept in memory; empty: chosen by their size
+	// CacheTokens is for a device with memory of its own: Open refuses a policy if the keys and values of so many
+	// tokens do not fit beside the weights. 0: 4,096, or a context if that is less.
+	CacheTokens int
 }
 
 // Policy is an open model with its tokenizer and chat template. It is read-only; many goroutines may use
@@ -94,7 +97,8 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 	if p.template, err = template.Open(fsys); err != nil {
 		return err
 	}
-	if p.model, err = model.OpenAs(fsys, p.options.Device, p.options.Form); err != nil {
+	p.model, err = model.OpenBeside(fsys, p.options.Device, p.options.Form, p.options.beside)
+	if err != nil {
 		return err
 	}
 	// Embeddings are padded by a few rows, not to twice the tokenizer's size.
@@ -193,8 +197,7 @@ func (p *Policy) ContextLength() int { return p.model.MaxPositions }
 // tokensIn is the number of tokens whose keys and values fit into size bytes, but no more than most, and
 // at least one context.
 func (p *Policy) tokensIn(size, most int) int {
-	token := 2 * 4 * p.model.NumLayers * p.model.NumKVHeads * p.model.HeadDim // bytes
-	return max(min(size/token, most), p.ContextLength())
+	return max(min(size/int(cacheBytes(p.model.Config)), most), p.ContextLength())
 }
 
 // VocabSize is the number of logits of a position.

@@ -91,7 +91,7 @@ func (c Config) Validate() error {
 	case !(c.GuardP > 0 && c.GuardP <= 1):
 		return fmt.Errorf("update.guard_p: %g is not within 0..1", c.GuardP)
 	}
-	if err := c.training(0, c.Tokens).Validate(); err != nil { // its error begins with the field
+	if err := c.Training(0, c.Tokens).Validate(); err != nil { // its error begins with the field
 		return fmt.Errorf("update.%w", err)
 	}
 	return c.validateBest()
@@ -108,8 +108,8 @@ func (c Config) preference() bool {
 
 func (c Config) baseline() bool { return c.Loss == LossChosen || c.Loss == LossSFT }
 
-// training is the configuration of the trainer.
-func (c Config) training(seed uint64, tokens int) train.Config {
+// Training is the configuration of the trainer.
+func (c Config) Training(seed uint64, tokens int) train.Config {
 	t := train.Default()
 	t.Beta, t.Gamma, t.SFTWeight, t.Force = c.Beta, c.Gamma, c.SFTWeight, c.Force
 	if t.Loss = c.Loss; c.baseline() {

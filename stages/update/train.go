@@ -62,7 +62,7 @@ func (r *round) loop(n *notes) (*loop.Loop, error) {
 		return nil, err
 	}
 	phase.Rate = r.rate(n.Attempt)
-	cfg := r.cfg.training(stages.Seed(r.in.Header.Seed, "update", 0), max(r.cfg.Tokens, longest))
+	cfg := r.cfg.Training(stages.Seed(r.in.Header.Seed, "update", 0), max(r.cfg.Tokens, longest))
 	if a := r.old.Model().Adapter; a != nil { // a run continues its one adapter
 		cfg.Rank, cfg.Alpha, cfg.Targets = a.Rank, a.Alpha, a.Targets()
 	}

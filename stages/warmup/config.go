@@ -95,14 +95,14 @@ func (c Config) Validate() error {
 	case c.Plateau < 0:
 		return fmt.Errorf("warmup.plateau: %d is below 0", c.Plateau)
 	}
-	if err := c.training(0, c.Tokens).Validate(); err != nil { // its error begins with the field
+	if err := c.Training(0, c.Tokens).Validate(); err != nil { // its error begins with the field
 		return fmt.Errorf("warmup.%s", strings.TrimPrefix(err.Error(), "train: "))
 	}
 	return nil
 }
 
-// training is the configuration of the trainer.
-func (c Config) training(seed uint64, tokens int) train.Config {
+// Training is the configuration of the trainer.
+func (c Config) Training(seed uint64, tokens int) train.Config {
 	t := train.Default()
 	t.Rank, t.Alpha, t.Targets = c.Rank, c.Alpha, c.Targets
 	t.WarmupRatio, t.Decay, t.Clip = c.WarmupRatio, c.Decay, c.Clip

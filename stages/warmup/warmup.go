@@ -110,7 +110,7 @@ func newJob(cfg Config, in stages.Input, out stages.Output, base *policy.Policy,
 // trainer trains p in phases. purpose separates its randomness from other trainers'.
 func (j *job) trainer(p *policy.Policy, purpose string, phases []train.Phase) (*train.Trainer, error) {
 	seed := stages.Seed(j.in.Header.Seed, purpose, 0)
-	return train.New(p.Model(), j.cfg.training(seed, max(j.cfg.Tokens, j.data.longest)), phases)
+	return train.New(p.Model(), j.cfg.Training(seed, max(j.cfg.Tokens, j.data.longest)), phases)
 }
 
 // train runs the phases and fills row.

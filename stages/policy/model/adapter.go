@@ -184,7 +184,7 @@ func (a *Adapter) fits(cfg Config) error {
 		return fmt.Errorf("it has %d layers, the model %d", len(a.Layers), cfg.NumLayers)
 	}
 	for i, l := range a.Layers {
-		for j, s := range cfg.shapes() {
+		for j, s := range cfg.Shapes() {
 			n, k := s[0], s[1]
 			if lora := l[j]; lora != nil && (len(lora.A) != a.Rank*k || len(lora.B) != n*a.Rank) {
 				return fmt.Errorf("layer %d %s: A and B hold %d and %d values, "+
@@ -292,7 +292,7 @@ func (a *Adapter) read(fsys fs.FS, cfg Config) error {
 	}
 	taken := 0
 	for i := range a.Layers {
-		for j, s := range cfg.shapes() {
+		for j, s := range cfg.Shapes() {
 			nameA, nameB := loraNames(i, Module(j))
 			_, hasA := f.Shape(nameA)
 			_, hasB := f.Shape(nameB)

@@ -159,7 +159,7 @@ func (m *Model) Clone() *Model {
 // is other's. Unless as is nil, each weight of m is first converted by it. Models of different shapes
 // have an infinite distance.
 func (m *Model) Distance(other *Model, as func(kernel.Weight) (kernel.Weight, error)) (float64, error) {
-	if m.shapes() != other.shapes() || len(m.Layers) != len(other.Layers) || m.Family != other.Family {
+	if m.Shapes() != other.Shapes() || len(m.Layers) != len(other.Layers) || m.Family != other.Family {
 		return math.Inf(1), nil
 	}
 	var far, size float64
@@ -202,12 +202,10 @@ func together(w, v kernel.Weight, visit func(x, y float32) bool) {
 
 // finish computes what a checkpoint does not contain: the tied head, the packed weights, the angles.
 func (m *Model) finish() {
-	if m.TieEmbeddings {
-		m.HeadW, m.Wrapped.Head = m.Embed, m.Wrapped.Embed
-	}
+	m.tie()
 	for i := range m.Layers {
 		for j, l := range m.Layers[i].Linears() {
-			l.N, l.K = m.shapes()[j][0], m.shapes()[j][1]
+			l.N, l.K = m.Shapes()[j][0], m.Shapes()[j][1]
 		}
 	}
 	if m.Wrapped.Head != nil {
@@ -220,6 +218,13 @@ func (m *Model) finish() {
 	}
 	m.place(nil)
 	m.pack(nil)
+}
+
+// tie makes a tied head.
+func (m *Model) tie() {
+	if m.TieEmbeddings {
+		m.HeadW, m.Wrapped.Head = m.Embed, m.Wrapped.Embed
+	}
 }
 
 // pack makes the matrices that inference multiplies with. A base in float32 is packed with its adapter

@@ -37,14 +37,25 @@ func Open(fsys fs.FS, dev kernel.Device) (*Model, error) { return OpenAs(fsys, d
 
 // OpenAs is Open with a choice of form.
 func OpenAs(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
-	m, err := open(fsys, dev, form)
+	return OpenBeside(fsys, dev, form, func(Config) kernel.Need { return nil })
+}
+
+// OpenBeside is OpenAs for a caller who needs more memory of the device than that of the weights: if both together do
+// not fit, nothing is put on the device, and the error has the sum.
+func OpenBeside(fsys fs.FS, dev kernel.Device, form Form, more func(Config) kernel.Need) (*Model, error) {
+	m, err := load(fsys, dev, form)
+	if err == nil {
+		err = append(m.need(), more(m.Config)...).Fits(dev)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
+	m.finish()
 	return m, nil
 }
 
-func open(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
+// load reads a model into the memory of the host.
+func load(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
 	cfg, err := ReadConfig(fsys)
 	if err != nil {
 		return nil, err
@@ -69,7 +80,7 @@ func open(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	m.finish()
+	m.tie()
 	return m, nil
 }
 
@@ -163,7 +174,7 @@ func openWeights(fsys fs.FS) (weights, error) {
 // read fills the model. A tensor that it would not use is an error: without it, a bias or q_norm that
 // is left out would give another model without any error.
 func (m *Model) read(files weights, form Form) error {
-	wraps := m.wraps(form)
+	wraps := m.Wraps(form)
 	quantized := nf4.Files(func(name string) *safetensors.File { return files[name] })
 	known := map[string]bool{}
 	sum, fourBits := newBaseSum(), false
@@ -268,9 +279,10 @@ const (
 	headName  = "lm_head.weight"
 )
 
-// wraps tells whether kernels read the matrices in their own type, without a packed copy.
-func (m *Model) wraps(form Form) bool {
-	return form == Mapped || form == Int8 || form == Auto && 4*int64(m.Parameters()) > float32Bytes
+// Wraps tells whether kernels read the matrices in their own type, without a packed copy. Those in four bits they do
+// in every form but Float32.
+func (c Config) Wraps(form Form) bool {
+	return form == Mapped || form == Int8 || form == Auto && 4*int64(c.Parameters()) > float32Bytes
 }
 
 // tensor is one weight of a checkpoint: name, shape, and the place for its values in the model.
@@ -325,8 +337,8 @@ func (c Config) Tensors() []Tensor {
 	return all
 }
 
-// shapes are the shapes (N, K) of a layer's linear maps.
-func (c Config) shapes() [Modules][2]int {
+// Shapes are the shapes (N, K) of a layer's linear maps.
+func (c Config) Shapes() [Modules][2]int {
 	h, qd, kvd, f := c.HiddenSize, c.NumHeads*c.HeadDim, c.NumKVHeads*c.HeadDim, c.IntermediateSize
 	return [Modules][2]int{Q: {qd, h}, K: {kvd, h}, V: {kvd, h}, O: {h, qd}, Gate: {f, h}, Up: {f, h}, Down: {h, f}}
 }
@@ -341,7 +353,7 @@ func (m *Model) tensors() []tensor {
 	if !m.TieEmbeddings {
 		ts = append(ts, tensor{name: headName, shape: []int{m.VocabSize, c}, data: &m.HeadW, wrapped: &m.Wrapped.Head})
 	}
-	shapes := m.shapes()
+	shapes := m.Shapes()
 	for i := range m.Layers {
 		l, at := &m.Layers[i], fmt.Sprintf("model.layers.%d.", i)
 		ts = append(ts,

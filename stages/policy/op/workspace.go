@@ -74,6 +74,18 @@ func (s Shape) LayerBytes() int {
 	return 4 * s.T * row
 }
 
+// GraphBytes is the memory in bytes of all activations of a graph with that many layers, of which keep keep theirs:
+// what NewContext and the operations reserve, gradients of parameters excepted.
+func (s Shape) GraphBytes(layers, keep int) int64 {
+	scratch := s.C + 2*s.H*s.D + 2*s.G*s.D + 3*s.F + s.R
+	if s.HeadNorm {
+		scratch += (s.H + s.G) * s.D
+	}
+	results := (2*layers + 1) * s.C // of the embedding, attention and MLP
+	last := 4*s.C + 4*s.C + 3 + 1   // of the last layer and the head
+	return int64(keep)*int64(s.LayerBytes()) + 4*int64(s.T)*int64(scratch+results+last+s.C)
+}
+
 // carry copies the gradient of the residual stream, unless dst and src are the same memory.
 func carry(dev kernel.Device, dst, src kernel.Floats, n int) {
 	if !dst.Same(src) {

@@ -30,23 +30,10 @@ const defaultActivationBytes = 1 << 30
 
 func newGraph(w *weights, cfg Config) (*graph, error) {
 	m := w.base
-	s := m.Scales()
-	shape := op.Shape{
-		T: cfg.Tokens, C: m.HiddenSize, H: m.NumHeads, G: m.NumKVHeads, D: m.HeadDim, F: m.IntermediateSize,
-		V: m.VocabSize, Eps: s.Eps, HeadNorm: m.Family == model.Qwen3,
-		Scales: op.Scales{Embed: s.Embed, Query: s.Query, Head: s.Head},
-	}
-	if w.adapter != nil {
-		shape.R = w.adapter.Rank
-	}
-	budget := cfg.ActivationBytes
-	if budget == 0 {
-		budget = defaultActivationBytes
-	}
-	keep := min(max(1, budget/shape.LayerBytes()), len(m.Layers))
-
+	shape := cfg.shape(m.Config)
 	b := &builder{
-		w: w, g: G.NewGraph(), c: op.NewContext(shape, m.Device, m.On.Cos, m.On.Sin, keep), nodes: map[string]*G.Node{},
+		w: w, g: G.NewGraph(), nodes: map[string]*G.Node{},
+		c: op.NewContext(shape, m.Device, m.On.Cos, m.On.Sin, cfg.kept(shape, len(m.Layers))),
 	}
 	var all G.Nodes
 	for _, p := range w.params {

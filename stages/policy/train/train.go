@@ -113,6 +113,13 @@ func newTrainer(m *model.Model, cfg Config, phases []Phase) (*Trainer, error) {
 			return nil, fmt.Errorf("phase %q: %w", phases[i].Name, err)
 		}
 	}
+	need, err := Need(m.Config, cfg, len(m.Layers) > 0 && m.Layers[0].Q.Wrapped != nil)
+	if err == nil {
+		err = need.Fits(m.Device)
+	}
+	if err != nil {
+		return nil, err
+	}
 	w, err := newWeights(m, cfg)
 	if err != nil {
 		return nil, err

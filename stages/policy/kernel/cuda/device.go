@@ -16,7 +16,10 @@ type Device struct {
 	squares squares
 }
 
-var _ kernel.Device = (*Device)(nil)
+var (
+	_ kernel.Device  = (*Device)(nil)
+	_ kernel.Limited = (*Device)(nil)
+)
 
 // New loads the kernels. The device owns the driver and closes it.
 func New(driver Driver) (*Device, error) {
@@ -29,13 +32,6 @@ func New(driver Driver) (*Device, error) {
 
 // Close frees the device's memory and closes the driver. Nothing may be called afterwards.
 func (d *Device) Close() error { return d.l.Close() }
-
-// Memory returns the bytes that are free, and all.
-func (d *Device) Memory() (free, total int64, err error) {
-	d.l.mu.Lock()
-	defer d.l.mu.Unlock()
-	return d.l.driver.Memory()
-}
 
 // Name is "cuda/" and the GPU's.
 func (d *Device) Name() string { return "cuda/" + strings.ReplaceAll(d.l.driver.Name(), " ", "-") }

@@ -30,6 +30,27 @@ func (d *Launcher) allocate(n int64) (a Address, err error) {
 	return 0, err
 }
 
+// Room is that of kernel.Limited.
+func (d *Device) Room(need int64) (free, total int64, err error) {
+	l := d.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for try := range collections {
+		if err := l.reap(); err != nil {
+			return 0, 0, err
+		}
+		if free, total, err = l.driver.Memory(); err != nil {
+			return 0, 0, fmt.Errorf("cuda: %s: free memory: %w", l.driver.Name(), err)
+		}
+		if free >= need {
+			break
+		}
+		runtime.GC()
+		time.Sleep(time.Duration(try) * time.Millisecond)
+	}
+	return free, total, nil
+}
+
 // reap frees what nothing refers to any more. The caller holds mu.
 func (d *Launcher) reap() error {
 	d.deadMu.Lock()

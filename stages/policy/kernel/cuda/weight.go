@@ -69,6 +69,32 @@ func (d *Launcher) Upload(w kernel.Weight) (Weight, error) {
 	return d.uploadRounded(w, n, k)
 }
 
+// WeightBytes is that of kernel.Limited: what Upload takes, and the table of Embed.
+func (d *Device) WeightBytes(w kernel.Weight, embedding bool) int64 {
+	n, k := w.Shape()
+	values := int64(n) * int64(k)
+	rounded := 2 * int64(n) * int64(Padded(k))
+	switch w := w.(type) {
+	case *kernel.Int8:
+		return int64(len(w.Codes)) + 2*int64(len(w.Scales))
+	case *kernel.BF16:
+		return rounded
+	case scaled:
+		if k%32 == 0 {
+			return (values+1)/2 + 4*((values+63)/64)
+		}
+	case *kernel.F16:
+		if embedding {
+			return rounded + 2*values
+		}
+	case *kernel.Dense:
+		if embedding {
+			return rounded + 4*values
+		}
+	}
+	return rounded
+}
+
 func (d *Launcher) upload(w Weight, data, scales []byte) (Weight, error) {
 	var err error
 	if w.Data, err = d.put(data); err == nil && scales != nil {

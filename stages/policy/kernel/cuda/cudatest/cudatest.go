@@ -33,7 +33,8 @@ func (d *Driver) Name() string { return "interpreter of PTX" }
 
 // Memory counts what is not freed.
 func (d *Driver) Memory() (free, total int64, err error) {
-	return memoryBytes - int64(d.Machine.Used()), memoryBytes, d.failed
+	total = int64(d.Machine.MaxMemory)
+	return total - int64(d.Machine.Used()), total, d.failed
 }
 
 // Allocate reserves bytes, which count as not written.
