@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"itool/stages/policy"
 	"itool/stages/policy/tokenizer"
+	"itool/stages/policy/tokenizer/pattern"
 )
 
 // preTokenizer is a way to cut texts into words, which tokenizer.ggml.pre names in a file. tokenizer.json
@@ -17,7 +19,9 @@ type preTokenizer struct {
 	nfc          bool     // texts are normalised first; llama.cpp does not
 	ignoreMerges bool     // a word of the vocabulary needs no merges
 	bos          bool     // texts begin with the BOS token unless the file says otherwise
-	nearly       bool     // llama.cpp cuts by a simpler expression, which takes other letters for capitals
+	// nearly is the expression by which llama.cpp cuts where it is not the model's own: a simpler one, which takes
+	// all letters beyond ASCII for capital and small at once. Empty: it cuts as the model does.
+	nearly string
 }
 
 // preTokenizers are those whose parts are known: llm_tokenizer_bpe in llama.cpp's llama-vocab.cpp, with
@@ -29,11 +33,29 @@ var preTokenizers = []preTokenizer{
 	{names: []string{"qwen35"}, splits: []string{tokenizer.Qwen35}, nfc: true},
 	{names: []string{"smollm", "starcoder", "refact", "command-r"}, digits: true},
 	{names: []string{"gpt-2", "phi-2"}},
-	{names: []string{"gpt-4o", "llama4"}, splits: []string{tokenizer.O200k}, nearly: true},
-	{names: []string{"tekken"}, splits: []string{tokenizer.Tekken}, ignoreMerges: true, bos: true, nearly: true},
+	{names: []string{"gpt-4o", "llama4"}, splits: []string{tokenizer.O200k},
+		nearly: nearCapital + nearSmall + `+` + nearContractions + `|` + nearCapitals + nearSmall + `*` +
+			nearContractions + `|\p{N}{1,3}` + nearRest},
+	{names: []string{"tekken"}, splits: []string{tokenizer.Tekken}, ignoreMerges: true, bos: true,
+		nearly: nearCapital + nearSmall + `+|` + nearCapitals + nearSmall + `*|\p{N}` + nearRest},
 	{names: []string{"deepseek-v3"}, splits: []string{tokenizer.DeepSeekDigits, tokenizer.DeepSeekHan,
 		lineEnds.Replace(tokenizer.DeepSeekWords)}},
+	{names: []string{"dbrx", "smaug-bpe", "chatglm-bpe"}, splits: []string{tokenizer.Llama}},
+	{names: []string{"deepseek-coder"}, splits: []string{"[\r\n]", `\s?\p{L}+`, `\s?\p{P}+`,
+		`[一-龥ࠀ-一가-퟿]+`, tokenizer.Digits}},
+	{names: []string{"viking"}, splits: []string{` ?[^(\s|.,!?…。，、।۔،)]+`, tokenizer.Digits}},
+	{names: []string{"seed-coder"}, splits: []string{lineEnds.Replace(`(?i:'s|'t|'re|'ve|'m|'ll|'d)|` +
+		`[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+`)}},
 }
+
+// Parts of llama.cpp's expressions for GPT-4o and Tekken.
+const (
+	nearCapital      = `[^\r\n\p{L}\p{N}]?(?:(?=[\p{L}])[^a-z])*`
+	nearCapitals     = `[^\r\n\p{L}\p{N}]?(?:(?=[\p{L}])[^a-z])+`
+	nearSmall        = `(?:(?=[\p{L}])[^A-Z])`
+	nearContractions = `(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?`
+	nearRest         = `| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+)
 
 // lineEnds spells line ends in an expression as the files of DeepSeek do, escaped as the tokenizer package.
 var (
@@ -41,7 +63,8 @@ var (
 	escaped  = strings.NewReplacer("\r", `\r`, "\n", `\n`)
 )
 
-// cuts tells whether llama.cpp cuts texts by p as a tokenizer with these parts does.
+// cuts tells whether a tokenizer with these parts cuts texts by p's expressions, and llama.cpp by p as well, at
+// least nearly.
 func (p preTokenizer) cuts(parts tokenizer.Parts) bool {
 	var patterns []string
 	if p.digits {
@@ -53,7 +76,50 @@ func (p preTokenizer) cuts(parts tokenizer.Parts) bool {
 	for _, s := range p.splits {
 		patterns = append(patterns, escaped.Replace(s))
 	}
-	return !p.nearly && p.ignoreMerges == parts.IgnoreMerges && slices.Equal(patterns, parts.Patterns)
+	return p.ignoreMerges == parts.IgnoreMerges && slices.Equal(patterns, parts.Patterns)
+}
+
+// known finds llama.cpp's rule for a tokenizer. ErrTokenizer: it has none.
+func known(parts tokenizer.Parts) (preTokenizer, error) {
+	for _, p := range preTokenizers {
+		if p.cuts(parts) {
+			return p, nil
+		}
+	}
+	return preTokenizer{}, ErrTokenizer
+}
+
+// Departure says how llama.cpp's way to cut texts differs from a policy's own.
+type Departure struct {
+	Rule   string // llama.cpp's name for its rule
+	Nearly bool   // the rule differs from the model's for some letters beyond ASCII
+	Texts  int    // of those given, that llama.cpp cuts at other places
+}
+
+// Departs compares llama.cpp's rule for the policy's tokenizer with the policy's own, on these texts.
+// ErrTokenizer: llama.cpp has no rule for it.
+func Departs(p *policy.Policy, texts []string) (Departure, error) {
+	parts := p.Tokenizer()
+	rule, err := known(parts)
+	if err != nil {
+		return Departure{}, err
+	}
+	d := Departure{Rule: rule.names[0], Nearly: rule.nearly != ""}
+	if !d.Nearly {
+		return d, nil
+	}
+	var cut [2]*pattern.Pattern
+	for i, e := range []string{parts.Patterns[0], rule.nearly} {
+		if cut[i], err = pattern.Compile(e); err != nil {
+			return d, fmt.Errorf("gguf: %s: %w", d.Rule, err)
+		}
+	}
+	for _, text := range texts {
+		if !slices.Equal(cut[0].Spans(nil, text), cut[1].Spans(nil, text)) {
+			d.Texts++
+		}
+	}
+	return d, nil
 }
 
 // preTokenizer finds the way that the file names.

@@ -209,7 +209,7 @@ func TestTokenizerReadRefuses(t *testing.T) {
 		{"another", set("model", "bert"), `"bert" is not supported`},
 		{"no pattern", unset("pre"), "does not say how texts are cut"},
 		{"default pattern", set("pre", "default"), "does not say how texts are cut"},
-		{"unknown pattern", set("pre", "viking"), `"viking" is not supported (llama-bpe, `},
+		{"unknown pattern", set("pre", "kimi-k2"), `"kimi-k2" is not supported (llama-bpe, `},
 		{"no tokens", unset("tokens"), `"tokenizer.ggml.tokens" is missing`},
 		{"tokens of numbers", set("tokens", []any{int32(1)}), "an array of texts is expected"},
 		{"no kinds", unset("token_type"), `token_type" is missing`},

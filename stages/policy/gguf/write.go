@@ -26,9 +26,10 @@ type Options struct {
 	Dtype safetensors.Dtype
 }
 
-// ErrTokenizer says that llama.cpp does not cut texts as the policy's tokenizer does.
-var ErrTokenizer = errors.New("llama.cpp cuts texts as the model does only with the tokenizers of Llama 3, Qwen 2 " +
-	"to 3.5, GPT-2, SmolLM, StarCoder and DeepSeek V3: with this one the same text would get other tokens there")
+// ErrTokenizer says that llama.cpp has no rule to cut texts as the policy's tokenizer does.
+var ErrTokenizer = errors.New("llama.cpp has a rule to cut texts for the tokenizers of Llama 3, Qwen 2 to 3.5, GPT-2, " +
+	"GPT-4o, SmolLM, StarCoder, Tekken, DeepSeek V3 and Coder, DBRX, Viking and Seed Coder: " +
+	"with this one the same text would get other tokens there")
 
 // source is a matrix (N, K), or a vector (K) with N = 0, to write.
 type source struct {
@@ -46,7 +47,7 @@ func (t *source) size() uint64 {
 
 // Write writes the policy with its adapter merged into the base. Matrices have the checkpoint's type,
 // bf16, fp16 or float32, unless Options say otherwise. A model that llama.cpp would compute differently is an
-// error.
+// error; a tokenizer whose texts it cuts nearly as the model does is none: see Departs.
 func Write(w io.Writer, p *policy.Policy, o Options) error {
 	m := p.Model().Merged()
 	if o.Dtype != "" {
@@ -144,9 +145,9 @@ func keys(m *model.Model, o Options) *metadata {
 // tokenizer adds vocabulary, merges and template.
 func (d *metadata) tokenizer(p *policy.Policy) error {
 	parts := p.Tokenizer()
-	i := slices.IndexFunc(preTokenizers, func(p preTokenizer) bool { return p.cuts(parts) })
-	if i < 0 {
-		return ErrTokenizer
+	rule, err := known(parts)
+	if err != nil {
+		return err
 	}
 	size := p.VocabSize()
 	tokens, kinds := make([]string, size), make([]int32, size)
@@ -167,7 +168,7 @@ func (d *metadata) tokenizer(p *policy.Policy) error {
 		}
 	}
 	d.str("tokenizer.ggml.model", "gpt2")
-	d.str("tokenizer.ggml.pre", preTokenizers[i].names[0])
+	d.str("tokenizer.ggml.pre", rule.names[0])
 	d.strs("tokenizer.ggml.tokens", tokens)
 	d.i32s("tokenizer.ggml.token_type", kinds)
 	d.strs("tokenizer.ggml.merges", parts.Merges)

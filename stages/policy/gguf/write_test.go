@@ -326,8 +326,8 @@ func pieces(expressions ...string) map[string]any {
 		"add_prefix_space": false, "trim_offsets": true, "use_regex": false})}
 }
 
-// TestTokenizerPre: a file names the way to cut texts if llama.cpp has just that one. Its expressions for
-// GPT-4o and Tekken are others than the models' own.
+// TestTokenizerPre: a file names the way to cut texts if llama.cpp has a rule for it. Its expressions for
+// GPT-4o and Tekken are nearly the models' own: see TestDeparts.
 func TestTokenizerPre(t *testing.T) {
 	level := func(space bool) map[string]any {
 		return map[string]any{"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": true, "use_regex": true}
@@ -340,15 +340,19 @@ func TestTokenizerPre(t *testing.T) {
 		want         string // empty: refused
 	}{
 		{"Llama 3", pieces(tokenizer.Llama), true, "llama-bpe"},
-		{"Llama 3's expression with merges", pieces(tokenizer.Llama), false, ""},
+		{"Llama 3's expression with merges", pieces(tokenizer.Llama), false, "dbrx"},
+		{"Qwen's expression without merges", pieces(tokenizer.Qwen), true, ""},
 		{"Qwen 3.5", pieces(tokenizer.Qwen35), false, "qwen35"},
 		{"GPT-2", level(false), false, "gpt-2"},
 		{"GPT-2 with a space before", level(true), false, ""},
 		{"SmolLM", map[string]any{"type": "Sequence", "pretokenizers": []any{digits, level(false)}}, false, "smollm"},
 		{"DeepSeek V3", pieces(tokenizer.DeepSeekDigits, tokenizer.DeepSeekHan, tokenizer.DeepSeekWords), false,
 			"deepseek-v3"},
-		{"GPT-4o", pieces(tokenizer.O200k), false, ""},
-		{"Tekken", pieces(tokenizer.Tekken), true, ""},
+		{"GPT-4o", pieces(tokenizer.O200k), false, "gpt-4o"},
+		{"Tekken", pieces(tokenizer.Tekken), true, "tekken"},
+		{"DeepSeek Coder", pieces("[\r\n]", `\s?\p{L}+`, `\s?\p{P}+`, `[一-龥ࠀ-一가-퟿]+`, `\p{N}`), false,
+			"deepseek-coder"},
+		{"Viking", pieces(` ?[^(\s|.,!?…。，、।۔،)]+`, `\p{N}`), false, "viking"},
 		{"another expression", pieces(`\p{L}+|\s`), false, ""},
 	} {
 		p, err := policy.Open(withTokenizer(t, func(tok map[string]any) {
@@ -365,6 +369,36 @@ func TestTokenizerPre(t *testing.T) {
 		} else if got := written(t, p, gguf.Options{}).meta["tokenizer.ggml.pre"]; got != c.want {
 			t.Errorf("%s: got %v, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// TestDeparts: llama.cpp's expressions for GPT-4o and Tekken cut as the models' own, except that a capital beyond
+// ASCII behind a small letter begins no word there, and that marks belong to none.
+func TestDeparts(t *testing.T) {
+	texts := []string{"getWeather(city=\"Paris\", days=12)\n  HTTPServer's café", "caféÉcole", "नमस्ते"}
+	for _, c := range []struct {
+		name, expression string
+		ignoreMerges     bool
+		want             gguf.Departure
+	}{
+		{"Llama", tokenizer.Llama, true, gguf.Departure{Rule: "llama-bpe"}},
+		{"GPT-4o", tokenizer.O200k, false, gguf.Departure{Rule: "gpt-4o", Nearly: true, Texts: 2}},
+		{"Tekken", tokenizer.Tekken, true, gguf.Departure{Rule: "tekken", Nearly: true, Texts: 2}},
+	} {
+		p, err := policy.Open(withTokenizer(t, func(tok map[string]any) {
+			tok["pre_tokenizer"] = pieces(c.expression)
+			tok["model"].(map[string]any)["ignore_merges"] = c.ignoreMerges
+		}), policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := gguf.Departs(p, texts)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v; want %+v", c.name, got, err, c.want)
+		}
+	}
+	if _, err := gguf.Departs(policytest.Open(t, 1), nil); !errors.Is(err, gguf.ErrTokenizer) {
+		t.Errorf("a tokenizer without a rule: %v", err)
 	}
 }
 
