@@ -33,10 +33,9 @@ const (
 // written by Adapter.
 const origin = "itool.json"
 
-// Adapter writes the adapter of policy p, and a file that says where it comes from, into a
-// new folder. version is that of the program that writes. With replace, a folder of an
-// older export is replaced; other folders never are. The base itself has no adapter: an
-// error.
+// Adapter writes the adapter of policy p, a model card and a file that says where it comes from, into a new folder.
+// The adapter names the base as the report does: r.Base. version is that of the program that writes. With replace, a
+// folder of an older export is replaced; other folders never are. The base itself has no adapter: an error.
 func Adapter(ctx context.Context, c *courier.Courier, r *report.Report, p report.Policy, dir, version string,
 	replace bool) error {
 	fsys, _, err := checkpoint.Open(ctx, c.Store, courier.Checkpoints, p.Digest)
@@ -56,14 +55,48 @@ func Adapter(ctx context.Context, c *courier.Courier, r *report.Report, p report
 	if _, err := os.Stat(filepath.Join(dir, origin)); err != nil {
 		replace = false
 	}
+	settings, err := named(fsys, r.Base)
+	if err != nil {
+		return err
+	}
 	return whole.Folder(dir, replace, func(tmp string) error {
-		for _, name := range []string{AdapterConfig, AdapterWeights} {
-			if err := copyFile(fsys, name, filepath.Join(tmp, name)); err != nil {
-				return err
-			}
+		if err := copyFile(fsys, AdapterWeights, filepath.Join(tmp, AdapterWeights)); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(tmp, AdapterConfig), settings, 0o644); err != nil {
+			return err
+		}
+		if err := writeCard(tmp, r, p, settings, false, version); err != nil {
+			return err
 		}
 		return os.WriteFile(filepath.Join(tmp, origin), append(about, '\n'), 0o644)
 	})
+}
+
+// named is adapter_config.json with the name of the base, by which PEFT finds it.
+func named(fsys fs.FS, base string) ([]byte, error) {
+	text, err := fs.ReadFile(fsys, AdapterConfig)
+	if err != nil || base == "" {
+		return text, err
+	}
+	var settings map[string]json.RawMessage
+	if err := json.Unmarshal(text, &settings); err != nil {
+		return nil, fmt.Errorf("%s: %w", AdapterConfig, err)
+	}
+	if settings["base_model_name_or_path"], err = json.Marshal(base); err != nil {
+		return nil, err
+	}
+	text, err = json.MarshalIndent(settings, "", "  ")
+	return append(text, '\n'), err
+}
+
+// writeCard writes the model card into a folder.
+func writeCard(dir string, r *report.Report, p report.Policy, settings []byte, merged bool, version string) error {
+	f, err := os.Create(filepath.Join(dir, Card))
+	if err != nil {
+		return err
+	}
+	return errors.Join(WriteCard(f, r, p, settings, merged, version), f.Close())
 }
 
 // Origin says which policy of which run an adapter is.

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"itool/ops/courier"
+	"itool/ops/export/ollama"
 	"itool/ops/importer"
 	"itool/ops/report"
 	"itool/ops/whole"
@@ -38,6 +39,10 @@ type Merge struct {
 	// Dtypes are types for the written weights, of which the first is taken that keeps the answers; an empty
 	// one, or none at all: the type of the base.
 	Dtypes []safetensors.Dtype
+	// Report is of the run: the folder gets a model card, and a Modelfile the run's form of calls. nil: no card, and
+	// the form that the chat template asks for.
+	Report  *report.Report
+	Version string // of the program, for the card
 }
 
 // Merged says how a merged model compares with base + adapter. Differences are the largest
@@ -47,6 +52,10 @@ type Merged struct {
 	Nats     float64           // difference between the written model and base + adapter
 	Examples int               // of the run, that were compared
 	Moved    float64           // with Merge.Base: difference between base + adapter on that base and on the run's own
+	// With GGUF: how llama.cpp cuts texts, of those examples; the Modelfile beside the file; what Ollama can do.
+	Cuts      gguf.Departure
+	Modelfile string
+	Ollama    ollama.Fit
 }
 
 // ErrCoarse says that the type of the written weights loses too much of what was trained.
@@ -81,6 +90,11 @@ func (m Merge) Write(ctx context.Context, c *courier.Courier, e *policy.Engine) 
 		out.Nats, err = m.writeAs(ctx, fsys, unmerged, out.Dtype, probes)
 		if !errors.Is(err, ErrCoarse) {
 			break
+		}
+	}
+	if err == nil && m.GGUF {
+		if err = m.describe(&out, unmerged, probes); err != nil {
+			os.Remove(m.Out)
 		}
 	}
 	if err == nil && m.Base != "" {
@@ -130,6 +144,9 @@ func (m Merge) writeFolder(ctx context.Context, fsys fs.FS, unmerged *policy.Pol
 		if err := copyRest(fsys, tmp); err != nil {
 			return err
 		}
+		if err := m.card(fsys, tmp); err != nil {
+			return err
+		}
 		merged, err := policy.Open(os.DirFS(tmp), policy.Options{Device: m.Device})
 		if err != nil {
 			return fmt.Errorf("the merged model does not open: %w", err)
@@ -144,8 +161,10 @@ func (m Merge) writeFolder(ctx context.Context, fsys fs.FS, unmerged *policy.Pol
 // who asks for them expects a cost. There the merge is compared before it is rounded.
 func (m Merge) writeGGUF(ctx context.Context, unmerged *policy.Policy, dtype safetensors.Dtype,
 	probes []policy.Sequence) (nats float64, err error) {
-	if _, err := os.Stat(m.Out); err == nil {
-		return 0, fmt.Errorf("%s is there already: give a new file", m.Out)
+	for _, file := range []string{m.Out, m.modelfile()} {
+		if _, err := os.Stat(file); err == nil {
+			return 0, fmt.Errorf("%s is there already: give --out a new file", file)
+		}
 	}
 	compare := sameAnswers
 	if m.Int8 {
@@ -170,6 +189,22 @@ func (m Merge) writeGGUF(ctx context.Context, unmerged *policy.Policy, dtype saf
 		err = fmt.Errorf("%w: export a folder (without --gguf), which itool serve and transformers read", err)
 	}
 	return nats, err
+}
+
+// card writes the model card, and keeps the base's under another name.
+func (m Merge) card(fsys fs.FS, dir string) error {
+	if m.Report == nil {
+		return nil
+	}
+	err := os.Rename(filepath.Join(dir, Card), filepath.Join(dir, "README-base.md"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	settings, err := fs.ReadFile(fsys, AdapterConfig)
+	if err != nil {
+		return err
+	}
+	return writeCard(dir, m.Report, m.Policy, settings, true, m.Version)
 }
 
 // readBack opens a GGUF file as a policy. Call remove when the policy is no longer needed.

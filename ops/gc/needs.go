@@ -109,14 +109,14 @@ func policyNeeds(ctx context.Context, c *courier.Courier, run, what, digest stri
 	return nil
 }
 
-// folders are the prefixes below which the runs need everything: their trees and, until they end, the
-// checkpoints of the rounds that are at work.
+// folders are the prefixes below which the runs need everything: their trees, the names of their bases and, until
+// they end, the checkpoints of the rounds that are at work.
 func folders(ctx context.Context, c *courier.Courier) (all []string, err error) {
 	for m, err := range c.Broker.Started(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, "runs/"+m.Run+"/attached/")
+		all = append(all, "runs/"+m.Run+"/attached/", courier.BaseNameKey(m.Run))
 		ended, err := c.Ended(ctx, m.Run)
 		if err != nil && !errors.Is(err, broker.ErrNoRun) {
 			return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type exportCmd struct {
 	Base    string `placeholder:"MODEL" help:"${export_base}"`
 	Pairs   bool   `help:"${export_pairs}"`
 	IDs     bool   `name:"ids" help:"With --pairs: the tokens of prompt, chosen and rejected as well."`
+
+	BaseName string `placeholder:"ORG/MODEL" help:"${export_base_name}"`
 }
 
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
@@ -53,12 +56,13 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
+	r.Base = cmp.Or(c.BaseName, r.Base)
 	p, err := policyOf(r, c.Round)
 	if err != nil {
 		return err
 	}
 	if c.Merged {
-		if err := c.merge(ctx, a, s, *p, kept); err != nil {
+		if err := c.merge(ctx, a, s, r, *p, kept); err != nil {
 			return err
 		}
 	} else {
@@ -109,7 +113,8 @@ func (c *exportCmd) unfinished(ctx context.Context, a *app, s *site.Site, r *rep
 }
 
 // merge writes base + adapter as one model.
-func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, p report.Policy, kept *retire.Kept) error {
+func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, r *report.Report, p report.Policy,
+	kept *retire.Kept) error {
 	e, err := newEngine(a)
 	if err != nil {
 		return err
@@ -129,6 +134,7 @@ func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, p report.Po
 		Dtypes: map[string][]safetensors.Dtype{
 			"bf16": {safetensors.BF16}, "f16": {safetensors.F16}, "f32": {safetensors.F32},
 		}[c.Dtype],
+		Report: r, Version: version(),
 	}.Write(ctx, s.Courier, e.Engine)
 	if err != nil {
 		return err
@@ -139,11 +145,26 @@ func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, p report.Po
 	}
 	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, %s, within %.2g nats per token of base + adapter "+
 		"on %d examples\n", p.Name, c.RunName, c.Out, form, m.Nats, m.Examples)
+	if c.GGUF {
+		sayOllama(a.out, m)
+	}
 	if c.Base != "" {
 		fmt.Fprintf(a.out, "on the base of the run itself the adapter answers up to %.2g nats per token differently: "+
 			"it was trained there\n", m.Moved)
 	}
 	return nil
+}
+
+// sayOllama says what other programs make of a GGUF file.
+func sayOllama(w io.Writer, m export.Merged) {
+	if m.Cuts.Nearly {
+		fmt.Fprintf(w, "llama.cpp cuts texts by its rule %s, which differs from the model's for capitals and marks "+
+			"beyond ASCII: %d of the %d examples get other tokens there\n", m.Cuts.Rule, m.Cuts.Texts, m.Examples)
+	}
+	fmt.Fprintf(w, "for Ollama: ollama create NAME -f %s\n", m.Modelfile)
+	if m.Ollama.Why != "" {
+		fmt.Fprintf(w, "%s\n", m.Ollama.Why)
+	}
 }
 
 // policyOf is a run's policy of a round; −2: the last one.

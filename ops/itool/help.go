@@ -162,6 +162,8 @@ func longHelp() map[string]string {
 			"type that is too coarse for what was trained is refused.",
 		"export_base": "With --merged: merge into this base instead, such as the 16-bit one of a run on four " +
 			"bits; a folder, a GGUF file or a run.",
+		"export_base_name": "Name of the base for the adapter's settings and the model card, such as its name on " +
+			"Hugging Face; default: the --base of the run.",
 		"import_dtype": "Type of weights that the file has quantized: bf16 (rounded to nearest) or f32 (exact, " +
 			"twice the size). Weights in F32, F16 and BF16 stay what they are.",
 		"import_template": "Chat template for the folder, instead of the file's; a file without one needs it to " +

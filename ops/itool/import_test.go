@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"itool/ops/export"
 	"itool/stages/policy"
 	"itool/stages/policy/gguf"
 	"itool/stages/policy/policytest"
@@ -108,6 +109,7 @@ func TestBase(t *testing.T) {
 		t.Errorf("imported again:\n%s", errs)
 	}
 	expect(t, dir, 0, "merged model in whole", "export", "r1", "--round", "0", "--merged", "--out", "whole")
+	exports(t, dir, model)
 	_, errs = expect(t, dir, 0, `"status":"done"`, run("r2", "r1@0", "--set", "line.rounds=0")...)
 	if !strings.Contains(errs, "the base is run r1's warm-up (policy ") {
 		t.Errorf("nothing says which policy is the base:\n%s", errs)
@@ -147,4 +149,47 @@ func TestBase(t *testing.T) {
 	if exists(filepath.Join(dir, "itool-runs", "r3")) {
 		t.Error("a run that was refused left a folder")
 	}
+}
+
+// exports checks what other programs get of run r1, whose base is a GGUF file: the name of the base, a model card,
+// and a Modelfile that names the exported file.
+func exports(t *testing.T, dir, model string) {
+	t.Helper()
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	has := func(name string, texts ...string) {
+		t.Helper()
+		for _, text := range texts {
+			if got := read(name); !strings.Contains(got, text) {
+				t.Errorf("%s lacks %q:\n%s", name, text, got)
+			}
+		}
+	}
+	has("itool-runs/r1/adapter/adapter_config.json", `"base_model_name_or_path": "`+model+`"`)
+	has("itool-runs/r1/adapter/README.md", "library_name: peft", "| base | "+model+" |",
+		"| warm-up |", "| line.rounds | 1 |")
+	has("whole/README.md", "library_name: transformers")
+	expect(t, dir, 0, "adapter in named", "export", "r1", "--out", "named", "--base-name", "org/model")
+	has("named/adapter_config.json", `"base_model_name_or_path": "org/model"`)
+	has("named/README.md", "base_model: \"org/model\"\n")
+	bases, err := filepath.Glob(filepath.Join(dir, "cache", "gguf-v1", "*"))
+	if err != nil || len(bases) != 1 {
+		t.Fatalf("imported bases: %v, %v", bases, err)
+	}
+	with := export.WithAdapter(os.DirFS(bases[0]), os.DirFS(filepath.Join(dir, "named")))
+	if _, err := policy.Open(with, policy.Options{}); err != nil {
+		t.Errorf("the adapter with the name of its base does not open: %v", err)
+	}
+	gguf := []string{"export", "r1", "--round", "0", "--merged", "--gguf", "--out", "out.gguf"}
+	expect(t, dir, 0, "for Ollama: ollama create NAME -f out.Modelfile", gguf...)
+	has("out.Modelfile", "FROM \"./out.gguf\"", "TEMPLATE \"\"\"", `PARAMETER stop "<|end|>"`)
+	if err := os.Remove(filepath.Join(dir, "out.gguf")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, dir, exitError, "out.Modelfile is there already", gguf...)
 }

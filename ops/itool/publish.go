@@ -36,7 +36,7 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	name := c.runName()
-	req := job.Request{Name: name, Base: base, Files: files, Config: cfg}
+	req := job.Request{Name: name, Base: base, BaseName: c.Base, Files: files, Config: cfg}
 	if err := job.Publish(ctx, s.Courier, e.Engine, req); err != nil {
 		return err
 	}

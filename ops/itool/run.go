@@ -34,7 +34,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 		dir = filepath.Join(runsDir, name)
 	}
 	return wholeRun{
-		Request: job.Request{Name: name, Base: base, Files: files, Config: cfg},
+		Request: job.Request{Name: name, Base: base, BaseName: c.Base, Files: files, Config: cfg},
 		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, again: strings.Join(os.Args, " "),
 	}.do(ctx, a)
 }

@@ -34,10 +34,11 @@ import (
 
 // Request says what a run is made from.
 type Request struct {
-	Name   string   // one token of [A-Za-z0-9_-]
-	Base   fs.FS    // a Hugging Face folder
-	Files  []string // dataset files
-	Config config.Config
+	Name     string   // one token of [A-Za-z0-9_-]
+	Base     fs.FS    // a Hugging Face folder
+	BaseName string   // by which a user named it, for exports; may be empty
+	Files    []string // dataset files
+	Config   config.Config
 }
 
 // Job is a whole run in this process.

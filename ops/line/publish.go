@@ -29,6 +29,7 @@ type Request struct {
 	Digest    string   // of Config
 	ShardRows int      // rows per split task
 	Base      fs.FS    // a Hugging Face folder; what is no part of the model is not stored
+	BaseName  string   // by which a user named it, for exports; may be empty
 	Files     []string // dataset files
 	Created   time.Time
 }
@@ -76,6 +77,9 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	base, err := checkpoint.ImportDir(ctx, c.Store, courier.Checkpoints, folder)
 	if err != nil {
 		return schemas.Run{}, fmt.Errorf("store base model: %w", err)
+	}
+	if err := c.SaveBaseName(ctx, req.Run, req.BaseName); err != nil {
+		return schemas.Run{}, err
 	}
 	dataset, err := json.Marshal(shards)
 	if err != nil {

@@ -51,6 +51,9 @@ func (g *gatherer) readRun(ctx context.Context) error {
 	}
 	g.r.Created, g.r.Seed = r.Created, r.Seed
 	g.r.Config, g.r.ConfigDigest = json.RawMessage(r.Config), r.ConfigDigest
+	if g.r.Base, err = g.c.BaseName(ctx, g.run); err != nil {
+		return err
+	}
 	shards, files, err := datasets(r)
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ type Report struct {
 	Seed         uint64          `json:"seed"`
 	ConfigDigest string          `json:"config_digest"`
 	Config       json.RawMessage `json:"config"`
+	Base         string          `json:"base,omitempty"` // as its user named it; empty: not kept
 	Datasets     []Dataset       `json:"datasets"`
 	Rows         Rows            `json:"rows"`
 	Policies     []Policy        `json:"policies"` // base, warm-up, round 1 …

@@ -43,6 +43,13 @@ func Fork(ctx context.Context, c *courier.Courier, run schemas.Run, from string,
 	if n, err = Copy(ctx, c, run, from, links); err != nil {
 		return 0, err
 	}
+	base, err := c.BaseName(ctx, from)
+	if err != nil {
+		return n, err
+	}
+	if err := c.SaveBaseName(ctx, run.Name, base); err != nil {
+		return n, err
+	}
 	return n, line.Start(ctx, c, run)
 }
 

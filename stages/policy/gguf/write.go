@@ -27,8 +27,8 @@ type Options struct {
 }
 
 // ErrTokenizer says that llama.cpp has no rule to cut texts as the policy's tokenizer does.
-var ErrTokenizer = errors.New("llama.cpp has a rule to cut texts for the tokenizers of Llama 3, Qwen 2 to 3.5, GPT-2, " +
-	"GPT-4o, SmolLM, StarCoder, Tekken, DeepSeek V3 and Coder, DBRX, Viking and Seed Coder: " +
+var ErrTokenizer = errors.New("llama.cpp has a rule to cut texts for the tokenizers of Llama 3, Qwen 2 to 3.5, " +
+	"GPT-2, GPT-4o, SmolLM, StarCoder, Tekken, DeepSeek V3 and Coder, DBRX, Viking and Seed Coder: " +
 	"with this one the same text would get other tokens there")
 
 // source is a matrix (N, K), or a vector (K) with N = 0, to write.
