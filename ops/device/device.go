@@ -5,6 +5,7 @@
 package device
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,40 +18,89 @@ import (
 type GPU struct {
 	Name        string // such as "NVIDIA H200 (cuda:0)"
 	Free, Total int64  // bytes of memory
+	Err         error  // why it does not open, or nil; then there is nothing but a name
+}
+
+// ErrNone says that there are no GPUs, and why: the binary or the machine has no support for them, or there is no
+// driver. Another error of a driver is none of these.
+var ErrNone = errors.New("0 devices")
+
+// Machine is where GPUs come from. Tests give other ones.
+type Machine struct {
+	Count  func() (int, error)              // ErrNone: there are none
+	Driver func() (version string, e error) // such as "CUDA 12.9"; the error says that it is too old
+	Look   func(number int) (GPU, error)    // opens it, looks, and closes it
+	Open   func(number int) (kernel.Device, error)
 }
 
 // Open opens a device by its name: "" or "cpu"; "cuda:N", a GPU by its number; "auto", the GPU with the most free
 // memory or, without one, the CPU. level is the CPU's kernel level; "" is the best.
-func Open(name, level string) (kernel.Device, error) {
+func Open(name, level string) (kernel.Device, error) { return machine.Device(name, level) }
+
+// GPUs lists the GPUs. The error says why there are none: ErrNone, or a driver that fails.
+func GPUs() ([]GPU, error) { return machine.GPUs() }
+
+// This is this machine.
+func This() Machine { return machine }
+
+// Device is Open on this machine.
+func (m Machine) Device(name, level string) (kernel.Device, error) {
 	switch number, isGPU := strings.CutPrefix(name, "cuda:"); {
 	case name == "" || name == "cpu":
 		return cpu.New(cpu.Options{Level: level})
 	case name == "auto":
-		return auto(level)
+		return m.auto(level)
 	case isGPU:
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 0 {
 			return nil, fmt.Errorf("device %q: %q is not the number of a GPU", name, number)
 		}
-		return openGPU(n)
+		if _, err := m.Count(); err != nil {
+			return nil, err
+		}
+		return m.Open(n)
 	}
 	return nil, fmt.Errorf("device %q: cpu, cuda:N (such as cuda:0) or auto", name)
 }
 
-func auto(level string) (kernel.Device, error) {
-	all, err := GPUs()
-	if err != nil || len(all) == 0 {
-		return Open("cpu", level)
+// auto takes the CPU only if there are no GPUs: where they are and none works, somebody should know.
+func (m Machine) auto(level string) (kernel.Device, error) {
+	all, err := m.GPUs()
+	if errors.Is(err, ErrNone) || err == nil && len(all) == 0 {
+		return cpu.New(cpu.Options{Level: level})
 	}
-	best := 0
+	if err != nil {
+		return nil, fmt.Errorf("device auto: %w: or take --device cpu", err)
+	}
+	best, broken := -1, error(nil)
 	for i, g := range all {
-		if g.Free > all[best].Free {
+		switch {
+		case g.Err != nil:
+			broken = errors.Join(broken, g.Err)
+		case best < 0 || g.Free > all[best].Free:
 			best = i
 		}
 	}
-	return openGPU(best)
+	if best < 0 {
+		return nil, fmt.Errorf("device auto: none of %d GPUs opens: %w: see itool doctor, or take --device cpu",
+			len(all), broken)
+	}
+	return m.Open(best)
 }
 
-// GPUs lists the GPUs. The error says why there are none: the binary has no support for them, there is no
-// driver, or it fails.
-func GPUs() ([]GPU, error) { return gpus() }
+// GPUs is GPUs of this machine. One that does not open is in the list with its error.
+func (m Machine) GPUs() ([]GPU, error) {
+	n, err := m.Count()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]GPU, n)
+	for i := range all {
+		g, err := m.Look(i)
+		if err != nil {
+			g = GPU{Name: fmt.Sprintf("cuda:%d", i), Err: err}
+		}
+		all[i] = g
+	}
+	return all, nil
+}

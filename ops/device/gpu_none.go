@@ -3,14 +3,17 @@
 package device
 
 import (
-	"errors"
+	"fmt"
 
 	"itool/stages/policy/kernel"
 )
 
-var errWithout = errors.New("this itool was built without GPUs: build it with -tags gpu on Linux on x86-64 " +
-	"(ops/guide/gpu.md)")
+var errWithout = fmt.Errorf("%w: this itool was built without GPUs: build it with -tags gpu on Linux on x86-64 "+
+	"(ops/guide/gpu.md)", ErrNone)
 
-func gpus() ([]GPU, error) { return nil, errWithout }
-
-func openGPU(int) (kernel.Device, error) { return nil, errWithout }
+var machine = Machine{
+	Count:  func() (int, error) { return 0, errWithout },
+	Driver: func() (string, error) { return "", nil },
+	Look:   func(int) (GPU, error) { return GPU{}, errWithout },
+	Open:   func(int) (kernel.Device, error) { return nil, errWithout },
+}

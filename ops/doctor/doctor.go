@@ -11,6 +11,7 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -46,19 +47,33 @@ func Kernels(level string) Finding {
 	return f
 }
 
-// GPUs lists the GPUs with their memory, or says why there are none.
-func GPUs() Finding {
+// GPUs lists the GPUs of a machine with their memory and their driver, or says why there are none. One that does not
+// open, and a driver that fails or is too old, need attention.
+func GPUs(m device.Machine) Finding {
 	f := Finding{What: "GPUs"}
-	all, err := device.GPUs()
-	if err != nil {
-		f.Found = "none: " + err.Error()
+	all, err := m.GPUs()
+	version, old := m.Driver()
+	switch {
+	case errors.Is(err, device.ErrNone):
+		f.Found = err.Error()
+		return f
+	case err != nil:
+		f.Found, f.Remedy = err.Error(), "--device auto and cuda:N will not start: mend the driver"
 		return f
 	}
-	for _, g := range all {
-		f.Found += fmt.Sprintf("%s, %s free of %s; ", g.Name, size(uint64(g.Free)), size(uint64(g.Total)))
+	found := []string{fmt.Sprintf("%d devices", len(all))}
+	if version != "" {
+		found = append(found, "driver for "+version)
 	}
-	if f.Found = strings.TrimSuffix(f.Found, "; "); f.Found == "" {
-		f.Found = "0 devices"
+	for _, g := range all {
+		text := fmt.Sprintf("%s, %s free of %s", g.Name, size(uint64(g.Free)), size(uint64(g.Total)))
+		if g.Err != nil {
+			text, f.Remedy = g.Name+" does not open: "+g.Err.Error(), "--device auto takes the others: mend it, or leave it out"
+		}
+		found = append(found, text)
+	}
+	if f.Found = strings.Join(found, "; "); old != nil {
+		f.Remedy = old.Error()
 	}
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"itool/broker"
+	"itool/ops/device"
 	"itool/ops/doctor"
 	"itool/ops/site"
 	"itool/storage"
@@ -52,7 +53,7 @@ func (c *doctorCmd) examine(ctx context.Context, a *app, conn site.Connection) [
 	if err != nil {
 		dir = os.TempDir()
 	}
-	all := []doctor.Finding{{What: "version", Found: readBuild().String()}, doctor.Kernels(a.kernels), doctor.GPUs()}
+	all := []doctor.Finding{{What: "version", Found: readBuild().String()}, doctor.Kernels(a.kernels), doctor.GPUs(device.This())}
 	all = append(all, doctor.Machine(dir)...)
 	if conn.Broker != "" {
 		all = append(all, doctor.Broker(ctx, broker.Redact(conn.Broker), func() (*broker.Broker, error) {

@@ -9,6 +9,7 @@ extern int shim_state;
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -18,11 +19,19 @@ import (
 	"itool/stages/policy/kernel/cuda"
 )
 
-// Devices is how many GPUs there are. The error says why there is none: no driver, or one that fails.
+// ErrNone says that there is no driver, or no GPU for it.
+var ErrNone = errors.New("cuda: no GPU")
+
+// noDevice is CUDA_ERROR_NO_DEVICE.
+const noDevice = 100
+
+// Devices is how many GPUs there are. The error is ErrNone with the reason, or that of a driver that fails.
 func Devices() (int, error) {
 	switch state := int(C.shim_state); {
 	case state < 0:
-		return 0, fmt.Errorf("cuda: no driver: libcuda.so.1 is not there: install NVIDIA's driver")
+		return 0, fmt.Errorf("%w: no driver: libcuda.so.1 is not there: install NVIDIA's driver", ErrNone)
+	case state == noDevice:
+		return 0, fmt.Errorf("%w: the driver sees no device", ErrNone)
 	case state > 0:
 		return 0, fmt.Errorf("cuda: the driver does not start: cuInit: error %d: run nvidia-smi", state)
 	}
@@ -45,6 +54,9 @@ var _ cuda.Driver = (*Driver)(nil)
 // Open takes GPU number ordinal.
 func Open(ordinal int) (*Driver, error) {
 	n, err := Devices()
+	if err == nil {
+		err = cuda.CheckDriver(Version())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -133,17 +145,13 @@ func (d *Driver) Move(to, from cuda.Address, n int64) error {
 	return d.do(func() error { return cu.MemcpyDtoD(cu.DevicePtr(to), cu.DevicePtr(from), n) })
 }
 
-// Load lets the driver compile PTX. An older driver than CUDA 12.9 refuses it.
+// Load lets the driver compile PTX.
 func (d *Driver) Load(ptx string) (m cuda.Module, err error) {
 	err = d.do(func() error {
 		loaded, err := cu.LoadData(ptx)
 		m = module{d, loaded}
 		return err
 	})
-	if v := Version(); err != nil && v < 12090 {
-		return nil, fmt.Errorf("the driver supports CUDA %d.%d, the kernels need 12.9: update it: %w",
-			v/1000, v%1000/10, err)
-	}
 	return m, err
 }
 
