@@ -312,7 +312,8 @@ func TestRun(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"report", "r1"}, 0, "exact match on 4 test rows"},
+		{[]string{"report", "r1", "--full"}, 0, "exact match on 4 test rows"},
+		{[]string{"report", "r1"}, 0, "all tables: itool report r1 --full"},
 		{[]string{"report", "r1", "--json"}, 0, `"config_digest"`},
 		{[]string{"failed", "r1"}, 0, "nothing failed"},
 		{[]string{"watch", "r1"}, 0, "run r1: done"},

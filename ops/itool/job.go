@@ -82,10 +82,10 @@ func (w wholeRun) conclude(ctx context.Context, a *app, j *job.Job, end line.Sta
 		}
 		fmt.Fprintf(a.out, "%s\n", b)
 	} else {
-		if err := r.Text(a.out); err != nil {
+		if err := r.Short(a.out, a.color); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.out, "\nadapter  %s\nreport   %s\n", orNone(sum.AdapterDir), sum.Report)
+		fmt.Fprintf(a.out, "adapter: %s\npage: %s\n", orNone(sum.AdapterDir), sum.Report)
 	}
 	return verdict(w.Name, sum.Status, sum.Detail)
 }

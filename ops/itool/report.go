@@ -15,6 +15,7 @@ type reportCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
 	HTML    string `name:"html" placeholder:"FILE" help:"Write one self-contained page as well."`
+	Full    bool   `help:"${report_full}"`
 	Errors  bool   `help:"${report_errors}"`
 	JSON    bool   `name:"json" help:"Print everything as JSON instead of tables."`
 }
@@ -44,7 +45,10 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 		e.SetIndent("", "  ")
 		return e.Encode(r)
 	}
-	return r.Text(a.out)
+	if c.Full {
+		return r.Text(a.out)
+	}
+	return r.Short(a.out, a.color)
 }
 
 // errors prints which errors went, stayed and came.

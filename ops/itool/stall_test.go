@@ -74,7 +74,7 @@ func TestWatchOfAStalledRun(t *testing.T) {
 	if out := run(0, why, "runs"); !strings.Contains(out, "stalled") {
 		t.Errorf("runs says\n%s", out)
 	}
-	run(0, "stalled: "+why, "report", "p1")
+	run(0, "stalled: "+why, "report", "p1", "--full")
 	var all []runStatus
 	out, _ := expect(t, dir, 0, "", append([]string{"runs", "--json"}, where...)...)
 	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Status != "stalled" ||

@@ -49,7 +49,8 @@ func effect(what string, i *stats.Difference, ofHeadroom *float64) []string {
 		return nil
 	}
 	s := fmt.Sprintf("%s: %+.1f points, 95 %% interval %+.1f to %+.1f", what, 100*i.Mean, 100*i.Low, 100*i.High)
-	if ofHeadroom != nil {
+	// The headroom is measured on other rows: a gain may exceed it, and then is no share of it.
+	if ofHeadroom != nil && *ofHeadroom >= 0 && *ofHeadroom <= 1 {
 		s += fmt.Sprintf(", %.0f %% of the headroom", 100**ofHeadroom)
 	}
 	if i.Low <= 0 && i.High >= 0 {

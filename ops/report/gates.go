@@ -206,10 +206,21 @@ func (r *Report) gateShare() Gate {
 	}
 	for _, rd := range r.Rounds {
 		if s := rd.HeadroomShare; s != nil {
-			g.add(rd, fmt.Sprintf("%.0f %%", 100**s), "")
+			g.add(rd, shareShown(*s), "")
 		}
 	}
 	return g
+}
+
+// shareShown is a share of the headroom. A gain on the evaluated rows may exceed the headroom of the validation rows.
+func shareShown(s float64) string {
+	switch {
+	case s > 1:
+		return "all of it"
+	case s <= 0:
+		return "none"
+	}
+	return fmt.Sprintf("%.0f %%", 100*s)
 }
 
 func (r *Report) gateJudge(b bars) Gate {

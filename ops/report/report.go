@@ -2,7 +2,8 @@
 // how accurate every policy is.
 //
 //	r, err := report.Gather(ctx, courier, "r1") // from the stream and the store, at any time
-//	err = r.Text(os.Stdout)                     // a few tables
+//	err = r.Short(os.Stdout, false)             // the verdict in a dozen lines
+//	err = r.Text(os.Stdout)                     // all tables
 //	err = r.HTML(f)                             // one self-contained page
 //
 // gather.go reads the records, accuracy.go does the statistics, gates.go judges whether the

@@ -53,9 +53,14 @@ func (p *printer) table(title string, rows [][]string) {
 		return
 	}
 	p.line("\n%s", title)
+	p.columns(rows)
+}
+
+// columns aligns rows of cells.
+func (p *printer) columns(rows [][]string) {
 	t := tabwriter.NewWriter(p.w, 0, 0, 3, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(t, "  "+strings.Join(row, "\t"))
+		fmt.Fprintln(t, strings.TrimRight("  "+strings.Join(row, "\t"), "\t"))
 	}
 	if err := t.Flush(); p.err == nil {
 		p.err = err
