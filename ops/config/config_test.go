@@ -152,3 +152,23 @@ func TestSections(t *testing.T) {
 		}
 	}
 }
+
+// TestLaterSettings: a setting that JSON leaves out while it is zero can be set, and does not change the digest
+// of a configuration that does not set it.
+func TestLaterSettings(t *testing.T) {
+	text, digest, err := config.Default().Freeze()
+	if err != nil || strings.Contains(text, `"until"`) {
+		t.Fatalf("%v: the frozen defaults hold warmup.until: %s", err, text)
+	}
+	same, err := config.Overlay(config.Default(), []config.Setting{{At: "x", Path: "update.steps", Value: 0}})
+	if _, d, err2 := same.Freeze(); err != nil || err2 != nil || d != digest {
+		t.Errorf("update.steps=0 gives another digest (%v, %v)", err, err2)
+	}
+	c, err := config.Overlay(config.Default(), []config.Setting{
+		{At: "x", Path: "update.steps", Value: 7}, {At: "y", Path: "warmup.until", Value: "easy"},
+		{At: "z", Path: "expand.answers", Value: "3e1"},
+	})
+	if err != nil || c.Update.Steps != 7 || c.Warmup.Until != "easy" || c.Expand.Answers != 30 {
+		t.Errorf("%v: %d, %q, %d", err, c.Update.Steps, c.Warmup.Until, c.Expand.Answers)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"sort"
 	"strconv"
 	"strings"
@@ -123,7 +124,27 @@ func (l *loader) start(base any) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber() // a seed can have more digits than a float
-	return d.Decode(&l.tree)
+	if err := d.Decode(&l.tree); err != nil {
+		return err
+	}
+	complete(l.tree, reflect.ValueOf(base))
+	return nil
+}
+
+// complete adds the settings that JSON leaves out while they are zero. A setting that came after a release is
+// written so: a configuration without it keeps its digest, and a lab its finished runs.
+func complete(tree map[string]any, v reflect.Value) {
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	for i := range v.NumField() {
+		name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if section, ok := tree[name].(map[string]any); ok {
+			complete(section, v.Field(i))
+		} else if _, there := tree[name]; !there && options == "omitempty" {
+			tree[name] = v.Field(i).Interface()
+		}
+	}
 }
 
 func (l *loader) file(name string, text []byte) error {

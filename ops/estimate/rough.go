@@ -120,7 +120,11 @@ func (w Work) Seconds(s Speed, cfg config.Config) float64 {
 	}
 	selection := float64(cfg.Select.HeadroomExamples) * (answer + float64(cfg.Select.HeadroomDraws)*answerTokens/s.Draw)
 	search := float64(w.Trees) * (row + treeTokens/s.Draw)
-	updating := float64(w.Trees*treePairs*cfg.Update.Epochs)*row*trainingCost + float64(cfg.Update.GuardPrompts)*answer
+	passes := w.Trees * treePairs * cfg.Update.Epochs // of pairs through the trainer
+	if cfg.Update.Steps > 0 {
+		passes = cfg.Update.Steps * cfg.Update.BatchSize
+	}
+	updating := float64(passes)*row*trainingCost + float64(cfg.Update.GuardPrompts)*answer
 	if cfg.Update.Best == update.BestAccuracy {
 		updating += float64((1+cfg.Update.Epochs)*cfg.Update.AccuracyRows) * answer
 	}

@@ -19,6 +19,9 @@ func Scale(pilot *report.Report, full config.Config, share float64, slots int) E
 		e.Pairs = float64(pilot.Rounds[0].Pairs) * treeScale(pilot, full, share)
 		u := full.Update
 		steps := u.Epochs * int(math.Ceil(e.Pairs/float64(u.BatchSize)))
+		if u.Steps > 0 {
+			steps = u.Steps
+		}
 		e.Trains = e.Pairs >= float64(u.MinPairs) && steps >= u.MinSteps
 	}
 	if !e.Trains {

@@ -48,6 +48,7 @@ type Config struct {
 
 	Patience        int `json:"patience"`          // iterations without a change before an early stop, 0 = never
 	TokenBudget     int `json:"token_budget"`      // sampled tokens per tree, 0 = no budget
+	Answers         int `json:"answers,omitempty"` // judged answers that end the search of a tree, 0 = no limit
 	MaxAnswerTokens int `json:"max_answer_tokens"` // longer answers are cut and fail; > 0; raised to the reference
 
 	// Outcome is O of Eq. 6 at the end of an answer, either
@@ -107,7 +108,8 @@ func (c Config) params(fragments int, seed uint64) search.Params {
 	p.Width, p.Leaves, p.C, p.Gamma = c.Width, c.Leaves, c.C, c.Gamma
 	p.MaxDepth, p.Simulation = c.Depth, c.Simulation
 	p.Temperature, p.RaisedTemperature, p.MinDistinct = c.Temperature, c.RaisedTemperature, c.MinDistinct
-	p.Coverage, p.Patience, p.TokenBudget, p.Seed = c.Coverage, c.Patience, c.TokenBudget, seed
+	p.Coverage, p.Patience, p.TokenBudget, p.Answers = c.Coverage, c.Patience, c.TokenBudget, c.Answers
+	p.Seed = seed
 	if p.Iterations = c.Iterations; p.Iterations == 0 {
 		p.Iterations = max(8, 2*fragments)
 	}

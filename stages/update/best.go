@@ -72,7 +72,7 @@ func (r *round) after(t *train.Trainer, n *notes) func(context.Context, *loop.Po
 	}
 	every := r.cfg.ValidateSteps
 	if every == 0 {
-		every = r.steps() / r.cfg.Epochs
+		every = r.epoch()
 	}
 	return func(ctx context.Context, p *loop.Point) error {
 		if p.InPhase%every != 0 && p.InPhase != p.OfPhase {

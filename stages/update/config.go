@@ -24,9 +24,12 @@ type Config struct {
 
 	// Rate is the peak learning rate, ≥ 0. 0 chooses it by the model's size: 1e-4 up to
 	// 10 M parameters, 5e-6 from 8 B on, in between by interpolation.
-	Rate        float64 `json:"rate"`
-	BatchSize   int     `json:"batch_size"`   // pairs per optimiser step, > 0
-	Epochs      int     `json:"epochs"`       // passes over the pairs, > 0
+	Rate      float64 `json:"rate"`
+	BatchSize int     `json:"batch_size"` // pairs per optimiser step, > 0
+	Epochs    int     `json:"epochs"`     // passes over the pairs, > 0
+	// Steps is the number of optimiser steps, however many epochs that takes: it matches rivals that
+	// have other numbers of pairs. ≥ 0; 0: epochs decides.
+	Steps       int     `json:"steps,omitempty"`
 	Rank        int     `json:"rank"`         // of a new adapter, 1..4096; an existing adapter keeps its own
 	Alpha       float64 `json:"alpha"`        // of a new adapter: its scale is alpha / rank, > 0
 	WarmupRatio float64 `json:"warmup_ratio"` // share of the steps with a rising rate, 0..1; none under 20 steps
@@ -73,7 +76,7 @@ func (c Config) Validate() error {
 		name     string
 		v, least int
 	}{
-		{"batch_size", c.BatchSize, 1}, {"epochs", c.Epochs, 1},
+		{"batch_size", c.BatchSize, 1}, {"epochs", c.Epochs, 1}, {"steps", c.Steps, 0},
 		{"min_pairs", c.MinPairs, 1}, {"min_steps", c.MinSteps, 1}, {"checkpoint_steps", c.CheckpointSteps, 0},
 		{"guard_prompts", c.GuardPrompts, 0}, {"guard_tokens", c.GuardTokens, 1},
 	} {

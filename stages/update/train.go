@@ -89,7 +89,9 @@ func (r *round) rate(attempt int) float64 {
 
 // phase holds the pairs or examples to train on; longest is the longest of them in tokens.
 func (r *round) phase() (p train.Phase, longest int, err error) {
-	p = train.Phase{Name: r.cfg.Loss, Epochs: r.cfg.Epochs, BatchSize: r.cfg.BatchSize, Shuffle: true}
+	p = train.Phase{
+		Name: r.cfg.Loss, Epochs: r.cfg.Epochs, Steps: r.cfg.Steps, BatchSize: r.cfg.BatchSize, Shuffle: true,
+	}
 	pairs := r.funnel.pairs
 	switch r.cfg.Loss {
 	case LossChosen:

@@ -156,8 +156,14 @@ type round struct {
 
 // steps is the number of optimiser steps of one attempt.
 func (r *round) steps() int {
-	return r.cfg.Epochs * ((len(r.funnel.pairs) + r.cfg.BatchSize - 1) / r.cfg.BatchSize)
+	if r.cfg.Steps > 0 && len(r.funnel.pairs) > 0 {
+		return r.cfg.Steps
+	}
+	return r.cfg.Epochs * r.epoch()
 }
+
+// epoch is the number of optimiser steps of a pass over the pairs.
+func (r *round) epoch() int { return (len(r.funnel.pairs) + r.cfg.BatchSize - 1) / r.cfg.BatchSize }
 
 // tooSmall says why the round has too little data for an update, or "". The result of a
 // few pairs would be reported as an effect but would be chance.

@@ -67,6 +67,18 @@ func TestLosses(t *testing.T) {
 	}
 }
 
+// TestSteps: rivals with other numbers of pairs take as many steps.
+func TestSteps(t *testing.T) {
+	w := newWorld(t)
+	for _, loss := range []string{"simpo", "chosen_only"} {
+		cfg := config()
+		cfg.Loss, cfg.Steps = loss, 5
+		if row, _ := w.run(w.item(cfg, w.pairs(wrong, right), w.examples())); row.Steps != 5 {
+			t.Errorf("%s: %d steps, want 5: %s", loss, row.Steps, row.Detail)
+		}
+	}
+}
+
 // TestMeasures: the numbers of the row are those of the policies themselves, and an
 // existing adapter is continued at its own rank.
 func TestMeasures(t *testing.T) {

@@ -3,6 +3,7 @@ package warmup
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"itool/stages/policy/train"
@@ -24,7 +25,10 @@ const (
 
 // Config says how the base becomes the policy of round 0.
 type Config struct {
-	Mode   string `json:"mode"`   // curriculum | tertile | shuffled | none
+	Mode string `json:"mode"` // curriculum | tertile | shuffled | none
+	// Until ends a curriculum with a phase: easy or medium. "": with the last. A run for each gives a
+	// policy for each.
+	Until  string `json:"until,omitempty"`
 	Epochs int    `json:"epochs"` // passes over each phase, > 0
 	// Rate is the peak learning rate, ≥ 0. 0 chooses it by the model's size: 1e-3 up to
 	// 10 M parameters, 1e-4 from 8 B.
@@ -76,6 +80,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("warmup.mode: %q is none of curriculum, tertile, shuffled, none", c.Mode)
 	}
 	switch {
+	case c.Until != "" && !slices.Contains(levels, c.Until):
+		return fmt.Errorf("warmup.until: %q is none of easy, medium, hard", c.Until)
+	case c.Until != "" && c.Mode != ModeCurriculum && c.Mode != ModeTertile:
+		return fmt.Errorf("warmup.until: %s, but mode %s has no such phases", c.Until, c.Mode)
 	case c.Epochs <= 0:
 		return fmt.Errorf("warmup.epochs: %d is not positive", c.Epochs)
 	case !(c.Rate >= 0) || math.IsInf(c.Rate, 0):

@@ -83,6 +83,9 @@ func (c Config) phases(all []example, rate float64) []train.Phase {
 			}
 		}
 		out = append(out, c.phase(level, part, rate))
+		if level == c.Until {
+			break
+		}
 	}
 	return out
 }

@@ -140,7 +140,10 @@ func (j *job) train(ctx context.Context, row *schemas.Policy) error {
 	if row.Checkpoint, err = j.out.Save(ctx, t.Adapter(true).Save); err != nil {
 		return err
 	}
-	row.Status, row.Steps, row.Examples = schemas.StatusTrained, int32(run.Done), int32(len(j.data.train))
+	row.Status, row.Steps = schemas.StatusTrained, int32(run.Done)
+	for _, p := range phases {
+		row.Examples += int32(len(p.Examples))
+	}
 	row.Detail = v.detail(phases, j.in.Failed)
 	m, why, err := j.plateau(ctx, run)
 	if err != nil {

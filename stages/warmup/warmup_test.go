@@ -124,6 +124,8 @@ func TestPhases(t *testing.T) {
 		steps, examples                int
 		detail                         string
 	}{
+		{"until medium", "curriculum medium", 4, 5, 8, 2, []string{"easy", "medium"}, 2 * (1 + 2), 9,
+			"trained on 4 easy, 5 medium; validation loss"},
 		{"by difficulty", "curriculum", 4, 5, 8, 2, []string{"easy", "medium", "hard"}, 2 * (1 + 2 + 2), 17,
 			"trained on 4 easy, 5 medium, 8 hard; validation loss"},
 		{"an empty phase is named", "curriculum", 0, 4, 4, 2, []string{"medium", "hard"}, 4, 8,
@@ -137,7 +139,7 @@ func TestPhases(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			cfg := config()
-			cfg.Mode = x.mode
+			cfg.Mode, cfg.Until, _ = strings.Cut(x.mode, " ")
 			item := c.item(cfg, c.examples(x.easy, x.medium, x.hard, x.validation)...)
 			row, out := c.run(item)
 			if row.Status != "trained" || int(row.Steps) != x.steps || int(row.Examples) != x.examples {

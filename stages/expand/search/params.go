@@ -21,6 +21,7 @@ type Params struct {
 
 	DrawsPerChild int // at most Width × DrawsPerChild draws at a node, 1 to 64
 	TokenBudget   int // sampled tokens after which no iteration begins; 0 = no budget
+	Answers       int // finished answers after which no iteration begins; 0 = no limit
 	Patience      int // iterations without a change of the root's ranking before a stop; 0 = never stop early
 
 	// Coverage ends the draws at a node when its distinct fragments hold this share
@@ -72,6 +73,7 @@ func (p Params) Validate() error {
 		{"gamma", p.Gamma, 0, 1},
 		{"drawsPerChild", float64(p.DrawsPerChild), 1, 64},
 		{"tokenBudget", float64(p.TokenBudget), 0, math.MaxInt64},
+		{"answers", float64(p.Answers), 0, 1e9},
 		{"patience", float64(p.Patience), 0, 1e9},
 		{"coverage", p.Coverage, 0, 1},
 		{"minDistinct", p.MinDistinct, 0, 64},

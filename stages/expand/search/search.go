@@ -92,7 +92,7 @@ type Stop string
 
 const (
 	StopIterations Stop = "iterations" // Params.Iterations were done
-	StopBudget     Stop = "budget"     // Params.TokenBudget was reached
+	StopBudget     Stop = "budget"     // Params.TokenBudget or Params.Answers was reached
 	StopConverged  Stop = "converged"  // nothing is left to draw, and the root's ranking no longer changes
 	StopCaller     Stop = "caller"     // progress returned false
 )
@@ -192,7 +192,7 @@ func (s *searcher) stop(done int, progress func(Progress) bool) Stop {
 	switch {
 	case p.Patience > 0 && root.Done && s.stable >= p.Patience:
 		return StopConverged
-	case p.TokenBudget > 0 && t.Tokens >= p.TokenBudget:
+	case p.TokenBudget > 0 && t.Tokens >= p.TokenBudget, p.Answers > 0 && root.Finished >= p.Answers:
 		return StopBudget
 	case t.Iterations >= p.Iterations:
 		return StopIterations

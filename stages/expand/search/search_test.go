@@ -106,6 +106,19 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// TestAnswers: no iteration begins once enough answers were judged; an iteration adds at most width of them.
+func TestAnswers(t *testing.T) {
+	p := search.Default()
+	p.Patience, p.Iterations, p.Answers = 0, 50, 5
+	tree, err := search.Search(t.Context(), hashed(9, 4, 6).oracle(), p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := tree.Nodes[0].Finished; tree.Stop != search.StopBudget || n < 5 || n >= 5+p.Width {
+		t.Errorf("stop %q after %d answers, want 5 to %d", tree.Stop, n, 5+p.Width-1)
+	}
+}
+
 func TestProgress(t *testing.T) {
 	p := search.Default()
 	p.Patience = 0

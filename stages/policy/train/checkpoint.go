@@ -127,7 +127,7 @@ func (t *Trainer) accept(c cursorFile) error {
 		return fmt.Errorf("cursor %+v is outside the run", c.Cursor)
 	}
 	if c.Cursor.Phase < len(t.phases) {
-		if p := &t.phases[c.Cursor.Phase]; p.units() == 0 || c.Cursor.Step >= p.Epochs*p.steps() {
+		if p := &t.phases[c.Cursor.Phase]; p.units() == 0 || c.Cursor.Step >= p.total() {
 			return fmt.Errorf("cursor %+v is outside the run", c.Cursor)
 		}
 	}

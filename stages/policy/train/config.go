@@ -99,6 +99,8 @@ func (c Config) targets() (on [model.Modules]bool, err error) {
 // checkPhase names the first example or pair that cannot be trained on.
 func (c Config) checkPhase(p *Phase, m model.Config) error {
 	switch {
+	case p.Steps < 0:
+		return fmt.Errorf("steps: %d is below 0", p.Steps)
 	case p.Epochs < 1:
 		return fmt.Errorf("epochs: %d is not positive", p.Epochs)
 	case p.BatchSize < 1:

@@ -54,6 +54,7 @@ type Phase struct {
 	Examples  []Example // with the loss "sft", else empty
 	Pairs     []Pair    // with the other losses, else empty
 	Epochs    int
+	Steps     int     `json:",omitempty"` // of the optimiser, however many epochs that takes; 0: Epochs decides
 	Rate      float64 // peak learning rate
 	BatchSize int     // examples or pairs per optimiser step; the last step of an epoch may have fewer
 	Shuffle   bool    // draw a new order for every epoch, from the seed
@@ -64,6 +65,14 @@ func (p *Phase) units() int { return len(p.Examples) + len(p.Pairs) }
 
 // steps is the number of optimiser steps in an epoch.
 func (p *Phase) steps() int { return (p.units() + p.BatchSize - 1) / p.BatchSize }
+
+// total is the number of optimiser steps of the phase.
+func (p *Phase) total() int {
+	if p.Steps > 0 && p.units() > 0 {
+		return p.Steps
+	}
+	return p.Epochs * p.steps()
+}
 
 // ErrNotFinite says that a loss or a gradient is NaN or infinite. The error that wraps it names the example
 // or pair. The weights have not changed.
@@ -147,7 +156,7 @@ func (t *Trainer) Position() (phase, step, total int) {
 		return t.cursor.Phase, 0, 0
 	}
 	p := &t.phases[t.cursor.Phase]
-	return t.cursor.Phase, t.cursor.Step, p.Epochs * p.steps()
+	return t.cursor.Phase, t.cursor.Step, p.total()
 }
 
 // Step takes one optimiser step. After the last step it returns io.EOF. After any other error nothing has
@@ -164,7 +173,7 @@ func (t *Trainer) Step(ctx context.Context) (_ Stats, err error) {
 		t.graph.clearGradients()
 		return Stats{}, t.at(p, err)
 	}
-	t.solver.Rate = p.Rate * optim.Factor(t.cursor.Step, p.Epochs*p.steps(), t.cfg.WarmupRatio)
+	t.solver.Rate = p.Rate * optim.Factor(t.cursor.Step, p.total(), t.cfg.WarmupRatio)
 	if err := t.solver.Step(t.graph.params); err != nil {
 		if errors.Is(err, optim.ErrNotFinite) {
 			err = t.blame(ctx, p, batch)
@@ -246,7 +255,7 @@ func (t *Trainer) advance(p *Phase) {
 	if t.cursor.Step%p.steps() == 0 {
 		t.order.drawn = false
 	}
-	if t.cursor.Step == p.Epochs*p.steps() {
+	if t.cursor.Step == p.total() {
 		t.cursor.Phase, t.cursor.Step = t.cursor.Phase+1, 0
 		t.solver.Reset()
 		t.skipEmpty()

@@ -253,6 +253,25 @@ func TestScheduleAndPhases(t *testing.T) {
 	}
 }
 
+// TestSteps: a phase of so many steps ends in the middle of an epoch, or goes on beyond one, and its schedule
+// with it.
+func TestSteps(t *testing.T) {
+	c := config()
+	c.WarmupRatio = 0.1
+	tr := start(t, tiny(1), c,
+		train.Phase{Name: "a", Examples: examples(5), Epochs: 1, Steps: 25, Rate: 1e-3, BatchSize: 2},
+		train.Phase{Name: "b", Epochs: 1, Steps: 3, BatchSize: 1}, // has no examples
+		train.Phase{Name: "c", Examples: examples(5), Epochs: 9, Steps: 2, Rate: 1e-3, BatchSize: 2})
+	if _, _, total := tr.Position(); total != 25 {
+		t.Errorf("the first phase has %d steps, want 25", total)
+	}
+	stats := finish(t, tr)
+	if len(stats) != 27 || stats[25].Phase != "c" || stats[2].Units != 1 ||
+		stats[0].Rate != 0 || stats[24].Rate > 1e-5 {
+		t.Fatalf("%d steps: %+v", len(stats), stats)
+	}
+}
+
 // TestContinuesTheAdapter: training continues the adapter of the model, and refuses to do so with another rank.
 func TestContinuesTheAdapter(t *testing.T) {
 	phase := train.Phase{Name: "a", Examples: examples(4), Epochs: 3, Rate: 1e-2, BatchSize: 2}
