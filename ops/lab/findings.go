@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"itool/schemas"
@@ -16,6 +17,10 @@ func (r *Result) findings() (out []string) {
 	}
 	for _, d := range r.Differences {
 		out = append(out, d.finding())
+	}
+	if n := r.primary(); n > 1 || len(r.Differences)-n > 1 {
+		out = append(out, fmt.Sprintf("corrected p: Holm's, among the %d primary outcomes and among the %d others",
+			n, len(r.Differences)-n))
 	}
 	if len(r.Differences) == 0 {
 		if best := r.best(); best != nil {
@@ -57,6 +62,16 @@ func (r *Result) findings() (out []string) {
 	return out
 }
 
+// primary counts the primary outcomes.
+func (r *Result) primary() (n int) {
+	for _, d := range r.Differences {
+		if d.Primary {
+			n++
+		}
+	}
+	return n
+}
+
 // best is the arm with the highest accuracy, or nil if no arm was measured.
 func (r *Result) best() (best *ArmResult) {
 	for i := range r.Arms {
@@ -70,7 +85,12 @@ func (r *Result) best() (best *ArmResult) {
 // finding says in words what a difference shows.
 func (d DifferenceResult) finding() string {
 	s := fmt.Sprintf("%s − %s: ", d.A, d.B)
+	if d.Primary {
+		s = "primary outcome: " + s
+	}
 	switch x := d.Difference; {
+	case x.N == 0 && len(d.Seeds) > 0:
+		return s + "nothing, they have no case in common: give both the same test file"
 	case x.N == 0:
 		return s + "not run"
 	case d.Same:
@@ -78,9 +98,12 @@ func (d DifferenceResult) finding() string {
 	default:
 		s += fmt.Sprintf("%+.1f points, 95 %% interval %+.1f to %+.1f over %d cases and %d seeds",
 			100*x.Mean, 100*x.Low, 100*x.High, x.N, x.Seeds)
+		s += fmt.Sprintf(", p %.3f, corrected %.3f", x.P, d.Corrected)
 		switch {
 		case x.Low <= 0 && x.High >= 0:
 			s += "; no effect is shown: the interval contains zero"
+		case d.Corrected > 0.05:
+			s += "; not shown after the correction for several comparisons"
 		case !d.unanimous():
 			s += fmt.Sprintf("; but not every seed shows it (%s)", d.PerSeed())
 		}
@@ -88,7 +111,28 @@ func (d DifferenceResult) finding() string {
 	if d.Note != "" {
 		s += " (" + d.Note + ")"
 	}
-	return s
+	return s + d.unmatched()
+}
+
+// unmatched says in what two arms that both have rounds are not matched: more than a tenth apart.
+func (d DifferenceResult) unmatched() string {
+	a, b := d.Spent[0], d.Spent[1]
+	if a.Steps == 0 || b.Steps == 0 || d.Same {
+		return ""
+	}
+	var parts []string
+	for _, x := range []struct {
+		name string
+		a, b float64
+	}{{"steps", a.Steps, b.Steps}, {"judged answers", a.Answers, b.Answers}} {
+		if math.Abs(x.a-x.b) > 0.1*max(x.a, x.b) {
+			parts = append(parts, fmt.Sprintf("%.0f and %.0f %s", x.a, x.b, x.name))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return "; not matched: " + strings.Join(parts, ", ")
 }
 
 // unanimous reports whether every seed differs in the direction of the mean.

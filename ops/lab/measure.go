@@ -54,6 +54,8 @@ type PolicyResult struct {
 	Trees    int     `json:"trees"`
 	Mixed    int     `json:"mixed_trees"` // trees with right and wrong answers
 	Pairs    int     `json:"pairs"`
+	Answers  int     `json:"answers"`       // that the verifier judged in the trees
+	Tokens   int     `json:"tokens"`        // of the trees; fragments that were drawn twice count once
 	Chosen   float64 `json:"chosen_change"` // mean |Δ log-probability| of the chosen side, nats
 	Rejected float64 `json:"rejected_change"`
 	Work     Work    `json:"work"` // search, training and evaluation of this policy
@@ -97,7 +99,53 @@ func readRun(ctx context.Context, c *courier.Courier, dir string, r *Run) (RunRe
 	if err := out.readVerdicts(ctx, c); err != nil {
 		return out, fmt.Errorf("run %s: %w", r.Name, err)
 	}
+	if err := out.countSearch(ctx, c); err != nil {
+		return out, fmt.Errorf("run %s: %w", r.Name, err)
+	}
 	return out, out.countWork(ctx, c)
+}
+
+// countSearch counts the judged answers and the tokens of the trees behind each policy.
+func (r *RunResult) countSearch(ctx context.Context, c *courier.Courier) error {
+	for i := range r.Policies {
+		p := &r.Policies[i]
+		if p.Round <= 0 {
+			continue
+		}
+		trees := courier.AllBatches[schemas.Candidate](ctx, c, r.Run, schemas.RecordCandidate, p.Round-1)
+		for rows, err := range trees {
+			if err != nil {
+				return err
+			}
+			for _, n := range rows {
+				if n.Terminal {
+					p.Answers++
+				}
+				if n.Parent >= 0 {
+					p.Tokens += len(n.Tokens)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// spent is what the rounds up to a policy took.
+func (r *RunResult) spent(round int) (s Spent) {
+	for _, p := range r.Policies {
+		if p.Round > 0 && p.Round <= round {
+			s.add(Spent{float64(p.Steps), float64(p.Answers), float64(p.Tokens)})
+		}
+	}
+	return s
+}
+
+func (s *Spent) add(o Spent) {
+	s.Steps, s.Answers, s.Tokens = s.Steps+o.Steps, s.Answers+o.Answers, s.Tokens+o.Tokens
+}
+
+func (s *Spent) divide(n int) {
+	s.Steps, s.Answers, s.Tokens = s.Steps/float64(n), s.Answers/float64(n), s.Tokens/float64(n)
 }
 
 // readVerdicts fills r.verdicts.

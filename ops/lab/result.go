@@ -68,6 +68,8 @@ type RoundResult struct {
 	Mixed    float64       `json:"mixed_trees"`
 	Pairs    float64       `json:"pairs"`
 	Steps    float64       `json:"steps"`
+	Answers  float64       `json:"answers"` // that the verifier judged in the searches
+	Tokens   float64       `json:"tokens"`  // of the trees
 	Chosen   float64       `json:"chosen_change"`
 	Rejected float64       `json:"rejected_change"`
 }
@@ -82,6 +84,18 @@ type DifferenceResult struct {
 	Won        int           `json:"won"`  // answers that only A gets right, all seeds together
 	Lost       int           `json:"lost"` // answers that only B gets right
 	Same       bool          `json:"same"` // both arms have the same policies, so the difference is zero
+	// Primary differences were chosen before the first run. Corrected is P after Holm's correction, among the
+	// primary ones or among the others; 1 if nothing was measured.
+	Primary   bool     `json:"primary"`
+	Corrected float64  `json:"p_corrected"`
+	Spent     [2]Spent `json:"spent"` // by A and by B after the warm-up, means over seeds
+}
+
+// Spent is what the rounds of an arm took, by which rivals can be matched.
+type Spent struct {
+	Steps   float64 `json:"steps"`   // of the optimiser
+	Answers float64 `json:"answers"` // that the verifier judged in searches
+	Tokens  float64 `json:"tokens"`  // of those searches: fragments that differ count once
 }
 
 // Measure reads all runs and compares the arms. Runs that are not done are left out of the
@@ -114,6 +128,8 @@ func Measure(ctx context.Context, c *courier.Courier, dir string, p *Plan) (*Res
 	for _, pair := range p.Compare {
 		r.Differences = append(r.Differences, r.difference(p, pair))
 	}
+	r.correct(true)
+	r.correct(false)
 	r.Findings = r.findings()
 	return r, nil
 }
@@ -189,6 +205,8 @@ func rounds(runs []*RunResult) (out []RoundResult) {
 			rr.Mixed += float64(pol.Mixed) / n
 			rr.Pairs += float64(pol.Pairs) / n
 			rr.Steps += float64(pol.Steps) / n
+			rr.Answers += float64(pol.Answers) / n
+			rr.Tokens += float64(pol.Tokens) / n
 			rr.Chosen += pol.Chosen / n
 			rr.Rejected += pol.Rejected / n
 		}
@@ -228,9 +246,30 @@ func indicator(b bool) float64 {
 	return 0
 }
 
+// correct applies Holm's correction to the primary differences, or to the others. What is not measured yet
+// counts as if it had shown nothing, so that a number does not get worse when the rest comes in.
+func (r *Result) correct(primary bool) {
+	var ps []float64
+	var at []*DifferenceResult
+	for i := range r.Differences {
+		d := &r.Differences[i]
+		if d.Primary != primary {
+			continue
+		}
+		p := 1.0
+		if d.Difference.N > 0 && !d.Same {
+			p = d.Difference.P
+		}
+		ps, at = append(ps, p), append(at, d)
+	}
+	for i, p := range stats.Holm(ps) {
+		at[i].Corrected = p
+	}
+}
+
 // difference compares two arms, paired by seed and by case.
 func (r *Result) difference(p *Plan, pair Pair) DifferenceResult {
-	d := DifferenceResult{A: pair.A, B: pair.B, Note: pair.Note, Same: true}
+	d := DifferenceResult{A: pair.A, B: pair.B, Note: pair.Note, Primary: pair.Primary, Same: true}
 	find := func(name string) PlannedArm {
 		i := slices.IndexFunc(p.Arms, func(a PlannedArm) bool { return a.Name == name })
 		return p.Arms[i]
@@ -244,6 +283,8 @@ func (r *Result) difference(p *Plan, pair Pair) DifferenceResult {
 		}
 		pa, pb := ra.policy(a.measure(p)), rb.policy(b.measure(p))
 		d.Same = d.Same && pa.Digest == pb.Digest
+		d.Spent[0].add(ra.spent(pa.Round))
+		d.Spent[1].add(rb.spent(pb.Round))
 		xs, ys = append(xs, ra.verdicts[pa.Round]), append(ys, rb.verdicts[pb.Round])
 		d.Seeds = append(d.Seeds, p.Seeds[i])
 	}
@@ -251,6 +292,8 @@ func (r *Result) difference(p *Plan, pair Pair) DifferenceResult {
 		d.Same = false
 		return d
 	}
+	d.Spent[0].divide(len(xs))
+	d.Spent[1].divide(len(xs))
 	x := table(xs, ys)
 	for _, row := range x {
 		for _, v := range row {

@@ -212,7 +212,9 @@ func (s site) records(t *testing.T, run string) (all map[string]record, reused i
 func TestReuseChangesNothing(t *testing.T) {
 	base, data := policytest.Tiny(1), dataset(t, 24)
 	together := open(t)
-	p, res := together.do(t, head+strings.Join(arms, ""), base, data)
+	compare := "compare:\n  - {pair: full - other loss, primary: true}\n  - full - shuffled\n"
+	p, res := together.do(t, head+strings.Join(arms, "")+compare, base, data)
+	checkSpent(t, res)
 	// Of the other loss everything up to the first pairs is reused, of one round everything,
 	// of the other search everything up to the selection, of shuffled the examples and the
 	// verdicts on the base.
@@ -256,6 +258,19 @@ func TestReuseChangesNothing(t *testing.T) {
 	if len(adapters) != len(arms) {
 		t.Errorf("%d adapters for %d arms: the arms do not differ, so this test proves nothing",
 			len(adapters), len(arms))
+	}
+}
+
+// checkSpent checks what the first difference says about both arms: one has the other's search.
+func checkSpent(t *testing.T, res *lab.Result) {
+	t.Helper()
+	d, other := res.Differences[0], res.Differences[1]
+	a, b := d.Spent[0], d.Spent[1]
+	if a.Steps == 0 || a.Answers < 8 || a.Tokens <= a.Answers || b.Answers == 0 || other.Spent[1].Steps != 0 {
+		t.Errorf("spent %+v and %+v, without rounds %+v", a, b, other.Spent[1])
+	}
+	if !d.Primary || other.Primary || d.Corrected != d.Difference.P || d.Difference.P <= 0 {
+		t.Errorf("the only primary outcome has p %g, corrected %g", d.Difference.P, d.Corrected)
 	}
 }
 

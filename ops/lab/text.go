@@ -35,13 +35,25 @@ func (r *Result) Text(out io.Writer) error {
 	}
 	if len(r.Differences) > 0 {
 		fmt.Fprintf(out, "\npaired differences, points\n")
-		fmt.Fprintln(t, "  difference\tover cases and seeds\tover cases alone\tper seed\twon\tlost")
+		fmt.Fprintln(t, "  difference\tover cases and seeds\tover cases alone\tp, corrected\tper seed\twon\tlost")
 		for _, d := range r.Differences {
-			fmt.Fprintf(t, "  %s − %s\t%s\t%s\t%s\t%d\t%d\n", report.Plain(d.A), report.Plain(d.B),
-				Points(d.Difference.Interval), Points(d.Difference.Cases), d.PerSeed(), d.Won, d.Lost)
+			fmt.Fprintf(t, "  %s − %s\t%s\t%s\t%s\t%s\t%d\t%d\n", report.Plain(d.A), report.Plain(d.B),
+				Points(d.Difference.Interval), Points(d.Difference.Cases), d.Ps(), d.PerSeed(), d.Won, d.Lost)
 		}
 	}
 	return t.Flush()
+}
+
+// Ps are P and P after the correction; "*" marks a primary outcome.
+func (d DifferenceResult) Ps() string {
+	if d.Difference.N == 0 {
+		return ""
+	}
+	s := fmt.Sprintf("%.3f, %.3f", d.Difference.P, d.Corrected)
+	if d.Primary {
+		s += " *"
+	}
+	return s
 }
 
 // PerSeed lists the accuracy of each seed, in percent.
@@ -78,7 +90,8 @@ func duration(seconds float64) string {
 func (r *Result) ArmsCSV(out io.Writer) error {
 	head := []string{"arm", "policy", "measured"}
 	head = append(head, crossedHead("accuracy", "accuracy_by_seed")...)
-	head = append(head, "trees", "mixed_trees", "pairs", "steps", "chosen_change", "rejected_change",
+	head = append(head,
+		"trees", "mixed_trees", "pairs", "steps", "answers", "tokens", "chosen_change", "rejected_change",
 		"wall_seconds", "cpu_seconds", "item_seconds", "shared_seconds", "settings")
 	rows := [][]string{head}
 	for _, a := range r.Arms {
@@ -88,6 +101,7 @@ func (r *Result) ArmsCSV(out io.Writer) error {
 			row = append(row, crossedCells(rd.Accuracy)...)
 			rows = append(rows, append(row,
 				number(rd.Trees), number(rd.Mixed), number(rd.Pairs), number(rd.Steps),
+				number(rd.Answers), number(rd.Tokens),
 				number(rd.Chosen), number(rd.Rejected),
 				number(a.Cost.WallSeconds), orEmpty(a.Cost.CPUSeconds),
 				number(a.Cost.ItemSeconds), number(a.Cost.ReusedSeconds), strings.Join(a.Settings, " ")))
@@ -99,10 +113,14 @@ func (r *Result) ArmsCSV(out io.Writer) error {
 // DifferencesCSV writes a line per compared pair. Differences are of shares, −1..1.
 func (r *Result) DifferencesCSV(out io.Writer) error {
 	head := append([]string{"a", "b"}, crossedHead("difference", "by_seed")...)
-	rows := [][]string{append(head, "won", "lost", "same_policy", "note")}
+	rows := [][]string{append(head, "won", "lost", "same_policy", "primary", "p", "p_corrected",
+		"steps_a", "steps_b", "answers_a", "answers_b", "tokens_a", "tokens_b", "note")}
 	for _, d := range r.Differences {
 		row := append([]string{d.A, d.B}, crossedCells(d.Difference)...)
-		rows = append(rows, append(row, fmt.Sprint(d.Won), fmt.Sprint(d.Lost), fmt.Sprint(d.Same), d.Note))
+		rows = append(rows, append(row, fmt.Sprint(d.Won), fmt.Sprint(d.Lost), fmt.Sprint(d.Same),
+			fmt.Sprint(d.Primary), shareOf(d.Difference.N, d.Difference.P), shareOf(d.Difference.N, d.Corrected),
+			number(d.Spent[0].Steps), number(d.Spent[1].Steps), number(d.Spent[0].Answers), number(d.Spent[1].Answers),
+			number(d.Spent[0].Tokens), number(d.Spent[1].Tokens), d.Note))
 	}
 	return csv.NewWriter(out).WriteAll(rows)
 }
@@ -111,13 +129,14 @@ func (r *Result) DifferencesCSV(out io.Writer) error {
 // lines; item seconds are those of the policy.
 func (r *Result) RunsCSV(out io.Writer) error {
 	rows := [][]string{{"run", "arm", "seed", "run_status", "policy", "policy_status", "accuracy", "cases", "parsed",
-		"trees", "mixed_trees", "pairs", "steps", "chosen_change", "rejected_change",
+		"trees", "mixed_trees", "pairs", "steps", "answers", "tokens", "chosen_change", "rejected_change",
 		"items", "items_shared", "item_seconds", "shared_seconds", "run_wall_seconds", "run_cpu_seconds", "digest"}}
 	for _, run := range r.Runs {
 		for _, p := range run.Policies {
 			rows = append(rows, []string{run.Run, run.Arm, fmt.Sprint(run.Seed), run.Status, p.Name, p.Status,
 				shareOf(p.N, p.Accuracy), fmt.Sprint(p.N), shareOf(p.N, p.Parsed),
 				fmt.Sprint(p.Trees), fmt.Sprint(p.Mixed), fmt.Sprint(p.Pairs), fmt.Sprint(p.Steps),
+				fmt.Sprint(p.Answers), fmt.Sprint(p.Tokens),
 				number(p.Chosen), number(p.Rejected),
 				fmt.Sprint(p.Work.Items), fmt.Sprint(p.Work.Reused),
 				number(p.Work.Seconds), number(p.Work.ReusedSeconds),

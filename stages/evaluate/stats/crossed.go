@@ -9,6 +9,10 @@ type Crossed struct {
 	Seeds    int       `json:"seeds"`
 	Cases    Interval  `json:"cases"`   // over cases only, with these seeds: more rows would narrow it
 	BySeed   []float64 `json:"by_seed"` // the mean of every seed, in the order given
+	// P is, for differences, how likely a mean at least as far from zero is if there is none: twice the share of
+	// resampled means on the other side of zero, with one added to both counts, so that it is never below 0.001.
+	// It is no better than the interval. Of shares it says nothing.
+	P float64 `json:"p"`
 }
 
 // CrossedBootstrap is the mean of x (S seeds, C cases) with a 95 % percentile interval
@@ -47,7 +51,7 @@ func CrossedBootstrap(x [][]float64, seed uint64) Crossed {
 	}
 	c.Cases = Bootstrap(average, seed)
 	if seeds == 1 {
-		c.Interval = c.Cases
+		c.Interval, c.P = c.Cases, twoSided(resample(average, seed))
 		return c
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -65,6 +69,6 @@ func CrossedBootstrap(x [][]float64, seed uint64) Crossed {
 		}
 		means[i] = sum / float64((seeds-1)*cases)
 	}
-	c.Interval = around(c.Cases.Mean, means, cases)
+	c.Interval, c.P = around(c.Cases.Mean, means, cases), twoSided(means)
 	return c
 }

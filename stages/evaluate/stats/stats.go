@@ -6,6 +6,7 @@
 package stats
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -42,7 +43,12 @@ func Bootstrap(x []float64, seed uint64) Interval {
 	if n == 0 {
 		return Interval{}
 	}
-	r := rand.New(rand.NewPCG(seed, 0))
+	return around(mean(x), resample(x, seed), n)
+}
+
+// resample returns the means of 2,000 draws of len(x) cases.
+func resample(x []float64, seed uint64) []float64 {
+	r, n := rand.New(rand.NewPCG(seed, 0)), len(x)
 	means := make([]float64, resamples)
 	for i := range means {
 		var sum float64
@@ -51,7 +57,7 @@ func Bootstrap(x []float64, seed uint64) Interval {
 		}
 		means[i] = sum / float64(n)
 	}
-	return around(mean(x), means, n)
+	return means
 }
 
 // around is the interval that holds the middle 95 % of the resampled means; it sorts them.
@@ -59,6 +65,37 @@ func around(mean float64, means []float64, n int) Interval {
 	slices.Sort(means)
 	const tail = resamples / 40 // 2.5 % on each side
 	return Interval{Mean: mean, Low: means[tail], High: means[resamples-1-tail], N: n}
+}
+
+// twoSided is the P of resampled means of a difference.
+func twoSided(means []float64) float64 {
+	below, above := 0, 0 // zero is on both sides
+	for _, m := range means {
+		if m <= 0 {
+			below++
+		}
+		if m >= 0 {
+			above++
+		}
+	}
+	return min(1, 2*float64(1+min(below, above))/float64(1+len(means)))
+}
+
+// Holm corrects the P of several comparisons for being several: with probability 1 − α none that is by chance gets
+// less than α, also where comparisons depend on each other. Holm (1979), "A simple sequentially rejective multiple
+// test procedure", Scandinavian Journal of Statistics 6(2).
+func Holm(p []float64) []float64 {
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
+	out, worst := make([]float64, len(p)), 0.0
+	for rank, i := range order {
+		worst = max(worst, min(1, p[i]*float64(len(p)-rank)))
+		out[i] = worst
+	}
+	return out
 }
 
 func mean(x []float64) (sum float64) {

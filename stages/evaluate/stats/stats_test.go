@@ -179,3 +179,28 @@ func TestCompare(t *testing.T) {
 		})
 	}
 }
+
+// TestHolm: the example of the literature, ties, and nothing. With no difference P is 1, with a clear one small.
+func TestHolm(t *testing.T) {
+	for _, x := range []struct{ p, want []float64 }{
+		{[]float64{0.01, 0.04, 0.03, 0.005}, []float64{0.03, 0.06, 0.06, 0.02}},
+		{[]float64{0.5, 0.5}, []float64{1, 1}}, {[]float64{0.2}, []float64{0.2}}, {nil, []float64{}},
+	} {
+		got := stats.Holm(x.p)
+		for i := range got {
+			if math.Abs(got[i]-x.want[i]) > 1e-12 {
+				t.Errorf("Holm(%v) = %v, want %v", x.p, got, x.want)
+			}
+		}
+	}
+	if p := stats.CrossedBootstrap([][]float64{make([]float64, 40)}, 1).P; p != 1 {
+		t.Errorf("without a difference P is %g", p)
+	}
+	x := make([]float64, 40)
+	for i := range x {
+		x[i] = float64(i % 3) // never below zero
+	}
+	if p := stats.CrossedBootstrap([][]float64{x, x}, 1).P; p > 0.0011 || p <= 0 {
+		t.Errorf("with a clear difference P is %g", p)
+	}
+}
