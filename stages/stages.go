@@ -56,6 +56,8 @@ type Spec struct {
 	NextRound bool
 	// NoPolicy is set by stages that need no weights.
 	NoPolicy bool
+	// Judges is set by stages that ask Input.Judge: their results depend on it.
+	Judges bool
 }
 
 // Filter says which messages the stage's queue holds: "record.round.key", where *
@@ -89,6 +91,10 @@ type Input struct {
 
 	// Round reads another record that Spec.Also names, in key order.
 	Round func(record string, round int) iter.Seq2[schemas.Batch, error]
+
+	// Judge says whether answers are right, if the run names a judge of its own; nil: the reference decides.
+	// As with the store, a stage need not tell errors of the judge from its own: the worker remembers them.
+	Judge Judge
 
 	// Dataset opens the stored rows of a file by their storage key and verifies their digest
 	// while it is read. Only split uses it.

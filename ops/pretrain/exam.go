@@ -49,14 +49,15 @@ func Examine(
 		}
 	}
 	start := clock()
-	greedy, err := judge.Greedy(ctx, p, exs, maxAnswer)
+	greedy, err := judge.Greedy(ctx, nil, p, exs, maxAnswer)
 	if err != nil {
 		return Exam{}, err
 	}
 	seconds := clock().Sub(start).Seconds()
 	passed := make([]bool, len(exs))
 	for d := range uint64(4) {
-		vs, err := judge.Answer(ctx, p, exs, policy.Request{Temperature: 1, MaxTokens: maxAnswer, Seed: seed + d<<32})
+		req := policy.Request{Temperature: 1, MaxTokens: maxAnswer, Seed: seed + d<<32}
+		vs, err := judge.Answer(ctx, nil, p, exs, req)
 		if err != nil {
 			return Exam{}, err
 		}

@@ -46,7 +46,7 @@ var _ stages.Stage = (*Stage)(nil)
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "evaluate", Wakes: schemas.RecordCase, Reads: schemas.Example{}.Schema(),
-		Writes: schemas.RecordVerdict, Schema: schemas.Verdict{}.Schema(),
+		Writes: schemas.RecordVerdict, Schema: schemas.Verdict{}.Schema(), Judges: true,
 	}
 }
 
@@ -73,7 +73,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	var verdicts []schemas.Verdict
 	if len(cases) > 0 {
 		done := 0
-		verdicts, err = judge.Answer(ctx, p, cases, policy.Request{ // greedily
+		verdicts, err = judge.Answer(ctx, in.Judge, p, cases, policy.Request{ // greedily
 			MaxTokens: cfg.MaxTokens,
 			Done: func(*policy.Draw) {
 				done++

@@ -43,7 +43,7 @@ func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "expand", Wakes: schemas.RecordRoot, Reads: schemas.Example{}.Schema(),
 		Also:   []string{schemas.RecordSelection},
-		Writes: schemas.RecordCandidate, Schema: schemas.Candidate{}.Schema(),
+		Writes: schemas.RecordCandidate, Schema: schemas.Candidate{}.Schema(), Judges: true,
 	}
 }
 
@@ -95,6 +95,7 @@ type grower struct {
 	p       *policy.Policy
 	session *policy.Session
 	exam    *judge.Examiner
+	own     stages.Judge         // nil: exam decides
 	self    *judge.SelfEvaluator // nil: C does not count
 	weight  float64              // of C
 	places  []place              // by Fragment.Handle; 0 is the root
@@ -115,7 +116,7 @@ func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*growe
 	if err := judge.CheckTemplate(p, ex); err != nil {
 		return nil, stages.Reject(fmt.Errorf("expand: %w", err))
 	}
-	g := &grower{cfg: cfg, ex: ex, p: p, faults: map[int]string{}}
+	g := &grower{cfg: cfg, ex: ex, p: p, own: in.Judge, faults: map[int]string{}}
 	if g.exam, err = judge.NewExaminer(ex); err != nil {
 		return nil, stages.Reject(fmt.Errorf("expand: %w", err))
 	}
@@ -286,25 +287,18 @@ func (g *grower) fragment(d *policy.Draw, from, end int, scan scanner) search.Fr
 
 // evaluate is Eq. 6 at the ends of roll-outs: O and, if it counts, C.
 func (g *grower) evaluate(ctx context.Context, tree *search.Tree, ends []int) ([]search.Reward, error) {
-	rewards := make([]search.Reward, len(ends))
+	answers := make([]string, len(ends))
 	var tokens []int32
 	for i, end := range ends {
 		tokens = tree.Prefix(tokens[:0], end)
-		answer, node := g.p.Text(tokens), &tree.Nodes[end]
-		if node.Terminal {
-			r, outcome := g.exam.Graded(answer, node.Cut)
-			if g.cfg.Outcome == OutcomeStrict {
-				outcome = r.Strict()
-			}
-			rewards[i] = search.Reward{Outcome: outcome, Pass: r.Pass}
-			if !r.Pass {
-				g.faults[end] = r.ErrorType
-			}
-		}
-		if g.self == nil {
-			continue
-		}
-		reading, err := g.self.Evaluate(ctx, g.ex, answer, g.cfg.SelfEvalReference)
+		answers[i] = g.p.Text(tokens)
+	}
+	rewards, err := g.outcomes(ctx, tree, ends, answers)
+	if err != nil || g.self == nil {
+		return rewards, err
+	}
+	for i := range ends {
+		reading, err := g.self.Evaluate(ctx, g.ex, answers[i], g.cfg.SelfEvalReference)
 		if errors.Is(err, policy.ErrTooLong) {
 			continue // no room for the judging prompt: C stays 0
 		}
@@ -314,6 +308,62 @@ func (g *grower) evaluate(ctx context.Context, tree *search.Tree, ends []int) ([
 		rewards[i].SelfEval = g.weight * reading.C
 	}
 	return rewards, nil
+}
+
+// outcomes is O at the ends of roll-outs; it is 0 where the answer goes on.
+func (g *grower) outcomes(
+	ctx context.Context, tree *search.Tree, ends []int, answers []string,
+) ([]search.Reward, error) {
+	results, graded := make([]judge.Result, len(ends)), make([]float64, len(ends))
+	for i, end := range ends {
+		if node := &tree.Nodes[end]; node.Terminal {
+			results[i], graded[i] = g.exam.Graded(answers[i], node.Cut)
+		}
+	}
+	if g.own != nil {
+		if err := g.overrule(ctx, tree, ends, answers, results, graded); err != nil {
+			return nil, err
+		}
+	}
+	rewards := make([]search.Reward, len(ends))
+	for i, end := range ends {
+		if !tree.Nodes[end].Terminal {
+			continue
+		}
+		rewards[i] = search.Reward{Outcome: graded[i], Pass: results[i].Pass}
+		if g.cfg.Outcome == OutcomeStrict {
+			rewards[i].Outcome = results[i].Strict()
+		}
+		if !results[i].Pass {
+			g.faults[end] = results[i].ErrorType
+		}
+	}
+	return rewards, nil
+}
+
+// overrule asks the judge of the user's own about the answers that came to their end.
+func (g *grower) overrule(
+	ctx context.Context, tree *search.Tree, ends []int, answers []string, results []judge.Result, graded []float64,
+) error {
+	var asked []int
+	var questions []stages.Question
+	for i, end := range ends {
+		if node := &tree.Nodes[end]; node.Terminal && !node.Cut {
+			asked = append(asked, i)
+			questions = append(questions, stages.Question{Example: g.ex, Answer: answers[i]})
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	said, err := judge.Ask(ctx, g.own, questions)
+	if err != nil {
+		return err
+	}
+	for k, i := range asked {
+		results[i], graded[i] = results[i].Overruled(said[k]), said[k].Score
+	}
+	return nil
 }
 
 // rows writes the tree, one row per node, the root first.

@@ -6,8 +6,9 @@
 // The stages that ask a policy share it: expand computes rewards with it, select
 // calibrates the self-evaluation, warmup and update measure what training changed, and
 // evaluate reports it. askable.go decides which examples can be asked, judge.go
-// whether an answer is right, selfeval.go what the policy itself thinks of it. It
-// stores nothing, and of the engine it knows only package policy.
+// whether an answer is right, own.go asks a judge of the user's own instead, and
+// selfeval.go what the policy itself thinks of it. It stores nothing, and of the
+// engine it knows only package policy.
 package judge
 
 import (
@@ -18,6 +19,7 @@ import (
 	"itool/schemas"
 	"itool/schemas/toolcall"
 	"itool/schemas/toolcall/bfcl"
+	"itool/stages"
 	"itool/stages/policy"
 )
 
@@ -158,16 +160,19 @@ func prose(answer string, cut bool) Result {
 }
 
 // Greedy answers every example greedily and judges the answers, in order. Answers have
-// at most maxTokens tokens. Errors are those of Answer.
-func Greedy(ctx context.Context, p *policy.Policy, exs []schemas.Example, maxTokens int) ([]schemas.Verdict, error) {
-	return Answer(ctx, p, exs, policy.Request{MaxTokens: maxTokens})
+// at most maxTokens tokens. own and errors are those of Answer.
+func Greedy(
+	ctx context.Context, own stages.Judge, p *policy.Policy, exs []schemas.Example, maxTokens int,
+) ([]schemas.Verdict, error) {
+	return Answer(ctx, own, p, exs, policy.Request{MaxTokens: maxTokens})
 }
 
 // Answer draws one answer per example as req says and judges it, in order. Example i
-// draws with seed req.Seed + i. An error is the engine's, such as policy.ErrTooLong, or
-// comes from an example that cannot be judged.
+// draws with seed req.Seed + i. own, unless it is nil, decides what is right. An error is
+// the engine's, such as policy.ErrTooLong, the judge's, or comes from an example that
+// cannot be judged.
 func Answer(
-	ctx context.Context, p *policy.Policy, exs []schemas.Example, req policy.Request,
+	ctx context.Context, own stages.Judge, p *policy.Policy, exs []schemas.Example, req policy.Request,
 ) ([]schemas.Verdict, error) {
 	prompts := make([][]int32, len(exs))
 	for i := range exs {
@@ -192,7 +197,10 @@ func Answer(
 			Cut: draws[i].Reason != policy.ReasonEndOfTurn, LogProb: mean(draws[i].LogProbs),
 		}
 	}
-	return out, nil
+	if own == nil {
+		return out, nil
+	}
+	return out, overrule(ctx, own, exs, out)
 }
 
 func mean(x []float32) float64 {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"itool/schemas"
+	"itool/stages"
 	"itool/stages/policy"
 )
 
@@ -12,13 +13,15 @@ import (
 func Room(referenceTokens int) int { return 2*referenceTokens + 16 }
 
 // Match answers every example greedily, with Room for the longest reference, and judges the
-// answers, in order. Errors are those of Answer.
-func Match(ctx context.Context, p *policy.Policy, exs []schemas.Example) ([]schemas.Verdict, error) {
+// answers, in order. own and errors are those of Answer.
+func Match(
+	ctx context.Context, own stages.Judge, p *policy.Policy, exs []schemas.Example,
+) ([]schemas.Verdict, error) {
 	longest := 0
 	for i := range exs {
 		longest = max(longest, len(exs[i].AnswerIDs))
 	}
-	return Greedy(ctx, p, exs, Room(longest))
+	return Greedy(ctx, own, p, exs, Room(longest))
 }
 
 // Passed counts the right answers.

@@ -33,7 +33,7 @@ func answer(
 	req := policy.Request{MaxTokens: judge.Room(longest)}
 	if cfg.Greedy {
 		out.Progress(0, cfg.Answers(), "draws", fmt.Sprintf("%d examples answered greedily", len(asked)))
-		verdicts, err := judge.Answer(ctx, p, asked, req)
+		verdicts, err := judge.Answer(ctx, in.Judge, p, asked, req)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func answer(
 	for d := range cfg.Draws {
 		out.Progress(cfg.Answers()-cfg.Draws+d, cfg.Answers(), "draws", fmt.Sprintf("%d examples answered", len(asked)))
 		req.Seed = stages.Seed(in.Header.Seed, "score/draws", d)
-		verdicts, err := judge.Answer(ctx, p, asked, req)
+		verdicts, err := judge.Answer(ctx, in.Judge, p, asked, req)
 		if err != nil {
 			return err
 		}

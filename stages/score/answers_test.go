@@ -106,7 +106,7 @@ func TestAnswers(t *testing.T) {
 	for i := range exs {
 		var right int32
 		for d := range cfg.Draws {
-			v, err := judge.Answer(t.Context(), p, exs[i:i+1], policy.Request{
+			v, err := judge.Answer(t.Context(), nil, p, exs[i:i+1], policy.Request{
 				MaxTokens: limit, Temperature: 1, Seed: stages.Seed(seed, "score/draws", d) + uint64(i),
 			})
 			if err != nil {
@@ -114,7 +114,7 @@ func TestAnswers(t *testing.T) {
 			}
 			right += int32(judge.Passed(v))
 		}
-		greedy, err := judge.Match(t.Context(), p, exs[i:i+1])
+		greedy, err := judge.Match(t.Context(), nil, p, exs[i:i+1])
 		if err != nil {
 			t.Fatal(err)
 		}

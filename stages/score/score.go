@@ -33,7 +33,7 @@ func New(engine *policy.Engine) *Stage { return &Stage{engine} }
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "score", Wakes: schemas.RecordBuffer, Reads: schemas.Example{}.Schema(),
-		Writes: schemas.RecordScore, Schema: schemas.Score{}.Schema(),
+		Writes: schemas.RecordScore, Schema: schemas.Score{}.Schema(), Judges: true,
 	}
 }
 

@@ -27,7 +27,7 @@ func (a *panel) headroom(ctx context.Context, cfg Config, in stages.Input, out s
 	}
 	for d := 1; d < cfg.HeadroomDraws; d++ {
 		out.Progress(1+d, a.draws(cfg), "draws", fmt.Sprintf("%d validation examples answered", len(exs)))
-		verdicts, err := judge.Answer(ctx, a.policy, exs, policy.Request{
+		verdicts, err := judge.Answer(ctx, in.Judge, a.policy, exs, policy.Request{
 			MaxTokens: cfg.MaxTokens, Temperature: 1, Seed: stages.Seed(in.Header.Seed, "select/headroom", d),
 		})
 		if err != nil {

@@ -114,7 +114,7 @@ func TestHeadroom(t *testing.T) {
 	seed := item.Input(t).Header.Seed
 	var want schemas.Selection
 	want.HeadroomDraws, want.HeadroomCases = int32(cfg.HeadroomDraws), int32(len(cases))
-	greedy, err := judge.Greedy(t.Context(), p, cases, cfg.MaxTokens)
+	greedy, err := judge.Greedy(t.Context(), nil, p, cases, cfg.MaxTokens)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestHeadroom(t *testing.T) {
 		right := false
 		for _, s := range seeds { // an example's draw does not depend on the others in its batch
 			req := policy.Request{MaxTokens: cfg.MaxTokens, Temperature: 1, Seed: s + uint64(i)}
-			v, err := judge.Answer(t.Context(), p, cases[i:i+1], req)
+			v, err := judge.Answer(t.Context(), nil, p, cases[i:i+1], req)
 			if err != nil {
 				t.Fatal(err)
 			}

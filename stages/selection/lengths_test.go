@@ -46,7 +46,7 @@ func TestLengths(t *testing.T) {
 		for i := range exs {
 			one := req
 			one.Seed += uint64(i)
-			v, err := judge.Answer(t.Context(), p, exs[i:i+1], one)
+			v, err := judge.Answer(t.Context(), nil, p, exs[i:i+1], one)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -60,7 +60,7 @@ func (a *panel) ask(ctx context.Context, cfg Config, in stages.Input, out stages
 	}
 	for i, into := range []*[]schemas.Verdict{&a.greedy, &a.drawn} {
 		out.Progress(i, a.draws(cfg), "draws", fmt.Sprintf("%d validation examples answered", len(a.examples)))
-		*into, err = judge.Answer(ctx, a.policy, a.examples, policy.Request{
+		*into, err = judge.Answer(ctx, in.Judge, a.policy, a.examples, policy.Request{
 			MaxTokens: cfg.MaxTokens, Temperature: float64(i), Seed: stages.Seed(in.Header.Seed, "select/judge", i),
 		})
 		if err != nil {

@@ -95,7 +95,7 @@ func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "select", Wakes: schemas.RecordScore, Gather: true, Reads: schemas.Score{}.Schema(),
 		Also:   []string{schemas.RecordExample},
-		Writes: schemas.RecordSelection, Schema: schemas.Selection{}.Schema(),
+		Writes: schemas.RecordSelection, Schema: schemas.Selection{}.Schema(), Judges: true,
 	}
 }
 

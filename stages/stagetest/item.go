@@ -28,6 +28,7 @@ type Item struct {
 	Rounds  []Round           // what Input.Round finds; any other round is empty
 	Files   map[string][]byte // what Input.Dataset opens, by storage key
 	Resume  fs.FS             // as in stages.Input
+	Judge   stages.Judge      // as in stages.Input
 }
 
 // Round has the batches of another record of the run, for stages whose Spec.Also names the
@@ -61,7 +62,8 @@ func (i Item) Input(t testing.TB) stages.Input {
 	if h.Seed == 0 {
 		h.Seed = 7
 	}
-	in := stages.Input{Header: h, Policy: i.Policy, PolicyDigest: i.Digest, Resume: i.Resume, Failed: i.Failed}
+	in := stages.Input{Header: h, Policy: i.Policy, PolicyDigest: i.Digest, Resume: i.Resume, Failed: i.Failed,
+		Judge: i.Judge}
 	if in.PolicyDigest == "" && i.Policy != nil {
 		in.PolicyDigest = digest(t, files(t, i.Policy))
 	}

@@ -28,7 +28,7 @@ type answers struct {
 }
 
 func (r *round) ask(ctx context.Context, p *policy.Policy, exs []schemas.Example) (a answers, err error) {
-	a.verdicts, err = judge.Greedy(ctx, p, exs, r.cfg.GuardTokens)
+	a.verdicts, err = judge.Greedy(ctx, r.in.Judge, p, exs, r.cfg.GuardTokens)
 	if ctx.Err() != nil {
 		return a, ctx.Err()
 	}

@@ -27,6 +27,7 @@ type kept struct {
 
 // chooser measures weights while they are trained. It is nil if the last ones are taken.
 type chooser struct {
+	own      stages.Judge // nil: the reference decides
 	examples []schemas.Example
 	before   int // right answers of the round's policy
 }
@@ -45,14 +46,14 @@ func (r *round) newChooser(ctx context.Context) (*chooser, error) {
 			"so update.best: accuracy had no effect")
 		return nil, nil
 	}
-	c := &chooser{examples: judge.Spread(exs, r.cfg.AccuracyRows)}
+	c := &chooser{own: r.in.Judge, examples: judge.Spread(exs, r.cfg.AccuracyRows)}
 	c.before, err = c.right(ctx, r.old)
 	return c, err
 }
 
 // right counts the right answers of a policy.
 func (c *chooser) right(ctx context.Context, p *policy.Policy) (int, error) {
-	verdicts, err := judge.Match(ctx, p, c.examples)
+	verdicts, err := judge.Match(ctx, c.own, p, c.examples)
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}

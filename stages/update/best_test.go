@@ -78,7 +78,7 @@ func TestBestAccuracy(t *testing.T) {
 			exs = append(exs, ex)
 		}
 	}
-	verdicts, err := judge.Match(t.Context(), saved, judge.Spread(exs, 20))
+	verdicts, err := judge.Match(t.Context(), nil, saved, judge.Spread(exs, 20))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "update", Wakes: schemas.RecordPair, Gather: true, Reads: schemas.Pair{}.Schema(),
 		Also:   []string{schemas.RecordExample, schemas.RecordPolicy},
-		Writes: schemas.RecordPolicy, Schema: schemas.Policy{}.Schema(), NextRound: true,
+		Writes: schemas.RecordPolicy, Schema: schemas.Policy{}.Schema(), NextRound: true, Judges: true,
 	}
 }
 

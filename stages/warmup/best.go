@@ -8,7 +8,6 @@ import (
 	"itool/schemas"
 	"itool/stages"
 	"itool/stages/judge"
-	"itool/stages/policy"
 	"itool/stages/policy/train"
 	"itool/stages/policy/train/loop"
 )
@@ -42,8 +41,8 @@ type notes struct {
 // validator keeps the weights that do best on validation. A measurement is a function of
 // the weights alone, so one that is repeated after a crash finds the same.
 type validator struct {
+	job      *job
 	trainer  *train.Trainer
-	base     *policy.Policy
 	examples []train.Example   // of the loss
 	asked    []schemas.Example // to be answered; empty: the loss decides
 	notes    *notes
@@ -51,7 +50,7 @@ type validator struct {
 }
 
 func (j *job) validator(t *train.Trainer, n *notes) validator {
-	v := validator{trainer: t, base: j.base, notes: n}
+	v := validator{job: j, trainer: t, notes: n}
 	v.examples = judge.Spread(j.data.validation, j.cfg.ValidationRows)
 	if j.cfg.Best != BestAccuracy {
 		return v
@@ -114,7 +113,7 @@ func (v validator) measure(ctx context.Context) (s score, err error) {
 		if err != nil {
 			return s, fmt.Errorf("warmup: validation: %w", err)
 		}
-		verdicts, err := ask(ctx, v.base.With(m), v.asked)
+		verdicts, err := v.job.ask(ctx, v.job.base.With(m), v.asked)
 		if err != nil {
 			return s, err
 		}

@@ -73,7 +73,7 @@ func TestBestAccuracy(t *testing.T) {
 			all = append(all, ex)
 		}
 	}
-	verdicts, err := judge.Match(t.Context(), open(t, out.Saved[0].Files), judge.Spread(all, 7))
+	verdicts, err := judge.Match(t.Context(), nil, open(t, out.Saved[0].Files), judge.Spread(all, 7))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,11 +58,11 @@ func (j *job) plateau(ctx context.Context, run *loop.Loop) (m map[string]float64
 	if err != nil {
 		return nil, "", fmt.Errorf("warmup: plateau: %w", err)
 	}
-	before, err := ask(ctx, kept, exs)
+	before, err := j.ask(ctx, kept, exs)
 	if err != nil {
 		return nil, "", err
 	}
-	after, err := ask(ctx, j.base.With(last), exs)
+	after, err := j.ask(ctx, j.base.With(last), exs)
 	if err != nil {
 		return nil, "", err
 	}
@@ -115,8 +115,8 @@ func withCalls(all []schemas.Example) (out []schemas.Example) {
 }
 
 // ask judges greedy answers.
-func ask(ctx context.Context, p *policy.Policy, exs []schemas.Example) ([]schemas.Verdict, error) {
-	verdicts, err := judge.Match(ctx, p, exs)
+func (j *job) ask(ctx context.Context, p *policy.Policy, exs []schemas.Example) ([]schemas.Verdict, error) {
+	verdicts, err := judge.Match(ctx, j.in.Judge, p, exs)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

@@ -39,7 +39,7 @@ func TestPlateau(t *testing.T) {
 			cases = append(cases, ex)
 		}
 	}
-	verdicts, err := judge.Greedy(t.Context(), open(t, out.Saved[0].Files), cases, 64)
+	verdicts, err := judge.Greedy(t.Context(), nil, open(t, out.Saved[0].Files), cases, 64)
 	if err != nil {
 		t.Fatal(err)
 	}

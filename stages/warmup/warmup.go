@@ -52,7 +52,7 @@ var _ stages.Stage = (*Stage)(nil)
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "warmup", Wakes: schemas.RecordExample, Gather: true, Reads: schemas.Example{}.Schema(),
-		Writes: schemas.RecordPolicy, Schema: schemas.Policy{}.Schema(),
+		Writes: schemas.RecordPolicy, Schema: schemas.Policy{}.Schema(), Judges: true,
 	}
 }
 
