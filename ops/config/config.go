@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"unicode"
 
 	"itool/ops/line"
 	"itool/stages/evaluate"
@@ -35,6 +36,11 @@ type Config struct {
 	//   - "paper": the authors' script: shallow trees, pairs from unfinished answers, too, accepted by Q
 	//   - "samples": the paper's baseline without MCTS: of four answers the likeliest against the least likely
 	Preset string `json:"preset"`
+
+	// Judge is the name and version by which a program of yours calls itself that says whether answers are
+	// right, such as "units 3": for search, selection, training's measurements and guard, and evaluation. "" is
+	// the check by the reference. Workers know where it is: --judge.
+	Judge string `json:"judge"`
 
 	Line     line.Config      `json:"line"`
 	Split    split.Config     `json:"split"`
@@ -62,7 +68,7 @@ func (c Config) Validate() error {
 	for i := range all.NumField() {
 		section, ok := all.Field(i).Interface().(interface{ Validate() error })
 		if !ok {
-			continue // the seed, the preset
+			continue // the seed, the preset, the judge
 		}
 		if err := section.Validate(); err != nil {
 			name := all.Type().Field(i).Tag.Get("json")
@@ -80,7 +86,25 @@ func (c Config) Validate() error {
 			"they must have the same value, or the calibration is of another form than the one in use",
 			c.Select.SelfEvalReference, c.Expand.SelfEvalReference)
 	}
+	if err := c.checkJudge(); err != nil {
+		return err
+	}
 	return c.checkOrder()
+}
+
+// longestJudge bounds the name of a judge, in bytes.
+const longestJudge = 128
+
+// checkJudge refuses what a judge of the user's own cannot decide: fragments of answers.
+func (c Config) checkJudge() error {
+	switch {
+	case len(c.Judge) > longestJudge || strings.ContainsFunc(c.Judge, unicode.IsControl):
+		return fmt.Errorf("judge: %q is no name: at most %d bytes, no control characters", c.Judge, longestJudge)
+	case c.Judge != "" && c.Filter.Mode == filter.ModeFragment:
+		return fmt.Errorf("filter.mode: fragment lets the reference decide, and this run has the judge %q: "+
+			"set filter.mode to proven", c.Judge)
+	}
+	return nil
 }
 
 // checkOrder checks that score measures what select orders by. It is not switched on in silence, because

@@ -60,6 +60,11 @@ func TestLoad(t *testing.T) {
 			err: "unknown section lime|did you mean line"},
 		"a flag is read as YAML": {sets: []string{"expand.temperature=0.7", "update.loss=dpo"},
 			want: func(c *config.Config) { c.Expand.Temperature, c.Update.Loss = 0.7, "dpo" }},
+		"a judge is named by a text": {sets: []string{"judge=units 3"},
+			want: func(c *config.Config) { c.Judge = "units 3" }},
+		"a judge cannot decide fragments": {sets: []string{"judge=units 3", "filter.mode=fragment"},
+			err: "filter.mode: fragment|set filter.mode to proven"},
+		"a judge's name has one line": {sets: []string{`judge="a\nb"`}, err: "judge: |control characters"},
 		"null is no value for a section": {yaml: "expand:\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +146,7 @@ func TestSections(t *testing.T) {
 	sections := reflect.TypeFor[config.Config]()
 	for i := range sections.NumField() {
 		name := sections.Field(i).Tag.Get("json")
-		if name == "seed" || name == "preset" {
+		if name == "seed" || name == "preset" || name == "judge" {
 			continue
 		}
 		if !slices.Contains(names, name) {

@@ -47,6 +47,9 @@ func (c *estimateCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	share := estimate.Share(c.Rows, total, full)
+	if err := a.nameJudge(ctx, &full, true); err != nil {
+		return err
+	}
 	r, took, err := c.pilot(ctx, a, job.Request{
 		Name: "pilot", Base: base, Files: files, Config: estimate.Shrink(full, share),
 	})

@@ -76,6 +76,9 @@ func longHelp() map[string]string {
 			"itool in the user's cache folder.",
 		"commands_device": "Compute on cpu (the default), cuda:N (a GPU by its number) or auto (a GPU, if there is " +
 			"one). GPUs need a binary built with -tags gpu.",
+		"commands_judge": "A program of yours that says whether answers are right, in place of the check by the " +
+			"reference: a command, or an http(s) URL.",
+		"commands_judgetimeout": "How long the judge may take for a batch of up to 32 answers.",
 		"commands_kernels": "Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products " +
 			"in bf16); default: the best this machine has in float32. itool doctor lists them.",
 		"commands_eval": "Ask a model the questions of a benchmark or a dataset, and judge its answers. The same " +

@@ -26,6 +26,9 @@ type wholeRun struct {
 
 // do publishes, works until the run ends, exports the adapter and reports.
 func (w wholeRun) do(ctx context.Context, a *app) error {
+	if err := a.nameJudge(ctx, &w.Config, true); err != nil {
+		return err
+	}
 	e, err := newEngine(a)
 	if err != nil {
 		return err
@@ -102,6 +105,7 @@ func newJob(a *app, s *site.Site, e *engine, r job.Request, slots int) *job.Job 
 func newLocal(a *app, s *site.Site, e *engine, slots int) job.Local {
 	return job.Local{
 		Courier: s.Courier, Engine: e.Engine, Worker: workerName(e.device.Name()), Slots: slots, Log: a.log,
+		Judge: a.workersJudge(),
 	}
 }
 

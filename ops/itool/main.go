@@ -25,6 +25,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/lmittmann/tint"
 
+	"itool/ops/judge"
 	"itool/ops/line"
 	"itool/ops/progress"
 	"itool/ops/site"
@@ -70,9 +71,10 @@ type commands struct {
 	Pretrain pretrainCmd `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`
 	Build    versionCmd  `cmd:"" name:"version" help:"${commands_build}"`
 
-	Cache   string           `env:"ITOOL_CACHE" placeholder:"DIR" help:"${commands_cache}"`
-	Device  string           `env:"ITOOL_DEVICE" placeholder:"DEVICE" help:"${commands_device}"`
-	Kernels string           `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"${commands_kernels}"`
+	Cache   string `env:"ITOOL_CACHE" placeholder:"DIR" help:"${commands_cache}"`
+	Device  string `env:"ITOOL_DEVICE" placeholder:"DEVICE" help:"${commands_device}"`
+	Kernels string `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"${commands_kernels}"`
+	judging
 	Verbose bool             `short:"v" help:"Say more on stderr."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -90,6 +92,7 @@ type app struct {
 	device  string // what computes: cpu, cuda:N or auto; "" = cpu
 	kernels string // the kernel level to compute at; "" = the best
 
+	judge  *judge.Judge  // of the user's own; nil: none
 	opened kernel.Device // of newDevice
 }
 
@@ -157,6 +160,11 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	a := newApp(stdout, stderr, progress.BarsOn(errFile, stderr), cmds.Verbose)
 	a.color = colored(outFile)
 	a.cache, a.device, a.kernels = cmds.Cache, cmds.Device, cmds.Kernels
+	if a.judge, err = cmds.judging.open(); err != nil {
+		fmt.Fprintln(stderr, "itool:", err)
+		return exitUsage
+	}
+	defer a.closeJudge()
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(a)
 	var c *codedError

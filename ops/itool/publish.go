@@ -19,6 +19,9 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer cleanup()
+	if err := a.nameJudge(ctx, &cfg, false); err != nil {
+		return err
+	}
 	s, err := c.open(ctx, a, "")
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 		<-ctx.Done()
 	} else {
 		w := job.NewWorker(s.Courier, name, chosen, orCores(c.Slots), a.log)
-		w.AckWait, w.IdleUntil = c.AckWait, c.UntilIdle
+		w.AckWait, w.IdleUntil, w.Judge = c.AckWait, c.UntilIdle, a.workersJudge()
 		if c.OfPool { // the pool decides when it leaves
 			w.IdleUntil, w.Leave = 0, untilEOF(os.Stdin)
 		}

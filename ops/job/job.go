@@ -67,8 +67,7 @@ func (j *Job) Publish(ctx context.Context) error {
 func (j *Job) Work(ctx context.Context) (line.State, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := NewWorker(j.Courier, j.Worker, line.Stages(j.Engine), j.Slots, j.Log)
-	w.AckWait = AckWait
+	w := j.newWorker()
 	stopWorker := Until(ctx, w.Run)
 	stopDisplay := func() error { return nil }
 	if j.Show != nil {

@@ -7,6 +7,7 @@ import (
 
 	"itool/ops/courier"
 	"itool/ops/line"
+	"itool/ops/worker"
 	"itool/stages/policy"
 )
 
@@ -17,6 +18,13 @@ type Local struct {
 	Worker  string // the name that records carry
 	Slots   int    // items in work at once, ≥ 1
 	Log     *slog.Logger
+	Judge   worker.Judge // of runs that name one; nil: none
+}
+
+func (l Local) newWorker() *worker.Worker {
+	w := NewWorker(l.Courier, l.Worker, line.Stages(l.Engine), l.Slots, l.Log)
+	w.AckWait, w.Judge = AckWait, l.Judge
+	return w
 }
 
 // During runs keeper and worker while f runs and stops them when f returns. onState hears
@@ -25,8 +33,7 @@ type Local struct {
 func (l Local) During(ctx context.Context, onState func(line.State), f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := NewWorker(l.Courier, l.Worker, line.Stages(l.Engine), l.Slots, l.Log)
-	w.AckWait = AckWait
+	w := l.newWorker()
 	run := func(part func(context.Context) error) (stop func() error) {
 		return Until(ctx, func(ctx context.Context) error {
 			err := part(ctx)

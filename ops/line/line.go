@@ -174,6 +174,9 @@ func (r Row) writesIn(round int) bool {
 // the rows before it: "section" or "section.key".
 func (r Row) Settings() []string {
 	own := []string{r.Spec().Name}
+	if r.Spec().Judges {
+		own = append(own, "judge")
+	}
 	if r.Round == nil {
 		return own
 	}

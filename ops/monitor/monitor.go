@@ -156,7 +156,7 @@ func (m *Monitor) readWaits(ctx context.Context) (map[wait]int, error) {
 }
 
 // Causes are the words for what is waited for; the runbook has a section for each.
-var Causes = []string{"broker", "disk", "keeper", "needs", "result", "room", "store", "worker"}
+var Causes = []string{"broker", "disk", "judge", "keeper", "needs", "result", "room", "store", "worker"}
 
 // Cause is the word for a reason such as "waiting: store: …" or "needs pair/v2"; "other" for one that is not known.
 func Cause(reason string) string {

@@ -135,9 +135,10 @@ func sections(config string) (frozen, error) {
 	f := frozen{}
 	for name, text := range all {
 		var keys map[string]json.RawMessage
-		if json.Unmarshal(text, &keys) == nil { // fails for the seed, which is no section
-			f[name] = keys
+		if json.Unmarshal(text, &keys) != nil { // the seed, which is no section
+			keys = map[string]json.RawMessage{"": text}
 		}
+		f[name] = keys
 	}
 	return f, nil
 }

@@ -23,7 +23,7 @@ func (it *item) input(ctx context.Context) (stages.Input, error) {
 	if err != nil {
 		return in, err
 	}
-	in.Config = run.sections[it.spec.Name]
+	in.Config, in.Judge = run.sections[it.spec.Name], it.judge(run)
 	if !it.spec.NoPolicy {
 		if in.Policy, err = it.policy(ctx, h.Policy); err != nil {
 			return in, err
@@ -58,6 +58,7 @@ type description struct {
 	sha          string // of the record; it differs between two runs of the same name
 	configDigest string
 	sections     map[string]json.RawMessage // of the configuration, by stage
+	judge        string                     // of the user's own; "": the reference decides
 }
 
 // description reads the frozen description of the run. Items of a stage that does not gather take it
@@ -83,6 +84,9 @@ func (it *item) description(ctx context.Context) (*description, error) {
 	}
 	if err := json.Unmarshal([]byte(run.Config), &d.sections); err != nil {
 		return nil, stages.Reject(fmt.Errorf("configuration of run %s: %w", it.runName, err))
+	}
+	if d.judge, err = judgeOf(d.sections); err != nil {
+		return nil, err
 	}
 	it.w.runs.Store(it.runName, d)
 	return d, nil

@@ -13,6 +13,7 @@
 //   - Broker or store fail: the slot keeps its item and tries again. This is no failed attempt.
 //   - A worker is killed: its item goes to another worker after AckWait.
 //   - The device is lost or full: the item goes back to its queue. This is no failed attempt.
+//   - The run's own judge fails, or is not here: the same.
 //   - Only a newer worker can serve an item: it goes back to its queue for a while, and holds no slot.
 //   - The result exists already: it is adopted if it answers the same input.
 package worker
@@ -44,6 +45,7 @@ type Worker struct {
 	Slots   int            // items at once, ≥ 1
 	Cache   string         // folder for copies of policies, by digest; "": read them from the store
 	Log     *slog.Logger
+	Judge   Judge // for runs that name a judge of their own; nil: their items go back
 
 	// Awaits names the result that the keeper waits for when it writes such tasks, or when stages answer
 	// with such records; "" for others. task tells the two apart. With it, messages that are not in the

@@ -64,11 +64,17 @@ const run = "r1"
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldOf(t, `{"expand":{"width":3}}`)
+}
+
+// newWorldOf opens a run of this configuration.
+func newWorldOf(t testing.TB, config string) *world {
+	t.Helper()
 	w := &world{t, couriertest.Open(t)}
 	if err := w.c.Broker.CreateRun(t.Context(), run, 64<<20); err != nil {
 		t.Fatal(err)
 	}
-	put(w, "run", 0, "run", []schemas.Run{{Name: run, Config: `{"expand":{"width":3}}`, ConfigDigest: "cfg"}})
+	put(w, "run", 0, "run", []schemas.Run{{Name: run, Config: config, ConfigDigest: "cfg"}})
 	return w
 }
 
@@ -125,7 +131,7 @@ func (w *world) run(slots int, log io.Writer, s []stages.Stage) (stop func()) {
 // await polls until the record exists.
 func await[R schemas.Record](w *world, record string, round int, key string) ([]R, schemas.Header) {
 	w.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		rows, h, err := courier.Rows[R](w.t.Context(), w.c, run, record, round, key)
 		if err == nil {
 			return rows, h
