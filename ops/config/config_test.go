@@ -64,7 +64,7 @@ func TestLoad(t *testing.T) {
 			want: func(c *config.Config) { c.Judge = "units 3" }},
 		"a judge cannot decide fragments": {sets: []string{"judge=units 3", "filter.mode=fragment"},
 			err: "filter.mode: fragment|set filter.mode to proven"},
-		"a judge's name has one line": {sets: []string{`judge="a\nb"`}, err: "judge: |control characters"},
+		"a judge's name has one line":    {sets: []string{`judge="a\nb"`}, err: "judge: |control characters"},
 		"null is no value for a section": {yaml: "expand:\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
