@@ -54,10 +54,11 @@ func TestChaosQueue(t *testing.T) {
 		"select.headroom_examples=1", "update.min_pairs=1000000",
 	}
 	calm := inOneProcessOf(t, dataset, base, set...)
+	size.items = len(bodies(t, calm, schemas.RecordRoot))
 	k, store := upForChaos(t, size.ackWait)
 	k.publishOf(dataset, base, set...)
 	k.workWith(size.ackWait, "split", "warmup", "score", "select", "filter", "update")
-	await(t, "selected examples", func() bool {
+	awaitWithin(t, 5*time.Minute, "selected examples", func() bool {
 		keys, err := k.site.Broker.Keys(t.Context(), name, schemas.RecordRoot, 0)
 		return err == nil && len(keys) == size.items
 	})

@@ -145,9 +145,14 @@ func readEverywhere(t *testing.T, c *rig.Cluster, s storage.Store) {
 
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
+	awaitWithin(t, time.Minute, what, done)
+}
+
+func awaitWithin(t *testing.T, limit time.Duration, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("no %s within a minute", what)
+			t.Fatalf("no %s within %v", what, limit)
 		}
 	}
 }
