@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -203,11 +202,13 @@ func (b *backlog) drain() (done int) {
 	for _, share := range []int{1, 10, 25, 50, 75, 100} {
 		for done < b.items*share/100 && time.Since(began) < drainFor {
 			time.Sleep(50 * time.Millisecond)
-			n, err := b.c.Broker.Count(b.t.Context(), run, broker.Filter(schemas.RecordCandidate, 0))
-			if err != nil && !errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
+			q, err := b.c.Broker.Queues(b.t.Context(), run) // to count the results would slow the server down
+			if err != nil && !errors.Is(err, broker.ErrUnavailable) {
 				b.t.Fatal(err)
 			}
-			done = max(done, n)
+			if err == nil {
+				done = max(done, b.items-q[stage].Depth())
+			}
 		}
 		if done > last {
 			b.note(fmt.Sprintf("drained by one worker: %d of %d", done, b.items), done, began, w.MemoryMiB())
