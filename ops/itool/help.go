@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"itool/ops/starter"
 )
 
 // setLongHelp puts the long help texts where a tag has their name. It does so before kong fills in its variables: if
@@ -169,6 +171,8 @@ func longHelp() map[string]string {
 			"bits; a folder, a GGUF file or a run.",
 		"export_base_name": "Name of the base for the adapter's settings and the model card, such as its name on " +
 			"Hugging Face; default: the --base of the run.",
+		"init_for": "Settings for this model, each with its reason, and what a run takes in memory and time: " +
+			strings.Join(starter.Names(), ", ") + ".",
 		"import_dtype": "Type of weights that the file has quantized: bf16 (rounded to nearest) or f32 (exact, " +
 			"twice the size). Weights in F32, F16 and BF16 stay what they are.",
 		"import_template": "Chat template for the folder, instead of the file's; a file without one needs it to " +

@@ -1,10 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"time"
+
+	"itool/ops/starter"
+	"itool/ops/whole"
 )
 
 // The defaults with the comments of the fields that they belong to; the test writes
@@ -15,28 +22,43 @@ var settings []byte
 
 // initCmd is `itool init`.
 type initCmd struct {
-	Out string `arg:"" optional:"" default:"itool.yaml" help:"File to write; - writes to the terminal."`
+	Out   string `arg:"" optional:"" default:"itool.yaml" help:"File to write; - writes to the terminal."`
+	For   string `placeholder:"MODEL" help:"${init_for}"`
+	Force bool   `help:"Replace a file that is there."`
 }
 
 func (c *initCmd) Run(_ context.Context, a *app) error {
-	if c.Out == "-" {
-		_, err := a.out.Write(settings)
-		return err
-	}
-	f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if os.IsExist(err) {
-		return fmt.Errorf("%s is there already: give another name, or - for the terminal", c.Out)
-	}
+	text, err := c.text(a)
 	if err != nil {
 		return err
 	}
-	if _, err := f.Write(settings); err != nil {
-		f.Close()
+	if c.Out == "-" {
+		_, err := a.out.Write(text)
 		return err
 	}
-	if err := f.Close(); err != nil {
+	if _, err := os.Stat(c.Out); err == nil && !c.Force {
+		return fmt.Errorf("%s is there already: give another name, - for the terminal, or --force to replace it", c.Out)
+	}
+	if err := whole.File(c.Out, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "wrote %s; use it with: itool run DATASET --base DIR --config %s\n", c.Out, c.Out)
 	return nil
+}
+
+// text is what goes into the file.
+func (c *initCmd) text(a *app) ([]byte, error) {
+	if c.For == "" {
+		return settings, nil
+	}
+	dev, err := newDevice(a)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = starter.Write(&b, c.For, c.Out, starter.Machine{Device: dev, Now: time.Now})
+	if _, ok := errors.AsType[*starter.UnknownError](err); ok {
+		return nil, coded(exitUsage, "--for %w", err)
+	}
+	return b.Bytes(), err
 }

@@ -139,3 +139,21 @@ func fieldComments(t *testing.T, typ reflect.Type) map[string]fieldComment {
 	}
 	return out
 }
+
+// TestInitFor: a run accepts the settings for a model; an unknown one lists those that are known, and a file is
+// replaced only with --force.
+func TestInitFor(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a whole line in processes of its own")
+	}
+	dir := t.TempDir()
+	expect(t, dir, 0, "wrote itool.yaml", "init", "--for", "smollm2-135m")
+	expect(t, dir, exitError, "itool.yaml is there already", "init", "--for", "smollm2-135m")
+	expect(t, dir, 0, "wrote itool.yaml", "init", "--for", "HuggingFaceTB/SmolLM2-135M-Instruct", "--force")
+	_, errs := expect(t, dir, exitUsage, "", "init", "--for", "gpt-5", "other.yaml")
+	if !strings.Contains(errs, `"gpt-5" is not known`) || !strings.Contains(errs, "qwen2.5-7b") {
+		t.Errorf("got %s", errs)
+	}
+	args := append([]string{"run", writeRows(t, dir, 40), "--config", "itool.yaml", "--json"}, small...)
+	expect(t, dir, 0, `"status":"done"`, append(args, "--set", "line.rounds=0")...)
+}
