@@ -68,7 +68,8 @@ func GPUs(m device.Machine) Finding {
 	for _, g := range all {
 		text := fmt.Sprintf("%s, %s free of %s", g.Name, size(uint64(g.Free)), size(uint64(g.Total)))
 		if g.Err != nil {
-			text, f.Remedy = g.Name+" does not open: "+g.Err.Error(), "--device auto takes the others: mend it, or leave it out"
+			text = g.Name + " does not open: " + g.Err.Error()
+			f.Remedy = "--device auto takes the others: mend it, or leave it out"
 		}
 		found = append(found, text)
 	}

@@ -53,7 +53,8 @@ func (c *doctorCmd) examine(ctx context.Context, a *app, conn site.Connection) [
 	if err != nil {
 		dir = os.TempDir()
 	}
-	all := []doctor.Finding{{What: "version", Found: readBuild().String()}, doctor.Kernels(a.kernels), doctor.GPUs(device.This())}
+	all := []doctor.Finding{{What: "version", Found: readBuild().String()}}
+	all = append(all, doctor.Kernels(a.kernels), doctor.GPUs(device.This()))
 	all = append(all, doctor.Machine(dir)...)
 	if conn.Broker != "" {
 		all = append(all, doctor.Broker(ctx, broker.Redact(conn.Broker), func() (*broker.Broker, error) {

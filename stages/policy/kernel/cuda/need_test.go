@@ -57,7 +57,8 @@ func TestNeed(t *testing.T) {
 		"fp32 mapped": {tiny, model.Mapped, train.Config{}},
 		"bf16":        {policytest.BF16(t, tiny), model.Mapped, train.Config{}},
 		"fp16":        {policytest.As(t, tiny, safetensors.F16), model.Mapped, train.Config{}},
-		"int8":        {tiny, model.Int8, train.Config{}}, "nf4": {policytest.NF4(t, tiny), model.Mapped, train.Default()},
+		"int8":        {tiny, model.Int8, train.Config{}},
+		"nf4":         {policytest.NF4(t, tiny), model.Mapped, train.Default()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

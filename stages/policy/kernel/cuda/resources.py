@@ -23,7 +23,8 @@ HEAD = """# What the kernels take
 
 Made by `task gpu-resources` with ptxas 12.9; no kernel spills registers. For each architecture: registers of a thread,
 and the share of a multiprocessor's warps that run at once. sm_80 is the A100, sm_86 the RTX 30 series, sm_89 the RTX
-40 series, sm_90 the H100 and H200.
+40 series, sm_90 the H100 and H200. What a roofline predicts for whole jobs is in
+[integration/gpu/RESULTS.md](../../../../integration/gpu/RESULTS.md).
 
 | file | kernel | threads | shared memory | """
 

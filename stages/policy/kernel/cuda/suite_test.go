@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"itool/stages/policy/kernel/cuda"
-	"itool/stages/policy/kernel/cuda/cudatest"
 	"itool/stages/policy/kernel/kerneltest"
 	"itool/stages/policy/kernel/ref"
 )
@@ -18,10 +17,10 @@ func TestSuite(t *testing.T) {
 		"attend paths": 5e-2, "logprobs grad": headTolerance, "logprobs backward": headTolerance})
 }
 
-// newDevice is a device in the interpreter.
+// newDevice is a device in the interpreter, or on a GPU if the tests are built for one.
 func newDevice(t testing.TB) *cuda.Device {
 	t.Helper()
-	dev, err := cuda.New(cudatest.Open())
+	dev, err := cuda.New(openDriver(t))
 	if err != nil {
 		t.Fatal(err)
 	}
