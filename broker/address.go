@@ -2,6 +2,10 @@ package broker
 
 import (
 	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -150,4 +154,15 @@ func ownHeader(h nats.Header) map[string]string {
 		}
 	}
 	return own
+}
+
+// RunsIn are the runs whose streams lie in the data folder of a server of this machine, by name. It reads the names
+// of folders only: no server is started, and one that is running is not asked.
+func RunsIn(dir string) (runs []string) {
+	found, _ := fs.Glob(os.DirFS(dir), path.Join("jetstream", "*", "streams", streamRun+"*"))
+	for _, f := range found {
+		runs = append(runs, strings.TrimPrefix(path.Base(f), streamRun))
+	}
+	slices.Sort(runs)
+	return runs
 }

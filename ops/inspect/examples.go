@@ -118,16 +118,20 @@ type given struct {
 }
 
 // Examples returns the examples that a filter finds, with the answers of all policies. *NoAnswersError: there are
-// none at all yet.
+// none at all yet. *NotThereError: the filter asks for a type of error or a category that nothing has.
 func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 	answers, err := r.answers(ctx, f)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.unknown("wrong answer of the type", f.ErrorType, errorTypes(answers)); err != nil {
 		return nil, err
 	}
 	from, to, err := r.between(answers, f)
 	if err != nil {
 		return nil, err
 	}
+	categories := map[string]int{}
 	out := &Examples{
 		Schema: SchemaExamples, Run: r.Name, From: *r.policy(from), To: *r.policy(to), Examples: []Example{},
 	}
@@ -145,6 +149,9 @@ func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 				return nil, fmt.Errorf("run %s has no example %q: itool examples %s lists them", r.Name, id, r.Name)
 			}
 			continue
+		}
+		if ex.Category != "" {
+			categories[ex.Category]++
 		}
 		if f.Part != "" && ex.Part != f.Part || f.Category != "" && ex.Category != f.Category {
 			continue
@@ -164,10 +171,18 @@ func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 			out.Examples = append(out.Examples, *e)
 		}
 	}
+	if !f.narrow() { // else those of the category may be among the others
+		if err := r.unknown("category", f.Category, categories); err != nil {
+			return nil, err
+		}
+	}
 	slices.SortStableFunc(out.Examples, func(a, b Example) int { return cmp.Compare(a.Part, b.Part) })
 	out.Unreadable = r.Unreadable
 	return out, nil
 }
+
+// narrow reports whether the filter leaves examples out before their category is known.
+func (f Filter) narrow() bool { return len(f.IDs) > 0 || f.Wrong || f.Effect+Effect(f.ErrorType+f.Either) != "" }
 
 // wants asks what the answers alone decide.
 func (f Filter) wants(effect Effect, first, last *given) bool {
@@ -286,6 +301,9 @@ func (r *Run) between(answers map[string][]given, f Filter) (from, to int, err e
 	}
 	if f.To != nil {
 		to = *f.To
+	}
+	if f.From == nil {
+		from = min(from, to)
 	}
 	for _, round := range []int{from, to} {
 		if r.policy(round) == nil {

@@ -157,7 +157,7 @@ func TestTree(t *testing.T) {
 	}{
 		"all": {inspect.TreeFilter{}, 3}, "mixed": {inspect.TreeFilter{Mixed: true}, 3},
 		"pairs": {inspect.TreeFilter{WithPairs: true}, 2}, "none": {inspect.TreeFilter{NoPairs: true}, 1},
-		"reason": {inspect.TreeFilter{Reason: "rejected_viable"}, 2}, "kind": {inspect.TreeFilter{Kind: "tool"}, 0},
+		"reason": {inspect.TreeFilter{Reason: "rejected_viable"}, 2}, "kind": {inspect.TreeFilter{Kind: "value"}, 2},
 	} {
 		if all, err := r.Trees(t.Context(), c.f); err != nil || all.Total != c.want {
 			t.Errorf("%s: %v, %v, want %d trees", name, all, err, c.want)

@@ -62,10 +62,11 @@ func (f TreeFilter) wants(s *TreeSummary) bool {
 	return true
 }
 
-// Trees lists the trees that a filter finds. *NoAnswersError: there are none at all yet.
+// Trees lists the trees that a filter finds. *NoAnswersError: there are none at all yet. *NotThereError: the filter
+// asks for a type, a kind or a reason that no tree has.
 func (r *Run) Trees(ctx context.Context, f TreeFilter) (*Trees, error) {
 	out := &Trees{Schema: SchemaTrees, Run: r.Name, Trees: []TreeSummary{}}
-	any := false
+	any, there := false, words{}
 	for _, p := range r.Policies {
 		keys, err := r.trees(ctx, p.Round)
 		if err != nil {
@@ -80,7 +81,10 @@ func (r *Run) Trees(ctx context.Context, f TreeFilter) (*Trees, error) {
 			if err != nil {
 				return nil, err
 			}
-			if s == nil || !f.wants(s) {
+			if s == nil {
+				continue
+			}
+			if there.add(s); !f.wants(s) {
 				continue
 			}
 			if out.Total++; f.Limit > 0 && len(out.Trees) >= f.Limit {
@@ -98,6 +102,9 @@ func (r *Run) Trees(ctx context.Context, f TreeFilter) (*Trees, error) {
 	}
 	if !any {
 		return nil, &NoAnswersError{r.Name, schemas.PartTrain}
+	}
+	if err := there.check(r, f); err != nil {
+		return nil, err
 	}
 	out.Unreadable = r.Unreadable
 	return out, nil

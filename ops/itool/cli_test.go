@@ -343,7 +343,12 @@ func TestRun(t *testing.T) {
 			"the folder nosuch is not there: make it first",
 		},
 		{[]string{"report", "r2", "--dir", "itool-runs/r1"}, exitError, "no run named r2; there are: r1"},
-		{[]string{"report", "r2"}, exitUsage, "no broker is given"},
+		{[]string{"report", "r2"}, exitError, "no run named r2; in ./itool-runs there are: r1"},
+		{[]string{"report", "r2", "--dir", "itool-runs"}, exitError, "no run named r2 in itool-runs; there are: r1"},
+		{[]string{"report", "r1", "--dir", "itool-runs"}, 0, "run r1 · done"},
+		{[]string{"runs"}, 0, "r1                               done"},
+		{[]string{"runs", "--json"}, 0, `"dir": "itool-runs/r1"`},
+		{[]string{"examples", "r1", "--type", "typo"}, exitError, `type "typo"; there are: `},
 		{[]string{"work", "nosuch", "--dir", "itool-runs/r1"}, exitUsage, "expand"},
 	} {
 		expect(t, dir, c.code, c.want, c.args...)

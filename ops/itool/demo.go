@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"itool/ops/config"
 	"itool/ops/demo"
@@ -41,7 +40,7 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 	defer cleanup()
 	return wholeRun{
 		Request: job.Request{Name: name, Base: demo.Base(), Files: files, Config: cfg},
-		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, again: strings.Join(os.Args, " "),
+		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, again: thisCommand(),
 	}.do(ctx, a)
 }
 

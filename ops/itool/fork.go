@@ -42,7 +42,7 @@ func (c *forkCmd) Run(ctx context.Context, a *app) error {
 	fmt.Fprintf(a.out, "published run %s: it begins with round %d of run %s, %d records were copied\n",
 		c.Name, c.FromRound, c.RunName, n)
 	if s.Dir != "" { // no other process serves the folder, so no worker will find the run
-		fmt.Fprintf(a.out, "go on with it: itool resume %s --dir %s\n", c.Name, s.Dir)
+		fmt.Fprintf(a.out, "go on with it: itool resume %s --dir %s\n", c.Name, shellQuote(s.Dir))
 		return nil
 	}
 	fmt.Fprintf(a.out, "watch it with: itool watch %s%s\n", c.Name, c.flags())

@@ -61,7 +61,7 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 
 // work does what is left of a run that is published.
 func (w wholeRun) work(ctx context.Context, a *app, j *job.Job) error {
-	defer w.web.beside(a, a.errs, ui.Of(j.Courier), w.Name, " --dir "+w.dir)()
+	defer w.web.beside(a, a.errs, ui.Of(j.Courier), w.Name, " --dir "+shellQuote(w.dir))()
 	end, err := j.Work(ctx)
 	if ctx.Err() != nil {
 		return coded(exitInterrupted, "interrupted: what was done is kept; the same command resumes it:\n  %s", w.again)

@@ -222,7 +222,7 @@ func labVerdict(r *lab.Result, dir string) error {
 			return coded(exitFailed, "run %s %s: %s", run.Run, run.Status, run.Detail)
 		default:
 			return coded(exitStalled, "run %s is not done (%s): `itool failed %s --dir %s` says what failed",
-				run.Run, run.Status, run.Run, dir)
+				run.Run, run.Status, run.Run, shellQuote(dir))
 		}
 	}
 	return nil

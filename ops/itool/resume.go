@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,11 +31,11 @@ type resumeCmd struct {
 func (c *resumeCmd) Run(ctx context.Context, a *app) error {
 	dir := c.Dir
 	if dir == "" {
-		dir = filepath.Join(runsDir, c.RunName)
+		dir = cmp.Or(findLocal(runsDir, c.RunName), filepath.Join(runsDir, c.RunName))
 	}
 	if !site.HasRuns(dir) {
 		return fmt.Errorf("%s holds no run%s: resume is for runs of `itool run` and `itool demo`; a published one "+
-			"goes on as soon as there are workers: itool work all", dir, localRuns())
+			"goes on as soon as there are workers: itool work all", dir, elsewhere(" (in ./"+runsDir+" there are: %s)"))
 	}
 	e, err := newEngine(a)
 	if err != nil {
@@ -43,7 +44,7 @@ func (c *resumeCmd) Run(ctx context.Context, a *app) error {
 	privateFiles()
 	s, err := site.OpenFolder(ctx, dir, site.AnyPort, a.log)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("run %s is at work: itool watch %s --dir %s: %w", c.RunName, c.RunName, dir, err)
+		return fmt.Errorf("run %s is at work: itool watch %s --dir %s: %w", c.RunName, c.RunName, shellQuote(dir), err)
 	}
 	if err != nil {
 		return err
@@ -62,7 +63,7 @@ func (c *resumeCmd) Run(ctx context.Context, a *app) error {
 	}
 	w := wholeRun{
 		Request: req, dir: into, slots: c.Slots, json: c.JSON, web: c.webOption,
-		again: fmt.Sprintf("itool resume %s --dir %s", c.RunName, dir),
+		again: shellLine("itool", "resume", c.RunName, "--dir", dir),
 	}
 	w.announce(ctx, a, e, false)
 	return w.work(ctx, a, newJob(a, s, e, w.Request, orCores(w.slots)))

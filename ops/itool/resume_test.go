@@ -44,7 +44,7 @@ func TestResume(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	expect(t, dir, exitError, "nosuch holds no run (in ./itool-runs: r1)", "resume", "nosuch")
+	expect(t, dir, exitError, "nosuch holds no run (in ./itool-runs there are: r1)", "resume", "nosuch")
 	expect(t, dir, exitError, "no run named r2; there are: r1", "resume", "r2", "--dir", where)
 	for range 2 { // the second time nothing is left to do
 		code, out, errs := itool(t, dir, "resume", "r1", "--json")

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"os"
 	"path/filepath"
-	"strings"
-
 	"itool/ops/job"
 )
 
@@ -35,6 +32,6 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	return wholeRun{
 		Request: job.Request{Name: name, Base: base, BaseName: c.Base, Files: files, Config: cfg},
-		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, again: strings.Join(os.Args, " "),
+		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, again: thisCommand(),
 	}.do(ctx, a)
 }

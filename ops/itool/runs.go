@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"itool/broker"
 	"itool/ops/courier"
@@ -12,6 +14,7 @@ import (
 	"itool/ops/progress"
 	"itool/ops/report"
 	"itool/ops/retire"
+	"itool/ops/site"
 )
 
 // runsCmd is `itool runs`: it lists all runs, one a line, and how far each is.
@@ -23,7 +26,8 @@ type runsCmd struct {
 // runStatus is one run in the list.
 type runStatus struct {
 	Run     string            `json:"run"`
-	Status  string            `json:"status"` // published, running, waiting, stalled, retired, or that of schemas.End
+	Dir     string            `json:"dir,omitempty"` // its folder, where several were looked into
+	Status  string            `json:"status"`        // published, running, waiting, stalled, retired, or that of schemas.End
 	Detail  string            `json:"detail,omitempty"`
 	Failed  int               `json:"failed"`            // items that were given up
 	Rounds  []roundStatus     `json:"rounds,omitempty"`  // in the order of the line
@@ -56,12 +60,7 @@ const (
 )
 
 func (c *runsCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.open(ctx, a, "")
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	all, err := runStatuses(ctx, s.Courier)
+	all, err := c.all(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -77,6 +76,48 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 		fmt.Fprintln(a.out, "no runs")
 	}
 	return nil
+}
+
+// all looks at the runs of the given place; without one at those in ./itool-up and in all folders of ./itool-runs.
+func (c *runsCmd) all(ctx context.Context, a *app) (all []runStatus, err error) {
+	conn, err := c.site()
+	if err != nil {
+		return nil, err
+	}
+	dirs := []string{c.Dir}
+	if conn.Broker == "" && (c.Dir == "" || !site.HasRuns(c.Dir)) {
+		if below := folders(localRuns(cmp.Or(c.Dir, runsDir))); len(below) > 0 {
+			dirs = below
+		}
+		if c.Dir == "" && dirs[0] != "" && site.HasRuns(upDir) {
+			dirs = slices.Insert(dirs, 0, upDir)
+		}
+	}
+	all = []runStatus{}
+	for _, dir := range dirs {
+		of := c.target
+		of.Dir = dir
+		some, err := of.statuses(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		if len(dirs) > 1 || c.Dir != dir {
+			for i := range some {
+				some[i].Dir = dir
+			}
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func (t target) statuses(ctx context.Context, a *app) ([]runStatus, error) {
+	s, err := t.open(ctx, a, "")
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return runStatuses(ctx, s.Courier)
 }
 
 // runStatuses looks at every run; the retired ones come last. It is never nil.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"itool/broker"
@@ -41,20 +39,9 @@ func (t target) openWithin(ctx context.Context, a *app, run string, timeout time
 		return nil, err
 	}
 	conn.Timeout = timeout
-	if t.Dir == "" && conn.Broker == "" {
-		switch own := filepath.Join(runsDir, run); {
-		case run != "" && site.HasRuns(own):
-			t.Dir = own
-		case site.HasRuns(upDir):
-			t.Dir = upDir
-		default:
-			return nil, coded(exitUsage, "no broker is given: say --broker and --store, or --dir with the folder of "+
-				"`itool up` or of a run%s", localRuns())
-		}
-	}
-	if t.Dir != "" {
-		if !site.HasRuns(t.Dir) {
-			return nil, fmt.Errorf("%s holds no run: give the folder that `itool run` or `itool up` wrote", t.Dir)
+	if conn.Broker == "" || t.Dir != "" {
+		if t.Dir, err = t.folder(run); err != nil {
+			return nil, err
 		}
 		return site.OpenFolder(ctx, t.Dir, site.NoPort, a.log, site.WithStoreLogin(conn.StoreLogin))
 	}
@@ -63,6 +50,38 @@ func (t target) openWithin(ctx context.Context, a *app, run string, timeout time
 			"or minio://HOST:PORT/BUCKET")
 	}
 	return site.Open(ctx, conn, a.log)
+}
+
+// folder is the folder that a run is looked for in, "" for any: the given one, or one below it; without a given one
+// the run's in ./itool-runs, else that of `itool up`.
+func (t target) folder(run string) (string, error) {
+	if t.Dir != "" && site.HasRuns(t.Dir) {
+		return t.Dir, nil
+	}
+	if t.Dir != "" {
+		all := localRuns(t.Dir)
+		switch dir := findLocal(t.Dir, run); {
+		case dir != "":
+			return dir, nil
+		case len(all) > 0 && run != "":
+			return "", fmt.Errorf("there is no run named %s in %s; there are: %s", run, t.Dir, names(all))
+		case len(all) > 0:
+			return "", fmt.Errorf("%s has a folder for each run: say which, such as --dir %s", t.Dir, shellQuote(all[0].Dir))
+		}
+		return "", fmt.Errorf("%s holds no run: give the folder that `itool run` or `itool up` wrote", t.Dir)
+	}
+	own := findLocal(runsDir, run)
+	switch {
+	case own != "":
+		return own, nil
+	case site.HasRuns(upDir):
+		return upDir, nil
+	}
+	if here := elsewhere("in ./" + runsDir + " there are: %s"); run != "" && here != "" {
+		return "", fmt.Errorf("there is no run named %s; %s; of other places say --dir, or --broker and --store", run, here)
+	}
+	return "", coded(exitUsage, "no broker is given: say --broker and --store, or --dir with the folder of "+
+		"`itool up` or of a run%s", elsewhere(" (in ./"+runsDir+": %s)"))
 }
 
 // openRun opens the place of a run and checks that it holds the run. Close it.
@@ -82,22 +101,9 @@ func (t target) openRun(ctx context.Context, a *app, run string) (*site.Site, er
 func (t target) flags() string {
 	out := t.connection.flags()
 	if t.Dir != "" {
-		out += " --dir " + t.Dir
+		out += " --dir " + shellQuote(t.Dir)
 	}
 	return out
-}
-
-// localRuns lists the runs in ./itool-runs, for an error.
-func localRuns() string {
-	found, _ := filepath.Glob(filepath.Join(runsDir, "*", "broker"))
-	var names []string
-	for _, f := range found {
-		names = append(names, filepath.Base(filepath.Dir(f)))
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return " (in ./" + runsDir + ": " + strings.Join(names, ", ") + ")"
 }
 
 // mustExist is an error that lists the runs when there is no run of that name.
@@ -106,14 +112,18 @@ func mustExist(ctx context.Context, c *courier.Courier, run string) error {
 	if err != nil || old != nil {
 		return err
 	}
-	var names []string
+	var all []local
 	for m, err := range c.Broker.Started(ctx) {
 		if err != nil {
 			return err
 		}
-		names = append(names, m.Run)
+		all = append(all, local{Run: m.Run})
 	}
-	return fmt.Errorf("there is no run named %s; there are: %s", run, orNone(strings.Join(names, ", ")))
+	here := ""
+	if dir := findLocal(runsDir, run); dir != "" { // the caller has looked elsewhere
+		here = "; but one is in --dir " + shellQuote(dir)
+	}
+	return fmt.Errorf("there is no run named %s; there are: %s%s", run, orNone(names(all)), here)
 }
 
 // notYet explains the error of a run that no keeper has opened.

@@ -53,7 +53,7 @@ func (c *upCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer stopMonitor()
 	c.announce(a, s, store)
-	defer c.beside(a, a.out, ui.Of(s.Courier), "", " --dir "+s.Dir)()
+	defer c.beside(a, a.out, ui.Of(s.Courier), "", " --dir "+shellQuote(s.Dir))()
 	err = k.Run(ctx, job.KeeperInterval, nil)
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -77,5 +77,5 @@ start a run:
   itool publish DATASET --base DIR --dir %[1]s
 watch it:
   itool watch RUN --dir %[1]s
-`, s.Dir, s.URL(), token, store)
+`, shellQuote(s.Dir), s.URL(), token, store)
 }

@@ -170,3 +170,6 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// Runs are the runs whose records a folder that OpenFolder has made holds, by name. Nothing is started.
+func Runs(dir string) []string { return broker.RunsIn(filepath.Join(dir, "broker")) }

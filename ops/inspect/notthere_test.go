@@ -1,0 +1,38 @@
+package inspect_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"itool/ops/inspect"
+)
+
+// TestNotThere: a word that nothing in the run has is answered with those that there are.
+func TestNotThere(t *testing.T) {
+	b := newFixture(t)
+	fill(b)
+	r := b.open()
+	list := func(f inspect.TreeFilter) error { _, err := r.Trees(t.Context(), f); return err }
+	show := func(f inspect.Filter) error { _, err := r.Examples(t.Context(), f); return err }
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"type", show(inspect.Filter{ErrorType: "paramter value"}), `type "paramter value"; there are: `},
+		{"the types", show(inspect.Filter{ErrorType: "?"}), "parameter value ("},
+		{"category", show(inspect.Filter{Category: "simple"}), `no category "simple"`},
+		{"kind of pair", list(inspect.TreeFilter{Kind: "tool"}), `kind "tool"; there are: value (2)`},
+		{"reason", list(inspect.TreeFilter{Reason: "small"}), `dropped for "small"; there are: rejected_viable (`},
+		{"type in trees", list(inspect.TreeFilter{ErrorType: "none"}), `"none"; there are: `},
+	} {
+		var missing *inspect.NotThereError
+		if !errors.As(c.err, &missing) || !strings.Contains(c.err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q in it", c.name, c.err, c.want)
+		}
+	}
+	if err := show(inspect.Filter{ErrorType: "parameter value", Wrong: true}); err != nil {
+		t.Errorf("a type that is there: %v", err)
+	}
+}
