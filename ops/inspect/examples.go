@@ -182,7 +182,9 @@ func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 }
 
 // narrow reports whether the filter leaves examples out before their category is known.
-func (f Filter) narrow() bool { return len(f.IDs) > 0 || f.Wrong || f.Effect+Effect(f.ErrorType+f.Either) != "" }
+func (f Filter) narrow() bool {
+	return len(f.IDs) > 0 || f.Wrong || f.Effect+Effect(f.ErrorType+f.Either) != ""
+}
 
 // wants asks what the answers alone decide.
 func (f Filter) wants(effect Effect, first, last *given) bool {

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"itool/ops/job"
+	"path/filepath"
 )
 
 // runCmd is `itool run`: everything in one process, resumable.
