@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"iter"
 	"os"
+	"runtime"
 	"testing"
 
 	"itool/schemas"
@@ -22,6 +23,65 @@ import (
 // testdata/rows.jsonl are the first eight rows with calls of
 // itool synth --rows 24 --seed 5 --any-order --folds 3 --fold 1.
 func BenchmarkTree(b *testing.B) {
+	engine, p, in, exs := demoTrees(b)
+	sampled, nodes := 0, 0
+	for b.Loop() {
+		for i := range exs {
+			_, tree := demoTree(b, engine, p, in, &exs[i], uint64(i))
+			sampled, nodes = sampled+tree.Tokens, nodes+len(tree.Nodes)
+		}
+	}
+	b.ReportMetric(float64(sampled)/b.Elapsed().Seconds(), "sampled-tokens/s")
+	b.ReportMetric(float64(nodes)/float64(b.N*len(exs)), "nodes/tree")
+	b.ReportMetric(float64(b.N*len(exs))/b.Elapsed().Seconds(), "trees/s")
+}
+
+// BenchmarkManyTrees grows one tree after the other in one process, rows of the result included. KiB-at-tenth and
+// KiB-at-end are the live heap after a tenth of them and after all: flat memory is the same figure twice.
+//
+//	go test ./stages/expand -run - -bench ManyTrees -benchtime 10000x
+func BenchmarkManyTrees(b *testing.B) {
+	engine, p, in, exs := demoTrees(b)
+	live := func() float64 {
+		runtime.GC()
+		runtime.GC() // the first may leave what a finalizer holds
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc) / 1024
+	}
+	var early float64
+	for i := range b.N { // not b.Loop: it does not know the end
+		g, tree := demoTree(b, engine, p, in, &exs[i%len(exs)], uint64(i))
+		g.rows(tree)
+		if i == b.N/10 {
+			early = live()
+		}
+	}
+	b.ReportMetric(early, "KiB-at-tenth")
+	b.ReportMetric(live(), "KiB-at-end")
+	runtime.KeepAlive(p)
+	runtime.KeepAlive(engine)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "trees/s")
+}
+
+func demoTree(
+	b *testing.B, engine *policy.Engine, p *policy.Policy, in stages.Input, ex *schemas.Example, seed uint64,
+) (*grower, *search.Tree) {
+	g, err := New(engine).grower(in, Default(), ex)
+	if err != nil {
+		b.Fatal(err)
+	}
+	params := Default().params(fragments(ex.AnswerIDs, p.TokenBytes), seed)
+	oracle := search.Oracle{Draw: g.draw, Evaluate: g.evaluate, Ahead: drawAhead}
+	tree, err := search.Search(context.Background(), oracle, params, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return g, tree
+}
+
+// demoTrees opens the demo's base and reads the rows.
+func demoTrees(b *testing.B) (*policy.Engine, *policy.Policy, stages.Input, []schemas.Example) {
 	engine, err := policy.NewEngine(policy.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -57,23 +117,5 @@ func BenchmarkTree(b *testing.B) {
 	in := stages.Input{PolicyDigest: "base", Policy: base, Round: func(string, int) iter.Seq2[schemas.Batch, error] {
 		return func(func(schemas.Batch, error) bool) {} // no selection: self-evaluation is off
 	}}
-	sampled, nodes := 0, 0
-	for b.Loop() {
-		for i := range exs {
-			g, err := New(engine).grower(in, Default(), &exs[i])
-			if err != nil {
-				b.Fatal(err)
-			}
-			params := Default().params(fragments(exs[i].AnswerIDs, p.TokenBytes), uint64(i))
-			oracle := search.Oracle{Draw: g.draw, Evaluate: g.evaluate, Ahead: drawAhead}
-			tree, err := search.Search(context.Background(), oracle, params, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			sampled, nodes = sampled+tree.Tokens, nodes+len(tree.Nodes)
-		}
-	}
-	b.ReportMetric(float64(sampled)/b.Elapsed().Seconds(), "sampled-tokens/s")
-	b.ReportMetric(float64(nodes)/float64(b.N*len(exs)), "nodes/tree")
-	b.ReportMetric(float64(b.N*len(exs))/b.Elapsed().Seconds(), "trees/s")
+	return engine, p, in, exs
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"itool/schemas"
 	"itool/stages"
@@ -30,6 +31,9 @@ import (
 // the trees.
 //
 //	go test ./stages/expand -run - -bench LargeTree -benchtime 3x
+//
+// Of one tree alone overhead-% is the share of its time that is not the engine's: selection, backup, statistics,
+// judging, the rows of the result, and the scanner that looks at every token, which is timed by itself afterwards.
 //
 // The weights are random (see talker), unless ITOOL_BENCH_BASE names a folder with a model.
 // The rows are those of BenchmarkTree, behind two of them with their answers, unless ITOOL_BENCH_ROWS
@@ -63,6 +67,7 @@ func BenchmarkLargeTree(b *testing.B) {
 			at++
 		}
 		sum.report(b)
+		b.ReportMetric(100*float64(sum.whole-sum.engine+sum.scan)/float64(sum.whole), "overhead-%")
 	})
 	b.Run("eight", func(b *testing.B) {
 		var sum treeSum
@@ -82,30 +87,54 @@ type treeSum struct {
 	mu                          sync.Mutex
 	trees, tokens, calls, nodes int
 	rows                        int // requests, those included that no tree kept
+
+	whole, engine, scan time.Duration // sums over trees: all of it; prompt and draws; the scanner in the draws
 }
 
 func (s *treeSum) grow(b *testing.B, stage *Stage, in stages.Input, cfg Config, ex *schemas.Example, seed uint64) {
 	in.Header.Seed = seed
-	oracle, params, err := stage.Oracle(in, cfg, ex)
+	began := time.Now()
+	g, err := stage.grower(in, cfg, ex)
 	if err != nil {
 		b.Error(err)
 		return
 	}
+	engine := time.Since(began) // the prompt; the judge is made there, too, which is nothing beside it
+	oracle, params := g.search(seed)
 	draw, calls, rows := oracle.Draw, 0, 0
 	oracle.Draw = func(ctx context.Context, t *search.Tree, r []search.Request) ([][]search.Fragment, error) {
 		calls++
 		rows += len(r)
-		return draw(ctx, t, r)
+		from := time.Now()
+		paths, err := draw(ctx, t, r)
+		engine += time.Since(from)
+		return paths, err
 	}
 	tree, err := search.Search(context.Background(), oracle, params, nil)
 	if err != nil {
 		b.Error(err)
 		return
 	}
+	g.rows(tree)
+	whole, scan := time.Since(began), scanTime(g, tree)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.whole, s.engine, s.scan = s.whole+whole, s.engine+engine, s.scan+scan
 	s.trees, s.tokens, s.nodes = s.trees+1, s.tokens+tree.Tokens, s.nodes+len(tree.Nodes)
 	s.calls, s.rows = s.calls+calls, s.rows+rows
+}
+
+// scanTime is how long the scanner takes for the tokens that were drawn for a tree, duplicates included.
+func scanTime(g *grower, tree *search.Tree) time.Duration {
+	kept, began := 0, time.Now()
+	for i := range tree.Nodes {
+		var scan scanner
+		for _, id := range tree.Nodes[i].Tokens {
+			scan.feed(g.p.TokenBytes(id))
+			kept++
+		}
+	}
+	return time.Duration(float64(time.Since(began)) * float64(tree.Tokens) / float64(max(kept, 1)))
 }
 
 func (s *treeSum) report(b *testing.B) {
