@@ -6,7 +6,7 @@
 //	err = (&lab.Lab{Plan: plan, …}).Run(ctx)            // resumable: finished runs are kept
 //	result, err := lab.Measure(ctx, courier, dir, plan) // at any time
 //
-// spec.go reads the specification and plan.go turns it into runs. reuse.go copies results
+// spec.go and grid.go read the specification, and plan.go turns it into runs. reuse.go copies results
 // between runs that would compute the same bytes. measure.go and result.go compute accuracies
 // and differences, with intervals over cases and seeds. tuning.go logs every setting that was
 // tried while settings were chosen.

@@ -78,6 +78,9 @@ func Read(file string) (*Spec, error) {
 	if err := r.grid(); err != nil {
 		return nil, err
 	}
+	if err := r.cross(); err != nil {
+		return nil, err
+	}
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -97,13 +100,7 @@ type reader struct {
 	file string
 	spec *Spec
 	axes []axis // the settings of the grid
-}
-
-// axis is one setting of the grid with its values.
-type axis struct {
-	at     string
-	path   string
-	values []any
+	tune []axis // those that every arm is tuned over
 }
 
 // fields has a function for every key of a mapping; it reads the key's value.
@@ -118,7 +115,8 @@ func (r *reader) topLevel() fields {
 		"demo": r.demo,
 		"set":  func(n ast.Node) (err error) { s.Common, err = r.settings(n); return err },
 		"arms": func(n ast.Node) error { return r.list(n, "arms", r.arm) },
-		"grid": func(n ast.Node) error { return r.settingsOf(n, "grid", r.axis) },
+		"grid": func(n ast.Node) error { return r.settingsOf(n, "grid", r.axis(&r.axes)) },
+		"tune": func(n ast.Node) error { return r.settingsOf(n, "tune", r.axis(&r.tune)) },
 		"compare": func(n ast.Node) error {
 			return r.list(n, "compare", r.pair)
 		},
@@ -252,40 +250,6 @@ func (r *reader) settingsOf(n ast.Node, what string, visit func(at, path string,
 		}
 		return visit(r.at(key), path, value)
 	})
-}
-
-func (r *reader) axis(at, path string, n ast.Node) error {
-	a := axis{at: at, path: path}
-	if err := r.decode(&a.values)(n); err != nil || len(a.values) == 0 {
-		return fmt.Errorf("%s: grid: %s needs a list of values", at, path)
-	}
-	r.axes = append(r.axes, a)
-	return nil
-}
-
-// grid makes an arm of every cell.
-func (r *reader) grid() error {
-	if len(r.axes) == 0 {
-		return nil
-	}
-	cells := []Arm{{}}
-	for _, a := range r.axes {
-		if n := len(cells) * len(a.values); n > 1000 {
-			return fmt.Errorf("%s: grid: at least %d cells: give fewer values, or write several specifications",
-				a.at, n)
-		}
-		var next []Arm
-		for _, c := range cells {
-			for _, v := range a.values {
-				n := Arm{at: a.at, Name: strings.TrimSpace(fmt.Sprintf("%s %s=%v", c.Name, a.path, v))}
-				n.Settings = append(append(n.Settings, c.Settings...), config.Setting{At: a.at, Path: a.path, Value: v})
-				next = append(next, n)
-			}
-		}
-		cells = next
-	}
-	r.spec.Arms = append(r.spec.Arms, cells...)
-	return nil
 }
 
 // pair reads "A - B", [A, B], or a mapping with one of them as pair: and a note:.

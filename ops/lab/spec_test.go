@@ -70,7 +70,9 @@ func TestWrongSpecifications(t *testing.T) {
 		"a round after the last": {
 			start + "arms: [{name: a, measure: round 9}]\n",
 			"arm a measures round 9, but line.rounds is 3"},
-		"nothing held out":      {named + "base: b\ndatasets: [d]\nseeds: [1]\n" + oneArm, "split.test_share"},
+		"nothing held out": {named + "base: b\ndatasets: [d]\nseeds: [1]\n" + oneArm, "split.test_share"},
+		"rivals tuned on the test part": {
+			start + "tune: {update.rate: [1e-4]}\n" + oneArm, "spec.yaml:6|tuning: true"},
 		"a key twice":           {start + "name: y\n" + oneArm, "name"},
 		"broken YAML":           {"name: [x\n", "spec.yaml"},
 		"a grid without values": {start + "grid: {update.rate: []}\n", "spec.yaml:6|update.rate"},
@@ -136,6 +138,24 @@ compare: [full - none, [full, after one round], {pair: none - full, note: back}]
 	}
 	if len(p.Compare) != 3 || p.Compare[1].B != "after one round" || p.Compare[2].Note != "back" {
 		t.Errorf("comparisons %+v", p.Compare)
+	}
+}
+
+// TestTune: every arm is tried with every cell, but for one that measures what was before the rounds.
+func TestTune(t *testing.T) {
+	text := start + "tuning: true\ntune: {update.rate: [1.0e-4, 3.0e-4]}\n" +
+		"arms:\n  - {name: full}\n  - {name: sft, set: {update.loss: sft}}\n  - {name: none, measure: warm-up}\n"
+	p := plan(t, text)
+	var names []string
+	for _, a := range p.Arms {
+		names = append(names, a.Name)
+	}
+	want := "full update.rate=0.0001, full update.rate=0.0003, sft update.rate=0.0001, sft update.rate=0.0003, none"
+	if got := strings.Join(names, ", "); got != want {
+		t.Errorf("arms %s, want %s", got, want)
+	}
+	if got := strings.Join(p.Arms[3].Differs, " "); got != "update.loss=sft update.rate=0.0003" {
+		t.Errorf("the last cell differs by %s", got)
 	}
 }
 
