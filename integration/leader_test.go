@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"itool/broker"
+	"itool/integration/results"
 	"itool/integration/rig"
 )
 
@@ -24,8 +25,10 @@ func TestLeaderKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills nats-servers for some 20 seconds; the full test run does it")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
+	r := results.Begin("Cluster: a leader that dies, a node that is cut off")
+	rows := [][]string{{"what", "50 more records and 50 more results after"}}
 	c := rig.NATS(t, rig.ClusterOptions{})
 	b := connect(t, c, 0, 1, 2)
 	if err := errors.Join(b.EnsureReplicas(ctx), b.CreateRun(ctx, "r", 0)); err != nil {
@@ -47,13 +50,34 @@ func TestLeaderKilled(t *testing.T) {
 		c.Kill(leader)
 		killed := time.Now()
 		l.await("work after its leader was killed", resumeWithin, 50)
-		t.Logf("node %d was killed; 50 more records and results after %v", leader, time.Since(killed))
+		rows = append(rows, []string{"SIGKILL of the server that leads the run's stream",
+			time.Since(killed).Round(100 * time.Millisecond).String()})
 		c.Start(t, leader)
 		awaitCopies(t, b)
 	}
+	if results.Wanted() {
+		leader := c.Leader("RUN_r")
+		c.Isolate(leader)
+		cut := time.Now()
+		l.await("work after its leader was cut off", resumeWithin, 50)
+		rows = append(rows, []string{"the leader cut off from the others and from its clients",
+			time.Since(cut).Round(100 * time.Millisecond).String()})
+		time.Sleep(time.Until(cut.Add(2 * time.Minute)))
+		c.Heal(leader)
+		healed := time.Now()
+		awaitCopies(t, b)
+		rows = append(rows, []string{"two minutes later it is let in again: until its copies are current",
+			time.Since(healed).Round(100 * time.Millisecond).String()})
+	}
 	l.stop.Store(true)
 	all.Wait()
-	l.check(ctx, b)
+	lost := l.check(ctx, b)
+	t.Log("\n" + results.Table(rows...))
+	if err := r.Write(fmt.Sprintf("Three nats-servers, three copies; three writers and three workers. %d tasks were "+
+		"acknowledged; lost of them, or of their results: %d. Asked for: work goes on within %v.\n\n%s",
+		len(l.acked), lost, resumeWithin, results.Table(rows...))); err != nil {
+		t.Error(err)
+	}
 }
 
 // load publishes tasks and works on them until stop.
@@ -147,8 +171,8 @@ func awaitCopies(t *testing.T, b *broker.Broker) {
 	})
 }
 
-// check: every acknowledged task is there and has its result.
-func (l *load) check(ctx context.Context, b *broker.Broker) {
+// check: every acknowledged task is there and has its result. It returns how many are not.
+func (l *load) check(ctx context.Context, b *broker.Broker) (allLost int) {
 	l.t.Helper()
 	for _, record := range []string{"task", "result"} {
 		keys, err := b.Keys(ctx, "r", record, 0)
@@ -165,9 +189,11 @@ func (l *load) check(ctx context.Context, b *broker.Broker) {
 				lost++
 			}
 		}
+		allLost += lost
 		if lost > 0 || len(keys) != len(l.acked) {
 			l.t.Errorf("%s: %d acknowledged tasks, %d records, %d lost", record, len(l.acked), len(keys), lost)
 		}
 	}
 	l.t.Logf("%d tasks published and done", len(l.acked))
+	return allLost
 }

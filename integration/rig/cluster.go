@@ -127,6 +127,14 @@ func (c *Cluster) Store(node int) string { return filepath.Join(c.Dir, fmt.Sprin
 // Kill ends a node by SIGKILL.
 func (c *Cluster) Kill(node int) { c.nodes[node].Kill() }
 
+// MemoryMiB is the memory of all nodes that lies in RAM, in MiB.
+func (c *Cluster) MemoryMiB() (sum float64) {
+	for i := range c.nodes {
+		sum += c.nodes[i].MemoryMiB()
+	}
+	return sum
+}
+
 // Stop ends a node by SIGTERM.
 func (c *Cluster) Stop(node int) { c.nodes[node].Stop() }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,16 +18,16 @@ type Server struct {
 }
 
 // NATSServer starts a server that ends with the test. It flushes its files every two minutes, as nats-server does
-// by default; the embedded one does it at every message.
-func NATSServer(t testing.TB) *Server {
+// by default; the embedded one does it at every message. settings are further lines of its configuration.
+func NATSServer(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	dir, address := t.TempDir(), lowPort(t)
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := fmt.Sprintf("host: %s\nport: %s\nmax_payload: 8MB\njetstream { store_dir: %q, max_file: 20GB }\n",
-		host, port, filepath.Join(dir, "data"))
+	config := fmt.Sprintf("host: %s\nport: %s\njetstream { store_dir: %q, max_file: 20GB }\n%s\n",
+		host, port, filepath.Join(dir, "data"), strings.Join(settings, "\n"))
 	file := filepath.Join(dir, "nats.conf")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ is another one, its items take no time. Memory is what lies in RAM at the end of
 
 func newBacklog(t *testing.T, items int) *backlog {
 	t.Helper()
-	b := &backlog{t: t, server: rig.NATSServer(t), store: t.TempDir(), items: items}
+	b := &backlog{t: t, server: rig.NATSServer(t, "max_payload: 8MB"), store: t.TempDir(), items: items}
 	s, err := disk.Open(b.store)
 	if err == nil {
 		_, err = storage.Identify(t.Context(), s, "millionofitems")
