@@ -90,7 +90,8 @@ func synthetic(t *testing.T, items int) (dataset, base string) {
 	_, base = assets(t)
 	dataset = filepath.Join(t.TempDir(), "rows.jsonl")
 	rows := strconv.Itoa(items + items/5 + 20)
-	if out, errs, code := rig.Itool(t, t.TempDir(), "synth", "--out", dataset, "--rows", rows, "--seed", "5"); code != 0 {
+	args := []string{"synth", "--out", dataset, "--rows", rows, "--seed", "5"}
+	if out, errs, code := rig.Itool(t, t.TempDir(), args...); code != 0 {
 		t.Fatalf("synth: exit code %d\n%s%s", code, out, errs)
 	}
 	return dataset, base

@@ -165,8 +165,8 @@ func TestStoreAway(t *testing.T) {
 		rows = append(rows, []string{who, strings.ReplaceAll(said[who], "|", "\\|")})
 	}
 	t.Log("\n" + results.Table(rows...))
-	err := r.Write(fmt.Sprintf("MinIO was away for %v in the middle of a run, one process for each stage. No item failed; "+
-		"the policies are those of a quiet run. A stage without an item says nothing.\n\n%s",
+	err := r.Write(fmt.Sprintf("MinIO was away for %v in the middle of a run, one process for each stage. No item "+
+		"failed; the policies are those of a quiet run. A stage without an item says nothing.\n\n%s",
 		time.Since(gone).Round(time.Second), results.Table(rows...)))
 	if err != nil {
 		t.Error(err)

@@ -13,6 +13,8 @@ import (
 	"itool/integration/results"
 	"itool/integration/rig"
 	"itool/schemas"
+	"itool/storage"
+	"itool/storage/disk"
 )
 
 // weather is what commands say in bad weather.
@@ -37,7 +39,7 @@ func TestWeather(t *testing.T) {
 	w.stores()
 	w.smallServer()
 	w.newerRecord()
-	for _, c := range [][]string{
+	w.rows = append(w.rows, [][]string{
 		{"another nkey, another .creds, no client certificate", "`doctor`, `runs`, `work`", "named, no secret in it",
 			"`TestLogins`"},
 		{"a login that lacks a right of its stage", "12 roles × 27 acts", "named: permission denied", "`TestMatrix`"},
@@ -51,9 +53,7 @@ func TestWeather(t *testing.T) {
 		{"an item of a newer schema, an old binary", "a worker", "waiting: needs score/v3; it holds no slot",
 			"`TestANewerRecordWaitsForANewerWorker`, `TestItemsThatWaitHoldNoSlot`"},
 		{"a run that an old binary began", "all", "it finishes", "`TestUpgrade`"},
-	} {
-		w.rows = append(w.rows, c)
-	}
+	}...)
 	rows := append([][]string{{"trouble", "who", "says", "shown by, time"}}, w.rows...)
 	t.Log("\n" + results.Table(rows...))
 	if err := r.Write(results.Table(rows...)); err != nil {
@@ -86,11 +86,20 @@ func (w *weather) note(trouble, who, said string, began time.Time) {
 func (w *weather) logins() {
 	w.t.Helper()
 	s := rig.NATSServer(w.t, `authorization { users: [ { user: itool, password: right } ] }`)
-	store := "disk:" + filepath.Join(w.dir, "store")
+	folder := filepath.Join(w.dir, "store")
+	d, err := disk.Open(folder)
+	if err == nil {
+		_, err = storage.Identify(w.t.Context(), d, "storeofweather")
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	store := "disk:" + folder
 	where := []string{"--broker", s.URL, "--store", store}
 	w.expect("no login", "--creds, --nkey or --user", nil, append([]string{"runs"}, where...)...)
 	for _, verb := range [][]string{{"runs"}, {"work", "filter"}, {"doctor"}} {
-		w.expect("a wrong password", "wants another token, user or key", map[string]string{"ITOOL_NATS_PASSWORD": "wrong"},
+		wrong := map[string]string{"ITOOL_NATS_PASSWORD": "wrong"}
+		w.expect("a wrong password", "wants another token, user or key", wrong,
 			append(append(verb, "--user", "itool"), where...)...)
 	}
 	w.t.Setenv("ITOOL_NATS_PASSWORD", "")

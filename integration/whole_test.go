@@ -64,12 +64,15 @@ func TestWhole(t *testing.T) {
 		t.Errorf("%d workers of expand without a run", n)
 	}
 	w.publish(set)
-	w.await("a pair of our filter", func() bool { return w.count(schemas.RecordPair) > 0 })
+	w.await("a third of the pairs, of our filter", func() bool {
+		n := w.count(schemas.RecordPair)
+		return n > 0 && n >= w.count(schemas.RecordRoot)/3
+	})
+	w.killHalf(rest, trainer)
 	ours.Stop()
 	w.swappedAt = w.count(schemas.RecordPair)
 	rig.StartProgram(t, w.dir, w.python, "-m", "itoolwire", "filter", "--cache", t.TempDir())
 	w.await("a pair of the filter in Python", func() bool { return w.count(schemas.RecordPair) > w.swappedAt })
-	w.killHalf(rest, trainer)
 	w.killLeader()
 	w.await("end of the run", w.ended)
 	w.await("an empty pool", func() bool { return len(w.pool.Children()) == 0 })
@@ -118,7 +121,8 @@ func (w *whole) itool(args ...string) {
 
 func (w *whole) work(stages ...string) *rig.Process {
 	w.t.Helper()
-	return rig.Start(w.t, w.dir, append([]string{"work", "--verbose", "--ack-wait", "5s", "--slots", "1"}, stages...)...)
+	args := []string{"work", "--verbose", "--ack-wait", "5s", "--slots", "1"}
+	return rig.Start(w.t, w.dir, append(args, stages...)...)
 }
 
 // publish starts the run from Python.
@@ -126,7 +130,8 @@ func (w *whole) publish(set []string) {
 	w.t.Helper()
 	dataset, base := assets(w.t)
 	args := []string{"-m", "itoolwire", "publish", dataset, "--base", base, "--name", name}
-	if said := runPython(w.t, w.python, append(args, settings(set...)...)...); !strings.Contains(said, "published run") {
+	said := runPython(w.t, w.python, append(args, settings(set...)...)...)
+	if !strings.Contains(said, "published run") {
 		w.t.Fatalf("the program in Python says %q", said)
 	}
 }

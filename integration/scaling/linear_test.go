@@ -164,7 +164,8 @@ func TestLinear(t *testing.T) {
 		t.Skip("lets workers sleep; the full test run does it")
 	}
 	r := results.Begin("Scaling: 1 to 64 workers")
-	rows := [][]string{{"workers", "items of 250 ms", "time", "of linear", "between two items, p50", "p99", "deliveries"}}
+	rows := [][]string{{"workers", "items of 250 ms", "time", "of linear", "between two items, p50", "p99",
+		"deliveries"}}
 	for _, n := range sizes {
 		f := runFleet(t, n, each, sleep)
 		if f.deliveries != uint64(f.items) {
@@ -175,11 +176,10 @@ func TestLinear(t *testing.T) {
 			fmt.Sprint(f.deliveries)})
 	}
 	t.Log("\n" + results.Table(rows...))
-	err := r.Write(`Workers with one slot and a connection of their own over TCP, in one process; broker (a flush to the disk for each
-message), queue, worker loop and store are the real ones, the items sleep. Asked for: ≥ 90 % of linear. What lies
-between two items of a worker is everything that is not the item: encode, publish, ack, fetch, claim, decode.
-
-` + results.Table(rows...))
+	err := r.Write("Workers with one slot and a connection of their own over TCP, in one process; broker (a flush to " +
+		"the disk for each message), queue, worker loop and store are the real ones, the items sleep. Asked for: " +
+		"≥ 90 % of linear. What lies between two items of a worker is everything that is not the item: encode, " +
+		"publish, ack, fetch, claim, decode.\n\n" + results.Table(rows...))
 	if err != nil {
 		t.Error(err)
 	}

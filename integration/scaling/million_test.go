@@ -55,10 +55,9 @@ func TestMillionItems(t *testing.T) {
 	head := []string{"what", "time", "for each", "memory of this side, MiB", "memory of the broker, MiB"}
 	text := results.Table(append([][]string{head}, b.rows...)...)
 	t.Log("\n" + text)
-	err := r.Write(`The broker is a nats-server with its own defaults (no flush for each message), one process; the worker of 16 slots
-is another one, its items take no time. Memory is what lies in RAM at the end of the row's work.
-
-` + text)
+	err := r.Write("The broker is a nats-server with its own defaults (no flush for each message), one process; the " +
+		"worker of 16 slots is another one, its items take no time. Memory is what lies in RAM at the end of the " +
+		"row's work. It is drained for at most " + drainFor.String() + ".\n\n" + text)
 	if err != nil {
 		t.Error(err)
 	}
@@ -108,7 +107,7 @@ func (b *backlog) own() float64 {
 
 func (b *backlog) key(i int) string { return fmt.Sprintf("i%07d", i) }
 
-func (b *backlog) publish() {
+func (b *backlog) publishManifest() {
 	b.t.Helper()
 	began := time.Now()
 	keys := make([]schemas.Manifest, b.items)
@@ -122,10 +121,13 @@ func (b *backlog) publish() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	keys, m = nil, schemas.Batch{}
 	b.note(fmt.Sprintf("manifest of %d keys", b.items), b.items, began, b.own())
+}
 
-	began = time.Now()
+func (b *backlog) publish() {
+	b.t.Helper()
+	b.publishManifest()
+	began := time.Now()
 	task, err := schemas.Encode(schemas.Header{Run: run, Seed: stages.Seed(1, "", 0)}, []schemas.Score{{}})
 	if err != nil {
 		b.t.Fatal(err)

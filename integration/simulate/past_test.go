@@ -15,8 +15,8 @@ var turn = map[Part]string{
 	Select: "`select.max_trees` does not help; a faster core does",
 	Expand: "more `itool work expand` (KEDA's maxReplicaCount, `--workers`), a GPU, or fewer trees: `select.ratio`",
 	Filter: "more `itool work filter`: it scales like expand",
-	Trainer: "a GPU: `itool work update --device auto`, or the PyTorch trainer of `integration/foreign`; fewer pairs or " +
-		"passes: `select.max_trees`, `update.epochs`",
+	Trainer: "a GPU: `itool work update --device auto`, or the PyTorch trainer of `integration/foreign`; fewer " +
+		"pairs or passes: `select.max_trees`, `update.epochs`",
 	Broker: "a nats-server with a disk that flushes faster, or `sync_interval` above 0; larger `line.batch_rows`",
 	Store:  "MinIO with more drives or nodes",
 	Keeper: "nothing scales it: one keeper writes the tasks of a run; larger `line.batch_rows` means fewer",
