@@ -63,6 +63,9 @@ func (b *Batcher) Start(ctx context.Context, prompt []int32, req Request, top in
 	if err := req.settings().Validate(); err != nil {
 		return nil, fmt.Errorf("policy: start: %w", err)
 	}
+	if err := b.p.checkTokens(req.Of); err != nil {
+		return nil, fmt.Errorf("policy: start: log-probabilities of: %w", err)
+	}
 	limit := b.p.ContextLength() - len(prompt)
 	if req.MaxTokens > 0 {
 		limit = min(limit, req.MaxTokens)
@@ -279,7 +282,7 @@ func (s *Stream) take(p *Policy, pick *kernel.Pick) {
 		s.failed = fmt.Errorf("policy: %w", err)
 		return
 	}
-	t := Token{ID: pick.ID, LogProb: pick.LogProb, Top: pick.Likeliest}
+	t := Token{ID: pick.ID, LogProb: pick.LogProb, Top: pick.Likeliest, Of: pick.LogProbs}
 	t.alignTop()
 	s.publish(func() { s.tokens = append(s.tokens, t) })
 }

@@ -35,6 +35,9 @@ type decoder struct {
 // Stop and Done functions are called one at a time, possibly by a goroutine that decodes for this one. They
 // must not draw themselves, and a slow one delays all sessions that draw at the same time.
 func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
+	if s.p.server != nil {
+		return s.drawServed(ctx, reqs)
+	}
 	used := s.cache.used
 	d := &decoder{
 		Session: s, ctx: ctx, reqs: reqs, draws: make([]Draw, len(reqs)), signals: make(chan signal, 1),
@@ -64,24 +67,12 @@ func (s *Session) Draw(ctx context.Context, reqs []Request) ([]Draw, error) {
 // add checks a request and makes its row. A request that may draw nothing gets an empty draw and no row.
 func (d *decoder) add(request int) error {
 	r := &d.reqs[request]
-	if err := r.settings().Validate(); err != nil {
+	limit, err := d.limit(r)
+	if err != nil {
 		return err
-	}
-	if !d.owns(r.From) {
-		return errForeign
-	}
-	if r.MaxTokens < 0 {
-		return fmt.Errorf("max_tokens: %d: negative", r.MaxTokens)
-	}
-	if r.Constraint != nil {
-		return errors.New("a constraint needs a Batcher")
 	}
 	draw := &d.draws[request]
 	*draw = Draw{End: r.From, Reason: ReasonLength}
-	limit := d.p.ContextLength() - r.From.Len()
-	if r.MaxTokens > 0 {
-		limit = min(limit, r.MaxTokens)
-	}
 	if limit == 0 {
 		return nil
 	}
@@ -93,6 +84,27 @@ func (d *decoder) add(request int) error {
 		req: r, request: request, path: path, last: r.From.last, limit: limit, sampler: d.newSampler(r.Seed),
 	})
 	return nil
+}
+
+// limit checks a request, and returns the most tokens that it may draw.
+func (s *Session) limit(r *Request) (int, error) {
+	if err := r.settings().Validate(); err != nil {
+		return 0, err
+	}
+	if !s.owns(r.From) {
+		return 0, errForeign
+	}
+	if r.MaxTokens < 0 {
+		return 0, fmt.Errorf("max_tokens: %d: negative", r.MaxTokens)
+	}
+	if r.Constraint != nil {
+		return 0, errors.New("a constraint needs a Batcher")
+	}
+	limit := s.p.ContextLength() - r.From.Len()
+	if r.MaxTokens > 0 {
+		limit = min(limit, r.MaxTokens)
+	}
+	return limit, nil
 }
 
 // newSampler reuses a sampler of a row that has ended.

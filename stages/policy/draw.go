@@ -30,6 +30,8 @@ type Request struct {
 	Done func(d *Draw)
 	// Constraint says what may be drawn (constrained decoding). nil: everything. Only a Batcher takes one.
 	Constraint Constraint
+	// Of are tokens whose log-probabilities come with each token that is drawn (Token.Of). Only a Batcher takes them.
+	Of []int32
 }
 
 // Constraint restricts what one request draws. The engine calls Allowed before and Accept after each

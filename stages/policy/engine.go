@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"sync"
@@ -58,6 +59,25 @@ func (e *Engine) Open(digest string, fsys fs.FS) (*Policy, error) {
 
 // Device is what the engine computes with.
 func (e *Engine) Device() kernel.Device { return e.options.Device }
+
+// Ask returns the policy with this digest to those who draw answers and score them, and train nothing. kind says
+// what computes: "" and "own" are this process, as with Open. Any other kind is one of the servers of Options, and
+// the policy then has no weights here: only its tokenizer and chat template are this process's. The error is a
+// *ServerError if there is no such server, or if it does not serve this policy.
+func (e *Engine) Ask(ctx context.Context, kind, digest string, fsys fs.FS) (*Policy, error) {
+	if kind == "" || kind == Own {
+		return e.Open(digest, fsys)
+	}
+	if e.options.Servers == nil {
+		return nil, &ServerError{What: "the run asks an engine of kind " + kind + ": start workers with --engine URL"}
+	}
+	o := e.find(kind + " " + digest)
+	o.once.Do(func() { o.policy, o.err = e.serve(ctx, kind, digest, fsys) })
+	if o.err != nil {
+		e.forget(o)
+	}
+	return o.policy, o.err
+}
 
 // Check opens a policy that has no digest yet. Its error says what is wrong with the policy. The engine does
 // not keep the policy.

@@ -29,6 +29,9 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 			return nil, fmt.Errorf("policy: generate: prompt %d: %w", i, err)
 		}
 	}
+	if p.server != nil {
+		return p.generateServed(ctx, prompts, req)
+	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(prompts[b]), len(prompts[a])) })
 	// The most tokens that one prompt may need. Batches are planned with it, so that none fills the cache.
 	most := func(i int) int {

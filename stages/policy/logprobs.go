@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -26,6 +27,9 @@ func (p *Policy) Score(ctx context.Context, ids []int32, top int) (_ []Token, er
 	n := len(ids) - 1
 	if n == 0 {
 		return nil, nil
+	}
+	if p.server != nil {
+		return nil, errors.New("policy: score: a server's tokens have no alternatives: use LogProbs")
 	}
 	f := p.takeForward()
 	defer p.forwards.Put(f)
@@ -83,6 +87,9 @@ func (p *Policy) LogProbsWith(ctx context.Context, seqs []Sequence, progress fun
 		if err := p.checkSequence(s); err != nil {
 			return nil, fmt.Errorf("policy: sequence %d: %w", i, err)
 		}
+	}
+	if p.server != nil {
+		return p.scoreServed(ctx, seqs, progress)
 	}
 	// Longest first: if memory does not suffice, that shows at once and not after an hour.
 	size := func(i int) int { return len(seqs[i].Prompt) + len(seqs[i].Answer) }

@@ -19,6 +19,7 @@
 //	batcher.go      → answers to requests that arrive at any time, for a server; continuous batching,
 //	                chunked prefill and a prefix cache (prefixcache.go)
 //	engine.go       the policies of the last rounds, kept open
+//	served.go       policies that another process computes for; package remote asks it
 package policy
 
 import (
@@ -52,12 +53,17 @@ type Options struct {
 	// CacheTokens is for a device with memory of its own: Open refuses a policy if the keys and values of so many
 	// tokens do not fit beside the weights. 0: 4,096, or a context if that is less.
 	CacheTokens int
+	// Servers are other processes that can compute for policies (Engine.Ask); nil: there are none.
+	Servers Servers
 }
 
 // Policy is an open model with its tokenizer and chat template. It is read-only; many goroutines may use
 // one at the same time.
 type Policy struct {
-	model      *model.Model
+	config     model.Config
+	model      *model.Model            // nil: server computes
+	server     Server                  // nil: this process computes
+	own        func() (*Policy, error) // what server computes for, in this process; only beside server
 	tokenizer  *tokenizer.Tokenizer
 	template   *template.Template
 	options    Options
@@ -78,18 +84,28 @@ type Policy struct {
 func Open(fsys fs.FS, opt Options) (_ *Policy, err error) {
 	defer kernel.Catch(&err)
 	p := &Policy{options: opt}
-	if err := p.open(fsys); err != nil {
+	if err := p.open(fsys, p.readWeights); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
 	return p, nil
 }
 
-func (p *Policy) open(fsys fs.FS) (err error) {
+// readWeights opens the model on the device.
+func (p *Policy) readWeights(fsys fs.FS) (err error) {
 	if p.options.Device == nil {
 		if p.options.Device, err = cpu.New(cpu.Options{}); err != nil {
 			return err
 		}
 	}
+	p.model, err = model.OpenBeside(fsys, p.options.Device, p.options.Form, p.options.beside)
+	if err != nil {
+		return err
+	}
+	p.config = p.model.Config
+	return nil
+}
+
+func (p *Policy) open(fsys fs.FS, readModel func(fs.FS) error) (err error) {
 	// The small files first: their errors should not come after gigabytes of weights.
 	if p.tokenizer, err = tokenizer.Open(fsys); err != nil {
 		return err
@@ -97,16 +113,15 @@ func (p *Policy) open(fsys fs.FS) (err error) {
 	if p.template, err = template.Open(fsys); err != nil {
 		return err
 	}
-	p.model, err = model.OpenBeside(fsys, p.options.Device, p.options.Form, p.options.beside)
-	if err != nil {
+	if err = readModel(fsys); err != nil {
 		return err
 	}
 	// Embeddings are padded by a few rows, not to twice the tokenizer's size.
-	if n := p.tokenizer.Size(); n > p.model.VocabSize || 2*n < p.model.VocabSize {
+	if n := p.tokenizer.Size(); n > p.config.VocabSize || 2*n < p.config.VocabSize {
 		return fmt.Errorf("%s: ids up to %d, but the embedding has %d rows (vocab_size in config.json): "+
-			"it is the tokenizer of another model", tokenizer.File, n-1, p.model.VocabSize)
+			"it is the tokenizer of another model", tokenizer.File, n-1, p.config.VocabSize)
 	}
-	p.batch.separate = 4*int64(p.model.Parameters()) < processorCacheBytes
+	p.batch.separate = 4*int64(p.config.Parameters()) < processorCacheBytes
 	if p.options.SessionTokens <= 0 {
 		p.options.SessionTokens = p.tokensIn(4<<30, 16*p.ContextLength())
 	}
@@ -127,7 +142,7 @@ func (p *Policy) findBOS(fsys fs.FS) error {
 	p.textPrefix = before
 	text := p.template.BOS()
 	if text == "" {
-		if _, err := fs.Stat(fsys, template.ConfigFile); errors.Is(err, fs.ErrNotExist) && len(p.model.BOS) > 0 {
+		if _, err := fs.Stat(fsys, template.ConfigFile); errors.Is(err, fs.ErrNotExist) && len(p.config.BOS) > 0 {
 			return fmt.Errorf("%s is missing: config.json has a bos_token_id, and the chat template needs its text, "+
 				"bos_token", template.ConfigFile)
 		}
@@ -154,7 +169,7 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 		return err
 	}
 	p.ends = map[int32]bool{p.endOfTurn[len(p.endOfTurn)-1]: true}
-	for _, id := range p.model.EOS {
+	for _, id := range p.config.EOS {
 		p.ends[id] = true
 	}
 	if text := p.template.EOS(); text != "" {
@@ -168,9 +183,9 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 		return err
 	}
 	for _, id := range p.generation.eos {
-		if id < 0 || int(id) >= p.model.VocabSize {
+		if id < 0 || int(id) >= p.config.VocabSize {
 			return fmt.Errorf("%s: eos_token_id: %d is not in the vocabulary of %d",
-				generationFile, id, p.model.VocabSize)
+				generationFile, id, p.config.VocabSize)
 		}
 		p.ends[id] = true
 	}
@@ -181,27 +196,39 @@ func (p *Policy) findEnds(fsys fs.FS) error {
 // and template are shared.
 func (p *Policy) With(m *model.Model) *Policy {
 	return &Policy{
-		batch: continuousBatch{separate: p.batch.separate},
-		model: m, tokenizer: p.tokenizer, template: p.template, options: p.options,
+		batch:  continuousBatch{separate: p.batch.separate},
+		config: m.Config, model: m, tokenizer: p.tokenizer, template: p.template, options: p.options,
 		bos: p.bos, bosOnce: p.bosOnce, textPrefix: p.textPrefix,
 		endOfTurn: p.endOfTurn, ends: p.ends, generation: p.generation,
 	}
 }
 
-// Model returns the weights, for training and export. They are shared, not copied.
+// WithAdapter returns this policy with the PEFT adapter of a folder, instead of its own if it has one. The base
+// weights are shared. Errors name the file.
+func (p *Policy) WithAdapter(fsys fs.FS) (_ *Policy, err error) {
+	defer kernel.Catch(&err)
+	m, err := p.model.WithAdapterOf(fsys)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	return p.With(m), nil
+}
+
+// Model returns the weights, for training and export. They are shared, not copied. It is nil for a policy of
+// Engine.Ask that a server computes for.
 func (p *Policy) Model() *model.Model { return p.model }
 
 // ContextLength is the largest number of tokens of a prompt and its answer together.
-func (p *Policy) ContextLength() int { return p.model.MaxPositions }
+func (p *Policy) ContextLength() int { return p.config.MaxPositions }
 
 // tokensIn is the number of tokens whose keys and values fit into size bytes, but no more than most, and
 // at least one context.
 func (p *Policy) tokensIn(size, most int) int {
-	return max(min(size/int(cacheBytes(p.model.Config)), most), p.ContextLength())
+	return max(min(size/int(cacheBytes(p.config)), most), p.ContextLength())
 }
 
 // VocabSize is the number of logits of a position.
-func (p *Policy) VocabSize() int { return p.model.VocabSize }
+func (p *Policy) VocabSize() int { return p.config.VocabSize }
 
 // TemplateHash is the SHA-256 of the chat template, in hexadecimal.
 func (p *Policy) TemplateHash() string { return p.template.Hash() }
@@ -234,8 +261,8 @@ func (p *Policy) Text(ids []int32) string {
 
 // checkTokens refuses IDs that are not in the vocabulary. The IDs of a call can come from another process.
 func (p *Policy) checkTokens(ids []int32) error {
-	if i := slices.IndexFunc(ids, func(id int32) bool { return id < 0 || int(id) >= p.model.VocabSize }); i >= 0 {
-		return fmt.Errorf("token %d: id %d is not in the vocabulary of %d", i, ids[i], p.model.VocabSize)
+	if i := slices.IndexFunc(ids, func(id int32) bool { return id < 0 || int(id) >= p.config.VocabSize }); i >= 0 {
+		return fmt.Errorf("token %d: id %d is not in the vocabulary of %d", i, ids[i], p.config.VocabSize)
 	}
 	return nil
 }

@@ -28,7 +28,11 @@ type row struct {
 func (r *row) ask(picks []kernel.Pick, at, top int, allowed []uint64) []kernel.Pick {
 	set := r.req.settings()
 	r.pick = len(picks)
-	return append(picks, kernel.Pick{Row: at, Settings: set, U: r.sampler.Number(set), Top: top, Allowed: allowed})
+	pick := kernel.Pick{Row: at, Settings: set, U: r.sampler.Number(set), Top: top, Allowed: allowed, Of: r.req.Of}
+	if len(pick.Of) > 0 {
+		pick.LogProbs = make([]float64, len(pick.Of))
+	}
+	return append(picks, pick)
 }
 
 // take makes the token of a pick the row's last, and decides whether it ends the row. The error is of broken

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"itool/stages/policy/kernel"
@@ -40,9 +41,11 @@ type Session struct {
 // and valid until the session restarts.
 type Branch struct {
 	of    *Session
-	epoch int     // of the session
-	path  []int32 // cache slots of the tokens so far; branches share its memory, so it is never written to
-	last  int32   // the token after them, whose keys are not computed yet
+	epoch int // of the session
+	// Cache slots of the tokens so far, or the tokens themselves where a server computes. Branches share its
+	// memory, so it is never written to.
+	path []int32
+	last int32 // the token after them, whose keys are not computed yet
 }
 
 var errForeign = errors.New("the branch is not of this session's present prompt (start at Root)")
@@ -55,6 +58,9 @@ func (p *Policy) NewSession(prompt []int32) (_ *Session, err error) {
 	defer kernel.Catch(&err)
 	if err := p.checkSequence(Sequence{Prompt: prompt}); err != nil {
 		return nil, fmt.Errorf("policy: session: %w", err)
+	}
+	if p.server != nil {
+		return p.servedSession(prompt), nil
 	}
 	s := newSession(p)
 	root, err := s.prefill(prompt)
@@ -72,6 +78,11 @@ func (s *Session) Restart(prompt []int32) (err error) {
 	defer kernel.Catch(&err)
 	if err := s.p.checkSequence(Sequence{Prompt: prompt}); err != nil {
 		return fmt.Errorf("policy: restart: %w", err)
+	}
+	if s.p.server != nil {
+		s.epoch++
+		s.begin(prompt)
+		return nil
 	}
 	n := len(prompt) - 1
 	cached := commonPrefix(s.prompt[:len(s.root.path)], prompt[:n])
@@ -159,8 +170,13 @@ func (s *Session) Tokens() int { return s.cache.used }
 // one would join.
 func (s *Session) Others() int { return int(s.p.batch.drawing.Load()) }
 
-// Room is the number of tokens that the cache can still take.
-func (s *Session) Room() int { return s.cache.room() }
+// Room is the number of tokens that the cache can still take. A server's cache is not counted.
+func (s *Session) Room() int {
+	if s.p.server != nil {
+		return math.MaxInt32
+	}
+	return s.cache.room()
+}
 
 // treeDecode computes rows of tokens. Each row attends to its own path, whose last slot is the row's own.
 func (s *Session) treeDecode(ids []int32, paths [][]int32) {
@@ -183,6 +199,9 @@ func (s *Session) Append(ctx context.Context, from Branch, tokens []int32) (_ Br
 	}
 	if len(tokens) == 0 {
 		return from, nil, nil
+	}
+	if s.p.server != nil {
+		return s.appendServed(ctx, from, tokens)
 	}
 	first, err := s.cache.take(len(tokens))
 	if err != nil {
@@ -227,6 +246,13 @@ func (s *Session) Next(ctx context.Context, b Branch, ids []int32) (_ []float32,
 	}
 	if err := s.p.checkTokens(ids); err != nil {
 		return nil, fmt.Errorf("policy: next: %w", err)
+	}
+	if s.p.server != nil {
+		out, err := s.chooseServed(ctx, b, [][]int32{nil}, ids)
+		if err != nil {
+			return nil, fmt.Errorf("policy: next: %w", err)
+		}
+		return out[0], nil
 	}
 	slot, err := s.cache.take(1)
 	if err != nil {
@@ -278,6 +304,9 @@ func (s *Session) choose(ctx context.Context, b Branch, continuations [][]int32,
 	}
 	if err := s.p.checkTokens(ids); err != nil {
 		return nil, err
+	}
+	if s.p.server != nil {
+		return s.chooseServed(ctx, b, continuations, ids)
 	}
 	first, err := s.cache.take(len(tokens))
 	if err != nil {

@@ -12,6 +12,7 @@ type Token struct {
 	ID      int32
 	LogProb float64 // nats, raw: temperature 1, nothing cut
 	Top     []Alternative
+	Of      []float64 // log-probabilities in nats of Request.Of in this token's place
 }
 
 // Alternative is a likely token in a token's place.

@@ -69,19 +69,37 @@ func load(fsys fs.FS, dev kernel.Device, form Form) (*Model, error) {
 		return nil, err
 	}
 	if _, err := fs.Stat(fsys, adapterConfigName); err == nil {
-		if m.Adapter, err = ReadAdapter(fsys, cfg); err != nil {
+		if m.Adapter, err = m.readAdapter(fsys); err != nil {
 			return nil, err
-		}
-		if base := m.BaseDigest(); m.Adapter.Base != "" && m.Adapter.Base != base {
-			return nil, fmt.Errorf("%s: the adapter belongs to another base: it was trained on %.12s, this one is "+
-				"%.12s (%s in the file's metadata; a base and its quantization differ): use it with its own base",
-				adapterWeightsName, m.Adapter.Base, base, baseKey)
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	m.tie()
 	return m, nil
+}
+
+// readAdapter reads an adapter that was trained on this base.
+func (m *Model) readAdapter(fsys fs.FS) (*Adapter, error) {
+	a, err := ReadAdapter(fsys, m.Config)
+	if err != nil {
+		return nil, err
+	}
+	if base := m.BaseDigest(); a.Base != "" && a.Base != base {
+		return nil, fmt.Errorf("%s: the adapter belongs to another base: it was trained on %.12s, this one is "+
+			"%.12s (%s in the file's metadata; a base and its quantization differ): use it with its own base",
+			adapterWeightsName, a.Base, base, baseKey)
+	}
+	return a, nil
+}
+
+// WithAdapterOf is WithAdapter with the adapter of a folder: adapter_config.json and adapter_model.safetensors.
+func (m *Model) WithAdapterOf(fsys fs.FS) (*Model, error) {
+	a, err := m.readAdapter(fsys)
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	return m.WithAdapter(a)
 }
 
 // weights maps a tensor's name to its file.
