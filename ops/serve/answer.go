@@ -10,6 +10,7 @@ import (
 
 // job is a request that has been checked: what to draw, and how to send it.
 type job struct {
+	on        served // what draws and scores
 	prompts   [][]int32
 	choices   int            // answers to each prompt; answer i is to prompt i / choices
 	request   policy.Request // answer i draws with Seed + i

@@ -76,7 +76,8 @@ func TestCallsOfEveryFormat(t *testing.T) {
 	p := policytest.Open(t, 1)
 	for name, want := range toolcalltest.Calls(t) {
 		for _, f := range toolcalltest.Formats {
-			s, text := &Server{policy: p, Options: Options{Calls: f}, random: newLocked(nil)}, f.Print(want)
+			s := &Server{served: served{policy: p}, Options: Options{Calls: f}, random: newLocked(nil)}
+			text := f.Print(want)
 			a := &chatAnswer{s: s, in: &chatRequest{Tools: []json.RawMessage{[]byte("{}")}}}
 			for end := range len(text) + 1 {
 				if at := a.callsAt(text[:end]); at != 0 {
@@ -107,7 +108,7 @@ func TestCallsOfEveryFormat(t *testing.T) {
 // beside a call are kept.
 func TestBlankArguments(t *testing.T) {
 	p := policytest.Open(t, 1)
-	s := &Server{policy: p, Options: Options{Calls: toolcall.Hermes}, random: newLocked(nil)}
+	s := &Server{served: served{policy: p}, Options: Options{Calls: toolcall.Hermes}, random: newLocked(nil)}
 	for _, arguments := range []string{"", " ", "null", "{}", " \n\t"} {
 		call := callJSON{ID: "c1", Type: "function"}
 		call.Function.Name, call.Function.Arguments = "now", arguments

@@ -16,6 +16,11 @@ type completionRequest struct {
 	Echo     bool            `json:"echo"`            // the prompt stands before the answer, with its log-probabilities
 	LogProbs *int            `json:"logprobs"`        // alternatives of each token; 0 = the token alone
 	Format   json.RawMessage `json:"response_format"` // not supported: only chats have one
+
+	// Not OpenAI's, but vLLM's.
+	IDs   bool    `json:"return_token_ids"`           // token_ids beside the text
+	AsIDs bool    `json:"return_tokens_as_token_ids"` // logprobs call tokens token_id:5
+	Of    []int32 `json:"logprob_token_ids"`          // what top_logprobs has instead of the likeliest
 }
 
 // completions answers POST /v1/completions.
@@ -44,12 +49,19 @@ func (s *Server) completionJob(in *completionRequest) (*job, error) {
 	if j.prompts, err = s.encode(in.Prompt); err != nil {
 		return nil, err
 	}
-	j.top, j.silent = or(in.LogProbs, 0), j.request.MaxTokens == 0
+	j.top, j.silent, j.request.Of = or(in.LogProbs, 0), j.request.MaxTokens == 0, in.Of
+	if len(in.Of) > 0 {
+		j.top = 0
+	}
 	switch {
 	case given(in.Format):
 		return nil, refused("response_format", ": ask for it at /v1/chat/completions")
 	case j.top < 0 || j.top > maxTop:
 		return nil, bad("logprobs", "%d is not within 0..%d", j.top, maxTop)
+	case len(in.Of) > 0 && (in.LogProbs == nil || in.Echo):
+		return nil, bad("logprob_token_ids", "needs logprobs, and no echo")
+	case len(in.Of) > maxOf:
+		return nil, bad("logprob_token_ids", "%d tokens, at most %d", len(in.Of), maxOf)
 	case j.silent && !in.Echo:
 		return nil, bad("max_tokens", "0 without echo leaves nothing to say")
 	case in.Stream && in.Echo:
@@ -140,7 +152,8 @@ type textChoice struct {
 	Index    int        `json:"index"`
 	Text     string     `json:"text"`
 	LogProbs *tokenList `json:"logprobs"`
-	Finish   *string    `json:"finish_reason"` // null: the stream goes on
+	Finish   *string    `json:"finish_reason"`       // null: the stream goes on
+	IDs      []int32    `json:"token_ids,omitempty"` // of the answer; in a stream those that were not sent yet
 }
 
 func (c *completion) head() response[textChoice] {
@@ -157,10 +170,29 @@ func (c *completion) choice(i int, d drawn) textChoice {
 		report, out.Text = prompt.list.clone(), prompt.text+d.text
 	}
 	if c.in.LogProbs != nil {
-		report.add(c.s, c.job.top > 0, d.tokens...)
+		report.add(c.names(), c.in.Of, c.job.top > 0, d.tokens...)
 		out.LogProbs = &report
 	}
+	out.IDs = c.ids(d.tokens)
 	return out
+}
+
+// ids are those of tokens, if the client asks for them.
+func (c *completion) ids(tokens []policy.Token) (ids []int32) {
+	if c.in.IDs {
+		for _, t := range tokens {
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids
+}
+
+// names says how the report names tokens.
+func (c *completion) names() func(id int32) string {
+	if c.in.AsIDs {
+		return func(id int32) string { return fmt.Sprintf("token_id:%d", id) }
+	}
+	return c.s.token
 }
 
 func (c *completion) feed(i int) feed[textChoice] { return &textFeed{c: c, i: i} }
@@ -177,7 +209,7 @@ func (f *textFeed) add(text string, t policy.Token) (textChoice, bool) {
 	if t.ID >= 0 {
 		f.tokens = append(f.tokens, t)
 	}
-	if text == "" {
+	if text == "" && !f.c.in.IDs {
 		return textChoice{}, false
 	}
 	return f.event(text, nil), true
@@ -190,9 +222,10 @@ func (f *textFeed) event(text string, finish *string) textChoice {
 	out := textChoice{Index: f.i, Text: text, Finish: finish}
 	if f.c.in.LogProbs != nil && len(f.tokens) > 0 {
 		out.LogProbs = &tokenList{at: f.at}
-		out.LogProbs.add(f.c.s, f.c.job.top > 0, f.tokens...)
+		out.LogProbs.add(f.c.names(), f.c.in.Of, f.c.job.top > 0, f.tokens...)
 		f.at = out.LogProbs.at
 	}
+	out.IDs = f.c.ids(f.tokens)
 	f.tokens = nil
 	return out
 }
@@ -234,14 +267,31 @@ func (c *completion) score(ctx context.Context, prompt []int32) (list tokenList,
 		return list, ctx.Err()
 	}
 	defer func() { <-c.s.scoring }()
-	tokens, err := c.s.policy.Score(ctx, prompt, c.job.top)
+	tokens, err := scored(ctx, c.job.on.policy, prompt, c.job.top)
 	if err != nil {
 		return list, err
 	}
-	list.one(c.s.token(prompt[0]), nil)
+	list.one(c.names()(prompt[0]), nil)
 	if c.job.top > 0 {
 		list.Top = append(list.Top, nil)
 	}
-	list.add(c.s, c.job.top > 0, tokens...)
+	list.add(c.names(), nil, c.job.top > 0, tokens...)
 	return list, nil
+}
+
+// scored scores a prompt from its second token on. Without alternatives the numbers have the same bits as those that
+// workers score with.
+func scored(ctx context.Context, p *policy.Policy, prompt []int32, top int) ([]policy.Token, error) {
+	if top > 0 {
+		return p.Score(ctx, prompt, top)
+	}
+	logps, err := p.LogProbs(ctx, []policy.Sequence{{Prompt: prompt[:1], Answer: prompt[1:]}})
+	if err != nil {
+		return nil, err
+	}
+	tokens := make([]policy.Token, len(logps[0]))
+	for i, logp := range logps[0] {
+		tokens[i] = policy.Token{ID: prompt[i+1], LogProb: float64(logp)}
+	}
+	return tokens, nil
 }

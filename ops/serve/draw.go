@@ -35,7 +35,7 @@ func (s *Server) draw(ctx context.Context, x *exchange, j *job, i int, on onToke
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // so that the engine drops an answer that the client does not read to its end
-	stream, err := s.batcher.Start(ctx, j.prompts[i/j.choices], j.drawsWith(i), j.top)
+	stream, err := j.on.batcher.Start(ctx, j.prompts[i/j.choices], j.drawsWith(i), j.top)
 	if err != nil {
 		return drawn{}, startError(ctx, err)
 	}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -15,6 +16,7 @@ const (
 	maxChoices = 16      // n
 	maxTop     = 20      // alternatives of a token
 	maxStops   = 16      // stop texts
+	maxOf      = 64      // tokens of logprob_token_ids
 
 	maxGrammars = 8 // of tool_choice and response_format, kept for further requests; some 10 MiB each at most
 
@@ -34,6 +36,7 @@ type Options struct {
 	Requests  int              // most answers that wait or are drawn; default 256
 	Tokens    int              // most tokens, prompts included, of the continuous batch; default: what 1 GiB holds
 	Answer    int              // most tokens of a chat's answer when the request does not say; default 2048
+	Adapters  fs.FS            // where /v1/load_lora_adapter finds adapters; nil: none are loaded
 	Clock     func() time.Time // default: the machine's
 	Random    rand.Source      // of seeds that a request does not give, and of IDs; default: the machine's
 	Log       *slog.Logger     // of faults; default: none

@@ -55,16 +55,22 @@ type tokenList struct {
 	at int
 }
 
-func (l *tokenList) add(s *Server, top bool, tokens ...policy.Token) {
+// add appends tokens under the names that name gives them. Beside each token stand the log-probabilities of the
+// tokens of, or with top those of the likeliest ones.
+func (l *tokenList) add(name func(int32) string, of []int32, top bool, tokens ...policy.Token) {
 	for _, t := range tokens {
-		l.one(s.token(t.ID), &t.LogProb)
-		if top {
-			best := map[string]float64{}
-			for _, a := range t.Top {
-				best[s.token(a.ID)] = a.LogProb
-			}
-			l.Top = append(l.Top, best)
+		l.one(name(t.ID), &t.LogProb)
+		if !top && len(of) == 0 {
+			continue
 		}
+		best := map[string]float64{}
+		for _, a := range t.Top {
+			best[name(a.ID)] = a.LogProb
+		}
+		for i, logp := range t.Of {
+			best[name(of[i])] = logp
+		}
+		l.Top = append(l.Top, best)
 	}
 }
 

@@ -65,10 +65,9 @@ type params struct {
 // job starts the job of a request: what both endpoints ask for alike. most is the number of tokens of an answer
 // when the request does not say.
 func (s *Server) job(p *params, most int) (*job, error) {
-	if p.Model != "" {
-		if err := s.named(p.Model); err != nil {
-			return nil, err
-		}
+	on, err := s.named(p.Model)
+	if err != nil {
+		return nil, err
 	}
 	if err := p.unsupported(); err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func (s *Server) job(p *params, most int) (*job, error) {
 		return nil, bad("n", "%d is not within 1..%d", choices, maxChoices)
 	}
 	return &job{
-		request: request, choices: choices, stops: p.Stop, stream: p.Stream, sendUsage: p.StreamWith.Usage,
+		on: on, request: request, choices: choices, stops: p.Stop, stream: p.Stream, sendUsage: p.StreamWith.Usage,
 	}, nil
 }
 

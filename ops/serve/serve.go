@@ -20,6 +20,7 @@
 //	draw.go         one choice: tokens → text, up to a stop text
 //	calls.go        words and calls of an answer
 //	constraint.go   tool_choice and response_format as constraints of what is drawn (package constrain)
+//	adapters.go     adapters that are loaded while the server runs
 //	record.go       what the log and /metrics say about it
 package serve
 
@@ -27,6 +28,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"itool/stages/policy"
 	"itool/stages/split"
@@ -35,8 +37,8 @@ import (
 // Server is an http.Handler. It answers while Run runs.
 type Server struct {
 	Options
-	policy   *policy.Policy
-	batcher  *policy.Batcher
+	served                 // the model itself
+	adapters adapters      // of it, by name
 	scoring  chan struct{} // holds one while a text is scored: a pass uses all cores
 	mux      *http.ServeMux
 	random   *locked
@@ -52,8 +54,9 @@ type Server struct {
 func New(p *policy.Policy, o Options) *Server {
 	o = o.withDefaults()
 	s := &Server{
-		Options: o, policy: p, batcher: policy.NewBatcher(p, o.Requests, o.Tokens), scoring: make(chan struct{}, 1),
-		mux: http.NewServeMux(), random: newLocked(o.Random), metrics: newMetrics(), created: o.Clock().Unix(),
+		Options: o, served: served{p, policy.NewBatcher(p, o.Requests, o.Tokens)}, scoring: make(chan struct{}, 1),
+		adapters: adapters{loaded: make(chan *adapter)},
+		mux:      http.NewServeMux(), random: newLocked(o.Random), metrics: newMetrics(), created: o.Clock().Unix(),
 		fingerprint: p.TemplateHash()[:6] + p.Model().Fingerprint()[:10],
 	}
 	s.chooseCalls()
@@ -66,13 +69,27 @@ func New(p *policy.Policy, o Options) *Server {
 	s.handle("GET /v1/models", s.models)
 	s.handle("GET /v1/models/{id...}", s.model)
 	s.handle("POST /v1/completions", s.completions)
+	s.handle("POST /v1/load_lora_adapter", s.loadAdapter)
+	s.handle("POST /v1/unload_lora_adapter", s.unloadAdapter)
 	s.handle("POST /v1/chat/completions", s.chat)
 	s.handle("/", s.nowhere)
 	return s
 }
 
 // Run draws answers until ctx ends.
-func (s *Server) Run(ctx context.Context) { s.batcher.Run(ctx) }
+func (s *Server) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	all.Go(func() { s.batcher.Run(ctx) })
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case a := <-s.adapters.loaded:
+			all.Go(func() { a.run(ctx) })
+		}
+	}
+}
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +135,8 @@ type modelInfo struct {
 	Object  string `json:"object"`
 	Created int64  `json:"created"`
 	Owner   string `json:"owned_by"`
-	Tokens  int    `json:"max_model_len"` // context; not OpenAI's, but of other engines
+	Tokens  int    `json:"max_model_len"`    // context; not OpenAI's, but of other engines
+	Parent  string `json:"parent,omitempty"` // of an adapter: the model; the same
 }
 
 type modelList struct {
@@ -127,25 +145,44 @@ type modelList struct {
 }
 
 func (s *Server) info() modelInfo {
-	return modelInfo{s.Name, "model", s.created, "itool", s.policy.ContextLength()}
+	return modelInfo{s.Name, "model", s.created, "itool", s.policy.ContextLength(), ""}
 }
 
-func (s *Server) models(x *exchange) error { return x.reply(modelList{"list", []modelInfo{s.info()}}) }
+func (s *Server) models(x *exchange) error {
+	all := []modelInfo{s.info()}
+	for _, a := range s.adapters.list() {
+		all = append(all, s.infoOf(a.name))
+	}
+	return x.reply(modelList{"list", all})
+}
 
 func (s *Server) model(x *exchange) error {
-	if err := s.named(x.request.PathValue("id")); err != nil {
+	name := x.request.PathValue("id")
+	if _, err := s.named(name); err != nil {
 		return err
 	}
-	return x.reply(s.info())
+	return x.reply(s.infoOf(name))
 }
 
-// named refuses the name of another model.
-func (s *Server) named(model string) error {
-	if model == s.Name {
-		return nil
+// infoOf is the model, or an adapter on it.
+func (s *Server) infoOf(name string) modelInfo {
+	info := s.info()
+	if name != s.Name {
+		info.ID, info.Parent = name, s.Name
 	}
-	text := fmt.Sprintf("%q is not served: the only one here is %q", short(model), s.Name)
-	return &apiError{http.StatusNotFound, unknownModel, "model", text}
+	return info
+}
+
+// named finds the model or an adapter. The error is about a name that is not served.
+func (s *Server) named(model string) (served, error) {
+	if model == s.Name || model == "" {
+		return s.served, nil
+	}
+	if a := s.adapters.find(model); a != nil {
+		return a.served, nil
+	}
+	text := fmt.Sprintf("%q is not served: the model here is %q", short(model), s.Name)
+	return served{}, &apiError{http.StatusNotFound, unknownModel, "model", text}
 }
 
 // chooseCalls finds out whether the chat template can serve tools, and in which format its model calls them.
