@@ -58,6 +58,9 @@ type Spec struct {
 	NoPolicy bool
 	// Judges is set by stages that ask Input.Judge: their results depend on it.
 	Judges bool
+	// Asks is set by stages that draw and score with their policy and train nothing: another engine than the
+	// worker's own can compute for them.
+	Asks bool
 }
 
 // Filter says which messages the stage's queue holds: "record.round.key", where *
@@ -79,6 +82,7 @@ type Input struct {
 	// nil when Spec.NoPolicy.
 	Policy       fs.FS
 	PolicyDigest string
+	Engine       string // the kind of engine that computes for stages that ask; "": the worker's own
 
 	// Resume is the newest checkpoint that an earlier attempt at this item left, or nil.
 	Resume fs.FS

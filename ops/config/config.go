@@ -18,6 +18,7 @@ import (
 	"itool/stages/evaluate"
 	"itool/stages/expand"
 	"itool/stages/filter"
+	"itool/stages/policy/remote"
 	"itool/stages/score"
 	"itool/stages/selection"
 	"itool/stages/split"
@@ -42,6 +43,7 @@ type Config struct {
 	// the check by the reference. Workers know where it is: --judge.
 	Judge string `json:"judge"`
 
+	Engine   remote.Config    `json:"engine"`
 	Line     line.Config      `json:"line"`
 	Split    split.Config     `json:"split"`
 	Warmup   warmup.Config    `json:"warmup"`
@@ -56,7 +58,7 @@ type Config struct {
 // Default has the values of the paper and of the design.
 func Default() Config {
 	return Config{
-		Seed: 1, Line: line.Default(), Split: split.Default(), Warmup: warmup.Default(),
+		Seed: 1, Engine: remote.Default(), Line: line.Default(), Split: split.Default(), Warmup: warmup.Default(),
 		Score: score.Default(), Select: selection.Default(), Expand: expand.Default(),
 		Filter: filter.Default(), Update: update.Default(), Evaluate: evaluate.Default(),
 	}

@@ -136,10 +136,11 @@ func TestBaselines(t *testing.T) {
 	}
 }
 
-// Every section has the name of a stage, or else the stage would never see its settings, and is
+// Every section has the name of a stage, or else the stage would never see its settings (line is of the keeper, engine
+// of the workers), and is
 // checked.
 func TestSections(t *testing.T) {
-	names := []string{"line"}
+	names := []string{"line", "engine"}
 	for _, row := range line.Rows(nil) {
 		names = append(names, row.Spec().Name)
 	}

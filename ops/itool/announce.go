@@ -26,6 +26,9 @@ func (w *wholeRun) announce(ctx context.Context, a *app, e *engine, isNew bool) 
 	}
 	free := freeMemory(e.device)
 	why := "as asked for"
+	if w.slots == 0 && len(w.on.Engine) > 0 {
+		w.slots, why = remoteSlots, "a server computes"
+	}
 	if w.slots == 0 {
 		w.slots, why = job.Slots(shape, w.Config, runtime.GOMAXPROCS(0), free)
 	}

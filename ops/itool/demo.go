@@ -18,6 +18,7 @@ type demoCmd struct {
 	Set   []string `sep:"none" placeholder:"KEY=VALUE" help:"One setting, such as line.rounds=1. Repeatable."`
 	Slots int      `help:"Items in work at once; default: by the model's size and the memory."`
 	webOption
+	engineFlags
 }
 
 func (c *demoCmd) Run(ctx context.Context, a *app) error {
@@ -40,7 +41,8 @@ func (c *demoCmd) Run(ctx context.Context, a *app) error {
 	defer cleanup()
 	return wholeRun{
 		Request: job.Request{Name: name, Base: demo.Base(), Files: files, Config: cfg},
-		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, again: thisCommand(),
+		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, on: c.engineFlags,
+		again: thisCommand(),
 	}.do(ctx, a)
 }
 

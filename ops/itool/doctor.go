@@ -16,6 +16,7 @@ import (
 // doctorCmd is `itool doctor`.
 type doctorCmd struct {
 	target
+	engineFlags
 	Create bool `help:"Create the store's folder or bucket, and give it an identity, if it lacks them."`
 	JSON   bool `name:"json" help:"Print the findings as a JSON array."`
 }
@@ -56,6 +57,12 @@ func (c *doctorCmd) examine(ctx context.Context, a *app, conn site.Connection) [
 	all := []doctor.Finding{{What: "version", Found: readBuild().String()}}
 	all = append(all, doctor.Kernels(a.kernels), doctor.GPUs(device.This()))
 	all = append(all, doctor.Machine(dir)...)
+	servers, err := c.engineFlags.pool(a)
+	if err != nil {
+		all = append(all, doctor.Finding{What: "engine", Found: err.Error(), Remedy: "give another address"})
+	} else if servers != nil {
+		all = append(all, doctor.Engines(servers.Examine(ctx))...)
+	}
 	if conn.Broker != "" {
 		all = append(all, doctor.Broker(ctx, broker.Redact(conn.Broker), func() (*broker.Broker, error) {
 			return site.Connect(ctx, conn, a.log)

@@ -185,6 +185,14 @@ func longHelp() map[string]string {
 		"commands_chat":  "Talk with a policy in the terminal: calls of tools are shown, their results are typed in.",
 		"chat_tools": "File of the tools that the model may call: a JSON array as OpenAI, ToolACE or BFCL " +
 			"write it.",
+		"engine_url": "Server that computes for score, select, expand and evaluate: vLLM, SGLang, llama.cpp or " +
+			"itool serve, such as http://gpu1:8000. Repeatable; all of one kind. See the guide, remote.md.",
+		"engine_key": "Sent to the servers as a bearer token. Better given as ITOOL_ENGINE_KEY: a command line can " +
+			"be read by others.",
+		"engine_adapters": "Folder for adapters that the servers can read, too; DIR=THERE if it is called THERE " +
+			"where they run.",
+		"serve_adapters": "Let clients load adapters from this folder (/v1/load_lora_adapter), as workers with " +
+			"--engine do.",
 		"serve_model": "Take this model instead, a folder or a GGUF file; without it and without a run: the " +
 			"demo's base.",
 		"serve_apikey": "Clients must send this key as a bearer token. Better given as ITOOL_API_KEY: a command " +

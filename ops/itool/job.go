@@ -21,7 +21,8 @@ type wholeRun struct {
 	slots int    // 0: by the model's size and the memory
 	json  bool
 	web   webOption
-	again string // the command that resumes it
+	on    engineFlags // what computes
+	again string      // the command that resumes it
 }
 
 // do publishes, works until the run ends, exports the adapter and reports.
@@ -29,7 +30,7 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 	if err := a.nameJudge(ctx, &w.Config, true); err != nil {
 		return err
 	}
-	e, err := newEngine(a)
+	e, err := w.on.choose(ctx, a, &w.Config)
 	if err != nil {
 		return err
 	}

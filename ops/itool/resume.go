@@ -26,6 +26,7 @@ type resumeCmd struct {
 	Slots   int    `help:"Items in work at once; default: by the model's size and the memory."`
 	JSON    bool   `name:"json" help:"Print one JSON object instead of tables."`
 	webOption
+	engineFlags
 }
 
 func (c *resumeCmd) Run(ctx context.Context, a *app) error {
@@ -36,10 +37,6 @@ func (c *resumeCmd) Run(ctx context.Context, a *app) error {
 	if !site.HasRuns(dir) {
 		return fmt.Errorf("%s holds no run%s: resume is for runs of `itool run` and `itool demo`; a published one "+
 			"goes on as soon as there are workers: itool work all", dir, elsewhere(" (in ./"+runsDir+" there are: %s)"))
-	}
-	e, err := newEngine(a)
-	if err != nil {
-		return err
 	}
 	privateFiles()
 	s, err := site.OpenFolder(ctx, dir, site.AnyPort, a.log)
@@ -57,12 +54,16 @@ func (c *resumeCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	e, err := c.engineFlags.choose(ctx, a, &req.Config)
+	if err != nil {
+		return err
+	}
 	into, err := resultDir(ctx, s.Courier, dir, c.RunName)
 	if err != nil {
 		return err
 	}
 	w := wholeRun{
-		Request: req, dir: into, slots: c.Slots, json: c.JSON, web: c.webOption,
+		Request: req, dir: into, slots: c.Slots, json: c.JSON, web: c.webOption, on: c.engineFlags,
 		again: shellLine("itool", "resume", c.RunName, "--dir", dir),
 	}
 	w.announce(ctx, a, e, false)

@@ -13,6 +13,7 @@ type runCmd struct {
 	Slots int    `help:"Items in work at once; default: by the model's size and the memory."`
 	JSON  bool   `name:"json" help:"Print one JSON object instead of tables."`
 	webOption
+	engineFlags
 }
 
 func (c *runCmd) Run(ctx context.Context, a *app) error {
@@ -32,6 +33,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	return wholeRun{
 		Request: job.Request{Name: name, Base: base, BaseName: c.Base, Files: files, Config: cfg},
-		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, again: thisCommand(),
+		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, on: c.engineFlags,
+		again: thisCommand(),
 	}.do(ctx, a)
 }

@@ -39,6 +39,7 @@ type serveCmd struct {
 	Requests int      `default:"256" help:"Most answers that wait or are drawn at a time; more are refused: try again."`
 	Tokens   int      `help:"${serve_tokens}"`
 	Answer   int      `default:"2048" help:"${serve_answer}"`
+	Adapters string   `type:"existingdir" placeholder:"DIR" help:"${serve_adapters}"`
 }
 
 // policyFlags say which policy answers: one of a run, or a model.
@@ -61,6 +62,11 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	adapters, closeFolder, err := adapterFolder(c.Adapters)
+	if err != nil {
+		return err
+	}
+	defer closeFolder()
 	requested, closeLog, err := requestLog(a, c.Log)
 	if err != nil {
 		return err
@@ -72,7 +78,8 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	s := serve.New(p, serve.Options{
 		Name: cmp.Or(c.Name, name), Key: c.APIKey, Origins: c.CORS, AnyHost: c.Insecure, Calls: callsOf(c.Calls),
-		Requests: c.Requests, Tokens: c.Tokens, Answer: c.Answer, Log: a.log, Requested: requested,
+		Requests: c.Requests, Tokens: c.Tokens, Answer: c.Answer, Adapters: adapters, Log: a.log,
+		Requested: requested,
 	})
 	fmt.Fprintf(a.out, "%s at http://%s/v1\n", s.Name, listener.Addr())
 	return answerOn(ctx, s, listener)
@@ -126,6 +133,18 @@ func requestLog(a *app, name string) (log *slog.Logger, done func(), err error) 
 		out, done = f, func() { f.Close() }
 	}
 	return slog.New(slog.NewJSONHandler(out, nil)), done, nil
+}
+
+// adapterFolder opens the folder of --adapters so that no name leads out of it.
+func adapterFolder(dir string) (fsys fs.FS, done func(), err error) {
+	if dir == "" {
+		return nil, func() {}, nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--adapters: %w", err)
+	}
+	return root.FS(), func() { root.Close() }, nil
 }
 
 // callsOf is the format that --calls names; "": auto.

@@ -24,6 +24,7 @@ type workCmd struct {
 	UntilIdle time.Duration `help:"Leave after so long without work; default: stay."`
 	scaling
 	listening
+	engineFlags
 }
 
 func (c *workCmd) Run(ctx context.Context, a *app) error {
@@ -31,7 +32,11 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 		return coded(exitUsage, "--ack-wait %s is below 3s: heartbeats would come too late on a busy machine",
 			c.AckWait)
 	}
-	e, err := newEngine(a)
+	servers, err := c.engineFlags.pool(a)
+	if err != nil {
+		return err
+	}
+	e, err := newEngineOf(a, servers)
 	if err != nil {
 		return err
 	}
@@ -74,7 +79,7 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	if len(chosen) == 0 {
 		<-ctx.Done()
 	} else {
-		w := job.NewWorker(s.Courier, name, chosen, orCores(c.Slots), a.log)
+		w := job.NewWorker(s.Courier, name, chosen, c.engineFlags.slots(c.Slots), a.log)
 		w.AckWait, w.IdleUntil, w.Judge = c.AckWait, c.UntilIdle, a.workersJudge()
 		if c.OfPool { // the pool decides when it leaves
 			w.IdleUntil, w.Leave = 0, untilEOF(os.Stdin)

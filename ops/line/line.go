@@ -177,6 +177,9 @@ func (r Row) Settings() []string {
 	if r.Spec().Judges {
 		own = append(own, "judge")
 	}
+	if r.Spec().Asks {
+		own = append(own, "engine")
+	}
 	if r.Round == nil {
 		return own
 	}

@@ -132,7 +132,7 @@ func sections(config string) (frozen, error) {
 	if err := json.Unmarshal([]byte(config), &all); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	f := frozen{}
+	f := frozen{"engine": {"kind": json.RawMessage(`"own"`)}} // of runs from before the section
 	for name, text := range all {
 		var keys map[string]json.RawMessage
 		if json.Unmarshal(text, &keys) != nil { // the seed, which is no section

@@ -24,6 +24,9 @@ func (it *item) input(ctx context.Context) (stages.Input, error) {
 		return in, err
 	}
 	in.Config, in.Judge = run.sections[it.spec.Name], it.judge(run)
+	if it.spec.Asks {
+		in.Engine = run.engine
+	}
 	if !it.spec.NoPolicy {
 		if in.Policy, err = it.policy(ctx, h.Policy); err != nil {
 			return in, err
@@ -59,6 +62,7 @@ type description struct {
 	configDigest string
 	sections     map[string]json.RawMessage // of the configuration, by stage
 	judge        string                     // of the user's own; "": the reference decides
+	engine       string                     // the kind of engine that the run's stages ask; "": the worker's own
 }
 
 // description reads the frozen description of the run. Items of a stage that does not gather take it
@@ -88,8 +92,25 @@ func (it *item) description(ctx context.Context) (*description, error) {
 	if d.judge, err = judgeOf(d.sections); err != nil {
 		return nil, err
 	}
+	if d.engine, err = engineOf(d.sections["engine"]); err != nil {
+		return nil, stages.Reject(fmt.Errorf("configuration of run %s: %w", it.runName, err))
+	}
 	it.w.runs.Store(it.runName, d)
 	return d, nil
+}
+
+// engineOf reads the section of a run's configuration that says what computes. A run from before it has none.
+func engineOf(section json.RawMessage) (string, error) {
+	if len(section) == 0 {
+		return "", nil
+	}
+	var engine struct {
+		Kind string `json:"kind"`
+	}
+	if err := json.Unmarshal(section, &engine); err != nil {
+		return "", fmt.Errorf("engine: %w", err)
+	}
+	return engine.Kind, nil
 }
 
 // policy opens a checkpoint through the local cache.

@@ -53,11 +53,16 @@ type waitError struct{ what string }
 
 func (e *waitError) Error() string { return "waiting: " + e.what }
 
-// ofDevice makes of a device's failure an error that hands the item back: a worker whose GPU is full or gone
-// cannot serve it, but another one may, and it is no failed attempt of the item.
-func ofDevice(err error) error {
-	if failure := (*kernel.Failure)(nil); errors.As(err, &failure) {
+// notItsFault makes of the failure of a device or of a server an error that hands the item back: a worker whose GPU
+// is full or gone, or whose engine does not answer, cannot serve it, but another one may, or this one later. It is
+// no failed attempt of the item.
+func notItsFault(err error) error {
+	var engine interface{ Waiting() string } // such as *policy.ServerError
+	switch failure := (*kernel.Failure)(nil); {
+	case errors.As(err, &failure):
 		return &waitError{"needs a device that can go on: " + err.Error()}
+	case errors.As(err, &engine):
+		return &waitError{engine.Waiting()}
 	}
 	return err
 }
@@ -71,7 +76,7 @@ func (it *item) run(ctx context.Context) (waits bool) {
 	beat := make(chan struct{})
 	go func() { defer close(beat); it.heartbeat(ctx, cancel) }()
 
-	err := ofDevice(it.hold(ctx, it.serve))
+	err := notItsFault(it.hold(ctx, it.serve))
 	var wait *waitError
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, broker.ErrNoRun):

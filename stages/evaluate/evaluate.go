@@ -46,7 +46,8 @@ var _ stages.Stage = (*Stage)(nil)
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "evaluate", Wakes: schemas.RecordCase, Reads: schemas.Example{}.Schema(),
-		Writes: schemas.RecordVerdict, Schema: schemas.Verdict{}.Schema(), Judges: true,
+		Writes: schemas.RecordVerdict, Schema: schemas.Verdict{}.Schema(),
+		Judges: true, Asks: true,
 	}
 }
 
@@ -61,7 +62,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return err
 	}
-	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	p, err := s.engine.Ask(ctx, in.Engine, in.PolicyDigest, in.Policy)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func BenchmarkManyTrees(b *testing.B) {
 func demoTree(
 	b *testing.B, engine *policy.Engine, p *policy.Policy, in stages.Input, ex *schemas.Example, seed uint64,
 ) (*grower, *search.Tree) {
-	g, err := New(engine).grower(in, Default(), ex)
+	g, err := New(engine).grower(context.Background(), in, Default(), ex)
 	if err != nil {
 		b.Fatal(err)
 	}

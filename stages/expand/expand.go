@@ -43,7 +43,8 @@ func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "expand", Wakes: schemas.RecordRoot, Reads: schemas.Example{}.Schema(),
 		Also:   []string{schemas.RecordSelection},
-		Writes: schemas.RecordCandidate, Schema: schemas.Candidate{}.Schema(), Judges: true,
+		Writes: schemas.RecordCandidate, Schema: schemas.Candidate{}.Schema(),
+		Judges: true, Asks: true,
 	}
 }
 
@@ -57,7 +58,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return err
 	}
-	g, err := s.grower(in, cfg, &ex)
+	g, err := s.grower(ctx, in, cfg, &ex)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 // Oracle returns what Process passes to search.Search for one example, for programs that
 // show how a tree grows. It is good for one search.
 func (s *Stage) Oracle(in stages.Input, cfg Config, ex *schemas.Example) (search.Oracle, search.Params, error) {
-	g, err := s.grower(in, cfg, ex)
+	g, err := s.grower(context.Background(), in, cfg, ex) // only a server's answer is waited for with it
 	if err != nil {
 		return search.Oracle{}, search.Params{}, err
 	}
@@ -108,8 +109,8 @@ type place struct {
 	scan   scanner
 }
 
-func (s *Stage) grower(in stages.Input, cfg Config, ex *schemas.Example) (*grower, error) {
-	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+func (s *Stage) grower(ctx context.Context, in stages.Input, cfg Config, ex *schemas.Example) (*grower, error) {
+	p, err := s.engine.Ask(ctx, in.Engine, in.PolicyDigest, in.Policy)
 	if err != nil {
 		return nil, err
 	}

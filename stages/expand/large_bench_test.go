@@ -94,7 +94,7 @@ type treeSum struct {
 func (s *treeSum) grow(b *testing.B, stage *Stage, in stages.Input, cfg Config, ex *schemas.Example, seed uint64) {
 	in.Header.Seed = seed
 	began := time.Now()
-	g, err := stage.grower(in, cfg, ex)
+	g, err := stage.grower(context.Background(), in, cfg, ex)
 	if err != nil {
 		b.Error(err)
 		return

@@ -33,7 +33,8 @@ func New(engine *policy.Engine) *Stage { return &Stage{engine} }
 func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "score", Wakes: schemas.RecordBuffer, Reads: schemas.Example{}.Schema(),
-		Writes: schemas.RecordScore, Schema: schemas.Score{}.Schema(), Judges: true,
+		Writes: schemas.RecordScore, Schema: schemas.Score{}.Schema(),
+		Judges: true, Asks: true,
 	}
 }
 
@@ -47,7 +48,7 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return err
 	}
-	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	p, err := s.engine.Ask(ctx, in.Engine, in.PolicyDigest, in.Policy)
 	if err != nil {
 		return err
 	}

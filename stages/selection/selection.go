@@ -95,7 +95,8 @@ func (*Stage) Spec() stages.Spec {
 	return stages.Spec{
 		Name: "select", Wakes: schemas.RecordScore, Gather: true, Reads: schemas.Score{}.Schema(),
 		Also:   []string{schemas.RecordExample},
-		Writes: schemas.RecordSelection, Schema: schemas.Selection{}.Schema(), Judges: true,
+		Writes: schemas.RecordSelection, Schema: schemas.Selection{}.Schema(),
+		Judges: true, Asks: true,
 	}
 }
 
@@ -148,7 +149,7 @@ func (s *Stage) measure(
 	if cfg.SelfEval == "off" && cases == 0 {
 		return m, nil
 	}
-	p, err := s.engine.Open(in.PolicyDigest, in.Policy)
+	p, err := s.engine.Ask(ctx, in.Engine, in.PolicyDigest, in.Policy)
 	if err != nil {
 		return m, err
 	}
