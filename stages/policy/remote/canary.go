@@ -110,7 +110,7 @@ func (s *served) compareDrawn(ctx context.Context, a *address, model string) err
 	return nil
 }
 
-// farFrom is the distance of a server's log-probabilities from a policy's, without those that the server leaves out.
+// farFrom is how far a server's log-probabilities are from a policy's, without those that the server leaves out.
 func (s *served) farFrom(ctx context.Context, p *policy.Policy, seq policy.Sequence, theirs []float32) (float64, error) {
 	ours, err := p.LogProbs(ctx, []policy.Sequence{seq})
 	if err != nil {

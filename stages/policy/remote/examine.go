@@ -107,8 +107,7 @@ const (
 )
 
 func tempered(far float64) string {
-	return fmt.Sprintf("log-probabilities of drawn tokens are %.2g nats from those of scoring: they are not the model's "+
-		"raw ones", far)
+	return fmt.Sprintf("log-probabilities of drawn tokens are %.2g nats from those of scoring: they are not raw", far)
 }
 
 // errUnknown says that a server does not say the log-probabilities of what it draws.
