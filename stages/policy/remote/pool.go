@@ -25,7 +25,8 @@ var _ policy.Servers = (*Pool)(nil)
 // late, which is how a queue looks from here (additive increase, multiplicative decrease).
 const (
 	firstLimit  = 8
-	attempts    = 4
+	attempts    = 4  // of a request that fails
+	busyTries   = 12 // of one that is refused for lack of room
 	firstRest   = 250 * time.Millisecond
 	lateFactor  = 8               // times the quickest first token …
 	lateAtLeast = 2 * time.Second // … and at least this
@@ -34,7 +35,7 @@ const (
 // try calls f with an address until it succeeds, or cannot. Faults become *policy.ServerError.
 func (p *Pool) try(ctx context.Context, f func(ctx context.Context, a *address, first func()) error) error {
 	var failed error
-	for range attempts {
+	for failures, refused := 0, 0; failures < attempts && refused < busyTries; {
 		a, err := p.acquire(ctx)
 		if err != nil {
 			return err
@@ -52,6 +53,11 @@ func (p *Pool) try(ctx context.Context, f func(ctx context.Context, a *address, 
 		var why *fault
 		if !errors.As(err, &why) {
 			return err
+		}
+		if why.busy {
+			refused++
+		} else {
+			failures++
 		}
 		failed = &policy.ServerError{What: a.url, Err: why}
 		if !why.again && !why.gone {
@@ -113,20 +119,25 @@ func (p *Pool) release(a *address, err error, first time.Duration) {
 		a.failures = 0
 		a.learn(first, float64(p.AtOnce))
 	case why == nil:
-	case why.busy || why.away:
-		if why.busy {
-			a.limit = max(1, a.limit/2)
-		}
-		rest := min(firstRest<<min(a.failures, 10), longestWait)
-		a.failures++
-		a.rests = p.Clock().Add(max(rest, why.wait))
-		p.Log.Warn("engine", "address", a.url, "error", why.text, "again in", max(rest, why.wait))
+	case (why.busy || why.away) && p.Clock().After(a.rests): // those that failed with another one count once
+		p.rest(a, why)
 	}
 	if why != nil && why.away {
 		go a.forget() // not under this lock: a probe may hold the other one
 	}
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// rest gives an address a pause, which doubles with each further failure.
+func (p *Pool) rest(a *address, why *fault) {
+	if why.busy {
+		a.limit = max(1, a.limit/2)
+	}
+	pause := max(min(firstRest<<min(a.failures, 10), longestWait), why.wait)
+	a.failures++
+	a.rests = p.Clock().Add(pause)
+	p.Log.Warn("engine", "address", a.url, "error", why.text, "again in", pause)
 }
 
 // learn moves the limit after an answer.
