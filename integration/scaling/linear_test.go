@@ -159,7 +159,7 @@ func (f *fleet) measure(doers []*timed) {
 func TestLinear(t *testing.T) {
 	sizes, each, sleep := []int{1, 4}, 4, 50*time.Millisecond
 	if results.Wanted() {
-		sizes, each, sleep = []int{1, 2, 4, 8, 16, 32, 64}, 16, 250*time.Millisecond
+		sizes, each, sleep = []int{1, 2, 4, 8, 16, 32, 64}, 32, 250*time.Millisecond
 	} else if testing.Short() {
 		t.Skip("lets workers sleep; the full test run does it")
 	}

@@ -21,14 +21,7 @@ import (
 func main() {
 	out := flag.String("o", "scaling.svg", "file for the picture")
 	flag.Parse()
-	w := Workload{
-		Limits: scale.Limits{Max: 8, Slots: 1, Quiet: 3 * time.Second},
-		Bursts: []Burst{
-			{At: time.Second, Items: 120}, {At: 11 * time.Second, Items: 30}, {At: 14 * time.Second, Items: 3},
-			{At: 20 * time.Second, Items: 20, Empty: true},
-		},
-		Item: 400 * time.Millisecond,
-	}
+	w := picture()
 	trace, err := w.Run(context.Background())
 	if err == nil {
 		err = os.WriteFile(*out, trace.SVG(w.Limits), 0o644) //nolint:gosec // a picture for everybody
@@ -38,4 +31,16 @@ func main() {
 	}
 	fmt.Printf("%d items, %d deliveries, %d workers at most, %s in all\n",
 		trace.Items, trace.Deliveries, trace.MostWorkers(), trace.Last().Round(time.Second))
+}
+
+// picture is the workload of the picture in the guide.
+func picture() Workload {
+	return Workload{
+		Limits: scale.Limits{Max: 8, Slots: 1, Quiet: 3 * time.Second},
+		Bursts: []Burst{
+			{At: time.Second, Items: 120}, {At: 11 * time.Second, Items: 30}, {At: 14 * time.Second, Items: 3},
+			{At: 20 * time.Second, Items: 20, Empty: true},
+		},
+		Item: 400 * time.Millisecond,
+	}
 }

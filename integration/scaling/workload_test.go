@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/xml"
+	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"itool/integration/results"
 	"itool/ops/scale"
 )
 
@@ -51,5 +54,36 @@ func TestFromZeroAndBack(t *testing.T) {
 		} else if err != nil {
 			t.Fatalf("%v\n%s", err, picture)
 		}
+	}
+}
+
+// TestFromZeroPicture draws the autoscaler's decisions for the guide and counts them.
+func TestFromZeroPicture(t *testing.T) {
+	if !results.Wanted() {
+		t.Skip("takes a minute: task results runs it. TestFromZeroAndBack is its small form")
+	}
+	r := results.Begin("Scaling: from zero and back")
+	w := picture()
+	trace, err := w.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if trace.Deliveries != uint64(trace.Items) {
+		t.Errorf("%d items were delivered %d times", trace.Items, trace.Deliveries)
+	}
+	started, drained := 0, 0
+	for _, p := range trace.Points {
+		started, drained = started+p.Start, drained+p.Drain
+	}
+	file := "../../ops/guide/scaling.svg"
+	if err := os.WriteFile(file, trace.SVG(w.Limits), 0o644); err != nil { //nolint:gosec // a picture for everybody
+		t.Fatal(err)
+	}
+	err = r.Write("![Depth of the queue and workers over time](../ops/guide/scaling.svg)\n\n" + results.Table(
+		[]string{"items in four bursts", "deliveries", "workers at most", "started", "let go", "at the end"},
+		[]string{fmt.Sprint(trace.Items), fmt.Sprint(trace.Deliveries), fmt.Sprint(trace.MostWorkers()),
+			fmt.Sprint(started), fmt.Sprint(drained), fmt.Sprint(trace.Points[len(trace.Points)-1].Active)}))
+	if err != nil {
+		t.Error(err)
 	}
 }
