@@ -186,3 +186,40 @@ func TestStreamsComeAndGo(t *testing.T) {
 		t.Errorf("the server was started again:\n%s", log.String())
 	}
 }
+
+// TestASlowStream: on a busy machine it takes seconds until a stream is there whose folder is there. The server is
+// not started again under its clients because of that.
+func TestASlowStream(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for two seconds")
+	}
+	var log bytes.Buffer
+	dir := t.TempDir()
+	s := start(t, embed.Config{
+		Dir: dir, InProcessOnly: true, Watch: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	b, err := broker.Connect(t.Context(), broker.Config{InProcess: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.CreateRun(t.Context(), "stays", 0); err != nil {
+		t.Fatal(err)
+	}
+	streams, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams"))
+	if err != nil || len(streams) != 1 {
+		t.Fatalf("%q, %v", streams, err)
+	}
+	half := filepath.Join(streams[0], "RUN_slow")
+	if err := os.Mkdir(half, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second)
+	if err := os.Remove(half); err != nil {
+		t.Fatal(err)
+	}
+	s.Shutdown()
+	if log.Len() > 0 {
+		t.Errorf("the server takes it for trouble:\n%s", log.String())
+	}
+}

@@ -57,8 +57,9 @@ func (s *Server) watch(done <-chan struct{}) {
 }
 
 // certain is how long an error must stay the same to count. A stream that is just being made or removed has errors,
-// too: its folder is there and it is not, or it cannot write into a folder that is gone.
-const certain = time.Second
+// too: its folder is there and it is not, or it cannot write into a folder that is gone. On a machine with twenty times
+// the load that it can bear, a run lost its broker for a moment when this was a second.
+const certain = 5 * time.Second
 
 // suspicion is an error of the server, and since when it has been the same.
 type suspicion struct {
