@@ -145,24 +145,35 @@ func TestStoreAway(t *testing.T) {
 		_, err := k.site.Courier.Policy(t.Context(), name, 0)
 		return err == nil
 	})
+	watch := rig.Start(t, k.site.Dir, append([]string{"watch", name}, k.where...)...)
 	s.Kill()
 	gone := time.Now()
 	said := map[string]string{} // what waits, by stage; "keeper and others" for those of all runs
 	for saidSo := false; time.Since(gone) < storeAway() || !saidSo && time.Since(gone) < 4*time.Minute; {
 		saidSo = listen(t, k.site.Courier, said)
 	}
-	for _, verb := range []string{"runs", "report " + name} {
-		out, _ := k.itool(strings.Fields(verb)...)
-		said["`itool "+verb+"`"] = lineWith(out, "store")
+	for _, verb := range []string{"runs", "report " + name} { // they begin with a look into the store
+		out, errs, code := rig.Itool(t, k.site.Dir, append(strings.Fields(verb), k.where...)...)
+		line := lineWith(out+errs, "store")
+		if line == "" || code == 0 {
+			t.Errorf("itool %s says nothing of the store: exit code %d\n%s%s", verb, code, out, errs)
+		}
+		said["`itool "+verb+"`, begun while it is away"] = line
 	}
 	s.Restart(t)
 	k.end()
+	awaitWithin(t, 2*time.Minute, "end of watch", func() bool { return !watch.Running() })
+	said["`itool watch`, begun before"] = lineWith(watch.Said(), "waiting: store")
 	if got := policies(t, k.site.Courier); fmt.Sprint(got) != fmt.Sprint(quiet) {
 		t.Errorf("policies\n%v differ from those of a quiet run\n%v", got, quiet)
 	}
 	rows := [][]string{{"who", "says while the store is away"}}
 	for _, who := range slices.Sorted(maps.Keys(said)) {
-		rows = append(rows, []string{who, strings.ReplaceAll(said[who], "|", "\\|")})
+		text := []rune(strings.ReplaceAll(said[who], "|", "\\|"))
+		if len(text) > 200 {
+			text = append(text[:200], '…')
+		}
+		rows = append(rows, []string{who, string(text)})
 	}
 	t.Log("\n" + results.Table(rows...))
 	err := r.Write(fmt.Sprintf("MinIO was away for %v in the middle of a run, one process for each stage. No item "+
