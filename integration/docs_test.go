@@ -151,4 +151,5 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	t.Run("where it is wrong", func(t *testing.T) { whereWrong(t, dir) })
+	t.Run("guides", func(t *testing.T) { guides(t, dir) })
 }

@@ -89,8 +89,8 @@ func (m known) settings() []setting {
 		trees = "60"
 	}
 	all := []setting{
-		{"line", "evaluate_rows", "200", "Every policy answers these held-out rows. 200 tell apart shares that differ by " +
-			"some\n7 points; 0 takes all."},
+		{"line", "evaluate_rows", "200", "Every policy answers these held-out rows. 200 tell apart shares that " +
+			"differ by some\n7 points; 0 takes all."},
 		{"split", "test_share", "0.2", "Holds out a fifth, by sets of tools. Without it accuracy is measured on the " +
 			"rows that\nchose the warm-up's weights."},
 	}
@@ -106,8 +106,8 @@ func (m known) settings() []setting {
 	return append(all,
 		setting{"select", "max_trees", trees, "A round's time is mostly its trees. In our runs each gave about five " +
 			"pairs; an update\nneeds 50 (update.min_pairs)."},
-		setting{"expand", "leaves", "4", "Four leaves of a tree are drawn together: one reading of the weights serves " +
-			"them all.\nThe tree is another one than with 1."})
+		setting{"expand", "leaves", "4", "Four leaves of a tree are drawn together: one reading of the weights " +
+			"serves them all.\nThe tree is another one than with 1."})
 }
 
 func gigabytes(bytes int64) string { return fmt.Sprintf("%.2f", float64(bytes)/1e9) }
