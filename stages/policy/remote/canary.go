@@ -83,7 +83,7 @@ func (s *served) compareDrawn(ctx context.Context, a *address, model string) err
 	if err != nil {
 		return err
 	}
-	var seq = policy.Sequence{Prompt: prompt}
+	seq := policy.Sequence{Prompt: prompt}
 	var theirs []float32
 	q := question{model: model, prompt: prompt, ends: s.ends, Request: policy.Request{MaxTokens: 16}}
 	err = s.kind.draw(ctx, a, q, func(t policy.Token) (bool, error) {
@@ -104,11 +104,28 @@ func (s *served) compareDrawn(ctx context.Context, a *address, model string) err
 		return err
 	}
 	if far > farthest {
-		return wrong("it serves another policy: its log-probabilities are %.2g nats from those of the run's: "+
-			"write this one with itool export, merged, as GGUF, and start the server with it", far)
+		return wrong("it serves another policy: its log-probabilities are %.2g nats from those of the run's: %s", far,
+			llamaRemedy)
+	}
+	if s.adapter == nil || s.adapter.zero {
+		return nil
+	}
+	plain, err := own.Model().WithAdapter(nil)
+	if err != nil {
+		return err
+	}
+	toBase, err := s.farFrom(ctx, own.With(plain), seq, theirs)
+	if err != nil {
+		return err
+	}
+	if toBase < far {
+		return wrong("it serves another policy: its log-probabilities are nearer to those of the base "+
+			"(%.2g nats) than to those of the run's policy (%.2g): %s", toBase, far, llamaRemedy)
 	}
 	return nil
 }
+
+const llamaRemedy = "write this one with itool export, merged, as GGUF, and start the server with it"
 
 // farFrom is how far a server's log-probabilities are from a policy's, without those that the server leaves out.
 func (s *served) farFrom(ctx context.Context, p *policy.Policy, seq policy.Sequence, theirs []float32) (float64, error) {
