@@ -104,6 +104,11 @@ func newDevice(a *app) (kernel.Device, error) {
 	d, err := device.Open(a.device, a.kernels)
 	switch {
 	case err == nil:
+		if gpu, ok := d.(interface{ UseLibrary(on bool) error }); ok && a.library != "off" {
+			if err := gpu.UseLibrary(true); err != nil {
+				a.log.Debug("large products are computed without a library", "why", err)
+			}
+		}
 		a.opened = d
 		return d, nil
 	case a.device != "" && a.device != "cpu":

@@ -74,6 +74,7 @@ type commands struct {
 	Cache   string `env:"ITOOL_CACHE" placeholder:"DIR" help:"${commands_cache}"`
 	Device  string `env:"ITOOL_DEVICE" placeholder:"DEVICE" help:"${commands_device}"`
 	Kernels string `env:"ITOOL_KERNELS" placeholder:"LEVEL" help:"${commands_kernels}"`
+	Library string `name:"cublaslt" env:"ITOOL_CUBLASLT" enum:"auto,off" default:"auto" help:"${commands_cublaslt}"`
 	judging
 	Verbose bool             `short:"v" help:"Say more on stderr."`
 	Version kong.VersionFlag `help:"Print the version."`
@@ -91,6 +92,7 @@ type app struct {
 	cache   string // folder for models that are made of GGUF files and runs; "" = the user's
 	device  string // what computes: cpu, cuda:N or auto; "" = cpu
 	kernels string // the kernel level to compute at; "" = the best
+	library string // of large products on a GPU: auto, if it is there, or off
 
 	judge  *judge.Judge  // of the user's own; nil: none
 	opened kernel.Device // of newDevice
@@ -160,6 +162,7 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	a := newApp(stdout, stderr, progress.BarsOn(errFile, stderr), cmds.Verbose)
 	a.color = colored(outFile)
 	a.cache, a.device, a.kernels = cmds.Cache, cmds.Device, cmds.Kernels
+	a.library = cmds.Library
 	if a.judge, err = cmds.judging.open(); err != nil {
 		fmt.Fprintln(stderr, "itool:", err)
 		return exitUsage

@@ -38,7 +38,7 @@ func Tiny(seed uint64) fs.FS {
 func Demo(seed uint64) fs.FS {
 	return Shaped(seed, model.Config{
 		Family: model.Llama, HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, NumKVHeads: 2,
-		HeadDim: 32, VocabSize: 2048, MaxPositions: ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5,
+		HeadDim: 32, VocabSize: 512, MaxPositions: ContextLength, RopeTheta: 10000, RMSNormEps: 1e-5,
 		TieEmbeddings: true,
 	})
 }

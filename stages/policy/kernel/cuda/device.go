@@ -33,8 +33,16 @@ func New(driver Driver) (*Device, error) {
 // Close frees the device's memory and closes the driver. Nothing may be called afterwards.
 func (d *Device) Close() error { return d.l.Close() }
 
-// Name is "cuda/" and the GPU's.
-func (d *Device) Name() string { return "cuda/" + strings.ReplaceAll(d.l.driver.Name(), " ", "-") }
+// Name is "cuda/" and the GPU's, and that of the library for large products, if one is used: it gives other bits.
+func (d *Device) Name() string {
+	d.l.mu.Lock()
+	defer d.l.mu.Unlock()
+	name := "cuda/" + strings.ReplaceAll(d.l.driver.Name(), " ", "-")
+	if d.l.library != nil {
+		name += "+" + d.l.library.Name()
+	}
+	return name
+}
 
 // must turns an error into the failure that a kernel.Device panics with.
 func must(err error) {

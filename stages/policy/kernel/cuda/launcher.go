@@ -39,6 +39,7 @@ type Launcher struct {
 	args    [32]uint64 // of the launch under way, so that a launch allocates nothing
 	scratch Address    // for partial results; grows as needed
 	size    int64      // of scratch
+	library Library    // for large products; nil: the kernels compute all
 
 	deadMu sync.Mutex
 	dead   []Address // memory to which nothing refers any more, to be freed

@@ -89,6 +89,9 @@ func (d *Launcher) product(p product) error {
 	if p.m == 0 || p.n == 0 {
 		return nil
 	}
+	if done, err := d.byLibrary(p); done || err != nil {
+		return err
+	}
 	t := p.choose(p.m)
 	grid := Dim{ceil(p.m, t.m), ceil(p.n, t.n), 1}
 	return d.launchLocked(productNames[[2]string{p.name, t.name}], grid, t.block(), t.shared(p.layout), uint64(p.y),
