@@ -24,6 +24,8 @@ type item struct {
 	d       *broker.Delivery
 	runName string
 
+	traceparent string // of the result
+
 	failures int                                // failed attempts before this one that count, see resume.go
 	forgiven int                                // failed attempts that do not count
 	in       schemas.Batch                      // the message that woke the stage
@@ -76,7 +78,9 @@ func (it *item) run(ctx context.Context) (waits bool) {
 	beat := make(chan struct{})
 	go func() { defer close(beat); it.heartbeat(ctx, cancel) }()
 
+	traced := it.trace(ctx)
 	err := notItsFault(it.hold(ctx, it.serve))
+	traced(ctx, err)
 	var wait *waitError
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, broker.ErrNoRun):

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"itool/ops/worker"
 	"itool/schemas"
@@ -73,18 +71,5 @@ func TestItemsWaitForTheRunsJudge(t *testing.T) {
 // startJudged runs a worker of one slot with a judge.
 func (w *world) startJudged(own worker.Judge, log io.Writer, s ...stages.Stage) (stop func()) {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(w.t.Context())
-	var wg sync.WaitGroup
-	wk := &worker.Worker{
-		Courier: w.c, Stages: s, Name: "w", Slots: 1, Judge: own,
-		AckWait: 2 * time.Second, RetryPause: 50 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil)),
-	}
-	wg.Go(func() {
-		if err := wk.Run(ctx); err != nil {
-			w.t.Error(err)
-		}
-	})
-	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
-	w.t.Cleanup(stop)
-	return stop
+	return w.runAs(&worker.Worker{Judge: own, Slots: 1, Stages: s, Log: slog.New(slog.NewTextHandler(log, nil))})
 }

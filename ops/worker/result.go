@@ -44,7 +44,7 @@ func (it *item) resultHeader() (schemas.Header, error) {
 	to := it.answer()
 	return schemas.Header{
 		Run: to.Run, Round: to.Round, Key: to.Key, Seed: h.Seed, Policy: h.Policy, Config: h.Config,
-		Input: h.SHA256, Worker: it.w.Name, Traceparent: h.Traceparent,
+		Input: h.SHA256, Worker: it.w.Name, Traceparent: it.traceparent,
 	}, nil
 }
 
@@ -129,7 +129,7 @@ func (it *item) giveUp(ctx context.Context, reason string, cause error) error {
 	}
 	b, err := schemas.Encode(schemas.Header{
 		Run: it.runName, Round: it.d.Round, Key: it.d.Key, Policy: it.in.Header.Policy, Config: it.in.Header.Config,
-		Input: it.in.Header.SHA256, Worker: it.w.Name,
+		Input: it.in.Header.SHA256, Worker: it.w.Name, Traceparent: it.traceparent,
 	}, []schemas.Failed{row})
 	if err != nil {
 		return err

@@ -45,7 +45,8 @@ type Worker struct {
 	Slots   int            // items at once, ≥ 1
 	Cache   string         // folder for copies of policies, by digest; "": read them from the store
 	Log     *slog.Logger
-	Judge   Judge // for runs that name a judge of their own; nil: their items go back
+	Judge   Judge  // for runs that name a judge of their own; nil: their items go back
+	Tracer  Tracer // follows items; nil: nothing does
 
 	// Awaits names the result that the keeper waits for when it writes such tasks, or when stages answer
 	// with such records; "" for others. task tells the two apart. With it, messages that are not in the
