@@ -14,6 +14,7 @@ var fences = []struct {
 	why    string
 }{
 	{"github.com/apache/arrow/", []string{"schemas"}, "only schemas knows how rows become bytes"},
+	{"go.opentelemetry.io/", []string{"ops/telemetry"}, "only telemetry knows how spans are sent"},
 	{"github.com/nats-io/", []string{"broker"}, "only broker knows JetStream"},
 	{"github.com/minio/minio-go/", []string{"storage/minio"}, "only storage/minio knows S3"},
 	{"gorgonia.org/cu", []string{"stages/policy/kernel/cuda"}, "only the cuda device knows the driver"},
