@@ -137,6 +137,8 @@ func TestForeignPublish(t *testing.T) {
 	args := []string{"-m", "itoolwire", "publish", dataset, "--base", base, "--name", name, "--broker", k.site.Address,
 		"--store", "disk:" + filepath.Join(k.site.Dir, "store")}
 	args = append(args, settings(oneRound)...)
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	t.Setenv("TRACEPARENT", trace)
 	if out := runPython(t, python, args...); !strings.Contains(out, "published run "+name) {
 		t.Errorf("it says %q", out)
 	}
@@ -147,6 +149,11 @@ func TestForeignPublish(t *testing.T) {
 	k.end()
 	if diff := cmp.Diff(policies(t, undisturbed), policies(t, k.site.Courier)); diff != "" {
 		t.Errorf("the policies differ (- published by itool, + in Python):\n%s", diff)
+	}
+	for m, err := range k.site.Broker.List(t.Context(), name, "pair.*.*") {
+		if err != nil || m.Header["traceparent"] != trace {
+			t.Errorf("%v is in trace %q, want the publisher's; %v", m.Address, m.Header["traceparent"], err)
+		}
 	}
 }
 

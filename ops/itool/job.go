@@ -46,8 +46,11 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 		return err
 	}
 	w.announce(ctx, a, e, isNew)
+	published := a.tracePublish(ctx, &w.Request)
 	j := newJob(a, s, e, w.Request, orCores(w.slots))
-	if err := j.Publish(ctx); err != nil {
+	err = j.Publish(ctx)
+	published(err)
+	if err != nil {
 		if isNew { // the folder has no run and no use
 			s.Close()
 			os.RemoveAll(w.dir)
@@ -106,7 +109,7 @@ func newJob(a *app, s *site.Site, e *engine, r job.Request, slots int) *job.Job 
 func newLocal(a *app, s *site.Site, e *engine, slots int) job.Local {
 	return job.Local{
 		Courier: s.Courier, Engine: e.Engine, Worker: workerName(e.device.Name()), Slots: slots, Log: a.log,
-		Judge: a.workersJudge(),
+		Judge: a.workersJudge(), Tracer: a.workersTracer(),
 	}
 }
 

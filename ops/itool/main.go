@@ -29,6 +29,7 @@ import (
 	"itool/ops/line"
 	"itool/ops/progress"
 	"itool/ops/site"
+	"itool/ops/telemetry"
 	"itool/stages/policy/kernel"
 )
 
@@ -94,8 +95,9 @@ type app struct {
 	kernels string // the kernel level to compute at; "" = the best
 	library string // of large products on a GPU: auto, if it is there, or off
 
-	judge  *judge.Judge  // of the user's own; nil: none
-	opened kernel.Device // of newDevice
+	judge  *judge.Judge      // of the user's own; nil: none
+	tracer *telemetry.Tracer // sends spans; nil: none are sent
+	opened kernel.Device     // of newDevice
 }
 
 // Exit codes, as the guide documents them.
@@ -168,6 +170,11 @@ func realMain(args []string, outFile, errFile *os.File) int {
 		return exitUsage
 	}
 	defer a.closeJudge()
+	if a.tracer, err = telemetry.Open(ctx, version(), a.log); err != nil {
+		fmt.Fprintln(stderr, "itool:", err)
+		return exitUsage
+	}
+	defer a.tracer.Close()
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(a)
 	var c *codedError

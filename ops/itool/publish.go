@@ -40,7 +40,10 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 	}
 	name := c.runName()
 	req := job.Request{Name: name, Base: base, BaseName: c.Base, Files: files, Config: cfg}
-	if err := job.Publish(ctx, s.Courier, e.Engine, req); err != nil {
+	published := a.tracePublish(ctx, &req)
+	err = job.Publish(ctx, s.Courier, e.Engine, req)
+	published(err)
+	if err != nil {
 		return err
 	}
 	if err := sayDatasets(ctx, a.out, s.Courier, name); err != nil {

@@ -80,7 +80,8 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 		<-ctx.Done()
 	} else {
 		w := job.NewWorker(s.Courier, name, chosen, c.engineFlags.slots(c.Slots), a.log)
-		w.AckWait, w.IdleUntil, w.Judge = c.AckWait, c.UntilIdle, a.workersJudge()
+		w.AckWait, w.IdleUntil = c.AckWait, c.UntilIdle
+		w.Judge, w.Tracer = a.workersJudge(), a.workersTracer()
 		if c.OfPool { // the pool decides when it leaves
 			w.IdleUntil, w.Leave = 0, untilEOF(os.Stdin)
 		}

@@ -39,6 +39,8 @@ type Request struct {
 	BaseName string   // by which a user named it, for exports; may be empty
 	Files    []string // dataset files
 	Config   config.Config
+
+	Traceparent string // of the span that publishes it; "": none
 }
 
 // Job is a whole run in this process.

@@ -18,12 +18,13 @@ type Local struct {
 	Worker  string // the name that records carry
 	Slots   int    // items in work at once, ≥ 1
 	Log     *slog.Logger
-	Judge   worker.Judge // of runs that name one; nil: none
+	Judge   worker.Judge  // of runs that name one; nil: none
+	Tracer  worker.Tracer // follows items; nil: nothing does
 }
 
 func (l Local) newWorker() *worker.Worker {
 	w := NewWorker(l.Courier, l.Worker, line.Stages(l.Engine), l.Slots, l.Log)
-	w.AckWait, w.Judge = AckWait, l.Judge
+	w.AckWait, w.Judge, w.Tracer = AckWait, l.Judge, l.Tracer
 	return w
 }
 

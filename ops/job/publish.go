@@ -45,7 +45,7 @@ func Publish(ctx context.Context, c *courier.Courier, e *policy.Engine, r Reques
 	}
 	return line.Publish(ctx, c, e, line.Request{
 		Run: r.Name, Seed: r.Config.Seed, Config: text, Digest: digest, ShardRows: r.Config.Line.ShardRows,
-		Base: r.Base, BaseName: r.BaseName, Files: r.Files, Created: created,
+		Base: r.Base, BaseName: r.BaseName, Files: r.Files, Created: created, Traceparent: r.Traceparent,
 	})
 }
 

@@ -32,6 +32,8 @@ type Request struct {
 	BaseName  string   // by which a user named it, for exports; may be empty
 	Files     []string // dataset files
 	Created   time.Time
+
+	Traceparent string // of the span that publishes it, for traces; may be empty
 }
 
 // Publish stores the base model and the dataset, then starts the run: a keeper does the rest.
@@ -42,7 +44,7 @@ func Publish(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	if err != nil {
 		return err
 	}
-	return Start(ctx, c, run)
+	return StartTraced(ctx, c, run, req.Traceparent)
 }
 
 // Prepare is the first half of Publish: it checks and stores everything that the run needs and
@@ -108,8 +110,14 @@ func identity(ctx context.Context, c *courier.Courier) (string, error) {
 
 // Start is the second half of Publish: it writes the message that wakes the keeper.
 func Start(ctx context.Context, c *courier.Courier, run schemas.Run) error {
+	return StartTraced(ctx, c, run, "")
+}
+
+// StartTraced is Start under a span, which all records of the run then name.
+func StartTraced(ctx context.Context, c *courier.Courier, run schemas.Run, traceparent string) error {
 	h := schemas.Header{
 		Run: run.Name, Key: schemas.KeyRun, Seed: run.Seed, Config: run.ConfigDigest, Policy: run.Base,
+		Traceparent: traceparent,
 	}
 	b, err := schemas.Encode(h, []schemas.Run{run})
 	if err != nil {

@@ -279,7 +279,8 @@ func (k *Keeper) outcome(ctx context.Context, s *runState, rd Round, r int, poli
 func (k *Keeper) header(s *runState, record string, r int, key, policy string) schemas.Header {
 	return schemas.Header{
 		Run: s.run.Name, Round: r, Key: key, Policy: policy, Config: s.run.ConfigDigest, Worker: k.Worker,
-		Seed: stages.Seed(s.run.Seed, fmt.Sprintf("%s/%s", record, key), r),
+		Traceparent: s.start.Header["traceparent"], // all items of a run are in the trace that published it
+		Seed:        stages.Seed(s.run.Seed, fmt.Sprintf("%s/%s", record, key), r),
 	}
 }
 

@@ -44,6 +44,8 @@ async def publish(broker, store, name, files, base, config, seed=1, row_format="
         "itool-policy": row["base"], "itool-config": row["config_digest"], "itool-schema": "run/v2",
         "itool-rows": "1", "itool-sha256": sha256(body),
     }
+    if trace := os.environ.get("TRACEPARENT"):  # all items of the run will be in this trace
+        headers["traceparent"] = trace
     stored = await broker.publish_once("RUNS", "itool.start." + name, body, headers)
     await broker.hint(name)
     return stored is not None
