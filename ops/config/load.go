@@ -237,6 +237,9 @@ func (l *loader) set(s string) error {
 	if !ok {
 		return fmt.Errorf("%s: write it as section.key=value", at)
 	}
+	if full := inSection(path); full != "" {
+		return fmt.Errorf("%s: unknown setting %s; did you mean %s?", at, path, full)
+	}
 	return l.put(at, path, func() (x any, err error) {
 		err = yaml.Unmarshal([]byte(text), &x)
 		return x, err

@@ -25,7 +25,7 @@ func Inputs(args, validation []string, cfg *split.Config) (files []string, err e
 			if errors.As(err, &at) {
 				err = at.Err
 			}
-			return "", fmt.Errorf("dataset %s: %w", path, err)
+			return "", fmt.Errorf("dataset %s: %w: check the path", path, err)
 		}
 		if other, taken := names[name]; taken && (cfg.Weights[name] != 0 || slices.Contains(cfg.ValidationFiles,
 			name)) {

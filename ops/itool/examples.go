@@ -17,6 +17,7 @@ import (
 // examplesCmd is `itool examples`.
 type examplesCmd struct {
 	target
+	overwriting
 	RunName    string   `arg:"" name:"run" help:"Name of the run."`
 	IDs        []string `arg:"" optional:"" name:"example" help:"Only these example IDs, of any part."`
 	Wrong      bool     `help:"Only those that policy --to answered wrongly." xor:"effect"`
@@ -43,6 +44,9 @@ func (c *examplesCmd) Run(ctx context.Context, a *app) error {
 	}
 	if c.Limit < 0 || !(c.Confidence >= 0 && c.Confidence <= 1) {
 		return coded(exitUsage, "--limit is 0 or more, --confidence within 0..1")
+	}
+	if err := c.check(c.Exclusions); err != nil {
+		return err
 	}
 	s, r, err := c.inspected(ctx, a, c.RunName)
 	if err != nil {

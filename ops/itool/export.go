@@ -24,7 +24,7 @@ import (
 type exportCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
-	Round   int    `default:"-2" help:"${export_round}"`
+	Round   int    `default:"-2" min:"-1" placeholder:"ROUND" help:"${export_round}"`
 	Out     string `required:"" placeholder:"DIR" help:"New folder to write; with --pairs or --gguf, a file."`
 	Merged  bool   `help:"Write a whole model with the adapter merged in, instead of the adapter."`
 	GGUF    bool   `name:"gguf" help:"With --merged: write one file for llama.cpp instead of a folder."`
@@ -34,6 +34,7 @@ type exportCmd struct {
 	Pairs   bool   `help:"${export_pairs}"`
 	IDs     bool   `name:"ids" help:"With --pairs: the tokens of prompt, chosen and rejected as well."`
 
+	overwriting
 	BaseName string `placeholder:"ORG/MODEL" help:"${export_base_name}"`
 }
 
@@ -47,6 +48,10 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 	}
 	if c.IDs && !c.Pairs || c.Pairs && c.Merged {
 		return coded(exitUsage, "--ids: only with --pairs; --pairs: not with --merged")
+	}
+	if c.Force && !c.Pairs {
+		return coded(exitUsage, "--force: only with --pairs; a folder or a model is never replaced: delete it, or give --out "+
+			"another name")
 	}
 	if c.Pairs {
 		return c.pairs(ctx, a)
@@ -76,6 +81,9 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 
 // pairs writes the pairs of a round, or of all rounds, for TRL.
 func (c *exportCmd) pairs(ctx context.Context, a *app) error {
+	if err := c.check(c.Out); err != nil {
+		return err
+	}
 	s, r, err := c.inspected(ctx, a, c.RunName)
 	if err != nil {
 		return err

@@ -35,6 +35,8 @@ func setLongHelp(k *kong.Kong) error {
 // that stands in the flag's tag: type_field.
 func longHelp() map[string]string {
 	return map[string]string{
+		"commands_complete": "Print a script that completes commands, flags, settings and runs in a shell: " +
+			"source <(itool completion bash).",
 		"commands_run": "Run everything on your dataset and model, in one process. The same command again " +
 			"resumes.",
 		"commands_conform": "Check a worker of one stage that you wrote, in any language, on a private broker and " +

@@ -35,42 +35,43 @@ import (
 
 // commands is the command line. A command's Run gets the context and the app.
 type commands struct {
-	Demo     demoCmd     `cmd:"" help:"Run everything on a small dataset and a small model, in one process."`
-	Run      runCmd      `cmd:"" help:"${commands_run}"`
-	Data     dataCmd     `cmd:"" help:"${commands_data}"`
-	Estimate estimateCmd `cmd:"" help:"${commands_estimate}"`
-	Publish  publishCmd  `cmd:"" help:"Start a run: store dataset and base model, then wake the workers."`
-	Work     workCmd     `cmd:"" help:"Work: on any stages, as the keeper, or all."`
-	Up       upCmd       `cmd:"" help:"Broker, store and keeper on this machine."`
-	Watch    watchCmd    `cmd:"" help:"Watch a run until it ends."`
-	Runs     runsCmd     `cmd:"" help:"List the runs."`
-	UI       uiCmd       `cmd:"" name:"ui" help:"${commands_ui}"`
-	Failed   failedCmd   `cmd:"" help:"List the items that a run gave up, and what to do about them."`
-	Eval     evalCmd     `cmd:"" help:"${commands_eval}"`
-	Report   reportCmd   `cmd:"" help:"Say what a run did and what it gained."`
-	Examples examplesCmd `cmd:"" help:"${commands_examples}"`
-	Tree     treeCmd     `cmd:"" help:"${commands_tree}"`
-	Trace    traceCmd    `cmd:"" help:"${commands_trace}"`
-	Export   exportCmd   `cmd:"" help:"Write a policy as a PEFT adapter, or merged into its base."`
-	Import   importCmd   `cmd:"" help:"${commands_import}"`
-	Quantize quantizeCmd `cmd:"" help:"${commands_quantize}"`
-	Serve    serveCmd    `cmd:"" help:"${commands_serve}"`
-	Chat     chatCmd     `cmd:"" help:"${commands_chat}"`
-	Lab      labCmd      `cmd:"" help:"${commands_lab}"`
-	Fork     forkCmd     `cmd:"" help:"${commands_fork}"`
-	Resume   resumeCmd   `cmd:"" help:"${commands_resume}"`
-	GC       gcCmd       `cmd:"" name:"gc" help:"${commands_gc}"`
-	Fsck     fsckCmd     `cmd:"" help:"${commands_fsck}"`
-	Cancel   cancelCmd   `cmd:"" help:"Cancel a run; its workers stop within a heartbeat."`
-	Retire   retireCmd   `cmd:"" help:"${commands_retire}"`
-	Quota    quotaCmd    `cmd:"" help:"Give a run more room at the broker, or less."`
-	Doctor   doctorCmd   `cmd:"" help:"Check this machine, and the broker and store if they are given."`
-	Deploy   deployCmd   `cmd:"" name:"deploy-config" help:"${commands_deploy}"`
-	Conform  conformCmd  `cmd:"" help:"${commands_conform}"`
-	Init     initCmd     `cmd:"" help:"Write the default configuration, commented, as YAML."`
-	Synth    synthCmd    `cmd:"" help:"Make a dataset of tool-use conversations."`
-	Pretrain pretrainCmd `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`
-	Build    versionCmd  `cmd:"" name:"version" help:"${commands_build}"`
+	Demo     demoCmd       `cmd:"" help:"Run everything on a small dataset and a small model, in one process."`
+	Run      runCmd        `cmd:"" help:"${commands_run}"`
+	Data     dataCmd       `cmd:"" help:"${commands_data}"`
+	Estimate estimateCmd   `cmd:"" help:"${commands_estimate}"`
+	Publish  publishCmd    `cmd:"" help:"Start a run: store dataset and base model, then wake the workers."`
+	Work     workCmd       `cmd:"" help:"Work: on any stages, as the keeper, or all."`
+	Up       upCmd         `cmd:"" help:"Broker, store and keeper on this machine."`
+	Watch    watchCmd      `cmd:"" help:"Watch a run until it ends."`
+	Runs     runsCmd       `cmd:"" help:"List the runs."`
+	UI       uiCmd         `cmd:"" name:"ui" help:"${commands_ui}"`
+	Failed   failedCmd     `cmd:"" help:"List the items that a run gave up, and what to do about them."`
+	Eval     evalCmd       `cmd:"" help:"${commands_eval}"`
+	Report   reportCmd     `cmd:"" help:"Say what a run did and what it gained."`
+	Examples examplesCmd   `cmd:"" help:"${commands_examples}"`
+	Tree     treeCmd       `cmd:"" help:"${commands_tree}"`
+	Trace    traceCmd      `cmd:"" help:"${commands_trace}"`
+	Export   exportCmd     `cmd:"" help:"Write a policy as a PEFT adapter, or merged into its base."`
+	Import   importCmd     `cmd:"" help:"${commands_import}"`
+	Quantize quantizeCmd   `cmd:"" help:"${commands_quantize}"`
+	Serve    serveCmd      `cmd:"" help:"${commands_serve}"`
+	Chat     chatCmd       `cmd:"" help:"${commands_chat}"`
+	Lab      labCmd        `cmd:"" help:"${commands_lab}"`
+	Fork     forkCmd       `cmd:"" help:"${commands_fork}"`
+	Resume   resumeCmd     `cmd:"" help:"${commands_resume}"`
+	GC       gcCmd         `cmd:"" name:"gc" help:"${commands_gc}"`
+	Fsck     fsckCmd       `cmd:"" help:"${commands_fsck}"`
+	Cancel   cancelCmd     `cmd:"" help:"Cancel a run; its workers stop within a heartbeat."`
+	Retire   retireCmd     `cmd:"" help:"${commands_retire}"`
+	Quota    quotaCmd      `cmd:"" help:"Give a run more room at the broker, or less."`
+	Doctor   doctorCmd     `cmd:"" help:"Check this machine, and the broker and store if they are given."`
+	Deploy   deployCmd     `cmd:"" name:"deploy-config" help:"${commands_deploy}"`
+	Conform  conformCmd    `cmd:"" help:"${commands_conform}"`
+	Init     initCmd       `cmd:"" help:"Write the default configuration, commented, as YAML."`
+	Synth    synthCmd      `cmd:"" help:"Make a dataset of tool-use conversations."`
+	Pretrain pretrainCmd   `cmd:"" help:"Make a small base model from nothing, as the demo's was made."`
+	Complete completionCmd `cmd:"" name:"completion" help:"${commands_complete}"`
+	Build    versionCmd    `cmd:"" name:"version" help:"${commands_build}"`
 
 	Cache   string `env:"ITOOL_CACHE" placeholder:"DIR" help:"${commands_cache}"`
 	Device  string `env:"ITOOL_DEVICE" placeholder:"DEVICE" help:"${commands_device}"`
@@ -141,10 +142,7 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	given := secrets(args, os.Environ())
 	stdout, stderr := hide(outFile, given), hideLogins(errFile, given)
 	var cmds commands
-	vars := kong.Vars{"up_dir": upDir, "version": readBuild().String(),
-		"stages": strings.Join(stageNames(line.Stages(nil)), ", ")}
-	parser, err := kong.New(&cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(), vars,
-		kong.PostBuild(setLongHelp), kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	parser, err := newKong(&cmds, stdout, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "itool:", err)
 		return exitError
@@ -152,9 +150,13 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	kctx, err := parser.Parse(args)
+	if args[0] == completeVerb {
+		complete(stdout, parser.Model, args[1:])
+		return 0
+	}
+	kctx, err := parse(parser, args)
 	if err != nil {
-		fmt.Fprintf(stderr, "itool: %v\nSee itool --help.\n", err)
+		fmt.Fprintf(stderr, "itool: %v\n%s\n", err, seeHelp(kctx))
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -166,7 +168,7 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	a.cache, a.device, a.kernels = cmds.Cache, cmds.Device, cmds.Kernels
 	a.library = cmds.Library
 	if a.judge, err = cmds.judging.open(); err != nil {
-		fmt.Fprintln(stderr, "itool:", err)
+		fmt.Fprintf(stderr, "itool: %v\n%s\n", err, seeHelp(kctx))
 		return exitUsage
 	}
 	defer a.closeJudge()
@@ -182,18 +184,31 @@ func realMain(args []string, outFile, errFile *os.File) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &c):
+	case errors.As(err, &c) && c.code != exitUsage && c.code != exitError:
 		fmt.Fprintln(stderr, "itool:", err)
 		return c.code
-	case errors.As(err, &usage):
-		fmt.Fprintln(stderr, "itool:", err)
+	case c != nil || errors.As(err, &usage):
+		fmt.Fprintf(stderr, "itool: %v\n%s\n", err, seeHelp(kctx))
+		if c != nil {
+			return c.code
+		}
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "itool: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintln(stderr, "itool:", err)
+	fmt.Fprintf(stderr, "itool: %v\n%s\n", err, seeHelp(kctx))
 	return exitError
+}
+
+// newKong makes the parser of command lines.
+func newKong(cmds *commands, stdout, stderr io.Writer) (*kong.Kong, error) {
+	vars := kong.Vars{
+		"up_dir": upDir, "version": readBuild().String(), "stages": strings.Join(stageNames(line.Stages(nil)), ", "),
+	}
+	return kong.New(cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(), vars,
+		kong.PostBuild(setLongHelp), kong.PostBuild(setExamples), kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 
 func newApp(stdout, stderr io.Writer, bars *progress.Bars, verbose bool) *app {

@@ -13,6 +13,7 @@ import (
 // reportCmd is `itool report`.
 type reportCmd struct {
 	target
+	overwriting
 	RunName string `arg:"" name:"run" help:"Name of the run."`
 	HTML    string `name:"html" placeholder:"FILE" help:"Write one self-contained page as well."`
 	Full    bool   `help:"${report_full}"`
@@ -23,6 +24,9 @@ type reportCmd struct {
 func (c *reportCmd) Run(ctx context.Context, a *app) error {
 	if c.Errors {
 		return c.errors(ctx, a)
+	}
+	if err := c.check(c.HTML); err != nil {
+		return err
 	}
 	s, r, retired, err := c.reported(ctx, a, c.RunName)
 	if err != nil {

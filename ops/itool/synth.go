@@ -21,9 +21,13 @@ type synthCmd struct {
 	AnyOrder bool   `help:"Shuffle the arguments of each call: they have names, so any order is right."`
 	Folds    int    `help:"Cut the world's tools and values into so many folds that share none; 0: one world."`
 	Fold     int    `help:"The fold to draw from: train on one, hold out another."`
+	overwriting
 }
 
 func (c *synthCmd) Run(_ context.Context, a *app) error {
+	if err := c.check(c.Out); err != nil {
+		return err
+	}
 	cfg := synth.Default()
 	cfg.Rows, cfg.Seed, cfg.Tools, cfg.Calls, cfg.Turns = c.Rows, c.Seed, c.Tools, c.Calls, c.Turns
 	cfg.AnyOrder, cfg.Fold, cfg.Folds = c.AnyOrder, c.Fold, c.Folds

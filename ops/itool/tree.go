@@ -15,7 +15,7 @@ type treeCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
 	Example string `arg:"" optional:"" help:"Example ID, or the tree's name in other commands: ROUND/EXAMPLE."`
-	Round   int    `default:"-2" help:"${tree_round}"`
+	Round   int    `default:"-2" min:"-1" placeholder:"ROUND" help:"${tree_round}"`
 	List    bool   `help:"List the trees instead of showing one."`
 	Mixed   bool   `help:"With --list: only trees with right and wrong answers."`
 	Pairs   bool   `help:"With --list: only trees that gave a pair." xor:"pairs"`

@@ -15,7 +15,7 @@ import (
 // upCmd is `itool up`: what workers on this machine need besides themselves.
 type upCmd struct {
 	AckWait time.Duration `default:"60s" help:"${up_ackwait}"`
-	Port    int           `default:"4222" help:"Port of the broker on 127.0.0.1; -1: any free one."`
+	Port    int           `default:"4222" min:"-1" help:"Port of the broker on 127.0.0.1; -1: any free one."`
 	Dir     string        `default:"${up_dir}" placeholder:"DIR" help:"Folder for broker and store."`
 	NoToken bool          `help:"Let everybody on this machine reach the broker, without the token in DIR."`
 	Store   string        `env:"ITOOL_STORE" placeholder:"STORE" help:"${up_store}"`

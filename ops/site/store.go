@@ -115,6 +115,9 @@ func FolderStore(dir string) (spec string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "disk:" + filepath.Join(dir, "store"), nil
 	}
+	if st, statErr := os.Stat(dir); statErr == nil && !st.IsDir() {
+		return "", usage("%s is a file: give a folder", dir)
+	}
 	return string(b), err
 }
 

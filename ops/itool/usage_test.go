@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// here runs one command in this process. It is for commands that end at once.
+func here(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	dir := t.TempDir()
+	var files [2]*os.File
+	for i := range files {
+		f, err := os.Create(filepath.Join(dir, []string{"out", "errs"}[i]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	code = realMain(args, files[0], files[1])
+	var texts [2]string
+	for i, f := range files {
+		text, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = string(text)
+	}
+	return code, texts[0], texts[1]
+}
+
+// TestWrongUsage: every message says where, what and what to do, and names the help of its verb; the exit code says
+// of what kind it is. No file is changed.
+func TestWrongUsage(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"ITOOL_BROKER", "ITOOL_STORE", "ITOOL_KERNELS", "ITOOL_DEVICE"} {
+		t.Setenv(name, "")
+	}
+	for name, text := range map[string]string{
+		"there.txt": "hello", "rows.jsonl": `{"a":1}` + "\n", "itool.yaml": "expand:\n  widht: 3\n", "bare.json": `"text"`,
+		"itool-runs/r1/broker/jetstream/$G/streams/RUN_r1/meta": "",
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		line string
+		code int
+		want []string // place, cause and remedy
+	}{
+		// The command line.
+		{"runx", exitUsage, []string{"no command runx", `did you mean one of "run", "runs"`, "See itool --help"}},
+		{"reprot r1", exitUsage, []string{"no command reprot", `"report"`}},
+		{"eval --modle x", exitUsage, []string{"--modle", `did you mean "--model"`, "See itool eval --help"}},
+		{"run rows.jsonl --rounds 3", exitUsage, []string{"--rounds", "it is a setting", "--set line.rounds=3", "run --help"}},
+		{"run rows.jsonl --rounds=3", exitUsage, []string{"--set line.rounds=3"}},
+		{"run rows.jsonl --learning-rate 1e-4", exitUsage, []string{"--set update.rate=1e-4 or --set warmup.rate=1e-4"}},
+		{"publish rows.jsonl --lora-rank 8", exitUsage, []string{"--set update.rank=8 or --set warmup.rank=8"}},
+		{"report r1 --rounds 3", exitUsage, []string{"unknown flag --rounds", "See itool report --help"}},
+		{"report", exitUsage, []string{"which run? In ./itool-runs there are: r1", "See itool report --help"}},
+		{"run", exitUsage, []string{"which dataset?", "itool synth", "See itool run --help"}},
+		{"export r1", exitUsage, []string{"--out", "See itool export --help"}},
+		{"demo --slots -1", exitUsage, []string{"--slots: -1 is below 0", "See itool demo --help"}},
+		{"run rows.jsonl --slots=-1", exitUsage, []string{"--slots: -1 is below 0"}},
+		{"estimate rows.jsonl --price -0.5", exitUsage, []string{"--price: -0.5 is below 0"}},
+		{"estimate rows.jsonl --price nan", exitUsage, []string{"--price"}},
+		{"synth -o new.jsonl --rows -5", exitUsage, []string{"--rows: -5 is below 0"}},
+		{"examples r1 --limit -1", exitUsage, []string{"--limit: -1 is below 0"}},
+		{"watch r1 --patience -5s", exitUsage, []string{"--patience: -5s is below 0"}},
+		{"tree r1 --round -2", exitUsage, []string{"--round: -2 is below -1"}},
+		{"examples r1 --part tset", exitUsage, []string{"--part", `"test"`, `"tset"`}},
+		{"tree r1", exitUsage, []string{"which example?", "itool tree RUN --list"}},
+		{"work expnd", exitUsage, []string{`no stage "expnd"`, "expand", "keeper"}},
+		{"completion tcsh", exitUsage, []string{"bash", "fish", `"tcsh"`}},
+		{"up --port 0", exitUsage, []string{"--port 0", "1..65535"}},
+		// Settings.
+		{"run rows.jsonl --set line.round=3", exitError, []string{"--set line.round=3", "did you mean rounds?"}},
+		{"run rows.jsonl --set rounds=3", exitError, []string{"--set rounds=3", "did you mean line.rounds?"}},
+		{"run rows.jsonl --set line.rounds", exitError, []string{"--set line.rounds", "section.key=value"}},
+		{"run rows.jsonl --set line.rounds=x", exitError, []string{"--set line.rounds=x", "int is needed"}},
+		{"run rows.jsonl --set line.rounds=-1", exitError, []string{"--set line.rounds=-1", "below 0"}},
+		{"run rows.jsonl --config itool.yaml", exitError, []string{"itool.yaml:2", "expand.widht", "did you mean width?"}},
+		// Files and models.
+		{"run nosuch.jsonl", exitUsage, []string{"nosuch.jsonl", "no such file", "check the path", "See itool run --help"}},
+		{"data rows.jsonl", exitError, []string{"rows.jsonl", "unknown rows with the fields a", "split.columns"}},
+		{"data there.txt", exitError, []string{"there.txt", "begins with 'h'", "JSON"}},
+		{"run rows.jsonl --base org/model", exitUsage, []string{"--base org/model", "downloads nothing", "hf download"}},
+		{"run rows.jsonl --base nosuch", exitUsage, []string{"--base nosuch", "no such folder, GGUF file or run"}},
+		{"run rows.jsonl --device gpu", exitUsage, []string{"--device", `"gpu"`, "cuda:N"}},
+		{"run rows.jsonl --kernels mmx", exitUsage, []string{"--kernels", `"mmx"`, ", go"}},
+		{"import there.txt --out model", exitError, []string{"there.txt", "no GGUF file", "download failed"}},
+		{"lab there.txt", exitError, []string{"there.txt:1", "key: value"}},
+		{"eval --bench rows.jsonl", exitUsage, []string{"say what answers", "--model", "--endpoint"}},
+		{"init --for nosuch", exitUsage, []string{`--for "nosuch"`, "qwen3-4b"}},
+		{"quota r1 3", exitUsage, []string{`"3"`, "512MiB"}},
+		{"up --dir there.txt", exitUsage, []string{"there.txt is a file", "give a folder"}},
+		// Files that are there.
+		{"init itool.yaml", exitError, []string{"itool.yaml is there already", "--force"}},
+		{"synth -o there.txt", exitError, []string{"there.txt is there already", "--force"}},
+		{"report r1 --html there.txt", exitError, []string{"there.txt is there already", "--force"}},
+		{"export r1 --pairs --out there.txt", exitError, []string{"there.txt is there already", "--force"}},
+		{"examples r1 --suspects --exclusions there.txt", exitError, []string{"there.txt is there already", "--force"}},
+		// Runs.
+		{"report r2", exitError, []string{"no run named r2", "in ./itool-runs there are: r1", "--dir"}},
+		{"report r2 --dir itool-runs", exitError, []string{"no run named r2 in itool-runs", "there are: r1"}},
+		{"failed r1 --dir nosuch", exitError, []string{"nosuch holds no run", "itool run"}},
+		{"resume r2", exitError, []string{"r2 holds no run", "there are: r1"}},
+		{"publish rows.jsonl", exitUsage, []string{"no broker is given", "--dir"}},
+		{"runs --broker nats://127.0.0.1:1", exitUsage, []string{"--store is missing", "disk:PATH"}},
+		{"runs --broker nats://127.0.0.1:1 --store foo:x", exitUsage, []string{`--store "foo:x"`, "minio://"}},
+	} {
+		t.Run(c.line, func(t *testing.T) {
+			code, out, errs := here(t, strings.Fields(c.line)...)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			for _, want := range append(c.want, "itool: ", "See itool ") {
+				if !strings.Contains(errs, want) {
+					t.Errorf("the message lacks %q:\n%s%s", want, out, errs)
+				}
+			}
+			for _, bad := range []string{"panic", "goroutine", "<nil>", "%!"} {
+				if strings.Contains(errs, bad) {
+					t.Errorf("the message holds %q:\n%s", bad, errs)
+				}
+			}
+		})
+	}
+	if text, err := os.ReadFile("there.txt"); err != nil || string(text) != "hello" {
+		t.Errorf("there.txt is now %q, %v", text, err)
+	}
+}
+
+func newParser(t *testing.T) *kong.Kong {
+	t.Helper()
+	var cmds commands
+	k, err := newKong(&cmds, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestExamplesOfHelp: every command has an example, and each is a command line that is understood. Internal defaults
+// are not shown.
+func TestExamplesOfHelp(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, file := range []string{"train.jsonl", "test.jsonl", "dev.jsonl", "itool.yaml", "model.gguf", "try.yaml", "tools.json"} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := examplesOfCommands()
+	for _, verb := range newParser(t).Model.Children {
+		if len(all[verb.Name]) == 0 || !strings.Contains(verb.Detail, all[verb.Name][0]) {
+			t.Errorf("itool %s --help has no example", verb.Name)
+		}
+		for _, line := range all[verb.Name] {
+			words := strings.Fields(strings.ReplaceAll(line, "'parameter value'", "value"))
+			kctx, err := parse(newParser(t), words[1:])
+			if err != nil || verbOf(kctx) != verb.Name {
+				t.Errorf("%s: %v", line, err)
+			}
+		}
+		for _, f := range verb.Flags {
+			if strings.Contains(f.FormatPlaceHolder(), "-2") {
+				t.Errorf("itool %s --help shows --%s=%s", verb.Name, f.Name, f.FormatPlaceHolder())
+			}
+		}
+	}
+}
+
+// TestComplete: verbs, flags, settings, runs and values are offered where they fit.
+func TestComplete(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.MkdirAll("itool-runs/first/broker", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		words []string
+		want  string // all that is offered
+	}{
+		{[]string{"rep"}, "report"},
+		{[]string{"report", ""}, "first"},
+		{[]string{"--device", "c"}, "cpu cuda:0"},
+		{[]string{"--device", "cpu", "rep"}, "report"},
+		{[]string{"report", "first", "--htm"}, "--html"},
+		{[]string{"report", "first", ""}, ""},
+		{[]string{"report", "--html", ""}, ""}, // a file's name
+		{[]string{"run", "--set", "line.ro"}, "line.rounds="},
+		{[]string{"work", "split", "sel"}, "select"},
+		{[]string{"eval", "--run", ""}, "first"},
+		{[]string{"examples", "first", "--part", "t"}, "test train"},
+		{[]string{"completion", "z"}, "zsh"},
+		{[]string{"__comp"}, ""},
+	} {
+		var out bytes.Buffer
+		complete(&out, newParser(t).Model, c.words)
+		if got := strings.Join(strings.Fields(out.String()), " "); got != c.want {
+			t.Errorf("%q: %q, want %q", c.words, got, c.want)
+		}
+	}
+}
+
+// TestCompletionScripts: the shells that are here read the scripts, and bash completes with its own.
+func TestCompletionScripts(t *testing.T) {
+	for shell, script := range map[string]string{"bash": completionBash, "zsh": completionZsh, "fish": completionFish} {
+		t.Run(shell, func(t *testing.T) {
+			path, err := exec.LookPath(shell)
+			if err != nil {
+				t.Skipf("no %s here to read the script", shell)
+			}
+			c := exec.Command(path, "-n")
+			c.Stdin = strings.NewReader(script)
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if shell != "bash" {
+				return
+			}
+			self := "itool() { ITOOL_TEST_AS_BINARY=1 " + shellQuote(os.Args[0]) + ` "$@"; }` + "\n"
+			ask := "COMP_WORDS=(itool run --set line.ro); COMP_CWORD=3; _itool; echo \"${COMPREPLY[@]}\"\n"
+			c = exec.Command(path, "-c", self+script+ask)
+			out, err := c.Output()
+			if err != nil || strings.TrimSpace(string(out)) != "line.rounds=" {
+				t.Errorf("bash completes %q, %v", out, err)
+			}
+		})
+	}
+}
