@@ -32,7 +32,8 @@ func (l *serverLog) Warnf(format string, v ...any) {
 // confirmed.
 func mended(line string) bool {
 	for _, part := range []string{
-		"] Stream state ", " state from index errored: ", " is outdated; attempting to recover ", "State took ", "Config took ",
+		"] Stream state ", " state from index errored: ", " is outdated; attempting to recover ", "State took ",
+		"Config took ",
 	} {
 		if strings.Contains(line, part) {
 			return true

@@ -27,7 +27,7 @@ type evalCmd struct {
 	Model         string `placeholder:"MODEL" help:"${eval_model}"`
 	Adapter       string `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
 	RunName       string `name:"run" placeholder:"NAME" help:"Ask a policy of this run."`
-	Round         int    `default:"-2" min:"-1" placeholder:"ROUND" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
+	Round         int    `default:"-2" min:"-1" placeholder:"ROUND" help:"${policy_round}"`
 	ToolsIn       string `enum:"template,system" default:"template" help:"${serve_tools_in}"`
 	Weights       string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
 	Endpoint      string `placeholder:"URL" help:"${eval_endpoint}"`

@@ -119,8 +119,9 @@ func longHelp() map[string]string {
 			"that searched; default: all rounds.",
 		"export_pairs": "Write the preference pairs as JSON lines instead, in TRL's conversational format: prompt, " +
 			"chosen, rejected, tools.",
-		"report_full": "Print all tables: data, errors by type, diagnostics, the funnel, pairs, training, settings that differ " +
-			"from the paper, times.",
+		"policy_round": "Policy of this round of the run: 0 is the warm-up; default: the last one.",
+		"report_full": "Print all tables: data, errors by type, diagnostics, the funnel, pairs, training, settings " +
+			"that differ from the paper, times.",
 		"report_errors": "Print which errors went, stayed and came with each policy, by type, tool and parameter, " +
 			"and how readily it calls.",
 		"eval_model": "Ask this model: a folder in Hugging Face format, or a GGUF file.",

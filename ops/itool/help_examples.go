@@ -32,7 +32,8 @@ func examplesOfCommands() map[string][]string {
 		},
 		"publish": {"itool publish train.jsonl --base ./my-model --dir itool-up"},
 		"work": {
-			"itool work all --dir itool-up", "itool work expand filter --broker nats://10.0.0.1:4222 --store disk:/shared/store",
+			"itool work all --dir itool-up",
+			"itool work expand filter --broker nats://10.0.0.1:4222 --store disk:/shared/store",
 			"itool work expand --workers 0..16 --dir itool-up",
 		},
 		"up":    {"itool up", "itool up --dir /data/itool --port 4333"},

@@ -10,13 +10,16 @@ import (
 func TestFindLocal(t *testing.T) {
 	parent := t.TempDir()
 	for _, dir := range []string{
-		"r1/broker/jetstream/$G/streams/RUN_r1", "r1/broker/jetstream/$G/streams/RUN_fork", "retired/broker", "other/store",
+		"r1/broker/jetstream/$G/streams/RUN_r1", "r1/broker/jetstream/$G/streams/RUN_fork",
+		"retired/broker", "other/store",
 	} {
 		if err := os.MkdirAll(filepath.Join(parent, filepath.FromSlash(dir)), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for run, want := range map[string]string{"r1": "r1", "fork": "r1", "retired": "retired", "other": "", "r2": "", "": ""} {
+	for run, want := range map[string]string{
+		"r1": "r1", "fork": "r1", "retired": "retired", "other": "", "r2": "", "": "",
+	} {
 		if want != "" {
 			want = filepath.Join(parent, want)
 		}

@@ -27,7 +27,7 @@ type runsCmd struct {
 type runStatus struct {
 	Run     string            `json:"run"`
 	Dir     string            `json:"dir,omitempty"` // its folder, where several were looked into
-	Status  string            `json:"status"`        // published, running, waiting, stalled, retired, or that of schemas.End
+	Status  string            `json:"status"`        // a constant below, or that of schemas.End
 	Detail  string            `json:"detail,omitempty"`
 	Failed  int               `json:"failed"`            // items that were given up
 	Rounds  []roundStatus     `json:"rounds,omitempty"`  // in the order of the line

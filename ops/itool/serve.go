@@ -46,7 +46,7 @@ type serveCmd struct {
 type policyFlags struct {
 	target
 	RunName string `arg:"" optional:"" name:"run" help:"Take a policy of this run."`
-	Round   int    `default:"-2" min:"-1" placeholder:"ROUND" help:"Policy of this round of the run: 0 is the warm-up; default: the last one."`
+	Round   int    `default:"-2" min:"-1" placeholder:"ROUND" help:"${policy_round}"`
 	Model   string `placeholder:"MODEL" help:"${serve_model}"`
 	Adapter string `placeholder:"DIR" help:"With --model: put the PEFT adapter in this folder on it."`
 	Weights string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`

@@ -26,7 +26,8 @@ func shellLine(words ...string) string {
 // shellQuote quotes a word that a shell would not take as it is.
 func shellQuote(word string) string {
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,@%+", r)
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		return letter || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,@%+", r)
 	}
 	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
 		return word

@@ -7,7 +7,9 @@ import (
 
 // TestShellLine: a shell reads the words back as they were.
 func TestShellLine(t *testing.T) {
-	words := []string{"itool", "run", "my data.json", "--set", `split.test_files=["it's.jsonl"]`, "$HOME", "`date`", "", "a=b"}
+	words := []string{
+		"itool", "run", "my data.json", "--set", `split.test_files=["it's.jsonl"]`, "$HOME", "`date`", "", "a=b",
+	}
 	line := shellLine(words...)
 	const want = `itool run 'my data.json' --set 'split.test_files=["it'\''s.jsonl"]' '$HOME' '` + "`date`" + `' '' a=b`
 	if line != want {

@@ -66,7 +66,8 @@ func (t target) folder(run string) (string, error) {
 		case len(all) > 0 && run != "":
 			return "", fmt.Errorf("there is no run named %s in %s; there are: %s", run, t.Dir, names(all))
 		case len(all) > 0:
-			return "", fmt.Errorf("%s has a folder for each run: say which, such as --dir %s", t.Dir, shellQuote(all[0].Dir))
+			return "", fmt.Errorf("%s has a folder for each run: say which, such as --dir %s", t.Dir,
+				shellQuote(all[0].Dir))
 		}
 		return "", fmt.Errorf("%s holds no run: give the folder that `itool run` or `itool up` wrote", t.Dir)
 	}
@@ -78,7 +79,8 @@ func (t target) folder(run string) (string, error) {
 		return upDir, nil
 	}
 	if here := elsewhere("in ./" + runsDir + " there are: %s"); run != "" && here != "" {
-		return "", fmt.Errorf("there is no run named %s; %s; of other places say --dir, or --broker and --store", run, here)
+		return "", fmt.Errorf("there is no run named %s; %s; of other places say --dir, or --broker and --store", run,
+			here)
 	}
 	return "", coded(exitUsage, "no broker is given: say --broker and --store, or --dir with the folder of "+
 		"`itool up` or of a run%s", elsewhere(" (in ./"+runsDir+": %s)"))

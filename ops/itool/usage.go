@@ -145,7 +145,8 @@ func setInstead(flag string, kctx *kong.Context, args []string) string {
 var namesElsewhere = map[string]string{
 	"learning_rate": "rate", "lr": "rate", "num_train_epochs": "epochs", "num_epochs": "epochs", "lora_r": "rank",
 	"lora_rank": "rank", "lora_alpha": "alpha", "lora_target": "targets", "lora_target_modules": "targets",
-	"max_length": "max_tokens", "max_seq_length": "max_tokens", "cutoff_len": "max_tokens", "sequence_len": "max_tokens",
+	"max_length": "max_tokens", "max_seq_length": "max_tokens", "cutoff_len": "max_tokens",
+	"sequence_len":                "max_tokens",
 	"per_device_train_batch_size": "batch_size", "micro_batch_size": "batch_size", "max_grad_norm": "clip",
 	"num_rounds": "rounds", "iterations": "rounds", "test_size": "test_share", "val_size": "validation_share",
 	"simpo_gamma": "gamma", "pref_beta": "beta",

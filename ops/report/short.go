@@ -61,9 +61,8 @@ func (r *Report) shortAccuracy(w *printer) {
 		case p.Round >= 0:
 			change = p.Status
 		}
-		rows = append(rows, []string{
-			p.Name, fmt.Sprintf("%.0f %% (%.0f to %.0f)", 100*h.Mean, 100*h.Low, 100*h.High), change, won(p.Accuracy.Gain),
-		})
+		right := fmt.Sprintf("%.0f %% (%.0f to %.0f)", 100*h.Mean, 100*h.Low, 100*h.High)
+		rows = append(rows, []string{p.Name, right, change, won(p.Accuracy.Gain)})
 		asked, parts = h, p.Accuracy.Parts
 	}
 	if len(rows) == 0 {

@@ -25,7 +25,8 @@ func TestShort(t *testing.T) {
 		wants []string
 	}{
 		{"a good run", good, []string{
-			"The rounds helped: +22 points (11 to 33)", "  base      50 % (40 to 60)", "  round 7   50 % ", "−5 (−10 to 20)",
+			"The rounds helped: +22 points (11 to 33)", "  base      50 % (40 to 60)", "  round 7   50 % ",
+			"−5 (−10 to 20)",
 			"of 100 test + validation rows that want a call",
 			"parameter value −59, tool name −1, code syntax +11", "next: take the adapter: itool export r1",
 			"itool report r1 --full", "itool examples r1 --wrong",
