@@ -112,20 +112,22 @@ func (c *runsCmd) all(ctx context.Context, a *app) (all []runStatus, err error) 
 }
 
 func (t target) statuses(ctx context.Context, a *app) ([]runStatus, error) {
-	s, err := t.open(ctx, a, "")
+	s, waits, err := t.openToLook(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	return runStatuses(ctx, s.Courier)
+	return runStatuses(ctx, s.Courier, waits)
 }
 
-// runStatuses looks at every run; the retired ones come last. It is never nil.
-func runStatuses(ctx context.Context, c *courier.Courier) ([]runStatus, error) {
+// runStatuses looks at every run; the retired ones, which the store knows, come last. It is never nil. away says
+// that the store does not answer.
+func runStatuses(ctx context.Context, c *courier.Courier, away []courier.Waiting) ([]runStatus, error) {
 	waits, err := c.Waiting(ctx)
 	if err != nil {
 		return nil, err
 	}
+	waits = append(waits, away...)
 	all, started := []runStatus{}, map[string]bool{}
 	for m, err := range c.Broker.Started(ctx) {
 		if err != nil {
@@ -137,6 +139,9 @@ func runStatuses(ctx context.Context, c *courier.Courier) ([]runStatus, error) {
 		}
 		started[m.Run] = true
 		all = append(all, r)
+	}
+	if len(away) > 0 {
+		return all, nil
 	}
 	retired, err := retire.List(ctx, c)
 	if err != nil {
