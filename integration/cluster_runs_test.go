@@ -138,6 +138,7 @@ func TestStoreAway(t *testing.T) {
 	quiet := policies(t, inOneProcess(t, oneRound))
 	k := up(t, "--store", "minio://"+s.Endpoint+"/away")
 	k.publish(oneRound)
+	watch := rig.Start(t, k.site.Dir, append([]string{"watch", name}, k.where...)...)
 	for _, stage := range []string{"split", "warmup", "score", "select", "expand", "filter", "update"} {
 		k.work(stage)
 	}
@@ -145,7 +146,6 @@ func TestStoreAway(t *testing.T) {
 		_, err := k.site.Courier.Policy(t.Context(), name, 0)
 		return err == nil
 	})
-	watch := rig.Start(t, k.site.Dir, append([]string{"watch", name}, k.where...)...)
 	s.Kill()
 	gone := time.Now()
 	said := map[string]string{} // what waits, by stage; "keeper and others" for those of all runs
@@ -154,7 +154,7 @@ func TestStoreAway(t *testing.T) {
 	}
 	for verb, want := range map[string]int{"runs": 0, "report " + name: 1} { // what a run did lies in the store
 		out, errs, code := rig.Itool(t, k.site.Dir, append(strings.Fields(verb), k.where...)...)
-		line := lineWith(out+errs, "store")
+		line := lineWith(out+errs, "stor") // store: …, storage/minio: …
 		if line == "" || code != want {
 			t.Errorf("itool %s says nothing of the store: exit code %d\n%s%s", verb, code, out, errs)
 		}

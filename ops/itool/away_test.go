@@ -16,7 +16,8 @@ func TestRunsWithoutStore(t *testing.T) {
 	file, base := writeRows(t, t.TempDir(), 8), writeBase(t, t.TempDir(), nil)
 	up, _ := upIn(t, dir)
 	defer stop(t, up)
-	expect(t, dir, 0, "published run r1", append([]string{"publish", file, "--base", base, "--name", "r1"}, small...)...)
+	publish := append([]string{"publish", file, "--base", base, "--name", "r1"}, small...)
+	expect(t, dir, 0, "published run r1", publish...)
 	waitFor(t, func() bool { _, out, _ := itool(t, dir, "runs"); return strings.Contains(out, "read the dataset") })
 	address, err := os.ReadFile(filepath.Join(dir, upDir, "address"))
 	if err != nil {
