@@ -75,7 +75,31 @@ func (s *served) load(ctx context.Context, a *address) error {
 	if s.name == Itool {
 		folder = s.adapter.name // below its own --adapters
 	}
-	return s.kind.load(ctx, a, s.adapter.name, folder)
+	if err := s.kind.load(ctx, a, s.adapter.name, folder); err != nil {
+		return err
+	}
+	for _, old := range a.keep(s.adapter.name) {
+		// A server may hold few adapters. A worker that still uses this one has it loaded again.
+		if err := s.kind.unload(ctx, a, old); err != nil {
+			s.pool.Log.Info("engine", "address", a.url, "adapter", old, "not unloaded", err)
+		}
+	}
+	return nil
+}
+
+// maxLoaded is how many adapters a worker leaves at a server: that of this round, of the one before, and of as many
+// rounds of another run.
+const maxLoaded = 4
+
+// keep notes an adapter that was loaded, and returns those to unload.
+func (a *address) keep(name string) (old []string) {
+	a.info.Lock()
+	defer a.info.Unlock()
+	a.loaded = append(slices.DeleteFunc(a.loaded, func(n string) bool { return n == name }), name)
+	if n := len(a.loaded) - maxLoaded; n > 0 {
+		old, a.loaded = slices.Clone(a.loaded[:n]), slices.Clone(a.loaded[n:])
+	}
+	return old
 }
 
 // write puts the files into a folder of their own, whole or not at all. Another worker may do so at the same time.

@@ -33,6 +33,7 @@ type address struct {
 	info    sync.Mutex // held while the server is probed
 	probed  *Info      // nil: not yet, or it was away since
 	version int        // counts the probes
+	loaded  []string   // adapters that were loaded here, the oldest first
 
 	// Under the pool's lock.
 	limit    float64 // requests at a time
@@ -123,7 +124,7 @@ func (a *address) refusal(resp *http.Response) error {
 		f.busy, f.again = true, true
 	case code >= 500:
 		f.away, f.again = true, true
-	case code == http.StatusNotFound:
+	case code == http.StatusNotFound, code == http.StatusBadRequest && strings.Contains(said, "not loaded"): // SGLang
 		f.gone = true
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		f.text += ": give the key as ITOOL_ENGINE_KEY"

@@ -128,7 +128,9 @@ func (s *served) compareDrawn(ctx context.Context, a *address, model string) err
 const llamaRemedy = "write this one with itool export, merged, as GGUF, and start the server with it"
 
 // farFrom is how far a server's log-probabilities are from a policy's, without those that the server leaves out.
-func (s *served) farFrom(ctx context.Context, p *policy.Policy, seq policy.Sequence, theirs []float32) (float64, error) {
+func (s *served) farFrom(
+	ctx context.Context, p *policy.Policy, seq policy.Sequence, theirs []float32,
+) (float64, error) {
 	ours, err := p.LogProbs(ctx, []policy.Sequence{seq})
 	if err != nil {
 		return 0, err

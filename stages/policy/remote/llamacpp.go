@@ -78,3 +78,5 @@ func (llamaCPP) next(context.Context, *address, string, []int32, []int32) ([]flo
 }
 
 func (llamaCPP) load(context.Context, *address, string, string) error { return policy.ErrCannot }
+
+func (llamaCPP) unload(context.Context, *address, string) error { return policy.ErrCannot }

@@ -44,7 +44,7 @@ func llamaServer(t *testing.T, file string) string {
 		python = "python3"
 	}
 	if err := exec.Command(python, "-c", "import xllamacpp").Run(); err != nil {
-		t.Skipf("%s has no xllamacpp (%v): pip install xllamacpp, and name the Python in ITOOL_LLAMACPP_PYTHON", python, err)
+		t.Skipf("%s has no xllamacpp (%v): pip install it, and name the Python in ITOOL_LLAMACPP_PYTHON", python, err)
 	}
 	cmd := exec.CommandContext(t.Context(), python, "-c", server, file)
 	stdin, err := cmd.StdinPipe()

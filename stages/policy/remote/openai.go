@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -162,9 +163,14 @@ func (k openAI) load(ctx context.Context, a *address, name, folder string) error
 	return loaded(err, "vLLM needs --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1, itool serve --adapters DIR")
 }
 
+func (openAI) unload(ctx context.Context, a *address, name string) error {
+	return a.call(ctx, "/v1/unload_lora_adapter", map[string]string{"lora_name": name}, nil)
+}
+
 // loaded explains a refusal to load. A name is made of what the adapter holds, so one that is there is the right one.
 func loaded(err error, needs string) error {
-	why, ok := err.(*fault)
+	var why *fault
+	ok := errors.As(err, &why)
 	switch {
 	case err == nil, ok && strings.Contains(why.text, "already"):
 		return nil

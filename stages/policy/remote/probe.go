@@ -58,6 +58,17 @@ func (a *address) probe(ctx context.Context) (*Info, int, error) {
 		"or stands behind a gateway: give the server's own address")
 }
 
+// takes refuses what is longer than the server's context: a server would cut it, or say so less clearly.
+func (a *address) takes(tokens int) error {
+	a.info.Lock()
+	defer a.info.Unlock()
+	if a.probed != nil && a.probed.Context > 0 && tokens > a.probed.Context {
+		return wrong("it takes %d tokens of prompt and answer, %d are needed: start it with a longer context",
+			a.probed.Context, tokens)
+	}
+	return nil
+}
+
 // forget has the server probed again before the next request.
 func (a *address) forget() {
 	a.info.Lock()

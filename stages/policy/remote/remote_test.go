@@ -27,14 +27,16 @@ type memory struct {
 func (m *memory) Close() error { m.close(m.String()); return nil }
 
 // trained is the tiny model with an adapter that changes its answers.
-func trained(t testing.TB) fstest.MapFS {
+func trained(t testing.TB) fstest.MapFS { return trainedFor(t, 5) }
+
+func trainedFor(t testing.TB, steps int) fstest.MapFS {
 	t.Helper()
 	p := policytest.Open(t, 1)
-	phase := train.Phase{Name: "school", Epochs: 5, Rate: 0.02, BatchSize: 1, Examples: []train.Example{
+	phase := train.Phase{Name: "school", Epochs: steps, Rate: 0.02, BatchSize: 1, Examples: []train.Example{
 		{ID: "e", Prompt: prompts(t, p)[0], Answer: p.Answer("[f(a='A')]")},
 	}}
 	tr, err := train.New(p.Model(), train.Default(), []train.Phase{phase})
-	for range 5 {
+	for range steps {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +103,8 @@ func compare(t *testing.T, ours, theirs *policy.Policy) {
 			t.Fatal(err)
 		}
 		for i := range a {
-			if !slices.Equal(a[i].Tokens, b[i].Tokens) || !near(a[i].LogProbs, b[i].LogProbs) || a[i].Reason != b[i].Reason {
+			if !slices.Equal(a[i].Tokens, b[i].Tokens) || !near(a[i].LogProbs, b[i].LogProbs) ||
+				a[i].Reason != b[i].Reason {
 				t.Errorf("temperature %v, prompt %d:\nhere  %+v\nthere %+v", temperature, i, a[i], b[i])
 			}
 		}
@@ -280,9 +283,71 @@ func TestFollowsTheServer(t *testing.T) {
 	}
 }
 
+// TestRounds: every round's adapter is another model there, and old ones do not pile up.
+func TestRounds(t *testing.T) {
+	in := &standIn{kind: remote.SGLang, base: policytest.Open(t, 1)}
+	pool, err := remote.New(remote.Options{Addresses: []string{in.start(t).URL}, Adapters: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := policy.NewEngine(policy.Options{Servers: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 7 {
+		files := trainedFor(t, round+1)
+		theirs, err := engine.Ask(t.Context(), in.kind, fmt.Sprint(round), files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, err := policy.Open(files, policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq := []policy.Sequence{{Prompt: prompts(t, ours)[0], Answer: ours.Answer("[f(a='A')]")}}
+		a, err := ours.LogProbs(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := theirs.LogProbs(t.Context(), seq)
+		if err != nil || !near(a[0], b[0]) {
+			t.Errorf("round %d: %v (%v), want %v", round, b, err, a)
+		}
+	}
+	if in.most > 5 {
+		t.Errorf("%d adapters at a time", in.most)
+	}
+}
+
+// TestShortContext: what does not fit into the server's context is the server's fault, with a remedy.
+func TestShortContext(t *testing.T) {
+	in := &standIn{kind: remote.VLLM, base: policytest.Open(t, 1)}
+	in.before = func(w http.ResponseWriter, path string) bool {
+		if path == "/v1/models" {
+			_, _ = io.WriteString(w, `{"data":[{"id":"/models/tiny","owned_by":"vllm","max_model_len":100}]}`)
+			return true
+		}
+		return false
+	}
+	p, err := ask(t, in.kind, policytest.Tiny(1), in.start(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Generate(t.Context(), prompts(t, p)[:1], policy.Request{MaxTokens: 200})
+	var failed *policy.ServerError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "start it with a longer context") {
+		t.Errorf("err = %v", err)
+	}
+	if _, err := p.Generate(t.Context(), prompts(t, p)[:1], policy.Request{MaxTokens: 8}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAddresses(t *testing.T) {
-	for _, address := range []string{"", "gpu1:8000", "ftp://gpu1", "http://", "http://u:hunter2@gpu1", "http://gpu1?k=1",
-		"http://gpu1/\x7f"} {
+	for _, address := range []string{
+		"", "gpu1:8000", "ftp://gpu1", "http://", "http://u:hunter2@gpu1", "http://gpu1?k=1",
+		"http://gpu1/\x7f",
+	} {
 		_, err := remote.New(remote.Options{Addresses: []string{address}})
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: err = %v", address, err)

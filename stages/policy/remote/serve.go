@@ -22,6 +22,7 @@ type kind interface {
 	next(ctx context.Context, a *address, model string, prompt, ids []int32) ([]float64, error)
 	// load makes a folder's adapter a model of this name.
 	load(ctx context.Context, a *address, name, folder string) error
+	unload(ctx context.Context, a *address, name string) error
 }
 
 // question is a prompt and how to continue it.
@@ -72,15 +73,19 @@ func (p *Pool) Serve(ctx context.Context, name string, of *policy.Policy, fsys f
 	if s.probe, err = of.Conversation(canaryTurns, nil); err != nil {
 		return nil, err
 	}
-	return s, s.try(ctx, func(context.Context, *address, string, func()) error { return nil })
+	return s, s.try(ctx, 0, func(context.Context, *address, string, func()) error { return nil })
 }
 
-// try calls f with an address that has the policy's weights, and their name there.
+// try calls f with an address that has the policy's weights, and their name there. f asks for that many tokens,
+// prompt and answer.
 func (s *served) try(
-	ctx context.Context, f func(ctx context.Context, a *address, model string, first func()) error,
+	ctx context.Context, tokens int, f func(ctx context.Context, a *address, model string, first func()) error,
 ) error {
 	return s.pool.try(ctx, func(ctx context.Context, a *address, first func()) error {
 		model, err := s.prepare(ctx, a)
+		if err == nil {
+			err = a.takes(tokens)
+		}
 		if err == nil {
 			err = f(ctx, a, model, first)
 		}
@@ -125,10 +130,6 @@ func (s *served) prepare(ctx context.Context, a *address) (model string, err err
 	if info.Kind != s.name {
 		return "", wrong("the run asks an engine of kind %s, this one is %s", s.name, info.Kind)
 	}
-	if info.Context > 0 && info.Context < s.policy.ContextLength() {
-		return "", wrong("it takes %d tokens, the model %d: start it with a context of %d", info.Context,
-			s.policy.ContextLength(), s.policy.ContextLength())
-	}
 	if s.adapter != nil && s.name != LlamaCPP {
 		if err := s.load(ctx, a); err != nil {
 			return "", err
@@ -149,7 +150,7 @@ func (s *served) prepare(ctx context.Context, a *address) (model string, err err
 // again: the caller has seen it.
 func (s *served) Draw(ctx context.Context, prompt []int32, req policy.Request, token func(policy.Token) bool) error {
 	var seen []int32
-	return s.try(ctx, func(ctx context.Context, a *address, model string, first func()) error {
+	return s.try(ctx, len(prompt)+req.MaxTokens, func(ctx context.Context, a *address, model string, first func()) error {
 		n := 0
 		q := question{model: model, prompt: prompt, ends: s.ends, Request: req}
 		over := false
@@ -196,7 +197,7 @@ func (s *served) check(t policy.Token) (policy.Token, error) {
 
 // Score implements policy.Server.
 func (s *served) Score(ctx context.Context, q policy.Sequence) (out []float32, err error) {
-	err = s.try(ctx, func(ctx context.Context, a *address, model string, _ func()) error {
+	err = s.try(ctx, len(q.Prompt)+len(q.Answer), func(ctx context.Context, a *address, model string, _ func()) error {
 		out, err = s.scores(ctx, a, model, append(append([]int32(nil), q.Prompt...), q.Answer...), len(q.Prompt))
 		return err
 	})
@@ -228,7 +229,7 @@ func (s *served) scores(ctx context.Context, a *address, model string, ids []int
 
 // Next implements policy.Server. A server that does not say it in one request scores each of ids.
 func (s *served) Next(ctx context.Context, prompt, ids []int32) (out []float32, err error) {
-	err = s.try(ctx, func(ctx context.Context, a *address, model string, _ func()) error {
+	err = s.try(ctx, len(prompt)+1, func(ctx context.Context, a *address, model string, _ func()) error {
 		out = nil
 		logps, err := s.kind.next(ctx, a, model, prompt, ids)
 		if err != nil {

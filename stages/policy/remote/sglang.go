@@ -161,3 +161,7 @@ func (k sglang) load(ctx context.Context, a *address, name, folder string) error
 	err := a.call(ctx, "/load_lora_adapter", map[string]string{"lora_name": name, "lora_path": folder}, nil)
 	return loaded(err, "SGLang needs --enable-lora, --max-lora-rank and --lora-target-modules")
 }
+
+func (sglang) unload(ctx context.Context, a *address, name string) error {
+	return a.call(ctx, "/unload_lora_adapter", map[string]string{"lora_name": name}, nil)
+}

@@ -28,12 +28,13 @@ type standIn struct {
 	base *policy.Policy
 
 	ignores  bool                                          // adapters are accepted and ignored
-	tempered bool                                          // log-probabilities of drawn tokens are those after the temperature
+	tempered bool                                          // drawn tokens have log-probabilities after the temperature
 	before   func(w http.ResponseWriter, path string) bool // true: it has answered
 	cut      func() int                                    // tokens after which a stream breaks; 0: it does not
 
 	mu       sync.Mutex
 	adapters map[string]*policy.Policy
+	most     int // adapters at a time
 	seeds    []int64
 }
 
@@ -45,9 +46,11 @@ func (s *standIn) start(t testing.TB) *httptest.Server {
 	if s.kind == remote.VLLM {
 		mux.HandleFunc("POST /v1/completions", s.completions)
 		mux.HandleFunc("POST /v1/load_lora_adapter", s.load)
+		mux.HandleFunc("POST /v1/unload_lora_adapter", s.unload)
 	} else {
 		mux.HandleFunc("POST /generate", s.generate)
 		mux.HandleFunc("POST /load_lora_adapter", s.load)
+		mux.HandleFunc("POST /unload_lora_adapter", s.unload)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.before == nil || !s.before(w, r.URL.Path) {
@@ -76,8 +79,7 @@ func (s *standIn) load(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	if s.adapters[in.Name] != nil {
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, `{"error":{"message":"The lora adapter '%s' has already been loaded.","type":"InvalidUserInput"}}`,
-			in.Name)
+		fmt.Fprintf(w, `{"error":{"message":"The lora adapter '%s' has already been loaded."}}`, in.Name)
 		return
 	}
 	p, err := s.base.WithAdapter(os.DirFS(in.Path))
@@ -89,7 +91,18 @@ func (s *standIn) load(w http.ResponseWriter, r *http.Request) {
 		p = s.base
 	}
 	s.adapters[in.Name] = p
+	s.most = max(s.most, len(s.adapters))
 	fmt.Fprint(w, `"Success"`)
+}
+
+func (s *standIn) unload(_ http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Name string `json:"lora_name"`
+	}
+	_ = json.NewDecoder(r.Body).Decode(&in)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.adapters, in.Name)
 }
 
 // model is the policy that a request names.
