@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"itool/integration/rig"
 	"itool/ops/conform"
@@ -11,7 +12,7 @@ import (
 // conforms runs itool conform and returns its report.
 func conforms(t *testing.T, code int, args ...string) (r conform.Report) {
 	t.Helper()
-	out, errs, got := rig.Itool(t, t.TempDir(), append([]string{"conform", "--json"}, args...)...)
+	out, errs, got := rig.ItoolWithin(t, 20*time.Minute, t.TempDir(), append([]string{"conform", "--json"}, args...)...)
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("exit code %d: %v\n%s%s", got, err, out, errs)
 	}

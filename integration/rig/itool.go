@@ -70,7 +70,15 @@ func Binary(t testing.TB) string {
 // Itool runs itool to its end and returns its output and its exit code.
 func Itool(t testing.TB, dir string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	return ItoolWithin(t, 5*time.Minute, dir, args...)
+}
+
+// ItoolWithin is Itool with another limit than five minutes.
+func ItoolWithin(
+	t testing.TB, limit time.Duration, dir string, args ...string,
+) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, Binary(t), args...)
 	cmd.Dir = dir
