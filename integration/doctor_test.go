@@ -46,13 +46,13 @@ func TestDoctorOnCluster(t *testing.T) {
 		where := []string{"doctor", "--json", "--broker", c.URLs(), "--store", "disk:" + filepath.Join(dir, "store")}
 		args := append(where, more...)
 		out, errs, code := rig.Itool(t, dir, args...)
-		var all []doctor.Finding
+		var all struct{ Findings []doctor.Finding }
 		if err := json.Unmarshal([]byte(out), &all); err != nil {
 			t.Fatalf("%v\n%s%s", err, out, errs)
 		}
 		leaks(t, "doctor", []byte(out+errs), c.Password)
 		found = map[string]doctor.Finding{}
-		for _, f := range all {
+		for _, f := range all.Findings {
 			found[f.What] = f
 		}
 		return found, code

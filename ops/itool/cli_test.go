@@ -275,6 +275,9 @@ func TestRun(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
+	if !strings.Contains(out, `{"schema":"itool.summary/v1","run":"r1",`) {
+		t.Errorf("--json prints %s", out)
+	}
 	first := summary(t, out)
 	if first.Status != "done" || first.Rows.Kept != 40 || first.Rows.Dropped["no_answer"] != 1 {
 		t.Errorf("got %+v, want done with 40 rows kept and one dropped as no_answer", first)
@@ -316,6 +319,8 @@ func TestRun(t *testing.T) {
 		{[]string{"report", "r1"}, 0, "all tables: itool report r1 --full"},
 		{[]string{"report", "r1", "--json"}, 0, `"config_digest"`},
 		{[]string{"failed", "r1"}, 0, "nothing failed"},
+		{[]string{"failed", "r1", "--json"}, 0, `"failed": []`},
+		{[]string{"report", "r1", "--json"}, 0, `"schema": "itool.report/v1"`},
 		{[]string{"watch", "r1"}, 0, "run r1: done"},
 		{[]string{"cancel", "r1"}, exitError, "run r1 is over (done): nothing was cancelled"},
 		{[]string{"runs", "--dir", "itool-runs/r1"}, 0, "r1"},

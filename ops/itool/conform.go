@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -53,11 +52,9 @@ func (c *conformCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if c.JSON {
-		text, err := json.Marshal(r)
-		if err != nil {
+		if err := printJSON(a.out, schemaConform, r); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.out, "%s\n", text)
 	} else if err := r.Text(a.out); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"itool/ops/dataset"
@@ -50,7 +49,7 @@ func (c *dataCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(a.out).Encode(s)
+		return printJSON(a.out, schemaData, s)
 	}
 	mark := [2]string{"⟦", "⟧"}
 	if a.color {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -18,7 +17,7 @@ type doctorCmd struct {
 	target
 	engineFlags
 	Create bool `help:"Create the store's folder or bucket, and give it an identity, if it lacks them."`
-	JSON   bool `name:"json" help:"Print the findings as a JSON array."`
+	JSON   bool `name:"json" help:"Print the findings as one JSON object."`
 }
 
 func (c *doctorCmd) Run(ctx context.Context, a *app) error {
@@ -34,9 +33,8 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	if c.JSON {
-		e := json.NewEncoder(a.out)
-		e.SetIndent("", "  ")
-		if err := e.Encode(all); err != nil {
+		findings := map[string][]doctor.Finding{"findings": all}
+		if err := printIndentedJSON(a.out, schemaDoctor, findings); err != nil {
 			return err
 		}
 	} else {

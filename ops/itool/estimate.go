@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,7 +59,7 @@ func (c *estimateCmd) Run(ctx context.Context, a *app) error {
 	e.Pilot = estimate.Pilot{Share: share, Rows: r.Rows.Parts[schemas.PartTrain], Seconds: took.Seconds()}
 	e.Bytes, e.Cost = estimate.PeakMemory(), c.Price*e.Seconds/3600
 	if c.JSON {
-		return json.NewEncoder(a.out).Encode(e)
+		return printJSON(a.out, schemaEstimate, e)
 	}
 	return e.Text(a.out, c.Price > 0)
 }

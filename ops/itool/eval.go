@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -70,7 +69,7 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	if c.JSON {
-		return json.NewEncoder(a.out).Encode(r)
+		return printJSON(a.out, schemaEval, r)
 	}
 	return r.Text(a.out)
 }

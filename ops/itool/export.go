@@ -50,8 +50,8 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		return coded(exitUsage, "--ids: only with --pairs; --pairs: not with --merged")
 	}
 	if c.Force && !c.Pairs {
-		return coded(exitUsage, "--force: only with --pairs; a folder or a model is never replaced: delete it, or give "+
-			"--out another name")
+		return coded(exitUsage, "--force: only with --pairs; a folder or a model is never replaced: delete it, or "+
+			"give --out another name")
 	}
 	if c.Pairs {
 		return c.pairs(ctx, a)

@@ -15,7 +15,8 @@ import (
 type failedCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
-	Requeue bool   `help:"${failed_requeue}"`
+	Requeue bool   `help:"${failed_requeue}" xor:"json"`
+	JSON    bool   `name:"json" help:"Print one JSON object instead of text." xor:"json"`
 }
 
 func (c *failedCmd) Run(ctx context.Context, a *app) error {
@@ -31,12 +32,15 @@ func (c *failedCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return notYet(c.RunName, err)
 	}
-	if len(failed) == 0 {
-		fmt.Fprintf(a.out, "run %s: nothing failed\n", c.RunName)
-	}
 	refused, err := report.Refused(ctx, s.Courier, c.RunName)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return printIndentedJSON(a.out, schemaFailed, failedItems{c.RunName, nonNil(failed), nonNil(refused)})
+	}
+	if len(failed) == 0 {
+		fmt.Fprintf(a.out, "run %s: nothing failed\n", c.RunName)
 	}
 	for _, f := range refused {
 		fmt.Fprintf(a.out, "refused: %s\n  %s\n  writer: %s\n"+
@@ -51,6 +55,16 @@ func (c *failedCmd) Run(ctx context.Context, a *app) error {
 	}
 	return nil
 }
+
+// failedItems are what --json prints.
+type failedItems struct {
+	Run     string           `json:"run"`
+	Failed  []report.Failure `json:"failed"`  // items that were given up
+	Refused []report.Failure `json:"refused"` // invalid results, with their writers
+}
+
+// nonNil is a list that JSON writes as an array, also when it is empty.
+func nonNil(all []report.Failure) []report.Failure { return append([]report.Failure{}, all...) }
 
 // requeue lets the workers try again what was given up.
 func (c *failedCmd) requeue(ctx context.Context, a *app, s *site.Site) error {

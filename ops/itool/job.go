@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -83,11 +82,9 @@ func (w wholeRun) conclude(ctx context.Context, a *app, j *job.Job, end line.Sta
 		return err
 	}
 	if w.json {
-		b, err := json.Marshal(sum)
-		if err != nil {
+		if err := printJSON(a.out, schemaSummary, sum); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.out, "%s\n", b)
 	} else {
 		if err := r.Short(a.out, a.color); err != nil {
 			return err

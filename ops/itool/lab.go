@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -193,9 +192,7 @@ func (c *labCmd) report(ctx context.Context, a *app, s *site.Site, plan *lab.Pla
 	for name, write := range map[string]func(io.Writer) error{
 		"arms.csv": r.ArmsCSV, "differences.csv": r.DifferencesCSV, "runs.csv": r.RunsCSV, "report.html": r.HTML,
 		"report.json": func(w io.Writer) error {
-			e := json.NewEncoder(w)
-			e.SetIndent("", "  ")
-			return e.Encode(r)
+			return printIndentedJSON(w, schemaLab, r)
 		},
 	} {
 		if err := whole.File(filepath.Join(c.Dir, name), write); err != nil {
@@ -203,7 +200,7 @@ func (c *labCmd) report(ctx context.Context, a *app, s *site.Site, plan *lab.Pla
 		}
 	}
 	if c.JSON {
-		return r, json.NewEncoder(a.out).Encode(r)
+		return r, printJSON(a.out, schemaLab, r)
 	}
 	if err := r.Text(a.out); err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -45,9 +44,7 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 		fmt.Fprintf(a.errs, "wrote %s\n", c.HTML)
 	}
 	if c.JSON {
-		e := json.NewEncoder(a.out)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return printIndentedJSON(a.out, schemaReport, r)
 	}
 	if c.Full {
 		return r.Text(a.out)

@@ -66,13 +66,14 @@ func TestRunsJSON(t *testing.T) {
 	file, base := writeRows(t, dir, 30), writeBase(t, dir, nil)
 	up, _ := upIn(t, dir)
 	defer stop(t, up)
-	list := func() (all []runStatus) {
+	list := func() []runStatus {
 		t.Helper()
-		out, _ := expect(t, dir, 0, "", "runs", "--json")
+		out, _ := expect(t, dir, 0, `"schema": "itool.runs/v1"`, "runs", "--json")
+		var all runList
 		if err := json.Unmarshal([]byte(out), &all); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		return all
+		return all.Runs
 	}
 	if all := list(); all == nil || len(all) != 0 {
 		t.Errorf("without runs: %v", all)

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,7 +19,7 @@ import (
 // runsCmd is `itool runs`: it lists all runs, one a line, and how far each is.
 type runsCmd struct {
 	target
-	JSON bool `name:"json" help:"Print a JSON array of all runs instead of lines."`
+	JSON bool `name:"json" help:"Print one JSON object with all runs instead of lines."`
 }
 
 // runStatus is one run in the list.
@@ -38,6 +37,11 @@ type runStatus struct {
 	Waiting []courier.Waiting `json:"waiting,omitempty"` // what workers say that they wait for
 
 	view line.View
+}
+
+// runList is what --json prints.
+type runList struct {
+	Runs []runStatus `json:"runs"`
 }
 
 // roundStatus is one round of a run.
@@ -65,9 +69,7 @@ func (c *runsCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if c.JSON {
-		e := json.NewEncoder(a.out)
-		e.SetIndent("", "  ")
-		return e.Encode(all)
+		return printIndentedJSON(a.out, schemaRuns, runList{all})
 	}
 	for _, r := range all {
 		r.print(a)

@@ -75,10 +75,10 @@ func TestWatchOfAStalledRun(t *testing.T) {
 		t.Errorf("runs says\n%s", out)
 	}
 	run(0, "stalled: "+why, "report", "p1", "--full")
-	var all []runStatus
+	var list runList
 	out, _ := expect(t, dir, 0, "", append([]string{"runs", "--json"}, where...)...)
-	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 || all[0].Status != "stalled" ||
-		all[0].Stalled != why {
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Runs) != 1 ||
+		list.Runs[0].Status != "stalled" || list.Runs[0].Stalled != why {
 		t.Errorf("runs --json: %v\n%s", err, out)
 	}
 }

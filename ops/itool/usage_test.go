@@ -64,7 +64,7 @@ func TestWrongUsage(t *testing.T) {
 		{"runx", exitUsage, []string{"no command runx", `did you mean one of "run", "runs"`, "See itool --help"}},
 		{"reprot r1", exitUsage, []string{"no command reprot", `"report"`}},
 		{"eval --modle x", exitUsage, []string{"--modle", `did you mean "--model"`, "See itool eval --help"}},
-		{"run rows.jsonl --rounds 3", exitUsage, []string{"--rounds", "it is a setting", "line.rounds=3", "run --help"}},
+		{"run rows.jsonl --rounds 3", exitUsage, []string{"--rounds", "it is a setting", "line.rounds=3", "--help"}},
 		{"run rows.jsonl --rounds=3", exitUsage, []string{"--set line.rounds=3"}},
 		{"run rows.jsonl --learning-rate 1e-4", exitUsage, []string{"update.rate=1e-4 or --set warmup.rate=1e-4"}},
 		{"publish rows.jsonl --lora-rank 8", exitUsage, []string{"--set update.rank=8 or --set warmup.rank=8"}},

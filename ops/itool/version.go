@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
@@ -38,7 +37,7 @@ func (c *versionCmd) Run(_ context.Context, a *app) error {
 	b := readBuild()
 	b.Kernels = d.Name()
 	if c.JSON {
-		return json.NewEncoder(a.out).Encode(b)
+		return printJSON(a.out, schemaVersion, b)
 	}
 	fmt.Fprintln(a.out, b)
 	return nil
