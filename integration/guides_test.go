@@ -21,8 +21,8 @@ type guideCommand struct{ page, text, needs string }
 
 // needsOf are what a block of commands may need that a test has not: a line of the block says so.
 var needsOf = []string{
-	"the internet", "a downloaded model", "a downloaded model and benchmark", "a cluster", "a GPU", "an engine that runs",
-	"some minutes",
+	"the internet", "a downloaded model", "a downloaded model and benchmark", "a cluster", "a GPU",
+	"an engine that runs", "some minutes",
 }
 
 // testOf are the tests that run what a page, or a command of any page, describes; longer beginnings first.

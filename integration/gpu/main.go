@@ -26,8 +26,9 @@ func main() {
 	out := flag.String("o", "RESULTS.md", "page to write")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *name, *itool, *out); err != nil {
+	err := run(ctx, *name, *itool, *out)
+	stop()
+	if err != nil {
 		log.Fatal(err)
 	}
 }

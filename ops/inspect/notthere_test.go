@@ -20,7 +20,7 @@ func TestNotThere(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"type", show(inspect.Filter{ErrorType: "paramter value"}), `type "paramter value"; there are: `},
+		{"type", show(inspect.Filter{ErrorType: "parametervalue"}), `type "parametervalue"; there are: `},
 		{"the types", show(inspect.Filter{ErrorType: "?"}), "parameter value ("},
 		{"category", show(inspect.Filter{Category: "simple"}), `no category "simple"`},
 		{"kind of pair", list(inspect.TreeFilter{Kind: "tool"}), `kind "tool"; there are: value (2)`},

@@ -78,8 +78,8 @@ func longHelp() map[string]string {
 		"commands_build": "Print the version, the commit it was built from, and the kernel level.",
 		"commands_cache": "Folder for models that are made of GGUF files and of runs, once for each; default: " +
 			"itool in the user's cache folder.",
-		"commands_cublaslt": "Large products on a GPU by cuBLASLt, if it is there (auto), or never (off). With it results " +
-			"have other bits.",
+		"commands_cublaslt": "Large products on a GPU by cuBLASLt, if it is there (auto), or never (off). With it " +
+			"results have other bits.",
 		"commands_device": "Compute on cpu (the default), cuda:N (a GPU by its number) or auto (a GPU, if there is " +
 			"one). GPUs need a binary built with -tags gpu.",
 		"commands_judge": "A program of yours that says whether answers are right, in place of the check by the " +

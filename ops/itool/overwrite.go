@@ -12,8 +12,11 @@ type overwriting struct {
 
 // check refuses a file that is there; "" is none.
 func (o overwriting) check(file string) error {
-	if _, err := os.Lstat(file); file == "" || o.Force || err != nil {
-		return nil // what else is wrong with the name, writing says
+	if file == "" || o.Force {
+		return nil
 	}
-	return fmt.Errorf("%s is there already: give another name, or --force to replace it", file)
+	if _, err := os.Lstat(file); err == nil {
+		return fmt.Errorf("%s is there already: give another name, or --force to replace it", file)
+	}
+	return nil // what else is wrong with the name, writing says
 }

@@ -63,7 +63,7 @@ func TestWrongUsage(t *testing.T) {
 		// The command line.
 		{"runx", exitUsage, []string{"no command runx", `did you mean one of "run", "runs"`, "See itool --help"}},
 		{"reprot r1", exitUsage, []string{"no command reprot", `"report"`}},
-		{"eval --modle x", exitUsage, []string{"--modle", `did you mean "--model"`, "See itool eval --help"}},
+		{"eval --modell x", exitUsage, []string{"--modell", `did you mean "--model"`, "See itool eval --help"}},
 		{"run rows.jsonl --rounds 3", exitUsage, []string{"--rounds", "it is a setting", "line.rounds=3", "--help"}},
 		{"run rows.jsonl --rounds=3", exitUsage, []string{"--set line.rounds=3"}},
 		{"run rows.jsonl --learning-rate 1e-4", exitUsage, []string{"update.rate=1e-4 or --set warmup.rate=1e-4"}},

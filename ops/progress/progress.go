@@ -79,7 +79,7 @@ func (t *Tracker) look(ctx context.Context, c *courier.Courier, d Display) (ok b
 	v, err := line.Rows(nil).LookAgain(ctx, c, t.run, t.view)
 	if errors.Is(err, broker.ErrNoRun) { // the keeper has not opened it yet: perhaps it says why
 		if v.Status, err = line.ReadStatus(ctx, c, t.run); err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // nothing yet
 		}
 	}
 	if err != nil {

@@ -150,7 +150,8 @@ func (s *served) prepare(ctx context.Context, a *address) (model string, err err
 // again: the caller has seen it.
 func (s *served) Draw(ctx context.Context, prompt []int32, req policy.Request, token func(policy.Token) bool) error {
 	var seen []int32
-	return s.try(ctx, len(prompt)+req.MaxTokens, func(ctx context.Context, a *address, model string, first func()) error {
+	most := len(prompt) + req.MaxTokens
+	return s.try(ctx, most, func(ctx context.Context, a *address, model string, first func()) error {
 		n := 0
 		q := question{model: model, prompt: prompt, ends: s.ends, Request: req}
 		over := false
