@@ -88,6 +88,8 @@ func TestAuto(t *testing.T) {
 	said(t, "an old driver", err, "supports CUDA 12.4", "need 12.9")
 	_, err = gpus(12040, 64).Device("cuda:0", "")
 	said(t, "an old driver", err, "supports CUDA 12.4", "need 12.9")
+	_, err = gpus(12090, 64).Device("cuda:3", "")
+	said(t, "a number that is not there", err, "there is no device 3")
 	failing := gpus(12090)
 	failing.Count = func() (int, error) { return 0, errors.New("the driver does not start") }
 	_, err = failing.Device("auto", "")
