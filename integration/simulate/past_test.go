@@ -29,9 +29,11 @@ func TestPastTheseMachines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples := 20_000
+	examples := 5_000
 	if results.Wanted() {
 		examples = 1_000_000
+	} else if testing.Short() {
+		t.Skip("plays some eighty rounds through; the full test run does it")
 	}
 	r := results.Begin("Past these machines")
 	rounds := [][]string{{"workers", "round", "score", "select", "expand and filter", "update", "workers at work",
