@@ -164,7 +164,7 @@ func (s *served) Draw(ctx context.Context, prompt []int32, req policy.Request, t
 			case n >= req.MaxTokens:
 				return false, wrong("more than the %d tokens that were asked for", req.MaxTokens)
 			case n < len(seen) && seen[n] != t.ID:
-				return false, wrong("it broke off, and drew other tokens with the same seed: it does not repeat itself")
+				return false, wrong("it broke off, and then drew other tokens with the same seed")
 			}
 			if n++; n <= len(seen) {
 				return true, nil
