@@ -88,7 +88,7 @@ const longest = 160
 
 // Config returns the configuration of a run with the demo's dataset and base. It differs
 // from the default in sizes, and in what follows from the sizes. The settings of a round
-// were chosen on the validation set (integration/lab/README.md): the policy cannot solve
+// were chosen on the validation set (integration/lab/LOG.md): the policy cannot solve
 // the hardest tenth of so few examples, so a round takes the harder part of its buffer.
 func Config(quick bool) config.Config {
 	c := config.Default()
