@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"itool/broker"
+	"itool/ops/curves"
 	"itool/ops/export"
 	"itool/ops/inspect"
 	"itool/ops/line"
@@ -32,6 +34,7 @@ type exportCmd struct {
 	Dtype   string `enum:"base,bf16,f16,f32" default:"base" help:"${export_dtype}"`
 	Base    string `placeholder:"MODEL" help:"${export_base}"`
 	Pairs   bool   `help:"${export_pairs}"`
+	Curves  bool   `help:"${export_curves}"`
 	IDs     bool   `name:"ids" help:"With --pairs: the tokens of prompt, chosen and rejected as well."`
 
 	overwriting
@@ -53,6 +56,9 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		return coded(exitUsage, "--force: only with --pairs; a folder or a model is never replaced: delete it, or "+
 			"give --out another name")
 	}
+	if c.Curves && (c.Merged || c.Pairs) {
+		return coded(exitUsage, "--curves: not with --merged or --pairs")
+	}
 	if c.Pairs {
 		return c.pairs(ctx, a)
 	}
@@ -61,6 +67,9 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
+	if c.Curves {
+		return writeCurves(a.out, c.Out, r, false)
+	}
 	r.Base = cmp.Or(c.BaseName, r.Base)
 	p, err := policyOf(r, c.Round)
 	if err != nil {
@@ -77,6 +86,21 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 		fmt.Fprintf(a.out, "%s of run %s: adapter in %s\n", p.Name, c.RunName, c.Out)
 	}
 	return c.unfinished(ctx, a, s, r, p)
+}
+
+// writeCurves writes every step of a run's trainings into a new folder, or with replace into that of an earlier time.
+func writeCurves(out io.Writer, dir string, r *report.Report, replace bool) error {
+	steps := 0
+	err := whole.Folder(dir, replace, func(tmp string) (err error) {
+		steps, err = curves.Write(tmp, r)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "curves of run %s: %d steps in %s, and for tensorboard --logdir %s\n", r.Run, steps,
+		filepath.Join(dir, curves.File), dir)
+	return nil
 }
 
 // pairs writes the pairs of a round, or of all rounds, for TRL.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"itool/ops/job"
 	"itool/ops/line"
@@ -19,9 +20,11 @@ type wholeRun struct {
 	dir   string // broker, store, adapter and report go here
 	slots int    // 0: by the model's size and the memory
 	json  bool
-	web   webOption
-	on    engineFlags // what computes
-	again string      // the command that resumes it
+	// curves: write the steps of all trainings at the end.
+	curves bool
+	web    webOption
+	on     engineFlags // what computes
+	again  string      // the command that resumes it
 }
 
 // do publishes, works until the run ends, exports the adapter and reports.
@@ -80,6 +83,11 @@ func (w wholeRun) conclude(ctx context.Context, a *app, j *job.Job, end line.Sta
 	r, sum, err := j.Conclude(ctx, end, w.dir, version())
 	if err != nil {
 		return err
+	}
+	if w.curves {
+		if err := writeCurves(a.errs, filepath.Join(w.dir, "curves"), r, true); err != nil {
+			return err
+		}
 	}
 	if w.json {
 		if err := printJSON(a.out, schemaSummary, sum); err != nil {

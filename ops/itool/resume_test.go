@@ -35,7 +35,7 @@ func TestResume(t *testing.T) {
 	if code := c.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Fatalf("exit code %d, want %d", code, exitInterrupted)
 	}
-	code, undisturbed, errs := itool(t, dir, append(args, "--dir", "another")...)
+	code, undisturbed, errs := itool(t, dir, append(args, "--dir", "another", "--curves")...)
 	if code != 0 {
 		t.Fatal(errs)
 	}
@@ -54,6 +54,30 @@ func TestResume(t *testing.T) {
 		if got, want := summary(t, out), summary(t, undisturbed); got.Status != "done" || got.Adapter != want.Adapter {
 			t.Errorf("got %+v, undisturbed %+v", got, want)
 		}
+	}
+	sameCurves(t, dir)
+}
+
+// sameCurves: the resumed run has each step once, with the numbers of the undisturbed one.
+func sameCurves(t *testing.T, dir string) {
+	t.Helper()
+	expect(t, dir, exitUsage, "--curves: not with --merged", "export", "r1", "--curves", "--merged", "--out", "curves")
+	expect(t, dir, 0, "steps in curves", "export", "r1", "--curves", "--out", "curves")
+	expect(t, dir, exitError, "curves is there already", "export", "r1", "--curves", "--out", "curves")
+	var texts [2]string
+	for i, folder := range []string{"curves", filepath.Join("another", "curves")} {
+		text, err := os.ReadFile(filepath.Join(dir, folder, "steps.csv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = string(text)
+		events, _ := filepath.Glob(filepath.Join(dir, folder, "warm-up", "events.out.tfevents.*"))
+		if len(events) != 1 {
+			t.Errorf("%s: event files %v", folder, events)
+		}
+	}
+	if texts[0] != texts[1] || strings.Count(texts[0], "\n") < 10 {
+		t.Errorf("resumed:\n%s\nundisturbed:\n%s", texts[0], texts[1])
 	}
 }
 

@@ -12,6 +12,8 @@ type runCmd struct {
 	Dir   string `placeholder:"DIR" help:"Folder for broker, store, adapter and report; default: itool-runs/NAME."`
 	Slots int    `help:"Items in work at once; default: by the model's size and the memory."`
 	JSON  bool   `name:"json" help:"Print one JSON object instead of tables."`
+
+	Curves bool `help:"${run_curves}"`
 	webOption
 	engineFlags
 }
@@ -33,7 +35,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	return wholeRun{
 		Request: job.Request{Name: name, Base: base, BaseName: c.Base, Files: files, Config: cfg},
-		dir:     dir, slots: c.Slots, json: c.JSON, web: c.webOption, on: c.engineFlags,
+		dir:     dir, slots: c.Slots, json: c.JSON, curves: c.Curves, web: c.webOption, on: c.engineFlags,
 		again: thisCommand(),
 	}.do(ctx, a)
 }
