@@ -25,7 +25,7 @@ var fences = []struct {
 	{"github.com/vbauerster/", []string{"ops/progress"}, "only progress draws on terminals"},
 	{"github.com/alecthomas/kong", []string{"ops/itool"}, "only the binary has a command line"},
 	{"github.com/parquet-go/", []string{"stages/split/format"}, "tests alone: they compare the reader with it"},
-	{"google.golang.org/protobuf", []string{"ops/curves"}, "only curves writes protobuf, for TensorBoard"},
+	{"google.golang.org/protobuf", []string{"ops/curves", "ops/telemetry"}, "for TensorBoard, and for traces"},
 	{"github.com/goccy/go-yaml", []string{"ops/config", "ops/lab"}, "configuration is read in one place"},
 }
 
