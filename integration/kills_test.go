@@ -10,7 +10,7 @@ import (
 	"itool/ops/line"
 )
 
-// TestKills is the figure in README: processes of every kind are killed all through a run, twenty times, the one
+// TestKills: processes of every kind are killed all through a run, twenty times, the one
 // with broker, store and keeper too, and the policies are those of an undisturbed run.
 func TestKills(t *testing.T) {
 	if testing.Short() {
