@@ -326,6 +326,9 @@ func TestOtherData(t *testing.T) {
 // TestArmsOfOtherData: an arm with its own files runs on them, copies nothing from runs on others, and is
 // compared over the cases that both have: the test file's.
 func TestArmsOfOtherData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs three lines with trainings; the full test run does it")
+	}
 	s, base := open(t), policytest.Tiny(1)
 	test := filepath.Join(filepath.Dir(dataset(t, 1)), "test.jsonl")
 	copyFile(t, dataset(t, 8), test)
