@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"runtime"
 	"time"
@@ -35,7 +34,7 @@ func (w *wholeRun) announce(ctx context.Context, a *app, e *engine, isNew bool) 
 	if isNew {
 		w.forecast(ctx, a, e)
 	}
-	fmt.Fprintf(a.errs, "itool: %d items in work at once (--slots): %s\n", w.slots, why)
+	a.say("%d items in work at once (--slots): %s", w.slots, why)
 }
 
 // freeMemory is that of a GPU, or else of this machine, in bytes; 0: unknown.
@@ -67,9 +66,9 @@ func (w *wholeRun) forecast(ctx context.Context, a *app, e *engine) {
 	}
 	// A token of JSON is some four bytes.
 	work := estimate.Count(total, int(math.Ceil(rowBytes/4)), w.Config)
-	fmt.Fprintf(a.errs, "itool: run %s: %s\n", w.Name, work)
+	a.say("run %s: %s", w.Name, work)
 	if speed, err := estimate.Measure(ctx, p, time.Now); err == nil {
-		fmt.Fprintf(a.errs, "itool: roughly %s on this machine if nothing else runs (from a short measurement, within "+
-			"a factor of 3 or so; `itool estimate` measures it)\n", report.Duration(work.Seconds(speed, w.Config)))
+		a.say("roughly %s on this machine if nothing else runs (from a short measurement, within a factor of 3 or so; "+
+			"`itool estimate` measures it)", report.Duration(work.Seconds(speed, w.Config)))
 	}
 }

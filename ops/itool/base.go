@@ -21,7 +21,7 @@ func findBase(ctx context.Context, a *app, flag, name string, c *courier.Courier
 	}
 	dir, err := base.Finder{
 		Runs: runsDir, Courier: c, Cache: a.cache, Device: d, Log: a.log,
-		Say: func(format string, args ...any) { fmt.Fprintf(a.errs, "itool: "+format+"\n", args...) },
+		Say: a.say,
 	}.Find(ctx, name)
 	if _, ok := errors.AsType[*base.NotFoundError](err); ok {
 		return "", coded(exitUsage, "%s %w", flag, err)
@@ -35,8 +35,8 @@ func findBase(ctx context.Context, a *app, flag, name string, c *courier.Courier
 // baseFolder opens the model that --base names, or the demo's.
 func baseFolder(ctx context.Context, a *app, name string, c *courier.Courier) (fs.FS, error) {
 	if name == "" {
-		fmt.Fprintln(a.errs, "itool: no --base: the demo's small model is used; it knows a made-up world, "+
-			"so expect next to nothing of it on real data")
+		a.say("no --base: the demo's small model is used; it knows a made-up world, so expect next to nothing of it " +
+			"on real data")
 		return demo.Base(), nil
 	}
 	dir, err := findBase(ctx, a, "--base", name, c)

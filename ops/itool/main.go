@@ -28,6 +28,7 @@ import (
 	"itool/ops/judge"
 	"itool/ops/line"
 	"itool/ops/progress"
+	"itool/ops/report"
 	"itool/ops/site"
 	"itool/ops/telemetry"
 	"itool/stages/policy/kernel"
@@ -228,6 +229,15 @@ func newApp(stdout, stderr io.Writer, bars *progress.Bars, verbose bool) *app {
 func colored(f *os.File) bool {
 	bars := progress.BarsOn(f, io.Discard)
 	return bars != nil && bars.Color()
+}
+
+// say prints a remark beside the results. On a terminal it breaks lines between words.
+func (a *app) say(format string, args ...any) {
+	text := "itool: " + fmt.Sprintf(format, args...)
+	if a.bars != nil {
+		text = report.Wrap(text, "", a.bars.Columns())
+	}
+	fmt.Fprintln(a.errs, text)
 }
 
 // display shows the progress of a run on the app's stderr.

@@ -87,6 +87,15 @@ func BarsOn(f *os.File, w io.Writer) *Bars {
 // Color reports whether the bars have colours.
 func (b *Bars) Color() bool { return b.color }
 
+// Columns is the room for a line, in columns.
+func (b *Bars) Columns() int {
+	columns, _, err := b.out.GetTermSize()
+	if err != nil {
+		return 80
+	}
+	return columns
+}
+
 // Write writes whole lines above the bars.
 func (b *Bars) Write(p []byte) (int, error) {
 	b.life.Lock()
@@ -101,11 +110,7 @@ func (b *Bars) Write(p []byte) (int, error) {
 
 // Line writes one line above the bars, cut where the terminal ends.
 func (b *Bars) Line(s string) {
-	columns, _, err := b.out.GetTermSize()
-	if err == nil {
-		s = runewidth.Truncate(s, columns, "…")
-	}
-	fmt.Fprintln(b, s)
+	fmt.Fprintln(b, runewidth.Truncate(s, b.Columns(), "…"))
 }
 
 // Show replaces the frame. Close ends it.

@@ -78,9 +78,7 @@ func Follow(ctx context.Context, c *courier.Courier, run string, d Display) erro
 func (t *Tracker) look(ctx context.Context, c *courier.Courier, d Display) (ok bool, err error) {
 	v, err := line.Rows(nil).LookAgain(ctx, c, t.run, t.view)
 	if errors.Is(err, broker.ErrNoRun) { // the keeper has not opened it yet: perhaps it says why
-		if v.Status, err = line.ReadStatus(ctx, c, t.run); err != nil {
-			return false, nil //nolint:nilerr // nothing yet
-		}
+		v.Status, err = line.ReadStatus(ctx, c, t.run)
 	}
 	if err != nil {
 		return false, err
