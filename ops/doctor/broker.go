@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +15,11 @@ import (
 // Bounds beyond which a finding has a remedy.
 const (
 	slowAnswer   = 3 * time.Second
-	minMessage   = 1 << 20 // bytes; batches of up to 256 KiB travel inside messages
-	minFree      = 1 << 30 // bytes of an account's room for streams
-	minInWork    = 1024    // items in work at once
-	minStreams   = 2       // streams that can still be made
+	minMessage   = 1 << 20   // bytes; batches of up to 256 KiB travel inside messages
+	minFree      = 1 << 30   // bytes of an account's room for streams
+	minInWork    = 1024      // items in work at once
+	minStreams   = 2         // streams that can still be made
+	ownRun       = "doctor-" // how the names of runs begin that a doctor makes for a moment
 	maxClockSkew = 30 * time.Second
 )
 
@@ -117,7 +119,14 @@ func ofBytes(most int64) string {
 func copies(ctx context.Context, b *broker.Broker) Finding {
 	f := Finding{What: "copies"}
 	all, err := b.Copies(ctx)
-	if err != nil {
+	all = slices.DeleteFunc(all, func(s broker.Copies) bool { // those of another doctor, who is just at work
+		return strings.HasPrefix(s.Stream, "RUN_"+ownRun)
+	})
+	switch {
+	case errors.Is(err, broker.ErrUnavailable):
+		f.Found, f.Remedy = err.Error(), "the servers are busy, or a leader is being elected: try again"
+		return f
+	case err != nil:
 		f.Found, f.Remedy = err.Error(), "this user must be allowed to list streams"
 		return f
 	}
@@ -160,7 +169,7 @@ func some(names []string) string {
 // rights does in a run of its own what keepers and workers do.
 func rights(ctx context.Context, b *broker.Broker) Finding {
 	f := Finding{What: "rights", Found: "make runs, publish, take items, ack, list, announce, hold leases"}
-	run := "doctor-" + strings.ToLower(rand.Text())
+	run := ownRun + strings.ToLower(rand.Text())
 	var d *broker.Delivery
 	at := broker.Address{Run: run, Record: "task", Key: "k"}
 	for _, step := range []struct {

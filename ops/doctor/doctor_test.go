@@ -81,6 +81,20 @@ func TestBroker(t *testing.T) {
 	if !strings.Contains(found["broker"].Found, ", 0 runs") {
 		t.Errorf("a run is left: %+v", found["broker"])
 	}
+	b, err := connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	before := found["copies"].Found
+	if err := b.CreateRun(t.Context(), "doctor-another", 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range doctor.Broker(t.Context(), "here", connect) {
+		if f.What == "copies" && f.Found != before {
+			t.Errorf("beside another doctor: %q, before %q", f.Found, before)
+		}
+	}
 	all := doctor.Broker(t.Context(), "there", func() (*broker.Broker, error) { return nil, errors.New("no answer") })
 	if len(all) != 1 || all[0].Found != "no answer" || all[0].Remedy == "" {
 		t.Errorf("no broker: %+v", all)
