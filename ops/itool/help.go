@@ -175,8 +175,8 @@ func longHelp() map[string]string {
 		"export_base": "With --merged: merge into this base instead, such as the 16-bit one of a run on four " +
 			"bits; a folder, a GGUF file or a run.",
 		"export_curves": "Write every step of all trainings instead: a CSV file, and event files for TensorBoard.",
-		"run_curves": "At the end, write every step of all trainings into curves/ beside the adapter: a CSV file, and " +
-			"event files for TensorBoard.",
+		"run_curves": "At the end, write every step of all trainings into curves/ beside the adapter: a CSV file, " +
+			"and event files for TensorBoard.",
 		"export_base_name": "Name of the base for the adapter's settings and the model card, such as its name on " +
 			"Hugging Face; default: the --base of the run.",
 		"init_for": "Settings for this model, each with its reason, and what a run takes in memory and time: " +
