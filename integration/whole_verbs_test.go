@@ -24,7 +24,8 @@ func (w *whole) verbs() {
 	w.nodes.WaitReady(w.t)
 	awaitCopies(w.t, w.b) // the doctor finds fault with a server that is still behind
 	all := []string{"runs --json", "watch " + name, "report " + name + " --json", "failed " + name,
-		"tree " + name + " --list", "examples " + name + " --part train", "export " + name + " --out adapter", "fsck", "doctor --json"}
+		"tree " + name + " --list", "examples " + name + " --part train", "export " + name + " --out adapter", "fsck",
+		"doctor --json"}
 	rows := [][]string{{"verb", "calls", "failed"}}
 	for _, verb := range all {
 		failed := w.repeat(strings.Fields(verb), times, atOnce)
