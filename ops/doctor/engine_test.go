@@ -26,7 +26,9 @@ func TestEngines(t *testing.T) {
 		want   []string
 		remedy bool
 	}{
-		{"s3cret", []string{"itool, model tiny", "the same seed drew the same tokens", "given tokens", "in one request"}, false},
+		{"s3cret", []string{
+			"itool, model tiny", "the same seed drew the same tokens", "given tokens", "in one request",
+		}, false},
 		{"wr0ng", []string{"401"}, true},
 	} {
 		pool, err := remote.New(remote.Options{Addresses: []string{server.URL}, Key: c.key})

@@ -27,7 +27,8 @@ func FuzzReplies(f *testing.F) {
 		`{"choices":[{"logprobs":{"tokens":["token_id:33","token_id:34"],"token_logprobs":[null,-2],` +
 			`"top_logprobs":[{"token_id:33":-1}]}}]}`,
 		`data: {"meta_info":{"completion_tokens":1,"output_token_logprobs":[[-1,5,null]]}}` + "\n\ndata: [DONE]\n\n",
-		`{"meta_info":{"input_token_logprobs":[[null,33,"a"],[-1,34,"b"]],"output_token_ids_logprobs":[[[-1,33,null]]]}}`,
+		`{"meta_info":{"input_token_logprobs":[[null,33,"a"],[-1,34,"b"]],` +
+			`"output_token_ids_logprobs":[[[-1,33,null]]]}}`,
 		`{"tokens":[5,6],"completion_probabilities":[{"id":6,"logprob":-1}]}`,
 		`{"error":{"message":"no"}}`, `data: {"error":"no"}`, `data:`, `null`, `[]`,
 	} {
