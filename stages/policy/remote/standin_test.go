@@ -18,9 +18,10 @@ import (
 	"itool/stages/policy/remote"
 )
 
-// This file has stand-ins for vLLM and SGLang: no real one runs here. Their requests and answers are written after
-// the servers' sources (vllm/entrypoints/openai/completion and serve/lora; sglang/srt/managers/io_struct.py and
-// tokenizer_manager.py; read in November 2026). What they compute, our engine computes with the tiny model.
+// This file has stand-ins for vLLM and SGLang: no real one runs here. They are written after the servers' sources,
+// read in November 2026: of vLLM the requests and answers of entrypoints/openai/completion, its routes for adapters
+// after programs that call them; of SGLang GenerateReqInput and LoRAUpdateOutput in srt/managers/io_struct.py and
+// convert_logprob_style in tokenizer_manager.py. What they compute, our engine computes with the tiny model.
 
 // standIn is a server of one kind.
 type standIn struct {
