@@ -20,7 +20,7 @@ func TestRetire(t *testing.T) {
 	}
 	report := func() string {
 		t.Helper()
-		out, _ := expect(t, dir, 0, "run r1 · done", "report", "r1", "--html", "report.html")
+		out, _ := expect(t, dir, 0, "run r1 · done", "report", "r1", "--full", "--html", "report.html", "--force")
 		return out
 	}
 	before := report()
