@@ -65,9 +65,10 @@ func keeper(t *testing.T, c *courier.Courier, interval time.Duration) func(run s
 	}
 }
 
-func eventually(t *testing.T, what string, limit time.Duration, done func() bool) {
+// eventually waits long, for a busy machine; what happens at once costs no time.
+func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("this did not happen: %s", what)
 		}
@@ -132,7 +133,7 @@ func TestJunkStarts(t *testing.T) {
 			start(t, cr, line.Default())
 			work(t, cr, &world{})
 			state := keeper(t, cr, 50*time.Millisecond)
-			eventually(t, "the good run ends", 20*time.Second, func() bool { return state("r").Status == "done" })
+			eventually(t, "the good run ends", func() bool { return state("r").Status == "done" })
 			if s := state("a"); c.stalled != "" && (s.Ended || !strings.Contains(s.Stalled, c.stalled)) {
 				t.Errorf("got %+v, want it to stall with %q", s, c.stalled)
 			}
@@ -156,12 +157,12 @@ func TestANameIsGivenToAnotherRun(t *testing.T) {
 	startAs(t, c, "r", 1, cfg)
 	work(t, c, w)
 	state := keeper(t, c, 50*time.Millisecond)
-	eventually(t, "the first run ends", 15*time.Second, func() bool { return state("r").Ended })
+	eventually(t, "the first run ends", func() bool { return state("r").Ended })
 	if err := c.Broker.DeleteRun(t.Context(), "r"); err != nil {
 		t.Fatal(err)
 	}
 	startAs(t, c, "r", 2, cfg)
-	eventually(t, "the second run ends", 15*time.Second, func() bool {
+	eventually(t, "the second run ends", func() bool {
 		r, _, err := c.Description(t.Context(), "r")
 		ended, endErr := c.Ended(t.Context(), "r")
 		return err == nil && r.Seed == 2 && endErr == nil && ended
@@ -176,7 +177,7 @@ func TestHintsCarryARun(t *testing.T) {
 	work(t, c, &world{})
 	began := time.Now()
 	state := keeper(t, c, time.Hour) // only hints
-	eventually(t, "the run ends", time.Minute, func() bool { return state("r").Status == "done" })
+	eventually(t, "the run ends", func() bool { return state("r").Status == "done" })
 	t.Logf("a run of three rounds with stages that answer at once took %v", time.Since(began).Round(time.Millisecond))
 	// Three seconds when nothing else runs, twelve under the race detector.
 	if took := time.Since(began); took > 30*time.Second {

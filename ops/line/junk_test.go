@@ -98,7 +98,7 @@ func TestForeignMessagesStallNothing(t *testing.T) {
 	w := &world{}
 	work(t, c, w)
 	state := keeper(t, c, 50*time.Millisecond)
-	eventually(t, "the run ends", 15*time.Second, func() bool { return state("r").Ended || state("r").Stalled != "" })
+	eventually(t, "the run ends", func() bool { return state("r").Ended || state("r").Stalled != "" })
 	if s := state("r"); s.Status != "done" {
 		t.Fatalf("got %+v", s)
 	}
@@ -225,7 +225,7 @@ func TestAWrongResultIsRefusedAndMadeAgain(t *testing.T) {
 			}
 			workOn(t, cr, s)
 			state := keeper(t, cr, 50*time.Millisecond)
-			eventually(t, "the run ends", 60*time.Second, func() bool {
+			eventually(t, "the run ends", func() bool {
 				return state("r").Ended || state("r").Stalled != ""
 			})
 			if s := state("r"); s.Status != "done" {
@@ -274,7 +274,7 @@ func TestAlwaysWrongResultsGiveTheItemUp(t *testing.T) {
 	}
 	workOn(t, cr, s)
 	state := keeper(t, cr, 50*time.Millisecond)
-	eventually(t, "the run stalls", 60*time.Second, func() bool { return state("r").Stalled != "" })
+	eventually(t, "the run stalls", func() bool { return state("r").Stalled != "" })
 	n := 0
 	for m, err := range cr.Broker.List(t.Context(), "r", "failed.0.*") {
 		if err != nil {
@@ -379,7 +379,7 @@ func TestAWrongResultOfARoundIsMadeAgain(t *testing.T) {
 				}
 				workOn(t, cr, s)
 				state := keeper(t, cr, 50*time.Millisecond)
-				eventually(t, "the run ends", 90*time.Second, func() bool {
+				eventually(t, "the run ends", func() bool {
 					return state("r").Ended || state("r").Stalled != ""
 				})
 				got := state("r")

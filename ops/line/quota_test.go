@@ -148,16 +148,16 @@ func TestAStreamGrowsAndStalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	state := keeper(t, c, 50*time.Millisecond)
-	eventually(t, "the run is opened", 10*time.Second, func() bool { return state("r").Run != "" })
+	eventually(t, "the run is opened", func() bool { return state("r").Run != "" })
 	before := quotaOf(t, c, "r").QuotaBytes
 	fill(t, c, "r", 13<<20)
-	eventually(t, "the quota is raised", 10*time.Second, func() bool {
+	eventually(t, "the quota is raised", func() bool {
 		return quotaOf(t, c, "r").QuotaBytes == 2*before
 	})
 	if s := state("r"); s.Stalled != "" {
 		t.Errorf("stalled while it could grow: %+v", s)
 	}
-	eventually(t, "the run is stalled", 20*time.Second, func() bool {
+	eventually(t, "the run is stalled", func() bool {
 		fill(t, c, "r", 1<<40)
 		return strings.Contains(state("r").Stalled, "`itool quota r 80MiB`")
 	})
@@ -167,7 +167,7 @@ func TestAStreamGrowsAndStalls(t *testing.T) {
 	if err := line.SetQuota(t.Context(), c, "r", 80<<20); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the run goes on", 10*time.Second, func() bool { return state("r").Stalled == "" })
+	eventually(t, "the run goes on", func() bool { return state("r").Stalled == "" })
 }
 
 // TestAnEndedRunGivesItsRoomBack: what is reserved follows what is used.
@@ -178,7 +178,7 @@ func TestAnEndedRunGivesItsRoomBack(t *testing.T) {
 	}
 	work(t, c, &world{})
 	state := keeper(t, c, 50*time.Millisecond)
-	eventually(t, "the run ends", 20*time.Second, func() bool { return state("r").Ended })
+	eventually(t, "the run ends", func() bool { return state("r").Ended })
 	if u := quotaOf(t, c, "r"); u.QuotaBytes > int64(u.Bytes)+3<<20 {
 		t.Errorf("%s are used and %s reserved", line.Size(int64(u.Bytes)), line.Size(u.QuotaBytes))
 	}

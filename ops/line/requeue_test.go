@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"itool/broker"
 	"itool/ops/courier/couriertest"
@@ -71,7 +70,7 @@ func TestRequeueTooLate(t *testing.T) {
 	})
 	workOn(t, c, s)
 	k := &line.Keeper{Courier: c, Worker: "k", Log: quiet}
-	eventually(t, "round 0 is gathered", 20*time.Second, func() bool {
+	eventually(t, "round 0 is gathered", func() bool {
 		for m, err := range c.Broker.Started(t.Context()) {
 			if err != nil {
 				t.Fatal(err)

@@ -67,7 +67,7 @@ func TestStalls(t *testing.T) {
 	cfg.Rounds, cfg.BatchRows = 1, 8
 	ends := func(t *testing.T, c *courier.Courier) {
 		t.Helper()
-		eventually(t, "the run ends", 30*time.Second, func() bool {
+		eventually(t, "the run ends", func() bool {
 			end, err := c.End(t.Context(), "r")
 			return err == nil && end.Status == "done"
 		})
@@ -130,7 +130,7 @@ func TestStalls(t *testing.T) {
 		stop()
 		w := &world{}
 		workOn(t, c, []stages.Stage{w.stage(line.Rows(nil)[0].Spec())})
-		eventually(t, "the examples are there", 10*time.Second, func() bool {
+		eventually(t, "the examples are there", func() bool {
 			n, err := c.Broker.Count(t.Context(), "r", "example.0.*")
 			return err == nil && n == 2
 		})
