@@ -13,6 +13,13 @@ import (
 type cancelCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
+	jsonOption
+}
+
+// cancelled is what --json prints.
+type cancelled struct {
+	Run    string `json:"run"`
+	Before bool   `json:"before"` // it was cancelled already
 }
 
 func (c *cancelCmd) Run(ctx context.Context, a *app) error {
@@ -25,13 +32,12 @@ func (c *cancelCmd) Run(ctx context.Context, a *app) error {
 	var over *line.OverError
 	switch {
 	case errors.As(err, &over) && over.Status == schemas.StatusCancelled:
-		fmt.Fprintf(a.out, "run %s was cancelled before\n", c.RunName)
-		return nil
+		return c.print(a, schemaCancel, cancelled{c.RunName, true}, "run %s was cancelled before\n", c.RunName)
 	case errors.As(err, &over):
 		return fmt.Errorf("run %s is over (%s): nothing was cancelled", c.RunName, over.Status)
 	case err != nil:
 		return notYet(c.RunName, err)
 	}
-	fmt.Fprintf(a.out, "run %s is cancelled; its workers stop within a heartbeat\n", c.RunName)
-	return nil
+	return c.print(a, schemaCancel, cancelled{c.RunName, false},
+		"run %s is cancelled; its workers stop within a heartbeat\n", c.RunName)
 }

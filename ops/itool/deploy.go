@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"itool/ops/access"
@@ -18,6 +20,14 @@ type deployCmd struct {
 	Bucket    string `default:"itool" help:"The store's bucket."`
 	Prefix    string `help:"The keys of the store begin with it, as in --store minio://HOST/BUCKET/PREFIX."`
 	Passwords bool   `help:"${deploy_passwords}"`
+	jsonOption
+}
+
+// deployed is what --json prints.
+type deployed struct {
+	Out   string   `json:"out"`
+	Files []string `json:"files"` // in that folder, sorted
+	Roles []string `json:"roles"` // that have a login at the broker and a policy of the store
 }
 
 func (c *deployCmd) Help() string {
@@ -51,10 +61,13 @@ func (c *deployCmd) Run(_ context.Context, a *app) error {
 			return err
 		}
 	}
-	fmt.Fprintf(a.out, "wrote %s: auth.conf and passwords.env for the nats-servers, and %d policies of the store "+
-		"in s3\n", c.Out, len(roles))
-	fmt.Fprintf(a.out, "a worker of a stage then logs in with: itool work expand --user expand --inbox expand …\n")
-	return nil
+	done := deployed{Out: c.Out, Files: slices.Sorted(maps.Keys(files))}
+	for _, r := range roles {
+		done.Roles = append(done.Roles, r.Name)
+	}
+	return c.print(a, schemaDeploy, done, "wrote %s: auth.conf and passwords.env for the nats-servers, and %d "+
+		"policies of the store in s3\n"+
+		"a worker of a stage then logs in with: itool work expand --user expand --inbox expand …\n", c.Out, len(roles))
 }
 
 // passwords lists the server's variables; with --passwords each has a random value.

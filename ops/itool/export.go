@@ -39,6 +39,34 @@ type exportCmd struct {
 
 	overwriting
 	BaseName string `placeholder:"ORG/MODEL" help:"${export_base_name}"`
+	jsonOption
+}
+
+// exported is what --json prints.
+type exported struct {
+	Run    string         `json:"run"`
+	Kind   string         `json:"kind"` // adapter, model, gguf, pairs or curves
+	Out    string         `json:"out"`
+	Policy string         `json:"policy,omitempty"` // that was written
+	Round  *int           `json:"round,omitempty"`  // of the policy
+	Status string         `json:"status,omitempty"` // of the run: unless it is done, the policy may not be its last
+	Model  *exportedModel `json:"model,omitempty"`
+	Pairs  *exportedPairs `json:"pairs,omitempty"`
+	Steps  int            `json:"steps,omitempty"` // of the curves
+}
+
+type exportedModel struct {
+	Dtype     string  `json:"dtype"`
+	Nats      float64 `json:"nats"`     // a token, by which it differs from base + adapter
+	Examples  int     `json:"examples"` // that were compared
+	Moved     float64 `json:"moved"`    // the same of base + adapter on --base and on the run's own base
+	Modelfile string  `json:"modelfile,omitempty"`
+}
+
+type exportedPairs struct {
+	Pairs   int `json:"pairs"`
+	Rounds  int `json:"rounds"`
+	Trained int `json:"trained"` // pairs that the updates were trained on
 }
 
 func (c *exportCmd) Run(ctx context.Context, a *app) error {
@@ -68,39 +96,51 @@ func (c *exportCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer s.Close()
 	if c.Curves {
-		return writeCurves(a.out, c.Out, r, false)
+		steps, err := writeCurves(c.remarks(a), c.Out, r, false)
+		if err != nil {
+			return err
+		}
+		return c.print(a, schemaExport, exported{Run: c.RunName, Kind: "curves", Out: c.Out, Steps: steps}, "")
 	}
 	r.Base = cmp.Or(c.BaseName, r.Base)
 	p, err := policyOf(r, c.Round)
 	if err != nil {
 		return err
 	}
+	done := exported{
+		Run: c.RunName, Kind: "adapter", Out: c.Out, Policy: p.Name, Round: &p.Round, Status: r.Status,
+	}
 	if c.Merged {
-		if err := c.merge(ctx, a, s, r, *p, kept); err != nil {
+		if done.Kind = "model"; c.GGUF {
+			done.Kind = "gguf"
+		}
+		if done.Model, err = c.merge(ctx, a, s, r, *p, kept); err != nil {
 			return err
 		}
 	} else {
 		if err := export.Adapter(ctx, s.Courier, r, *p, c.Out, version(), false); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.out, "%s of run %s: adapter in %s\n", p.Name, c.RunName, c.Out)
+		fmt.Fprintf(c.remarks(a), "%s of run %s: adapter in %s\n", p.Name, c.RunName, c.Out)
 	}
-	return c.unfinished(ctx, a, s, r, p)
+	if err := c.unfinished(ctx, a, s, r, p); err != nil {
+		return err
+	}
+	return c.print(a, schemaExport, done, "")
 }
 
 // writeCurves writes every step of a run's trainings into a new folder, or with replace into that of an earlier time.
-func writeCurves(out io.Writer, dir string, r *report.Report, replace bool) error {
-	steps := 0
-	err := whole.Folder(dir, replace, func(tmp string) (err error) {
+func writeCurves(out io.Writer, dir string, r *report.Report, replace bool) (steps int, err error) {
+	err = whole.Folder(dir, replace, func(tmp string) (err error) {
 		steps, err = curves.Write(tmp, r)
 		return err
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	fmt.Fprintf(out, "curves of run %s: %d steps in %s, and for tensorboard --logdir %s\n", r.Run, steps,
+	_, err = fmt.Fprintf(out, "curves of run %s: %d steps in %s, and for tensorboard --logdir %s\n", r.Run, steps,
 		filepath.Join(dir, curves.File), dir)
-	return nil
+	return steps, err
 }
 
 // pairs writes the pairs of a round, or of all rounds, for TRL.
@@ -120,9 +160,10 @@ func (c *exportCmd) pairs(ctx context.Context, a *app) error {
 	}); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "pairs of run %s: %d, of %d rounds, in %s; its updates were trained on %d of them\n",
+	return c.print(a, schemaExport, exported{
+		Run: c.RunName, Kind: "pairs", Out: c.Out, Pairs: &exportedPairs{n.Pairs, n.Rounds, n.Trained},
+	}, "pairs of run %s: %d, of %d rounds, in %s; its updates were trained on %d of them\n",
 		c.RunName, n.Pairs, n.Rounds, c.Out, n.Trained)
-	return nil
 }
 
 // unfinished says so if the run is not done: what was exported may not be what the run will end with.
@@ -132,28 +173,28 @@ func (c *exportCmd) unfinished(ctx context.Context, a *app, s *site.Site, r *rep
 	}
 	view, err := line.Rows(nil).Look(ctx, s.Courier, c.RunName)
 	if errors.Is(err, broker.ErrNoRun) || !r.Running() {
-		fmt.Fprintf(a.out, "run %s did not reach its end (%s): this is its policy of round %d\n",
+		fmt.Fprintf(c.remarks(a), "run %s did not reach its end (%s): this is its policy of round %d\n",
 			c.RunName, r.Status, p.Round)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "run %s goes on (%s): this is its policy of round %d, and later ones may follow\n",
+	fmt.Fprintf(c.remarks(a), "run %s goes on (%s): this is its policy of round %d, and later ones may follow\n",
 		c.RunName, where(view), p.Round)
 	return nil
 }
 
 // merge writes base + adapter as one model.
 func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, r *report.Report, p report.Policy,
-	kept *retire.Kept) error {
+	kept *retire.Kept) (*exportedModel, error) {
 	e, err := newEngine(a)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if c.Base != "" {
 		if c.Base, err = findBase(ctx, a, "--base", c.Base, nil); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	var probes []policy.Sequence // of a retired run
@@ -169,22 +210,23 @@ func (c *exportCmd) merge(ctx context.Context, a *app, s *site.Site, r *report.R
 		Report: r, Version: version(),
 	}.Write(ctx, s.Courier, e.Engine)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	form := string(m.Dtype)
 	if c.Int8 {
 		form = "Q8_0"
 	}
-	fmt.Fprintf(a.out, "%s of run %s: merged model in %s, %s, within %.2g nats per token of base + adapter "+
+	w := c.remarks(a)
+	fmt.Fprintf(w, "%s of run %s: merged model in %s, %s, within %.2g nats per token of base + adapter "+
 		"on %d examples\n", p.Name, c.RunName, c.Out, form, m.Nats, m.Examples)
 	if c.GGUF {
-		sayOllama(a.out, m)
+		sayOllama(w, m)
 	}
 	if c.Base != "" {
-		fmt.Fprintf(a.out, "on the base of the run itself the adapter answers up to %.2g nats per token differently: "+
+		fmt.Fprintf(w, "on the base of the run itself the adapter answers up to %.2g nats per token differently: "+
 			"it was trained there\n", m.Moved)
 	}
-	return nil
+	return &exportedModel{form, m.Nats, m.Examples, m.Moved, m.Modelfile}, nil
 }
 
 // sayOllama says what other programs make of a GGUF file.

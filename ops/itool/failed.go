@@ -15,8 +15,8 @@ import (
 type failedCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
-	Requeue bool   `help:"${failed_requeue}" xor:"json"`
-	JSON    bool   `name:"json" help:"Print one JSON object instead of text." xor:"json"`
+	Requeue bool   `help:"${failed_requeue}"`
+	JSON    bool   `name:"json" help:"Print one JSON object instead of text."`
 }
 
 func (c *failedCmd) Run(ctx context.Context, a *app) error {
@@ -66,6 +66,13 @@ type failedItems struct {
 // nonNil is a list that JSON writes as an array, also when it is empty.
 func nonNil(all []report.Failure) []report.Failure { return append([]report.Failure{}, all...) }
 
+// requeued is what --requeue --json prints.
+type requeued struct {
+	Run   string   `json:"run"`
+	Items int      `json:"items"` // that are tried again
+	Late  []string `json:"late"`  // whose round was closed without them: "stage round key"
+}
+
 // requeue lets the workers try again what was given up.
 func (c *failedCmd) requeue(ctx context.Context, a *app, s *site.Site) error {
 	done, err := line.Rows(nil).Requeue(ctx, s.Courier, c.RunName)
@@ -76,6 +83,10 @@ func (c *failedCmd) requeue(ctx context.Context, a *app, s *site.Site) error {
 	}
 	if err != nil {
 		return notYet(c.RunName, err)
+	}
+	if c.JSON {
+		late := append([]string{}, done.Late...) // an array, also when it is empty
+		return printIndentedJSON(a.out, schemaRequeue, requeued{c.RunName, done.Items, late})
 	}
 	for _, item := range done.Late {
 		fmt.Fprintf(a.out, "too late, since its round was closed without it: %s\n", report.Plain(item))

@@ -20,12 +20,19 @@ type forkCmd struct {
 	Name      string   `required:"" placeholder:"NAME" help:"Name of the new run."`
 	Config    string   `short:"c" type:"existingfile" placeholder:"FILE" help:"Settings that differ (YAML)."`
 	Set       []string `sep:"none" placeholder:"KEY=VALUE" help:"${source_set}"`
+	jsonOption
+}
+
+// forked is what --json prints.
+type forked struct {
+	Run       string `json:"run"`
+	From      string `json:"from"`
+	FromRound int    `json:"from_round"`
+	Records   int    `json:"records"` // that were copied
+	Next      string `json:"next"`    // the command that goes on with it, or watches it
 }
 
 func (c *forkCmd) Run(ctx context.Context, a *app) error {
-	if c.FromRound < 0 {
-		return coded(exitUsage, "--from-round %d: the first is 0, after the warm-up", c.FromRound)
-	}
 	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
 		return err
@@ -39,14 +46,13 @@ func (c *forkCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return notYet(c.RunName, err)
 	}
-	fmt.Fprintf(a.out, "published run %s: it begins with round %d of run %s, %d records were copied\n",
-		c.Name, c.FromRound, c.RunName, n)
+	hint, next := "watch it with", "itool watch "+c.Name+c.flags()
 	if s.Dir != "" { // no other process serves the folder, so no worker will find the run
-		fmt.Fprintf(a.out, "go on with it: itool resume %s --dir %s\n", c.Name, shellQuote(s.Dir))
-		return nil
+		hint, next = "go on with it", "itool resume "+c.Name+" --dir "+shellQuote(s.Dir)
 	}
-	fmt.Fprintf(a.out, "watch it with: itool watch %s%s\n", c.Name, c.flags())
-	return nil
+	return c.print(a, schemaFork, forked{c.Name, c.RunName, c.FromRound, n, next},
+		"published run %s: it begins with round %d of run %s, %d records were copied\n%s: %s\n",
+		c.Name, c.FromRound, c.RunName, n, hint, next)
 }
 
 // run describes the new run: the old one under another name, with the settings that differ.

@@ -32,7 +32,7 @@ func TestFork(t *testing.T) {
 		"--set", "expand.width=3")
 	fork(exitError, "run r1 has no policy of round 2 yet", "--from-round", "2", "--name", "r2",
 		"--set", "line.rounds=3")
-	fork(exitUsage, "the first is 0", "--from-round=-1", "--name", "r2")
+	fork(exitUsage, "--from-round: -1 is below 0", "--from-round=-1", "--name", "r2")
 	if _, errs := expect(t, dir, 0, "r1", "runs", "--dir", where); strings.Contains(errs, "r2") {
 		t.Errorf("a refused fork left something behind:\n%s", errs)
 	}
@@ -40,7 +40,11 @@ func TestFork(t *testing.T) {
 		"same": nil, "wider": {"--set", "expand.width=3"}, "longer": {"--set", "line.rounds=2"},
 	} {
 		from := map[string]string{"same": "0", "wider": "0", "longer": "1"}[name]
-		fork(0, "itool resume "+name+" --dir ", append([]string{"--from-round", from, "--name", name}, set...)...)
+		args := append([]string{"fork", "r1", "--from-round", from, "--name", name}, set...)
+		next, _ := expectJSON(t, dir, 0, schemaFork, args...)["next"].(string)
+		if !strings.HasPrefix(next, "itool resume "+name+" --dir ") || !strings.HasSuffix(next, where) {
+			t.Errorf("%s: fork --json goes on with %q", name, next)
+		}
 		code, out, errs := itool(t, dir, "resume", name, "--dir", where, "--json")
 		if code != 0 {
 			t.Fatalf("%s: exit code %d\n%s%s", name, code, out, errs)

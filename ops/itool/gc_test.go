@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,8 +22,11 @@ func TestGC(t *testing.T) {
 	work := start(t, dir, "work", "all")
 	defer stop(t, work)
 	for _, run := range []string{"r1", "r2"} {
-		expect(t, dir, 0, "published", append([]string{"publish", file, "--base", base, "--name", run}, small...)...)
-		expect(t, dir, 0, "done", "watch", run)
+		publish := append([]string{"publish", file, "--base", base, "--name", run}, small...)
+		if p := expectJSON(t, dir, 0, schemaPublish, publish...); p["watch"] != "itool watch "+run {
+			t.Errorf("publish --json says %v", p)
+		}
+		watched(t, dir, run)
 	}
 	store := filepath.Join(dir, "itool-up", "store", "objects")
 	waste := []string{
@@ -40,7 +44,9 @@ func TestGC(t *testing.T) {
 	expect(t, dir, 0, " 0 belong to no run (0 KiB); 3 of no run are younger than 24h0m0s and spared", "gc", "--delete")
 	now := []string{"gc", "--older-than", "0s"}
 	expect(t, dir, 0, "runs/ghost/bodies/x.zst", append(now, "-v")...)
-	expect(t, dir, 0, "3 objects were deleted", append(now, "--delete")...)
+	if g := expectJSON(t, dir, 0, schemaGC, append(now, "--delete")...); g["waste"] != 3. || g["deleted"] != 3. {
+		t.Errorf("gc --json says %v", g)
+	}
 	for _, key := range waste {
 		if exists(filepath.Join(store, key)) {
 			t.Errorf("%s is there", key)
@@ -68,6 +74,9 @@ func TestGC(t *testing.T) {
 	if err := os.Remove(part); err != nil {
 		t.Fatal(err)
 	}
+	if lost, _ := expectJSON(t, dir, exitError, schemaFsck, "fsck")["missing"].([]any); len(lost) != 1 {
+		t.Errorf("fsck --json misses %v", lost)
+	}
 	out, _ := expect(t, dir, exitError, "1 objects are missing or damaged", "fsck")
 	if !strings.Contains(out, "run r1: its base: checkpoints/parts/"+filepath.Base(part)) {
 		t.Errorf("fsck says\n%s", out)
@@ -76,6 +85,23 @@ func TestGC(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, dir, exitError, "nothing is removed; itool fsck lists what is missing", append(now, "--delete")...)
+}
+
+// watched waits for the end of a run by its changes, of which no two are the same.
+func watched(t *testing.T, dir, run string) {
+	t.Helper()
+	out, _ := expect(t, dir, 0, "", "watch", run, "--json")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	for i, text := range lines {
+		var at runStatus
+		if err := json.Unmarshal([]byte(text), &at); err != nil || !begins(text, schemaWatch) || at.Run != run ||
+			(at.Status == "done") != (i == len(lines)-1) || i > 0 && text == lines[i-1] {
+			t.Errorf("watch --json, line %d of %d: %v\n%s", i+1, len(lines), err, text)
+		}
+	}
+	if len(lines) < 2 {
+		t.Errorf("watch --json shows no change:\n%s", out)
+	}
 }
 
 // largest is the largest file below a folder.

@@ -226,6 +226,7 @@ func longHelp() map[string]string {
 		"ui_token": "Visitors must give this token, and may then queue failed items again. Better given as " +
 			"ITOOL_UI_TOKEN: a command line can be read by others.",
 		"ui_host":    "Name by which the page may be asked for, besides localhost and IP addresses. Repeatable.",
+		"watch_json": "Print a line of JSON whenever the run gets on; the last one is its outcome.",
 		"watch_web":  "Serve the page of the run at this address, such as 127.0.0.1:0 (port 0: any free one).",
 		"web_option": "Serve the page of the run at this address, port 0: any free one; off: do not.",
 		"up_ackwait": "How long a dead worker's item waits for another, at least; workers may ask for more.",

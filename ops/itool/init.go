@@ -25,9 +25,18 @@ type initCmd struct {
 	Out   string `arg:"" optional:"" default:"itool.yaml" help:"File to write; - writes to the terminal."`
 	For   string `placeholder:"MODEL" help:"${init_for}"`
 	Force bool   `help:"Replace a file that is there."`
+	jsonOption
+}
+
+// written is what --json prints.
+type written struct {
+	Out string `json:"out"`
 }
 
 func (c *initCmd) Run(_ context.Context, a *app) error {
+	if c.JSON && c.Out == "-" {
+		return coded(exitUsage, "--json: not with -, which writes the settings themselves to the terminal")
+	}
 	text, err := c.text(a)
 	if err != nil {
 		return err
@@ -42,8 +51,8 @@ func (c *initCmd) Run(_ context.Context, a *app) error {
 	if err := whole.File(c.Out, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "wrote %s; use it with: itool run DATASET --base DIR --config %s\n", c.Out, c.Out)
-	return nil
+	return c.print(a, schemaInit, written{c.Out}, "wrote %s; use it with: itool run DATASET --base DIR --config %s\n",
+		c.Out, c.Out)
 }
 
 // text is what goes into the file.

@@ -85,7 +85,7 @@ func (w wholeRun) conclude(ctx context.Context, a *app, j *job.Job, end line.Sta
 		return err
 	}
 	if w.curves {
-		if err := writeCurves(a.errs, filepath.Join(w.dir, "curves"), r, true); err != nil {
+		if _, err := writeCurves(a.errs, filepath.Join(w.dir, "curves"), r, true); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,45 @@ const (
 	schemaConform  = "itool.conform/v1"
 	schemaVersion  = "itool.version/v1"
 	schemaFailed   = "itool.failed/v1"
+	schemaRequeue  = "itool.requeue/v1" // of failed --requeue
+	schemaPublish  = "itool.publish/v1"
+	schemaWatch    = "itool.watch/v1"
+	schemaFork     = "itool.fork/v1"
+	schemaCancel   = "itool.cancel/v1"
+	schemaRetire   = "itool.retire/v1"
+	schemaQuota    = "itool.quota/v1"
+	schemaGC       = "itool.gc/v1"
+	schemaFsck     = "itool.fsck/v1"
+	schemaExport   = "itool.export/v1"
+	schemaImport   = "itool.import/v1"
+	schemaQuantize = "itool.quantize/v1"
+	schemaDeploy   = "itool.deploy-config/v1"
+	schemaInit     = "itool.init/v1"
+	schemaSynth    = "itool.synth/v1"
+	schemaPretrain = "itool.pretrain/v1"
 )
+
+// jsonOption is the flag of a verb that says at its end what it did.
+type jsonOption struct {
+	JSON bool `name:"json" help:"Print what was done as one JSON object instead of text."`
+}
+
+// print says what was done: the result as JSON, or the text for people.
+func (o jsonOption) print(a *app, schema string, result any, format string, args ...any) error {
+	if o.JSON {
+		return printJSON(a.out, schema, result)
+	}
+	_, err := fmt.Fprintf(a.out, format, args...)
+	return err
+}
+
+// remarks are where text goes that stands beside the result.
+func (o jsonOption) remarks(a *app) io.Writer {
+	if o.JSON {
+		return a.errs
+	}
+	return a.out
+}
 
 // printJSON prints a struct or a map as one line of JSON: an object that begins with its schema. The order of its
 // fields is that of the struct, of a map that of the alphabet.

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 // TestPrintJSON: an object begins with its schema, and is the same every time.
@@ -35,10 +39,23 @@ func TestPrintJSON(t *testing.T) {
 	}
 }
 
-// TestJSONHasASchema: of commands that need no run. Those of a run are in TestRun.
+// withoutJSON are the verbs that have no --json, and why.
+var withoutJSON = map[string]string{
+	"work": "it works until it is stopped", "up": "it serves until it is stopped", "ui": "it serves pages",
+	"serve": "it serves an API", "chat": "it talks with a person", "completion": "it prints a script",
+}
+
+// TestJSONHasASchema: every verb has --json or says why not, and what it prints begins with its schema. Commands that
+// need a run are in the tests of runs.
 func TestJSONHasASchema(t *testing.T) {
+	for _, verb := range newParser(t).Model.Children {
+		has := slices.ContainsFunc(verb.Flags, func(f *kong.Flag) bool { return f.Name == "json" })
+		if has == (withoutJSON[verb.Name] != "") {
+			t.Errorf("itool %s: --json %t, reason to have none %q", verb.Name, has, withoutJSON[verb.Name])
+		}
+	}
 	t.Chdir(t.TempDir())
-	rows := writeRows(t, ".", 8)
+	rows, base, file := writeRows(t, ".", 8), writeBase(t, ".", nil), writeGGUF(t, ".")
 	for _, c := range []struct {
 		args   []string
 		schema string
@@ -46,11 +63,32 @@ func TestJSONHasASchema(t *testing.T) {
 		{[]string{"version", "--json"}, schemaVersion},
 		{[]string{"doctor", "--json"}, schemaDoctor},
 		{[]string{"data", rows, "--json"}, schemaData},
+		{[]string{"synth", "--rows", "3", "--out", "made.jsonl", "--json"}, schemaSynth},
+		{[]string{"init", "settings.yaml", "--json"}, schemaInit},
+		{[]string{"deploy-config", "access", "--json"}, schemaDeploy},
+		{[]string{"import", file, "--out", "model", "--json"}, schemaImport},
+		{[]string{"quantize", "--model", base, "--out", "four", "--json"}, schemaQuantize},
 	} {
 		_, out, errs := here(t, c.args...)
-		var got struct{ Schema string }
-		if err := json.Unmarshal([]byte(out), &got); err != nil || got.Schema != c.schema {
-			t.Errorf("%q: schema %q, %v\n%s%s", c.args, got.Schema, err, out, errs)
+		if !begins(out, c.schema) {
+			t.Errorf("%q: want an object of %s\n%s%s", c.args, c.schema, out, errs)
 		}
 	}
+}
+
+// begins reports whether an output is one JSON object that begins with its schema.
+func begins(out, schema string) bool {
+	text, ok := strings.CutPrefix(out, "{")
+	return ok && strings.HasPrefix(strings.TrimSpace(text), `"schema":`) && json.Valid([]byte(out)) &&
+		strings.Contains(out, `"`+schema+`"`)
+}
+
+// expectJSON runs one command as a process, and returns what it printed as the fields of an object.
+func expectJSON(t *testing.T, dir string, code int, schema string, args ...string) (fields map[string]any) {
+	t.Helper()
+	out, _ := expect(t, dir, code, "", append(args, "--json")...)
+	if !begins(out, schema) || json.Unmarshal([]byte(out), &fields) != nil {
+		t.Fatalf("itool %s --json: want one object of %s\n%s", strings.Join(args, " "), schema, out)
+	}
+	return fields
 }

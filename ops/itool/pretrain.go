@@ -15,6 +15,18 @@ type pretrainCmd struct {
 	Out  string `required:"" placeholder:"DIR" help:"Folder for the model; the same command again resumes."`
 	Rows int    `help:"Conversations of the last, longest lesson; default: the demo's base."`
 	Seed uint64 `help:"Default: the demo's base."`
+	jsonOption
+}
+
+// pretrained is what --json prints. Shares are of the rows that want a call.
+type pretrained struct {
+	Out        string  `json:"out"`
+	Parameters int     `json:"parameters"`
+	Steps      int     `json:"steps"`
+	CallRows   int     `json:"call_rows"` // unseen requests that want a call
+	Exact      float64 `json:"exact"`
+	Parsed     float64 `json:"parsed"`
+	PassAt4    float64 `json:"pass_at_4"`
 }
 
 func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
@@ -61,8 +73,9 @@ func (c *pretrainCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	exam := report.Exam
-	fmt.Fprintf(a.out, "base of %d parameters in %s after %d steps: "+
+	return c.print(a, schemaPretrain, pretrained{
+		c.Out, report.Parameters, report.Steps, exam.CallRows, exam.Exact, exam.Parsed, exam.PassAt4,
+	}, "base of %d parameters in %s after %d steps: "+
 		"%.1f %% exact, %.1f %% parse, %.1f %% pass@4 on %d unseen requests\n",
 		report.Parameters, c.Out, report.Steps, 100*exam.Exact, 100*exam.Parsed, 100*exam.PassAt4, exam.CallRows)
-	return nil
 }

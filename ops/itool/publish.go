@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"itool/ops/job"
 )
@@ -11,6 +10,13 @@ import (
 type publishCmd struct {
 	source
 	target
+	jsonOption
+}
+
+// announced is what --json prints.
+type announced struct {
+	Run   string `json:"run"`
+	Watch string `json:"watch"` // the command that watches it
 }
 
 func (c *publishCmd) Run(ctx context.Context, a *app) error {
@@ -46,9 +52,9 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := sayDatasets(ctx, a.out, s.Courier, name); err != nil {
+	if err := sayDatasets(ctx, c.remarks(a), s.Courier, name); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "published run %s\nwatch it with: itool watch %s%s\n", name, name, c.flags())
-	return nil
+	watch := "itool watch " + name + c.flags()
+	return c.print(a, schemaPublish, announced{name, watch}, "published run %s\nwatch it with: %s\n", name, watch)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"itool/ops/export"
 )
@@ -11,6 +10,14 @@ import (
 type quantizeCmd struct {
 	Model string `required:"" placeholder:"MODEL" help:"${quantize_model}"`
 	Out   string `required:"" placeholder:"DIR" help:"New folder to write."`
+	jsonOption
+}
+
+// quantized is what --json prints.
+type quantized struct {
+	Out    string `json:"out"`
+	Before int64  `json:"bytes_before"` // of the weights
+	After  int64  `json:"bytes_after"`
 }
 
 func (c *quantizeCmd) Run(ctx context.Context, a *app) error {
@@ -26,7 +33,6 @@ func (c *quantizeCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s: weights of %.1f MB, %.1f MB before; "+
+	return c.print(a, schemaQuantize, quantized{c.Out, before, after}, "%s: weights of %.1f MB, %.1f MB before; "+
 		"the linear maps of the layers in NF4, 4.127 bits a weight\n", c.Out, float64(after)/1e6, float64(before)/1e6)
-	return nil
 }

@@ -109,7 +109,12 @@ func TestRunsJSON(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	expect(t, dir, 0, "run r1: 0 items are tried again", "failed", "r1", "--requeue")
-	expect(t, dir, 0, "cancelled", "cancel", "r1")
+	if q := expectJSON(t, dir, 0, schemaRequeue, "failed", "r1", "--requeue"); q["items"] != 0. {
+		t.Errorf("failed --requeue --json says %v", q)
+	}
+	if c := expectJSON(t, dir, 0, schemaCancel, "cancel", "r1"); c["run"] != "r1" || c["before"] != false {
+		t.Errorf("cancel --json says %v", c)
+	}
 	waitFor(t, func() bool { return list()[0].Status == "cancelled" })
 	expect(t, dir, exitError, "run r1 is over (cancelled): itool fork", "failed", "r1", "--requeue")
 	expect(t, dir, exitError, "resume is for runs of `itool run`", "resume", "r1")

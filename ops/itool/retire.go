@@ -21,6 +21,16 @@ type retireCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
 	Force   bool   `help:"Retire a run that has not ended, or whose report cannot be kept, too."`
+	jsonOption
+}
+
+// retired is what --json prints.
+type retired struct {
+	Run     string `json:"run"`
+	Before  bool   `json:"before"`  // it was retired already
+	Records uint64 `json:"records"` // that are gone
+	Bytes   int64  `json:"bytes"`   // of the broker's room that are free
+	Kept    bool   `json:"kept"`    // report and export go on to work
 }
 
 func (c *retireCmd) Run(ctx context.Context, a *app) error {
@@ -32,23 +42,22 @@ func (c *retireCmd) Run(ctx context.Context, a *app) error {
 	done, err := retire.Run(ctx, s.Courier, c.RunName, retire.Options{Force: c.Force})
 	if errors.Is(err, broker.ErrNoRun) {
 		if _, err := retire.Load(ctx, s.Courier, c.RunName); err == nil {
-			fmt.Fprintf(a.out, "run %s was retired before\n", c.RunName)
-			return nil
+			return c.print(a, schemaRetire, retired{Run: c.RunName, Before: true, Kept: true},
+				"run %s was retired before\n", c.RunName)
 		}
 		return mustExist(ctx, s.Courier, c.RunName)
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "run %s is retired: %d records are gone, %s of the broker's room are free\n",
-		c.RunName, done.Records, line.Size(done.Bytes))
+	left := "its report was not kept; its files in the store stay"
 	if done.Kept {
-		fmt.Fprintln(a.out, "report and export go on to work; watch, failed, tree and serve know it no longer; "+
-			"its files in the store stay")
-	} else {
-		fmt.Fprintln(a.out, "its report was not kept; its files in the store stay")
+		left = "report and export go on to work; watch, failed, tree and serve know it no longer; " +
+			"its files in the store stay"
 	}
-	return nil
+	return c.print(a, schemaRetire, retired{c.RunName, false, done.Records, done.Bytes, done.Kept},
+		"run %s is retired: %d records are gone, %s of the broker's room are free\n%s\n",
+		c.RunName, done.Records, line.Size(done.Bytes), left)
 }
 
 // quotaCmd is `itool quota`.
@@ -56,6 +65,14 @@ type quotaCmd struct {
 	target
 	RunName string `arg:"" name:"run" help:"Name of the run."`
 	Size    string `arg:"" help:"Most bytes of its records at the broker, such as 512MiB or 8GiB."`
+	jsonOption
+}
+
+// quota is what --json prints.
+type quota struct {
+	Run   string `json:"run"`
+	Quota int64  `json:"quota"` // bytes that it may hold at the broker
+	Held  uint64 `json:"held"`  // bytes that it holds
 }
 
 func (c *quotaCmd) Run(ctx context.Context, a *app) error {
@@ -79,9 +96,9 @@ func (c *quotaCmd) Run(ctx context.Context, a *app) error {
 	if err := line.SetQuota(ctx, s.Courier, c.RunName, bytes); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "run %s may hold %s at the broker, and holds %s; workers that wait for room go on\n",
+	return c.print(a, schemaQuota, quota{c.RunName, bytes, u.Bytes},
+		"run %s may hold %s at the broker, and holds %s; workers that wait for room go on\n",
 		c.RunName, line.Size(bytes), line.Size(int64(u.Bytes)))
-	return nil
 }
 
 // parseSize reads a number with KiB, MiB, GiB or TiB.

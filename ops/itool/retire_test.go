@@ -27,9 +27,21 @@ func TestRetire(t *testing.T) {
 	expect(t, dir, exitError, "holds", "quota", "r1", "1KiB")
 	expect(t, dir, exitUsage, "no size", "quota", "r1", "8x")
 	expect(t, dir, 0, "may hold 64.0 MiB", "quota", "r1", "64MiB")
+	if q := expectJSON(t, dir, 0, schemaQuota, "quota", "r1", "64MiB"); q["quota"] != 64.*1024*1024 || q["held"] == 0. {
+		t.Errorf("quota --json says %v", q)
+	}
+	if p := expectJSON(t, dir, 0, schemaExport, "export", "r1", "--pairs", "--out", "some.jsonl"); p["pairs"] == nil {
+		t.Errorf("export --pairs --json says %v", p)
+	}
+	if w := expectJSON(t, dir, 0, schemaWatch, "watch", "r1", "--dir", "itool-runs/r1"); w["status"] != "done" {
+		t.Errorf("watch --json of an ended run says %v", w)
+	}
 	expect(t, dir, exitError, "no run named r9; there are: r1", "retire", "r9", "--dir", "itool-runs/r1")
 	expect(t, dir, 0, "64.0 MiB of the broker's room are free", "retire", "r1")
 	expect(t, dir, 0, "was retired before", "retire", "r1")
+	if r := expectJSON(t, dir, 0, schemaRetire, "retire", "r1"); r["before"] != true || r["kept"] != true {
+		t.Errorf("retire --json a second time says %v", r)
+	}
 	expect(t, dir, 0, "retired", "runs", "--dir", "itool-runs/r1")
 	if after := report(); after != before {
 		t.Errorf("the report of the retired run differs:\n%s\nbefore:\n%s", after, before)
@@ -38,6 +50,11 @@ func TestRetire(t *testing.T) {
 		{"--out", "adapter", "--round", "0"}, {"--out", "whole", "--merged", "--round", "0"},
 	} {
 		expect(t, dir, 0, " of run r1: ", append([]string{"export", "r1"}, args...)...)
+	}
+	whole := []string{"export", "r1", "--out", "again", "--merged", "--round", "0"}
+	e := expectJSON(t, dir, 0, schemaExport, whole...)
+	if e["kind"] != "model" || e["model"] == nil || e["round"] != 0. {
+		t.Errorf("export --json says %v", e)
 	}
 	expect(t, dir, exitError, "no run named r1", "watch", "r1")
 	for _, args := range [][]string{

@@ -135,7 +135,7 @@ func runStatuses(ctx context.Context, c *courier.Courier, away []courier.Waiting
 		if err != nil {
 			return nil, err
 		}
-		r, err := statusOf(ctx, c, m.Run, waits)
+		r, err := statusOf(ctx, c, m.Run, waits, line.View{})
 		if err != nil {
 			return nil, err
 		}
@@ -157,10 +157,13 @@ func runStatuses(ctx context.Context, c *courier.Courier, away []courier.Waiting
 	return all, nil
 }
 
-// statusOf looks at one run. waits is what all workers say that they wait for, which explains why a run stands still.
-func statusOf(ctx context.Context, c *courier.Courier, run string, waits []courier.Waiting) (runStatus, error) {
+// statusOf looks at one run. waits is what all workers say that they wait for, which explains why a run stands still;
+// before is what an earlier look saw.
+func statusOf(ctx context.Context, c *courier.Courier, run string, waits []courier.Waiting, before line.View) (
+	runStatus, error,
+) {
 	r := runStatus{Run: run, Status: statusRunning}
-	view, err := line.Rows(nil).Look(ctx, c, run)
+	view, err := line.Rows(nil).LookAgain(ctx, c, run, before)
 	if errors.Is(err, broker.ErrNoRun) {
 		r.Status = statusPublished
 		view = line.View{}

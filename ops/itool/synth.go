@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 
 	"itool/ops/synth"
@@ -22,6 +21,13 @@ type synthCmd struct {
 	Folds    int    `help:"Cut the world's tools and values into so many folds that share none; 0: one world."`
 	Fold     int    `help:"The fold to draw from: train on one, hold out another."`
 	overwriting
+	jsonOption
+}
+
+// made is what --json prints.
+type made struct {
+	Out  string `json:"out"`
+	Rows int    `json:"rows"`
 }
 
 func (c *synthCmd) Run(_ context.Context, a *app) error {
@@ -45,6 +51,5 @@ func (c *synthCmd) Run(_ context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "wrote %d rows to %s\n", c.Rows, c.Out)
-	return nil
+	return c.print(a, schemaSynth, made{c.Out, c.Rows}, "wrote %d rows to %s\n", c.Rows, c.Out)
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
+	"itool/ops/courier"
 	"itool/ops/job"
 	"itool/ops/line"
 	"itool/ops/progress"
@@ -17,6 +19,7 @@ type watchCmd struct {
 	RunName  string        `arg:"" name:"run" help:"Name of the run."`
 	Patience time.Duration `default:"30m" help:"${watch_patience}"`
 	Web      string        `placeholder:"HOST:PORT" help:"${watch_web}"`
+	JSON     bool          `name:"json" help:"${watch_json}"`
 }
 
 func (c *watchCmd) Run(ctx context.Context, a *app) error {
@@ -28,9 +31,12 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 	if c.Web != "" {
 		defer webOption{c.Web}.beside(a, a.errs, ui.Of(s.Courier), c.RunName, c.flags())()
 	}
-	display := a.display()
-	display.Warn = true
 	stop := job.Until(ctx, func(ctx context.Context) error {
+		if c.JSON {
+			return c.follow(ctx, a, s.Courier)
+		}
+		display := a.display()
+		display.Warn = true
 		return progress.Follow(ctx, s.Courier, c.RunName, display)
 	})
 	end, err := progress.Await(ctx, s.Courier, c.RunName, c.Patience)
@@ -40,8 +46,55 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.JSON {
+		last, err := statusOf(ctx, s.Courier, c.RunName, nil, line.View{})
+		if err != nil {
+			return err
+		}
+		last.Status, last.Detail = end.Status, end.Detail // also of one that is stalled
+		if err := printJSON(a.out, schemaWatch, last); err != nil {
+			return err
+		}
+		return verdict(c.RunName, end.Status, end.Detail)
+	}
 	fmt.Fprintf(a.out, "run %s: %s\nsee what it gained: itool report %s\n", c.RunName, end.Status, c.RunName)
 	return verdict(c.RunName, end.Status, end.Detail)
+}
+
+// follow prints where the run stands, as a line of JSON, whenever that has changed, until the run ends or ctx does.
+// The line of its end is left to the caller.
+func (c *watchCmd) follow(ctx context.Context, a *app, at *courier.Courier) error {
+	var before runStatus
+	for {
+		start := time.Now()
+		waits, err := at.Waiting(ctx)
+		now := runStatus{}
+		if err == nil {
+			now, err = statusOf(ctx, at, c.RunName, waits, before.view)
+		}
+		switch {
+		case ctx.Err() != nil || err == nil && now.view.End != nil:
+			return nil
+		case err != nil:
+			a.log.Warn("look at the run; trying again", "error", err)
+		default:
+			seen := before
+			before = now
+			now.view, seen.view = line.View{}, line.View{}
+			if reflect.DeepEqual(now, seen) {
+				break
+			}
+			if err := printJSON(a.out, schemaWatch, now); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		// A look costs the broker more, the more records there are: use a tenth of the time.
+		case <-time.After(max(2*time.Second, 10*time.Since(start))):
+		}
+	}
 }
 
 // where names the last round that is still open, with its items that are done.
