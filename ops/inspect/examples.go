@@ -118,7 +118,8 @@ type given struct {
 }
 
 // Examples returns the examples that a filter finds, with the answers of all policies. *NoAnswersError: there are
-// none at all yet. *NotThereError: the filter asks for a type of error or a category that nothing has.
+// none at all yet. *NotThereError: the filter asks for a type of error, a category, a tool or a parameter that nothing
+// has.
 func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 	answers, err := r.answers(ctx, f)
 	if err != nil {
@@ -131,7 +132,7 @@ func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 	if err != nil {
 		return nil, err
 	}
-	categories := map[string]int{}
+	categories, at := map[string]int{}, newFaultPlaces()
 	out := &Examples{
 		Schema: SchemaExamples, Run: r.Name, From: *r.policy(from), To: *r.policy(to), Examples: []Example{},
 	}
@@ -156,7 +157,7 @@ func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 		if f.Part != "" && ex.Part != f.Part || f.Category != "" && ex.Category != f.Category {
 			continue
 		}
-		e, err := r.show(ctx, ex, answers[id], f, to)
+		e, err := r.show(ctx, ex, answers[id], f, to, at)
 		if err != nil || e == nil {
 			if err != nil {
 				return nil, err
@@ -173,6 +174,17 @@ func (r *Run) Examples(ctx context.Context, f Filter) (*Examples, error) {
 	}
 	if !f.narrow() { // else those of the category may be among the others
 		if err := r.unknown("category", f.Category, categories); err != nil {
+			return nil, err
+		}
+	}
+	if out.Total == 0 && f.Tool+f.Parameter != "" {
+		if f.narrow() || f.Category != "" { // the place may be known among the others
+			f = Filter{Part: f.Part, Tool: f.Tool, Parameter: f.Parameter, From: f.From, To: f.To, Limit: 1}
+			_, err = r.Examples(ctx, f)
+		} else {
+			err = at.check(r, f)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -200,8 +212,10 @@ func (f Filter) wants(effect Effect, first, last *given) bool {
 }
 
 // show lays the answers to an example beside its reference. It is nil if the filter asks for a fault that is not
-// there.
-func (r *Run) show(ctx context.Context, ex *schemas.Example, all []given, f Filter, to int) (*Example, error) {
+// there. at gets the places of all faults.
+func (r *Run) show(ctx context.Context, ex *schemas.Example, all []given, f Filter, to int, at faultPlaces) (
+	*Example, error,
+) {
 	e := shown(ex)
 	examiner, err := judge.NewExaminer(ex)
 	if err != nil && ex.Part != schemas.PartDropped {
@@ -219,6 +233,7 @@ func (r *Run) show(ctx context.Context, ex *schemas.Example, all []given, f Filt
 			c := examiner.Compare(a.Text, a.Cut)
 			a.Why, a.Faults, a.Parts = c.Why, c.Faults, c.Parts
 		}
+		at.add(a.Faults)
 		if g.round == to && slices.ContainsFunc(a.Faults, func(x judge.Fault) bool {
 			return (f.Tool == "" || x.Tool == f.Tool) && (f.Parameter == "" || x.Param == f.Parameter)
 		}) {

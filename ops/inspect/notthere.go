@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"itool/stages/judge"
 )
 
 // NotThereError says that a filter asks for a word that nothing in the run has, and which there are. It may be a slip
@@ -47,6 +49,36 @@ func errorTypes(answers map[string][]given) map[string]int {
 		}
 	}
 	return types
+}
+
+// faultPlaces counts the answers of all policies by the tools and the parameters that they have faults at.
+type faultPlaces struct{ tools, parameters map[string]int }
+
+func newFaultPlaces() faultPlaces { return faultPlaces{map[string]int{}, map[string]int{}} }
+
+func (p faultPlaces) add(faults []judge.Fault) {
+	tools, parameters := map[string]bool{}, map[string]bool{}
+	for _, x := range faults {
+		tools[x.Tool], parameters[x.Param] = true, true
+	}
+	for _, x := range []struct {
+		to   map[string]int
+		from map[string]bool
+	}{{p.tools, tools}, {p.parameters, parameters}} {
+		for word := range x.from {
+			if word != "" {
+				x.to[word]++
+			}
+		}
+	}
+}
+
+// check is an error if a filter asks for a tool or a parameter that no answer has a fault at.
+func (p faultPlaces) check(r *Run, f Filter) error {
+	if err := r.unknown("fault at the tool", f.Tool, p.tools); err != nil {
+		return err
+	}
+	return r.unknown("fault at the parameter", f.Parameter, p.parameters)
 }
 
 // words counts what trees have, of each kind that a filter may ask for.

@@ -23,6 +23,9 @@ func TestNotThere(t *testing.T) {
 		{"type", show(inspect.Filter{ErrorType: "parametervalue"}), `type "parametervalue"; there are: `},
 		{"the types", show(inspect.Filter{ErrorType: "?"}), "parameter value ("},
 		{"category", show(inspect.Filter{Category: "simple"}), `no category "simple"`},
+		{"tool", show(inspect.Filter{Tool: "boook"}), `fault at the tool "boook"; there are: book (`},
+		{"tool, narrow", show(inspect.Filter{Tool: "boook", Effect: inspect.Won}), `tool "boook"; there are: book (`},
+		{"parameter", show(inspect.Filter{Parameter: "town"}), `fault at the parameter "town"; there are: `},
 		{"kind of pair", list(inspect.TreeFilter{Kind: "tool"}), `kind "tool"; there are: value (2)`},
 		{"reason", list(inspect.TreeFilter{Reason: "small"}), `dropped for "small"; there are: rejected_viable (`},
 		{"type in trees", list(inspect.TreeFilter{ErrorType: "none"}), `"none"; there are: `},
@@ -32,7 +35,11 @@ func TestNotThere(t *testing.T) {
 			t.Errorf("%s: got %v, want %q in it", c.name, c.err, c.want)
 		}
 	}
-	if err := show(inspect.Filter{ErrorType: "parameter value", Wrong: true}); err != nil {
-		t.Errorf("a type that is there: %v", err)
+	for _, f := range []inspect.Filter{
+		{ErrorType: "parameter value", Wrong: true}, {Tool: "book", Effect: inspect.StayedRight},
+	} {
+		if err := show(f); err != nil {
+			t.Errorf("%+v: a word that is there: %v", f, err)
+		}
 	}
 }

@@ -70,7 +70,7 @@ func (r *Run) Suspects(ctx context.Context, confidence float64) (*Suspects, erro
 			continue
 		}
 		last := all[id][len(all[id])-1].round
-		e, err := r.show(ctx, ex, all[id], Filter{}, last)
+		e, err := r.show(ctx, ex, all[id], Filter{}, last, newFaultPlaces())
 		if err != nil {
 			return nil, err
 		}
