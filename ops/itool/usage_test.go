@@ -216,7 +216,15 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// TestCompletionScripts: the shells that are here read the scripts, and bash completes with its own.
+// askCompletion makes a shell complete "itool run --set line.ro". zsh has no terminal here: what its completion would
+// add is printed, with the options that say how.
+var askCompletion = map[string]string{
+	"bash": "COMP_WORDS=(itool run --set line.ro); COMP_CWORD=3; _itool; echo \"${COMPREPLY[@]}\"\n",
+	"zsh":  "words=(itool run --set line.ro); CURRENT=4; compadd() { print -r -- $@ }; _itool\n",
+	"fish": "complete -C 'itool run --set line.ro'\n",
+}
+
+// TestCompletionScripts: the shells that are here read the scripts, and complete with them.
 func TestCompletionScripts(t *testing.T) {
 	for shell, script := range map[string]string{"bash": completionBash, "zsh": completionZsh, "fish": completionFish} {
 		t.Run(shell, func(t *testing.T) {
@@ -229,15 +237,19 @@ func TestCompletionScripts(t *testing.T) {
 			if out, err := c.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
-			if shell != "bash" {
-				return
-			}
 			self := "itool() { ITOOL_TEST_AS_BINARY=1 " + shellQuote(os.Args[0]) + ` "$@"; }` + "\n"
-			ask := "COMP_WORDS=(itool run --set line.ro); COMP_CWORD=3; _itool; echo \"${COMPREPLY[@]}\"\n"
-			c = exec.Command(path, "-c", self+script+ask)
-			out, err := c.Output()
-			if err != nil || strings.TrimSpace(string(out)) != "line.rounds=" {
-				t.Errorf("bash completes %q, %v", out, err)
+			want := "line.rounds="
+			switch shell {
+			case "zsh":
+				self, want = "compdef() { }\n"+self, "-S -- "+want
+			case "fish":
+				self = "function itool; ITOOL_TEST_AS_BINARY=1 " + shellQuote(os.Args[0]) + " $argv; end\n"
+			}
+			c = exec.Command(path, "-c", self+script+askCompletion[shell])
+			c.Env = append(os.Environ(), "HOME="+t.TempDir()) // no settings of a user
+			out, err := c.CombinedOutput()
+			if err != nil || strings.TrimSpace(string(out)) != want {
+				t.Errorf("%s completes %q, %v", shell, out, err)
 			}
 		})
 	}
