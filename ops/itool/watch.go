@@ -65,7 +65,7 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 // The line of its end is left to the caller.
 func (c *watchCmd) follow(ctx context.Context, a *app, at *courier.Courier) error {
 	var before runStatus
-	for {
+	for ctx.Err() == nil {
 		start := time.Now()
 		waits, err := at.Waiting(ctx)
 		now := runStatus{}
@@ -73,10 +73,11 @@ func (c *watchCmd) follow(ctx context.Context, a *app, at *courier.Courier) erro
 			now, err = statusOf(ctx, at, c.RunName, waits, before.view)
 		}
 		switch {
-		case ctx.Err() != nil || err == nil && now.view.End != nil:
-			return nil
+		case err != nil && ctx.Err() != nil: // it is over, which is nobody's fault
 		case err != nil:
 			a.log.Warn("look at the run; trying again", "error", err)
+		case now.view.End != nil:
+			return nil
 		default:
 			seen := before
 			before = now
@@ -90,11 +91,11 @@ func (c *watchCmd) follow(ctx context.Context, a *app, at *courier.Courier) erro
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		// A look costs the broker more, the more records there are: use a tenth of the time.
 		case <-time.After(max(2*time.Second, 10*time.Since(start))):
 		}
 	}
+	return nil
 }
 
 // where names the last round that is still open, with its items that are done.
