@@ -242,7 +242,7 @@ func inOneProcessOf(t *testing.T, dataset, base string, set ...string) *courier.
 	dir := t.TempDir()
 	site := filepath.Join(dir, "site")
 	args := []string{"run", dataset, "--base", base, "--name", name, "--dir", site, "--json"}
-	out, errs, code := rig.Itool(t, dir, append(args, settings(set...)...)...)
+	out, errs, code := rig.ItoolWithin(t, time.Hour, dir, append(args, settings(set...)...)...)
 	if code != 0 {
 		t.Fatalf("run: exit code %d\n%s%s", code, out, errs)
 	}

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ type whole struct {
 	t      *testing.T
 	dir    string
 	python string
+	model  wholeModel
 	nodes  *rig.Cluster
 	b      *broker.Broker
 	store  storage.Store
@@ -36,6 +38,29 @@ type whole struct {
 	afterLeader time.Duration // until the next result
 }
 
+// wholeModel is what the run learns, with which base.
+type wholeModel struct {
+	title         string // after that of the page's section
+	dataset, base string
+	set           []string
+	patience      time.Duration // for each step of the test
+}
+
+// modelOfWhole is the demo's base and data; or the model, the data and further settings that ITOOL_WHOLE_BASE,
+// ITOOL_WHOLE_DATA and ITOOL_WHOLE_SET name, such as a pretrained one.
+func modelOfWhole(t *testing.T) wholeModel {
+	m := wholeModel{patience: 5 * time.Minute, set: []string{
+		oneRound, "select.max_trees=40", "select.ratio=1", "expand.iterations=40", "expand.patience=0",
+	}}
+	m.dataset, m.base = assets(t)
+	if base := os.Getenv("ITOOL_WHOLE_BASE"); base != "" {
+		m.base, m.dataset, m.patience = base, os.Getenv("ITOOL_WHOLE_DATA"), time.Hour
+		m.set = append(m.set, strings.Fields(os.Getenv("ITOOL_WHOLE_SET"))...)
+		m.title = " with " + filepath.Base(base)
+	}
+	return m
+}
+
 // TestWhole is the acceptance of the whole: three nats-servers and a MinIO; a Python program publishes a dataset;
 // expand grows from zero with the queue and back; a node and half the workers are killed on the way; filter is swapped
 // for the Python one in the middle; the policies are those of one quiet process, byte for byte. Where MinIO is not
@@ -44,14 +69,14 @@ func TestWhole(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the whole line twice in processes, half a minute; the full test run does it")
 	}
+	m := modelOfWhole(t)
 	modules := wireModules
 	if rig.HasMinIO() {
 		modules = append([]string{"minio"}, modules...)
 	}
-	w := &whole{t: t, dir: t.TempDir(), python: foreignPython(t, modules...)}
-	r := results.Begin("Acceptance of the whole")
-	set := []string{oneRound, "select.max_trees=40", "select.ratio=1", "expand.iterations=40", "expand.patience=0"}
-	quiet := policies(t, inOneProcess(t, set...))
+	w := &whole{t: t, dir: t.TempDir(), python: foreignPython(t, modules...), model: m}
+	r := results.Begin("Acceptance of the whole" + m.title)
+	quiet := policies(t, inOneProcessOf(t, m.dataset, m.base, m.set...))
 	spec := w.start()
 	w.itool("doctor", "--create")
 	w.openStore(spec)
@@ -63,7 +88,7 @@ func TestWhole(t *testing.T) {
 	if n := len(w.pool.Children()); n > 0 {
 		t.Errorf("%d workers of expand without a run", n)
 	}
-	w.publish(set)
+	w.publish()
 	w.await("a third of the pairs, of our filter", func() bool {
 		n := w.count(schemas.RecordPair)
 		return n > 0 && n >= w.count(schemas.RecordRoot)/3
@@ -126,11 +151,10 @@ func (w *whole) work(stages ...string) *rig.Process {
 }
 
 // publish starts the run from Python.
-func (w *whole) publish(set []string) {
+func (w *whole) publish() {
 	w.t.Helper()
-	dataset, base := assets(w.t)
-	args := []string{"-m", "itoolwire", "publish", dataset, "--base", base, "--name", name}
-	said := runPython(w.t, w.python, append(args, settings(set...)...)...)
+	args := []string{"-m", "itoolwire", "publish", w.model.dataset, "--base", w.model.base, "--name", name}
+	said := runPython(w.t, w.python, append(args, settings(w.model.set...)...)...)
 	if !strings.Contains(said, "published run") {
 		w.t.Fatalf("the program in Python says %q", said)
 	}
@@ -139,7 +163,7 @@ func (w *whole) publish(set []string) {
 // await waits, and notes how many workers the pool has.
 func (w *whole) await(what string, done func() bool) {
 	w.t.Helper()
-	awaitWithin(w.t, 5*time.Minute, what, func() bool {
+	awaitWithin(w.t, w.model.patience, what, func() bool {
 		w.most = max(w.most, len(w.pool.Children()))
 		return done()
 	})
