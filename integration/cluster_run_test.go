@@ -106,9 +106,10 @@ func (k *clusterRun) disturb(b *broker.Broker) {
 	await(k.t, "another leader", func() bool { return k.nodes.Leader(stream) > 0 })
 	k.nodes.Start(k.t, 0)
 	k.nodes.WaitReady(k.t)
-	leader := k.nodes.Leader(stream)
+	leader := -1
+	await(k.t, "a leader", func() bool { leader = k.nodes.Leader(stream); return leader >= 0 })
 	k.nodes.Isolate(leader)
-	k.itool("watch", name)
+	k.itool("watch", name, "--broker", k.nodes.URLs()) // the one in the file may be the one that is cut off
 	k.nodes.Heal(leader)
 	awaitCopies(k.t, b)
 }

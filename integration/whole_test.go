@@ -56,7 +56,7 @@ func modelOfWhole(t *testing.T) wholeModel {
 	if base := os.Getenv("ITOOL_WHOLE_BASE"); base != "" {
 		m.base, m.dataset, m.patience = base, os.Getenv("ITOOL_WHOLE_DATA"), time.Hour
 		m.set = append(m.set, strings.Fields(os.Getenv("ITOOL_WHOLE_SET"))...)
-		m.title = " with " + filepath.Base(base)
+		m.title = " with a pretrained model"
 	}
 	return m
 }

@@ -27,6 +27,7 @@ func Wanted() bool { return os.Getenv(Variable) != "" }
 // Sections are the headings of the file, in their order.
 var Sections = []string{
 	"Acceptance of the whole",
+	"Acceptance of the whole with a pretrained model",
 	"Chaos: a queue of search trees",
 	"Chaos: trainers",
 	"Cluster: a leader that dies, a node that is cut off",

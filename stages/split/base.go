@@ -14,8 +14,8 @@ const (
 )
 
 // CheckBase is an error if the chat template of p leaves out in silence what the dataset may have, or if it
-// asks for calls in a format that cannot be read. It is called once, when a run is published: a template that
-// raises an error for a row drops that row by name.
+// asks for calls in a format that cannot be read. It is called when a run is published, and for each shard: a
+// template that raises an error for a row drops that row by name.
 func CheckBase(p *policy.Policy, cfg Config) error {
 	probe := p.Probe()
 	const write = "write a template with it into the base's chat_template.jinja, or take another base"
@@ -24,6 +24,10 @@ func CheckBase(p *policy.Policy, cfg Config) error {
 		why := "leaves out tools"
 		if probe.Tools.Err != nil {
 			why = fmt.Sprintf("cannot write tools: %v", probe.Tools.Err)
+		}
+		if cfg.ToolsIn == ToolsInSystem {
+			return fmt.Errorf("the chat template %s, although split.tools_in is system: itool publish puts a template "+
+				"with tools into the base; a program that starts runs must do the same", why)
 		}
 		return fmt.Errorf("the chat template %s: --set split.tools_in=system writes them into the system message", why)
 	case probe.System.LeftOut():

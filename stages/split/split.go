@@ -57,6 +57,10 @@ func (s *Stage) Process(ctx context.Context, in stages.Input, out stages.Output)
 	if err != nil {
 		return fmt.Errorf("split: %w", err)
 	}
+	// `itool publish` has checked this. Another program that starts runs may not have.
+	if err := CheckBase(p, cfg); err != nil {
+		return stages.Reject(fmt.Errorf("split: %w", err))
+	}
 	t := &turns{
 		cfg: cfg, policy: p, limit: p.ContextLength(), shard: shard,
 		seen: map[[sha256.Size]byte]bool{},

@@ -305,6 +305,21 @@ func TestCallFormat(t *testing.T) {
 	}
 }
 
+// TestBaseWithoutTools: a run that another program than publish has started with a base that leaves tools out learns
+// nothing without them.
+func TestBaseWithoutTools(t *testing.T) {
+	for toolsIn, want := range map[string]string{
+		split.ToolsInTemplate: "--set split.tools_in=system", split.ToolsInSystem: "although split.tools_in is system",
+	} {
+		it := item(t, format.OpenAI, row(weather, "Bern?", "[weather(city='Bern')]"), map[string]any{"tools_in": toolsIn})
+		it.Policy.(fstest.MapFS)[template.File] = &fstest.MapFile{Data: []byte(noTools)}
+		_, err := stagetest.Process(t.Context(), t, newStage(t), it)
+		if !stages.IsReject(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want a rejection with %q", toolsIn, err, want)
+		}
+	}
+}
+
 // TestCallFormatHolds: what JSON cannot hold is dropped, not changed.
 func TestCallFormatHolds(t *testing.T) {
 	for answer, want := range map[string]string{
