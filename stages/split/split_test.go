@@ -311,7 +311,8 @@ func TestBaseWithoutTools(t *testing.T) {
 	for toolsIn, want := range map[string]string{
 		split.ToolsInTemplate: "--set split.tools_in=system", split.ToolsInSystem: "although split.tools_in is system",
 	} {
-		it := item(t, format.OpenAI, row(weather, "Bern?", "[weather(city='Bern')]"), map[string]any{"tools_in": toolsIn})
+		rows := row(weather, "Bern?", "[weather(city='Bern')]")
+		it := item(t, format.OpenAI, rows, map[string]any{"tools_in": toolsIn})
 		it.Policy.(fstest.MapFS)[template.File] = &fstest.MapFile{Data: []byte(noTools)}
 		_, err := stagetest.Process(t.Context(), t, newStage(t), it)
 		if !stages.IsReject(err) || !strings.Contains(err.Error(), want) {

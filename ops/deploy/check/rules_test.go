@@ -48,7 +48,9 @@ func TestRules(t *testing.T) {
 // TestRulesFindMistakes: what TestRules relies on refuses expressions that are wrong.
 func TestRulesFindMistakes(t *testing.T) {
 	p := parser.NewParser(parser.Options{})
-	for _, text := range []string{"max by (run (itool_runs)", "rate(itool_runs)", "itool_runs = 1", "sum(itool_runs) by run"} {
+	for _, text := range []string{
+		"max by (run (itool_runs)", "rate(itool_runs)", "itool_runs = 1", "sum(itool_runs) by run",
+	} {
 		if _, err := p.ParseExpr(text); err == nil {
 			t.Errorf("%s parses", text)
 		}
