@@ -73,7 +73,7 @@ func (c *watchCmd) follow(ctx context.Context, a *app, at *courier.Courier) erro
 			now, err = statusOf(ctx, at, c.RunName, waits, before.view)
 		}
 		switch {
-		case err != nil && ctx.Err() != nil: // it is over, which is nobody's fault
+		case err != nil && ctx.Err() != nil: // it is over
 		case err != nil:
 			a.log.Warn("look at the run; trying again", "error", err)
 		case now.view.End != nil:
