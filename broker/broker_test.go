@@ -3,6 +3,7 @@ package broker_test
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"itool/broker"
 	"itool/broker/brokertest"
@@ -51,6 +52,9 @@ func start(t testing.TB, c embed.Config) *embed.Server {
 func connect(t testing.TB, c broker.Config) *broker.Broker {
 	t.Helper()
 	c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	if c.Timeout == 0 { // a busy disk may take longer than 5 s; then a second try finds what the first has stored
+		c.Timeout = 20 * time.Second
+	}
 	b, err := broker.Connect(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
