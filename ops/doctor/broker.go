@@ -177,7 +177,7 @@ func rights(ctx context.Context, b *broker.Broker) Finding {
 		do   func() error
 	}{
 		{"make a run", func() error { return b.CreateRun(ctx, run, 1<<20) }},
-		{"publish a record", func() error { _, err := b.Publish(ctx, at, nil, []byte("x")); return err }},
+		{"publish a record", func() error { return publish(ctx, b, at) }},
 		{"read a record", func() error { _, err := b.Get(ctx, at); return err }},
 		{"list records", func() error { _, err := b.Keys(ctx, run, at.Record, at.Round); return err }},
 		{"take an item", func() (err error) { d, err = take(ctx, b, run); return err }},
@@ -194,6 +194,16 @@ func rights(ctx context.Context, b *broker.Broker) Finding {
 		}
 	}
 	return f
+}
+
+// publish waits until the node of a cluster that we are connected to has heard of the run.
+func publish(ctx context.Context, b *broker.Broker, at broker.Address) error {
+	for deadline := time.Now().Add(slowAnswer); ; time.Sleep(20 * time.Millisecond) {
+		_, err := b.Publish(ctx, at, nil, []byte("x"))
+		if !errors.Is(err, broker.ErrNoRun) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 func take(ctx context.Context, b *broker.Broker, run string) (*broker.Delivery, error) {
