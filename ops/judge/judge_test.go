@@ -195,7 +195,7 @@ func TestAJudgeThatDies(t *testing.T) {
 	}
 }
 
-// TestAJudgeThatEndsBetweenBatches is started again, and nobody notices.
+// TestAJudgeThatEndsBetweenBatches: it is started again, and no question fails.
 func TestAJudgeThatEndsBetweenBatches(t *testing.T) {
 	j, _ := command(t, "once", judge.Options{})
 	for _, answer := range []string{right, wrong, "x"} {

@@ -85,7 +85,7 @@ func TestALineSaysWhatIsWaitedFor(t *testing.T) {
 	}{
 		{"a training", []line.RoundView{dataset}, &line.Status{}, heard, "warmup 2/8"},
 		{
-			"a training that nobody reports of", []line.RoundView{dataset}, &line.Status{}, schemas.Progress{},
+			"a training that no worker reports of", []line.RoundView{dataset}, &line.Status{}, schemas.Progress{},
 			"warmup is at work or waits for a worker",
 		},
 		{"not opened yet", nil, &line.Status{}, schemas.Progress{}, "waiting for the keeper to open it"},

@@ -8,7 +8,7 @@ import (
 	"itool/ops/report"
 )
 
-// TestShort: about twelve lines within 80 columns, whatever the run holds, with verdict, table and next step.
+// TestShort: about twelve lines within 80 columns, for every kind of run, with verdict, table and next step.
 func TestShort(t *testing.T) {
 	good := evaluated("done", 7, &report.Effect{Rounds: difference(0.22, 0.11, 0.33)})
 	for i := range good.Policies {

@@ -20,7 +20,7 @@ func (c canned) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: c.status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(c.body))}, nil
 }
 
-// FuzzReplies: whatever a server answers, reading it ends, without a panic, in tokens or in a fault.
+// FuzzReplies: reading any answer of a server ends in tokens or in a fault, without a panic.
 func FuzzReplies(f *testing.F) {
 	for _, body := range []string{
 		`data: {"choices":[{"token_ids":[5],"logprobs":{"token_logprobs":[-1]},"finish_reason":"stop"}]}` + "\n\n",

@@ -155,7 +155,7 @@ func TestCanary(t *testing.T) {
 	}
 }
 
-// TestHostileServer: whatever a server sends instead of an answer is a *ServerError that names it.
+// TestHostileServer: what a server sends instead of an answer is a *ServerError that names it.
 func TestHostileServer(t *testing.T) {
 	event := func(ids, logps string) string {
 		return fmt.Sprintf(`data: {"choices":[{"token_ids":%s,"logprobs":{"token_logprobs":%s}}]}`+"\n\n", ids, logps)
