@@ -122,9 +122,9 @@ func (f Finder) notFound(name string) error {
 			"GGUF file", name)}
 	}
 	known := ""
-	if found, _ := filepath.Glob(filepath.Join(f.Runs, "*", "broker")); len(found) > 0 {
+	if found, _ := filepath.Glob(filepath.Join(f.Runs, "*", "broker", "jetstream")); len(found) > 0 {
 		for i, b := range found {
-			found[i] = filepath.Base(filepath.Dir(b))
+			found[i] = filepath.Base(filepath.Dir(filepath.Dir(b)))
 		}
 		known = "; the runs here are " + strings.Join(found, ", ")
 	}

@@ -106,7 +106,7 @@ func TestFolder(t *testing.T) {
 // TestNotFound: a name that means nothing here is refused with what to do.
 func TestNotFound(t *testing.T) {
 	runs := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(runs, "try1", "broker"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(runs, "try1", "broker", "jetstream"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	const fetch = "fetch it first, as with hf download Qwen/Qwen2.5-0.5B-Instruct " +

@@ -67,8 +67,9 @@ const (
 	AnyPort = -1 // a free one, so that others can watch a run
 )
 
-// HasRuns tells whether dir is a folder that OpenFolder has made.
-func HasRuns(dir string) bool { return exists(filepath.Join(dir, "broker")) }
+// HasRuns tells whether dir is a folder that OpenFolder has made. A folder that only has one named broker, such as
+// this project's source, is none: nothing may be written there.
+func HasRuns(dir string) bool { return exists(filepath.Join(dir, "broker", "jetstream")) }
 
 // Option changes how OpenFolder serves a folder.
 type Option func(*options)

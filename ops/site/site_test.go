@@ -15,6 +15,17 @@ import (
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// TestHasRunsOfAForeignFolder: a folder named broker is not enough; opening would write into what is not ours.
+func TestHasRunsOfAForeignFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "broker"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if site.HasRuns(dir) {
+		t.Error("a folder with another program's broker has runs")
+	}
+}
+
 // TestOpenFolder: while one site serves a folder, a second look joins it and a second
 // server is refused; afterwards the folder can be served again.
 func TestOpenFolder(t *testing.T) {
