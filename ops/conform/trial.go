@@ -15,6 +15,7 @@ import (
 
 	"itool/broker"
 	"itool/ops/courier"
+	"itool/ops/group"
 	"itool/schemas"
 	"itool/storage/checkpoint"
 )
@@ -207,7 +208,8 @@ func run(ctx context.Context, command []string, names map[string]string) (*progr
 	}
 	p := &program{cmd: exec.CommandContext(ctx, args[0], args[1:]...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	ownGroup(p.cmd)
+	group.Own(p.cmd)
+	p.cmd.Cancel = func() error { return group.Kill(p.cmd) }
 	p.cmd.WaitDelay = 5 * time.Second // a child of its own may hold its output open
 	p.cmd.Env = os.Environ()
 	for name, value := range names {
@@ -252,7 +254,7 @@ func (p *program) running() bool {
 }
 
 func (p *program) kill() {
-	_ = killGroup(p.cmd) // it may have ended
+	_ = group.Kill(p.cmd) // it may have ended
 	<-p.done
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"itool/broker"
+	"itool/ops/group"
 	"itool/ops/scale"
 	"itool/stages"
 )
@@ -149,7 +150,7 @@ func startWorker(out io.Writer, device string, cores int) (scale.Worker, error) 
 	if device != "" {
 		cmd.Env = append(cmd.Env, "CUDA_VISIBLE_DEVICES="+device)
 	}
-	ownGroup(cmd)
+	group.Own(cmd) // Ctrl-C does not reach the workers: the pool tells them to stop, once
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"itool/ops/group"
 )
 
 // command is a judge that is a program: it reads a batch as a line, and writes a line for each. It lives as long
@@ -84,7 +86,7 @@ func startProcess(words []string) (*process, error) {
 	p := &process{cmd: exec.Command(words[0], words[1:]...)}
 	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ITOOL_") })
 	p.cmd.Stderr, p.cmd.WaitDelay = &p.errors, time.Second
-	ownGroup(p.cmd)
+	group.Own(p.cmd) // it ends when its input does
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -142,7 +144,7 @@ func (p *process) lines(request []byte) ([]byte, error) {
 }
 
 // end ends the program and what it has started.
-func (p *process) end() { p.killed.Do(func() { killGroup(p.cmd) }) }
+func (p *process) end() { p.killed.Do(func() { _ = group.Kill(p.cmd) }) }
 
 // kill ends the program and waits for it; ProcessState says how it ended. It may be called again.
 func (p *process) kill() {
