@@ -11,7 +11,7 @@ func TestFindLocal(t *testing.T) {
 	parent := t.TempDir()
 	for _, dir := range []string{
 		"r1/broker/jetstream/$G/streams/RUN_r1", "r1/broker/jetstream/$G/streams/RUN_fork",
-		"retired/broker", "other/store",
+		"retired/broker/jetstream", "other/broker", "other/store",
 	} {
 		if err := os.MkdirAll(filepath.Join(parent, filepath.FromSlash(dir)), 0o700); err != nil {
 			t.Fatal(err)

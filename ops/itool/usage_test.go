@@ -187,7 +187,7 @@ func TestExamplesOfHelp(t *testing.T) {
 // TestComplete: verbs, flags, settings, runs and values are offered where they fit.
 func TestComplete(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.MkdirAll("itool-runs/first/broker", 0o700); err != nil {
+	if err := os.MkdirAll("itool-runs/first/broker/jetstream", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
