@@ -91,4 +91,7 @@ func TestDoctorOnCluster(t *testing.T) {
 	awaitCopies(t, b)
 	found, _ = examine("--user", "itool")
 	want(found, "copies", "on 3 servers", "")
+	c.Kill(2)
+	found, _ = examine("--user", "itool")
+	want(found, "copies", "on 3 servers", "are current: start the servers that are down")
 }

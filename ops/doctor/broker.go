@@ -21,6 +21,7 @@ const (
 	minStreams   = 2         // streams that can still be made
 	ownRun       = "doctor-" // how the names of runs begin that a doctor makes for a moment
 	maxClockSkew = 30 * time.Second
+	catchUp      = 10 * time.Second // a copy that is behind for longer will not be current by itself
 )
 
 // Broker checks the broker that connect opens: that it answers, how fast, its version, the size
@@ -118,10 +119,7 @@ func ofBytes(most int64) string {
 // copies checks that streams have the copies that are wanted, and that those are current.
 func copies(ctx context.Context, b *broker.Broker) Finding {
 	f := Finding{What: "copies"}
-	all, err := b.Copies(ctx)
-	all = slices.DeleteFunc(all, func(s broker.Copies) bool { // those of another doctor, who is just at work
-		return strings.HasPrefix(s.Stream, "RUN_"+ownRun)
-	})
+	all, err := settledCopies(ctx, b)
 	switch {
 	case errors.Is(err, broker.ErrUnavailable):
 		f.Found, f.Remedy = err.Error(), "the servers are busy, or a leader is being elected: try again"
@@ -155,6 +153,19 @@ func copies(ctx context.Context, b *broker.Broker) Finding {
 			"--stream-replicas 3, which raises them", some(few))
 	}
 	return f
+}
+
+// settledCopies are the copies of streams, but of those of other doctors, who are just at work. While records arrive, a
+// copy lacks the newest for a moment: it counts as behind if it stays so.
+func settledCopies(ctx context.Context, b *broker.Broker) ([]broker.Copies, error) {
+	for deadline := time.Now().Add(catchUp); ; time.Sleep(200 * time.Millisecond) {
+		all, err := b.Copies(ctx)
+		all = slices.DeleteFunc(all, func(s broker.Copies) bool { return strings.HasPrefix(s.Stream, "RUN_"+ownRun) })
+		behind := slices.ContainsFunc(all, func(s broker.Copies) bool { return s.Behind > 0 })
+		if err != nil || !behind || ctx.Err() != nil || time.Now().After(deadline) {
+			return all, err
+		}
+	}
 }
 
 // some lists the first few names.

@@ -25,6 +25,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	conn.Timeout = patience
 	all := c.examine(ctx, a, conn)
 	attention := 0
 	for _, f := range all {
