@@ -56,6 +56,7 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 		if isNew { // the folder has no run and no use
 			s.Close()
 			os.RemoveAll(w.dir)
+			_ = os.Remove(runsDir) // stays if there is anything in it
 		}
 		return err
 	}

@@ -150,19 +150,28 @@ func (p *webPage) close() {
 
 // webOption is the flag of commands that serve the page beside their work.
 type webOption struct {
-	Web string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"${web_option}"`
+	Web webAddress `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"${web_option}"`
+}
+
+// webAddress is HOST:PORT; "" and "off": no page.
+type webAddress string
+
+func (w webAddress) off() bool { return w == "" || w == "off" }
+
+// Validate is called when the command line is read, before anything is done.
+func (w webAddress) Validate() error {
+	if _, _, err := net.SplitHostPort(string(w)); err != nil && !w.off() {
+		return fmt.Errorf("%q: give HOST:PORT, such as 127.0.0.1:8080, or off", string(w))
+	}
+	return nil
 }
 
 // beside serves the page while a command works, and prints its address. No command fails because of it.
 func (o webOption) beside(a *app, w io.Writer, source ui.Source, first, flags string) (stop func()) {
-	if o.Web == "off" || o.Web == "" {
+	if o.Web.off() {
 		return func() {}
 	}
-	if _, _, err := net.SplitHostPort(o.Web); err != nil {
-		a.log.Warn("the page is not served: --web takes HOST:PORT, such as 127.0.0.1:8080, or off", "web", o.Web)
-		return func() {}
-	}
-	p, err := webFlags{Listen: o.Web}.serve(a, source, first, flags)
+	p, err := webFlags{Listen: string(o.Web)}.serve(a, source, first, flags)
 	if err != nil {
 		a.log.Warn("the page is not served; the run goes on without it", "error", err)
 		return func() {}

@@ -84,6 +84,7 @@ func TestWrongUsage(t *testing.T) {
 		{"tree r1", exitUsage, []string{"which example?", "itool tree RUN --list"}},
 		{"work expnd", exitUsage, []string{`no stage "expnd"`, "expand", "keeper"}},
 		{"completion tcsh", exitUsage, []string{"bash", "fish", `"tcsh"`}},
+		{"run rows.jsonl --web nonsense", exitUsage, []string{"--web", `"nonsense"`, "127.0.0.1:8080"}},
 		{"up --port 0", exitUsage, []string{"--port 0", "1..65535"}},
 		// Settings.
 		{"run rows.jsonl --set line.round=3", exitError, []string{"--set line.round=3", "did you mean rounds?"}},

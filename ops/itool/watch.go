@@ -18,7 +18,7 @@ type watchCmd struct {
 	target
 	RunName  string        `arg:"" name:"run" help:"Name of the run."`
 	Patience time.Duration `default:"30m" help:"${watch_patience}"`
-	Web      string        `placeholder:"HOST:PORT" help:"${watch_web}"`
+	Web      webAddress    `placeholder:"HOST:PORT" help:"${watch_web}"`
 	JSON     bool          `name:"json" help:"${watch_json}"`
 }
 

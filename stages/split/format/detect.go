@@ -83,6 +83,8 @@ func layoutByKeys(keys []string, head []byte) Format {
 func foreign(keys []string) error {
 	has := func(key string) bool { return slices.Contains(keys, key) }
 	switch {
+	case len(keys) == 0:
+		return errors.New("the first row has no field")
 	case has("ground_truth"):
 		return errors.New("these are BFCL's answers alone: join them with their questions and publish the result")
 	case has("role") && (has("text") || has("api_name")):

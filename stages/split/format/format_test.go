@@ -314,6 +314,7 @@ func TestDetect(t *testing.T) {
 		{"numbers", "[1, 2]", "", "the first row begins with '1'"},
 		{"csv", `"id","text"`, "", "it begins with '\"': datasets are JSON"},
 		{"other rows", `{"prompt": "x", "completion": "y"}`, "", "unknown rows with the fields prompt, completion"},
+		{"an empty row", "{}\n{}", "", "the first row has no field"},
 		{"gzip", "\x1f\x8b\x08\x00", "", "unpack it first"},
 		{"utf-16", "\xff\xfe{\x00", "", "save it as UTF-8"},
 	} {
