@@ -22,7 +22,7 @@ import (
 )
 
 // drainFor is how long the queue of a million is drained. On a fast machine it is empty before.
-const drainFor = 7 * time.Minute
+const drainFor = 25 * time.Minute
 
 // backlog is a run with many items in a nats-server that is a process of its own.
 type backlog struct {
