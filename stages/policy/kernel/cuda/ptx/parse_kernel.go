@@ -2,6 +2,7 @@ package ptx
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -198,7 +199,9 @@ func (p *parser) instruction() {
 		in.guard = r
 	}
 	in.op = p.next()
-	in.parts = strings.Split(in.op, ".")
+	if in.parts = strings.Split(in.op, "."); slices.Contains(in.parts, "") {
+		p.fail("a part of the instruction %q is empty", in.op)
+	}
 	for !p.accept(";") {
 		in.args = append(in.args, p.operand(0))
 		if p.peek() != ";" {

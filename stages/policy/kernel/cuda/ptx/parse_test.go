@@ -30,6 +30,7 @@ func TestParseErrors(t *testing.T) {
 		head + ".entry f() { brx.idx %tid.x, T; }":               "no table",
 		head + ".entry f() { ld.u32 [[[[[[[[[[[[%tid.x]; }":      "too deeply",
 		head + ".entry f() { mov.u32 x":                          "too early",
+		head + ".entry f() { atom. %tid.x, [0], 0; }":            "is empty",
 	} {
 		if _, err := ptx.Parse(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want an error with %q", text[len(head):], err, want)
