@@ -41,6 +41,9 @@ compare:
 // TestLab: killed in its middle, a laboratory goes on to the numbers of an undisturbed
 // one; its files are there; tuning runs are logged once each.
 func TestLab(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a laboratory twice, half a minute; the full test run does it")
+	}
 	dir := t.TempDir()
 	writeRows(t, dir, 24)
 	writeBase(t, dir, nil)

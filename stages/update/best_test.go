@@ -94,6 +94,9 @@ func TestBestAccuracy(t *testing.T) {
 // TestBestAccuracyKilled: a kill at any step, also right after a measurement and in the
 // second attempt, changes no byte.
 func TestBestAccuracyKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a dozen times, and nothing in it runs at once; the full test run does it")
+	}
 	w := newWorld(t)
 	cfg := unlearning(1e-2)
 	cfg.Best, cfg.ValidateSteps, cfg.AccuracyRows = update.BestAccuracy, 2, 24

@@ -48,6 +48,9 @@ func equal(a, b memory) bool {
 // TestResume: a training that is interrupted after any step and restored into a new trainer ends with the same
 // bytes.
 func TestResume(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains some forty times, and nothing in it runs at once; the full test run does it")
+	}
 	for _, s := range subjects(t) {
 		p := s.phase(examples(4), pairs(4), 2)
 		p.Shuffle = true
