@@ -207,6 +207,11 @@ func TestJavaAndJavaScript(t *testing.T) {
 		{"script object", "dict", "", `some.it(p={"k": "v", n: [1, 2], m: true})`,
 			`[{"k": ["v"], "n": [[1, 2]], "m": [true]}]`, ""},
 		{"script wrong object", "dict", "", `some.it(p={"k": "w"})`, `[{"k": ["v"]}]`, "value_error:dict_value"},
+		{"script digits of another script", "integer", "", `some.it(p=-١٢)`, `[-12]`, ""},
+		{"script digits after Unicode 14", "integer", "", `some.it(p=𑽕)`, `[5]`, "type_error:simple"},
+		{"script float of another script", "float", "", `some.it(p="٣.𝟓")`, `[3.5]`, ""},
+		{"script other blanks", "array", "integer", "some.it(p=new\u3000Array(١,\u00a02))", `[[1, 2]]`, ""},
+		{"script matrix with other blanks", "array", "", "some.it(p=[\u1680[1],\u00a0[2] ])", `[[[1], [2]]]`, ""},
 		{"script unclosed", "dict", "", `some.it(p={"k": "w")`, `[{"k": ["v"]}]`, "ast_decoder:decoder_failed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"itool/schemas/toolcall"
 )
@@ -15,14 +14,14 @@ var (
 	javaFloat  = regexp.MustCompile(`^-?\d+(\.\d+)?([eE][+-]?\d+)?[fF]$`)
 	javaDouble = regexp.MustCompile(`^-?\d+(\.\d+)?([eE][+-]?\d+)?$`)
 
-	javaAsList    = regexp.MustCompile(`new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)`)
-	javaAddBlock  = regexp.MustCompile(`(?s)new\s+ArrayList<\w*>\(\)\s*\{\{\s*(.+?)\s*\}\}`)
-	javaAdd       = regexp.MustCompile(`add\((.+?)\)`)
-	javaEmptyList = regexp.MustCompile(`new\s+ArrayList<\w*>\(\)`)
-	javaArray     = regexp.MustCompile(`new\s+\w+\[\]\s*\{(.*?)\}`)
-	javaMapBlock  = regexp.MustCompile(`(?s)new\s+HashMap<.*?>\s*\(\)\s*\{\s*\{?\s*(.*?)\s*\}?\s*\}`)
-	javaPut       = regexp.MustCompile(`put\("(.*?)",\s*(.*?)\)`)
-	javaEmptyMap  = regexp.MustCompile(`new\s+HashMap<.*?>\s*\(\)`)
+	javaAsList    = pattern(`new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)`)
+	javaAddBlock  = pattern(`(?s)new\s+ArrayList<\w*>\(\)\s*\{\{\s*(.+?)\s*\}\}`)
+	javaAdd       = pattern(`add\((.+?)\)`)
+	javaEmptyList = pattern(`new\s+ArrayList<\w*>\(\)`)
+	javaArray     = pattern(`new\s+\w+\[\]\s*\{(.*?)\}`)
+	javaMapBlock  = pattern(`(?s)new\s+HashMap<.*?>\s*\(\)\s*\{\s*\{?\s*(.*?)\s*\}?\s*\}`)
+	javaPut       = pattern(`put\("(.*?)",\s*(.*?)\)`)
+	javaEmptyMap  = pattern(`new\s+HashMap<.*?>\s*\(\)`)
 )
 
 // javaValue reads a literal of a declared type. element is the declared type of a list's
@@ -54,14 +53,15 @@ func javaValue(s, typ, element string) toolcall.Value {
 }
 
 func javaNumber(s, typ string) toolcall.Value {
-	pattern := javaDouble
+	form := javaDouble
 	if typ == "float" {
-		pattern = javaFloat
+		form = javaFloat
 	}
-	if !pattern.MatchString(s) {
+	digits := plainDigits(s)
+	if !form.MatchString(digits) {
 		return toolcall.Text(s)
 	}
-	f, _ := strconv.ParseFloat(strings.TrimRight(s, "fF"), 64) // out of range is an infinity, as in Python
+	f, _ := strconv.ParseFloat(strings.TrimRight(digits, "fF"), 64) // out of range is an infinity, as in Python
 	return toolcall.Number(f)
 }
 
@@ -73,7 +73,7 @@ func javaItems(s, element string) toolcall.Value {
 	}
 	list := toolcall.ListOf()
 	for piece := range strings.SplitSeq(m[1], ",") {
-		if piece = strings.TrimFunc(piece, unicode.IsSpace); piece != "" {
+		if piece = strings.TrimFunc(piece, isSpace); piece != "" {
 			list.Items = append(list.Items, javaElement(piece, element))
 		}
 	}
@@ -100,7 +100,7 @@ func javaGuess(s string) toolcall.Value {
 	if v, ok := wholeText(s, "lL"); ok {
 		return v
 	}
-	if javaFloat.MatchString(s) {
+	if javaFloat.MatchString(plainDigits(s)) {
 		return javaNumber(s, "float")
 	}
 	return number(s)
@@ -117,7 +117,7 @@ func javaList(s, element string) toolcall.Value {
 	if m := javaAddBlock.FindStringSubmatch(s); m != nil {
 		list := toolcall.ListOf()
 		for _, add := range javaAdd.FindAllStringSubmatch(m[1], -1) {
-			list.Items = append(list.Items, read(strings.TrimFunc(add[1], unicode.IsSpace)))
+			list.Items = append(list.Items, read(strings.TrimFunc(add[1], isSpace)))
 		}
 		return list
 	}
@@ -132,7 +132,7 @@ func javaMap(s string) toolcall.Value {
 	if m := javaMapBlock.FindStringSubmatch(s); m != nil {
 		for _, entry := range javaPut.FindAllStringSubmatch(m[1], -1) {
 			dict.Pairs = put(dict.Pairs, toolcall.Text(entry[1]), javaGuess(strings.TrimFunc(entry[2],
-				unicode.IsSpace)))
+				isSpace)))
 		}
 		return dict
 	}

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"itool/schemas/toolcall"
@@ -14,11 +13,11 @@ import (
 
 var (
 	scriptFloat  = regexp.MustCompile(`^-?\d+(\.\d+)?$`)
-	scriptMatrix = regexp.MustCompile(`^(?:\[\s*\[.*?\]\s*(?:,\s*\[.*?\]\s*)*\]|` +
+	scriptMatrix = pattern(`^(?:\[\s*\[.*?\]\s*(?:,\s*\[.*?\]\s*)*\]|` +
 		`new\s+Array\(\s*\[.*?\]\s*(?:,\s*\[.*?\]\s*)*\))`)
-	scriptArray  = regexp.MustCompile(`^(?:\[(.*?)\]|new\s+Array\((.*?)\))`)
-	scriptRow    = regexp.MustCompile(`\[(.*?)\]`)
-	scriptObject = regexp.MustCompile(`^\{(.*?)\}`)
+	scriptArray  = pattern(`^(?:\[(.*?)\]|new\s+Array\((.*?)\))`)
+	scriptRow    = pattern(`\[(.*?)\]`)
+	scriptObject = pattern(`^\{(.*?)\}`)
 )
 
 // scriptValue reads a literal of a declared type. element is the declared type of an array's
@@ -38,8 +37,8 @@ func scriptValue(s, typ, element string) toolcall.Value {
 			return v
 		}
 	case "float":
-		if scriptFloat.MatchString(s) {
-			f, _ := strconv.ParseFloat(s, 64) // out of range is an infinity, as in Python
+		if digits := plainDigits(s); scriptFloat.MatchString(digits) {
+			f, _ := strconv.ParseFloat(digits, 64) // out of range is an infinity, as in Python
 			return toolcall.Number(f)
 		}
 	case "Boolean":
@@ -55,7 +54,7 @@ func scriptValue(s, typ, element string) toolcall.Value {
 }
 
 // strip is Python's str.strip.
-func strip(s string) string { return strings.TrimFunc(s, unicode.IsSpace) }
+func strip(s string) string { return strings.TrimFunc(s, isSpace) }
 
 // scriptGuess reads a literal without a declared type.
 func scriptGuess(s string) toolcall.Value {
@@ -146,7 +145,7 @@ func entry(s string) (key, value, rest string, found bool) {
 		}
 		if colon > 0 {
 			after := s[colon+1:]
-			begin := len(after) - len(strings.TrimLeftFunc(after, unicode.IsSpace))
+			begin := len(after) - len(strings.TrimLeftFunc(after, isSpace))
 			if length, next, ok := endOfValue(after[begin:]); ok {
 				return s[:colon], after[begin : begin+length], after[begin+next:], true
 			}
@@ -178,7 +177,7 @@ func endOfValue(s string) (length, next int, ok bool) {
 // keyFollows reports whether a key with a colon follows, before the next comma, and how many blanks stand before it.
 func keyFollows(s string) (blanks int, ok bool) {
 	piece, _, _ := strings.Cut(s, ",")
-	blanks = len(piece) - len(strings.TrimLeftFunc(piece, unicode.IsSpace))
+	blanks = len(piece) - len(strings.TrimLeftFunc(piece, isSpace))
 	for {
 		if strings.LastIndexByte(piece[blanks:], ':') > 0 {
 			return blanks, true

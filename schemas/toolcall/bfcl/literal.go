@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"itool/schemas/toolcall"
@@ -32,6 +31,7 @@ func (lang language) convert(v toolcall.Value, param toolcall.Param) toolcall.Va
 // wholeText reads an int literal that ends with one of the letters in suffix, or with none if
 // suffix is "".
 func wholeText(s, suffix string) (toolcall.Value, bool) {
+	s = plainDigits(s)
 	digits := strings.TrimRight(s, suffix)
 	if suffix != "" && len(digits) != len(s)-1 || len(digits) > toolcall.MaxDigits {
 		return toolcall.Value{}, false
@@ -63,12 +63,13 @@ var (
 
 // number reads a text as Python's int does, else as its float does, else as the text that it is.
 func number(s string) toolcall.Value {
-	plain := strings.ReplaceAll(strings.TrimFunc(s, unicode.IsSpace), "_", "")
-	if pythonInt.MatchString(strings.TrimFunc(s, unicode.IsSpace)) && len(plain) <= toolcall.MaxDigits {
+	written := plainDigits(strip(s))
+	plain := strings.ReplaceAll(written, "_", "")
+	if pythonInt.MatchString(written) && len(plain) <= toolcall.MaxDigits {
 		n, _ := new(big.Int).SetString(strings.TrimPrefix(plain, "+"), 10)
 		return toolcall.Value{Kind: toolcall.Int, Text: n.String()}
 	}
-	if pythonFloat.MatchString(strings.TrimFunc(s, unicode.IsSpace)) {
+	if pythonFloat.MatchString(written) {
 		f, _ := strconv.ParseFloat(plain, 64) // out of range is an infinity, as in Python
 		return toolcall.Number(f)
 	}
@@ -94,7 +95,7 @@ func shave(s string) string {
 func pieces(s string, read func(string) toolcall.Value) []toolcall.Value {
 	items := []toolcall.Value{}
 	for piece := range strings.SplitSeq(s, ",") {
-		items = append(items, read(strings.TrimFunc(piece, unicode.IsSpace)))
+		items = append(items, read(strings.TrimFunc(piece, isSpace)))
 	}
 	return items
 }
