@@ -100,7 +100,7 @@ func (r *Report) sentence(what string, d *stats.Difference) Verdict {
 	case d.High < 0:
 		return Verdict{
 			Tone: Bad, Text: fmt.Sprintf("The %s did harm: %s", what, inPoints(d)),
-			Next: "lower update.rate, or export an earlier round: itool export " + r.Run + " --round 0",
+			Next: "lower update.rate, or export an earlier round: itool export " + r.Run + " --round 0 --out adapter",
 		}
 	}
 	return Verdict{
@@ -166,7 +166,9 @@ func (r *Report) noEffectNext(d *stats.Difference) string {
 	return "give the rounds more to learn from: raise select.ratio or expand.width"
 }
 
-func (r *Report) exportNext() string { return "take the adapter: itool export " + r.Run }
+func (r *Report) exportNext() string {
+	return "take the adapter: itool export " + r.Run + " --out adapter"
+}
 
 func (r *Report) forkNext() string {
 	return fmt.Sprintf("go on from a round: itool fork %s --from-round N --name OTHER", r.Run)

@@ -107,7 +107,7 @@ func (p *page) Commands() []command {
 			{"cancel", "itool cancel " + p.Run + f},
 		}
 	}
-	all := []command{{"export", "itool export " + p.Run + f}, {"serve", "itool serve " + p.Run + f}}
+	all := []command{{"export", "itool export " + p.Run + " --out adapter" + f}, {"serve", "itool serve " + p.Run + f}}
 	if p.Report.Final() == nil {
 		all = nil
 	}
