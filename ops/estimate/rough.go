@@ -55,10 +55,10 @@ func Measure(ctx context.Context, p *policy.Policy, now func() time.Time) (Speed
 	return Speed{Prompt: rate(len(prompt), prefilled.Sub(start)), Draw: rate(drawn, now().Sub(prefilled))}, nil
 }
 
-// Work is what a run has to do, counted before it begins. Shares of a dataset are rounded; whole held-out
-// files and dropped rows are not known yet.
+// Work is what a run has to do, counted before it begins. Shares of a dataset are rounded; dropped rows are not
+// known yet.
 type Work struct {
-	Rows      int // of the dataset
+	Rows      int // of the dataset, held-out files included
 	Train     int // rows to train on
 	Rounds    int
 	Trees     int // of a round
@@ -66,8 +66,11 @@ type Work struct {
 	RowTokens int // of an average row: prompt and answer
 }
 
-// Count says what a run of that many rows has to do.
-func Count(rows, rowTokens int, cfg config.Config) Work {
+// Held are rows of files that are held out as a whole.
+type Held struct{ Test, Validation int }
+
+// Count says what a run has to do: rows of it in all, held of them in files that are test or validation as a whole.
+func Count(rows int, held Held, rowTokens int, cfg config.Config) Work {
 	some := func(share float64, n int) int { return int(math.Round(share * float64(n))) }
 	limit := func(n, most int) int {
 		if most > 0 {
@@ -75,25 +78,27 @@ func Count(rows, rowTokens int, cfg config.Config) Work {
 		}
 		return n
 	}
-	test := some(cfg.Split.TestShare, rows)
-	validation := some(cfg.Split.ValidationShare, rows-test)
+	rest := rows - held.Test - held.Validation
+	drawn := some(cfg.Split.TestShare, rest)
+	test := held.Test + drawn
+	validation := held.Validation + some(cfg.Split.ValidationShare, rest-drawn)
 	train := some(cfg.Split.DataShare, rows-test-validation)
-	held := 0
+	asked := 0
 	switch cfg.Line.Evaluate {
 	case "test":
-		held = limit(test, cfg.Line.EvaluateRows)
+		asked = limit(test, cfg.Line.EvaluateRows)
 	case "validation":
-		held = limit(validation, cfg.Line.EvaluateRows)
+		asked = limit(validation, cfg.Line.EvaluateRows)
 	case "both":
-		held = limit(test, cfg.Line.EvaluateRows) + limit(validation, cfg.Line.EvaluateRows)
+		asked = limit(test, cfg.Line.EvaluateRows) + limit(validation, cfg.Line.EvaluateRows)
 	case "auto":
-		if held = limit(test, cfg.Line.EvaluateRows); test == 0 {
-			held = limit(validation, cfg.Line.EvaluateRows)
+		if asked = limit(test, cfg.Line.EvaluateRows); test == 0 {
+			asked = limit(validation, cfg.Line.EvaluateRows)
 		}
 	}
-	replay := min(train, some(cfg.Split.ReplayShare, rows-test))
+	replay := min(train, some(cfg.Split.ReplayShare, rest-drawn))
 	trees := limit(int(math.Ceil(cfg.Select.Ratio*float64(replay))), cfg.Select.MaxTrees)
-	return Work{Rows: rows, Train: train, Rounds: cfg.Line.Rounds, Trees: trees, Held: held, RowTokens: rowTokens}
+	return Work{Rows: rows, Train: train, Rounds: cfg.Line.Rounds, Trees: trees, Held: asked, RowTokens: rowTokens}
 }
 
 // Typical figures, of runs with SmolLM2-135M on BFCL-Live.
@@ -135,10 +140,18 @@ func (w Work) Seconds(s Speed, cfg config.Config) float64 {
 func (w Work) String() string {
 	text := fmt.Sprintf("%d rows, about %d of them to train on", w.Rows, w.Train)
 	if w.Rounds > 0 {
-		text += fmt.Sprintf("; %d rounds of about %d trees", w.Rounds, w.Trees)
+		text += fmt.Sprintf("; %s of about %s", many(w.Rounds, "round"), many(w.Trees, "tree"))
 	}
 	if w.Held > 0 {
 		text += fmt.Sprintf("; %d held-out rows for each of %d policies", w.Held, 2+w.Rounds)
 	}
 	return text
+}
+
+// many is a number with its noun.
+func many(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

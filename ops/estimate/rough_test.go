@@ -13,7 +13,7 @@ func TestCount(t *testing.T) {
 	cfg := config.Default()
 	cfg.Split.TestShare, cfg.Split.ValidationShare, cfg.Split.ReplayShare = 0.2, 0.1, 0.5
 	cfg.Line.Rounds, cfg.Line.EvaluateRows, cfg.Select.Ratio = 3, 50, 0.1
-	got := estimate.Count(1000, 450, cfg)
+	got := estimate.Count(1000, estimate.Held{}, 450, cfg)
 	want := estimate.Work{Rows: 1000, Train: 720, Rounds: 3, Trees: 40, Held: 50, RowTokens: 450}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -22,6 +22,10 @@ func TestCount(t *testing.T) {
 		"50 held-out rows for each of 5 policies"
 	if got.String() != text {
 		t.Errorf("got %q, want %q", got, text)
+	}
+	files := estimate.Count(1300, estimate.Held{Test: 200, Validation: 100}, 450, cfg)
+	if files.Train != got.Train || files.Trees != got.Trees || files.Rows != 1300 {
+		t.Errorf("with 300 more rows in held-out files: %+v, want the training of %+v", files, got)
 	}
 	slow := got.Seconds(estimate.Speed{Prompt: 100, Draw: 50}, cfg)
 	fast := got.Seconds(estimate.Speed{Prompt: 200, Draw: 100}, cfg)

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"math"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"itool/ops/dataset"
@@ -14,6 +16,7 @@ import (
 	"itool/stages/policy"
 	"itool/stages/policy/kernel"
 	"itool/stages/policy/model"
+	"itool/stages/split"
 )
 
 // announce says what a run will take before it begins, and chooses its slots unless they were asked for.
@@ -56,6 +59,10 @@ func (w *wholeRun) forecast(ctx context.Context, a *app, e *engine) {
 	if err != nil {
 		return
 	}
+	held, err := heldOut(w.Files, w.Config.Split)
+	if err != nil {
+		return
+	}
 	p, err := policy.Open(w.Base, policy.Options{Device: e.device})
 	if err != nil {
 		return
@@ -65,10 +72,24 @@ func (w *wholeRun) forecast(ctx context.Context, a *app, e *engine) {
 		return
 	}
 	// A token of JSON is some four bytes.
-	work := estimate.Count(total, int(math.Ceil(rowBytes/4)), w.Config)
+	work := estimate.Count(total, held, int(math.Ceil(rowBytes/4)), w.Config)
 	a.say("run %s: %s", w.Name, work)
 	if speed, err := estimate.Measure(ctx, p, time.Now); err == nil {
 		a.say("roughly %s on this machine if nothing else runs (from a short measurement, within a factor of 3 or so; "+
 			"`itool estimate` measures it)", report.Duration(work.Seconds(speed, w.Config)))
 	}
+}
+
+// heldOut counts the rows of files that are test or validation as a whole.
+func heldOut(files []string, cfg split.Config) (held estimate.Held, err error) {
+	count := func(named []string) (int, error) {
+		return dataset.CountRows(slices.DeleteFunc(slices.Clone(files), func(file string) bool {
+			return !slices.Contains(named, filepath.Base(file))
+		}))
+	}
+	if held.Test, err = count(cfg.TestFiles); err != nil {
+		return held, err
+	}
+	held.Validation, err = count(cfg.ValidationFiles)
+	return held, err
 }

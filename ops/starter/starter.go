@@ -161,7 +161,7 @@ func (m known) time(w io.Writer, cfg config.Config, at Machine) {
 		fmt.Fprintf(w, "#\n# Time: not measured on %s: %v\n", at.Device.Name(), err)
 		return
 	}
-	work := estimate.Count(typicalRows, typicalTokens, cfg)
+	work := estimate.Count(typicalRows, estimate.Held{}, typicalTokens, cfg)
 	fmt.Fprintf(w, "#\n# Time on this machine (%s): roughly %s, if nothing else runs, for\n# %s;\n"+
 		"# %d tokens to a row. From a short measurement of products in bf16, within a factor of 3 or so: itool "+
 		"estimate\n# measures a pilot. For another device give the same command there, with --device.\n",
