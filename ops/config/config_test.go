@@ -42,7 +42,7 @@ func TestLoad(t *testing.T) {
 		"an unknown key names its line": {yaml: "line:\n  rounds: 2\nexpand:\n  widht: 3\n",
 			err: "itool.yaml:4|expand.widht|did you mean width"},
 		"an unknown section":           {yaml: "expnad:\n  width: 3\n", err: "itool.yaml:1|expnad|did you mean expand"},
-		"a wrong type names its line":  {yaml: "expand:\n  width: wide\n", err: "itool.yaml:2|expand.width|string"},
+		"a wrong type names its line":  {yaml: "expand:\n  width: wide\n", err: "itool.yaml:2|expand.width|text is"},
 		"a fraction of a whole number": {yaml: "line:\n  rounds: 1.5\n", err: "itool.yaml:2|line.rounds"},
 		"out of range names its line":  {yaml: "seed: 2\nline:\n  rounds: -1\n", err: "itool.yaml:3|line.rounds|-1"},
 		"a section that is no mapping": {yaml: "expand: 3\n", err: "itool.yaml:1|expand"},

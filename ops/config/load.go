@@ -174,7 +174,8 @@ func (l *loader) node(file, path string, into map[string]any, n ast.Node) error 
 	case *ast.CommentGroupNode, *ast.NullNode:
 		return nil
 	default:
-		return fmt.Errorf("%s:%d: %s must be a mapping of settings", file, n.GetToken().Position.Line, orTop(path))
+		return fmt.Errorf("%s:%d: %s needs settings below it, each as key: value", file, n.GetToken().Position.Line,
+			orTop(path))
 	}
 	for _, v := range values {
 		key := v.Key.GetToken().Value
@@ -207,6 +208,9 @@ func (l *loader) value(
 	x, err := leaf()
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", at, path, err)
+	}
+	if f, ok := x.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		return fmt.Errorf("%s: %s: a number is needed, not %v", at, path, f)
 	}
 	into[key], l.lines[path] = number(old, x), at
 	return nil
@@ -286,12 +290,49 @@ func (l *loader) decode(into any) error {
 	if err := d.Decode(into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return fmt.Errorf("%s: %s: a %s does not fit, %s is needed",
-				l.where(wrong.Field), wrong.Field, wrong.Value, wrong.Type)
+			return fmt.Errorf("%s: %s: %s is given, %s is needed",
+				l.where(wrong.Field), wrong.Field, given(wrong.Value), kind(wrong.Type))
 		}
 		return fmt.Errorf("config: %w", err)
 	}
 	return nil
+}
+
+// given says in words what stands where another type is needed. what is encoding/json's word for it, such as
+// "array" or "number 2.5".
+func given(what string) string {
+	switch what {
+	case "array":
+		return "a list"
+	case "object":
+		return "a mapping"
+	case "string":
+		return "text"
+	case "bool":
+		return "true or false"
+	}
+	return "the " + what
+}
+
+// kind says in words what a setting of this type takes.
+func kind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Uint64:
+		return "a whole number, 0 or more,"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "text"
+	case reflect.Slice:
+		return "a list such as [a, b]"
+	case reflect.Map:
+		return "a mapping such as {a: 2}"
+	}
+	return t.String()
 }
 
 func (l *loader) where(path string) string {
