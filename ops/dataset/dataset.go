@@ -11,6 +11,7 @@ package dataset
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,7 +27,7 @@ import (
 )
 
 // RunName makes a name that the broker accepts out of a file's name: its extensions are cut,
-// other characters than letters, digits, _ and - become -, and it has at most 64 bytes.
+// other characters than letters, digits, _ and - become -, and it has 1 to 64 bytes.
 func RunName(file string) string {
 	base := filepath.Base(file)
 	notInName := regexp.MustCompile(`[^A-Za-z0-9_-]+`)
@@ -34,7 +35,8 @@ func RunName(file string) string {
 		base = strings.TrimSuffix(base, packed)
 	}
 	name := notInName.ReplaceAllString(strings.TrimSuffix(base, filepath.Ext(base)), "-")
-	return name[:min(len(name), 64)]
+	name = strings.TrimLeft(name, "-") // a name that begins with - would be taken for a flag
+	return cmp.Or(name[:min(len(name), 64)], "run")
 }
 
 // WithAnswers replaces BFCL question files by files that hold questions and answers, in a

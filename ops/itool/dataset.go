@@ -10,6 +10,7 @@ import (
 	"itool/ops/courier"
 	"itool/ops/dataset"
 	"itool/ops/report"
+	"itool/schemas"
 )
 
 // source are the flags that say what a run is made from.
@@ -49,12 +50,15 @@ func (s material) files() (files []string, cfg config.Config, cleanup func(), er
 	return files, cfg, cleanup, err
 }
 
-// runName is the given name, or one after the first dataset.
-func (s source) runName() string {
-	if s.Name != "" {
-		return s.Name
+// runName is the given name, or one after the first dataset. It is checked before a folder is named after it.
+func (s source) runName() (string, error) {
+	if s.Name == "" {
+		return dataset.RunName(dataset.WithoutWeight(s.Datasets[0])), nil
 	}
-	return dataset.RunName(dataset.WithoutWeight(s.Datasets[0]))
+	if err := schemas.ValidName(s.Name); err != nil {
+		return "", coded(exitUsage, "--name: %w", err)
+	}
+	return s.Name, nil
 }
 
 // sayDatasets prints what the files of a published run were read as, so that a file that was taken for another

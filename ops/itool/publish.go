@@ -20,6 +20,10 @@ type announced struct {
 }
 
 func (c *publishCmd) Run(ctx context.Context, a *app) error {
+	name, err := c.runName()
+	if err != nil {
+		return err
+	}
 	files, cfg, cleanup, err := c.files()
 	if err != nil {
 		return err
@@ -44,7 +48,6 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	name := c.runName()
 	req := job.Request{Name: name, Base: base, BaseName: c.Base, Files: files, Config: cfg}
 	published := a.tracePublish(ctx, &req)
 	err = job.Publish(ctx, s.Courier, e.Engine, req)

@@ -2,8 +2,9 @@ package main
 
 import (
 	"context"
-	"itool/ops/job"
 	"path/filepath"
+
+	"itool/ops/job"
 )
 
 // runCmd is `itool run`: everything in one process, resumable.
@@ -19,6 +20,10 @@ type runCmd struct {
 }
 
 func (c *runCmd) Run(ctx context.Context, a *app) error {
+	name, err := c.runName()
+	if err != nil {
+		return err
+	}
 	files, cfg, cleanup, err := c.files()
 	if err != nil {
 		return err
@@ -28,7 +33,6 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	name := c.runName()
 	dir := c.Dir
 	if dir == "" {
 		dir = filepath.Join(runsDir, name)
