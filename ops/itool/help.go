@@ -143,7 +143,7 @@ func longHelp() map[string]string {
 		"source_base": "Base model: a folder in Hugging Face format (config.json, safetensors, tokenizer.json, " +
 			"chat template), a GGUF file, or a run, whose last policy (RUN@2: that of round 2) becomes the base. " +
 			"Default: the demo's, which knows a made-up world and is for trying things out.",
-		"source_set": "One setting, such as line.rounds=1. Goes before the file. Repeatable.",
+		"source_set": "One setting, such as line.rounds=1. It wins over the file. Repeatable.",
 		"target_broker": "The broker: nats://HOST:PORT, or several nodes with commas between (--nats means the " +
 			"same). tls:// wants TLS; nats:// uses it if the server wants it.",
 		"target_creds": "Log in with this .creds file (a JWT and its key).",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -53,7 +54,7 @@ func (a *app) nameJudge(ctx context.Context, cfg *config.Config, local bool) err
 	}
 	name, err := a.judge.Name(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("--judge: %w", err)
 	}
 	if cfg.Judge != "" && cfg.Judge != name {
 		return coded(exitUsage, "the settings name the judge %q, --judge calls itself %q", cfg.Judge, name)

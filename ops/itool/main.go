@@ -149,7 +149,8 @@ func realMain(args []string, outFile, errFile *os.File) int {
 		return exitError
 	}
 	if len(args) == 0 {
-		args = []string{"--help"}
+		sayStart(stdout)
+		return 0
 	}
 	if args[0] == completeVerb {
 		complete(stdout, parser.Model, args[1:])
@@ -208,8 +209,8 @@ func newKong(cmds *commands, stdout, stderr io.Writer) (*kong.Kong, error) {
 		"up_dir": upDir, "version": readBuild().String(), "stages": strings.Join(stageNames(line.Stages(nil)), ", "),
 	}
 	return kong.New(cmds, kong.Name("itool"), kong.Description(about), kong.UsageOnError(), vars,
-		kong.PostBuild(setLongHelp), kong.PostBuild(setExamples), kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.PostBuild(setLongHelp), kong.PostBuild(setExamples), kong.PostBuild(setGroups),
+		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 
 func newApp(stdout, stderr io.Writer, bars *progress.Bars, verbose bool) *app {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -160,7 +161,11 @@ func (w webAddress) off() bool { return w == "" || w == "off" }
 
 // Validate is called when the command line is read, before anything is done.
 func (w webAddress) Validate() error {
-	if _, _, err := net.SplitHostPort(string(w)); err != nil && !w.off() {
+	_, port, err := net.SplitHostPort(string(w))
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil && !w.off() {
 		return fmt.Errorf("%q: give HOST:PORT, such as 127.0.0.1:8080, or off", string(w))
 	}
 	return nil

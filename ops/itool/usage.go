@@ -100,20 +100,51 @@ func explained(err error, kctx *kong.Context, args []string) error {
 		if hint := setInstead(name, kctx, args); hint != "" {
 			return fmt.Errorf("unknown flag --%s: it is a setting: %s", name, hint)
 		}
+		if verb := flagOfVerb(name, kctx, args); verb != "" {
+			return fmt.Errorf("--%s is a flag of %s and goes behind it: itool %s --%s …", name, verb, verb, name)
+		}
 	case strings.HasPrefix(text, `expected "<run>`):
 		return fmt.Errorf("which run?%s", elsewhere(" In ./"+runsDir+" there are: %s"))
 	case strings.HasPrefix(text, `expected "<dataset> ..."`):
 		return errors.New("which dataset? Say one file or more; itool synth -o train.jsonl makes one to try")
+	case strings.HasPrefix(text, "unexpected argument ") && hasFlag(kctx.Selected(), lastWord(text)):
+		return fmt.Errorf("%s, did you mean --%s?", text, lastWord(text))
+	case strings.HasPrefix(text, "--") && strings.HasSuffix(text, ": no such file or directory"):
+		flag, file, _ := strings.Cut(strings.TrimSuffix(text, ": no such file or directory"), ": stat ")
+		return fmt.Errorf("%s %s: there is no such file: check the path", flag, file)
+	case strings.HasPrefix(text, "--") && strings.HasSuffix(text, " exists but is a directory"):
+		return errors.New(strings.TrimSuffix(text, "exists but is a directory") + "is a folder: name a file")
 	case strings.HasPrefix(text, "unexpected argument ") && verbOf(kctx) == "":
 		return errors.New("there is no command " + strings.TrimPrefix(text, "unexpected argument "))
 	}
 	return err
 }
 
+// lastWord is the word at the end of an error.
+func lastWord(text string) string { return text[strings.LastIndexByte(text, ' ')+1:] }
+
+// hasFlag reports whether a command, which may be nil, has a long flag of this name.
+func hasFlag(node *kong.Node, name string) bool {
+	return node != nil && slices.ContainsFunc(node.Flags, func(f *kong.Flag) bool { return f.Name == name })
+}
+
+// flagOfVerb is the command of a line whose flag stands before it; "": there is none.
+func flagOfVerb(flag string, kctx *kong.Context, args []string) string {
+	if verbOf(kctx) != "" {
+		return ""
+	}
+	for _, node := range kctx.Model.Children {
+		if slices.Contains(args, node.Name) && hasFlag(node, flag) {
+			return node.Name
+		}
+	}
+	return ""
+}
+
 // setInstead says how to give a setting that was given as a flag; "": it is none, or the command takes none.
 func setInstead(flag string, kctx *kong.Context, args []string) string {
 	node := kctx.Selected()
-	if node == nil || !slices.ContainsFunc(node.Flags, func(f *kong.Flag) bool { return f.Name == "set" }) {
+	if !hasFlag(node, "set") {
 		return ""
 	}
 	word := strings.ReplaceAll(flag, "-", "_")

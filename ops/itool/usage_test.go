@@ -46,6 +46,8 @@ func TestWrongUsage(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"there.txt": "hello", "rows.jsonl": `{"a":1}` + "\n", "itool.yaml": "expand:\n  widht: 3\n",
+		"empty.jsonl": "", "folder/notes.txt": "no model", "list.yaml": "- a\n", "flat.yaml": "line: 3\n",
+		"twice.yaml": "line:\n  rounds: 2\n  rounds: 3\n", "tab.yaml": "line:\n\trounds: 2\n",
 		"itool-runs/r1/broker/jetstream/$G/streams/RUN_r1/meta": "",
 	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
@@ -85,15 +87,45 @@ func TestWrongUsage(t *testing.T) {
 		{"work expnd", exitUsage, []string{`no stage "expnd"`, "expand", "keeper"}},
 		{"completion tcsh", exitUsage, []string{"bash", "fish", `"tcsh"`}},
 		{"run rows.jsonl --web nonsense", exitUsage, []string{"--web", `"nonsense"`, "127.0.0.1:8080"}},
+		{"--quick demo", exitUsage, []string{"--quick is a flag of demo", "itool demo --quick"}},
+		{"demo quick", exitUsage, []string{"unexpected argument quick", "did you mean --quick?"}},
+		{"report r1 r2", exitUsage, []string{"unexpected argument r2", "See itool report --help"}},
+		{"run rows.jsonl --web 127.0.0.1:99999", exitUsage, []string{"--web", `"127.0.0.1:99999"`, "HOST:PORT"}},
+		{"run rows.jsonl --name a/b", exitUsage, []string{"--name", `"a/b"`, "A-Z a-z 0-9 _ -"}},
+		{"run rows.jsonl --name ..", exitUsage, []string{"--name", "A-Z a-z 0-9 _ -"}},
+		{"run rows.jsonl --name " + strings.Repeat("x", 300), exitUsage, []string{"--name", "300 bytes, at most 128"}},
+		{"publish rows.jsonl --name a.b", exitUsage, []string{"--name", `"a.b"`}},
 		{"up --port 0", exitUsage, []string{"--port 0", "1..65535"}},
 		// Settings.
 		{"run rows.jsonl --set line.round=3", exitError, []string{"--set line.round=3", "did you mean rounds?"}},
 		{"run rows.jsonl --set rounds=3", exitError, []string{"--set rounds=3", "did you mean line.rounds?"}},
 		{"run rows.jsonl --set line.rounds", exitError, []string{"--set line.rounds", "section.key=value"}},
-		{"run rows.jsonl --set line.rounds=x", exitError, []string{"--set line.rounds=x", "int is needed"}},
+		{"run rows.jsonl --set line.rounds=x", exitError, []string{"rounds=x", "text is given, a whole number is"}},
 		{"run rows.jsonl --set line.rounds=-1", exitError, []string{"--set line.rounds=-1", "below 0"}},
 		{"run rows.jsonl --config itool.yaml", exitError, []string{"itool.yaml:2", "expand.widht", "you mean width?"}},
+		{"run rows.jsonl --set line.rounds=2.5", exitError, []string{"the number 2.5 is given, a whole number"}},
+		{"run rows.jsonl --set line=3", exitError, []string{"line is a section", "set one of its keys"}},
+		{"run rows.jsonl --set seed=-1", exitError, []string{"--set seed=-1", "a whole number, 0 or more, is needed"}},
+		{"run rows.jsonl --set update.rate=[1,2]", exitError, []string{"a list is given, a number is needed"}},
+		{"run rows.jsonl --set update.rate=.nan", exitError, []string{"update.rate", "a number is needed, not NaN"}},
+		{"run rows.jsonl --set split.test_files=x", exitError, []string{"text is given, a list such as [a, b]"}},
+		{"run rows.jsonl --set filter.unfinished=maybe", exitError, []string{"true or false is needed"}},
+		{"run rows.jsonl --set split.test_share=2", exitError, []string{"2 is not within 0..1"}},
+		{"run rows.jsonl --config list.yaml", exitError, []string{"list.yaml:1", "needs settings", "key: value"}},
+		{"run rows.jsonl --config twice.yaml", exitError, []string{"twice.yaml", `"rounds" already defined`}},
+		{"run rows.jsonl --config flat.yaml", exitError, []string{"flat.yaml:1", "line needs settings below it"}},
+		{"run rows.jsonl --config tab.yaml", exitError, []string{"tab.yaml", "[2:1]", "cannot start any token"}},
+		{"run rows.jsonl --config none.yaml", exitUsage, []string{"--config", "none.yaml", "no such file", "check"}},
+		{"run rows.jsonl --config folder", exitUsage, []string{"--config", "folder", "is a folder: name a file"}},
 		// Files and models.
+		{"run folder", exitError, []string{"folder", "it is a folder: name the files in it"}},
+		{"run empty.jsonl", exitError, []string{"empty.jsonl", "the file is empty", "at least one row"}},
+		{"run rows.jsonl:0", exitUsage, []string{"rows.jsonl:0", "a weight is above 0"}},
+		{"run rows.jsonl --dir there.txt", exitUsage, []string{"there.txt is a file: give a folder"}},
+		{"run rows.jsonl --base folder", exitError, []string{"--base folder", "lacks config.json", "hf download"}},
+		{"run rows.jsonl --judge nosuchprogram", exitError, []string{"--judge: nosuchprogram", "not found"}},
+		{"run rows.jsonl --engine foo", exitUsage, []string{"--engine", `"foo"`, "http://127.0.0.1:8000"}},
+		{"run rows.jsonl --engine http://127.0.0.1:1", exitError, []string{"127.0.0.1:1", "is the server running?"}},
 		{"run nosuch.jsonl", exitUsage, []string{"nosuch.jsonl", "no such file", "check the path", "run --help"}},
 		{"data rows.jsonl", exitError, []string{"rows.jsonl", "unknown rows with the fields a", "split.columns"}},
 		{"data there.txt", exitError, []string{"there.txt", "begins with 'h'", "JSON"}},
@@ -182,6 +214,35 @@ func TestExamplesOfHelp(t *testing.T) {
 				t.Errorf("itool %s --help shows --%s=%s", verb.Name, f.Name, f.FormatPlaceHolder())
 			}
 		}
+	}
+}
+
+// TestStart: without a command itool says how to begin, in lines that are understood and fit 80 columns. Every command
+// is in one group of itool --help.
+func TestStart(t *testing.T) {
+	code, out, errs := here(t)
+	if code != 0 || errs != "" || !strings.Contains(out, "itool demo --quick") {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+	for line := range strings.Lines(out) {
+		if len(strings.TrimSpace(line)) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+	grouped := map[string]int{}
+	for _, g := range verbGroups() {
+		for _, verb := range g.verbs {
+			grouped[verb]++
+		}
+	}
+	for _, verb := range newParser(t).Model.Children {
+		if grouped[verb.Name] != 1 {
+			t.Errorf("%s is in %d groups of verbGroups", verb.Name, grouped[verb.Name])
+		}
+		delete(grouped, verb.Name)
+	}
+	if len(grouped) > 0 {
+		t.Errorf("verbGroups has what is no command: %v", grouped)
 	}
 }
 

@@ -1,7 +1,6 @@
 package progress
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -229,9 +228,13 @@ func (t *Tracker) place(now time.Time) string {
 	case current >= 0:
 		at = fmt.Sprintf("round %d of %d", current+1, max(t.rounds, current+1))
 	}
-	left := cmp.Or(t.left(now), "time left: known after round 1")
-	if t.rounds == 0 && t.left(now) == "" {
-		left = ""
+	left := t.left(now)
+	switch {
+	case left != "" || t.rounds == 0:
+	case t.current() < 1:
+		left = "time left: known after round 1"
+	default: // the rest of round 1 is still evaluated
+		left = "time left: not known yet"
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%s · %s · %s", at, t.elapsed(now), left), " · ")
 }
