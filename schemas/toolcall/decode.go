@@ -51,7 +51,7 @@ func decode(raw string, positional bool) ([]Call, error) {
 }
 
 func decodeCalls(list *node, positional bool) ([]Call, error) {
-	d := decoder{}
+	d := decoder{once: positional}
 	calls := make([]Call, 0, len(list.kids))
 	for _, kid := range list.kids {
 		if kid.form != callForm {
@@ -71,6 +71,7 @@ func decodeCalls(list *node, positional bool) ([]Call, error) {
 
 type decoder struct {
 	evaluator
+	once bool // a name or key that is given twice is an error; else its last value holds, as in Python
 }
 
 func (d *decoder) call(n *node) (Call, error) {
@@ -86,6 +87,9 @@ func (d *decoder) call(n *node) (Call, error) {
 			name = "**"
 		}
 		if i, given := at[name]; given {
+			if d.once {
+				return call, &SyntaxError{Offset: arg.value.pos, Want: "an argument that is not given yet", Got: name}
+			}
 			call.Args[i].Value = v
 			continue
 		}
@@ -195,6 +199,9 @@ func (d *decoder) dict(n *node) (Value, error) {
 		}
 		hash := hashKey(key)
 		if j, given := at[hash]; given {
+			if d.once {
+				return dict, &SyntaxError{Offset: n.kids[i].pos, Want: "a key that is not given yet", Got: key.Short()}
+			}
 			dict.Pairs[j].Value = value
 			continue
 		}

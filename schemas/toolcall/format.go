@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -105,94 +106,97 @@ func (f Format) Read(answer string) ([]Call, error) {
 	switch f {
 	case Hermes:
 		_, rest := CutThought(answer)
-		calls, _, err := readHermes(rest)
-		return calls, err
+		t, err := readHermes(rest)
+		return t.Calls, err
 	case LlamaJSON:
-		return readLlama(answer)
+		t, err := readLlama(answer)
+		return t.Calls, err
 	}
 	return Read(answer)
 }
 
-// readHermes reads the blocks of calls. after is what stands between and behind them.
-func readHermes(answer string) (calls []Call, after string, err error) {
+// readHermes reads the blocks of calls.
+func readHermes(answer string) (t Turn, err error) {
 	c, err := newCursor(answer)
 	if err != nil {
-		return nil, "", err
+		return t, err
 	}
 	for {
 		next := strings.Index(c.text[c.pos:], openCall)
 		if next < 0 {
 			break
 		}
-		if len(calls) > 0 {
-			after += strings.TrimSpace(c.text[c.pos : c.pos+next])
+		if len(t.Calls) > 0 {
+			t.After += strings.TrimSpace(c.text[c.pos : c.pos+next])
 		}
 		c.pos += next + len(openCall)
-		call, err := c.hermesCall()
+		call, literal, err := c.hermesCall()
 		if err != nil {
-			return nil, "", err
+			return Turn{}, err
 		}
-		calls = append(calls, call)
+		t.Calls, t.Literal = append(t.Calls, call), t.Literal || literal
 		if c.blanks(); !c.take(closeCall) {
-			return nil, "", c.want(closeCall)
+			return Turn{}, c.want(closeCall)
 		}
 	}
-	if len(calls) == 0 {
+	if len(t.Calls) == 0 {
 		c.pos = 0
-		return nil, "", c.want(openCall)
+		return Turn{}, c.want(openCall)
 	}
-	return calls, after + strings.TrimSpace(c.text[c.pos:]), nil
+	t.After, t.Lost = t.After+strings.TrimSpace(c.text[c.pos:]), c.lost
+	return t, nil
 }
 
 // hermesCall reads the JSON of a block or, like the makers of Hermes, Python's literal of the
 // same dict: {'name': 'f', 'arguments': {'a': True}}.
-func (c *cursor) hermesCall() (Call, error) {
+func (c *cursor) hermesCall() (call Call, literal bool, err error) {
 	start := *c
-	call, err := c.jsonCall("arguments")
-	if err == nil {
-		return call, nil
+	if call, err = c.jsonCall("arguments"); err == nil {
+		return call, false, nil
 	}
-	literal := start
-	literal.blanks()
-	inner := literal
+	at := start
+	at.blanks()
+	inner := at
 	inner.take("{")
 	if inner.blanks(); inner.peek() != '\'' {
-		return call, err
+		return call, false, err
 	}
-	v, literalErr := literal.value()
+	v, literalErr := at.value()
 	if literalErr != nil {
-		return call, err
+		return call, false, err
 	}
-	*c = literal
-	return start.callOf(v, "arguments")
+	*c = at
+	call, err = start.callOf(v, "arguments")
+	c.lose(start.lost)
+	return call, true, err
 }
 
-func readLlama(answer string) ([]Call, error) {
+func readLlama(answer string) (t Turn, err error) {
 	c, err := newCursor(answer)
 	if err != nil {
-		return nil, err
+		return t, err
 	}
 	c.blanks()
 	c.take(pythonTag)
-	var calls []Call
 	for {
 		call, err := c.jsonCall("parameters", "arguments")
 		if err != nil {
-			return nil, err
+			return Turn{}, err
 		}
-		calls = append(calls, call)
+		t.Calls = append(t.Calls, call)
 		c.blanks()
 		if c.end() {
-			return calls, nil
+			t.Lost = c.lost
+			return t, nil
 		}
 		if !c.take(";") {
-			return nil, c.want(`";" or the end`)
+			return Turn{}, c.want(`";" or the end`)
 		}
 	}
 }
 
 // jsonCall reads {"name": …, "arguments": {…}}. keys are the possible names of the second
-// field. Other fields are ignored.
+// field. Other fields are noted in lost.
 func (c *cursor) jsonCall(keys ...string) (Call, error) {
 	c.blanks()
 	if c.peek() != '{' {
@@ -214,8 +218,23 @@ func (c *cursor) jsonCall(keys ...string) (Call, error) {
 		start.pos += at
 		return Call{}, start.want("an escape that names a character")
 	}
-	return start.callOf(v, keys...)
+	if key := RepeatedKey([]byte(c.text[start.pos:c.pos])); key != "" {
+		c.lose("a second " + key)
+	}
+	call, err := start.callOf(v, keys...)
+	c.lose(start.lost)
+	return call, err
 }
+
+// lose notes what the calls that are read do not hold.
+func (c *cursor) lose(what string) {
+	if c.lost == "" {
+		c.lost = what
+	}
+}
+
+// saysNothing are the fields of a call, its name aside, that no call needs to hold.
+var saysNothing = []string{"name", "id", "type", "call_id", "index"}
 
 // callOf makes the call of an object with "name" and one of keys. Arguments that are null or
 // a blank text are none. The cursor stands at the object, for errors.
@@ -225,10 +244,20 @@ func (c *cursor) callOf(v Value, keys ...string) (Call, error) {
 		return Call{}, c.want(`an object with "name"`)
 	}
 	call := Call{Name: name.Text}
+	for _, p := range v.Pairs {
+		if !slices.Contains(saysNothing, p.Key.Text) && !slices.Contains(keys, p.Key.Text) {
+			c.lose(p.Key.Text)
+		}
+	}
 	for _, key := range keys {
 		args, given := v.get(key)
 		if !given {
 			continue
+		}
+		if len(keys) > 1 && key == keys[0] {
+			if _, both := v.get(keys[1]); both {
+				c.lose(keys[1])
+			}
 		}
 		var err error
 		if call.Args, err = ArgsOf(args); err != nil {

@@ -109,6 +109,44 @@ func jsonObject(dec *json.Decoder, depth int) (Value, error) {
 	return dict, err
 }
 
+// RepeatedKey returns a key that stands twice in one object of a JSON text, at any depth; "":
+// there is none, or the text is no JSON.
+func RepeatedKey(raw []byte) string {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var open []map[string]bool // of the objects that are open; nil for a list
+	key := true                // within an object the next text is a key
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return ""
+		}
+		last := len(open) - 1
+		switch t := token.(type) {
+		case json.Delim:
+			if t == '}' || t == ']' {
+				open, key = open[:last], true
+				continue
+			}
+			var seen map[string]bool
+			if t == '{' {
+				seen = map[string]bool{}
+			}
+			open, key = append(open, seen), true
+			continue
+		case string:
+			if key && last >= 0 && open[last] != nil {
+				if open[last][t] {
+					return t
+				}
+				open[last][t], key = true, false
+				continue
+			}
+		}
+		key = true
+	}
+}
+
 // LoneSurrogate returns the place of the first escape in a JSON text that is half of a
 // surrogate pair, such as \ud83d without \ude00 behind it; −1: there is none.
 func LoneSurrogate(raw []byte) int {

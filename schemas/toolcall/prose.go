@@ -13,7 +13,13 @@ var (
 	jsonCall = regexp.MustCompile(`"name"\s*:\s*"[^"]*"\s*,\s*"(?:arguments|parameters)"\s*:`)
 	// The marks that models put around their calls.
 	callMark = regexp.MustCompile(
-		`(?i)</?tool_?calls?>|<\|python_tag\|>|\[TOOL_CALLS\]|</?function_?calls?>|<function=`)
+		`(?i)</?tool_?calls?>|<\|python_tag\|>|\[TOOL_CALLS\]|</?function_?calls?>|<function=|<invoke name=|` +
+			`<\|tool_call|<｜tool▁call|<start_function_call>|✿FUNCTION✿|<\|channel\|>|\bto=functions\.`)
+	// A call as agents of ReAct and authors of datasets write it: Action: f ⏎ Action Input: {…}, and
+	// {"tool": "f", "args": …}.
+	agentCall = regexp.MustCompile(`(?m)^\s*Action:.*\n+\s*Action Input:|` +
+		`\{\s*"(?:tool|tool_name|function|function_name|api|api_name|action)"\s*:\s*"[^"]*"\s*,\s*` +
+		`"(?:args|arguments|tool_args|params|parameters|kwargs|input|tool_input|action_input)"\s*:`)
 )
 
 // IsProse reports whether an answer is a refusal, a question or a statement: it has words,
@@ -28,7 +34,7 @@ func IsProse(answer string) bool {
 		opensWithCall.MatchString(text) {
 		return false
 	}
-	if jsonCall.MatchString(text) || callMark.MatchString(text) {
+	if jsonCall.MatchString(text) || callMark.MatchString(text) || agentCall.MatchString(text) {
 		return false
 	}
 	if f := FormatOf(answer); f != Pythonic {

@@ -39,6 +39,16 @@ func TestIsProse(t *testing.T) {
 		{"JSON with its fields in another order", `{"parameters": {"a": 1}, "name": "f"}`, false},
 		{"JSON with another field", `{"name": "f", "type": "function", "parameters": {"a": 1}}`, false},
 		{"JSON of something else", `{"answer": "none of the tools fits"}`, true},
+		{"JSON that names a tool otherwise", `{"tool": "f", "args": {"a": 1}}`, false},
+		{"JSON that names a function", `{"function": "f", "arguments": {"a": 1}}`, false},
+		{"ReAct", "Thought: I must look.\nAction: f\nAction Input: {\"a\": 1}", false},
+		{"Kimi", "<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0", false},
+		{"DeepSeek", "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f", false},
+		{"FunctionGemma", "<start_function_call>call:f{a:1}<end_function_call>", false},
+		{"Qwen-Agent", "✿FUNCTION✿: f\n✿ARGS✿: {}", false},
+		{"harmony", "<|channel|>commentary to=functions.f<|message|>{}", false},
+		{"Anthropic's XML", "<invoke name=\"f\">\n</invoke>", false},
+		{"an action in words", "Action: none is needed.", true},
 		{"not text", "abc\xff", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -48,6 +48,8 @@ type cursor struct {
 	lines bool // a line end outside all brackets ends the expression
 	open  int  // brackets that are open, counted if lines is set
 
+	lost string // see Turn.Lost
+
 	unsure bool // it refused something that Python may read
 	loose  bool // it read something that Python may refuse
 }

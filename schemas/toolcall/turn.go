@@ -16,6 +16,11 @@ type Turn struct {
 	// After is text behind the calls or between them, which only Hermes allows. The programs
 	// that serve such models ignore it, and Print does not write it.
 	After string
+	// Lost names what calls as JSON say and Calls do not hold: a key that stands there twice, or a
+	// field beside name and arguments. "": nothing.
+	Lost string
+	// Literal: a call is written as Python's literal instead of JSON, which few programs read.
+	Literal bool
 }
 
 const (
@@ -61,15 +66,15 @@ func (f Format) ReadTurn(answer string) (Turn, error) {
 	if strings.HasPrefix(strings.TrimLeft(rest, " \t\r\n"), openThought) {
 		return Turn{}, &SyntaxError{Offset: len(answer), Want: closeThought, Got: "the end"}
 	}
-	t := Turn{Thought: thought}
+	var t Turn
 	var err error
 	switch at := f.callsAt(rest); f {
 	case Hermes:
-		t.Calls, t.After, err = readHermes(rest)
+		t, err = readHermes(rest)
 		t.Words = rest[:max(at, 0)]
 	case LlamaJSON:
+		t, err = readLlama(rest[max(at, 0):])
 		t.Words = rest[:max(at, 0)]
-		t.Calls, err = readLlama(rest[max(at, 0):])
 	default:
 		if t.Calls, err = readPythonic(rest); err != nil && at > 0 {
 			t.Words = rest[:at]
@@ -79,7 +84,7 @@ func (f Format) ReadTurn(answer string) (Turn, error) {
 	if err != nil {
 		return Turn{}, err
 	}
-	t.Words = strings.TrimSpace(t.Words)
+	t.Thought, t.Words = thought, strings.TrimSpace(t.Words)
 	return t, nil
 }
 
