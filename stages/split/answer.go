@@ -3,6 +3,7 @@ package split
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -43,7 +44,7 @@ func (t *turns) answers(row format.Row, tools []toolcall.Tool) []said {
 func (t *turns) answer(m format.Message, tools []toolcall.Tool, benchmark bool) said {
 	turn, unread, err := apart(m)
 	keeps := !thinks(turn) || t.cfg.Reasoning == KeepReasoning
-	exact := len(m.Calls) == 0 && m.Thought == "" && keeps &&
+	exact := len(m.Calls) == 0 && m.Thought == "" && keeps && !turn.Literal &&
 		(unread != nil || toolcall.FormatOf(m.Content) == t.calls)
 	if err == nil {
 		err = t.reasoning(&turn)
@@ -56,7 +57,7 @@ func (t *turns) answer(m format.Message, tools []toolcall.Tool, benchmark bool) 
 		if !exact {
 			s.text = t.calls.PrintTurn(turn)
 		}
-		return s.prose(unread)
+		return s.prose(unread, tools)
 	}
 	changed := false
 	if err == nil {
@@ -64,6 +65,9 @@ func (t *turns) answer(m format.Message, tools []toolcall.Tool, benchmark bool) 
 	}
 	if err == nil && exact && !changed {
 		return said{text: m.Content, calls: turn.Calls}
+	}
+	if err == nil && turn.Lost != "" {
+		err = fmt.Errorf("a call says something that a call cannot hold: %.60q", turn.Lost)
 	}
 	if err == nil && turn.After != "" {
 		err = fmt.Errorf("text stands behind its calls, where none can be written: %.60q", turn.After)
@@ -97,16 +101,34 @@ func apart(m format.Message) (turn toolcall.Turn, unread, err error) {
 }
 
 // prose checks an answer without calls. unread is why it holds none.
-func (s said) prose(unread error) said {
+func (s said) prose(unread error, tools []toolcall.Tool) said {
 	switch {
 	case strings.TrimSpace(s.text) == "":
 		s.reason, s.err = NoAnswer, errors.New("the answer is empty")
 	case unread == nil:
 		s.reason, s.err = BadAnswer, errors.New("a list of no calls: write prose where no call is wanted")
 	case !toolcall.IsProse(s.text):
-		s.reason, s.err = BadAnswer, fmt.Errorf("neither calls nor prose without a call: %w", unread)
+		s.reason, s.err = BadAnswer, fmt.Errorf("neither calls nor prose (calls are tool_calls, or in the text "+
+			"[f(a=1)], "+
+			"<tool_call>{…}</tool_call> or {\"name\": …, \"parameters\": …}): %w", unread)
+	case fenced(s.text, tools):
+		s.reason, s.err = BadAnswer, errors.New("it is a block of code that calls a tool: write the call as tool_calls")
 	}
 	return s
+}
+
+var fence = regexp.MustCompile("(?s)\\A\\s*```\\w*\\n(.*)```\\s*\\z")
+
+// fenced reports whether the whole answer is a block of code, as Gemma writes calls: ```tool_code ⏎ f(a=1) ⏎ ```.
+func fenced(text string, tools []toolcall.Tool) bool {
+	m := fence.FindStringSubmatch(text)
+	if m == nil {
+		return false
+	}
+	calls, err := toolcall.Read(strings.TrimSpace(m[1]))
+	return err == nil && len(calls) > 0 && slices.ContainsFunc(tools, func(tool toolcall.Tool) bool {
+		return tool.Name == calls[0].Name
+	})
 }
 
 // written prints a turn, if it reads back as the same.
@@ -125,6 +147,22 @@ func (t *turns) written(turn toolcall.Turn) (string, error) {
 // no <think>.
 const endThought = "</think>"
 
+// withoutThoughts takes the thoughts out of words, and the end of one that the prompt began.
+func withoutThoughts(words string) string {
+	for {
+		before, rest, opened := strings.Cut(words, "<think>")
+		_, after, closed := strings.Cut(rest, endThought)
+		if !opened || !closed {
+			break
+		}
+		words = before + strings.TrimLeft(after, " \t\r\n")
+	}
+	if _, after, found := strings.Cut(words, endThought); found {
+		words = after
+	}
+	return strings.TrimSpace(words)
+}
+
 func thinks(turn toolcall.Turn) bool {
 	return turn.Thought != "" || strings.Contains(turn.Words, endThought)
 }
@@ -137,10 +175,7 @@ func (t *turns) reasoning(turn *toolcall.Turn) error {
 	t.noted.reasoning = true
 	switch t.cfg.Reasoning {
 	case DropReasoning:
-		turn.Thought = ""
-		if _, words, found := strings.Cut(turn.Words, endThought); found {
-			turn.Words = strings.TrimSpace(words)
-		}
+		turn.Thought, turn.Words = "", withoutThoughts(turn.Words)
 	case RefuseReasoning:
 		return errors.New("it has reasoning, and split.reasoning is refuse")
 	}

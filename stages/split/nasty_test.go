@@ -165,8 +165,8 @@ func TestNasty(t *testing.T) {
 			`"Let me look.\n[find_order(order_id='W0')]"}`), nil, []want{{"", nil,
 			"Let me look.\n" + hermes(`{"order_id": "W0"}`)}}},
 		{"words behind calls", format.OpenAI, messages(ask, `{"role": "assistant", "content": `+
-			`"<tool_call>\n{'name': 'find_order', 'arguments': {}}\n</tool_call> Done."}`), nil, []want{
-			{"", nil, "<tool_call>\n{'name': 'find_order', 'arguments': {}}\n</tool_call> Done."}}},
+			`"<tool_call>\n{\"name\": \"find_order\", \"arguments\": {}}\n</tool_call> Done."}`), nil, []want{
+			{"", nil, "<tool_call>\n{\"name\": \"find_order\", \"arguments\": {}}\n</tool_call> Done."}}},
 		{"short prose", format.OpenAI, messages(ask, `{"role": "assistant", "content": "42"}`), nil, []want{{"",
 			nil, "42"}}},
 		{"results in another order than the calls", format.OpenAI, messages(ask,

@@ -640,6 +640,8 @@ func TestConfig(t *testing.T) {
 			Turns: "all", Reasoning: "refuse", Columns: map[string]string{"role": "x"}},
 		"split.columns: role_tag: the name in the file is empty": {DataShare: 1, CallFormat: split.Auto,
 			ToolsIn: "system", Turns: "all", Reasoning: "refuse", Columns: map[string]string{"role_tag": ""}},
+		"split.columns: assistant_tag and user_tag are both": {DataShare: 1, CallFormat: "auto", ToolsIn: "system",
+			Turns: "all", Reasoning: "refuse", Columns: map[string]string{"user_tag": "x", "assistant_tag": "x"}},
 		"split.test_files: \"a\"": {DataShare: 1, TestFiles: []string{"a"}, ValidationFiles: []string{"b", "a"}},
 	} {
 		if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {

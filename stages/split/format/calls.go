@@ -37,6 +37,8 @@ func (im *importer) toolCalls(f fields) (calls []toolcall.Call, ids []string, er
 		place, inner := c.at("function"), c.get("function")
 		if len(inner) == 0 && len(c.get("name")) > 0 { // without the wrapper
 			place, inner = c.place, raw
+		} else if err := c.onlyWraps(inner); err != nil {
+			return nil, nil, err
 		}
 		call, err := im.function(place, inner)
 		if err != nil {
@@ -45,6 +47,27 @@ func (im *importer) toolCalls(f fields) (calls []toolcall.Call, ids []string, er
 		calls, ids = append(calls, call), append(ids, id)
 	}
 	return calls, ids, nil
+}
+
+// onlyWraps refuses what a call says beside its function, and not like it: it would be lost.
+func (f fields) onlyWraps(function json.RawMessage) error {
+	inner, err := object(f.at("function"), function)
+	if err != nil {
+		return err
+	}
+	for _, key := range []string{"name", "arguments", "parameters"} {
+		if f.has(key) && !sameJSON(f.get(key), inner.get(key)) {
+			return fail(BadRow, f.at(key), "it stands beside function, which says something else: "+
+				"write it into function")
+		}
+	}
+	return nil
+}
+
+func sameJSON(a, b json.RawMessage) bool {
+	x, errX := toolcall.FromJSON(a)
+	y, errY := toolcall.FromJSON(b)
+	return errX == nil && errY == nil && x.JSON() == y.JSON()
 }
 
 // olderCall reads a function_call, an object or a text that holds one.
@@ -134,11 +157,11 @@ func (im *importer) callText(field, s string) ([]toolcall.Call, error) {
 	}
 	raw := json.RawMessage(s)
 	if err := embedded(field, s); err != nil {
+		if turn, turnErr := toolcall.Pythonic.ReadTurn(s); turnErr == nil && turn.Words == "" && len(turn.Calls) > 0 {
+			return turn.Calls, nil
+		}
 		v, literalErr := toolcall.Literal(s)
 		if literalErr != nil {
-			if turn, turnErr := toolcall.Pythonic.ReadTurn(s); turnErr == nil && turn.Words == "" {
-				return turn.Calls, nil
-			}
 			return nil, err
 		}
 		raw = json.RawMessage(v.JSON())
@@ -160,8 +183,11 @@ func (im *importer) functions(field string, raw json.RawMessage) ([]toolcall.Cal
 		if len(all) > 1 {
 			place = fmt.Sprintf("%s[%d]", field, i)
 		}
-		if f, err := object(place, raw); err == nil && len(f.get("function")) > 0 {
-			place, raw = f.at("function"), f.get("function") // OpenAI's wrapper
+		if f, err := object(place, raw); err == nil && f.has("function") { // OpenAI's wrapper
+			if err := f.onlyWraps(f.get("function")); err != nil {
+				return nil, err
+			}
+			place, raw = f.at("function"), f.get("function")
 		}
 		call, err := im.function(place, raw)
 		if err != nil {

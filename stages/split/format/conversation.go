@@ -37,7 +37,7 @@ func (im *importer) conversation(in fields) (Row, error) {
 // turnList finds the turns of a row.
 func (im *importer) turnList(in fields) ([]turnAt, error) {
 	field := "messages"
-	if len(in.get(field)) == 0 {
+	if !in.has(field) && len(in.get("conversations")) > 0 {
 		field = "conversations"
 	} else if in.has("conversations") {
 		return nil, fail(BadRow, "conversations", "the row has messages, too: which of them is to be learnt?")

@@ -96,6 +96,10 @@ func (c *cutter) start() error {
 	}
 	head, _ := c.r.Peek(headBytes)
 	key, n := wrapper(head)
+	if what := behindObject(head); n == 0 && what != "" {
+		return c.broken("behind the first row, on its line, stands %q: write one row a line, without commas between "+
+			"them (jq -c . FILE), or put [ ] around the rows", what)
+	}
 	if n == 0 && spansLines(head) {
 		return c.broken("the first row spans several lines: write one row a line (jq -c . FILE), " +
 			"or put [ ] around the rows and commas between them")
@@ -119,6 +123,18 @@ func spansLines(head []byte) bool {
 	var object json.RawMessage
 	err := json.NewDecoder(bytes.NewReader(head)).Decode(&object)
 	return err == nil || len(head) == headBytes && errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// behindObject returns the first byte of what stands on the first line behind a complete object, or "".
+func behindObject(head []byte) string {
+	line, _, _ := bytes.Cut(head, []byte{'\n'})
+	d := json.NewDecoder(bytes.NewReader(line))
+	var object json.RawMessage
+	if d.Decode(&object) != nil {
+		return ""
+	}
+	rest := bytes.TrimSpace(line[d.InputOffset():])
+	return string(rest[:min(1, len(rest))])
 }
 
 // unwrap does for Detect what start does: white space, the object around the array and the
@@ -244,6 +260,9 @@ func (c *cutter) close() error {
 func checkShape(raw []byte) error {
 	if len(raw) == 0 {
 		return emptyRow()
+	}
+	if bytes.HasPrefix(raw, byteOrderMark) {
+		return fail(BadRow, "", "it begins with a byte order mark, as a file does: files were joined; take it out")
 	}
 	if raw[0] != '{' {
 		return fail(BadRow, "", "it begins with %q: rows are JSON objects, one per line or in one array", raw[0])

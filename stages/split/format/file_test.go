@@ -148,6 +148,12 @@ func TestWrongFiles(t *testing.T) {
 		{"Parquet without rows", columns(t), "the file is empty"},
 		{"Parquet in gzip", gzipped(t, columns(t, "a")), "a packed Parquet file: unpack it"},
 		{"zip", "PK\x03\x04 and so on", "a zip file"},
+		{"bzip2", "BZh91AY", "a bzip2 file: unpack it first"},
+		{"xz", "\xfd7zXZ\x00", "an xz file: unpack it first"},
+		{"Arrow", "ARROW1\x00\x00", "an Arrow file: write it as Parquet or JSON lines"},
+		{"commas behind lines", strings.ReplaceAll(row+row, "\n", ",\n"), `behind the first row, on its line, ` +
+			`stands ","`},
+		{"two rows on a line", strings.TrimSpace(row) + " " + row, `behind the first row, on its line, stands "{"`},
 		{"a pointer of Git LFS", "version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "git lfs pull"},
 		{"a web page", "\n<!DOCTYPE html><html>", "a web page"},
 		{"one object over several lines", "{\n \"messages\": [\n  " + `{"role": "user", "content": "x"}` + "]\n}",

@@ -120,6 +120,8 @@ func TestRowErrors(t *testing.T) {
 		want      string
 	}{
 		{"not JSON", `{"messages": [}`, format.OpenAI, format.BadRow, "byte 15: invalid character '}'"},
+		{"a byte order mark within", "\xef\xbb\xbf{}", format.OpenAI, format.BadRow, "it begins with a byte order " +
+			"mark"},
 		{"not an object", `"hello"`, format.OpenAI, format.BadRow, `it begins with '"': rows are JSON objects`},
 		{"deep", `{"messages": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, format.OpenAI,
 			format.BadRow, "nested deeper than 100"},

@@ -13,10 +13,19 @@ const toolsMarker = "Here is a list of functions in JSON format that you can inv
 // announced is the sentence before the tools of Hermes.
 var announced = regexp.MustCompile(`(?i)[ \t]*Here are the available tools:[ \t\r\n]*$`)
 
+// declared are tools as the chat template of Kimi writes them, and as Toucan's system texts have them.
+var declared = regexp.MustCompile(`(?s)<\|im_system\|>\s*tool_declare\s*<\|im_middle\|>(.*?)<\|im_end\|>`)
+
 // cutTools takes the list of tools out of a system text. The sentence that announces it goes
 // too: the chat template writes the tools in its own way, and a sentence that points at
 // nothing would stay in every prompt.
 func cutTools(system string) (rest string, tools json.RawMessage, err error) {
+	if m := declared.FindStringSubmatchIndex(system); m != nil {
+		if tools, err = toolsText("system", system[m[2]:m[3]]); err == nil {
+			tools, err = unpackTools("system", tools)
+		}
+		return strings.TrimSpace(system[:m[0]] + system[m[1]:]), tools, err
+	}
 	before, after, found := strings.Cut(system, toolsMarker)
 	if !found {
 		return cutTagged(system)

@@ -37,15 +37,15 @@ var (
 		"system_prompt", "system_message", "instruction", "instructions", "developer", "tool", "function",
 		"available_functions", "function_call", "tool_calls", "documents", "chat_template_kwargs", "enable_thinking",
 		"reasoning", "reasoning_content", "thinking", "mask", "loss_mask", "weights", "trainable", "training",
-		"train_on_inputs",
+		"train_on_inputs", "messages", "conversations",
 	}
 	turnKeys = Keys{
 		Of: "turn",
 		Used: []string{
 			"role", "content", "from", "value", "tool_calls", "function_call", "tool_call_id", "reasoning_content",
-			"reasoning", "thinking", "weight", "train", "loss", "tools", "functions",
+			"reasoning", "thinking", "weight", "train", "loss", "tools", "functions", "name",
 		},
-		Silent: []string{"id", "index", "timestamp", "created_at", "metadata", "annotations", "model", "name"},
+		Silent: []string{"id", "index", "timestamp", "created_at", "metadata", "annotations", "model"},
 		Refused: []string{
 			"audio", "image", "images", "video", "videos", "refusal", "train_detail", "loss_scale", "prefix", "channel",
 			"recipient", "tool_call", "function_calls", "calls", "tool_use", "tool_uses", "documents", "files",

@@ -124,6 +124,9 @@ func (im *importer) fields(of, place string, raw json.RawMessage) (fields, error
 					return f, fail(BadRow, f.at(shorten(key, 40)), "keys are compared exactly: %s would be read; "+
 						"if this one says nothing in this file, name it in split.ignore_keys", twin)
 				}
+				if err := f.means(of, key); err != nil {
+					return f, err
+				}
 			}
 			if name := of + "." + shorten(key, 60); !slices.Contains(im.unknown, name) && len(im.unknown) < 100 {
 				im.unknown = append(im.unknown, strings.ToValidUTF8(name, "�"))
@@ -190,6 +193,9 @@ func checkTools(field string, raw json.RawMessage) error {
 	for i, tool := range list {
 		if kind(tool) != "an object" {
 			return fail(BadTools, fmt.Sprintf("%s[%d]", field, i), "a tool must be an object, got %s", kind(tool))
+		}
+		if key := toolcall.RepeatedKey(tool); key != "" {
+			return fail(BadTools, fmt.Sprintf("%s[%d]", field, i), "%q stands there twice", shorten(key, 40))
 		}
 	}
 	return nil

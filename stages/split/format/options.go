@@ -41,6 +41,16 @@ func (o Options) Validate() error {
 			return fmt.Errorf("%s: the name in the file is empty", name)
 		}
 	}
+	for _, names := range columns {
+		of := map[string]string{}
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			theirs := o.Columns[name]
+			if other := of[theirs]; theirs != "" && other != "" {
+				return fmt.Errorf("%s and %s are both %q: which of them is it?", other, name, theirs)
+			}
+			of[theirs] = name
+		}
+	}
 	return nil
 }
 

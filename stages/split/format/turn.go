@@ -27,7 +27,7 @@ var roles = map[string]string{
 // assistant's turn before them, if one stands there: a model writes both at once.
 func (im *importer) turns(all []turnAt) ([]Message, error) {
 	var out []Message
-	var asked []string // ids of the calls that wait for their results
+	var waiting waiting
 	for _, t := range all {
 		f, err := im.fields("turn", t.place, t.raw)
 		if err != nil {
@@ -37,8 +37,8 @@ func (im *importer) turns(all []turnAt) ([]Message, error) {
 		if err != nil {
 			return nil, err
 		}
-		if role == "tool" {
-			if asked, err = inOrder(f, asked); err != nil {
+		if role == "tool" && !slices.Contains(im.Ignore, "tool_call_id") {
+			if err := waiting.result(f); err != nil {
 				return nil, err
 			}
 		}
@@ -46,13 +46,14 @@ func (im *importer) turns(all []turnAt) ([]Message, error) {
 		if err != nil {
 			return nil, err
 		}
-		if last := len(out) - 1; role == roleCall && last >= 0 && out[last].Role == "assistant" &&
-			out[last].Context == m.Context {
+		last := len(out) - 1
+		follows := last >= 0 && out[last].Role == "assistant"
+		if err := waiting.called(f.place, m.Calls, ids, follows); err != nil {
+			return nil, err
+		}
+		if role == roleCall && follows && out[last].Context == m.Context && m.Thought == "" {
 			out[last].Calls = append(out[last].Calls, m.Calls...)
 			continue
-		}
-		if role == "assistant" && len(m.Calls) > 0 {
-			asked = ids
 		}
 		if role == "tool" {
 			out = append(out, toolResults(m)...)
@@ -66,13 +67,13 @@ func (im *importer) turns(all []turnAt) ([]Message, error) {
 // speaker reads who speaks; at is the key of the text.
 func (im *importer) speaker(f fields) (role, at string, err error) {
 	key, at := "role", "content"
-	if _, from := f.values["from"]; from {
+	if f.has("from") || len(f.get("role")) == 0 && len(f.get("from")) > 0 {
 		if f.has("role") {
 			return "", "", fail(BadRow, f.at("role"), "the turn has from, too: who speaks?")
 		}
 		key = "from"
 	}
-	if _, value := f.values["value"]; value {
+	if f.has("value") || len(f.get("content")) == 0 && len(f.get("value")) > 0 || key == "from" && !f.has("content") {
 		if f.has("content") {
 			return "", "", fail(BadRow, f.at("content"), "the turn has value, too: which of them was said?")
 		}
@@ -96,6 +97,9 @@ func (im *importer) speaker(f fields) (role, at string, err error) {
 // turn reads what was said. ids are those of its calls.
 func (im *importer) turn(f fields, role, at string) (m Message, ids []string, err error) {
 	m.Role = role
+	if kind(f.get(at)) == "an object" && role != "tool" && role != roleCall {
+		return m, nil, fail(BadRow, f.at(at), "want a text or a list of text parts, got an object")
+	}
 	if m.Content, m.Thought, m.Calls, err = im.content(f.at(at), f.get(at)); err != nil {
 		return m, nil, err
 	}
@@ -105,10 +109,11 @@ func (im *importer) turn(f fields, role, at string) (m Message, ids []string, er
 	if role == roleCall {
 		m.Role = "assistant"
 		if len(m.Calls) == 0 {
-			if m.Calls, err = im.callText(f.at(at), m.Content); err != nil {
+			thought, calls := toolcall.CutThought(m.Content) // as LLaMA-Factory writes it
+			if m.Calls, err = im.callText(f.at(at), calls); err != nil {
 				return m, nil, err
 			}
-			m.Content = ""
+			m.Content, m.Thought = "", thought
 		}
 	}
 	calls, ids, err := im.toolCalls(f)
@@ -211,19 +216,6 @@ func marked(f fields, role string) (context bool, err error) {
 		return false, fail(BadRow, f.place, "%s says that it is learnt, %s that it is not", learnt[true], learnt[false])
 	}
 	return learnt[false] != "", nil
-}
-
-// inOrder wants the results in the order of the calls: prompts do not show the ids.
-func inOrder(f fields, asked []string) (left []string, err error) {
-	id, err := optional(f.at("tool_call_id"), f.get("tool_call_id"))
-	if err != nil || id == "" || !slices.Contains(asked, id) {
-		return asked, err
-	}
-	if asked[0] != id {
-		return nil, fail(BadRow, f.at("tool_call_id"), "%q answers a later call than the next one: "+
-			"prompts show no ids, so the results must be in the order of the calls", shorten(id, 60))
-	}
-	return asked[1:], nil
 }
 
 // toolResults takes results out of the tags of Hermes, which the chat template writes itself.
