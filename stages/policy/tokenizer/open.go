@@ -270,7 +270,8 @@ func (t *Tokenizer) model(m *model) error {
 	return t.readMerges(m.Merges, m.Vocab)
 }
 
-// readMerges accepts both forms in use: ["a", "b"] and "a b".
+// readMerges accepts both forms in use: ["a", "b"] and "a b". A merge that is listed twice has the rank of
+// its last place, as in Hugging Face tokenizers.
 func (t *Tokenizer) readMerges(merges []json.RawMessage, vocab map[string]int32) error {
 	t.merges = make(map[uint64]merged, len(merges))
 	for rank, raw := range merges {
@@ -291,9 +292,7 @@ func (t *Tokenizer) readMerges(merges []json.RawMessage, vocab map[string]int32)
 		if !okL || !okR || !ok {
 			return fmt.Errorf("model: merges[%d]: %s is not in the vocabulary", rank, raw)
 		}
-		if _, twice := t.merges[pair(left, right)]; !twice {
-			t.merges[pair(left, right)] = merged{int32(rank), id}
-		}
+		t.merges[pair(left, right)] = merged{int32(rank), id}
 	}
 	return nil
 }

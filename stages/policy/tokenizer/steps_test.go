@@ -109,6 +109,19 @@ func TestBacktracking(t *testing.T) {
 	}
 }
 
+// TestMergeListedTwice: the last place counts. The tokens are those of Hugging Face tokenizers 0.23.3.
+func TestMergeListedTwice(t *testing.T) {
+	for want, merges := range map[string][][]string{
+		"t he": {{"h", "e"}, {"t", "h"}},
+		"th e": {{"h", "e"}, {"t", "h"}, {"h", "e"}},
+	} {
+		tok := openBytes(t, with(t, map[string]any{"model.merges": merges}))
+		if got := strings.Join(texts(tok, tok.Encode("the")), " "); got != want {
+			t.Errorf("merges %v: %q, want %q", merges, got, want)
+		}
+	}
+}
+
 // TestControl: no text becomes a control token, even where merges would make one of it.
 func TestControl(t *testing.T) {
 	made := func(file []byte) []byte {
