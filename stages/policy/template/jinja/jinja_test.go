@@ -91,6 +91,14 @@ func TestRender(t *testing.T) {
 		{"case",
 			`{{ 'ß'.upper() }}{{ 'ΑΣ'.lower() }}{{ "they're".title() }}{{ "they're"|title }}`,
 			"SSαςThey'ReThey're"},
+		{"words with hyphens",
+			`{{ 'a well-known e-mail--not 12-ab'|wordwrap(6) }}|` +
+				`{{ 'over-the-lazy'|wordwrap(7, break_on_hyphens=false) }}`,
+			"a\nwell-\nknown\ne-mail\n--not\n12-ab|over-th\ne-lazy"},
+		{"a long word is cut behind its last hyphen",
+			`{{ 'x-1234567 ---12345'|wordwrap(5) }}|{{ 'ab-cdefgh'|wordwrap(5, true, '/', 1) }}`,
+			"x-\n12345\n67 --\n-1234\n5|ab-/cdefg/h"},
+		{"the largest sizes", `{{ 1.5e308|filesizeformat(true) }} {{ 1e24|filesizeformat }}`, "inf YiB 1000.0 ZB"},
 		{"markup", `{{ ('<'|e) + '<' }}{{ ['<'|e] }}{{ '<'|e ~ '<' }}`, "&lt;&lt;[Markup('&lt;')]&lt;<"},
 		{"autoescape",
 			`{% autoescape true %}{{ '<' }}{% autoescape false %}{{ '<' }}{% endautoescape %}{% endautoescape %}`,
@@ -151,7 +159,7 @@ func TestRaises(t *testing.T) {
 // What is refused although Python renders it.
 func TestUnsupported(t *testing.T) {
 	for _, source := range []string{
-		`{{ lipsum() }}`, `{{ range }}`, `{{ xs|map('string') }}`, `{{ s|urlize }}`, `{{ "a-b"|wordwrap(2) }}`,
+		`{{ lipsum() }}`, `{{ range }}`, `{{ xs|map('string') }}`, `{{ s|urlize }}`,
 		`{% autoescape n %}{% endautoescape %}`, `{{ (-8.5) ** 0.5 }}`, `{{ dict.fromkeys(xs) }}`,
 	} {
 		if got, err := render(source, json.RawMessage(context)); !errors.Is(err, jinja.ErrUnsupported) {

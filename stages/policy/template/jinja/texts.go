@@ -1,7 +1,9 @@
 package jinja
 
 import (
-	"fmt"
+	"math"
+	"math/big"
+	"strconv"
 	"strings"
 )
 
@@ -141,25 +143,34 @@ func wordTitle(s string) string {
 func fileSize(x *exec, of any, a args) any {
 	b := bind("filesizeformat", a, "binary=")
 	f := toFloat(of)
-	base, unit := 1000.0, "kMGTPEZY"
-	infix := "B"
+	base, prefixes, infix := int64(1000), "kMGTPEZY", "B"
 	if truth(or(b[0], false)) {
-		base, unit, infix = 1024, "KMGTPEZY", "iB"
+		base, prefixes, infix = 1024, "KMGTPEZY", "iB"
 	}
 	switch {
 	case f-f != 0:
 		unsupported("the size of %v bytes", f)
 	case f == 1:
 		return "1 Byte"
-	case f < base:
+	case f < float64(base):
 		return toInt(f).String() + " Bytes"
 	}
-	size := base
-	for i := range unit {
-		size *= base
-		if f < size || i == len(unit)-1 {
-			return fmt.Sprintf("%.1f %c%s", base*f/size, unit[i], infix)
+	unit := big.NewInt(base)
+	for i := range prefixes {
+		unit.Mul(unit, big.NewInt(base)) // exact, as Python compares: 1e24 is less than 1000⁸
+		exact := new(big.Float).SetInt(unit)
+		if big.NewFloat(f).Cmp(exact) < 0 || i == len(prefixes)-1 {
+			size, _ := exact.Float64()
+			return fixed(float64(base)*f/size, 1) + " " + prefixes[i:i+1] + infix
 		}
 	}
 	return nil
+}
+
+// fixed is Python's "%.*f".
+func fixed(f float64, decimals int) string {
+	if math.IsInf(f, 1) {
+		return "inf"
+	}
+	return strconv.FormatFloat(f, 'f', decimals, 64)
 }
