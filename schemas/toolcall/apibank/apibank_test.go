@@ -65,6 +65,7 @@ func TestJudge(t *testing.T) {
 		{stockLine, "[QueryStock(stock_code='X',\ndate='2023-01-02')]", apibank.NoCall},
 		{stockLine, "[GetToday()]", apibank.NameMismatch},
 		{stockLine, "[QueryStock(stock_code='X', day='2023-01-02')]", apibank.InvalidParameter},
+		{stockLine, "[QueryStock(stock_code='X', day='1', self='x')]", apibank.Raises},
 		{stockLine, "[QueryStock(stock_code='X')]", apibank.MissingArgument},
 		{stockLine, "[QueryStock(stock_code='X', date='2023-02-30')]", apibank.HasException},
 		{strings.Replace(stockLine, `"output": 5`, `"output": 6`, 1),

@@ -39,6 +39,11 @@ func Runs(name string) bool { return apis[name] != nil && apis[name].run != nil 
 
 // arguments converts the arguments as their declared types want. A category says why they cannot be passed.
 func (a *api) arguments(call Call) (args map[string]python.Value, v Verdict) {
+	for _, name := range []string{"self", "tool_name"} { // parameters of the method that runs all APIs
+		if _, given := call.Args[name]; given {
+			return nil, Verdict{Category: Raises, Executed: true, Why: "TypeError: " + name + " is given twice"}
+		}
+	}
 	args = map[string]python.Value{}
 	for _, name := range call.Names {
 		in, declared := a.input(name)
