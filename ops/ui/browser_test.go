@@ -186,8 +186,11 @@ func file(t *testing.T, ctx context.Context, server string) {
 	if err := os.WriteFile(path, []byte(html), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	do(t, ctx, chromedp.EmulateViewport(1280, 800), chromedp.Navigate("file://"+path))
+	do(t, ctx, chromedp.EmulateViewport(1280, 600), chromedp.Navigate("file://"+path))
 	until(t, ctx, `document.querySelectorAll("#charts canvas").length >= 4`)
+	if y := eval[float64](t, ctx, `scrollY`); y != 0 {
+		t.Errorf("the page opens %v pixels below its verdict", y)
+	}
 	if n := eval[int](t, ctx, `performance.getEntriesByType("resource").length`); n != 0 {
 		t.Errorf("the file loaded %d resources", n)
 	}

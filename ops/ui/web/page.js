@@ -27,7 +27,8 @@
       $("#" + t.getAttribute("aria-controls")).classList.toggle("shown", on);
     }
     if (focus) tab.focus();
-    tab.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const bar = tab.parentElement.getBoundingClientRect(), at = tab.getBoundingClientRect(); // the page itself stays: its verdict is above
+    tab.parentElement.scrollLeft += Math.min(0, at.left - bar.left) + Math.max(0, at.right - bar.right);
     if (tab.dataset.tab === "curves") drawCharts();
     load($("#" + tab.getAttribute("aria-controls")));
   }
