@@ -88,7 +88,7 @@ func (d *Delivery) send(ctx context.Context, what, signal string, settles bool) 
 	b := d.p.b
 	c, cancel := b.call(ctx)
 	defer cancel()
-	find := func(c context.Context) error {
+	find := func(c context.Context) error { // is there still a queue that could have answered?
 		try, stop := b.try(c)
 		defer stop()
 		_, err := b.js.Consumer(try, streamRun+d.Run, d.p.stage)

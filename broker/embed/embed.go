@@ -216,8 +216,7 @@ func lockDir(dir string) (*lock, error) {
 		if !errors.Is(err, errLocked) {
 			return nil, fmt.Errorf("embed: lock %s: %w", path, err)
 		}
-		return nil, fmt.Errorf("embed: data folder %s is in use by process %s: stop it, or give another folder: %w",
-			dir, holder[:n], fs.ErrExist)
+		return nil, inUseError{dir, string(holder[:n])}
 	}
 	// The process number is only for the error above. The lock itself ends with the process.
 	if err := f.Truncate(0); err == nil {
@@ -225,3 +224,13 @@ func lockDir(dir string) (*lock, error) {
 	}
 	return &lock{f: f}, nil
 }
+
+// inUseError is a data folder that another process has. It is fs.ErrExist.
+type inUseError struct{ dir, process string }
+
+func (e inUseError) Error() string {
+	return fmt.Sprintf("embed: data folder %s is in use by process %s: stop it, or give another folder",
+		e.dir, e.process)
+}
+
+func (e inUseError) Unwrap() error { return fs.ErrExist }
