@@ -66,7 +66,7 @@ func readTools(file string) (json.RawMessage, error) {
 	}
 	tools, err := toolcall.ParseTools(raw)
 	if err != nil {
-		return nil, fmt.Errorf("--tools %s: %w", file, err)
+		return nil, fmt.Errorf("--tools %s: %w: give a JSON array of tools, as OpenAI writes it", file, err)
 	}
 	if len(tools) == 0 {
 		return nil, fmt.Errorf("--tools %s: the list is empty", file)

@@ -140,7 +140,7 @@ func openInspected(ctx context.Context, s *site.Site, run string) (*inspect.Run,
 	if missing != nil {
 		if _, err := retire.Load(ctx, s.Courier, run); err == nil {
 			return nil, fmt.Errorf("run %s was retired: its examples, trees and pairs are gone; "+
-				"itool report %s and itool export %s go on to work", run, run, run)
+				"itool report %s and itool export %s still work", run, run, run)
 		}
 		return nil, missing
 	}

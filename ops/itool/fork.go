@@ -33,6 +33,12 @@ type forked struct {
 }
 
 func (c *forkCmd) Run(ctx context.Context, a *app) error {
+	if err := schemas.ValidName(c.Name); err != nil {
+		return coded(exitUsage, "--name: %w", err)
+	}
+	if c.Name == c.RunName {
+		return coded(exitUsage, "--name %s is the run itself: give the new one another name", c.Name)
+	}
 	s, err := c.openRun(ctx, a, c.RunName)
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func longHelp() map[string]string {
 		"conform_set": "One setting of the small run that gives the items, such as filter.mode=proven. Repeatable.",
 		"conform_ackwait": "The queue's ack_wait: the program must send heartbeats three times as often. Give a " +
 			"trainer that blocks for long more.",
-		"commands_retire": "Give back what an ended run holds at the broker. Report and export go on to work, its " +
+		"commands_retire": "Give back what an ended run holds at the broker. Report and export still work, its " +
 			"files stay in the store; search trees and failures go.",
 		"commands_fork": "Start another run that begins with a round of an existing one, with other settings.",
 		"fork_fromround": "Round to begin with: everything that leads to its policy is copied; 0: after the " +

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -38,8 +40,14 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 	}
 	_, err = os.Stat(w.dir)
 	isNew := err != nil
+	if err := w.foreign(); err != nil {
+		return err
+	}
 	privateFiles()
 	s, err := site.OpenFolder(ctx, w.dir, site.AnyPort, a.log)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: name a folder that you may write to with --dir", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -64,6 +72,20 @@ func (w wholeRun) do(ctx context.Context, a *app) error {
 		return err
 	}
 	return w.work(ctx, a, j)
+}
+
+// foreign refuses a folder with results that no run in it has made: the run would replace them.
+func (w wholeRun) foreign() error {
+	if site.HasRuns(w.dir) {
+		return nil
+	}
+	for _, name := range []string{"adapter", "curves", "report.html"} {
+		path := filepath.Join(w.dir, name)
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("%s is there already, and no run has made it: give --dir a new folder", path)
+		}
+	}
+	return nil
 }
 
 // work does what is left of a run that is published.

@@ -41,7 +41,7 @@ type commands struct {
 	Data     dataCmd       `cmd:"" help:"${commands_data}"`
 	Estimate estimateCmd   `cmd:"" help:"${commands_estimate}"`
 	Publish  publishCmd    `cmd:"" help:"Start a run: store dataset and base model, then wake the workers."`
-	Work     workCmd       `cmd:"" help:"Work: on any stages, as the keeper, or all."`
+	Work     workCmd       `cmd:"" help:"Be a worker of some stages, the keeper, or all of them."`
 	Up       upCmd         `cmd:"" help:"Broker, store and keeper on this machine."`
 	Watch    watchCmd      `cmd:"" help:"Watch a run until it ends."`
 	Runs     runsCmd       `cmd:"" help:"List the runs."`

@@ -30,7 +30,7 @@ type retired struct {
 	Before  bool   `json:"before"`  // it was retired already
 	Records uint64 `json:"records"` // that are gone
 	Bytes   int64  `json:"bytes"`   // of the broker's room that are free
-	Kept    bool   `json:"kept"`    // report and export go on to work
+	Kept    bool   `json:"kept"`    // report and export still work
 }
 
 func (c *retireCmd) Run(ctx context.Context, a *app) error {
@@ -52,7 +52,7 @@ func (c *retireCmd) Run(ctx context.Context, a *app) error {
 	}
 	left := "its report was not kept; its files in the store stay"
 	if done.Kept {
-		left = "report and export go on to work; watch, failed, tree and serve know it no longer; " +
+		left = "report and export still work; watch, failed, tree and serve know it no longer; " +
 			"its files in the store stay"
 	}
 	return c.print(a, schemaRetire, retired{c.RunName, false, done.Records, done.Bytes, done.Kept},

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestRetire: an ended run gives its room back, and report and export go on to work. An unfinished one is
+// TestRetire: an ended run gives its room back, and report and export still work. An unfinished one is
 // refused without --force.
 func TestRetire(t *testing.T) {
 	if testing.Short() {

@@ -107,12 +107,15 @@ func explained(err error, kctx *kong.Context, args []string) error {
 		return fmt.Errorf("which run?%s", elsewhere(" In ./"+runsDir+" there are: %s"))
 	case strings.HasPrefix(text, `expected "<dataset> ..."`):
 		return errors.New("which dataset? Say one file or more; itool synth -o train.jsonl makes one to try")
+	case strings.HasPrefix(text, `expected "<`):
+		missing := strings.Trim(strings.TrimPrefix(text, "expected "), `"`)
+		return fmt.Errorf("%s is missing: itool %s %s", missing, verbOf(kctx), missing)
 	case strings.HasPrefix(text, "unexpected argument ") && hasFlag(kctx.Selected(), lastWord(text)):
 		return fmt.Errorf("%s, did you mean --%s?", text, lastWord(text))
-	case strings.HasPrefix(text, "--") && strings.HasSuffix(text, ": no such file or directory"):
+	case strings.Contains(text, ": stat ") && strings.HasSuffix(text, ": no such file or directory"):
 		flag, file, _ := strings.Cut(strings.TrimSuffix(text, ": no such file or directory"), ": stat ")
 		return fmt.Errorf("%s %s: there is no such file: check the path", flag, file)
-	case strings.HasPrefix(text, "--") && strings.HasSuffix(text, " exists but is a directory"):
+	case strings.HasSuffix(text, " exists but is a directory"):
 		return errors.New(strings.TrimSuffix(text, "exists but is a directory") + "is a folder: name a file")
 	case strings.HasPrefix(text, "unexpected argument ") && verbOf(kctx) == "":
 		return errors.New("there is no command " + strings.TrimPrefix(text, "unexpected argument "))

@@ -46,7 +46,8 @@ func TestWrongUsage(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"there.txt": "hello", "rows.jsonl": `{"a":1}` + "\n", "itool.yaml": "expand:\n  widht: 3\n",
-		"empty.jsonl": "", "folder/notes.txt": "no model", "list.yaml": "- a\n", "flat.yaml": "line: 3\n",
+		"mine/adapter/weights": "of another program", "empty.jsonl": "", "folder/notes.txt": "no model",
+		"list.yaml": "- a\n", "flat.yaml": "line: 3\n",
 		"twice.yaml": "line:\n  rounds: 2\n  rounds: 3\n", "tab.yaml": "line:\n\trounds: 2\n",
 		"itool-runs/r1/broker/jetstream/$G/streams/RUN_r1/meta": "",
 	} {
@@ -85,6 +86,7 @@ func TestWrongUsage(t *testing.T) {
 		{"examples r1 --part tset", exitUsage, []string{"--part", `"test"`, `"tset"`}},
 		{"tree r1", exitUsage, []string{"which example?", "itool tree RUN --list"}},
 		{"work expnd", exitUsage, []string{`no stage "expnd"`, "expand", "keeper"}},
+		{"completion", exitUsage, []string{"<shell> is missing", "itool completion <shell>"}},
 		{"completion tcsh", exitUsage, []string{"bash", "fish", `"tcsh"`}},
 		{"run rows.jsonl --web nonsense", exitUsage, []string{"--web", `"nonsense"`, "127.0.0.1:8080"}},
 		{"--quick demo", exitUsage, []string{"--quick is a flag of demo", "itool demo --quick"}},
@@ -94,6 +96,8 @@ func TestWrongUsage(t *testing.T) {
 		{"run rows.jsonl --name a/b", exitUsage, []string{"--name", `"a/b"`, "A-Z a-z 0-9 _ -"}},
 		{"run rows.jsonl --name ..", exitUsage, []string{"--name", "A-Z a-z 0-9 _ -"}},
 		{"run rows.jsonl --name " + strings.Repeat("x", 300), exitUsage, []string{"--name", "300 bytes, at most 128"}},
+		{"fork r1 --from-round 0 --name r1", exitUsage, []string{"--name r1 is the run itself", "another name"}},
+		{"fork r1 --from-round 0 --name a/b", exitUsage, []string{"--name", `"a/b"`}},
 		{"publish rows.jsonl --name a.b", exitUsage, []string{"--name", `"a.b"`}},
 		{"up --port 0", exitUsage, []string{"--port 0", "1..65535"}},
 		// Settings.
@@ -121,6 +125,7 @@ func TestWrongUsage(t *testing.T) {
 		{"run folder", exitError, []string{"folder", "it is a folder: name the files in it"}},
 		{"run empty.jsonl", exitError, []string{"empty.jsonl", "the file is empty", "at least one row"}},
 		{"run rows.jsonl:0", exitUsage, []string{"rows.jsonl:0", "a weight is above 0"}},
+		{"demo --dir mine", exitError, []string{"mine/adapter is there already", "give --dir a new folder"}},
 		{"run rows.jsonl --dir there.txt", exitUsage, []string{"there.txt is a file: give a folder"}},
 		{"run rows.jsonl --base folder", exitError, []string{"--base folder", "lacks config.json", "hf download"}},
 		{"run rows.jsonl --judge nosuchprogram", exitError, []string{"--judge: nosuchprogram", "not found"}},
@@ -135,6 +140,11 @@ func TestWrongUsage(t *testing.T) {
 		{"run rows.jsonl --kernels mmx", exitUsage, []string{"--kernels", `"mmx"`, ", go"}},
 		{"import there.txt --out model", exitError, []string{"there.txt", "no GGUF file", "download failed"}},
 		{"lab there.txt", exitError, []string{"there.txt:1", "key: value"}},
+		{"lab nosuch.yaml", exitUsage, []string{"nosuch.yaml", "there is no such file: check the path"}},
+		{"import folder --out model", exitUsage, []string{"folder", "is a folder: name a file"}},
+		{"quantize --model nosuch --out q", exitUsage, []string{"--model nosuch", "no such folder, GGUF file or run"}},
+		{"eval --bench nosuch.jsonl --model nosuch", exitError, []string{"nosuch", "no such file"}},
+		{"chat --tools rows.jsonl", exitError, []string{"--tools rows.jsonl", "give a JSON array of tools"}},
 		{"eval --bench rows.jsonl", exitUsage, []string{"say what answers", "--model", "--endpoint"}},
 		{"init --for nosuch", exitUsage, []string{`--for "nosuch"`, "qwen3-4b"}},
 		{"quota r1 3", exitUsage, []string{`"3"`, "512MiB"}},

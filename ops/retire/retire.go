@@ -1,5 +1,5 @@
 // Package retire gives back what a run holds at the broker. What report and export need of it is kept in
-// the store, so that both go on to work:
+// the store, so that both still work:
 //
 //	done, err := retire.Run(ctx, courier, "r1", retire.Options{})
 //	kept, err := retire.Load(ctx, courier, "r1") // later, and after a restart
@@ -40,7 +40,7 @@ type Options struct {
 type Done struct {
 	Records uint64 // that went
 	Bytes   int64  // of the broker's room that are free again
-	Kept    bool   // report and export go on to work
+	Kept    bool   // report and export still work
 }
 
 // UnfinishedError refuses a run that has not ended.

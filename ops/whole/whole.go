@@ -25,6 +25,9 @@ func Checked(path string, fill func(io.Writer) error, check func(tmp string) err
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: the folder %s is not there: make it first", path, filepath.Dir(path))
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s: no file can be made in the folder %s: %w", path, filepath.Dir(path), fs.ErrPermission)
+	}
 	if err != nil {
 		return err
 	}
