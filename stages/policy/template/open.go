@@ -29,6 +29,11 @@ type settings struct {
 	Template json.RawMessage `json:"chat_template"`
 	BOS      specialToken    `json:"bos_token"`
 	EOS      specialToken    `json:"eos_token"`
+	Unknown  specialToken    `json:"unk_token"`
+	Padding  specialToken    `json:"pad_token"`
+	Between  specialToken    `json:"sep_token"`
+	Class    specialToken    `json:"cls_token"`
+	Mask     specialToken    `json:"mask_token"`
 	AddBOS   bool            `json:"add_bos_token"`
 }
 
@@ -48,6 +53,10 @@ func Open(fsys fs.FS) (*Template, error) {
 		return nil, fmt.Errorf("template: %s: %w", name, err)
 	}
 	t.addBOS = c.AddBOS
+	t.tokens = map[string]specialToken{
+		"unk_token": c.Unknown, "pad_token": c.Padding, "sep_token": c.Between, "cls_token": c.Class,
+		"mask_token": c.Mask,
+	}
 	return t, nil
 }
 

@@ -69,6 +69,7 @@ type Template struct {
 	source   string          // of the one for tools
 	hash     string
 	bos, eos string
+	tokens   map[string]specialToken // other variables, as transformers sets them
 	addBOS   bool
 }
 
@@ -199,10 +200,15 @@ func (t *Template) Execute(variables json.RawMessage) (string, error) {
 }
 
 func (t *Template) execute(source *jinja.Template, vars jinja.Vars, now time.Time) (string, error) {
-	for name, value := range map[string]string{"bos_token": t.bos, "eos_token": t.eos} {
+	set := func(name, value string) {
 		if _, ok := vars[name]; !ok && value != "" {
 			vars[name] = value
 		}
+	}
+	set("bos_token", t.bos)
+	set("eos_token", t.eos)
+	for name, value := range t.tokens {
+		set(name, string(value))
 	}
 	text, err := source.Render(vars, jinja.Options{Now: now})
 	if err != nil {
