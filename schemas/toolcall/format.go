@@ -63,6 +63,28 @@ func FormatOfTemplate(jinja string) Format {
 	return Pythonic
 }
 
+// foreignMarks begin calls in formats that this package does not read, in the chat templates of published models.
+var foreignMarks = []string{
+	"[TOOL_CALLS]", "[TOOL_CALL]", "<|tool_call|>", "<|tool_call_start|>", "<|tool_calls_section_begin|>",
+	"<tool_calls>", "<toolcall>", "<TOOLCALL>", "<function_call>", "<functioncall>", "<function_calls>", "<function=",
+	"<start_function_call>", "<invoke name=", "functools[", "to=functions", "<|START_ACTION|>", "<|action_start|>",
+	"<|plugin|>", "<｜tool▁calls▁begin｜>", "✿FUNCTION✿",
+}
+
+// ForeignMark returns the mark behind which a chat template asks for calls in a format that is none of ours, or
+// "" if it names none, or one of ours as well.
+func ForeignMark(jinja string) string {
+	if FormatOfTemplate(jinja) != Pythonic {
+		return ""
+	}
+	for _, mark := range foreignMarks {
+		if strings.Contains(jinja, mark) {
+			return mark
+		}
+	}
+	return ""
+}
+
 // Reads reports whether text is calls in this format, with the same names, arguments and values as calls. White
 // space and the order of the fields may differ from what Print writes.
 func (f Format) Reads(text string, calls []Call) bool {

@@ -50,7 +50,13 @@ func CallFormat(p *policy.Policy, cfg Config) (toolcall.Format, error) {
 		return toolcall.Format(cfg.CallFormat), nil
 	}
 	written := p.Probe().CallText
+	const remedy = "set split.call_format to the one to learn, if the tools' text of the template suits it, or take " +
+		"another base"
 	if written == "" { // the template writes no structured calls: what its own text asks for
+		if mark := toolcall.ForeignMark(p.Template()); mark != "" {
+			return "", fmt.Errorf("the chat template asks for calls behind %q: that is none of %v; %s", mark,
+				callFormats[1:], remedy)
+		}
 		return toolcall.FormatOfTemplate(p.Template()), nil
 	}
 	tool, parameter, value := policy.ProbeCall()
@@ -62,6 +68,6 @@ func CallFormat(p *policy.Policy, cfg Config) (toolcall.Format, error) {
 			return f, nil
 		}
 	}
-	return "", fmt.Errorf("the chat template writes calls as %.120q: that is none of %v; set split.call_format to the "+
-		"one to learn, if the tools' text of the template suits it, or take another base", written, callFormats[1:])
+	return "", fmt.Errorf("the chat template writes calls as %.120q: that is none of %v; %s", written,
+		callFormats[1:], remedy)
 }

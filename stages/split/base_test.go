@@ -53,6 +53,11 @@ func calls(text string) string {
 	return strings.Replace(withTools, "CALLS", "{% for c in m.tool_calls %}"+text+"{% endfor %}", 1)
 }
 
+// asksFor is a template that writes no structured calls, and says how the model shall call.
+func asksFor(words string) string {
+	return "{% if tools %}" + words + "{{ tools | tojson }}{% endif %}" + turns
+}
+
 func TestCheckBase(t *testing.T) {
 	auto := split.Default()
 	hermes := split.Default()
@@ -82,6 +87,12 @@ func TestCheckBase(t *testing.T) {
 		{"mistral", calls(`[TOOL_CALLS][{{ c.function | tojson }}]`), false, auto, "", `"[TOOL_CALLS][{`},
 		{"XML within the tags of Hermes", calls(`<tool_call><function={{ c.function.name }}>` +
 			`{{ c.function.arguments | tojson }}</function></tool_call>`), false, auto, "", "split.call_format"},
+		{"a call by its id, as Kimi K2", calls(`<|call|>{{ c.id }}<|args|>{{ c.function.arguments | tojson }}`), false,
+			auto, "", `"<|call|>probe`},
+		{"Granite 3 asks for calls in words", asksFor("respond only with <|tool_call|> followed by a JSON list"), false,
+			auto, "", `asks for calls behind "<|tool_call|>"`},
+		{"Hermes asks for calls in words", asksFor("within <tool_call></tool_call> tags"), false, auto,
+			toolcall.Hermes, ""},
 		{"mistral, but the user knows better", calls(`[TOOL_CALLS][{{ c.function | tojson }}]`), false, hermes,
 			toolcall.Hermes, ""},
 	} {

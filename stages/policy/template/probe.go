@@ -96,7 +96,7 @@ func (t *Template) callText(date string) string {
 		if !ok { // the prompt's end opens something else, such as a thought
 			_, call, ok = strings.Cut(whole, probeAsk)
 		}
-		if ok && strings.Contains(call, probeTool) && strings.Contains(call, probeValue) {
+		if ok && strings.Contains(call, probeValue) { // the name may be missing: Kimi K2 writes the call's id instead
 			return call
 		}
 	}
