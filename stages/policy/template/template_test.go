@@ -345,7 +345,8 @@ func TestOpen(t *testing.T) {
 		{"config", fstest.MapFS{template.ConfigFile: file(`{"chat_template": "C{{ bos_token }}", "bos_token": null}`)},
 			"C", ""},
 		{"other tokens", fstest.MapFS{template.ConfigFile: file(`{"chat_template": ` +
-			`"{{ pad_token }}{{ unk_token }}{{ sep_token is defined }}", "pad_token": "<p>", "unk_token": {"content": "<u>"}}`)},
+			`"{{ pad_token }}{{ unk_token }}{{ sep_token is defined }}", ` +
+			`"pad_token": "<p>", "unk_token": {"content": "<u>"}}`)},
 			"<p><u>False", ""},
 		{"none", fstest.MapFS{template.ConfigFile: file(`{}`)}, "", "chat_template"},
 		{"broken", fstest.MapFS{template.File: file("{{"), template.ConfigFile: file(`{}`)}, "", template.File},
