@@ -268,14 +268,17 @@ func notNaN(f float64) (Value, error) {
 }
 
 func repeat(v Value, times *big.Int) (Value, error) {
-	if v.Kind != String && v.Kind != List && v.Kind != Tuple {
+	switch {
+	case v.Kind == Complex:
+		return Value{}, errUnknown
+	case v.Kind != String && v.Kind != List && v.Kind != Tuple, !times.IsInt64():
 		return Value{}, errEvaluate
 	}
 	if times.Sign() <= 0 || len(v.Text)+len(v.Items) == 0 {
 		return Value{Kind: v.Kind}, nil
 	}
 	size := len(v.Text) + sizeOf(v.Items, maxWork)
-	if !times.IsInt64() || times.Int64() > int64(maxWork/size) {
+	if times.Int64() > int64(maxWork/size) {
 		return Value{}, errUnknown
 	}
 	if v.Kind == String {

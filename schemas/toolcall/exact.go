@@ -26,8 +26,8 @@ const (
 //
 // It refuses some answers that the original may read: those with f-strings or \N escapes; lambdas, comprehensions,
 // assignments and comparisons in a call without keywords that is a value; operations with names, calls, comparisons,
-// dicts, bytes, complex numbers or the formatting operator; and what is beyond the limits of size and depth. The error
-// then is an ErrUnsure.
+// dicts, bytes, complex numbers or the formatting operator; a backslash that continues the line before the first call
+// or behind the last one; and what is beyond the limits of size and depth. The error then is an ErrUnsure.
 func DecodeEdition(raw string, edition Edition) ([]Call, error) {
 	text := strings.Trim(raw, "`\n ")
 	if !strings.HasPrefix(text, "[") {
@@ -102,6 +102,8 @@ func (c *cursor) firstLine() error {
 			c.pos = next
 			continue
 		}
+		c.loose = c.peek() == '\\' // what Python takes for the indentation is not known
+		c.unsure = c.loose
 		if at := strings.LastIndexByte(c.text[start:c.pos], '\f'); start+at+1 != c.pos {
 			return c.want("no blank at the beginning of the line")
 		}
@@ -157,12 +159,16 @@ func (c *cursor) tupleOfLine() (*node, error) {
 	return c.newNode(tupleForm, "", items...)
 }
 
-// onlyBlankLines reads the rest of the text, in which nothing may follow.
+// onlyBlankLines reads the rest of the text, in which nothing may follow: not even the blanks of a last line that does
+// not end. Python takes them for an indented line.
 func (c *cursor) onlyBlankLines() error {
-	for !c.end() {
+	for first := true; !c.end(); first = false {
+		start := c.pos
 		c.sameLine()
 		blank, next := c.lineEnd()
-		if !blank {
+		indented := c.pos > start && c.text[c.pos-1] != '\f'
+		if !blank || c.end() && indented && !first {
+			c.unsure = c.peek() == '\\' // the line that it continues may be blank
 			return c.want("the end")
 		}
 		c.pos = next

@@ -26,6 +26,11 @@ func TestDecodeEdition(t *testing.T) {
 		{"on lines of their own", "[f(a=1),\n g()]", "", "[f(a=1), g()]"},
 		{"a line end inside", "[f(a=1,\n b=2)]", "[f(a=1, b=2)]", "[f(a=1, b=2)]"},
 		{"a line end around", "[\nf(a=1)\n]", "[f(a=1)]", "[f(a=1)]"},
+		{"a bracket on an indented line", "[f(a=1)\n ]", "", "[f(a=1)]"},
+		{"blanks on a last line", "f(a=1)\n\t", "", "[f(a=1)]"},
+		{"… that ends", "[f(a=1)\n \n]", "[f(a=1)]", "[f(a=1)]"},
+		{"… with a comment", "f(a=1)\n # c", "[f(a=1)]", ""},
+		{"more copies than an index", "[f(a=()*10**30)]", "", ""},
 		{"a comment last", "f(a=1) # c", "[f(a=1)]", ""},
 		{"a comment first", "# c\nf(a=1)", "[f(a=1)]", "[f(a=1)]"},
 		{"a form feed", "\f f(a=1)", "", "[f(a=1)]"},
@@ -61,6 +66,7 @@ func TestDecodeEditionIsUnsure(t *testing.T) {
 	for _, in := range []string{
 		"f(f'{x}', a=1)", `f(a='\N{DASH}')`, "f(a=value + 1)", "f(a=g(1 < 2))", "f(a=" + strings.Repeat("[",
 			300) + strings.Repeat("]", 300) + ")", "f(a=1or 2)",
+		"f(a=1*1j)", "\\\n f(a=1)", "f(a=1)\\\n",
 	} {
 		if calls, err := toolcall.DecodeEdition(in, toolcall.V3); !errors.Is(err, toolcall.ErrUnsure) {
 			t.Errorf("%q: got %s, %v", in, toolcall.Print(calls), err)

@@ -76,6 +76,7 @@ func (c *cursor) trivia() {
 				c.pos++
 			}
 		case c.take("\\\r\n") || c.take("\\\n") || c.take("\\\r"):
+			c.loose = c.loose || c.lines && c.open == 0 && (c.end() || c.peek() == '#') // no line is continued there
 		default:
 			return
 		}
