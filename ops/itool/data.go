@@ -23,6 +23,9 @@ func (c *dataCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer cleanup()
+	if err := line.CheckFileNames(files, cfg.Split); err != nil { // a run does so, too
+		return err
+	}
 	base, err := baseFolder(ctx, a, c.Base, nil)
 	if err != nil {
 		return err

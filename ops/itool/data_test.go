@@ -62,4 +62,6 @@ func TestData(t *testing.T) {
 	expect(t, dir, exitError, "cut.parquet: the Parquet file has no footer", "data", cut)
 	expect(t, dir, exitError, "it is a folder", "data", dir)
 	expect(t, dir, exitUsage, "nosuch", "data", "nosuch")
+	expect(t, dir, exitError, `split.test_files: no published file is named "tset.jsonl"`, "data", file,
+		"--set", `split.test_files=["tset.jsonl"]`)
 }

@@ -60,7 +60,7 @@ func Prepare(ctx context.Context, c *courier.Courier, engine *policy.Engine, req
 	if err != nil {
 		return schemas.Run{}, err
 	}
-	if err := req.checkFileNames(cfg); err != nil {
+	if err := CheckFileNames(req.Files, cfg); err != nil {
 		return schemas.Run{}, err
 	}
 	store, err := identity(ctx, c)
@@ -190,11 +190,11 @@ func excludedFiles(cfg split.Config) (names []string) {
 	return names
 }
 
-// checkFileNames refuses settings that name a file that is not published, or two files at once: with
-// a misspelt name nothing would be held out.
-func (req Request) checkFileNames(cfg split.Config) error {
+// CheckFileNames refuses settings that name a file that is none of files, or two of them at once:
+// with a misspelt name nothing would be held out.
+func CheckFileNames(files []string, cfg split.Config) error {
 	var names []string
-	for _, f := range req.Files {
+	for _, f := range files {
 		names = append(names, shardName(f))
 	}
 	for _, s := range []struct {

@@ -57,6 +57,10 @@ func TestUnusual(t *testing.T) {
 		{"a conversation beside a query", format.XLAM, `{"query": "q", "tools": ` + orderTools + `, "messages": [` +
 			ask +
 			`], "answers": [` + orderCall + `]}`, nil, []want{{"bad_row messages: it means something", nil, ""}}},
+		{"a conversation among queries", format.XLAM, messages(ask, says("x")), nil,
+			[]want{{"bad_row it looks like a row of openai, but the file begins with rows of xlam", nil, ""}}},
+		{"a query among chats", format.Glaive, `{"query": "q", "tools": "[]", "answers": "[]"}`, nil,
+			[]want{{"bad_row it looks like a row of xlam, but the file begins with rows of glaive", nil, ""}}},
 		// Texts of calls that say more than a call holds.
 		{"a name twice", format.OpenAI, messages(ask, says("[find_order(order_id='1', order_id='2')]")), nil,
 			[]want{{"bad_answer an argument that is not given yet", nil, ""}}},

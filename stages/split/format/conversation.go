@@ -44,10 +44,6 @@ func (im *importer) turnList(in fields) ([]turnAt, error) {
 	}
 	raw := in.get(field)
 	if len(raw) == 0 {
-		if f := layoutByKeys(in.keys, nil); f != "" && f != im.layout.Format {
-			return nil, fail(BadRow, "", "it looks like a row of %s, but the file begins with rows of %s: "+
-				"one file holds rows of one format", f, im.layout.Format)
-		}
 		return nil, fail(BadRow, "messages", "no turn: want a list of {role, content} or {from, value}")
 	}
 	all, err := list(field, raw)

@@ -79,6 +79,37 @@ func layoutByKeys(keys []string, head []byte) Format {
 	return ""
 }
 
+// needs are the keys of which rows of a format have one.
+func needs(f Format) []string {
+	switch f {
+	case BFCL:
+		return []string{"question"}
+	case XLAM:
+		return []string{"query", "answers"}
+	case Glaive:
+		return []string{"chat"}
+	case ToolRL, APIBank:
+		return []string{"instruction", "prompt"}
+	}
+	return []string{"messages", "conversations"}
+}
+
+// otherFormat is the format of a row that has none of the keys that rows of the file's format
+// need. "": it has one, or is of no other format.
+func (o Options) otherFormat(raw []byte, file Format) Format {
+	keys := topKeys(raw)
+	for i := range keys {
+		keys[i] = o.ours("row", keys[i])
+	}
+	if slices.ContainsFunc(keys, func(key string) bool { return slices.Contains(needs(file), key) }) {
+		return ""
+	}
+	if f := layoutByKeys(keys, raw); f != "" && !slices.Equal(needs(f), needs(file)) {
+		return f
+	}
+	return ""
+}
+
 // foreign says what to do with rows that no importer reads.
 func foreign(keys []string) error {
 	has := func(key string) bool { return slices.Contains(keys, key) }
