@@ -21,7 +21,7 @@ func (f *File) openParquet() (source, error) {
 	if err != nil {
 		return nil, &BrokenError{What: err.Error()}
 	}
-	return &parquetSource{rows: file.Rows(maxRow)}, nil
+	return &parquetSource{rows: file.Rows(maxRow, silentRow...)}, nil
 }
 
 func (s *parquetSource) next() ([]byte, error) {

@@ -106,10 +106,13 @@ func (f *File) look() error {
 		}
 	}
 	row, err := src.next()
+	first := err
 	for n := 1; n < firstRows && len(head) == 0 && isRow(err); n++ {
 		row, err = src.next()
 	}
 	switch {
+	case errors.Is(err, io.EOF) && isRow(first):
+		return fmt.Errorf("no row of it can be read: %w", first)
 	case errors.Is(err, io.EOF):
 		return ErrEmpty
 	case err != nil && len(head) == 0:

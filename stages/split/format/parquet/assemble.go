@@ -35,7 +35,12 @@ func (w *writer) object(n *node, in [][]entry) error {
 			w.out = append(w.out, ',', ' ')
 		}
 		w.out = append(appendText(w.out, []byte(child.name)), ':', ' ')
-		if err := w.child(child, in[child.lo-n.lo:child.hi-n.lo]); err != nil {
+		at := len(w.out)
+		err := w.child(child, in[child.lo-n.lo:child.hi-n.lo])
+		if value := (*ValueError)(nil); child.silent && errors.As(err, &value) {
+			w.out, err = append(w.out[:at], "null"...), nil
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -157,8 +162,10 @@ func (w *writer) value(n *node, e *entry) error {
 	if e.def < n.def {
 		return errLevels
 	}
-	fail := func(what string) error { return &ValueError{Column: n.name, What: what} }
+	fail := func(what string) error { return &ValueError{Column: n.path, What: what} }
 	switch {
+	case n.as == asTime && n.nested: // pyarrow makes times of texts that look like one
+		return fail("a date or time, and no text: what it was written as cannot be told; write the column as text")
 	case n.as == asText:
 		if !utf8.Valid(e.bytes) {
 			return fail("a text that is no UTF-8")

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 const (
@@ -144,8 +145,12 @@ func (f *File) Len() int64 { return f.rows }
 // ErrTooLong is a row that is longer than Rows was asked for. The row behind it can be read.
 var ErrTooLong = errors.New("the row is too long")
 
-// Rows reads the rows from the first on. A row has at most most bytes.
-func (f *File) Rows(most int) *Rows {
+// Rows reads the rows from the first on. A row has at most most bytes. Of the columns in silent,
+// with all that they hold, a value that cannot be written as JSON is null and no error.
+func (f *File) Rows(most int, silent ...string) *Rows {
+	for _, column := range f.root.children {
+		column.silent = slices.Contains(silent, column.name)
+	}
 	r := &Rows{f: f, most: most}
 	for _, leaf := range f.leaves {
 		r.columns = append(r.columns, &column{f: f, leaf: leaf})

@@ -30,11 +30,15 @@ const (
 	asText
 	asDecimal
 	asUUID
+	asTime
 )
 
 // node is a column or a group of columns.
 type node struct {
 	name     string
+	path     string  // with the groups that it is in, but not those that only make lists and maps
+	nested   bool    // within a group of the row
+	silent   bool    // what it holds says nothing: null may stand for it
 	children []*node // nil: a leaf
 	optional bool
 	repeated bool
@@ -74,11 +78,12 @@ func (s *schema) node(parent *node, depth int) (*node, error) {
 	}
 	e := &s.list[s.next]
 	s.next++
-	n := &node{name: string(bytesOf(e.get(4))), rep: parent.rep, def: parent.def, lo: len(s.leaves)}
+	n := &node{name: string(bytesOf(e.get(4))), rep: parent.rep, def: parent.def, lo: len(s.leaves), nested: depth > 1}
 	if !utf8.ValidString(n.name) {
 		return nil, errThrift
 	}
-	if depth > 0 { // the root's repetition means nothing
+	if depth > 0 { // the root's name and repetition mean nothing
+		n.path = parent.within(n.name)
 		switch e.int(3, 0) {
 		case 1:
 			n.optional = true
@@ -115,6 +120,17 @@ func (s *schema) node(parent *node, depth int) (*node, error) {
 	return n, nil
 }
 
+// within is the path of a child. Lists and maps have groups of their own: list, element, key_value.
+func (n *node) within(name string) string {
+	switch {
+	case n.path == "":
+		return name
+	case name == "list" || name == "element" || name == "item" || name == "array" || name == "key_value":
+		return n.path
+	}
+	return n.path + "." + name
+}
+
 // annotate recognises lists and maps, by the new or the old annotation.
 func (n *node) annotate(e *field) {
 	if len(n.children) != 1 || !n.children[0].repeated {
@@ -144,6 +160,8 @@ func (n *node) leaf(e *field) error {
 		}
 	case logical.get(14) != nil:
 		n.as = asUUID
+	case logical.get(6) != nil, logical.get(7) != nil, logical.get(8) != nil, converted >= 6 && converted <= 10:
+		n.as = asTime
 	case logical.get(10) != nil && logical.get(10).int(2, 1) == 0, converted >= 11 && converted <= 14:
 		n.as = asUnsigned
 	case logical.get(13) != nil || converted == 20:
