@@ -20,7 +20,7 @@ func Sentences(n *split.Notes, cfg split.Config) (out []string) {
 	add(n.Passages, "rows whose text dictated another form of calls: %d; split.format_text stands there instead",
 		n.Passages)
 	add(n.NullArguments, "null arguments that only padded a merged table, dropped: %d", n.NullArguments)
-	add(n.NullSchemas, "null properties of tools that only padded a merged table, dropped: %d", n.NullSchemas)
+	add(n.NullSchemas, "null parts of tools' schemas that only padded a merged table, dropped: %d", n.NullSchemas)
 	add(n.Positional, "arguments by position, named after the tool's schema: %d", n.Positional)
 	add(n.Moved, "turns that split.exclude names and that ask something else, so that they stay: %d; has the file "+
 		"changed? Write the exclusions again", n.Moved)

@@ -20,7 +20,7 @@ type Notes struct {
 	Reasoning     int            `json:"reasoning,omitempty"`        // rows with it; see Config.Reasoning
 	Passages      int            `json:"format_passages,omitempty"`  // rows whose text dictated another form of calls
 	NullArguments int            `json:"null_arguments,omitempty"`   // arguments that only padded a merged table
-	NullSchemas   int            `json:"null_properties,omitempty"`  // properties of tools that only padded one
+	NullSchemas   int            `json:"null_properties,omitempty"`  // parts of tools' schemas that only padded one
 	Positional    int            `json:"positional,omitempty"`       // arguments that the tool's schema gave a name
 	Unchecked     map[string]int `json:"unchecked_tools,omitempty"`  // what schemas say and no check knows → rows
 	Moved         int            `json:"moved_exclusions,omitempty"` // turns that ask otherwise than Config.Exclude
@@ -102,8 +102,9 @@ func (n Notes) attach(ctx context.Context, out stages.Output) error {
 	return out.Attach(ctx, NotesFile, bytes.NewReader(text))
 }
 
-// withoutPadding drops the properties of tools that are null, because the table that they come
-// from has a column for every parameter of every tool. Without any the bytes stay.
+// withoutPadding drops what is null in the schemas of tools, because the table that they come from
+// has a column for every parameter of every tool, and for all that schemas say. Without any the
+// bytes stay.
 func withoutPadding(raw json.RawMessage) (json.RawMessage, int) {
 	if !bytes.Contains(raw, []byte("null")) {
 		return raw, 0
@@ -112,30 +113,60 @@ func withoutPadding(raw json.RawMessage) (json.RawMessage, int) {
 	if err != nil {
 		return raw, 0 // ParseTools says what is wrong
 	}
-	v, dropped := trim(v, false)
+	v, dropped := trim(v, outside)
 	if dropped == 0 {
 		return raw, 0
 	}
 	return json.RawMessage(v.JSON()), dropped
 }
 
-// trim drops the null entries of every dict called properties.
-func trim(v toolcall.Value, properties bool) (toolcall.Value, int) {
+// place is where in a tool a dict stands.
+type place int
+
+const (
+	outside    place = iota // around the schemas
+	schema                  // a schema, or a map from names to schemas
+	properties              // the entries are schemas by name
+)
+
+// within is the place of what stands under a key; literal: it is a value, in which null is meant.
+func (p place) within(key string) (inner place, literal bool) {
+	switch {
+	case p == properties:
+		return schema, false
+	case p == outside && slices.Contains([]string{"parameters", "inputSchema", "input_schema"}, key):
+		return schema, false
+	case p == outside:
+		return outside, false
+	case slices.Contains([]string{"default", "const", "enum", "example", "examples"}, key):
+		return schema, true
+	case key == "properties":
+		return properties, false
+	}
+	return schema, false
+}
+
+// trim drops the null entries of schemas.
+func trim(v toolcall.Value, at place) (toolcall.Value, int) {
 	dropped := 0
 	for i := range v.Items {
 		var n int
-		v.Items[i], n = trim(v.Items[i], false)
+		v.Items[i], n = trim(v.Items[i], at)
 		dropped += n
 	}
 	pairs := v.Pairs[:0:0]
 	for _, p := range v.Pairs {
-		if properties && p.Value.Kind == toolcall.None {
+		inner, literal := at.within(p.Key.Text)
+		switch {
+		case literal:
+		case at != outside && p.Value.Kind == toolcall.None:
 			dropped++
 			continue
+		default:
+			var n int
+			p.Value, n = trim(p.Value, inner)
+			dropped += n
 		}
-		var n int
-		p.Value, n = trim(p.Value, !properties && p.Key.Text == "properties")
-		dropped += n
 		pairs = append(pairs, p)
 	}
 	v.Pairs = pairs

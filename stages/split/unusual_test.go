@@ -125,6 +125,14 @@ func TestUnusual(t *testing.T) {
 			`"parameters": {"type": "object", "properties": {"a": {"type": "string"}, "a": {"type": "integer"}}}}]}`,
 			nil,
 			[]want{{"bad_tools tools[0]: \"a\" stands there twice", nil, ""}}},
+		{"schemas of a merged table", format.OpenAI, `{"messages": [` + ask + `, ` + says("x") + `], "tools": ` +
+			`[{"name": ` +
+			`"f", "strict": null, "parameters": {"type": "object", "required": null, "properties": {"enum": null, ` +
+			`"a": ` +
+			`{"type": "string", "items": null, "enum": ["b", null], "default": null}}}}, {"name": "g", "parameters": ` +
+			`{"a": {"type": "int"}, "b": null}}]}`, nil, []want{{"", []string{`{"name": "f", "strict": null, ` +
+			`"parameters": {"type": "object", "properties": {"a": {"type": "string", "enum": ["b", null], ` +
+			`"default": null}}}}`, `{"name": "g", "parameters": {"a": {"type": "int"}}}`}, "x"}}},
 		{"tools as Kimi's template writes them", format.Toucan, `{"subset_name": "x", "messages": "[{\"role\": ` +
 			`\"system\", ` +
 			`\"content\": \"<|im_system|>tool_declare<|im_middle|>[{\\\"name\\\": \\\"f\\\"}]<|im_end|>\"}, ` +
