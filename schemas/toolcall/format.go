@@ -177,6 +177,7 @@ func (c *cursor) hermesCall() (call Call, literal bool, err error) {
 		return call, false, nil
 	}
 	at := start
+	at.plain = true
 	at.blanks()
 	inner := at
 	inner.take("{")
@@ -187,7 +188,7 @@ func (c *cursor) hermesCall() (call Call, literal bool, err error) {
 	if literalErr != nil {
 		return call, false, err
 	}
-	*c = at
+	c.pos = at.pos
 	call, err = start.callOf(v, "arguments")
 	c.lose(start.lost)
 	return call, true, err

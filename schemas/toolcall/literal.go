@@ -10,12 +10,14 @@ import (
 )
 
 // Literal reads one Python literal, such as {'name': 'f', 'on': True}, with nothing but blanks
-// around it. It evaluates nothing. The error is a *SyntaxError.
+// around it. It evaluates nothing, and a name, such as NaN, is no literal. The error is a
+// *SyntaxError.
 func Literal(text string) (Value, error) {
 	c, err := newCursor(text)
 	if err != nil {
 		return Value{}, err
 	}
+	c.plain = true
 	c.blanks()
 	v, err := c.value()
 	if err != nil {

@@ -280,9 +280,17 @@ func (c *cursor) word() (Value, error) {
 	c.pos = end
 	if c.blanks(); c.end() || strings.IndexByte(",)]}:", c.peek()) >= 0 {
 		c.pos = end
-		return constant(word), nil
+		v := constant(word)
+		if c.plain && v.Kind == String {
+			c.pos = start
+			return v, c.want("a literal")
+		}
+		return v, nil
 	}
 	c.pos = start
+	if c.plain {
+		return Value{}, c.want("a literal")
+	}
 	if err := c.enter(); err != nil {
 		return Value{}, err
 	}

@@ -44,6 +44,8 @@ type cursor struct {
 	shift int  // added to offsets in errors: bytes of the answer before text
 	bytes bool // literals such as b'x' are read, too
 
+	plain bool // a name is no value, unless it is a constant
+
 	exact bool // read what Python reads, and nothing else: see DecodeEdition
 	lines bool // a line end outside all brackets ends the expression
 	open  int  // brackets that are open, counted if lines is set

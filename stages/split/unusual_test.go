@@ -133,6 +133,14 @@ func TestUnusual(t *testing.T) {
 			`{"a": {"type": "int"}, "b": null}}]}`, nil, []want{{"", []string{`{"name": "f", "strict": null, ` +
 			`"parameters": {"type": "object", "properties": {"a": {"type": "string", "enum": ["b", null], ` +
 			`"default": null}}}}`, `{"name": "g", "parameters": {"a": {"type": "int"}}}`}, "x"}}},
+		{"tools as Python's literals", format.Hermes, `{"conversations": [{"from": "system", "value": ` +
+			`"<tools>\n{'name': ` +
+			`'f', 'strict': True}\n{'name': 'g'}\n</tools>"}, {"from": "human", "value": "q"}, {"from": "gpt", ` +
+			`"value": "x"}]}`,
+			nil, []want{{"", []string{`{"name": "f", "strict": true}`, `{"name": "g"}`}, "x"}}},
+		{"a name among Python's literals", format.Hermes, `{"conversations": [{"from": "system", "value": "<tools>` +
+			`[{'name': 'f', 'parameters': {'a': {'default': NaN}}}]</tools>"}, {"from": "human", "value": "q"}]}`, nil,
+			[]want{{"bad_tools system: the JSON in the text", nil, ""}}},
 		{"tools as Kimi's template writes them", format.Toucan, `{"subset_name": "x", "messages": "[{\"role\": ` +
 			`\"system\", ` +
 			`\"content\": \"<|im_system|>tool_declare<|im_middle|>[{\\\"name\\\": \\\"f\\\"}]<|im_end|>\"}, ` +

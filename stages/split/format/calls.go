@@ -201,11 +201,33 @@ func (im *importer) functions(field string, raw json.RawMessage) ([]toolcall.Cal
 	return calls, nil
 }
 
+// literals reads Python's literals of dicts, one a line; nil: some line is none.
+func literals(s string) (all []json.RawMessage) {
+	if inner := strings.TrimSpace(s[1:]); !strings.HasPrefix(inner, "'") {
+		return nil // JSON
+	}
+	for line := range strings.Lines(s) {
+		line = strings.TrimRight(strings.TrimSpace(line), ",")
+		if line == "" {
+			continue
+		}
+		v, err := toolcall.Literal(line)
+		if err != nil {
+			return nil
+		}
+		all = append(all, json.RawMessage(v.JSON()))
+	}
+	return all
+}
+
 // toolsText reads tools that stand in a text: a JSON list, JSON objects one behind the other,
 // or Python's literal of a list.
 func toolsText(field, s string) (json.RawMessage, error) {
 	s = strings.TrimSpace(s)
 	if kind(json.RawMessage(s)) == "an object" {
+		if all := literals(s); all != nil {
+			return json.Marshal(all)
+		}
 		var all []json.RawMessage
 		for d := json.NewDecoder(strings.NewReader(s)); ; {
 			var one json.RawMessage

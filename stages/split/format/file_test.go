@@ -147,7 +147,8 @@ func TestWrongFiles(t *testing.T) {
 		{"Parquet, cut off", columns(t, "a")[:300], "the Parquet file has no footer: it is cut off"},
 		{"Parquet without rows", columns(t), "the file is empty"},
 		{"Parquet in gzip", gzipped(t, columns(t, "a")), "a packed Parquet file: unpack it"},
-		{"Parquet with bytes that are no text", columns(t, "\xff"), "no row of it can be read: row 0: messages.content: " +
+		{"Parquet with bytes that are no text", columns(t, "\xff"), "no row of it can be read: row 0: " +
+			"messages.content: " +
 			"a text that is no UTF-8"},
 		{"zip", "PK\x03\x04 and so on", "a zip file"},
 		{"bzip2", "BZh91AY", "a bzip2 file: unpack it first"},

@@ -204,8 +204,8 @@ func (o Options) row(raw []byte, err error, f Format, number, line int) Row {
 	}
 	if errors.As(err, &row.Err) {
 		if other := o.otherFormat(raw, f); other != "" {
-			row.Err = &RowError{Problem: BadRow, What: fmt.Sprintf("it looks like a row of %s, but the file begins with "+
-				"rows of %s: one file holds rows of one format", other, f)}
+			row.Err = &RowError{Problem: BadRow, What: fmt.Sprintf("it looks like a row of %s, but the file "+
+				"begins with rows of %s: one file holds rows of one format", other, f)}
 		}
 		row = Row{ID: row.ID, Category: row.Category, Err: row.Err}
 		row.Err.Row, row.Err.Line = number, line

@@ -27,7 +27,9 @@ func TestTimes(t *testing.T) {
 	var b bytes.Buffer
 	w := oracle.NewGenericWriter[row](&b)
 	if _, err := w.Write([]row{
-		{noon, call{&noon, &day}, []call{{}}}, {noon, call{}, []call{{When: &noon}}}, {noon, call{}, []call{{Day: &day}}},
+		{noon, call{&noon, &day}, []call{{}}},
+		{noon, call{}, []call{{When: &noon}}},
+		{noon, call{}, []call{{Day: &day}}},
 	}); err != nil {
 		t.Fatal(err)
 	}
