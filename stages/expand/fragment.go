@@ -33,6 +33,8 @@ type scanner struct {
 	proven bool // these are arguments: one has a name, or there are none
 	filled bool // something of the name of a call, of an argument, or of a value stands there
 	blank  bool // the byte before was a blank
+	unlike bool // the byte before was !, <, > or :, which make another operator of "="
+	noName bool // nothing stands in front of the open parenthesis: it may begin a tool's name
 	inName uint8
 	remark bool // in a comment of Python
 

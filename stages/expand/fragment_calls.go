@@ -23,7 +23,8 @@ func (s *scanner) betweenCalls(c byte) (ends bool) {
 	case c == '(':
 		cut := s.filled && !s.blank
 		s.open.push(c)
-		s.named, s.equals, s.proven, s.filled, s.opened = false, false, false, false, true
+		s.noName, s.opened = !s.filled, true
+		s.named, s.equals, s.proven, s.filled = false, false, false, false
 		return cut
 	case s.called && !s.filled && c != ',' && c != ']' && (s.list || c != '`'):
 		s.leave()
@@ -70,6 +71,8 @@ func (s *scanner) inArguments(c byte) (ends bool) {
 		}
 		s.named, s.proven, s.filled = true, true, false
 	}
+	unlike := s.unlike
+	s.unlike = c == '!' || c == '<' || c == '>' || c == ':'
 	switch c {
 	case ' ', '\n', '\t', '\r':
 	case '#':
@@ -83,7 +86,7 @@ func (s *scanner) inArguments(c byte) (ends bool) {
 		}
 		s.named, s.filled = false, false
 	case '=':
-		s.equals = s.filled && !s.named
+		s.equals = s.filled && !s.named && !unlike
 		s.filled = true
 	case '\'', '"':
 		s.quote(c)
@@ -102,7 +105,7 @@ func (s *scanner) inArguments(c byte) (ends bool) {
 func (s *scanner) closeArguments() (ends bool) {
 	s.open.pop(')')
 	ends = s.named && s.filled || !s.named && !s.filled
-	if !s.proven && s.filled {
+	if !s.proven && (s.filled || s.noName) {
 		s.filled = true // of the name
 		if !s.list {
 			s.leave()

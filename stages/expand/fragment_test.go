@@ -188,7 +188,7 @@ func FuzzFragments(f *testing.F) {
 		`<tool_call>{"name": "f"]}}}</tool_call>`, `{"a": {"b`,
 		"```json\n[{\"name\": \"f\", \"arguments\": {\"a\": 1}}]\n```",
 		"[User Feed (Video Posts) V2(a=1, b=2)]", "f(a='''x, (y)''', # c\n b=g(x=1))",
-		"[f(1, a=r'\\'), g(*x, b=[1, (2,)])]",
+		"[()()", "[f()()]", "0(0!=0,)", "f(a>=1, b<=2, c:=3)", "[f(1, a=r'\\'), g(*x, b=[1, (2,)])]",
 		`<tool_call>{'name': 'f', 'arguments': {'a': 'x, "y"', 'b': True}}</tool_call>`, "[f(a==1, b='')]",
 		`{"name": "f", "parameters": {"a": {"arguments": {"b": 1}}, "c": []}}; {"name": "g", "parameters": {}}`,
 	} {
