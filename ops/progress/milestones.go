@@ -15,6 +15,9 @@ type Milestone struct {
 	Name  string // the same in every round, such as "manifest score"
 	Round int
 	At    time.Time // when it was reached, by the broker's clock; zero: not yet
+	// Took is how long the step that ends here took for an earlier policy, if no round of the run has the step; 0:
+	// unknown. Only the last policy's evaluation is a step of its own, earlier ones go on beside the next round.
+	Took time.Duration
 }
 
 // Milestones are all turning points of a run of so many rounds, in their order. They are read from the
@@ -31,15 +34,38 @@ func Milestones(ctx context.Context, c *courier.Courier, run string, rounds int)
 		}
 	}
 	var out []Milestone
+	when := func(record string, round int, key string) time.Time {
+		return at[fmt.Sprintf("%s.%d.%s", record, round, key)]
+	}
 	add := func(record string, round int, key string) {
-		out = append(out, Milestone{record + " " + key, round, at[fmt.Sprintf("%s.%d.%s", record, round, key)]})
+		out = append(out, Milestone{Name: record + " " + key, Round: round, At: when(record, round, key)})
 	}
 	ofRows(line.Once, 0, add)
 	for r := range rounds {
 		ofRows(line.EachRound, r, add)
 	}
-	ofRows(line.EachPolicy, rounds, add)
+	ofRows(line.EachPolicy, rounds, func(record string, round int, key string) {
+		add(record, round, key)
+		out[len(out)-1].Took = tookBefore(record, round, key, when)
+	})
 	return out, nil
+}
+
+// tookBefore is how long a step of the rounds that each policy has took for the latest one before round: from the
+// policy to the manifest, or from there to the gather. 0: unknown.
+func tookBefore(record string, round int, key string, when func(string, int, string) time.Time) time.Duration {
+	for r := round - 1; r >= line.Base; r-- {
+		policy := when(schemas.RecordPolicy, r, schemas.KeyPolicy)
+		opened, closed := when(schemas.RecordManifest, r, key), when(schemas.RecordGather, r, key)
+		switch {
+		case policy.IsZero() || opened.IsZero() || closed.IsZero():
+		case record == schemas.RecordManifest:
+			return max(1, opened.Sub(policy))
+		default:
+			return max(1, closed.Sub(opened))
+		}
+	}
+	return 0
 }
 
 // ofRows adds the milestones of the rows whose turn comes then.
@@ -76,6 +102,9 @@ func Left(ms []Milestone, done float64, now time.Time) (left time.Duration, know
 			continue
 		}
 		d, ok := took[m.Name]
+		if !ok && m.Took > 0 {
+			d, ok = m.Took, true
+		}
 		if going := ms[i-1].At; !going.IsZero() {
 			elapsed := now.Sub(going)
 			if done >= 0.05 {

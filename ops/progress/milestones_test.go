@@ -1,10 +1,14 @@
 package progress_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"itool/ops/courier"
+	"itool/ops/courier/couriertest"
 	"itool/ops/progress"
+	"itool/schemas"
 )
 
 // TestLeft: steps of later rounds take as long as those before, and the one that goes on is extrapolated.
@@ -43,4 +47,49 @@ func TestLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLeftOfARun: once the first round is over and its policy is evaluated, it is known how long the run still takes,
+// with the evaluation of its last policy.
+func TestLeftOfARun(t *testing.T) {
+	c := couriertest.Open(t)
+	if err := c.Broker.CreateRun(t.Context(), "r1", 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	const rounds = 2
+	ms, err := progress.Milestones(t.Context(), c, "r1", rounds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range ms {
+		record, key, _ := strings.Cut(m.Name, " ")
+		switch record {
+		case schemas.RecordManifest:
+			publishIn(t, c, m.Round, record, key, schemas.Manifest{Key: "b0"})
+		case schemas.RecordGather:
+			publishIn(t, c, m.Round, record, key, schemas.Gather{Key: "b0"})
+		case schemas.RecordPolicy:
+			if m.Round == 0 && leftOf(t, c, rounds) {
+				t.Error("known before the warm-up is over")
+			}
+			evaluated(t, c, m.Round, 1)
+		}
+		if record == schemas.RecordPolicy && m.Round == 1 {
+			break
+		}
+	}
+	if !leftOf(t, c, rounds) {
+		t.Error("not known after the first round")
+	}
+}
+
+// leftOf reports whether it is known how long run r1 still takes.
+func leftOf(t *testing.T, c *courier.Courier, rounds int) bool {
+	t.Helper()
+	ms, err := progress.Milestones(t.Context(), c, "r1", rounds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, known := progress.Left(ms, 0, time.Now())
+	return known
 }
