@@ -125,6 +125,9 @@ func noRoom(ctx context.Context, c *courier.Courier, run string, need int64, cau
 		}
 		return strings.Compare(a.run, b.run)
 	})
+	if len(all) == 0 {
+		return fmt.Errorf("%s, and no run holds any: give it a disk with more room: %w", text, cause)
+	}
 	text += fmt.Sprintf(": %d runs hold %s of it", len(all), Size(held))
 	if len(ended) == 0 {
 		return fmt.Errorf("%s, and none of them has ended: wait for one, cancel one, or give the broker more disk: %w",
