@@ -65,7 +65,10 @@ func dictFunction(x *exec, a args) any {
 }
 
 func fill(x *exec, d *Dict, v any) {
-	if from, ok := v.(*Dict); ok {
+	switch from := v.(type) {
+	case *undefined: // Python asks it for its keys first
+		from.fail()
+	case *Dict:
 		for i, k := range from.keys {
 			d.set(x.key(k), k, from.values[i])
 		}

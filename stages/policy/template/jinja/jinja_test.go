@@ -84,6 +84,10 @@ func TestRender(t *testing.T) {
 			`{{ {'b': 1, 'a': 'é'}|tojson(ensure_ascii=true, sort_keys=true, separators=(',', ':')) }}`,
 			`{"a":"\u00e9","b":1}`},
 		{"strftime_now", `{{ strftime_now('%d %b %Y, %-d %j %A') }}`, "09 Mar 2025, 9 068 Sunday"},
+		{"strftime_now with flags and what glibc does not know",
+			`{{ strftime_now('%^P %#e %^e %0e %-f %_D %^b %q %#i %^o') }}`, "pm  9  9 09 %-f 03/09/25 MAR %q %#i %^O"},
+		{"powers near the middle of two floats", `{{ 0.1 ** 2 }} {{ 3 ** 0.5 }}`,
+			"0.010000000000000002 1.7320508075688772"},
 		{"escapes", `{{ '\x41\u00e9\n\d\N{BULLET}' }}`, "Aé\n\\d•"},
 		{"white space of Python",
 			`{{ t.strip() }}|{{ "a\u2028b".splitlines() }}|{{ " a  b ".split() }}|{{ "a,b,c".rsplit(",", 1) }}`,
@@ -123,6 +127,8 @@ func TestRender(t *testing.T) {
 func TestRaises(t *testing.T) {
 	for _, c := range []struct{ source, class string }{
 		{`{{ missing.x }}`, "UndefinedError"},
+		{`{{ dict(missing) }}`, "UndefinedError"},
+		{`{% set ns = namespace(missing, a=1) %}`, "UndefinedError"},
 		{`{{ missing + 1 }}`, "UndefinedError"},
 		{`{{ s + 1 }}`, "TypeError"},
 		{`{{ [1/0] }}`, "ZeroDivisionError"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // strftime is C's, in the C locale.
@@ -32,7 +33,7 @@ func directive(t time.Time, c, flag byte) string {
 		'c': "%a %b %e %H:%M:%S %Y", 'x': "%m/%d/%y", 'X': "%H:%M:%S", 'D': "%m/%d/%y", 'F': "%Y-%m-%d",
 		'T': "%H:%M:%S", 'R': "%H:%M", 'r': "%I:%M:%S %p",
 	}
-	if layout, ok := composed[c]; ok && flag == 0 {
+	if layout, ok := composed[c]; ok && flag != '^' && flag != '#' {
 		return strftime(t, layout)
 	}
 	words := map[byte]string{
@@ -41,9 +42,9 @@ func directive(t time.Time, c, flag byte) string {
 		'z': "", 'Z': "", // of a time without a zone, as transformers' is
 		'%': "%", 'n': "\n", 't': "\t", 'f': fmt.Sprintf("%06d", t.Nanosecond()/1000),
 	}
-	if word, ok := words[c]; ok {
+	if word, ok := words[c]; ok && (flag == 0 || c != 'f' && c != '%') { // %f is Python's own and takes no flag
 		switch {
-		case flag == '#' && c == 'p':
+		case flag == '#' && c == 'p' || c == 'P':
 			return strings.ToLower(word)
 		case flag == '^' || flag == '#':
 			return strings.ToUpper(word)
@@ -51,16 +52,29 @@ func directive(t time.Time, c, flag byte) string {
 		return word
 	}
 	value, width, ok := dateNumber(t, c)
-	if !ok {
-		unsupported("the directive %%%c of strftime_now", c)
-	}
 	switch {
+	case !ok:
+		return unknownDirective(c, flag, composed[c] != "")
 	case flag == '-' || width == 0:
 		return fmt.Sprint(value)
-	case flag == '_' || flag == 0 && strings.IndexByte("ekl", c) >= 0:
+	case flag == '_' || flag != '0' && strings.IndexByte("ekl", c) >= 0:
 		return fmt.Sprintf("%*d", width, value)
 	}
 	return fmt.Sprintf("%0*d", width, value)
+}
+
+// unknownDirective writes what glibc does not know: as it stands. Refused are directives that need a zone, begin a
+// longer one, or are composed of others and have a flag for the case.
+func unknownDirective(c, flag byte, composed bool) string {
+	switch {
+	case composed, strings.IndexByte("sEO:+0123456789-_^#%\x00", c) >= 0, flag == '^' && c >= utf8.RuneSelf:
+		unsupported("the directive %%%c of strftime_now", c)
+	case flag == '^':
+		return "%^" + strings.ToUpper(string(rune(c)))
+	case flag != 0:
+		return string([]byte{'%', flag, c})
+	}
+	return string([]byte{'%', c})
 }
 
 // dateNumber is the value of a directive that writes a number, and the width to which it is padded.
