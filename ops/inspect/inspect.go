@@ -50,6 +50,7 @@ type Run struct {
 	verdicts map[int]map[string]schemas.Verdict // by round and example
 	shards   map[string][]schemas.Example       // the last one that was read
 	searched map[int][]string                   // by round, the examples that have a tree
+	uses     map[int]map[string]uses            // by round and ID, what became of the pairs
 }
 
 // Policy is a policy of the run.
@@ -69,7 +70,8 @@ func Open(ctx context.Context, c *courier.Courier, run string) (*Run, error) {
 	if _, _, err := c.Description(ctx, run); err != nil {
 		return nil, err
 	}
-	r := &Run{Name: run, c: c, searched: map[int][]string{}, shards: map[string][]schemas.Example{}}
+	r := &Run{Name: run, c: c, searched: map[int][]string{}, shards: map[string][]schemas.Example{},
+		uses: map[int]map[string]uses{}}
 	for round := -1; ; round++ {
 		p, err := c.Policy(ctx, run, round)
 		if errors.Is(err, broker.ErrNotExist) {

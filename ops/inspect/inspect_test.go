@@ -140,6 +140,9 @@ func TestTree(t *testing.T) {
 		!got.Pairs[1].ChosenEnds {
 		t.Errorf("pairs %+v", got.Pairs)
 	}
+	if got.Pairs[0].Trained || !got.Pairs[1].Trained {
+		t.Errorf("which pairs were trained on: %+v", got.Pairs)
+	}
 	if len(got.Found) != 3 || got.Found[0].Text != paris || !got.Found[2].Pass && !got.Found[1].Pass {
 		t.Errorf("found %+v", got.Found)
 	}

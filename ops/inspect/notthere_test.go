@@ -14,6 +14,7 @@ func TestNotThere(t *testing.T) {
 	fill(b)
 	r := b.open()
 	list := func(f inspect.TreeFilter) error { _, err := r.Trees(t.Context(), f); return err }
+	seven := 7
 	show := func(f inspect.Filter) error { _, err := r.Examples(t.Context(), f); return err }
 	for _, c := range []struct {
 		name string
@@ -26,6 +27,7 @@ func TestNotThere(t *testing.T) {
 		{"tool", show(inspect.Filter{Tool: "bok"}), `fault at the tool "bok"; there are: book (`},
 		{"tool, narrow", show(inspect.Filter{Tool: "bok", Effect: inspect.Won}), `tool "bok"; there are: book (`},
 		{"parameter", show(inspect.Filter{Parameter: "town"}), `fault at the parameter "town"; there are: `},
+		{"round", list(inspect.TreeFilter{Round: &seven}), `policy of the round "7"; there are: 0 (`},
 		{"kind of pair", list(inspect.TreeFilter{Kind: "tool"}), `kind "tool"; there are: value (2)`},
 		{"reason", list(inspect.TreeFilter{Reason: "small"}), `dropped for "small"; there are: rejected_viable (`},
 		{"type in trees", list(inspect.TreeFilter{ErrorType: "none"}), `"none"; there are: `},

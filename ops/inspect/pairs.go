@@ -170,6 +170,34 @@ func (r *Run) roundPairs(ctx context.Context, round int, wanted func(string) boo
 	return out, nil
 }
 
+// uses says whether a pair was trained on, as Pair does.
+type uses struct {
+	trained   bool
+	untrained string
+}
+
+// markTrained marks pairs of one tree. Which are duplicates depends on all of the round, which are read once.
+func (r *Run) markTrained(ctx context.Context, round int, pairs []Pair) error {
+	if len(pairs) == 0 || r.policy(round+1) == nil {
+		return nil
+	}
+	if r.uses[round] == nil {
+		all, err := r.Pairs(ctx, round, false)
+		if err != nil {
+			return err
+		}
+		r.uses[round] = map[string]uses{}
+		for _, p := range all {
+			r.uses[round][p.ID] = uses{p.Trained, p.Untrained}
+		}
+	}
+	for i := range pairs {
+		u := r.uses[round][pairs[i].ID]
+		pairs[i].Trained, pairs[i].Untrained = u.trained, u.untrained
+	}
+	return nil
+}
+
 // trainer marks the pairs of a round as the update took them; it must see all of them, in order. The rules are those
 // of the update: pairs of another policy are left out, and duplicates.
 func (r *Run) trainer(round int) func(*Pair) {

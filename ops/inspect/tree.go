@@ -127,6 +127,9 @@ func (r *Run) grow(ctx context.Context, example string, round int, nodes []schem
 	if err != nil {
 		return nil, err
 	}
+	if err := r.markTrained(ctx, round, pairs); err != nil {
+		return nil, err
+	}
 	t.Pairs = append(t.Pairs, pairs...)
 	for _, p := range pairs {
 		if p.Reason == "" && p.ChosenNode >= 0 && p.RejectedNode >= 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"itool/schemas"
 )
@@ -63,16 +64,19 @@ func (f TreeFilter) wants(s *TreeSummary) bool {
 }
 
 // Trees lists the trees that a filter finds. *NoAnswersError: there are none at all yet. *NotThereError: the filter
-// asks for a type, a kind or a reason that no tree has.
+// asks for a round that the run does not have, or
+// for a type, a kind or a reason that no tree has.
 func (r *Run) Trees(ctx context.Context, f TreeFilter) (*Trees, error) {
 	out := &Trees{Schema: SchemaTrees, Run: r.Name, Trees: []TreeSummary{}}
-	any, there := false, words{}
+	any, there, rounds := false, words{}, map[string]int{}
 	for _, p := range r.Policies {
 		keys, err := r.trees(ctx, p.Round)
 		if err != nil {
 			return nil, err
 		}
-		any = any || len(keys) > 0
+		if len(keys) > 0 {
+			any, rounds[strconv.Itoa(p.Round)] = true, len(keys)
+		}
 		if f.Round != nil && *f.Round != p.Round {
 			continue
 		}
@@ -102,6 +106,9 @@ func (r *Run) Trees(ctx context.Context, f TreeFilter) (*Trees, error) {
 	}
 	if !any {
 		return nil, &NoAnswersError{r.Name, schemas.PartTrain}
+	}
+	if f.Round != nil && r.policy(*f.Round) == nil {
+		return nil, &NotThereError{r.Name, "policy of the round", strconv.Itoa(*f.Round), rounds}
 	}
 	if err := there.check(r, f); err != nil {
 		return nil, err
