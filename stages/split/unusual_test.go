@@ -61,6 +61,15 @@ func TestUnusual(t *testing.T) {
 			[]want{{"bad_row it looks like a row of openai, but the file begins with rows of xlam", nil, ""}}},
 		{"a query among chats", format.Glaive, `{"query": "q", "tools": "[]", "answers": "[]"}`, nil,
 			[]want{{"bad_row it looks like a row of xlam, but the file begins with rows of glaive", nil, ""}}},
+		{"two answers", format.APIBank, `{"instruction": "API descriptions:\n{\"name\": \"f\"}", "input": "User: ` +
+			`q\n", ` +
+			`"expected_output": "AI: a", "output": "AI: b"}`, nil,
+			[]want{{"bad_row output: the row has expected_output, too", nil, ""}}},
+		{"an answer of another table", format.APIBank, `{"instruction": "API descriptions:\n{\"name\": \"f\"}", ` +
+			`"input": "User: q\n", "expected_output": null, "output": "AI: b"}`, nil, []want{{"", nil, "b"}}},
+		{"two questions", format.ToolRL, `{"instruction": "Help.", "input": "<user> a </user>", "output": "x", ` +
+			`"prompt": [{"role": "user", "content": "<user> b </user>"}], "reward_model": {"ground_truth": "y"}}`, nil,
+			[]want{{"bad_row instruction: the row has prompt, too", nil, ""}}},
 		// Texts of calls that say more than a call holds.
 		{"a name twice", format.OpenAI, messages(ask, says("[find_order(order_id='1', order_id='2')]")), nil,
 			[]want{{"bad_answer an argument that is not given yet", nil, ""}}},

@@ -27,8 +27,10 @@ func (im *importer) apiBank(in fields) (row Row, err error) {
 		return row, err
 	}
 	key := "expected_output"
-	if len(in.get(key)) == 0 {
+	if !in.has(key) && in.has("output") {
 		key = "output"
+	} else if in.has("output") && !sameJSON(in.get(key), in.get("output")) {
+		return row, fail(BadRow, "output", "the row has expected_output, too, and they differ: which is to be learnt?")
 	}
 	answer, err := text(key, in.get(key))
 	if err != nil {

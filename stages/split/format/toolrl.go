@@ -66,6 +66,11 @@ func rlTexts(in fields) (instruction, dialogue, answer string, err error) {
 		}
 		return instruction, dialogue, answer, nil
 	}
+	for _, key := range []string{"instruction", "input", "output"} {
+		if in.has(key) {
+			return "", "", "", fail(BadRow, key, "the row has prompt, too: which of them is to be learnt?")
+		}
+	}
 	turns, err := list("prompt", in.get("prompt"))
 	if err != nil {
 		return "", "", "", err
