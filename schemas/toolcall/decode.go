@@ -19,11 +19,14 @@ import "strings"
 // None of them makes a wrong answer pass the check.
 //
 // The error is a *SyntaxError, or says which operation has no value.
-func Decode(raw string) ([]Call, error) { return decode(raw, false) }
+func Decode(raw string) ([]Call, error) {
+	calls, _, err := decode(raw, false)
+	return calls, err
+}
 
 // decode keeps the positional arguments of the outer calls if it is told so. They have the
-// name "".
-func decode(raw string, positional bool) ([]Call, error) {
+// name "". lost names an argument or a key that stands there twice; its last value holds.
+func decode(raw string, positional bool) (calls []Call, lost string, err error) {
 	text := strings.Trim(raw, "`\n ")
 	shift := strings.Index(raw, text)
 	if !strings.HasPrefix(text, "[") {
@@ -34,44 +37,50 @@ func decode(raw string, positional bool) ([]Call, error) {
 	}
 	c, err := newCursor(text)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	c.shift = shift
 	list, err := c.expression()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if c.trivia(); !c.end() {
-		return nil, c.want("the end")
+		return nil, "", c.want("the end")
 	}
 	if list.form != listForm {
-		return nil, &SyntaxError{Offset: list.pos, Want: "a list of calls", Got: "another expression"}
+		return nil, "", &SyntaxError{Offset: list.pos, Want: "a list of calls", Got: "another expression"}
 	}
 	return decodeCalls(list, positional)
 }
 
-func decodeCalls(list *node, positional bool) ([]Call, error) {
-	d := decoder{once: positional}
-	calls := make([]Call, 0, len(list.kids))
+func decodeCalls(list *node, positional bool) (calls []Call, lost string, err error) {
+	d := decoder{}
+	calls = make([]Call, 0, len(list.kids))
 	for _, kid := range list.kids {
 		if kid.form != callForm {
-			return nil, &SyntaxError{Offset: kid.pos, Want: "a call", Got: "another expression"}
+			return nil, "", &SyntaxError{Offset: kid.pos, Want: "a call", Got: "another expression"}
 		}
 		call, err := d.call(kid)
 		if err == nil && positional {
 			call.Args, err = d.positional(kid, call.Args)
 		}
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		calls = append(calls, call)
 	}
-	return calls, nil
+	return calls, d.lost, nil
 }
 
 type decoder struct {
 	evaluator
-	once bool // a name or key that is given twice is an error; else its last value holds, as in Python
+	lost string // the first name or key that is given twice: its last value holds, as in Python
+}
+
+func (d *decoder) repeated(name string) {
+	if d.lost == "" {
+		d.lost = "a second " + name
+	}
 }
 
 func (d *decoder) call(n *node) (Call, error) {
@@ -87,9 +96,7 @@ func (d *decoder) call(n *node) (Call, error) {
 			name = "**"
 		}
 		if i, given := at[name]; given {
-			if d.once {
-				return call, &SyntaxError{Offset: arg.value.pos, Want: "an argument that is not given yet", Got: name}
-			}
+			d.repeated(name)
 			call.Args[i].Value = v
 			continue
 		}
@@ -199,9 +206,7 @@ func (d *decoder) dict(n *node) (Value, error) {
 		}
 		hash := hashKey(key)
 		if j, given := at[hash]; given {
-			if d.once {
-				return dict, &SyntaxError{Offset: n.kids[i].pos, Want: "a key that is not given yet", Got: key.Short()}
-			}
+			d.repeated(key.Short())
 			dict.Pairs[j].Value = value
 			continue
 		}

@@ -53,7 +53,7 @@ func DecodeEdition(raw string, edition Edition) ([]Call, error) {
 	list, err := c.answerOf()
 	var calls []Call
 	if err == nil {
-		calls, err = decodeCalls(list, false)
+		calls, _, err = decodeCalls(list, false)
 	}
 	if err == nil && c.loose || err != nil && c.unsure {
 		return nil, unsure(err)

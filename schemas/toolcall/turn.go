@@ -16,8 +16,8 @@ type Turn struct {
 	// After is text behind the calls or between them, which only Hermes allows. The programs
 	// that serve such models ignore it, and Print does not write it.
 	After string
-	// Lost names what calls as JSON say and Calls do not hold: a key that stands there twice, or a
-	// field beside name and arguments. "": nothing.
+	// Lost names what calls say and Calls do not hold: an argument or a key that stands there twice,
+	// or, in JSON, a field beside name and arguments. "": nothing.
 	Lost string
 	// Literal: a call is written as Python's literal instead of JSON, which few programs read.
 	Literal bool
@@ -76,7 +76,7 @@ func (f Format) ReadTurn(answer string) (Turn, error) {
 		t, err = readLlama(rest[max(at, 0):])
 		t.Words = rest[:max(at, 0)]
 	default:
-		if t.Calls, err = readPythonic(rest); err != nil && at > 0 {
+		if t, err = readPythonic(rest); err != nil && at > 0 {
 			t.Words = rest[:at]
 			t.Calls, err = Parse(rest[at:])
 		}
@@ -134,19 +134,18 @@ func bracketLine(text string) int {
 }
 
 // readPythonic is Read, but it keeps positional arguments, with the name "".
-func readPythonic(answer string) ([]Call, error) {
-	calls, err := Parse(answer)
-	if err == nil {
-		return calls, nil
+func readPythonic(answer string) (t Turn, err error) {
+	if t.Calls, err = Parse(answer); err == nil {
+		return t, nil
 	}
-	lenient, lenientErr := decode(answer, true)
+	calls, lost, lenientErr := decode(answer, true)
 	if lenientErr == nil {
-		return lenient, nil
+		return Turn{Calls: calls, Lost: lost}, nil
 	}
 	if offsetOf(lenientErr) > offsetOf(err) {
-		return nil, lenientErr
+		return Turn{}, lenientErr
 	}
-	return nil, err
+	return Turn{}, err
 }
 
 // ReadTurn reads an answer in the format that FormatOf finds.

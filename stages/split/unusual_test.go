@@ -72,9 +72,9 @@ func TestUnusual(t *testing.T) {
 			[]want{{"bad_row instruction: the row has prompt, too", nil, ""}}},
 		// Texts of calls that say more than a call holds.
 		{"a name twice", format.OpenAI, messages(ask, says("[find_order(order_id='1', order_id='2')]")), nil,
-			[]want{{"bad_answer an argument that is not given yet", nil, ""}}},
+			[]want{{"bad_answer a second order_id", nil, ""}}},
 		{"a key twice in an argument", format.OpenAI, messages(ask, says("[find_order({'a': 1, 'a': 2})]")), nil,
-			[]want{{"bad_answer a key that is not given yet", nil, ""}}},
+			[]want{{"bad_answer a second 'a'", nil, ""}}},
 		{"a key twice in a text to convert", format.OpenAI, messages(ask,
 			says(`{"name": "find_order", "parameters": {"order_id": "1", "order_id": "2"}}`)), nil,
 			[]want{{"bad_answer a call cannot hold: \"a second order_id\"", nil, ""}}},
