@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"itool/broker"
 	"itool/broker/embed"
@@ -66,6 +67,10 @@ const (
 	NoPort  = 0  // only this process reaches it: for a look that must not disturb
 	AnyPort = -1 // a free one, so that others can watch a run
 )
+
+// ownPatience limits one exchange with the broker in this process. Where it is slow, this machine is: to give up
+// would end a run that only has to wait.
+const ownPatience = 30 * time.Second
 
 // HasRuns tells whether dir is a folder that OpenFolder has made. A folder that only has one named broker, such as
 // this project's source, is none: nothing may be written there.
@@ -127,7 +132,9 @@ func OpenFolder(ctx context.Context, dir string, port int, log *slog.Logger, opt
 			return nil, err
 		}
 	}
-	b, err := broker.Connect(ctx, broker.Config{InProcess: server, Token: cfg.Token, Name: "itool", Log: log})
+	b, err := broker.Connect(ctx, broker.Config{
+		InProcess: server, Token: cfg.Token, Timeout: ownPatience, Name: "itool", Log: log,
+	})
 	if err != nil {
 		server.Shutdown()
 		return nil, err
