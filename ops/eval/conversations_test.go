@@ -17,6 +17,7 @@ import (
 
 	"itool/ops/eval"
 	"itool/ops/job"
+	"itool/schemas/toolcall"
 	"itool/schemas/toolcall/bfcl/multiturn"
 	"itool/stages/evaluate/bfcl"
 	"itool/stages/evaluate/converse"
@@ -216,7 +217,7 @@ func TestLocalConversations(t *testing.T) {
 	long := strings.Repeat("long ", policytest.ContextLength)
 	files := loadAll(t, eval.Options{}, talks(t, "hello", long, "bye", "a"))
 	run := func(atOnce int) string {
-		local := eval.NewLocal(p, 8)
+		local := eval.NewLocal(p, toolcall.Pythonic, 8)
 		stop := job.Until(context.Background(), func(ctx context.Context) error { local.Run(ctx); return nil })
 		defer func() { _ = stop() }()
 		path := t.TempDir()

@@ -18,6 +18,7 @@ import (
 	"itool/ops/eval"
 	"itool/ops/job"
 	"itool/schemas"
+	"itool/schemas/toolcall"
 	"itool/schemas/toolcall/bfcl/multiturn"
 	"itool/stages/evaluate/converse"
 	"itool/stages/policy"
@@ -343,7 +344,7 @@ func TestLocal(t *testing.T) {
 	}
 	files := load(t)
 	run := func(atOnce int) string {
-		local := eval.NewLocal(p, 8)
+		local := eval.NewLocal(p, toolcall.Pythonic, 8)
 		stop := job.Until(context.Background(), func(ctx context.Context) error { local.Run(ctx); return nil })
 		defer func() { _ = stop() }()
 		path := t.TempDir()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"itool/schemas/toolcall"
 	"itool/schemas/toolcall/bfcl/multiturn"
@@ -17,16 +18,25 @@ import (
 type Local struct {
 	p         *policy.Policy
 	batcher   *policy.Batcher
-	calls     toolcall.Format // that the chat template asks for
+	calls     toolcall.Format // in which the model writes its calls
 	maxTokens int
 }
 
 // AtOnce is the number of questions that Local answers in one batch.
 const AtOnce = 32
 
-// NewLocal answers greedily, with at most maxTokens tokens.
-func NewLocal(p *policy.Policy, maxTokens int) *Local {
-	return &Local{p, policy.NewBatcher(p, 2*AtOnce, 0), toolcall.FormatOfTemplate(p.Template()), maxTokens}
+// NewLocal answers greedily, with at most maxTokens tokens. calls is the format in which p writes its calls.
+func NewLocal(p *policy.Policy, calls toolcall.Format, maxTokens int) *Local {
+	return &Local{p, policy.NewBatcher(p, 2*AtOnce, 0), calls, maxTokens}
+}
+
+// WantTools tells whether a question of the files has tools.
+func WantTools(files []File) bool {
+	return slices.ContainsFunc(files, func(f File) bool {
+		return slices.ContainsFunc(f.Cases, func(c Case) bool {
+			return c.Entry != nil || !slices.Contains([]string{"", "[]"}, c.Example.Tools)
+		})
+	})
 }
 
 // Run computes until ctx ends.
@@ -105,5 +115,12 @@ func (l *Local) inNotation(text, category string) string {
 
 var _ Model = (*Local)(nil)
 
-// Digest stands for the weights and the chat template: with the same ones a question has the same answer.
-func (l *Local) Digest() string { return l.p.TemplateHash()[:12] + l.p.Model().Fingerprint() }
+// Digest stands for the weights, the chat template and, if the template asks for another one, the format of calls: with
+// the same ones a question has the same answer.
+func (l *Local) Digest() string {
+	digest := l.p.TemplateHash()[:12] + l.p.Model().Fingerprint()
+	if l.calls != toolcall.FormatOfTemplate(l.p.Template()) {
+		digest += string(l.calls)
+	}
+	return digest
+}

@@ -12,6 +12,7 @@ import (
 	"itool/ops/eval"
 	"itool/ops/job"
 	"itool/schemas"
+	"itool/stages/split"
 )
 
 // evalCmd is `itool eval`: ask a model the questions of a benchmark, and judge its answers.
@@ -28,6 +29,7 @@ type evalCmd struct {
 	RunName       string `name:"run" placeholder:"NAME" help:"Ask a policy of this run."`
 	Round         int    `default:"-2" min:"-1" placeholder:"ROUND" help:"${policy_round}"`
 	ToolsIn       string `enum:"template,system" default:"template" help:"${serve_tools_in}"`
+	Calls         string `enum:"auto,pythonic,hermes,llama_json" default:"auto" help:"${serve_calls}"`
 	Weights       string `enum:"auto,float32,stored,int8" default:"auto" help:"${serve_weights}"`
 	Endpoint      string `placeholder:"URL" help:"${eval_endpoint}"`
 	EndpointModel string `placeholder:"NAME" help:"With --endpoint: the model's name there."`
@@ -157,19 +159,36 @@ func (c *evalCmd) answers(ctx context.Context, a *app, files []eval.File) (given
 		from := eval.Origin{Model: c.EndpointModel, Digest: c.Endpoint, MaxTokens: c.MaxTokens}
 		return c.ask(ctx, a, m, from, files, cmp.Or(c.AtOnce, 8))
 	}
-	s := policyFlags{
-		target: c.target, RunName: c.RunName, Round: c.Round, Model: c.Model, Adapter: c.Adapter, Weights: c.Weights,
-		Calls: "auto", ToolsIn: c.ToolsIn,
-	}
-	p, name, err := s.open(ctx, a, 0)
+	local, name, err := c.local(ctx, a, files)
 	if err != nil {
 		return given, err
 	}
-	local := eval.NewLocal(p, c.MaxTokens)
 	stop := job.Until(context.WithoutCancel(ctx), func(ctx context.Context) error { local.Run(ctx); return nil })
 	defer func() { err = errors.Join(err, stop()) }()
 	from := eval.Origin{Model: name, Digest: local.Digest(), MaxTokens: c.MaxTokens}
 	return c.ask(ctx, a, local, from, files, eval.AtOnce)
+}
+
+// local opens the model. One that would not be shown the tools, or whose calls nothing here reads, is refused: all its
+// answers would count as wrong.
+func (c *evalCmd) local(ctx context.Context, a *app, files []eval.File) (*eval.Local, string, error) {
+	s := policyFlags{
+		target: c.target, RunName: c.RunName, Round: c.Round, Model: c.Model, Adapter: c.Adapter, Weights: c.Weights,
+		Calls: c.Calls, ToolsIn: c.ToolsIn,
+	}
+	p, name, err := s.open(ctx, a, 0)
+	if err != nil {
+		return nil, "", err
+	}
+	if !p.Probe().Tools.Written && eval.WantTools(files) {
+		return nil, "", coded(exitUsage, "%s: the chat template leaves out tools: --tools-in system writes them into "+
+			"the system message", name)
+	}
+	calls, err := split.CallFormat(p, split.Config{CallFormat: s.Calls})
+	if err != nil {
+		return nil, "", coded(exitUsage, "%s: %w; here --calls names the format", name, err)
+	}
+	return eval.NewLocal(p, calls, c.MaxTokens), name, nil
 }
 
 // ask fills the folder of answers.
