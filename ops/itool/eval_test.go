@@ -32,8 +32,8 @@ func TestEval(t *testing.T) {
 	foreign := filepath.Dir(write("foreign/other_result.json", `{"id": "0-0", "result": ""}`))
 	noTools := writeBase(t, filepath.Join(dir, "1"), toolless)
 	noFormat := writeBase(t, filepath.Join(dir, "2"), func(name string, data []byte) []byte {
-		return bytes.Replace(toolless(name, data), []byte("{% for"), []byte("{% if tools %}<|system|>{{ tools | tojson }} "+
-			"Call them behind [TOOL_CALLS].<|end|>{% endif %}{% for"), 1)
+		return bytes.Replace(toolless(name, data), []byte("{% for"), []byte("{% if tools %}<|system|>"+
+			"{{ tools | tojson }} Call them behind [TOOL_CALLS].<|end|>{% endif %}{% for"), 1)
 	})
 	for _, c := range []struct {
 		args string
@@ -49,7 +49,7 @@ func TestEval(t *testing.T) {
 		{"--model " + noTools, exitUsage, []string{"leaves out tools: --tools-in system writes them"}},
 		{"--model " + noTools + " --tools-in system --max-tokens 4", 0, []string{"0.0 %"}},
 		{"--model " + noFormat, exitUsage, []string{`calls behind "[TOOL_CALLS]"`, "here --calls names the format"}},
-		{"--model " + noFormat + " --calls hermes --max-tokens 4 --out " + filepath.Join(dir, "2"), 0, []string{"0.0 %"}},
+		{"--model " + noFormat + " --calls hermes --max-tokens 4 --out hermes", 0, []string{"0.0 %"}},
 		{"--endpoint http://127.0.0.1:1/v1", exitUsage, []string{"--endpoint-model is missing"}},
 		{"--endpoint 127.0.0.1 --endpoint-model m", exitUsage, []string{"--endpoint: ", "want http://"}},
 		{"--answers " + good + " --bench bfcl", exitUsage, []string{"say with --data where the benchmark lies"}},
