@@ -120,7 +120,7 @@ func TestHostileLengths(t *testing.T) {
 		start := time.Now()
 		source.Java(in)
 		source.JavaScript(in)
-		if d := time.Since(start); d > 30*time.Second {
+		if d := time.Since(start); d > 3*time.Minute { // it takes tenths of a second, quadratic time many minutes
 			t.Errorf("%s took %v", name, d)
 		}
 	}
