@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -89,17 +90,26 @@ func won(d *stats.Difference) string {
 	return fmt.Sprintf("%d, %d", d.Won, d.Lost)
 }
 
-// signedErrors says how the counts of each type of error changed from the first policy to the last; "": nothing
-// to compare, or no change. A type that came is as much a part of the result as one that went.
+// signedErrors says how the counts of each type of error changed from the warm-up to the last policy, as the page does;
+// "": nothing to compare, or no change. A type that came is as much a part of the result as one that went.
 func (r *Report) signedErrors() string {
 	first, last := r.firstEvaluated(), r.lastChanged()
+	for i := range r.Policies { // the base makes errors of another kind
+		if p := &r.Policies[i]; p.Round == 0 && p.Accuracy != nil && p != last {
+			first = p
+		}
+	}
 	if first == nil || last == nil || first == last {
 		return ""
 	}
-	var parts []string
 	types, _ := r.ErrorTypes()
+	change := func(t string) int { return last.Accuracy.Errors[t] - first.Accuracy.Errors[t] }
+	slices.SortStableFunc(types, func(a, b string) int {
+		return cmp.Compare(max(change(b), -change(b)), max(change(a), -change(a)))
+	})
+	var parts []string
 	for _, t := range types {
-		if d := last.Accuracy.Errors[t] - first.Accuracy.Errors[t]; d != 0 {
+		if d := change(t); d != 0 {
 			parts = append(parts, minus(fmt.Sprintf("%s %+d", Plain(t), d)))
 		}
 	}

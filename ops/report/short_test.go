@@ -15,7 +15,7 @@ func TestShort(t *testing.T) {
 		good.Policies[i].Accuracy.Parts = []string{"test", "validation"}
 		good.Policies[i].Accuracy.Gain = difference(-0.05, -0.1, 0.2)
 	}
-	good.Policies[0].Accuracy.Errors = map[string]int{"parameter value": 59, "tool name": 9, "stays": 1}
+	good.Policies[1].Accuracy.Errors = map[string]int{"parameter value": 59, "tool name": 9, "stays": 1}
 	good.Policies[8].Accuracy.Errors = map[string]int{"tool name": 8, "code syntax": 11, "stays": 1}
 	long := evaluated("running", 1, nil)
 	long.Stalled = strings.Repeat("the stream is full and waits for a person who gives it more room ", 4)
@@ -28,7 +28,7 @@ func TestShort(t *testing.T) {
 			"The rounds helped: +22 points (11 to 33)", "  base      50 % (40 to 60)", "  round 7   50 % ",
 			"−5 (−10 to 20)",
 			"of 100 test + validation rows that want a call",
-			"parameter value −59, tool name −1, code syntax +11",
+			"errors, warm-up to round 7: parameter value −59, code syntax +11, tool name −1",
 			"next: take the adapter: itool export r1 --out adapter",
 			"itool report r1 --full", "itool examples r1 --wrong",
 		}},

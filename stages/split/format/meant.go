@@ -17,8 +17,7 @@ func (f fields) means(of, key string) error {
 	}
 	if of == "row" && listsTools(value) {
 		return fail(BadRow, shorten(key, 40), "it seems to list tools, and prompts would not show them: name it "+
-			"as tools "+
-			"in split.columns; if it says nothing in this file, name it in split.ignore_keys")
+			"as tools in split.columns; if it says nothing in this file, name it in split.ignore_keys")
 	}
 	return nil
 }
