@@ -18,8 +18,9 @@ var (
 	// A call as agents of ReAct and authors of datasets write it: Action: f ⏎ Action Input: {…}, and
 	// {"tool": "f", "args": …}.
 	agentCall = regexp.MustCompile(`(?m)^\s*Action:.*\n+\s*Action Input:|` +
-		`\{\s*"(?:tool|tool_name|function|function_name|api|api_name|action)"\s*:\s*"[^"]*"\s*,\s*` +
-		`"(?:args|arguments|tool_args|params|parameters|kwargs|input|tool_input|action_input)"\s*:`)
+		`\{\s*"(?:tool|tool_name|function|function_name|api|api_name|action)"\s*:\s*"[\w.:/-]*"\s*,\s*"` +
+		`(?:(?:args|arguments|tool_args|kwargs|tool_input|action_input)"\s*:|` +
+		`(?:params|parameters|input)"\s*:\s*"?\s*\{)`)
 )
 
 // IsProse reports whether an answer is a refusal, a question or a statement: it has words,
