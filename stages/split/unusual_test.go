@@ -42,6 +42,9 @@ func TestUnusual(t *testing.T) {
 			`[{"function": `+
 			`{"name": "find_order"}, "arguments": {"order_id": "W0"}}]}`), nil,
 			[]want{{"bad_row messages[1].tool_calls[0].arguments: it stands beside function", nil, ""}}},
+		{"the same arguments as a text", format.OpenAI, messages(ask, `{"role": "assistant", "tool_calls": [{`+
+			`"arguments": {"order_id": "W0"}, "function": `+orderCall+`}]}`), nil,
+			[]want{{"", nil, hermes(`{"order_id": "W0"}`)}}},
 		{"two names", format.OpenAI, messages(ask, `{"role": "assistant", "tool_calls": [{"name": "g", "function": `+
 			orderCall+`}]}`), nil, []want{{"bad_row messages[1].tool_calls[0].name: it stands beside function", nil,
 			""}}},
@@ -124,6 +127,19 @@ func TestUnusual(t *testing.T) {
 			`"x", ` +
 			`"is_train": true, "ignore": false, "loss_weight": 1.0, "masked": null}], "train_split": 3}`, nil,
 			[]want{{"", nil, "x"}}},
+		{"marks of what happens anyway", format.OpenAI, `{"messages": [{"role": "user", "content": "q", "is_train": ` +
+			`false, "use_loss": 0}, {"role": "assistant", "content": "x", "is_train": "True"}]}`, nil,
+			[]want{{"", nil, "x"}}},
+		{"a turn of the user to be left out", format.OpenAI, `{"messages": [{"role": "user", "content": "q", ` +
+			`"to_ignore": true}, ` + says("x") + `]}`, nil,
+			[]want{{"bad_row messages[0].to_ignore: it seems to say what is learnt", nil, ""}}},
+		{"measured losses and weights", format.OpenAI, `{"messages": [` + ask + `, ` + says("x") +
+			`], "weight_kg": 70.5, "eval_loss": 0.7, "avgLoss": 2}`, nil, []want{{"", nil, "x"}}},
+		{"tools beside those of the prompt", format.OpenAI, `{"messages": [` + ask + `, ` + says("x") +
+			`], "tools": ` + orderTools + `, "orig_tools": ` + orderTools + `}`, nil,
+			[]want{{"", []string{"find_order"}, "x"}}},
+		{"models are no tools", format.OpenAI, `{"messages": [` + ask + `, ` + says("x") + `], "models": [{"name": ` +
+			`"m", "parameters": {"temperature": 0.1}}]}`, nil, []want{{"", nil, "x"}}},
 		{"tools under another name", format.OpenAI, `{"messages": [` + ask + `, ` + says("x") + `], "apis": ` +
 			orderTools + `}`,
 			nil, []want{{"bad_row apis: it seems to list tools", nil, ""}}},
@@ -173,6 +189,12 @@ func TestUnusual(t *testing.T) {
 			nil, ""}}},
 		{"a result of no call", format.OpenAI, both(`{"role": "assistant", ` + two + `}, {"role": "tool", ` +
 			`"tool_call_id": "z", "content": "2"}`), nil, []want{{"bad_row no call before it that waits", nil, ""}}},
+		{"a second result of a call", format.OpenAI, both(`{"role": "assistant", ` + two + `}, ` +
+			`{"role": "tool", "tool_call_id": "a", "content": "1"}, ` +
+			`{"role": "tool", "tool_call_id": "b", "content": "2"}, ` +
+			`{"role": "tool", "tool_call_id": "b", "content": "3"}, ` + says("x")), nil,
+			[]want{{"", nil, hermes(`{"order_id": "1"}`) + "\n<tool_call>\n{\"name\": \"other\", \"arguments\": " +
+				"{}}\n</tool_call>"}, {"", []string{"3"}, "x"}}},
 		{"ids that say nothing", format.OpenAI, both(`{"role": "assistant", ` + two + `}, {"role": "tool", ` +
 			`"tool_call_id": "z", "content": "2"}, ` + says("x")),
 			map[string]any{"ignore_keys": []string{"tool_call_id"}},

@@ -56,12 +56,20 @@ func (f fields) onlyWraps(function json.RawMessage) error {
 		return err
 	}
 	for _, key := range []string{"name", "arguments", "parameters"} {
-		if f.has(key) && !sameJSON(f.get(key), inner.get(key)) {
+		if f.has(key) && !sameJSON(unpacked(f.get(key)), unpacked(inner.get(key))) {
 			return fail(BadRow, f.at(key), "it stands beside function, which says something else: "+
 				"write it into function")
 		}
 	}
 	return nil
+}
+
+// unpacked is the JSON that a text holds; other values stay.
+func unpacked(raw json.RawMessage) json.RawMessage {
+	if s, err := text("", raw); err == nil && json.Valid([]byte(s)) {
+		return json.RawMessage(s)
+	}
+	return raw
 }
 
 func sameJSON(a, b json.RawMessage) bool {

@@ -61,7 +61,7 @@ func (w *waiting) result(f fields) error {
 		return fail(BadRow, f.at(key), "%q answers a later call than the next one: "+
 			"prompts show no ids, so the results must be in the order of the calls", shorten(said, 60))
 	case key == "name": // programs name results as they like
-	case w.ids:
+	case w.ids && len(w.calls) > 0:
 		return fail(BadRow, f.at(key), "no call before it that waits for its result has the id %q; "+
 			"if the ids say nothing in this file, name tool_call_id in split.ignore_keys", shorten(said, 60))
 	default:
