@@ -192,7 +192,8 @@ func checkServerVersion(version string) error {
 
 // openOrCreate opens a stream, consumer or bucket, and creates it if open answers with
 // the error missing. Several callers may do so at once. On a cluster the answer to a
-// creation can get lost, so it tries again until the time of one call is over.
+// creation can get lost, and the node that we are connected to may not have heard yet of what
+// was created, so it tries again until the time of one call is over.
 func openOrCreate[T any](
 	ctx context.Context, b *Broker, missing error, open, create func(context.Context) (T, error),
 ) (T, error) {
@@ -205,7 +206,7 @@ func openOrCreate[T any](
 			v, err = create(try)
 		}
 		stop()
-		again := b.mayPass(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
+		again := b.mayPass(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, missing)
 		if !again || !pause(c) {
 			return v, err
 		}

@@ -204,8 +204,8 @@ func TestWrongInput(t *testing.T) {
 		},
 		{name: "unknown flag", rows: 4, args: []string{"--sett", "x"}, code: exitUsage, want: []string{"--sett"}},
 		{
-			name: "a name that no broker accepts", rows: 4, args: []string{"--name", "a b"}, code: exitError,
-			want: []string{"run name", "A-Z"},
+			name: "a name that no broker accepts", rows: 4, args: []string{"--name", "a b"}, code: exitUsage,
+			want: []string{"--name", "A-Z"},
 		},
 	}
 	for _, c := range cases {
