@@ -360,7 +360,7 @@ func deletedRun(t *testing.T, s Server) {
 	}
 	_, err = b.Get(ctx, a)
 	wantErr(t, "get", err, broker.ErrNoRun)
-	for err = broker.ErrEmpty; errors.Is(err, broker.ErrEmpty); { // on a cluster the consumer hears of it a moment later
+	for err = broker.ErrEmpty; errors.Is(err, broker.ErrEmpty); { // on a cluster it hears of it a moment later
 		_, err = p.Next(ctx)
 	}
 	wantErr(t, "next", err, broker.ErrNoRun)
