@@ -109,8 +109,7 @@ func (s said) prose(unread error, tools []toolcall.Tool) said {
 		s.reason, s.err = BadAnswer, errors.New("a list of no calls: write prose where no call is wanted")
 	case !toolcall.IsProse(s.text):
 		s.reason, s.err = BadAnswer, fmt.Errorf("neither calls nor prose (calls are tool_calls, or in the text "+
-			"[f(a=1)], "+
-			"<tool_call>{…}</tool_call> or {\"name\": …, \"parameters\": …}): %w", unread)
+			"[f(a=1)], <tool_call>{…}</tool_call> or {\"name\": …, \"parameters\": …}): %w", unread)
 	case fenced(s.text, tools):
 		s.reason, s.err = BadAnswer, errors.New("it is a block of code that calls a tool: write the call as tool_calls")
 	}

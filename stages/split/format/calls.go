@@ -138,7 +138,7 @@ func arguments(field string, raw json.RawMessage) ([]toolcall.Arg, error) {
 	if kind(raw) == "nothing" {
 		return nil, nil
 	}
-	if err := eachOnce(field, raw); err != nil {
+	if err := eachOnce(BadRow, field, raw); err != nil {
 		return nil, err
 	}
 	v, err := toolcall.FromJSON(raw)

@@ -148,28 +148,9 @@ func (k Keys) twin(key string) string {
 }
 
 // eachOnce refuses JSON that has a key twice, at any depth: one of its values would be lost.
-func eachOnce(field string, raw json.RawMessage) error {
-	switch kind(raw) {
-	case "an object":
-		f, err := object(field, raw)
-		if err != nil {
-			return err
-		}
-		for _, key := range f.keys {
-			if err := eachOnce(f.at(key), f.get(key)); err != nil {
-				return err
-			}
-		}
-	case "a list":
-		all, err := list(field, raw)
-		if err != nil {
-			return err
-		}
-		for i, item := range all {
-			if err := eachOnce(fmt.Sprintf("%s[%d]", field, i), item); err != nil {
-				return err
-			}
-		}
+func eachOnce(problem Problem, field string, raw json.RawMessage) error {
+	if key := toolcall.RepeatedKey(raw); key != "" {
+		return fail(problem, field, "%q stands there twice", shorten(key, 40))
 	}
 	return nil
 }
@@ -191,11 +172,12 @@ func checkTools(field string, raw json.RawMessage) error {
 		return fail(BadTools, field, "want a JSON array of tools, got %s", kind(raw))
 	}
 	for i, tool := range list {
+		place := fmt.Sprintf("%s[%d]", field, i)
 		if kind(tool) != "an object" {
-			return fail(BadTools, fmt.Sprintf("%s[%d]", field, i), "a tool must be an object, got %s", kind(tool))
+			return fail(BadTools, place, "a tool must be an object, got %s", kind(tool))
 		}
-		if key := toolcall.RepeatedKey(tool); key != "" {
-			return fail(BadTools, fmt.Sprintf("%s[%d]", field, i), "%q stands there twice", shorten(key, 40))
+		if err := eachOnce(BadTools, place, tool); err != nil {
+			return err
 		}
 	}
 	return nil
