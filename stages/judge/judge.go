@@ -167,40 +167,61 @@ func Greedy(
 	return Answer(ctx, own, p, exs, policy.Request{MaxTokens: maxTokens})
 }
 
-// Answer draws one answer per example as req says and judges it, in order. Example i
-// draws with seed req.Seed + i. own, unless it is nil, decides what is right. An error is
-// the engine's, such as policy.ErrTooLong, the judge's, or comes from an example that
-// cannot be judged.
+// Answer draws one answer per example as req says and judges it, in order: AnswerEach with one request.
 func Answer(
 	ctx context.Context, own stages.Judge, p *policy.Policy, exs []schemas.Example, req policy.Request,
 ) ([]schemas.Verdict, error) {
-	prompts := make([][]int32, len(exs))
-	for i := range exs {
-		prompts[i] = exs[i].PromptIDs
-	}
-	draws, err := p.Generate(ctx, prompts, req)
+	out, err := AnswerEach(ctx, own, p, exs, []policy.Request{req})
 	if err != nil {
 		return nil, err
 	}
-	out := make([]schemas.Verdict, len(exs))
+	return out[0], nil
+}
+
+// AnswerEach draws one answer per example and request, and judges it: by request, in the order of the examples. Example
+// i draws with seed Seed + i of each request. Prompts are computed once, however many requests there are. own, unless
+// it is nil, decides what is right. An error is the engine's, such as policy.ErrTooLong, the judge's, or comes from an
+// example that cannot be judged.
+func AnswerEach(
+	ctx context.Context, own stages.Judge, p *policy.Policy, exs []schemas.Example, reqs []policy.Request,
+) ([][]schemas.Verdict, error) {
+	prompts, examiners := make([][]int32, len(exs)), make([]*Examiner, len(exs))
 	for i := range exs {
 		x, err := NewExaminer(&exs[i])
 		if err != nil {
 			return nil, err
 		}
-		text := p.Text(draws[i].Tokens)
-		r := x.Outcome(text, draws[i].Reason != policy.ReasonEndOfTurn)
-		out[i] = schemas.Verdict{
-			ExampleID: exs[i].ID, Part: exs[i].Part, Category: exs[i].Category, HasCall: x.HasCall(),
-			Answer: text, Tokens: int32(len(draws[i].Tokens)), Parsed: r.Parsed, Pass: r.Pass,
-			ErrorName: r.ErrorName, ErrorType: r.ErrorType,
-			Cut: draws[i].Reason != policy.ReasonEndOfTurn, LogProb: mean(draws[i].LogProbs),
+		prompts[i], examiners[i] = exs[i].PromptIDs, x
+	}
+	draws, err := p.GenerateEach(ctx, prompts, reqs)
+	if err != nil {
+		return nil, err
+	}
+	all := make([][]schemas.Verdict, len(reqs))
+	for r := range all {
+		out := make([]schemas.Verdict, len(exs))
+		for i, x := range examiners {
+			out[i] = x.verdict(&exs[i], p.Text(draws[r][i].Tokens), &draws[r][i])
 		}
+		if own != nil {
+			if err := overrule(ctx, own, exs, out); err != nil {
+				return nil, err
+			}
+		}
+		all[r] = out
 	}
-	if own == nil {
-		return out, nil
+	return all, nil
+}
+
+// verdict judges what was drawn for an example.
+func (e *Examiner) verdict(ex *schemas.Example, text string, d *policy.Draw) schemas.Verdict {
+	cut := d.Reason != policy.ReasonEndOfTurn
+	r := e.Outcome(text, cut)
+	return schemas.Verdict{
+		ExampleID: ex.ID, Part: ex.Part, Category: ex.Category, HasCall: e.HasCall(),
+		Answer: text, Tokens: int32(len(d.Tokens)), Parsed: r.Parsed, Pass: r.Pass,
+		ErrorName: r.ErrorName, ErrorType: r.ErrorType, Cut: cut, LogProb: mean(d.LogProbs),
 	}
-	return out, overrule(ctx, own, exs, out)
 }
 
 func mean(x []float32) float64 {

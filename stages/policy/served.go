@@ -213,22 +213,14 @@ func (s *Session) scoreUnknown(ctx context.Context, prompt []int32, d *Draw) err
 	return err
 }
 
-// generateServed is Generate at a server.
-func (p *Policy) generateServed(ctx context.Context, prompts [][]int32, req Request) ([]Draw, error) {
-	s, reqs := &Session{p: p}, make([]Request, len(prompts))
+// generateServed is GenerateEach at a server, which keeps the prompts that it has read.
+func (p *Policy) generateServed(ctx context.Context, prompts [][]int32, reqs []Request, draws [][]Draw) error {
+	s, rows, all := &Session{p: p}, make([]Request, 0, len(prompts)*len(reqs)), make([]int, len(prompts))
 	for i, ids := range prompts {
 		n := len(ids) - 1
-		reqs[i] = req
-		reqs[i].From, reqs[i].Seed = s.branch(ids[:n:n], ids[n]), req.Seed+uint64(i)
+		rows, all[i] = appendRows(rows, reqs, i, s.branch(ids[:n:n], ids[n])), i
 	}
-	draws, err := s.Draw(ctx, reqs)
-	if err != nil {
-		return nil, err
-	}
-	for i := range draws {
-		draws[i].End = Branch{}
-	}
-	return draws, nil
+	return s.drawRows(ctx, rows, all, draws)
 }
 
 // scoreServed is LogProbsWith at a server, or with the policy's own weights where the server cannot score.

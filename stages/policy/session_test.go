@@ -347,6 +347,37 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+// TestGenerateEach: several requests for the same prompts draw what each draws alone, in whatever batches they fit.
+func TestGenerateEach(t *testing.T) {
+	p := policytest.Open(t, 1)
+	prompt := mustPrompt(t, p, talk)
+	prompts := [][]int32{prompt, prompt[:3], prompt, prompt[:9]}
+	reqs := []policy.Request{
+		{MaxTokens: 12}, {Seed: 5, Temperature: 1, MaxTokens: 3}, {Seed: 6, Temperature: 1}, // the last to the context's end
+	}
+	for i := range 70 { // more than one batch for each prompt
+		reqs = append(reqs, policy.Request{Seed: uint64(100 * i), Temperature: 2, TopK: 40, MaxTokens: 2 + i%5})
+	}
+	all, err := p.GenerateEach(t.Context(), prompts, reqs)
+	if err != nil || len(all) != len(reqs) {
+		t.Fatalf("%d answers, %v", len(all), err)
+	}
+	for r, req := range reqs {
+		alone, err := p.Generate(t.Context(), prompts, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range prompts {
+			if !same(alone[i], all[r][i]) {
+				t.Errorf("request %d, prompt %d:\nalone    %v\ntogether %v", r, i, alone[i], all[r][i])
+			}
+		}
+	}
+	if all, err := p.GenerateEach(t.Context(), prompts, nil); err != nil || len(all) != 0 {
+		t.Errorf("no requests: %v, %v", all, err)
+	}
+}
+
 // TestChoose: several continuations in one call give the same as each alone, and nothing stays in the cache.
 func TestChoose(t *testing.T) {
 	p := policytest.Open(t, 1)

@@ -30,28 +30,28 @@ func answer(
 	if len(asked) == 0 || cfg.Answers() == 0 {
 		return nil
 	}
-	req := policy.Request{MaxTokens: judge.Room(longest)}
+	var reqs []policy.Request
 	if cfg.Greedy {
-		out.Progress(0, cfg.Answers(), "draws", fmt.Sprintf("%d examples answered greedily", len(asked)))
-		verdicts, err := judge.Answer(ctx, in.Judge, p, asked, req)
-		if err != nil {
-			return err
-		}
-		for n, v := range verdicts {
-			row := &rows[places[n]]
-			row.Answered, row.ErrorType = true, v.ErrorType
-		}
+		reqs = append(reqs, policy.Request{})
 	}
-	req.Temperature = 1
 	for d := range cfg.Draws {
-		out.Progress(cfg.Answers()-cfg.Draws+d, cfg.Answers(), "draws", fmt.Sprintf("%d examples answered", len(asked)))
-		req.Seed = stages.Seed(in.Header.Seed, "score/draws", d)
-		verdicts, err := judge.Answer(ctx, in.Judge, p, asked, req)
-		if err != nil {
-			return err
-		}
+		reqs = append(reqs, policy.Request{Temperature: 1, Seed: stages.Seed(in.Header.Seed, "score/draws", d)})
+	}
+	for r := range reqs {
+		reqs[r].MaxTokens = judge.Room(longest)
+	}
+	out.Progress(0, len(asked), "rows", fmt.Sprintf("answered %d times each", len(reqs)))
+	all, err := judge.AnswerEach(ctx, in.Judge, p, asked, reqs)
+	if err != nil {
+		return err
+	}
+	for r, verdicts := range all {
 		for n, v := range verdicts {
 			row := &rows[places[n]]
+			if cfg.Greedy && r == 0 {
+				row.Answered, row.ErrorType = true, v.ErrorType
+				continue
+			}
 			if row.Draws++; v.Pass {
 				row.Right++
 			}

@@ -25,14 +25,18 @@ func (a *panel) headroom(ctx context.Context, cfg Config, in stages.Input, out s
 	for n, i := range a.cases {
 		exs[n], right[n] = a.examples[i], a.drawn[i].Pass
 	}
+	out.Progress(2, a.draws(cfg), "draws", fmt.Sprintf("%d validation examples are asked", len(exs)))
+	var reqs []policy.Request
 	for d := 1; d < cfg.HeadroomDraws; d++ {
-		out.Progress(1+d, a.draws(cfg), "draws", fmt.Sprintf("%d validation examples answered", len(exs)))
-		verdicts, err := judge.Answer(ctx, in.Judge, a.policy, exs, policy.Request{
+		reqs = append(reqs, policy.Request{
 			MaxTokens: cfg.MaxTokens, Temperature: 1, Seed: stages.Seed(in.Header.Seed, "select/headroom", d),
 		})
-		if err != nil {
-			return headroom{}, err
-		}
+	}
+	all, err := judge.AnswerEach(ctx, in.Judge, a.policy, exs, reqs)
+	if err != nil {
+		return headroom{}, err
+	}
+	for _, verdicts := range all {
 		a.lengths.add(verdicts)
 		for n, v := range verdicts {
 			right[n] = right[n] || v.Pass

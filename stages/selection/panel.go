@@ -54,20 +54,24 @@ func newPanel(in stages.Input, p *policy.Policy, calibrating, cases int) (*panel
 // ask has every example answered greedily and once at temperature 1. The calibration
 // needs right and wrong answers: a policy whose greedy answers are nearly all right, or
 // nearly all wrong, gives more of the other kind when it draws.
-func (a *panel) ask(ctx context.Context, cfg Config, in stages.Input, out stages.Output) (err error) {
+func (a *panel) ask(ctx context.Context, cfg Config, in stages.Input, out stages.Output) error {
 	if len(a.examples) == 0 {
 		return ctx.Err()
 	}
-	for i, into := range []*[]schemas.Verdict{&a.greedy, &a.drawn} {
-		out.Progress(i, a.draws(cfg), "draws", fmt.Sprintf("%d validation examples answered", len(a.examples)))
-		*into, err = judge.Answer(ctx, in.Judge, a.policy, a.examples, policy.Request{
+	out.Progress(0, a.draws(cfg), "draws", fmt.Sprintf("%d validation examples are asked", len(a.examples)))
+	reqs := make([]policy.Request, 2)
+	for i := range reqs {
+		reqs[i] = policy.Request{
 			MaxTokens: cfg.MaxTokens, Temperature: float64(i), Seed: stages.Seed(in.Header.Seed, "select/judge", i),
-		})
-		if err != nil {
-			return err
 		}
-		a.lengths.add(*into)
 	}
+	all, err := judge.AnswerEach(ctx, in.Judge, a.policy, a.examples, reqs)
+	if err != nil {
+		return err
+	}
+	a.greedy, a.drawn = all[0], all[1]
+	a.lengths.add(a.greedy)
+	a.lengths.add(a.drawn)
 	a.lengths.limit = cfg.MaxTokens
 	for i := range a.examples {
 		a.lengths.reference = max(a.lengths.reference, len(a.examples[i].AnswerIDs))
