@@ -7,10 +7,10 @@ import (
 
 // Working says how many items of a stage a worker has in its slots now. Like Waiting it is asked for, not stored.
 type Working struct {
-	Run    string `json:"run"`
+	Run    string `json:"run"` // "" if there are no items
 	Stage  string `json:"stage"`
 	Worker string `json:"worker"`
-	Items  int    `json:"items"`
+	Items  int    `json:"items"` // 0: the worker takes the stage, but other items are in all of its slots
 }
 
 const askWorking = "working"

@@ -203,10 +203,15 @@ func work(t *testing.T, c *courier.Courier, w *world) {
 
 func workOn(t *testing.T, c *courier.Courier, s []stages.Stage) {
 	t.Helper()
+	workIn(t, c, s, 3)
+}
+
+func workIn(t *testing.T, c *courier.Courier, s []stages.Stage, slots int) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wk := &worker.Worker{
-		Courier: c, Stages: s, Name: "w", Slots: 3, Log: quiet, Awaits: line.Rows(nil).Awaits,
+		Courier: c, Stages: s, Name: "w", Slots: slots, Log: quiet, Awaits: line.Rows(nil).Awaits,
 		RetryPause: 50 * time.Millisecond,
 	}
 	wg.Go(func() {

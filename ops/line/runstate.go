@@ -42,8 +42,9 @@ type runState struct {
 
 	said     string               // the last status, and
 	saidAt   time.Time            // when it was written
-	queues   map[string]queueView // by stage: queues whose items no worker takes, and
-	queuesAt time.Time            // when they were looked at
+	queues   map[string]queueView // by stage: queues whose items no worker takes,
+	queuesAt time.Time            // when they were looked at, and
+	unserved []string             // what was to be said then
 }
 
 // runState returns what is remembered of the run. If the name was given to another run, that is

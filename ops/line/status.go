@@ -143,37 +143,50 @@ type queueView struct {
 	since   time.Time // since when items wait and none is in work
 }
 
-// unserved names the stages whose items no worker takes.
-func (k *Keeper) unserved(ctx context.Context, s *runState) (reasons []string) {
-	if s.queues == nil {
-		s.queues = map[string]queueView{}
-	}
+// unserved names the stages whose items no worker takes. It looks every idleEvery, and says the same in between.
+func (k *Keeper) unserved(ctx context.Context, s *runState) []string {
 	patience := k.NoWorkerAfter
 	if patience == 0 {
 		patience = noWorkerAfter
 	}
-	if time.Since(s.queuesAt) > min(idleEvery, patience/2) {
-		s.queuesAt = time.Now()
-		queues, err := k.Courier.Broker.Queues(ctx, s.run.Name)
-		for _, row := range k.Line {
-			stage := row.Spec().Name
-			pending := queues[stage].Pending
-			seen, known := s.queues[stage]
-			switch {
-			case err != nil || pending == 0 || queues[stage].InFlight > 0 || known && pending < seen.pending:
-				delete(s.queues, stage) // it is served
-			case !known:
-				s.queues[stage] = queueView{pending, time.Now()}
-			default:
-				s.queues[stage] = queueView{pending, seen.since}
-			}
+	if time.Since(s.queuesAt) <= min(idleEvery, patience/2) {
+		return s.unserved
+	}
+	s.queuesAt = time.Now()
+	queues, _ := k.Courier.Broker.Queues(ctx, s.run.Name) // none: nothing is known to wait
+	if s.queues == nil {
+		s.queues = map[string]queueView{}
+	}
+	late := false
+	for _, row := range k.Line {
+		stage := row.Spec().Name
+		pending := queues[stage].Pending
+		seen, known := s.queues[stage]
+		switch {
+		case pending == 0 || queues[stage].InFlight > 0 || known && pending < seen.pending:
+			delete(s.queues, stage) // it is served
+		case !known:
+			s.queues[stage] = queueView{pending, time.Now()}
+		default:
+			s.queues[stage] = queueView{pending, seen.since}
+			late = late || time.Since(seen.since) > patience
 		}
+	}
+	s.unserved = nil
+	if !late {
+		return nil
+	}
+	// A worker may be there and busy: its slots are full, or it does that stage for another run. A warm-up may last an
+	// hour, and one more worker is no remedy then. A worker that does not answer takes nothing.
+	working, _ := k.Courier.Working(ctx)
+	for _, w := range working {
+		delete(s.queues, w.Stage)
 	}
 	for stage, q := range s.queues {
 		if time.Since(q.since) > patience {
-			reasons = append(reasons, fmt.Sprintf("waiting: worker: no worker takes %s, for which %d items wait: "+
+			s.unserved = append(s.unserved, fmt.Sprintf("waiting: worker: no worker takes %s, for which %d items wait: "+
 				"start `itool work %s`; one that runs may have another store, which it says", stage, q.pending, stage))
 		}
 	}
-	return reasons
+	return s.unserved
 }

@@ -50,6 +50,25 @@ func says(t *testing.T, c *courier.Courier, run, want string) {
 	}
 }
 
+// held is a stage that says that it has begun, and goes on when it may finish.
+type held struct {
+	stages.Stage
+	begun, finish chan bool
+}
+
+func (h held) Process(ctx context.Context, in stages.Input, out stages.Output) error {
+	select {
+	case h.begun <- true:
+	case <-h.finish:
+	}
+	select {
+	case <-h.finish:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return h.Stage.Process(ctx, in, out)
+}
+
 // without leaves out a stage.
 func without(s []stages.Stage, name string) (rest []stages.Stage) {
 	for _, x := range s {
@@ -85,6 +104,32 @@ func TestStalls(t *testing.T) {
 			ends(t, c)
 		})
 	}
+	t.Run("a worker whose only slot is taken", func(t *testing.T) {
+		t.Parallel()
+		c := couriertest.Open(t)
+		start(t, c, cfg)
+		begun, finish := make(chan bool), make(chan bool)
+		all := (&world{}).line()
+		for i, s := range all {
+			if s.Spec().Name == "evaluate" {
+				all[i] = held{s, begun, finish}
+			}
+		}
+		workIn(t, c, all, 1)
+		keepWith(t, c)
+		<-begun
+		for range 20 { // ten times as long as the keeper waits: warmup has no slot, but starting a worker is no remedy
+			time.Sleep(100 * time.Millisecond)
+			if s, err := line.ReadStatus(t.Context(), c, "r"); err != nil || s != nil && len(s.Waiting) > 0 {
+				t.Fatalf("the status says %+v, %v", s, err)
+			}
+		}
+		if q, err := c.Broker.Queues(t.Context(), "r"); err != nil || q["warmup"].Pending == 0 || q["warmup"].InFlight > 0 {
+			t.Fatalf("%+v, %v: warmup was to wait", q, err)
+		}
+		close(finish)
+		ends(t, c)
+	})
 	t.Run("items failed below the quorum", func(t *testing.T) {
 		t.Parallel()
 		c := couriertest.Open(t)
