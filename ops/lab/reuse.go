@@ -44,8 +44,9 @@ func (l *Lab) reuse(ctx context.Context, run schemas.Run, runs map[string]schema
 	return n, from, err
 }
 
-// reusable reports whether records may be copied from a run: it is done, no item failed, and
-// all records were computed at our kernel level. Another level gives other bytes.
+// reusable reports whether records may be copied from a run: it is done or was cancelled, no item failed, and all
+// records were computed at our kernel level. Another level gives other bytes. Of a cancelled run there may be a part of
+// the records, which is right as far as it goes; one that has not ended may belong to another seed that is at work.
 func (l *Lab) reusable(ctx context.Context, run string) (bool, error) {
 	end, err := l.Courier.End(ctx, run)
 	switch {
@@ -53,7 +54,7 @@ func (l *Lab) reusable(ctx context.Context, run string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, err
-	case end.Status != schemas.StatusDone && end.Status != schemas.StatusGuard:
+	case !slices.Contains([]string{schemas.StatusDone, schemas.StatusGuard, schemas.StatusCancelled}, end.Status):
 		return false, nil
 	}
 	if failed, err := l.Courier.Broker.Count(ctx, run, "failed.*.*"); err != nil || failed > 0 {

@@ -21,6 +21,7 @@ import (
 	"itool/ops/line"
 	"itool/ops/synth"
 	"itool/ops/worker"
+	"itool/schemas"
 	"itool/stages/policy"
 	"itool/stages/policy/policytest"
 )
@@ -258,6 +259,45 @@ func TestReuseChangesNothing(t *testing.T) {
 	if len(adapters) != len(arms) {
 		t.Errorf("%d adapters for %d arms: the arms do not differ, so this test proves nothing",
 			len(adapters), len(arms))
+	}
+}
+
+// TestCancelledIsReused: what a run had computed before it was cancelled, perhaps because its settings were wrong, is
+// copied into a run that would compute the same.
+func TestCancelledIsReused(t *testing.T) {
+	base, data := policytest.Tiny(1), dataset(t, 24)
+	s := open(t)
+	l := s.lab(plan(t, head+"  - {name: full}\n"), base, data)
+	l.Await = func(ctx context.Context, run string) (line.State, error) {
+		for {
+			n, err := s.Broker.Count(ctx, run, schemas.RecordPolicy+".0.*")
+			if err != nil {
+				return line.State{}, err
+			}
+			if n > 0 {
+				break
+			}
+			<-s.states // the keeper waits for whoever reads them
+		}
+		if err := line.Cancel(ctx, s.Courier, run); err != nil {
+			return line.State{}, err
+		}
+		return s.await(ctx, run)
+	}
+	if err := l.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	arm := "  - {name: full, set: {line.rounds: 1}}\n"
+	p, res := s.do(t, head+arm, base, data)
+	got, reused := s.records(t, p.Runs[0].Name)
+	if res.Runs[0].Status != "done" || reused < 2 {
+		t.Errorf("%s, %d records were reused, want the examples and the warm-up", res.Runs[0].Status, reused)
+	}
+	alone := open(t)
+	alone.do(t, head+arm, base, data)
+	want, _ := alone.records(t, p.Runs[0].Name)
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, alone %v", got, want)
 	}
 }
 
