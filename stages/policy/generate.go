@@ -112,21 +112,32 @@ func (p *Policy) generate(ctx context.Context, prompts [][]int32, reqs []Request
 	return nil
 }
 
-// generateBatch computes the prompts with the indices at, and draws from all of them together.
+// generateBatch computes the prompts with the indices at, and draws from all of them together. What a prompt has in
+// common with one before it, such as the tools of a conversation, is computed once.
 func (s *Session) generateBatch(
 	ctx context.Context, prompts [][]int32, at []int, reqs []Request, draws [][]Draw,
 ) error {
 	s.rewind(0)
 	rows := make([]Request, 0, len(at)*len(reqs))
-	for _, i := range at {
+	paths := make([][]int32, len(at))
+	for n, i := range at {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		root, err := s.prefill(prompts[i])
+		tokens := prompts[i][:len(prompts[i])-1]
+		var shared []int32 // the slots of the longest common beginning
+		for before, path := range paths[:n] {
+			if k := min(commonPrefix(prompts[at[before]], tokens), len(path)); k > len(shared) {
+				shared = path[:k]
+			}
+		}
+		path, err := s.cache.slots(append(make([]int32, 0, len(tokens)), shared...), len(tokens)-len(shared))
 		if err != nil {
 			return fmt.Errorf("policy: generate: prompt %d: %w", i, err)
 		}
-		rows = appendRows(rows, reqs, i, root)
+		s.prefillFrom(tokens, path, len(shared))
+		paths[n] = path
+		rows = appendRows(rows, reqs, i, s.branch(path, prompts[i][len(tokens)]))
 	}
 	return s.drawRows(ctx, rows, at, draws)
 }
