@@ -18,23 +18,28 @@ import (
 // HeaderReused is the header of a copied record. It names the run that computed the record.
 const HeaderReused = reuse.Header
 
-// reuse copies records from the run that has most in common with run. It returns the number of
-// records, and the other run's name.
+// reuse copies records from the run that has most records in common with run. It returns their number, and the other
+// run's name.
 func (l *Lab) reuse(ctx context.Context, run schemas.Run, runs map[string]schemas.Run) (
 	n int, from string, err error) {
 	var best []reuse.Link
+	most := 0
 	for _, name := range slices.Sorted(maps.Keys(runs)) {
 		links, err := reuse.Common(run, runs[name])
 		if err != nil {
 			return 0, "", fmt.Errorf("run %s: %w", name, err)
 		}
-		if len(links) <= len(best) {
+		has, err := reuse.Records(ctx, l.Courier, name, links)
+		if err != nil {
+			return 0, "", fmt.Errorf("run %s: %w", name, err)
+		}
+		if has <= most {
 			continue
 		}
 		if ok, err := l.reusable(ctx, name); err != nil {
 			return 0, "", err
 		} else if ok {
-			best, from = links, name
+			best, from, most = links, name, has
 		}
 	}
 	if len(best) == 0 {

@@ -293,6 +293,11 @@ func TestCancelledIsReused(t *testing.T) {
 	if res.Runs[0].Status != "done" || reused < 2 {
 		t.Errorf("%s, %d records were reused, want the examples and the warm-up", res.Runs[0].Status, reused)
 	}
+	// The cancelled run was to have more in common with the next one, but has less.
+	p2, _ := s.do(t, head+"  - {name: later, set: {evaluate.max_tokens: 9}}\n", base, data)
+	if _, again := s.records(t, p2.Runs[0].Name); again <= reused {
+		t.Errorf("%d records were reused, want more than the %d of the cancelled run", again, reused)
+	}
 	alone := open(t)
 	alone.do(t, head+arm, base, data)
 	want, _ := alone.records(t, p.Runs[0].Name)

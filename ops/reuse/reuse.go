@@ -161,6 +161,19 @@ func (f frozen) rounds() (n int) {
 	return n
 }
 
+// Records is how many records of the links a run has: a run that was cancelled early has few, however many it was to
+// have.
+func Records(ctx context.Context, c *courier.Courier, run string, links []Link) (n int, err error) {
+	for _, k := range links {
+		m, err := c.Broker.Count(ctx, run, fmt.Sprintf("%s.%d.*", k.Record, k.Round))
+		if err != nil {
+			return 0, err
+		}
+		n += m
+	}
+	return n, nil
+}
+
 // Copy makes the stream of a run that is not started yet and copies links of another run into it. It
 // returns the number of records. Repeating it after an error copies the rest.
 func Copy(ctx context.Context, c *courier.Courier, run schemas.Run, from string, links []Link) (n int, err error) {
