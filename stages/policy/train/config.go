@@ -31,7 +31,7 @@ type Config struct {
 	Seed   uint64 // for shuffling and for a new adapter
 
 	// ActivationBytes is the memory for kept activations. Layers without room compute theirs again in the
-	// backward pass (activation checkpointing). It changes the speed, but no bit of the result. 0 = 1 GiB.
+	// backward pass (activation checkpointing). It changes the speed, but no bit of the result. 0 = 2 GiB.
 	ActivationBytes int
 }
 

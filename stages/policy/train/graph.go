@@ -26,7 +26,7 @@ type graph struct {
 }
 
 // defaultActivationBytes is the default of Config.ActivationBytes.
-const defaultActivationBytes = 1 << 30
+const defaultActivationBytes = 2 << 30
 
 func newGraph(w *weights, cfg Config) (*graph, error) {
 	m := w.base
