@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -225,7 +227,7 @@ func TestLocalConversations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = eval.Ask(t.Context(), local, files, dir, atOnce, func(int, int) {})
+		err = eval.Ask(t.Context(), local, files, dir, eval.AtOnce{atOnce, atOnce}, func(eval.Progress) {})
 		if err = errors.Join(err, dir.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -242,6 +244,60 @@ func TestLocalConversations(t *testing.T) {
 	if diff := cmp.Diff(one, run(4)); diff != "" {
 		t.Errorf("one at a time and four at once differ:\n%s", diff)
 	}
+}
+
+// TestProgress: questions come before conversations, whatever the order of the files, and a resumed evaluation counts
+// what is there. Each kind has its own number of cases at once.
+func TestProgress(t *testing.T) {
+	talks, questions := loadAll(t, eval.Options{}, talks(t, "hello", "bye")), load(t)
+	files, path := append(talks, questions...), t.TempDir()
+	var got []eval.Progress
+	for range 2 {
+		dir, err := eval.OpenFolder(path, origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &counting{}
+		err = eval.Ask(t.Context(), m, files, dir, eval.AtOnce{3, 1}, func(p eval.Progress) { got = append(got, p) })
+		if err = errors.Join(err, dir.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if m.most > 1 {
+			t.Errorf("%d conversations at once", m.most)
+		}
+	}
+	want := []eval.Progress{ // one question cannot be asked
+		{Done: 1, All: 6, Open: 3, Later: 2}, {Done: 2, All: 6, Asked: 1, Open: 2, Later: 2},
+		{Done: 3, All: 6, Asked: 2, Open: 1, Later: 2}, {Done: 4, All: 6, Asked: 3, Later: 2},
+		{Done: 4, All: 6, Conversations: true, Open: 2}, {Done: 5, All: 6, Conversations: true, Asked: 1, Open: 1},
+		{Done: 6, All: 6, Conversations: true, Asked: 2}, {Done: 6, All: 6},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+}
+
+// counting is a model that ends every turn at once, and counts the conversations that it is asked at the same time.
+type counting struct {
+	says
+	mu        sync.Mutex
+	now, most int
+}
+
+func (c *counting) Answer(context.Context, *eval.Case) (eval.Answer, error) {
+	return eval.Answer{Result: "no"}, nil
+}
+
+func (c *counting) Step(context.Context, multiturn.Request) (converse.Answer, error) {
+	c.mu.Lock()
+	c.now++
+	c.most = max(c.most, c.now)
+	c.mu.Unlock()
+	time.Sleep(20 * time.Millisecond)
+	c.mu.Lock()
+	c.now--
+	c.mu.Unlock()
+	return converse.Answer{Text: "no"}, nil
 }
 
 // TestEndpointConversations: an endpoint gets calls and results as its API has them.
@@ -275,7 +331,7 @@ func TestEndpointConversations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = eval.Ask(t.Context(), m, files, dir, 1, func(int, int) {})
+	err = eval.Ask(t.Context(), m, files, dir, eval.AtOnce{1, 1}, func(eval.Progress) {})
 	if err = errors.Join(err, dir.Close()); err != nil {
 		t.Fatal(err)
 	}

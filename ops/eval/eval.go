@@ -41,36 +41,63 @@ type Answer struct {
 	Error        string `json:"error,omitempty"` // why there is no answer
 }
 
+// AtOnce is how many cases are asked at the same time.
+type AtOnce struct{ Questions, Conversations int }
+
+// Progress says how far Ask is. Questions of one turn come first; conversations take far longer.
+type Progress struct {
+	Done, All     int  // cases that are answered, those of former calls included, and all cases
+	Conversations bool // these are asked now
+	Asked, Open   int  // of the kind that is asked now: answered by this call, and still open
+	Later         int  // conversations that are still to be begun with
+}
+
 // Ask has the model answer all cases that the folder has no answer to, and appends each answer to the
 // folder's file as soon as the cases before it in the file are answered. So the bytes of a file do not
-// depend on what is answered first. atOnce is the number of cases that are asked at the same time.
-// progress gets the number of answers so far and of cases.
-func Ask(ctx context.Context, m Model, files []File, dir *Folder, atOnce int, progress func(done, all int)) error {
-	var open []job
-	all := 0
+// depend on what is answered first. progress is called before each kind of cases and after every answer.
+func Ask(ctx context.Context, m Model, files []File, dir *Folder, atOnce AtOnce, progress func(Progress)) error {
+	var questions, conversations []job
+	p := Progress{}
 	for i := range files {
 		for k := range files[i].Cases {
 			c := &files[i].Cases[k]
-			all++
-			if c.Refused == "" && !dir.Has(files[i].Name, c.ID) {
-				open = append(open, job{&files[i], c})
+			switch p.All++; {
+			case c.Refused != "" || dir.Has(files[i].Name, c.ID):
+				p.Done++
+			case c.Entry != nil:
+				conversations = append(conversations, job{&files[i], c})
+			default:
+				questions = append(questions, job{&files[i], c})
 			}
 		}
 	}
-	done := all - len(open)
-	progress(done, all)
-	return inOrder(ctx, len(open), atOnce, func(ctx context.Context, i int) (Answer, error) {
-		a, err := open[i].answer(ctx, m)
-		if err != nil {
-			return Answer{}, fmt.Errorf("%s: %w", open[i].c.Example.ID, err)
+	ask := func(jobs []job, atOnce int) error {
+		p.Asked, p.Open = 0, len(jobs)
+		progress(p)
+		return inOrder(ctx, len(jobs), atOnce, func(ctx context.Context, i int) (Answer, error) {
+			a, err := jobs[i].answer(ctx, m)
+			if err != nil {
+				return Answer{}, fmt.Errorf("%s: %w", jobs[i].c.Example.ID, err)
+			}
+			a.ID = jobs[i].c.ID
+			return a, nil
+		}, func(i int, a Answer) error {
+			p.Done, p.Asked, p.Open = p.Done+1, p.Asked+1, p.Open-1
+			progress(p)
+			return dir.Add(jobs[i].file.Name, a)
+		})
+	}
+	p.Later = len(conversations)
+	if len(questions) > 0 || len(conversations) == 0 {
+		if err := ask(questions, atOnce.Questions); err != nil {
+			return err
 		}
-		a.ID = open[i].c.ID
-		return a, nil
-	}, func(i int, a Answer) error {
-		done++
-		progress(done, all)
-		return dir.Add(open[i].file.Name, a)
-	})
+	}
+	if len(conversations) == 0 {
+		return nil
+	}
+	p.Conversations, p.Later = true, 0
+	return ask(conversations, atOnce.Conversations)
 }
 
 type job struct {

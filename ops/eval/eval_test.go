@@ -105,7 +105,7 @@ func ask(t *testing.T, m eval.Model, files []eval.File, path string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = eval.Ask(t.Context(), m, files, dir, 4, func(int, int) {})
+	err = eval.Ask(t.Context(), m, files, dir, eval.AtOnce{4, 4}, func(eval.Progress) {})
 	if err := dir.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestLocal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := eval.Ask(t.Context(), local, files, dir, atOnce, func(int, int) {}); err != nil {
+		if err := eval.Ask(t.Context(), local, files, dir, eval.AtOnce{atOnce, atOnce}, func(eval.Progress) {}); err != nil {
 			t.Fatal(err)
 		}
 		if err := dir.Close(); err != nil {

@@ -46,7 +46,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	if err := eval.Ask(context.Background(), parrot{}, files, dir, 1, func(done, all int) {}); err != nil {
+	if err := eval.Ask(context.Background(), parrot{}, files, dir, eval.AtOnce{1, 1}, func(eval.Progress) {}); err != nil {
 		panic(err)
 	}
 	verdicts, _, err := eval.Judge(files, dir)

@@ -22,12 +22,13 @@ type Local struct {
 	maxTokens int
 }
 
-// AtOnce is the number of questions that Local answers in one batch.
-const AtOnce = 32
+// LocalAtOnce is what Local answers in one batch. More conversations would push each other's turns out of the KV cache,
+// whose prompts have thousands of tokens: each step would compute them again.
+var LocalAtOnce = AtOnce{Questions: 32, Conversations: 4}
 
 // NewLocal answers greedily, with at most maxTokens tokens. calls is the format in which p writes its calls.
 func NewLocal(p *policy.Policy, calls toolcall.Format, maxTokens int) *Local {
-	return &Local{p, policy.NewBatcher(p, 2*AtOnce, 0), calls, maxTokens}
+	return &Local{p, policy.NewBatcher(p, 2*LocalAtOnce.Questions, 0), calls, maxTokens}
 }
 
 // WantTools tells whether a question of the files has tools.

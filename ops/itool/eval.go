@@ -157,7 +157,8 @@ func (c *evalCmd) answers(ctx context.Context, a *app, files []eval.File) (given
 			return given, coded(exitUsage, "--endpoint: %w", err)
 		}
 		from := eval.Origin{Model: c.EndpointModel, Digest: c.Endpoint, MaxTokens: c.MaxTokens}
-		return c.ask(ctx, a, m, from, files, cmp.Or(c.AtOnce, 8))
+		n := cmp.Or(c.AtOnce, 8)
+		return c.ask(ctx, a, m, from, files, eval.AtOnce{Questions: n, Conversations: n})
 	}
 	local, name, err := c.local(ctx, a, files)
 	if err != nil {
@@ -166,7 +167,7 @@ func (c *evalCmd) answers(ctx context.Context, a *app, files []eval.File) (given
 	stop := job.Until(context.WithoutCancel(ctx), func(ctx context.Context) error { local.Run(ctx); return nil })
 	defer func() { err = errors.Join(err, stop()) }()
 	from := eval.Origin{Model: name, Digest: local.Digest(), MaxTokens: c.MaxTokens}
-	return c.ask(ctx, a, local, from, files, eval.AtOnce)
+	return c.ask(ctx, a, local, from, files, eval.LocalAtOnce)
 }
 
 // local opens the model. One that would not be shown the tools, or whose calls nothing here reads, is refused: all its
@@ -193,7 +194,7 @@ func (c *evalCmd) local(ctx context.Context, a *app, files []eval.File) (*eval.L
 
 // ask fills the folder of answers.
 func (c *evalCmd) ask(
-	ctx context.Context, a *app, m eval.Model, from eval.Origin, files []eval.File, atOnce int,
+	ctx context.Context, a *app, m eval.Model, from eval.Origin, files []eval.File, atOnce eval.AtOnce,
 ) (answers, error) {
 	path := cmp.Or(c.Out, filepath.Join("itool-eval", from.Name()))
 	dir, err := eval.OpenFolder(path, from)
@@ -201,28 +202,34 @@ func (c *evalCmd) ask(
 		return answers{}, err
 	}
 	fmt.Fprintf(a.errs, "itool: answers go to %s; the same command again resumes\n", path)
-	began, first, last := time.Now(), -1, 0
-	said := began
-	err = eval.Ask(ctx, m, files, dir, atOnce, func(done, all int) {
-		if first < 0 {
-			first = done
+	began, asked := time.Now(), 0
+	kind, said := began, began // when this kind of cases was begun with, and when something was said last
+	err = eval.Ask(ctx, m, files, dir, atOnce, func(p eval.Progress) {
+		now := time.Now()
+		if p.Asked == 0 {
+			kind = now
+		} else {
+			asked++
 		}
-		last = done
-		if now := time.Now(); done == all || done == first || now.Sub(said) > sayEvery {
+		if p.Asked == 0 || p.Open == 0 || now.Sub(said) > sayEvery {
 			said = now
-			fmt.Fprintf(a.errs, "itool: %d of %d answered%s\n", done, all, left(now.Sub(began), done-first, all-done))
+			fmt.Fprintf(a.errs, "itool: %d of %d answered%s\n", p.Done, p.All, left(now.Sub(kind), p))
 		}
 	})
-	given := answers{dir, from.Model, last - first, time.Since(began)}
+	given := answers{dir, from.Model, asked, time.Since(began)}
 	return given, errors.Join(err, dir.Close())
 }
 
-// left says how long the rest will take, by what was done.
-func left(took time.Duration, done, rest int) string {
-	if done == 0 || rest == 0 {
-		return ""
+// left says how long the rest will take, by what was done. Questions do not tell how long conversations take.
+func left(took time.Duration, p eval.Progress) string {
+	text := ""
+	if p.Asked > 0 && p.Open > 0 {
+		text = fmt.Sprintf(", about %s left", (took / time.Duration(p.Asked) * time.Duration(p.Open)).Round(time.Second))
 	}
-	return fmt.Sprintf(", about %s left", (took / time.Duration(done) * time.Duration(rest)).Round(time.Second))
+	if p.Later > 0 && p.Open > 0 {
+		text += fmt.Sprintf(", then %d conversations", p.Later)
+	}
+	return text
 }
 
 // sayEvery is the time between two lines about the progress.
