@@ -127,6 +127,15 @@ func TestNasty(t *testing.T) {
 		{"a key that says nothing here", format.OpenAI, `{"label": "good", "messages": [` + ask +
 			`, {"role": "assistant", "content": "Hm."}]}`, map[string]any{"ignore_keys": []string{"label"}},
 			[]want{{"", nil, "Hm."}}},
+		{"a key that is used, and says nothing here", format.OpenAI, `{"parallel_tool_calls": false, "messages": [` + ask +
+			`, {"role": "assistant", "content": "Hm.", "weight": 0.5}]}`,
+			map[string]any{"ignore_keys": []string{"parallel_tool_calls", "weight"}}, []want{{"", nil, "Hm."}}},
+		{"turns of the prompt that are said not to be learnt", format.OpenAI, `{"messages": [{"role": "system", ` +
+			`"content": "s", "trainable": false}, {"role": "user", "content": "x", "loss_mask": 0}, ` +
+			`{"role": "assistant", "content": "Hm."}]}`, nil, []want{{"", nil, "Hm."}}},
+		{"an answer that is said not to be learnt", format.OpenAI, messages(ask,
+			`{"role": "assistant", "content": "Hm.", "loss_mask": 0}`), nil,
+			[]want{{"bad_row messages[1].loss_mask: it means something that cannot be used here", nil, ""}}},
 		{"a row of another format", format.OpenAI, `{"query": "x", "tools": "[]", "answers": "[]"}`, nil,
 			[]want{{"bad_row it looks like a row of xlam", nil, ""}}},
 		// 15: padding and arguments.

@@ -72,6 +72,14 @@ func object(place string, raw json.RawMessage) (fields, error) {
 	return f, nil
 }
 
+// drop forgets a key.
+func (f *fields) drop(key string) {
+	if _, there := f.values[key]; there {
+		delete(f.values, key)
+		f.keys = slices.DeleteFunc(f.keys, func(k string) bool { return k == key })
+	}
+}
+
 // text writes the object again, with the keys in their order.
 func (f fields) text() json.RawMessage {
 	var b bytes.Buffer
@@ -103,6 +111,9 @@ func (im *importer) fields(of, place string, raw json.RawMessage) (fields, error
 	if err != nil {
 		return f, err
 	}
+	for _, key := range im.Ignore {
+		f.drop(key)
+	}
 	if err := im.rename(of, &f); err != nil {
 		return f, err
 	}
@@ -110,10 +121,9 @@ func (im *importer) fields(of, place string, raw json.RawMessage) (fields, error
 	keys := im.layout.Keys[i]
 	for _, key := range f.keys {
 		switch {
-		case slices.Contains(im.Ignore, key) && !slices.Contains(keys.Used, key),
-			slices.Contains(keys.Used, key), slices.Contains(keys.Silent, key):
+		case slices.Contains(keys.Used, key), slices.Contains(keys.Silent, key):
 		case slices.Contains(keys.Refused, key):
-			if !empty(f.values[key]) && !neutral(key, f.values[key]) {
+			if !empty(f.values[key]) && !neutral(key, f.values[key]) && !(of == "turn" && f.notLearnt(key)) {
 				return f, fail(BadRow, f.at(key), "it means something that cannot be used here; "+
 					"if it does not in this file, name it in split.ignore_keys")
 			}
@@ -153,6 +163,12 @@ func eachOnce(problem Problem, field string, raw json.RawMessage) error {
 		return fail(problem, field, "%q stands there twice", shorten(key, 40))
 	}
 	return nil
+}
+
+// notLearnt reports whether a key of the list says of a turn of the prompt that it is not learnt, which it is not anyway.
+// mask is not among them: some write 0 for what is learnt.
+func (f fields) notLearnt(key string) bool {
+	return slices.Contains([]string{"loss_mask", "trainable", "training"}, key) && f.notLearntAnyway(key)
 }
 
 // neutral knows the values of refused keys that ask for what happens anyway.
