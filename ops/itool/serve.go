@@ -105,9 +105,9 @@ func (c *serveCmd) check() error {
 
 // listen opens the port. Other machines may ask only with a key, unless --insecure says that this is meant.
 func (c *serveCmd) listen() (net.Listener, error) {
-	listener, err := net.Listen("tcp", c.Listen)
+	listener, err := listen(c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
+		return nil, err
 	}
 	if at, ok := listener.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() || c.APIKey != "" || c.Insecure {
 		return listener, nil

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -109,17 +110,23 @@ func TestServeRefuses(t *testing.T) {
 	if err := os.Mkdir(empty, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
 	for want, args := range map[string][]string{
-		"--adapter " + empty: {"--model", base, "--adapter", empty},
-		"take one of them":   {"some-run", "--model", base},
-		"--model MODEL":      {"--adapter", empty},
-		"--requests: -1":     {"--requests=-1"},
-		"set ITOOL_API_KEY":  {"--listen", "0.0.0.0:0"},
-		"--cors app.example": {"--cors", "app.example"},
-		"--request-log":      {"--request-log", dir},
-		"--listen":           {"--listen", "nowhere"},
-		"needs --model":      {"some-run", "--tools-in", "system"},
-		"no such folder":     {"--model", filepath.Join(dir, "typo")},
+		"choose another port": {"--model", base, "--listen", taken.Addr().String()},
+		"--adapter " + empty:  {"--model", base, "--adapter", empty},
+		"take one of them":    {"some-run", "--model", base},
+		"--model MODEL":       {"--adapter", empty},
+		"--requests: -1":      {"--requests=-1"},
+		"set ITOOL_API_KEY":   {"--listen", "0.0.0.0:0"},
+		"--cors app.example":  {"--cors", "app.example"},
+		"--request-log":       {"--request-log", dir},
+		"--listen":            {"--listen", "nowhere"},
+		"needs --model":       {"some-run", "--tools-in", "system"},
+		"no such folder":      {"--model", filepath.Join(dir, "typo")},
 	} {
 		code, _, errs := itool(t, dir, append([]string{"serve"}, args...)...)
 		if code == 0 || !strings.Contains(errs, want) {

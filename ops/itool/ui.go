@@ -102,9 +102,9 @@ func (f webFlags) serve(a *app, source ui.Source, first, flags string) (*webPage
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", f.Listen)
+	listener, err := listen(f.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
+		return nil, err
 	}
 	key := f.Token
 	if key == "" && !f.NoKey {
