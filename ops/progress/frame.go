@@ -200,7 +200,10 @@ func (t *Tracker) left(now time.Time) string {
 func (t *Tracker) share(now time.Time) float64 {
 	for _, r := range t.view.Rounds {
 		row, _ := line.Rows(nil).Maker(r.Record, r.Round)
-		if r.Gathered || r.Total == 0 || row.When == line.EachPolicy { // beside the line
+		if r.Gathered || r.Total == 0 {
+			continue
+		}
+		if row.When == line.EachPolicy && r.Round < t.rounds { // it goes on beside the line
 			continue
 		}
 		done := r.Done

@@ -87,7 +87,7 @@ func ofRows(when line.When, round int, add func(record string, round int, key st
 
 // Left estimates how long a run still takes. A step takes as long as it did in the round before; of the
 // step that goes on, done is the share that is done, 0 if that is unknown. known is false before the first round
-// has shown how long its steps take.
+// has shown how long its steps take, and while a step takes longer than that.
 func Left(ms []Milestone, done float64, now time.Time) (left time.Duration, known bool) {
 	took := map[string]time.Duration{}
 	for i, m := range ms {
@@ -110,7 +110,9 @@ func Left(ms []Milestone, done float64, now time.Time) (left time.Duration, know
 			if done >= 0.05 {
 				d, ok = time.Duration(float64(elapsed)/done), true
 			}
-			d = max(0, d-elapsed)
+			if d -= elapsed; d <= 0 {
+				return 0, false
+			}
 		}
 		if !ok {
 			return 0, false
