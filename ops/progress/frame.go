@@ -198,19 +198,8 @@ func (t *Tracker) left(now time.Time) string {
 
 // share is how much is done of what the run waits for now.
 func (t *Tracker) share(now time.Time) float64 {
-	for _, r := range t.view.Rounds {
-		row, _ := line.Rows(nil).Maker(r.Record, r.Round)
-		if r.Gathered || r.Total == 0 {
-			continue
-		}
-		if row.When == line.EachPolicy && r.Round < t.rounds { // it goes on beside the line
-			continue
-		}
-		done := r.Done
-		if s, ok := r.Slowest(); ok {
-			done = s.Done
-		}
-		return float64(done) / float64(r.Total)
+	if share, open := OpenShare(t.view.Rounds, t.rounds); open {
+		return share
 	}
 	for _, h := range t.recent(now) {
 		if h.Total > 0 {

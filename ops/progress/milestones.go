@@ -121,3 +121,20 @@ func Left(ms []Milestone, done float64, now time.Time) (left time.Duration, know
 	}
 	return left, true
 }
+
+// OpenShare is how much is done of the round that a run of so many rounds waits for; false: no round is open. Policies
+// before the last are evaluated beside the line.
+func OpenShare(views []line.RoundView, rounds int) (share float64, open bool) {
+	for _, r := range views {
+		row, _ := line.Rows(nil).Maker(r.Record, r.Round)
+		if r.Gathered || r.Total == 0 || row.When == line.EachPolicy && r.Round < rounds {
+			continue
+		}
+		done := r.Done
+		if s, ok := r.Slowest(); ok {
+			done = s.Done
+		}
+		return float64(done) / float64(r.Total), true
+	}
+	return 0, false
+}

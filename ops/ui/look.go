@@ -282,22 +282,15 @@ func (l *looker) left(now time.Time) string {
 	}
 	left, known := progress.Left(l.ms, l.share(now), now)
 	if !known {
-		return "how long it takes is known after the first round"
+		return "how long it takes is not known yet"
 	}
 	return "ends in about " + left.Round(time.Second).String()
 }
 
 // share is how much is done of what the run waits for.
 func (l *looker) share(now time.Time) float64 {
-	for _, r := range l.view.Rounds {
-		if r.Gathered || r.Total == 0 || r.Record == schemas.RecordVerdict {
-			continue
-		}
-		done := r.Done
-		if s, ok := r.Slowest(); ok {
-			done = s.Done
-		}
-		return float64(done) / float64(r.Total)
+	if share, open := progress.OpenShare(l.view.Rounds, l.rounds); open {
+		return share
 	}
 	for s, h := range l.news {
 		recent := l.queues[s].InWork > 0 && now.Sub(h.at) < time.Minute
