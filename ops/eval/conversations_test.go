@@ -247,7 +247,7 @@ func TestLocalConversations(t *testing.T) {
 }
 
 // TestProgress: questions come before conversations, whatever the order of the files, and a resumed evaluation counts
-// what is there. Each kind has its own number of cases at once.
+// what is there. Conversations have their own number at once.
 func TestProgress(t *testing.T) {
 	talks, questions := loadAll(t, eval.Options{}, talks(t, "hello", "bye")), load(t)
 	files, path := append(talks, questions...), t.TempDir()

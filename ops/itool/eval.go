@@ -211,7 +211,7 @@ func (c *evalCmd) ask(
 		} else {
 			asked++
 		}
-		if p.Asked == 0 || p.Open == 0 || now.Sub(said) > sayEvery {
+		if p.Asked == 0 || p.Open == 0 && p.Later == 0 || now.Sub(said) > sayEvery {
 			said = now
 			fmt.Fprintf(a.errs, "itool: %d of %d answered%s\n", p.Done, p.All, left(now.Sub(kind), p))
 		}
@@ -227,7 +227,7 @@ func left(took time.Duration, p eval.Progress) string {
 		text = fmt.Sprintf(", about %s left", (took / time.Duration(p.Asked) * time.Duration(p.Open)).Round(time.Second))
 	}
 	if p.Later > 0 && p.Open > 0 {
-		text += fmt.Sprintf(", then %d conversations", p.Later)
+		text += fmt.Sprintf("; %d are conversations, which come last", p.Later)
 	}
 	return text
 }

@@ -30,6 +30,9 @@ func (l *Lab) reuse(ctx context.Context, run schemas.Run, runs map[string]schema
 			return 0, "", fmt.Errorf("run %s: %w", name, err)
 		}
 		has, err := reuse.Records(ctx, l.Courier, name, links)
+		if errors.Is(err, broker.ErrNoRun) {
+			continue // it was retired meanwhile
+		}
 		if err != nil {
 			return 0, "", fmt.Errorf("run %s: %w", name, err)
 		}

@@ -37,6 +37,9 @@ type Keeper struct {
 	Log     *slog.Logger
 
 	runs map[string]*runState
+
+	working   []courier.Working // what workers said, for all runs, and
+	workingAt time.Time         // when they were asked
 }
 
 // State is where a run stands after a step.

@@ -178,8 +178,11 @@ func (k *Keeper) unserved(ctx context.Context, s *runState) []string {
 	}
 	// A worker may be there and busy: its slots are full, or it does that stage for another run. A warm-up may last an
 	// hour, and one more worker is no remedy then. A worker that does not answer takes nothing.
-	working, _ := k.Courier.Working(ctx)
-	for _, w := range working {
+	if time.Since(k.workingAt) > min(idleEvery, patience/2) { // asking takes a third of a second
+		k.working, _ = k.Courier.Working(ctx)
+		k.workingAt = time.Now()
+	}
+	for _, w := range k.working {
 		delete(s.queues, w.Stage)
 	}
 	for stage, q := range s.queues {

@@ -223,9 +223,9 @@ func (t *Tracker) place(now time.Time) string {
 	left := t.left(now)
 	switch {
 	case left != "" || t.rounds == 0:
-	case t.current() < 1:
+	case t.current() < 1 && t.rounds > 1:
 		left = "time left: known after round 1"
-	default: // the rest of round 1 is still evaluated
+	default: // the rest of round 1 is still evaluated, or a step takes longer than before
 		left = "time left: not known yet"
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%s · %s · %s", at, t.elapsed(now), left), " · ")

@@ -107,12 +107,13 @@ func Left(ms []Milestone, done float64, now time.Time) (left time.Duration, know
 		}
 		if going := ms[i-1].At; !going.IsZero() {
 			elapsed := now.Sub(going)
-			if done >= 0.05 {
-				d, ok = time.Duration(float64(elapsed)/done), true
-			}
-			if d -= elapsed; d <= 0 {
+			switch {
+			case done >= 0.05:
+				d, ok = time.Duration(float64(elapsed)/min(done, 1)), true
+			case d <= elapsed:
 				return 0, false
 			}
+			d -= elapsed
 		}
 		if !ok {
 			return 0, false

@@ -37,6 +37,8 @@ func TestLeft(t *testing.T) {
 			6*time.Second + 20*time.Second + 5*time.Second, true},
 		{"second round, half of the search", rounds(at(0), at(10), at(30), at(35), at(45), open, open), 0.5, 60,
 			15*time.Second + 5*time.Second, true},
+		{"all of the search, before it is closed", rounds(at(0), at(10), at(30), at(35), at(45), open, open), 1, 60,
+			5 * time.Second, true},
 		{"slower than before", rounds(at(0), at(10), at(30), at(35), at(45), open, open), 0, 99, 0, false},
 		{"over", rounds(at(0), at(10), at(30), at(35), at(45), at(60), at(70)), 0, 99, 0, true},
 	} {

@@ -44,7 +44,7 @@ func TestTracker(t *testing.T) {
 	tr.Hear(schemas.Progress{Stage: "expand", Key: "e1", Done: 1, Total: 8}, at(10)) // one tree of many is not shown
 	want := strings.Join([]string{
 		"r1 0 % works", "split 3/3 done", "warmup done", "score", "select done", "expand 30/100 2/s works",
-		"filter 30/100 2/s works", "update", "evaluate", "round 1 of 1 · 10s · time left: known after round 1",
+		"filter 30/100 2/s works", "update", "evaluate", "round 1 of 1 · 10s · time left: not known yet",
 		"1 failed (itool failed r1)",
 	}, "\n")
 	if got := text(tr.Frame(at(10))); got != want {

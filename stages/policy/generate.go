@@ -9,8 +9,8 @@ import (
 	"itool/stages/policy/kernel"
 )
 
-// The number of prompts that decode together, and the size of their KV cache. Both bound the memory. A
-// CPU gains nothing from more than a few dozen rows.
+// The number of rows (requests for prompts) that decode together, and the size of their KV cache. Both bound the
+// memory. A CPU gains nothing from more than a few dozen rows.
 const (
 	maxBatchRows  = 64
 	maxBatchBytes = 1 << 30
@@ -25,10 +25,10 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 	return draws[0], nil
 }
 
-// GenerateEach draws one continuation per request for each of many prompts. A prompt is computed once, however many
-// requests there are. It is static batching: a batch of prompts decodes until the longest answer has ended. From of
-// the requests is not used; prompt i draws with seed Seed + i of each. The draws are by request, in the order of the
-// prompts. They have no End, because the cache is reused. A draw depends on its prompt and request alone.
+// GenerateEach draws one continuation per request for each of many prompts. A prompt is computed once for as
+// many requests as fit into the KV cache. It is static batching: a batch of prompts decodes until the longest
+// answer has ended. From of the requests is not used; prompt i draws with seed Seed + i of each. The draws are
+// by request, in the order of the prompts. They have no End, because the cache is reused. A draw depends on its prompt and request alone.
 func (p *Policy) GenerateEach(ctx context.Context, prompts [][]int32, reqs []Request) (_ [][]Draw, err error) {
 	defer kernel.Catch(&err)
 	draws := make([][]Draw, 0, len(reqs))

@@ -40,7 +40,7 @@ func answer(
 	for r := range reqs {
 		reqs[r].MaxTokens = judge.Room(longest)
 	}
-	out.Progress(0, len(asked), "rows", fmt.Sprintf("answered %d times each", len(reqs)))
+	out.Progress(0, len(asked), "rows", fmt.Sprintf("each is answered %d times", len(reqs)))
 	all, err := judge.AnswerEach(ctx, in.Judge, p, asked, reqs)
 	if err != nil {
 		return err

@@ -47,7 +47,8 @@ type Config struct {
 	// does: messages, system, tools, role_tag, content_tag, user_tag, assistant_tag, observation_tag,
 	// function_tag, system_tag.
 	Columns map[string]string `json:"columns"`
-	// IgnoreKeys are keys that say nothing in these files, though they refuse a row elsewhere.
+	// IgnoreKeys are keys that say nothing in these files, though they refuse a row elsewhere. Where a key of the same
+	// name is read, such as tool_calls of a turn, it is read nevertheless.
 	IgnoreKeys []string `json:"ignore_keys"`
 	// Exclude names rows that are left out: [{"source": "a.jsonl", "row": 12, "turn": 0, "question": "…"}]. Without
 	// turn all turns of the row are; a row that asks another question stays. --exclude FILE fills it from a file.

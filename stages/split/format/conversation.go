@@ -3,6 +3,7 @@ package format
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,9 +18,10 @@ func (im *importer) conversation(in fields) (Row, error) {
 	if row.Category, err = optional("category", in.get("category")); err != nil {
 		return row, err
 	}
-	if v := in.get("parallel_tool_calls"); len(v) > 0 && string(v) != "null" && string(v) != "true" {
+	parallel, ignored := in.get("parallel_tool_calls"), slices.Contains(im.Ignore, "parallel_tool_calls")
+	if len(parallel) > 0 && string(parallel) != "null" && string(parallel) != "true" && !ignored {
 		return row, fail(BadRow, "parallel_tool_calls", "%s asks for one call at a time, which cannot be "+
-			"taught; if it does not matter in this file, name it in split.ignore_keys", shorten(string(v), 20))
+			"taught; if it does not matter in this file, name it in split.ignore_keys", shorten(string(parallel), 20))
 	}
 	if row.Tools, err = im.tools(in, "tools", "functions", "available_tools"); err != nil {
 		return row, err

@@ -72,14 +72,6 @@ func object(place string, raw json.RawMessage) (fields, error) {
 	return f, nil
 }
 
-// drop forgets a key.
-func (f *fields) drop(key string) {
-	if _, there := f.values[key]; there {
-		delete(f.values, key)
-		f.keys = slices.DeleteFunc(f.keys, func(k string) bool { return k == key })
-	}
-}
-
 // text writes the object again, with the keys in their order.
 func (f fields) text() json.RawMessage {
 	var b bytes.Buffer
@@ -111,9 +103,6 @@ func (im *importer) fields(of, place string, raw json.RawMessage) (fields, error
 	if err != nil {
 		return f, err
 	}
-	for _, key := range im.Ignore {
-		f.drop(key)
-	}
 	if err := im.rename(of, &f); err != nil {
 		return f, err
 	}
@@ -121,7 +110,8 @@ func (im *importer) fields(of, place string, raw json.RawMessage) (fields, error
 	keys := im.layout.Keys[i]
 	for _, key := range f.keys {
 		switch {
-		case slices.Contains(keys.Used, key), slices.Contains(keys.Silent, key):
+		case slices.Contains(im.Ignore, key) && !slices.Contains(keys.Used, key),
+			slices.Contains(keys.Used, key), slices.Contains(keys.Silent, key):
 		case slices.Contains(keys.Refused, key):
 			if !empty(f.values[key]) && !neutral(key, f.values[key]) && !(of == "turn" && f.notLearnt(key)) {
 				return f, fail(BadRow, f.at(key), "it means something that cannot be used here; "+
@@ -165,7 +155,7 @@ func eachOnce(problem Problem, field string, raw json.RawMessage) error {
 	return nil
 }
 
-// notLearnt reports whether a key of the list says of a turn of the prompt that it is not learnt, which it is not anyway.
+// notLearnt reports whether a refused key says of a turn of the prompt that it is not learnt, which it is not anyway.
 // mask is not among them: some write 0 for what is learnt.
 func (f fields) notLearnt(key string) bool {
 	return slices.Contains([]string{"loss_mask", "trainable", "training"}, key) && f.notLearntAnyway(key)
