@@ -86,7 +86,9 @@ func answerAll(t *testing.T, files []eval.File, path string) {
 				m.entries[firstWords(c.Entry.Questions[0])] = c.Entry
 			}
 		}
-		if err := eval.Ask(t.Context(), m, files[i:i+1], folder, 1, func(int, int) {}); err != nil {
+		one := eval.AtOnce{Questions: 1, Conversations: 1}
+		err := eval.Ask(t.Context(), m, files[i:i+1], folder, one, func(eval.Progress) {})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -352,7 +352,8 @@ func TestLocal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := eval.Ask(t.Context(), local, files, dir, eval.AtOnce{atOnce, atOnce}, func(eval.Progress) {}); err != nil {
+		err = eval.Ask(t.Context(), local, files, dir, eval.AtOnce{atOnce, atOnce}, func(eval.Progress) {})
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := dir.Close(); err != nil {

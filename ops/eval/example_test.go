@@ -46,7 +46,8 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	if err := eval.Ask(context.Background(), parrot{}, files, dir, eval.AtOnce{1, 1}, func(eval.Progress) {}); err != nil {
+	atOnce := eval.AtOnce{Questions: 1, Conversations: 1}
+	if err := eval.Ask(context.Background(), parrot{}, files, dir, atOnce, func(eval.Progress) {}); err != nil {
 		panic(err)
 	}
 	verdicts, _, err := eval.Judge(files, dir)

@@ -224,7 +224,8 @@ func (c *evalCmd) ask(
 func left(took time.Duration, p eval.Progress) string {
 	text := ""
 	if p.Asked > 0 && p.Open > 0 {
-		text = fmt.Sprintf(", about %s left", (took / time.Duration(p.Asked) * time.Duration(p.Open)).Round(time.Second))
+		rest := took / time.Duration(p.Asked) * time.Duration(p.Open)
+		text = fmt.Sprintf(", about %s left", rest.Round(time.Second))
 	}
 	if p.Later > 0 && p.Open > 0 {
 		text += fmt.Sprintf("; %d are conversations, which come last", p.Later)

@@ -21,8 +21,8 @@ type listening struct {
 func listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("--listen %s: the port is in use: stop the program that uses it (perhaps another itool), "+
-			"or choose another port; 0 takes any free one", address)
+		return nil, fmt.Errorf("--listen %s: the port is in use: stop the program that uses it (perhaps another "+
+			"itool), or choose another port; 0 takes any free one", address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)

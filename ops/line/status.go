@@ -187,8 +187,8 @@ func (k *Keeper) unserved(ctx context.Context, s *runState) []string {
 	}
 	for stage, q := range s.queues {
 		if time.Since(q.since) > patience {
-			s.unserved = append(s.unserved, fmt.Sprintf("waiting: worker: no worker takes %s, for which %d items wait: "+
-				"start `itool work %s`; one that runs may have another store, which it says", stage, q.pending, stage))
+			s.unserved = append(s.unserved, fmt.Sprintf("waiting: worker: no worker takes %[1]s, for which %[2]d items "+
+				"wait: start `itool work %[1]s`; one that runs may have another store, which it says", stage, q.pending))
 		}
 	}
 	return s.unserved

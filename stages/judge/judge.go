@@ -180,8 +180,8 @@ func Answer(
 
 // AnswerEach draws one answer per example and request, and judges it: by request, in the order of the examples. Example
 // i draws with seed Seed + i of each request. Requests share the prompts, see policy.GenerateEach. own, unless it is
-// nil, decides what is right. An error is the engine's, such as policy.ErrTooLong, the judge's, or comes from an example
-// that cannot be judged.
+// nil, decides what is right. An error is the engine's, such as policy.ErrTooLong, the judge's, or comes from an
+// example that cannot be judged.
 func AnswerEach(
 	ctx context.Context, own stages.Judge, p *policy.Policy, exs []schemas.Example, reqs []policy.Request,
 ) ([][]schemas.Verdict, error) {

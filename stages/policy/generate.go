@@ -28,7 +28,8 @@ func (p *Policy) Generate(ctx context.Context, prompts [][]int32, req Request) (
 // GenerateEach draws one continuation per request for each of many prompts. A prompt is computed once for as
 // many requests as fit into the KV cache. It is static batching: a batch of prompts decodes until the longest
 // answer has ended. From of the requests is not used; prompt i draws with seed Seed + i of each. The draws are
-// by request, in the order of the prompts. They have no End, because the cache is reused. A draw depends on its prompt and request alone.
+// by request, in the order of the prompts. They have no End, because the cache is reused. A draw depends on its
+// prompt and request alone.
 func (p *Policy) GenerateEach(ctx context.Context, prompts [][]int32, reqs []Request) (_ [][]Draw, err error) {
 	defer kernel.Catch(&err)
 	draws := make([][]Draw, 0, len(reqs))

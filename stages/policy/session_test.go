@@ -353,7 +353,8 @@ func TestGenerateEach(t *testing.T) {
 	prompt := mustPrompt(t, p, talk)
 	prompts := [][]int32{prompt, prompt[:3], prompt, prompt[:9]}
 	reqs := []policy.Request{
-		{MaxTokens: 12}, {Seed: 5, Temperature: 1, MaxTokens: 3}, {Seed: 6, Temperature: 1}, // the last to the context's end
+		{MaxTokens: 12}, {Seed: 5, Temperature: 1, MaxTokens: 3},
+		{Seed: 6, Temperature: 1}, // to the context's end
 	}
 	for i := range 70 { // more than one batch for each prompt
 		reqs = append(reqs, policy.Request{Seed: uint64(100 * i), Temperature: 2, TopK: 40, MaxTokens: 2 + i%5})

@@ -127,11 +127,11 @@ func TestNasty(t *testing.T) {
 		{"a key that says nothing here", format.OpenAI, `{"label": "good", "messages": [` + ask +
 			`, {"role": "assistant", "content": "Hm."}]}`, map[string]any{"ignore_keys": []string{"label"}},
 			[]want{{"", nil, "Hm."}}},
-		{"a key that is used, and says nothing here", format.OpenAI, `{"parallel_tool_calls": false, "messages": [` + ask +
-			`, {"role": "assistant", "content": "Hm."}]}`,
+		{"a key that is used, and says nothing here", format.OpenAI, `{"parallel_tool_calls": false, "messages": [` +
+			ask + `, {"role": "assistant", "content": "Hm."}]}`,
 			map[string]any{"ignore_keys": []string{"parallel_tool_calls"}}, []want{{"", nil, "Hm."}}},
-		{"a key that is ignored in the row and read in turns", format.OpenAI, `{"tool_calls": [1], "messages": [` + ask +
-			`, ` + callWith(`{"order_id": "W0"}`) + `], "tools": ` + orderTools + `}`,
+		{"a key that is ignored in the row and read in turns", format.OpenAI, `{"tool_calls": [1], "messages": [` +
+			ask + `, ` + callWith(`{"order_id": "W0"}`) + `], "tools": ` + orderTools + `}`,
 			map[string]any{"ignore_keys": []string{"tool_calls"}}, []want{{"", nil, hermes(`{"order_id": "W0"}`)}}},
 		{"turns of the prompt that are said not to be learnt", format.OpenAI, `{"messages": [{"role": "system", ` +
 			`"content": "s", "trainable": false}, {"role": "user", "content": "x", "loss_mask": 0}, ` +
