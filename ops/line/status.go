@@ -187,8 +187,9 @@ func (k *Keeper) unserved(ctx context.Context, s *runState) []string {
 	}
 	for stage, q := range s.queues {
 		if time.Since(q.since) > patience {
-			s.unserved = append(s.unserved, fmt.Sprintf("waiting: worker: no worker takes %[1]s, for which %[2]d items "+
-				"wait: start `itool work %[1]s`; one that runs may have another store, which it says", stage, q.pending))
+			why := fmt.Sprintf("waiting: worker: no worker takes %s, for which %d items wait: ", stage, q.pending)
+			s.unserved = append(s.unserved, why+"start `itool work "+stage+"`; one that runs may have another store, "+
+				"which it says")
 		}
 	}
 	return s.unserved
