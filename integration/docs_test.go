@@ -90,7 +90,7 @@ func TestDemo(t *testing.T) {
 		t.Skip("runs the quick demo, half a minute; the full test run does it")
 	}
 	readme := pages(t)["README.md"]
-	for _, c := range []string{"go run ./ops/itool demo", "go test ./..."} {
+	for _, c := range []string{"go run ./ops/itool demo", "go test -timeout 20m ./..."} {
 		if first, _, _ := strings.Cut(readme, "\n## "); !strings.Contains(first, c) {
 			t.Errorf("README.md: the first screen lacks the command %q", c)
 		}
