@@ -60,6 +60,8 @@ func (h held) Process(ctx context.Context, in stages.Input, out stages.Output) e
 	select {
 	case h.begun <- true:
 	case <-h.finish:
+	case <-ctx.Done(): // the test failed
+		return ctx.Err()
 	}
 	select {
 	case <-h.finish:
