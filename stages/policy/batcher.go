@@ -39,7 +39,7 @@ var ErrBusy = errors.New("too many requests are waiting")
 var ErrStopped = errors.New("the engine has stopped")
 
 // NewBatcher limits the number of requests that wait or run together, and the tokens that the running
-// ones may hold (0: as many as fit into 1 GiB, but at least one context).
+// ones may hold, shared ones counted once (0: as many as fit into 1 GiB, but at least one context).
 func NewBatcher(p *Policy, requests, tokens int) *Batcher {
 	b := &Batcher{
 		p: p, session: newSession(p), arrivals: make(chan *Stream), inFlight: make(chan struct{}, requests),
@@ -130,11 +130,15 @@ func (b *Batcher) Run(ctx context.Context) {
 		case <-idle:
 		}
 		running, waiting = slices.DeleteFunc(running, cancelled), slices.DeleteFunc(waiting, cancelled)
-		for len(waiting) > 0 && b.fits(running, waiting[0]) {
-			running, waiting = append(running, waiting[0]), waiting[1:]
+		// One prompt after the other, so that each finds those before it in the prefix cache.
+		if len(waiting) > 0 && !slices.ContainsFunc(running, prefilling) {
+			if s := waiting[0]; b.fits(running, s) {
+				s.failed = b.takeSlots(s)
+				running, waiting = append(running, s), waiting[1:]
+			}
 		}
 		chunk := b.p.ContextLength()
-		if slices.ContainsFunc(running, func(s *Stream) bool { return s.prefilled }) {
+		if slices.ContainsFunc(running, drawing) {
 			chunk = blockRows // others wait for their next token
 		}
 		if err := b.compute(running, chunk); err != nil {
@@ -178,49 +182,58 @@ func (b *Batcher) end(s *Stream, err error) {
 // closed is always ready to receive from.
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// fits says whether the tokens that s may need have room next to those that the others may need.
+func drawing(s *Stream) bool    { return s.prefilled && s.failed == nil }
+func prefilling(s *Stream) bool { return !s.prefilled && s.failed == nil }
+
+// fits says whether the tokens that s may need have room next to those that the running ones may still need. What
+// s shares with the prefix cache has its slots already; other entries give way.
 func (b *Batcher) fits(running []*Stream, s *Stream) bool {
-	need := s.maxTokens
+	cache := &b.session.cache
+	room := cache.room() + cache.idle
 	for _, r := range running {
-		need += r.maxTokens
+		room -= r.maxTokens - len(r.row.path)
 	}
-	return len(running) < maxBatchRows && need <= b.session.cache.limit
-}
-
-// prefill computes up to chunk tokens of the first prompt that is not computed yet.
-func (b *Batcher) prefill(running []*Stream, chunk int) {
-	for _, s := range running {
-		n := len(s.prompt) - 1
-		if s.prefilled {
-			continue
-		}
-		if s.row.path == nil { // only now: the prefix cache has more by then
-			b.takeSlots(s)
-		}
-		to := min(n, s.computed+chunk)
-		b.session.prefillFrom(s.prompt[:to], s.row.path[:to], s.computed)
-		if s.computed = to; to == n {
-			s.prefilled, s.row.last = true, s.prompt[n]
-			b.prefixes.add(s.prompt[:n], s.row.path[:n:n])
-		}
-		return
-	}
-}
-
-// takeSlots gives a stream the slots of its prompt: those that the prefix cache has, and new ones.
-func (b *Batcher) takeSlots(s *Stream) {
 	n := len(s.prompt) - 1
-	path := b.prefixes.share(make([]int32, 0, n), s.prompt[:n])
-	shared := len(path)
+	if len(running) == maxBatchRows || s.maxTokens-n > room {
+		return false
+	}
+	_, shared := b.prefixes.closest(s.prompt[:n])
+	return s.maxTokens-len(shared) <= room-cache.idleOf(shared)
+}
+
+// takeSlots gives a stream that fits the slots of its prompt: those that the prefix cache has, and new ones. The error
+// is of the device, whose memory the cache may grow in.
+func (b *Batcher) takeSlots(s *Stream) (err error) {
+	defer kernel.Catch(&err)
+	n := len(s.prompt) - 1
+	s.row.path = b.prefixes.share(make([]int32, 0, n), s.prompt[:n])
+	shared := len(s.row.path)
 	b.prefixes.makeRoom(n - shared)
-	var err error
-	if s.row.path, err = b.session.cache.slots(path, n-shared); err != nil {
+	path, err := b.session.cache.slots(s.row.path, n-shared)
+	if err != nil {
 		panic("policy: " + err.Error()) // fits has counted
 	}
-	s.computed = shared
+	s.row.path, s.computed = path, shared
 	s.mu.Lock()
 	s.cached = shared
 	s.mu.Unlock()
+	return nil
+}
+
+// prefill computes up to chunk tokens of the prompt that is not computed yet, if there is one.
+func (b *Batcher) prefill(running []*Stream, chunk int) {
+	i := slices.IndexFunc(running, prefilling)
+	if i < 0 {
+		return
+	}
+	s := running[i]
+	n := len(s.prompt) - 1
+	to := min(n, s.computed+chunk)
+	b.session.prefillFrom(s.prompt[:to], s.row.path[:to], s.computed)
+	if s.computed = to; to == n {
+		s.prefilled, s.row.last = true, s.prompt[n]
+		b.prefixes.add(s.prompt[:n], s.row.path[:n:n])
+	}
 }
 
 // step draws one token for every stream whose prompt is computed. An error, of broken
@@ -228,7 +241,7 @@ func (b *Batcher) takeSlots(s *Stream) {
 func (b *Batcher) step(running []*Stream) {
 	b.drawing = b.drawing[:0]
 	for _, s := range running {
-		if s.prefilled {
+		if drawing(s) {
 			b.drawing = append(b.drawing, s)
 		}
 	}

@@ -9,9 +9,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"itool/stages/policy"
+	"itool/stages/policy/kernel"
+	"itool/stages/policy/kernel/cpu"
 	"itool/stages/policy/policytest"
 )
 
@@ -294,3 +298,133 @@ func TestBatcherRefuses(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// witness is a constraint that allows everything, and notes when it was asked.
+type witness struct {
+	all   []uint64
+	notes *notes
+}
+
+type notes struct {
+	sync.Mutex
+	asked  []*witness
+	others chan struct{} // closed once all requests are handed in; until then nothing is drawn
+}
+
+func (w *witness) Allowed() ([]uint64, error) {
+	<-w.notes.others
+	w.notes.Lock()
+	defer w.notes.Unlock()
+	w.notes.asked = append(w.notes.asked, w)
+	return w.all, nil
+}
+
+func (*witness) Accept(int32) {}
+
+// besideFirst is how many others had begun before the first one ended.
+func (n *notes) besideFirst() int {
+	begun := map[*witness]bool{}
+	for i := len(n.asked) - 1; i >= 0; i-- {
+		if n.asked[i] != n.asked[0] && len(begun) == 0 {
+			continue // after its end
+		}
+		begun[n.asked[i]] = true
+	}
+	return len(begun) - 1
+}
+
+// TestBatcherCountsSharedTokensOnce: requests whose prompts begin alike run together where the KV cache has room for
+// one prompt and their answers, and those with other prompts do not.
+func TestBatcherCountsSharedTokensOnce(t *testing.T) {
+	p := policytest.Open(t, 1)
+	prompt := slices.Repeat(mustPrompt(t, p, talk), 4)
+	const answer, requests = 40, 6
+	if len(prompt) < requests*answer {
+		t.Fatalf("the prompt has %d tokens", len(prompt))
+	}
+	beside := func(alike bool) int {
+		b := policy.NewBatcher(p, requests, len(prompt)+requests*(answer+1))
+		n := notes{others: make(chan struct{})}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); b.Run(ctx) }()
+		defer func() { stop(); <-done }()
+		var ends, starts sync.WaitGroup
+		for i := range requests {
+			from := slices.Clone(prompt)
+			if from[len(from)-1] = int32(i); !alike {
+				from[0] = int32(i)
+			}
+			w := &witness{slices.Repeat([]uint64{^uint64(0)}, p.VocabSize()/64+1), &n}
+			req := policy.Request{Seed: 1, Temperature: 1, MaxTokens: answer, Constraint: w}
+			starts.Add(1)
+			ends.Go(func() {
+				starts.Done()
+				s, err := b.Start(ctx, from, req, 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if d, err := drain(s); err != nil || len(d.Tokens) < answer/2 {
+					t.Errorf("request %d: %v, %v", i, d, err)
+				}
+			})
+		}
+		starts.Wait()
+		time.Sleep(20 * time.Millisecond) // until they wait for Run, or nearly all of them
+		close(n.others)
+		ends.Wait()
+		return n.besideFirst()
+	}
+	if n := beside(true); n < 3 {
+		t.Errorf("with a common prompt %d of %d run beside the first", n, requests-1)
+	}
+	if n := beside(false); n != 0 {
+		t.Errorf("with prompts of their own %d run beside the first", n)
+	}
+}
+
+// fullDevice is a device whose memory is full when full is set.
+type fullDevice struct {
+	kernel.Device
+	full atomic.Bool
+}
+
+var errMemory = errors.New("the memory is full")
+
+func (d *fullDevice) Floats(n int) kernel.Floats {
+	if d.full.Load() {
+		panic(&kernel.Failure{Err: errMemory})
+	}
+	return d.Device.Floats(n)
+}
+
+// TestBatcherOutlivesFullMemory: a request whose prompt the KV cache cannot grow for ends with the device's error, and
+// takes no room from those after it.
+func TestBatcherOutlivesFullMemory(t *testing.T) {
+	dev, err := cpu.New(cpu.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := &fullDevice{Device: dev}
+	p, err := policy.Open(policytest.Tiny(1), policy.Options{Device: full})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prompt := mustPrompt(t, p, talk)
+	long := slices.Repeat(prompt, 300/len(prompt)+1) // more than the first allocation has room for
+	b := batcher(t, p, 4, len(long)+8)
+	for _, c := range []struct {
+		prompt []int32
+		full   bool
+	}{{prompt, false}, {long, true}, {long, false}} {
+		full.full.Store(c.full)
+		s, err := b.Start(t.Context(), c.prompt, policy.Request{MaxTokens: 8}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = drain(s); c.full != errors.Is(err, errMemory) || !c.full && err != nil {
+			t.Errorf("%d tokens, full %v: %v", len(c.prompt), c.full, err)
+		}
+	}
+}

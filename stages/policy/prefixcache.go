@@ -5,10 +5,10 @@ import "slices"
 // prefixCache keeps the keys and values of prompts for later prompts that begin with the same tokens,
 // such as the instructions and tools of many conversations, or the earlier turns of one. Its entries
 // hold slots of the KV cache by reference counts, so that a running request and an entry may share
-// them. Entries give way when requests need the room, the oldest first.
+// them. Entries give way when requests need the room, that which was not used for longest first.
 type prefixCache struct {
 	cache   *kvCache
-	entries []prefix // oldest first
+	entries []prefix // by their last use, the oldest first; none is empty
 }
 
 // prefix is the tokens of a prompt, and the cache slots with their keys and values.
@@ -20,45 +20,67 @@ type prefix struct {
 // maxPrefixes bounds the entries, since every new prompt is compared with each of them.
 const maxPrefixes = 256
 
-// share appends to path the slots of the tokens that prompt has in common with the closest entry, and
-// retains them. An entry that prompt repeats completely is removed: the caller adds the longer one.
-func (c *prefixCache) share(path, prompt []int32) []int32 {
-	best, length := -1, 0
+// closest returns the entry that has the most tokens in common with a prompt, the newest of several, and their slots.
+// Without one the slots are empty.
+func (c *prefixCache) closest(prompt []int32) (entry int, slots []int32) {
 	for i, e := range c.entries {
-		if n := commonPrefix(e.tokens, prompt); n > length {
-			best, length = i, n
+		if n := commonPrefix(e.tokens, prompt); n > 0 && n >= len(slots) {
+			entry, slots = i, e.path[:n]
 		}
 	}
-	if best < 0 {
-		return path
-	}
-	shared := c.entries[best].path[:length]
-	path = append(path, shared...)
-	c.cache.retain(shared)
-	if len(c.entries[best].tokens) == length {
-		c.remove(best)
-	}
-	return path
+	return entry, slots
 }
 
-// add keeps a computed prompt. It retains the slots of path; tokens and path must not change later.
+// share appends to path the slots of the tokens that prompt has in common with the closest entry, which becomes the
+// newest, and retains them for a request.
+func (c *prefixCache) share(path, prompt []int32) []int32 {
+	i, shared := c.closest(prompt)
+	if len(shared) == 0 {
+		return path
+	}
+	e := c.entries[i]
+	c.entries = append(slices.Delete(c.entries, i, i+1), e)
+	c.cache.retain(shared)
+	return append(path, shared...)
+}
+
+// add keeps a computed prompt that a request holds, in place of entries that it begins with; tokens and path
+// must not change later.
 func (c *prefixCache) add(tokens, path []int32) {
+	if len(path) == 0 {
+		return
+	}
+	begins := func(e prefix) bool { // what holds a slot holds those before it
+		n := len(e.path)
+		return n <= len(path) && e.path[n-1] == path[n-1]
+	}
+	for i := len(c.entries) - 1; i >= 0; i-- {
+		if begins(c.entries[i]) {
+			c.remove(i)
+		}
+	}
 	if len(c.entries) == maxPrefixes {
 		c.remove(0)
 	}
-	c.cache.retain(path)
+	c.cache.keep(path)
 	c.entries = append(c.entries, prefix{tokens, path})
 }
 
 // makeRoom removes entries until the KV cache has n slots to hand out, or none is left.
 func (c *prefixCache) makeRoom(n int) {
 	for len(c.entries) > 0 && c.cache.room() < n {
-		c.remove(0)
+		c.remove(max(slices.IndexFunc(c.entries, c.frees), 0))
 	}
 }
 
+// frees says whether slots become free with an entry: those at its end, which nothing else holds. What
+// holds a slot holds all slots before it.
+func (c *prefixCache) frees(e prefix) bool {
+	return c.cache.refs[e.path[len(e.path)-1]] == holders{entries: 1}
+}
+
 func (c *prefixCache) remove(i int) {
-	c.cache.release(c.entries[i].path)
+	c.cache.drop(c.entries[i].path)
 	c.entries = slices.Delete(c.entries, i, i+1)
 }
 
