@@ -3,9 +3,13 @@ package policy_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"itool/stages/policy"
@@ -100,4 +104,56 @@ func BenchmarkGenerateEach(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkBatcher answers 16 requests whose prompts share their first 5,000 tokens (or as many as the model takes), as
+// those of one assistant with tools do. ITOOL_BENCH_BASE as above.
+func BenchmarkBatcher(b *testing.B) {
+	base := policytest.Demo(1)
+	if dir := os.Getenv("ITOOL_BENCH_BASE"); dir != "" {
+		base = os.DirFS(dir)
+	}
+	p, err := policy.Open(base, policy.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const requests, own, answer = 16, 20, 40
+	r := rand.New(rand.NewPCG(1, 2))
+	random := func(n int) []int32 {
+		ids := make([]int32, n)
+		for i := range ids {
+			ids[i] = int32(r.IntN(p.VocabSize()))
+		}
+		return ids
+	}
+	shared := random(min(5000, p.ContextLength()-own-answer))
+	batcher := policy.NewBatcher(p, 2*requests, 0) // a place is given back a moment after its request's end
+	go batcher.Run(b.Context())
+	var drawn atomic.Int64
+	ask := func(seed, n int, own []int32) {
+		req := policy.Request{Seed: uint64(seed), Temperature: 1, MaxTokens: n}
+		s, err := batcher.Start(b.Context(), slices.Concat(shared, own), req, 0)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		for _, err = s.Next(); err == nil; _, err = s.Next() {
+			drawn.Add(1)
+		}
+		if err != io.EOF {
+			b.Error(err)
+		}
+	}
+	ask(0, 1, random(own)) // computes what they share
+	drawn.Store(0)
+	for seed := 0; b.Loop(); {
+		var all sync.WaitGroup
+		for range requests {
+			seed++
+			n, own := seed, random(own)
+			all.Go(func() { ask(n, answer, own) })
+		}
+		all.Wait()
+	}
+	b.ReportMetric(float64(drawn.Load())/b.Elapsed().Seconds(), "tokens/s")
 }

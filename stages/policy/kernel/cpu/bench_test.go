@@ -107,18 +107,31 @@ func BenchmarkAttention(b *testing.B) {
 	})
 }
 
+// BenchmarkAttendPaths decodes 16 rows: with short paths of their own, and with the heads of SmolLM2-135M behind a
+// prompt that they share.
 func BenchmarkAttendPaths(b *testing.B) {
-	const rows, slots, h, g, d = 16, 400, 6, 2, 32
-	paths := make([][]int32, rows)
-	for r := range paths {
-		for j := range slots {
-			paths[r] = append(paths[r], int32((j*7+r)%4000))
+	const rows = 16
+	for _, c := range []struct{ h, g, d, shared, own int }{
+		{6, 2, 32, 0, 400}, {9, 3, 64, 500, 50}, {9, 3, 64, 5000, 100}, {9, 3, 64, 0, 500},
+	} {
+		paths, slots := make([][]int32, rows), c.shared+rows*c.own
+		for r := range paths {
+			for j := range c.shared {
+				paths[r] = append(paths[r], int32(j))
+			}
+			for j := range c.own {
+				paths[r] = append(paths[r], int32(c.shared+j*rows+r))
+			}
 		}
+		q, k, v, out := normal(rows*c.h*c.d), normal(slots*c.g*c.d), normal(slots*c.g*c.d), normal(rows*c.h*c.d)
+		b.Run(fmt.Sprintf("heads=%dx%d/shared=%d/own=%d", c.h, c.d, c.shared, c.own), func(b *testing.B) {
+			each(b, func(b *testing.B, dev kerneltest.Slices) {
+				measure(b, 4*rows*(c.shared+c.own)*c.h*c.d, func() {
+					dev.AttendPaths(out, q, k, v, paths, c.h, c.g, c.d)
+				})
+			})
+		})
 	}
-	each(b, func(b *testing.B, dev kerneltest.Slices) {
-		q, k, v, out := normal(rows*h*d), normal(4000*g*d), normal(4000*g*d), normal(rows*h*d)
-		measure(b, 4*rows*slots*h*d, func() { dev.AttendPaths(out, q, k, v, paths, h, g, d) })
-	})
 }
 
 func BenchmarkHead(b *testing.B) {
