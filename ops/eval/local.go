@@ -22,13 +22,17 @@ type Local struct {
 	maxTokens int
 }
 
-// LocalAtOnce is what Local answers in one batch. More conversations would push each other's turns out of the KV cache,
-// whose prompts have thousands of tokens: each step would compute them again.
-var LocalAtOnce = AtOnce{Questions: 32, Conversations: 4}
+// LocalAtOnce is what Local answers in one batch. Conversations with the same tools share most of their prompts of
+// thousands of tokens. More of them at once would push each other's turns out of the KV cache, and each step would
+// compute them again.
+var LocalAtOnce = AtOnce{Questions: 32, Conversations: 16}
+
+// localCache is the size in bytes of Local's KV cache.
+const localCache = 2 << 30
 
 // NewLocal answers greedily, with at most maxTokens tokens. calls is the format in which p writes its calls.
 func NewLocal(p *policy.Policy, calls toolcall.Format, maxTokens int) *Local {
-	return &Local{p, policy.NewBatcher(p, 2*LocalAtOnce.Questions, 0), calls, maxTokens}
+	return &Local{p, policy.NewBatcher(p, 2*LocalAtOnce.Questions, p.TokensIn(localCache)), calls, maxTokens}
 }
 
 // WantTools tells whether a question of the files has tools.

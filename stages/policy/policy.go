@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"sync"
 
@@ -220,6 +221,9 @@ func (p *Policy) Model() *model.Model { return p.model }
 
 // ContextLength is the largest number of tokens of a prompt and its answer together.
 func (p *Policy) ContextLength() int { return p.config.MaxPositions }
+
+// TokensIn is the number of tokens whose keys and values fit into size bytes, and at least one context.
+func (p *Policy) TokensIn(size int) int { return p.tokensIn(size, math.MaxInt) }
 
 // tokensIn is the number of tokens whose keys and values fit into size bytes, but no more than most, and
 // at least one context.
