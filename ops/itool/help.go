@@ -85,8 +85,8 @@ func longHelp() map[string]string {
 		"commands_judge": "A program of yours that says whether answers are right, in place of the check by the " +
 			"reference: a command, or an http(s) URL.",
 		"commands_judgetimeout": "How long the judge may take for a batch of up to 32 answers.",
-		"commands_kernels": "Compute at this kernel level, such as avx512, avx2, neon (Arm), go or amx (products " +
-			"in bf16); default: the best this machine has in float32. itool doctor lists them.",
+		"commands_kernels": "Compute at this kernel level: avx512, avx2, neon (Arm) or go, or with products in bf16 " +
+			"avx512bf16 or amx; default: the best this machine has in float32. itool doctor lists them.",
 		"commands_eval": "Ask a model the questions of a benchmark or a dataset, and judge its answers. The same " +
 			"command again resumes.",
 		"eval_bench": "Questions: bfcl (the Berkeley Function Calling Leaderboard, version 3) or apibank (levels 1 " +
@@ -218,8 +218,8 @@ func longHelp() map[string]string {
 			"template asks.",
 		"serve_tools_in": "With --model, where tools are written: template (where the chat template writes them) or " +
 			"system (in the system message, for a chat template that leaves tools out).",
-		"serve_tokens": "Tokens of the answers that are drawn together, prompts included; default: what 1 GiB " +
-			"holds, one context at least.",
+		"serve_tokens": "Tokens of the answers that are drawn together, prompts included, what they share once; " +
+			"default: what 1 GiB holds, one context at least.",
 		"serve_answer": "Most tokens of an answer when a request does not say; each reserves its room.",
 		"commands_ui":  "Serve the page of runs: what came of them, where they stand, where they are wrong.",
 		"ui_listen":    "Address to listen on; port 0: any free one.",

@@ -14,9 +14,9 @@ import (
 	"itool/stages/policy/train"
 )
 
-// BenchmarkStep trains two small models: the demo's base and a wider one. A step is one full micro-batch of
-// 2,048 tokens, in eight sequences with a loss on every token, at the kernel level that ITOOL_KERNELS names
-// or at the machine's best.
+// BenchmarkStep trains two small models, the demo's base and a wider one, and one of SmolLM2-135M's shape. A step is
+// one full micro-batch of 2,048 tokens, in eight sequences with a loss on every token, at the kernel level that
+// ITOOL_KERNELS names or at the machine's best.
 //
 // median-tokens/s is the median over the steps, because means depend on what else runs on the machine. A
 // profile (-cpuprofile) of one case shows where its time goes.
@@ -25,11 +25,15 @@ func BenchmarkStep(b *testing.B) {
 		name   string
 		config model.Config
 	}{
-		{"1M", model.Config{HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, VocabSize: 1024}},
-		{"3M", model.Config{HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, VocabSize: 2048}},
+		{"1M", model.Config{HiddenSize: 128, IntermediateSize: 320, NumLayers: 4, NumHeads: 4, NumKVHeads: 2,
+			HeadDim: 32, VocabSize: 1024}},
+		{"3M", model.Config{HiddenSize: 192, IntermediateSize: 512, NumLayers: 6, NumHeads: 6, NumKVHeads: 2,
+			HeadDim: 32, VocabSize: 2048}},
+		{"135M", model.Config{HiddenSize: 576, IntermediateSize: 1536, NumLayers: 30, NumHeads: 9, NumKVHeads: 3,
+			HeadDim: 64, VocabSize: 49152}},
 	} {
 		c := s.config
-		c.Family, c.NumKVHeads, c.HeadDim, c.MaxPositions = model.Llama, 2, 32, 4096
+		c.Family, c.MaxPositions = model.Llama, 4096
 		c.RopeTheta, c.RMSNormEps, c.TieEmbeddings = 10000, 1e-5, true
 		for _, mode := range []struct {
 			name string

@@ -225,12 +225,15 @@ func goldenSteps(t *testing.T, g *policytest.Golden, loss, prefix string, s poli
 func TestGoldenBF16(t *testing.T) {
 	// The emulated device rounds as the kernels' own tests allow.
 	devices := map[string]kernel.Device{"emulated": kerneltest.Rounded(ref.New())}
-	if slices.Contains(cpu.Levels(), "amx") {
-		dev, err := cpu.New(cpu.Options{Level: "amx"})
+	for _, level := range []string{"avx512bf16", "amx"} {
+		if !slices.Contains(cpu.Levels(), level) {
+			continue
+		}
+		dev, err := cpu.New(cpu.Options{Level: level})
 		if err != nil {
 			t.Fatal(err)
 		}
-		devices["amx"] = dev
+		devices[level] = dev
 	}
 	for on, dev := range devices {
 		ours, theirs := map[string]float64{}, map[[2]string]float64{}

@@ -1,7 +1,7 @@
 package cpu
 
-// Matrix products in bf16 with float32 sums, for a tile unit such as Intel AMX: GEMM with both factors packed
-// into tiles of 16 × 32 values, 32 × 32 results at a time.
+// Matrix products in bf16 with float32 sums, for a tile unit such as Intel AMX and for AVX512_BF16: GEMM with both
+// factors packed into tiles of 16 × 32 values, 32 × 32 results at a time.
 
 // bf16Kernels are the primitives of a level that multiplies in bf16. Both factors of every matrix
 // product, also in attention, are rounded to bf16, ties to even; the sums are float32. Elementwise
@@ -21,8 +21,8 @@ type bf16Kernels struct {
 	// turn transposes n tiles in place.
 	turn func(tiles *float32, n int)
 	// tiles multiplies a block of a with panels of b, bPanel floats apart:
-	// acc (panels, 32, 32) = a · b + (add ? acc : 0).
-	tiles func(a, b, acc *float32, steps, panels, bPanel, add int)
+	// acc (panels, 32, 32) = a · b + (add ? acc : 0). Only the first rows of the 32 are wanted.
+	tiles func(a, b, acc *float32, steps, panels, bPanel, add, rows int)
 	// out: c (rows, cols) = alpha · acc (32, 32) + (add ? c : 0).
 	out func(c *float32, cRow int, acc *float32, rows, cols int, alpha float32, add int)
 }
@@ -150,11 +150,11 @@ func (p *product) rightBF16(s *scratch, r *right, j, panels, size int) []float32
 //
 //go:noinline
 func (p *product) blockBF16(s *scratch, r *right, a, b []float32, m0, panel, panels int) {
-	steps := bf16Steps(p.k)
+	steps, rows := bf16Steps(p.k), min(blockRows, p.m-m0)
 	acc := grow(&s.c, groupPanels*blockRows*blockRows)
 	for s0, more := 0, 0; s0 < steps; s0, more = s0+deepSteps, 1 {
 		p.level.bf16.tiles(&a[s0*stepFloats], &b[s0*stepFloats], &acc[0], min(deepSteps, steps-s0), panels,
-			steps*stepFloats, more)
+			steps*stepFloats, more, rows)
 	}
 	add := 0
 	if r.add {
@@ -162,7 +162,7 @@ func (p *product) blockBF16(s *scratch, r *right, a, b []float32, m0, panel, pan
 	}
 	for i := range panels {
 		n0 := (panel + i) * blockRows
-		p.level.bf16.out(&r.c[m0*r.cRow+n0], r.cRow, &acc[i*blockRows*blockRows], min(blockRows, p.m-m0),
+		p.level.bf16.out(&r.c[m0*r.cRow+n0], r.cRow, &acc[i*blockRows*blockRows], rows,
 			min(blockRows, r.n-n0), p.alpha, add)
 	}
 }
@@ -183,18 +183,19 @@ func (l *level) timesBF16(s *scratch, m, n, k int, left []float32, row, step int
 	}
 	a, acc := grow(&s.left, steps*stepFloats), grow(&s.acc, groupPanels*blockRows*blockRows)
 	for i := 0; i < m; i += blockRows {
-		l.bf16.pack(a, left[i*row:], stride, rowMajor, false, min(blockRows, m-i), k)
+		rows := min(blockRows, m-i)
+		l.bf16.pack(a, left[i*row:], stride, rowMajor, false, rows, k)
 		for j := 0; j < n; j += groupPanels * blockRows {
 			panels := min(groupPanels, (n-j+blockRows-1)/blockRows)
 			b := right.b[j/blockRows*right.panel:]
 			for s0, more := 0, 0; s0 < steps; s0, more = s0+deepSteps, 1 {
 				l.bf16.tiles(&a[s0*stepFloats], &b[s0*stepFloats], &acc[0], min(deepSteps, steps-s0), panels,
-					right.panel, more)
+					right.panel, more, rows)
 			}
 			for p := range panels {
 				at := j + p*blockRows
 				l.bf16.out(&c[i*cRow+at], cRow, &acc[p*blockRows*blockRows],
-					min(blockRows, m-i), min(blockRows, n-at), 1, accumulate)
+					rows, min(blockRows, n-at), 1, accumulate)
 			}
 		}
 	}

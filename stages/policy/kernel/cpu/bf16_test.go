@@ -116,7 +116,7 @@ func twinTurn(tiles *float32, n int) {
 }
 
 // twinTiles adds the even and the odd k of a step apart, as the unit does.
-func twinTiles(a, b, acc *float32, steps, panels, bPanel, add int) {
+func twinTiles(a, b, acc *float32, steps, panels, bPanel, add, _ int) {
 	left, right := words(a, steps*stepFloats), words(b, (panels-1)*bPanel+steps*stepFloats)
 	sums := unsafe.Slice(acc, panels*blockRows*blockRows)
 	if add == 0 {

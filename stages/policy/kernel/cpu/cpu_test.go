@@ -23,11 +23,14 @@ func open(t testing.TB, level string, threads int) kernel.Device {
 	return dev
 }
 
+// rounds says whether the factors of a level's products are bf16.
+func rounds(level string) bool { return level == "amx" || level == "avx512bf16" }
+
 func TestDevice(t *testing.T) {
 	for _, level := range cpu.Levels() {
 		t.Run(level, func(t *testing.T) {
 			run := kerneltest.Run
-			if level == "amx" {
+			if rounds(level) {
 				run = kerneltest.RunBF16
 			}
 			run(t, open(t, level, 3), ref.New())
@@ -185,7 +188,7 @@ func FuzzGemm(f *testing.F) {
 		want := append([]float32(nil), c...)
 		kerneltest.On(ref.New()).Gemm(transA, transB, m, n, k, 0.5, a, b, add, want)
 		for _, level := range cpu.Levels() {
-			if level == "amx" { // its factors are rounded
+			if rounds(level) { // its factors are rounded
 				continue
 			}
 			got := append([]float32(nil), c...)

@@ -378,27 +378,32 @@ func rowInt8AVX2(k int, a *float32, codes *byte, scales *uint16, c *float32, add
 //go:noescape
 func peakAVX2(n int)
 
-// bf16RowAMX is described at type bf16Kernels.
+// bf16RowAVX512BF16 is described at type bf16Kernels.
 //
 //go:noescape
-func bf16RowAMX(dst, src *float32, k int)
+func bf16RowAVX512BF16(dst, src *float32, k int)
 
-// bf16PairsAMX is described at type bf16Kernels.
+// bf16PairsAVX512BF16 is described at type bf16Kernels.
 //
 //go:noescape
-func bf16PairsAMX(dst, src *float32, srcRow, k, width int)
+func bf16PairsAVX512BF16(dst, src *float32, srcRow, k, width int)
 
-// bf16TurnAMX is described at type bf16Kernels.
+// bf16TurnAVX512BF16 is described at type bf16Kernels.
 //
 //go:noescape
-func bf16TurnAMX(tiles *float32, n int)
+func bf16TurnAVX512BF16(tiles *float32, n int)
+
+// bf16TilesAVX512BF16 is described at type bf16Kernels.
+//
+//go:noescape
+func bf16TilesAVX512BF16(a, b, acc *float32, steps, panels, bPanel, add, rows int)
+
+// bf16OutAVX512BF16 is described at type bf16Kernels.
+//
+//go:noescape
+func bf16OutAVX512BF16(c *float32, cRow int, acc *float32, rows, cols int, alpha float32, add int)
 
 // bf16TilesAMX is described at type bf16Kernels.
 //
 //go:noescape
-func bf16TilesAMX(a, b, acc *float32, steps, panels, bPanel, add int)
-
-// bf16OutAMX is described at type bf16Kernels.
-//
-//go:noescape
-func bf16OutAMX(c *float32, cRow int, acc *float32, rows, cols int, alpha float32, add int)
+func bf16TilesAMX(a, b, acc *float32, steps, panels, bPanel, add, rows int)

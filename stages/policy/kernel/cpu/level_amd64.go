@@ -15,8 +15,11 @@ func levels() []*level {
 		all = append(all, avx2Level)
 	}
 	all = append(all, goLevel)
-	if all[0] == avx512Level && x.HasAVX512BF16 && x.HasAMXTile && x.HasAMXBF16 && tilesSupported() {
-		all = append(all, amxLevel)
+	if all[0] == avx512Level && x.HasAVX512BF16 {
+		all = append(all, avx512bf16Level)
+		if x.HasAMXTile && x.HasAMXBF16 && tilesSupported() {
+			all = append(all, amxLevel)
+		}
 	}
 	return all
 }
@@ -50,11 +53,20 @@ var avx2Level = &level{
 	widenInt8: widenInt8AVX2, rowInt8: rowInt8AVX2,
 }
 
-// amxLevel is AVX-512 with the matrix products on the tile unit. It changes the results of training, so
-// it must be chosen by name.
-var amxLevel = func() *level {
+// avx512bf16Level is AVX-512 with matrix products in bf16, two in one instruction. It changes the results of training,
+// so it must be chosen by name.
+var avx512bf16Level = func() *level {
 	l := *avx512Level
-	l.name, l.note, l.permit = "amx", "opt-in: bf16 products", permitTiles
-	l.bf16 = &bf16Kernels{row: bf16RowAMX, pairs: bf16PairsAMX, turn: bf16TurnAMX, tiles: bf16TilesAMX, out: bf16OutAMX}
+	l.name, l.note = "avx512bf16", "opt-in: bf16 products"
+	l.bf16 = &bf16Kernels{row: bf16RowAVX512BF16, pairs: bf16PairsAVX512BF16, turn: bf16TurnAVX512BF16,
+		tiles: bf16TilesAVX512BF16, out: bf16OutAVX512BF16}
+	return &l
+}()
+
+// amxLevel is avx512bf16Level with the products on the tile unit.
+var amxLevel = func() *level {
+	l, b := *avx512bf16Level, *avx512bf16Level.bf16
+	b.tiles = bf16TilesAMX
+	l.name, l.permit, l.bf16 = "amx", permitTiles, &b
 	return &l
 }()

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// The tile unit (AMX) multiplies 16×32 by 32×16 bf16 values in one instruction. Go's
-// assembler knows neither its instructions nor the conversion to bf16, so they are
-// emitted as bytes; the encodings are in Intel's manual, volume 2.
+// Products in bf16, in two ways: the tile unit (AMX) multiplies 16×32 by 32×16 values in one
+// instruction, and VDPBF16PS of AVX512_BF16 multiplies 16 pairs and adds each to a sum. Go's
+// assembler knows none of these instructions, nor the conversion to bf16, so they are emitted as
+// bytes; the encodings are in Intel's manual, volume 2.
 //
 // Everything packed is in tiles of 1 KiB: 16 rows of 16 words, a word being two bf16
 // values of neighbouring k. A step of k is 32 values of 32 rows (or columns): two
@@ -63,6 +64,13 @@ func (f *file) toHalfBF16(x, d int) {
 	f.bytes(fmt.Sprintf("VCVTNEPS2BF16 Z%d, Y%d", x, d), 0x62, 0xf2, 0x7e, 0x48, 0x72, 0xc0|byte(d)<<3|byte(x))
 }
 
+// dot: d, 16 sums in float32, += a·b, 16 pairs of bf16 values each.
+func (f *file) dot(a, b, d int) {
+	inverted := byte(1-d>>3&1)<<7 | byte(1-a>>4&1)<<6 | byte(1-a>>3&1)<<5 | byte(1-d>>4&1)<<4
+	f.bytes(fmt.Sprintf("VDPBF16PS Z%d, Z%d, Z%d", a, b, d),
+		0x62, inverted|0x02, 0x06|(^byte(b)&15)<<3, 0x40|byte(1-b>>4&1)<<3, 0x52, 0xc0|byte(d&7)<<3|byte(a&7))
+}
+
 // masks512 makes two lane masks from the number of lanes in CX: K1 for the first 16,
 // K2 for those behind. Scratch: AX.
 func (f *file) masks512() {
@@ -70,17 +78,19 @@ func (f *file) masks512() {
 }
 
 func (f *file) bf16() {
+	f.suffix = "AVX512BF16"
+	f.bf16Row()
+	f.bf16Pairs()
+	f.bf16Turn()
+	f.bf16Dots()
+	f.bf16Out()
 	f.suffix = "AMX"
 	f.p("\n// Palette 1: eight tiles of 16 rows of 64 bytes.")
 	for i, v := range []uint64{1, 0, 0x40004000400040, 0x40004000400040, 0, 0, 0x1010101010101010, 0} {
 		f.p("DATA ·tileConfig<>+%d(SB)/8, $0x%016x", 8*i, v)
 	}
 	f.p("GLOBL ·tileConfig<>(SB), RODATA|NOPTR, $64")
-	f.bf16Row()
-	f.bf16Pairs()
-	f.bf16Turn()
 	f.bf16Tiles()
-	f.bf16Out()
 }
 
 func (f *file) bf16Row() {
@@ -158,10 +168,50 @@ func (f *file) bf16Turn() {
 	f.end()
 }
 
+// bf16Dots is bf16Tiles without the unit. It takes 8 rows of the left factor at a time, as long as rows are wanted:
+// their 8 × 32 sums are in registers 0 to 15, a row's in two that follow each other.
+func (f *file) bf16Dots() {
+	const rows, words, left = 8, 16, 18
+	at := f.begin("bf16Tiles", "is described at type bf16Kernels.", "",
+		args("a, b, acc *float32, steps, panels, bPanel, add, rows int"))
+	f.p("\tMOVQ %s, DI\n\tMOVQ %s, DX", at["b"], at["acc"])
+	f.p("\tMOVQ %s, CX\n\tMOVQ %s, R10", at["steps"], at["panels"])
+	f.p("\tMOVQ %s, R12\n\tSHLQ $2, R12\n\tMOVQ %s, R8", at["bPanel"], at["add"])
+	panel, group, zero, ready, loop := f.label("panel"), f.label("panel"), f.label("panel"), f.label("panel"),
+		f.label("panel")
+	f.p("\tMOVQ %s, R11\n%s:\n\tMOVQ %s, SI\n\tMOVQ R11, R9", at["rows"], panel, at["a"])
+	f.p("%s:\n\tTESTQ R8, R8\n\tJZ %s", group, zero)
+	for i := range 2 * rows {
+		f.p("\tVMOVUPS %d(DX), Z%d", 64*i, i)
+	}
+	f.p("\tJMP %s\n%s:", ready, zero)
+	for i := range 2 * rows {
+		f.p("\tVPXORD Z%d, Z%d, Z%d", i, i, i)
+	}
+	f.p("%s:\n\tMOVQ SI, BX\n\tMOVQ DI, R13\n\tMOVQ CX, AX\n\tPCALIGN $32\n%s:", ready, loop)
+	for p := range words {
+		f.p("\tVMOVUPS %d(R13), Z16\n\tVMOVUPS %d(R13), Z17", 64*p, 1024+64*p)
+		for r := range rows {
+			f.p("\tVPBROADCASTD %d(BX), Z%d", 64*r+4*p, left+r)
+			f.dot(16, left+r, 2*r)
+			f.dot(17, left+r, 2*r+1)
+		}
+	}
+	f.p("\tADDQ $2048, BX\n\tADDQ $2048, R13\n\tDECQ AX\n\tJNZ %s", loop)
+	for i := range 2 * rows {
+		f.p("\tVMOVUPS Z%d, %d(DX)", i, 64*i)
+	}
+	// The next 8 rows: of the same tile, or of the next one.
+	f.p("\tADDQ $1024, DX\n\tADDQ $512, SI\n\tSUBQ $%d, R9\n\tJG %s", rows, group)
+	f.p("\tMOVQ SI, AX\n\tSUBQ %s, AX\n\tSHLQ $1, AX\n\tSUBQ AX, DX\n\tADDQ $4096, DX", at["a"])
+	f.p("\tADDQ R12, DI\n\tDECQ R10\n\tJNZ %s", panel)
+	f.end()
+}
+
 // bf16Tiles configures the tile unit and releases it again, so that it is never in use outside of this function.
 func (f *file) bf16Tiles() {
 	at := f.begin("bf16Tiles", "is described at type bf16Kernels.", "",
-		args("a, b, acc *float32, steps, panels, bPanel, add int"))
+		args("a, b, acc *float32, steps, panels, bPanel, add, rows int"))
 	f.p("\tMOVQ %s, SI\n\tMOVQ %s, DI\n\tMOVQ %s, DX", at["a"], at["b"], at["acc"])
 	f.p("\tMOVQ %s, CX\n\tMOVQ %s, R10", at["steps"], at["panels"])
 	f.p("\tMOVQ %s, R12\n\tSHLQ $2, R12\n\tMOVQ %s, R8", at["bPanel"], at["add"])

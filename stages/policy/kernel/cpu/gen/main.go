@@ -1,8 +1,8 @@
 // Command gen generates the assembly of package cpu, kernels_amd64.s and kernels_arm64.s, and its
 // declarations in Go. Elementwise kernels are described once, in vector.go, and emitted for AVX-512 and
 // AVX2 (x86.go) and for NEON (neon_vector.go). The other kernels are written once for both x86
-// instruction sets, with the differences in asm.go, and once for NEON; those of the tile unit are in
-// amx.go.
+// instruction sets, with the differences in asm.go, and once for NEON; products in bf16 are
+// in bf16.go.
 //
 //	go run ./gen        # from stages/policy/kernel/cpu
 package main
