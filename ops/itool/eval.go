@@ -213,17 +213,21 @@ func (c *evalCmd) ask(
 		}
 		if p.Asked == 0 || p.Open == 0 && p.Later == 0 || now.Sub(said) > sayEvery {
 			said = now
-			fmt.Fprintf(a.errs, "itool: %d of %d answered%s\n", p.Done, p.All, left(now.Sub(kind), p))
+			fmt.Fprintf(a.errs, "itool: %d of %d answered%s\n", p.Done, p.All, left(now.Sub(kind), atOnce, p))
 		}
 	})
 	given := answers{dir, from.Model, asked, time.Since(began)}
 	return given, errors.Join(err, dir.Close())
 }
 
-// left says how long the rest will take, by what was done. Questions do not tell how long conversations take.
-func left(took time.Duration, p eval.Progress) string {
-	text := ""
-	if p.Asked > 0 && p.Open > 0 {
+// left says how long the rest will take, by what was done, once that is more than is asked at the same time. Questions
+// do not tell how long conversations take.
+func left(took time.Duration, atOnce eval.AtOnce, p eval.Progress) string {
+	text, enough := "", atOnce.Questions
+	if p.Conversations {
+		enough = atOnce.Conversations
+	}
+	if p.Asked > enough && p.Open > 0 {
 		rest := took / time.Duration(p.Asked) * time.Duration(p.Open)
 		text = fmt.Sprintf(", about %s left", rest.Round(time.Second))
 	}
