@@ -130,21 +130,45 @@ func (o *opener) openLocal(ctx context.Context, s storage.Local, p Part) (*local
 func (o *opener) openCached(ctx context.Context, p Part) (*localFile, error) {
 	name := filepath.Join(o.cache, p.SHA256)
 	for range 10 { // try again if another process deletes the file between fetch and open
-		f, err := os.Open(name)
-		if err == nil {
-			if st, statErr := f.Stat(); statErr == nil && st.Mode().IsRegular() && st.Size() == p.Size {
-				return newLocalFile(f, p), nil
-			}
-			f.Close() // truncated by a full disk or a power loss: fetch it again
-		} else if !errors.Is(err, fs.ErrNotExist) {
+		f, err := openWhole(name, p.Size)
+		if err != nil {
 			return nil, err
 		}
-		fetch := func() (any, error) { return nil, o.fetch(ctx, p, name) }
+		if f != nil {
+			return newLocalFile(f, p), nil
+		}
+		fetch := func() (any, error) {
+			// A flight that ended since the look above may have brought it.
+			f, err := openWhole(name, p.Size)
+			if err != nil {
+				return nil, err
+			}
+			if f != nil {
+				return nil, f.Close()
+			}
+			return nil, o.fetch(ctx, p, name)
+		}
 		if _, err, _ := o.flight.Do(p.SHA256, fetch); err != nil {
 			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("cache %s: another program keeps deleting the files in it", o.cache)
+}
+
+// openWhole opens a file of the cache. It is nil if the file is not there or not whole, as after a full disk or a
+// power loss.
+func openWhole(name string, size int64) (*os.File, error) {
+	f, err := os.Open(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() && st.Size() == size {
+		return f, nil
+	}
+	return nil, f.Close()
 }
 
 // fetch copies a part into the cache. The file gets its name only when its content is
