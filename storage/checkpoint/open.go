@@ -144,7 +144,8 @@ func (o *opener) openCached(ctx context.Context, p Part) (*localFile, error) {
 				return nil, err
 			}
 			if f != nil {
-				return nil, f.Close()
+				f.Close()
+				return nil, nil
 			}
 			return nil, o.fetch(ctx, p, name)
 		}
@@ -168,7 +169,8 @@ func openWhole(name string, size int64) (*os.File, error) {
 	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() && st.Size() == size {
 		return f, nil
 	}
-	return nil, f.Close()
+	f.Close()
+	return nil, nil
 }
 
 // fetch copies a part into the cache. The file gets its name only when its content is

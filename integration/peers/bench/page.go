@@ -56,7 +56,7 @@ for n in ("torch", "transformers", "peft", "trl", "llama-cpp-python"):
 		if m := regexp.MustCompile(`model name\s*: (.*)`).FindSubmatch(text); m != nil {
 			processor = string(m[1])
 		}
-		for _, flag := range []string{"amx_bf16", "avx512f", "avx2"} {
+		for _, flag := range []string{"amx_bf16", "avx512_bf16", "avx512f", "avx2"} {
 			if regexp.MustCompile(`\b` + flag + `\b`).Match(text) {
 				processor += " with " + flag
 				break

@@ -12,7 +12,7 @@ import (
 )
 
 // TestBF16Layout runs the suite with the packing of bf16 products on machines
-// without a tile unit: the same blocks, with plain loops in place of the assembly.
+// without instructions for them: the same blocks, with plain loops in place of the assembly.
 func TestBF16Layout(t *testing.T) {
 	kerneltest.RunBF16(t, twinDevice(), ref.New())
 }

@@ -15,10 +15,11 @@
 // bits have it, and fp16 and eight bits are converted by plain Go.
 //
 // The level "avx512bf16" rounds the factors of every matrix product, also those of attention, to bf16, and adds
-// the products in float32, two in one instruction (AVX512_BF16: AMD from Zen 4 on, Xeons from Cooper Lake on). It
-// must be chosen by name, because it changes the results of training. Products of many rows take half the time.
+// the products in float32, two in one instruction (AVX512_BF16: AMD from Zen 4 on, Xeons of Cooper Lake and from
+// Sapphire Rapids on). It must be chosen by name, because it changes the results of training. Products of many rows
+// take half the time.
 //
-// The level "amx" does the same on the tile unit of recent Xeons. It has not yet run on real hardware; all but its
+// The level "amx" rounds alike and multiplies on the tile unit of recent Xeons. It has not yet run on real hardware; all but its
 // kernel of products, bf16TilesAMX, is that of avx512bf16, which has. It was checked in two ways. The suite checks the
 // blocks and their packing with plain loops in place of the assembly (TestBF16Layout, on any machine). The assembly
 // was run in Bochs 3.0's model of a Sapphire Rapids without an operating system: every kernel, at the edges of its
