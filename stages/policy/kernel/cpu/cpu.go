@@ -19,14 +19,14 @@
 // Sapphire Rapids on). It must be chosen by name, because it changes the results of training. Products of many rows
 // take half the time.
 //
-// The level "amx" rounds alike and multiplies on the tile unit of recent Xeons. It has not yet run on real hardware; all but its
-// kernel of products, bf16TilesAMX, is that of avx512bf16, which has. It was checked in two ways. The suite checks the
-// blocks and their packing with plain loops in place of the assembly (TestBF16Layout, on any machine). The assembly
-// was run in Bochs 3.0's model of a Sapphire Rapids without an operating system: every kernel, at the edges of its
-// sizes, against plain loops; all 182,720 values had the same bits, and the tile configuration was released after
-// each call. (Bochs had to be corrected first: its VCVTNE2PS2BF16 read the high half out of bounds.) Not yet checked:
-// the permission of Linux, threads and signals while tiles are in use, and the speed. On a machine with the unit,
-// TestDevice, TestThreadsDoNotChangeBits and the benchmarks run at this level too.
+// The level "amx" rounds alike and multiplies on the tile unit of recent Xeons. It has not yet run on real
+// hardware; all but its kernel of products, bf16TilesAMX, is that of avx512bf16, which has. It was checked in two
+// ways. The suite checks the blocks and their packing with plain loops in place of the assembly (TestBF16Layout, on
+// any machine). The assembly was run in Bochs 3.0's model of a Sapphire Rapids without an operating system: every
+// kernel, at the edges of its sizes, against plain loops; all 182,720 values had the same bits, and the tile
+// configuration was released after each call. (Bochs had to be corrected first: its VCVTNE2PS2BF16 read the high half
+// out of bounds.) Not yet checked: the permission of Linux, threads and signals while tiles are in use, and the
+// speed. On a machine with the unit, TestDevice, TestThreadsDoNotChangeBits and the benchmarks run at this level too.
 package cpu
 
 //go:generate go run ./gen
