@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestKVCacheCounts: whatever requests and entries come and go, the counts of free and idle slots are those of
-// holders counted anew, a slot never belongs to two, and room is made as long as there are idle slots.
+// TestKVCacheCounts begins and ends 3,000 random requests. After each, the cache must count as many free and idle
+// slots as a count of all requests and entries gives, and a slot must hold one token. A request that fits must get
+// its slots.
 func TestKVCacheCounts(t *testing.T) {
 	const limit, all = 64, 3000
 	r := rand.New(rand.NewPCG(1, 2))
@@ -65,7 +66,7 @@ func TestKVCacheCounts(t *testing.T) {
 			}
 		}
 		if cache.idle != idle || cache.room() != limit-len(held)-idle {
-			t.Fatalf("%d idle and %d free slots, counted anew %d and %d",
+			t.Fatalf("%d idle and %d free slots, want %d and %d",
 				cache.idle, cache.room(), idle, limit-len(held)-idle)
 		}
 	}
