@@ -166,7 +166,7 @@ func (k *Keeper) checkInput(
 	return "", false, err
 }
 
-// errLater: what a result was made from was not read yet.
+// errLater: what a result was made from, or a failure is about, was not read yet.
 var errLater = errors.New("read again in the next step")
 
 func hashOf(digest string) uint64 {
@@ -197,6 +197,9 @@ func (k *Keeper) countFailure(
 		t.foreign++
 		return k.remove(ctx, m.Address, m.Sequence)
 	}
+	if err := k.checkCounted(ctx, rd, t, m, rows[0].Subject); err != nil {
+		return err
+	}
 	if k.causedByRefused(ctx, s, m.Address, rows[0], h) {
 		return k.remove(ctx, m.Address, m.Sequence)
 	}
@@ -204,6 +207,23 @@ func (k *Keeper) countFailure(
 		t.items[i], t.failed[m.Key] = itemFailed, rows[0].Stage
 	}
 	return nil
+}
+
+// checkCounted is errLater if a failure is about another stage's result that was not counted yet: that result may be
+// invalid, and the failure its consequence.
+func (k *Keeper) checkCounted(ctx context.Context, rd Round, t *tally, m broker.Message, subject string) error {
+	at := m.Address
+	if at.Record = strings.Split(subject, ".")[3]; at.Record == rd.Task { // ofChain has checked the subject
+		return nil
+	}
+	from, err := k.Courier.Broker.Get(ctx, at)
+	switch {
+	case errors.Is(err, broker.ErrNotExist):
+		return nil
+	case err == nil && from.Sequence > t.read[at.Record]:
+		return errLater
+	}
+	return err
 }
 
 // ofChain reports whether a subject is a task of the round, or a result of its stages.
