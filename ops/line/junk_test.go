@@ -338,16 +338,17 @@ func TestKeepersDieWhileTheyRefuse(t *testing.T) {
 	t.Logf("%d deaths", deaths)
 }
 
-// gatherSaboteur publishes junk in the place of the one result of a round, before the stage does.
+// gatherSaboteur publishes junk in the place of the one result of a round: before the stage does, or always, and the
+// stage does not.
 type gatherSaboteur struct {
 	stages.Stage
 	c     *courier.Courier
-	times int
+	times int // of junk before the stage's own result; 0: always, and no result of its own
 	n     int
 }
 
 func (s *gatherSaboteur) Process(ctx context.Context, in stages.Input, out stages.Output) error {
-	if spec := s.Spec(); s.n < s.times && in.Header.Round == 0 {
+	if spec := s.Spec(); (s.n < s.times || s.times == 0) && in.Header.Round == 0 {
 		at := broker.Address{Run: in.Header.Run, Record: spec.Writes, Key: spec.Writes}
 		if spec.NextRound {
 			at.Round++
@@ -355,6 +356,9 @@ func (s *gatherSaboteur) Process(ctx context.Context, in stages.Input, out stage
 		s.n++
 		if _, err := s.c.Broker.Publish(ctx, at, nil, []byte("junk")); err != nil {
 			return err
+		}
+		if s.times == 0 { // a quick keeper has removed the junk by now, and would take the stage's own result
+			return errors.New("the saboteur has published")
 		}
 	}
 	return s.Stage.Process(ctx, in, out)
@@ -366,7 +370,7 @@ func TestAWrongResultOfARoundIsMadeAgain(t *testing.T) {
 	cfg.Rounds, cfg.BatchRows = 1, 8
 	want := calm(t, cfg)
 	for _, name := range []string{"warmup", "select", "update"} {
-		for _, times := range []int{1, 1 << 30} {
+		for _, times := range []int{1, 0} {
 			t.Run(fmt.Sprint(name, times), func(t *testing.T) {
 				t.Parallel()
 				cr := couriertest.Open(t)
