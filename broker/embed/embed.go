@@ -36,9 +36,11 @@ type Config struct {
 	InProcessOnly bool   // no socket at all; Host and Port are ignored
 	Token         string // the secret that clients must know; set it if other machines can reach Host
 
-	MaxStoreBytes int64        // limit of all streams together; default three quarters of the free disk
-	Log           *slog.Logger // the server's log messages; default: no log
+	// MaxStoreBytes limits all streams together; default three quarters of the free disk. A folder whose
+	// streams have set more aside keeps that: see atLeastReserved.
+	MaxStoreBytes int64
 
+	Log   *slog.Logger  // the server's log messages; default: no log
 	Watch time.Duration // how often the watch looks whether the server can write; default 1 s
 }
 
@@ -65,7 +67,7 @@ func Start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	running, err := start(c)
+	running, err := atLeastReserved(c)
 	if err != nil {
 		l.release()
 		return nil, err
@@ -156,6 +158,30 @@ func start(c Config) (*server.Server, error) {
 		return nil, fmt.Errorf("embed: the server did not come up on %s: %w", c.Dir, err)
 	}
 	return s, nil
+}
+
+// smallStreams is room for what itool keeps beside the runs: their starts, states and leases.
+const smallStreams = 64 << 20
+
+// atLeastReserved starts a server whose limit covers what its streams have set aside. Streams set their quota
+// aside, used or not, and the server refuses every new stream, however small, when that exceeds its limit. The
+// limit follows the free disk: so runs that began when the disk was emptier could not go on, with room for all
+// that they write.
+func atLeastReserved(c Config) (*server.Server, error) {
+	s, err := start(c)
+	if err != nil {
+		return nil, err
+	}
+	_, reserved, err := s.JetStreamReservedResources()
+	if err == nil && (reserved == 0 || s.JetStreamConfig().MaxStore >= reserved+smallStreams) {
+		return s, nil
+	}
+	shutdown(s)
+	if err != nil {
+		return nil, fmt.Errorf("embed: %w", err)
+	}
+	c.MaxStoreBytes = reserved + smallStreams
+	return start(c)
 }
 
 // startAndWait starts the server and waits until clients can connect. The server reports

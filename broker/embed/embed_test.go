@@ -2,6 +2,7 @@ package embed_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -118,6 +119,32 @@ func TestDamagedStream(t *testing.T) {
 	s.Shutdown()
 	if !strings.Contains(log.String(), "RUN_r1") {
 		t.Errorf("the log does not name the damaged stream: %s", log.String())
+	}
+}
+
+// TestLessRoomThanReserved: a run that set aside more than the disk has free today goes on, with room for what
+// is kept beside it. What it set aside is no room for other runs.
+func TestLessRoomThanReserved(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, embed.Config{Dir: dir, InProcessOnly: true, MaxStoreBytes: 5 << 30})
+	if err := connect(t, s).CreateRun(t.Context(), "old", 4<<30); err != nil {
+		t.Fatal(err)
+	}
+	s.Shutdown()
+	s = start(t, embed.Config{Dir: dir, InProcessOnly: true, MaxStoreBytes: 3 << 30}) // on a fuller disk
+	b := connect(t, s)
+	if err := b.SetState(t.Context(), "old", []byte("going on")); err != nil {
+		t.Errorf("its state, the first message of a new stream: %v", err)
+	}
+	at := broker.Address{Run: "old", Record: "task", Key: "k"}
+	if _, err := b.Publish(t.Context(), at, nil, []byte("x")); err != nil {
+		t.Errorf("its next record: %v", err)
+	}
+	if err := b.CreateRun(t.Context(), "small", 16<<20); err != nil {
+		t.Errorf("a small run: %v", err)
+	}
+	if err := b.CreateRun(t.Context(), "large", 1<<30); !errors.Is(err, broker.ErrFull) {
+		t.Errorf("a run of 1 GiB: got %v, want %v", err, broker.ErrFull)
 	}
 }
 
