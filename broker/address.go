@@ -80,6 +80,9 @@ func Filter(record string, round int) string {
 	return record + "." + strconv.Itoa(round) + ".*"
 }
 
+// Everything is the filter for all records of a run.
+const Everything = "*.*.*"
+
 // filterSubject turns the filter "record.round.key", each part a name or "*", into a subject
 // of the run's stream. The caller has checked the name of the run.
 func filterSubject(run, filter string) (string, error) {

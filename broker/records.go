@@ -143,8 +143,9 @@ func (b *Broker) Count(ctx context.Context, run, filter string) (int, error) {
 
 // List yields the records that a filter matches: address, header and sequence, but no
 // data. They come in the order of the stream, on which no result may depend: sort them
-// by key first. Records published during the call may be missing. It ends after the
-// first error.
+// by key first. Records published during the call may be missing. A list of all records, by
+// [Everything], misses none that was there before the call, on a cluster either. It ends after
+// the first error.
 func (b *Broker) List(ctx context.Context, run, filter string) iter.Seq2[Message, error] {
 	return b.ListAfter(ctx, run, filter, 0)
 }
@@ -157,7 +158,8 @@ func (b *Broker) ListAfter(ctx context.Context, run, filter string, after uint64
 			yield(Message{}, err)
 			return
 		}
-		b.scan(ctx, streamRun+run, subject, false, after, yield)
+		all := filter == Everything && after == 0
+		b.scan(ctx, scan{stream: streamRun + run, subject: subject, all: all, last: after, yield: yield})
 	}
 }
 
@@ -172,13 +174,14 @@ func (b *Broker) runFilter(run, filter string) (string, error) {
 // go on behind the last message.
 var errReaderLost = fmt.Errorf("%w: the server lost its place in the list", ErrUnavailable)
 
+// errBehind says that temporary consumers were made only on servers that lack messages of the stream.
+var errBehind = fmt.Errorf("%w: a server with a copy of the stream is behind the others", ErrUnavailable)
+
 // scan yields every message that a subject filter matches now. It reads them through a
 // temporary consumer, which lives on one server only. If that server fails, a new consumer
 // goes on behind the last message that was read.
-func (b *Broker) scan(
-	ctx context.Context, stream, subject string, withData bool, after uint64, yield func(Message, error) bool,
-) {
-	s := scan{b: b, stream: stream, subject: subject, withData: withData, last: after, yield: yield}
+func (b *Broker) scan(ctx context.Context, s scan) {
+	s.b = b
 	for retried := false; ; {
 		before := s.last
 		err := s.read(ctx)
@@ -187,7 +190,7 @@ func (b *Broker) scan(
 		}
 		progress := s.last > before
 		if !errors.Is(err, errReaderLost) || retried && !progress {
-			yield(Message{}, b.explain(ctx, "list "+subject, err))
+			s.yield(Message{}, b.explain(ctx, "list "+s.subject, err))
 			return
 		}
 		retried = !progress
@@ -198,15 +201,17 @@ func (b *Broker) scan(
 type scan struct {
 	b               *Broker
 	stream, subject string
+	all             bool // the subject matches all messages of the stream, and none may be missing
 	withData        bool
 	yield           func(Message, error) bool
 	last            uint64 // sequence of the last message that was read
+	seen            uint64 // messages that were read
 	stopped         bool   // the caller wants no more
 }
 
 // read reads the messages behind s.last through a new consumer.
 func (s *scan) read(ctx context.Context) error {
-	cons, err := s.b.reader(ctx, s.stream, s.subject, s.withData, s.last+1)
+	cons, err := s.reader(ctx)
 	if err != nil {
 		return err
 	}
@@ -227,6 +232,40 @@ func (s *scan) read(ctx context.Context) error {
 		next, left = next+got, left-got
 	}
 	return nil
+}
+
+// reader makes the consumer for the messages behind s.last. On a cluster it is on any of the servers with a copy of
+// the stream, and that copy may be behind. If no message may be missing, a consumer that sees fewer than the stream's
+// leader had before is made again: the next one may be on another server.
+func (s *scan) reader(ctx context.Context) (jetstream.Consumer, error) {
+	c, cancel := s.b.call(ctx)
+	defer cancel()
+	for {
+		there, err := s.there(c)
+		if err != nil {
+			return nil, err
+		}
+		cons, err := s.b.reader(ctx, s.stream, s.subject, s.withData, s.last+1)
+		if err != nil || s.seen+cons.CachedInfo().NumPending >= there {
+			return cons, err
+		}
+		s.b.dropReader(ctx, cons)
+		if !pause(c) {
+			return nil, errBehind
+		}
+	}
+}
+
+// there is how many messages the stream has, by its leader; 0 if none must be there for certain.
+func (s *scan) there(c context.Context) (uint64, error) {
+	if !s.all || s.b.nc.ConnectedClusterName() == "" {
+		return 0, nil
+	}
+	i, err := askTwice(s.b, c, func(c context.Context) (jetstream.Stream, error) { return s.b.js.Stream(c, s.stream) })
+	if err != nil {
+		return 0, err
+	}
+	return i.CachedInfo().State.Msgs, nil
 }
 
 // readBatch reads up to n messages; next is the number of the first, counted by this consumer.
@@ -263,6 +302,7 @@ func (s *scan) readBatch(ctx context.Context, cons jetstream.Consumer, next, n u
 // yieldOne yields a message and says whether the caller wants more.
 func (s *scan) yieldOne(m jetstream.Msg, meta *jetstream.MsgMetadata) bool {
 	s.last = meta.Sequence.Stream
+	s.seen++
 	record, err := message(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream, meta.Timestamp)
 	if err != nil { // published by a foreign client; it must not hide the other records
 		s.b.log.Warn("broker: record skipped", "err", err)

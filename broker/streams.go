@@ -175,15 +175,15 @@ func (b *Broker) Start(ctx context.Context, run string, header map[string]string
 	return nil
 }
 
-// Started yields the start of every run, in the order in which they were published. Only
-// Run of the address is set. It ends after the first error.
+// Started yields the start of every run, in the order in which they were published; none that was
+// published before the call is missing. Only Run of the address is set. It ends after the first error.
 func (b *Broker) Started(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		if err := b.ensureStartStream(ctx); err != nil {
 			yield(Message{}, b.explain(ctx, "list started runs", err))
 			return
 		}
-		b.scan(ctx, streamRuns, startPrefix+"*", true, 0, yield)
+		b.scan(ctx, scan{stream: streamRuns, subject: startPrefix + "*", all: true, withData: true, yield: yield})
 	}
 }
 

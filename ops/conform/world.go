@@ -170,7 +170,7 @@ func (w *world) newRun(ctx context.Context, name string) error {
 	if err := b.CreateRun(ctx, name, 0); err != nil {
 		return err
 	}
-	for m, err := range b.List(ctx, reference, "*.*.*") {
+	for m, err := range b.List(ctx, reference, broker.Everything) {
 		if err == nil && w.isContext(m.Address) {
 			err = w.copyRecord(ctx, m.Address, name)
 		}

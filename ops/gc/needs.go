@@ -64,7 +64,7 @@ func runNeeds(ctx context.Context, c *courier.Courier, run schemas.Run, visit vi
 	if err := policyNeeds(ctx, c, run.Name, "its base", run.Base, visit); err != nil {
 		return err
 	}
-	for m, err := range c.Broker.List(ctx, run.Name, "*.*.*") {
+	for m, err := range c.Broker.List(ctx, run.Name, broker.Everything) {
 		if errors.Is(err, broker.ErrNoRun) {
 			return nil // no keeper has opened it yet
 		}
