@@ -37,7 +37,7 @@ func (c *publishCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.Close()
-	if err := s.Broker.EnsureReplicas(ctx); err != nil {
+	if err := ensureReplicas(ctx, a, s.Broker); err != nil {
 		return err
 	}
 	e, err := newEngine(a)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"itool/broker"
 	"itool/ops/job"
 	"itool/ops/line"
 	"itool/stages"
@@ -56,7 +57,7 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer s.Close()
 	if keep {
-		if err := s.Broker.EnsureReplicas(ctx); err != nil {
+		if err := ensureReplicas(ctx, a, s.Broker); err != nil {
 			return err
 		}
 	}
@@ -94,6 +95,27 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 		err = errors.Join(err, kept)
 	}
 	return err
+}
+
+// electionTime is more than a cluster needs to have leaders again after the loss of a server.
+const electionTime = time.Minute
+
+// ensureReplicas is EnsureReplicas of the broker, tried again while it does not answer: a worker that starts just
+// when a cluster has lost a server would end for what passes in seconds.
+func ensureReplicas(ctx context.Context, a *app, b *broker.Broker) error {
+	for began := time.Now(); ; {
+		err := b.EnsureReplicas(ctx)
+		passes := errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, broker.ErrReplicas)
+		if !passes || time.Since(began) > electionTime {
+			return err
+		}
+		a.log.Warn("the broker does not answer; trying again", "err", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // choose picks stages by name; keep tells whether the keeper is among them.
