@@ -97,7 +97,7 @@ func ItoolWithin(
 // Process is a program that runs until it is stopped.
 type Process struct {
 	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	log  *syncBuffer
 	done chan struct{}
 }
 
@@ -117,7 +117,7 @@ func StartProgram(t testing.TB, dir, program string, args ...string) *Process {
 // startProgram is StartProgram with more in the environment.
 func startProgram(t testing.TB, dir string, env []string, program string, args ...string) *Process {
 	t.Helper()
-	p := &Process{cmd: exec.Command(program, args...), log: &bytes.Buffer{}, done: make(chan struct{})}
+	p := &Process{cmd: exec.Command(program, args...), log: &syncBuffer{}, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.log, p.log
 	p.cmd.Env = append(os.Environ(), env...)
 	dieWithParent(p.cmd)
@@ -156,7 +156,7 @@ func (p *Process) Running() bool {
 	}
 }
 
-// Said is the output of the process. Call it only after the process has ended.
+// Said is what the process has printed until now.
 func (p *Process) Said() string { return p.log.String() }
 
 // FreePort returns a port that was free a moment ago.
