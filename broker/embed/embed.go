@@ -36,8 +36,8 @@ type Config struct {
 	InProcessOnly bool   // no socket at all; Host and Port are ignored
 	Token         string // the secret that clients must know; set it if other machines can reach Host
 
-	// MaxStoreBytes limits all streams together; default three quarters of the free disk. A folder whose
-	// streams have set more aside keeps that: see atLeastReserved.
+	// MaxStoreBytes limits all streams together; default three quarters of what is free or theirs on the disk.
+	// If they have set aside as much or more already, it is that and a little: see atLeastReserved.
 	MaxStoreBytes int64
 
 	Log   *slog.Logger  // the server's log messages; default: no log
@@ -163,9 +163,9 @@ func start(c Config) (*server.Server, error) {
 // smallStreams is room for what itool keeps beside the runs: their starts, states and leases.
 const smallStreams = 64 << 20
 
-// atLeastReserved starts a server whose limit covers what its streams have set aside. Streams set their quota
-// aside, used or not, and the server refuses every new stream, however small, when that exceeds its limit. The
-// limit follows the free disk: so runs that began when the disk was emptier could not go on, with room for all
+// atLeastReserved starts a server whose limit is above what its streams have set aside. Streams set their quota
+// aside, used or not, and when nothing is left below the limit, the server refuses every new stream, however small.
+// The limit follows the free disk: so runs that began when the disk was emptier could not go on, with room for all
 // that they write.
 func atLeastReserved(c Config) (*server.Server, error) {
 	s, err := start(c)
@@ -173,7 +173,7 @@ func atLeastReserved(c Config) (*server.Server, error) {
 		return nil, err
 	}
 	_, reserved, err := s.JetStreamReservedResources()
-	if err == nil && (reserved == 0 || s.JetStreamConfig().MaxStore >= reserved+smallStreams) {
+	if err == nil && s.JetStreamConfig().MaxStore > reserved {
 		return s, nil
 	}
 	shutdown(s)
