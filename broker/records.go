@@ -61,21 +61,7 @@ func (b *Broker) getRecord(ctx context.Context, stream, subject, op string) (Mes
 }
 
 func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) (Message, error) {
-	// Package jetstream cannot ask the leader of a stream that allows direct reads; the older
-	// nats.JetStreamContext can.
-	legacy, err := b.nc.JetStream()
-	if err != nil {
-		return Message{}, b.explain(ctx, op, err)
-	}
-	c, cancel := b.call(ctx)
-	defer cancel()
-	var m *nats.RawStreamMsg
-	for again := true; again; again = b.mayPass(err) && pause(c) {
-		try, stop := b.try(c)
-		m, err = legacy.GetLastMsg(stream, subject, nats.Context(try))
-		stop()
-		err = newerError(err)
-	}
+	m, err := b.lastFromLeader(ctx, stream, subject)
 	switch {
 	case errors.Is(err, nats.ErrMsgNotFound):
 		return Message{}, fmt.Errorf("broker: %s: %w", op, ErrNotExist)
@@ -85,6 +71,26 @@ func (b *Broker) getFromLeader(ctx context.Context, stream, subject, op string) 
 		return Message{}, b.explain(ctx, op, err)
 	}
 	return message(subject, m.Header, m.Data, m.Sequence, m.Time)
+}
+
+// lastFromLeader reads the last message that a subject matches, as the stream's leader has it. It waits for an
+// election until the time of one call is over.
+func (b *Broker) lastFromLeader(ctx context.Context, stream, subject string) (m *nats.RawStreamMsg, err error) {
+	// Package jetstream cannot ask the leader of a stream that allows direct reads; the older
+	// nats.JetStreamContext can.
+	legacy, err := b.nc.JetStream()
+	if err != nil {
+		return nil, err
+	}
+	c, cancel := b.call(ctx)
+	defer cancel()
+	for again := true; again; again = b.mayPass(err) && pause(c) {
+		try, stop := b.try(c)
+		m, err = legacy.GetLastMsg(stream, subject, nats.Context(try))
+		stop()
+		err = newerError(err)
+	}
+	return m, err
 }
 
 // newerError turns an error of the server as the older client has it into the newer client's,
@@ -158,8 +164,8 @@ func (b *Broker) ListAfter(ctx context.Context, run, filter string, after uint64
 			yield(Message{}, err)
 			return
 		}
-		all := filter == Everything && after == 0
-		b.scan(ctx, scan{stream: streamRun + run, subject: subject, all: all, last: after, yield: yield})
+		complete := filter == Everything
+		b.scan(ctx, scan{stream: streamRun + run, subject: subject, complete: complete, last: after, yield: yield})
 	}
 }
 
@@ -174,7 +180,7 @@ func (b *Broker) runFilter(run, filter string) (string, error) {
 // go on behind the last message.
 var errReaderLost = fmt.Errorf("%w: the server lost its place in the list", ErrUnavailable)
 
-// errBehind says that temporary consumers were made only on servers that lack messages of the stream.
+// errBehind says that a list ended before the last message that the stream's leader has.
 var errBehind = fmt.Errorf("%w: a server with a copy of the stream is behind the others", ErrUnavailable)
 
 // scan yields every message that a subject filter matches now. It reads them through a
@@ -201,17 +207,54 @@ func (b *Broker) scan(ctx context.Context, s scan) {
 type scan struct {
 	b               *Broker
 	stream, subject string
-	all             bool // the subject matches all messages of the stream, and none may be missing
+	complete        bool // nothing may be missing that was there before the call, on a cluster either
 	withData        bool
 	yield           func(Message, error) bool
 	last            uint64 // sequence of the last message that was read
-	seen            uint64 // messages that were read
 	stopped         bool   // the caller wants no more
 }
 
-// read reads the messages behind s.last through a new consumer.
+// read reads the messages behind s.last. On a cluster the consumer is on any of the servers with a copy of the stream,
+// and that copy may be behind. Copies take up messages and removals in the leader's order. So a complete list is one
+// that reaches the last message that the leader had before; else another consumer, perhaps on another server, goes on.
 func (s *scan) read(ctx context.Context) error {
-	cons, err := s.reader(ctx)
+	for began := time.Now(); ; {
+		before := s.last
+		end, err := s.end(ctx)
+		if err == nil {
+			err = s.readOnce(ctx)
+		}
+		if err != nil || s.stopped || s.last >= end {
+			return err
+		}
+		if s.last > before {
+			began = time.Now()
+		}
+		if time.Since(began) > s.b.timeout {
+			return errBehind
+		}
+		pause(ctx) // if ctx is done, the next exchange says so
+	}
+}
+
+// end is the sequence that a list must reach; 0 if there is none.
+func (s *scan) end(ctx context.Context) (uint64, error) {
+	if !s.complete || s.b.nc.ConnectedClusterName() == "" {
+		return 0, nil
+	}
+	m, err := s.b.lastFromLeader(ctx, s.stream, s.subject)
+	switch {
+	case errors.Is(err, nats.ErrMsgNotFound), errors.Is(err, nats.ErrStreamNotFound):
+		return 0, nil // of a stream that does not exist, the consumer says so
+	case err != nil:
+		return 0, err
+	}
+	return m.Sequence, nil
+}
+
+// readOnce reads the messages behind s.last that a new consumer sees when it is made.
+func (s *scan) readOnce(ctx context.Context) error {
+	cons, err := s.b.reader(ctx, s.stream, s.subject, s.withData, s.last+1)
 	if err != nil {
 		return err
 	}
@@ -232,40 +275,6 @@ func (s *scan) read(ctx context.Context) error {
 		next, left = next+got, left-got
 	}
 	return nil
-}
-
-// reader makes the consumer for the messages behind s.last. On a cluster it is on any of the servers with a copy of
-// the stream, and that copy may be behind. If no message may be missing, a consumer that sees fewer than the stream's
-// leader had before is made again: the next one may be on another server.
-func (s *scan) reader(ctx context.Context) (jetstream.Consumer, error) {
-	c, cancel := s.b.call(ctx)
-	defer cancel()
-	for {
-		there, err := s.there(c)
-		if err != nil {
-			return nil, err
-		}
-		cons, err := s.b.reader(ctx, s.stream, s.subject, s.withData, s.last+1)
-		if err != nil || s.seen+cons.CachedInfo().NumPending >= there {
-			return cons, err
-		}
-		s.b.dropReader(ctx, cons)
-		if !pause(c) {
-			return nil, errBehind
-		}
-	}
-}
-
-// there is how many messages the stream has, by its leader; 0 if none must be there for certain.
-func (s *scan) there(c context.Context) (uint64, error) {
-	if !s.all || s.b.nc.ConnectedClusterName() == "" {
-		return 0, nil
-	}
-	i, err := askTwice(s.b, c, func(c context.Context) (jetstream.Stream, error) { return s.b.js.Stream(c, s.stream) })
-	if err != nil {
-		return 0, err
-	}
-	return i.CachedInfo().State.Msgs, nil
 }
 
 // readBatch reads up to n messages; next is the number of the first, counted by this consumer.
@@ -302,7 +311,6 @@ func (s *scan) readBatch(ctx context.Context, cons jetstream.Consumer, next, n u
 // yieldOne yields a message and says whether the caller wants more.
 func (s *scan) yieldOne(m jetstream.Msg, meta *jetstream.MsgMetadata) bool {
 	s.last = meta.Sequence.Stream
-	s.seen++
 	record, err := message(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream, meta.Timestamp)
 	if err != nil { // published by a foreign client; it must not hide the other records
 		s.b.log.Warn("broker: record skipped", "err", err)

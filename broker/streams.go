@@ -183,7 +183,9 @@ func (b *Broker) Started(ctx context.Context) iter.Seq2[Message, error] {
 			yield(Message{}, b.explain(ctx, "list started runs", err))
 			return
 		}
-		b.scan(ctx, scan{stream: streamRuns, subject: startPrefix + "*", all: true, withData: true, yield: yield})
+		b.scan(ctx, scan{
+			stream: streamRuns, subject: startPrefix + "*", complete: true, withData: true, yield: yield,
+		})
 	}
 }
 

@@ -46,12 +46,6 @@ func TestClusterReads(t *testing.T) {
 	if err := b.Start(t.Context(), "r", nil, run); err != nil {
 		t.Fatal(err)
 	}
-	for i := range tasks {
-		at := broker.Address{Run: "r", Record: "task", Key: fmt.Sprint(i)}
-		if _, err := b.Publish(t.Context(), at, nil, []byte("task")); err != nil {
-			t.Fatal(err)
-		}
-	}
 	starts := func(b *broker.Broker) (int, error) {
 		n := 0
 		for m, err := range b.Started(t.Context()) {
@@ -71,6 +65,15 @@ func TestClusterReads(t *testing.T) {
 			n++
 		}
 		return n, nil
+	}
+	for i := range tasks {
+		at := broker.Address{Run: "r", Record: "task", Key: fmt.Sprint(i)}
+		if _, err := b.Publish(t.Context(), at, nil, []byte("task")); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := all(b); err != nil || n != i+1 {
+			t.Errorf("behind record %d: a list of %d, %v", i+1, n, err)
+		}
 	}
 	keys := func(b *broker.Broker) (int, error) {
 		keys, err := b.Keys(t.Context(), "r", "task", 0)
@@ -112,7 +115,7 @@ func TestWorkerStartsWithoutLeaders(t *testing.T) {
 	c.Kill(1)
 	c.Kill(2)
 	p := rig.Start(t, dir, append([]string{"work", "keeper"}, to...)...)
-	await(t, "word that it waits", func() bool { return strings.Contains(p.Said(), "trying again") })
+	await(t, "word that it waits", func() bool { return strings.Contains(p.Said(), "the cluster does not answer; trying again") })
 	c.Start(t, 1)
 	c.Start(t, 2)
 	await(t, "work after the election", func() bool { return strings.Contains(p.Said(), "works on keeper") })
