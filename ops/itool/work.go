@@ -97,23 +97,26 @@ func (c *workCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-// electionTime is more than a cluster needs to have leaders again after the loss of a server.
-const electionTime = time.Minute
+// A cluster that has lost a server has leaders again within electionTime, usually in some seconds.
+const (
+	electionTime  = time.Minute
+	electionPause = 3 * time.Second
+)
 
-// ensureReplicas is EnsureReplicas of the broker, tried again while it does not answer: a worker that starts just
-// when a cluster has lost a server would end for what passes in seconds.
+// ensureReplicas is EnsureReplicas of the broker, tried again while a cluster does not answer: a worker that starts
+// just when the cluster has lost a server would end for what passes in seconds.
 func ensureReplicas(ctx context.Context, a *app, b *broker.Broker) error {
 	for began := time.Now(); ; {
 		err := b.EnsureReplicas(ctx)
-		passes := errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, broker.ErrReplicas)
+		passes := b.Replicas() > 1 && errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, broker.ErrReplicas)
 		if !passes || time.Since(began) > electionTime {
 			return err
 		}
-		a.log.Warn("the broker does not answer; trying again", "err", err)
+		a.log.Warn("the cluster does not answer; trying again", "err", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Second):
+		case <-time.After(electionPause):
 		}
 	}
 }
