@@ -182,6 +182,44 @@ func TestConversations(t *testing.T) {
 	}
 }
 
+// TestConversationsByFunctions: conversations with the same functions are asked one after the other, so that the model
+// computes their common beginning once.
+func TestConversationsByFunctions(t *testing.T) {
+	dir := t.TempDir()
+	var questions, answers []string
+	for i, class := range []string{"TicketAPI", "MathAPI", "TicketAPI", "MathAPI"} {
+		questions = append(questions, fmt.Sprintf(`{"id": "multi_turn_base_%d", "involved_classes": [%q], "question": `+
+			`[[{"role": "user", "content": "hello"}]]}`, i, class))
+		answers = append(answers, fmt.Sprintf(`{"id": "multi_turn_base_%d", "ground_truth": [[]]}`, i))
+	}
+	const function = `{"name": %q, "parameters": {"type": "dict", "properties": {}}}`
+	put(t, dir, map[string]string{
+		"BFCL_v3_multi_turn_base.json":                 strings.Join(questions, "\n"),
+		"possible_answer/BFCL_v3_multi_turn_base.json": strings.Join(answers, "\n"),
+		"multi_turn_func_doc/ticket_api.json":          fmt.Sprintf(function, "logout"),
+		"multi_turn_func_doc/math_api.json":            fmt.Sprintf(function, "mean"),
+	})
+	path := t.TempDir()
+	if err := ask(t, talker{new(atomic.Int32), false}, loadAll(t, eval.Options{}, dir), path); err != nil {
+		t.Fatal(err)
+	}
+	written, err := os.ReadFile(filepath.Join(path, "BFCL_v3_multi_turn_base_result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order string
+	for line := range strings.Lines(string(written)) {
+		var a eval.Answer
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			t.Fatal(err)
+		}
+		order += strings.TrimPrefix(a.ID, "multi_turn_base_")
+	}
+	if order != "1302" {
+		t.Errorf("asked in the order %s, want 1302", order)
+	}
+}
+
 // TestForeignConversations: results of bfcl-eval, by models that are prompted or asked through functions.
 func TestForeignConversations(t *testing.T) {
 	files := loadAll(t, eval.Options{}, talks(t, "a", "b", "c", "d", "e"))

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"itool/stages/evaluate/converse"
@@ -52,9 +53,10 @@ type Progress struct {
 	Later         int  // conversations that are still to be begun with
 }
 
-// Ask has the model answer all cases that the folder has no answer to, and appends each answer to the
-// folder's file as soon as the cases before it in the file are answered. So the bytes of a file do not
-// depend on what is answered first. progress is called before each kind of cases and after every answer.
+// Ask has the model answer all cases that the folder has no answer to, questions in the order of their files,
+// conversations by their functions. It appends each answer to the folder's file as soon as the cases before it
+// are answered. So the bytes of a file do not depend on what is answered first. progress is called before each
+// kind of cases and after every answer.
 func Ask(ctx context.Context, m Model, files []File, dir *Folder, atOnce AtOnce, progress func(Progress)) error {
 	var questions, conversations []job
 	p := Progress{}
@@ -96,6 +98,11 @@ func Ask(ctx context.Context, m Model, files []File, dir *Folder, atOnce AtOnce,
 	if len(conversations) == 0 {
 		return nil
 	}
+	// Conversations with the same functions begin with the same thousands of tokens, which are computed once if they
+	// follow each other; the files have them mixed.
+	slices.SortStableFunc(conversations, func(a, b job) int {
+		return slices.Compare(a.c.Entry.Classes, b.c.Entry.Classes)
+	})
 	p.Conversations, p.Later = true, 0
 	return ask(conversations, atOnce.Conversations)
 }
