@@ -115,7 +115,9 @@ func TestWorkerStartsWithoutLeaders(t *testing.T) {
 	c.Kill(1)
 	c.Kill(2)
 	p := rig.Start(t, dir, append([]string{"work", "keeper"}, to...)...)
-	await(t, "word that it waits", func() bool { return strings.Contains(p.Said(), "the cluster does not answer; trying again") })
+	await(t, "word that it waits", func() bool {
+		return strings.Contains(p.Said(), "the cluster does not answer; trying again")
+	})
 	c.Start(t, 1)
 	c.Start(t, 2)
 	await(t, "work after the election", func() bool { return strings.Contains(p.Said(), "works on keeper") })
