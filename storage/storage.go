@@ -41,7 +41,8 @@ type Store interface {
 	Put(ctx context.Context, key string, r io.Reader, size int64) (Info, error)
 
 	// PutIfAbsent stores the object only if key does not exist. Otherwise it returns
-	// ErrExists and the Info of the existing object; it may have read r in that case. If
+	// ErrExists and the Info of the existing object, which then counts as put now where the
+	// store can do that (see Info.Modified); it may have read r in that case. If
 	// many callers put the same key, exactly one stores its object. Over a network even
 	// that one can get ErrExists: its first answer was lost and the request was repeated.
 	// So compare Info.SHA256 with your own digest before you conclude that another caller
@@ -81,7 +82,8 @@ type Info struct {
 	Key    string
 	Size   int64  // bytes
 	SHA256 string // of the content, lower-case hex; empty from List
-	// Modified is when the object was put last, from List only; zero where that is not known.
+	// Modified is when the object was put last, also by a PutIfAbsent that found it; from List
+	// only, and zero where that is not known.
 	Modified time.Time
 }
 

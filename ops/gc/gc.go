@@ -62,7 +62,8 @@ func Find(ctx context.Context, c *courier.Courier, o Options) (Waste, error) {
 	return w, nil
 }
 
-// Delete removes the waste, except what a run needs that was published since it was found.
+// Delete removes the waste, except what a run needs that was published since it was found, and what was put again
+// since then: its record may be on its way.
 func (w Waste) Delete(ctx context.Context, c *courier.Courier) (deleted int, err error) {
 	needed, err := allNeeds(ctx, c)
 	if err != nil {
@@ -72,12 +73,30 @@ func (w Waste) Delete(ctx context.Context, c *courier.Courier) (deleted int, err
 		if needed.has(info.Key) {
 			continue
 		}
+		again, err := putAgain(ctx, c.Store, info)
+		if err != nil {
+			return deleted, err
+		}
+		if again {
+			continue
+		}
 		if err := c.Store.Delete(ctx, info.Key); err != nil {
 			return deleted, err
 		}
 		deleted++
 	}
 	return deleted, nil
+}
+
+// putAgain reports whether an object was put again, or deleted, since it was listed.
+func putAgain(ctx context.Context, s storage.Store, listed storage.Info) (bool, error) {
+	for info, err := range s.List(ctx, listed.Key) { // the first is the object itself, if it is there
+		if err != nil {
+			return false, err
+		}
+		return info.Key != listed.Key || !info.Modified.Equal(listed.Modified), nil
+	}
+	return true, nil
 }
 
 // Missing is an object that a run needs and that is not there, or is damaged.

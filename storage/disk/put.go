@@ -32,8 +32,9 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size i
 	if err == nil {
 		// It is wanted again, so it counts as new: what removes old waste spares it. Best effort.
 		now := time.Now()
-		_ = os.Chtimes(s.path(key), now, now)
-		return info, fmt.Errorf("storage/disk: put %s: %w", key, storage.ErrExists)
+		if err := os.Chtimes(s.path(key), now, now); !isAbsent(err) { // unless it was deleted just now
+			return info, fmt.Errorf("storage/disk: put %s: %w", key, storage.ErrExists)
+		}
 	}
 	// A damaged object exists too: only Put replaces it. os.Link decides which caller wins.
 	info, err = s.put(ctx, key, r, size, link)

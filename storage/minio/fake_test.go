@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -28,6 +29,8 @@ type fake struct {
 	objects map[string]object // "bucket/key"
 	busy    int               // how many more requests are answered "503 SlowDown"
 	ahead   time.Duration     // of its clock, before that of the tests
+	copying func()            // called before a copy, with mu held; may be nil
+	refuse  string            // the code with which copies are refused; "": they are not
 	logins  map[string]bool   // "access key/region/session token" of the requests
 }
 
@@ -37,6 +40,7 @@ type object struct {
 	size   int64
 	sum    string // base64, of the content
 	digest string // metadata
+	put    time.Time
 }
 
 const pageSize = 4 // keys in one answer to a list request
@@ -102,6 +106,10 @@ func (f *fake) object(w http.ResponseWriter, r *http.Request, path string, body 
 			fail(w, http.StatusPreconditionFailed, "PreconditionFailed")
 			return
 		}
+		if r.Header.Get("X-Amz-Copy-Source") != "" {
+			f.renew(w, r, path)
+			return
+		}
 		if r.Header.Get("X-Amz-Checksum-Sha256") != body.sum {
 			fail(w, http.StatusBadRequest, "XAmzContentChecksumMismatch")
 			return
@@ -118,7 +126,8 @@ func (f *fake) object(w http.ResponseWriter, r *http.Request, path string, body 
 		if o.digest != "" {
 			w.Header().Set("X-Amz-Meta-Itool-Sha256", o.digest)
 		}
-		w.Header().Set("Last-Modified", time.Unix(0, 0).UTC().Format(http.TimeFormat))
+		w.Header().Set("ETag", `"`+o.sum+`"`)
+		w.Header().Set("Last-Modified", o.put.UTC().Format(http.TimeFormat))
 		w.Header().Set("Content-Length", strconv.FormatInt(o.size, 10))
 		if r.Method == http.MethodGet {
 			if in, err := os.Open(o.file); err == nil {
@@ -129,10 +138,34 @@ func (f *fake) object(w http.ResponseWriter, r *http.Request, path string, body 
 	}
 }
 
+// renew copies an object onto itself, the one copy that the store asks for.
+func (f *fake) renew(w http.ResponseWriter, r *http.Request, path string) {
+	if f.copying != nil {
+		f.copying()
+	}
+	o, exists := f.objects[path]
+	from, err := url.PathUnescape(r.Header.Get("X-Amz-Copy-Source"))
+	switch {
+	case err != nil || from != path || r.Header.Get("X-Amz-Metadata-Directive") != "REPLACE":
+		fail(w, http.StatusBadRequest, "InvalidRequest")
+	case f.refuse != "":
+		fail(w, http.StatusForbidden, f.refuse)
+	case !exists:
+		fail(w, http.StatusNotFound, "NoSuchKey")
+	case strings.Trim(r.Header.Get("X-Amz-Copy-Source-If-Match"), `"`) != o.sum:
+		fail(w, http.StatusPreconditionFailed, "PreconditionFailed")
+	default:
+		o.digest, o.put = r.Header.Get("X-Amz-Meta-Itool-Sha256"), time.Now()
+		f.objects[path] = o
+		io.WriteString(w, `<CopyObjectResult/>`)
+	}
+}
+
 func (f *fake) list(w http.ResponseWriter, bucket, prefix, after string) {
 	type content struct {
-		Key  string
-		Size int64
+		Key          string
+		Size         int64
+		LastModified string
 	}
 	var out struct {
 		XMLName               xml.Name `xml:"ListBucketResult"`
@@ -152,7 +185,8 @@ func (f *fake) list(w http.ResponseWriter, bucket, prefix, after string) {
 		out.IsTruncated, out.NextContinuationToken = true, keys[pageSize-1]
 	}
 	for _, key := range keys {
-		out.Contents = append(out.Contents, content{key, f.objects[bucket+"/"+key].size})
+		o := f.objects[bucket+"/"+key]
+		out.Contents = append(out.Contents, content{key, o.size, o.put.UTC().Format(time.RFC3339Nano)})
 	}
 	xml.NewEncoder(w).Encode(out)
 }
@@ -192,5 +226,5 @@ func (f *fake) receive(r *http.Request) (object, error) {
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(out, sum), r.Body)
 	checksum := base64.StdEncoding.EncodeToString(sum.Sum(nil))
-	return object{out.Name(), n, checksum, r.Header.Get("X-Amz-Meta-Itool-Sha256")}, err
+	return object{out.Name(), n, checksum, r.Header.Get("X-Amz-Meta-Itool-Sha256"), time.Now()}, err
 }

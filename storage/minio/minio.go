@@ -46,7 +46,10 @@ type Store struct {
 
 var _ storage.Store = (*Store)(nil)
 
-const digestHeader = "Itool-Sha256" // user metadata, sent as X-Amz-Meta-Itool-Sha256
+const (
+	digestHeader = "Itool-Sha256" // user metadata, sent as X-Amz-Meta-Itool-Sha256
+	contentType  = "application/octet-stream"
+)
 
 // Open connects to the server. The bucket must exist, unless Create is set.
 func Open(ctx context.Context, c Config) (*Store, error) {
@@ -134,7 +137,7 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (s
 // PutIfAbsent stores an object unless it exists; see storage.Store.
 func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size int64) (storage.Info, error) {
 	// Asking first saves sending the content of an object that exists. The PUT decides.
-	info, err := s.Stat(ctx, key)
+	info, err := s.renew(ctx, key)
 	if err == nil {
 		err = storage.ErrExists
 	} else if errors.Is(err, storage.ErrNotExist) || errors.Is(err, storage.ErrCorrupt) {
@@ -147,6 +150,25 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, r io.Reader, size i
 		return info, fmt.Errorf("storage/minio: put %.600q: %w", key, err)
 	}
 	return info, nil
+}
+
+// renew describes an object that is wanted again and makes it count as put now, so that what removes old waste spares
+// it: the server copies it onto itself. That is best effort, as a server may refuse such a copy.
+func (s *Store) renew(ctx context.Context, key string) (storage.Info, error) {
+	info, etag, err := s.stat(ctx, key)
+	if err != nil {
+		return storage.Info{}, err
+	}
+	dst := mc.CopyDestOptions{
+		Bucket: s.bucket, Object: s.prefix + key, ReplaceMetadata: true, // without it, S3 refuses a copy onto itself
+		ContentType: contentType, UserMetadata: map[string]string{digestHeader: info.SHA256},
+	}
+	src := mc.CopySrcOptions{Bucket: s.bucket, Object: s.prefix + key, MatchETag: etag}
+	_, err = s.core.Client.CopyObject(ctx, dst, src)
+	if err = storageError(ctx, err); errors.Is(err, storage.ErrNotExist) { // it was deleted just now
+		return storage.Info{}, err
+	}
+	return info, ctx.Err()
 }
 
 func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, ifAbsent bool) (storage.Info, error) {
@@ -167,7 +189,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, size int64, if
 		// No signature per chunk, which costs a second hash on both sides: the checksum
 		// below is a signed header and covers the content.
 		DisableContentSha256: true,
-		ContentType:          "application/octet-stream",
+		ContentType:          contentType,
 		UserMetadata: map[string]string{
 			digestHeader:            info.SHA256,
 			"X-Amz-Checksum-Sha256": base64.StdEncoding.EncodeToString(sum),
@@ -257,22 +279,24 @@ func (s *Store) Get(ctx context.Context, key string) (io.ReadCloser, storage.Inf
 
 // Stat describes an object; see storage.Store.
 func (s *Store) Stat(ctx context.Context, key string) (storage.Info, error) {
-	info, err := s.stat(ctx, key)
+	info, _, err := s.stat(ctx, key)
 	if err != nil {
 		return storage.Info{}, fmt.Errorf("storage/minio: stat %.600q: %w", key, err)
 	}
 	return info, nil
 }
 
-func (s *Store) stat(ctx context.Context, key string) (storage.Info, error) {
+// stat describes an object; etag is the server's name of this content.
+func (s *Store) stat(ctx context.Context, key string) (info storage.Info, etag string, err error) {
 	if err := check(ctx, key); err != nil {
-		return storage.Info{}, err
+		return storage.Info{}, "", err
 	}
 	object, err := s.core.Client.StatObject(ctx, s.bucket, s.prefix+key, mc.StatObjectOptions{})
 	if err = storageError(ctx, err); err != nil {
-		return storage.Info{}, err
+		return storage.Info{}, "", err
 	}
-	return objectInfo(key, object)
+	info, err = objectInfo(key, object)
+	return info, object.ETag, err
 }
 
 func objectInfo(key string, object mc.ObjectInfo) (storage.Info, error) {

@@ -51,6 +51,31 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestRenew: an object that a PutIfAbsent finds is copied onto itself to count as new. A server may refuse that, and
+// the object may be deleted just before it.
+func TestRenew(t *testing.T) {
+	f := startFake(t)
+	s := open(t, f, "")
+	again := func() error {
+		_, err := s.PutIfAbsent(t.Context(), "k", strings.NewReader("content"), -1)
+		return err
+	}
+	if err := again(); err != nil {
+		t.Fatal(err)
+	}
+	f.set(func() { f.refuse = "NotImplemented" })
+	if err := again(); !errors.Is(err, storage.ErrExists) {
+		t.Errorf("a server that refuses copies: %v, want ErrExists", err)
+	}
+	f.set(func() { f.refuse, f.copying = "", func() { delete(f.objects, "bucket/k") } })
+	if err := again(); err != nil {
+		t.Errorf("deleted before the copy: %v, want that it is stored", err)
+	}
+	if _, err := s.Stat(t.Context(), "k"); err != nil {
+		t.Errorf("stored again: %v", err)
+	}
+}
+
 func TestBusyServer(t *testing.T) {
 	f := startFake(t)
 	s := open(t, f, "")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"itool/storage"
 )
@@ -69,6 +70,37 @@ func testPutIfAbsent(t *testing.T, s storage.Store) {
 		t.Errorf("after delete: %v", err)
 	}
 	wantContent(t, s, key, []byte("third"))
+}
+
+// testPutAgain: an object that is put if absent, and is there, counts as put now, and stays as it was.
+func testPutAgain(t *testing.T, s storage.Store) {
+	const key = "again/a"
+	info := put(t, s, key, []byte("first"))
+	listed := func() time.Time {
+		t.Helper()
+		for i, err := range s.List(t.Context(), key) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return i.Modified
+		}
+		t.Fatalf("%s is not listed", key)
+		return time.Time{}
+	}
+	before := listed()
+	for deadline := time.Now().Add(10 * time.Second); !listed().After(before); {
+		if time.Now().After(deadline) {
+			t.Fatalf("still listed as put at %v, ten seconds later", before)
+		}
+		if _, err := s.PutIfAbsent(t.Context(), key, strings.NewReader("second"), 6); !errors.Is(err, storage.ErrExists) {
+			t.Fatalf("put if absent: %v, want ErrExists", err)
+		}
+		time.Sleep(10 * time.Millisecond) // a server may keep whole seconds
+	}
+	wantContent(t, s, key, []byte("first"))
+	if now, err := s.Stat(t.Context(), key); err != nil || now != info {
+		t.Errorf("stat: %+v, %v, want %+v", now, err, info)
+	}
 }
 
 func testMissing(t *testing.T, s storage.Store) {

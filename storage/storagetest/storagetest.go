@@ -39,6 +39,7 @@ func Run(t *testing.T, open Open, damage Damage) {
 		{"PutGetStatDelete", testPutGetStatDelete},
 		{"Overwrite", testOverwrite},
 		{"PutIfAbsent", testPutIfAbsent},
+		{"PutAgain", testPutAgain},
 		{"Missing", testMissing},
 		{"BadKeys", testBadKeys},
 		{"Sizes", testSizes},
