@@ -30,7 +30,8 @@ func TestDeletePutAgain(t *testing.T) {
 	if err != nil || len(w.Objects) != 3 {
 		t.Fatalf("found %v, %v, want three objects", w.Objects, err)
 	}
-	if _, err := s.Store.PutIfAbsent(t.Context(), again, strings.NewReader("body"), -1); !errors.Is(err, storage.ErrExists) {
+	_, err = s.Store.PutIfAbsent(t.Context(), again, strings.NewReader("body"), -1)
+	if !errors.Is(err, storage.ErrExists) {
 		t.Fatalf("put again: %v, want ErrExists", err)
 	}
 	if err := s.Store.Delete(t.Context(), gone); err != nil {

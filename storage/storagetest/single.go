@@ -92,7 +92,8 @@ func testPutAgain(t *testing.T, s storage.Store) {
 		if time.Now().After(deadline) {
 			t.Fatalf("still listed as put at %v, ten seconds later", before)
 		}
-		if _, err := s.PutIfAbsent(t.Context(), key, strings.NewReader("second"), 6); !errors.Is(err, storage.ErrExists) {
+		_, err := s.PutIfAbsent(t.Context(), key, strings.NewReader("second"), 6)
+		if !errors.Is(err, storage.ErrExists) {
 			t.Fatalf("put if absent: %v, want ErrExists", err)
 		}
 		time.Sleep(10 * time.Millisecond) // a server may keep whole seconds
