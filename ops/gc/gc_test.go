@@ -26,7 +26,8 @@ func TestDeletePutAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w, err := gc.Find(t.Context(), s.Courier, gc.Options{OlderThan: 24 * time.Hour, Now: time.Now().Add(48 * time.Hour)})
+	tomorrow := time.Now().Add(25 * time.Hour)
+	w, err := gc.Find(t.Context(), s.Courier, gc.Options{OlderThan: 24 * time.Hour, Now: tomorrow})
 	if err != nil || len(w.Objects) != 3 {
 		t.Fatalf("found %v, %v, want three objects", w.Objects, err)
 	}
