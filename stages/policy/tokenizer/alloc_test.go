@@ -5,6 +5,7 @@
 package tokenizer_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -20,9 +21,15 @@ func TestAllocations(t *testing.T) {
 		"expression":   sequence(split(`\p{L}+|\s(?=\S)|.`), byteLevel()),
 		"both of them": sequence(split(tokenizer.Pattern), split(`(?=\p{Lu})`), byteLevel()),
 	} {
-		tok := openBytes(t, with(t, object{"pre_tokenizer": step}))
-		tok.Encode(text)
-		if got := testing.AllocsPerRun(10, func() { tok.Encode(text) }); got > 40 {
+		// The cache of words hashes with a seed of its tokenizer. One seed in some 150 puts two of these words in the
+		// same slot, out of which they push each other: the least of three tokenizers has no such pair.
+		got := math.Inf(1)
+		for range 3 {
+			tok := openBytes(t, with(t, object{"pre_tokenizer": step}))
+			tok.Encode(text)
+			got = min(got, testing.AllocsPerRun(10, func() { tok.Encode(text) }))
+		}
+		if got > 40 {
 			t.Errorf("%s: %.0f allocations", name, got)
 		} else {
 			t.Logf("%s: %.0f allocations", name, got)
